@@ -1,0 +1,71 @@
+//! What an engine is told once, at its start.
+
+use core::time::Duration;
+
+use wire::flow::{Endpoint, PoolRange};
+
+/// Everything that an engine needs to know; one engine runs per worker.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What to copy where, in the order of the command line. [`RuleId`] is an index into it.
+    pub rules: Vec<Rule>,
+    /// Where sessions come from.
+    pub source: Source,
+    /// This worker's number, below `workers`.
+    pub worker: u32,
+    /// How many workers the run has.
+    pub workers: u32,
+    /// Sessions per flow, at least 1; more than one needs [`Source::Pool`].
+    pub copies: u16,
+    /// Whether turns wait for the response to the turn before (`false`: `-W`).
+    pub wait_for_responses: bool,
+    /// How long a turn waits for a response that the online server gave.
+    pub response_timeout: Duration,
+    /// How long a session may be silent on both sides before it is closed.
+    pub idle_timeout: Duration,
+    /// Most sessions that this engine holds.
+    pub sessions_max: u32,
+    /// Most bytes of payload that this engine holds.
+    pub payload_bytes_max: u64,
+    /// Most new sessions per second; `None` for no limit.
+    pub sessions_per_second_max: Option<u32>,
+    /// Whether a target must have answered one session before others are opened: true with the clients' own
+    /// addresses, where unproven replies would reach real clients.
+    pub prove_path: bool,
+    /// The wall clock at the engine's start, in nanoseconds since 1970: sequence numbers and timestamps derive from
+    /// it, so that they exceed those of a run before.
+    pub unix_nanos: u64,
+    /// The seed of everything random.
+    pub seed: u64,
+}
+
+/// Index of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub u16);
+
+/// One `-x` entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The online server's address and port; address `::` for any.
+    pub online: Endpoint,
+    /// The target server's address and port.
+    pub target: Endpoint,
+    /// MTU of the route to the target at the start, in bytes.
+    pub mtu: u16,
+    /// Copy only flows whose SYN was captured (`-O`).
+    pub full_sessions_only: bool,
+}
+
+/// Where sessions come from, as the target sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The clients' own addresses and ports.
+    Clients,
+    /// A reply pool.
+    Pool {
+        /// Ranges of addresses and ports; each target uses those of its own address family.
+        ranges: Vec<PoolRange>,
+        /// Ports that are never used although they lie in a range: listening or reserved.
+        excluded_ports: Vec<u16>,
+    },
+}

@@ -1,0 +1,197 @@
+//! What an engine tells its worker, as data.
+
+use core::time::Duration;
+
+use wire::flow::FlowKey;
+
+use crate::config::RuleId;
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A session is about to send its SYN: in assistant mode, announce its flow.
+    SessionOpened {
+        /// The rule it belongs to.
+        rule: RuleId,
+        /// From the session's source to the target.
+        flow: FlowKey,
+    },
+    /// A session is gone, its source free again.
+    SessionClosed {
+        /// The rule it belonged to.
+        rule: RuleId,
+        /// From the session's source to the target.
+        flow: FlowKey,
+        /// Whether it carried no turn at all (a health check, say).
+        without_turn: bool,
+    },
+    /// A turn ended; every turn ends exactly once.
+    TurnEnded(TurnEnded),
+}
+
+/// How a turn ended, and what was measured of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnEnded {
+    /// The rule it belonged to.
+    pub rule: RuleId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The client's bytes in it.
+    pub bytes: u64,
+    /// The client's bytes in it that the target acknowledged.
+    pub bytes_acknowledged: u64,
+    /// Whether online and target answered the same turn: `false` for sessions out of step, whose latencies would
+    /// compare different things.
+    pub paired: bool,
+    /// How the online server answered, if it did.
+    pub online: Option<Response>,
+    /// How the target answered, if it did.
+    pub target: Option<Response>,
+    /// How long the turn's first byte left after its capture.
+    pub lag: Duration,
+}
+
+/// A response to a turn, measured from the turn's last byte (its arrival at the online server; its first
+/// transmission to the target).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Time to the first byte of the response.
+    pub first: Duration,
+    /// Time to the last byte of the response seen.
+    pub last: Duration,
+    /// Length of the response, in bytes.
+    pub bytes: u64,
+}
+
+macro_rules! outcomes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
+        /// How a turn ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Outcome {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Outcome {
+            /// Every outcome, in the order of the ledger.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The name that it has in summaries and metrics.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// All bytes acknowledged by the target and at least one response byte attributed to the turn.
+    Answered = "answered";
+    /// All bytes acknowledged, and the online server sent nothing either.
+    Delivered = "delivered";
+    /// The target reset the session before the response was complete.
+    Reset = "reset";
+    /// The target refused the connection.
+    Refused = "refused";
+    /// No response within the response timeout although the online server gave one.
+    TimedOut = "timed_out";
+    /// The target closed after it had acknowledged part of the turn.
+    TargetClosed = "target_closed";
+    /// Bytes were lost on the way to us inside the turn.
+    Gap = "gap";
+    /// A budget or a guard ended it.
+    Shed = "shed";
+    /// No free address and port in the pool.
+    Collision = "collision";
+    /// TLS or SSH: cannot be replayed.
+    Unreplayable = "unreplayable";
+    /// The client reset the connection before its bytes were complete.
+    Aborted = "aborted";
+    /// Captured, but the online server never acknowledged it.
+    Unserved = "unserved";
+    /// The run ended while it waited.
+    Pending = "pending";
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident;)+) => {
+        /// What an engine counts, apart from turns. All are totals since its start.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Counters {
+            /// Every counter with its name.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)+].into_iter()
+            }
+
+            /// Adds the counters of another worker.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)+
+            }
+        }
+    };
+}
+
+counters! {
+    /// Client packets that parsed.
+    client_packets;
+    /// Client packets that did not.
+    client_malformed;
+    /// Client packets whose TCP checksum was wrong.
+    client_corrupt;
+    /// Online headers that parsed.
+    online_packets;
+    /// Online headers that did not.
+    online_malformed;
+    /// Target replies that parsed.
+    reply_packets;
+    /// Target replies that did not.
+    reply_malformed;
+    /// Target replies that belong to no session.
+    reply_unknown;
+    /// ICMP too-big messages that were believed.
+    too_big_believed;
+    /// ICMP too-big messages that were not.
+    too_big_ignored;
+    /// Sessions opened.
+    sessions_opened;
+    /// Sessions that joined their flow mid-stream.
+    sessions_joined;
+    /// Sessions closed.
+    sessions_closed;
+    /// Sessions closed that carried no turn.
+    sessions_without_turn;
+    /// Sessions not opened because of `sessions_max`, the rate limit or a pause.
+    sessions_shed;
+    /// Sessions not opened because the pool had no free port.
+    sessions_collided;
+    /// Sessions that went on as a new one after the target closed early.
+    sessions_reconnected;
+    /// Sessions that became streaming.
+    sessions_streaming;
+    /// SYNs sent again after an unacceptable acknowledgement of one.
+    syn_recovered;
+    /// Segments sent to targets.
+    segments_sent;
+    /// ... of which retransmissions.
+    segments_retransmitted;
+    /// Retransmission timeouts.
+    retransmission_timeouts;
+    /// Payload bytes sent for the first time.
+    bytes_sent;
+    /// Client bytes skipped before a mid-stream join.
+    bytes_skipped;
+    /// Response bytes of targets.
+    reply_bytes;
+    /// Turns that were released unpaired.
+    turns_unpaired;
+    /// Entries of the nursery overwritten by newer ones.
+    nursery_overwritten;
+    /// Out-of-order client bytes dropped because the store was full.
+    reassembly_dropped;
+    /// Times a target stopped answering and was probed with one session at a time.
+    targets_suspended;
+}

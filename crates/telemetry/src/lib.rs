@@ -1,1 +1,27 @@
-//! placeholder
+//! What a run counted and measured, and how it is told.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`ledger`] | turns and bytes by outcome, per rule and in total |
+//! | [`latency`] | histograms of both servers' responses and of our own lag |
+//! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
+//! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
+//! | [`summary`] | the summary of a run, and its atomic file |
+//! | [`table`] | the same for a reader's eye |
+//!
+//! **Architecture invariant:** nothing here changes behaviour. A worker adds to structures that it owns alone;
+//! readers merge published copies.
+#![forbid(unsafe_code)]
+
+pub mod figures;
+pub mod kernel;
+pub mod latency;
+pub mod ledger;
+pub mod summary;
+pub mod table;
+
+pub use figures::Figures;
+pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
+pub use latency::Latency;
+pub use ledger::{Ledger, Tally};
+pub use summary::{Mode, RunTotals, Summary, WriteError};

@@ -1,0 +1,269 @@
+//! The programs' counters, and whether they add up: hook by hook, and with what the workers say they received
+//! and sent. A residue other than 0 is printed as such; it is a bug or a loss that nobody counted.
+
+use abi::counter::{COUNTERS_LEN, Counter};
+use session::Counters;
+
+use crate::figures::Figures;
+
+/// The sum over all processors of each counter of the programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelCounters([u64; COUNTERS_LEN as usize]);
+
+impl Default for KernelCounters {
+    fn default() -> Self {
+        Self([0; COUNTERS_LEN as usize])
+    }
+}
+
+impl KernelCounters {
+    /// Sets one counter.
+    pub fn set(&mut self, counter: Counter, value: u64) {
+        self.0[counter as usize] = value;
+    }
+
+    /// The value of one counter.
+    #[must_use]
+    pub const fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+}
+
+/// What the workers received and sent, apart from what their engines count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerTotals {
+    /// Ring entries that were shorter than they said or of an unknown kind.
+    pub records_broken: u64,
+    /// Reports that came over the channel.
+    pub reports: u64,
+    /// Frames handed to AF_XDP tx rings.
+    pub frames_sent: u64,
+    /// ... of which the kernel has not taken yet.
+    pub frames_waiting: u64,
+}
+
+impl WorkerTotals {
+    /// Adds those of another worker.
+    pub const fn add(&mut self, other: &Self) {
+        self.records_broken += other.records_broken;
+        self.reports += other.reports;
+        self.frames_sent += other.frames_sent;
+        self.frames_waiting += other.frames_waiting;
+    }
+}
+
+/// Every equation of the run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reconciliation {
+    rows: Figures<Figures<i64>>,
+}
+
+impl Reconciliation {
+    /// Sets the programs' counters against each other and against the workers'.
+    #[must_use]
+    pub fn new(kernel: &KernelCounters, engine: &Counters, workers: &WorkerTotals) -> Self {
+        use Counter as C;
+        let mut rows = Self::default();
+        rows.hook(
+            kernel,
+            C::CaptureMatched,
+            &[
+                C::CaptureSampledOut,
+                C::CaptureRecorded,
+                C::CaptureRingFull,
+                C::CaptureCloned,
+                C::CaptureCloneFailed,
+                C::CaptureCloneTooBig,
+            ],
+        );
+        rows.hook(
+            kernel,
+            C::ReplyMatched,
+            &[C::ReplyRecorded, C::ReplyRingFull],
+        );
+        rows.hook(
+            kernel,
+            C::ObserveMatched,
+            &[C::ObserveSampledOut, C::ObserveRecorded, C::ObserveRingFull],
+        );
+        rows.hook(
+            kernel,
+            C::InjectFrames,
+            &[
+                C::InjectInjected,
+                C::InjectLocal,
+                C::InjectNoEgress,
+                C::InjectTooBig,
+            ],
+        );
+        rows.hook(
+            kernel,
+            C::AbsorbMatched,
+            &[C::AbsorbRecorded, C::AbsorbRingFull],
+        );
+        let k = |counter| kernel.get(counter);
+        if k(C::SteerFrames) + k(C::DeliverFrames) + k(C::DeliverNoSocket) > 0 {
+            rows.hook(
+                kernel,
+                C::SteerFrames,
+                &[C::DeliverFrames, C::DeliverNoSocket],
+            );
+        }
+        rows.row(
+            "clients",
+            &[
+                ("recorded", k(C::CaptureRecorded)),
+                ("delivered", k(C::DeliverFrames)),
+            ],
+            &[
+                ("parsed", engine.client_packets),
+                ("malformed", engine.client_malformed),
+            ],
+        );
+        rows.row(
+            "online",
+            &[("recorded", k(C::ObserveRecorded))],
+            &[
+                ("parsed", engine.online_packets),
+                ("malformed", engine.online_malformed),
+            ],
+        );
+        rows.row(
+            "replies",
+            &[
+                ("recorded", k(C::ReplyRecorded)),
+                ("absorbed", k(C::AbsorbRecorded)),
+                ("reports", workers.reports),
+            ],
+            &[
+                ("parsed", engine.reply_packets),
+                ("malformed", engine.reply_malformed),
+            ],
+        );
+        rows.row(
+            "too_big",
+            &[("recorded", k(C::ReplyTooBig))],
+            &[
+                ("believed", engine.too_big_believed),
+                ("ignored", engine.too_big_ignored),
+            ],
+        );
+        rows.row(
+            "frames",
+            &[("sent", workers.frames_sent)],
+            &[
+                ("waiting", workers.frames_waiting),
+                ("inject", k(C::InjectFrames)),
+            ],
+        );
+        rows.row("records", &[("broken", workers.records_broken)], &[]);
+        rows
+    }
+
+    /// The rows by name: each holds its terms and its `residue`.
+    #[must_use]
+    pub const fn rows(&self) -> &Figures<Figures<i64>> {
+        &self.rows
+    }
+
+    /// Names of the rows that do not add up, with their residues.
+    pub fn residues(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.rows
+            .iter()
+            .filter_map(|(name, row)| match row.get("residue") {
+                Some(&residue) if residue != 0 => Some((name, residue)),
+                _ => None,
+            })
+    }
+
+    /// A hook's row: every counter of the hook; the residue is `whole` less `parts`.
+    fn hook(&mut self, kernel: &KernelCounters, whole: Counter, parts: &[Counter]) {
+        let hooks = [
+            whole.hook(),
+            if whole.hook() == "steer" {
+                "deliver"
+            } else {
+                whole.hook()
+            },
+        ];
+        let mut row: Figures<i64> = Counter::ALL
+            .iter()
+            .filter(|counter| hooks.contains(&counter.hook()))
+            .map(|&counter| (counter.verdict(), signed(kernel.get(counter))))
+            .collect();
+        let accounted: u64 = parts.iter().map(|&part| kernel.get(part)).sum();
+        row.push("residue", signed(kernel.get(whole)) - signed(accounted));
+        self.rows.push(whole.hook(), row);
+    }
+
+    /// A row of its own: what came in, what became of it, and the difference.
+    fn row(&mut self, name: &str, came: &[(&str, u64)], became: &[(&str, u64)]) {
+        let mut row: Figures<i64> = came
+            .iter()
+            .chain(became)
+            .map(|&(name, n)| (name, signed(n)))
+            .collect();
+        let sum = |terms: &[(&str, u64)]| signed(terms.iter().map(|&(_, n)| n).sum());
+        row.push("residue", sum(came) - sum(became));
+        self.rows.push(name, row);
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use abi::counter::Counter;
+    use session::Counters;
+
+    use super::{KernelCounters, Reconciliation, WorkerTotals};
+
+    /// Twelve client packets, of which one was sampled out and one lost; ten frames sent.
+    fn sound() -> (KernelCounters, Counters, WorkerTotals) {
+        let mut kernel = KernelCounters::default();
+        kernel.set(Counter::CaptureMatched, 12);
+        kernel.set(Counter::CaptureSampledOut, 1);
+        kernel.set(Counter::CaptureRecorded, 10);
+        kernel.set(Counter::CaptureRingFull, 1);
+        kernel.set(Counter::CapturePureAck, 99);
+        kernel.set(Counter::InjectFrames, 8);
+        kernel.set(Counter::InjectInjected, 8);
+        let engine = Counters {
+            client_packets: 9,
+            client_malformed: 1,
+            reply_packets: 3,
+            ..Counters::default()
+        };
+        let workers = WorkerTotals {
+            reports: 3,
+            frames_sent: 10,
+            frames_waiting: 2,
+            ..WorkerTotals::default()
+        };
+        (kernel, engine, workers)
+    }
+
+    #[test]
+    fn what_adds_up_leaves_no_residue() {
+        let (kernel, engine, workers) = sound();
+        let reconciled = Reconciliation::new(&kernel, &engine, &workers);
+        assert_eq!(reconciled.residues().collect::<Vec<_>>(), []);
+        let capture = reconciled.rows().get("capture").expect("a row per hook");
+        assert_eq!(capture.get("pure_ack"), Some(&99));
+    }
+
+    #[test]
+    fn what_does_not_is_named() {
+        let (mut kernel, mut engine, mut workers) = sound();
+        kernel.set(Counter::CaptureRingFull, 0);
+        engine.client_packets -= 2;
+        workers.frames_sent -= 1;
+        let reconciled = Reconciliation::new(&kernel, &engine, &workers);
+        assert_eq!(
+            reconciled.residues().collect::<Vec<_>>(),
+            [("capture", 1), ("clients", 2), ("frames", -1)]
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! The ledger: every turn and every client byte ends in exactly one outcome.
+//!
+//! A turn that is still open when the ledger is read counts as `pending`, so that the sum is what was captured
+//! at any moment and not only at the end.
+
+use session::{Outcome, RuleId, TurnEnded};
+
+use crate::figures::Figures;
+
+const OUTCOMES: usize = Outcome::ALL.len();
+
+/// Turns and bytes by outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    turns: [u64; OUTCOMES],
+    bytes: [u64; OUTCOMES],
+    bytes_acknowledged: u64,
+}
+
+impl Tally {
+    /// Counts a turn that ended.
+    pub fn record(&mut self, turn: &TurnEnded) {
+        let index = turn.outcome as usize;
+        self.turns[index] += 1;
+        self.bytes[index] += turn.bytes;
+        self.bytes_acknowledged += turn.bytes_acknowledged;
+    }
+
+    /// Counts turns that are open at the moment of reading.
+    pub fn add_open(&mut self, turns: u64) {
+        self.turns[Outcome::Pending as usize] += turns;
+    }
+
+    /// Adds another tally.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.turns.iter_mut().zip(&other.turns) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.bytes.iter_mut().zip(&other.bytes) {
+            *mine += theirs;
+        }
+        self.bytes_acknowledged += other.bytes_acknowledged;
+    }
+
+    /// Turns with this outcome.
+    #[must_use]
+    pub const fn turns(&self, outcome: Outcome) -> u64 {
+        self.turns[outcome as usize]
+    }
+
+    /// Client bytes of turns with this outcome.
+    #[must_use]
+    pub const fn bytes(&self, outcome: Outcome) -> u64 {
+        self.bytes[outcome as usize]
+    }
+
+    /// All turns, open ones included.
+    #[must_use]
+    pub fn captured(&self) -> u64 {
+        self.turns.iter().sum()
+    }
+
+    /// Client bytes of all turns that ended.
+    #[must_use]
+    pub fn bytes_captured(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// Share of the served turns that the target took as the online server did:
+    /// (answered + delivered) / (captured - unserved), 0 to 1. Where nothing was served nothing was missed: 1.
+    #[must_use]
+    pub fn fidelity(&self) -> f64 {
+        let served = self.captured() - self.turns(Outcome::Unserved);
+        if served == 0 {
+            return 1.0;
+        }
+        let good = self.turns(Outcome::Answered) + self.turns(Outcome::Delivered);
+        // Exact up to 2^53 turns.
+        good as f64 / served as f64
+    }
+
+    /// `captured`, then each outcome, in turns.
+    #[must_use]
+    pub fn turn_figures(&self) -> Figures {
+        let outcomes = Outcome::ALL.iter().map(|&o| (o.name(), self.turns(o)));
+        std::iter::once(("captured", self.captured()))
+            .chain(outcomes)
+            .collect()
+    }
+
+    /// `captured`, then each outcome, in client bytes of ended turns; `acknowledged` is what targets acknowledged
+    /// of them, whatever the outcome.
+    #[must_use]
+    pub fn byte_figures(&self) -> Figures {
+        let outcomes = Outcome::ALL.iter().map(|&o| (o.name(), self.bytes(o)));
+        std::iter::once(("captured", self.bytes_captured()))
+            .chain(outcomes)
+            .chain(std::iter::once(("acknowledged", self.bytes_acknowledged)))
+            .collect()
+    }
+}
+
+/// One tally per rule. A worker owns one; readers add them up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    rules: Vec<Tally>,
+}
+
+impl Ledger {
+    /// An empty ledger for this many rules.
+    #[must_use]
+    pub fn new(rules: usize) -> Self {
+        Self {
+            rules: vec![Tally::default(); rules],
+        }
+    }
+
+    /// Counts a turn that ended.
+    pub fn record(&mut self, turn: &TurnEnded) {
+        let RuleId(rule) = turn.rule;
+        if let Some(tally) = self.rules.get_mut(usize::from(rule)) {
+            tally.record(turn);
+        } else {
+            debug_assert!(false, "turn of rule {rule}, which does not exist");
+        }
+    }
+
+    /// Adds the ledger of another worker of the same run.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.rules.iter_mut().zip(&other.rules) {
+            mine.add(theirs);
+        }
+    }
+
+    /// The tally of each rule, in the order of the command line.
+    #[must_use]
+    pub fn rules(&self) -> &[Tally] {
+        &self.rules
+    }
+
+    /// All rules together.
+    #[must_use]
+    pub fn total(&self) -> Tally {
+        let mut total = Tally::default();
+        for tally in &self.rules {
+            total.add(tally);
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use session::{Outcome, RuleId, TurnEnded};
+
+    use super::Ledger;
+
+    fn turn(rule: u16, outcome: Outcome, bytes: u64) -> TurnEnded {
+        TurnEnded {
+            rule: RuleId(rule),
+            outcome,
+            bytes,
+            bytes_acknowledged: bytes / 2,
+            paired: true,
+            online: None,
+            target: None,
+            lag: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn entries_add_up_over_rules_workers_and_outcomes() {
+        let (mut a, mut b) = (Ledger::new(2), Ledger::new(2));
+        for (index, &outcome) in Outcome::ALL.iter().enumerate() {
+            for _ in 0..=index {
+                a.record(&turn(0, outcome, 10));
+                b.record(&turn(1, outcome, 4));
+            }
+        }
+        a.add(&b);
+        let n = Outcome::ALL.len() as u64;
+        let each = n * (n + 1) / 2;
+        assert_eq!(a.rules()[0].captured(), each);
+        let mut total = a.total();
+        assert_eq!(total.captured(), 2 * each);
+        assert_eq!(total.bytes_captured(), 14 * each);
+        assert_eq!(total.byte_figures().get("acknowledged"), Some(&(7 * each)));
+        total.add_open(5);
+        assert_eq!(total.captured(), 2 * each + 5);
+        let figures = total.turn_figures();
+        let (captured, outcomes): (Vec<_>, Vec<_>) =
+            figures.iter().partition(|(name, _)| *name == "captured");
+        assert_eq!(
+            *captured[0].1,
+            outcomes.iter().map(|(_, n)| **n).sum::<u64>()
+        );
+        assert_eq!(outcomes.len(), Outcome::ALL.len());
+    }
+
+    #[test]
+    fn fidelity_leaves_out_what_was_never_served() {
+        let mut ledger = Ledger::new(1);
+        let near =
+            |ledger: &Ledger, expected: f64| (ledger.total().fidelity() - expected).abs() < 1e-12;
+        assert!(near(&ledger, 1.0), "nothing captured, nothing missed");
+        ledger.record(&turn(0, Outcome::Unserved, 1));
+        assert!(near(&ledger, 1.0));
+        for outcome in [
+            Outcome::Answered,
+            Outcome::Answered,
+            Outcome::Delivered,
+            Outcome::TimedOut,
+        ] {
+            ledger.record(&turn(0, outcome, 1));
+        }
+        assert!(near(&ledger, 0.75));
+    }
+}

@@ -1,0 +1,281 @@
+//! The summary of a run: what happened to every turn, and whether the counters agree.
+//!
+//! It is written while the run goes on as well, atomically, so that a killed run leaves one behind and a reader
+//! never sees half of it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use session::Counters;
+
+use crate::figures::Figures;
+use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
+use crate::latency::{Latency, LatencySummary};
+use crate::ledger::Ledger;
+
+/// How replies come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// To the online server itself.
+    Direct,
+    /// To an assistant server that reports them.
+    Assistant,
+}
+
+impl Mode {
+    /// The word in summaries.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
+/// Everything that a summary is made of, added up over the workers.
+#[derive(Debug)]
+pub struct RunTotals {
+    /// How replies come back.
+    pub mode: Mode,
+    /// Time since the start.
+    pub duration: Duration,
+    /// Each rule as the start printed it, in the order of the ledger's rules.
+    pub rules: Vec<String>,
+    /// Turns and bytes that ended.
+    pub ledger: Ledger,
+    /// Turns that are open now.
+    pub turns_open: u64,
+    /// Sessions that run now.
+    pub sessions_open: u64,
+    /// What was measured.
+    pub latency: Latency,
+    /// What the engines counted.
+    pub engine: Counters,
+    /// What the workers counted.
+    pub workers: WorkerTotals,
+    /// What the programs counted.
+    pub kernel: KernelCounters,
+    /// CPU time of each thread, by name, in seconds.
+    pub cpu_seconds: Figures<f64>,
+    /// Times that something was paused or lost for a reason of the run's own: `max_cpu` pauses, lost channels, ...
+    pub notes: Figures,
+}
+
+/// One rule's share of the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleSummary {
+    /// The rule as the start printed it.
+    pub rule: String,
+    /// Turns.
+    pub ledger: Figures,
+    /// Client bytes.
+    pub bytes: Figures,
+    /// See [`crate::Tally::fidelity`].
+    pub fidelity: f64,
+}
+
+/// The summary, key by key.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The program's version.
+    pub version: String,
+    /// `direct` or `assistant`.
+    pub mode: Mode,
+    /// Time from `ready` to this summary.
+    pub duration_seconds: f64,
+    /// Turns: `captured` and each outcome.
+    pub ledger: Figures,
+    /// (answered + delivered) / (captured - unserved), 0 to 1; 1 where nothing was served.
+    pub fidelity: f64,
+    /// Client bytes: `captured` and each outcome, of turns that ended.
+    pub bytes: Figures,
+    /// The same, rule by rule.
+    pub rules: Vec<RuleSummary>,
+    /// Response times and our own lag, in microseconds.
+    pub latency_us: LatencySummary,
+    /// Every hook's counters and every equation, each with its `residue`.
+    #[serde(serialize_with = "reconciliation_rows")]
+    pub kernel: Reconciliation,
+    /// What the engines counted, and `open`: sessions at this moment.
+    pub sessions: Figures,
+    /// CPU time of each thread, by name, and their `total`.
+    pub cpu_seconds: Figures<f64>,
+    /// Times that the run itself had to pause or lost something.
+    pub notes: Figures,
+}
+
+fn reconciliation_rows<S: Serializer>(
+    kernel: &Reconciliation,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    kernel.rows().serialize(serializer)
+}
+
+impl Summary {
+    /// Adds up a run.
+    #[must_use]
+    pub fn new(run: &RunTotals) -> Self {
+        let mut total = run.ledger.total();
+        total.add_open(run.turns_open);
+        let rules = run
+            .rules
+            .iter()
+            .zip(run.ledger.rules())
+            .map(|(rule, tally)| RuleSummary {
+                rule: rule.clone(),
+                ledger: tally.turn_figures(),
+                bytes: tally.byte_figures(),
+                fidelity: tally.fidelity(),
+            });
+        let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
+        for (name, count) in run.engine.iter() {
+            // `sessions_opened` is `sessions.opened`; what is no session's keeps its name.
+            sessions.push(name.strip_prefix("sessions_").unwrap_or(name), count);
+        }
+        let mut cpu_seconds = run.cpu_seconds.clone();
+        cpu_seconds.push(
+            "total",
+            run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
+        );
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: run.mode,
+            duration_seconds: run.duration.as_secs_f64(),
+            ledger: total.turn_figures(),
+            fidelity: total.fidelity(),
+            bytes: total.byte_figures(),
+            rules: rules.collect(),
+            latency_us: run.latency.summary(),
+            kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
+            sessions,
+            cpu_seconds,
+            notes: run.notes.clone(),
+        }
+    }
+
+    /// Writes the summary as JSON: into a new file beside `path`, which then takes its name.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] where the folder cannot be written; a summary of before is left as it was.
+    pub fn write(&self, path: &Path) -> Result<(), WriteError> {
+        let failed = |source: io::Error| WriteError {
+            path: path.to_owned(),
+            source,
+        };
+        let mut json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        json.push(b'\n');
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let written = fs::File::create(&temporary)
+            .and_then(|mut file| file.write_all(&json))
+            .and_then(|()| fs::rename(&temporary, path));
+        written.map_err(|error| {
+            // Best effort: the folder may not even exist.
+            let _ = fs::remove_file(&temporary);
+            failed(error)
+        })
+    }
+}
+
+/// A summary could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the summary to {path}: {source}; name a file in a folder that exists and can be written to", path = path.display())]
+pub struct WriteError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use session::{Counters, Outcome, RuleId, TurnEnded};
+
+    use super::{Mode, RunTotals, Summary};
+    use crate::{Figures, KernelCounters, Latency, Ledger, WorkerTotals};
+
+    fn run() -> RunTotals {
+        let mut ledger = Ledger::new(1);
+        ledger.record(&TurnEnded {
+            rule: RuleId(0),
+            outcome: Outcome::Answered,
+            bytes: 100,
+            bytes_acknowledged: 100,
+            paired: false,
+            online: None,
+            target: None,
+            lag: Duration::from_micros(40),
+        });
+        RunTotals {
+            mode: Mode::Assistant,
+            duration: Duration::from_millis(2500),
+            rules: vec!["a to b".to_owned()],
+            ledger,
+            turns_open: 1,
+            sessions_open: 1,
+            latency: Latency::new(),
+            engine: Counters {
+                sessions_opened: 3,
+                ..Counters::default()
+            },
+            workers: WorkerTotals::default(),
+            kernel: KernelCounters::default(),
+            cpu_seconds: [("worker-0", 0.5), ("main", 0.25)].into_iter().collect(),
+            notes: Figures::new(),
+        }
+    }
+
+    #[test]
+    fn the_keys_of_the_contract_are_there() {
+        let json = serde_json::to_value(Summary::new(&run())).unwrap();
+        for key in [
+            "version",
+            "mode",
+            "duration_seconds",
+            "ledger",
+            "fidelity",
+            "bytes",
+            "kernel",
+            "sessions",
+            "cpu_seconds",
+        ] {
+            assert!(json.get(key).is_some(), "{key} is missing in {json}");
+        }
+        assert_eq!(json["mode"], "assistant");
+        assert_eq!(json["ledger"]["captured"], 2);
+        assert_eq!(json["ledger"]["pending"], 1);
+        assert_eq!(json["fidelity"], 0.5);
+        assert_eq!(json["sessions"]["opened"], 3);
+        assert_eq!(json["cpu_seconds"]["total"], 0.75);
+        assert_eq!(json["kernel"]["capture"]["residue"], 0);
+        for outcome in Outcome::ALL {
+            assert!(json["ledger"].get(outcome.name()).is_some());
+        }
+    }
+
+    #[test]
+    fn a_summary_replaces_the_one_before_and_leaves_nothing_else() {
+        let folder = std::env::temp_dir().join(format!("tcpcopy-summary-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("summary.json");
+        for _ in 0..2 {
+            Summary::new(&run()).write(&path).unwrap();
+        }
+        let names: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["summary.json"]);
+        let error = Summary::new(&run())
+            .write(&folder.join("missing/summary.json"))
+            .unwrap_err();
+        assert!(error.to_string().contains("missing/summary.json"));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,161 @@
+//! The summary for a reader's eye: what matters first, and only what is not zero.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::figures::Figures;
+use crate::latency::Quantiles;
+use crate::summary::Summary;
+
+/// Prints a [`Summary`] as a table of some twenty lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a>(pub &'a Summary);
+
+impl Display for Table<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(summary) = self;
+        let figure = |figures: &Figures, name: &str| figures.get(name).copied().unwrap_or_default();
+        let total = figure(&summary.ledger, "captured");
+        writeln!(
+            f,
+            "tcpcopy {}, {} mode, {:.1} s: {} of {total} turns answered, fidelity {}",
+            summary.version,
+            summary.mode.name(),
+            summary.duration_seconds,
+            figure(&summary.ledger, "answered") + figure(&summary.ledger, "delivered"),
+            percent(summary.fidelity),
+        )?;
+        line(f, "turns", &summary.ledger)?;
+        line(f, "bytes", &summary.bytes)?;
+        if summary.rules.len() > 1 {
+            for rule in &summary.rules {
+                line(
+                    f,
+                    &format!("  {} ({})", rule.rule, percent(rule.fidelity)),
+                    &rule.ledger,
+                )?;
+            }
+        }
+        line(f, "sessions", &summary.sessions)?;
+        let latency = &summary.latency_us;
+        writeln!(
+            f,
+            "  {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "ms", "mean", "p50", "p90", "p99", "max"
+        )?;
+        for (name, quantiles) in [
+            ("online first", &latency.online.first),
+            ("target first", &latency.target.first),
+            ("online last", &latency.online.last),
+            ("target last", &latency.target.last),
+            ("lag of copies", &latency.lag),
+        ] {
+            quantile_line(f, name, quantiles)?;
+        }
+        for (hook, row) in summary.kernel.rows().iter() {
+            if row.iter().any(|(_, &n)| n != 0) {
+                write!(f, "  {hook:<16}")?;
+                for (name, n) in row
+                    .iter()
+                    .filter(|(name, n)| **n != 0 || *name == "residue")
+                {
+                    write!(f, " {name} {n}")?;
+                }
+                writeln!(f)?;
+            }
+        }
+        write!(f, "  {:<16}", "cpu seconds")?;
+        for (name, seconds) in summary
+            .cpu_seconds
+            .iter()
+            .filter(|(_, seconds)| **seconds >= 0.01)
+        {
+            write!(f, " {name} {seconds:.2}")?;
+        }
+        writeln!(f)?;
+        line(f, "notes", &summary.notes)?;
+        for (name, residue) in summary.kernel.residues() {
+            writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A name and all figures that are not zero; nothing at all where there are none.
+fn line(f: &mut Formatter<'_>, name: &str, figures: &Figures) -> fmt::Result {
+    if figures.iter().all(|(_, &n)| n == 0) {
+        return Ok(());
+    }
+    write!(f, "  {name:<16}")?;
+    for (name, n) in figures.iter().filter(|(_, n)| **n != 0) {
+        write!(f, " {name} {n}")?;
+    }
+    writeln!(f)
+}
+
+fn quantile_line(f: &mut Formatter<'_>, name: &str, q: &Quantiles) -> fmt::Result {
+    if q.count == 0 {
+        return Ok(());
+    }
+    let millis = |micros: u64| micros as f64 / 1000.0;
+    writeln!(
+        f,
+        "  {name:<16}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}",
+        q.mean / 1000.0,
+        millis(q.p50),
+        millis(q.p90),
+        millis(q.p99),
+        millis(q.max)
+    )
+}
+
+/// A share in percent, rounded down: 99.9999 must not read 100.
+fn percent(share: f64) -> String {
+    format!("{:.3} %", (share * 100_000.0).floor() / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use session::Counters;
+
+    use super::{Table, percent};
+    use crate::{Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Summary, WorkerTotals};
+
+    #[test]
+    fn what_is_not_whole_never_reads_100() {
+        assert_eq!(percent(1.0), "100.000 %");
+        assert_eq!(percent(0.999_999_9), "99.999 %");
+        assert_eq!(percent(0.0), "0.000 %");
+    }
+
+    #[test]
+    fn a_residue_is_shouted() {
+        let run = RunTotals {
+            mode: Mode::Direct,
+            duration: Duration::from_secs(1),
+            rules: Vec::new(),
+            ledger: Ledger::new(0),
+            turns_open: 0,
+            sessions_open: 0,
+            latency: Latency::new(),
+            engine: Counters {
+                online_packets: 3,
+                ..Counters::default()
+            },
+            workers: WorkerTotals::default(),
+            kernel: KernelCounters::default(),
+            cpu_seconds: Figures::new(),
+            notes: Figures::new(),
+        };
+        let text = Table(&Summary::new(&run)).to_string();
+        assert!(
+            text.contains("DOES NOT ADD UP: online, residue -3"),
+            "{text}"
+        );
+        assert!(
+            text.contains("direct mode, 1.0 s: 0 of 0 turns answered, fidelity 100.000 %"),
+            "{text}"
+        );
+    }
+}

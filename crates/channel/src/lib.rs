@@ -1,1 +1,66 @@
-//! placeholder
+//! The channel between `intercept` and `tcpcopy`: its codec and the state machines of both ends.
+//!
+//! One TCP connection, opened by `tcpcopy`. Each end first sends a [`hello`]; after that everything is a frame: four
+//! bytes of length, one byte of kind, a body. All integers are in network order.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`hello`] | magic, version, role, features: what each end says first |
+//! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
+//! | [`encode`] | the other way round: messages appended to a `Vec<u8>`; batches of reports |
+//! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
+//! | [`end`] | the two ends: [`TcpcopyEnd`] and [`InterceptEnd`] |
+//!
+//! How a connection goes:
+//!
+//! ```text
+//! tcpcopy                          intercept
+//! hello        ───────────────────────>
+//!              <─────────────────────── hello
+//! Subscribe    ───────────────────────>            (all targets of the run)
+//!              <─────────────────────── Subscribed or Refused
+//! Open, Close  ───────────────────────>            (sessions come and go)
+//!              <─────────────────────── Reports, Lost
+//! Ping         ───────────────────────>            (once a second)
+//!              <─────────────────────── Pong
+//! ```
+//!
+//! **Architecture invariant:** no socket, no clock, no thread in here: bytes, time and nonces are arguments. Whatever
+//! the peer sends, the answer is a message or a named [`Error`], never a panic, and memory stays within
+//! [`decoder::BUFFER_LEN`].
+#![forbid(unsafe_code)]
+
+pub mod decoder;
+pub mod encode;
+pub mod end;
+pub mod error;
+pub mod hello;
+pub mod message;
+
+pub use decoder::Decoder;
+pub use encode::Batch;
+pub use end::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
+pub use error::Error;
+pub use hello::{Hello, Role, VERSION};
+pub use message::{Refusal, Report, ToIntercept, ToTcpcopy};
+
+use core::time::Duration;
+
+/// The port that `intercept` listens on unless told otherwise.
+pub const PORT_DEFAULT: u16 = 36_524;
+
+/// Longest frame: its kind and body, without the four bytes of length.
+pub const FRAME_LEN_MAX: usize = 65_536;
+
+/// Most targets that one `tcpcopy` subscribes to; as many as the programs' maps hold.
+pub const TARGETS_MAX: usize = abi::maps::TARGETS_MAX as usize;
+
+/// Most bytes of a segment in a report: its headers and, where asked for, the first bytes of its payload.
+pub const REPORT_BYTES_MAX: usize =
+    (abi::record::HEADERS_LEN_MAX + abi::record::SAMPLE_LEN_MAX) as usize;
+
+/// How often `tcpcopy` sends a ping.
+pub const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long either end waits for the other's next bytes before it takes it for dead: five pings.
+pub const SILENCE_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,81 @@
+//! Why a connection ends.
+
+use core::time::Duration;
+
+use crate::hello::Role;
+use crate::message::Refusal;
+use crate::{FRAME_LEN_MAX, VERSION};
+
+/// Every reason to close a connection that the peer gave us. After one, nothing more is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The first bytes are not the channel's magic.
+    #[error(
+        "the peer does not speak tcpcopy's channel (it begins with {0:02x?}): check address and port, and that no \
+         other service listens there"
+    )]
+    NotTheChannel([u8; 8]),
+    /// The peer speaks another version of the channel.
+    #[error(
+        "the peer speaks version {theirs} of the channel, this build speaks {VERSION}: install the same release of \
+         tcpcopy and intercept on both machines"
+    )]
+    Version {
+        /// What the peer's hello says; ours is [`VERSION`].
+        theirs: u16,
+    },
+    /// The peer plays the part that we play.
+    #[error(
+        "the peer says it is {theirs}, but so are we or it is no part of the channel: connect tcpcopy (-s) to intercept"
+    )]
+    Role {
+        /// What the peer says it is.
+        theirs: Role,
+    },
+    /// The hello's role byte means nothing.
+    #[error("the peer's hello names the unknown role {0}")]
+    UnknownRole(u8),
+    /// The peer wants a key, which this build has not.
+    #[error(
+        "the peer asks for authentication scheme {0}, which this build does not have: install the same release on both \
+         machines"
+    )]
+    Authentication(u8),
+    /// The hello is shorter or longer than one can be.
+    #[error("the peer's hello says it has {0} bytes after its version, which cannot be")]
+    HelloLength(u16),
+    /// A frame is longer than allowed.
+    #[error("the peer announced a frame of {0} bytes, more than the {FRAME_LEN_MAX} allowed")]
+    FrameTooLong(u32),
+    /// A frame without kind.
+    #[error("the peer sent a frame without a kind")]
+    FrameEmpty,
+    /// A frame whose kind does not exist in this direction.
+    #[error("the peer sent a frame of kind {0:#04x}, which does not exist in this direction")]
+    UnknownKind(u8),
+    /// A frame whose body is not what its kind needs.
+    #[error("the peer sent a {kind} frame whose body of {len} bytes makes no sense")]
+    Malformed {
+        /// Name of the kind.
+        kind: &'static str,
+        /// Length of the body, in bytes.
+        len: usize,
+    },
+    /// A frame that does not belong where it stands.
+    #[error("the peer sent {kind} {when}")]
+    OutOfTurn {
+        /// Name of the kind.
+        kind: &'static str,
+        /// When it came.
+        when: &'static str,
+    },
+    /// `intercept` refuses the subscription.
+    #[error("intercept refuses: {0}")]
+    Refused(Refusal),
+    /// The peer did not say anything for too long.
+    #[error("nothing heard from the peer for {:.1} s: it is dead, hung, or the network between lost it", .0.as_secs_f32())]
+    Silent(Duration),
+    /// More was pushed into the decoder than it holds: a bug of the caller, who must drain it first.
+    #[error("the channel's decoder was not drained before more was pushed into it")]
+    NotDrained,
+}

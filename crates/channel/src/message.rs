@@ -1,0 +1,300 @@
+//! What the frames of each direction mean.
+//!
+//! Messages borrow from the decoder; a body is checked once, when its frame is read, and the iterators over it
+//! cannot fail.
+
+use core::fmt;
+
+use wire::flow::{Addr, Endpoint, FlowKey};
+
+use crate::decoder::Frame;
+use crate::error::Error;
+use crate::{REPORT_BYTES_MAX, TARGETS_MAX};
+
+pub(crate) const SUBSCRIBE: u8 = 0x01;
+pub(crate) const OPEN: u8 = 0x02;
+pub(crate) const CLOSE: u8 = 0x03;
+pub(crate) const PING: u8 = 0x04;
+pub(crate) const SUBSCRIBED: u8 = 0x81;
+pub(crate) const REFUSED: u8 = 0x82;
+pub(crate) const REPORTS: u8 = 0x83;
+pub(crate) const PONG: u8 = 0x84;
+pub(crate) const LOST: u8 = 0x85;
+
+pub(crate) const REFUSED_TARGET: u8 = 1;
+pub(crate) const REFUSED_CONNECTIONS: u8 = 2;
+
+/// Length of an endpoint: 16 bytes of address, 2 of port.
+pub(crate) const ENDPOINT_LEN: usize = 18;
+/// Length of a flow: the session's source, then the target.
+pub(crate) const FLOW_LEN: usize = 2 * ENDPOINT_LEN;
+/// Bytes of a report before the segment's own: stamp (8), length of the packet (4), how many bytes follow (1).
+pub(crate) const REPORT_HEADER_LEN: usize = 13;
+
+/// What `tcpcopy` sends to `intercept`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToIntercept<'a> {
+    /// The targets whose replies are wanted; 1 to [`TARGETS_MAX`], once, before anything else.
+    Subscribe(Endpoints<'a>),
+    /// Sessions (from their source to the target) that are about to open: their replies are for this connection.
+    Open(Flows<'a>),
+    /// Sessions that are gone.
+    Close(Flows<'a>),
+    /// Asks for a [`ToTcpcopy::Pong`] with the same nonce.
+    Ping {
+        /// Anything.
+        nonce: u64,
+    },
+}
+
+impl<'a> ToIntercept<'a> {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKind`] and [`Error::Malformed`].
+    pub fn parse(frame: Frame<'a>) -> Result<Self, Error> {
+        let Frame { kind, body } = frame;
+        let malformed = |kind| Error::Malformed {
+            kind,
+            len: body.len(),
+        };
+        match kind {
+            SUBSCRIBE => match body.as_chunks() {
+                (endpoints, []) if (1..=TARGETS_MAX).contains(&endpoints.len()) => {
+                    Ok(Self::Subscribe(Endpoints(endpoints)))
+                }
+                _ => Err(malformed("Subscribe")),
+            },
+            OPEN => Flows::parse(body)
+                .map(Self::Open)
+                .ok_or_else(|| malformed("Open")),
+            CLOSE => Flows::parse(body)
+                .map(Self::Close)
+                .ok_or_else(|| malformed("Close")),
+            PING => match body.try_into() {
+                Ok(nonce) => Ok(Self::Ping {
+                    nonce: u64::from_be_bytes(nonce),
+                }),
+                Err(_) => Err(malformed("Ping")),
+            },
+            _ => Err(Error::UnknownKind(kind)),
+        }
+    }
+
+    /// The name of the message, for errors and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribe(_) => "Subscribe",
+            Self::Open(_) => "Open",
+            Self::Close(_) => "Close",
+            Self::Ping { .. } => "Ping",
+        }
+    }
+}
+
+/// What `intercept` sends to `tcpcopy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToTcpcopy<'a> {
+    /// The subscription stands.
+    Subscribed,
+    /// There is none, and the connection is closed after this.
+    Refused(Refusal),
+    /// Target segments, in the order in which each queue of the interface saw them.
+    Reports(Reports<'a>),
+    /// The answer to a ping.
+    Pong {
+        /// The ping's.
+        nonce: u64,
+        /// When it was written, by the clock of the reports' stamps.
+        stamp_ns: u64,
+    },
+    /// Reports that were dropped because this connection took them too slowly.
+    Lost {
+        /// How many since the last such message.
+        count: u64,
+    },
+}
+
+impl<'a> ToTcpcopy<'a> {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownKind`] and [`Error::Malformed`].
+    pub fn parse(frame: Frame<'a>) -> Result<Self, Error> {
+        let Frame { kind, body } = frame;
+        let malformed = |kind| Error::Malformed {
+            kind,
+            len: body.len(),
+        };
+        match (kind, body.as_chunks::<8>()) {
+            (SUBSCRIBED, ([], [])) => Ok(Self::Subscribed),
+            (SUBSCRIBED, _) => Err(malformed("Subscribed")),
+            (REFUSED, _) => Refusal::parse(body)
+                .map(Self::Refused)
+                .ok_or_else(|| malformed("Refused")),
+            (REPORTS, _) => Reports::parse(body)
+                .map(Self::Reports)
+                .ok_or_else(|| malformed("Reports")),
+            (PONG, ([nonce, stamp], [])) => Ok(Self::Pong {
+                nonce: u64::from_be_bytes(*nonce),
+                stamp_ns: u64::from_be_bytes(*stamp),
+            }),
+            (PONG, _) => Err(malformed("Pong")),
+            (LOST, ([count], [])) => Ok(Self::Lost {
+                count: u64::from_be_bytes(*count),
+            }),
+            (LOST, _) => Err(malformed("Lost")),
+            _ => Err(Error::UnknownKind(kind)),
+        }
+    }
+
+    /// The name of the message, for errors and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribed => "Subscribed",
+            Self::Refused(_) => "Refused",
+            Self::Reports(_) => "Reports",
+            Self::Pong { .. } => "Pong",
+            Self::Lost { .. } => "Lost",
+        }
+    }
+}
+
+/// Why `intercept` does not take a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It does not consume the replies of this target.
+    UnknownTarget(Endpoint),
+    /// It has as many connections as it can.
+    TooManyConnections,
+}
+
+impl Refusal {
+    fn parse(body: &[u8]) -> Option<Self> {
+        match body.split_first()? {
+            (&REFUSED_TARGET, rest) => Some(Self::UnknownTarget(endpoint(rest.try_into().ok()?))),
+            (&REFUSED_CONNECTIONS, []) => Some(Self::TooManyConnections),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownTarget(target) => {
+                write!(f, "target {target} is not in its -x list: add it there")
+            }
+            Self::TooManyConnections => {
+                f.write_str("it has as many tcpcopy connections as it takes")
+            }
+        }
+    }
+}
+
+/// Endpoints in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoints<'a>(&'a [[u8; ENDPOINT_LEN]]);
+
+impl Endpoints<'_> {
+    /// Each of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Endpoint> {
+        self.0.iter().map(endpoint)
+    }
+}
+
+/// Flows in a message, from a session's source to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flows<'a>(&'a [[u8; FLOW_LEN]]);
+
+impl<'a> Flows<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        match body.as_chunks() {
+            (flows, []) if !flows.is_empty() => Some(Self(flows)),
+            _ => None,
+        }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = FlowKey> {
+        self.0.iter().map(|bytes| {
+            let (ends, _) = bytes.as_chunks::<ENDPOINT_LEN>();
+            FlowKey {
+                client: endpoint(&ends[0]),
+                server: endpoint(&ends[1]),
+            }
+        })
+    }
+}
+
+/// One target segment, without its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report<'a> {
+    /// When `intercept` saw it: nanoseconds of `CLOCK_MONOTONIC` on **its** machine.
+    pub stamp_ns: u64,
+    /// Bytes that arrived, from the IP header on.
+    pub packet_len: u32,
+    /// The IP and TCP headers, and what else was asked for; at most [`REPORT_BYTES_MAX`] bytes.
+    pub headers: &'a [u8],
+}
+
+/// A batch of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reports<'a> {
+    /// Whole reports only: checked by [`Reports::parse`].
+    body: &'a [u8],
+    count: usize,
+}
+
+impl<'a> Reports<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let (mut rest, mut count) = (body, 0);
+        while !rest.is_empty() {
+            (_, rest) = split_report(rest)?;
+            count += 1;
+        }
+        (count > 0).then_some(Self { body, count })
+    }
+
+    /// How many there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Report<'a>> + use<'a> {
+        let mut rest = self.body;
+        core::iter::from_fn(move || {
+            let (report, tail) = split_report(rest)?;
+            rest = tail;
+            Some(report)
+        })
+    }
+}
+
+fn split_report(bytes: &[u8]) -> Option<(Report<'_>, &[u8])> {
+    let (h, rest) = bytes.split_first_chunk::<REPORT_HEADER_LEN>()?;
+    let len = usize::from(h[12]);
+    if len == 0 || len > REPORT_BYTES_MAX {
+        return None;
+    }
+    let (headers, rest) = rest.split_at_checked(len)?;
+    let report = Report {
+        stamp_ns: u64::from_be_bytes([h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]]),
+        packet_len: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
+        headers,
+    };
+    Some((report, rest))
+}
+
+fn endpoint(bytes: &[u8; ENDPOINT_LEN]) -> Endpoint {
+    let mut addr = [0; 16];
+    addr.copy_from_slice(&bytes[..16]);
+    Endpoint::new(Addr::v6(addr), u16::from_be_bytes([bytes[16], bytes[17]]))
+}

@@ -251,3 +251,185 @@ fn silence(heard: Instant, now: Instant) -> Result<(), Error> {
         Err(Error::Silent(silent))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use wire::flow::{Addr, Endpoint};
+
+    use super::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
+    use crate::error::Error;
+    use crate::hello::Role;
+    use crate::message::Refusal;
+    use crate::{SILENCE_MAX, encode};
+
+    /// Both ends with what each has sent and the other has not yet read.
+    struct Pair {
+        tcpcopy: TcpcopyEnd,
+        intercept: InterceptEnd,
+        to_intercept: Vec<u8>,
+        to_tcpcopy: Vec<u8>,
+        now: Instant,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let now = Instant::now();
+            let (mut to_intercept, mut to_tcpcopy) = (Vec::new(), Vec::new());
+            let targets = vec![Endpoint::new(Addr::v4([10, 0, 0, 2]), 80)];
+            let tcpcopy = TcpcopyEnd::new(targets, now, &mut to_intercept);
+            let intercept = InterceptEnd::new(now, &mut to_tcpcopy);
+            Self {
+                tcpcopy,
+                intercept,
+                to_intercept,
+                to_tcpcopy,
+                now,
+            }
+        }
+
+        fn deliver_to_intercept(&mut self) {
+            let bytes = core::mem::take(&mut self.to_intercept);
+            self.intercept.space()[..bytes.len()].copy_from_slice(&bytes);
+            self.intercept.filled(self.now, bytes.len());
+        }
+
+        fn intercept_hears(&mut self) -> Result<Option<InterceptEvent<'_>>, Error> {
+            self.deliver_to_intercept();
+            self.intercept.next_event()
+        }
+
+        fn tcpcopy_hears(&mut self) -> Result<Option<TcpcopyEvent<'_>>, Error> {
+            let bytes = core::mem::take(&mut self.to_tcpcopy);
+            self.tcpcopy.space()[..bytes.len()].copy_from_slice(&bytes);
+            self.tcpcopy.filled(self.now, bytes.len());
+            self.tcpcopy.next_event(&mut self.to_intercept)
+        }
+
+        /// Up to the answer to the subscription.
+        fn greeted() -> Self {
+            let mut pair = Self::new();
+            assert_eq!(pair.tcpcopy_hears(), Ok(None));
+            assert!(matches!(
+                pair.intercept_hears(),
+                Ok(Some(InterceptEvent::Subscribe(_)))
+            ));
+            pair
+        }
+    }
+
+    #[test]
+    fn a_connection_comes_to_run() {
+        let mut pair = Pair::greeted();
+        encode::subscribed(&mut pair.to_tcpcopy);
+        assert_eq!(pair.tcpcopy_hears(), Ok(Some(TcpcopyEvent::Subscribed)));
+        pair.now += Duration::from_millis(1001);
+        let Pair {
+            tcpcopy,
+            to_intercept,
+            now,
+            ..
+        } = &mut pair;
+        assert_eq!(tcpcopy.on_time(*now, to_intercept), Ok(Some(0)));
+        assert_eq!(tcpcopy.on_time(*now, to_intercept), Ok(None));
+        assert_eq!(
+            pair.intercept_hears(),
+            Ok(Some(InterceptEvent::Ping { nonce: 0 }))
+        );
+        encode::pong(&mut pair.to_tcpcopy, 0, 17);
+        assert_eq!(
+            pair.tcpcopy_hears(),
+            Ok(Some(TcpcopyEvent::Pong {
+                nonce: 0,
+                stamp_ns: 17
+            }))
+        );
+        encode::lost(&mut pair.to_tcpcopy, 3);
+        assert_eq!(
+            pair.tcpcopy_hears(),
+            Ok(Some(TcpcopyEvent::Lost { count: 3 }))
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_with_its_reason() {
+        let mut pair = Pair::greeted();
+        encode::refused(&mut pair.to_tcpcopy, Refusal::TooManyConnections);
+        assert_eq!(
+            pair.tcpcopy_hears(),
+            Err(Error::Refused(Refusal::TooManyConnections))
+        );
+    }
+
+    #[test]
+    fn a_version_mismatch_is_an_error_on_both_sides_that_names_both() {
+        let mut pair = Pair::new();
+        pair.to_intercept[9] = 2;
+        pair.to_tcpcopy[9] = 3;
+        assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 2 }));
+        let error = pair.tcpcopy_hears().unwrap_err();
+        assert_eq!(error, Error::Version { theirs: 3 });
+        assert!(
+            error.to_string().contains("version 3") && error.to_string().contains("version 1"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn two_of_a_kind_do_not_talk() {
+        let mut pair = Pair::new();
+        pair.to_intercept.clone_from(&pair.to_tcpcopy);
+        assert_eq!(
+            pair.intercept_hears(),
+            Err(Error::Role {
+                theirs: Role::Intercept
+            })
+        );
+    }
+
+    #[test]
+    fn what_comes_out_of_turn_is_named() {
+        let mut pair = Pair::new();
+        encode::subscribe(
+            &mut pair.to_intercept,
+            &[Endpoint::new(Addr::v4([1; 4]), 1)],
+        );
+        encode::subscribe(
+            &mut pair.to_intercept,
+            &[Endpoint::new(Addr::v4([1; 4]), 1)],
+        );
+        assert!(matches!(
+            pair.intercept_hears(),
+            Ok(Some(InterceptEvent::Subscribe(_)))
+        ));
+        let again = Error::OutOfTurn {
+            kind: "Subscribe",
+            when: "after the subscription",
+        };
+        assert_eq!(pair.intercept.next_event(), Err(again));
+        encode::lost(&mut pair.to_tcpcopy, 1);
+        let early = Error::OutOfTurn {
+            kind: "Lost",
+            when: "before the subscription",
+        };
+        assert_eq!(pair.tcpcopy_hears(), Err(early));
+    }
+
+    #[test]
+    fn silence_is_death() {
+        let mut pair = Pair::new();
+        let later = pair.now + SILENCE_MAX;
+        assert_eq!(
+            pair.intercept.on_time(later),
+            Err(Error::Silent(SILENCE_MAX))
+        );
+        assert_eq!(
+            pair.tcpcopy.on_time(later, &mut Vec::new()),
+            Err(Error::Silent(SILENCE_MAX))
+        );
+        pair.now = later;
+        pair.deliver_to_intercept();
+        assert_eq!(pair.intercept.on_time(later), Ok(()));
+    }
+}

@@ -17,7 +17,7 @@ pub enum Error {
     NotTheChannel([u8; 8]),
     /// The peer speaks another version of the channel.
     #[error(
-        "the peer speaks version {theirs} of the channel, this build speaks {VERSION}: install the same release of \
+        "the peer speaks version {theirs} of the channel, this build speaks version {VERSION}: install the same release of \
          tcpcopy and intercept on both machines"
     )]
     Version {

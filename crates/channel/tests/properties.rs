@@ -1,0 +1,324 @@
+//! The codec against itself in every chunking, and both ends against anything at all.
+
+use std::time::Instant;
+
+use channel::decoder::{BUFFER_LEN, Decoder};
+use channel::{
+    Batch, Error, FRAME_LEN_MAX, InterceptEnd, InterceptEvent, Refusal, Report, TcpcopyEnd,
+    TcpcopyEvent, ToIntercept, ToTcpcopy, encode,
+};
+use proptest::collection::vec;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
+use wire::flow::{Addr, Endpoint, FlowKey};
+
+/// A message as a test holds it.
+#[derive(Clone, Debug, PartialEq)]
+enum Owned {
+    Subscribe(Vec<Endpoint>),
+    Open(Vec<FlowKey>),
+    Close(Vec<FlowKey>),
+    Ping(u64),
+    Subscribed,
+    Refused(Refusal),
+    Reports(Vec<(u64, u32, Vec<u8>)>),
+    Pong(u64, u64),
+    Lost(u64),
+}
+
+impl Owned {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Subscribe(targets) => encode::subscribe(out, targets),
+            Self::Open(flows) => encode::open(out, flows.iter().copied()),
+            Self::Close(flows) => encode::close(out, flows.iter().copied()),
+            Self::Ping(nonce) => encode::ping(out, *nonce),
+            Self::Subscribed => encode::subscribed(out),
+            Self::Refused(why) => encode::refused(out, *why),
+            Self::Reports(reports) => {
+                let mut batch = Batch::new();
+                for (stamp_ns, packet_len, headers) in reports {
+                    assert!(batch.push(&Report {
+                        stamp_ns: *stamp_ns,
+                        packet_len: *packet_len,
+                        headers
+                    }));
+                }
+                out.extend(batch.take());
+            }
+            Self::Pong(nonce, stamp_ns) => encode::pong(out, *nonce, *stamp_ns),
+            Self::Lost(count) => encode::lost(out, *count),
+        }
+    }
+}
+
+impl From<ToIntercept<'_>> for Owned {
+    fn from(message: ToIntercept<'_>) -> Self {
+        match message {
+            ToIntercept::Subscribe(targets) => Self::Subscribe(targets.iter().collect()),
+            ToIntercept::Open(flows) => Self::Open(flows.iter().collect()),
+            ToIntercept::Close(flows) => Self::Close(flows.iter().collect()),
+            ToIntercept::Ping { nonce } => Self::Ping(nonce),
+        }
+    }
+}
+
+impl From<ToTcpcopy<'_>> for Owned {
+    fn from(message: ToTcpcopy<'_>) -> Self {
+        match message {
+            ToTcpcopy::Subscribed => Self::Subscribed,
+            ToTcpcopy::Refused(why) => Self::Refused(why),
+            ToTcpcopy::Reports(reports) => Self::Reports(
+                reports
+                    .iter()
+                    .map(|r| (r.stamp_ns, r.packet_len, r.headers.to_vec()))
+                    .collect(),
+            ),
+            ToTcpcopy::Pong { nonce, stamp_ns } => Self::Pong(nonce, stamp_ns),
+            ToTcpcopy::Lost { count } => Self::Lost(count),
+        }
+    }
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    (any::<[u8; 16]>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(Addr::v6(addr), port))
+}
+
+fn flow() -> impl Strategy<Value = FlowKey> {
+    (endpoint(), endpoint()).prop_map(|(client, server)| FlowKey { client, server })
+}
+
+fn to_intercept() -> impl Strategy<Value = Owned> {
+    prop_oneof![
+        vec(endpoint(), 1..9).prop_map(Owned::Subscribe),
+        vec(flow(), 1..9).prop_map(Owned::Open),
+        vec(flow(), 1..9).prop_map(Owned::Close),
+        any::<u64>().prop_map(Owned::Ping),
+    ]
+}
+
+fn to_tcpcopy() -> impl Strategy<Value = Owned> {
+    prop_oneof![
+        Just(Owned::Subscribed),
+        Just(Owned::Refused(Refusal::TooManyConnections)),
+        endpoint().prop_map(|target| Owned::Refused(Refusal::UnknownTarget(target))),
+        vec((any::<u64>(), any::<u32>(), vec(any::<u8>(), 1..248)), 1..9).prop_map(Owned::Reports),
+        any::<(u64, u64)>().prop_map(|(nonce, stamp)| Owned::Pong(nonce, stamp)),
+        any::<u64>().prop_map(Owned::Lost),
+    ]
+}
+
+/// Sends `messages` through a decoder in chunks of these lengths and gives what came out.
+fn through(
+    messages: &[Owned],
+    chunks: &[usize],
+    parse: impl Fn(&mut Decoder) -> Option<Owned>,
+) -> Vec<Owned> {
+    let mut stream = Vec::new();
+    messages
+        .iter()
+        .for_each(|message| message.encode(&mut stream));
+    let (mut decoder, mut got, mut rest) = (Decoder::new(), Vec::new(), &stream[..]);
+    for len in chunks.iter().cycle() {
+        let (chunk, tail) = rest.split_at(rest.len().min(*len));
+        decoder.push(chunk).expect("drained");
+        while let Some(message) = parse(&mut decoder) {
+            got.push(message);
+        }
+        rest = tail;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    got
+}
+
+/// Feeds one end until it has an error or nothing is left; counts events. Hands over what the socket would.
+fn feed(
+    stream: &[u8],
+    chunk: usize,
+    mut take: impl FnMut(&[u8]) -> usize,
+    mut event: impl FnMut() -> Result<bool, Error>,
+) {
+    let mut rest = stream;
+    while !rest.is_empty() {
+        let taken = take(&rest[..rest.len().min(chunk)]);
+        assert!(taken > 0, "a drained end always has space");
+        rest = &rest[taken..];
+        loop {
+            match event() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn feed_both(stream: &[u8], chunk: usize) {
+    let now = Instant::now();
+    let mut out = Vec::new();
+    let end = core::cell::RefCell::new(InterceptEnd::new(now, &mut out));
+    feed(
+        stream,
+        chunk,
+        |bytes| {
+            let mut end = end.borrow_mut();
+            let space = end.space();
+            assert!(space.len() <= BUFFER_LEN);
+            let len = space.len().min(bytes.len());
+            space[..len].copy_from_slice(&bytes[..len]);
+            end.filled(now, len);
+            len
+        },
+        || Ok(end.borrow_mut().next_event()?.is_some()),
+    );
+    let end = core::cell::RefCell::new(TcpcopyEnd::new(vec![], now, &mut out));
+    feed(
+        stream,
+        chunk,
+        |bytes| {
+            let mut end = end.borrow_mut();
+            let space = end.space();
+            let len = space.len().min(bytes.len());
+            space[..len].copy_from_slice(&bytes[..len]);
+            end.filled(now, len);
+            len
+        },
+        || {
+            let mut end = end.borrow_mut();
+            let event = end.next_event(&mut out)?;
+            if let Some(TcpcopyEvent::Reports(reports)) = event {
+                assert_eq!(reports.iter().count(), reports.len());
+            }
+            Ok(event.is_some())
+        },
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn messages_to_intercept_survive(messages in vec(to_intercept(), 1..6), chunks in vec(1usize..400, 1..6)) {
+        let got = through(&messages, &chunks, |decoder| {
+            let frame = decoder.next_frame().expect("valid")?;
+            Some(ToIntercept::parse(frame).expect("valid").into())
+        });
+        prop_assert_eq!(got, messages);
+    }
+
+    #[test]
+    fn messages_to_tcpcopy_survive(messages in vec(to_tcpcopy(), 1..6), chunks in vec(1usize..400, 1..6)) {
+        let got = through(&messages, &chunks, |decoder| {
+            let frame = decoder.next_frame().expect("valid")?;
+            Some(ToTcpcopy::parse(frame).expect("valid").into())
+        });
+        prop_assert_eq!(got, messages);
+    }
+
+    #[test]
+    fn anything_at_all_is_survived(stream in vec(any::<u8>(), 0..4000), chunk in 1usize..5000) {
+        feed_both(&stream, chunk);
+    }
+
+    /// Garbage that has got past the hello, with lengths that often make sense.
+    #[test]
+    fn garbage_after_a_hello_is_survived(
+        frames in vec((0u32..80, any::<u8>(), vec(any::<u8>(), 0..80)), 0..40),
+        role in 1u8..3,
+        chunk in 1usize..5000,
+    ) {
+        let mut stream = b"tcpcopy\n\x00\x01\x00\x06".to_vec();
+        stream.extend([role, 0, 0, 0, 0, 0]);
+        encode::subscribed(&mut stream);
+        for (len, kind, body) in frames {
+            stream.extend(len.to_be_bytes());
+            stream.push(kind & 0x87);
+            stream.extend(body);
+        }
+        feed_both(&stream, chunk);
+    }
+
+    /// A valid conversation with one byte changed.
+    #[test]
+    fn a_changed_byte_is_survived(
+        ours in vec(to_intercept(), 1..6),
+        theirs in vec(to_tcpcopy(), 1..6),
+        at in any::<usize>(),
+        to in any::<u8>(),
+    ) {
+        for (role, messages) in [(1u8, ours), (2, theirs)] {
+            let mut stream = b"tcpcopy\n\x00\x01\x00\x06".to_vec();
+            stream.extend([role, 0, 0, 0, 0, 0]);
+            if role == 1 { Owned::Subscribe(vec![Endpoint::new(Addr::UNSPECIFIED, 1)]) } else { Owned::Subscribed }
+                .encode(&mut stream);
+            messages.iter().for_each(|message| message.encode(&mut stream));
+            let at = at % stream.len();
+            stream[at] = to;
+            feed_both(&stream, 1 + at);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_never_longer_than_a_frame(len in 1usize..300) {
+        let mut batch = Batch::new();
+        let headers = vec![7; len];
+        let report = Report { stamp_ns: 1, packet_len: 2, headers: &headers };
+        while batch.push(&report) {}
+        let count = batch.len() as usize;
+        let bytes = batch.take();
+        prop_assert!(bytes.len() <= 4 + FRAME_LEN_MAX);
+        prop_assert!(bytes.len() + 300 > FRAME_LEN_MAX);
+        let mut decoder = Decoder::new();
+        decoder.push(&bytes).expect("it fits");
+        let frame = decoder.next_frame().expect("valid").expect("whole");
+        let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else { panic!("not reports") };
+        prop_assert_eq!(reports.iter().count(), count);
+        prop_assert!(batch.is_empty() && batch.take().is_empty());
+    }
+
+    #[test]
+    fn many_flows_become_many_frames(count in 0usize..6000) {
+        let flow = FlowKey { client: Endpoint::new(Addr::v4([1; 4]), 1), server: Endpoint::new(Addr::v4([2; 4]), 2) };
+        let mut bytes = Vec::new();
+        encode::open(&mut bytes, std::iter::repeat_n(flow, count));
+        let (mut decoder, mut seen) = (Decoder::new(), 0);
+        for chunk in bytes.chunks(FRAME_LEN_MAX) {
+            decoder.push(chunk).expect("drained");
+            while let Some(frame) = decoder.next_frame().expect("valid") {
+                let Ok(ToIntercept::Open(flows)) = ToIntercept::parse(frame) else { panic!("not Open") };
+                prop_assert!(flows.iter().all(|f| f == flow));
+                seen += flows.iter().len();
+            }
+        }
+        prop_assert_eq!(seen, count);
+    }
+}
+
+#[test]
+fn intercepts_events_name_the_flows() {
+    let now = Instant::now();
+    let mut out = Vec::new();
+    let mut end = InterceptEnd::new(now, &mut out);
+    let flow = FlowKey {
+        client: Endpoint::new(Addr::v4([1; 4]), 1),
+        server: Endpoint::new(Addr::v4([2; 4]), 2),
+    };
+    let mut stream = Vec::new();
+    let _ = TcpcopyEnd::new(vec![flow.server], now, &mut stream);
+    encode::subscribe(&mut stream, &[flow.server]);
+    encode::open(&mut stream, [flow]);
+    end.space()[..stream.len()].copy_from_slice(&stream);
+    end.filled(now, stream.len());
+    match end.next_event() {
+        Ok(Some(InterceptEvent::Subscribe(targets))) => assert!(targets.iter().eq([flow.server])),
+        other => panic!("{other:?}"),
+    }
+    match end.next_event() {
+        Ok(Some(InterceptEvent::Open(flows))) => assert!(flows.iter().eq([flow])),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(end.next_event(), Ok(None));
+}

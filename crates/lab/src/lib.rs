@@ -1,1 +1,35 @@
-//! placeholder
+//! The lab: what live tests, `cargo xtask demo`, `bench` and `lab` are made of.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`net`] | the network: client, online, target and assistant as namespaces |
+//! | [`host`] | one of them and its knobs: offloads, MTU, loss |
+//! | [`registry`] | which labs stand, and the removal of left-overs |
+//! | [`process`] | a process in a namespace: logs, signals, CPU time |
+//! | [`machine`] | CPU of the whole machine and of processes |
+//! | [`interrupt`] | Ctrl-C |
+//! | [`system`] | running a command of the system |
+//! | [`service`] | the built-in HTTP service |
+//! | [`load`] | the built-in HTTP clients with unique request ids |
+//! | [`bulk`] | raw TCP sender and sink |
+//! | [`command`] | these as commands, to be run inside a namespace |
+//! | [`nginx`], [`redis`] | configurations and starts of servers |
+//! | [`access_log`] | comparing two access logs by request id |
+//!
+//! It depends on no system library and on none of the other rooms, so it builds before anything is set up.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod host;
+pub mod interrupt;
+pub mod machine;
+pub mod net;
+pub mod process;
+pub mod registry;
+pub mod system;
+
+pub use error::{Error, Result};
+pub use host::Namespace;
+pub use net::{Host, Lab, Topology};
+pub use process::{Process, Spec};
+pub use registry::Prefix;

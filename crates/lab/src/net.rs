@@ -1,0 +1,286 @@
+//! The lab's network: hosts as namespaces, joined by veth pairs and one bridge.
+//!
+//! ```text
+//! client eth0 ── eth0 online eth1 ──┐
+//!  10.0.1.2     10.0.1.1  10.0.2.1  │
+//!                                   switch br0 ── eth0 target     10.0.2.2
+//!                                        └─────── eth0 assistant  10.0.2.3
+//! ```
+//!
+//! In direct topology the target answers clients and pool addresses through the online server, in assistant topology
+//! through the assistant. Nothing forwards. A [`Lab`] removes what it made when it is dropped, and the next one
+//! removes what a killed one left behind.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Result, Tried};
+use crate::host::Namespace;
+use crate::process::{Process, Spec};
+use crate::registry::{Claim, Prefix};
+use crate::system;
+
+/// The client's address.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 2);
+/// The online server's address, as its clients know it.
+pub const ONLINE: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+/// The online server's address towards target and assistant.
+pub const ONLINE_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 1);
+/// The target server's address.
+pub const TARGET: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+/// The assistant's address.
+pub const ASSISTANT: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+/// The prefix of the clients.
+pub const CLIENT_PREFIX: &str = "10.0.1.0/24";
+/// A prefix that belongs to nobody: a reply pool for tests.
+pub const POOL_PREFIX: &str = "62.135.200.0/24";
+
+/// Which way the target answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// Through the online server.
+    Direct,
+    /// Through the assistant.
+    Assistant,
+}
+
+/// A host of the lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Host {
+    /// The clients.
+    Client,
+    /// The online server: `eth0` towards the client, `eth1` towards the others.
+    Online,
+    /// The target server.
+    Target,
+    /// The assistant server.
+    Assistant,
+    /// The bridge between online, target and assistant.
+    Switch,
+    /// A further target server, 1 to 99: address 10.0.2.(100 + n).
+    Further(u8),
+}
+
+impl Host {
+    /// Every host that a lab starts with.
+    pub const ALL: [Self; 5] = [Self::Switch, Self::Client, Self::Online, Self::Target, Self::Assistant];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Client => "client".to_owned(),
+            Self::Online => "online".to_owned(),
+            Self::Target => "target".to_owned(),
+            Self::Assistant => "assistant".to_owned(),
+            Self::Switch => "switch".to_owned(),
+            Self::Further(number) => format!("target{number}"),
+        }
+    }
+
+    /// The host of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain((1..=99).map(Self::Further)).find(|host| host.name() == name)
+    }
+
+    /// The address of a [`Host::Further`], [`TARGET`] for the target, and so on; [`ONLINE`] for online.
+    #[must_use]
+    pub fn address(self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Client => Some(CLIENT),
+            Self::Online => Some(ONLINE),
+            Self::Target => Some(TARGET),
+            Self::Assistant => Some(ASSISTANT),
+            Self::Switch => None,
+            Self::Further(number) => Some(Ipv4Addr::new(10, 0, 2, 100 + number.min(99))),
+        }
+    }
+}
+
+/// A running lab.
+#[derive(Debug)]
+pub struct Lab {
+    claim: Claim,
+    topology: Topology,
+    logs: PathBuf,
+}
+
+impl Lab {
+    /// Sets the network up, after removing what killed labs left behind.
+    ///
+    /// # Errors
+    ///
+    /// Without root, where `ip` fails, or where a lab of this name stands.
+    pub fn up(prefix: Prefix, topology: Topology) -> Result<Self> {
+        let claim = Claim::take(prefix)?;
+        let logs = std::env::temp_dir().join(format!("tcpcopy-lab-{}-{}", claim.prefix(), std::process::id()));
+        // A left-over of an equal pid; whoever else owns it makes the creation below fail.
+        let _ = std::fs::remove_dir_all(&logs);
+        std::fs::create_dir(&logs).tried(|| format!("create the folder {}", logs.display()))?;
+        // From here on the drop of `lab` removes whatever stands already.
+        let lab = Self { claim, topology, logs };
+        lab.build()?;
+        Ok(lab)
+    }
+
+    /// Which way the target answers.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        self.topology
+    }
+
+    /// The namespace of a host.
+    #[must_use]
+    pub fn namespace(&self, host: Host) -> Namespace {
+        Namespace::of(self.claim.prefix(), host)
+    }
+
+    /// The folder for logs and configurations; removed with the lab.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.logs
+    }
+
+    /// Starts a process on a host. Its output goes to files in [`Lab::folder`].
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be started.
+    pub fn spawn(&self, host: Host, spec: &Spec) -> Result<Process> {
+        let process = Process::spawn(&self.namespace(host), &self.logs, spec)?;
+        self.claim.remember(process.pid())?;
+        Ok(process)
+    }
+
+    /// Runs a command on a host to its end and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// Where it fails.
+    pub fn run(&self, host: Host, program: &str, arguments: &[&str]) -> Result<String> {
+        self.namespace(host).run(program, arguments)
+    }
+
+    /// Lets the target answer another way from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where `ip` fails.
+    pub fn set_topology(&mut self, topology: Topology) -> Result<()> {
+        self.topology = topology;
+        self.route_replies(Host::Target)
+    }
+
+    /// Adds a target host to the bridge; its replies go the way the topology says.
+    ///
+    /// # Errors
+    ///
+    /// Where `ip` fails.
+    pub fn add_target(&self, number: u8) -> Result<Host> {
+        let host = Host::Further(number);
+        self.namespace(host).create()?;
+        self.plug(host, "eth0", &format!("{}/24", Host::Further(number).address().unwrap_or(TARGET)))?;
+        self.route_replies(host)?;
+        Ok(host)
+    }
+
+    /// Keeps the lab after this value is dropped, until [`Lab::down`].
+    ///
+    /// # Errors
+    ///
+    /// Where that cannot be written down.
+    pub fn keep(mut self) -> Result<()> {
+        self.claim.keep()
+    }
+
+    /// Removes a kept lab, or the left-over of a killed one; does nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where a running process owns it, or `ip` fails.
+    pub fn down(prefix: &Prefix) -> Result<()> {
+        Claim::release(prefix)
+    }
+
+    fn build(&self) -> Result<()> {
+        for host in Host::ALL {
+            self.namespace(host).create()?;
+        }
+        let switch = self.namespace(Host::Switch);
+        switch.ip(&["link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0"])?;
+        switch.ip(&["link", "set", "br0", "up"])?;
+
+        let (client, online) = (self.namespace(Host::Client), self.namespace(Host::Online));
+        client.join("eth0", &online, "eth0")?;
+        client.ip(&["address", "add", &format!("{CLIENT}/24"), "dev", "eth0"])?;
+        online.ip(&["address", "add", &format!("{ONLINE}/24"), "dev", "eth0"])?;
+        client.ip(&["route", "add", "default", "via", &ONLINE.to_string()])?;
+
+        self.plug(Host::Online, "eth1", &format!("{ONLINE_INSIDE}/24"))?;
+        self.plug(Host::Target, "eth0", &format!("{TARGET}/24"))?;
+        self.plug(Host::Assistant, "eth0", &format!("{ASSISTANT}/24"))?;
+        self.route_replies(Host::Target)
+    }
+
+    fn plug(&self, host: Host, interface: &str, address: &str) -> Result<()> {
+        let port = format!("{}-{interface}", host.name());
+        let (namespace, switch) = (self.namespace(host), self.namespace(Host::Switch));
+        namespace.join(interface, &switch, &port)?;
+        switch.ip(&["link", "set", &port, "master", "br0"])?;
+        namespace.ip(&["address", "add", address, "dev", interface])
+    }
+
+    fn route_replies(&self, host: Host) -> Result<()> {
+        let gateway = match self.topology {
+            Topology::Direct => ONLINE_INSIDE,
+            Topology::Assistant => ASSISTANT,
+        };
+        for prefix in [CLIENT_PREFIX, POOL_PREFIX] {
+            self.namespace(host).ip(&["route", "replace", prefix, "via", &gateway.to_string()])?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("lab: the logs stay in {}", self.logs.display());
+        } else if !self.claim.is_kept() {
+            let _ = std::fs::remove_dir_all(&self.logs);
+        }
+    }
+}
+
+/// The names of the interfaces of a host with their state, one per line.
+///
+/// # Errors
+///
+/// Where `ip` fails.
+pub fn describe(prefix: &Prefix) -> Result<String> {
+    let mut text = String::new();
+    for namespace in crate::registry::namespaces(prefix)? {
+        let links = system::run("ip", &["-n", &namespace, "-brief", "address"])?;
+        let routes = system::run("ip", &["-n", &namespace, "-4", "route"])?;
+        text.push_str(&format!("{namespace}\n"));
+        for line in links.lines().chain(routes.lines()) {
+            text.push_str(&format!("    {}\n", line.trim_end()));
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Host;
+
+    #[test]
+    fn a_host_is_found_by_its_name() {
+        for host in Host::ALL.into_iter().chain([Host::Further(1), Host::Further(99)]) {
+            assert_eq!(Host::named(&host.name()), Some(host));
+        }
+        assert_eq!(Host::named("target0"), None);
+    }
+}

@@ -58,6 +58,7 @@ pub struct TcpcopyEnd {
     decoder: Decoder,
     phase: Phase,
     targets: Vec<Endpoint>,
+    opened: Instant,
     heard: Instant,
     pinged: Instant,
     nonce: u64,
@@ -71,6 +72,7 @@ impl TcpcopyEnd {
             decoder: Decoder::new(),
             phase: Phase::AwaitsHello,
             targets,
+            opened: now,
             heard: now,
             pinged: now,
             nonce: 0,
@@ -130,9 +132,10 @@ impl TcpcopyEnd {
     ///
     /// # Errors
     ///
-    /// [`Error::Silent`] where nothing was heard for [`SILENCE_MAX`].
+    /// [`Error::Silent`] where nothing was heard for [`SILENCE_MAX`], [`Error::Unsubscribed`] where there is no
+    /// subscription that long after the opening.
     pub fn on_time(&mut self, now: Instant, out: &mut Vec<u8>) -> Result<Option<u64>, Error> {
-        silence(self.heard, now)?;
+        deadlines(self.phase, self.opened, self.heard, now)?;
         if now.saturating_duration_since(self.pinged) < PING_INTERVAL
             || self.phase == Phase::AwaitsHello
         {
@@ -167,6 +170,7 @@ pub enum InterceptEvent<'a> {
 pub struct InterceptEnd {
     decoder: Decoder,
     phase: Phase,
+    opened: Instant,
     heard: Instant,
 }
 
@@ -177,6 +181,7 @@ impl InterceptEnd {
         Self {
             decoder: Decoder::new(),
             phase: Phase::AwaitsHello,
+            opened: now,
             heard: now,
         }
     }
@@ -226,11 +231,14 @@ impl InterceptEnd {
         Ok(Some(event))
     }
 
+    /// Looks at the time. To be called about once per [`PING_INTERVAL`].
+    ///
     /// # Errors
     ///
-    /// [`Error::Silent`] where nothing was heard for [`SILENCE_MAX`].
+    /// [`Error::Silent`] where nothing was heard for [`SILENCE_MAX`], [`Error::Unsubscribed`] where there is no
+    /// subscription that long after the opening.
     pub fn on_time(&self, now: Instant) -> Result<(), Error> {
-        silence(self.heard, now)
+        deadlines(self.phase, self.opened, self.heard, now)
     }
 }
 
@@ -243,13 +251,16 @@ fn greet(decoder: &mut Decoder, ours: Role) -> Result<bool, Error> {
     }
 }
 
-fn silence(heard: Instant, now: Instant) -> Result<(), Error> {
+fn deadlines(phase: Phase, opened: Instant, heard: Instant, now: Instant) -> Result<(), Error> {
     let silent = now.saturating_duration_since(heard);
-    if silent < SILENCE_MAX {
-        Ok(())
-    } else {
-        Err(Error::Silent(silent))
+    if silent >= SILENCE_MAX {
+        return Err(Error::Silent(silent));
     }
+    let opening = now.saturating_duration_since(opened);
+    if phase != Phase::Running && opening >= SILENCE_MAX {
+        return Err(Error::Unsubscribed(opening));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -429,7 +440,18 @@ mod tests {
             Err(Error::Silent(SILENCE_MAX))
         );
         pair.now = later;
+        encode::ping(&mut pair.to_intercept, 1);
         pair.deliver_to_intercept();
+        assert_eq!(
+            pair.intercept.on_time(later),
+            Err(Error::Unsubscribed(SILENCE_MAX))
+        );
+        encode::subscribe(
+            &mut pair.to_intercept,
+            &[Endpoint::new(Addr::v4([1; 4]), 1)],
+        );
+        pair.deliver_to_intercept();
+        while pair.intercept.next_event().expect("all is well").is_some() {}
         assert_eq!(pair.intercept.on_time(later), Ok(()));
     }
 }

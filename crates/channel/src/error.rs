@@ -75,6 +75,9 @@ pub enum Error {
     /// The peer did not say anything for too long.
     #[error("nothing heard from the peer for {:.1} s: it is dead, hung, or the network between lost it", .0.as_secs_f32())]
     Silent(Duration),
+    /// The peer talks, but a subscription did not come about in time.
+    #[error("no subscription came about in {:.1} s: the peer is no tcpcopy or intercept, or hangs", .0.as_secs_f32())]
+    Unsubscribed(Duration),
     /// More was pushed into the decoder than it holds: a bug of the caller, who must drain it first.
     #[error("the channel's decoder was not drained before more was pushed into it")]
     NotDrained,

@@ -17,7 +17,9 @@ pub enum Error {
         output: String,
     },
     /// A program that the lab needs is not installed.
-    #[error("cannot run `{program}`: {source}; install it, `cargo xtask setup` does so on Debian and Ubuntu")]
+    #[error(
+        "cannot run `{program}`: {source}; install it, `cargo xtask setup` does so on Debian and Ubuntu"
+    )]
     Program {
         /// The program.
         program: String,
@@ -110,6 +112,9 @@ pub(crate) trait Tried<T> {
 
 impl<T, E: Into<io::Error>> Tried<T> for std::result::Result<T, E> {
     fn tried(self, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| Error::Io { what: what(), source: error.into() })
+        self.map_err(|error| Error::Io {
+            what: what(),
+            source: error.into(),
+        })
     }
 }

@@ -32,7 +32,9 @@ pub struct Namespace {
 
 impl Namespace {
     pub(crate) fn of(prefix: &Prefix, host: Host) -> Self {
-        Self { name: format!("{prefix}-{}", host.name()) }
+        Self {
+            name: format!("{prefix}-{}", host.name()),
+        }
     }
 
     /// Its name, as `ip netns` knows it.
@@ -50,7 +52,10 @@ impl Namespace {
     pub(crate) fn create(&self) -> Result<()> {
         system::run("ip", &["netns", "add", &self.name])?;
         self.ip(&["link", "set", "lo", "up"])?;
-        let settings: Vec<String> = SETTINGS.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let settings: Vec<String> = SETTINGS
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let mut arguments = vec!["-q", "-w"];
         arguments.extend(settings.iter().map(String::as_str));
         // -e: a kernel without IPv6 has no such setting, and needs none.
@@ -61,7 +66,16 @@ impl Namespace {
     /// Makes a veth pair between two hosts and sets both ends up.
     pub(crate) fn join(&self, interface: &str, peer: &Self, peer_interface: &str) -> Result<()> {
         self.ip(&[
-            "link", "add", interface, "type", "veth", "peer", "name", peer_interface, "netns", &peer.name,
+            "link",
+            "add",
+            interface,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            peer_interface,
+            "netns",
+            &peer.name,
         ])?;
         self.ip(&["link", "set", interface, "up"])?;
         peer.ip(&["link", "set", peer_interface, "up"])
@@ -103,10 +117,13 @@ impl Namespace {
         let namespace = File::open(&path).tried(|| format!("open {}", path.display()))?;
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
-                setns(&namespace, CloneFlags::CLONE_NEWNET).tried(|| format!("enter {}", path.display()))?;
+                setns(&namespace, CloneFlags::CLONE_NEWNET)
+                    .tried(|| format!("enter {}", path.display()))?;
                 Ok(function())
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -117,7 +134,11 @@ impl Namespace {
     /// Where `ethtool` fails.
     pub fn set_offloads(&self, interface: &str, on: bool) -> Result<()> {
         let word = if on { "on" } else { "off" };
-        self.run("ethtool", &["-K", interface, "tso", word, "gso", word, "gro", word]).map(drop)
+        self.run(
+            "ethtool",
+            &["-K", interface, "tso", word, "gso", word, "gro", word],
+        )
+        .map(drop)
     }
 
     /// Sets the MTU of an interface, in bytes.
@@ -166,7 +187,8 @@ impl Namespace {
     ///
     /// Where the kernel refuses.
     pub fn set(&self, name: &str, value: &str) -> Result<()> {
-        self.run("sysctl", &["-q", "-w", &format!("{name}={value}")]).map(drop)
+        self.run("sysctl", &["-q", "-w", &format!("{name}={value}")])
+            .map(drop)
     }
 
     /// Loses arriving packets at random with the given probability (0 to 1). Copies leave the online host beneath
@@ -176,7 +198,14 @@ impl Namespace {
     ///
     /// Where `iptables` fails.
     pub fn lose_arriving(&self, probability: f64) -> Result<()> {
-        self.drop_matching(&["-m", "statistic", "--mode", "random", "--probability", &format!("{probability:.5}")])
+        self.drop_matching(&[
+            "-m",
+            "statistic",
+            "--mode",
+            "random",
+            "--probability",
+            &format!("{probability:.5}"),
+        ])
     }
 
     /// Drops arriving packets that match these conditions of `iptables`.

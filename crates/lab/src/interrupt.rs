@@ -31,7 +31,9 @@ pub fn install() -> Result<()> {
 /// Whether a signal arrived.
 #[must_use]
 pub fn interrupted() -> bool {
-    INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    INTERRUPTED
+        .get()
+        .is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
 /// Fails where a signal arrived.
@@ -40,7 +42,11 @@ pub fn interrupted() -> bool {
 ///
 /// [`Error::Interrupted`].
 pub fn check() -> Result<()> {
-    if interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+    if interrupted() {
+        Err(Error::Interrupted)
+    } else {
+        Ok(())
+    }
 }
 
 /// Sleeps, unless a signal arrives.
@@ -65,7 +71,11 @@ pub fn sleep(duration: Duration) -> Result<()> {
 /// # Errors
 ///
 /// [`Error::Timeout`] after `limit`, [`Error::Interrupted`], or what `done` returned.
-pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_until(
+    what: &str,
+    limit: Duration,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let end = Instant::now() + limit;
     loop {
         check()?;
@@ -73,7 +83,10 @@ pub fn wait_until(what: &str, limit: Duration, mut done: impl FnMut() -> Result<
             return Ok(());
         }
         if Instant::now() >= end {
-            return Err(Error::Timeout { what: what.to_owned(), seconds: limit.as_secs() });
+            return Err(Error::Timeout {
+                what: what.to_owned(),
+                seconds: limit.as_secs(),
+            });
         }
         std::thread::sleep(Duration::from_millis(20));
     }

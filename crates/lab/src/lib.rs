@@ -11,6 +11,7 @@
 //! | [`system`] | running a command of the system |
 //! | [`service`] | the built-in HTTP service |
 //! | [`load`] | the built-in HTTP clients with unique request ids |
+//! | [`digest`] | a digest of bodies |
 //! | [`bulk`] | raw TCP sender and sink |
 //! | [`command`] | these as commands, to be run inside a namespace |
 //! | [`nginx`], [`redis`] | configurations and starts of servers |
@@ -19,13 +20,18 @@
 //! It depends on no system library and on none of the other rooms, so it builds before anything is set up.
 #![forbid(unsafe_code)]
 
+pub mod bulk;
+pub mod command;
+pub mod digest;
 pub mod error;
 pub mod host;
 pub mod interrupt;
+pub mod load;
 pub mod machine;
 pub mod net;
 pub mod process;
 pub mod registry;
+pub mod service;
 pub mod system;
 
 pub use error::{Error, Result};

@@ -13,7 +13,10 @@ const TICK: Duration = Duration::from_millis(10);
 #[must_use]
 pub fn cpus() -> usize {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    stat.lines().filter(|line| line.starts_with("cpu") && !line.starts_with("cpu ")).count().max(1)
+    stat.lines()
+        .filter(|line| line.starts_with("cpu") && !line.starts_with("cpu "))
+        .count()
+        .max(1)
 }
 
 /// A moment of the whole machine; see [`Moment::busy_since`].
@@ -30,7 +33,11 @@ impl Moment {
     #[must_use]
     pub fn now() -> Self {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        Self { at: Instant::now(), cpus: cpus(), unused: TICK * u32::try_from(unused_ticks(&stat)).unwrap_or(u32::MAX) }
+        Self {
+            at: Instant::now(),
+            cpus: cpus(),
+            unused: TICK * u32::try_from(unused_ticks(&stat)).unwrap_or(u32::MAX),
+        }
     }
 
     /// CPU time that all CPUs together spent on anything since `earlier`.
@@ -50,10 +57,15 @@ impl Moment {
 /// CPU time of a process, its ended children that it waited for, and its running children. Zero where there is none.
 #[must_use]
 pub fn process_cpu(pid: u32) -> Duration {
-    let own = fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |stat| process_ticks(&stat));
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let of_children: Duration =
-        children.split_whitespace().filter_map(|child| child.parse().ok()).map(process_cpu).sum();
+    let own =
+        fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |stat| process_ticks(&stat));
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let of_children: Duration = children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .map(process_cpu)
+        .sum();
     TICK * u32::try_from(own).unwrap_or(u32::MAX) + of_children
 }
 
@@ -62,21 +74,37 @@ pub fn process_cpu(pid: u32) -> Duration {
 pub fn memory_peak(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .unwrap_or(0)
+        * 1024
 }
 
 /// Idle, iowait and steal of the line of all CPUs.
 fn unused_ticks(stat: &str) -> u64 {
-    let line = stat.lines().find(|line| line.starts_with("cpu ")).unwrap_or_default();
-    let fields: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
-    [3, 4, 7].iter().filter_map(|index| fields.get(*index)).sum()
+    let line = stat
+        .lines()
+        .find(|line| line.starts_with("cpu "))
+        .unwrap_or_default();
+    let fields: Vec<u64> = line
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    [3, 4, 7]
+        .iter()
+        .filter_map(|index| fields.get(*index))
+        .sum()
 }
 
 /// utime, stime, cutime and cstime.
 fn process_ticks(stat: &str) -> u64 {
     // The name in parentheses may hold spaces: count from its end.
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
+    rest.split_whitespace()
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum()
 }
 
 #[cfg(test)]
@@ -86,12 +114,18 @@ mod tests {
 
     #[test]
     fn the_unused_time_is_idle_iowait_and_steal() {
-        assert_eq!(unused_ticks("cpu  1 2 3 40 5 6 7 8 9 0\ncpu0 1 1 1 1\n"), 53);
+        assert_eq!(
+            unused_ticks("cpu  1 2 3 40 5 6 7 8 9 0\ncpu0 1 1 1 1\n"),
+            53
+        );
     }
 
     #[test]
     fn a_name_with_spaces_does_not_shift_the_fields() {
-        assert_eq!(process_ticks("7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 100 20 3 4 15 0"), 127);
+        assert_eq!(
+            process_ticks("7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 100 20 3 4 15 0"),
+            127
+        );
     }
 
     #[test]

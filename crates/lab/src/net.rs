@@ -64,7 +64,13 @@ pub enum Host {
 
 impl Host {
     /// Every host that a lab starts with.
-    pub const ALL: [Self; 5] = [Self::Switch, Self::Client, Self::Online, Self::Target, Self::Assistant];
+    pub const ALL: [Self; 5] = [
+        Self::Switch,
+        Self::Client,
+        Self::Online,
+        Self::Target,
+        Self::Assistant,
+    ];
 
     /// Its name.
     #[must_use]
@@ -82,7 +88,10 @@ impl Host {
     /// The host of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain((1..=99).map(Self::Further)).find(|host| host.name() == name)
+        Self::ALL
+            .into_iter()
+            .chain((1..=99).map(Self::Further))
+            .find(|host| host.name() == name)
     }
 
     /// The address of a [`Host::Further`], [`TARGET`] for the target, and so on; [`ONLINE`] for online.
@@ -115,12 +124,20 @@ impl Lab {
     /// Without root, where `ip` fails, or where a lab of this name stands.
     pub fn up(prefix: Prefix, topology: Topology) -> Result<Self> {
         let claim = Claim::take(prefix)?;
-        let logs = std::env::temp_dir().join(format!("tcpcopy-lab-{}-{}", claim.prefix(), std::process::id()));
+        let logs = std::env::temp_dir().join(format!(
+            "tcpcopy-lab-{}-{}",
+            claim.prefix(),
+            std::process::id()
+        ));
         // A left-over of an equal pid; whoever else owns it makes the creation below fail.
         let _ = std::fs::remove_dir_all(&logs);
         std::fs::create_dir(&logs).tried(|| format!("create the folder {}", logs.display()))?;
         // From here on the drop of `lab` removes whatever stands already.
-        let lab = Self { claim, topology, logs };
+        let lab = Self {
+            claim,
+            topology,
+            logs,
+        };
         lab.build()?;
         Ok(lab)
     }
@@ -181,7 +198,11 @@ impl Lab {
     pub fn add_target(&self, number: u8) -> Result<Host> {
         let host = Host::Further(number);
         self.namespace(host).create()?;
-        self.plug(host, "eth0", &format!("{}/24", Host::Further(number).address().unwrap_or(TARGET)))?;
+        self.plug(
+            host,
+            "eth0",
+            &format!("{}/24", Host::Further(number).address().unwrap_or(TARGET)),
+        )?;
         self.route_replies(host)?;
         Ok(host)
     }
@@ -209,7 +230,17 @@ impl Lab {
             self.namespace(host).create()?;
         }
         let switch = self.namespace(Host::Switch);
-        switch.ip(&["link", "add", "br0", "type", "bridge", "stp_state", "0", "forward_delay", "0"])?;
+        switch.ip(&[
+            "link",
+            "add",
+            "br0",
+            "type",
+            "bridge",
+            "stp_state",
+            "0",
+            "forward_delay",
+            "0",
+        ])?;
         switch.ip(&["link", "set", "br0", "up"])?;
 
         let (client, online) = (self.namespace(Host::Client), self.namespace(Host::Online));
@@ -238,7 +269,8 @@ impl Lab {
             Topology::Assistant => ASSISTANT,
         };
         for prefix in [CLIENT_PREFIX, POOL_PREFIX] {
-            self.namespace(host).ip(&["route", "replace", prefix, "via", &gateway.to_string()])?;
+            self.namespace(host)
+                .ip(&["route", "replace", prefix, "via", &gateway.to_string()])?;
         }
         Ok(())
     }
@@ -278,7 +310,10 @@ mod tests {
 
     #[test]
     fn a_host_is_found_by_its_name() {
-        for host in Host::ALL.into_iter().chain([Host::Further(1), Host::Further(99)]) {
+        for host in Host::ALL
+            .into_iter()
+            .chain([Host::Further(1), Host::Further(99)])
+        {
             assert_eq!(Host::named(&host.name()), Some(host));
         }
         assert_eq!(Host::named("target0"), None);

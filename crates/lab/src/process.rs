@@ -30,7 +30,13 @@ impl Spec {
     /// A program, and the name that its logs get.
     #[must_use]
     pub fn new(name: &str, program: impl Into<PathBuf>) -> Self {
-        Self { name: name.to_owned(), program: program.into(), arguments: Vec::new(), environment: Vec::new(), cpu: None }
+        Self {
+            name: name.to_owned(),
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            cpu: None,
+        }
     }
 
     /// One more argument.
@@ -43,7 +49,8 @@ impl Spec {
     /// More arguments.
     #[must_use]
     pub fn args<I: IntoIterator<Item: ToString>>(mut self, arguments: I) -> Self {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.to_string()));
+        self.arguments
+            .extend(arguments.into_iter().map(|argument| argument.to_string()));
         self
     }
 
@@ -75,21 +82,39 @@ pub struct Process {
 
 impl Process {
     pub(crate) fn spawn(namespace: &Namespace, folder: &Path, spec: &Spec) -> Result<Self> {
-        let (out, log) = (fresh(folder, &spec.name, "out"), fresh(folder, &spec.name, "log"));
-        let create = |file: &Path| File::create(file).tried(|| format!("create {}", file.display()));
+        let (out, log) = (
+            fresh(folder, &spec.name, "out"),
+            fresh(folder, &spec.name, "log"),
+        );
+        let create =
+            |file: &Path| File::create(file).tried(|| format!("create {}", file.display()));
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace.name()]);
         if let Some(cpu) = spec.cpu {
             command.args(["taskset", "-c", &cpu.to_string()]);
         }
-        command.arg(&spec.program).args(&spec.arguments).envs(spec.environment.iter().map(|(n, v)| (n, v)));
-        command.stdin(Stdio::null()).stdout(create(&out)?).stderr(create(&log)?);
+        command
+            .arg(&spec.program)
+            .args(&spec.arguments)
+            .envs(spec.environment.iter().map(|(n, v)| (n, v)));
+        command
+            .stdin(Stdio::null())
+            .stdout(create(&out)?)
+            .stderr(create(&log)?);
         // A group of its own: Ctrl-C reaches us alone, and we end the others in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let child = command
-            .spawn()
-            .map_err(|source| Error::Program { program: spec.program.display().to_string(), source })?;
-        Ok(Self { name: spec.name.clone(), child, out, log, ended: None, cpu_at_end: Duration::ZERO })
+        let child = command.spawn().map_err(|source| Error::Program {
+            program: spec.program.display().to_string(),
+            source,
+        })?;
+        Ok(Self {
+            name: spec.name.clone(),
+            child,
+            out,
+            log,
+            ended: None,
+            cpu_at_end: Duration::ZERO,
+        })
     }
 
     /// Its process id.
@@ -159,7 +184,11 @@ impl Process {
             let status = waitid(Id::Pid(pid), flags).tried(|| format!("wait for {}", self.name))?;
             if !matches!(status, WaitStatus::StillAlive) {
                 self.cpu_at_end = machine::process_cpu(self.pid());
-                self.ended = Some(self.child.wait().tried(|| format!("wait for {}", self.name))?);
+                self.ended = Some(
+                    self.child
+                        .wait()
+                        .tried(|| format!("wait for {}", self.name))?,
+                );
             }
         }
         Ok(self.ended)
@@ -190,7 +219,10 @@ impl Process {
             }
             interrupt::check()?;
             if Instant::now() >= end {
-                return Err(Error::Timeout { what: format!("the end of {}", self.name), seconds: limit.as_secs() });
+                return Err(Error::Timeout {
+                    what: format!("the end of {}", self.name),
+                    seconds: limit.as_secs(),
+                });
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -203,7 +235,11 @@ impl Process {
     /// [`Error::Ended`] with the end of its log, [`Error::Timeout`], [`Error::Interrupted`].
     pub fn wait_success(&mut self, limit: Duration) -> Result<()> {
         let status = self.wait(limit)?;
-        if status.success() { Ok(()) } else { Err(self.early(status)) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(self.early(status))
+        }
     }
 
     /// Sends a signal.
@@ -215,7 +251,8 @@ impl Process {
         if self.poll()?.is_some() {
             return Ok(());
         }
-        kill(Pid::from_raw(self.pid().cast_signed()), signal).tried(|| format!("send {signal} to {}", self.name))
+        kill(Pid::from_raw(self.pid().cast_signed()), signal)
+            .tried(|| format!("send {signal} to {}", self.name))
     }
 
     /// Sends a signal and waits for the end.
@@ -231,7 +268,11 @@ impl Process {
     /// CPU time that it and its children used so far, in steps of 10 ms.
     #[must_use]
     pub fn cpu(&self) -> Duration {
-        if self.ended.is_some() { self.cpu_at_end } else { machine::process_cpu(self.pid()) }
+        if self.ended.is_some() {
+            self.cpu_at_end
+        } else {
+            machine::process_cpu(self.pid())
+        }
     }
 
     /// Its peak resident memory in bytes; 0 once it has ended.

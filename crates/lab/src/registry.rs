@@ -86,11 +86,19 @@ impl Claim {
         if fs::rename(&draft, &folder).is_err() {
             let _ = fs::remove_dir_all(&draft);
             return Err(match owner(&prefix) {
-                Owner::Alive(pid) => Error::InUse { prefix: prefix.to_string(), pid },
-                Owner::Kept | Owner::Gone => Error::Kept { prefix: prefix.to_string() },
+                Owner::Alive(pid) => Error::InUse {
+                    prefix: prefix.to_string(),
+                    pid,
+                },
+                Owner::Kept | Owner::Gone => Error::Kept {
+                    prefix: prefix.to_string(),
+                },
             });
         }
-        Ok(Self { prefix, kept: false })
+        Ok(Self {
+            prefix,
+            kept: false,
+        })
     }
 
     pub(crate) fn prefix(&self) -> &Prefix {
@@ -121,7 +129,10 @@ impl Claim {
 
     pub(crate) fn release(prefix: &Prefix) -> Result<()> {
         match owner(prefix) {
-            Owner::Alive(pid) if pid != std::process::id() => Err(Error::InUse { prefix: prefix.to_string(), pid }),
+            Owner::Alive(pid) if pid != std::process::id() => Err(Error::InUse {
+                prefix: prefix.to_string(),
+                pid,
+            }),
             _ => remove(prefix),
         }
     }
@@ -139,10 +150,20 @@ impl Drop for Claim {
 
 /// Removes the labs whose owners are gone.
 fn sweep() -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER).tried(|| format!("create {FOLDER}"))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(FOLDER)
+        .tried(|| format!("create {FOLDER}"))?;
     let entries = fs::read_dir(FOLDER).tried(|| format!("read {FOLDER}"))?;
     for entry in entries.flatten() {
-        let Some(prefix) = entry.file_name().to_str().and_then(|name| name.parse::<Prefix>().ok()) else { continue };
+        let Some(prefix) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<Prefix>().ok())
+        else {
+            continue;
+        };
         if owner(&prefix) == Owner::Gone {
             remove(&prefix)?;
         }
@@ -158,9 +179,15 @@ fn sweep() -> Result<()> {
 pub fn namespaces(prefix: &Prefix) -> Result<Vec<String>> {
     let list = system::run("ip", &["netns", "list"])?;
     let start = format!("{prefix}-");
-    let names = list.lines().filter_map(|line| line.split_whitespace().next());
+    let names = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
     let mut found: Vec<String> = names
-        .filter(|name| name.strip_prefix(&start).and_then(crate::net::Host::named).is_some())
+        .filter(|name| {
+            name.strip_prefix(&start)
+                .and_then(crate::net::Host::named)
+                .is_some()
+        })
         .map(str::to_owned)
         .collect();
     found.sort();
@@ -179,7 +206,10 @@ fn remove(prefix: &Prefix) -> Result<()> {
     let ours: Vec<Pid> = list
         .lines()
         .filter_map(|line| line.trim().parse::<i32>().ok())
-        .filter(|pid| fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|file| inodes.contains(&file.ino())))
+        .filter(|pid| {
+            fs::metadata(format!("/proc/{pid}/ns/net"))
+                .is_ok_and(|file| inodes.contains(&file.ino()))
+        })
         .map(Pid::from_raw)
         .collect();
     for pid in &ours {
@@ -187,7 +217,10 @@ fn remove(prefix: &Prefix) -> Result<()> {
     }
     // Their sockets and programs hold the namespace; a second is plenty unless gigabytes are to be freed.
     for _ in 0..50 {
-        if !ours.iter().any(|pid| start_time(pid.as_raw().unsigned_abs()).is_some()) {
+        if !ours
+            .iter()
+            .any(|pid| start_time(pid.as_raw().unsigned_abs()).is_some())
+        {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -241,9 +274,15 @@ fn start_time(pid: u32) -> Option<u64> {
 ///
 /// [`Error::Timeout`] after `limit`.
 pub fn wait_empty(namespace: &str, limit: Duration) -> Result<()> {
-    interrupt::wait_until(&format!("the end of all processes in {namespace}"), limit, || {
-        Ok(system::run("ip", &["netns", "pids", namespace])?.trim().is_empty())
-    })
+    interrupt::wait_until(
+        &format!("the end of all processes in {namespace}"),
+        limit,
+        || {
+            Ok(system::run("ip", &["netns", "pids", namespace])?
+                .trim()
+                .is_empty())
+        },
+    )
 }
 
 #[cfg(test)]

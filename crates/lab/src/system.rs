@@ -17,7 +17,11 @@ pub fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<String> {
         return Ok(stdout);
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let said = if stderr.trim().is_empty() { stdout.trim() } else { stderr.trim() };
+    let said = if stderr.trim().is_empty() {
+        stdout.trim()
+    } else {
+        stderr.trim()
+    };
     Err(Error::Command {
         command: line(program, arguments),
         status: output.status.to_string(),
@@ -35,7 +39,10 @@ pub fn output<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<Output>
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| Error::Program { program: program.to_owned(), source })
+        .map_err(|source| Error::Program {
+            program: program.to_owned(),
+            source,
+        })
 }
 
 /// Which of the programs are not installed.
@@ -45,7 +52,11 @@ pub fn missing<'a>(programs: &[&'a str]) -> Vec<&'a str> {
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
     // Root's PATH of a bare `su` lacks these, although the programs stand there.
     folders.extend(["/usr/sbin", "/sbin"].map(std::path::PathBuf::from));
-    programs.iter().copied().filter(|program| !folders.iter().any(|folder| folder.join(program).is_file())).collect()
+    programs
+        .iter()
+        .copied()
+        .filter(|program| !folders.iter().any(|folder| folder.join(program).is_file()))
+        .collect()
 }
 
 /// Whether this process is root.
@@ -71,7 +82,9 @@ mod tests {
     #[test]
     fn a_failing_command_is_quoted_with_what_it_said() {
         match run("sh", &["-c", "echo bad >&2; exit 3"]) {
-            Err(Error::Command { command, output, .. }) => {
+            Err(Error::Command {
+                command, output, ..
+            }) => {
                 assert_eq!(command, "sh -c echo bad >&2; exit 3");
                 assert_eq!(output, "bad");
             }

@@ -1,0 +1,72 @@
+//! The parts of the lab that run as processes of their own, inside a namespace and pinned to a CPU.
+//!
+//! `cargo xtask` and the tests carry them as hidden subcommands, so that nothing else must be built and found.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::error::{Result, Tried};
+use crate::process::Spec;
+use crate::{bulk, interrupt, load, service};
+
+/// A part of the lab as a command.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// The built-in HTTP service.
+    Serve(service::Options),
+    /// The built-in HTTP clients.
+    Load(load::Options),
+    /// A sink for bulk data.
+    BulkSink(bulk::SinkOptions),
+    /// A sender of bulk data.
+    BulkSend(bulk::SendOptions),
+}
+
+/// Runs a part of the lab; its results go to standard output, a JSON object per line.
+///
+/// # Errors
+///
+/// What the part returns.
+pub fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Serve(options) => service::serve(options),
+        Command::Load(options) => {
+            interrupt::install()?;
+            print_json(&load::run(options)?);
+            Ok(())
+        }
+        Command::BulkSink(options) => bulk::sink(options),
+        Command::BulkSend(options) => {
+            print_json(&bulk::send(options)?);
+            Ok(())
+        }
+    }
+}
+
+/// This very program, to run a part of the lab as another process; `name` is that of its logs, `part` the
+/// subcommand.
+///
+/// # Errors
+///
+/// Where the system does not say which program this is.
+pub fn spec(name: &str, part: &str) -> Result<Spec> {
+    let program: PathBuf =
+        std::env::current_exe().tried(|| "find this program's own file".to_owned())?;
+    Ok(Spec::new(name, program).arg(part))
+}
+
+/// Prints a value as one line of JSON. That nobody reads it any more is no reason to stop.
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) {
+    if let Ok(line) = serde_json::to_string(value) {
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+}
+
+/// The last line of such an output that can be read as a `T`.
+#[must_use]
+pub fn last_line<T: serde::de::DeserializeOwned>(output: &str) -> Option<T> {
+    output
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok())
+}

@@ -1,0 +1,322 @@
+//! The built-in HTTP/1.1 service: one thread, one epoll, keep-alive, pipelining, bodies of any length.
+//!
+//! It is the yardstick of demo and tests, so it must cost little; it is not a server for the world. `/1000` answers
+//! 1000 bytes, `?delay=30` answers after 30 ms, `?id=` or `X-Request-Id` (hexadecimal) names the request. The response
+//! names the request's id and the digest of its body. Chunked bodies are refused.
+
+mod connection;
+mod request;
+
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result, Tried};
+use crate::interrupt;
+use connection::{Connection, Next};
+
+/// What the service is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Where to listen.
+    #[arg(long)]
+    pub listen: SocketAddr,
+    /// Length of a response body where the path does not say, in bytes.
+    #[arg(long, default_value_t = 600)]
+    pub size: usize,
+    /// Delay of each response where the query does not say, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pub delay_ms: u64,
+    /// Where to write, at the end, a line for each request: id, length and digest of its body.
+    #[arg(long)]
+    pub record: Option<PathBuf>,
+}
+
+/// What the service counts.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    requests: u64,
+    connections: u64,
+    /// Connections that clients left while a response was due.
+    abandoned: u64,
+    /// Connections that broke.
+    broken: u64,
+    /// Requests that were not understood.
+    bad: u64,
+    keep: bool,
+    entries: Vec<Entry>,
+}
+
+/// One request as the service saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its id.
+    pub id: u64,
+    /// Length of its body, in bytes.
+    pub body_len: u64,
+    /// Digest of its body.
+    pub digest: u64,
+}
+
+/// A line that the service prints once a second. All but `second` are totals.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Line {
+    /// Seconds since the start.
+    pub second: u64,
+    /// Requests answered.
+    pub requests: u64,
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections that clients left while a response was due.
+    pub abandoned: u64,
+    /// Connections that broke.
+    pub broken: u64,
+    /// Requests that were not understood.
+    pub bad: u64,
+}
+
+impl Tally {
+    fn count(&mut self, id: u64, body_len: u64, digest: Digest) {
+        self.requests += 1;
+        if self.keep {
+            self.entries.push(Entry {
+                id,
+                body_len,
+                digest: digest.value(),
+            });
+        }
+    }
+
+    fn line(&self, start: Instant) -> Line {
+        Line {
+            second: start.elapsed().as_secs(),
+            requests: self.requests,
+            connections: self.connections,
+            abandoned: self.abandoned,
+            broken: self.broken,
+            bad: self.bad,
+        }
+    }
+}
+
+/// Serves until a signal arrives (see [`interrupt`]); prints a [`Line`] as JSON once a second and at the end.
+///
+/// # Errors
+///
+/// Where it cannot listen or the record cannot be written.
+pub fn serve(options: &Options) -> Result<()> {
+    interrupt::install()?;
+    let mut service = Service::listen(options)?;
+    eprintln!("ready: serving on {}", options.listen);
+    let start = Instant::now();
+    let mut next = start + Duration::from_secs(1);
+    while !interrupt::interrupted() {
+        service.turn(options)?;
+        if Instant::now() >= next {
+            next += Duration::from_secs(1);
+            print(&service.tally.line(start));
+        }
+    }
+    print(&service.tally.line(start));
+    match &options.record {
+        Some(file) => write_record(file, &service.tally.entries),
+        None => Ok(()),
+    }
+}
+
+/// Reads what [`Options::record`] named.
+///
+/// # Errors
+///
+/// Where it cannot be read or is no such file.
+pub fn read_record(file: &Path) -> Result<Vec<Entry>> {
+    let text = std::fs::read_to_string(file).tried(|| format!("read {}", file.display()))?;
+    let wrong = |line: &str| Error::Parse {
+        what: file.display().to_string(),
+        why: format!("the line `{line}`"),
+    };
+    text.lines()
+        .map(|line| {
+            let mut words = line.split(' ');
+            let mut number = |radix| {
+                words
+                    .next()
+                    .and_then(|word| u64::from_str_radix(word, radix).ok())
+            };
+            match (number(16), number(10), number(16)) {
+                (Some(id), Some(body_len), Some(digest)) => Ok(Entry {
+                    id,
+                    body_len,
+                    digest,
+                }),
+                _ => Err(wrong(line)),
+            }
+        })
+        .collect()
+}
+
+fn write_record(file: &Path, entries: &[Entry]) -> Result<()> {
+    let write = || {
+        let mut output = BufWriter::new(File::create(file)?);
+        for entry in entries {
+            writeln!(
+                output,
+                "{:016x} {} {:016x}",
+                entry.id, entry.body_len, entry.digest
+            )?;
+        }
+        output.flush()
+    };
+    write().tried(|| format!("write {}", file.display()))
+}
+
+fn print(line: &Line) {
+    crate::command::print_json(line);
+}
+
+/// Tells the listener from connections in epoll events.
+const LISTENER: u64 = u64::MAX;
+/// Events that announce an end of stream.
+const HANGUP: EpollFlags = EpollFlags::EPOLLRDHUP
+    .union(EpollFlags::EPOLLHUP)
+    .union(EpollFlags::EPOLLERR);
+/// Most events taken at once.
+const EVENTS_MAX: usize = 256;
+
+struct Service {
+    listener: TcpListener,
+    epoll: Epoll,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// When connections want to be called; entries of closed connections do no harm.
+    timers: std::collections::BinaryHeap<std::cmp::Reverse<(Instant, usize)>>,
+    tally: Tally,
+    scratch: Vec<u8>,
+    events: Vec<EpollEvent>,
+}
+
+impl Service {
+    fn listen(options: &Options) -> Result<Self> {
+        let listener =
+            TcpListener::bind(options.listen).tried(|| format!("listen on {}", options.listen))?;
+        // The standard library's backlog is 128: too short for thousands of short connections.
+        nix::sys::socket::listen(
+            &listener,
+            nix::sys::socket::Backlog::new(4096).unwrap_or(nix::sys::socket::Backlog::MAXCONN),
+        )
+        .tried(|| format!("listen on {}", options.listen))?;
+        listener
+            .set_nonblocking(true)
+            .tried(|| "make a socket non-blocking".to_owned())?;
+        let epoll =
+            Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).tried(|| "create an epoll".to_owned())?;
+        epoll
+            .add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))
+            .tried(|| "watch the listener".to_owned())?;
+        Ok(Self {
+            listener,
+            epoll,
+            connections: Vec::new(),
+            free: Vec::new(),
+            timers: std::collections::BinaryHeap::new(),
+            tally: Tally {
+                keep: options.record.is_some(),
+                ..Tally::default()
+            },
+            scratch: vec![0; 256 * 1024],
+            events: vec![EpollEvent::empty(); EVENTS_MAX],
+        })
+    }
+
+    /// Waits for events (200 ms at most) and handles them.
+    fn turn(&mut self, options: &Options) -> Result<()> {
+        let until_timer = self
+            .timers
+            .peek()
+            .map(|next| next.0.0.saturating_duration_since(Instant::now()));
+        let wait = until_timer
+            .unwrap_or(Duration::from_millis(200))
+            .min(Duration::from_millis(200));
+        // Rounded up: a timer that is called too early would spin.
+        let timeout = u8::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(200);
+        let mut events = std::mem::take(&mut self.events);
+        let count = match self.epoll.wait(&mut events, EpollTimeout::from(timeout)) {
+            Ok(count) => count,
+            Err(nix::errno::Errno::EINTR) => 0,
+            Err(error) => return Err(error).tried(|| "wait for connections".to_owned()),
+        };
+        for event in &events[..count] {
+            if event.data() == LISTENER {
+                self.accept(options);
+            } else if let Ok(index) = usize::try_from(event.data()) {
+                if let Some(Some(connection)) = self.connections.get_mut(index) {
+                    connection.set_readable(event.events().intersects(HANGUP));
+                }
+                self.advance(index, options);
+            }
+        }
+        self.events = events;
+        let now = Instant::now();
+        while let Some(std::cmp::Reverse((due, index))) = self.timers.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.pop();
+            self.advance(index, options);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, options: &Options) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if connection::prepare(&stream).is_err() {
+                        continue;
+                    }
+                    let index = self.free.pop().unwrap_or_else(|| {
+                        self.connections.push(None);
+                        self.connections.len() - 1
+                    });
+                    let flags = EpollFlags::EPOLLIN
+                        | EpollFlags::EPOLLOUT
+                        | EpollFlags::EPOLLRDHUP
+                        | EpollFlags::EPOLLET;
+                    if self
+                        .epoll
+                        .add(&stream, EpollEvent::new(flags, index as u64))
+                        .is_err()
+                    {
+                        self.free.push(index);
+                        continue;
+                    }
+                    self.tally.connections += 1;
+                    self.connections[index] = Some(Connection::new(stream));
+                    self.advance(index, options);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Out of descriptors, or nobody there any more: the epoll asks again.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn advance(&mut self, index: usize, options: &Options) {
+        let Some(Some(connection)) = self.connections.get_mut(index) else {
+            return;
+        };
+        match connection.advance(options, &mut self.tally, &mut self.scratch) {
+            Next::Event => {}
+            Next::Timer(due) => self.timers.push(std::cmp::Reverse((due, index))),
+            Next::Close => {
+                self.connections[index] = None;
+                self.free.push(index);
+            }
+        }
+    }
+}

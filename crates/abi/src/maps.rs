@@ -16,10 +16,20 @@ pub const COUNTERS: &str = "COUNTERS";
 pub const SLEEPING: &str = "SLEEPING";
 /// `XSKMAP` of the private device (`deliver`) or of the assistant's interface (`sink`), by queue.
 pub const XSKS: &str = "XSKS";
-/// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows.
+/// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows. Each target stands in it twice:
+/// with its port, and with port 0 for its fragments, which carry none.
 pub const TARGETS: &str = "TARGETS";
 /// Hash map [`wire::flow::Addr`] -> `u32`: addresses of the assistant itself, which `sink` lets through.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
+
+/// Ring size that the programs declare, in bytes, as the template of the rings in [`RINGS`].
+///
+/// The kernel compares an inner map with its template by type, key and value size and flags, not by `max_entries`
+/// (`bpf_map_meta_equal`), so user space makes each worker's ring as large as it wants: a power of two that is a
+/// multiple of the page size, at least twice the largest of [`crate::record::SIZE_CLASSES`].
+pub const RING_TEMPLATE_LEN: u32 = 4096;
+/// Size of each worker's ring unless said otherwise, in bytes.
+pub const RING_LEN_DEFAULT: u32 = 16 << 20;
 
 /// Most workers that a run can have: slots of [`RINGS`], [`SLEEPING`] and [`XSKS`].
 pub const WORKERS_MAX: u32 = 64;

@@ -115,6 +115,18 @@ impl Header {
     }
 }
 
+/// Source and destination of the packet whose IP header starts at `offset`, whatever it carries: the one question
+/// that a fragment can still answer.
+#[inline(always)]
+pub fn addresses<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Option<(Addr, Addr)> {
+    let [first] = bytes.read::<1>(offset)?;
+    match first >> 4 {
+        4 => Some((Addr::v4(bytes.read::<4>(offset + 12)?), Addr::v4(bytes.read::<4>(offset + 16)?))),
+        6 => Some((Addr::v6(bytes.read::<16>(offset + 8)?), Addr::v6(bytes.read::<16>(offset + 24)?))),
+        _ => None,
+    }
+}
+
 /// Length of the IP header that [`emit`] writes for this destination, in bytes.
 #[must_use]
 pub const fn emitted_len(destination: &Addr) -> usize {

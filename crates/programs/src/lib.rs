@@ -1,0 +1,70 @@
+//! The programs that run in the kernel, embedded: the objects that `cargo xtask build-ebpf` puts into `target/bpf`.
+//!
+//! A build without them is a good build: it says so where somebody asks for them. This room knows nothing about
+//! loading.
+#![forbid(unsafe_code)]
+
+use thiserror::Error;
+
+/// Names of the programs in the object of `tcpcopy`.
+pub mod name {
+    /// tcx ingress of the online interfaces and of those that replies come in by: ordered first.
+    pub const CAPTURE: &str = "capture";
+    /// tcx egress of the online interfaces.
+    pub const OBSERVE: &str = "observe";
+    /// tcx ingress of `tcpcopy0`.
+    pub const INJECT: &str = "inject";
+    /// tcx egress of `tcpcopy0`.
+    pub const ABSORB: &str = "absorb";
+    /// tcx egress of `tcpcopy0`, only with `--capture af-xdp`.
+    pub const STEER: &str = "steer";
+    /// Native XDP of `tcpcopy1`, only with `--capture af-xdp`.
+    pub const DELIVER: &str = "deliver";
+    /// XDP of the assistant's interface: the one program in the object of `intercept`.
+    pub const SINK: &str = "sink";
+}
+
+/// This binary was built before its programs were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("built without programs: run `cargo xtask build-ebpf` and build again")]
+pub struct Missing;
+
+/// The object with the programs of `tcpcopy`, aligned to 8 bytes as a loader wants it.
+///
+/// # Errors
+///
+/// [`Missing`] where this was built without it.
+pub fn tcpcopy() -> Result<&'static [u8], Missing> {
+    TCPCOPY.map(|object| &object.0).ok_or(Missing)
+}
+
+/// The object with the program of `intercept`, aligned to 8 bytes as a loader wants it.
+///
+/// # Errors
+///
+/// [`Missing`] where this was built without it.
+pub fn intercept() -> Result<&'static [u8], Missing> {
+    INTERCEPT.map(|object| &object.0).ok_or(Missing)
+}
+
+/// Bytes that start at a multiple of 8, as the structures of an ELF file must.
+#[repr(C, align(8))]
+struct Aligned<B: ?Sized>(B);
+
+include!(concat!(env!("OUT_DIR"), "/objects.rs"));
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_object_is_a_whole_elf_file_or_missing() {
+        for object in [super::tcpcopy(), super::intercept()] {
+            match object {
+                Ok(bytes) => {
+                    assert_eq!(bytes.get(..4), Some(&b"\x7fELF"[..]));
+                    assert_eq!(bytes.as_ptr().addr() % 8, 0);
+                }
+                Err(missing) => assert!(missing.to_string().contains("cargo xtask build-ebpf")),
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `sink`: XDP on the assistant's interface.
+//!
+//! What a target sends to anybody but the assistant itself is a reply to a session: it goes to the AF_XDP socket of
+//! its queue, and is dropped where there is none. Fragments of a target that are not for us are dropped as well,
+//! because their ports are unknown and a real client must not get them. Everything else passes.
+
+use abi::counter::{COUNTERS_LEN, Counter};
+use abi::maps::{OWN_ADDRESSES_MAX, TARGETS_MAX, WORKERS_MAX};
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::btf_maps::{HashMap, PerCpuArray, XskMap};
+use aya_ebpf::macros::{btf_map, xdp};
+use aya_ebpf::programs::XdpContext;
+use wire::bytes::Bytes;
+use wire::ethernet::{HEADER_LEN, IPV4, IPV6};
+use wire::flow::{Addr, Endpoint};
+use wire::ip::{self, Skip};
+use wire::segment::Segment;
+
+#[btf_map]
+static TARGETS: HashMap<Endpoint, u32, { 2 * TARGETS_MAX as usize }> = HashMap::new();
+#[btf_map]
+static OWN_ADDRESSES: HashMap<Addr, u32, { OWN_ADDRESSES_MAX as usize }> = HashMap::new();
+#[btf_map]
+static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
+#[btf_map]
+static COUNTERS: PerCpuArray<u64, { COUNTERS_LEN as usize }> = PerCpuArray::new();
+
+/// A frame, as far as it is linear: without multi-buffer support that is all of it.
+struct Frame {
+    data: usize,
+    end: usize,
+}
+
+impl Bytes for Frame {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let at = self.data + offset;
+        // The verifier learns nothing from "at >= end", which is what the compiler makes of it for one byte.
+        if at + if N < 2 { 2 } else { N } > self.end {
+            return None;
+        }
+        // SAFETY: `at .. at + N` lies in the frame; the verifier checks the comparison above.
+        Some(unsafe { (at as *const [u8; N]).read() })
+    }
+}
+
+/// The program.
+#[xdp]
+pub fn sink(ctx: XdpContext) -> u32 {
+    let frame = Frame { data: ctx.data(), end: ctx.data_end() };
+    match judge(&frame) {
+        Judgement::Reply => {
+            count(Counter::SinkMatched);
+            // SAFETY: the kernel passes a valid context, and rewrites the access.
+            let queue = unsafe { (*ctx.ctx).rx_queue_index };
+            match XSKS.redirect(queue, u64::from(XDP_DROP)) {
+                Ok(verdict) => {
+                    count(Counter::SinkDelivered);
+                    verdict
+                }
+                Err(verdict) => {
+                    count(Counter::SinkNoSocket);
+                    verdict
+                }
+            }
+        }
+        Judgement::Fragment => {
+            count(Counter::SinkFragment);
+            XDP_DROP
+        }
+        Judgement::Other => {
+            count(Counter::SinkPassed);
+            XDP_PASS
+        }
+    }
+}
+
+enum Judgement {
+    Reply,
+    Fragment,
+    Other,
+}
+
+#[inline(always)]
+fn judge(frame: &Frame) -> Judgement {
+    let Some([high, low]) = frame.read::<2>(HEADER_LEN - 2) else { return Judgement::Other };
+    let ethertype = u16::from_be_bytes([high, low]);
+    if ethertype != IPV4 && ethertype != IPV6 {
+        return Judgement::Other;
+    }
+    match Segment::parse(frame, HEADER_LEN) {
+        Ok(segment) if is_target(&segment.source) && !is_own(&segment.destination.addr) => Judgement::Reply,
+        Err(Skip::Fragment) => match ip::addresses(frame, HEADER_LEN) {
+            Some((source, destination)) if is_target(&Endpoint::new(source, 0)) && !is_own(&destination) => {
+                Judgement::Fragment
+            }
+            _ => Judgement::Other,
+        },
+        _ => Judgement::Other,
+    }
+}
+
+#[inline(always)]
+fn is_target(endpoint: &Endpoint) -> bool {
+    TARGETS.get_ptr(endpoint).is_some()
+}
+
+#[inline(always)]
+fn is_own(addr: &Addr) -> bool {
+    OWN_ADDRESSES.get_ptr(addr).is_some()
+}
+
+#[inline(always)]
+fn count(counter: Counter) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: the slot belongs to this CPU, and XDP programs of one CPU do not interrupt each other.
+        unsafe { *slot += 1 };
+    }
+}

@@ -1,0 +1,37 @@
+//! `absorb`: tcx egress of `tcpcopy0`, to which the pool is routed where a target runs on this very host.
+//!
+//! A reply is recorded as far as its headers and consumed. Everything else passes, clones for `steer` among it.
+
+use abi::counter::Counter;
+use abi::record::KIND_REPLY;
+use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
+use aya_ebpf::helpers::bpf_redirect;
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use wire::ethernet::HEADER_LEN;
+use wire::segment::Segment;
+
+use crate::count::count;
+use crate::record::{put_headers, reply_len, worker_of};
+use crate::rules::is_reply;
+use crate::skb::Skb;
+
+/// The program.
+#[classifier]
+pub fn absorb(ctx: TcContext) -> i32 {
+    let skb = Skb::new(&ctx);
+    let segment = match Segment::parse(&skb, HEADER_LEN) {
+        Ok(segment) if is_reply(&segment.source, &segment.destination) => segment,
+        _ => {
+            count(Counter::AbsorbForeign);
+            return TCX_NEXT;
+        }
+    };
+    count(Counter::AbsorbMatched);
+    let recorded = put_headers(&skb, worker_of(&segment.destination), KIND_REPLY, reply_len(&segment));
+    count(if recorded { Counter::AbsorbRecorded } else { Counter::AbsorbRingFull });
+    // A drop on egress tells the sending socket so, and TCP takes it for congestion: the target's window would shrink
+    // with every segment. A redirect to a device that does not exist frees the packet and reports success.
+    // SAFETY: the helper only notes its arguments.
+    unsafe { bpf_redirect(0, 0) as i32 }
+}

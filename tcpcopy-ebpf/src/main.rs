@@ -1,0 +1,43 @@
+//! The programs of `tcpcopy`.
+//!
+//! | module | hook | does |
+//! |---|---|---|
+//! | [`capture`] | tcx ingress, online and egress interfaces | records clients' packets, consumes targets' replies |
+//! | [`observe`] | tcx egress, online interfaces | records the headers of the online server's segments |
+//! | [`inject`] | tcx ingress, `tcpcopy0` | sends the engine's frames to their targets |
+//! | [`absorb`] | tcx egress, `tcpcopy0` | consumes the replies of a target on this very host |
+//! | [`steer`] | tcx egress, `tcpcopy0` | `--capture af-xdp`: sends a clone to its owner's queue, stamped |
+//! | [`deliver`] | XDP, `tcpcopy1` | `--capture af-xdp`: hands a clone to its queue's socket |
+//!
+//! They share [`skb`] (a socket buffer as [`wire::bytes::Bytes`]), [`rules`] (what is ours), [`record`] (writing to
+//! a worker's ring), [`count`] and [`maps`].
+//!
+//! **Architecture invariant:** programs decide and count; they hold no session state. On any doubt the packet
+//! passes.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod absorb;
+mod capture;
+mod count;
+mod deliver;
+mod inject;
+mod maps;
+mod observe;
+mod record;
+mod rules;
+mod skb;
+mod steer;
+
+/// The helpers that read and redirect packets are open to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a loop without an end, so a program that could get here does not load.
+    loop {}
+}

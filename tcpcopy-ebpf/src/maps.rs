@@ -1,0 +1,39 @@
+//! The maps and globals, by the names of [`abi::maps`].
+
+use abi::counter::COUNTERS_LEN;
+use abi::maps::{Egress, RING_TEMPLATE_LEN, SERVICES_MAX, Service, TARGETS_MAX, WORKERS_MAX};
+use aya_ebpf::Global;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf, XskMap};
+use aya_ebpf::macros::btf_map;
+use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
+
+/// A worker's ring.
+pub type Ring = RingBuf<(), { RING_TEMPLATE_LEN as usize }>;
+
+#[btf_map]
+pub static SERVICES: HashMap<Endpoint, Service, { SERVICES_MAX as usize }> = HashMap::new();
+#[btf_map]
+pub static REPLIES: HashMap<Endpoint, PoolRange, { TARGETS_MAX as usize }> = HashMap::new();
+#[btf_map]
+pub static EGRESS: HashMap<Addr, Egress, { TARGETS_MAX as usize }> = HashMap::new();
+#[btf_map]
+pub static RINGS: ArrayOfMaps<Ring, { WORKERS_MAX as usize }> = ArrayOfMaps::new();
+#[btf_map]
+pub static COUNTERS: PerCpuArray<u64, { COUNTERS_LEN as usize }> = PerCpuArray::new();
+#[btf_map]
+pub static SLEEPING: Array<u32, { WORKERS_MAX as usize }> = Array::new();
+#[btf_map]
+pub static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
+
+#[unsafe(no_mangle)]
+pub static WORKERS: Global<u32> = Global::new(1);
+#[unsafe(no_mangle)]
+pub static SAMPLE_THRESHOLD: Global<u32> = Global::new(SAMPLE_ALL);
+#[unsafe(no_mangle)]
+pub static SAMPLE_SEED: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static CLONE_IFINDEX: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static CLONE_MTU: Global<u32> = Global::new(1500);
+#[unsafe(no_mangle)]
+pub static SAMPLE_LEN: Global<u32> = Global::new(0);

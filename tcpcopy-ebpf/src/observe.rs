@@ -1,0 +1,55 @@
+//! `observe`: tcx egress of the online interfaces.
+//!
+//! The headers of every segment that an online service sends to a client, bare acknowledgements and resets
+//! included: they open sessions, tell causes, find holes and measure the online server. Everything passes.
+
+use abi::counter::Counter;
+use abi::record::KIND_ONLINE;
+use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use wire::ethernet::HEADER_LEN;
+use wire::ip::Skip;
+use wire::segment::Segment;
+
+use crate::count::count;
+use crate::record::{put_headers, worker_of};
+use crate::rules::{is_sampled, is_service};
+use crate::skb::Skb;
+
+/// The program.
+#[classifier]
+pub fn observe(ctx: TcContext) -> i32 {
+    let skb = Skb::new(&ctx);
+    if skb.is_tagged() {
+        count(Counter::ObserveVlan);
+        return TCX_NEXT;
+    }
+    if !skb.is_ip() {
+        return TCX_NEXT;
+    }
+    match Segment::parse(&skb, HEADER_LEN) {
+        Ok(segment) => online(&skb, &segment),
+        Err(Skip::OtherProtocol) => {}
+        Err(Skip::Fragment) => count(Counter::ObserveFragment),
+        Err(Skip::BigTcp) => count(Counter::ObserveBigTcp),
+        Err(Skip::Malformed) => count(Counter::ObserveMalformed),
+    }
+    TCX_NEXT
+}
+
+#[inline(always)]
+fn online(skb: &Skb, segment: &Segment) {
+    if !is_service(&segment.source) {
+        return;
+    }
+    count(Counter::ObserveMatched);
+    let client = &segment.destination;
+    count(if !is_sampled(client, &segment.source) {
+        Counter::ObserveSampledOut
+    } else if put_headers(skb, worker_of(client), KIND_ONLINE, u32::from(segment.payload_offset)) {
+        Counter::ObserveRecorded
+    } else {
+        Counter::ObserveRingFull
+    });
+}

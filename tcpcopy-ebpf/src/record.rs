@@ -1,0 +1,155 @@
+//! Writing a record into a worker's ring.
+//!
+//! Entries have the sizes of [`SIZE_CLASSES`] because the verifier wants a constant. No record wakes its reader up
+//! unless the reader said that it sleeps.
+
+use core::arch::asm;
+
+use abi::maps::WORKERS_MAX;
+use abi::record::{HEADERS_LEN_MAX, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX, SIZE_CLASSES};
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};
+use wire::ethernet;
+use wire::flow::{Endpoint, owner};
+use wire::segment::Segment;
+
+use crate::maps::{RINGS, Ring, SAMPLE_LEN, SLEEPING, WORKERS};
+use crate::skb::Skb;
+
+const fn body(class: usize) -> usize {
+    SIZE_CLASSES[class] as usize - RECORD_HEADER_LEN
+}
+
+#[repr(C, align(8))]
+struct Entry<const BODY: usize> {
+    header: RecordHeader,
+    body: [u8; BODY],
+}
+
+/// The worker that owns what belongs to this client or pool endpoint.
+#[inline(always)]
+pub fn worker_of(endpoint: &Endpoint) -> u32 {
+    owner(endpoint, WORKERS.load())
+}
+
+/// Records a whole packet of `len` bytes; `false` where the ring has no room.
+#[inline(always)]
+pub fn put_packet(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
+    let Some(ring) = ring(worker) else { return false };
+    let len = len as usize;
+    let put = if len <= body(0) {
+        put::<{ body(0) }>(ring, skb, kind, len)
+    } else if len <= body(1) {
+        put::<{ body(1) }>(ring, skb, kind, len)
+    } else if len <= body(2) {
+        put::<{ body(2) }>(ring, skb, kind, len)
+    } else if len <= body(3) {
+        put::<{ body(3) }>(ring, skb, kind, len)
+    } else {
+        put::<{ body(4) }>(ring, skb, kind, len)
+    };
+    if put {
+        wake(ring, worker);
+    }
+    put
+}
+
+/// Records at most the first `len` bytes of a packet, where `len` is that of headers and a sample of payload.
+#[inline(always)]
+pub fn put_headers(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
+    let Some(ring) = ring(worker) else { return false };
+    let present = skb.network_len();
+    let len = (if len < present { len } else { present }) as usize;
+    let put = if len <= body(0) {
+        put::<{ body(0) }>(ring, skb, kind, len)
+    } else {
+        put::<{ body(1) }>(ring, skb, kind, len)
+    };
+    if put {
+        wake(ring, worker);
+    }
+    put
+}
+
+const _: () = assert!(HEADERS_LEN_MAX as usize <= body(0));
+const _: () = assert!((HEADERS_LEN_MAX + SAMPLE_LEN_MAX) as usize <= body(1));
+
+/// How much of a reply is recorded: its headers, and as much of its payload as was asked for.
+#[inline(always)]
+pub fn reply_len(segment: &Segment) -> u32 {
+    let headers = u32::from(segment.payload_offset);
+    let payload = u32::from(segment.payload_len);
+    let sample = SAMPLE_LEN.load();
+    headers + if payload < sample { payload } else { sample }
+}
+
+#[inline(always)]
+fn ring(worker: u32) -> Option<&'static Ring> {
+    if worker >= WORKERS_MAX {
+        return None;
+    }
+    RINGS.get(worker)
+}
+
+#[inline(always)]
+fn put<const BODY: usize>(ring: &Ring, skb: &Skb, kind: u32, len: usize) -> bool {
+    let Some(mut entry) = ring.reserve_untyped::<Entry<BODY>>(0) else { return false };
+    let to = entry.as_mut_ptr();
+    // SAFETY: the helper takes no argument that could be wrong.
+    let stamp_ns = unsafe { bpf_ktime_get_ns() };
+    let header =
+        RecordHeader { stamp_ns, kind, captured_len: len as u32, ifindex: skb.ifindex(), gso_size: skb.gso_size() };
+    // SAFETY: the entry is as long as `Entry` and ours until it is submitted.
+    unsafe { (&raw mut (*to).header).write(header) };
+    // The helper refuses a length of 0, and no caller has one.
+    let mut failed = true;
+    let len = unknown(len);
+    if len >= 1 && len <= BODY {
+        // SAFETY: `len` bytes fit into the body, by the line above.
+        failed = unsafe {
+            bpf_skb_load_bytes(
+                skb.as_ptr().cast(),
+                ethernet::HEADER_LEN as u32,
+                (&raw mut (*to).body).cast(),
+                len as u32,
+            )
+        } != 0;
+    }
+    if failed {
+        // Callers compared the length with the packet's before, so this is as good as impossible.
+        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+        return false;
+    }
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    true
+}
+
+/// The same number, of which the compiler knows nothing any more: it would otherwise leave out comparisons that it
+/// has made before, or make them on a copy, and the verifier would not follow.
+#[inline(always)]
+fn unknown(mut number: usize) -> usize {
+    // An instruction that does nothing: without any, two lines of the source would share an address, and the kernel
+    // refuses such line information.
+    // SAFETY: the register keeps its value.
+    unsafe { asm!("{0} = {0}", inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
+}
+
+/// Wakes the worker up if it sleeps.
+///
+/// The worker sets its slot and then looks at the ring once more before it sleeps; here the record is submitted (an
+/// atomic exchange in the kernel) before the slot is read: one of the two sees the other. The wake-up itself is an
+/// empty entry that readers skip, because only the end of an entry can send one.
+#[inline(always)]
+fn wake(ring: &Ring, worker: u32) {
+    let Some(slot) = SLEEPING.get_ptr_mut(worker) else { return };
+    // SAFETY: a slot of a map lives as long as the program; user space and other CPUs write whole words.
+    if unsafe { slot.read_volatile() } == 0 {
+        return;
+    }
+    // One wake-up is enough. SAFETY: as above.
+    unsafe { slot.write_volatile(0) };
+    if let Some(empty) = ring.reserve_untyped::<u64>(0) {
+        empty.discard(u64::from(BPF_RB_FORCE_WAKEUP));
+    }
+}

@@ -1,0 +1,116 @@
+//! A socket buffer, read through [`Bytes`].
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::helpers::bpf_skb_load_bytes;
+use aya_ebpf::programs::TcContext;
+use wire::bytes::Bytes;
+use wire::ethernet;
+
+/// The socket buffer that a tc program was called for.
+///
+/// Offsets count from the Ethernet header: the kernel runs tc programs with it in place on both directions.
+#[derive(Clone, Copy)]
+pub struct Skb {
+    raw: *mut __sk_buff,
+}
+
+impl Skb {
+    /// The socket buffer of a context.
+    #[inline(always)]
+    pub fn new(ctx: &TcContext) -> Self {
+        Self { raw: ctx.skb.skb }
+    }
+
+    /// What the helpers want.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut __sk_buff {
+        self.raw
+    }
+
+    /// Whether the packet is IPv4 or IPv6, by the EtherType that the kernel noted: no byte of it is read.
+    #[inline(always)]
+    pub fn is_ip(&self) -> bool {
+        let ethertype = self.ethertype();
+        ethertype == ethernet::IPV4 || ethertype == ethernet::IPV6
+    }
+
+    /// Whether the packet carries a VLAN tag, in its metadata or in its bytes.
+    #[inline(always)]
+    pub fn is_tagged(&self) -> bool {
+        // SAFETY: the kernel passes a valid context, and rewrites the access.
+        let in_metadata = unsafe { (*self.raw).vlan_present } != 0;
+        let ethertype = self.ethertype();
+        in_metadata || ethertype == ethernet::VLAN || ethertype == ethernet::QINQ
+    }
+
+    #[inline(always)]
+    fn ethertype(&self) -> u16 {
+        // SAFETY: as in `is_tagged`.
+        u16::from_be(unsafe { (*self.raw).protocol } as u16)
+    }
+
+    /// Length of the packet from its IP header on, in bytes, with whatever padding Ethernet added.
+    #[inline(always)]
+    pub fn network_len(&self) -> u32 {
+        // SAFETY: as in `is_tagged`.
+        unsafe { (*self.raw).len }.saturating_sub(ethernet::HEADER_LEN as u32)
+    }
+
+    /// Payload of each segment that the packet was merged from or will be cut into, in bytes; 0 for one segment.
+    #[inline(always)]
+    pub fn gso_size(&self) -> u32 {
+        // SAFETY: as in `is_tagged`.
+        unsafe { (*self.raw).gso_size }
+    }
+
+    /// The interface.
+    #[inline(always)]
+    pub fn ifindex(&self) -> u32 {
+        // SAFETY: as in `is_tagged`.
+        unsafe { (*self.raw).ifindex }
+    }
+
+    /// Has the packet leave by this queue (counted from 1) of the device that it is on the way out of.
+    #[inline(always)]
+    pub fn set_queue_mapping(&self, queue: u32) {
+        // SAFETY: as in `is_tagged`; tc programs may write the field.
+        unsafe { (*self.raw).queue_mapping = queue };
+    }
+
+    #[inline(always)]
+    fn read_linear<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        // SAFETY: as in `is_tagged`.
+        let data = unsafe { (*self.raw).data } as usize;
+        // SAFETY: as in `is_tagged`.
+        let end = unsafe { (*self.raw).data_end } as usize;
+        let at = data + offset;
+        // The verifier learns nothing from "at >= end", which is what the compiler makes of it for one byte.
+        if at + if N < 2 { 2 } else { N } > end {
+            return None;
+        }
+        // SAFETY: `at .. at + N` lies in the linear part; the verifier checks the comparison above.
+        Some(unsafe { (at as *const [u8; N]).read() })
+    }
+
+    #[inline(always)]
+    fn read_any<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
+        // SAFETY: the helper writes all N bytes, or zeroes them and reports an error.
+        let failed = unsafe { bpf_skb_load_bytes(self.raw.cast(), offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        // SAFETY: as above.
+        (failed == 0).then(|| unsafe { bytes.assume_init() })
+    }
+}
+
+impl Bytes for Skb {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        // Headers are in the linear part of nearly every packet; the helper is for the rest.
+        match self.read_linear(offset) {
+            Some(bytes) => Some(bytes),
+            None => self.read_any(offset),
+        }
+    }
+}

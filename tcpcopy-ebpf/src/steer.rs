@@ -1,0 +1,39 @@
+//! `steer`: tcx egress of `tcpcopy0`, only with `--capture af-xdp`.
+//!
+//! A clone leaves by its owner's queue and comes out of the peer's queue of the same number. Its stamp travels in
+//! the place of the MAC addresses, which nobody needs any more: 8 bytes in native order from the start of the frame.
+
+use abi::counter::Counter;
+use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_store_bytes};
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+use wire::ethernet::HEADER_LEN;
+use wire::segment::Segment;
+
+use crate::count::count_many;
+use crate::record::worker_of;
+use crate::rules::is_service;
+use crate::skb::Skb;
+
+/// The program.
+#[classifier]
+pub fn steer(ctx: TcContext) -> i32 {
+    let skb = Skb::new(&ctx);
+    let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else { return TCX_NEXT };
+    if !is_service(&segment.destination) {
+        return TCX_NEXT;
+    }
+    // The device cuts a super-packet into its segments, and `deliver` counts those.
+    let (payload, gso_size) = (u32::from(segment.payload_len), skb.gso_size());
+    let frames = if gso_size == 0 || payload == 0 { 1 } else { payload.div_ceil(gso_size) };
+    count_many(Counter::SteerFrames, u64::from(frames));
+
+    skb.set_queue_mapping(worker_of(&segment.source) + 1);
+    // SAFETY: the helper takes no argument that could be wrong.
+    let stamp = unsafe { bpf_ktime_get_ns() }.to_ne_bytes();
+    // SAFETY: `stamp` is as long as the helper is told. A failure leaves zeros or MAC addresses, which the worker
+    // does not take for a time close to now.
+    unsafe { bpf_skb_store_bytes(skb.as_ptr().cast(), 0, stamp.as_ptr().cast(), stamp.len() as u32, 0) };
+    TCX_NEXT
+}

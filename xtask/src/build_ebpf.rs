@@ -48,8 +48,15 @@ impl ToolChain {
             }
             Self::Debian => {
                 // The `cargo` that runs us knows nothing about the target; only the compiler has to.
-                let mut command = step::clean(std::env::var_os("CARGO").as_deref().unwrap_or(OsStr::new("cargo")));
-                command.arg("build").env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+                let mut command = step::clean(
+                    std::env::var_os("CARGO")
+                        .as_deref()
+                        .unwrap_or(OsStr::new("cargo")),
+                );
+                command
+                    .arg("build")
+                    .env("RUSTC", DEBIAN_RUSTC)
+                    .env("RUSTC_BOOTSTRAP", "1");
                 command
             }
         }
@@ -88,7 +95,11 @@ pub(crate) fn run() -> Result<()> {
 /// bpf-linker: the one that `setup` built for us, else the machine's own.
 pub(crate) fn find_linker() -> Option<PathBuf> {
     let ours = workspace::tools().join("bin/bpf-linker");
-    if ours.is_file() { Some(ours) } else { step::find("bpf-linker") }
+    if ours.is_file() {
+        Some(ours)
+    } else {
+        step::find("bpf-linker")
+    }
 }
 
 fn build(tool_chain: ToolChain, linker: &Path, name: &str) -> Result<()> {
@@ -107,7 +118,10 @@ fn build(tool_chain: ToolChain, linker: &Path, name: &str) -> Result<()> {
         .arg(&target_folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_CFG_BPF_TARGET_ARCH", arch);
-    step::run(&format!("building the programs of {name} with {}", tool_chain.name()), &mut cargo)?;
+    step::run(
+        &format!("building the programs of {name} with {}", tool_chain.name()),
+        &mut cargo,
+    )?;
 
     let built = target_folder.join(TARGET).join("release").join(name);
     let object = workspace::bpf().join(format!("{name}.o"));
@@ -118,10 +132,14 @@ fn build(tool_chain: ToolChain, linker: &Path, name: &str) -> Result<()> {
     } else {
         let fresh = object.with_extension("o.new");
         fs::write(&fresh, &bytes).with_context(|| format!("cannot write {}", fresh.display()))?;
-        fs::rename(&fresh, &object).with_context(|| format!("cannot write {}", object.display()))?;
+        fs::rename(&fresh, &object)
+            .with_context(|| format!("cannot write {}", object.display()))?;
         "written"
     };
-    step::say(&format!("target/bpf/{name}.o: {} kB, {verb}", bytes.len() / 1000));
+    step::say(&format!(
+        "target/bpf/{name}.o: {} kB, {verb}",
+        bytes.len() / 1000
+    ));
     Ok(())
 }
 
@@ -132,7 +150,9 @@ fn has_nightly_source() -> bool {
     let mut command = step::clean("rustup");
     command.args(["run", "nightly", "rustc", "--print", "sysroot"]);
     step::output(&mut command).is_some_and(|sysroot| {
-        Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core/src/lib.rs").is_file()
+        Path::new(sysroot.trim())
+            .join("lib/rustlib/src/rust/library/core/src/lib.rs")
+            .is_file()
     })
 }
 
@@ -144,7 +164,9 @@ fn has_debian_core() -> bool {
     command.args(["--print", "target-libdir", "--target", TARGET]);
     step::output(&mut command).is_some_and(|folder| {
         fs::read_dir(folder.trim()).is_ok_and(|entries| {
-            entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+            entries
+                .flatten()
+                .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
         })
     })
 }

@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | [`setup`] | `setup` | brings what is missing on this machine: packages and the BPF tool chain |
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
+//! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`workspace`] | | where this repository's folders are |
 //! | [`step`] | | runs another program and says so |
 #![forbid(unsafe_code)]
 
 mod build_ebpf;
+mod lab;
 mod setup;
 mod step;
 mod workspace;
@@ -31,12 +33,19 @@ enum Task {
     Setup(setup::Arguments),
     /// Build the programs (tcpcopy-ebpf, intercept-ebpf) into target/bpf.
     BuildEbpf,
+    /// The test network: client, online, target and assistant as namespaces.
+    Lab(lab::Arguments),
+    /// Parts of the lab, as processes of their own.
+    #[command(flatten)]
+    Part(::lab::command::Command),
 }
 
 fn main() -> ExitCode {
     let result = match Command::parse().task {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::BuildEbpf => build_ebpf::run(),
+        Task::Lab(arguments) => lab::run(&arguments),
+        Task::Part(part) => ::lab::command::run(&part).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

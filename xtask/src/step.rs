@@ -18,7 +18,9 @@ pub(crate) fn say(what: &str) {
 /// The program could not be started, or did not succeed.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     say(what);
-    let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
         bail!("{what}: `{}` failed ({status})", shown(command));
     }
@@ -27,8 +29,15 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
 
 /// Runs a program silently and returns what it printed, or `None` where it is missing or did not succeed.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Where a program stands in `PATH`, if it does.
@@ -36,7 +45,10 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     // A plain user's PATH lacks the sbin folders, where some of what we look for lives.
     let sbin = [Path::new("/usr/sbin"), Path::new("/sbin")].map(Path::to_path_buf);
-    std::env::split_paths(&path).chain(sbin).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .chain(sbin)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 /// A command without what the `cargo` that runs us has put into the environment: its choice of compiler, of tool

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     // The manifest of this crate stands one folder below the root.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// Cargo's target folder.

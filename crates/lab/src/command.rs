@@ -13,12 +13,16 @@ use crate::{bulk, interrupt, load, service};
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// The built-in HTTP service.
+    #[command(hide = true)]
     Serve(service::Options),
     /// The built-in HTTP clients.
+    #[command(hide = true)]
     Load(load::Options),
     /// A sink for bulk data.
+    #[command(hide = true)]
     BulkSink(bulk::SinkOptions),
     /// A sender of bulk data.
+    #[command(hide = true)]
     BulkSend(bulk::SendOptions),
 }
 

@@ -20,6 +20,7 @@
 //! It depends on no system library and on none of the other rooms, so it builds before anything is set up.
 #![forbid(unsafe_code)]
 
+pub mod access_log;
 pub mod bulk;
 pub mod command;
 pub mod digest;
@@ -29,7 +30,9 @@ pub mod interrupt;
 pub mod load;
 pub mod machine;
 pub mod net;
+pub mod nginx;
 pub mod process;
+pub mod redis;
 pub mod registry;
 pub mod service;
 pub mod system;

@@ -41,8 +41,8 @@ impl Spec {
 
     /// One more argument.
     #[must_use]
-    pub fn arg(mut self, argument: impl ToString) -> Self {
-        self.arguments.push(argument.to_string());
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
         self
     }
 

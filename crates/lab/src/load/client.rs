@@ -36,7 +36,7 @@ pub(super) struct Answered {
 }
 
 /// What became of a connection after an event.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
     /// Nothing new.
     Waiting,

@@ -50,15 +50,17 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     for header in response.headers.iter() {
         let value = std::str::from_utf8(header.value).unwrap_or("").trim();
         match header.name {
-            name if name.eq_ignore_ascii_case("content-length") => body = value.parse().ok(),
+            name if name.eq_ignore_ascii_case("content-length") => {
+                body = value.parse().ok();
+            }
             name if name.eq_ignore_ascii_case("connection") => {
-                close = value.eq_ignore_ascii_case("close")
+                close = value.eq_ignore_ascii_case("close");
             }
             name if name.eq_ignore_ascii_case("x-request-id") => {
-                id = u64::from_str_radix(value, 16).ok()
+                id = u64::from_str_radix(value, 16).ok();
             }
             name if name.eq_ignore_ascii_case("x-body-digest") => {
-                digest = u64::from_str_radix(value, 16).ok()
+                digest = u64::from_str_radix(value, 16).ok();
             }
             _ => {}
         }

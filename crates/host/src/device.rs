@@ -1,0 +1,298 @@
+//! The private device: the veth pair `tcpcopy0`/`tcpcopy1` that all copies pass through.
+//!
+//! Invariant: nothing is sent on it but what the engine sends. It has no address, asks for no neighbour (NOARP) and takes
+//! no part in IPv6 autoconfiguration. It is known as ours by its Ethernet addresses, which it has from the moment it
+//! exists; its alias tells the owner's pid to people. A device that a crashed run left behind is removed and made anew:
+//! nothing in it is worth keeping, and its queues and MTU may have to be others.
+
+use std::io;
+use std::net::IpAddr;
+use std::process;
+
+use nix::errno::Errno;
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use rtnetlink::packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use rtnetlink::packet_route::route::{
+    RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use crate::claim::Claim;
+use crate::{Error, Interface, Netlink, interface, qdisc, sysctl};
+
+/// What the private device is to be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Queues at either end: one per worker.
+    pub queues: u32,
+    /// MTU of both ends in bytes, 1280 (the least of IPv6) to 65,535.
+    pub mtu: u32,
+    /// Whether packets wait in a FIFO per queue in front of `tcpcopy0` (`--capture af-xdp`).
+    pub fifos: bool,
+}
+
+/// One end of the private device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Name of the interface.
+    pub name: &'static str,
+    /// Index of the interface.
+    pub index: u32,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+}
+
+/// The private device; it is removed when this is dropped.
+#[derive(Debug)]
+pub struct PrivateDevice {
+    netlink: Netlink,
+    outer: End,
+    inner: End,
+    _claim: Claim,
+}
+
+impl PrivateDevice {
+    /// The end that frames come out of: `inject` and `absorb` are attached here, and replies are routed here.
+    pub const OUTER: &str = "tcpcopy0";
+    /// The end that AF_XDP is bound to.
+    pub const INNER: &str = "tcpcopy1";
+    /// Ethernet address of [`PrivateDevice::OUTER`]: frames that the engine sends are addressed to it. Locally administered
+    /// (`02`), then `tcpcp` in ASCII shortened to four letters, then the end's number.
+    pub const OUTER_MAC: [u8; 6] = [0x02, b't', b'c', b'p', b'y', 0];
+    /// Ethernet address of [`PrivateDevice::INNER`].
+    pub const INNER_MAC: [u8; 6] = [0x02, b't', b'c', b'p', b'y', 1];
+
+    /// Makes the device and sets it up, after removing what a crashed run left behind.
+    ///
+    /// # Errors
+    ///
+    /// Where another tcpcopy runs in this network namespace, where somebody else's device has the name, or where the
+    /// kernel refuses. Nothing is left behind then.
+    pub fn create(config: Config) -> Result<Self, Error> {
+        let claim = Claim::take()?;
+        let netlink = Netlink::open()?;
+        remove_leftover(&netlink)?;
+        netlink
+            .change(
+                RouteNetlinkMessage::NewLink(pair(config)),
+                NLM_F_CREATE | NLM_F_EXCL,
+            )
+            .map_err(|cause| refused("make the private device", cause))?;
+        let find = |name| interface::by_name(&netlink, name).map(|found| found.index);
+        let outer = End {
+            name: Self::OUTER,
+            index: find(Self::OUTER)?,
+            mac: Self::OUTER_MAC,
+        };
+        let inner = End {
+            name: Self::INNER,
+            index: find(Self::INNER)?,
+            mac: Self::INNER_MAC,
+        };
+        // From here on dropping it removes the device.
+        let device = Self {
+            netlink,
+            outer,
+            inner,
+            _claim: claim,
+        };
+        device.silence()?;
+        if config.fifos {
+            qdisc::add_fifos(&device.netlink, outer.index, config.queues)?;
+        }
+        device.set_up()?;
+        Ok(device)
+    }
+
+    /// `tcpcopy0`.
+    #[must_use]
+    pub fn outer(&self) -> End {
+        self.outer
+    }
+
+    /// `tcpcopy1`.
+    #[must_use]
+    pub fn inner(&self) -> End {
+        self.inner
+    }
+
+    /// Routes a range to `tcpcopy0`, so that replies of a target on this very host come to `absorb`. The route goes with
+    /// the device.
+    ///
+    /// # Errors
+    ///
+    /// Where exactly this range is routed already: it is somebody else's then.
+    pub fn add_reply_route(&self, prefix: IpAddr, prefix_len: u8) -> Result<(), Error> {
+        let message = reply_route(self.outer.index, prefix, prefix_len);
+        self.netlink.change(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL).map_err(|cause| {
+            refused(&format!("route the reply pool {prefix}/{prefix_len} to {} (choose another pool with -c if it is in use)", Self::OUTER), cause)
+        })
+    }
+
+    /// Removes what [`PrivateDevice::add_reply_route`] added.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not there.
+    pub fn remove_reply_route(&self, prefix: IpAddr, prefix_len: u8) -> Result<(), Error> {
+        let message = reply_route(self.outer.index, prefix, prefix_len);
+        self.netlink
+            .change(RouteNetlinkMessage::DelRoute(message), 0)
+            .map_err(|cause| refused(&format!("remove the route of {prefix}/{prefix_len}"), cause))
+    }
+
+    /// Lets frames to 127.0.0.0/8 in through `tcpcopy0`, and their replies out, for targets there. Elsewhere they stay
+    /// martians.
+    ///
+    /// # Errors
+    ///
+    /// Where the setting cannot be written.
+    pub fn allow_loopback_targets(&self) -> Result<(), Error> {
+        sysctl::write(&format!("ipv4/conf/{}/route_localnet", Self::OUTER), "1")
+    }
+
+    /// Removes the device now, and says so if that fails.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel refuses.
+    pub fn remove(self) -> Result<(), Error> {
+        delete(&self.netlink, self.outer.index)
+    }
+
+    /// Keeps the kernel from sending anything of its own here.
+    fn silence(&self) -> Result<(), Error> {
+        // 1 = IN6_ADDR_GEN_MODE_NONE: no link-local address, so no duplicate detection, no router solicitation and no
+        // multicast report. IPv6 itself stays on at the outer end, for targets on this host.
+        sysctl::write_if_there(&format!("ipv6/conf/{}/addr_gen_mode", Self::OUTER), "1")?;
+        sysctl::write_if_there(&format!("ipv6/conf/{}/accept_ra", Self::OUTER), "0")?;
+        sysctl::write_if_there(&format!("ipv6/conf/{}/disable_ipv6", Self::INNER), "1")
+    }
+
+    fn set_up(&self) -> Result<(), Error> {
+        for end in [self.outer, self.inner] {
+            let mut message = LinkMessage::default();
+            message.header.index = end.index;
+            message.header.flags = LinkFlags::Up;
+            message.header.change_mask = LinkFlags::Up;
+            message.attributes.push(LinkAttribute::IfAlias(format!(
+                "tcpcopy pid {}",
+                process::id()
+            )));
+            self.netlink
+                .change(RouteNetlinkMessage::SetLink(message), 0)
+                .map_err(|cause| refused(&format!("set up {}", end.name), cause))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PrivateDevice {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here; the next start takes the device over.
+        let _ = delete(&self.netlink, self.outer.index);
+    }
+}
+
+/// Whether an interface is an end of a private device, of whatever run.
+fn is_ours(interface: &Interface) -> bool {
+    let macs = [PrivateDevice::OUTER_MAC, PrivateDevice::INNER_MAC];
+    interface.kind.as_deref() == Some("veth")
+        && interface.mac.is_some_and(|mac| macs.contains(&mac))
+}
+
+fn remove_leftover(netlink: &Netlink) -> Result<(), Error> {
+    let names = [PrivateDevice::OUTER, PrivateDevice::INNER];
+    let found: Vec<Interface> = interface::list(netlink)?
+        .into_iter()
+        .filter(|found| names.contains(&found.name.as_str()))
+        .collect();
+    if let Some(foreign) = found.iter().find(|found| !is_ours(found)) {
+        return Err(Error::ForeignDevice {
+            name: foreign.name.clone(),
+            description: describe(foreign),
+        });
+    }
+    match found.first() {
+        // Its peer goes with it.
+        Some(leftover) => delete(netlink, leftover.index),
+        None => Ok(()),
+    }
+}
+
+fn describe(interface: &Interface) -> String {
+    let kind = interface.kind.as_deref().unwrap_or("physical");
+    match &interface.alias {
+        Some(alias) => format!("{kind}, alias \"{alias}\""),
+        None => kind.to_owned(),
+    }
+}
+
+fn delete(netlink: &Netlink, index: u32) -> Result<(), Error> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    match netlink.change(RouteNetlinkMessage::DelLink(message), 0) {
+        Err(cause) if cause.raw_os_error() == Some(Errno::ENODEV as i32) => Ok(()),
+        result => result.map_err(|cause| refused("remove the private device", cause)),
+    }
+}
+
+/// The pair as it is to be made: each end's name, address, MTU and queues, both NOARP.
+fn pair(config: Config) -> LinkMessage {
+    let end = |name: &str, mac: [u8; 6]| {
+        let mut message = LinkMessage::default();
+        message.header.flags = LinkFlags::Noarp;
+        message.header.change_mask = LinkFlags::Noarp;
+        message.attributes = vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::Address(mac.to_vec()),
+            LinkAttribute::Mtu(config.mtu),
+            LinkAttribute::NumTxQueues(config.queues),
+            LinkAttribute::NumRxQueues(config.queues),
+        ];
+        message
+    };
+    let peer = end(PrivateDevice::INNER, PrivateDevice::INNER_MAC);
+    let mut message = end(PrivateDevice::OUTER, PrivateDevice::OUTER_MAC);
+    let info = vec![
+        LinkInfo::Kind(InfoKind::Veth),
+        LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+    ];
+    message.attributes.push(LinkAttribute::LinkInfo(info));
+    message
+}
+
+fn reply_route(device_index: u32, prefix: IpAddr, prefix_len: u8) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: if prefix.is_ipv4() {
+            AddressFamily::Inet
+        } else {
+            AddressFamily::Inet6
+        },
+        destination_prefix_length: prefix_len,
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::Static,
+        scope: if prefix.is_ipv4() {
+            RouteScope::Link
+        } else {
+            RouteScope::Universe
+        },
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    message.attributes = vec![
+        RouteAttribute::Destination(prefix.into()),
+        RouteAttribute::Oif(device_index),
+    ];
+    message
+}
+
+fn refused(what: &str, cause: io::Error) -> Error {
+    Error::Refused {
+        what: what.to_owned(),
+        cause,
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong with the host, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+/// Why the host did not answer, did not obey, or is not fit.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection to the kernel.
+    #[error(
+        "cannot open a netlink socket: {cause}; is this process in a sandbox that forbids AF_NETLINK?"
+    )]
+    Socket {
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// The kernel refused a request.
+    #[error("cannot {what}: {cause}; {}", advice(cause))]
+    Refused {
+        /// What was tried, in words.
+        what: String,
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// A file of the kernel could not be read or written.
+    #[error("cannot {} {}: {cause}; {}", if *.write { "write to" } else { "read" }, path.display(), advice(cause))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Whether it was to be written.
+        write: bool,
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// There is no such interface.
+    #[error("there is no interface `{name}` here; there are: {}", names.join(", "))]
+    NoInterface {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        names: Vec<String>,
+    },
+    /// The interface is down.
+    #[error(
+        "the interface `{name}` is down, so nothing can be captured there; set it up (`ip link set {name} up`) or name another"
+    )]
+    Down {
+        /// The interface.
+        name: String,
+    },
+    /// The interface has no Ethernet header.
+    #[error(
+        "the interface `{name}` is of type {kind} and its frames have no Ethernet header, which is not supported yet; name \
+         the Ethernet device below it"
+    )]
+    NotEthernet {
+        /// The interface.
+        name: String,
+        /// What it is instead.
+        kind: String,
+    },
+    /// There is no default route.
+    #[error("cannot tell which interface to use, for there is no default route; name one with -i")]
+    NoDefaultRoute,
+    /// Somebody else's device has the private device's name.
+    #[error(
+        "there is a device `{name}` already ({description}) and it was not made by tcpcopy, so it is left alone; rename or \
+         remove it (`ip link del {name}`)"
+    )]
+    ForeignDevice {
+        /// Its name.
+        name: String,
+        /// What it is.
+        description: String,
+    },
+    /// Another tcpcopy owns the private device.
+    #[error(
+        "another tcpcopy, {owner}, runs in this network namespace; end it first, or give it your targets too (-x takes several)"
+    )]
+    Occupied {
+        /// `pid N`, or that it is not known.
+        owner: String,
+    },
+    /// Capabilities are missing.
+    #[error("{} missing; run as root, or give the binary what it needs (`setcap {}+ep`)", missing.join(", "), missing.join(",").to_lowercase())]
+    Capabilities {
+        /// Their names.
+        missing: Vec<String>,
+    },
+    /// The kernel lacks something.
+    #[error("{what}; {todo}")]
+    Kernel {
+        /// What is missing.
+        what: String,
+        /// What to do.
+        todo: &'static str,
+    },
+}
+
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES | Errno::EROFS) => "run as root or with CAP_NET_ADMIN",
+        Some(Errno::EOPNOTSUPP) => "this kernel lacks what is needed (a module, perhaps)",
+        Some(Errno::ENOENT) => "this kernel lacks what is needed, or /proc is not mounted",
+        Some(Errno::ENODEV) => "the interface has gone meanwhile",
+        Some(Errno::EEXIST) => "it is there already; somebody else made it",
+        Some(Errno::ENOBUFS | Errno::ENOMEM) => "the kernel is short of memory",
+        _ => "see the kernel's log (`dmesg`)",
+    }
+}

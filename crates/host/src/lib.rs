@@ -1,0 +1,42 @@
+//! The host: everything that asks this machine something or changes it.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `netlink` | the connection to the kernel that the others ask through |
+//! | `interface` | network interfaces: up, Ethernet, MTU, queues, which one has the default route |
+//! | `address` | the addresses of this host |
+//! | `route` | the way to a target: device, next hop, MTU |
+//! | `watcher` | a thread that asks for the routes again whenever something changes |
+//! | `ports` | which TCP ports are taken: listening, ephemeral, reserved |
+//! | `device` | the private device: made, marked, routed to, removed |
+//! | `claim` | the right to the private device: one process per network namespace |
+//! | `qdisc` | queues in front of the private device |
+//! | `sysctl` | settings under `/proc/sys/net` |
+//! | `capability` | what this process may do |
+//! | `kernel` | what this kernel can do |
+//!
+//! All calls block; nothing asynchronous leaves this crate. Everything refers to the network namespace of the calling
+//! thread. Only `device`, `claim` and `qdisc` change anything, and only what belongs to the private device.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod capability;
+mod claim;
+pub mod device;
+mod error;
+pub mod interface;
+pub mod kernel;
+mod netlink;
+pub mod ports;
+mod qdisc;
+pub mod route;
+mod sock_diag;
+mod sysctl;
+mod watcher;
+
+pub use device::PrivateDevice;
+pub use error::Error;
+pub use interface::Interface;
+pub use netlink::Netlink;
+pub use route::Route;
+pub use watcher::{RouteChange, RouteWatcher};

@@ -1,0 +1,125 @@
+//! Listening TCP sockets, from `NETLINK_SOCK_DIAG` (sock_diag(7)).
+//!
+//! `/proc/net/tcp` would walk every connection of a busy online server to find the few sockets that listen.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
+
+use crate::Error;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST_DUMP: u16 = 0x301;
+const IPPROTO_TCP: u8 = 6;
+const TCP_LISTEN: u32 = 10;
+/// `struct nlmsghdr`.
+const HEADER_LEN: usize = 16;
+/// `struct inet_diag_req_v2`.
+const REQUEST_LEN: usize = 56;
+
+/// The listening sockets of a family.
+pub(crate) fn listening(family: AddressFamily) -> Result<Vec<SocketAddr>, Error> {
+    ask(family).map_err(|cause| Error::Refused {
+        what: "list the listening TCP sockets".into(),
+        cause,
+    })
+}
+
+fn ask(family: AddressFamily) -> io::Result<Vec<SocketAddr>> {
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkSockDiag,
+    )?;
+    sendto(
+        socket.as_raw_fd(),
+        &request(family),
+        &NetlinkAddr::new(0, 0),
+        MsgFlags::empty(),
+    )?;
+    let mut found = Vec::new();
+    // The kernel writes dumps in pieces of at most 32 KiB.
+    let mut buffer = vec![0; 32 << 10];
+    loop {
+        let len = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let mut rest = &buffer[..len];
+        while let Some((kind, body, next)) = split_message(rest) {
+            match kind {
+                NLMSG_DONE => return Ok(found),
+                NLMSG_ERROR => return Err(error(body)),
+                _ => found.extend(parse(family, body)),
+            }
+            rest = next;
+        }
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn request(family: AddressFamily) -> Vec<u8> {
+    let mut message = Vec::with_capacity(HEADER_LEN + REQUEST_LEN);
+    message.extend(((HEADER_LEN + REQUEST_LEN) as u32).to_ne_bytes());
+    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend([family as u8, IPPROTO_TCP, 0, 0]);
+    message.extend((1_u32 << TCP_LISTEN).to_ne_bytes());
+    message.resize(HEADER_LEN + REQUEST_LEN, 0);
+    message
+}
+
+/// Type and body of the first message, and what follows it.
+fn split_message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+    let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
+    let body = bytes.get(HEADER_LEN..len)?;
+    let next = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
+    Some((kind, body, next))
+}
+
+/// The local end in a `struct inet_diag_msg`: ports and addresses in network byte order.
+fn parse(family: AddressFamily, body: &[u8]) -> Option<SocketAddr> {
+    const PORT: usize = 4;
+    const ADDRESS: usize = 8;
+    let port = u16::from_be_bytes(*body.get(PORT..)?.first_chunk()?);
+    let address = body.get(ADDRESS..)?;
+    let ip = match family {
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::from(*address.first_chunk::<16>()?)),
+        _ => IpAddr::V4(Ipv4Addr::from(*address.first_chunk::<4>()?)),
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+fn error(body: &[u8]) -> io::Error {
+    let code = body
+        .first_chunk()
+        .map_or(0, |code| i32::from_ne_bytes(*code));
+    io::Error::from_raw_os_error(-code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truncated_messages_are_no_messages() {
+        assert!(split_message(&[]).is_none());
+        assert!(split_message(&[16, 0, 0, 0, 3]).is_none());
+        let lying = [255, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert!(split_message(&lying).is_none(), "a length beyond the end");
+        let short = [4, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert!(
+            split_message(&short).is_none(),
+            "a length below the header's"
+        );
+        assert!(parse(AddressFamily::Inet, &[0; 8]).is_none());
+    }
+}

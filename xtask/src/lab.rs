@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::Up { topology } => {
             Lab::up(name.clone(), *topology)?.keep()?;
-            eprintln!("The lab is up. Try: cargo xtask lab exec client -- ping -c 1 10.0.1.1");
+            eprintln!("The lab is up. Try: cargo xtask lab exec online -- ip neighbour");
             status(name)
         }
         Action::Down => Ok(Lab::down(name)?),

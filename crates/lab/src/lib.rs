@@ -15,6 +15,7 @@
 //! | [`bulk`] | raw TCP sender and sink |
 //! | [`command`] | these as commands, to be run inside a namespace |
 //! | [`nginx`], [`redis`] | configurations and starts of servers |
+//! | [`copier`] | `tcpcopy` and `intercept` |
 //! | [`access_log`] | comparing two access logs by request id |
 //!
 //! It depends on no system library and on none of the other rooms, so it builds before anything is set up.
@@ -23,6 +24,7 @@
 pub mod access_log;
 pub mod bulk;
 pub mod command;
+pub mod copier;
 pub mod digest;
 pub mod error;
 pub mod host;

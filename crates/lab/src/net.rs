@@ -132,6 +132,7 @@ impl Lab {
         // A left-over of an equal pid; whoever else owns it makes the creation below fail.
         let _ = std::fs::remove_dir_all(&logs);
         std::fs::create_dir(&logs).tried(|| format!("create the folder {}", logs.display()))?;
+        claim.remember_folder(Some(&logs))?;
         // From here on the drop of `lab` removes whatever stands already.
         let lab = Self {
             claim,
@@ -279,9 +280,8 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            let _ = self.claim.remember_folder(None);
             eprintln!("lab: the logs stay in {}", self.logs.display());
-        } else if !self.claim.is_kept() {
-            let _ = std::fs::remove_dir_all(&self.logs);
         }
     }
 }

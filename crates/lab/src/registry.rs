@@ -1,6 +1,7 @@
 //! Which labs stand, and whose they are: one folder per lab under `/run/tcpcopy-lab`.
 //!
-//! A folder holds `owner` (process id and its start time, or `kept`) and `processes` (what was started in the lab).
+//! A folder holds `owner` (process id and its start time, or `kept`), `processes` (what was started in the lab) and
+//! `folder` (where its logs are).
 //! A lab whose owner is gone is removed by whoever comes next: its processes, by id and only if they still live in
 //! its namespaces, then the namespaces.
 
@@ -8,7 +9,7 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -105,15 +106,21 @@ impl Claim {
         &self.prefix
     }
 
-    pub(crate) fn is_kept(&self) -> bool {
-        self.kept
-    }
-
     pub(crate) fn keep(&mut self) -> Result<()> {
         let file = self.prefix.folder().join("owner");
         fs::write(&file, KEPT).tried(|| format!("write {}", file.display()))?;
         self.kept = true;
         Ok(())
+    }
+
+    /// Notes the folder of logs, which is removed with the lab; `None` leaves it.
+    pub(crate) fn remember_folder(&self, folder: Option<&Path>) -> Result<()> {
+        let file = self.prefix.folder().join("folder");
+        match folder {
+            Some(folder) => fs::write(&file, folder.as_os_str().as_encoded_bytes()),
+            None => fs::remove_file(&file),
+        }
+        .tried(|| format!("write {}", file.display()))
     }
 
     /// Notes a process that was started in the lab.
@@ -227,6 +234,9 @@ fn remove(prefix: &Prefix) -> Result<()> {
     }
     for name in &namespaces {
         Namespace::delete(name)?;
+    }
+    if let Ok(logs) = fs::read_to_string(folder.join("folder")) {
+        let _ = fs::remove_dir_all(logs);
     }
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

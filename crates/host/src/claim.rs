@@ -28,6 +28,8 @@ impl Claim {
     /// How long a process that is going may take: a killed one frees its memory before its descriptors (half a second
     /// was seen with 10 GB).
     const GOING_MAX: Duration = Duration::from_secs(5);
+    /// How long a process is looked at before it counts as running: one that was killed just now does not show it yet.
+    const RUNNING_MIN: Duration = Duration::from_millis(500);
 
     /// Takes the right.
     pub(crate) fn take() -> Result<Self, Error> {
@@ -36,7 +38,7 @@ impl Claim {
             cause,
         };
         let name = SocketAddr::from_abstract_name(NAME).map_err(refused)?;
-        let deadline = Instant::now() + Self::GOING_MAX;
+        let asked = Instant::now();
         loop {
             match UnixListener::bind_addr(&name) {
                 Ok(listener) => {
@@ -50,7 +52,12 @@ impl Claim {
                 Err(_) => {}
             }
             let owner = owner();
-            if owner.is_some_and(is_running) || Instant::now() > deadline {
+            let patience = if owner.is_some_and(is_running) {
+                Self::RUNNING_MIN
+            } else {
+                Self::GOING_MAX
+            };
+            if asked.elapsed() > patience {
                 let owner = owner.map_or("of unknown pid".to_owned(), |pid| format!("pid {pid}"));
                 return Err(Error::Occupied { owner });
             }

@@ -46,13 +46,17 @@ pub fn require() -> Result<(), Error> {
 /// Where the kernel or the process's rights do not allow it.
 pub fn require_af_xdp() -> Result<(), Error> {
     let made = Socket::new(Domain::from(nix::libc::AF_XDP), Type::RAW, None);
-    made.map(drop).map_err(|cause| match cause.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EAFNOSUPPORT) => Error::Kernel {
-            what: "this kernel knows no AF_XDP sockets".into(),
-            todo: "use a kernel with CONFIG_XDP_SOCKETS=y",
-        },
-        _ => Error::Refused { what: "make an AF_XDP socket".into(), cause },
-    })
+    made.map(drop)
+        .map_err(|cause| match cause.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EAFNOSUPPORT) => Error::Kernel {
+                what: "this kernel knows no AF_XDP sockets".into(),
+                todo: "use a kernel with CONFIG_XDP_SOCKETS=y",
+            },
+            _ => Error::Refused {
+                what: "make an AF_XDP socket".into(),
+                cause,
+            },
+        })
 }
 
 /// The limit of locked memory in bytes where it is too small for `bytes` of frames; `None` where there is enough, or where

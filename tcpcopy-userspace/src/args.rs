@@ -1,0 +1,254 @@
+//! The command line: what a user can say, and how it is taught.
+//!
+//! Letters are TCPCopy's where the meaning is. Parsing checks the form of each value alone; what must fit the
+//! host or other values is checked by [`crate::plan`].
+
+mod pool;
+mod quantity;
+mod rule;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+pub(crate) use pool::PoolArg;
+pub(crate) use rule::RuleArg;
+
+/// Port of `intercept` where `-s` names none.
+const INTERCEPT_PORT: u16 = 36524;
+
+const EXAMPLES: &str = "\
+Examples:
+  Copy what clients ask this host's port 80 to 10.0.0.9, for ten minutes:
+      tcpcopy -x 80-10.0.0.9:80 --duration 10m
+  One address of several, on one interface, a tenth of the flows, IPv6:
+      tcpcopy -i eth0 -x [2001:db8::1]:443-[2001:db8::9]:8443 -r 10
+  Three sessions per flow (stress test), with a source range of one's own:
+      tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
+  With the clients' own addresses, replies going to an assistant that runs intercept:
+      tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  In a script: fail (exit 3) if the target took less than 99.9 % of the requests:
+      tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
+
+THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED. It must not share a database with the online server.
+
+Without -s (direct mode) replies come back to this host and are consumed before its own TCP sees them: no
+second machine and no route change. With -s (assistant mode) the target must route the reply addresses to the
+assistant server.
+
+Letters that differ from TCPCopy's:
+  -i  names the online interfaces (there: a capture file, in the offline build)
+  -s  is optional: without it replies come back to this host (there: required)
+  -c  takes CIDR and ADDR:LOW-HIGH besides a.b.c.x, and applies to every target
+  -n  needs a reply pool of its own in assistant mode, so that copies cannot collide (there: ports are shifted)
+  -r  samples whole flows by a hash, so that a run with the same --seed takes the same flows
+
+Exit status: 0 done; 1 failed while running; 2 unusable arguments or environment (nothing was changed);
+3 fidelity below --min-fidelity. SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained.";
+
+/// Copies live TCP traffic of this online server to a target server, and says how the target did.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tcpcopy", version, about, after_long_help = EXAMPLES, after_help = "More, with examples: --help")]
+pub(crate) struct Args {
+    /// What to copy where: [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[,...]
+    ///
+    /// Without ONLINE_IP every address of this host is meant. IPv6 addresses stand in brackets.
+    #[arg(short = 'x', value_name = "RULE", required = true, value_delimiter = ',', action = ArgAction::Append)]
+    pub(crate) rules: Vec<RuleArg>,
+
+    /// Online interfaces [default: those that own the online addresses]
+    ///
+    /// Where the addresses stand on lo or on a dummy device, the default is the device of the default route.
+    #[arg(short = 'i', value_name = "IFACE", value_delimiter = ',')]
+    pub(crate) interfaces: Vec<String>,
+
+    /// Assistant mode through these intercepts, HOST[:36524] [default: direct mode]
+    #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept_address)]
+    pub(crate) intercepts: Vec<String>,
+
+    /// Addresses that sessions come from: 62.135.200.x, CIDR, or ADDR:LOW-HIGH
+    ///
+    /// Default in direct mode: this host's address towards the target with ports 10000-32767, less those in use or
+    /// reserved; 198.18.0.0/16 for a target on this very host. In assistant mode: the clients' own addresses.
+    /// One range per address family, separated by a comma.
+    #[arg(short = 'c', value_name = "POOL", value_delimiter = ',')]
+    pub(crate) pool: Vec<PoolArg>,
+
+    /// Sessions per flow
+    #[arg(short = 'n', value_name = "COPIES", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) copies: u16,
+
+    /// Share of the flows to copy, in percent
+    #[arg(short = 'r', value_name = "PERCENT", default_value = "100", value_parser = quantity::percent)]
+    pub(crate) share: f64,
+
+    /// Full sessions only: never join a flow that was already open
+    ///
+    /// Joining is right for request and response (HTTP/1, Redis) and wrong where the connection has state (HTTP/2,
+    /// WebSocket, database logins).
+    #[arg(short = 'O')]
+    pub(crate) full_sessions_only: bool,
+
+    /// Do not wait for responses: send by time only
+    #[arg(short = 'W')]
+    pub(crate) no_wait: bool,
+
+    /// How packets reach the workers
+    #[arg(long, value_enum, default_value_t = Capture::Ring)]
+    pub(crate) capture: Capture,
+
+    /// At most this many new sessions per second [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Option<u32>,
+
+    /// How long a turn waits for a response that the online server gave
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
+    pub(crate) response_timeout: Duration,
+
+    /// How long a session may be silent before it is closed
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
+    pub(crate) idle_timeout: Duration,
+
+    /// Most sessions at a time [default: 100000, or the reply pool if that is smaller]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_sessions: Option<u32>,
+
+    /// Most memory for captured bytes that wait to be sent, e.g. 512M
+    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = quantity::size)]
+    pub(crate) memory: u64,
+
+    /// Take no new flow while the machine is busier than this, in percent of all its processors
+    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
+    pub(crate) max_cpu: Option<f64>,
+
+    /// Worker threads [default: 1 for up to 3 processors, else a quarter of them]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(abi::maps::WORKERS_MAX)))]
+    pub(crate) workers: Option<u32>,
+
+    /// End the run after this time [default: run until SIGINT or SIGTERM]
+    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// How long the end waits for open turns
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
+    pub(crate) drain: Duration,
+
+    /// Seed of everything random, so that a run takes the same flows again [default: random]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Talk to an intercept on another host although the channel has no key
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
+    /// Write the summary as JSON to this file, once a second and at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+
+    /// Exit with 3 if the run ends below this fidelity, in percent
+    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
+    pub(crate) min_fidelity: Option<f64>,
+}
+
+/// How packets reach the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Capture {
+    /// A BPF ring buffer per worker: close to free for the online server
+    Ring,
+    /// Clones through an AF_XDP socket per worker: dearer for the online server
+    AfXdp,
+}
+
+/// `HOST[:PORT]` with the port filled in; names are looked up when connecting, each time anew.
+fn intercept_address(text: &str) -> Result<String, String> {
+    let (host, port) = match text.rsplit_once(':') {
+        _ if text.parse::<IpAddr>().is_ok() => (text, None),
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        Some(_) if text.ends_with(']') => (text, None),
+        Some(_) => return Err("an IPv6 address with a port needs brackets: [fd00::7]:36524".to_owned()),
+        None => (text, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Err("name a host: HOST[:36524]".to_owned());
+    }
+    let port = match port {
+        None => INTERCEPT_PORT,
+        Some(port) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(format!("{port:?} is no port: use 1 to 65535")),
+        },
+    };
+    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Args, intercept_address};
+
+    #[test]
+    fn the_command_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches() {
+        let help = Args::command().render_long_help().to_string();
+        for word in ["WILL EXECUTE", "differ from TCPCopy", "Examples:", "--min-fidelity", "Exit status"] {
+            assert!(help.contains(word), "{word} is missing");
+        }
+    }
+
+    #[test]
+    fn a_full_command_line_is_read() {
+        let args = Args::try_parse_from([
+            "tcpcopy", "-x", "80-10.0.0.2:80,[::1]:81-[fd00::2]:8081", "-x", "10.0.0.1:82-10.0.0.3:82", "-i",
+            "eth0,eth1", "-n", "2", "-c", "62.135.200.x", "-r", "12.5", "-O", "-W", "--capture", "af-xdp",
+            "--response-timeout", "500ms", "--idle-timeout", "2m", "--memory", "64M", "--drain", "3s",
+        ])
+        .unwrap();
+        assert_eq!(args.rules.len(), 3);
+        assert_eq!(args.interfaces, ["eth0", "eth1"]);
+        assert_eq!((args.copies, args.memory), (2, 64 << 20));
+        assert!(args.full_sessions_only && args.no_wait);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "tcpcopy",
+            "tcpcopy -x 80",
+            "tcpcopy -x 80-10.0.0.2:80 -n 0",
+            "tcpcopy -x 80-10.0.0.2:80 -r 101",
+            "tcpcopy -x 80-10.0.0.2:80 -r NaN",
+            "tcpcopy -x 80-10.0.0.2:80 --workers 65",
+            "tcpcopy -x 80-10.0.0.2:80 --drain 3",
+            "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
+            "tcpcopy -x 80-10.0.0.2:80 -s :1",
+        ] {
+            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line} was taken");
+        }
+    }
+
+    #[test]
+    fn intercepts_are_completed() {
+        for (text, expected) in [
+            ("10.0.0.7", Some("10.0.0.7:36524")),
+            ("10.0.0.7:5", Some("10.0.0.7:5")),
+            ("assistant", Some("assistant:36524")),
+            ("fd00::7", Some("[fd00::7]:36524")),
+            ("[fd00::7]", Some("[fd00::7]:36524")),
+            ("[fd00::7]:9", Some("[fd00::7]:9")),
+            ("assistant:0", None),
+            ("assistant:x", None),
+            ("fd00::zz:9", None),
+            ("", None),
+        ] {
+            assert_eq!(intercept_address(text).ok().as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Times, sizes and shares as they are written on the command line.
+
+use std::time::Duration;
+
+/// A time: a number and its unit (`ms`, `s`, `m`, `h`). A bare number is refused: it would be guessed at.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a number and its unit, like 500ms, 30s, 10m or 1h".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("{number:?} is no whole number"))?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "longer than time itself".to_owned())
+}
+
+/// A size in bytes: a number, and `K`, `M` or `G` for powers of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "" => 1,
+        "K" | "k" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err("write a number of bytes, or one with K, M or G, like 512M".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("{number:?} is no whole number"))?;
+    number.checked_mul(factor).ok_or_else(|| "more bytes than can be counted".to_owned())
+}
+
+/// A share in percent: 0 to 100.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("write a share in percent, from 0 to 100".to_owned()),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{duration, percent, size};
+
+    #[test]
+    fn times() {
+        for (text, millis) in [
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            ("10m", Some(600_000)),
+            ("2h", Some(7_200_000)),
+            ("0s", Some(0)),
+            ("30", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ] {
+            assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("512M", Some(512 << 20)),
+            ("4k", Some(4096)),
+            ("7", Some(7)),
+            ("2G", Some(2 << 30)),
+            ("M", None),
+            ("1T", None),
+            ("18446744073709551615K", None),
+        ] {
+            assert_eq!(size(text).ok(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn shares() {
+        assert_eq!(percent("99.9"), Ok(99.9));
+        assert_eq!(percent("50%"), Ok(50.0));
+        assert!(percent("-1").is_err() && percent("100.1").is_err() && percent("inf").is_err());
+    }
+}

@@ -1,0 +1,214 @@
+//! The plan of a run: command line and host facts in, everything decided, nothing changed yet.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`facts`] | nothing: it asks the host everything that the others need, once |
+//! | [`rules`] | whether the rules make sense together and on this host |
+//! | [`interfaces`] | where `capture` and `observe` are attached |
+//! | [`pool`] | where sessions come from |
+//! | [`refusal`] | in which words a plan is refused |
+//!
+//! **Architecture invariant:** building a plan is a pure function of its arguments.
+
+pub(crate) mod facts;
+mod interfaces;
+mod pool;
+pub(crate) mod refusal;
+mod rules;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
+use host::Route;
+use session::{Rule, Source};
+use telemetry::Mode;
+use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
+
+use crate::args::{Args, Capture};
+use crate::clock;
+use facts::Facts;
+pub(crate) use refusal::Refusal;
+
+/// Sessions at a time where nobody says anything and the pool has enough.
+const SESSIONS_DEFAULT: u32 = 100_000;
+/// MTU towards a target on this very host, in bytes: frames to it pass the private device, not `lo`.
+const LOCAL_MTU: u32 = 1500;
+
+/// Everything that a run needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) mode: Mode,
+    pub(crate) rules: Vec<Rule>,
+    /// Each rule in words: what is copied where, from which addresses.
+    pub(crate) rule_words: Vec<String>,
+    pub(crate) source: Source,
+    /// Which replies are consumed here; empty in assistant mode.
+    pub(crate) replies: Vec<(Endpoint, PoolRange)>,
+    /// Routes to the private device: address and prefix length.
+    pub(crate) reply_routes: Vec<(IpAddr, u8)>,
+    /// Distinct target addresses with the way to each.
+    pub(crate) egress: Vec<(IpAddr, Egress)>,
+    /// Names of the interfaces that client packets and replies are captured on.
+    pub(crate) capture_on: Vec<String>,
+    /// Names of the interfaces that online responses are observed on.
+    pub(crate) observe_on: Vec<String>,
+    /// Interfaces that were left out, and why.
+    pub(crate) notes: Vec<String>,
+    /// Whether some target stands on 127.0.0.0/8.
+    pub(crate) loopback_target: bool,
+    pub(crate) capture: Capture,
+    pub(crate) workers: u32,
+    pub(crate) copies: u16,
+    pub(crate) wait_for_responses: bool,
+    pub(crate) sample_threshold: u32,
+    pub(crate) seed: u64,
+    pub(crate) response_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) sessions_max: u32,
+    pub(crate) payload_bytes_max: u64,
+    pub(crate) rate: Option<u32>,
+    /// `host:port` of each intercept.
+    pub(crate) intercepts: Vec<String>,
+    /// Source and target of the probes that prove the path in assistant mode.
+    pub(crate) probes: Vec<(Endpoint, Endpoint)>,
+}
+
+impl Plan {
+    /// Decides everything, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]; nothing has been changed then.
+    pub(crate) fn new(args: &Args, facts: &Facts) -> Result<Self, Refusal> {
+        let mode = if args.intercepts.is_empty() { Mode::Direct } else { Mode::Assistant };
+        rules::check(args, facts, mode)?;
+        let sources = pool::choose(args, facts, mode)?;
+        let interfaces = interfaces::choose(args, facts, mode)?;
+        let egress = egress(args, facts);
+        let workers = args.workers.unwrap_or_else(|| default_workers(facts.processors));
+        let sessions_max = pool::sessions_max(args, &sources, workers, SESSIONS_DEFAULT)?;
+        let rules = args.rules.iter().map(|rule| Rule {
+            online: rule.online,
+            target: rule.target,
+            mtu: mtu_of(&egress, rule.target.addr),
+            full_sessions_only: args.full_sessions_only,
+        });
+        let rules: Vec<Rule> = rules.collect();
+        let rule_words = args.rules.iter().map(|rule| format!("{rule} {}", sources.words(rule.target.addr))).collect();
+        let replies = match mode {
+            Mode::Direct => args.rules.iter().filter_map(|rule| sources.replies(rule.target)).collect(),
+            Mode::Assistant => Vec::new(),
+        };
+        Ok(Self {
+            mode,
+            rule_words,
+            replies,
+            reply_routes: sources.local_routes.clone(),
+            probes: pool::probes(args, facts, &sources, mode),
+            source: sources.source,
+            egress,
+            capture_on: interfaces.capture,
+            observe_on: interfaces.observe,
+            notes: interfaces.notes,
+            loopback_target: rules.iter().any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
+            rules,
+            capture: args.capture,
+            workers,
+            copies: args.copies,
+            wait_for_responses: !args.no_wait,
+            sample_threshold: threshold(args.share),
+            seed: args.seed.unwrap_or_else(clock::unix_nanos),
+            response_timeout: args.response_timeout,
+            idle_timeout: args.idle_timeout,
+            sessions_max,
+            payload_bytes_max: args.memory,
+            rate: args.rate,
+            intercepts: args.intercepts.clone(),
+        })
+    }
+
+    /// What the engine of one worker is told.
+    pub(crate) fn engine_config(&self, worker: u32, unix_nanos: u64) -> session::Config {
+        session::Config {
+            rules: self.rules.clone(),
+            source: self.source.clone(),
+            worker,
+            workers: self.workers,
+            copies: self.copies,
+            wait_for_responses: self.wait_for_responses,
+            response_timeout: self.response_timeout,
+            idle_timeout: self.idle_timeout,
+            sessions_max: self.sessions_max.div_ceil(self.workers),
+            payload_bytes_max: self.payload_bytes_max / u64::from(self.workers),
+            sessions_per_second_max: self.rate.map(|rate| rate.div_ceil(self.workers)),
+            prove_path: self.source == Source::Clients,
+            unix_nanos,
+            seed: self.seed ^ u64::from(worker).rotate_left(32),
+        }
+    }
+
+    /// Distinct targets.
+    pub(crate) fn targets(&self) -> Vec<Endpoint> {
+        let mut targets: Vec<_> = self.rules.iter().map(|rule| rule.target).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets
+    }
+}
+
+/// A quarter of the processors, so that the online server keeps the rest.
+fn default_workers(processors: usize) -> u32 {
+    u32::try_from(processors / 4).unwrap_or(1).clamp(1, abi::maps::WORKERS_MAX)
+}
+
+/// The share of flows in the scale of [`wire::flow::sampled`].
+fn threshold(percent: f64) -> u32 {
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "0 to 2^31, by the argument's range")]
+    let threshold = (percent / 100.0 * f64::from(SAMPLE_ALL)).round() as u32;
+    threshold
+}
+
+/// The way to a target in the words of the `EGRESS` map.
+pub(crate) fn egress_of(route: &Route) -> Egress {
+    let none = Egress { kind: EGRESS_NONE, ifindex: 0, mtu: 0, gateway_family: 0, gateway: [0; 16] };
+    match route {
+        Route::Unreachable { .. } => none,
+        Route::Local { .. } => Egress { kind: EGRESS_LOCAL, mtu: LOCAL_MTU, ..none },
+        Route::Device { index, next_hop, mtu, .. } => Egress {
+            kind: EGRESS_DEVICE,
+            ifindex: *index,
+            mtu: *mtu,
+            gateway_family: next_hop.map_or(0, |hop| if hop.is_ipv4() { 4 } else { 6 }),
+            gateway: next_hop.map_or([0; 16], |hop| *Addr::from(hop).octets()),
+        },
+    }
+}
+
+/// The MTU that the engine is told; `None` where there is no way.
+pub(crate) fn mtu_in(egress: &Egress) -> Option<u16> {
+    (egress.kind != EGRESS_NONE).then(|| u16::try_from(egress.mtu).unwrap_or(u16::MAX))
+}
+
+fn egress(args: &Args, facts: &Facts) -> Vec<(IpAddr, Egress)> {
+    let mut egress: Vec<(IpAddr, Egress)> = Vec::new();
+    for rule in &args.rules {
+        let target = IpAddr::from(rule.target.addr);
+        if !egress.iter().any(|(known, _)| *known == target)
+            && let Some(route) = facts.route(target)
+        {
+            egress.push((target, egress_of(route)));
+        }
+    }
+    egress
+}
+
+fn mtu_of(egress: &[(IpAddr, Egress)], target: Addr) -> u16 {
+    let target = IpAddr::from(target);
+    let found = egress.iter().find(|(known, _)| *known == target);
+    // 1280 is what every link carries (RFC 8200 section 5).
+    found.and_then(|(_, egress)| mtu_in(egress)).unwrap_or(1280)
+}
+
+#[cfg(test)]
+mod tests;

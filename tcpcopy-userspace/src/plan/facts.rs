@@ -1,0 +1,87 @@
+//! What a plan has to know about this host.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+use std::thread;
+
+use host::address::Own;
+use host::{Interface, Netlink, Route};
+
+use super::Refusal;
+use crate::args::Args;
+
+/// The answers of the host, as of one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) addresses: Vec<Own>,
+    /// Name of the device of the default route.
+    pub(crate) default_device: Option<String>,
+    /// The way to each target.
+    pub(crate) routes: Vec<(IpAddr, Route)>,
+    pub(crate) ephemeral: RangeInclusive<u16>,
+    pub(crate) reserved: Vec<RangeInclusive<u16>>,
+    pub(crate) listening: Vec<SocketAddr>,
+    /// Addresses of each intercept, by its `host:port`.
+    pub(crate) intercepts: Vec<(String, Vec<IpAddr>)>,
+    pub(crate) processors: usize,
+}
+
+impl Facts {
+    /// Asks the host.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not answer, or an intercept's name means nothing.
+    pub(crate) fn gather(args: &Args) -> Result<Self, Refusal> {
+        let netlink = Netlink::open()?;
+        let routes = args.rules.iter().map(|rule| {
+            let target = IpAddr::from(rule.target.addr);
+            host::route::get(&netlink, target).map(|route| (target, route))
+        });
+        let intercepts = args.intercepts.iter().map(|address| {
+            let found = address
+                .to_socket_addrs()
+                .map_err(|cause| Refusal::UnknownIntercept { address: address.clone(), cause })?;
+            Ok((address.clone(), found.map(|socket| socket.ip()).collect()))
+        });
+        let default_device = match host::interface::default_route(&netlink) {
+            Ok(interface) => Some(interface.name),
+            Err(host::Error::NoDefaultRoute) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self {
+            interfaces: host::interface::list(&netlink)?,
+            addresses: host::address::list(&netlink)?,
+            default_device,
+            routes: routes.collect::<Result<_, _>>()?,
+            ephemeral: host::ports::ephemeral()?,
+            reserved: host::ports::reserved()?,
+            listening: host::ports::listening()?,
+            intercepts: intercepts.collect::<Result<_, Refusal>>()?,
+            processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        })
+    }
+
+    /// The way to a target.
+    pub(crate) fn route(&self, target: IpAddr) -> Option<&Route> {
+        self.routes.iter().find(|(known, _)| *known == target).map(|(_, route)| route)
+    }
+
+    /// Whether an address is this host's own.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        // All of 127.0.0.0/8 is ours, whatever stands on lo.
+        let is_local_route = matches!(self.route(address), Some(Route::Local { .. }));
+        address.is_loopback() || is_local_route || self.addresses.iter().any(|own| own.address == address)
+    }
+
+    /// Whether the kernel keeps its hands off all ports of a range although they may be ephemeral.
+    pub(crate) fn are_reserved(&self, ports: RangeInclusive<u16>) -> bool {
+        ports.into_iter().all(|port| self.reserved.iter().any(|range| range.contains(&port)))
+    }
+
+    /// The interface of this name.
+    pub(crate) fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+}

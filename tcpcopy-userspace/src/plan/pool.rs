@@ -1,0 +1,245 @@
+//! Where sessions come from: the clients' own addresses, a range that was named, or one of this host's own.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use host::Route;
+use session::Source;
+use telemetry::Mode;
+use wire::flow::{Addr, Endpoint, PoolRange};
+
+use super::Refusal;
+use super::facts::Facts;
+use crate::args::{Args, PoolArg};
+
+/// Ports of the default pool.
+const DEFAULT_PORTS: RangeInclusive<u16> = 10_000..=32_767;
+/// Sources towards a target on this very host: addresses for benchmarks (RFC 2544), that nobody owns.
+const LOCAL_V4: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 0)), 16);
+/// The same for IPv6 (RFC 5180).
+const LOCAL_V6: (IpAddr, u8) = (IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0)), 112);
+
+/// A pool towards targets of one family.
+#[derive(Clone, Debug)]
+struct Chosen {
+    pool: PoolArg,
+    /// Ports of the range that are not used.
+    excluded: Vec<u16>,
+    /// The target that it was first chosen for.
+    target: Endpoint,
+}
+
+/// Sources for all targets.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) source: Source,
+    /// Ranges that have to be routed to the private device.
+    pub(super) local_routes: Vec<(IpAddr, u8)>,
+    chosen: Vec<Chosen>,
+}
+
+impl Sources {
+    /// Where sessions to this target come from, in words.
+    pub(super) fn words(&self, target: Addr) -> String {
+        match self.chosen(target) {
+            Some(chosen) => format!("from {} ({} free)", chosen.pool, chosen.available()),
+            None => "from the clients' own addresses".to_owned(),
+        }
+    }
+
+    /// Which replies of this target are ours.
+    pub(super) fn replies(&self, target: Endpoint) -> Option<(Endpoint, PoolRange)> {
+        self.chosen(target.addr).map(|chosen| (target, chosen.pool.range))
+    }
+
+    fn chosen(&self, target: Addr) -> Option<&Chosen> {
+        self.chosen.iter().find(|chosen| chosen.pool.is_v4() == target.is_v4())
+    }
+}
+
+impl Chosen {
+    fn available(&self) -> u64 {
+        self.pool.len() - self.pool.addresses().saturating_mul(self.excluded.len() as u64).min(self.pool.len())
+    }
+}
+
+pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, Refusal> {
+    for family in [true, false] {
+        let mut same = args.pool.iter().filter(|pool| pool.is_v4() == family);
+        if let (Some(first), Some(second)) = (same.next(), same.next()) {
+            return Err(Refusal::TwoPools { family: family_name(family), first: *first, second: *second });
+        }
+    }
+    if mode == Mode::Assistant && args.pool.is_empty() {
+        if args.copies > 1 {
+            return Err(Refusal::CopiesWithoutPool { copies: args.copies });
+        }
+        return Ok(Sources { source: Source::Clients, local_routes: Vec::new(), chosen: Vec::new() });
+    }
+    let mut sources = Sources {
+        source: Source::Pool { ranges: Vec::new(), excluded_ports: Vec::new() },
+        local_routes: Vec::new(),
+        chosen: Vec::new(),
+    };
+    for rule in &args.rules {
+        let local = matches!(facts.route(rule.target.addr.into()), Some(Route::Local { .. }));
+        let chosen = if args.pool.is_empty() { default(rule.target, local, facts)? } else { named(rule.target, local, args, facts)? };
+        match sources.chosen(rule.target.addr) {
+            Some(other) if other.pool != chosen.pool => {
+                return Err(Refusal::MixedSources {
+                    first: other.target,
+                    second: chosen.target,
+                    first_source: other.pool,
+                    second_source: chosen.pool,
+                });
+            }
+            Some(_) => {}
+            None => {
+                if local {
+                    sources.local_routes.push((chosen.pool.range.prefix.into(), chosen.pool.prefix_len));
+                }
+                sources.chosen.push(chosen);
+            }
+        }
+    }
+    let mut excluded_ports: Vec<u16> = sources.chosen.iter().flat_map(|chosen| chosen.excluded.clone()).collect();
+    excluded_ports.sort_unstable();
+    excluded_ports.dedup();
+    sources.source = Source::Pool { ranges: sources.chosen.iter().map(|c| c.pool.range).collect(), excluded_ports };
+    Ok(sources)
+}
+
+/// The range of `-c` for this target's family, if it is free.
+fn named(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Chosen, Refusal> {
+    let v4 = target.addr.is_v4();
+    let Some(&pool) = args.pool.iter().find(|pool| pool.is_v4() == v4) else {
+        let given = args.pool.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::NoPoolOfFamily { target, family: family_name(v4), given });
+    };
+    let own = facts.addresses.iter().map(|own| own.address).find(|address| pool.contains((*address).into()));
+    let ports = pool.range.port_first..=pool.range.port_last;
+    if let Some(address) = own {
+        if local {
+            return Err(Refusal::PoolIsLocal { pool, address, target });
+        }
+        let taken = facts.listening.iter().find(|socket| {
+            let here = socket.ip().is_unspecified() || pool.contains(socket.ip().into());
+            here && ports.contains(&socket.port())
+        });
+        if let Some(socket) = taken {
+            return Err(Refusal::PoolPortInUse { pool, port: socket.port() });
+        }
+        let (first, last) = (*ports.start().max(facts.ephemeral.start()), *ports.end().min(facts.ephemeral.end()));
+        if first <= last && !facts.are_reserved(first..=last) {
+            return Err(Refusal::PoolEphemeral { pool, ephemeral: facts.ephemeral.clone() });
+        }
+    }
+    Ok(Chosen { pool, excluded: Vec::new(), target })
+}
+
+/// The pool that is taken where none is named.
+fn default(target: Endpoint, local: bool, facts: &Facts) -> Result<Chosen, Refusal> {
+    let whole = if target.addr.is_v4() { 32 } else { 128 };
+    let (ip, prefix_len) = match facts.route(target.addr.into()) {
+        _ if local && target.addr.is_v4() => LOCAL_V4,
+        _ if local => LOCAL_V6,
+        Some(route) => (route.source().ok_or(Refusal::NoSourceAddress { target })?, whole),
+        None => return Err(Refusal::NoSourceAddress { target }),
+    };
+    let refused = || Refusal::NoDefaultPool { ephemeral: facts.ephemeral.clone() };
+    // Addresses that nobody owns have no ephemeral ports.
+    let ports = if local { DEFAULT_PORTS } else { outside(&DEFAULT_PORTS, &facts.ephemeral).ok_or_else(refused)? };
+    let listening = facts.listening.iter().map(std::net::SocketAddr::port);
+    let reserved = facts.reserved.iter().cloned().flatten();
+    let mut excluded: Vec<u16> = if local { Vec::new() } else { listening.chain(reserved).collect() };
+    excluded.retain(|port| ports.contains(port));
+    excluded.sort_unstable();
+    excluded.dedup();
+    let pool = PoolArg::new(ip, prefix_len, *ports.start(), *ports.end()).ok_or_else(refused)?;
+    Ok(Chosen { pool, excluded, target })
+}
+
+/// The longer of the two parts of `wanted` that lie outside `taken`.
+fn outside(wanted: &RangeInclusive<u16>, taken: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
+    let below = *wanted.start()..=(*wanted.end()).min(taken.start().saturating_sub(1));
+    let above = (*wanted.start()).max(taken.end().saturating_add(1))..=*wanted.end();
+    let above = if *taken.end() == u16::MAX { None } else { Some(above) };
+    [Some(below), above].into_iter().flatten().filter(|range| !range.is_empty()).max_by_key(ExactSizeIterator::len)
+}
+
+/// How many sessions there can be at a time, if the pools are large enough for what was asked.
+pub(super) fn sessions_max(args: &Args, sources: &Sources, workers: u32, default: u32) -> Result<u32, Refusal> {
+    let Some(smallest) = sources.chosen.iter().min_by_key(|chosen| chosen.available()) else {
+        return Ok(args.max_sessions.unwrap_or(default));
+    };
+    let available = smallest.available();
+    let small = |what: String, needed: u64| Refusal::PoolTooSmall {
+        pool: smallest.pool,
+        what,
+        needed,
+        addresses: smallest.pool.addresses(),
+        ports: u64::from(smallest.pool.range.port_last - smallest.pool.range.port_first) + 1,
+        excluded: smallest.excluded.len() as u64,
+        available,
+    };
+    // Each worker must be able to hold one flow with all its copies.
+    let least = u64::from(args.copies) * u64::from(workers);
+    if available < least {
+        return Err(small(format!("-n {} with {workers} workers", args.copies), least));
+    }
+    // A port rests for a second after its session.
+    if let Some(rate) = args.rate.filter(|&rate| u64::from(rate) > available) {
+        return Err(small(format!("--rate {rate} (each rests 1 s after its session)"), rate.into()));
+    }
+    match args.max_sessions {
+        Some(sessions) if u64::from(sessions) > available => {
+            Err(small(format!("--max-sessions {sessions}"), sessions.into()))
+        }
+        Some(sessions) => Ok(sessions),
+        None => Ok(default.min(u32::try_from(available).unwrap_or(u32::MAX))),
+    }
+}
+
+/// Source and target of the probes of assistant mode, one per target.
+///
+/// With the clients' own addresses the source is an online address of this host, which hurts nobody; with a pool it is the
+/// pool's last endpoint, which sessions come to last.
+pub(super) fn probes(args: &Args, facts: &Facts, sources: &Sources, mode: Mode) -> Vec<(Endpoint, Endpoint)> {
+    if mode == Mode::Direct {
+        return Vec::new();
+    }
+    let mut probes: Vec<(Endpoint, Endpoint)> = Vec::new();
+    for rule in &args.rules {
+        if probes.iter().any(|(_, target)| *target == rule.target) {
+            continue;
+        }
+        let source = match sources.chosen(rule.target.addr) {
+            Some(chosen) => Some(last_of(&chosen.pool)),
+            None => own_source(&rule.online, &rule.target, facts),
+        };
+        probes.extend(source.map(|source| (source, rule.target)));
+    }
+    probes
+}
+
+fn last_of(pool: &PoolArg) -> Endpoint {
+    let (prefix, mask) = (pool.range.prefix.octets(), pool.range.mask.octets());
+    let mut last = [0; 16];
+    for ((to, prefix), mask) in last.iter_mut().zip(prefix).zip(mask) {
+        *to = prefix | !mask;
+    }
+    Endpoint::new(Addr::v6(last), pool.range.port_last)
+}
+
+/// The online address, or the one that the kernel would send from, with a port that the kernel gives to nobody.
+fn own_source(online: &Endpoint, target: &Endpoint, facts: &Facts) -> Option<Endpoint> {
+    let same_family = online.addr != Addr::UNSPECIFIED && online.addr.is_v4() == target.addr.is_v4();
+    let addr = if same_family { online.addr } else { facts.route(target.addr.into())?.source()?.into() };
+    let ports = outside(&(1024..=u16::MAX), &facts.ephemeral)?;
+    let port = ports.rev().find(|port| facts.listening.iter().all(|socket| socket.port() != *port))?;
+    Some(Endpoint::new(addr, port))
+}
+
+const fn family_name(v4: bool) -> &'static str {
+    if v4 { "IPv4" } else { "IPv6" }
+}

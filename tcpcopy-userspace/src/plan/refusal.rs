@@ -1,0 +1,129 @@
+//! In which words a plan is refused: what was tried, why it fails, what to do.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use wire::flow::Endpoint;
+
+use crate::args::{PoolArg, RuleArg};
+
+/// Why there is no plan. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The host does not answer, or says no.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+    /// Two rules for one online endpoint.
+    #[error(
+        "-x names the same online endpoint twice: \"{first}\" and \"{second}\"; a packet can be copied by one rule only, so \
+         leave one out, or run a second tcpcopy for it elsewhere"
+    )]
+    DuplicateRule { first: RuleArg, second: RuleArg },
+    /// More rules than the maps hold.
+    #[error("-x has {rules} entries and at most {max} are possible; use several hosts, or port-only entries")]
+    TooManyRules { rules: usize, max: u32 },
+    /// Copies would be captured again.
+    #[error(
+        "\"{rule}\" is a loop: its target is what \"{online}\" captures on this host, so copies would be copied again; name \
+         another target, or another address or port"
+    )]
+    Loop { rule: RuleArg, online: RuleArg },
+    /// A target address that does not say by which interface.
+    #[error("the target {target} is a link-local address, which does not say by which interface; use a global one")]
+    LinkLocalTarget { target: Endpoint },
+    /// No route.
+    #[error("there is no route to the target {target}: {why}; add one (`ip route add`), or correct the address")]
+    NoRoute { target: IpAddr, why: String },
+    /// The way out has no Ethernet.
+    #[error(
+        "the way to the target {target} leaves through `{interface}`, whose frames have no Ethernet header (type {kind}); this \
+         is not supported yet: route the target through an Ethernet device"
+    )]
+    EgressNotEthernet { target: IpAddr, interface: String, kind: String },
+    /// Assistant mode makes no sense for it.
+    #[error(
+        "the target {target} is this very host, so its replies never pass an assistant; leave out -s for it (direct mode)"
+    )]
+    LocalTargetWithAssistant { target: Endpoint },
+    /// No interface for the online addresses.
+    #[error(
+        "cannot tell the online interface: no Ethernet interface that is up owns {wanted}, and there is no default route; name \
+         it with -i (there are: {names})"
+    )]
+    NoOnlineInterface { wanted: String, names: String },
+    /// The channel has no key.
+    #[error(
+        "the intercept at {address} is on another host ({ip}) and the channel has no key: whoever reaches it could feed us \
+         replies; say --insecure if that network is yours alone"
+    )]
+    Insecure { address: String, ip: IpAddr },
+    /// The name of an intercept.
+    #[error("cannot look up the intercept {address}: {cause}; correct -s, or give its address")]
+    UnknownIntercept { address: String, cause: std::io::Error },
+    /// Copies that would collide.
+    #[error(
+        "-n {copies} opens {copies} sessions for each flow, and with the clients' own addresses they would all have the same \
+         source; give them a reply pool with -c, and route it to the assistant at the target"
+    )]
+    CopiesWithoutPool { copies: u16 },
+    /// No pool for a target's family.
+    #[error(
+        "the target {target} is {family}, but -c names no {family} range ({given}); add one, separated by a comma"
+    )]
+    NoPoolOfFamily { target: Endpoint, family: &'static str, given: String },
+    /// Two ranges of one family.
+    #[error("-c names two {family} ranges, {first} and {second}; one per address family is possible")]
+    TwoPools { family: &'static str, first: PoolArg, second: PoolArg },
+    /// Targets that need different sources.
+    #[error(
+        "the targets {first} and {second} need different source addresses ({first_source} and {second_source}); give one range \
+         for both with -c, or run one tcpcopy for each in a network namespace of its own"
+    )]
+    MixedSources { first: Endpoint, second: Endpoint, first_source: PoolArg, second_source: PoolArg },
+    /// The kernel names no source address.
+    #[error("the route to {target} names no source address of this host; add an address to the interface, or say -c")]
+    NoSourceAddress { target: Endpoint },
+    /// Somebody listens in the pool.
+    #[error(
+        "the reply pool {pool} contains port {port}, where somebody listens on this host: its clients' packets would be taken \
+         for replies; choose ports with -c that nobody uses (`ss -tln`)"
+    )]
+    PoolPortInUse { pool: PoolArg, port: u16 },
+    /// The pool and the kernel want the same ports.
+    #[error(
+        "the reply pool {pool} overlaps the ports that the kernel gives to outgoing connections ({}-{}), so replies to those \
+         could be taken for ours; choose other ports with -c, or reserve yours: sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
+        ephemeral.start(), ephemeral.end(), pool.range.port_first, pool.range.port_last
+    )]
+    PoolEphemeral { pool: PoolArg, ephemeral: RangeInclusive<u16> },
+    /// No ports for the default pool.
+    #[error(
+        "no ports are left for the reply pool: of 10000-32767 the kernel's ephemeral range {}-{} leaves nothing; narrow it \
+         (sysctl net.ipv4.ip_local_port_range), or name another range with -c",
+        ephemeral.start(), ephemeral.end()
+    )]
+    NoDefaultPool { ephemeral: RangeInclusive<u16> },
+    /// The pool is one of this host's addresses although the target is this host.
+    #[error(
+        "the reply pool {pool} contains {address}, which is this host's own, and the target {target} is this very host: its \
+         replies would never leave it; choose a range that nobody owns, like 198.18.0.0/16"
+    )]
+    PoolIsLocal { pool: PoolArg, address: IpAddr, target: Endpoint },
+    /// Not enough addresses and ports.
+    #[error(
+        "the reply pool {pool} is too small: {what} needs {needed} addresses and ports at a time, and {addresses} x {ports} \
+         ports less {excluded} in use or reserved are {available}; widen it with -c, or ask for less"
+    )]
+    PoolTooSmall {
+        pool: PoolArg,
+        what: String,
+        needed: u64,
+        addresses: u64,
+        ports: u64,
+        excluded: u64,
+        available: u64,
+    },
+    /// Clones pass the private device, ring records do not.
+    #[error("--capture af-xdp is not possible on `{interface}`: {why}; use --capture ring")]
+    AfXdp { interface: String, why: String },
+}

@@ -1,0 +1,74 @@
+//! Whether the rules make sense together and on this host.
+
+use std::net::IpAddr;
+
+use abi::maps::SERVICES_MAX;
+use host::Route;
+use host::interface::Framing;
+use telemetry::Mode;
+use wire::flow::{Addr, Endpoint};
+
+use super::Refusal;
+use super::facts::Facts;
+use crate::args::{Args, RuleArg};
+
+pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
+    if args.rules.len() > SERVICES_MAX as usize {
+        return Err(Refusal::TooManyRules { rules: args.rules.len(), max: SERVICES_MAX });
+    }
+    for (index, rule) in args.rules.iter().enumerate() {
+        if let Some(first) = args.rules[..index].iter().find(|other| overlap(&other.online, &rule.online)) {
+            return Err(Refusal::DuplicateRule { first: *first, second: *rule });
+        }
+        if let Some(online) = args.rules.iter().find(|online| is_captured(&rule.target, online, facts)) {
+            return Err(Refusal::Loop { rule: *rule, online: *online });
+        }
+        target(rule, facts, mode)?;
+    }
+    channel(args, facts)
+}
+
+/// Whether a packet can belong to both.
+fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
+    a.port == b.port && (a.addr == b.addr || a.addr == Addr::UNSPECIFIED || b.addr == Addr::UNSPECIFIED)
+}
+
+/// Whether what is sent to `target` arrives where `online` captures.
+fn is_captured(target: &Endpoint, online: &RuleArg, facts: &Facts) -> bool {
+    let any = online.online.addr == Addr::UNSPECIFIED && facts.is_own(target.addr.into());
+    target.port == online.online.port && (target.addr == online.online.addr || any)
+}
+
+fn target(rule: &RuleArg, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
+    let target = IpAddr::from(rule.target.addr);
+    if matches!(target, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return Err(Refusal::LinkLocalTarget { target: rule.target });
+    }
+    match facts.route(target) {
+        None => Err(Refusal::NoRoute { target, why: "the kernel was not asked".to_owned() }),
+        Some(Route::Unreachable { why }) => Err(Refusal::NoRoute { target, why: why.clone() }),
+        Some(Route::Local { .. }) if mode == Mode::Assistant => {
+            Err(Refusal::LocalTargetWithAssistant { target: rule.target })
+        }
+        Some(Route::Local { .. }) => Ok(()),
+        Some(Route::Device { name, .. }) => match facts.interface(name).map(|interface| &interface.framing) {
+            Some(Framing::Other(kind)) => {
+                Err(Refusal::EgressNotEthernet { target, interface: name.clone(), kind: kind.clone() })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Without a key only this very host is talked to, unless told otherwise.
+fn channel(args: &Args, facts: &Facts) -> Result<(), Refusal> {
+    if args.insecure {
+        return Ok(());
+    }
+    for (address, ips) in &facts.intercepts {
+        if let Some(ip) = ips.iter().find(|ip| !ip.is_loopback()) {
+            return Err(Refusal::Insecure { address: address.clone(), ip: *ip });
+        }
+    }
+    Ok(())
+}

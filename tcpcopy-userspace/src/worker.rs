@@ -1,0 +1,296 @@
+//! A worker: one pinned thread with one ring, one port and one shard of the sessions.
+//!
+//! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
+//! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
+
+pub(crate) mod intake;
+mod pace;
+pub(crate) mod slot;
+pub(crate) mod waker;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use port::Port;
+use session::{Engine, Event, Instant};
+use telemetry::{Latency, Ledger};
+use wire::flow::{Addr, Endpoint};
+
+use crate::assistant::{Announcer, ReportBatch};
+use crate::clock;
+use intake::Intake;
+use pace::{Pace, Pause};
+use slot::Shared;
+use telemetry::WorkerTotals;
+
+/// Most records, reports or frames per turn of the loop, so that none of them starves the others.
+const BUDGET: usize = 256;
+/// How often a worker that has news publishes them.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+/// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
+const BEHIND_MIN: Duration = Duration::from_millis(1);
+
+/// What a worker is told while it runs.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The route to a target changed: its MTU, or none.
+    Route(Addr, Option<u16>),
+    /// Whether reports can arrive.
+    Channel(bool),
+    /// Whether new flows may get sessions.
+    Admit(bool),
+    /// Client packets are ignored from now on.
+    StopCapture,
+    /// Every session is reset, every open turn ends.
+    Finish,
+    /// Send this frame, which is no session's: a probe of the path.
+    Send(Vec<u8>),
+    /// The programs are detached: take what is left in the ring, and end.
+    Leave,
+}
+
+/// Everything that a worker owns.
+pub(crate) struct Worker {
+    pub(crate) engine: Engine,
+    pub(crate) intake: Intake,
+    pub(crate) port: Port,
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) reports: Receiver<ReportBatch>,
+    /// Assistant mode: where sessions are announced.
+    pub(crate) announcer: Option<Announcer>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) rules: usize,
+}
+
+/// Why a worker ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The private device is gone.
+    #[error(transparent)]
+    Port(#[from] port::Error),
+    /// The kernel refused something that it never refuses.
+    #[error("a worker cannot sleep: {0}; see the kernel's log (`dmesg`)")]
+    Sleep(#[source] std::io::Error),
+}
+
+/// State of the loop.
+struct Running {
+    worker: Worker,
+    ledger: Ledger,
+    latency: Latency,
+    totals: WorkerTotals,
+    pace: Pace,
+    published: Instant,
+    dirty: bool,
+    probes: Vec<Vec<u8>>,
+    leaving: bool,
+}
+
+impl Worker {
+    /// Runs until [`Command::Leave`].
+    ///
+    /// # Errors
+    ///
+    /// Where the port or the thread's own sleep fails; the programs are still attached then.
+    pub(crate) fn run(self) -> Result<(), Error> {
+        let now = clock::now();
+        let mut running = Running {
+            ledger: Ledger::new(self.rules),
+            worker: self,
+            latency: Latency::new(),
+            totals: WorkerTotals::default(),
+            pace: Pace::new(now),
+            published: now,
+            dirty: true,
+            probes: Vec::new(),
+            leaving: false,
+        };
+        while !running.leaving {
+            running.turn()?;
+        }
+        running.take_the_rest();
+        running.publish(clock::now());
+        Ok(())
+    }
+}
+
+impl Running {
+    /// One turn of the loop, and a pause if there was nothing to do.
+    fn turn(&mut self) -> Result<(), Error> {
+        let now = clock::now();
+        let mut work = self.obey(now);
+        work += self.worker.intake.records(&mut self.worker.engine, &mut self.worker.port, now, BUDGET);
+        work += self.take_reports(now);
+        if self.worker.engine.next_timeout().is_some_and(|due| due <= now) {
+            self.worker.engine.on_timeout(now);
+            work += 1;
+        }
+        work += self.drain_events(now);
+        work += self.transmit()?;
+        if work > 0 {
+            self.dirty = true;
+        }
+        if self.dirty && now.since(self.published) >= PUBLISH_EVERY {
+            self.publish(now);
+        }
+        match self.pace.after(now, work) {
+            Pause::None => {}
+            Pause::Yield => std::thread::yield_now(),
+            Pause::Nap(time) => std::thread::sleep(self.until_due(now, time)),
+            Pause::Sleep(time) => self.sleep(now, time)?,
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, now: Instant) -> usize {
+        let mut obeyed = 0;
+        while let Ok(command) = self.worker.commands.try_recv() {
+            obeyed += 1;
+            let engine = &mut self.worker.engine;
+            match command {
+                Command::Route(target, mtu) => engine.on_route(now, target, mtu),
+                Command::Channel(connected) => engine.on_channel(now, connected),
+                Command::Admit(admit) => engine.admit(admit),
+                Command::StopCapture => engine.stop_capture(now),
+                Command::Finish => engine.finish(now),
+                Command::Send(frame) => self.probes.push(frame),
+                Command::Leave => self.leaving = true,
+            }
+        }
+        obeyed
+    }
+
+    fn take_reports(&mut self, now: Instant) -> usize {
+        let mut taken = 0;
+        while taken < BUDGET {
+            let Ok(batch) = self.worker.reports.try_recv() else { break };
+            for headers in batch.iter() {
+                self.worker.engine.on_target_packet(now, batch.arrival(), headers);
+                taken += 1;
+                self.totals.reports += 1;
+            }
+        }
+        taken
+    }
+
+    fn drain_events(&mut self, now: Instant) -> usize {
+        let mut drained = 0;
+        while let Some(event) = self.worker.engine.poll_event() {
+            drained += 1;
+            match event {
+                Event::SessionOpened { flow, .. } => {
+                    if let Some(announcer) = &mut self.worker.announcer {
+                        announcer.open(flow);
+                    }
+                }
+                Event::SessionClosed { flow, .. } => {
+                    if let Some(announcer) = &mut self.worker.announcer {
+                        announcer.close(flow);
+                    }
+                }
+                Event::TurnEnded(turn) => {
+                    self.ledger.record(&turn);
+                    self.latency.record(&turn);
+                    if turn.lag >= BEHIND_MIN {
+                        self.pace.behind(now);
+                    }
+                }
+            }
+        }
+        drained
+    }
+
+    /// Sends what the engine has to send, a batch at a time, as far as frames are free.
+    fn transmit(&mut self) -> Result<usize, Error> {
+        self.worker.port.reap();
+        let Self { worker: Worker { engine, port, .. }, probes, .. } = self;
+        let now = clock::now();
+        let queued = port.transmit_with(BUDGET, |frame| {
+            if let Some(probe) = probes.pop() {
+                let to = frame.get_mut(..probe.len())?;
+                to.copy_from_slice(&probe);
+                return Some(probe.len());
+            }
+            engine.poll_transmit(now, frame)
+        });
+        if queued > 0 {
+            // A session may have opened while its first segment was being written; it must be announced before that leaves.
+            self.drain_events(now);
+            if let Some(announcer) = &mut self.worker.announcer {
+                announcer.flush();
+            }
+        }
+        // Also where nothing was queued: the kernel may have left frames behind the last time.
+        if queued > 0 || self.worker.port.needs_kick() {
+            self.worker.port.kick()?;
+        }
+        Ok(queued)
+    }
+
+    /// After the programs were detached: what stands in the ring is all there is.
+    fn take_the_rest(&mut self) {
+        loop {
+            let now = clock::now();
+            let taken = self.worker.intake.rest(&mut self.worker.engine, &mut self.worker.port, now)
+                + self.take_reports(now);
+            self.drain_events(now);
+            if taken == 0 {
+                break;
+            }
+        }
+        self.worker.port.reap();
+    }
+
+    /// `time`, or less where the engine wants to be called sooner.
+    fn until_due(&self, now: Instant, time: Duration) -> Duration {
+        self.worker.engine.next_timeout().map_or(time, |due| due.since(now).min(time))
+    }
+
+    /// Sleeps until a record, a report, a command or a timeout; see [`waker`].
+    fn sleep(&mut self, now: Instant, longest: Duration) -> Result<(), Error> {
+        if self.dirty {
+            self.publish(now);
+        }
+        let time = self.until_due(now, longest);
+        if time.is_zero() {
+            return Ok(());
+        }
+        let waker = &self.worker.shared.waker;
+        waker.fall_asleep();
+        let pending = !self.worker.commands.is_empty() || !self.worker.reports.is_empty();
+        let slept = self.worker.intake.sleep(&self.worker.port, waker, time, pending);
+        waker.wake_up();
+        slept.map_err(Error::Sleep)
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.published = now;
+        self.dirty = false;
+        let engine = &self.worker.engine;
+        let port = &self.worker.port;
+        // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.
+        let statistics = port.statistics().unwrap_or_default();
+        self.totals.records_broken = self.worker.intake.broken();
+        self.totals.frames_sent = statistics.queued;
+        self.totals.frames_waiting = u64::from(port.tx_in_flight());
+        let mut slot = self.worker.shared.slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        slot.ledger.clone_from(&self.ledger);
+        self.latency.drain_into(&mut slot.latency);
+        slot.counters = *engine.counters();
+        slot.totals = self.totals;
+        slot.port = statistics;
+        slot.sessions = engine.sessions();
+        slot.turns_open = engine.turns_open();
+        slot.turns_waiting = engine.turns_waiting();
+        slot.payload_bytes = engine.payload_bytes();
+        drop(slot);
+        self.worker.shared.published.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Whether a reply to `destination` is worker `index`'s.
+pub(crate) fn owns(index: u32, workers: u32, destination: &Endpoint) -> bool {
+    wire::flow::owner(destination, workers) == index
+}

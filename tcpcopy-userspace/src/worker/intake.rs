@@ -1,0 +1,167 @@
+//! What comes into a worker: the records of its ring, and with `--capture af-xdp` the clients' packets of its port,
+//! merged by their stamps.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+use abi::record::{KIND_CLIENT, KIND_ONLINE, KIND_REPLY, KIND_TOO_BIG, RecordHeader};
+use aya::maps::{Array, MapData, RingBuf};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use port::Port;
+use session::{Engine, Instant};
+use wire::ethernet;
+
+use super::waker::Waker;
+
+/// With two sources, a record is held back for so long: the client's packet that it answers may still be on its way
+/// through the private device.
+const MERGE_WINDOW: Duration = Duration::from_micros(200);
+/// A stamp in a frame that is further away from now than this is none: `steer` could not write it.
+const STAMP_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// A worker's inputs from the kernel.
+pub(crate) struct Intake {
+    ring: Ring,
+    /// Slot `index` of the map tells the programs that this worker sleeps.
+    sleeping: Array<MapData, u32>,
+    index: u32,
+    /// Whether clients' packets come from the port.
+    from_port: bool,
+}
+
+struct Ring {
+    ring: RingBuf<MapData>,
+    broken: u64,
+}
+
+impl Intake {
+    pub(crate) const fn new(ring: RingBuf<MapData>, sleeping: Array<MapData, u32>, index: u32, from_port: bool) -> Self {
+        Self { ring: Ring { ring, broken: 0 }, sleeping, index, from_port }
+    }
+
+    /// Ring entries that made no sense.
+    pub(crate) const fn broken(&self) -> u64 {
+        self.ring.broken
+    }
+
+    /// Hands up to `budget` records (and as many frames) to the engine; returns how many.
+    pub(crate) fn records(&mut self, engine: &mut Engine, port: &mut Port, now: Instant, budget: usize) -> usize {
+        if !self.from_port {
+            return self.ring.take(engine, now, Instant::from_nanos(u64::MAX), budget);
+        }
+        self.frames(engine, port, now, budget) + self.ring.take(engine, now, now - MERGE_WINDOW, budget)
+    }
+
+    /// Everything that is left, without waiting for anything.
+    pub(crate) fn rest(&mut self, engine: &mut Engine, port: &mut Port, now: Instant) -> usize {
+        let frames = if self.from_port { self.frames(engine, port, now, usize::MAX) } else { 0 };
+        frames + self.ring.take(engine, now, Instant::from_nanos(u64::MAX), usize::MAX)
+    }
+
+    /// Clients' packets from the port, each after the records that are older.
+    fn frames(&mut self, engine: &mut Engine, port: &mut Port, now: Instant, budget: usize) -> usize {
+        let mut records = 0;
+        let frames = port.receive_with(budget, |frame| {
+            let stamp = stamp_of(frame, now);
+            records += self.ring.take(engine, now, stamp, budget);
+            engine.on_client_packet(now, stamp, frame.get(ethernet::HEADER_LEN..).unwrap_or_default());
+        });
+        frames + records
+    }
+
+    /// Tells the programs that the worker sleeps, looks once more, and sleeps for at most `time`, or until a record,
+    /// a frame or the waker. With `pending` there is something already.
+    pub(crate) fn sleep(&mut self, port: &Port, waker: &Waker, time: Duration, pending: bool) -> io::Result<()> {
+        self.tell(1)?;
+        // The program submits its record before it reads the slot; here the slot is written before the ring is read.
+        fence(Ordering::SeqCst);
+        if !pending && self.ring.is_empty() {
+            let mut fds = [
+                PollFd::new(self.ring.ring.as_fd(), PollFlags::POLLIN),
+                PollFd::new(waker.fd(), PollFlags::POLLIN),
+                PollFd::new(port.fd(), PollFlags::POLLIN),
+            ];
+            // Without rx frames the port's socket would report nothing but errors.
+            let used = if self.from_port { 3 } else { 2 };
+            match ppoll(&mut fds[..used], Some(TimeSpec::from_duration(time)), None) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        self.tell(0)
+    }
+
+    fn tell(&mut self, asleep: u32) -> io::Result<()> {
+        self.sleeping.set(self.index, asleep, 0).map_err(io::Error::other)
+    }
+}
+
+impl Ring {
+    /// Hands records up to the stamp `until` to the engine, at most `budget`.
+    fn take(&mut self, engine: &mut Engine, now: Instant, until: Instant, budget: usize) -> usize {
+        let mut taken = 0;
+        while taken < budget {
+            let Some(entry) = self.ring.next() else { break };
+            let Some((header, packet)) = RecordHeader::split(&entry) else {
+                self.broken += 1;
+                continue;
+            };
+            let stamp = Instant::from_nanos(header.stamp_ns);
+            if stamp > until {
+                // Leaves the entry in the ring: only dropping it moves on.
+                std::mem::forget(entry);
+                break;
+            }
+            taken += 1;
+            match header.kind {
+                KIND_CLIENT => engine.on_client_packet(now, stamp, packet),
+                KIND_ONLINE => engine.on_online_packet(now, stamp, packet),
+                KIND_REPLY => engine.on_target_packet(now, stamp, packet),
+                KIND_TOO_BIG => engine.on_too_big(now, packet),
+                _ => self.broken += 1,
+            }
+        }
+        taken
+    }
+
+    fn is_empty(&mut self) -> bool {
+        match self.ring.next() {
+            None => true,
+            Some(entry) => {
+                // Leaves the entry in the ring.
+                std::mem::forget(entry);
+                false
+            }
+        }
+    }
+}
+
+/// The stamp that `steer` wrote in the place of the MAC addresses, or now where there is none.
+fn stamp_of(frame: &[u8], now: Instant) -> Instant {
+    let Some(bytes) = frame.first_chunk::<8>() else { return now };
+    let stamp = Instant::from_nanos(u64::from_ne_bytes(*bytes));
+    if stamp > now || now.since(stamp) > STAMP_AGE_MAX { now } else { stamp }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use session::Instant;
+
+    use super::stamp_of;
+
+    #[test]
+    fn a_stamp_that_cannot_be_is_now() {
+        let now = Instant::from_nanos(50_000_000_000);
+        let earlier = now - Duration::from_millis(3);
+        assert_eq!(stamp_of(&earlier.as_nanos().to_ne_bytes(), now), earlier);
+        assert_eq!(stamp_of(&[0; 60], now), now);
+        assert_eq!(stamp_of(&[0xff; 60], now), now);
+        assert_eq!(stamp_of(&[1], now), now);
+    }
+}

@@ -1,0 +1,62 @@
+//! Where a worker leaves its figures for others to read.
+//!
+//! The worker writes a few times per second; a reader copies under the lock. Nothing else is shared with a worker.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use session::Counters;
+use telemetry::{Latency, Ledger, WorkerTotals};
+
+use super::waker::Waker;
+
+/// What a worker shares with the rest of the process.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The latest figures.
+    pub(crate) slot: Mutex<Slot>,
+    /// How often they were written.
+    pub(crate) published: AtomicU64,
+    /// To be called after a command or reports were queued.
+    pub(crate) waker: Waker,
+}
+
+/// Figures of one worker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) ledger: Ledger,
+    pub(crate) latency: Latency,
+    pub(crate) counters: Counters,
+    pub(crate) totals: WorkerTotals,
+    pub(crate) port: port::Statistics,
+    pub(crate) sessions: u64,
+    pub(crate) turns_open: u64,
+    pub(crate) turns_waiting: u64,
+    pub(crate) payload_bytes: u64,
+}
+
+impl Slot {
+    /// Empty figures for so many rules.
+    pub(crate) fn new(rules: usize) -> Self {
+        Self { ledger: Ledger::new(rules), ..Self::default() }
+    }
+
+    /// Adds those of another worker.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.ledger.add(&other.ledger);
+        self.latency.add(&other.latency);
+        self.counters.add(&other.counters);
+        self.totals.add(&other.totals);
+        self.sessions += other.sessions;
+        self.turns_open += other.turns_open;
+        self.turns_waiting += other.turns_waiting;
+        self.payload_bytes += other.payload_bytes;
+        self.port.tx_dropped += other.port.tx_dropped;
+        self.port.kicks += other.port.kicks;
+        self.port.kicks_no_memory += other.port.kicks_no_memory;
+        self.port.rx_ring_full += other.port.rx_ring_full;
+        self.port.rx_fill_ring_empty += other.port.rx_fill_ring_empty;
+        self.port.rx_dropped += other.port.rx_dropped;
+        self.port.received += other.port.received;
+    }
+}

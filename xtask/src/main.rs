@@ -4,14 +4,18 @@
 //! |---|---|---|
 //! | [`setup`] | `setup` | brings what is missing on this machine: packages and the BPF tool chain |
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
+//! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`workspace`] | | where this repository's folders are |
+//! | [`stage`] | | what demo and bench stand on |
 //! | [`step`] | | runs another program and says so |
 #![forbid(unsafe_code)]
 
 mod build_ebpf;
+mod demo;
 mod lab;
 mod setup;
+mod stage;
 mod step;
 mod workspace;
 
@@ -33,6 +37,8 @@ enum Task {
     Setup(setup::Arguments),
     /// Build the programs (tcpcopy-ebpf, intercept-ebpf) into target/bpf.
     BuildEbpf,
+    /// A live copy on this machine: set-up, build, lab, service, clients, both modes, a table.
+    Demo(demo::Arguments),
     /// The test network: client, online, target and assistant as namespaces.
     Lab(lab::Arguments),
     /// Parts of the lab, as processes of their own.
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
     let result = match Command::parse().task {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::BuildEbpf => build_ebpf::run(),
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Part(part) => ::lab::command::run(&part).map_err(Into::into),
     };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 /// Arguments of `setup`.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Arguments {}
 
 /// Brings what is missing.

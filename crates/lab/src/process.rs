@@ -141,7 +141,7 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.out).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until its log holds a line that contains `text`.
+    /// Waits until its log or its output holds `text` as words of their own (`ready`, but not `already`).
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl Process {
         loop {
             interrupt::check()?;
             let ended = self.poll()?;
-            if self.log().contains(text) || self.output().contains(text) {
+            if says(&self.log(), text) || says(&self.output(), text) {
                 return Ok(());
             }
             if let Some(status) = ended {
@@ -308,6 +308,15 @@ impl Drop for Process {
     }
 }
 
+/// Whether a log holds a text that is not a part of longer words.
+fn says(log: &str, text: &str) -> bool {
+    log.match_indices(text).any(|(at, _)| {
+        let before = log[..at].chars().next_back();
+        let after = log[at + text.len()..].chars().next();
+        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+    })
+}
+
 /// A file name that is not taken yet: a process that is started again keeps its first log.
 fn fresh(folder: &Path, name: &str, ending: &str) -> PathBuf {
     let mut file = folder.join(format!("{name}.{ending}"));
@@ -317,4 +326,16 @@ fn fresh(folder: &Path, name: &str, ending: &str) -> PathBuf {
         number += 1;
     }
     file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says;
+
+    #[test]
+    fn a_word_is_not_found_inside_another() {
+        assert!(says("12:00 INFO ready\n", "ready"));
+        assert!(says("ready: serving", "ready"));
+        assert!(!says("is already there", "ready"));
+    }
 }

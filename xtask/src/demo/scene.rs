@@ -1,0 +1,288 @@
+//! One mode of the demo: the load alone, the load with the copy, and the online server at full speed.
+
+use std::time::Duration;
+
+use ::lab::command::{last_line, spec};
+use ::lab::copier::{Binaries, Copier, Options, Summary};
+use ::lab::machine::Moment;
+use ::lab::net::{ONLINE, TARGET};
+use ::lab::{Host, Lab, Process, Topology, interrupt, load, service};
+use anyhow::{Context, Result};
+
+use super::Arguments;
+use crate::stage::{BACK_CPU, FRONT_CPU};
+use crate::step;
+
+const PORT: u16 = 8080;
+/// Connections of the keep-alive clients.
+const CONNECTIONS: u32 = 50;
+/// How long the load runs alone, for comparison.
+const ALONE_SECONDS: u64 = 4;
+/// How long each stretch at full speed takes, and how many pairs of them there are.
+const FULL_SPEED_SECONDS: u64 = 2;
+const FULL_SPEED_PAIRS: usize = 2;
+/// How much longer than its load a process may take.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What one mode has shown.
+#[derive(Debug)]
+pub(super) struct Scene {
+    pub(super) mode: Topology,
+    pub(super) sent: u64,
+    pub(super) client_errors: u64,
+    pub(super) online_requests: u64,
+    pub(super) target_requests: u64,
+    pub(super) summary: Summary,
+    /// CPU time of the whole machine per request, the load alone and with the copy.
+    pub(super) machine_alone: Duration,
+    pub(super) machine_copied: Duration,
+    /// CPU time per request of tcpcopy, and of intercept where there is one.
+    pub(super) tcpcopy: Duration,
+    pub(super) intercept: Option<Duration>,
+    /// Requests per second that the online server answers at full speed, alone and with the copy.
+    pub(super) speed_alone: f64,
+    pub(super) speed_copied: f64,
+}
+
+/// Plays one mode.
+pub(super) fn play(
+    lab: &Lab,
+    binaries: &Binaries,
+    mode: Topology,
+    arguments: &Arguments,
+) -> Result<Scene> {
+    step::say(&format!(
+        "{} mode: the load alone for {ALONE_SECONDS} s",
+        super::report::name(mode)
+    ));
+    let mut online = serve(lab, Host::Online)?;
+    let mut target = serve(lab, Host::Target)?;
+    let alone = Load::start(lab, arguments.rate, ALONE_SECONDS)?.run(|_| Ok(()))?;
+
+    step::say(&format!(
+        "{} mode: the same load, copied, for {} s",
+        super::report::name(mode),
+        arguments.seconds
+    ));
+    let mut copier = Copier::start(lab, binaries, &options(mode))?;
+    let (online_before, target_before) = (seen(&online).requests, seen(&target).requests);
+    let cpu_before = (
+        copier.tcpcopy.cpu(),
+        copier.intercept.as_ref().map(Process::cpu),
+    );
+    let copied = Load::start(lab, arguments.rate, arguments.seconds)?.run(|second| {
+        online.expect_alive()?;
+        target.expect_alive()?;
+        copier.tcpcopy.expect_alive()?;
+        let line = live(
+            second,
+            &seen(&online),
+            &seen(&target),
+            online_before,
+            target_before,
+            &copier,
+        );
+        eprintln!("{line}");
+        Ok(())
+    })?;
+    let requests = u32::try_from(copied.completed).unwrap_or(u32::MAX).max(1);
+    let tcpcopy = (copier.tcpcopy.cpu().saturating_sub(cpu_before.0)) / requests;
+    let intercept = copier
+        .intercept
+        .as_ref()
+        .map(Process::cpu)
+        .zip(cpu_before.1);
+    let summary = copier.stop().context("the copy did not end well")?;
+    // The services print what they have seen once a second.
+    interrupt::sleep(Duration::from_millis(1200))?;
+    let (online_requests, target_requests) = (
+        seen(&online).requests - online_before,
+        seen(&target).requests - target_before,
+    );
+
+    step::say(&format!(
+        "{} mode: the online server at full speed, without and with the copy",
+        super::report::name(mode)
+    ));
+    let (speed_alone, speed_copied) = full_speed(lab, binaries, mode)?;
+    Ok(Scene {
+        mode,
+        sent: copied.sent,
+        client_errors: copied.errors + alone.errors,
+        online_requests,
+        target_requests,
+        summary,
+        machine_alone: alone.busy / u32::try_from(alone.completed).unwrap_or(u32::MAX).max(1),
+        machine_copied: copied.busy / requests,
+        tcpcopy,
+        intercept: intercept.map(|(after, before)| after.saturating_sub(before) / requests),
+        speed_alone,
+        speed_copied,
+    })
+}
+
+fn options(mode: Topology) -> Options {
+    let mut options = Options::new(
+        mode,
+        &format!("{ONLINE}:{PORT}"),
+        &format!("{TARGET}:{PORT}"),
+    );
+    options.cpu = Some(BACK_CPU);
+    options
+}
+
+fn serve(lab: &Lab, host: Host) -> Result<Process> {
+    let (address, cpu) = if host == Host::Online {
+        (ONLINE, FRONT_CPU)
+    } else {
+        (TARGET, BACK_CPU)
+    };
+    let spec = spec(&format!("{}-service", host.name()), "serve")?;
+    let mut process = lab.spawn(
+        host,
+        &spec
+            .args(["--listen", &format!("{address}:{PORT}")])
+            .cpu(cpu),
+    )?;
+    process.wait_for("ready", Duration::from_secs(5))?;
+    Ok(process)
+}
+
+/// What a service has seen, as of its last line.
+fn seen(service: &Process) -> service::Line {
+    last_line(&service.output()).unwrap_or_default()
+}
+
+fn live(
+    second: u64,
+    online: &service::Line,
+    target: &service::Line,
+    online_before: u64,
+    target_before: u64,
+    copier: &Copier,
+) -> String {
+    let counts = format!(
+        "{second:>4} s   online has seen {:>6} requests, target {:>6}",
+        online.requests.saturating_sub(online_before),
+        target.requests.saturating_sub(target_before)
+    );
+    let Ok(summary) = copier.summary() else {
+        return counts;
+    };
+    format!(
+        "{counts}   captured {:>6}, answered {:>6}   p50 online {} us, target {} us",
+        summary.captured(),
+        summary.answered(),
+        summary.count("/latency_us/online/first/p50"),
+        summary.count("/latency_us/target/first/p50"),
+    )
+}
+
+/// What a load has shown.
+struct Loaded {
+    sent: u64,
+    completed: u64,
+    errors: u64,
+    /// CPU time of the whole machine.
+    busy: Duration,
+}
+
+/// Keep-alive and short clients side by side.
+struct Load {
+    parts: Vec<Process>,
+    seconds: u64,
+    start: Moment,
+}
+
+impl Load {
+    fn start(lab: &Lab, rate: u32, seconds: u64) -> Result<Self> {
+        let start = Moment::now();
+        let part = |name: &str, rate: u32, more: &[&str]| -> Result<Process> {
+            let spec = spec(name, "load")?.args([
+                "--to",
+                &format!("{ONLINE}:{PORT}"),
+                "--expect-length",
+                "600",
+            ]);
+            let spec = spec.args([
+                "--rate",
+                &rate.to_string(),
+                "--seconds",
+                &seconds.to_string(),
+            ]);
+            let spec = spec
+                .args(["--connections", &CONNECTIONS.to_string()])
+                .args(more)
+                .cpu(FRONT_CPU);
+            Ok(lab.spawn(Host::Client, &spec)?)
+        };
+        let short = rate / 4;
+        let parts = vec![
+            part("keep-alive-clients", (rate - short).max(1), &[])?,
+            part("short-clients", short.max(1), &["--short", "client"])?,
+        ];
+        Ok(Self {
+            parts,
+            seconds,
+            start,
+        })
+    }
+
+    /// Waits for the end, and calls `each_second` meanwhile.
+    fn run(mut self, mut each_second: impl FnMut(u64) -> Result<()>) -> Result<Loaded> {
+        for second in 1..=self.seconds {
+            interrupt::sleep(Duration::from_secs(1))?;
+            each_second(second)?;
+        }
+        let mut loaded = Loaded {
+            sent: 0,
+            completed: 0,
+            errors: 0,
+            busy: Duration::ZERO,
+        };
+        for part in &mut self.parts {
+            part.wait_success(GRACE)?;
+            let report: load::Report =
+                last_line(&part.output()).context("the clients left no report")?;
+            loaded.sent += report.sent;
+            loaded.completed += report.completed;
+            loaded.errors += report.failed();
+        }
+        loaded.busy = Moment::now().busy_since(&self.start);
+        Ok(loaded)
+    }
+}
+
+/// Requests per second at full speed, alone and with the copy: medians of interleaved stretches.
+fn full_speed(lab: &Lab, binaries: &Binaries, mode: Topology) -> Result<(f64, f64)> {
+    let (mut alone, mut copied) = (Vec::new(), Vec::new());
+    for _ in 0..FULL_SPEED_PAIRS {
+        alone.push(stretch(lab)?);
+        let copier = Copier::start(lab, binaries, &options(mode))?;
+        copied.push(stretch(lab)?);
+        copier
+            .stop()
+            .context("the copy at full speed did not end well")?;
+    }
+    Ok((
+        crate::stage::median(&mut alone),
+        crate::stage::median(&mut copied),
+    ))
+}
+
+fn stretch(lab: &Lab) -> Result<f64> {
+    let spec = spec("full-speed-clients", "load")?.args([
+        "--to",
+        &format!("{ONLINE}:{PORT}"),
+        "--rate",
+        "0",
+    ]);
+    let spec = spec
+        .args(["--seconds", &FULL_SPEED_SECONDS.to_string()])
+        .cpu(FRONT_CPU);
+    let mut clients = lab.spawn(Host::Client, &spec)?;
+    clients.wait_success(GRACE)?;
+    let report: load::Report =
+        last_line(&clients.output()).context("the clients left no report")?;
+    Ok(report.rate)
+}

@@ -1,1 +1,76 @@
-fn main() {}
+//! `intercept`: consumes target servers' replies on the assistant server and reports them to tcpcopy.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `args` | the command line, checked |
+//! | `run` | one run: prepared, then working until a signal |
+//! | `sink` | the XDP program: loaded, told what to take, attached |
+//! | `intake` | a port per rx queue, in the best mode that works |
+//! | `addresses` | this host's addresses, followed |
+//! | `forwarding` | whether this host would forward what is consumed |
+//! | `team` | the threads |
+//! | `worker`, `pace` | packets to reports; when to spin and when to sleep |
+//! | `outlets` | a worker's view of the connections: a batch for each |
+//! | `router` | whose flow is whose |
+//! | `server` | accepts connections |
+//! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
+//! | `summary` | the closing table |
+//!
+//! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own
+//! connection.
+#![forbid(unsafe_code)]
+
+mod addresses;
+mod args;
+mod clock;
+mod connection;
+mod error;
+mod forwarding;
+mod intake;
+mod limit;
+mod outlets;
+mod pace;
+mod reader;
+mod router;
+mod run;
+mod server;
+mod sink;
+mod stop;
+mod summary;
+mod team;
+mod worker;
+mod writer;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+/// Something failed while it ran.
+const FAILED: u8 = 1;
+/// Arguments or environment cannot be used; nothing was changed.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_target(false)
+        .init();
+    let prepared = args::Options::try_from(args)
+        .and_then(|options| run::prepare(&options).map(|prepared| (prepared, options)));
+    match prepared {
+        Err(unusable) => fail(UNUSABLE, &unusable),
+        Ok((prepared, options)) => match prepared.run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failed) => fail(FAILED, &failed),
+        },
+    }
+}
+
+fn fail(status: u8, error: &dyn std::error::Error) -> ExitCode {
+    tracing::error!("{error}");
+    ExitCode::from(status)
+}

@@ -1,0 +1,211 @@
+//! The command line, checked: what it says becomes an [`Options`] or a reason why it cannot.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+use crate::error::Unusable;
+
+/// Consumes the replies of target servers and reports their headers to tcpcopy.
+///
+/// Runs on the assistant server, to which the target servers route what they answer. Whatever a target (-x) sends
+/// through the interface to anybody but this host is taken by XDP before the network stack sees it and goes no
+/// further; the headers travel to those tcpcopy that asked for them.
+#[derive(Debug, Parser)]
+#[command(name = "intercept", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// The interface that the targets' replies come in by
+    #[arg(short, value_name = "IFACE")]
+    pub(crate) interface: String,
+
+    /// Target servers whose replies are consumed
+    #[arg(
+        short = 'x',
+        required = true,
+        value_delimiter = ',',
+        value_name = "TARGET_IP:TARGET_PORT[,...]"
+    )]
+    pub(crate) targets: Vec<SocketAddr>,
+
+    /// Address to wait for tcpcopy on [default: 127.0.0.1; with --insecure all addresses of this host]
+    #[arg(short, value_name = "ADDR")]
+    pub(crate) bind: Option<IpAddr>,
+
+    /// Port to wait for tcpcopy on
+    #[arg(short, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
+    pub(crate) port: u16,
+
+    /// The channel's key, the same file as tcpcopy's
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Speak to any tcpcopy without a key, in the clear: only in a network that you trust
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
+    /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
+    #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
+    pub(crate) xdp_mode: XdpMode,
+}
+
+const AFTER_HELP: &str = "\
+Example, on the assistant server 192.0.2.9, for the target server 192.0.2.20:
+  target$     ip route add 203.0.113.0/24 via 192.0.2.9       (replies to these go through the assistant)
+  assistant$  intercept -i eth0 -x 192.0.2.20:80 --insecure
+  online$     tcpcopy -x 80-192.0.2.20:80 -s 192.0.2.9 -c 203.0.113.x --insecure
+
+Take care that the assistant does not forward what intercept would have consumed, should intercept not run:
+  assistant$  sysctl -w net.ipv4.ip_forward=0                 (or a blackhole route for the reply prefix)
+
+Logs go to standard error; a line with `ready` says that replies are consumed and tcpcopy can connect. SIGINT and
+SIGTERM end it. Exit status: 0 done, 1 failed while running, 2 unusable arguments or environment.";
+
+/// How XDP takes packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum XdpMode {
+    /// The best that works.
+    Auto,
+    /// The driver writes into our memory.
+    ZeroCopy,
+    /// The driver runs the program, the kernel copies.
+    Copy,
+    /// The network stack runs the program: works everywhere, slowest.
+    Generic,
+}
+
+impl XdpMode {
+    /// As it stands on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::ZeroCopy => "zero-copy",
+            Self::Copy => "copy",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// A command line that makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Where replies come in.
+    pub(crate) interface: String,
+    /// Whose replies are consumed: 1 to [`channel::TARGETS_MAX`], each once.
+    pub(crate) targets: Vec<SocketAddr>,
+    /// Where tcpcopy connects.
+    pub(crate) listen: SocketAddr,
+    /// How XDP takes packets.
+    pub(crate) xdp_mode: XdpMode,
+}
+
+impl TryFrom<Args> for Options {
+    type Error = Unusable;
+
+    fn try_from(args: Args) -> Result<Self, Unusable> {
+        if let Some(file) = args.key_file {
+            return Err(Unusable::NoKeys(file));
+        }
+        let mut seen = HashSet::new();
+        let mut targets = Vec::new();
+        for target in args.targets {
+            let target = SocketAddr::new(target.ip().to_canonical(), target.port());
+            if target.port() == 0 || target.ip().is_unspecified() || target.ip().is_multicast() {
+                return Err(Unusable::NotATarget(target));
+            }
+            if !seen.insert(target) {
+                return Err(Unusable::DuplicateTarget(target));
+            }
+            targets.push(target);
+        }
+        if targets.len() > channel::TARGETS_MAX {
+            return Err(Unusable::TooManyTargets(targets.len()));
+        }
+        let addr = match (args.bind, args.insecure) {
+            (Some(addr), _) => addr,
+            (None, false) => Ipv4Addr::LOCALHOST.into(),
+            (None, true) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        if !args.insecure && !addr.to_canonical().is_loopback() {
+            return Err(Unusable::OpenWithoutKey(addr));
+        }
+        Ok(Self {
+            interface: args.interface,
+            targets,
+            listen: SocketAddr::new(addr, args.port),
+            xdp_mode: args.xdp_mode,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::{Args, Options, Unusable, XdpMode};
+
+    fn options(line: &str) -> Result<Options, Unusable> {
+        let words = ["intercept"].into_iter().chain(line.split_whitespace());
+        Args::try_parse_from(words)
+            .expect("clap accepts it")
+            .try_into()
+    }
+
+    #[test]
+    fn the_contract() {
+        Args::command().debug_assert();
+        let o = options(
+            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --xdp-mode zero-copy",
+        )
+        .unwrap();
+        assert_eq!(o.interface, "eth0");
+        assert_eq!(
+            o.targets,
+            [
+                "192.0.2.1:80".parse().unwrap(),
+                "[2001:db8::1]:81".parse().unwrap()
+            ]
+        );
+        assert_eq!(o.listen, "192.0.2.9:1".parse().unwrap());
+        assert_eq!(o.xdp_mode, XdpMode::ZeroCopy);
+        let o = options("-i eth0 -x 192.0.2.1:80").unwrap();
+        assert_eq!(o.listen, "127.0.0.1:36524".parse().unwrap());
+        assert_eq!(o.xdp_mode, XdpMode::Auto);
+        let o = options("-i eth0 -x 192.0.2.1:80 --insecure").unwrap();
+        assert_eq!(o.listen, "[::]:36524".parse().unwrap());
+        assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_remedy() {
+        let refusals = [
+            ("-i e -x 192.0.2.1:80 -b 0.0.0.0", "--insecure"),
+            ("-i e -x 192.0.2.1:80 -b 192.0.2.9", "--insecure"),
+            ("-i e -x 192.0.2.1:80 --key-file k", "--insecure"),
+            ("-i e -x 192.0.2.1:80,192.0.2.1:80", "twice"),
+            ("-i e -x 192.0.2.1:80,[::ffff:192.0.2.1]:80", "twice"),
+            ("-i e -x 192.0.2.1:0", "192.0.2.1:0"),
+            ("-i e -x 0.0.0.0:80", "0.0.0.0:80"),
+        ];
+        for (line, word) in refusals {
+            let error = options(line).unwrap_err().to_string();
+            assert!(error.contains(word), "{line}: {error}");
+        }
+        for line in [
+            "intercept",
+            "intercept -i e",
+            "intercept -i e -x 80",
+            "intercept -i e -x host:80",
+            "intercept -i e -x 192.0.2.1:80 --key-file k --insecure",
+        ] {
+            assert_eq!(
+                Args::try_parse_from(line.split(' '))
+                    .unwrap_err()
+                    .exit_code(),
+                2,
+                "{line}"
+            );
+        }
+    }
+}

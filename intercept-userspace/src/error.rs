@@ -1,0 +1,109 @@
+//! Why `intercept` cannot start, and why it stops although nobody asked it to.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::args::XdpMode;
+
+/// Arguments or an environment that cannot be used: nothing was changed, exit status 2.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error(
+        "--key-file {} was given, but this release has no channel key yet: leave it out and bind a loopback address, or \
+         say --insecure in a network that you trust", .0.display()
+    )]
+    NoKeys(PathBuf),
+    #[error(
+        "the channel was to be opened on {0} without a key, so that anybody who reaches it could read replies: bind a \
+         loopback address (-b 127.0.0.1), or say --insecure in a network that you trust"
+    )]
+    OpenWithoutKey(IpAddr),
+    #[error(
+        "-x names {0} as a target, which no server can have: give the address and port it serves"
+    )]
+    NotATarget(SocketAddr),
+    #[error("-x names {0} twice: leave one out")]
+    DuplicateTarget(SocketAddr),
+    #[error("-x names {0} targets, more than the {max}: start a second intercept on another assistant", max = channel::TARGETS_MAX)]
+    TooManyTargets(usize),
+    #[error(
+        "-x names {0}, which is an address of this very host: intercept runs on a host of its own and consumes what the \
+         targets send; for a target on the online server use tcpcopy's direct mode"
+    )]
+    TargetIsOurs(SocketAddr),
+    #[error(transparent)]
+    Host(#[from] host::Error),
+    #[error("{0}")]
+    Programs(#[from] programs::Missing),
+    #[error("cannot load the program `sink` into the kernel: {cause}; {advice}", advice = load_advice(cause))]
+    Load { cause: Box<aya::EbpfError> },
+    #[error(
+        "the program `sink` has no {0}: it was built from other sources, run `cargo xtask build-ebpf` and build again"
+    )]
+    NotOurs(&'static str),
+    #[error(
+        "cannot write into the map {map}: {cause}; intercept needs root or CAP_BPF and CAP_NET_ADMIN"
+    )]
+    Map {
+        map: &'static str,
+        cause: aya::maps::MapError,
+    },
+    #[error("cannot take packets from `{interface}`:{}", listing(reasons))]
+    Attach {
+        interface: String,
+        reasons: Vec<(XdpMode, String)>,
+    },
+    #[error("cannot listen on {addr}: {cause}; {}", listen_advice(cause))]
+    Listen { addr: SocketAddr, cause: io::Error },
+    #[error("cannot prepare {what}: {cause}")]
+    Start {
+        what: &'static str,
+        cause: io::Error,
+    },
+}
+
+/// Why a run ended that was to go on: exit status 1.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error(
+        "`{interface}` is gone (its AF_XDP socket of queue {queue} reports an error): bring it back and start again"
+    )]
+    InterfaceGone { interface: String, queue: u32 },
+    #[error("the worker of queue {queue} cannot wait for packets: {cause}")]
+    Poll { queue: u32, cause: io::Error },
+    #[error("thread `{0}` ended by a bug of ours: see the message above, and please report it")]
+    Panicked(&'static str),
+    #[error("cannot start a thread: {0}; is the limit of processes (`ulimit -u`) reached?")]
+    Thread(io::Error),
+    #[error("cannot wait for tcpcopy to connect: {0}")]
+    Accept(io::Error),
+}
+
+fn load_advice(cause: &aya::EbpfError) -> &'static str {
+    if format!("{cause:?}").contains("PermissionDenied") {
+        "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW"
+    } else {
+        "a kernel with BPF and AF_XDP is needed (CONFIG_BPF_SYSCALL=y, CONFIG_XDP_SOCKETS=y)"
+    }
+}
+
+fn listen_advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another intercept may be running: end it, or choose another port with -p"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this host has no such address: choose one that it has with -b"
+        }
+        io::ErrorKind::PermissionDenied => "choose a port above 1023 with -p, or run as root",
+        _ => "choose another address or port with -b and -p",
+    }
+}
+
+fn listing(reasons: &[(XdpMode, String)]) -> String {
+    reasons
+        .iter()
+        .map(|(mode, reason)| format!("\n  {}: {reason}", mode.name()))
+        .collect()
+}

@@ -1,0 +1,201 @@
+//! How packets come from the interface to the workers: a port per queue, in the best mode that works.
+
+use std::path::Path;
+
+use aya::programs::XdpMode as Attachment;
+use host::Interface;
+use port::{Config, Mode, Port};
+
+use crate::args::XdpMode;
+use crate::error::Unusable;
+use crate::sink::Sink;
+
+/// Frames that wait for a worker at most, per queue: 8 MB, and about 4 ms at a million packets a second.
+const RX_FRAMES: u32 = 4096;
+/// Nothing is sent, but a port wants to be able to.
+const TX_FRAMES: u32 = 1;
+/// Bytes of the longest frame header: Ethernet with a VLAN tag.
+const LINK_LEN: u32 = 18;
+
+/// A port for each queue, the program attached.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    /// By queue.
+    pub(crate) ports: Vec<Port>,
+    /// The mode that worked.
+    pub(crate) mode: XdpMode,
+    /// The modes that were tried before it, and why they did not work.
+    pub(crate) rejected: Vec<(XdpMode, String)>,
+}
+
+impl Intake {
+    /// Opens the ports and attaches the program, in the mode asked for or the best that works.
+    pub(crate) fn open(
+        interface: &Interface,
+        wanted: XdpMode,
+        sink: &mut Sink,
+    ) -> Result<Self, Unusable> {
+        let modes: &[XdpMode] = match wanted {
+            XdpMode::Auto => &[XdpMode::ZeroCopy, XdpMode::Copy, XdpMode::Generic],
+            XdpMode::ZeroCopy => &[XdpMode::ZeroCopy],
+            XdpMode::Copy => &[XdpMode::Copy],
+            XdpMode::Generic => &[XdpMode::Generic],
+        };
+        let queues = queues(interface);
+        let mut rejected = Vec::new();
+        for &mode in modes {
+            match attempt(interface, mode, queues, sink) {
+                Ok(ports) => {
+                    return Ok(Self {
+                        ports,
+                        mode,
+                        rejected,
+                    });
+                }
+                Err(reason) => rejected.push((mode, reason)),
+            }
+        }
+        Err(Unusable::Attach {
+            interface: interface.name.clone(),
+            reasons: rejected,
+        })
+    }
+}
+
+/// Tries one mode; leaves nothing behind where it does not work.
+fn attempt(
+    interface: &Interface,
+    mode: XdpMode,
+    queues: u32,
+    sink: &mut Sink,
+) -> Result<Vec<Port>, String> {
+    let mut ports = Vec::new();
+    // The sockets come first: with the program attached and no socket, replies would be lost.
+    let opened = open_ports(interface, mode, queues, sink, &mut ports);
+    let attached = opened.and_then(|()| {
+        let attachment = match mode {
+            XdpMode::Generic => Attachment::Skb,
+            XdpMode::Auto | XdpMode::ZeroCopy | XdpMode::Copy => Attachment::Driver,
+        };
+        sink.attach(interface.index, attachment).map_err(|error| {
+            format!(
+                "cannot attach the program: {}{}",
+                chain(&error),
+                attach_advice(&error, interface)
+            )
+        })
+    });
+    match attached {
+        Ok(()) => Ok(ports),
+        Err(reason) => {
+            (0..queues).for_each(|queue| sink.unregister(queue));
+            Err(reason)
+        }
+    }
+}
+
+fn open_ports(
+    interface: &Interface,
+    mode: XdpMode,
+    queues: u32,
+    sink: &mut Sink,
+    ports: &mut Vec<Port>,
+) -> Result<(), String> {
+    if queues > abi::maps::WORKERS_MAX {
+        return Err(format!(
+            "it has {queues} rx queues, more than the {} that are supported: lower their number (ethtool -L {} combined N)",
+            abi::maps::WORKERS_MAX,
+            interface.name
+        ));
+    }
+    for queue in 0..queues {
+        let config = Config {
+            interface: interface.name.clone(),
+            queue,
+            tx_frames: TX_FRAMES,
+            rx_frames: RX_FRAMES,
+            frame_len: frame_len(interface.mtu),
+            mode: match mode {
+                XdpMode::ZeroCopy => Mode::ZeroCopy,
+                XdpMode::Auto | XdpMode::Copy => Mode::Copy,
+                XdpMode::Generic => Mode::Generic,
+            },
+        };
+        let port = Port::open(&config).map_err(|error| error.to_string())?;
+        sink.register(queue, &port)
+            .map_err(|error| format!("cannot hand over the socket of queue {queue}: {error}"))?;
+        ports.push(port);
+    }
+    Ok(())
+}
+
+/// Queues that packets arrive by at this moment. Netlink tells how many the device could have; sysfs how many it has,
+/// but may be that of another network namespace.
+fn queues(interface: &Interface) -> u32 {
+    let device = Path::new("/sys/class/net").join(&interface.name);
+    let index = std::fs::read_to_string(device.join("ifindex")).unwrap_or_default();
+    if index.trim() == interface.index.to_string()
+        && let Ok(entries) = std::fs::read_dir(device.join("queues"))
+    {
+        let count = entries
+            .flatten()
+            .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"rx-"))
+            .count();
+        if let Ok(count @ 1..) = u32::try_from(count) {
+            return count;
+        }
+    }
+    interface.rx_queues.max(1)
+}
+
+/// The smallest frame that holds a packet of this MTU; longer ones than any holds are dropped by the kernel.
+fn frame_len(mtu: u32) -> u32 {
+    if mtu + LINK_LEN + Config::HEADROOM <= 2048 {
+        2048
+    } else {
+        4096
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn attach_advice(error: &dyn std::error::Error, interface: &Interface) -> String {
+    let text = chain(error);
+    let name = &interface.name;
+    if text.contains("os error 16") || text.contains("os error 17") {
+        format!(
+            "; another XDP program is there: `ip link show {name}` names it, `ip link set {name} xdp off` removes it"
+        )
+    } else if text.contains("os error 95") || text.contains("os error 22") {
+        "; the driver cannot run it: try --xdp-mode generic".into()
+    } else if text.contains("os error 34") || interface.mtu > 3498 {
+        format!(
+            "; its MTU of {} may be too long for native XDP: lower it, or try --xdp-mode generic",
+            interface.mtu
+        )
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame_len;
+
+    #[test]
+    fn frames_hold_the_mtu_and_what_xdp_wants() {
+        assert_eq!(frame_len(1500), 2048);
+        assert_eq!(frame_len(1774), 2048);
+        assert_eq!(frame_len(1775), 4096);
+        assert_eq!(frame_len(9000), 4096);
+    }
+}

@@ -1,0 +1,258 @@
+//! A worker's view of the connections: one growing batch of reports for each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use channel::{Batch, Report};
+use wire::flow::{Endpoint, FlowKey};
+
+use crate::connection::Connection;
+use crate::router::{ConnectionId, Router};
+
+/// A batch of this length goes to the writer however busy that is, in bytes.
+pub(crate) const BATCH_LEN: usize = 16_384;
+/// Batches grow, rather than go, while this many wait for the writer.
+const WAITING_MAX: usize = 4;
+
+/// Where a report went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routed {
+    /// To the connection that announced the flow.
+    Owner,
+    /// To all that subscribed to the target: nobody has announced the flow yet.
+    Subscribers,
+    /// Nowhere: nobody subscribed to the target.
+    Nobody,
+}
+
+/// A worker's outlets.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    router: Arc<Router>,
+    version: Option<u64>,
+    /// By the slot of the connection.
+    outlets: Vec<Option<Outlet>>,
+    /// Slots of those that subscribed to a target.
+    subscribers: HashMap<Endpoint, Vec<u16>>,
+    /// Slots of outlets with something in their batch.
+    filled: Vec<u16>,
+}
+
+#[derive(Debug)]
+struct Outlet {
+    id: ConnectionId,
+    connection: Arc<Connection>,
+    batch: Batch,
+}
+
+impl Outlets {
+    /// No outlets yet.
+    pub(crate) fn new(router: Arc<Router>) -> Self {
+        Self {
+            router,
+            version: None,
+            outlets: Vec::new(),
+            subscribers: HashMap::new(),
+            filled: Vec::new(),
+        }
+    }
+
+    /// Notices connections that came and went; to be called before each look at the socket.
+    pub(crate) fn refresh(&mut self) {
+        if !self.router.changed(&mut self.version) {
+            return;
+        }
+        self.flush(true);
+        self.subscribers.clear();
+        let mut outlets = Vec::new();
+        for subscriber in self.router.subscribers() {
+            let slot = usize::from(subscriber.id.slot);
+            for target in subscriber.targets.iter() {
+                let slots = self.subscribers.entry(*target).or_default();
+                slots.push(subscriber.id.slot);
+            }
+            if outlets.len() <= slot {
+                outlets.resize_with(slot + 1, || None);
+            }
+            outlets[slot] = Some(Outlet {
+                id: subscriber.id,
+                connection: subscriber.connection,
+                batch: Batch::new(),
+            });
+        }
+        self.outlets = outlets;
+    }
+
+    /// Puts a report into the batch, or batches, of whom it is for.
+    pub(crate) fn route(&mut self, flow: &FlowKey, report: &Report<'_>) -> Routed {
+        if let Some(owner) = self.router.owner(flow)
+            && let Some(outlet) = outlet(&mut self.outlets, owner.slot)
+            && outlet.id == owner
+        {
+            outlet.put(report, &mut self.filled);
+            return Routed::Owner;
+        }
+        let Some(slots) = self.subscribers.get(&flow.server) else {
+            return Routed::Nobody;
+        };
+        for slot in slots {
+            if let Some(outlet) = outlet(&mut self.outlets, *slot) {
+                outlet.put(report, &mut self.filled);
+            }
+        }
+        Routed::Subscribers
+    }
+
+    /// Hands batches to the writers: all of them, or those whose writer keeps up. Gives whether any is left.
+    pub(crate) fn flush(&mut self, all: bool) -> bool {
+        self.filled.retain(|slot| {
+            let Some(outlet) = outlet(&mut self.outlets, *slot) else {
+                return false;
+            };
+            let hold = !all && outlet.connection.waiting() >= WAITING_MAX;
+            if !hold {
+                outlet.offer();
+            }
+            hold
+        });
+        !self.filled.is_empty()
+    }
+}
+
+fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
+    outlets.get_mut(usize::from(slot))?.as_mut()
+}
+
+impl Outlet {
+    fn put(&mut self, report: &Report<'_>, filled: &mut Vec<u16>) {
+        if self.batch.is_empty() {
+            self.batch.reuse(Vec::with_capacity(FIRST_LEN));
+            if !filled.contains(&self.id.slot) {
+                filled.push(self.id.slot);
+            }
+        }
+        // A report that does not fit into an empty batch does not exist: headers are at most 120 bytes.
+        if self.batch.push(report) && self.batch.bytes_len() >= BATCH_LEN {
+            self.offer();
+        }
+    }
+
+    fn offer(&mut self) {
+        let count = self.batch.len();
+        if count > 0 {
+            self.connection.offer(self.batch.take(), count);
+        }
+    }
+}
+
+/// Bytes that a batch begins with: a few reports, for most batches of a quiet target are short.
+const FIRST_LEN: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use channel::{Decoder, Report, ToTcpcopy};
+    use wire::flow::{Addr, Endpoint, FlowKey};
+
+    use super::{BATCH_LEN, Outlets, Routed, WAITING_MAX};
+    use crate::connection::{Connection, Outgoing};
+    use crate::router::Router;
+
+    const TARGET: Endpoint = Endpoint::new(Addr::v4([192, 0, 2, 1]), 80);
+    const OTHER: Endpoint = Endpoint::new(Addr::v4([192, 0, 2, 2]), 80);
+
+    fn flow(port: u16, server: Endpoint) -> FlowKey {
+        FlowKey {
+            client: Endpoint::new(Addr::v4([10, 0, 0, 7]), port),
+            server,
+        }
+    }
+
+    fn report(stamp_ns: u64) -> Report<'static> {
+        Report {
+            stamp_ns,
+            packet_len: 1500,
+            headers: &[7; 52],
+        }
+    }
+
+    fn stamps(queue: &crossbeam_channel::Receiver<Outgoing>) -> Vec<u64> {
+        let mut stamps = Vec::new();
+        while let Ok(Outgoing::Reports { frame, count }) = queue.try_recv() {
+            let mut decoder = Decoder::new();
+            decoder.push(&frame).unwrap();
+            let frame = decoder.next_frame().unwrap().unwrap();
+            let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else {
+                panic!("not reports")
+            };
+            assert_eq!(reports.len(), count as usize);
+            stamps.extend(reports.iter().map(|report| report.stamp_ns));
+        }
+        stamps
+    }
+
+    #[test]
+    fn reports_go_to_the_owner_or_to_all_subscribers_or_nowhere() {
+        let router = Arc::new(Router::new([TARGET, OTHER]));
+        let mut outlets = Outlets::new(Arc::clone(&router));
+        outlets.refresh();
+        assert_eq!(outlets.route(&flow(1, TARGET), &report(0)), Routed::Nobody);
+
+        let (a, queue_a) = Connection::for_test();
+        let (b, queue_b) = Connection::for_test();
+        let id_a = router
+            .subscribe(HashSet::from([TARGET]), &a, || ())
+            .unwrap();
+        let _ = router
+            .subscribe(HashSet::from([TARGET]), &b, || ())
+            .unwrap();
+        router.open(flow(1, TARGET), id_a);
+        outlets.refresh();
+        assert_eq!(outlets.route(&flow(1, TARGET), &report(1)), Routed::Owner);
+        assert_eq!(
+            outlets.route(&flow(2, TARGET), &report(2)),
+            Routed::Subscribers
+        );
+        assert_eq!(outlets.route(&flow(1, OTHER), &report(3)), Routed::Nobody);
+        assert!(!outlets.flush(false));
+        assert_eq!(stamps(&queue_a), [1, 2]);
+        assert_eq!(stamps(&queue_b), [2]);
+
+        router.unsubscribe(id_a);
+        outlets.refresh();
+        assert_eq!(
+            outlets.route(&flow(1, TARGET), &report(4)),
+            Routed::Subscribers
+        );
+        outlets.flush(true);
+        assert_eq!(stamps(&queue_b), [4]);
+        assert!(stamps(&queue_a).is_empty());
+    }
+
+    #[test]
+    fn batches_grow_while_the_writer_is_behind_but_not_beyond_their_length() {
+        let router = Arc::new(Router::new([TARGET]));
+        let mut outlets = Outlets::new(Arc::clone(&router));
+        let (a, queue) = Connection::for_test();
+        router
+            .subscribe(HashSet::from([TARGET]), &a, || ())
+            .unwrap();
+        outlets.refresh();
+        for n in 0..WAITING_MAX as u64 {
+            outlets.route(&flow(1, TARGET), &report(n));
+            assert!(!outlets.flush(false));
+        }
+        assert_eq!(queue.len(), WAITING_MAX);
+        let more = 3 * (BATCH_LEN / 65) as u64;
+        for n in 0..more {
+            outlets.route(&flow(1, TARGET), &report(WAITING_MAX as u64 + n));
+            assert!(outlets.flush(false) || queue.len() > WAITING_MAX);
+        }
+        assert_eq!(queue.len(), WAITING_MAX + 2);
+        assert!(!outlets.flush(true));
+        let all: Vec<u64> = (0..WAITING_MAX as u64 + more).collect();
+        assert_eq!(stamps(&queue), all);
+    }
+}

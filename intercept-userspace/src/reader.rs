@@ -1,0 +1,163 @@
+//! The thread that listens to one tcpcopy.
+
+use std::collections::HashSet;
+use std::io::{ErrorKind, Read};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode};
+use wire::flow::Endpoint;
+
+use crate::clock;
+use crate::connection::{Connection, Outgoing};
+use crate::router::{ConnectionId, Router};
+
+/// How long a peer that was refused may take to read why.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    ByPeer,
+    /// We did: it was too slow, or `intercept` ends.
+    #[error("closed here")]
+    Here,
+    /// What the peer sent makes no sense, or it sent nothing.
+    #[error("{0}")]
+    Channel(#[from] channel::Error),
+    /// It asked for what it cannot have.
+    #[error("refused: {0}")]
+    Refused(channel::Refusal),
+    /// The network's word.
+    #[error("cannot read from it: {0}")]
+    Socket(std::io::Error),
+}
+
+/// Serves the connection until it ends, and says why it did.
+pub(crate) fn run(connection: &Arc<Connection>, router: &Router) -> Ended {
+    let mut reader = Reader {
+        connection,
+        router,
+        subscription: None,
+    };
+    let ended = match reader.serve() {
+        Err(ended) => ended,
+        Ok(never) => match never {},
+    };
+    if let Some((id, _)) = reader.subscription.take() {
+        router.unsubscribe(id);
+    }
+    if matches!(ended, Ended::Refused(_)) {
+        connection.control(Outgoing::End);
+        linger(connection);
+    }
+    connection.close();
+    ended
+}
+
+struct Reader<'a> {
+    connection: &'a Arc<Connection>,
+    router: &'a Router,
+    subscription: Option<(ConnectionId, HashSet<Endpoint>)>,
+}
+
+impl Reader<'_> {
+    fn serve(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let mut hello = Vec::new();
+        let mut end = InterceptEnd::new(Instant::now(), &mut hello);
+        self.connection.control(Outgoing::Control(hello));
+        let timeout = Some(PING_INTERVAL);
+        self.connection
+            .stream
+            .set_read_timeout(timeout)
+            .map_err(Ended::Socket)?;
+        loop {
+            let read = (&self.connection.stream).read(end.space());
+            let now = Instant::now();
+            if self.connection.is_closed() {
+                return Err(Ended::Here);
+            }
+            match read {
+                Ok(0) => return Err(Ended::ByPeer),
+                Ok(len) => end.filled(now, len),
+                Err(error) if is_timeout(error.kind()) => {}
+                Err(error) => return Err(Ended::Socket(error)),
+            }
+            while let Some(event) = end.next_event()? {
+                self.on_event(&event)?;
+            }
+            end.on_time(now)?;
+        }
+    }
+
+    fn on_event(&mut self, event: &InterceptEvent<'_>) -> Result<(), Ended> {
+        let mut out = Vec::new();
+        match event {
+            InterceptEvent::Subscribe(targets) => {
+                let targets: HashSet<Endpoint> = targets.iter().collect();
+                let granted = || {
+                    let mut out = Vec::new();
+                    encode::subscribed(&mut out);
+                    self.connection.control(Outgoing::Control(out));
+                };
+                let subscribed = self
+                    .router
+                    .subscribe(targets.clone(), self.connection, granted);
+                match subscribed {
+                    Ok(id) => self.subscription = Some((id, targets)),
+                    Err(why) => {
+                        encode::refused(&mut out, why);
+                        self.connection.control(Outgoing::Control(out));
+                        return Err(Ended::Refused(why));
+                    }
+                }
+            }
+            InterceptEvent::Open(flows) => {
+                let Some((id, targets)) = &self.subscription else {
+                    return Ok(());
+                };
+                let totals = &self.connection.totals;
+                for flow in flows.iter() {
+                    totals.flows.fetch_add(1, Ordering::Relaxed);
+                    if !targets.contains(&flow.server) || !self.router.open(flow, *id) {
+                        totals.flows_refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+            InterceptEvent::Close(flows) => {
+                let Some((id, _)) = &self.subscription else {
+                    return Ok(());
+                };
+                flows.iter().for_each(|flow| self.router.close(&flow, *id));
+            }
+            InterceptEvent::Ping { nonce } => encode::pong(&mut out, *nonce, clock::stamp_ns()),
+        }
+        if !out.is_empty() {
+            self.connection.control(Outgoing::Control(out));
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the peer to close: closing with its bytes unread would reset the connection and could take our last word
+/// with it.
+fn linger(connection: &Connection) {
+    let deadline = Instant::now() + FAREWELL_MAX;
+    let mut rest = [0; 4096];
+    while Instant::now() < deadline && !connection.is_closed() {
+        match (&connection.stream).read(&mut rest) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
+pub(crate) fn is_timeout(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,333 @@
+//! Which connection a target segment is for.
+//!
+//! Shared by the workers, who ask for each segment, and by the connections' readers, who announce flows. Flows stand
+//! in shards, each behind its own lock that is held for one look-up or one announcement only. Connections stand in
+//! numbered slots; whenever they change a version goes up, and each worker then takes a new copy of them.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use channel::Refusal;
+use wire::flow::{Endpoint, FlowKey};
+
+use crate::connection::Connection;
+
+/// Most tcpcopy that are connected at a time.
+pub(crate) const CONNECTIONS_MAX: usize = 64;
+/// Most flows announced by all of them together. The replies of others go to all that subscribed to the target.
+pub(crate) const FLOWS_MAX: u64 = 1 << 20;
+const SHARDS: usize = 64;
+
+/// A connection: its slot and the how-manieth connection it is, so that no two are ever the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionId {
+    pub(crate) slot: u16,
+    pub(crate) serial: u64,
+}
+
+/// A connection that is subscribed, as workers see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) id: ConnectionId,
+    pub(crate) targets: Arc<HashSet<Endpoint>>,
+    pub(crate) connection: Arc<Connection>,
+}
+
+/// All that is known about who wants what.
+#[derive(Debug)]
+pub(crate) struct Router {
+    /// The `-x` list.
+    targets: HashSet<Endpoint>,
+    shards: Vec<RwLock<Shard>>,
+    flows: AtomicU64,
+    subscribers: Mutex<Slots>,
+    version: AtomicU64,
+}
+
+type Shard = HashMap<FlowKey, ConnectionId, BuildHasherDefault<FlowHasher>>;
+
+#[derive(Debug, Default)]
+struct Slots {
+    slots: Vec<Option<Subscriber>>,
+    serial: u64,
+}
+
+impl Router {
+    /// A router for these targets, without connections.
+    pub(crate) fn new(targets: impl IntoIterator<Item = Endpoint>) -> Self {
+        Self {
+            targets: targets.into_iter().collect(),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            flows: AtomicU64::new(0),
+            subscribers: Mutex::default(),
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a connection that wants the replies of `targets`. `granted` is called where it is taken and before any
+    /// worker can know: the peer is to hear of its subscription before it hears the first report.
+    pub(crate) fn subscribe(
+        &self,
+        targets: HashSet<Endpoint>,
+        connection: &Arc<Connection>,
+        granted: impl FnOnce(),
+    ) -> Result<ConnectionId, Refusal> {
+        if let Some(unknown) = targets
+            .iter()
+            .find(|target| !self.targets.contains(*target))
+        {
+            return Err(Refusal::UnknownTarget(*unknown));
+        }
+        let mut guard = self
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Slots { slots, serial } = &mut *guard;
+        let free = slots.iter().position(Option::is_none);
+        let slot = match free {
+            Some(slot) => slot,
+            None if slots.len() < CONNECTIONS_MAX => {
+                slots.push(None);
+                slots.len() - 1
+            }
+            None => return Err(Refusal::TooManyConnections),
+        };
+        let id = ConnectionId {
+            slot: slot as u16,
+            serial: *serial,
+        };
+        *serial += 1;
+        granted();
+        slots[slot] = Some(Subscriber {
+            id,
+            targets: Arc::new(targets),
+            connection: Arc::clone(connection),
+        });
+        self.version.fetch_add(1, Ordering::Release);
+        Ok(id)
+    }
+
+    /// Forgets a connection and its flows.
+    pub(crate) fn unsubscribe(&self, id: ConnectionId) {
+        let mut guard = self
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = guard.slots.get_mut(usize::from(id.slot))
+            && slot.as_ref().is_some_and(|subscriber| subscriber.id == id)
+        {
+            *slot = None;
+        }
+        drop(guard);
+        self.version.fetch_add(1, Ordering::Release);
+        for shard in &self.shards {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let before = shard.len();
+            shard.retain(|_, owner| *owner != id);
+            self.flows
+                .fetch_sub((before - shard.len()) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether connections changed since this `version` was read; it is brought up to date.
+    pub(crate) fn changed(&self, version: &mut Option<u64>) -> bool {
+        let current = Some(self.version.load(Ordering::Acquire));
+        core::mem::replace(version, current) != current
+    }
+
+    /// All connections.
+    pub(crate) fn subscribers(&self) -> Vec<Subscriber> {
+        let guard = self
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        guard.slots.iter().flatten().cloned().collect()
+    }
+
+    /// A session's replies are for this connection; whoever says so last is right, for it may be a tcpcopy that was
+    /// killed and started again. Gives `false` where there is no space.
+    pub(crate) fn open(&self, flow: FlowKey, id: ConnectionId) -> bool {
+        let mut shard = self
+            .shard(&flow)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(owner) = shard.get_mut(&flow) {
+            *owner = id;
+            return true;
+        }
+        if self.flows.fetch_add(1, Ordering::Relaxed) >= FLOWS_MAX {
+            self.flows.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        shard.insert(flow, id);
+        true
+    }
+
+    /// A session is gone. Another connection's flow stays.
+    pub(crate) fn close(&self, flow: &FlowKey, id: ConnectionId) {
+        let mut shard = self
+            .shard(flow)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if shard.get(flow) == Some(&id) {
+            shard.remove(flow);
+            self.flows.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whose session this is, if anybody announced it.
+    pub(crate) fn owner(&self, flow: &FlowKey) -> Option<ConnectionId> {
+        let shard = self
+            .shard(flow)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard.get(flow).copied()
+    }
+
+    /// Flows announced at this moment.
+    #[cfg(test)]
+    pub(crate) fn flows(&self) -> u64 {
+        self.flows.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, flow: &FlowKey) -> &RwLock<Shard> {
+        &self.shards[flow.hash(SHARD_SEED) as usize % SHARDS]
+    }
+}
+
+/// Not the seed of the maps' own hash, or all flows of a shard would share its low bits.
+const SHARD_SEED: u32 = 0x7368_6172;
+
+/// Hashes the words of a flow key. Flows are announced by peers that are trusted with the targets' replies, so
+/// speed counts and resistance against made-up collisions does not.
+#[derive(Debug, Default)]
+struct FlowHasher(u64);
+
+impl Hasher for FlowHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_ne_bytes(*word));
+        }
+        for byte in rest {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u16(&mut self, port: u16) {
+        self.write_u64(u64::from(port));
+    }
+
+    /// Lengths of arrays, the same for all.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // The product's high bits are the good ones; the map uses low and high ones.
+        self.0 ^ (self.0 >> 32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::hash::{BuildHasher as _, BuildHasherDefault};
+
+    use channel::Refusal;
+    use wire::flow::{Addr, Endpoint, FlowKey};
+
+    use super::{CONNECTIONS_MAX, FlowHasher, Router};
+    use crate::connection::Connection;
+
+    fn target(port: u16) -> Endpoint {
+        Endpoint::new(Addr::v4([192, 0, 2, 1]), port)
+    }
+
+    fn flow(n: u32) -> FlowKey {
+        FlowKey {
+            client: Endpoint::new(
+                Addr::v4([10, 0, (n >> 14) as u8, 7]),
+                1024 + (n & 0x3fff) as u16,
+            ),
+            server: target(80),
+        }
+    }
+
+    fn want(port: u16) -> HashSet<Endpoint> {
+        HashSet::from([target(port)])
+    }
+
+    #[test]
+    fn flows_belong_to_whom_announced_them_last() {
+        let router = Router::new([target(80)]);
+        let (connection, _queue) = Connection::for_test();
+        let a = router.subscribe(want(80), &connection, || ()).unwrap();
+        let b = router.subscribe(want(80), &connection, || ()).unwrap();
+        assert_ne!(a, b);
+        assert!(router.open(flow(1), a) && router.open(flow(2), a));
+        assert!(router.open(flow(1), b));
+        assert_eq!(router.flows(), 2);
+        router.close(&flow(1), a);
+        assert_eq!(router.owner(&flow(1)), Some(b));
+        router.unsubscribe(a);
+        assert_eq!(router.owner(&flow(2)), None);
+        router.close(&flow(1), b);
+        assert_eq!((router.owner(&flow(1)), router.flows()), (None, 0));
+    }
+
+    #[test]
+    fn targets_that_are_not_consumed_and_too_many_connections_are_refused() {
+        let router = Router::new([target(80)]);
+        let (connection, _queue) = Connection::for_test();
+        assert_eq!(
+            router.subscribe(want(81), &connection, || ()),
+            Err(Refusal::UnknownTarget(target(81)))
+        );
+        let ids: Vec<_> = (0..CONNECTIONS_MAX)
+            .map(|_| router.subscribe(want(80), &connection, || ()).unwrap())
+            .collect();
+        assert_eq!(
+            router.subscribe(want(80), &connection, || ()),
+            Err(Refusal::TooManyConnections)
+        );
+        router.unsubscribe(ids[3]);
+        let new = router.subscribe(want(80), &connection, || ()).unwrap();
+        assert_eq!(new.slot, ids[3].slot);
+        assert_ne!(new, ids[3]);
+    }
+
+    #[test]
+    fn workers_learn_of_each_change_once() {
+        let router = Router::new([target(80)]);
+        let (connection, _queue) = Connection::for_test();
+        let mut version = None;
+        assert!(router.changed(&mut version));
+        assert!(!router.changed(&mut version));
+        let id = router.subscribe(want(80), &connection, || ()).unwrap();
+        assert!(router.changed(&mut version));
+        assert_eq!(router.subscribers().len(), 1);
+        router.unsubscribe(id);
+        assert!(router.changed(&mut version));
+        assert!(router.subscribers().is_empty());
+    }
+
+    #[test]
+    fn the_hash_spreads_flows() {
+        let build = BuildHasherDefault::<FlowHasher>::default();
+        let (mut low, mut high) = ([0u32; 16], [0u32; 16]);
+        for n in 0..16_000 {
+            let hash = build.hash_one(flow(n));
+            low[(hash & 15) as usize] += 1;
+            high[(hash >> 60) as usize] += 1;
+        }
+        assert!(
+            low.iter().chain(&high).all(|n| (800..1200).contains(n)),
+            "{low:?} {high:?}"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! One run: everything is checked and made, then the threads work until a signal comes.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::{Interface, Netlink, capability, interface, kernel};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use wire::flow::Endpoint;
+
+use crate::addresses::Addresses;
+use crate::args::{Options, XdpMode};
+use crate::error::{Failed, Unusable};
+use crate::forwarding;
+use crate::intake::Intake;
+use crate::router::Router;
+use crate::server::{Departures, Server};
+use crate::sink::{OwnAddresses, Sink};
+use crate::stop::{self, Stop, Stopped};
+use crate::summary::{self, Queue};
+use crate::team::{self, Team};
+
+/// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// Everything that a run needs, made and checked; the program is attached.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    interface: Interface,
+    sink: Sink,
+    own: OwnAddresses,
+    addresses: Addresses,
+    intake: Intake,
+    router: Arc<Router>,
+    server: Server,
+    signals: Signals,
+    stop: Stop,
+    stopped: Stopped,
+}
+
+/// Checks the environment and makes what is needed; changes nothing where something is missing.
+pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
+    capability::require()?;
+    kernel::require_af_xdp()?;
+    let interface = interface::by_name(&Netlink::open()?, &options.interface)?;
+    interface.require_usable()?;
+    let addresses = Addresses::open()?;
+    if let Some(ours) = options
+        .targets
+        .iter()
+        .find(|target| addresses.current().contains(&target.ip()))
+    {
+        return Err(Unusable::TargetIsOurs(*ours));
+    }
+    let router = Arc::new(Router::new(
+        options.targets.iter().map(|target| Endpoint::from(*target)),
+    ));
+    let server = Server::bind(options.listen, Arc::clone(&router))?;
+    let signals = Signals::new([SIGINT, SIGTERM]).map_err(|cause| Unusable::Start {
+        what: "the handling of signals",
+        cause,
+    })?;
+    let (stop, stopped) = stop::new().map_err(|cause| Unusable::Start {
+        what: "a pipe",
+        cause,
+    })?;
+    let mut sink = Sink::load(&options.targets)?;
+    let mut own = sink.take_own_addresses()?;
+    own.change(&BTreeSet::new(), addresses.current())
+        .map_err(|cause| Unusable::Map {
+            map: abi::maps::OWN_ADDRESSES,
+            cause,
+        })?;
+    let intake = Intake::open(&interface, options.xdp_mode, &mut sink)?;
+    Ok(Prepared {
+        interface,
+        sink,
+        own,
+        addresses,
+        intake,
+        router,
+        server,
+        signals,
+        stop,
+        stopped,
+    })
+}
+
+impl Prepared {
+    /// Works until SIGINT or SIGTERM, or until something fails; then ends cleanly and prints the closing table.
+    pub(crate) fn run(self, options: &Options) -> Result<(), Failed> {
+        announce(options, &self.interface, &self.intake);
+        let Self {
+            interface,
+            mut sink,
+            own,
+            addresses,
+            intake,
+            router,
+            server,
+            signals,
+            stop,
+            stopped,
+        } = self;
+        // Connections end after the workers, so that the last reports still reach them.
+        let (server_stop, server_stopped) = stop::new().map_err(Failed::Thread)?;
+        let (team, ended) = Team::new(interface.name);
+        let workers = team.start_workers(intake.ports, &router, &stopped)?;
+        let follower = team.start_follower(addresses, own, stopped)?;
+        let accepting = team.start("accept", move || server.run(&server_stopped))?;
+        team.watch(signals)?;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        tracing::info!("ready: replies are consumed, tcpcopy can connect");
+
+        let outcome = ended.recv().unwrap_or(Ok(()));
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        std::thread::sleep(LINGER);
+        if let Err(error) = sink.detach() {
+            tracing::warn!("cannot detach from `{}`: {error}", team.interface);
+        }
+        drop(stop);
+        let queues: Vec<_> = workers.into_iter().map(team::Running::finish).collect();
+        drop(follower.join());
+        drop(server_stop);
+        let departures = accepting.join().unwrap_or_default();
+        close(&sink, &queues, &departures);
+        outcome
+    }
+}
+
+/// Says what is about to happen.
+fn announce(options: &Options, interface: &Interface, intake: &Intake) {
+    for target in &options.targets {
+        tracing::info!(
+            "replies of {target} to others than this host are consumed on `{}`",
+            interface.name
+        );
+    }
+    for (mode, reason) in &intake.rejected {
+        tracing::info!("XDP mode {} does not work here: {reason}", mode.name());
+    }
+    tracing::info!(
+        "XDP mode {}, {} rx queue(s), one worker each",
+        intake.mode.name(),
+        intake.ports.len()
+    );
+    if intake.mode == XdpMode::Generic {
+        tracing::warn!("generic XDP is the slowest mode and costs this host the most");
+    }
+    tracing::info!("waiting for tcpcopy on {}", options.listen);
+    if !options.listen.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            "--insecure: whoever reaches {} can read the headers of the targets' replies",
+            options.listen
+        );
+    }
+    let forwarding = forwarding::enabled(&interface.name);
+    if !forwarding.is_empty() {
+        tracing::warn!(
+            "DANGER: this host forwards packets ({}). Whenever intercept does not run, the targets' replies go on to the \
+             real clients and break their connections. Switch it off (sysctl -w {}=0), or set a blackhole route for the \
+             replies' prefix (ip route add blackhole PREFIX)",
+            forwarding.join(", "),
+            forwarding.join("=0 ")
+        );
+    }
+}
+
+/// Prints the closing table.
+fn close(sink: &Sink, queues: &[team::Finished], departures: &Departures) {
+    let kernel = sink.counters().unwrap_or_else(|error| {
+        tracing::warn!("cannot read what `sink` counted: {error}");
+        Vec::new()
+    });
+    let queues: Vec<Queue<'_>> = queues
+        .iter()
+        .map(|finished| Queue {
+            queue: finished.queue,
+            counts: &finished.counts,
+            port: finished.port,
+        })
+        .collect();
+    let table = summary::table(&kernel, &queues, departures);
+    // Standard error may be gone; then nobody wants to know.
+    let _ = std::io::stderr().write_all(table.as_bytes());
+}

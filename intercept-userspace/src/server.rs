@@ -1,0 +1,192 @@
+//! Accepts tcpcopy after tcpcopy; a reader and a writer thread for each.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::connection::{Connection, Outgoing};
+use crate::error::{Failed, Unusable};
+use crate::limit::Limit;
+use crate::reader::{self, Ended};
+use crate::router::{CONNECTIONS_MAX, Router};
+use crate::stop::Stopped;
+use crate::writer;
+
+/// Connections that are served beyond [`CONNECTIONS_MAX`], to tell them why they cannot be.
+const REFUSALS_MAX: usize = 8;
+/// How long accepting pauses where the process has no descriptor or memory for one more.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// Connections of the past that the closing table names; older ones are added up.
+const DEPARTED_MAX: usize = 32;
+
+/// A connection that ended.
+#[derive(Debug)]
+pub(crate) struct Departed {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) why: String,
+}
+
+/// Those that ended.
+#[derive(Debug, Default)]
+pub(crate) struct Departures {
+    /// The latest, in their order.
+    pub(crate) latest: Vec<Departed>,
+    /// How many there were before these.
+    pub(crate) earlier: u64,
+}
+
+/// The listening socket and what its connections share.
+#[derive(Debug)]
+pub(crate) struct Server {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    router: Arc<Router>,
+    departures: Mutex<Departures>,
+    log: Limit,
+}
+
+impl Server {
+    /// Binds the port.
+    pub(crate) fn bind(addr: SocketAddr, router: Arc<Router>) -> Result<Self, Unusable> {
+        let listen =
+            |addr| TcpListener::bind(addr).map_err(|cause| Unusable::Listen { addr, cause });
+        let listener = match listen(addr) {
+            // A kernel without IPv6 has no `::`, which stands for all addresses.
+            Err(Unusable::Listen { cause, .. })
+                if addr.ip().is_unspecified()
+                    && cause.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32) =>
+            {
+                listen(SocketAddr::from(([0, 0, 0, 0], addr.port())))?
+            }
+            result => result?,
+        };
+        listener
+            .set_nonblocking(true)
+            .map_err(|cause| Unusable::Listen { addr, cause })?;
+        Ok(Self {
+            listener,
+            shared: Arc::new(Shared {
+                router,
+                departures: Mutex::default(),
+                log: Limit::default(),
+            }),
+        })
+    }
+
+    /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
+    pub(crate) fn run(self, stopped: &Stopped) -> Result<Departures, Failed> {
+        let mut served: Vec<(Arc<Connection>, JoinHandle<()>)> = Vec::new();
+        while stopped.wait_readable(&self.listener) {
+            match self.listener.accept() {
+                Ok((stream, peer)) => {
+                    served.retain(|(_, thread)| !thread.is_finished());
+                    if served.len() >= CONNECTIONS_MAX + REFUSALS_MAX {
+                        self.shared.say(&format!(
+                            "{peer} closed at once: there are {} connections",
+                            served.len()
+                        ));
+                    } else if let Some(connection) = self.serve(stream, peer) {
+                        served.push(connection);
+                    }
+                }
+                Err(error) if is_passing(&error) => {}
+                Err(error) if is_exhausted(&error) => {
+                    self.shared
+                        .say(&format!("cannot accept a connection: {error}"));
+                    std::thread::sleep(EXHAUSTED_PAUSE);
+                }
+                Err(error) => return Err(Failed::Accept(error)),
+            }
+        }
+        for (connection, _) in &served {
+            connection.control(Outgoing::End);
+        }
+        for (_, thread) in served {
+            thread.join().map_err(|_| Failed::Panicked("reader"))?;
+        }
+        let mut departures = self
+            .shared
+            .departures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(core::mem::take(&mut departures))
+    }
+
+    fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Option<(Arc<Connection>, JoinHandle<()>)> {
+        let (connection, queue) = Connection::new(peer, stream);
+        let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&connection));
+        let thread = Builder::new().name("reader".into()).spawn(move || {
+            let writing = Arc::clone(&reading);
+            let writer = Builder::new()
+                .name("writer".into())
+                .spawn(move || writer::run(&writing, &queue));
+            let ended = match &writer {
+                Ok(_) => reader::run(&reading, &shared.router),
+                Err(_) => Ended::Here,
+            };
+            if let Ok(writer) = writer {
+                let _ = writer.join();
+            }
+            shared.departed(reading, &ended);
+        });
+        match thread {
+            Ok(thread) => Some((connection, thread)),
+            Err(error) => {
+                self.shared
+                    .say(&format!("cannot serve {peer}: no thread for it: {error}"));
+                None
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn departed(&self, connection: Arc<Connection>, ended: &Ended) {
+        self.say(&format!("{} left: {ended}", connection.peer));
+        let mut departures = self
+            .departures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if departures.latest.len() >= DEPARTED_MAX {
+            departures.latest.remove(0);
+            departures.earlier += 1;
+        }
+        departures.latest.push(Departed {
+            connection,
+            why: ended.to_string(),
+        });
+    }
+
+    /// A line about a peer, unless peers caused too many.
+    fn say(&self, line: &str) {
+        match self.log.allow(Instant::now()) {
+            Some(0) => tracing::info!("tcpcopy {line}"),
+            Some(more) => tracing::info!("tcpcopy {line} ({more} lines like this were left out)"),
+            None => {}
+        }
+    }
+}
+
+/// The peer was gone before it was accepted, or nobody was there after all.
+fn is_passing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+    matches!(error.kind(), ConnectionAborted | Interrupted | WouldBlock)
+}
+
+/// Too many descriptors, or no memory: it may pass.
+fn is_exhausted(error: &std::io::Error) -> bool {
+    use nix::errno::Errno;
+    let exhausted = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| exhausted.contains(&Errno::from_raw(code)))
+}

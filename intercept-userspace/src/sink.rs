@@ -1,0 +1,175 @@
+//! The program `sink`: loaded, told what to take, and attached.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use abi::counter::Counter;
+use abi::maps;
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, XskMap};
+use aya::programs::xdp::XdpLinkId;
+use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::{Ebpf, EbpfLoader};
+use wire::flow::{Addr, Endpoint};
+
+use crate::error::Unusable;
+
+/// The loaded program and its maps. Dropping it detaches.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    ebpf: Ebpf,
+    link: Option<XdpLinkId>,
+}
+
+/// The map of addresses that `sink` lets through.
+#[derive(Debug)]
+pub(crate) struct OwnAddresses(HashMap<MapData, [u8; 16], u32>);
+
+impl Sink {
+    /// Loads the program and tells it the targets. Nothing is attached.
+    pub(crate) fn load(targets: &[SocketAddr]) -> Result<Self, Unusable> {
+        let object = programs::intercept()?;
+        let mut ebpf = EbpfLoader::new()
+            .load(object)
+            .map_err(|cause| Unusable::Load {
+                cause: Box::new(cause),
+            })?;
+        sink(&mut ebpf)?.load().map_err(|cause| Unusable::Load {
+            cause: Box::new(cause.into()),
+        })?;
+        let mut map: HashMap<_, [u8; 18], u32> = ebpf
+            .map_mut(maps::TARGETS)
+            .ok_or(Unusable::NotOurs(maps::TARGETS))?
+            .try_into()
+            .map_err(|cause| Unusable::Map {
+                map: maps::TARGETS,
+                cause,
+            })?;
+        for target in targets {
+            let endpoint = Endpoint::from(*target);
+            // Port 0 stands for all fragments of the target: their ports are unknown.
+            for key in [endpoint, Endpoint::new(endpoint.addr, 0)] {
+                map.insert(endpoint_key(key), 1, 0)
+                    .map_err(|cause| Unusable::Map {
+                        map: maps::TARGETS,
+                        cause,
+                    })?;
+            }
+        }
+        Ok(Self { ebpf, link: None })
+    }
+
+    /// Takes out the map of own addresses; it can be taken once.
+    pub(crate) fn take_own_addresses(&mut self) -> Result<OwnAddresses, Unusable> {
+        let map = self
+            .ebpf
+            .take_map(maps::OWN_ADDRESSES)
+            .ok_or(Unusable::NotOurs(maps::OWN_ADDRESSES))?;
+        map.try_into()
+            .map(OwnAddresses)
+            .map_err(|cause| Unusable::Map {
+                map: maps::OWN_ADDRESSES,
+                cause,
+            })
+    }
+
+    /// Gives what arrives on a queue to this socket.
+    pub(crate) fn register(&mut self, queue: u32, socket: &impl AsRawFd) -> Result<(), MapError> {
+        self.sockets()?.set(queue, socket.as_raw_fd(), 0)
+    }
+
+    /// Takes a queue's socket out again; one that is not there is no error.
+    pub(crate) fn unregister(&mut self, queue: u32) {
+        if let Ok(mut sockets) = self.sockets() {
+            let _ = sockets.unset(queue);
+        }
+    }
+
+    /// Attaches to an interface; from now on targets' packets are taken.
+    pub(crate) fn attach(&mut self, ifindex: u32, mode: XdpMode) -> Result<(), ProgramError> {
+        let program: &mut Xdp = self
+            .ebpf
+            .program_mut(programs::name::SINK)
+            .ok_or(ProgramError::NotLoaded)?
+            .try_into()?;
+        self.link = Some(program.attach_to_if_index(ifindex, mode)?);
+        Ok(())
+    }
+
+    /// Detaches; the counters can still be read.
+    pub(crate) fn detach(&mut self) -> Result<(), ProgramError> {
+        let Some(link) = self.link.take() else {
+            return Ok(());
+        };
+        let program: &mut Xdp = self
+            .ebpf
+            .program_mut(programs::name::SINK)
+            .ok_or(ProgramError::NotLoaded)?
+            .try_into()?;
+        program.detach(link)
+    }
+
+    /// What `sink` counted, over all CPUs.
+    pub(crate) fn counters(&self) -> Result<Vec<(Counter, u64)>, MapError> {
+        let missing = || MapError::InvalidName {
+            name: maps::COUNTERS.into(),
+        };
+        let map: PerCpuArray<_, u64> = self
+            .ebpf
+            .map(maps::COUNTERS)
+            .ok_or_else(missing)?
+            .try_into()?;
+        Counter::ALL
+            .iter()
+            .filter(|counter| counter.hook() == "sink")
+            .map(|counter| {
+                let values = map.get(&(*counter as u32), 0)?;
+                Ok((*counter, values.iter().sum()))
+            })
+            .collect()
+    }
+
+    fn sockets(&mut self) -> Result<XskMap<&mut MapData>, MapError> {
+        let missing = || MapError::InvalidName {
+            name: maps::XSKS.into(),
+        };
+        self.ebpf
+            .map_mut(maps::XSKS)
+            .ok_or_else(missing)?
+            .try_into()
+    }
+}
+
+fn sink(ebpf: &mut Ebpf) -> Result<&mut Xdp, Unusable> {
+    ebpf.program_mut(programs::name::SINK)
+        .and_then(|program| program.try_into().ok())
+        .ok_or(Unusable::NotOurs("program of that name"))
+}
+
+impl OwnAddresses {
+    /// Brings the map from `old` to `new`. Additions come first: at no time is an address missing that stays.
+    pub(crate) fn change(
+        &mut self,
+        old: &BTreeSet<IpAddr>,
+        new: &BTreeSet<IpAddr>,
+    ) -> Result<(), MapError> {
+        for address in new.difference(old) {
+            self.0.insert(Addr::from(*address).octets(), 1, 0)?;
+        }
+        for address in old.difference(new) {
+            match self.0.remove(Addr::from(*address).octets()) {
+                Ok(()) | Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of an [`Endpoint`] as the program has them: the port in host order.
+fn endpoint_key(endpoint: Endpoint) -> [u8; 18] {
+    let mut key = [0; 18];
+    key[..16].copy_from_slice(endpoint.addr.octets());
+    key[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
+    key
+}

@@ -1,0 +1,209 @@
+//! One worker per rx queue: takes packets from its AF_XDP socket, makes reports of them, routes them.
+
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use channel::Report;
+use core_affinity::CoreId;
+use nix::poll::PollTimeout;
+use port::{Port, Statistics};
+use wire::ethernet;
+use wire::flow::FlowKey;
+use wire::segment::Segment;
+
+use crate::clock;
+use crate::error::Failed;
+use crate::outlets::{Outlets, Routed};
+use crate::pace::{Next, Pace};
+use crate::router::Router;
+use crate::stop::{Stopped, Woken};
+
+/// Packets per turn of the loop: between turns connections that came and went are noticed and batches leave.
+const BUDGET: usize = 256;
+/// How long a sleeping worker keeps a batch back for a writer that is behind, in milliseconds.
+const HOLD_MS: u16 = 1;
+
+/// What a worker counts; read by others while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Packets taken from the socket.
+    pub(crate) packets: AtomicU64,
+    /// ... that are no whole TCP segment.
+    pub(crate) malformed: AtomicU64,
+    /// ... reported to the connection that announced the flow.
+    pub(crate) owned: AtomicU64,
+    /// ... reported to all that subscribed to the target, for nobody had announced the flow.
+    pub(crate) unannounced: AtomicU64,
+    /// ... swallowed: nobody subscribed to the target.
+    pub(crate) unsubscribed: AtomicU64,
+}
+
+/// A worker before it runs.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) interface: String,
+    pub(crate) queue: u32,
+    pub(crate) port: Port,
+    pub(crate) core: Option<CoreId>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) counts: Arc<Counts>,
+}
+
+/// Counts of one turn of the loop.
+#[derive(Debug, Default)]
+struct Turn {
+    malformed: u64,
+    owned: u64,
+    unannounced: u64,
+    unsubscribed: u64,
+}
+
+impl Worker {
+    /// Works until told to stop; then takes what is left, and gives the socket's own counters.
+    pub(crate) fn run(mut self, stopped: &Stopped) -> Result<Option<Statistics>, Failed> {
+        if let Some(core) = self.core
+            && !core_affinity::set_for_current(core)
+        {
+            tracing::warn!(
+                "cannot pin the worker of queue {} to CPU {}: it may be moved about",
+                self.queue,
+                core.id
+            );
+        }
+        let mut outlets = Outlets::new(Arc::clone(&self.router));
+        let mut pace = Pace::default();
+        while !stopped.is_stopped() {
+            let stamp_ns = clock::stamp_ns();
+            let taken = self.turn(&mut outlets, stamp_ns);
+            let held = outlets.flush(false);
+            match pace.next(stamp_ns, taken) {
+                Next::Again => {}
+                Next::Spin => std::hint::spin_loop(),
+                Next::Yield => std::thread::yield_now(),
+                Next::Sleep => {
+                    let timeout = if held {
+                        PollTimeout::from(HOLD_MS)
+                    } else {
+                        PollTimeout::NONE
+                    };
+                    match self.sleep(stopped, timeout)? {
+                        Woken::Stopped => break,
+                        Woken::Timeout => _ = outlets.flush(true),
+                        Woken::Readable | Woken::Broken => {}
+                    }
+                }
+            }
+        }
+        // The program is detached by now, so this ends.
+        while self.turn(&mut outlets, clock::stamp_ns()) > 0 {}
+        outlets.flush(true);
+        Ok(self.port.statistics().ok())
+    }
+
+    /// Takes up to [`BUDGET`] packets; gives how many.
+    fn turn(&mut self, outlets: &mut Outlets, stamp_ns: u64) -> usize {
+        outlets.refresh();
+        let mut turn = Turn::default();
+        let taken = self
+            .port
+            .receive_with(BUDGET, |frame| turn.take(frame, stamp_ns, outlets));
+        if taken > 0 {
+            let Counts {
+                packets,
+                malformed,
+                owned,
+                unannounced,
+                unsubscribed,
+            } = &*self.counts;
+            packets.fetch_add(taken as u64, Ordering::Relaxed);
+            malformed.fetch_add(turn.malformed, Ordering::Relaxed);
+            owned.fetch_add(turn.owned, Ordering::Relaxed);
+            unannounced.fetch_add(turn.unannounced, Ordering::Relaxed);
+            unsubscribed.fetch_add(turn.unsubscribed, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn sleep(&self, stopped: &Stopped, timeout: PollTimeout) -> Result<Woken, Failed> {
+        match stopped.wait(self.port.as_fd(), timeout) {
+            Ok(Woken::Broken) => Err(Failed::InterfaceGone {
+                interface: self.interface.clone(),
+                queue: self.queue,
+            }),
+            Ok(woken) => Ok(woken),
+            Err(errno) => Err(Failed::Poll {
+                queue: self.queue,
+                cause: errno.into(),
+            }),
+        }
+    }
+}
+
+impl Turn {
+    fn take(&mut self, frame: &[u8], stamp_ns: u64, outlets: &mut Outlets) {
+        let Some((flow, report)) = report(frame, stamp_ns) else {
+            self.malformed += 1;
+            return;
+        };
+        match outlets.route(&flow, &report) {
+            Routed::Owner => self.owned += 1,
+            Routed::Subscribers => self.unannounced += 1,
+            Routed::Nobody => self.unsubscribed += 1,
+        }
+    }
+}
+
+/// The session that a frame belongs to, and the report of it; `None` for what is no whole TCP segment, which `sink`
+/// does not hand over.
+fn report(frame: &[u8], stamp_ns: u64) -> Option<(FlowKey, Report<'_>)> {
+    let packet = frame.get(ethernet::HEADER_LEN..)?;
+    let segment = Segment::parse(packet, 0).ok()?;
+    let report = Report {
+        stamp_ns,
+        packet_len: u32::from(segment.payload_offset) + u32::from(segment.payload_len),
+        headers: packet.get(..usize::from(segment.payload_offset))?,
+    };
+    let flow = FlowKey {
+        client: segment.destination,
+        server: segment.source,
+    };
+    Some((flow, report))
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::flow::{Addr, Endpoint};
+    use wire::tcp::{Flags, Header, Options, Timestamps};
+
+    use super::report;
+
+    #[test]
+    fn a_report_has_the_headers_and_the_length_but_not_the_payload() {
+        let header = Header {
+            source: Endpoint::new(Addr::v4([192, 0, 2, 1]), 80),
+            destination: Endpoint::new(Addr::v4([10, 0, 0, 7]), 4711),
+            seq: 1,
+            ack: 2,
+            flags: Flags::ACK,
+            window: 3,
+            urgent: 0,
+            options: Options {
+                timestamps: Some(Timestamps { value: 1, echo: 2 }),
+                ..Options::default()
+            },
+        };
+        let at = header.payload_offset();
+        let mut frame = vec![0; at + 100];
+        assert!(header.emit(&mut frame));
+        let (flow, report) = report(&frame, 17).unwrap();
+        assert_eq!(
+            (flow.client, flow.server),
+            (header.destination, header.source)
+        );
+        assert_eq!((report.stamp_ns, report.packet_len), (17, 152));
+        assert_eq!(report.headers, &frame[14..at]);
+        assert!(super::report(&frame[..at - 1], 17).is_none());
+        assert!(super::report(&frame[..13], 17).is_none());
+    }
+}

@@ -11,7 +11,9 @@ fn main() -> io::Result<()> {
     let objects = objects.canonicalize()?;
     println!("cargo:rerun-if-changed={}", objects.display());
 
-    let code = ["tcpcopy", "intercept"].map(|name| embed(&objects, name)).concat();
+    let code = ["tcpcopy", "intercept"]
+        .map(|name| embed(&objects, name))
+        .concat();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("objects.rs"), code)
 }
@@ -20,9 +22,15 @@ fn main() -> io::Result<()> {
 fn embed(objects: &Path, name: &str) -> String {
     let path = objects.join(format!("{name}.o"));
     let value = if path.is_file() {
-        format!("Some(&Aligned(*include_bytes!({:?})))", path.display().to_string())
+        format!(
+            "Some(&Aligned(*include_bytes!({:?})))",
+            path.display().to_string()
+        )
     } else {
         "None".to_owned()
     };
-    format!("static {}: Option<&Aligned<[u8]>> = {value};\n", name.to_uppercase())
+    format!(
+        "static {}: Option<&Aligned<[u8]>> = {value};\n",
+        name.to_uppercase()
+    )
 }

@@ -47,7 +47,10 @@ impl Bytes for Frame {
 /// The program.
 #[xdp]
 pub fn sink(ctx: XdpContext) -> u32 {
-    let frame = Frame { data: ctx.data(), end: ctx.data_end() };
+    let frame = Frame {
+        data: ctx.data(),
+        end: ctx.data_end(),
+    };
     match judge(&frame) {
         Judgement::Reply => {
             count(Counter::SinkMatched);
@@ -83,15 +86,21 @@ enum Judgement {
 
 #[inline(always)]
 fn judge(frame: &Frame) -> Judgement {
-    let Some([high, low]) = frame.read::<2>(HEADER_LEN - 2) else { return Judgement::Other };
+    let Some([high, low]) = frame.read::<2>(HEADER_LEN - 2) else {
+        return Judgement::Other;
+    };
     let ethertype = u16::from_be_bytes([high, low]);
     if ethertype != IPV4 && ethertype != IPV6 {
         return Judgement::Other;
     }
     match Segment::parse(frame, HEADER_LEN) {
-        Ok(segment) if is_target(&segment.source) && !is_own(&segment.destination.addr) => Judgement::Reply,
+        Ok(segment) if is_target(&segment.source) && !is_own(&segment.destination.addr) => {
+            Judgement::Reply
+        }
         Err(Skip::Fragment) => match ip::addresses(frame, HEADER_LEN) {
-            Some((source, destination)) if is_target(&Endpoint::new(source, 0)) && !is_own(&destination) => {
+            Some((source, destination))
+                if is_target(&Endpoint::new(source, 0)) && !is_own(&destination) =>
+            {
                 Judgement::Fragment
             }
             _ => Judgement::Other,

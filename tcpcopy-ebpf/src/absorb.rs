@@ -28,8 +28,17 @@ pub fn absorb(ctx: TcContext) -> i32 {
         }
     };
     count(Counter::AbsorbMatched);
-    let recorded = put_headers(&skb, worker_of(&segment.destination), KIND_REPLY, reply_len(&segment));
-    count(if recorded { Counter::AbsorbRecorded } else { Counter::AbsorbRingFull });
+    let recorded = put_headers(
+        &skb,
+        worker_of(&segment.destination),
+        KIND_REPLY,
+        reply_len(&segment),
+    );
+    count(if recorded {
+        Counter::AbsorbRecorded
+    } else {
+        Counter::AbsorbRingFull
+    });
     // A drop on egress tells the sending socket so, and TCP takes it for congestion: the target's window would shrink
     // with every segment. A redirect to a device that does not exist frees the packet and reports success.
     // SAFETY: the helper only notes its arguments.

@@ -5,7 +5,7 @@
 //! for it and would answer RST. Everything else passes untouched.
 
 use abi::counter::Counter;
-use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, SIZE_CLASSES, RECORD_HEADER_LEN};
+use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, RECORD_HEADER_LEN, SIZE_CLASSES};
 use aya_ebpf::bindings::tcx_action_base::{TCX_DROP, TCX_NEXT};
 use aya_ebpf::helpers::bpf_clone_redirect;
 use aya_ebpf::macros::classifier;
@@ -104,28 +104,47 @@ fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip> {
 fn clone(skb: &Skb, segment: &Segment, len: u32) -> Counter {
     // A super-packet is cut up again on its way through the device. What does not fit vanishes there unreported.
     let gso_size = skb.gso_size();
-    let longest = if gso_size == 0 { len } else { u32::from(segment.payload_offset) + gso_size };
+    let longest = if gso_size == 0 {
+        len
+    } else {
+        u32::from(segment.payload_offset) + gso_size
+    };
     if longest > CLONE_MTU.load() {
         return Counter::CaptureCloneTooBig;
     }
     // SAFETY: the helper checks its arguments itself. It reports some failures by a positive number.
     let failed = unsafe { bpf_clone_redirect(skb.as_ptr(), CLONE_IFINDEX.load(), 0) };
-    if failed == 0 { Counter::CaptureCloned } else { Counter::CaptureCloneFailed }
+    if failed == 0 {
+        Counter::CaptureCloned
+    } else {
+        Counter::CaptureCloneFailed
+    }
 }
 
 /// A target's reply to the pool.
 #[inline(always)]
 fn reply(skb: &Skb, segment: &Segment) {
     count(Counter::ReplyMatched);
-    let recorded = put_headers(skb, worker_of(&segment.destination), KIND_REPLY, reply_len(segment));
-    count(if recorded { Counter::ReplyRecorded } else { Counter::ReplyRingFull });
+    let recorded = put_headers(
+        skb,
+        worker_of(&segment.destination),
+        KIND_REPLY,
+        reply_len(segment),
+    );
+    count(if recorded {
+        Counter::ReplyRecorded
+    } else {
+        Counter::ReplyRingFull
+    });
 }
 
 /// A router's word that a segment of ours did not fit. The stack gets it as well: it keeps the route's MTU.
 #[inline(always)]
 fn too_big(skb: &Skb, ip: &ip::Header) -> Result<(), Skip> {
     // Most ICMP is something else, or quotes something else: that is not malformed to us.
-    let Ok(message) = TooBig::parse_icmp(skb, HEADER_LEN, ip) else { return Ok(()) };
+    let Ok(message) = TooBig::parse_icmp(skb, HEADER_LEN, ip) else {
+        return Ok(());
+    };
     if is_reply(&message.flow.server, &message.flow.client) {
         let worker = worker_of(&message.flow.client);
         if put_headers(skb, worker, KIND_TOO_BIG, TOO_BIG_LEN_MAX as u32) {

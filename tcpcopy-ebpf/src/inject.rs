@@ -69,7 +69,11 @@ fn leave(skb: &Skb, egress: &Egress) -> i32 {
         // SAFETY: no next hop is a null pointer of length 0.
         _ => unsafe { bpf_redirect_neigh(egress.ifindex, core::ptr::null_mut(), 0, 0) as i32 },
     };
-    count(if verdict == TCX_REDIRECT { Counter::InjectInjected } else { Counter::InjectNoEgress });
+    count(if verdict == TCX_REDIRECT {
+        Counter::InjectInjected
+    } else {
+        Counter::InjectNoEgress
+    });
     verdict
 }
 
@@ -78,7 +82,11 @@ fn redirect(egress: &Egress, family: u32) -> i32 {
     let g = &egress.gateway;
     let word = |at: usize| u32::from_ne_bytes([g[at], g[at + 1], g[at + 2], g[at + 3]]);
     // An IPv4 address stands in the last four bytes.
-    let next_hop = if family == AF_INET { [word(12), 0, 0, 0] } else { [word(0), word(4), word(8), word(12)] };
+    let next_hop = if family == AF_INET {
+        [word(12), 0, 0, 0]
+    } else {
+        [word(0), word(4), word(8), word(12)]
+    };
     let mut params = bpf_redir_neigh {
         nh_family: family,
         __bindgen_anon_1: bpf_redir_neigh__bindgen_ty_1 { ipv6_nh: next_hop },

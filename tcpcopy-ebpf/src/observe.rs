@@ -47,7 +47,12 @@ fn online(skb: &Skb, segment: &Segment) {
     let client = &segment.destination;
     count(if !is_sampled(client, &segment.source) {
         Counter::ObserveSampledOut
-    } else if put_headers(skb, worker_of(client), KIND_ONLINE, u32::from(segment.payload_offset)) {
+    } else if put_headers(
+        skb,
+        worker_of(client),
+        KIND_ONLINE,
+        u32::from(segment.payload_offset),
+    ) {
         Counter::ObserveRecorded
     } else {
         Counter::ObserveRingFull

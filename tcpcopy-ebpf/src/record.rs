@@ -35,7 +35,9 @@ pub fn worker_of(endpoint: &Endpoint) -> u32 {
 /// Records a whole packet of `len` bytes; `false` where the ring has no room.
 #[inline(always)]
 pub fn put_packet(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
-    let Some(ring) = ring(worker) else { return false };
+    let Some(ring) = ring(worker) else {
+        return false;
+    };
     let len = len as usize;
     let put = if len <= body(0) {
         put::<{ body(0) }>(ring, skb, kind, len)
@@ -57,7 +59,9 @@ pub fn put_packet(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
 /// Records at most the first `len` bytes of a packet, where `len` is that of headers and a sample of payload.
 #[inline(always)]
 pub fn put_headers(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
-    let Some(ring) = ring(worker) else { return false };
+    let Some(ring) = ring(worker) else {
+        return false;
+    };
     let present = skb.network_len();
     let len = (if len < present { len } else { present }) as usize;
     let put = if len <= body(0) {
@@ -93,12 +97,19 @@ fn ring(worker: u32) -> Option<&'static Ring> {
 
 #[inline(always)]
 fn put<const BODY: usize>(ring: &Ring, skb: &Skb, kind: u32, len: usize) -> bool {
-    let Some(mut entry) = ring.reserve_untyped::<Entry<BODY>>(0) else { return false };
+    let Some(mut entry) = ring.reserve_untyped::<Entry<BODY>>(0) else {
+        return false;
+    };
     let to = entry.as_mut_ptr();
     // SAFETY: the helper takes no argument that could be wrong.
     let stamp_ns = unsafe { bpf_ktime_get_ns() };
-    let header =
-        RecordHeader { stamp_ns, kind, captured_len: len as u32, ifindex: skb.ifindex(), gso_size: skb.gso_size() };
+    let header = RecordHeader {
+        stamp_ns,
+        kind,
+        captured_len: len as u32,
+        ifindex: skb.ifindex(),
+        gso_size: skb.gso_size(),
+    };
     // SAFETY: the entry is as long as `Entry` and ours until it is submitted.
     unsafe { (&raw mut (*to).header).write(header) };
     // The helper refuses a length of 0, and no caller has one.
@@ -142,7 +153,9 @@ fn unknown(mut number: usize) -> usize {
 /// empty entry that readers skip, because only the end of an entry can send one.
 #[inline(always)]
 fn wake(ring: &Ring, worker: u32) {
-    let Some(slot) = SLEEPING.get_ptr_mut(worker) else { return };
+    let Some(slot) = SLEEPING.get_ptr_mut(worker) else {
+        return;
+    };
     // SAFETY: a slot of a map lives as long as the program; user space and other CPUs write whole words.
     if unsafe { slot.read_volatile() } == 0 {
         return;

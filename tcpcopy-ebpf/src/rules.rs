@@ -8,7 +8,9 @@ use crate::maps::{REPLIES, SAMPLE_SEED, SAMPLE_THRESHOLD, SERVICES};
 #[inline(always)]
 pub fn is_service(endpoint: &Endpoint) -> bool {
     SERVICES.get_ptr(endpoint).is_some()
-        || SERVICES.get_ptr(&Endpoint::new(Addr::UNSPECIFIED, endpoint.port)).is_some()
+        || SERVICES
+            .get_ptr(&Endpoint::new(Addr::UNSPECIFIED, endpoint.port))
+            .is_some()
 }
 
 /// Whether a segment from `target` to `pool` is a reply to a session of ours.
@@ -24,6 +26,9 @@ pub fn is_reply(target: &Endpoint, pool: &Endpoint) -> bool {
 /// Whether the flow is in the sample.
 #[inline(always)]
 pub fn is_sampled(client: &Endpoint, server: &Endpoint) -> bool {
-    let flow = FlowKey { client: *client, server: *server };
+    let flow = FlowKey {
+        client: *client,
+        server: *server,
+    };
     sampled(&flow, SAMPLE_SEED.load(), SAMPLE_THRESHOLD.load())
 }

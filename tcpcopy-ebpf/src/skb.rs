@@ -98,7 +98,14 @@ impl Skb {
     fn read_any<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the helper writes all N bytes, or zeroes them and reports an error.
-        let failed = unsafe { bpf_skb_load_bytes(self.raw.cast(), offset as u32, bytes.as_mut_ptr().cast(), N as u32) };
+        let failed = unsafe {
+            bpf_skb_load_bytes(
+                self.raw.cast(),
+                offset as u32,
+                bytes.as_mut_ptr().cast(),
+                N as u32,
+            )
+        };
         // SAFETY: as above.
         (failed == 0).then(|| unsafe { bytes.assume_init() })
     }

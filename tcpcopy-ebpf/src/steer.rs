@@ -20,13 +20,19 @@ use crate::skb::Skb;
 #[classifier]
 pub fn steer(ctx: TcContext) -> i32 {
     let skb = Skb::new(&ctx);
-    let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else { return TCX_NEXT };
+    let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else {
+        return TCX_NEXT;
+    };
     if !is_service(&segment.destination) {
         return TCX_NEXT;
     }
     // The device cuts a super-packet into its segments, and `deliver` counts those.
     let (payload, gso_size) = (u32::from(segment.payload_len), skb.gso_size());
-    let frames = if gso_size == 0 || payload == 0 { 1 } else { payload.div_ceil(gso_size) };
+    let frames = if gso_size == 0 || payload == 0 {
+        1
+    } else {
+        payload.div_ceil(gso_size)
+    };
     count_many(Counter::SteerFrames, u64::from(frames));
 
     skb.set_queue_mapping(worker_of(&segment.source) + 1);
@@ -34,6 +40,14 @@ pub fn steer(ctx: TcContext) -> i32 {
     let stamp = unsafe { bpf_ktime_get_ns() }.to_ne_bytes();
     // SAFETY: `stamp` is as long as the helper is told. A failure leaves zeros or MAC addresses, which the worker
     // does not take for a time close to now.
-    unsafe { bpf_skb_store_bytes(skb.as_ptr().cast(), 0, stamp.as_ptr().cast(), stamp.len() as u32, 0) };
+    unsafe {
+        bpf_skb_store_bytes(
+            skb.as_ptr().cast(),
+            0,
+            stamp.as_ptr().cast(),
+            stamp.len() as u32,
+            0,
+        )
+    };
     TCX_NEXT
 }

@@ -1,0 +1,341 @@
+//! The programs, loaded by aya and run by the kernel on packets of ours.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use abi::counter::Counter;
+use abi::maps;
+use abi::record::RecordHeader;
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
+use aya::{Ebpf, EbpfLoader, Pod};
+use wire::flow::{Addr, Endpoint, PoolRange};
+
+/// What tc programs return for "ask the next program".
+pub(crate) const NEXT: u32 = u32::MAX;
+/// What tc programs return for "pass".
+pub(crate) const PASS: u32 = 0;
+/// What tc programs return for "drop".
+pub(crate) const DROP: u32 = 2;
+/// What tc programs return for "redirected".
+pub(crate) const REDIRECT: u32 = 7;
+
+/// What XDP programs return for "drop".
+pub(crate) const XDP_DROP: u32 = 1;
+/// What XDP programs return for "pass".
+pub(crate) const XDP_PASS: u32 = 2;
+
+const TC_PROGRAMS: [&str; 5] = [
+    programs::name::CAPTURE,
+    programs::name::OBSERVE,
+    programs::name::INJECT,
+    programs::name::ABSORB,
+    programs::name::STEER,
+];
+
+/// Why program tests cannot run here, said loudly; `true` where they cannot.
+pub(crate) fn skipped() -> bool {
+    let why = if !nix::unistd::Uid::effective().is_root() {
+        "program tests need root".to_owned()
+    } else if let Err(missing) = programs::tcpcopy().and(programs::intercept()) {
+        missing.to_string()
+    } else {
+        return false;
+    };
+    println!("SKIP: {why}");
+    true
+}
+
+/// Settings of a load.
+pub(crate) struct Settings {
+    pub(crate) workers: u32,
+    pub(crate) ring_len: u32,
+    pub(crate) globals: Vec<(&'static str, u32)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            ring_len: 1 << 20,
+            globals: Vec::new(),
+        }
+    }
+}
+
+/// The loaded programs of one object with their rings.
+pub(crate) struct Kernel {
+    ebpf: Ebpf,
+    rings: Vec<RingBuf<MapData>>,
+    seen: BTreeMap<Counter, u64>,
+}
+
+impl Kernel {
+    /// The programs of `tcpcopy`.
+    pub(crate) fn tcpcopy(settings: &Settings) -> Self {
+        let mut loader = EbpfLoader::new();
+        loader.override_global(maps::GLOBAL_WORKERS, &settings.workers, true);
+        for (name, value) in &settings.globals {
+            loader.override_global(name, value, true);
+        }
+        let mut ebpf = loader
+            .load(programs::tcpcopy().expect("objects"))
+            .expect("tcpcopy.o loads");
+        for name in TC_PROGRAMS {
+            tc(&mut ebpf, name)
+                .load()
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        xdp(&mut ebpf, programs::name::DELIVER)
+            .load()
+            .expect("deliver");
+        let rings = (0..settings.workers)
+            .map(|worker| set_ring(&mut ebpf, worker, settings.ring_len))
+            .collect();
+        Self {
+            ebpf,
+            rings,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The program of `intercept`.
+    pub(crate) fn intercept() -> Self {
+        let mut ebpf =
+            Ebpf::load(programs::intercept().expect("objects")).expect("intercept.o loads");
+        xdp(&mut ebpf, programs::name::SINK).load().expect("sink");
+        Self {
+            ebpf,
+            rings: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Puts an entry into a hash map; the bytes are those of the `repr(C)` types of `abi` and `wire`.
+    pub(crate) fn insert<const K: usize, const V: usize>(
+        &mut self,
+        map: &str,
+        key: [u8; K],
+        value: [u8; V],
+    ) where
+        [u8; K]: Pod,
+        [u8; V]: Pod,
+    {
+        let map = self.ebpf.map_mut(map).expect("map");
+        let mut map = HashMap::<_, [u8; K], [u8; V]>::try_from(map).expect("key and value sizes");
+        map.insert(key, value, 0).expect("room");
+    }
+
+    /// An online service.
+    pub(crate) fn service(&mut self, endpoint: Endpoint) {
+        self.insert(maps::SERVICES, endpoint_bytes(&endpoint), [0; 4]);
+    }
+
+    /// A target with the pool that its replies go to.
+    pub(crate) fn replies(&mut self, target: Endpoint, pool: &PoolRange) {
+        self.insert(maps::REPLIES, endpoint_bytes(&target), pool_bytes(pool));
+    }
+
+    /// How a target is reached.
+    pub(crate) fn egress(&mut self, target: Addr, egress: &maps::Egress) {
+        let mut bytes = [0; 32];
+        bytes[0..4].copy_from_slice(&egress.kind.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&egress.ifindex.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&egress.mtu.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&egress.gateway_family.to_ne_bytes());
+        bytes[16..32].copy_from_slice(&egress.gateway);
+        self.insert(maps::EGRESS, *target.octets(), bytes);
+    }
+
+    /// Runs a tc program on a frame.
+    pub(crate) fn tc(&mut self, name: &str, frame: &[u8]) -> u32 {
+        self.tc_gso(name, frame, 0).0
+    }
+
+    /// Runs a tc program on a frame that is a super-packet of segments of `gso_size` bytes; also returns the frame
+    /// as the program left it.
+    pub(crate) fn tc_gso(&mut self, name: &str, frame: &[u8], gso_size: u32) -> (u32, Vec<u8>) {
+        let context = context(gso_size);
+        let mut out = vec![0; frame.len() + 64];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        let result = tc(&mut self.ebpf, name)
+            .test_run(options)
+            .expect("test run");
+        out.truncate(result.data_size_out as usize);
+        (result.return_value, out)
+    }
+
+    /// Runs an XDP program on a frame.
+    pub(crate) fn xdp(&mut self, name: &str, frame: &[u8]) -> u32 {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ..TestRunOptions::new()
+        };
+        xdp(&mut self.ebpf, name)
+            .test_run(options)
+            .expect("test run")
+            .return_value
+    }
+
+    /// Runs a program many times on one frame and returns what the kernel measured for one.
+    pub(crate) fn measure(&mut self, name: &str, frame: &[u8], repeat: u32) -> TestRunResult {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat,
+            ..TestRunOptions::new()
+        };
+        if TC_PROGRAMS.contains(&name) {
+            tc(&mut self.ebpf, name)
+                .test_run(options)
+                .expect("test run")
+        } else {
+            xdp(&mut self.ebpf, name)
+                .test_run(options)
+                .expect("test run")
+        }
+    }
+
+    /// Instructions of a program as loaded, and those that the verifier looked at.
+    pub(crate) fn instructions(&mut self, name: &str) -> (u32, u32) {
+        let info = if TC_PROGRAMS.contains(&name) {
+            tc(&mut self.ebpf, name).info().expect("info")
+        } else {
+            xdp(&mut self.ebpf, name).info().expect("info")
+        };
+        (
+            info.size_translated().unwrap_or(0) / 8,
+            info.verified_instruction_count().unwrap_or(0),
+        )
+    }
+
+    /// The tc program itself, for attaching.
+    pub(crate) fn program(&mut self, name: &str) -> &mut SchedClassifier {
+        tc(&mut self.ebpf, name)
+    }
+
+    /// The counters that moved since this was asked last.
+    pub(crate) fn counted(&mut self) -> BTreeMap<Counter, u64> {
+        let map = self.ebpf.map(maps::COUNTERS).expect("counters");
+        let map = PerCpuArray::<_, u64>::try_from(map).expect("counters");
+        let mut moved = BTreeMap::new();
+        for &counter in Counter::ALL {
+            let total = map
+                .get(&(counter as u32), 0)
+                .expect("slot")
+                .iter()
+                .sum::<u64>();
+            let before = self.seen.insert(counter, total).unwrap_or(0);
+            if total != before {
+                moved.insert(counter, total - before);
+            }
+        }
+        moved
+    }
+
+    /// All records of a worker's ring.
+    pub(crate) fn records(&mut self, worker: usize) -> Vec<(RecordHeader, Vec<u8>)> {
+        let mut records = Vec::new();
+        while let Some(entry) = self.rings[worker].next() {
+            let (header, packet) = RecordHeader::split(&entry).expect("a whole record");
+            records.push((header, packet.to_vec()));
+        }
+        records
+    }
+
+    /// Empties all rings.
+    pub(crate) fn drain(&mut self) {
+        for ring in &mut self.rings {
+            while ring.next().is_some() {}
+        }
+    }
+
+    /// A descriptor that becomes readable when the worker's ring wakes its reader up.
+    pub(crate) fn ring_fd(&self, worker: usize) -> OwnedFd {
+        // SAFETY: the ring outlives the borrow.
+        let fd = unsafe { BorrowedFd::borrow_raw(self.rings[worker].as_raw_fd()) };
+        fd.try_clone_to_owned().expect("a descriptor")
+    }
+
+    /// Says that a worker sleeps, and reads back whether the programs still think so.
+    pub(crate) fn set_sleeping(&mut self, worker: u32, value: u32) {
+        let map = self.ebpf.map_mut(maps::SLEEPING).expect("map");
+        Array::<_, u32>::try_from(map)
+            .expect("u32")
+            .set(worker, value, 0)
+            .expect("slot");
+    }
+
+    /// What stands in a worker's slot of `SLEEPING`.
+    pub(crate) fn sleeping(&self, worker: u32) -> u32 {
+        let map = self.ebpf.map(maps::SLEEPING).expect("map");
+        Array::<_, u32>::try_from(map)
+            .expect("u32")
+            .get(&worker, 0)
+            .expect("slot")
+    }
+}
+
+fn tc<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut SchedClassifier {
+    ebpf.program_mut(name)
+        .expect("program")
+        .try_into()
+        .expect("a tc program")
+}
+
+fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Xdp {
+    ebpf.program_mut(name)
+        .expect("program")
+        .try_into()
+        .expect("an XDP program")
+}
+
+/// Makes a worker's ring and puts it into its slot: user space chooses the size.
+fn set_ring(ebpf: &mut Ebpf, worker: u32, len: u32) -> RingBuf<MapData> {
+    let params = aya_obj::Map::new_from_params(
+        aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32,
+        0,
+        0,
+        len,
+        0,
+    );
+    let data = MapData::create(params, "ring", None).expect("a ring");
+    let ring = RingBuf::try_from(Map::RingBuf(data)).expect("a ring");
+    let rings = ebpf.map_mut(maps::RINGS).expect("rings");
+    let mut rings = ArrayOfMaps::<_, RingBuf<MapData>>::try_from(rings).expect("rings");
+    rings.set(worker, &ring, 0).expect("slot");
+    ring
+}
+
+/// A `struct __sk_buff` with this `gso_size`.
+fn context(gso_size: u32) -> [u8; 192] {
+    let mut context = [0; 192];
+    context[176..180].copy_from_slice(&gso_size.to_ne_bytes());
+    context
+}
+
+/// These counters, once each.
+pub(crate) fn only(counters: &[Counter]) -> BTreeMap<Counter, u64> {
+    counters.iter().map(|&counter| (counter, 1)).collect()
+}
+
+/// An endpoint as the key of a map.
+pub(crate) fn endpoint_bytes(endpoint: &Endpoint) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    bytes[..16].copy_from_slice(endpoint.addr.octets());
+    bytes[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
+    bytes
+}
+
+fn pool_bytes(pool: &PoolRange) -> [u8; 36] {
+    let mut bytes = [0; 36];
+    bytes[..16].copy_from_slice(pool.prefix.octets());
+    bytes[16..32].copy_from_slice(pool.mask.octets());
+    bytes[32..34].copy_from_slice(&pool.port_first.to_ne_bytes());
+    bytes[34..].copy_from_slice(&pool.port_last.to_ne_bytes());
+    bytes
+}

@@ -145,6 +145,12 @@ impl Port {
         self.ledger.transmitting()
     }
 
+    /// Frames that were queued and that the kernel has not taken from the tx ring.
+    #[must_use]
+    pub fn tx_waiting(&mut self) -> u32 {
+        self.rings.tx.waiting()
+    }
+
     /// Whether [`Port::kick`] has something to do: frames wait in the tx ring and the kernel wants to be told.
     #[must_use]
     pub fn needs_kick(&mut self) -> bool {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`setup`] | `setup` | brings what is missing on this machine: packages and the BPF tool chain |
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
+//! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds |
 //! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`workspace`] | | where this repository's folders are |
@@ -11,6 +12,7 @@
 //! | [`step`] | | runs another program and says so |
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build_ebpf;
 mod demo;
 mod lab;
@@ -39,6 +41,8 @@ enum Task {
     BuildEbpf,
     /// A live copy on this machine: set-up, build, lab, service, clients, both modes, a table.
     Demo(demo::Arguments),
+    /// What a copy costs the online server and how complete it is, in interleaved rounds.
+    Bench(bench::Arguments),
     /// The test network: client, online, target and assistant as namespaces.
     Lab(lab::Arguments),
     /// Parts of the lab, as processes of their own.
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::BuildEbpf => build_ebpf::run(),
         Task::Demo(arguments) => demo::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Part(part) => ::lab::command::run(&part).map_err(Into::into),
     };

@@ -203,7 +203,7 @@ impl Copier {
     /// # Errors
     ///
     /// Where `tcpcopy` does not end in time or fails, or `intercept` had ended before.
-    pub fn stop(mut self) -> Result<Summary> {
+    pub fn finish(&mut self) -> Result<Summary> {
         self.tcpcopy.signal(Signal::SIGINT)?;
         self.tcpcopy.wait_success(END_WITHIN)?;
         if let Some(intercept) = &mut self.intercept {

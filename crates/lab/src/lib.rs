@@ -16,6 +16,7 @@
 //! | [`command`] | these as commands, to be run inside a namespace |
 //! | [`nginx`], [`redis`] | configurations and starts of servers |
 //! | [`copier`] | `tcpcopy` and `intercept` |
+//! | [`wrk`] | what wrk prints |
 //! | [`access_log`] | comparing two access logs by request id |
 //!
 //! It depends on no system library and on none of the other rooms, so it builds before anything is set up.
@@ -38,6 +39,7 @@ pub mod redis;
 pub mod registry;
 pub mod service;
 pub mod system;
+pub mod wrk;
 
 pub use error::{Error, Result};
 pub use host::Namespace;

@@ -104,7 +104,7 @@ impl Nginx {
     /// # Errors
     ///
     /// Where it does not end within 5 s, or its log cannot be read.
-    pub fn finish(mut self) -> Result<Vec<access_log::Request>> {
+    pub fn finish(&mut self) -> Result<Vec<access_log::Request>> {
         // SIGQUIT would wait for keep-alive connections to end; SIGTERM writes the log's buffer out as well.
         self.process.stop(Signal::SIGTERM, Duration::from_secs(5))?;
         access_log::read(&self.access_log)

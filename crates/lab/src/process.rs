@@ -313,7 +313,10 @@ fn says(log: &str, text: &str) -> bool {
     log.match_indices(text).any(|(at, _)| {
         let before = log[..at].chars().next_back();
         let after = log[at + text.len()..].chars().next();
-        ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+        ![before, after]
+            .into_iter()
+            .flatten()
+            .any(char::is_alphanumeric)
     })
 }
 

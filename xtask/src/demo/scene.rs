@@ -92,7 +92,7 @@ pub(super) fn play(
         .as_ref()
         .map(Process::cpu)
         .zip(cpu_before.1);
-    let summary = copier.stop().context("the copy did not end well")?;
+    let summary = copier.finish().context("the copy did not end well")?;
     // The services print what they have seen once a second.
     interrupt::sleep(Duration::from_millis(1200))?;
     let (online_requests, target_requests) = (
@@ -258,10 +258,10 @@ fn full_speed(lab: &Lab, binaries: &Binaries, mode: Topology) -> Result<(f64, f6
     let (mut alone, mut copied) = (Vec::new(), Vec::new());
     for _ in 0..FULL_SPEED_PAIRS {
         alone.push(stretch(lab)?);
-        let copier = Copier::start(lab, binaries, &options(mode))?;
+        let mut copier = Copier::start(lab, binaries, &options(mode))?;
         copied.push(stretch(lab)?);
         copier
-            .stop()
+            .finish()
             .context("the copy at full speed did not end well")?;
     }
     Ok((

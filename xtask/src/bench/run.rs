@@ -1,0 +1,351 @@
+//! One run: servers, perhaps a copy, a load, and what it cost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ::lab::access_log::Comparison;
+use ::lab::command::{last_line, spec};
+use ::lab::copier::{Binaries, Copier, Options, Summary};
+use ::lab::machine::Moment;
+use ::lab::net::{ONLINE, TARGET};
+use ::lab::nginx::{Config, Nginx};
+use ::lab::{Host, Lab, Process, Spec, bulk, interrupt, load};
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::case::{Case, Mode, Variant};
+use crate::stage::{BACK_CPU, FRONT_CPU};
+
+const PORT: u16 = 8080;
+/// How much longer than its load a process may take.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What one run has shown.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Run {
+    pub(super) round: u32,
+    pub(super) case: Case,
+    pub(super) variant: Variant,
+    /// Requests answered by the online server; for bulk loads MB that it took.
+    pub(super) units: f64,
+    /// Requests per second; for bulk loads Gb/s.
+    pub(super) rate: f64,
+    /// Errors that clients saw.
+    pub(super) errors: u64,
+    /// Latency that clients saw, in microseconds; 0 for bulk loads.
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    /// Share of the online server's requests (bytes) that the target has seen, by the servers' own books.
+    pub(super) fidelity: Option<f64>,
+    /// The same by the ledger of tcpcopy.
+    pub(super) fidelity_ledger: Option<f64>,
+    /// CPU time of the whole machine per 1000 requests (per GB), in milliseconds.
+    pub(super) machine_ms: f64,
+    /// The same by process.
+    pub(super) process_ms: BTreeMap<String, f64>,
+    /// Peak resident memory by process, in MB.
+    pub(super) memory_mb: BTreeMap<String, f64>,
+    /// The ledger, and counters that do not add up.
+    pub(super) ledger: String,
+    pub(super) residues: Vec<(String, i64)>,
+    /// Why the copy failed, if it did.
+    pub(super) failure: Option<String>,
+}
+
+/// What the clients say.
+struct Loaded {
+    units: f64,
+    rate: f64,
+    errors: u64,
+    p50_us: f64,
+    p99_us: f64,
+    client_cpu: Duration,
+}
+
+/// What the copy says.
+#[derive(Default)]
+struct Copied {
+    summary: Option<Summary>,
+    cpu: BTreeMap<String, Duration>,
+    memory: BTreeMap<String, u64>,
+    failure: Option<String>,
+}
+
+/// Runs a load once.
+pub(super) fn run(
+    lab: &mut Lab,
+    binaries: Option<&Binaries>,
+    case: Case,
+    variant: Variant,
+    seconds: u32,
+    round: u32,
+) -> Result<Run> {
+    if let Variant::Copied(mode, _) = variant {
+        lab.set_topology(mode.topology())?;
+    }
+    offloads(lab, case != Case::BulkNoTso)?;
+    let mut servers = Servers::start(lab, case)?;
+    let mut copier = match variant {
+        Variant::Alone => None,
+        Variant::Copied(mode, capture) => {
+            let mut options = Options::new(
+                mode.topology(),
+                &format!("{ONLINE}:{PORT}"),
+                &format!("{TARGET}:{PORT}"),
+            );
+            options.capture = capture;
+            options.cpu = Some(BACK_CPU);
+            let binaries = binaries.context("tcpcopy and intercept are not built")?;
+            Some(Copier::start(lab, binaries, &options).with_context(|| describe(mode))?)
+        }
+    };
+    interrupt::sleep(Duration::from_millis(300))?;
+    let cpu_before = cpu(&servers, copier.as_ref());
+    let before = Moment::now();
+    let loaded = drive(lab, case, seconds)?;
+    let memory = copier.as_ref().map(memory).unwrap_or_default();
+    let mut copied = copier
+        .take()
+        .map_or_else(|| Ok(Copied::default()), finish)?;
+    // After the drain: what the copy does late costs as well.
+    let busy = Moment::now().busy_since(&before);
+    copied.memory = memory;
+    copied.cpu.extend(cpu(&servers, None));
+    let fidelity = servers.finish(case)?;
+    let thousands = (loaded.units / 1000.0).max(1e-9);
+    let per_thousand = |duration: Duration| duration.as_secs_f64() * 1000.0 / thousands;
+    let mut process_ms: BTreeMap<String, f64> = BTreeMap::new();
+    for (name, after) in &copied.cpu {
+        let earlier = cpu_before.get(name).copied().unwrap_or_default();
+        process_ms.insert(name.clone(), per_thousand(after.saturating_sub(earlier)));
+    }
+    process_ms.insert("clients".to_owned(), per_thousand(loaded.client_cpu));
+    let summary = copied.summary.as_ref();
+    Ok(Run {
+        round,
+        case,
+        variant,
+        units: loaded.units,
+        rate: loaded.rate,
+        errors: loaded.errors,
+        p50_us: loaded.p50_us,
+        p99_us: loaded.p99_us,
+        fidelity: (variant != Variant::Alone).then_some(fidelity),
+        fidelity_ledger: summary.map(Summary::fidelity),
+        machine_ms: per_thousand(busy),
+        process_ms,
+        memory_mb: copied
+            .memory
+            .iter()
+            .map(|(name, bytes)| (name.clone(), *bytes as f64 / 1e6))
+            .collect(),
+        ledger: summary.map(Summary::ledger).unwrap_or_default(),
+        residues: summary.map(Summary::residues).unwrap_or_default(),
+        failure: copied.failure,
+    })
+}
+
+fn describe(mode: Mode) -> String {
+    match mode {
+        Mode::Direct => "the copy in direct mode did not start".to_owned(),
+        Mode::Assistant => "the copy in assistant mode did not start".to_owned(),
+    }
+}
+
+fn offloads(lab: &Lab, on: bool) -> Result<()> {
+    for (host, interface) in [
+        (Host::Client, "eth0"),
+        (Host::Online, "eth0"),
+        (Host::Online, "eth1"),
+        (Host::Target, "eth0"),
+    ] {
+        lab.namespace(host).set_offloads(interface, on)?;
+    }
+    Ok(())
+}
+
+fn cpu(servers: &Servers, copier: Option<&Copier>) -> BTreeMap<String, Duration> {
+    let mut times = BTreeMap::from([
+        ("online".to_owned(), servers.online.cpu()),
+        ("target".to_owned(), servers.target.cpu()),
+    ]);
+    if let Some(copier) = copier {
+        times.insert("tcpcopy".to_owned(), copier.tcpcopy.cpu());
+        if let Some(intercept) = &copier.intercept {
+            times.insert("intercept".to_owned(), intercept.cpu());
+        }
+    }
+    times
+}
+
+fn memory(copier: &Copier) -> BTreeMap<String, u64> {
+    let mut peaks = BTreeMap::from([("tcpcopy".to_owned(), copier.tcpcopy.memory_peak())]);
+    if let Some(intercept) = &copier.intercept {
+        peaks.insert("intercept".to_owned(), intercept.memory_peak());
+    }
+    peaks
+}
+
+/// Ends the copy; a copy that ended badly is a result, not the end of the bench.
+fn finish(mut copier: Copier) -> Result<Copied> {
+    let mut copied = Copied::default();
+    match copier.finish() {
+        Ok(summary) => copied.summary = Some(summary),
+        Err(::lab::Error::Interrupted) => return Err(::lab::Error::Interrupted.into()),
+        Err(error) => {
+            copied.failure = Some(error.to_string());
+            copied.summary = copier.summary().ok();
+        }
+    }
+    copied
+        .cpu
+        .insert("tcpcopy".to_owned(), copier.tcpcopy.cpu());
+    if let Some(intercept) = &copier.intercept {
+        copied.cpu.insert("intercept".to_owned(), intercept.cpu());
+    }
+    Ok(copied)
+}
+
+/// Online and target server.
+struct Servers {
+    online: Server,
+    target: Server,
+}
+
+enum Server {
+    Nginx(Nginx),
+    Sink(Process),
+}
+
+impl Server {
+    fn start(lab: &Lab, case: Case, host: Host) -> Result<Self> {
+        let (address, cpu) = if host == Host::Online {
+            (ONLINE, FRONT_CPU)
+        } else {
+            (TARGET, BACK_CPU)
+        };
+        if case.is_bulk() {
+            let spec = spec(&format!("{}-sink", host.name()), "bulk-sink")?.cpu(cpu);
+            let mut sink =
+                lab.spawn(host, &spec.args(["--listen", &format!("{address}:{PORT}")]))?;
+            sink.wait_for("ready", Duration::from_secs(5))?;
+            return Ok(Self::Sink(sink));
+        }
+        let mut config = Config::new(&format!("{}-nginx", host.name()), (address, PORT).into());
+        config.cpu = Some(cpu);
+        Ok(Self::Nginx(Nginx::start(lab, host, &config)?))
+    }
+
+    fn cpu(&self) -> Duration {
+        match self {
+            Self::Nginx(nginx) => nginx.cpu(),
+            Self::Sink(sink) => sink.cpu(),
+        }
+    }
+}
+
+impl Servers {
+    fn start(lab: &Lab, case: Case) -> Result<Self> {
+        Ok(Self {
+            online: Server::start(lab, case, Host::Online)?,
+            target: Server::start(lab, case, Host::Target)?,
+        })
+    }
+
+    /// Ends both and says which share of what online has seen the target has seen.
+    fn finish(&mut self, case: Case) -> Result<f64> {
+        Ok(match (&mut self.online, &mut self.target) {
+            (Server::Nginx(online), Server::Nginx(target)) => {
+                let (online, target) = (online.finish()?, target.finish()?);
+                if case == Case::Wrk {
+                    // wrk sends the same request always: only counts can be compared.
+                    target.len() as f64 / (online.len() as f64).max(1.0)
+                } else {
+                    Comparison::of(&online, &target).fidelity()
+                }
+            }
+            (Server::Sink(online), Server::Sink(target)) => {
+                let (online, target) = (sunk(online)?, sunk(target)?);
+                target.bytes as f64 / (online.bytes as f64).max(1.0)
+            }
+            _ => 0.0,
+        })
+    }
+}
+
+fn sunk(sink: &mut Process) -> Result<bulk::Line> {
+    sink.signal(nix::sys::signal::Signal::SIGTERM)?;
+    sink.wait_success(Duration::from_secs(5))?;
+    last_line(&sink.output()).context("the sink left no report")
+}
+
+fn drive(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
+    let (to, time) = (format!("{ONLINE}:{PORT}"), seconds.to_string());
+    let part = |name: &str, part: &str, arguments: &[&str]| -> Result<Process> {
+        let spec = spec(name, part)?
+            .args(["--to", &to, "--seconds", &time])
+            .args(arguments)
+            .cpu(FRONT_CPU);
+        let mut process = lab.spawn(Host::Client, &spec)?;
+        process.wait_success(Duration::from_secs(seconds.into()) + GRACE)?;
+        Ok(process)
+    };
+    match case {
+        Case::KeepAlive | Case::Short => {
+            let arguments: &[&str] = match case {
+                Case::KeepAlive => &["--rate", "10000", "--connections", "50"],
+                _ => &[
+                    "--rate",
+                    "3000",
+                    "--connections",
+                    "200",
+                    "--short",
+                    "client",
+                ],
+            };
+            let process = part("clients", "load", arguments)?;
+            let report: load::Report =
+                last_line(&process.output()).context("the clients left no report")?;
+            Ok(Loaded {
+                units: report.completed as f64,
+                rate: report.rate,
+                errors: report.failed(),
+                p50_us: report.latency.p50,
+                p99_us: report.latency.p99,
+                client_cpu: process.cpu(),
+            })
+        }
+        Case::Bulk | Case::BulkNoTso => {
+            let process = part("sender", "bulk-send", &["--streams", "2"])?;
+            let line: bulk::Line =
+                last_line(&process.output()).context("the sender left no report")?;
+            Ok(Loaded {
+                units: line.bytes as f64 / 1e6,
+                rate: line.gigabits_per_second(),
+                errors: line.broken,
+                p50_us: 0.0,
+                p99_us: 0.0,
+                client_cpu: process.cpu(),
+            })
+        }
+        Case::Wrk => wrk(lab, &to, seconds),
+    }
+}
+
+fn wrk(lab: &Lab, to: &str, seconds: u32) -> Result<Loaded> {
+    let url = format!("http://{to}/?id=wrk");
+    let spec = Spec::new("wrk", "wrk")
+        .args(["-t1", "-c50", "--latency", &format!("-d{seconds}s"), &url])
+        .cpu(FRONT_CPU);
+    let mut process = lab.spawn(Host::Client, &spec)?;
+    process.wait_success(Duration::from_secs(seconds.into()) + GRACE)?;
+    let result = ::lab::wrk::parse(&process.output())?;
+    Ok(Loaded {
+        units: result.requests as f64,
+        rate: result.rate,
+        errors: result.errors,
+        p50_us: result.p50_us,
+        p99_us: result.p99_us,
+        client_cpu: process.cpu(),
+    })
+}

@@ -85,7 +85,13 @@ mod tests {
 
     #[test]
     fn a_record_that_is_written_is_split_and_a_short_one_is_not() {
-        let header = RecordHeader { stamp_ns: 7, kind: KIND_REPLY, captured_len: 3, ifindex: 2, gso_size: 1448 };
+        let header = RecordHeader {
+            stamp_ns: 7,
+            kind: KIND_REPLY,
+            captured_len: 3,
+            ifindex: 2,
+            gso_size: 1448,
+        };
         let mut entry = std::vec::Vec::from(header.to_bytes());
         entry.extend_from_slice(b"abcdef");
         assert_eq!(RecordHeader::split(&entry), Some((header, &b"abc"[..])));

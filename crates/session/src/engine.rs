@@ -1,130 +1,539 @@
-//! The engine of one worker: every input and output of the room.
+//! The engine of one worker: every input and output of the room, and the tables that sessions share.
 //!
-//! SKELETON: the interface is fixed, the inside is being written.
+//! Packets are parsed here, once, and handed to the sessions of their flow. After each input the session is
+//! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
-use wire::flow::{Addr};
+use std::collections::VecDeque;
 
-use crate::config::Config;
+use wire::checksum::{Verdict, judge};
+use wire::flow::{Addr, FlowKey};
+use wire::icmp::TooBig;
+use wire::ip::PROTOCOL_TCP;
+use wire::segment::Segment;
+use wire::seq::{ClientSeq, LocalSeq, OnlineSeq};
+use wire::tcp::Flags;
+
+use crate::arena::Arena;
+use crate::config::{Config, RuleId, Source};
+use crate::context::{Clock, Context, Index, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
+use crate::gate::{Gate, Pass};
+use crate::limits::{MTU_MIN, UNCONFIRMED_MAX};
+use crate::nursery::{Handshake, Infant, Nursery};
+use crate::pool::Pool;
+use crate::session::{Beginning, Session};
+use crate::stream::Piece;
 use crate::time::Instant;
+use crate::wheel::{Entry, Wheel};
 
 /// All the sessions of one worker.
 #[derive(Debug)]
 pub struct Engine {
-    counters: Counters,
+    pub(crate) sessions: Vec<Option<Box<Session>>>,
+    pub(crate) free: Vec<SessionId>,
+    pub(crate) live: u64,
+    pub(crate) unconfirmed: u32,
+    pub(crate) turns_open: u64,
+    pub(crate) by_flow: Index<FlowKey>,
+    /// Sessions that wait for an older one of the same source.
+    pub(crate) parked: Index<FlowKey>,
+    pub(crate) nursery: Nursery,
+    pub(crate) ready: VecDeque<SessionId>,
+    pub(crate) wheel: Wheel,
+    pub(crate) due: Vec<Entry>,
+    pub(crate) admitting: bool,
+    pub(crate) capturing: bool,
+    /// The second that sessions are being counted in, and how many began in it.
+    pub(crate) rate: (u64, u32),
+    pub(crate) shared: Shared,
+}
+
+/// What is lent to sessions.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) arena: Arena,
+    pub(crate) counters: Counters,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) by_local: Index<FlowKey>,
+    pub(crate) unparked: Vec<FlowKey>,
+    pub(crate) quiets: Vec<Quiet>,
+    pub(crate) targets: Vec<TargetState>,
+    /// The target of each rule.
+    pub(crate) target_of: Vec<usize>,
+}
+
+impl Shared {
+    pub(crate) fn lend(&mut self, rule: RuleId, now: Instant) -> Context<'_> {
+        let index = usize::from(rule.0);
+        Context {
+            now,
+            config: &self.config,
+            clock: self.clock,
+            arena: &mut self.arena,
+            counters: &mut self.counters,
+            events: &mut self.events,
+            by_local: &mut self.by_local,
+            unparked: &mut self.unparked,
+            quiet: &mut self.quiets[index],
+            target: &mut self.targets[self.target_of[index]],
+        }
+    }
 }
 
 impl Engine {
     /// An engine without sessions.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 65,535 rules; the programs allow 1,024.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
-        let _ = (config, now);
-        Self { counters: Counters::default() }
+        let mut targets: Vec<TargetState> = Vec::new();
+        let mut target_of = Vec::new();
+        for rule in &config.rules {
+            let known = targets
+                .iter()
+                .position(|target| target.endpoint == rule.target);
+            target_of.push(known.unwrap_or(targets.len()));
+            if known.is_none() {
+                let pool = match &config.source {
+                    Source::Clients => None,
+                    Source::Pool {
+                        ranges,
+                        excluded_ports,
+                    } => Some(Pool::new(
+                        ranges,
+                        excluded_ports,
+                        &rule.target.addr,
+                        config.worker,
+                        config.workers,
+                    )),
+                };
+                let gate = Gate::new(config.prove_path, now);
+                let (endpoint, mtu) = (rule.target, rule.mtu);
+                targets.push(TargetState {
+                    endpoint,
+                    gate,
+                    pool,
+                    mtu,
+                    held: VecDeque::new(),
+                });
+            }
+        }
+        let shared = Shared {
+            clock: Clock::new(config.unix_nanos, now),
+            arena: Arena::new(config.payload_bytes_max),
+            counters: Counters::default(),
+            events: VecDeque::new(),
+            by_local: Index::default(),
+            unparked: Vec::new(),
+            quiets: config.rules.iter().map(|_| Quiet::new()).collect(),
+            targets,
+            target_of,
+            config,
+        };
+        Self {
+            sessions: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            unconfirmed: 0,
+            turns_open: 0,
+            by_flow: Index::default(),
+            parked: Index::default(),
+            nursery: Nursery::new(),
+            ready: VecDeque::new(),
+            wheel: Wheel::new(now),
+            due: Vec::new(),
+            admitting: true,
+            capturing: true,
+            rate: (0, 0),
+            shared,
+        }
     }
 
     /// A client's packet, from its IP header on, as seen by `capture` at `stamp`.
     pub fn on_client_packet(&mut self, now: Instant, stamp: Instant, packet: &[u8]) {
-        let _ = (now, stamp, packet);
+        let parsed = Segment::parse(packet, 0).ok();
+        let Some((segment, payload, tcp)) = parsed
+            .and_then(|segment| Some((segment, segment.payload(packet)?, segment.tcp(packet)?)))
+        else {
+            self.shared.counters.client_malformed += 1;
+            return;
+        };
+        self.shared.counters.client_packets += 1;
+        if judge(
+            &segment.source.addr,
+            &segment.destination.addr,
+            PROTOCOL_TCP,
+            tcp,
+        ) == Verdict::Corrupt
+        {
+            self.shared.counters.client_corrupt += 1;
+            return;
+        }
+        if !self.capturing {
+            return;
+        }
+        let flow = FlowKey {
+            client: segment.source,
+            server: segment.destination,
+        };
+        if segment.flags.contains(Flags::SYN) {
+            self.on_client_syn(now, flow, &segment, packet);
+            return;
+        }
+        if self.shared.arena.is_full() {
+            self.shed_largest(now);
+        }
+        let first = self
+            .by_flow
+            .get(&flow)
+            .copied()
+            .or_else(|| self.begin(now, flow, &segment, packet));
+        let piece = Piece {
+            bytes: payload,
+            cause: OnlineSeq::new(segment.ack),
+            stamp,
+        };
+        self.for_each_sibling(first, now, |session, ctx| {
+            session.on_client(ClientSeq::new(segment.seq), segment.flags, piece, ctx);
+        });
+    }
+
+    fn on_client_syn(&mut self, now: Instant, flow: FlowKey, segment: &Segment, packet: &[u8]) {
+        if segment.flags.contains(Flags::ACK) {
+            return;
+        }
+        let isn = ClientSeq::new(segment.seq);
+        let known = self
+            .by_flow
+            .get(&flow)
+            .and_then(|&id| self.session(id))
+            .and_then(|session| session.client_isn);
+        if known != Some(isn) {
+            // Believed only once the online server answers it.
+            let handshake = Handshake::new(isn, &segment.options(packet));
+            self.put_infant(now, flow, Infant::Syn(handshake));
+        }
+    }
+
+    /// The first session of a flow that has none, if this segment is where one may begin.
+    fn begin(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        segment: &Segment,
+        packet: &[u8],
+    ) -> Option<SessionId> {
+        let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        if segment.flags.contains(Flags::RST) || segment.payload_len == 0 {
+            self.nursery.remove(&flow);
+            return None;
+        }
+        let end = seq + u32::from(segment.payload_len);
+        let beginning = match self.nursery.get(&flow, now) {
+            Some(Infant::Syn(handshake)) if seq == handshake.isn + 1 => handshake
+                .online_isn
+                .map(|isn| Beginning::Handshake(*handshake, isn)),
+            Some(Infant::Running {
+                cause: before,
+                answered,
+            }) => {
+                let boundary =
+                    before.is_some_and(|before| before < cause) || *answered == Some(seq);
+                *before = Some(cause);
+                boundary.then(|| {
+                    Beginning::Joined(seq, cause, segment.options(packet).timestamps.is_some())
+                })
+            }
+            _ => {
+                self.put_infant(
+                    now,
+                    flow,
+                    Infant::Running {
+                        cause: Some(cause),
+                        answered: None,
+                    },
+                );
+                None
+            }
+        };
+        let opened = beginning.and_then(|beginning| self.open(now, flow, beginning));
+        if opened.is_none() {
+            self.shared.counters.bytes_skipped += u64::from((end - seq).unsigned_abs());
+        }
+        opened
     }
 
     /// The headers of an online server's segment, from its IP header on, as seen by `observe` at `stamp`.
     pub fn on_online_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
-        let _ = (now, stamp, headers);
+        let Ok(segment) = Segment::parse(headers, 0) else {
+            self.shared.counters.online_malformed += 1;
+            return;
+        };
+        self.shared.counters.online_packets += 1;
+        let flow = FlowKey {
+            client: segment.destination,
+            server: segment.source,
+        };
+        let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
+        if segment.flags.contains(Flags::SYN) {
+            self.on_online_syn(now, flow, seq, ack);
+            return;
+        }
+        let len = u32::from(segment.payload_len);
+        let first = self.by_flow.get(&flow).copied();
+        if first.is_none() {
+            if segment.flags.contains(Flags::RST) {
+                self.nursery.remove(&flow);
+            } else if len > 0 && self.capturing {
+                match self.nursery.get(&flow, now) {
+                    Some(Infant::Running { answered, .. }) => *answered = Some(ack),
+                    Some(Infant::Syn(_)) => {}
+                    None => self.put_infant(
+                        now,
+                        flow,
+                        Infant::Running {
+                            cause: None,
+                            answered: Some(ack),
+                        },
+                    ),
+                }
+            }
+            return;
+        }
+        self.for_each_sibling(first, now, |session, ctx| {
+            session.on_online(seq, ack, segment.flags, len, stamp, ctx);
+        });
+    }
+
+    fn on_online_syn(&mut self, now: Instant, flow: FlowKey, seq: OnlineSeq, ack: ClientSeq) {
+        let Some(Infant::Syn(handshake)) = self.nursery.get(&flow, now) else {
+            return;
+        };
+        if handshake.isn + 1 != ack {
+            return;
+        }
+        handshake.online_isn = Some(seq);
+        let handshake = *handshake;
+        if let Some(old) = self.by_flow.remove(&flow) {
+            self.for_each_sibling(Some(old), now, Session::on_replaced);
+        }
+        if self.unconfirmed < UNCONFIRMED_MAX {
+            self.open(now, flow, Beginning::Handshake(handshake, seq));
+        }
     }
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.
     pub fn on_target_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
-        let _ = (now, stamp, headers);
+        let Ok(segment) = Segment::parse(headers, 0) else {
+            self.shared.counters.reply_malformed += 1;
+            return;
+        };
+        self.shared.counters.reply_packets += 1;
+        let local = FlowKey {
+            client: segment.destination,
+            server: segment.source,
+        };
+        let Some(&id) = self.shared.by_local.get(&local) else {
+            self.shared.counters.reply_unknown += 1;
+            return;
+        };
+        let options = segment.options(headers);
+        let opened = self.with(id, now, |session, ctx| {
+            let opened = ctx.target.gate.on_reply(now);
+            session.on_target(&segment, &options, stamp, ctx);
+            opened
+        });
+        if opened == Some(true) {
+            self.let_in(&local.server, now);
+        }
     }
 
     /// An ICMP too-big message about one of our segments, from its IP header on.
     pub fn on_too_big(&mut self, now: Instant, packet: &[u8]) {
-        let _ = (now, packet);
+        let believed = TooBig::parse(packet, 0).ok().is_some_and(|too_big| {
+            let id = self.shared.by_local.get(&too_big.flow).copied();
+            let mtu = u16::try_from(too_big.mtu).unwrap_or(u16::MAX);
+            id.and_then(|id| {
+                self.with(id, now, |session, ctx| {
+                    let ours = session.send.was_sent(LocalSeq::new(too_big.seq));
+                    let narrower = mtu < ctx.target.mtu && mtu >= MTU_MIN;
+                    if ours && narrower {
+                        ctx.target.mtu = mtu;
+                        session.send.on_too_big(now);
+                    }
+                    ours && narrower
+                })
+            })
+            .unwrap_or(false)
+        });
+        self.shared.counters.too_big_believed += u64::from(believed);
+        self.shared.counters.too_big_ignored += u64::from(!believed);
     }
 
     /// The route to a target changed: its MTU in bytes, or `None` where there is no route.
     pub fn on_route(&mut self, now: Instant, target: Addr, mtu: Option<u16>) {
-        let _ = (now, target, mtu);
+        for index in 0..self.shared.targets.len() {
+            let state = &mut self.shared.targets[index];
+            if state.endpoint.addr == target {
+                state.mtu = mtu.unwrap_or(state.mtu).max(MTU_MIN);
+                state.gate.set_route(mtu.is_some(), now);
+                let endpoint = state.endpoint;
+                self.let_in(&endpoint, now);
+            }
+        }
     }
 
     /// Assistant mode: whether reports can arrive at all. While they cannot, nothing is sent; when they can again the
     /// path is proven anew where [`Config::prove_path`] asks for it.
     pub fn on_channel(&mut self, now: Instant, connected: bool) {
-        let _ = (now, connected);
+        for index in 0..self.shared.targets.len() {
+            let state = &mut self.shared.targets[index];
+            state.gate.set_channel(connected, now);
+            let endpoint = state.endpoint;
+            self.let_in(&endpoint, now);
+        }
     }
 
-    /// Whether new flows may get sessions (`--max-cpu`, drain). Running sessions go on.
+    /// Whether new flows may get sessions (`--max-cpu`). Running sessions go on.
     pub fn admit(&mut self, admit: bool) {
-        let _ = admit;
+        self.admitting = admit;
     }
 
     /// The end of capture: later client packets are ignored, turns that are complete as far as captured go on.
     pub fn stop_capture(&mut self, now: Instant) {
         let _ = now;
+        self.capturing = false;
     }
 
     /// Ends everything: each session is reset, each open turn ends in the ledger. Frames and events are left to poll.
     pub fn finish(&mut self, now: Instant) {
-        let _ = now;
+        self.capturing = false;
+        for id in 0..self.sessions.len() as SessionId {
+            self.with(id, now, Session::finish);
+        }
     }
 
     /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.
     pub fn on_timeout(&mut self, now: Instant) {
-        let _ = now;
+        let mut due = core::mem::take(&mut self.due);
+        self.wheel.expire(now, &mut due);
+        for Entry { session, at } in due.drain(..) {
+            let idle_timeout = self.shared.config.idle_timeout;
+            if self
+                .session(session)
+                .is_none_or(|session| session.armed != Some(at))
+            {
+                continue;
+            }
+            self.with(session, now, |session, ctx| {
+                session.armed = None;
+                if session.deadline(idle_timeout) <= now {
+                    session.on_deadline(ctx);
+                }
+            });
+        }
+        self.due = due;
+        for target in &mut self.shared.targets {
+            // One at a time: it is a probe.
+            if target.gate.retry_at().is_some_and(|at| at <= now)
+                && let Some(id) = target.held.pop_front()
+            {
+                self.ready.push_back(id);
+            }
+        }
     }
 
     /// When [`Engine::on_timeout`] wants to be called next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        None
+        let held = self
+            .shared
+            .targets
+            .iter()
+            .filter(|target| !target.held.is_empty());
+        let probe = held.filter_map(|target| target.gate.retry_at()).min();
+        [self.wheel.next(), probe].into_iter().flatten().min()
     }
 
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
     /// `frame` must hold the largest MTU of all routes plus an Ethernet header, or 1514 bytes, whichever is less;
     /// segments are never larger than the buffer.
     pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
-        let _ = (now, frame);
+        while let Some(id) = self.ready.pop_front() {
+            let Some(session) = self
+                .sessions
+                .get_mut(id as usize)
+                .and_then(Option::as_deref_mut)
+            else {
+                continue;
+            };
+            session.queued = false;
+            if !session.wants_to_send() {
+                continue;
+            }
+            let target =
+                &mut self.shared.targets[self.shared.target_of[usize::from(session.rule.0)]];
+            let (pass, suspended) = target.gate.pass(now);
+            self.shared.counters.targets_suspended += u64::from(suspended);
+            if pass == Pass::Hold {
+                session.queued = true;
+                target.held.push_back(id);
+                continue;
+            }
+            if let Some(Some(len)) = self.with(id, now, |session, ctx| session.transmit(ctx, frame))
+            {
+                return Some(len);
+            }
+        }
         None
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.shared.events.pop_front()
     }
 
     /// Turns that have begun and not ended.
     #[must_use]
     pub fn turns_open(&self) -> u64 {
-        0
+        self.turns_open
     }
 
     /// Turns that wait for the target: unlike [`Engine::turns_open`] it does not count turns that have their complete
     /// response and are open only because the client has not spoken since. A drain is over when this is 0.
     #[must_use]
-    pub fn turns_waiting(&self) -> u64 {
-        0
+    pub fn turns_waiting(&self, now: Instant) -> u64 {
+        let waiting = self.sessions.iter().flatten().filter(|session| {
+            let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
+            session.turns.is_waiting(session.send.una(), quiet, now)
+        });
+        waiting.map(|session| session.turns.len() as u64).sum()
     }
 
     /// Sessions at this moment.
     #[must_use]
     pub fn sessions(&self) -> u64 {
-        0
+        self.live
     }
 
     /// Payload bytes held at this moment.
     #[must_use]
     pub fn payload_bytes(&self) -> u64 {
-        0
+        self.shared.arena.used()
     }
 
     /// Flows of running sessions (from source to target), for an `intercept` that came back.
-    pub fn flows(&self) -> impl Iterator<Item = wire::flow::FlowKey> + '_ {
-        core::iter::empty()
+    pub fn flows(&self) -> impl Iterator<Item = FlowKey> + '_ {
+        self.shared.by_local.keys().copied()
     }
 
     /// Totals since the start.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.shared.counters
     }
 }

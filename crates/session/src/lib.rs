@@ -1,14 +1,47 @@
 //! The session engine: captured flows in, TCP sessions to targets out.
 //!
 //! A session is a TCP client of the target whose application is the captured flow. An [`Engine`] holds all the
-//! sessions of one worker. It does no I/O and reads no clock: packets, time and randomness are arguments, frames,
+//! sessions of one worker. It does no I/O and reads no clock: packets, time and randomness are arguments; frames,
 //! events and deadlines are results.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
+//! | `session` | one session and what the online side does to it |
+//! | `target` | what the target's segments and the timers do to it |
+//! | `advance` | what may depart, what is over, what becomes of a lost connection |
+//! | `transmit` | its segments, written into the caller's frame |
+//! | `stream` | the client's bytes, each once, in order, with their cause |
+//! | `turns` | the stream cut into turns, and the release rule |
+//! | `send`, `receive` | the two halves of the TCP connection to the target |
+//! | `nursery` | flows that have no session yet |
+//! | `gate`, `pool` | whether a target may be sent to, and from where |
+//! | `arena`, `wheel` | payload within a budget, and timers |
+//! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
+//!
+//! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, no logging; depends on `wire` only.
 #![forbid(unsafe_code)]
 
+mod advance;
+mod arena;
 pub mod config;
+mod context;
 pub mod engine;
 pub mod event;
+mod gate;
+pub mod limits;
+mod nursery;
+mod pool;
+mod receive;
+mod send;
+mod session;
+mod stream;
+mod tables;
+mod target;
 pub mod time;
+mod transmit;
+mod turns;
+mod wheel;
 
 pub use config::{Config, Rule, RuleId, Source};
 pub use engine::Engine;

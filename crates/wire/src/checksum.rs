@@ -107,7 +107,10 @@ mod tests {
     #[test]
     fn an_odd_byte_is_padded_on_the_right() {
         assert_eq!(Sum::default().bytes(&[0xab]).fold(), 0xab00);
-        assert_eq!(Sum::default().bytes(&[1, 2, 3, 4, 5]).fold(), 0x0102 + 0x0304 + 0x0500);
+        assert_eq!(
+            Sum::default().bytes(&[1, 2, 3, 4, 5]).fold(),
+            0x0102 + 0x0304 + 0x0500
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ impl Addr {
     #[inline(always)]
     #[must_use]
     pub const fn v4(a: [u8; 4]) -> Self {
-        Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3]])
+        Self([
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a[0], a[1], a[2], a[3],
+        ])
     }
 
     /// An IPv6 address (or a mapped IPv4 one).
@@ -256,7 +258,10 @@ mod tests {
     use super::{Addr, Endpoint, FlowKey, PoolRange, SAMPLE_ALL, owner, sampled};
 
     fn client(n: u32) -> Endpoint {
-        Endpoint::new(Addr::v4([10, 0, (n >> 14) as u8, 7]), 1024 + (n & 0x3fff) as u16)
+        Endpoint::new(
+            Addr::v4([10, 0, (n >> 14) as u8, 7]),
+            1024 + (n & 0x3fff) as u16,
+        )
     }
 
     #[test]
@@ -265,7 +270,10 @@ mod tests {
         for n in 0..30_000 {
             counts[owner(&client(n), 3) as usize] += 1;
         }
-        assert!(counts.iter().all(|&c| (9_500..10_500).contains(&c)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&c| (9_500..10_500).contains(&c)),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -273,20 +281,28 @@ mod tests {
         let server = Endpoint::new(Addr::v4([10, 0, 0, 1]), 80);
         let mut counts = [0u32; 2];
         for n in 0..40_000 {
-            let flow = FlowKey { client: client(n), server };
+            let flow = FlowKey {
+                client: client(n),
+                server,
+            };
             if sampled(&flow, 7, SAMPLE_ALL / 4) {
                 counts[owner(&flow.client, 2) as usize] += 1;
             }
             assert!(sampled(&flow, 7, SAMPLE_ALL) && !sampled(&flow, 7, 0));
         }
-        assert!(counts.iter().all(|&c| (4_700..5_300).contains(&c)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&c| (4_700..5_300).contains(&c)),
+            "{counts:?}"
+        );
     }
 
     #[test]
     fn a_pool_contains_its_prefix_and_ports_only() {
         let pool = PoolRange {
             prefix: Addr::v4([62, 135, 200, 0]),
-            mask: Addr::v6([255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0]),
+            mask: Addr::v6([
+                255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0,
+            ]),
             port_first: 1024,
             port_last: 2047,
         };

@@ -40,7 +40,11 @@ impl TooBig {
     ///
     /// As for [`TooBig::parse`].
     #[inline(always)]
-    pub fn parse_icmp<B: Bytes + ?Sized>(bytes: &B, offset: usize, outer: &ip::Header) -> Result<Self, Skip> {
+    pub fn parse_icmp<B: Bytes + ?Sized>(
+        bytes: &B,
+        offset: usize,
+        outer: &ip::Header,
+    ) -> Result<Self, Skip> {
         let at = offset + usize::from(outer.header_len);
         let h = bytes.read::<8>(at).ok_or(Skip::Malformed)?;
         let mtu = match (outer.protocol, h[0], h[1]) {
@@ -54,7 +58,9 @@ impl TooBig {
             return Err(Skip::OtherProtocol);
         }
         // RFC 792 promises no more than eight bytes of the transport header.
-        let t = bytes.read::<8>(inner_at + usize::from(inner.header_len)).ok_or(Skip::Malformed)?;
+        let t = bytes
+            .read::<8>(inner_at + usize::from(inner.header_len))
+            .ok_or(Skip::Malformed)?;
         Ok(Self {
             flow: FlowKey {
                 client: Endpoint::new(inner.source, be16(&t, 0)),
@@ -76,7 +82,13 @@ mod tests {
     fn a_quoted_segment_is_found() {
         let (ours, target) = (Addr::v4([10, 0, 0, 1]), Addr::v4([10, 0, 0, 2]));
         let mut packet = [0u8; 56];
-        ip::emit(&mut packet, &Addr::v4([10, 0, 0, 9]), &ours, PROTOCOL_ICMP, 36);
+        ip::emit(
+            &mut packet,
+            &Addr::v4([10, 0, 0, 9]),
+            &ours,
+            PROTOCOL_ICMP,
+            36,
+        );
         packet[20..28].copy_from_slice(&[3, 4, 0, 0, 0, 0, 0x05, 0x78]);
         ip::emit(&mut packet[28..], &ours, &target, PROTOCOL_TCP, 1400);
         packet[48..56].copy_from_slice(&[0x27, 0x10, 0, 80, 0, 0, 0, 9]);
@@ -86,7 +98,11 @@ mod tests {
         assert_eq!(too_big.flow.client, Endpoint::new(ours, 10_000));
         assert_eq!(too_big.flow.server, Endpoint::new(target, 80));
         for len in 0..packet.len() {
-            assert_eq!(TooBig::parse(&packet[..len], 0), Err(Skip::Malformed), "cut to {len}");
+            assert_eq!(
+                TooBig::parse(&packet[..len], 0),
+                Err(Skip::Malformed),
+                "cut to {len}"
+            );
         }
     }
 }

@@ -121,8 +121,14 @@ impl Header {
 pub fn addresses<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Option<(Addr, Addr)> {
     let [first] = bytes.read::<1>(offset)?;
     match first >> 4 {
-        4 => Some((Addr::v4(bytes.read::<4>(offset + 12)?), Addr::v4(bytes.read::<4>(offset + 16)?))),
-        6 => Some((Addr::v6(bytes.read::<16>(offset + 8)?), Addr::v6(bytes.read::<16>(offset + 24)?))),
+        4 => Some((
+            Addr::v4(bytes.read::<4>(offset + 12)?),
+            Addr::v4(bytes.read::<4>(offset + 16)?),
+        )),
+        6 => Some((
+            Addr::v6(bytes.read::<16>(offset + 8)?),
+            Addr::v6(bytes.read::<16>(offset + 24)?),
+        )),
         _ => None,
     }
 }
@@ -130,7 +136,11 @@ pub fn addresses<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Option<(Addr, A
 /// Length of the IP header that [`emit`] writes for this destination, in bytes.
 #[must_use]
 pub const fn emitted_len(destination: &Addr) -> usize {
-    if destination.is_v4() { V4_HEADER_LEN } else { V6_HEADER_LEN }
+    if destination.is_v4() {
+        V4_HEADER_LEN
+    } else {
+        V6_HEADER_LEN
+    }
 }
 
 /// Writes an IP header of [`emitted_len`] bytes for `payload_len` bytes of `protocol`.
@@ -138,16 +148,41 @@ pub const fn emitted_len(destination: &Addr) -> usize {
 /// `buffer` must be at least that long; a shorter one is left as it is.
 pub fn emit(buffer: &mut [u8], source: &Addr, destination: &Addr, protocol: u8, payload_len: u16) {
     if destination.is_v4() {
-        let Some(h) = buffer.first_chunk_mut::<V4_HEADER_LEN>() else { return };
+        let Some(h) = buffer.first_chunk_mut::<V4_HEADER_LEN>() else {
+            return;
+        };
         let [len_high, len_low] = (payload_len + V4_HEADER_LEN as u16).to_be_bytes();
         // The identification of a packet that must not be fragmented means nothing (RFC 6864 section 4.1).
-        *h = [0x45, 0, len_high, len_low, 0, 0, V4_DONT_FRAGMENT, 0, TTL, protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        *h = [
+            0x45,
+            0,
+            len_high,
+            len_low,
+            0,
+            0,
+            V4_DONT_FRAGMENT,
+            0,
+            TTL,
+            protocol,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
         h[12..16].copy_from_slice(&source.v4_octets());
         h[16..20].copy_from_slice(&destination.v4_octets());
         let checksum = Sum::default().bytes(h).finish();
         h[10..12].copy_from_slice(&checksum.to_be_bytes());
     } else {
-        let Some(h) = buffer.first_chunk_mut::<V6_HEADER_LEN>() else { return };
+        let Some(h) = buffer.first_chunk_mut::<V6_HEADER_LEN>() else {
+            return;
+        };
         let [len_high, len_low] = payload_len.to_be_bytes();
         h[..8].copy_from_slice(&[0x60, 0, 0, 0, len_high, len_low, protocol, TTL]);
         h[8..24].copy_from_slice(source.octets());
@@ -179,7 +214,13 @@ mod tests {
     #[test]
     fn what_is_not_whole_is_skipped() {
         let mut h = [0u8; 20];
-        emit(&mut h, &Addr::v4([1; 4]), &Addr::v4([2; 4]), PROTOCOL_TCP, 20);
+        emit(
+            &mut h,
+            &Addr::v4([1; 4]),
+            &Addr::v4([2; 4]),
+            PROTOCOL_TCP,
+            20,
+        );
         let judge = |change: &dyn Fn(&mut [u8; 20])| {
             let mut h = h;
             change(&mut h);

@@ -53,8 +53,14 @@ impl Segment {
     ///
     /// [`Skip::Malformed`] where the lengths contradict each other or bytes are missing.
     #[inline(always)]
-    pub fn parse_tcp<B: Bytes + ?Sized>(bytes: &B, offset: usize, ip: &ip::Header) -> Result<Self, Skip> {
-        let t = bytes.read::<HEADER_LEN>(offset + usize::from(ip.header_len)).ok_or(Skip::Malformed)?;
+    pub fn parse_tcp<B: Bytes + ?Sized>(
+        bytes: &B,
+        offset: usize,
+        ip: &ip::Header,
+    ) -> Result<Self, Skip> {
+        let t = bytes
+            .read::<HEADER_LEN>(offset + usize::from(ip.header_len))
+            .ok_or(Skip::Malformed)?;
         let header_len = u16::from(t[12] >> 4) * 4;
         if header_len < 20 || ip.payload_len < header_len {
             return Err(Skip::Malformed);
@@ -84,13 +90,17 @@ impl Segment {
     #[inline(always)]
     #[must_use]
     pub const fn is_pure_ack(&self) -> bool {
-        self.payload_len == 0 && !self.flags.intersects(Flags::SYN.with(Flags::FIN).with(Flags::RST))
+        self.payload_len == 0
+            && !self
+                .flags
+                .intersects(Flags::SYN.with(Flags::FIN).with(Flags::RST))
     }
 
     /// How much of the sequence space the segment takes: payload, SYN and FIN.
     #[must_use]
     pub fn sequence_len(&self) -> u32 {
-        let control = u32::from(self.flags.contains(Flags::SYN)) + u32::from(self.flags.contains(Flags::FIN));
+        let control =
+            u32::from(self.flags.contains(Flags::SYN)) + u32::from(self.flags.contains(Flags::FIN));
         u32::from(self.payload_len) + control
     }
 
@@ -98,7 +108,11 @@ impl Segment {
     #[must_use]
     pub fn options(&self, packet: &[u8]) -> Options {
         let start = usize::from(self.tcp_offset) + HEADER_LEN;
-        Options::parse(packet.get(start..usize::from(self.payload_offset)).unwrap_or_default())
+        Options::parse(
+            packet
+                .get(start..usize::from(self.payload_offset))
+                .unwrap_or_default(),
+        )
     }
 
     /// The whole payload, or `None` where the packet was captured without all of it.

@@ -121,7 +121,9 @@ impl Options {
                 [] | [0, ..] => return options,
                 [1, rest @ ..] => area = rest,
                 [kind, len, ..] => {
-                    let Some(body) = area.get(2..usize::from(*len)) else { return options };
+                    let Some(body) = area.get(2..usize::from(*len)) else {
+                        return options;
+                    };
                     options.read(*kind, body);
                     area = area.get(usize::from(*len)..).unwrap_or_default();
                 }
@@ -138,7 +140,10 @@ impl Options {
             (5, blocks) => {
                 for block in blocks.as_chunks::<8>().0 {
                     let [a, b, c, d, e, f, g, h] = *block;
-                    self.sack.push(u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
+                    self.sack.push(
+                        u32::from_be_bytes([a, b, c, d]),
+                        u32::from_be_bytes([e, f, g, h]),
+                    );
                 }
             }
             (8, [a, b, c, d, e, f, g, h]) => {
@@ -239,7 +244,10 @@ impl Header {
     /// Where the payload of the frame starts: Ethernet, IP, TCP and options, in bytes.
     #[must_use]
     pub fn payload_offset(&self) -> usize {
-        ethernet::HEADER_LEN + ip::emitted_len(&self.destination.addr) + HEADER_LEN + self.options.emitted_len()
+        ethernet::HEADER_LEN
+            + ip::emitted_len(&self.destination.addr)
+            + HEADER_LEN
+            + self.options.emitted_len()
     }
 
     /// Completes a frame whose payload already stands at [`Header::payload_offset`] up to its end: writes the
@@ -249,16 +257,28 @@ impl Header {
     #[must_use]
     pub fn emit(&self, frame: &mut [u8]) -> bool {
         let ip_len = ip::emitted_len(&self.destination.addr);
-        let Some((link, packet)) = frame.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>() else { return false };
-        let Some((network, tcp)) = packet.split_at_mut_checked(ip_len) else { return false };
+        let Some((link, packet)) = frame.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>() else {
+            return false;
+        };
+        let Some((network, tcp)) = packet.split_at_mut_checked(ip_len) else {
+            return false;
+        };
         let header_len = HEADER_LEN + self.options.emitted_len();
-        let Ok(tcp_len) = u16::try_from(tcp.len()) else { return false };
+        let Ok(tcp_len) = u16::try_from(tcp.len()) else {
+            return false;
+        };
         if tcp.len() < header_len || tcp_len > u16::MAX - ip::V6_HEADER_LEN as u16 {
             return false;
         }
         let v4 = self.destination.addr.is_v4();
         ethernet::emit(link, if v4 { ethernet::IPV4 } else { ethernet::IPV6 });
-        ip::emit(network, &self.source.addr, &self.destination.addr, ip::PROTOCOL_TCP, tcp_len);
+        ip::emit(
+            network,
+            &self.source.addr,
+            &self.destination.addr,
+            ip::PROTOCOL_TCP,
+            tcp_len,
+        );
 
         tcp[0..2].copy_from_slice(&self.source.port.to_be_bytes());
         tcp[2..4].copy_from_slice(&self.destination.port.to_be_bytes());
@@ -270,7 +290,12 @@ impl Header {
         tcp[16..18].fill(0);
         tcp[18..20].copy_from_slice(&self.urgent.to_be_bytes());
         self.options.emit(&mut tcp[HEADER_LEN..header_len]);
-        let sum: Sum = pseudo_header(&self.source.addr, &self.destination.addr, ip::PROTOCOL_TCP, tcp_len);
+        let sum: Sum = pseudo_header(
+            &self.source.addr,
+            &self.destination.addr,
+            ip::PROTOCOL_TCP,
+            tcp_len,
+        );
         let checksum = sum.bytes(tcp).finish();
         tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
         true
@@ -303,12 +328,29 @@ mod tests {
         let mut sack = SackBlocks::default();
         sack.push(1, 2);
         sack.push(5, 9);
-        let timestamps = Some(Timestamps { value: 0x0102_0304, echo: 5 });
+        let timestamps = Some(Timestamps {
+            value: 0x0102_0304,
+            echo: 5,
+        });
         [
             Options::default(),
-            Options { mss: Some(1460), window_scale: Some(7), sack_permitted: true, timestamps, ..Options::default() },
-            Options { mss: Some(536), sack_permitted: true, ..Options::default() },
-            Options { timestamps, sack, ..Options::default() },
+            Options {
+                mss: Some(1460),
+                window_scale: Some(7),
+                sack_permitted: true,
+                timestamps,
+                ..Options::default()
+            },
+            Options {
+                mss: Some(536),
+                sack_permitted: true,
+                ..Options::default()
+            },
+            Options {
+                timestamps,
+                sack,
+                ..Options::default()
+            },
         ]
     }
 

@@ -1,0 +1,293 @@
+//! What may depart and what is over: the release rule, the end of the client's stream, and what becomes of turns
+//! whose connection was lost.
+
+use wire::tcp::Flags;
+
+use crate::config::RuleId;
+use crate::context::Context;
+use crate::event::{Event, Outcome, TurnEnded};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, TIME_WAIT};
+use crate::session::{After, Session, State};
+use crate::stream::{End, EndOfStream};
+use crate::time::Instant;
+use crate::turns::{Next, Patience, Verdict};
+
+use core::time::Duration;
+
+impl Session {
+    /// Releases what may depart, ends what is over. To be called after every input; each pass of the loop ends a turn
+    /// or changes the state, so it is bounded by the turns that wait.
+    pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
+        self.release_at = None;
+        loop {
+            self.end_doomed(ctx);
+            match self.state {
+                State::Detached { .. } => match (self.turns.front(), self.input.end()) {
+                    (Some(turn), _) if turn.fate.is_none() => {
+                        self.connect(ctx);
+                        if !matches!(self.state, State::SynSent { .. }) {
+                            return;
+                        }
+                    }
+                    (None, Some(end)) => {
+                        self.count_gap(end, ctx);
+                        self.state = State::Closed;
+                        return;
+                    }
+                    _ => return,
+                },
+                State::Dead(_) if self.turns.front().is_none() && self.input.end().is_some() => {
+                    self.state = State::Closed;
+                    return;
+                }
+                State::SynSent { .. } | State::Established => {}
+                State::Parked
+                | State::Dead(_)
+                | State::Closing { .. }
+                | State::Parting { .. }
+                | State::Closed => return,
+            }
+            if !self.advance_once(ctx) {
+                return;
+            }
+        }
+    }
+
+    /// One step of a connected session. Returns whether another may follow.
+    fn advance_once(&mut self, ctx: &mut Context<'_>) -> bool {
+        let end = self.input.end();
+        if let Some(end) = end
+            && end.end == End::Gap
+            && self.turns.len() <= 1
+        {
+            self.end_at_gap(end, ctx);
+            return false;
+        }
+        let Some(next) = self.turns.next().or(end.map(boundary)) else {
+            return false;
+        };
+        let patience = Patience {
+            quiet: ctx.quiet.time(),
+            response_timeout: ctx.config.response_timeout,
+            target_closed: self.receive.is_finished(),
+        };
+        let verdict = self.turns.verdict(next, self.send.una(), patience, ctx.now);
+        match verdict {
+            Verdict::Wait => return false,
+            Verdict::At(at) => {
+                self.release_at = Some(at);
+                return false;
+            }
+            Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
+            Verdict::Over | Verdict::Quiet => {}
+        }
+        if self.turns.note(verdict) {
+            ctx.counters.sessions_streaming += 1;
+        }
+        if self.turns.current().is_some() {
+            let outcome = match (verdict, self.turns.outcome(self.send.una())) {
+                (Verdict::TimedOut, _) => Outcome::TimedOut,
+                (_, Outcome::Pending) if end.is_some_and(|end| end.end == End::Reset) => {
+                    Outcome::Aborted
+                }
+                (_, Outcome::Pending) => Outcome::TargetClosed,
+                (_, outcome) => outcome,
+            };
+            self.end_turn(outcome, ctx);
+        }
+        match (self.turns.front().is_some(), end) {
+            (true, _) if self.receive.is_finished() => self.reconnect(Outcome::TargetClosed, ctx),
+            (true, _) => {
+                self.turns.release();
+            }
+            (false, Some(end)) => {
+                self.close(end, ctx);
+                return false;
+            }
+            (false, None) => return false,
+        }
+        true
+    }
+
+    /// Ends turns that were never to be sent, up to the one that may still grow.
+    fn end_doomed(&mut self, ctx: &mut Context<'_>) {
+        while let Some(fate) = self.turns.front().and_then(|turn| turn.fate) {
+            if self.turns.len() == 1 && self.input.end().is_none() {
+                return;
+            }
+            self.end_turn(fate, ctx);
+        }
+    }
+
+    /// The client's end may be copied.
+    fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        match end.end {
+            End::Fin | End::Replaced => self.state = State::Closing { since: ctx.now },
+            End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
+        }
+    }
+
+    /// The last turn has a hole, or stands before one.
+    fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        match self.turns.outcome(self.send.una()) {
+            Outcome::Answered => {
+                self.end_turn(Outcome::Answered, ctx);
+                self.count_gap(end, ctx);
+            }
+            _ if self.turns.front().is_some() => self.end_turn(Outcome::Gap, ctx),
+            _ => self.count_gap(end, ctx),
+        }
+        self.part(Flags::RST, After::Closed, ctx);
+    }
+
+    /// A turn of which no byte was captured is a turn all the same.
+    fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        if end.end == End::Gap {
+            self.turns.count += 1;
+            ctx.events
+                .push_back(Event::TurnEnded(empty_turn(self.rule, Outcome::Gap)));
+        }
+    }
+
+    /// The target reset the connection, or has not answered for too long.
+    pub(crate) fn on_lost(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        let closing = matches!(self.state, State::Closing { .. });
+        let outcome = if self.receive.is_finished() {
+            Outcome::TargetClosed
+        } else {
+            outcome
+        };
+        if self.turns.current().is_some() && !self.turns.is_untouched(self.send.una()) {
+            let complete = self.turns.looks_answered();
+            self.end_turn(if complete { Outcome::Answered } else { outcome }, ctx);
+        }
+        if closing || (self.input.end().is_some() && self.turns.front().is_none()) {
+            self.settle(After::Closed, ctx);
+            return;
+        }
+        self.reconnect(outcome, ctx);
+        self.advance(ctx);
+    }
+
+    /// The target refused the connection, or did not answer the SYN.
+    pub(crate) fn on_refused(&mut self, ctx: &mut Context<'_>) {
+        self.doom_waiting(Outcome::Refused, ctx);
+        self.back_off(Outcome::Refused, ctx);
+        self.advance(ctx);
+    }
+
+    /// Leaves the connection, so that the front turn opens another; after several in a row that came to nothing, only
+    /// after a while.
+    fn reconnect(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        if self.turns.front().is_none() {
+            self.settle(After::Detached, ctx);
+            return;
+        }
+        self.reconnects = self.reconnects.saturating_add(1);
+        if self.reconnects > RECONNECTS_MAX {
+            self.doom_waiting(outcome, ctx);
+            self.back_off(outcome, ctx);
+        } else {
+            ctx.counters.sessions_reconnected += 1;
+            self.settle(After::Detached, ctx);
+        }
+    }
+
+    fn back_off(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        self.settle(After::Detached, ctx);
+        let wait = (BACKOFF_MIN * (1 << self.refusals.min(10))).min(BACKOFF_MAX);
+        self.refusals = self.refusals.saturating_add(1);
+        self.state = State::Detached {
+            retry_at: ctx.now + wait,
+            outcome,
+        };
+    }
+
+    /// The target has closed. Where the client neither has more to say now nor has closed, and online and target have
+    /// both answered, this side closes too: the next turn opens another connection.
+    pub(crate) fn follow_target_close(&mut self, ctx: &mut Context<'_>) {
+        let waiting = self.turns.next().is_some() || self.input.end().is_some();
+        if self.state != State::Established || !self.receive.is_finished() || waiting {
+            return;
+        }
+        if self.turns.current().is_some() {
+            if !self.turns.is_answered_by_both(self.send.una()) {
+                return;
+            }
+            self.end_turn(Outcome::Answered, ctx);
+        }
+        self.part(Flags::FIN, After::Detached, ctx);
+    }
+
+    /// Whether both sides have closed; the last acknowledgement may still have to leave.
+    pub(crate) fn check_closed(&mut self, ctx: &mut Context<'_>) {
+        let State::Closing { since } = self.state else {
+            return;
+        };
+        let acknowledged = self.send.una() > self.stream_end;
+        let waited = ctx.now.since(since);
+        let patience = match (acknowledged, self.receive.is_finished()) {
+            (true, true) => TIME_WAIT,
+            (true, false) => FIN_WAIT,
+            _ => Duration::MAX,
+        };
+        if waited < patience {
+            return;
+        }
+        if self.receive.is_finished() {
+            self.settle(After::Closed, ctx);
+        } else {
+            self.part(Flags::RST, After::Closed, ctx);
+        }
+    }
+
+    /// When [`Session::check_closed`] is to be asked again.
+    pub(crate) fn closed_at(&self) -> Option<Instant> {
+        let State::Closing { since } = self.state else {
+            return None;
+        };
+        match (
+            self.send.una() > self.stream_end,
+            self.receive.is_finished(),
+        ) {
+            (true, true) => Some(since + TIME_WAIT),
+            (true, false) => Some(since + FIN_WAIT),
+            _ => None,
+        }
+    }
+
+    /// The end of the run: every turn ends now, the connection with a RST.
+    pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
+        while let Some(turn) = self.turns.front() {
+            let outcome = turn
+                .fate
+                .unwrap_or_else(|| self.turns.outcome(self.send.una()));
+            self.end_turn(outcome, ctx);
+        }
+        self.input.clear(ctx.arena);
+        ctx.arena.clear(&mut self.data);
+        self.part(Flags::RST, After::Closed, ctx);
+    }
+}
+
+/// The end of a stream as a boundary: FIN and RST have causes, the others are guesses.
+fn boundary(end: EndOfStream) -> Next {
+    let cause = matches!(end.end, End::Fin | End::Reset).then_some(end.cause);
+    Next {
+        cause,
+        captured: end.stamp,
+    }
+}
+
+fn empty_turn(rule: RuleId, outcome: Outcome) -> TurnEnded {
+    TurnEnded {
+        rule,
+        outcome,
+        bytes: 0,
+        bytes_acknowledged: 0,
+        paired: false,
+        online: None,
+        target: None,
+        lag: Duration::ZERO,
+    }
+}

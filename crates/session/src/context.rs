@@ -1,0 +1,169 @@
+//! What a session needs from its engine while it handles one input: the shared tables of the worker, lent for the
+//! length of a call.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hasher};
+
+use core::time::Duration;
+
+use wire::flow::{Endpoint, FlowKey};
+use wire::seq::LocalSeq;
+
+use crate::arena::Arena;
+use crate::config::Config;
+use crate::event::{Counters, Event};
+use crate::gate::Gate;
+use crate::limits::{QUIET_MAX, QUIET_MIN};
+use crate::pool::{Lease, Pool};
+use crate::time::Instant;
+
+/// Number of a session's slot.
+pub(crate) type SessionId = u32;
+
+/// Hashes what is made of endpoints; addresses of clients are hostile only in number, which the tables bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FlowHasher(u64);
+
+impl Hasher for FlowHasher {
+    fn finish(&self) -> u64 {
+        // hashbrown takes the top bits for its tags and the low ones for its buckets.
+        let mixed = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word))
+                .wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+impl BuildHasher for FlowHasher {
+    type Hasher = Self;
+    fn build_hasher(&self) -> Self {
+        *self
+    }
+}
+
+/// Sessions by something.
+pub(crate) type Index<K> = HashMap<K, SessionId, FlowHasher>;
+
+/// What is known of a target, and shared by all sessions to it.
+#[derive(Debug)]
+pub(crate) struct TargetState {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) gate: Gate,
+    /// `None` with the clients' own addresses.
+    pub(crate) pool: Option<Pool>,
+    /// MTU of the route, in bytes.
+    pub(crate) mtu: u16,
+    /// Sessions that wait at the gate.
+    pub(crate) held: VecDeque<SessionId>,
+}
+
+/// The quiet time of a rule, learned from the gaps inside its responses.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    gap: Duration,
+}
+
+impl Quiet {
+    /// Before anything was learned: 20 ms.
+    pub(crate) fn new() -> Self {
+        Self {
+            gap: Duration::from_millis(10),
+        }
+    }
+
+    /// A gap between two segments of one response: a longer one counts at once, shorter ones fade it out.
+    pub(crate) fn learn(&mut self, gap: Duration) {
+        if gap > self.gap {
+            self.gap = gap.min(QUIET_MAX);
+        } else {
+            self.gap -= (self.gap - gap) / 64;
+        }
+    }
+
+    /// How long a target must be silent before a short response counts as complete.
+    pub(crate) fn time(&self) -> Duration {
+        (self.gap * 2).clamp(QUIET_MIN, QUIET_MAX)
+    }
+}
+
+/// The clocks that a session's numbers come from. Both go on where a run before stopped, because they derive from the
+/// wall clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// Wall clock minus monotonic clock, in nanoseconds.
+    offset: u64,
+}
+
+impl Clock {
+    pub(crate) fn new(unix_nanos: u64, now: Instant) -> Self {
+        Self {
+            offset: unix_nanos.wrapping_sub(now.as_nanos()),
+        }
+    }
+
+    /// TSval: milliseconds (RFC 7323 section 5.4 asks for 1 ms to 1 s).
+    pub(crate) fn timestamp(self, now: Instant) -> u32 {
+        (now.as_nanos().wrapping_add(self.offset) / 1_000_000) as u32
+    }
+
+    /// An ISN by RFC 6528: a clock of 4 us plus a hash of the connection, and beyond whatever was sent before from
+    /// the same endpoint. The hash is not keyed: it spreads connections, it keeps no secret.
+    pub(crate) fn isn(self, now: Instant, flow: &FlowKey, last: Option<LocalSeq>) -> LocalSeq {
+        let ticks = (now.as_nanos().wrapping_add(self.offset) / 4_000) as u32;
+        let isn = LocalSeq::new(ticks.wrapping_add(flow.hash(0x6973_6e00)));
+        last.map_or(isn, |last| isn.max(last + 1))
+    }
+}
+
+/// Everything that is lent.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a Config,
+    pub(crate) clock: Clock,
+    pub(crate) arena: &'a mut Arena,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) events: &'a mut VecDeque<Event>,
+    pub(crate) by_local: &'a mut Index<FlowKey>,
+    pub(crate) unparked: &'a mut Vec<FlowKey>,
+    pub(crate) quiet: &'a mut Quiet,
+    pub(crate) target: &'a mut TargetState,
+}
+
+impl Context<'_> {
+    /// A source for a new connection of `client`'s flow, or `None` where there is none now.
+    pub(crate) fn lease(&mut self, client: Endpoint) -> Option<Lease> {
+        match &mut self.target.pool {
+            Some(pool) => pool.allocate(),
+            None => {
+                let key = FlowKey {
+                    client,
+                    server: self.target.endpoint,
+                };
+                (!self.by_local.contains_key(&key)).then_some(Lease {
+                    endpoint: client,
+                    last_seq: None,
+                })
+            }
+        }
+    }
+
+    /// Gives a source back.
+    pub(crate) fn release(&mut self, flow: FlowKey, last_seq: LocalSeq) {
+        self.by_local.remove(&flow);
+        match &mut self.target.pool {
+            Some(pool) => pool.free(flow.client, last_seq),
+            None => self.unparked.push(flow),
+        }
+    }
+}

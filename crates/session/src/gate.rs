@@ -1,0 +1,176 @@
+//! The gate before a target: whether frames may be sent to it now.
+//!
+//! A target that does not answer at all must neither stall the others (its frames wait in the kernel for a neighbour
+//! that is not there) nor, with the clients' own addresses, have its replies reach real clients. So frames without a
+//! reply are counted: beyond a limit the target is suspended, and one session at a time may probe it until it answers.
+
+use crate::limits::{PROBE_INTERVAL, SILENCE, UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX};
+use crate::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// It answers, as far as is known.
+    Open,
+    /// It does not; the next probe may leave at this time.
+    Suspended { probe_at: Instant },
+    /// Nothing may be sent: no route, or reports cannot arrive.
+    Closed,
+}
+
+/// What a session that wants to send has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Send.
+    Yes,
+    /// Wait until the gate opens or the next probe is due.
+    Hold,
+}
+
+/// The gate of one target.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    mode: Mode,
+    /// Whether it starts suspended, and falls back to that whenever reports stopped.
+    prove: bool,
+    channel: bool,
+    route: bool,
+    unanswered: u32,
+    answered_at: Instant,
+}
+
+impl Gate {
+    /// A gate that is open from the start, or opens with the first reply (`prove`).
+    pub(crate) fn new(prove: bool, now: Instant) -> Self {
+        let mut gate = Self {
+            mode: Mode::Closed,
+            prove,
+            channel: true,
+            route: true,
+            unanswered: 0,
+            answered_at: now,
+        };
+        gate.reopen(now);
+        gate
+    }
+
+    /// Asks to send one frame, and counts it where it may be sent. The second result is whether this suspended the
+    /// target.
+    pub(crate) fn pass(&mut self, now: Instant) -> (Pass, bool) {
+        match self.mode {
+            Mode::Closed => (Pass::Hold, false),
+            Mode::Suspended { probe_at } if now < probe_at => (Pass::Hold, false),
+            Mode::Suspended { .. } => {
+                self.mode = Mode::Suspended {
+                    probe_at: now + PROBE_INTERVAL,
+                };
+                (Pass::Yes, false)
+            }
+            Mode::Open => {
+                let limit = if self.prove {
+                    UNANSWERED_UNPROVEN_MAX
+                } else {
+                    UNANSWERED_MAX
+                };
+                if self.unanswered >= limit && now.since(self.answered_at) >= SILENCE {
+                    self.mode = Mode::Suspended {
+                        probe_at: now + PROBE_INTERVAL,
+                    };
+                    return (Pass::Hold, true);
+                }
+                if self.unanswered == 0 {
+                    // Silence counts from the first frame that wants an answer.
+                    self.answered_at = now;
+                }
+                self.unanswered += 1;
+                (Pass::Yes, false)
+            }
+        }
+    }
+
+    /// The target answered. Returns whether this opened the gate.
+    pub(crate) fn on_reply(&mut self, now: Instant) -> bool {
+        self.unanswered = 0;
+        self.answered_at = now;
+        if matches!(self.mode, Mode::Suspended { .. }) {
+            self.mode = Mode::Open;
+            return true;
+        }
+        false
+    }
+
+    /// Whether replies can arrive at all (the channel of assistant mode).
+    pub(crate) fn set_channel(&mut self, connected: bool, now: Instant) {
+        self.channel = connected;
+        self.reopen(now);
+    }
+
+    /// Whether there is a route to the target.
+    pub(crate) fn set_route(&mut self, exists: bool, now: Instant) {
+        self.route = exists;
+        self.reopen(now);
+    }
+
+    /// Whether anything may be sent, if only a probe.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.mode == Mode::Closed
+    }
+
+    /// When a session that was held may try again; `None` while nothing is to be expected.
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        match self.mode {
+            Mode::Open => Some(Instant::default()),
+            Mode::Suspended { probe_at } => Some(probe_at),
+            Mode::Closed => None,
+        }
+    }
+
+    fn reopen(&mut self, now: Instant) {
+        self.unanswered = 0;
+        self.answered_at = now;
+        self.mode = match (self.channel && self.route, self.prove) {
+            (false, _) => Mode::Closed,
+            (true, true) => Mode::Suspended { probe_at: now },
+            (true, false) => Mode::Open,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Gate, Pass};
+    use crate::limits::{PROBE_INTERVAL, SILENCE, UNANSWERED_MAX};
+    use crate::time::Instant;
+
+    #[test]
+    fn a_silent_target_is_suspended_and_probed() {
+        let start = Instant::from_nanos(1);
+        let mut gate = Gate::new(false, start);
+        for _ in 0..UNANSWERED_MAX {
+            assert_eq!(gate.pass(start), (Pass::Yes, false));
+        }
+        let later = start + SILENCE;
+        assert_eq!(gate.pass(later), (Pass::Hold, true));
+        assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Yes, false));
+        assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Hold, false));
+        assert!(gate.on_reply(later + PROBE_INTERVAL));
+        assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Yes, false));
+    }
+
+    #[test]
+    fn a_path_that_must_be_proven_lets_one_probe_through_at_a_time() {
+        let start = Instant::from_nanos(1);
+        let mut gate = Gate::new(true, start);
+        assert_eq!(gate.pass(start), (Pass::Yes, false));
+        assert_eq!(gate.pass(start), (Pass::Hold, false));
+        assert!(gate.on_reply(start));
+        assert_eq!(gate.pass(start), (Pass::Yes, false));
+        gate.set_channel(false, start);
+        assert_eq!(gate.pass(start + SILENCE), (Pass::Hold, false));
+        assert_eq!(gate.retry_at(), None);
+        gate.set_channel(true, start);
+        assert_eq!(
+            (gate.pass(start), gate.pass(start)),
+            ((Pass::Yes, false), (Pass::Hold, false))
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Every limit of the engine that is not the user's to choose, with its unit and what happens there.
+
+use core::time::Duration;
+
+/// Consecutive connections of one flow that the target closed or reset without answering a turn, before the flow is
+/// met with back-off.
+pub const RECONNECTS_MAX: u8 = 3;
+/// First wait before a flow tries a target again that refused it; doubles up to [`BACKOFF_MAX`].
+pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// Longest such wait.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// SYNs sent again because of silence; with the initial 1 s and doubling the last wait ends after 31 s.
+pub const SYN_RETRIES_MAX: u8 = 4;
+/// SYNs sent again at once because of an unacceptable acknowledgement.
+pub const SYN_RECOVERIES_MAX: u8 = 3;
+
+/// Initial retransmission timeout (RFC 6298 section 2.1).
+pub const RTO_INITIAL: Duration = Duration::from_secs(1);
+/// Smallest retransmission timeout: what Linux targets expect of their peers.
+pub const RTO_MIN: Duration = Duration::from_millis(200);
+/// Largest retransmission timeout (RFC 6298 section 2.5 allows no less).
+pub const RTO_MAX: Duration = Duration::from_secs(60);
+/// Initial window, in segments (RFC 6928).
+pub const INITIAL_WINDOW_SEGMENTS: u32 = 10;
+/// Duplicate acknowledgements that mean a loss (RFC 5681 section 3.2).
+pub const DUPLICATE_ACKS: u8 = 3;
+/// Largest congestion window, in bytes.
+pub const CONGESTION_WINDOW_MAX: u32 = 8 << 20;
+
+/// How long the acknowledgement of a complete response may wait for the next turn to ride on.
+pub const DELAYED_ACK: Duration = Duration::from_millis(20);
+/// How long a session that closed first stays to acknowledge a FIN that is sent again.
+pub const TIME_WAIT: Duration = Duration::from_secs(1);
+/// How long a session whose client closed waits for the target to close as well.
+pub const FIN_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a hole that the online server acknowledged may still be filled by a record that overtook another.
+pub const GAP_GRACE: Duration = Duration::from_millis(100);
+/// Most bytes of one flow that wait behind a hole; more are dropped and counted.
+pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
+/// Most segments of one flow that wait behind a hole.
+pub const REASSEMBLY_SEGMENTS_MAX: usize = 4096;
+/// Farthest that a client's segment may lie ahead of what we have, in bytes: the largest window of RFC 7323.
+pub const CLIENT_WINDOW_MAX: i32 = 1 << 30;
+/// Most ranges of out-of-order response bytes that a session remembers; the target sends others again.
+pub const RESPONSE_RANGES_MAX: usize = 32;
+
+/// Smallest quiet time after which a shorter response counts as complete.
+pub const QUIET_MIN: Duration = Duration::from_millis(1);
+/// Largest such quiet time.
+pub const QUIET_MAX: Duration = Duration::from_millis(200);
+/// Turns released by the response timeout before a session departs by time only.
+pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
+
+/// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
+pub const NURSERY_SLOTS: usize = 8192;
+/// How long an entry of the nursery means anything.
+pub const NURSERY_AGE: Duration = Duration::from_secs(30);
+/// Sessions that no byte of either side has confirmed yet: above it a session opens at its first payload and not at
+/// the SYN-ACK, so that a SYN flood stays on this side.
+pub const UNCONFIRMED_MAX: u32 = 1024;
+
+/// Frames to a target without a reply before only probes are sent.
+pub const UNANSWERED_MAX: u32 = 1024;
+/// The same where a reply that nobody consumes would reach a real client.
+pub const UNANSWERED_UNPROVEN_MAX: u32 = 64;
+/// How long a target must have been silent, with [`UNANSWERED_MAX`] frames unanswered, to be suspended.
+pub const SILENCE: Duration = Duration::from_secs(1);
+/// Time between probes of a suspended target.
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Window scale that a session offers where its client's SYN was not seen.
+pub const WINDOW_SCALE: u8 = 7;
+/// Smallest MTU that an ICMP too-big message is believed with, in bytes (RFC 1191's plateau below Ethernet's).
+pub const MTU_MIN: u16 = 552;
+/// Retransmission timeouts in a row after which a connection is given up (RFC 9293 section 3.8.3, R2): with the
+/// smallest timeout about 51 s.
+pub const TIMEOUTS_MAX: u8 = 8;

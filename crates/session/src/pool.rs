@@ -1,0 +1,183 @@
+//! The reply pool: which addresses and ports sessions use as their source, and which are free.
+//!
+//! Each target has an allocator of its own, since a port that is busy towards one target is free towards another.
+//! A worker hands out only endpoints that it owns, so that replies arrive at the worker that holds the session.
+//! Endpoints are handed out oldest-free-first, and remember what was last sent from them: a new connection's ISN must
+//! exceed it (RFC 9293 section 3.4.1, RFC 6191).
+
+use std::collections::VecDeque;
+
+use wire::flow::{Addr, Endpoint, PoolRange, owner};
+use wire::seq::LocalSeq;
+
+/// An endpoint to send from, and the sequence number that its last connection ended at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) last_seq: Option<LocalSeq>,
+}
+
+/// The free endpoints towards one target.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    ranges: Vec<PoolRange>,
+    excluded_ports: Vec<u16>,
+    worker: u32,
+    workers: u32,
+    /// Endpoints never handed out yet: the next candidate, as range, address and port.
+    fresh: Option<Cursor>,
+    freed: VecDeque<Lease>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    range: usize,
+    addr: u128,
+    port: u16,
+}
+
+impl Pool {
+    /// The pool towards a target of one address family.
+    pub(crate) fn new(
+        ranges: &[PoolRange],
+        excluded_ports: &[u16],
+        target: &Addr,
+        worker: u32,
+        workers: u32,
+    ) -> Self {
+        let ranges: Vec<_> = ranges
+            .iter()
+            .copied()
+            .filter(|range| range.prefix.is_v4() == target.is_v4())
+            .collect();
+        let mut excluded_ports = excluded_ports.to_vec();
+        excluded_ports.sort_unstable();
+        let fresh = ranges.first().map(|range| Cursor {
+            range: 0,
+            addr: u128::from_be_bytes(*range.prefix.octets()),
+            port: range.port_first,
+        });
+        Self {
+            ranges,
+            excluded_ports,
+            worker,
+            workers,
+            fresh,
+            freed: VecDeque::new(),
+        }
+    }
+
+    /// An endpoint to send from: one that was never used, else the one that has been free for longest; `None` where
+    /// all are in use.
+    pub(crate) fn allocate(&mut self) -> Option<Lease> {
+        self.next_fresh().or_else(|| self.freed.pop_front())
+    }
+
+    /// Gives an endpoint back with the sequence number after the last byte sent from it.
+    pub(crate) fn free(&mut self, endpoint: Endpoint, last_seq: LocalSeq) {
+        self.freed.push_back(Lease {
+            endpoint,
+            last_seq: Some(last_seq),
+        });
+    }
+
+    fn next_fresh(&mut self) -> Option<Lease> {
+        loop {
+            let cursor = self.fresh?;
+            self.fresh = self.after(cursor);
+            let endpoint = Endpoint::new(Addr::v6(cursor.addr.to_be_bytes()), cursor.port);
+            let excluded = self.excluded_ports.binary_search(&cursor.port).is_ok();
+            if !excluded && owner(&endpoint, self.workers) == self.worker {
+                return Some(Lease {
+                    endpoint,
+                    last_seq: None,
+                });
+            }
+        }
+    }
+
+    /// Addresses vary fastest, so that a pool of many addresses spreads over them.
+    fn after(&self, mut cursor: Cursor) -> Option<Cursor> {
+        let range = self.ranges.get(cursor.range)?;
+        let first = u128::from_be_bytes(*range.prefix.octets());
+        let last = first | !u128::from_be_bytes(*range.mask.octets());
+        if cursor.addr < last {
+            cursor.addr += 1;
+            return Some(cursor);
+        }
+        cursor.addr = first;
+        if cursor.port < range.port_last {
+            cursor.port += 1;
+            return Some(cursor);
+        }
+        let range = self.ranges.get(cursor.range + 1)?;
+        Some(Cursor {
+            range: cursor.range + 1,
+            addr: u128::from_be_bytes(*range.prefix.octets()),
+            port: range.port_first,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pool;
+    use std::collections::HashSet;
+    use wire::flow::{Addr, PoolRange};
+    use wire::seq::LocalSeq;
+
+    const ALL_ONES: Addr = Addr::v6([255; 16]);
+
+    fn range(last: u8, ports: (u16, u16)) -> PoolRange {
+        let mut mask = *ALL_ONES.octets();
+        mask[15] = !last;
+        PoolRange {
+            prefix: Addr::v4([198, 18, 0, 0]),
+            mask: Addr::v6(mask),
+            port_first: ports.0,
+            port_last: ports.1,
+        }
+    }
+
+    #[test]
+    fn workers_share_a_pool_without_overlap_and_use_all_of_it() {
+        let target = Addr::v4([10, 0, 0, 2]);
+        let ranges = [range(3, (1000, 1099)), range(0, (2000, 2009))];
+        let mut seen = HashSet::new();
+        for worker in 0..3 {
+            let mut pool = Pool::new(&ranges, &[1003, 2001], &target, worker, 3);
+            while let Some(lease) = pool.allocate() {
+                assert!(seen.insert(lease.endpoint), "{:?} twice", lease.endpoint);
+            }
+        }
+        assert_eq!(seen.len(), 4 * 99 + 9);
+        assert!(
+            seen.iter()
+                .all(|endpoint| endpoint.port != 1003 && endpoint.port != 2001)
+        );
+    }
+
+    #[test]
+    fn the_oldest_is_handed_out_first_and_knows_its_past() {
+        let target = Addr::v4([10, 0, 0, 2]);
+        let mut pool = Pool::new(&[range(0, (1000, 1001))], &[], &target, 0, 1);
+        let (a, b) = (
+            pool.allocate().expect("free"),
+            pool.allocate().expect("free"),
+        );
+        assert_eq!(pool.allocate(), None);
+        pool.free(b.endpoint, LocalSeq::new(7));
+        pool.free(a.endpoint, LocalSeq::new(9));
+        let lease = pool.allocate().expect("free");
+        assert_eq!(
+            (lease.endpoint, lease.last_seq),
+            (b.endpoint, Some(LocalSeq::new(7)))
+        );
+    }
+
+    #[test]
+    fn a_target_of_the_other_family_has_no_pool() {
+        let mut pool = Pool::new(&[range(0, (1, 2))], &[], &Addr::v6([0xfd; 16]), 0, 1);
+        assert_eq!(pool.allocate(), None);
+    }
+}

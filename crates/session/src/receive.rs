@@ -1,0 +1,208 @@
+//! The receiving half of a session, from headers alone: what of the target's stream has arrived, and what to
+//! acknowledge. Payload is never looked at; a window that never fills needs no buffer.
+
+use wire::seq::TargetSeq;
+use wire::tcp::SackBlocks;
+
+use crate::limits::RESPONSE_RANGES_MAX;
+
+/// What a segment brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// Bytes that are now in order, FIN counted as one.
+    pub(crate) in_order: u32,
+    /// Whether the target's stream ended with it.
+    pub(crate) fin: bool,
+    /// Whether it must be acknowledged at once: out of order, a duplicate, or outside the window.
+    pub(crate) ack_now: bool,
+}
+
+/// The receiving half.
+#[derive(Debug)]
+pub(crate) struct ReceiveHalf {
+    /// RCV.NXT.
+    nxt: TargetSeq,
+    fin: Option<TargetSeq>,
+    finished: bool,
+    /// Ranges behind a hole, in order, neither touching nor overlapping.
+    ranges: Vec<(TargetSeq, TargetSeq)>,
+    /// The range that arrived last, which a SACK option names first (RFC 2018 section 4).
+    latest: Option<TargetSeq>,
+    /// TS.Recent (RFC 7323 section 4.3).
+    pub(crate) timestamp: u32,
+}
+
+impl ReceiveHalf {
+    /// A half whose first byte is `nxt`.
+    pub(crate) fn new(nxt: TargetSeq) -> Self {
+        Self {
+            nxt,
+            fin: None,
+            finished: false,
+            ranges: Vec::new(),
+            latest: None,
+            timestamp: 0,
+        }
+    }
+
+    /// RCV.NXT.
+    pub(crate) fn nxt(&self) -> TargetSeq {
+        self.nxt
+    }
+
+    /// Whether the target's FIN has arrived with everything before it.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// A segment of the target with `len` bytes of payload.
+    pub(crate) fn on_segment(&mut self, seq: TargetSeq, len: u32, fin: bool) -> Arrived {
+        let end = seq + len;
+        if fin && self.fin.is_none() {
+            self.fin = Some(end);
+        }
+        let before = self.nxt;
+        let mut ack_now = false;
+        if end > self.nxt && seq <= self.nxt {
+            self.nxt = end;
+            self.join_ranges();
+            ack_now = !self.ranges.is_empty();
+        } else if len > 0 {
+            // Behind a hole, or a duplicate: either way the target waits for our word.
+            ack_now = true;
+            if seq > self.nxt {
+                self.remember(seq, end);
+            }
+        }
+        let mut in_order = self.nxt.ahead_of(before);
+        let mut finished_now = false;
+        if self.fin == Some(self.nxt) && !self.finished {
+            self.finished = true;
+            finished_now = true;
+            self.nxt += 1;
+            in_order += 1;
+        } else if fin && self.finished {
+            ack_now = true;
+        }
+        Arrived {
+            in_order,
+            fin: finished_now,
+            ack_now: ack_now || finished_now,
+        }
+    }
+
+    /// The SACK blocks to send, at most `count`.
+    pub(crate) fn sack_blocks(&self, count: u8) -> SackBlocks {
+        let mut blocks = SackBlocks::default();
+        let latest = self.latest.and_then(|seq| {
+            self.ranges
+                .iter()
+                .find(|(left, right)| *left <= seq && seq < *right)
+        });
+        for (left, right) in latest
+            .into_iter()
+            .chain(self.ranges.iter().filter(|range| Some(*range) != latest))
+        {
+            blocks.push(left.raw(), right.raw());
+        }
+        blocks.truncate(count);
+        blocks
+    }
+
+    fn join_ranges(&mut self) {
+        let reached = self.ranges.partition_point(|(left, _)| *left <= self.nxt);
+        for (_, right) in self.ranges.drain(..reached) {
+            self.nxt = self.nxt.max(right);
+        }
+    }
+
+    fn remember(&mut self, left: TargetSeq, right: TargetSeq) {
+        self.latest = Some(left);
+        let from = self
+            .ranges
+            .partition_point(|(_, old_right)| *old_right < left);
+        let to = self
+            .ranges
+            .partition_point(|(old_left, _)| *old_left <= right);
+        if from < to {
+            let merged = (
+                self.ranges[from].0.min(left),
+                self.ranges[to - 1].1.max(right),
+            );
+            self.ranges.splice(from..to, [merged]);
+        } else if self.ranges.len() < RESPONSE_RANGES_MAX {
+            self.ranges.insert(from, (left, right));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrived, ReceiveHalf};
+    use wire::seq::TargetSeq;
+
+    #[test]
+    fn order_is_restored_and_fin_counts_one() {
+        let first = TargetSeq::new(u32::MAX - 4);
+        let mut half = ReceiveHalf::new(first);
+        let late = half.on_segment(first + 10, 5, true);
+        assert_eq!(
+            late,
+            Arrived {
+                in_order: 0,
+                fin: false,
+                ack_now: true
+            }
+        );
+        assert_eq!(
+            half.sack_blocks(3).as_slice(),
+            &[((first + 10).raw(), (first + 15).raw())]
+        );
+        let filled = half.on_segment(first, 10, false);
+        assert_eq!(
+            filled,
+            Arrived {
+                in_order: 16,
+                fin: true,
+                ack_now: true
+            }
+        );
+        assert_eq!(half.nxt(), first + 16);
+        assert!(
+            half.on_segment(first + 10, 5, true).ack_now,
+            "a FIN sent again is acknowledged again"
+        );
+    }
+
+    /// Against a bitmap: any order, any overlap.
+    #[test]
+    fn ranges_agree_with_a_bitmap() {
+        let mut state = 3u32;
+        let mut random = move |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % below
+        };
+        for _ in 0..200 {
+            let first = TargetSeq::new(random(u32::MAX));
+            let mut half = ReceiveHalf::new(first);
+            let mut map = [false; 64];
+            let mut total = 0;
+            for _ in 0..40 {
+                let left = random(60);
+                let len = 1 + random(64 - left).min(20);
+                if left + len > 64 {
+                    continue;
+                }
+                total += half.on_segment(first + left, len, false).in_order;
+                map[left as usize..(left + len) as usize].fill(true);
+                let oracle = map.iter().take_while(|byte| **byte).count() as u32;
+                assert_eq!(half.nxt().ahead_of(first), oracle);
+                assert_eq!(total, oracle);
+                for &(l, r) in &half.ranges {
+                    assert!(l > half.nxt());
+                    assert!((l.ahead_of(first)..r.ahead_of(first)).all(|at| map[at as usize]));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The client's stream: from captured segments to each byte once, in order.
+//!
+//! Duplicates, overlaps and retransmissions with other boundaries are removed; what arrives behind a hole waits,
+//! within limits. A byte's cause is the acknowledgement number of the first captured copy of it, so pieces are handed
+//! on with theirs. FIN and RST are events of the stream with a cause of their own.
+
+use wire::seq::{ClientSeq, OnlineSeq};
+
+use crate::arena::Arena;
+use crate::event::Counters;
+use crate::limits::{CLIENT_WINDOW_MAX, REASSEMBLY_BYTES_MAX, REASSEMBLY_SEGMENTS_MAX};
+use crate::time::Instant;
+
+/// Bytes that are next in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// What the client had seen of the online server's bytes when it sent them.
+    pub(crate) cause: OnlineSeq,
+    pub(crate) stamp: Instant,
+}
+
+/// How the client's side ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// FIN: everything before it arrived.
+    Fin,
+    /// RST, as the online server would believe it.
+    Reset,
+    /// A new connection took the 4-tuple, so this one must have ended unseen.
+    Replaced,
+    /// A hole that the online server has acknowledged can never be filled.
+    Gap,
+}
+
+/// The end of the client's side, with its cause and capture time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndOfStream {
+    pub(crate) end: End,
+    pub(crate) cause: OnlineSeq,
+    pub(crate) stamp: Instant,
+}
+
+/// A segment that waits behind a hole.
+#[derive(Debug)]
+struct Waiting {
+    seq: ClientSeq,
+    bytes: Box<[u8]>,
+    cause: OnlineSeq,
+    stamp: Instant,
+}
+
+/// The reassembly of one client's stream.
+#[derive(Debug)]
+pub(crate) struct ClientStream {
+    /// The next byte in order.
+    next: ClientSeq,
+    /// What the online server has acknowledged, as far as `observe` saw.
+    acknowledged: Option<ClientSeq>,
+    /// A FIN that was seen, perhaps behind a hole.
+    fin: Option<(ClientSeq, OnlineSeq, Instant)>,
+    end: Option<EndOfStream>,
+    waiting: Vec<Waiting>,
+    waiting_bytes: usize,
+}
+
+impl ClientStream {
+    /// A stream whose first byte is `next`.
+    pub(crate) fn new(next: ClientSeq) -> Self {
+        Self {
+            next,
+            acknowledged: None,
+            fin: None,
+            end: None,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// The next byte in order.
+    pub(crate) fn next(&self) -> ClientSeq {
+        self.next
+    }
+
+    /// How the stream ended, once everything before the end has arrived.
+    pub(crate) fn end(&self) -> Option<EndOfStream> {
+        self.end
+    }
+
+    /// Whether the online server has acknowledged everything that arrived.
+    pub(crate) fn is_served(&self) -> bool {
+        self.acknowledged
+            .is_some_and(|acknowledged| acknowledged >= self.next)
+    }
+
+    /// Whether the online server has acknowledged a byte that we do not have.
+    pub(crate) fn has_acknowledged_hole(&self) -> bool {
+        self.end.is_none()
+            && self.acknowledged.is_some_and(|acknowledged| {
+                // An acknowledged FIN counts one beyond the last byte.
+                let fin = u32::from(
+                    self.fin
+                        .is_some_and(|(seq, ..)| seq + 1 == acknowledged && seq == self.next),
+                );
+                acknowledged > self.next + fin
+            })
+    }
+
+    /// Ends the stream for a reason that is not in it.
+    pub(crate) fn finish(&mut self, end: End, cause: OnlineSeq, stamp: Instant, arena: &mut Arena) {
+        if self.end.is_none() {
+            self.end = Some(EndOfStream { end, cause, stamp });
+        }
+        self.clear(arena);
+    }
+
+    /// Forgets what waits behind a hole.
+    pub(crate) fn clear(&mut self, arena: &mut Arena) {
+        arena.discharge(core::mem::take(&mut self.waiting_bytes));
+        self.waiting = Vec::new();
+    }
+
+    /// The online server acknowledged everything before `ack`.
+    ///
+    /// A number far outside what this client can have sent (another connection's) is ignored.
+    pub(crate) fn on_acknowledged(&mut self, ack: ClientSeq) {
+        if (ack - self.next).abs() < CLIENT_WINDOW_MAX
+            && self.acknowledged.is_none_or(|old| old < ack)
+        {
+            self.acknowledged = Some(ack);
+        }
+    }
+
+    /// A RST of the client at `seq`: believed only where the online server would (RFC 5961 section 3.2).
+    pub(crate) fn on_reset(
+        &mut self,
+        seq: ClientSeq,
+        cause: OnlineSeq,
+        stamp: Instant,
+        arena: &mut Arena,
+    ) {
+        if seq == self.next || self.acknowledged == Some(seq) {
+            self.finish(End::Reset, cause, stamp, arena);
+        }
+    }
+
+    /// A segment of the client. `take` gets every byte that is now in order, with its cause.
+    pub(crate) fn on_segment(
+        &mut self,
+        seq: ClientSeq,
+        fin: bool,
+        piece: Piece<'_>,
+        arena: &mut Arena,
+        counters: &mut Counters,
+        take: &mut dyn FnMut(&mut Arena, Piece<'_>),
+    ) {
+        let len = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
+        if self.end.is_some() || (seq - self.next).abs() > CLIENT_WINDOW_MAX {
+            return;
+        }
+        if fin && self.fin.is_none() {
+            self.fin = Some((seq + len, piece.cause, piece.stamp));
+        }
+        if seq <= self.next {
+            let known = self.next.ahead_of(seq) as usize;
+            if let Some(bytes) = piece.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
+                self.next += len - known as u32;
+                take(arena, Piece { bytes, ..piece });
+                self.drain_waiting(arena, take);
+            }
+        } else if !piece.bytes.is_empty() {
+            self.store(seq, piece, arena, counters);
+        }
+        if let Some((at, cause, stamp)) = self.fin
+            && at == self.next
+        {
+            self.finish(End::Fin, cause, stamp, arena);
+        }
+    }
+
+    fn store(
+        &mut self,
+        seq: ClientSeq,
+        piece: Piece<'_>,
+        arena: &mut Arena,
+        counters: &mut Counters,
+    ) {
+        let full = self.waiting.len() >= REASSEMBLY_SEGMENTS_MAX
+            || self.waiting_bytes + piece.bytes.len() > REASSEMBLY_BYTES_MAX
+            || arena.is_full();
+        if full {
+            counters.reassembly_dropped += piece.bytes.len() as u64;
+            return;
+        }
+        let at = self.waiting.partition_point(|waiting| waiting.seq <= seq);
+        arena.charge(piece.bytes.len());
+        self.waiting_bytes += piece.bytes.len();
+        let (bytes, cause, stamp) = (piece.bytes.into(), piece.cause, piece.stamp);
+        self.waiting.insert(
+            at,
+            Waiting {
+                seq,
+                bytes,
+                cause,
+                stamp,
+            },
+        );
+    }
+
+    fn drain_waiting(&mut self, arena: &mut Arena, take: &mut dyn FnMut(&mut Arena, Piece<'_>)) {
+        let ready = self
+            .waiting
+            .partition_point(|waiting| waiting.seq <= self.next);
+        if ready == 0 {
+            return;
+        }
+        // In order of sequence number, so one pass fills everything up to the next hole.
+        let mut rest = core::mem::take(&mut self.waiting).into_iter().peekable();
+        while let Some(waiting) = rest.next_if(|waiting| waiting.seq <= self.next) {
+            arena.discharge(waiting.bytes.len());
+            self.waiting_bytes -= waiting.bytes.len();
+            let known = self.next.ahead_of(waiting.seq) as usize;
+            if let Some(bytes) = waiting.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
+                self.next += bytes.len() as u32;
+                take(
+                    arena,
+                    Piece {
+                        bytes,
+                        cause: waiting.cause,
+                        stamp: waiting.stamp,
+                    },
+                );
+            }
+        }
+        self.waiting = rest.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientStream, End, Piece};
+    use crate::arena::Arena;
+    use crate::event::Counters;
+    use crate::time::Instant;
+    use wire::seq::{ClientSeq, OnlineSeq};
+
+    struct Fixture {
+        stream: ClientStream,
+        arena: Arena,
+        got: Vec<u8>,
+    }
+
+    impl Fixture {
+        fn new(first: u32) -> Self {
+            Self {
+                stream: ClientStream::new(ClientSeq::new(first)),
+                arena: Arena::new(1 << 20),
+                got: Vec::new(),
+            }
+        }
+
+        fn segment(&mut self, seq: u32, bytes: &[u8], fin: bool) {
+            let piece = Piece {
+                bytes,
+                cause: OnlineSeq::new(1),
+                stamp: Instant::default(),
+            };
+            let got = &mut self.got;
+            self.stream.on_segment(
+                ClientSeq::new(seq),
+                fin,
+                piece,
+                &mut self.arena,
+                &mut Counters::default(),
+                &mut |_, piece| got.extend_from_slice(piece.bytes),
+            );
+        }
+    }
+
+    #[test]
+    fn overlaps_reordering_and_the_wrap() {
+        let first = u32::MAX - 3;
+        let mut f = Fixture::new(first);
+        f.segment(first.wrapping_add(6), b"ghij", true);
+        f.segment(first.wrapping_add(2), b"cdef", false);
+        f.segment(first.wrapping_add(5), b"fgh", false);
+        assert_eq!(f.got, b"");
+        f.segment(first, b"abcd", false);
+        assert_eq!(f.got, b"abcdefghij");
+        assert_eq!(f.stream.end().map(|end| end.end), Some(End::Fin));
+        assert_eq!(f.arena.used(), 0);
+    }
+
+    #[test]
+    fn a_keep_alive_probe_is_nothing() {
+        let mut f = Fixture::new(100);
+        f.segment(100, b"ab", false);
+        f.segment(101, b"b", false);
+        f.segment(101, b"", false);
+        assert_eq!(f.got, b"ab");
+    }
+
+    #[test]
+    fn a_hole_that_was_acknowledged_is_known() {
+        let mut f = Fixture::new(100);
+        f.segment(110, b"later", false);
+        assert!(!f.stream.has_acknowledged_hole());
+        f.stream.on_acknowledged(ClientSeq::new(115));
+        assert!(f.stream.has_acknowledged_hole());
+        f.segment(100, b"0123456789", false);
+        assert!(!f.stream.has_acknowledged_hole());
+        f.segment(115, b"", true);
+        f.stream.on_acknowledged(ClientSeq::new(116));
+        assert!(!f.stream.has_acknowledged_hole());
+    }
+
+    #[test]
+    fn a_reset_outside_the_window_is_not_believed() {
+        let mut f = Fixture::new(100);
+        f.stream.on_reset(
+            ClientSeq::new(105),
+            OnlineSeq::new(1),
+            Instant::default(),
+            &mut f.arena,
+        );
+        assert_eq!(f.stream.end(), None);
+        f.stream.on_reset(
+            ClientSeq::new(100),
+            OnlineSeq::new(1),
+            Instant::default(),
+            &mut f.arena,
+        );
+        assert_eq!(f.stream.end().map(|end| end.end), Some(End::Reset));
+    }
+}

@@ -1,0 +1,268 @@
+//! The tables of an engine: how a session is found, opened, settled after an input, and removed.
+//!
+//! A session stands in up to four places: its slot, its flow's chain (other copies and rules of the same flow are its
+//! siblings), the index of local flows while it has a connection, and the queue of those that may have something to
+//! send. Only this file writes to them.
+
+use wire::flow::{Addr, Endpoint, FlowKey};
+
+use crate::config::RuleId;
+use crate::context::{Context, SessionId};
+use crate::engine::Engine;
+use crate::event::Outcome;
+use crate::nursery::Infant;
+use crate::session::{Beginning, Session, State};
+use crate::stream::End;
+use crate::time::Instant;
+use crate::wheel::Entry;
+
+impl Engine {
+    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id as usize)?.as_deref()
+    }
+
+    pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
+        self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
+    }
+
+    /// Opens the sessions of a flow: one per matching rule and copy. Returns the first.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        beginning: Beginning,
+    ) -> Option<SessionId> {
+        let joined = matches!(beginning, Beginning::Joined(..));
+        let any = Endpoint::new(Addr::UNSPECIFIED, flow.server.port);
+        let rules = &self.shared.config.rules;
+        let server = if rules.iter().any(|rule| rule.online == flow.server) {
+            flow.server
+        } else {
+            any
+        };
+        let matching: Vec<RuleId> = (0u16..)
+            .zip(rules)
+            .filter(|(_, rule)| rule.online == server && !(joined && rule.full_sessions_only))
+            .map(|(index, _)| RuleId(index))
+            .collect();
+        let copies = matching.len() as u64 * u64::from(self.shared.config.copies);
+        if copies == 0 {
+            return None;
+        }
+        if !self.may_open(now, copies) {
+            self.shared.counters.sessions_shed += copies;
+            return None;
+        }
+        self.nursery.remove(&flow);
+        let mut first = None;
+        for rule in matching {
+            for _ in 0..self.shared.config.copies {
+                first = Some(self.insert(now, rule, flow, beginning, first));
+                self.shared.counters.sessions_joined += u64::from(joined);
+            }
+        }
+        if let Some(first) = first {
+            self.by_flow.insert(flow, first);
+        }
+        first
+    }
+
+    pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
+        let config = &self.shared.config;
+        let crowded = self.live + copies > u64::from(config.sessions_max)
+            || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
+        if crowded || !self.admitting || !self.capturing {
+            return false;
+        }
+        let Some(max) = config.sessions_per_second_max else {
+            return true;
+        };
+        let second = now.as_nanos() / 1_000_000_000;
+        if self.rate.0 != second {
+            self.rate = (second, 0);
+        }
+        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
+        if self.rate.1.saturating_add(copies) > max {
+            return false;
+        }
+        self.rate.1 += copies;
+        true
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        rule: RuleId,
+        flow: FlowKey,
+        beginning: Beginning,
+        sibling: Option<SessionId>,
+    ) -> SessionId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            (self.sessions.len() - 1) as SessionId
+        });
+        let mut session = Box::new(Session::new(
+            id,
+            rule,
+            flow,
+            beginning,
+            &self.shared.lend(rule, now),
+        ));
+        session.sibling = sibling;
+        self.live += 1;
+        self.unconfirmed += u32::from(!session.confirmed);
+        self.shared.counters.sessions_opened += 1;
+        self.sessions[id as usize] = Some(session);
+        self.with(id, now, Session::connect);
+        id
+    }
+
+    /// Hands a session to `input` together with what it needs, and settles it afterwards.
+    pub(crate) fn with<R>(
+        &mut self,
+        id: SessionId,
+        now: Instant,
+        input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let session = self.sessions.get_mut(id as usize)?.as_deref_mut()?;
+        let mut ctx = self.shared.lend(session.rule, now);
+        let (turns, confirmed) = (session.turns.len() as u64, session.confirmed);
+        let result = input(session, &mut ctx);
+        self.turns_open = self.turns_open + session.turns.len() as u64 - turns;
+        self.unconfirmed -= u32::from(session.confirmed && !confirmed);
+        self.settle(id, now);
+        Some(result)
+    }
+
+    pub(crate) fn settle(&mut self, id: SessionId, now: Instant) {
+        let Some(session) = self
+            .sessions
+            .get_mut(id as usize)
+            .and_then(Option::as_deref_mut)
+        else {
+            return;
+        };
+        if session.state == State::Closed {
+            self.remove(id, now);
+            return;
+        }
+        if !session.queued && session.wants_to_send() {
+            session.queued = true;
+            self.ready.push_back(id);
+        } else if session
+            .send
+            .wants_probe_timer(session.turns.limit(session.stream_end))
+            && session.state == State::Established
+        {
+            session.send.arm(now);
+        }
+        let deadline = session.deadline(self.shared.config.idle_timeout);
+        if session.armed.is_none_or(|armed| deadline < armed) {
+            session.armed = Some(deadline);
+            self.wheel.insert(Entry {
+                session: id,
+                at: deadline,
+            });
+        }
+        if session.state == State::Parked {
+            self.parked.insert(session.local, id);
+        }
+        if session.input.end().is_some_and(|end| end.end == End::Gap) {
+            // The flow goes on as a new session.
+            let flow = session.flow;
+            self.unlink(&flow, id);
+        }
+        self.unpark(now);
+    }
+
+    pub(crate) fn remove(&mut self, id: SessionId, now: Instant) {
+        let Some(mut session) = self.sessions.get_mut(id as usize).and_then(Option::take) else {
+            return;
+        };
+        session.input.clear(&mut self.shared.arena);
+        self.shared.arena.clear(&mut session.data);
+        self.unlink(&session.flow, id);
+        self.live -= 1;
+        self.unconfirmed -= u32::from(!session.confirmed);
+        self.shared.counters.sessions_closed += 1;
+        self.shared.counters.sessions_without_turn += u64::from(session.turns.count == 0);
+        self.free.push(id);
+        self.unpark(now);
+    }
+
+    /// Takes a session out of its flow's chain, if it still stands there.
+    pub(crate) fn unlink(&mut self, flow: &FlowKey, id: SessionId) {
+        let next = self.session(id).and_then(|session| session.sibling);
+        let Some(head) = self.by_flow.get_mut(flow) else {
+            return;
+        };
+        if *head == id {
+            match next {
+                Some(next) => *head = next,
+                None => drop(self.by_flow.remove(flow)),
+            }
+            return;
+        }
+        let mut at = Some(*head);
+        while let Some(session) = at.and_then(|at| self.sessions[at as usize].as_deref_mut()) {
+            if session.sibling == Some(id) {
+                session.sibling = next;
+                return;
+            }
+            at = session.sibling;
+        }
+    }
+
+    /// Sources came free: sessions that wait for them may connect.
+    pub(crate) fn unpark(&mut self, now: Instant) {
+        while let Some(source) = self.shared.unparked.pop() {
+            if let Some(id) = self.parked.remove(&source) {
+                self.with(id, now, |session, ctx| {
+                    if session.state == State::Parked {
+                        session.connect(ctx);
+                        session.advance(ctx);
+                    }
+                });
+            }
+        }
+    }
+
+    pub(crate) fn for_each_sibling(
+        &mut self,
+        first: Option<SessionId>,
+        now: Instant,
+        mut input: impl FnMut(&mut Session, &mut Context<'_>),
+    ) {
+        let mut at = first;
+        while let Some(id) = at {
+            at = self.session(id).and_then(|session| session.sibling);
+            self.with(id, now, &mut input);
+        }
+    }
+
+    /// The gate of a target opened, or might have: its sessions try again.
+    pub(crate) fn let_in(&mut self, target: &Endpoint, now: Instant) {
+        if let Some(target) = self
+            .shared
+            .targets
+            .iter_mut()
+            .find(|state| state.endpoint == *target)
+            && target.gate.retry_at().is_some_and(|at| at <= now)
+        {
+            self.ready.append(&mut target.held);
+        }
+    }
+
+    /// Over budget although new sessions are refused: the session with the largest backlog ends as a whole.
+    pub(crate) fn shed_largest(&mut self, now: Instant) {
+        let backlog = |session: &Session| session.stream_end.saturating_sub(session.data_start);
+        let largest = self
+            .sessions
+            .iter()
+            .flatten()
+            .max_by_key(|session| backlog(session));
+        if let Some(id) = largest.map(|session| session.id) {
+            self.with(id, now, |session, ctx| session.give_up(Outcome::Shed, ctx));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What the target's segments do to a session (RFC 9293 section 3.10.7), and what its timers do.
+
+use wire::segment::Segment;
+use wire::seq::{LocalSeq, TargetSeq};
+use wire::tcp::{Flags, Options};
+
+use crate::context::Context;
+use crate::event::Outcome;
+use crate::limits::{DELAYED_ACK, SYN_RECOVERIES_MAX, SYN_RETRIES_MAX, TIMEOUTS_MAX};
+use crate::receive::ReceiveHalf;
+use crate::send::{Acked, SendHalf};
+use crate::session::{After, Session, State};
+use crate::stream::End;
+use crate::time::Instant;
+
+impl Session {
+    /// A segment of the target, by its headers.
+    pub(crate) fn on_target(
+        &mut self,
+        segment: &Segment,
+        options: &Options,
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) {
+        self.active_at = ctx.now;
+        match self.state {
+            State::SynSent { .. } => self.on_syn_reply(segment, options, stamp, ctx),
+            State::Established | State::Closing { .. } => {
+                self.on_segment(segment, options, stamp, ctx);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_syn_reply(
+        &mut self,
+        segment: &Segment,
+        options: &Options,
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) {
+        let flags = segment.flags;
+        let acceptable =
+            flags.contains(Flags::ACK) && LocalSeq::new(segment.ack) == self.send.iss() + 1;
+        if flags.contains(Flags::RST) {
+            if acceptable {
+                self.on_refused(ctx);
+            }
+            return;
+        }
+        if flags.contains(Flags::ACK) && !acceptable {
+            // The target still has a connection that a run before us left behind: reset it there, and begin again.
+            self.recover_syn(LocalSeq::new(segment.ack), ctx);
+            return;
+        }
+        if !flags.contains(Flags::SYN) || !acceptable {
+            return;
+        }
+        self.send.on_syn_acked(stamp);
+        self.receive = ReceiveHalf::new(TargetSeq::new(segment.seq) + 1);
+        let largest = self.segment_max(ctx);
+        self.send
+            .set_mss(options.mss.unwrap_or(536).clamp(1, largest));
+        if let (Some(shift), Some(_)) = (options.window_scale, self.offer.window_scale) {
+            self.send.window_shift = shift;
+        }
+        self.sack = self.offer.sack && options.sack_permitted;
+        if let (Some(timestamps), true) = (options.timestamps, self.offer.timestamps) {
+            self.timestamps = true;
+            self.receive.timestamp = timestamps.value;
+        }
+        self.send.set_window(segment.window, false);
+        self.state = State::Established;
+        (self.recoveries, self.ack_due) = (0, true);
+        self.advance(ctx);
+    }
+
+    fn recover_syn(&mut self, seq: LocalSeq, ctx: &mut Context<'_>) {
+        if self.recoveries >= SYN_RECOVERIES_MAX {
+            return;
+        }
+        self.recoveries += 1;
+        ctx.counters.syn_recovered += 1;
+        self.recover_reset = Some(seq);
+        // The new ISN exceeds what the leftover connection expects, too.
+        let iss = (self.send.iss() + 1).max(seq + 1);
+        self.send = SendHalf::new(iss, self.send.una(), self.send.mss());
+        self.state = State::SynSent { due: true };
+    }
+
+    fn on_segment(
+        &mut self,
+        segment: &Segment,
+        options: &Options,
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) {
+        let flags = segment.flags;
+        let seq = TargetSeq::new(segment.seq);
+        if flags.contains(Flags::RST) {
+            // RFC 5961 section 3.2: exactly the next byte, or our word first.
+            if seq == self.receive.nxt() {
+                self.on_lost(Outcome::Reset, ctx);
+            } else {
+                self.ack_due |= seq > self.receive.nxt();
+            }
+            return;
+        }
+        if flags.contains(Flags::SYN) {
+            // RFC 5961 section 4: a challenge; also the answer to a SYN-ACK whose acknowledgement was lost.
+            self.ack_due = true;
+            return;
+        }
+        if let Some(timestamps) = options.timestamps
+            && seq <= self.receive.nxt()
+            && timestamps
+                .value
+                .wrapping_sub(self.receive.timestamp)
+                .cast_signed()
+                >= 0
+        {
+            self.receive.timestamp = timestamps.value;
+        }
+        if flags.contains(Flags::ACK) && !self.on_acknowledgement(segment, stamp, ctx) {
+            return;
+        }
+        self.on_payload(segment, stamp, ctx);
+        self.advance(ctx);
+        self.check_closed(ctx);
+    }
+
+    /// Returns whether the segment is acceptable.
+    fn on_acknowledgement(
+        &mut self,
+        segment: &Segment,
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let control = segment.flags.intersects(Flags::FIN.with(Flags::SYN));
+        let plain = segment.payload_len == 0 && !control && self.send.is_window(segment.window);
+        match self.send.on_ack(LocalSeq::new(segment.ack), plain, stamp) {
+            Acked::Unacceptable => {
+                self.ack_due = true;
+                return false;
+            }
+            Acked::Nothing => {}
+            Acked::Advanced(_) => {
+                let una = self.send.una();
+                let end = una.min(self.stream_end);
+                ctx.arena
+                    .drop_front(&mut self.data, end.saturating_sub(self.data_start) as usize);
+                self.data_start = self.data_start.max(end);
+                self.turns.on_acknowledged(una, stamp);
+            }
+        }
+        self.send.set_window(segment.window, true);
+        true
+    }
+
+    fn on_payload(&mut self, segment: &Segment, stamp: Instant, ctx: &mut Context<'_>) {
+        let fin = segment.flags.contains(Flags::FIN);
+        let len = u32::from(segment.payload_len);
+        if len == 0 && !fin {
+            // A keep-alive probe stands one before what we expect (RFC 9293 section 3.8.4) and wants an answer.
+            self.ack_due |= TargetSeq::new(segment.seq) < self.receive.nxt();
+            return;
+        }
+        let arrived = self
+            .receive
+            .on_segment(TargetSeq::new(segment.seq), len, fin);
+        if arrived.in_order > 0 {
+            ctx.counters.reply_bytes += u64::from(arrived.in_order - u32::from(arrived.fin));
+            let acknowledged = self
+                .send
+                .offset_of(LocalSeq::new(segment.ack))
+                .unwrap_or_default();
+            let tail =
+                fin || segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
+            self.receive_mss = self.receive_mss.max(segment.payload_len);
+            if let Some(gap) =
+                self.turns
+                    .on_target_bytes(acknowledged, arrived.in_order, tail, stamp)
+            {
+                ctx.quiet.learn(gap);
+            }
+        }
+        if !arrived.ack_now && self.turns.looks_answered() {
+            // A complete response: its acknowledgement may ride on the next turn.
+            self.ack_at.get_or_insert(ctx.now + DELAYED_ACK);
+        } else {
+            self.ack_due = true;
+        }
+        if arrived.fin {
+            self.follow_target_close(ctx);
+        }
+    }
+
+    /// Does what is due at `ctx.now`.
+    pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.ack_at) {
+            (self.ack_due, self.ack_at) = (true, None);
+        }
+        if due(self.gap_at) {
+            self.gap_at = None;
+            if self.input.has_acknowledged_hole() {
+                self.input
+                    .finish(End::Gap, self.turns.last_cause(), now, ctx.arena);
+            }
+            self.advance(ctx);
+        }
+        if due(self.release_at) {
+            self.advance(ctx);
+        }
+        if due(self.send.rto_at()) {
+            self.on_retransmission_timeout(ctx);
+        }
+        self.check_closed(ctx);
+        if now.since(self.active_at) >= ctx.config.idle_timeout && self.state != State::Closed {
+            self.expire(ctx);
+        }
+    }
+
+    fn on_retransmission_timeout(&mut self, ctx: &mut Context<'_>) {
+        if ctx.target.gate.is_closed() {
+            // Nothing could have been answered: this is no time-out of the target's.
+            self.send.arm(ctx.now);
+            return;
+        }
+        ctx.counters.retransmission_timeouts += 1;
+        match self.state {
+            State::SynSent { .. } if self.send.timeouts >= SYN_RETRIES_MAX => self.on_refused(ctx),
+            State::SynSent { .. } => {
+                self.send.on_timeout(ctx.now);
+                self.state = State::SynSent { due: true };
+            }
+            State::Established | State::Closing { .. } if self.send.timeouts >= TIMEOUTS_MAX => {
+                self.on_lost(Outcome::TimedOut, ctx);
+            }
+            State::Established | State::Closing { .. } => self.send.on_timeout(ctx.now),
+            _ => self.send.disarm(),
+        }
+    }
+
+    /// Neither side has said anything for longer than the user wants to remember.
+    fn expire(&mut self, ctx: &mut Context<'_>) {
+        while let Some(turn) = self.turns.front() {
+            let outcome = turn
+                .fate
+                .unwrap_or_else(|| match self.turns.outcome(self.send.una()) {
+                    Outcome::Pending => Outcome::TimedOut,
+                    outcome => outcome,
+                });
+            self.end_turn(outcome, ctx);
+        }
+        self.input
+            .finish(End::Replaced, self.turns.last_cause(), ctx.now, ctx.arena);
+        self.part(Flags::RST, After::Closed, ctx);
+    }
+}

@@ -1,0 +1,241 @@
+//! What a session sends, segment by segment, straight into the caller's frame.
+
+use wire::tcp::{COPY_MARK, Flags, Header, Options, Timestamps};
+use wire::{ethernet, ip, tcp};
+
+use crate::context::Context;
+use crate::session::{Offer, Session, State};
+use crate::time::Instant;
+
+/// What is written into the window field: as open as it can be, since a session never stores what it receives.
+const WINDOW: u16 = u16::MAX;
+/// Length of the timestamps option with its padding.
+const TIMESTAMPS_LEN: u16 = 12;
+
+impl Session {
+    /// The largest payload that fits the route, in bytes, before the target has said what it takes.
+    pub(crate) fn segment_max(&self, ctx: &Context<'_>) -> u16 {
+        ctx.target.mtu - headers_len(self)
+    }
+
+    /// Whether [`Session::transmit`] would write something.
+    pub(crate) fn wants_to_send(&self) -> bool {
+        match self.state {
+            State::SynSent { due } => due,
+            State::Parting { .. } => true,
+            State::Established | State::Closing { .. } => {
+                self.ack_due
+                    || self
+                        .send
+                        .sendable(self.send_limit(), u32::from(self.send.mss()))
+                        .is_some()
+            }
+            State::Detached { .. } | State::Parked | State::Dead(_) | State::Closed => false,
+        }
+    }
+
+    /// How far may be sent: FIN takes the position after the last byte.
+    fn send_limit(&self) -> u64 {
+        match self.state {
+            State::Closing { .. } => self.stream_end + 1,
+            _ => self.turns.limit(self.stream_end),
+        }
+    }
+
+    /// Writes the next segment into `frame` and returns the frame's length in bytes.
+    pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        let sent = match self.state {
+            State::SynSent { due: true } => match self.recover_reset.take() {
+                Some(seq) => {
+                    let header = self.header(seq.raw(), 0, Flags::RST, Options::default());
+                    let len = header.payload_offset();
+                    frame.get_mut(..len).and_then(|frame| emit(&header, frame))
+                }
+                None => self.transmit_syn(ctx, frame),
+            },
+            State::Parting { with, then } => {
+                let sent = self.write(
+                    self.send.seq_sent().raw(),
+                    with.with(Flags::ACK),
+                    0,
+                    ctx,
+                    frame,
+                );
+                self.settle(then, ctx);
+                self.advance(ctx);
+                sent
+            }
+            State::Established | State::Closing { .. } => self
+                .transmit_data(ctx, frame)
+                .or_else(|| self.transmit_ack(ctx, frame)),
+            _ => None,
+        };
+        ctx.counters.segments_sent += u64::from(sent.is_some());
+        sent
+    }
+
+    fn transmit_syn(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        self.state = State::SynSent { due: false };
+        let Offer {
+            mss,
+            window_scale,
+            sack,
+            timestamps,
+        } = self.offer;
+        let options = Options {
+            mss: Some(mss.min(ctx.target.mtu - headers_len(self))),
+            window_scale,
+            sack_permitted: sack,
+            timestamps: timestamps.then(|| Timestamps {
+                value: ctx.clock.timestamp(ctx.now),
+                echo: 0,
+            }),
+            ..Options::default()
+        };
+        let header = self.header(self.send.iss().raw(), 0, Flags::SYN, options);
+        let len = header.payload_offset();
+        ctx.counters.segments_retransmitted += u64::from(self.send.timeouts > 0);
+        self.send.on_syn_sent(ctx.now);
+        emit(&header, frame.get_mut(..len)?)
+    }
+
+    fn transmit_data(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        let options = self.options(ctx);
+        let overhead = ethernet::HEADER_LEN
+            + ip::emitted_len(&self.local.server.addr)
+            + tcp::HEADER_LEN
+            + options.emitted_len();
+        let room = frame.len().checked_sub(overhead)?;
+        // The MSS counts no options (RFC 6691), and the route may have become narrower since the handshake.
+        let fits = usize::from(ctx.target.mtu) + ethernet::HEADER_LEN
+            - overhead.min(usize::from(ctx.target.mtu));
+        let announced = usize::from(self.send.mss()).saturating_sub(options.emitted_len());
+        let max = room.min(fits).min(announced.max(1));
+        let limit = self.send_limit();
+        let (offset, positions) = self.send.sendable(limit, max as u32)?;
+        let end = offset + u64::from(positions);
+        let fin = end > self.stream_end;
+        let len = positions as usize - usize::from(fin);
+        if positions == 0 {
+            return None;
+        }
+        let mut flags = Flags::ACK;
+        if fin {
+            flags = flags.with(Flags::FIN);
+        }
+        if len > 0 && end >= limit.min(self.stream_end) {
+            flags = flags.with(Flags::PSH);
+        }
+        let payload = frame.get_mut(overhead..overhead + len)?;
+        ctx.arena
+            .copy_out(&self.data, (offset - self.data_start) as usize, payload);
+        if self.send.on_sent(offset, positions, ctx.now) {
+            ctx.counters.segments_retransmitted += 1;
+        } else {
+            ctx.counters.bytes_sent += len as u64;
+            self.turns.on_sent(offset, end, ctx.now);
+        }
+        self.write_with(self.send.seq(offset).raw(), flags, len, options, frame)
+    }
+
+    fn transmit_ack(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        if !self.ack_due {
+            return None;
+        }
+        self.write(
+            self.send.seq(self.send.nxt()).raw(),
+            Flags::ACK,
+            0,
+            ctx,
+            frame,
+        )
+    }
+
+    fn write(
+        &mut self,
+        seq: u32,
+        flags: Flags,
+        len: usize,
+        ctx: &Context<'_>,
+        frame: &mut [u8],
+    ) -> Option<usize> {
+        let options = self.options(ctx);
+        self.write_with(seq, flags, len, options, frame)
+    }
+
+    fn write_with(
+        &mut self,
+        seq: u32,
+        flags: Flags,
+        len: usize,
+        options: Options,
+        frame: &mut [u8],
+    ) -> Option<usize> {
+        let header = self.header(seq, self.receive.nxt().raw(), flags, options);
+        (self.ack_due, self.ack_at) = (false, None);
+        let len = header.payload_offset() + len;
+        emit(&header, frame.get_mut(..len)?)
+    }
+
+    fn options(&self, ctx: &Context<'_>) -> Options {
+        let timestamps = self.timestamps.then(|| Timestamps {
+            value: ctx.clock.timestamp(ctx.now),
+            echo: self.receive.timestamp,
+        });
+        let sack = if self.sack {
+            self.receive
+                .sack_blocks(if self.timestamps { 3 } else { 4 })
+        } else {
+            Default::default()
+        };
+        Options {
+            timestamps,
+            sack,
+            ..Options::default()
+        }
+    }
+
+    fn header(&self, seq: u32, ack: u32, flags: Flags, options: Options) -> Header {
+        Header {
+            source: self.local.client,
+            destination: self.local.server,
+            seq,
+            ack,
+            flags,
+            window: WINDOW,
+            urgent: COPY_MARK,
+            options,
+        }
+    }
+
+    /// The earliest time at which something is due.
+    pub(crate) fn deadline(&self, idle_timeout: core::time::Duration) -> Instant {
+        let idle = self.active_at + idle_timeout;
+        [
+            self.send.rto_at(),
+            self.release_at,
+            self.ack_at,
+            self.gap_at,
+            self.closed_at(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(idle, Instant::min)
+    }
+}
+
+/// IP and TCP headers without options, in bytes.
+fn headers_len(session: &Session) -> u16 {
+    if session.local.server.addr.is_v4() {
+        40
+    } else {
+        60
+    }
+}
+
+fn emit(header: &Header, frame: &mut [u8]) -> Option<usize> {
+    let len = frame.len();
+    header.emit(frame).then_some(len)
+}
+
+const _: () = assert!(TIMESTAMPS_LEN as usize + 4 + 3 * 8 == tcp::OPTIONS_LEN_MAX);

@@ -1,0 +1,691 @@
+//! Packet scripts: what a session does, told segment by segment.
+//!
+//! A [`Script`] plays the client, the online server and the target, and reads like a packet trace: what goes in, then
+//! what must come out. Numbers are relative to each side's initial sequence number.
+
+use core::time::Duration;
+
+use session::{Config, Engine, Event, Instant, Outcome, Rule, RuleId, Source};
+use wire::flow::{Addr, Endpoint, PoolRange};
+use wire::segment::Segment;
+use wire::tcp::{Flags, Header, Options, Timestamps};
+
+pub(crate) const CLIENT_ISN: u32 = 1000;
+pub(crate) const ONLINE_ISN: u32 = u32::MAX - 50;
+pub(crate) const TARGET_ISN: u32 = 77_000;
+
+const SYN: Flags = Flags::SYN;
+const ACK: Flags = Flags::ACK;
+const PSH: Flags = Flags(0x18);
+const FIN: Flags = Flags(0x11);
+const RST: Flags = Flags(0x14);
+
+/// A segment that the engine sent, with its sequence number relative to the ISN of its connection.
+#[derive(Debug, PartialEq, Eq)]
+struct Sent {
+    flags: Flags,
+    seq: u32,
+    ack: u32,
+    payload: Vec<u8>,
+}
+
+fn sent(flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> Sent {
+    Sent {
+        flags,
+        seq,
+        ack,
+        payload: payload.to_vec(),
+    }
+}
+
+struct Script {
+    engine: Engine,
+    now: Instant,
+    client: Endpoint,
+    online: Endpoint,
+    target: Endpoint,
+    /// Where the session sends from, and its ISN, as the last SYN said.
+    local: Endpoint,
+    iss: u32,
+    window: u16,
+}
+
+impl Script {
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let online = Endpoint::new(Addr::v4([10, 0, 1, 1]), 80);
+        let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
+        let mut config = Config {
+            rules: vec![Rule {
+                online,
+                target,
+                mtu: 1500,
+                full_sessions_only: false,
+            }],
+            source: Source::Pool {
+                ranges: vec![PoolRange {
+                    prefix: Addr::v4([10, 0, 2, 1]),
+                    mask: Addr::v6([255; 16]),
+                    port_first: 10_000,
+                    port_last: 10_009,
+                }],
+                excluded_ports: vec![],
+            },
+            worker: 0,
+            workers: 1,
+            copies: 1,
+            wait_for_responses: true,
+            response_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(600),
+            sessions_max: 100,
+            payload_bytes_max: 1 << 20,
+            sessions_per_second_max: None,
+            prove_path: false,
+            unix_nanos: 1_800_000_000_000_000_000,
+            seed: 1,
+        };
+        change(&mut config);
+        let now = Instant::from_nanos(5_000_000_000);
+        Self {
+            engine: Engine::new(config, now),
+            now,
+            client: Endpoint::new(Addr::v4([10, 0, 1, 2]), 40_000),
+            online,
+            target,
+            local: Endpoint::new(Addr::UNSPECIFIED, 0),
+            iss: 0,
+            window: 65_535,
+        }
+    }
+
+    fn packet(
+        source: Endpoint,
+        destination: Endpoint,
+        seq: u32,
+        ack: u32,
+        flags: Flags,
+        window: u16,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let syn = flags.contains(SYN);
+        let options = Options {
+            mss: syn.then_some(1460),
+            window_scale: syn.then_some(7),
+            sack_permitted: syn,
+            timestamps: None,
+            ..Options::default()
+        };
+        let header = Header {
+            source,
+            destination,
+            seq,
+            ack,
+            flags,
+            window,
+            urgent: 0,
+            options,
+        };
+        let at = header.payload_offset();
+        let mut frame = vec![0; at + payload.len()];
+        frame[at..].copy_from_slice(payload);
+        assert!(header.emit(&mut frame));
+        frame.split_off(14)
+    }
+
+    fn wait(&mut self, time: Duration) -> &mut Self {
+        let until = self.now + time;
+        while let Some(next) = self.engine.next_timeout().filter(|next| *next <= until) {
+            self.now = self.now.max(next);
+            self.engine.on_timeout(self.now);
+        }
+        self.now = until;
+        self
+    }
+
+    fn client(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> &mut Self {
+        let (seq, ack) = (CLIENT_ISN.wrapping_add(seq), ONLINE_ISN.wrapping_add(ack));
+        let packet = Self::packet(self.client, self.online, seq, ack, flags, 500, payload);
+        self.engine.on_client_packet(self.now, self.now, &packet);
+        self
+    }
+
+    fn online(&mut self, flags: Flags, seq: u32, ack: u32, len: usize) -> &mut Self {
+        let (seq, ack) = (ONLINE_ISN.wrapping_add(seq), CLIENT_ISN.wrapping_add(ack));
+        let packet = Self::packet(
+            self.online,
+            self.client,
+            seq,
+            ack,
+            flags,
+            500,
+            &vec![0; len],
+        );
+        self.engine
+            .on_online_packet(self.now, self.now, &packet[..packet.len() - len]);
+        self
+    }
+
+    fn target(&mut self, flags: Flags, seq: u32, ack: u32, len: usize) -> &mut Self {
+        let (seq, ack) = (TARGET_ISN.wrapping_add(seq), self.iss.wrapping_add(ack));
+        let packet = Self::packet(
+            self.target,
+            self.local,
+            seq,
+            ack,
+            flags,
+            self.window,
+            &vec![0; len],
+        );
+        self.engine
+            .on_target_packet(self.now, self.now, &packet[..packet.len() - len]);
+        self
+    }
+
+    fn frames(&mut self) -> Vec<Sent> {
+        let mut frames = Vec::new();
+        let mut frame = [0; 1514];
+        while let Some(len) = self.engine.poll_transmit(self.now, &mut frame) {
+            let packet = &frame[14..len];
+            let segment = Segment::parse(packet, 0).expect("a whole segment");
+            assert!(segment.is_copy(), "every copy is marked");
+            if segment.flags.contains(SYN) {
+                (self.local, self.iss) = (segment.source, segment.seq);
+            }
+            frames.push(Sent {
+                flags: segment.flags,
+                seq: segment.seq.wrapping_sub(self.iss),
+                ack: if segment.flags.contains(ACK) && segment.ack != 0 {
+                    segment.ack.wrapping_sub(TARGET_ISN)
+                } else {
+                    0
+                },
+                payload: segment.payload(packet).expect("whole").to_vec(),
+            });
+        }
+        frames
+    }
+
+    #[track_caller]
+    fn expect(&mut self, expected: &[Sent]) -> &mut Self {
+        assert_eq!(self.frames(), expected);
+        self
+    }
+
+    fn outcomes(&mut self) -> Vec<Outcome> {
+        core::iter::from_fn(|| self.engine.poll_event())
+            .filter_map(|event| match event {
+                Event::TurnEnded(turn) => Some(turn.outcome),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn expect_outcomes(&mut self, expected: &[Outcome]) -> &mut Self {
+        assert_eq!(self.outcomes(), expected);
+        self
+    }
+
+    /// The client's handshake with the online server, and the session's with the target.
+    fn handshake(&mut self) -> &mut Self {
+        self.client(SYN, 0, 0, b"").expect(&[]);
+        self.online(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(SYN, 0, 0, b"")]);
+        self.target(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(ACK, 1, 1, b"")])
+    }
+}
+
+#[test]
+fn a_request_is_copied_and_answered() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"GET /1")
+        .online(ACK, 1, 7, 0)
+        .expect(&[sent(PSH, 1, 1, b"GET /1")]);
+    s.online(PSH, 1, 7, 100);
+    s.target(PSH, 1, 7, 100);
+    // The acknowledgement of a complete response rides on the next turn.
+    s.expect(&[]);
+    s.client(PSH, 7, 101, b"GET /2")
+        .expect(&[sent(PSH, 7, 101, b"GET /2")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s.online(PSH, 101, 13, 100)
+        .target(PSH, 101, 13, 100)
+        .expect(&[]);
+    s.wait(Duration::from_millis(50))
+        .expect(&[sent(ACK, 13, 201, b"")]);
+    s.client(FIN, 13, 201, b"")
+        .online(FIN, 201, 14, 0)
+        .expect(&[sent(FIN, 13, 201, b"")]);
+    s.target(FIN, 201, 14, 0)
+        .expect(&[sent(ACK, 14, 202, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s.wait(Duration::from_secs(2));
+    assert_eq!(
+        (
+            s.engine.sessions(),
+            s.engine.turns_open(),
+            s.engine.payload_bytes()
+        ),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn the_next_turn_waits_for_as_many_bytes_as_the_client_had_seen() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 3000)
+        .client(PSH, 2, 3001, b"b");
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 1460).expect(&[sent(ACK, 2, 1461, b"")]);
+    s.target(ACK, 1461, 2, 1460)
+        .expect(&[sent(ACK, 2, 2921, b"")]);
+    s.target(PSH, 2921, 2, 80)
+        .expect(&[sent(PSH, 2, 3001, b"b")]);
+}
+
+#[test]
+fn a_shorter_response_is_complete_when_the_target_is_quiet() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 3000)
+        .client(PSH, 2, 3001, b"b");
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10).expect(&[sent(ACK, 2, 11, b"")]);
+    s.wait(Duration::from_millis(100))
+        .expect(&[sent(PSH, 2, 11, b"b")])
+        .expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_longer_response_does_not_run_ahead_of_the_next_turn() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(PSH, 2, 11, b"b")
+        .online(PSH, 11, 3, 10);
+    s.client(PSH, 3, 21, b"c").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 60).expect(&[sent(PSH, 2, 61, b"b")]);
+    // 60 bytes for the first turn are not an answer to the second.
+    s.target(PSH, 61, 2, 40).expect(&[sent(ACK, 3, 101, b"")]);
+    s.target(PSH, 101, 3, 60).expect(&[sent(PSH, 3, 161, b"c")]);
+}
+
+#[test]
+fn without_a_response_the_turn_times_out_and_the_session_goes_on() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(PSH, 2, 11, b"b")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0)
+        .wait(Duration::from_secs(29))
+        .expect(&[]);
+    s.wait(Duration::from_secs(2))
+        .expect(&[sent(PSH, 2, 1, b"b")])
+        .expect_outcomes(&[Outcome::TimedOut]);
+}
+
+#[test]
+fn a_greeting_is_waited_for() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 30)
+        .client(PSH, 1, 31, b"HELO")
+        .expect(&[]);
+    s.target(PSH, 1, 1, 30).expect(&[sent(PSH, 1, 31, b"HELO")]);
+}
+
+#[test]
+fn lost_segments_are_sent_again() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"abc")
+        .expect(&[sent(PSH, 1, 1, b"abc")]);
+    s.wait(Duration::from_millis(250))
+        .expect(&[sent(PSH, 1, 1, b"abc")]);
+    s.wait(Duration::from_millis(450))
+        .expect(&[sent(PSH, 1, 1, b"abc")]);
+    s.target(ACK, 1, 4, 0)
+        .wait(Duration::from_secs(2))
+        .expect(&[]);
+}
+
+#[test]
+fn a_large_request_is_cut_to_the_targets_segments() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, &[7; 4000]);
+    let lens: Vec<_> = s
+        .frames()
+        .iter()
+        .map(|frame| (frame.flags, frame.payload.len()))
+        .collect();
+    assert_eq!(lens, [(ACK, 1460), (ACK, 1460), (PSH, 1080)]);
+}
+
+#[test]
+fn a_syn_alone_opens_nothing() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .wait(Duration::from_secs(1))
+        .expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_flow_is_joined_at_its_first_turn_boundary() {
+    let mut s = Script::new();
+    s.client(ACK, 500, 900, b"middle of a request").expect(&[]);
+    s.client(PSH, 519, 900, b"its end")
+        .online(PSH, 900, 526, 10)
+        .expect(&[]);
+    s.client(PSH, 526, 910, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"next")]);
+    assert_eq!(s.engine.counters().bytes_skipped, 26);
+    assert_eq!(s.engine.counters().sessions_joined, 1);
+}
+
+#[test]
+fn full_sessions_only_means_just_that() {
+    let mut s = Script::with(|config| config.rules[0].full_sessions_only = true);
+    s.client(PSH, 500, 900, b"a")
+        .online(PSH, 900, 501, 10)
+        .client(PSH, 501, 910, b"b")
+        .expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_refused_connection_is_not_a_storm() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(RST, 0, 1, 0).expect(&[]);
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(PSH, 2, 11, b"b")
+        .expect(&[]);
+    s.online(PSH, 11, 3, 10);
+    s.expect_outcomes(&[Outcome::Refused]);
+    s.wait(Duration::from_millis(200))
+        .client(PSH, 3, 21, b"c")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.expect_outcomes(&[Outcome::Refused]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"c")]);
+}
+
+#[test]
+fn a_turn_that_the_target_never_acknowledged_is_sent_on_a_new_session() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10).expect(&[]);
+    s.client(PSH, 2, 11, b"b").expect(&[sent(PSH, 2, 11, b"b")]);
+    s.target(RST, 11, 2, 0).expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"b")]);
+    s.expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_turn_that_was_partly_acknowledged_is_not_sent_twice() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(ACK, 1, 1, &[1; 1460])
+        .client(PSH, 1461, 1, &[1; 40])
+        .online(ACK, 1, 1501, 0)
+        .frames();
+    s.target(ACK, 1, 1461, 0).target(RST, 1, 1461, 0);
+    s.expect(&[]).expect_outcomes(&[Outcome::Reset]);
+    s.online(PSH, 1, 1501, 10)
+        .client(PSH, 1501, 11, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
+fn a_target_that_closed_gets_the_next_turn_on_a_new_session() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(Flags(0x19), 1, 2, 10)
+        .expect(&[sent(FIN, 2, 12, b"")]);
+    s.client(PSH, 2, 11, b"b")
+        .expect(&[sent(SYN, 0, 0, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"b")]);
+}
+
+#[test]
+fn a_leftover_connection_of_a_killed_run_is_reset_first() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    let iss = s.iss;
+    s.target(ACK, 500, 9000, 0);
+    let frames = s.frames();
+    assert_eq!((frames[0].flags, frames[0].seq), (Flags::RST, 9000));
+    assert_eq!(frames[1].flags, SYN);
+    assert!(
+        s.iss.wrapping_sub(iss) > 9000,
+        "the new ISN exceeds what the leftover expected"
+    );
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+}
+
+#[test]
+fn a_hole_that_the_online_server_acknowledged_ends_the_session_as_gap() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(ACK, 1, 1, b"abc")
+        .client(PSH, 9, 1, b"xyz")
+        .online(ACK, 1, 12, 0)
+        .expect(&[sent(PSH, 1, 1, b"abc")]);
+    s.target(ACK, 1, 4, 0).wait(Duration::from_millis(200));
+    s.expect_outcomes(&[Outcome::Gap])
+        .expect(&[sent(RST, 4, 1, b"")]);
+    // The flow goes on as a new session at its next turn.
+    s.online(PSH, 1, 12, 10)
+        .client(PSH, 12, 11, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
+fn a_fin_waits_for_the_response() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(FIN, 1, 2, 10)
+        .client(FIN, 2, 12, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0)
+        .wait(Duration::from_millis(30))
+        .expect(&[]);
+    s.target(FIN.with(PSH), 1, 2, 10)
+        .expect(&[sent(FIN, 2, 12, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s.target(ACK, 12, 3, 0).wait(Duration::from_secs(2));
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn bytes_before_a_reset_go_out_first() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(RST, 2, 11, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10)
+        .expect(&[sent(RST, 2, 11, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn what_the_online_server_never_acknowledged_is_unserved() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Unserved]);
+}
+
+#[test]
+fn the_end_of_the_run_resets_everything() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(ACK, 1, 2, 0)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.online(PSH, 1, 2, 5);
+    assert_eq!(s.engine.turns_open(), 1);
+    s.engine.finish(s.now);
+    s.expect(&[sent(RST, 2, 1, b"")])
+        .expect_outcomes(&[Outcome::Pending]);
+    assert_eq!(
+        (
+            s.engine.sessions(),
+            s.engine.turns_open(),
+            s.engine.payload_bytes()
+        ),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn every_copy_has_a_session_of_its_own() {
+    let mut s = Script::with(|config| config.copies = 3);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    assert_eq!(s.frames().len(), 3);
+    assert_eq!(s.engine.sessions(), 3);
+}
+
+#[test]
+fn an_empty_pool_is_a_collision() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Pool {
+            ranges: vec![],
+            excluded_ports: vec![],
+        }
+    });
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10);
+    s.client(FIN, 2, 11, b"")
+        .expect(&[])
+        .expect_outcomes(&[Outcome::Collision]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn tls_is_said_to_be_unreplayable() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, &[0x16, 3, 1, 2, 0, 1, 0, 1])
+        .online(PSH, 1, 9, 100)
+        .client(PSH, 9, 101, b"more");
+    s.expect(&[sent(RST, 1, 1, b"")])
+        .expect_outcomes(&[Outcome::Unreplayable]);
+}
+
+#[test]
+fn over_budget_the_largest_backlog_is_shed_as_a_whole() {
+    let mut s = Script::with(|config| config.payload_bytes_max = 8 << 10);
+    s.handshake();
+    for n in 0..20 {
+        s.client(PSH, 1 + n * 1000, 1, &[1; 1000]);
+    }
+    s.online(ACK, 1, 20_001, 0);
+    s.client(FIN, 20_001, 1, b"");
+    s.expect_outcomes(&[Outcome::Shed]);
+    assert_eq!(s.engine.payload_bytes(), 0);
+}
+
+#[test]
+fn timestamps_are_ours_and_echo_the_targets() {
+    let mut s = Script::new();
+    let header = |source, destination, seq, ack, flags, value, echo| {
+        let timestamps = Some(Timestamps { value, echo });
+        let options = Options {
+            mss: Some(1460),
+            timestamps,
+            ..Options::default()
+        };
+        let header = Header {
+            source,
+            destination,
+            seq,
+            ack,
+            flags,
+            window: 500,
+            urgent: 0,
+            options,
+        };
+        let mut frame = vec![0; header.payload_offset()];
+        assert!(header.emit(&mut frame));
+        frame.split_off(14)
+    };
+    let syn = header(s.client, s.online, CLIENT_ISN, 0, SYN, 123, 0);
+    s.engine.on_client_packet(s.now, s.now, &syn);
+    s.online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    let reply = header(
+        s.target,
+        s.local,
+        TARGET_ISN,
+        s.iss + 1,
+        SYN.with(ACK),
+        4711,
+        1,
+    );
+    s.engine.on_target_packet(s.now, s.now, &reply);
+    let mut frame = [0; 1514];
+    let len = s
+        .engine
+        .poll_transmit(s.now, &mut frame)
+        .expect("an acknowledgement");
+    let packet = &frame[14..len];
+    let timestamps = Segment::parse(packet, 0)
+        .expect("whole")
+        .options(packet)
+        .timestamps
+        .expect("there");
+    assert_eq!(timestamps.echo, 4711);
+    assert_eq!(timestamps.value, (1_800_000_000_000u64 % (1 << 32)) as u32);
+}
+
+#[test]
+fn a_rule_is_named_with_each_turn() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(ACK, 1, 2, 0).frames();
+    s.engine.finish(s.now);
+    let rule = core::iter::from_fn(|| s.engine.poll_event()).find_map(|event| match event {
+        Event::TurnEnded(turn) => Some(turn.rule),
+        _ => None,
+    });
+    assert_eq!(rule, Some(RuleId(0)));
+}

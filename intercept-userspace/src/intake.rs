@@ -66,7 +66,7 @@ impl Intake {
 fn attempt(
     interface: &Interface,
     mode: XdpMode,
-    queues: u32,
+    queues: Queues,
     sink: &mut Sink,
 ) -> Result<Vec<Port>, String> {
     let mut ports = Vec::new();
@@ -88,7 +88,7 @@ fn attempt(
     match attached {
         Ok(()) => Ok(ports),
         Err(reason) => {
-            (0..queues).for_each(|queue| sink.unregister(queue));
+            (0..queues.count).for_each(|queue| sink.unregister(queue));
             Err(reason)
         }
     }
@@ -97,18 +97,19 @@ fn attempt(
 fn open_ports(
     interface: &Interface,
     mode: XdpMode,
-    queues: u32,
+    queues: Queues,
     sink: &mut Sink,
     ports: &mut Vec<Port>,
 ) -> Result<(), String> {
-    if queues > abi::maps::WORKERS_MAX {
+    if queues.count > abi::maps::WORKERS_MAX {
         return Err(format!(
-            "it has {queues} rx queues, more than the {} that are supported: lower their number (ethtool -L {} combined N)",
+            "it has {} rx queues, more than the {} that are supported: lower their number (ethtool -L {} combined N)",
+            queues.count,
             abi::maps::WORKERS_MAX,
             interface.name
         ));
     }
-    for queue in 0..queues {
+    for queue in 0..queues.count {
         let config = Config {
             interface: interface.name.clone(),
             queue,
@@ -121,7 +122,11 @@ fn open_ports(
                 XdpMode::Generic => Mode::Generic,
             },
         };
-        let port = Port::open(&config).map_err(|error| error.to_string())?;
+        let port = match Port::open(&config) {
+            Ok(port) => port,
+            Err(error) if queue > 0 && !queues.exact && is_no_queue(&error) => break,
+            Err(error) => return Err(error.to_string()),
+        };
         sink.register(queue, &port)
             .map_err(|error| format!("cannot hand over the socket of queue {queue}: {error}"))?;
         ports.push(port);
@@ -129,9 +134,17 @@ fn open_ports(
     Ok(())
 }
 
-/// Queues that packets arrive by at this moment. Netlink tells how many the device could have; sysfs how many it has,
-/// but may be that of another network namespace.
-fn queues(interface: &Interface) -> u32 {
+/// Queues that packets arrive by.
+#[derive(Clone, Copy, Debug)]
+struct Queues {
+    count: u32,
+    /// Whether the device has as many now, or could have at most as many.
+    exact: bool,
+}
+
+/// Netlink tells how many queues the device could have; sysfs how many it has, but may be that of another network
+/// namespace.
+fn queues(interface: &Interface) -> Queues {
     let device = Path::new("/sys/class/net").join(&interface.name);
     let index = std::fs::read_to_string(device.join("ifindex")).unwrap_or_default();
     if index.trim() == interface.index.to_string()
@@ -142,10 +155,19 @@ fn queues(interface: &Interface) -> u32 {
             .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"rx-"))
             .count();
         if let Ok(count @ 1..) = u32::try_from(count) {
-            return count;
+            return Queues { count, exact: true };
         }
     }
-    interface.rx_queues.max(1)
+    Queues {
+        count: interface.rx_queues.max(1),
+        exact: false,
+    }
+}
+
+/// Whether the kernel says that the device does not have the queue.
+fn is_no_queue(error: &port::Error) -> bool {
+    let einval = Some(nix::errno::Errno::EINVAL as i32);
+    matches!(error, port::Error::Bind { cause, .. } if cause.raw_os_error() == einval)
 }
 
 /// The smallest frame that holds a packet of this MTU; longer ones than any holds are dropped by the kernel.

@@ -245,7 +245,8 @@ mod tests {
             assert!(!outlets.flush(false));
         }
         assert_eq!(queue.len(), WAITING_MAX);
-        let more = 3 * (BATCH_LEN / 65) as u64;
+        // Two whole batches, and a third that is a report short of one.
+        let more = 3 * BATCH_LEN.div_ceil(65) as u64 - 4;
         for n in 0..more {
             outlets.route(&flow(1, TARGET), &report(WAITING_MAX as u64 + n));
             assert!(outlets.flush(false) || queue.len() > WAITING_MAX);

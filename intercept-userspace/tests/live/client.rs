@@ -1,0 +1,142 @@
+//! A tiny tcpcopy: it subscribes, announces flows, and keeps the reports it gets.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use channel::{Error, TcpcopyEnd, TcpcopyEvent, encode};
+use wire::flow::{Endpoint, FlowKey};
+use wire::segment::Segment;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A report that came.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) stamp_ns: u64,
+    pub(crate) packet_len: u32,
+    pub(crate) headers: Vec<u8>,
+    pub(crate) segment: Segment,
+}
+
+/// A connection to `intercept`.
+pub(crate) struct Client {
+    stream: TcpStream,
+    end: TcpcopyEnd,
+    subscribed: bool,
+    closed: bool,
+    pub(crate) error: Option<Error>,
+    pub(crate) reports: Vec<Seen>,
+    pub(crate) pongs: u64,
+    pub(crate) lost: u64,
+}
+
+impl Client {
+    /// Connects and asks for the replies of `targets`; does not wait for the answer.
+    pub(crate) fn connect(to: SocketAddr, targets: &[Endpoint]) -> Self {
+        let stream = TcpStream::connect(to).expect("intercept listens");
+        stream
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .expect("a timeout");
+        let mut out = Vec::new();
+        let end = TcpcopyEnd::new(targets.to_vec(), Instant::now(), &mut out);
+        let mut client = Self {
+            stream,
+            end,
+            subscribed: false,
+            closed: false,
+            error: None,
+            reports: Vec::new(),
+            pongs: 0,
+            lost: 0,
+        };
+        client.send(&out);
+        client
+    }
+
+    /// Connects, and waits until the subscription stands.
+    pub(crate) fn subscribe(to: SocketAddr, targets: &[Endpoint]) -> Self {
+        let mut client = Self::connect(to, targets);
+        client.until("the subscription", |client| client.subscribed);
+        client
+    }
+
+    /// Announces sessions; they are known when this returns.
+    pub(crate) fn open(&mut self, flows: impl IntoIterator<Item = FlowKey>) {
+        let mut out = Vec::new();
+        encode::open(&mut out, flows);
+        // The answer to a ping shows that what came before was read.
+        encode::ping(&mut out, u64::MAX);
+        let pongs = self.pongs;
+        self.send(&out);
+        self.until("a pong", |client| client.pongs > pongs);
+    }
+
+    /// Reads until `done`.
+    pub(crate) fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(
+                Instant::now() < deadline,
+                "{what} did not come in {PATIENCE:?}"
+            );
+            self.read();
+        }
+    }
+
+    /// Reads for a while what may come.
+    pub(crate) fn idle(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline && !self.is_closed() {
+            self.read();
+        }
+    }
+
+    /// Whether `intercept` closed the connection, or said something that ends it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed || self.error.is_some()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        if self.stream.write_all(bytes).is_err() {
+            self.closed = true;
+        }
+    }
+
+    fn read(&mut self) {
+        match self.stream.read(self.end.space()) {
+            Ok(0) => self.closed = true,
+            Ok(len) => self.end.filled(Instant::now(), len),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => self.closed = true,
+        }
+        let mut out = Vec::new();
+        loop {
+            match self.end.next_event(&mut out) {
+                Ok(None) => break,
+                Ok(Some(TcpcopyEvent::Subscribed)) => self.subscribed = true,
+                Ok(Some(TcpcopyEvent::Pong { .. })) => self.pongs += 1,
+                Ok(Some(TcpcopyEvent::Lost { count })) => self.lost += count,
+                Ok(Some(TcpcopyEvent::Reports(reports))) => {
+                    self.reports.extend(reports.iter().map(|report| Seen {
+                        stamp_ns: report.stamp_ns,
+                        packet_len: report.packet_len,
+                        headers: report.headers.to_vec(),
+                        segment: Segment::parse(report.headers, 0).expect("headers of a segment"),
+                    }));
+                }
+                Err(error) => {
+                    self.error = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Err(error) = self.end.on_time(Instant::now(), &mut out) {
+            self.error = Some(error);
+        }
+        if !out.is_empty() {
+            self.send(&out);
+        }
+    }
+}

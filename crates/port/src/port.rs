@@ -30,6 +30,10 @@ impl Port {
     /// Bytes that a frame is charged to the socket's send buffer with, at most: its memory and the kernel's own.
     const SEND_BUFFER_PER_FRAME: usize = 4096;
 
+    /// How often the kernel is woken in vain before what waits is left for later. More than once, because before Linux 6.17
+    /// it does not always tell at once that it took some.
+    const FUTILE_KICKS_MAX: u32 = 4;
+
     /// Opens and binds a port. Loads no XDP program: whoever wants to receive puts [`Port::fd`] into an `XSKMAP`.
     ///
     /// Blocks for up to [`Port::BUSY_RETRY_MAX`] while somebody else holds the queue.
@@ -166,23 +170,14 @@ impl Port {
     /// Where the interface is down or gone; frames stay queued, so a later kick may succeed.
     pub fn kick(&mut self) -> Result<(), Error> {
         let mut waiting = self.rings.tx.waiting();
-        while waiting > 0 && self.rings.tx.needs_wakeup() {
+        let mut futile = 0;
+        while waiting > 0 && futile < Self::FUTILE_KICKS_MAX && self.rings.tx.needs_wakeup() {
             self.counted.kicks += 1;
             // Not through xsk-rs, which hides what the kernel answers.
             match send(self.fd().as_raw_fd(), &[], MsgFlags::MSG_DONTWAIT) {
                 Ok(_) => return Ok(()),
-                Err(Errno::EAGAIN | Errno::EINTR) => {
-                    let left = self.rings.tx.waiting();
-                    if left >= waiting {
-                        self.counted.kicks_again += 1;
-                        return Ok(());
-                    }
-                    waiting = left;
-                }
-                Err(Errno::EBUSY) => {
-                    self.counted.tx_dropped += 1;
-                    waiting = self.rings.tx.waiting();
-                }
+                Err(Errno::EAGAIN | Errno::EINTR) => futile += 1,
+                Err(Errno::EBUSY) => self.counted.tx_dropped += 1,
                 Err(Errno::ENOBUFS) => {
                     self.counted.kicks_no_memory += 1;
                     return Ok(());
@@ -194,7 +189,13 @@ impl Port {
                     });
                 }
             }
+            let left = self.rings.tx.waiting();
+            if left < waiting {
+                futile = 0;
+            }
+            waiting = left;
         }
+        self.counted.kicks_again += u64::from(futile == Self::FUTILE_KICKS_MAX);
         Ok(())
     }
 

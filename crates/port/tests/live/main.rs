@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use namespace::{ip, with_veth};
+use nix::sys::socket::{getsockopt, sockopt};
 use port::{Config, Mode, Port};
 use redirect::Redirect;
 
@@ -137,6 +138,8 @@ fn frames_run_out_and_come_back() {
     with_veth(1, || {
         let mut port = Port::open(&config("a0", 0, 100, 0)).unwrap();
         assert_eq!(port.tx_free(), 100);
+        let send_buffer = getsockopt(&port, sockopt::SndBuf).unwrap();
+        assert!(send_buffer >= 100 * 4096, "{send_buffer} bytes");
         let mut number = 0;
         let mut fill = |buffer: &mut [u8]| {
             number += 1;

@@ -7,6 +7,8 @@
 //! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds |
 //! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
+//! | [`test`] | `test` | every test there is, in the order of what it costs |
+//! | [`tidy`] | `tidy` | the rules of the house that no compiler knows |
 //! | [`workspace`] | | where this repository's folders are |
 //! | [`stage`] | | what demo and bench stand on |
 //! | [`step`] | | runs another program and says so |
@@ -19,6 +21,8 @@ mod lab;
 mod setup;
 mod stage;
 mod step;
+mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -43,6 +47,10 @@ enum Task {
     Demo(demo::Arguments),
     /// What a copy costs the online server and how complete it is, in interleaved rounds.
     Bench(bench::Arguments),
+    /// Every test there is: format, house rules, lints, unit, program and live tests.
+    Test(test::Arguments),
+    /// The rules of the house that no compiler knows.
+    Tidy,
     /// The test network: client, online, target and assistant as namespaces.
     Lab(lab::Arguments),
     /// Parts of the lab, as processes of their own.
@@ -57,6 +65,8 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Tidy => tidy::run(),
         Task::Part(part) => ::lab::command::run(&part).map_err(Into::into),
     };
     match result {

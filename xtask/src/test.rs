@@ -1,0 +1,105 @@
+//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, live
+//! tests in namespaces.
+//!
+//! A test that cannot run here says SKIP; with `--no-skip`, which CI implies, that is a failure.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{build_ebpf, setup, stage, step, tidy, workspace};
+
+/// Read by every test that may have to skip itself: where it is set, skipping is a failure.
+const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
+
+/// Arguments of `test`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Take a test that cannot run here for a failed one; implied where the environment has CI=true.
+    #[arg(long)]
+    no_skip: bool,
+    /// Leave the live tests out.
+    #[arg(long)]
+    no_live: bool,
+    /// Run only live tests whose name contains this.
+    #[arg(long, value_name = "NAME")]
+    live: Option<String>,
+}
+
+/// Runs all tests.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let no_skip = arguments.no_skip || std::env::var("CI").is_ok_and(|ci| ci == "true");
+    setup::run(&setup::Arguments::default())?;
+    build_ebpf::run()?;
+    if arguments.live.is_none() {
+        still(no_skip)?;
+    }
+    if arguments.no_live {
+        return Ok(());
+    }
+    live(arguments.live.as_deref(), no_skip)
+}
+
+/// What needs no lab.
+fn still(no_skip: bool) -> Result<()> {
+    step::run("format", cargo(no_skip).args(["fmt", "--all", "--check"]))?;
+    for programs in ["tcpcopy-ebpf", "intercept-ebpf"] {
+        let manifest = workspace::root().join(programs).join("Cargo.toml");
+        let mut format = cargo(no_skip);
+        format
+            .args(["fmt", "--check", "--manifest-path"])
+            .arg(manifest);
+        step::run(&format!("format of {programs}"), &mut format)?;
+    }
+    step::say("house rules");
+    tidy::run()?;
+    let mut clippy = cargo(no_skip);
+    clippy.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    step::run("lints", &mut clippy)?;
+    step::run(
+        "unit, property and program tests",
+        cargo(no_skip).args(["test", "--workspace"]),
+    )
+}
+
+/// Real servers, real clients, real traffic, one test at a time: there are two cores.
+fn live(filter: Option<&str>, no_skip: bool) -> Result<()> {
+    let can = ::lab::system::is_root();
+    if !can {
+        if no_skip {
+            bail!("live tests need root: network namespaces, AF_XDP and BPF programs");
+        }
+        step::say("SKIP: live tests need root");
+        return Ok(());
+    }
+    stage::prepare(false)?;
+    let mut tests = cargo(no_skip);
+    tests.args([
+        "test",
+        "--package",
+        "tests",
+        "--test",
+        "live",
+        "--",
+        "--test-threads=1",
+        "--nocapture",
+    ]);
+    tests.args(filter);
+    step::run("live tests", &mut tests)
+}
+
+fn cargo(no_skip: bool) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace::root());
+    if no_skip {
+        command.env(NO_SKIP, "1");
+    }
+    command
+}

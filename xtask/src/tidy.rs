@@ -1,0 +1,192 @@
+//! The rules of the house that no compiler knows: what a stranger would stumble over.
+//!
+//! It is a command and an ordinary test. Each finding names the file, the line and the rule.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{step, workspace};
+
+/// Longest file, tests at its foot not counted, in lines. docs/ARCHITECTURE.md says 400 is the aim.
+const FILE_LINES_MAX: usize = 500;
+/// Longest function, in lines. 70 is the aim.
+const FUNCTION_LINES_MAX: usize = 90;
+/// Names of modules that say nothing.
+const BANNED_MODULES: [&str; 5] = ["utils", "common", "helpers", "misc", "manager"];
+/// Words that mean unfinished work.
+const LEFTOVERS: [&str; 3] = ["TO\u{44}O", "FIX\u{4d}E", "XX\u{58}"];
+
+/// Checks the whole tree.
+///
+/// # Errors
+///
+/// All findings, one a line.
+pub(crate) fn run() -> Result<()> {
+    let findings = check(&workspace::root())?;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    bail!("{} finding(s):\n{}", findings.len(), findings.join("\n"));
+}
+
+fn check(root: &Path) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    for file in sources(root)? {
+        let text = fs::read_to_string(root.join(&file))
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        check_file(&file, &text, &mut findings);
+    }
+    Ok(findings)
+}
+
+/// The Rust files that git tracks, or would: everything it does not ignore.
+fn sources(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut list = Command::new("git");
+    list.current_dir(root).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "*.rs",
+    ]);
+    let listed = step::output(&mut list).context(
+        "cannot list the tree with `git ls-files`: is this a checkout, and git installed?",
+    )?;
+    Ok(listed
+        .lines()
+        .map(PathBuf::from)
+        .filter(|file| root.join(file).is_file())
+        .collect())
+}
+
+fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
+    let shown = file.display();
+    let mut find = |line: usize, what: String| findings.push(format!("{shown}:{line}: {what}"));
+    let is_test = file.components().any(|part| {
+        matches!(
+            part.as_os_str().to_str(),
+            Some("tests" | "benches" | "fuzz_targets")
+        )
+    });
+    if !text.trim_start().starts_with("//!") {
+        find(
+            1,
+            "a module says in its first line what it is (`//!`)".to_owned(),
+        );
+    }
+    let stem = file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    if BANNED_MODULES.contains(&stem) {
+        find(
+            1,
+            format!("`{stem}` says nothing: name the module after what it holds"),
+        );
+    }
+    let body = text
+        .split("\n#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or(text);
+    let lines = body.lines().count();
+    if lines > FILE_LINES_MAX && !is_test {
+        find(
+            lines,
+            format!(
+                "{lines} lines without tests, at most {FILE_LINES_MAX}: would two rooms be clearer?"
+            ),
+        );
+    }
+    for (number, line) in text.lines().enumerate() {
+        if let Some(word) = LEFTOVERS.iter().find(|word| line.contains(**word)) {
+            find(number + 1, format!("`{word}` is left over"));
+        }
+        if line.contains("#[ignore") {
+            find(number + 1, "an ignored test tests nothing".to_owned());
+        }
+    }
+    for (start, length) in functions(text) {
+        if length > FUNCTION_LINES_MAX {
+            find(
+                start,
+                format!("a function of {length} lines, at most {FUNCTION_LINES_MAX}"),
+            );
+        }
+    }
+}
+
+/// First line and length of each function, told by its indentation, which rustfmt guarantees.
+fn functions(text: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let code = line.trim_start();
+        let is_function =
+            code.starts_with("fn ") || code.contains(" fn ") && code.starts_with("pub");
+        if !is_function {
+            continue;
+        }
+        let end = lines[number..].iter().position(|line| {
+            line.len() - line.trim_start().len() == indent
+                && matches!(line.trim_start(), "}" | "};")
+        });
+        if let Some(end) = end {
+            found.push((number + 1, end + 1));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_file, functions, run};
+    use std::path::Path;
+
+    #[test]
+    fn the_tree_is_tidy() {
+        run().expect("tidy");
+    }
+
+    #[test]
+    fn each_rule_finds_its_offender() {
+        let check = |file: &str, text: &str| {
+            let mut findings = Vec::new();
+            check_file(Path::new(file), text, &mut findings);
+            findings
+        };
+        assert!(check("src/ring.rs", "//! A ring.\n").is_empty());
+        assert_eq!(check("src/ring.rs", "fn main() {}\n").len(), 1);
+        assert_eq!(check("src/utils.rs", "//! Things.\n").len(), 1);
+        assert_eq!(
+            check(
+                "src/ring.rs",
+                &format!("//! A ring.\n// {}: more\n", super::LEFTOVERS[0])
+            )
+            .len(),
+            1
+        );
+        assert_eq!(
+            check(
+                "src/ring.rs",
+                &format!("//! A ring.\n{}", "//\n".repeat(600))
+            )
+            .len(),
+            1
+        );
+        let long = format!(
+            "//! A ring.\nfn long() {{\n{}}}\n",
+            "    f();\n".repeat(100)
+        );
+        assert_eq!(check("src/ring.rs", &long).len(), 1);
+    }
+
+    #[test]
+    fn functions_end_at_their_own_brace() {
+        let text = "impl A {\n    fn f() {\n        if x {\n        }\n    }\n\n    pub(crate) fn g() {\n    }\n}\n";
+        assert_eq!(functions(text), [(2, 4), (7, 2)]);
+    }
+}

@@ -1,0 +1,104 @@
+//! The clients of a test: loads against the online server, each request with an id of its own.
+
+use std::time::Duration;
+
+use lab::command::last_line;
+use lab::load::Report;
+use lab::net::ONLINE;
+use lab::{Host, Process, Spec};
+
+use crate::{PORT, Stand};
+
+/// A load to start.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    arguments: Vec<String>,
+    seconds: u64,
+}
+
+impl Clients {
+    /// Keep-alive connections, and requests per second over all of them (0: as many as go).
+    #[must_use]
+    pub fn keep_alive(connections: u32, rate: u32, seconds: u64) -> Self {
+        let arguments = [
+            "--connections",
+            &connections.to_string(),
+            "--rate",
+            &rate.to_string(),
+        ]
+        .map(str::to_owned);
+        Self {
+            arguments: arguments.to_vec(),
+            seconds,
+        }
+    }
+
+    /// Connections per second with one request each, closed by the client right after the response.
+    #[must_use]
+    pub fn short(rate: u32, seconds: u64) -> Self {
+        Self::keep_alive(500, rate, seconds).and(&["--short", "client"])
+    }
+
+    /// More arguments of the load.
+    #[must_use]
+    pub fn and(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Starts the load against port [`PORT`] of the online server.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be started.
+    #[must_use]
+    pub fn start(&self, stand: &Stand) -> Running {
+        let to = format!("{ONLINE}:{PORT}");
+        let spec = Spec::new("clients", stand.part()).args(["load", "--quiet", "--to", &to]);
+        let spec = spec
+            .args(["--seconds", &self.seconds.to_string()])
+            .args(&self.arguments);
+        let process = stand
+            .lab
+            .spawn(Host::Client, &spec)
+            .unwrap_or_else(|error| panic!("the clients: {error}"));
+        Running {
+            process,
+            seconds: self.seconds,
+        }
+    }
+
+    /// Runs the load to its end.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not run to its end.
+    #[must_use]
+    pub fn run(&self, stand: &Stand) -> Report {
+        self.start(stand).wait()
+    }
+}
+
+/// A load that runs.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    seconds: u64,
+}
+
+impl Running {
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// Where it fails or takes 30 s longer than it should.
+    #[must_use]
+    pub fn wait(mut self) -> Report {
+        let limit = Duration::from_secs(self.seconds + 30);
+        self.process
+            .wait_success(limit)
+            .unwrap_or_else(|error| panic!("the clients: {error}"));
+        last_line(&self.process.output()).expect("the clients leave a report")
+    }
+}

@@ -1,0 +1,19 @@
+//! Live tests: real servers, real clients, a real copy, in namespaces.
+//!
+//! Run them one at a time, `cargo test -p tests --test live -- --test-threads=1`: they share two CPUs. They need root
+//! and the servers that they name; without them each says SKIP and does nothing.
+
+mod nginx;
+
+use lab::Topology;
+use tests::Stand;
+
+/// A lab with nginx as the only foreign program.
+fn stand(topology: Topology) -> Option<Stand> {
+    stand_with(topology, &["nginx"])
+}
+
+/// A lab with these foreign programs.
+fn stand_with(topology: Topology, needs: &[&str]) -> Option<Stand> {
+    Stand::up(topology, env!("CARGO_BIN_EXE_lab-part"), needs)
+}

@@ -18,10 +18,10 @@ use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, Index, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
-use crate::limits::{MTU_MIN, UNCONFIRMED_MAX};
-use crate::nursery::{Handshake, Infant, Nursery};
+use crate::limits::MTU_MIN;
+use crate::nursery::{Infant, Nursery};
 use crate::pool::Pool;
-use crate::session::{Beginning, Session};
+use crate::session::Session;
 use crate::stream::Piece;
 use crate::time::Instant;
 use crate::wheel::{Entry, Wheel};
@@ -202,71 +202,6 @@ impl Engine {
         });
     }
 
-    fn on_client_syn(&mut self, now: Instant, flow: FlowKey, segment: &Segment, packet: &[u8]) {
-        if segment.flags.contains(Flags::ACK) {
-            return;
-        }
-        let isn = ClientSeq::new(segment.seq);
-        let known = self
-            .by_flow
-            .get(&flow)
-            .and_then(|&id| self.session(id))
-            .and_then(|session| session.client_isn);
-        if known != Some(isn) {
-            // Believed only once the online server answers it.
-            let handshake = Handshake::new(isn, &segment.options(packet));
-            self.put_infant(now, flow, Infant::Syn(handshake));
-        }
-    }
-
-    /// The first session of a flow that has none, if this segment is where one may begin.
-    fn begin(
-        &mut self,
-        now: Instant,
-        flow: FlowKey,
-        segment: &Segment,
-        packet: &[u8],
-    ) -> Option<SessionId> {
-        let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
-        if segment.flags.contains(Flags::RST) || segment.payload_len == 0 {
-            self.nursery.remove(&flow);
-            return None;
-        }
-        let end = seq + u32::from(segment.payload_len);
-        let beginning = match self.nursery.get(&flow, now) {
-            Some(Infant::Syn(handshake)) if seq == handshake.isn + 1 => handshake
-                .online_isn
-                .map(|isn| Beginning::Handshake(*handshake, isn)),
-            Some(Infant::Running {
-                cause: before,
-                answered,
-            }) => {
-                let boundary =
-                    before.is_some_and(|before| before < cause) || *answered == Some(seq);
-                *before = Some(cause);
-                boundary.then(|| {
-                    Beginning::Joined(seq, cause, segment.options(packet).timestamps.is_some())
-                })
-            }
-            _ => {
-                self.put_infant(
-                    now,
-                    flow,
-                    Infant::Running {
-                        cause: Some(cause),
-                        answered: None,
-                    },
-                );
-                None
-            }
-        };
-        let opened = beginning.and_then(|beginning| self.open(now, flow, beginning));
-        if opened.is_none() {
-            self.shared.counters.bytes_skipped += u64::from((end - seq).unsigned_abs());
-        }
-        opened
-    }
-
     /// The headers of an online server's segment, from its IP header on, as seen by `observe` at `stamp`.
     pub fn on_online_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
         let Ok(segment) = Segment::parse(headers, 0) else {
@@ -307,23 +242,6 @@ impl Engine {
         self.for_each_sibling(first, now, |session, ctx| {
             session.on_online(seq, ack, segment.flags, len, stamp, ctx);
         });
-    }
-
-    fn on_online_syn(&mut self, now: Instant, flow: FlowKey, seq: OnlineSeq, ack: ClientSeq) {
-        let Some(Infant::Syn(handshake)) = self.nursery.get(&flow, now) else {
-            return;
-        };
-        if handshake.isn + 1 != ack {
-            return;
-        }
-        handshake.online_isn = Some(seq);
-        let handshake = *handshake;
-        if let Some(old) = self.by_flow.remove(&flow) {
-            self.for_each_sibling(Some(old), now, Session::on_replaced);
-        }
-        if self.unconfirmed < UNCONFIRMED_MAX {
-            self.open(now, flow, Beginning::Handshake(handshake, seq));
-        }
     }
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.

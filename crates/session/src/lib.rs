@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
+//! | `openings` | where sessions begin |
 //! | `session` | one session and what the online side does to it |
 //! | `target` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
@@ -31,6 +32,7 @@ pub mod event;
 mod gate;
 pub mod limits;
 mod nursery;
+mod openings;
 mod pool;
 mod receive;
 mod send;

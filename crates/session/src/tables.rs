@@ -4,14 +4,12 @@
 //! siblings), the index of local flows while it has a connection, and the queue of those that may have something to
 //! send. Only this file writes to them.
 
-use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey};
 
-use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::engine::Engine;
 use crate::event::Outcome;
-use crate::nursery::Infant;
-use crate::session::{Beginning, Session, State};
+use crate::session::{Session, State};
 use crate::stream::End;
 use crate::time::Instant;
 use crate::wheel::Entry;
@@ -19,102 +17,6 @@ use crate::wheel::Entry;
 impl Engine {
     pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(id as usize)?.as_deref()
-    }
-
-    pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
-        self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
-    }
-
-    /// Opens the sessions of a flow: one per matching rule and copy. Returns the first.
-    pub(crate) fn open(
-        &mut self,
-        now: Instant,
-        flow: FlowKey,
-        beginning: Beginning,
-    ) -> Option<SessionId> {
-        let joined = matches!(beginning, Beginning::Joined(..));
-        let any = Endpoint::new(Addr::UNSPECIFIED, flow.server.port);
-        let rules = &self.shared.config.rules;
-        let server = if rules.iter().any(|rule| rule.online == flow.server) {
-            flow.server
-        } else {
-            any
-        };
-        let matching: Vec<RuleId> = (0u16..)
-            .zip(rules)
-            .filter(|(_, rule)| rule.online == server && !(joined && rule.full_sessions_only))
-            .map(|(index, _)| RuleId(index))
-            .collect();
-        let copies = matching.len() as u64 * u64::from(self.shared.config.copies);
-        if copies == 0 {
-            return None;
-        }
-        if !self.may_open(now, copies) {
-            self.shared.counters.sessions_shed += copies;
-            return None;
-        }
-        self.nursery.remove(&flow);
-        let mut first = None;
-        for rule in matching {
-            for _ in 0..self.shared.config.copies {
-                first = Some(self.insert(now, rule, flow, beginning, first));
-                self.shared.counters.sessions_joined += u64::from(joined);
-            }
-        }
-        if let Some(first) = first {
-            self.by_flow.insert(flow, first);
-        }
-        first
-    }
-
-    pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
-        let config = &self.shared.config;
-        let crowded = self.live + copies > u64::from(config.sessions_max)
-            || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
-        if crowded || !self.admitting || !self.capturing {
-            return false;
-        }
-        let Some(max) = config.sessions_per_second_max else {
-            return true;
-        };
-        let second = now.as_nanos() / 1_000_000_000;
-        if self.rate.0 != second {
-            self.rate = (second, 0);
-        }
-        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
-        if self.rate.1.saturating_add(copies) > max {
-            return false;
-        }
-        self.rate.1 += copies;
-        true
-    }
-
-    pub(crate) fn insert(
-        &mut self,
-        now: Instant,
-        rule: RuleId,
-        flow: FlowKey,
-        beginning: Beginning,
-        sibling: Option<SessionId>,
-    ) -> SessionId {
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.sessions.push(None);
-            (self.sessions.len() - 1) as SessionId
-        });
-        let mut session = Box::new(Session::new(
-            id,
-            rule,
-            flow,
-            beginning,
-            &self.shared.lend(rule, now),
-        ));
-        session.sibling = sibling;
-        self.live += 1;
-        self.unconfirmed += u32::from(!session.confirmed);
-        self.shared.counters.sessions_opened += 1;
-        self.sessions[id as usize] = Some(session);
-        self.with(id, now, Session::connect);
-        id
     }
 
     /// Hands a session to `input` together with what it needs, and settles it afterwards.

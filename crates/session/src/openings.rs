@@ -1,0 +1,208 @@
+//! Where sessions begin: at the online server's SYN-ACK, at the first payload after it, or mid-stream at a turn boundary.
+//!
+//! Never at a SYN alone: the programs stand before the firewall, and a SYN flood must not reach the target.
+
+use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::segment::Segment;
+use wire::seq::{ClientSeq, OnlineSeq};
+use wire::tcp::Flags;
+
+use crate::config::RuleId;
+use crate::context::SessionId;
+use crate::engine::Engine;
+use crate::limits::UNCONFIRMED_MAX;
+use crate::nursery::{Handshake, Infant};
+use crate::session::{Beginning, Session};
+use crate::time::Instant;
+
+impl Engine {
+    pub(crate) fn on_client_syn(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        segment: &Segment,
+        packet: &[u8],
+    ) {
+        if segment.flags.contains(Flags::ACK) {
+            return;
+        }
+        let isn = ClientSeq::new(segment.seq);
+        let known = self
+            .by_flow
+            .get(&flow)
+            .and_then(|&id| self.session(id))
+            .and_then(|session| session.client_isn);
+        if known != Some(isn) {
+            // Believed only once the online server answers it.
+            let handshake = Handshake::new(isn, &segment.options(packet));
+            self.put_infant(now, flow, Infant::Syn(handshake));
+        }
+    }
+
+    /// The first session of a flow that has none, if this segment is where one may begin.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        segment: &Segment,
+        packet: &[u8],
+    ) -> Option<SessionId> {
+        let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        if segment.flags.contains(Flags::RST) || segment.payload_len == 0 {
+            self.nursery.remove(&flow);
+            return None;
+        }
+        let end = seq + u32::from(segment.payload_len);
+        let beginning = match self.nursery.get(&flow, now) {
+            Some(Infant::Syn(handshake)) if seq == handshake.isn + 1 => handshake
+                .online_isn
+                .map(|isn| Beginning::Handshake(*handshake, isn)),
+            Some(Infant::Running {
+                cause: before,
+                answered,
+            }) => {
+                let boundary =
+                    before.is_some_and(|before| before < cause) || *answered == Some(seq);
+                *before = Some(cause);
+                boundary.then(|| {
+                    Beginning::Joined(seq, cause, segment.options(packet).timestamps.is_some())
+                })
+            }
+            _ => {
+                self.put_infant(
+                    now,
+                    flow,
+                    Infant::Running {
+                        cause: Some(cause),
+                        answered: None,
+                    },
+                );
+                None
+            }
+        };
+        let opened = beginning.and_then(|beginning| self.open(now, flow, beginning));
+        if opened.is_none() {
+            self.shared.counters.bytes_skipped += u64::from((end - seq).unsigned_abs());
+        }
+        opened
+    }
+
+    pub(crate) fn on_online_syn(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        seq: OnlineSeq,
+        ack: ClientSeq,
+    ) {
+        let Some(Infant::Syn(handshake)) = self.nursery.get(&flow, now) else {
+            return;
+        };
+        if handshake.isn + 1 != ack {
+            return;
+        }
+        handshake.online_isn = Some(seq);
+        let handshake = *handshake;
+        if let Some(old) = self.by_flow.remove(&flow) {
+            self.for_each_sibling(Some(old), now, Session::on_replaced);
+        }
+        if self.unconfirmed < UNCONFIRMED_MAX {
+            self.open(now, flow, Beginning::Handshake(handshake, seq));
+        }
+    }
+
+    pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
+        self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
+    }
+
+    /// Opens the sessions of a flow: one per matching rule and copy. Returns the first.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        beginning: Beginning,
+    ) -> Option<SessionId> {
+        let joined = matches!(beginning, Beginning::Joined(..));
+        let any = Endpoint::new(Addr::UNSPECIFIED, flow.server.port);
+        let rules = &self.shared.config.rules;
+        let server = if rules.iter().any(|rule| rule.online == flow.server) {
+            flow.server
+        } else {
+            any
+        };
+        let matching: Vec<RuleId> = (0u16..)
+            .zip(rules)
+            .filter(|(_, rule)| rule.online == server && !(joined && rule.full_sessions_only))
+            .map(|(index, _)| RuleId(index))
+            .collect();
+        let copies = matching.len() as u64 * u64::from(self.shared.config.copies);
+        if copies == 0 {
+            return None;
+        }
+        if !self.may_open(now, copies) {
+            self.shared.counters.sessions_shed += copies;
+            return None;
+        }
+        self.nursery.remove(&flow);
+        let mut first = None;
+        for rule in matching {
+            for _ in 0..self.shared.config.copies {
+                first = Some(self.insert(now, rule, flow, beginning, first));
+                self.shared.counters.sessions_joined += u64::from(joined);
+            }
+        }
+        if let Some(first) = first {
+            self.by_flow.insert(flow, first);
+        }
+        first
+    }
+
+    pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
+        let config = &self.shared.config;
+        let crowded = self.live + copies > u64::from(config.sessions_max)
+            || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
+        if crowded || !self.admitting || !self.capturing {
+            return false;
+        }
+        let Some(max) = config.sessions_per_second_max else {
+            return true;
+        };
+        let second = now.as_nanos() / 1_000_000_000;
+        if self.rate.0 != second {
+            self.rate = (second, 0);
+        }
+        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
+        if self.rate.1.saturating_add(copies) > max {
+            return false;
+        }
+        self.rate.1 += copies;
+        true
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        rule: RuleId,
+        flow: FlowKey,
+        beginning: Beginning,
+        sibling: Option<SessionId>,
+    ) -> SessionId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            (self.sessions.len() - 1) as SessionId
+        });
+        let mut session = Box::new(Session::new(
+            id,
+            rule,
+            flow,
+            beginning,
+            &self.shared.lend(rule, now),
+        ));
+        session.sibling = sibling;
+        self.live += 1;
+        self.unconfirmed += u32::from(!session.confirmed);
+        self.shared.counters.sessions_opened += 1;
+        self.sessions[id as usize] = Some(session);
+        self.with(id, now, Session::connect);
+        id
+    }
+}

@@ -127,12 +127,15 @@ pub(crate) struct WorkerHandle {
     pub(crate) commands: Sender<Command>,
     pub(crate) reports: Sender<ReportBatch>,
     pub(crate) shared: Arc<Shared>,
+    /// Commands given so far.
+    pub(crate) given: Arc<AtomicU64>,
 }
 
 impl WorkerHandle {
     /// Queues a command and wakes the worker; a worker that ended takes none.
     pub(crate) fn command(&self, command: Command) {
         if self.commands.send(command).is_ok() {
+            self.given.fetch_add(1, Ordering::Release);
             self.shared.waker.wake();
         }
     }

@@ -1,12 +1,45 @@
 //! `tcpcopy`: copies live TCP traffic of this online server to a target server.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`plan`] | what follows from it on this host, or why nothing does |
+//! | [`loader`] | everything that is changed in the kernel, and undone |
+//! | [`worker`] | the threads that own rings, ports and sessions |
+//! | [`assistant`] | the threads that talk to `intercept` |
+//! | [`run`] | the course of a run: start, ready, drain, end, summary |
+//! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
+#![forbid(unsafe_code)]
+
 mod args;
 mod assistant;
 mod clock;
+mod cpu;
+mod loader;
 mod plan;
+mod run;
 mod worker;
 
-use clap::Parser;
+use std::io::{IsTerminal, stderr};
+use std::process::ExitCode;
 
-fn main() {
-    let _args = args::Args::parse();
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use args::Args;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false)
+        .with_env_filter(EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy())
+        .init();
+    let ending = run::run(&args);
+    if let Some(words) = ending.complaint() {
+        tracing::error!("{words}");
+    }
+    ExitCode::from(ending.code())
 }

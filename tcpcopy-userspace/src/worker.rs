@@ -15,15 +15,14 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use port::Port;
 use session::{Engine, Event, Instant};
-use telemetry::{Latency, Ledger};
-use wire::flow::{Addr, Endpoint};
+use telemetry::{Latency, Ledger, WorkerTotals};
+use wire::flow::Addr;
 
 use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
 use intake::Intake;
 use pace::{Pace, Pause};
 use slot::Shared;
-use telemetry::WorkerTotals;
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
@@ -62,6 +61,8 @@ pub(crate) struct Worker {
     pub(crate) announcer: Option<Announcer>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) rules: usize,
+    /// Longest frame that the private device carries, Ethernet header included, in bytes.
+    pub(crate) frame_len_max: usize,
 }
 
 /// Why a worker ended before it was told to.
@@ -86,6 +87,8 @@ struct Running {
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
+    /// Commands taken so far.
+    obeyed: u64,
 }
 
 impl Worker {
@@ -106,6 +109,7 @@ impl Worker {
             dirty: true,
             probes: Vec::new(),
             leaving: false,
+            obeyed: 0,
         };
         while !running.leaving {
             running.turn()?;
@@ -132,7 +136,9 @@ impl Running {
         if work > 0 {
             self.dirty = true;
         }
-        if self.dirty && now.since(self.published) >= PUBLISH_EVERY {
+        // Whoever gave a command waits for the figures after it.
+        let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
+        if obeyed || self.dirty && now.since(self.published) >= PUBLISH_EVERY {
             self.publish(now);
         }
         match self.pace.after(now, work) {
@@ -148,6 +154,7 @@ impl Running {
         let mut obeyed = 0;
         while let Ok(command) = self.worker.commands.try_recv() {
             obeyed += 1;
+            self.obeyed += 1;
             let engine = &mut self.worker.engine;
             match command {
                 Command::Route(target, mtu) => engine.on_route(now, target, mtu),
@@ -205,7 +212,7 @@ impl Running {
     /// Sends what the engine has to send, a batch at a time, as far as frames are free.
     fn transmit(&mut self) -> Result<usize, Error> {
         self.worker.port.reap();
-        let Self { worker: Worker { engine, port, .. }, probes, .. } = self;
+        let Self { worker: Worker { engine, port, frame_len_max, .. }, probes, .. } = self;
         let now = clock::now();
         let queued = port.transmit_with(BUDGET, |frame| {
             if let Some(probe) = probes.pop() {
@@ -213,7 +220,8 @@ impl Running {
                 to.copy_from_slice(&probe);
                 return Some(probe.len());
             }
-            engine.poll_transmit(now, frame)
+            let len = frame.len().min(*frame_len_max);
+            engine.poll_transmit(now, &mut frame[..len])
         });
         if queued > 0 {
             // A session may have opened while its first segment was being written; it must be announced before that leaves.
@@ -269,12 +277,13 @@ impl Running {
         self.published = now;
         self.dirty = false;
         let engine = &self.worker.engine;
-        let port = &self.worker.port;
+        let port = &mut self.worker.port;
         // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.
         let statistics = port.statistics().unwrap_or_default();
         self.totals.records_broken = self.worker.intake.broken();
         self.totals.frames_sent = statistics.queued;
-        self.totals.frames_waiting = u64::from(port.tx_in_flight());
+        self.totals.frames_waiting = u64::from(port.tx_waiting());
+        self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
         let mut slot = self.worker.shared.slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         slot.ledger.clone_from(&self.ledger);
         self.latency.drain_into(&mut slot.latency);
@@ -283,14 +292,10 @@ impl Running {
         slot.port = statistics;
         slot.sessions = engine.sessions();
         slot.turns_open = engine.turns_open();
-        slot.turns_waiting = engine.turns_waiting();
+        slot.turns_waiting = engine.turns_waiting(now);
         slot.payload_bytes = engine.payload_bytes();
+        slot.cpu = clock::thread_cpu();
         drop(slot);
-        self.worker.shared.published.fetch_add(1, Ordering::Release);
+        self.worker.shared.obeyed.store(self.obeyed, Ordering::Release);
     }
-}
-
-/// Whether a reply to `destination` is worker `index`'s.
-pub(crate) fn owns(index: u32, workers: u32, destination: &Endpoint) -> bool {
-    wire::flow::owner(destination, workers) == index
 }

@@ -40,6 +40,8 @@ pub struct WorkerTotals {
     pub frames_sent: u64,
     /// ... of which the kernel has not taken yet.
     pub frames_waiting: u64,
+    /// ... of which the private device refused or the kernel rejected.
+    pub frames_dropped: u64,
 }
 
 impl WorkerTotals {
@@ -49,6 +51,7 @@ impl WorkerTotals {
         self.reports += other.reports;
         self.frames_sent += other.frames_sent;
         self.frames_waiting += other.frames_waiting;
+        self.frames_dropped += other.frames_dropped;
     }
 }
 
@@ -153,6 +156,7 @@ impl Reconciliation {
             &[("sent", workers.frames_sent)],
             &[
                 ("waiting", workers.frames_waiting),
+                ("dropped", workers.frames_dropped),
                 ("inject", k(C::InjectFrames)),
             ],
         );

@@ -26,8 +26,8 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
     let online = if args.interfaces.is_empty() { owners(args, facts, &mut notes)? } else { named(args, facts)? };
     let mut capture = online.clone();
     if mode == Mode::Direct {
-        for (_, route) in &facts.routes {
-            if let Route::Device { name, .. } = route {
+        for rule in &args.rules {
+            if let Some(Route::Device { name, .. }) = facts.route(rule.target.addr.into()) {
                 add(&mut capture, name);
             }
         }

@@ -123,7 +123,4 @@ pub(crate) enum Refusal {
         excluded: u64,
         available: u64,
     },
-    /// Clones pass the private device, ring records do not.
-    #[error("--capture af-xdp is not possible on `{interface}`: {why}; use --capture ring")]
-    AfXdp { interface: String, why: String },
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use session::Counters;
 use telemetry::{Latency, Ledger, WorkerTotals};
@@ -15,8 +16,8 @@ use super::waker::Waker;
 pub(crate) struct Shared {
     /// The latest figures.
     pub(crate) slot: Mutex<Slot>,
-    /// How often they were written.
-    pub(crate) published: AtomicU64,
+    /// Commands that were obeyed before they were written.
+    pub(crate) obeyed: AtomicU64,
     /// To be called after a command or reports were queued.
     pub(crate) waker: Waker,
 }
@@ -33,6 +34,8 @@ pub(crate) struct Slot {
     pub(crate) turns_open: u64,
     pub(crate) turns_waiting: u64,
     pub(crate) payload_bytes: u64,
+    /// CPU time of the worker's thread.
+    pub(crate) cpu: Duration,
 }
 
 impl Slot {

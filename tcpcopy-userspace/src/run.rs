@@ -1,0 +1,327 @@
+//! The course of a run: plan, set up, ready, copy, drain, close, detach, tell.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`ending`] | how a run ends, and the exit status of it |
+//! | [`crew`] | the workers as the rest of the process sees them |
+//! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
+
+mod bridge;
+mod crew;
+mod ending;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use host::{Route, RouteChange, RouteWatcher};
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use telemetry::{Figures, Mode, RunTotals, Summary, table::Table};
+use tracing::{error, info, warn};
+
+use crate::args::{Args, Capture};
+use crate::cpu::{self, Guard, MachineTime};
+use crate::loader::Loaded;
+use crate::plan::facts::Facts;
+use crate::plan::{Plan, egress_of, mtu_in};
+use crate::worker::Command;
+use bridge::{Bridge, Proof};
+use crew::Crew;
+pub(crate) use ending::Ending;
+
+/// How often the run looks at signals, routes and workers.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the summary is written, and the machine is looked at.
+const SECOND: Duration = Duration::from_secs(1);
+/// How long resets may take to reach targets, and their answers to come back, before `capture` is detached.
+const LINGER: Duration = Duration::from_millis(200);
+/// How long a worker may take to obey.
+const OBEY_MAX: Duration = Duration::from_secs(2);
+
+/// Runs to the end.
+pub(crate) fn run(args: &Args) -> Ending {
+    let mut signals = match Signals::new([SIGINT, SIGTERM]) {
+        Ok(signals) => signals,
+        Err(error) => return Ending::Unusable(format!("cannot listen for signals: {error}")),
+    };
+    let plan = match prepare(args) {
+        Ok(plan) => plan,
+        Err(ending) => return ending,
+    };
+    let mut run = match Run::start(args, &plan) {
+        Ok(run) => run,
+        Err(ending) => return ending,
+    };
+    let failure = run.copy(&mut signals);
+    run.end(&mut signals, failure)
+}
+
+/// Everything that can be refused before anything is changed.
+fn prepare(args: &Args) -> Result<Plan, Ending> {
+    let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
+    host::kernel::require().map_err(|e| unusable(&e))?;
+    host::capability::require().map_err(|e| unusable(&e))?;
+    host::kernel::require_af_xdp().map_err(|e| unusable(&e))?;
+    programs::tcpcopy().map_err(|e| unusable(&e))?;
+    let facts = Facts::gather(args).map_err(|e| unusable(&e))?;
+    let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
+    if let Some(path) = &args.summary {
+        check_folder(path).map_err(|e| unusable(&e))?;
+    }
+    Ok(plan)
+}
+
+/// Fails at the start rather than after an hour.
+fn check_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() && path.file_name().is_some() {
+        return Ok(());
+    }
+    let words = format!("cannot write a summary to {}: there is no folder {}", path.display(), folder.display());
+    Err(std::io::Error::other(words))
+}
+
+/// A run that was started.
+struct Run<'a> {
+    args: &'a Args,
+    plan: &'a Plan,
+    // The programs go before the workers' rings and ports do.
+    loaded: Loaded,
+    crew: Crew,
+    bridge: Option<Bridge>,
+    routes: RouteWatcher,
+    guard: Option<Guard>,
+    began: Instant,
+    is_ready: bool,
+    told: Instant,
+    route_changes: u64,
+}
+
+impl<'a> Run<'a> {
+    /// Sets everything up and attaches.
+    fn start(args: &'a Args, plan: &'a Plan) -> Result<Self, Ending> {
+        for note in &plan.notes {
+            info!("{note}");
+        }
+        let mut crew = Crew::new(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        // The intercepts first: what another version answers must not cost anybody anything.
+        let bridge = match plan.mode {
+            Mode::Direct => None,
+            Mode::Assistant => Some(Bridge::start(plan, &crew).map_err(Ending::Unusable)?),
+        };
+        let unusable = |error: crate::loader::Error| Ending::Unusable(error.to_string());
+        let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
+        let targets = plan.egress.iter().map(|(target, _)| *target).collect();
+        let routes = RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
+        crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
+            .map_err(|error| Ending::Unusable(error.to_string()))?;
+        loaded.attach(plan).map_err(unusable)?;
+        announce(args, plan);
+        let now = Instant::now();
+        Ok(Self {
+            args,
+            plan,
+            loaded,
+            crew,
+            bridge,
+            routes,
+            guard: args.max_cpu.map(Guard::new),
+            began: now,
+            is_ready: false,
+            told: now,
+            route_changes: 0,
+        })
+    }
+
+    /// Copies until a signal, the end of `--duration` or a failure, which it returns.
+    fn copy(&mut self, signals: &mut Signals) -> Option<String> {
+        loop {
+            self.become_ready();
+            if signals.pending().next().is_some() {
+                info!("stopping: capture ends, up to {:?} for open turns; a second signal ends at once", self.args.drain);
+                return None;
+            }
+            let until = self.args.duration.filter(|_| self.is_ready);
+            if until.is_some_and(|duration| self.began.elapsed() >= duration) {
+                return None;
+            }
+            if let Some(failure) = self.crew.failure() {
+                return Some(failure);
+            }
+            self.tick(TICK);
+        }
+    }
+
+    /// Follows routes for `time`, and does what is due once a second.
+    fn tick(&mut self, time: Duration) {
+        if let Ok(change) = self.routes.changes().recv_timeout(time) {
+            self.follow(&change);
+        }
+        if self.told.elapsed() >= SECOND {
+            self.told = Instant::now();
+            if let Some(admit) = self.guard.as_mut().and_then(|guard| guard.look(MachineTime::now())) {
+                info!("{}", if admit { "the machine is less busy: new flows are copied again" } else { "the machine is busier than --max-cpu: no new flows" });
+                self.crew.command(&|| Command::Admit(admit));
+            }
+            self.write_summary();
+        }
+    }
+
+    fn follow(&mut self, change: &RouteChange) {
+        let egress = egress_of(&change.route);
+        // The first message for each target is its way at the start.
+        let known = self.plan.egress.iter().any(|(target, way)| *target == change.target && *way == egress);
+        if known && self.route_changes == 0 {
+            return;
+        }
+        self.route_changes += 1;
+        info!("the way to {} is now {}", change.target, change.route);
+        // Replies come in by the new device: be there before the first copy leaves by it.
+        if let (Route::Device { name, .. }, Mode::Direct) = (&change.route, self.plan.mode)
+            && let Err(cause) = self.loaded.capture_on(name)
+        {
+            error!("{cause}; replies that come in there would be answered by the local stack, so copying to {} stops", change.target);
+            self.crew.command(&|| Command::Route(change.target.into(), None));
+            return;
+        }
+        if let Err(cause) = self.loaded.set_egress(change.target, &egress) {
+            error!("{cause}");
+        }
+        self.crew.command(&|| Command::Route(change.target.into(), mtu_in(&egress)));
+    }
+
+    /// Says `ready` once everything is attached and, in assistant mode, the path is proven.
+    fn become_ready(&mut self) {
+        if let Some(bridge) = &mut self.bridge {
+            let proof = bridge.prove(&self.crew);
+            if self.is_ready || proof != Proof::Proven {
+                return;
+            }
+        }
+        if !self.is_ready {
+            self.is_ready = true;
+            self.began = Instant::now();
+            info!("ready");
+            // Fails only where systemd's socket is gone, which is systemd's own trouble.
+            let _ = sd_notify::notify(&[NotifyState::Ready]);
+        }
+    }
+
+    /// Drains, closes, detaches and tells.
+    fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        let mut at_once = failure.is_some();
+        self.crew.command(&|| Command::StopCapture);
+        self.crew.wait_obeyed(OBEY_MAX);
+        let draining = Instant::now();
+        while !at_once && draining.elapsed() < self.args.drain && self.crew.totals().turns_waiting > 0 {
+            self.tick(TICK);
+            at_once = signals.pending().next().is_some() || self.crew.failure().is_some();
+        }
+        self.crew.command(&|| Command::Finish);
+        self.crew.wait_obeyed(OBEY_MAX);
+        std::thread::sleep(LINGER);
+        // Connections end before the workers do, so that every report that was taken reaches its worker.
+        if let Some(bridge) = &mut self.bridge {
+            bridge.end();
+        }
+        self.loaded.detach();
+        let failed = self.crew.leave();
+        let summary = self.summary();
+        self.tell(&summary);
+        if let Err(cause) = self.loaded.remove() {
+            warn!("{cause}; the next start takes it over");
+        }
+        if let Some(words) = failure.or(failed) {
+            return Ending::Failed(words);
+        }
+        match self.args.min_fidelity {
+            Some(percent) if summary.fidelity * 100.0 < percent => {
+                Ending::BelowFidelity { percent, reached: summary.fidelity * 100.0 }
+            }
+            _ => Ending::Done,
+        }
+    }
+
+    fn tell(&self, summary: &Summary) {
+        eprint!("{}", Table(summary));
+        if let Some(path) = &self.args.summary
+            && let Err(cause) = summary.write(path)
+        {
+            error!("{cause}");
+        }
+    }
+
+    fn write_summary(&self) {
+        if let Some(path) = &self.args.summary
+            && let Err(cause) = self.summary().write(path)
+        {
+            warn!("{cause}");
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        let slot = self.crew.totals();
+        let kernel = self.loaded.counters().unwrap_or_else(|cause| {
+            warn!("{cause}");
+            telemetry::KernelCounters::default()
+        });
+        let mut notes = Figures::new();
+        notes.push("route_changes", self.route_changes);
+        notes.push("max_cpu_pauses", self.guard.as_ref().map_or(0, |guard| guard.pauses));
+        if let Some(bridge) = &self.bridge {
+            bridge.notes(&mut notes);
+        }
+        notes.push("tx_no_memory", slot.port.kicks_no_memory);
+        notes.push("rx_ring_full", slot.port.rx_ring_full + slot.port.rx_fill_ring_empty);
+        notes.push("rx_dropped", slot.port.rx_dropped);
+        Summary::new(&RunTotals {
+            mode: self.plan.mode,
+            duration: self.began.elapsed(),
+            rules: self.plan.rule_words.clone(),
+            ledger: slot.ledger,
+            turns_open: slot.turns_open,
+            sessions_open: slot.sessions,
+            latency: slot.latency,
+            engine: slot.counters,
+            workers: slot.totals,
+            kernel,
+            cpu_seconds: self.cpu_seconds(),
+            notes,
+        })
+    }
+
+    /// Of the workers as they say themselves, for theirs ends with the thread; of the others as the kernel says.
+    fn cpu_seconds(&self) -> Figures<f64> {
+        let mut figures = self.crew.cpu_seconds();
+        for (name, seconds) in cpu::threads().iter() {
+            if !name.starts_with(crew::WORKER_NAME) {
+                figures.push(name, *seconds);
+            }
+        }
+        figures
+    }
+}
+
+/// Says what is going to happen.
+fn announce(args: &Args, plan: &Plan) {
+    for words in &plan.rule_words {
+        info!(
+            "copying {words}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
+            plan.copies, plan.sessions_max
+        );
+    }
+    let engine = match plan.capture {
+        Capture::Ring => "ring",
+        Capture::AfXdp => "af-xdp",
+    };
+    info!(
+        "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
+        plan.capture_on.join(", "),
+        plan.observe_on.join(", "),
+        plan.workers,
+        args.share,
+        plan.seed
+    );
+}

@@ -1,0 +1,206 @@
+//! The connections to the intercepts, and whether the path through them is proven.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use telemetry::Figures;
+use tracing::{info, warn};
+use wire::flow::FlowKey;
+
+use super::crew::Crew;
+use crate::assistant::connection::Connection;
+use crate::assistant::probe::Probes;
+use crate::assistant::{ANNOUNCEMENTS_MAX, Announcement, Announcer, Channels};
+use crate::clock;
+use crate::plan::Plan;
+use crate::worker::Command;
+use crate::worker::waker::Waker;
+
+/// How long the start waits for the intercepts to say something. One that is not there yet is waited for by the run.
+const FIRST_MAX: Duration = Duration::from_secs(3);
+/// How often a probe is sent again, at first and at most.
+const PROBE_FIRST: Duration = Duration::from_millis(250);
+const PROBE_MAX: Duration = Duration::from_secs(5);
+/// After so long without an answer it is said what that means.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether copies can come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Not yet.
+    Open,
+    /// A reply came back.
+    Proven,
+}
+
+/// All connections.
+pub(super) struct Bridge {
+    channels: Arc<Channels>,
+    probes: Arc<Probes>,
+    senders: Vec<(Sender<Announcement>, Arc<Waker>)>,
+    threads: Vec<JoinHandle<()>>,
+    began: Option<Instant>,
+    probed: Instant,
+    pause: Duration,
+    warned: bool,
+    proof: Proof,
+}
+
+impl Bridge {
+    /// Connects, and waits a moment for what the intercepts say.
+    ///
+    /// # Errors
+    ///
+    /// In words, where one of them can never be used: another version, another program, a target that it does not serve.
+    pub(super) fn start(plan: &Plan, crew: &Crew) -> Result<Self, String> {
+        let channels = Arc::new(Channels::new(crew.handles().to_vec(), plan.intercepts.len()));
+        let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
+        let flows: HashSet<FlowKey> =
+            plan.probes.iter().map(|&(client, server)| FlowKey { client, server }).collect();
+        let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, address) in plan.intercepts.iter().enumerate() {
+            let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
+            let (first, heard) = bounded(1);
+            let waker = Arc::new(Waker::new().map_err(|error| error.to_string())?);
+            let connection = Connection {
+                index,
+                address: address.clone(),
+                targets: plan.targets(),
+                announcements,
+                waker: Arc::clone(&waker),
+                channels: Arc::clone(&channels),
+                probes: Arc::clone(&probes),
+                first,
+                flows: flows.clone(),
+            };
+            let name = format!("channel-{index}");
+            let thread = thread::Builder::new().name(name).spawn(move || connection.run());
+            threads.push(thread.map_err(|error| error.to_string())?);
+            senders.push((sender, waker));
+            firsts.push(heard);
+        }
+        let mut bridge = Self {
+            channels,
+            probes,
+            senders,
+            threads,
+            began: None,
+            probed: Instant::now(),
+            pause: Duration::ZERO,
+            warned: false,
+            proof: Proof::Open,
+        };
+        let until = Instant::now() + FIRST_MAX;
+        for heard in firsts {
+            if let Ok(Err(failure)) = heard.recv_deadline(until)
+                && failure.is_permanent()
+            {
+                bridge.end();
+                return Err(failure.to_string());
+            }
+        }
+        Ok(bridge)
+    }
+
+    /// Whether every connection stands.
+    pub(super) fn is_up(&self) -> bool {
+        self.channels.all_up()
+    }
+
+    /// A worker's way to announce its sessions.
+    pub(super) fn announcer(&self) -> Announcer {
+        Announcer::new(self.senders.clone(), Arc::clone(&self.channels.announcements_lost))
+    }
+
+    /// Sends probes where they are due, and says how things stand.
+    pub(super) fn prove(&mut self, crew: &Crew) -> Proof {
+        if self.proof == Proof::Proven || !self.is_up() {
+            return self.proof;
+        }
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let verdicts = self.probes.verdicts();
+        // A session that was answered proves the path as well as a probe does.
+        let answered = self.channels.reports.load(Ordering::Relaxed) > 0;
+        let proven = verdicts.iter().filter(|verdict| verdict.proven).count();
+        let patient = began.elapsed() < PROBE_PATIENCE;
+        // One dead target must not keep the others from being copied.
+        let is_proven = answered || (proven > 0 && (proven == verdicts.len() || !patient));
+        if is_proven || self.probed.elapsed() >= self.pause {
+            self.probed = Instant::now();
+            self.pause = (self.pause * 2).clamp(PROBE_FIRST, PROBE_MAX);
+            // Also the resets of those that were answered.
+            #[expect(clippy::cast_possible_truncation, reason = "a sequence number wraps")]
+            let isn = (clock::unix_nanos() / 1000) as u32;
+            for frame in self.probes.frames(isn) {
+                if let Some(worker) = crew.handles().first() {
+                    worker.command(Command::Send(frame));
+                }
+            }
+        }
+        if is_proven {
+            self.proof = Proof::Proven;
+            self.say_proven();
+            return self.proof;
+        }
+        if !patient && !self.warned {
+            self.warned = true;
+            for verdict in verdicts.iter().filter(|verdict| !verdict.proven) {
+                warn!(
+                    "no answer of {target} to a probe from {source} came back through intercept in 2 s, so nothing is copied yet. \
+                     Either the target does not answer, or its route to {addr} does not lead to the assistant (there: `ip route \
+                     get {addr}`), or intercept does not watch the interface that it comes in by. Still trying; the first \
+                     client's own session is tried as well, alone",
+                    target = verdict.target,
+                    source = verdict.source,
+                    addr = verdict.source.addr,
+                );
+            }
+        }
+        Proof::Open
+    }
+
+    fn say_proven(&self) {
+        for verdict in self.probes.verdicts() {
+            match (verdict.proven, verdict.refused) {
+                (true, false) => info!("path proven: {} answered a probe through intercept", verdict.target),
+                (true, true) => warn!(
+                    "path proven, but {} refused the probe: nobody listens there, or a firewall refuses",
+                    verdict.target
+                ),
+                (false, _) => warn!("{} has not answered a probe; its first session is tried alone", verdict.target),
+            }
+        }
+    }
+
+    /// Adds what was lost on the way.
+    pub(super) fn notes(&self, notes: &mut Figures) {
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        notes.push("channel_lost", count(&self.channels.lost));
+        notes.push("reports_lost_at_intercept", count(&self.channels.reports_lost_there));
+        notes.push("reports_lost_here", count(&self.channels.reports_lost_here));
+        notes.push("announcements_lost", count(&self.channels.announcements_lost));
+    }
+
+    /// Ends the connections; reports that were taken are with their workers then.
+    pub(super) fn end(&mut self) {
+        self.probes.end();
+        self.channels.stop.store(true, Ordering::Relaxed);
+        for (_, waker) in &self.senders {
+            waker.wake();
+        }
+        for thread in self.threads.drain(..) {
+            // A connection's thread has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

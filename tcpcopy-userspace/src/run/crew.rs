@@ -1,0 +1,173 @@
+//! The workers as the rest of the process sees them: queues to give commands through, figures to read, threads to join.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use core_affinity::CoreId;
+use crossbeam_channel::{Receiver, bounded};
+use session::Engine;
+use telemetry::Figures;
+use tracing::warn;
+
+use super::bridge::Bridge;
+use crate::args::Capture;
+use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
+use crate::loader::WorkerParts;
+use crate::plan::Plan;
+use crate::worker::intake::Intake;
+use crate::worker::slot::{Shared, Slot};
+use crate::worker::waker::Waker;
+use crate::worker::{self, Command, Worker};
+use crate::{clock, cpu};
+
+/// Names of the workers' threads begin with this.
+pub(super) const WORKER_NAME: &str = "worker-";
+/// Most commands that wait for a worker; who gives more waits.
+const COMMANDS_MAX: usize = 1024;
+
+/// All workers.
+pub(super) struct Crew {
+    handles: Vec<WorkerHandle>,
+    inboxes: Vec<(Receiver<Command>, Receiver<ReportBatch>)>,
+    threads: Vec<JoinHandle<Result<(), worker::Error>>>,
+    rules: usize,
+}
+
+impl Crew {
+    /// Queues and slots; no thread yet.
+    ///
+    /// # Errors
+    ///
+    /// Where the process has no file descriptor left.
+    pub(super) fn new(plan: &Plan) -> io::Result<Self> {
+        let rules = plan.rules.len();
+        let (mut handles, mut inboxes) = (Vec::new(), Vec::new());
+        for _ in 0..plan.workers {
+            let (commands, command_inbox) = bounded(COMMANDS_MAX);
+            let (reports, report_inbox) = bounded(BATCHES_MAX);
+            let shared = Arc::new(Shared {
+                slot: Mutex::new(Slot::new(rules)),
+                obeyed: AtomicU64::new(0),
+                waker: Waker::new()?,
+            });
+            handles.push(WorkerHandle { commands, reports, shared, given: Arc::default() });
+            inboxes.push((command_inbox, report_inbox));
+        }
+        Ok(Self { handles, inboxes, threads: Vec::new(), rules })
+    }
+
+    /// How to reach each worker.
+    pub(super) fn handles(&self) -> &[WorkerHandle] {
+        &self.handles
+    }
+
+    /// Starts the threads, each on a processor of its own as far as there are any, from the last one down: the first
+    /// ones are where interrupts and other people's defaults go.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel gives no thread.
+    pub(super) fn start(
+        &mut self,
+        plan: &Plan,
+        parts: Vec<WorkerParts>,
+        frame_len_max: usize,
+        bridge: Option<&Bridge>,
+    ) -> io::Result<()> {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let unix_nanos = clock::unix_nanos();
+        let inboxes = std::mem::take(&mut self.inboxes);
+        for (index, (parts, (commands, reports))) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
+            let Some(handle) = self.handles.get(index as usize) else { break };
+            let from_port = plan.capture == Capture::AfXdp;
+            let mut engine = Engine::new(plan.engine_config(index, unix_nanos), clock::now());
+            if bridge.is_some() {
+                // Until the connections stand.
+                engine.on_channel(clock::now(), bridge.is_some_and(Bridge::is_up));
+            }
+            let worker = Worker {
+                engine,
+                intake: Intake::new(parts.ring, parts.sleeping, index, from_port),
+                port: parts.port,
+                commands,
+                reports,
+                announcer: bridge.map(Bridge::announcer),
+                shared: Arc::clone(&handle.shared),
+                rules: self.rules,
+                frame_len_max,
+            };
+            let core = cores.len().checked_sub(1).and_then(|last| cores.get(last - index as usize % cores.len())).copied();
+            let thread = thread::Builder::new().name(format!("{WORKER_NAME}{index}")).spawn(move || {
+                pin(core);
+                worker.run()
+            })?;
+            self.threads.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Gives every worker a command.
+    pub(super) fn command(&self, make: &dyn Fn() -> Command) {
+        for handle in &self.handles {
+            handle.command(make());
+        }
+    }
+
+    /// Waits until every worker has published what came of its commands, or `longest` is over.
+    pub(super) fn wait_obeyed(&self, longest: Duration) {
+        let until = Instant::now() + longest;
+        let obeyed = |handle: &WorkerHandle| {
+            handle.shared.obeyed.load(Ordering::Acquire) >= handle.given.load(Ordering::Acquire)
+        };
+        while !self.handles.iter().all(obeyed) && Instant::now() < until && self.failure().is_none() {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The figures of all workers.
+    pub(super) fn totals(&self) -> Slot {
+        let mut totals = Slot::new(self.rules);
+        for handle in &self.handles {
+            totals.add(&handle.shared.slot.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        totals
+    }
+
+    /// CPU time of each worker.
+    pub(super) fn cpu_seconds(&self) -> Figures<f64> {
+        let slots = self.handles.iter().map(|handle| handle.shared.slot.lock().unwrap_or_else(PoisonError::into_inner).cpu);
+        slots.enumerate().map(|(index, time)| (format!("{WORKER_NAME}{index}"), cpu::seconds(time))).collect()
+    }
+
+    /// Says whether a worker ended that should not have.
+    pub(super) fn failure(&self) -> Option<String> {
+        let index = self.threads.iter().position(JoinHandle::is_finished)?;
+        Some(format!("worker {index} ended"))
+    }
+
+    /// Has every worker take what is left in its ring, and end; says what a failed one said.
+    pub(super) fn leave(&mut self) -> Option<String> {
+        self.command(&|| Command::Leave);
+        let mut failure = None;
+        for (index, thread) in self.threads.drain(..).enumerate() {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failure = Some(error.to_string()),
+                Err(_) => failure = Some(format!("worker {index} panicked: a bug, please report what it printed")),
+            }
+        }
+        failure
+    }
+}
+
+/// Pins the thread. A processor that was taken away is no reason not to run.
+fn pin(core: Option<CoreId>) {
+    if let Some(core) = core
+        && !core_affinity::set_for_current(core)
+    {
+        warn!("cannot pin a worker to processor {}; it runs anywhere", core.id);
+    }
+}

@@ -1,0 +1,38 @@
+//! How a run ends, and the exit status of it: a contract that scripts rely on.
+
+/// The end of a run.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// As planned.
+    Done,
+    /// Something failed while it ran.
+    Failed(String),
+    /// The arguments or this host are unusable; nothing was changed.
+    Unusable(String),
+    /// As planned, but the target did worse than was asked for, in percent.
+    BelowFidelity { percent: f64, reached: f64 },
+}
+
+impl Ending {
+    /// The exit status.
+    pub(crate) const fn code(&self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed(_) => 1,
+            Self::Unusable(_) => 2,
+            Self::BelowFidelity { .. } => 3,
+        }
+    }
+
+    /// What there is to say about it.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Failed(words) => Some(format!("the run failed: {words}")),
+            Self::Unusable(words) => Some(words.clone()),
+            Self::BelowFidelity { percent, reached } => {
+                Some(format!("fidelity {reached:.3} % is below --min-fidelity {percent} %"))
+            }
+        }
+    }
+}

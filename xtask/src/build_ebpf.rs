@@ -144,13 +144,16 @@ fn build(tool_chain: ToolChain, linker: &Path, name: &str) -> Result<()> {
 }
 
 fn has_nightly_source() -> bool {
-    if step::find("rustup").is_none() {
-        return false;
-    }
+    // `which` only looks; other commands of rustup may fetch what they miss.
     let mut command = step::clean("rustup");
-    command.args(["run", "nightly", "rustc", "--print", "sysroot"]);
-    step::output(&mut command).is_some_and(|sysroot| {
-        Path::new(sysroot.trim())
+    command.args(["which", "--toolchain", "nightly", "rustc"]);
+    let compiler = step::output(&mut command).map(|path| PathBuf::from(path.trim()));
+    let sysroot = compiler
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(Path::parent);
+    sysroot.is_some_and(|folder| {
+        folder
             .join("lib/rustlib/src/rust/library/core/src/lib.rs")
             .is_file()
     })

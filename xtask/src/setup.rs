@@ -1,12 +1,76 @@
-//! Brings what is missing on this machine.
+//! Brings what is missing on this machine: system packages, a compiler for the programs, bpf-linker.
+//!
+//! Says each step before it does it and does nothing that is done already. Where it cannot do a step (not root, not
+//! Debian or Ubuntu) it says exactly what to install.
 
-use anyhow::Result;
+mod linker;
+mod packages;
+
+use anyhow::{Result, bail};
+
+use crate::build_ebpf::{self, ToolChain};
+use crate::step;
 
 /// Arguments of `setup`.
 #[derive(clap::Args, Default)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Only say what is missing; fail if anything is.
+    #[arg(long)]
+    pub check: bool,
+}
 
 /// Brings what is missing.
-pub(crate) fn run(_arguments: &Arguments) -> Result<()> {
+///
+/// # Errors
+///
+/// Something is missing and cannot be brought, or bringing it failed.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let needs_compiler = ToolChain::find().is_none();
+    let needs_linker = build_ebpf::find_linker().is_none();
+    let wanted = packages::missing(needs_compiler, needs_linker);
+    if wanted.is_empty() && !needs_compiler && !needs_linker {
+        step::say("nothing is missing");
+        return Ok(());
+    }
+    if arguments.check {
+        bail!("{}", advice(&wanted, needs_compiler, needs_linker));
+    }
+    if !wanted.is_empty() {
+        if !packages::can_install() {
+            bail!("{}", advice(&wanted, needs_compiler, needs_linker));
+        }
+        packages::install(&wanted)?;
+    }
+    if ToolChain::find().is_none() {
+        bail!("{}", advice(&[], true, needs_linker));
+    }
+    if needs_linker {
+        linker::install()?;
+    }
+    step::say("ready: next is `cargo xtask build-ebpf`");
     Ok(())
+}
+
+/// What to do by hand.
+fn advice(wanted: &[&str], needs_compiler: bool, needs_linker: bool) -> String {
+    let mut text =
+        String::from("this machine lacks something that `setup` may not or cannot bring; as root:");
+    if !wanted.is_empty() {
+        text.push_str(
+            "\n  packages (by their names on Debian 12): apt-get install --no-install-recommends ",
+        );
+        text.push_str(&wanted.join(" "));
+    }
+    if needs_compiler {
+        text.push_str(
+            "\n  a compiler for the programs: rustup toolchain install nightly --component rust-src\
+             \n    (or, on Debian, the packages rustc-web and libstd-rust-web-dev-bpf)",
+        );
+    }
+    if needs_linker {
+        text.push_str("\n  bpf-linker: cargo xtask setup, once LLVM 22 is installed (Debian: ");
+        text.push_str(&packages::LLVM.join(" "));
+        text.push(')');
+    }
+    text
 }

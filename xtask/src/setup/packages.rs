@@ -1,0 +1,221 @@
+//! System packages, by apt.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::step;
+
+/// A package that is known by a program of its own: whoever provides that will do.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// What the build needs beyond Rust.
+const BUILD_TOOLS: &[Tool] = &[
+    Tool {
+        program: "clang",
+        package: "clang",
+    },
+    Tool {
+        program: "llvm-config",
+        package: "llvm",
+    },
+    Tool {
+        program: "gcc",
+        package: "gcc",
+    },
+    Tool {
+        program: "m4",
+        package: "m4",
+    },
+    Tool {
+        program: "make",
+        package: "make",
+    },
+    Tool {
+        program: "pkg-config",
+        package: "pkg-config",
+    },
+];
+
+/// Libraries that the build needs with their headers.
+const BUILD_LIBRARIES: &[&str] = &["libc6-dev", "libclang-dev", "libelf-dev", "zlib1g-dev"];
+
+/// What the lab, the demo and the live tests need.
+const LAB_TOOLS: &[Tool] = &[
+    Tool {
+        program: "ip",
+        package: "iproute2",
+    },
+    Tool {
+        program: "iptables",
+        package: "iptables",
+    },
+    Tool {
+        program: "ethtool",
+        package: "ethtool",
+    },
+    Tool {
+        program: "nginx",
+        package: "nginx-light",
+    },
+    Tool {
+        program: "redis-server",
+        package: "redis-server",
+    },
+    Tool {
+        program: "redis-cli",
+        package: "redis-tools",
+    },
+    Tool {
+        program: "wrk",
+        package: "wrk",
+    },
+    Tool {
+        program: "tshark",
+        package: "tshark",
+    },
+    Tool {
+        program: "curl",
+        package: "curl",
+    },
+    Tool {
+        program: "wg",
+        package: "wireguard-tools",
+    },
+    Tool {
+        program: "sysctl",
+        package: "procps",
+    },
+];
+
+/// A compiler with `core` for the BPF target.
+const COMPILER: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
+/// What bpf-linker is built with.
+pub(super) const LLVM: &[&str] = &[
+    "llvm-22-dev",
+    "libpolly-22-dev",
+    "libzstd-dev",
+    "zlib1g-dev",
+    "g++",
+];
+
+/// Services that come with a package and would be started on this host.
+const SERVICES: &[(&str, &str)] = &[("nginx-light", "nginx"), ("redis-server", "redis-server")];
+
+/// The packages that are missing, by their names on Debian.
+pub(super) fn missing(needs_compiler: bool, needs_linker: bool) -> Vec<&'static str> {
+    let tools = BUILD_TOOLS.iter().chain(LAB_TOOLS);
+    let mut missing: Vec<_> = tools
+        .filter(|tool| step::find(tool.program).is_none())
+        .map(|tool| tool.package)
+        .collect();
+    let mut libraries = BUILD_LIBRARIES.to_vec();
+    if needs_compiler {
+        libraries.extend(COMPILER);
+    }
+    if needs_linker {
+        libraries.extend(LLVM);
+    }
+    missing.extend(not_installed(&libraries));
+    missing.dedup();
+    missing
+}
+
+/// Of these packages those that dpkg does not know as installed; all of them where there is no dpkg, unless
+/// pkg-config finds what the libraries are needed for.
+fn not_installed(packages: &[&'static str]) -> Vec<&'static str> {
+    if step::find("dpkg-query").is_none() {
+        let found =
+            step::output(Command::new("pkg-config").args(["--exists", "libelf", "zlib"])).is_some();
+        let left = |package: &&&str| !found || !BUILD_LIBRARIES.contains(package);
+        return packages.iter().filter(left).copied().collect();
+    }
+    // dpkg-query fails where it does not know one of them, and still lists the others.
+    let mut query = Command::new("dpkg-query");
+    query
+        .args(["--show", "--showformat", "${Package} ${db:Status-Status}\n"])
+        .args(packages);
+    let listed = query
+        .output()
+        .map(|output| output.stdout)
+        .unwrap_or_default();
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let installed = |package: &&&str| {
+        listed
+            .lines()
+            .any(|line| line == format!("{package} installed"))
+    };
+    packages
+        .iter()
+        .filter(|package| !installed(package))
+        .copied()
+        .collect()
+}
+
+/// Whether packages can be installed here: by apt, as root.
+pub(super) fn can_install() -> bool {
+    let root = step::output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
+    root && step::find("apt-get").is_some()
+}
+
+/// Installs packages, and leaves no service of theirs running.
+pub(super) fn install(packages: &[&str]) -> Result<()> {
+    step::run("apt-get update", &mut apt(&["update"]))?;
+    let mut command = apt(&["install", "--yes", "--no-install-recommends"]);
+    command.args(packages);
+    step::run(
+        &format!("apt-get install {}", packages.join(" ")),
+        &mut command,
+    )?;
+    for (package, service) in SERVICES {
+        if packages.contains(package) {
+            stop(service)?;
+        }
+    }
+    Ok(())
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    // In run level 1 invoke-rc.d starts nothing.
+    command
+        .arg("--quiet")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
+    command
+}
+
+/// Stops and disables a service that came with a package just now: the lab starts its own.
+fn stop(service: &str) -> Result<()> {
+    if Path::new("/run/systemd/system").is_dir() {
+        let mut command = Command::new("systemctl");
+        return step::run(
+            &format!("stopping {service}, which the package started"),
+            command.args(["disable", "--now", service]),
+        );
+    }
+    if is_running(service) {
+        let mut command = Command::new("service");
+        step::run(
+            &format!("stopping {service}, which the package started"),
+            command.args([service, "stop"]),
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether a process of this name runs.
+fn is_running(name: &str) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return false;
+    };
+    processes.flatten().any(|process| {
+        fs::read_to_string(process.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
+    })
+}

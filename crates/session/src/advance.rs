@@ -98,7 +98,7 @@ impl Session {
         match (self.turns.front().is_some(), end) {
             (true, _) if self.receive.is_finished() => self.reconnect(Outcome::TargetClosed, ctx),
             (true, _) => {
-                self.turns.release();
+                self.turns.release(self.send.una(), ctx.now);
             }
             (false, Some(end)) => {
                 self.close(end, ctx);

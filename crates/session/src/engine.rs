@@ -112,7 +112,7 @@ impl Engine {
                     )),
                 };
                 let gate = Gate::new(config.prove_path, now);
-                let (endpoint, mtu) = (rule.target, rule.mtu);
+                let (endpoint, mtu) = (rule.target, rule.mtu.max(MTU_MIN));
                 targets.push(TargetState {
                     endpoint,
                     gate,
@@ -381,7 +381,9 @@ impl Engine {
     /// `frame` must hold the largest MTU of all routes plus an Ethernet header, or 1514 bytes, whichever is less;
     /// segments are never larger than the buffer.
     pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
-        while let Some(id) = self.ready.pop_front() {
+        // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
+        for _ in 0..self.ready.len() {
+            let id = self.ready.pop_front()?;
             let Some(session) = self
                 .sessions
                 .get_mut(id as usize)

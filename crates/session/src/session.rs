@@ -457,6 +457,10 @@ impl Taker<'_> {
             arena.charge(Turns::TURN_BYTES);
             match self.state {
                 State::Dead(outcome) => self.turns.doom_last(outcome),
+                State::Parting {
+                    then: After::Dead(outcome),
+                    ..
+                } => self.turns.doom_last(outcome),
                 State::Detached { retry_at, outcome } if piece.stamp < retry_at => {
                     self.turns.doom_last(outcome);
                 }

@@ -359,6 +359,9 @@ impl Turns {
 
     /// Whether the current turn waits for the target although the client has not gone on: for a drain.
     pub(crate) fn is_waiting(&self, una: u64, quiet: Duration, now: Instant) -> bool {
+        if self.queue.len() == 1 && self.queue[0].fate.is_some() {
+            return false;
+        }
         let Some(turn) = self.current() else {
             return !self.queue.is_empty();
         };
@@ -406,20 +409,18 @@ impl Turns {
         })
     }
 
-    /// Releases the front turn. Returns whether there is one.
-    pub(crate) fn release(&mut self) -> bool {
+    /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
+    pub(crate) fn release(&mut self, una: u64, now: Instant) {
         let Some(turn) = self.queue.front() else {
-            return false;
+            return;
         };
-        let cause = turn.cause;
         self.step = Step {
-            cause,
+            cause: turn.cause,
             answer: Answer::default(),
             tail: false,
-            acknowledged_at: None,
+            acknowledged_at: (una >= turn.end).then_some(now),
         };
         self.current = true;
-        true
     }
 
     /// A new connection begins with the front turn: whatever of it was sent is to be sent again, and nothing has to

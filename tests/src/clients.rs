@@ -13,6 +13,7 @@ use crate::{PORT, Stand};
 #[derive(Clone, Debug)]
 pub struct Clients {
     arguments: Vec<String>,
+    port: u16,
     seconds: u64,
 }
 
@@ -29,8 +30,15 @@ impl Clients {
         .map(str::to_owned);
         Self {
             arguments: arguments.to_vec(),
+            port: PORT,
             seconds,
         }
+    }
+
+    /// Another port of the online server than [`PORT`].
+    #[must_use]
+    pub fn at_port(self, port: u16) -> Self {
+        Self { port, ..self }
     }
 
     /// Connections per second with one request each, closed by the client right after the response.
@@ -47,14 +55,14 @@ impl Clients {
         self
     }
 
-    /// Starts the load against port [`PORT`] of the online server.
+    /// Starts the load against the online server.
     ///
     /// # Panics
     ///
     /// Where it cannot be started.
     #[must_use]
     pub fn start(&self, stand: &Stand) -> Running {
-        let to = format!("{ONLINE}:{PORT}");
+        let to = format!("{ONLINE}:{}", self.port);
         let spec = Spec::new("clients", stand.part()).args(["load", "--quiet", "--to", &to]);
         let spec = spec
             .args(["--seconds", &self.seconds.to_string()])

@@ -1,6 +1,7 @@
 //! The lab of one test, with the binaries under test.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -84,6 +85,20 @@ impl Stand {
             &format!("{TARGET}:{PORT}"),
         )
     }
+}
+
+/// Somebody who listens on a port of a host.
+///
+/// # Panics
+///
+/// Where the port cannot be bound.
+#[must_use]
+pub fn listen(stand: &Stand, host: Host, port: u16) -> TcpListener {
+    let namespace = stand.lab.namespace(host);
+    namespace
+        .enter(|| TcpListener::bind(("0.0.0.0", port)))
+        .expect("the namespace")
+        .expect("a free port")
 }
 
 /// Says why a test does not run.

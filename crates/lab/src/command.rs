@@ -3,7 +3,7 @@
 //! `cargo xtask` and the tests carry them as hidden subcommands, so that nothing else must be built and found.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::error::{Result, Tried};
 use crate::process::Spec;
@@ -54,9 +54,14 @@ pub fn run(command: &Command) -> Result<()> {
 ///
 /// Where the system does not say which program this is.
 pub fn spec(name: &str, part: &str) -> Result<Spec> {
-    let program: PathBuf =
-        std::env::current_exe().tried(|| "find this program's own file".to_owned())?;
-    Ok(Spec::new(name, program).arg(part))
+    let program = std::env::current_exe().tried(|| "find this program's own file".to_owned())?;
+    Ok(spec_of(&program, name, part))
+}
+
+/// Another program that carries the parts of the lab.
+#[must_use]
+pub fn spec_of(program: &Path, name: &str, part: &str) -> Spec {
+    Spec::new(name, program).arg(part)
 }
 
 /// Prints a value as one line of JSON. That nobody reads it any more is no reason to stop.

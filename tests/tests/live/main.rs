@@ -3,7 +3,13 @@
 //! Run them one at a time, `cargo test -p tests --test live -- --test-threads=1`: they share two CPUs. They need root
 //! and the servers that they name; without them each says SKIP and does nothing.
 
+mod bodies;
+mod flood;
 mod nginx;
+mod proxy;
+mod redis;
+mod refusals;
+mod robust;
 
 use lab::Topology;
 use tests::Stand;

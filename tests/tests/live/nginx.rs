@@ -14,7 +14,7 @@ fn copied(topology: Topology, clients: &Clients, change: impl FnOnce(Options) ->
         return;
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    let mut copier = start(&stand, change(stand.options()));
+    let mut copier = start(&stand, &change(stand.options()));
     let report = clients.run(&stand);
     let summary = finish(&mut copier);
     let (online, target) = (
@@ -25,8 +25,8 @@ fn copied(topology: Topology, clients: &Clients, change: impl FnOnce(Options) ->
     check_clean(&stand);
 }
 
-fn start(stand: &Stand, options: Options) -> Copier {
-    Copier::start(&stand.lab, &stand.binaries, &options).unwrap_or_else(|error| panic!("{error}"))
+fn start(stand: &Stand, options: &Options) -> Copier {
+    Copier::start(&stand.lab, &stand.binaries, options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn full_speed_direct() {
         return;
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    let mut copier = start(&stand, stand.options());
+    let mut copier = start(&stand, &stand.options());
     let url = format!("http://{ONLINE}:{PORT}/?id=wrk");
     let wrk = Spec::new("wrk", "wrk").args(["-t1", "-c50", "-d10s", "--latency", &url]);
     let mut wrk = stand.lab.spawn(Host::Client, &wrk).expect("wrk");

@@ -1,0 +1,155 @@
+//! Bodies of requests: the target must have received the same bytes, whatever the segments looked like on the way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lab::command::spec_of;
+use lab::service::{Entry, read_record};
+use lab::{Host, Process, Topology};
+use nix::sys::signal::Signal;
+use tests::copying::{check_books, check_clients, finish, start};
+use tests::{Clients, PORT, Stand, check_clean};
+
+/// The built-in service, which keeps the digest of each body.
+struct Service(Process, PathBuf);
+
+impl Service {
+    fn start(stand: &Stand, host: Host) -> Self {
+        let record = stand.lab.folder().join(format!("{}.record", host.name()));
+        let address = host.address().expect("a host with an address");
+        let spec = spec_of(stand.part(), &format!("service-{}", host.name()), "serve");
+        let spec = spec.args([
+            "--listen",
+            &format!("{address}:{PORT}"),
+            "--record",
+            &record.display().to_string(),
+        ]);
+        let mut process = stand.lab.spawn(host, &spec).expect("the service");
+        process
+            .wait_for("ready", Duration::from_secs(5))
+            .expect("the service");
+        Self(process, record)
+    }
+
+    fn finish(mut self) -> BTreeMap<u64, Vec<Entry>> {
+        self.0
+            .stop(Signal::SIGTERM, Duration::from_secs(5))
+            .expect("the service ends");
+        let mut entries: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
+        for entry in read_record(&self.1).expect("the record") {
+            entries.entry(entry.id).or_default().push(entry);
+        }
+        entries
+    }
+}
+
+fn posted(topology: Topology, clients: &Clients, offloads: bool) {
+    let Some(stand) = super::stand_with(topology, &[]) else {
+        return;
+    };
+    for (host, interface) in [
+        (Host::Client, "eth0"),
+        (Host::Online, "eth0"),
+        (Host::Online, "eth1"),
+        (Host::Target, "eth0"),
+    ] {
+        stand
+            .lab
+            .namespace(host)
+            .set_offloads(interface, offloads)
+            .expect("ethtool");
+    }
+    let (online, target) = (
+        Service::start(&stand, Host::Online),
+        Service::start(&stand, Host::Target),
+    );
+    let mut copier = start(&stand);
+    let report = clients.run(&stand);
+    let summary = finish(&mut copier);
+    let (online, target) = (online.finish(), target.finish());
+    check_clients(&report);
+    check_books(&summary);
+    for (id, entries) in &online {
+        assert_eq!(
+            target.get(id),
+            Some(entries),
+            "request {id:016x} differs; {}",
+            summary.ledger()
+        );
+    }
+    assert_eq!(
+        online.len(),
+        target.len(),
+        "the target has seen others; {}",
+        summary.ledger()
+    );
+    assert_eq!(
+        summary.answered(),
+        summary.captured(),
+        "{}",
+        summary.ledger()
+    );
+    check_clean(&stand);
+}
+
+fn small() -> Clients {
+    Clients::keep_alive(20, 500, 5).and(&["--body", "8000"])
+}
+
+fn medium() -> Clients {
+    Clients::keep_alive(10, 50, 5).and(&["--body", "200000"])
+}
+
+fn large() -> Clients {
+    Clients::keep_alive(2, 4, 5).and(&["--body", "4000000"])
+}
+
+#[test]
+fn post_8_kb_direct() {
+    posted(Topology::Direct, &small(), true);
+}
+
+#[test]
+fn post_8_kb_without_offloads_direct() {
+    posted(Topology::Direct, &small(), false);
+}
+
+#[test]
+fn post_200_kb_direct() {
+    posted(Topology::Direct, &medium(), true);
+}
+
+#[test]
+fn post_200_kb_without_offloads_direct() {
+    posted(Topology::Direct, &medium(), false);
+}
+
+#[test]
+fn post_4_mb_direct() {
+    posted(Topology::Direct, &large(), true);
+}
+
+#[test]
+fn post_4_mb_without_offloads_direct() {
+    posted(Topology::Direct, &large(), false);
+}
+
+#[test]
+fn post_200_kb_assistant() {
+    posted(Topology::Assistant, &medium(), true);
+}
+
+#[test]
+fn post_4_mb_assistant() {
+    posted(Topology::Assistant, &large(), true);
+}
+
+#[test]
+fn post_short_connections_direct() {
+    posted(
+        Topology::Direct,
+        &Clients::short(200, 5).and(&["--body", "20000"]),
+        true,
+    );
+}

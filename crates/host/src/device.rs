@@ -50,6 +50,8 @@ pub struct PrivateDevice {
     netlink: Netlink,
     outer: End,
     inner: End,
+    is_removed: bool,
+    // Last: the device is gone before somebody else may have one.
     _claim: Claim,
 }
 
@@ -58,8 +60,8 @@ impl PrivateDevice {
     pub const OUTER: &str = "tcpcopy0";
     /// The end that AF_XDP is bound to.
     pub const INNER: &str = "tcpcopy1";
-    /// Ethernet address of [`PrivateDevice::OUTER`]: frames that the engine sends are addressed to it. Locally administered
-    /// (`02`), then `tcpcp` in ASCII shortened to four letters, then the end's number.
+    /// Ethernet address of [`PrivateDevice::OUTER`]: locally administered (`02`), `tcpy` in ASCII, the end's number. No
+    /// frame has to be addressed to it; it marks the device as ours.
     pub const OUTER_MAC: [u8; 6] = [0x02, b't', b'c', b'p', b'y', 0];
     /// Ethernet address of [`PrivateDevice::INNER`].
     pub const INNER_MAC: [u8; 6] = [0x02, b't', b'c', b'p', b'y', 1];
@@ -96,6 +98,7 @@ impl PrivateDevice {
             netlink,
             outer,
             inner,
+            is_removed: false,
             _claim: claim,
         };
         device.silence()?;
@@ -158,7 +161,8 @@ impl PrivateDevice {
     /// # Errors
     ///
     /// Where the kernel refuses.
-    pub fn remove(self) -> Result<(), Error> {
+    pub fn remove(mut self) -> Result<(), Error> {
+        self.is_removed = true;
         delete(&self.netlink, self.outer.index)
     }
 
@@ -191,8 +195,10 @@ impl PrivateDevice {
 
 impl Drop for PrivateDevice {
     fn drop(&mut self) {
-        // Nothing can be done about a failure here; the next start takes the device over.
-        let _ = delete(&self.netlink, self.outer.index);
+        if !self.is_removed {
+            // Nothing can be done about a failure here; the next start takes the device over.
+            let _ = delete(&self.netlink, self.outer.index);
+        }
     }
 }
 

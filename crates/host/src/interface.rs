@@ -1,14 +1,12 @@
 //! Network interfaces: what they are and whether they are fit to capture on.
 
-use std::net::IpAddr;
-
 use rtnetlink::packet_route::link::{
     InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use crate::{Error, Netlink, address};
+use crate::{Error, Netlink};
 
 /// One network interface, as it was when asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,36 +107,6 @@ pub fn by_name(netlink: &Netlink, name: &str) -> Result<Interface, Error> {
             name: name.to_owned(),
             names: all.into_iter().map(|interface| interface.name).collect(),
         })
-}
-
-/// The interfaces to capture on for these online addresses: those that own them. For an address that lives on a
-/// loopback or dummy device, is unspecified or belongs to nobody here, the device of the default route.
-///
-/// # Errors
-///
-/// Where an address needs the default route and there is none.
-pub fn owning(netlink: &Netlink, addresses: &[IpAddr]) -> Result<Vec<Interface>, Error> {
-    let (interfaces, owned) = (list(netlink)?, address::list(netlink)?);
-    let mut found: Vec<Interface> = Vec::new();
-    for wanted in addresses {
-        let owner = owned
-            .iter()
-            .filter(|own| own.address == *wanted)
-            .filter_map(|own| {
-                interfaces
-                    .iter()
-                    .find(|interface| interface.index == own.interface_index)
-            })
-            .find(|interface| !interface.is_virtual_home());
-        let interface = match owner {
-            Some(interface) => interface.clone(),
-            None => default_route(netlink)?,
-        };
-        if !found.contains(&interface) {
-            found.push(interface);
-        }
-    }
-    Ok(found)
 }
 
 /// The interface of the default route: IPv4's, else IPv6's; among several the one that is preferred.

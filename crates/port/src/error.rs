@@ -101,7 +101,7 @@ fn memory_advice(cause: &io::Error) -> &'static str {
     match cause.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EPERM) => "run as root or with CAP_NET_RAW",
         Some(Errno::ENOBUFS | Errno::ENOMEM) => {
-            "raise the limit of locked memory (`ulimit -l`) or use fewer frames"
+            "raise the limit of locked memory (`ulimit -l`), give CAP_IPC_LOCK, or use fewer frames"
         }
         Some(Errno::EAFNOSUPPORT) => "this kernel was built without AF_XDP (CONFIG_XDP_SOCKETS)",
         _ => "see the kernel's log (`dmesg`)",

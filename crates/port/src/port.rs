@@ -97,12 +97,6 @@ impl Port {
         self.memory.huge_pages()
     }
 
-    /// Bytes of the longest frame that can be sent, from its Ethernet header on.
-    #[must_use]
-    pub fn packet_len_max(config: &Config) -> u32 {
-        config.frame_len - Config::HEADROOM
-    }
-
     /// Sends up to `budget` frames: calls `fill` with the buffer of a free frame, to write a frame from its Ethernet header
     /// on and return its length, until it returns `None` or no frame is free. Returns how many were queued; they leave
     /// with the next [`Port::kick`].

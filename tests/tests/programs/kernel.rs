@@ -128,12 +128,30 @@ impl Kernel {
 
     /// An online service.
     pub(crate) fn service(&mut self, endpoint: Endpoint) {
+        let any = endpoint.addr == Addr::UNSPECIFIED;
+        self.mark_port(
+            endpoint.port,
+            if any {
+                maps::PORT_SERVICE_ANY
+            } else {
+                maps::PORT_SERVICE
+            },
+        );
         self.insert(maps::SERVICES, endpoint_bytes(&endpoint), [0; 4]);
     }
 
     /// A target with the pool that its replies go to.
     pub(crate) fn replies(&mut self, target: Endpoint, pool: &PoolRange) {
+        self.mark_port(target.port, maps::PORT_TARGET);
         self.insert(maps::REPLIES, endpoint_bytes(&target), pool_bytes(pool));
+    }
+
+    fn mark_port(&mut self, port: u16, bit: u32) {
+        let map = self.ebpf.map_mut(maps::PORTS).expect("map");
+        let mut ports = Array::<_, u32>::try_from(map).expect("u32");
+        let port = u32::from(port);
+        let bits = ports.get(&port, 0).expect("slot");
+        ports.set(port, bits | bit, 0).expect("slot");
     }
 
     /// How a target is reached.

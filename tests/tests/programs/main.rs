@@ -3,12 +3,14 @@
 //! They need root and the objects of `cargo xtask build-ebpf`; without them each says SKIP and does nothing.
 
 mod kernel;
+mod link;
 mod oracle;
 mod packet;
 
 mod capture;
 mod costs;
 mod hostile;
+mod live;
 mod observe;
 mod private_device;
 mod sink;

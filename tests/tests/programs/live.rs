@@ -1,0 +1,138 @@
+//! Programs attached to a device: sizes and layouts of socket buffers that `BPF_PROG_TEST_RUN` cannot make.
+
+use std::thread;
+use std::time::Duration;
+
+use abi::counter::Counter;
+use aya::programs::TcAttachType;
+use aya::programs::links::LinkOrder;
+use aya::programs::tc::TcAttachOptions;
+use programs::name::{ABSORB, CAPTURE};
+
+use crate::kernel::{Kernel, Settings, only, skipped};
+use crate::link::Link;
+use crate::oracle;
+use crate::packet::{CLIENT, ONLINE, POOL, POOL_RANGE, TARGET, data, v6};
+
+fn attached(name: &str, hook: TcAttachType) -> (Link, Kernel) {
+    let link = Link::new();
+    let mut kernel = Kernel::tcpcopy(&Settings::default());
+    for endpoint in [ONLINE, v6(ONLINE)] {
+        kernel.service(endpoint);
+    }
+    kernel.replies(TARGET, &POOL_RANGE);
+    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
+    kernel
+        .program(name)
+        .attach_with_options("lo", hook, order)
+        .expect("attach to lo");
+    (link, kernel)
+}
+
+/// Loopback delivers from a softirq: nearly always before `send` returns.
+fn settle() {
+    thread::sleep(Duration::from_millis(2));
+}
+
+/// Runs in a thread of its own, whose namespace ends with it.
+fn in_a_thread(test: impl FnOnce() + Send + 'static) {
+    if skipped() {
+        return;
+    }
+    if let Err(panic) = thread::spawn(test).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn super_packets_of_every_size_are_recorded_whole() {
+    in_a_thread(|| {
+        let (link, mut kernel) = attached(CAPTURE, TcAttachType::Ingress);
+        for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
+            let overhead = data(client, online, 0).len() - 14;
+            for len in [2024, 2025, 9000, 16_360, 16_361, 40_000, 65_500] {
+                let frame = data(client, online, len - overhead);
+                link.send(&frame).expect("sent");
+                settle();
+                assert_eq!(
+                    kernel.counted(),
+                    only(&[Counter::CaptureMatched, Counter::CaptureRecorded]),
+                    "{len}"
+                );
+                let records = kernel.records(0);
+                assert_eq!(records.len(), 1);
+                assert!(records[0].1 == frame[14..], "{len} bytes differ");
+            }
+        }
+    });
+}
+
+#[test]
+fn headers_outside_the_linear_part_are_found() {
+    in_a_thread(|| {
+        let (link, mut kernel) = attached(CAPTURE, TcAttachType::Ingress);
+        for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
+            let frame = data(client, online, 6000);
+            for linear in [14, 15, 20, 33, 34, 40, 53, 54, 73, 74, 120] {
+                link.send_scattered(&frame, linear).expect("sent");
+                settle();
+                assert_eq!(
+                    kernel.counted(),
+                    only(&[Counter::CaptureMatched, Counter::CaptureRecorded]),
+                    "{linear}"
+                );
+                assert!(
+                    kernel.records(0)[0].1 == frame[14..],
+                    "{linear} linear bytes"
+                );
+            }
+        }
+        let reply = data(TARGET, POOL, 6000);
+        for linear in [14, 20, 40] {
+            link.send_scattered(&reply, linear).expect("sent");
+            settle();
+            assert_eq!(
+                kernel.counted(),
+                only(&[Counter::ReplyMatched, Counter::ReplyRecorded])
+            );
+            assert_eq!(kernel.records(0)[0].1, reply[14..14 + 52]);
+        }
+    });
+}
+
+#[test]
+fn truncated_frames_are_counted_and_pass() {
+    in_a_thread(|| {
+        let (link, mut kernel) = attached(CAPTURE, TcAttachType::Ingress);
+        for frame in [
+            data(CLIENT, ONLINE, 10),
+            data(v6(CLIENT), v6(ONLINE), 10),
+            data(TARGET, POOL, 10),
+        ] {
+            for len in 14..frame.len() {
+                link.send(&frame[..len]).expect("sent");
+                settle();
+                assert_eq!(
+                    kernel.counted(),
+                    oracle::capture(&frame[..len]).1,
+                    "cut to {len}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_sender_does_not_hear_that_its_reply_was_absorbed() {
+    in_a_thread(|| {
+        let (link, mut kernel) = attached(ABSORB, TcAttachType::Egress);
+        // A drop would be ENOBUFS here, and congestion to TCP.
+        link.send(&data(TARGET, POOL, 100)).expect("no error");
+        settle();
+        assert_eq!(
+            kernel.counted(),
+            only(&[Counter::AbsorbMatched, Counter::AbsorbRecorded])
+        );
+        assert_eq!(kernel.records(0).len(), 1);
+    });
+}

@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use rtnetlink::MulticastGroup;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -28,15 +28,17 @@ pub struct RouteChange {
 #[derive(Debug)]
 pub struct RouteWatcher {
     changes: Receiver<RouteChange>,
-    // In this order: the end of `stop` is what the thread waits for.
+    /// Its end is the signal; nothing is ever sent.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl RouteWatcher {
-    /// How long messages are gathered before the kernel is asked: one `ip` command makes several, and on a router with
-    /// a full table they never end.
-    pub const SETTLE: Duration = Duration::from_millis(20);
+    /// How long messages are gathered before the kernel is asked, at least: one `ip` command makes several.
+    pub const SETTLE_MIN: Duration = Duration::from_millis(20);
+    /// How long they are gathered in proportion to the time that asking takes: where messages never end (a router with a
+    /// full table) and targets are many, the thread still uses a tenth of a core at most.
+    const REST_PER_WORK: u32 = 9;
     /// How often the kernel is asked though no message came: a path MTU that was discovered, or has expired, makes none.
     pub const ASK_EVERY: Duration = Duration::from_secs(5);
 
@@ -46,7 +48,7 @@ impl RouteWatcher {
     ///
     /// Where the messages cannot be subscribed to.
     pub fn start(targets: Vec<IpAddr>) -> Result<Self, Error> {
-        // Room for all targets to change at once; the thread waits where the reader is late, and asks again after that.
+        // Room for all targets to change at once. Where the reader is later than that, a change is told another time.
         let (sender, changes) = bounded(targets.len().max(1) * 2);
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = bounded(1);
@@ -81,8 +83,6 @@ impl RouteWatcher {
 impl Drop for RouteWatcher {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // The thread may be waiting for room: what it has to say is not wanted any more.
-        while self.changes.try_recv().is_ok() {}
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -128,11 +128,12 @@ fn run(
 
 async fn follow<M>(
     handle: rtnetlink::Handle,
-    mut messages: impl futures_util::Stream<Item = M> + Unpin,
+    mut messages: impl Stream<Item = M> + Unpin,
     mut known: Vec<(IpAddr, Option<Route>)>,
     changes: &Sender<RouteChange>,
 ) {
     loop {
+        let asked = Instant::now();
         for (target, last) in &mut known {
             // A question that fails is asked again after the next message.
             let Ok(route) = route::ask(&handle, *target).await else {
@@ -145,21 +146,22 @@ async fn follow<M>(
                 target: *target,
                 route: route.clone(),
             };
-            // Not a blocking send: the end of the run has to get through.
+            // A channel that is full must not keep the thread from ending.
             if changes.try_send(change).is_ok() {
                 *last = Some(route);
             }
         }
+        let worked = asked.elapsed();
         match timeout(RouteWatcher::ASK_EVERY, messages.next()).await {
             Ok(None) => return,
-            Ok(Some(_)) => settle(&mut messages).await,
+            Ok(Some(_)) => settle(&mut messages, worked).await,
             Err(_) => {}
         }
     }
 }
 
-/// Waits a moment and forgets what came meanwhile.
-async fn settle<M>(messages: &mut (impl futures_util::Stream<Item = M> + Unpin)) {
-    sleep(RouteWatcher::SETTLE).await;
+/// Waits a moment, the longer the more work there was, and forgets what came meanwhile.
+async fn settle<M>(messages: &mut (impl Stream<Item = M> + Unpin), worked: Duration) {
+    sleep(RouteWatcher::SETTLE_MIN.max(worked * RouteWatcher::REST_PER_WORK)).await;
     while let Ok(Some(_)) = timeout(Duration::ZERO, messages.next()).await {}
 }

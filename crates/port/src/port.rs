@@ -29,7 +29,6 @@ impl Port {
     const BUSY_RETRY_EVERY: Duration = Duration::from_millis(100);
     /// Bytes that a frame is charged to the socket's send buffer with, at most: its memory and the kernel's own.
     const SEND_BUFFER_PER_FRAME: usize = 4096;
-
     /// How often the kernel is woken in vain before what waits is left for later. More than once, because before Linux 6.17
     /// it does not always tell at once that it took some.
     const FUTILE_KICKS_MAX: u32 = 4;
@@ -256,9 +255,7 @@ impl Port {
             }
             received += named;
         }
-        if received > 0 {
-            fill.wake_if_needed(rx);
-        }
+        fill.wake_if_needed(rx);
         received
     }
 

@@ -23,6 +23,7 @@ mod capture;
 mod count;
 mod deliver;
 mod inject;
+mod load;
 mod maps;
 mod observe;
 mod record;

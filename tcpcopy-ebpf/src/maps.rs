@@ -1,7 +1,9 @@
 //! The maps and globals, by the names of [`abi::maps`].
 
 use abi::counter::COUNTERS_LEN;
-use abi::maps::{Egress, RING_TEMPLATE_LEN, SERVICES_MAX, Service, TARGETS_MAX, WORKERS_MAX};
+use abi::maps::{
+    Egress, PORTS_LEN, RING_TEMPLATE_LEN, SERVICES_MAX, Service, TARGETS_MAX, WORKERS_MAX,
+};
 use aya_ebpf::Global;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
@@ -10,6 +12,8 @@ use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
 /// A worker's ring.
 pub type Ring = RingBuf<(), { RING_TEMPLATE_LEN as usize }>;
 
+#[btf_map]
+pub static PORTS: Array<u32, { PORTS_LEN as usize }> = Array::new();
 #[btf_map]
 pub static SERVICES: HashMap<Endpoint, Service, { SERVICES_MAX as usize }> = HashMap::new();
 #[btf_map]
@@ -37,3 +41,5 @@ pub static CLONE_IFINDEX: Global<u32> = Global::new(0);
 pub static CLONE_MTU: Global<u32> = Global::new(1500);
 #[unsafe(no_mangle)]
 pub static SAMPLE_LEN: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static PORTS_FILLED: Global<u32> = Global::new(0);

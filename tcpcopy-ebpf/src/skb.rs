@@ -8,6 +8,8 @@ use aya_ebpf::programs::TcContext;
 use wire::bytes::Bytes;
 use wire::ethernet;
 
+use crate::load;
+
 /// The socket buffer that a tc program was called for.
 ///
 /// Offsets count from the Ethernet header: the kernel runs tc programs with it in place on both directions.
@@ -91,7 +93,7 @@ impl Skb {
             return None;
         }
         // SAFETY: `at .. at + N` lies in the linear part; the verifier checks the comparison above.
-        Some(unsafe { (at as *const [u8; N]).read() })
+        Some(unsafe { load::bytes(at) })
     }
 
     #[inline(always)]

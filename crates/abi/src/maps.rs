@@ -2,6 +2,19 @@
 
 use wire::flow::PoolRange;
 
+/// Array of `u32`, one per port: what a packet from or to it can be (the `PORT_` bits).
+///
+/// Nearly all traffic of a host is told by its port not to be ours, and a service on any address is told by its port
+/// alone; a look into a hash map costs every packet as much as all the rest of a program.
+pub const PORTS: &str = "PORTS";
+/// Entries of [`PORTS`].
+pub const PORTS_LEN: u32 = 65_536;
+/// The port belongs to an online service on some address: see [`SERVICES`].
+pub const PORT_SERVICE: u32 = 1;
+/// The port belongs to an online service on any address.
+pub const PORT_SERVICE_ANY: u32 = 2;
+/// The port belongs to a target: see [`REPLIES`].
+pub const PORT_TARGET: u32 = 4;
 /// Hash map [`wire::flow::Endpoint`] (online server; address `::` for "any") -> [`Service`]: what is captured.
 pub const SERVICES: &str = "SERVICES";
 /// Hash map [`wire::flow::Endpoint`] (target server) -> [`PoolRange`]: which replies are consumed.
@@ -53,6 +66,8 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 /// Global `u32`: payload bytes of a reply that go into its record after the headers, 0 to
 /// [`crate::record::SAMPLE_LEN_MAX`].
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
+/// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
+pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
 /// Global `u32`: not 0 for a line of aya-log per decision, for debugging.
 pub const GLOBAL_TRACE: &str = "TRACE";
 

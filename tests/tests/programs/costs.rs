@@ -39,7 +39,7 @@ fn costs() {
     let mut udp = data(CLIENT, ONLINE, 100);
     udp[14 + 9] = 17;
     let other = data(CLIENT, Endpoint::new(Addr::v4([10, 9, 8, 7]), 443), 100);
-    println!(
+    eprintln!(
         "{:<10} {:<34} {:>12} {:>12} {:>8}",
         "program", "packet", "instructions", "verified", "ns"
     );
@@ -80,5 +80,5 @@ fn print(kernel: &mut Kernel, program: &str, packet: &str, frame: &[u8]) {
         duration
     });
     let ns = best.min().unwrap_or_default().as_nanos();
-    println!("{program:<10} {packet:<34} {instructions:>12} {verified:>12} {ns:>8}");
+    eprintln!("{program:<10} {packet:<34} {instructions:>12} {verified:>12} {ns:>8}");
 }

@@ -42,7 +42,7 @@ pub(crate) fn skipped() -> bool {
     } else {
         return false;
     };
-    println!("SKIP: {why}");
+    eprintln!("SKIP: {why}");
     true
 }
 
@@ -50,6 +50,8 @@ pub(crate) fn skipped() -> bool {
 pub(crate) struct Settings {
     pub(crate) workers: u32,
     pub(crate) ring_len: u32,
+    /// Whether the programs may rely on `PORTS`.
+    pub(crate) ports: bool,
     pub(crate) globals: Vec<(&'static str, u32)>,
 }
 
@@ -58,6 +60,7 @@ impl Default for Settings {
         Self {
             workers: 1,
             ring_len: 1 << 20,
+            ports: true,
             globals: Vec::new(),
         }
     }
@@ -73,8 +76,10 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The programs of `tcpcopy`.
     pub(crate) fn tcpcopy(settings: &Settings) -> Self {
+        let ports = u32::from(settings.ports);
         let mut loader = EbpfLoader::new();
         loader.override_global(maps::GLOBAL_WORKERS, &settings.workers, true);
+        loader.override_global(maps::GLOBAL_PORTS_FILLED, &ports, true);
         for (name, value) in &settings.globals {
             loader.override_global(name, value, true);
         }

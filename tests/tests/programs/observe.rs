@@ -89,9 +89,9 @@ fn the_sample_is_that_of_capture() {
         let captured = kernel.counted().contains_key(&Counter::CaptureRecorded);
         assert_eq!(observed, captured);
         if observed {
-            sampled += 1
+            sampled += 1;
         } else {
-            left_out += 1
+            left_out += 1;
         }
     }
     assert!(sampled > 15 && left_out > 40, "{sampled} {left_out}");

@@ -68,8 +68,6 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
 /// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
 pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
-/// Global `u32`: not 0 for a line of aya-log per decision, for debugging.
-pub const GLOBAL_TRACE: &str = "TRACE";
 
 /// What a program knows about an online service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -167,7 +167,9 @@ fn intercept_address(text: &str) -> Result<String, String> {
         _ if text.parse::<IpAddr>().is_ok() => (text, None),
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
         Some(_) if text.ends_with(']') => (text, None),
-        Some(_) => return Err("an IPv6 address with a port needs brackets: [fd00::7]:36524".to_owned()),
+        Some(_) => {
+            return Err("an IPv6 address with a port needs brackets: [fd00::7]:36524".to_owned());
+        }
         None => (text, None),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -181,7 +183,11 @@ fn intercept_address(text: &str) -> Result<String, String> {
             _ => return Err(format!("{port:?} is no port: use 1 to 65535")),
         },
     };
-    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    Ok(if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    })
 }
 
 #[cfg(test)]
@@ -198,7 +204,13 @@ mod tests {
     #[test]
     fn help_teaches() {
         let help = Args::command().render_long_help().to_string();
-        for word in ["WILL EXECUTE", "differ from TCPCopy", "Examples:", "--min-fidelity", "Exit status"] {
+        for word in [
+            "WILL EXECUTE",
+            "differ from TCPCopy",
+            "Examples:",
+            "--min-fidelity",
+            "Exit status",
+        ] {
             assert!(help.contains(word), "{word} is missing");
         }
     }
@@ -206,9 +218,31 @@ mod tests {
     #[test]
     fn a_full_command_line_is_read() {
         let args = Args::try_parse_from([
-            "tcpcopy", "-x", "80-10.0.0.2:80,[::1]:81-[fd00::2]:8081", "-x", "10.0.0.1:82-10.0.0.3:82", "-i",
-            "eth0,eth1", "-n", "2", "-c", "62.135.200.x", "-r", "12.5", "-O", "-W", "--capture", "af-xdp",
-            "--response-timeout", "500ms", "--idle-timeout", "2m", "--memory", "64M", "--drain", "3s",
+            "tcpcopy",
+            "-x",
+            "80-10.0.0.2:80,[::1]:81-[fd00::2]:8081",
+            "-x",
+            "10.0.0.1:82-10.0.0.3:82",
+            "-i",
+            "eth0,eth1",
+            "-n",
+            "2",
+            "-c",
+            "62.135.200.x",
+            "-r",
+            "12.5",
+            "-O",
+            "-W",
+            "--capture",
+            "af-xdp",
+            "--response-timeout",
+            "500ms",
+            "--idle-timeout",
+            "2m",
+            "--memory",
+            "64M",
+            "--drain",
+            "3s",
         ])
         .unwrap();
         assert_eq!(args.rules.len(), 3);
@@ -230,7 +264,10 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",
         ] {
-            assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line} was taken");
+            assert!(
+                Args::try_parse_from(line.split(' ')).is_err(),
+                "{line} was taken"
+            );
         }
     }
 

@@ -44,8 +44,15 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    pub(crate) const fn new(connections: Vec<(Sender<Announcement>, Arc<Waker>)>, lost: Arc<AtomicU64>) -> Self {
-        Self { connections, lost, dirty: false }
+    pub(crate) const fn new(
+        connections: Vec<(Sender<Announcement>, Arc<Waker>)>,
+        lost: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            connections,
+            lost,
+            dirty: false,
+        }
     }
 
     /// Announces a session; to be followed by [`Announcer::flush`] before its first segment leaves.
@@ -89,7 +96,10 @@ pub(crate) struct ReportBatch {
 
 impl ReportBatch {
     pub(crate) const fn new(arrival: Instant) -> Self {
-        Self { arrival, bytes: Vec::new() }
+        Self {
+            arrival,
+            bytes: Vec::new(),
+        }
     }
 
     /// When they arrived here: the clock of the assistant is not ours.
@@ -176,7 +186,11 @@ impl Channels {
 
     /// Whether every connection stands.
     pub(crate) fn all_up(&self) -> bool {
-        self.up.lock().unwrap_or_else(PoisonError::into_inner).iter().all(|&up| up)
+        self.up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .all(|&up| up)
     }
 
     /// Notes that a connection stands or not, and tells the workers where that changes anything: a target's replies

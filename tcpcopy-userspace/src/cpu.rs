@@ -16,21 +16,34 @@ pub(crate) struct MachineTime {
 impl MachineTime {
     /// As of now; zeros where `/proc` cannot be read.
     pub(crate) fn now() -> Self {
-        fs::read_to_string("/proc/stat").ok().and_then(|text| Self::parse(&text)).unwrap_or_default()
+        fs::read_to_string("/proc/stat")
+            .ok()
+            .and_then(|text| Self::parse(&text))
+            .unwrap_or_default()
     }
 
     fn parse(text: &str) -> Option<Self> {
         let line = text.lines().next()?.strip_prefix("cpu ")?;
-        let fields: Vec<u64> = line.split_ascii_whitespace().take(8).map(|field| field.parse().unwrap_or(0)).collect();
+        let fields: Vec<u64> = line
+            .split_ascii_whitespace()
+            .take(8)
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
         let total = fields.iter().sum();
         // Idle and waiting for disks: fields 4 and 5 (proc_stat(5)).
         let idle = fields.get(3)? + fields.get(4)?;
-        Some(Self { busy: total - idle, total })
+        Some(Self {
+            busy: total - idle,
+            total,
+        })
     }
 
     /// Share of busy time since `earlier`, in percent of all processors; `None` where no time passed.
     pub(crate) fn busy_percent_since(&self, earlier: &Self) -> Option<f64> {
-        let total = self.total.checked_sub(earlier.total).filter(|&total| total > 0)?;
+        let total = self
+            .total
+            .checked_sub(earlier.total)
+            .filter(|&total| total > 0)?;
         let busy = self.busy.saturating_sub(earlier.busy);
         Some(busy as f64 * 100.0 / total as f64)
     }
@@ -48,7 +61,12 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(percent_max: f64) -> Self {
-        Self { percent_max, last: MachineTime::now(), admitting: true, pauses: 0 }
+        Self {
+            percent_max,
+            last: MachineTime::now(),
+            admitting: true,
+            pauses: 0,
+        }
     }
 
     /// To be called about once a second: whether new flows are to be admitted, where that changes.
@@ -67,10 +85,22 @@ impl Guard {
 
 /// CPU time of each thread of this process, by name; threads of one name are added up.
 pub(crate) fn threads() -> Figures<f64> {
-    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(100);
+    let ticks = sysconf(SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .and_then(|ticks| u32::try_from(ticks).ok())
+        .unwrap_or(100);
     let mut found: Vec<(String, f64)> = Vec::new();
-    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        let Some((name, spent)) = fs::read_to_string(task.path().join("stat")).ok().as_deref().and_then(parse_task) else {
+    for task in fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let Some((name, spent)) = fs::read_to_string(task.path().join("stat"))
+            .ok()
+            .as_deref()
+            .and_then(parse_task)
+        else {
             continue;
         };
         let seconds = spent as f64 / f64::from(ticks);
@@ -103,8 +133,15 @@ mod tests {
 
     #[test]
     fn a_busy_machine_pauses_new_flows_until_it_is_not() {
-        let time = |busy, idle| MachineTime::parse(&format!("cpu  {busy} 0 0 {idle} 0 0 0 0 0 0\ncpu0 1")).unwrap();
-        let mut guard = Guard { percent_max: 80.0, last: time(0, 0), admitting: true, pauses: 0 };
+        let time = |busy, idle| {
+            MachineTime::parse(&format!("cpu  {busy} 0 0 {idle} 0 0 0 0 0 0\ncpu0 1")).unwrap()
+        };
+        let mut guard = Guard {
+            percent_max: 80.0,
+            last: time(0, 0),
+            admitting: true,
+            pauses: 0,
+        };
         assert_eq!(guard.look(time(50, 50)), None);
         assert_eq!(guard.look(time(140, 60)), Some(false));
         assert_eq!(guard.look(time(230, 70)), None);

@@ -3,30 +3,37 @@
 //!
 //! The order matters at both ends: nothing is captured before all else stands, and `capture`, which keeps replies from
 //! the local stack, is detached last.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`maps`] | what stands in the maps, and how |
+//! | [`error`] | what can go wrong, and what to do |
+
+mod error;
+mod maps;
 
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 
-use abi::counter::Counter;
 use abi::maps::{
-    self, COUNTERS, EGRESS, Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_WORKERS, REPLIES, RINGS, SERVICES, SLEEPING, Service, XSKS,
+    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
+    GLOBAL_WORKERS, XSKS,
 };
-use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf, XskMap};
+use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{ProgramError, SchedClassifier, TcAttachType, Xdp};
-use aya::{Ebpf, EbpfError, EbpfLoader};
+use aya::programs::{SchedClassifier, TcAttachType, Xdp};
+use aya::{Ebpf, EbpfLoader};
 use host::PrivateDevice;
 use port::Port;
 use programs::name;
 use telemetry::KernelCounters;
 use wire::ethernet;
-use wire::flow::{Addr, Endpoint, PoolRange};
 
 use crate::args::Capture;
 use crate::plan::Plan;
+pub(crate) use error::Error;
 
 /// Frames per worker for sending.
 const TX_FRAMES: u32 = 4096;
@@ -36,50 +43,6 @@ const RX_FRAMES: u32 = 8192;
 const CLONE_MTU: u32 = 3500;
 /// Frames of this size where packets fit, else of the other.
 const FRAME_LENS: [u32; 2] = [2048, 4096];
-
-/// Why the kernel could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Missing(#[from] programs::Missing),
-    #[error(transparent)]
-    Host(#[from] host::Error),
-    #[error(transparent)]
-    Port(#[from] port::Error),
-    /// The verifier or the linker of programs.
-    #[error("cannot load the programs: {}; is this kernel older than 6.6, or were programs and binary built apart?", chain(.0))]
-    Load(#[source] EbpfError),
-    /// One program.
-    #[error("cannot load the program `{program}`: {}; is this kernel older than 6.6?", chain(.source))]
-    Program { program: &'static str, source: ProgramError },
-    /// One hook.
-    #[error(
-        "cannot attach `{program}` to `{interface}`: {}; is the interface still there, and are there fewer than 64 programs on \
-         it (`bpftool net`)?",
-        chain(.source)
-    )]
-    Attach { program: &'static str, interface: String, source: ProgramError },
-    /// One map.
-    #[error("cannot fill the map `{map}`: {}; the kernel may be short of memory", chain(.source))]
-    Map { map: &'static str, source: MapError },
-    /// Programs and binary do not fit together.
-    #[error("the programs have no `{0}`: programs and binary were built apart, build both again (`cargo xtask build-ebpf`)")]
-    Absent(&'static str),
-}
-
-/// An error with all its causes: aya's own words often stop before the kernel's.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !words.contains(&more) {
-            words = format!("{words}: {more}");
-        }
-        cause = next.source();
-    }
-    words
-}
 
 /// What one worker gets.
 pub(crate) struct WorkerParts {
@@ -110,27 +73,42 @@ impl Loaded {
         let object = programs::tcpcopy()?;
         let clones = plan.capture == Capture::AfXdp;
         let mtu = device_mtu(plan);
-        let device =
-            PrivateDevice::create(host::device::Config { queues: plan.workers, mtu, fifos: clones })?;
+        let device = PrivateDevice::create(host::device::Config {
+            queues: plan.workers,
+            mtu,
+            fifos: clones,
+        })?;
         for (prefix, prefix_len) in &plan.reply_routes {
             device.add_reply_route(*prefix, *prefix_len)?;
         }
         if plan.loopback_target {
             device.allow_loopback_targets()?;
         }
-        let mut ebpf = load(object, plan, if clones { device.outer().index } else { 0 }, mtu)?;
-        fill(&mut ebpf, plan)?;
+        let mut ebpf = load(
+            object,
+            plan,
+            if clones { device.outer().index } else { 0 },
+            mtu,
+        )?;
+        maps::fill(&mut ebpf, plan)?;
         let ports = open_ports(plan, mtu)?;
         if clones {
-            let mut sockets = XskMap::try_from(map_mut(&mut ebpf, XSKS)?).map_err(in_map(XSKS))?;
+            let mut sockets =
+                XskMap::try_from(maps::map_mut(&mut ebpf, XSKS)?).map_err(maps::in_map(XSKS))?;
             for (queue, port) in (0..).zip(&ports) {
-                sockets.set(queue, port.fd().as_raw_fd(), 0).map_err(in_map(XSKS))?;
+                sockets
+                    .set(queue, port.fd().as_raw_fd(), 0)
+                    .map_err(maps::in_map(XSKS))?;
             }
         }
         let mut parts = Vec::new();
         for (worker, port) in (0..).zip(ports) {
-            let (ring, sleeping) = (ring(&mut ebpf, worker)?, sleeping(&ebpf)?);
-            parts.push(WorkerParts { ring, sleeping, port });
+            let (ring, sleeping) = (maps::ring(&mut ebpf, worker)?, maps::sleeping(&ebpf)?);
+            parts.push(WorkerParts {
+                ring,
+                sleeping,
+                port,
+            });
         }
         let mut loaded = Self {
             online: Vec::new(),
@@ -187,21 +165,12 @@ impl Loaded {
 
     /// The way to a target is another one now.
     pub(crate) fn set_egress(&mut self, target: IpAddr, egress: &Egress) -> Result<(), Error> {
-        let mut map: HashMap<_, [u8; 16], [u8; 32]> =
-            map_mut(&mut self.ebpf, EGRESS)?.try_into().map_err(in_map(EGRESS))?;
-        map.insert(Addr::from(target).octets(), egress_bytes(egress), 0).map_err(in_map(EGRESS))
+        maps::set_egress(&mut self.ebpf, target, egress)
     }
 
     /// The programs' counters, summed over all processors.
     pub(crate) fn counters(&self) -> Result<KernelCounters, Error> {
-        let map: PerCpuArray<_, u64> =
-            self.ebpf.map(COUNTERS).ok_or(Error::Absent(COUNTERS))?.try_into().map_err(in_map(COUNTERS))?;
-        let mut counters = KernelCounters::default();
-        for &counter in Counter::ALL {
-            let values = map.get(&(counter as u32), 0).map_err(in_map(COUNTERS))?;
-            counters.set(counter, values.iter().sum());
-        }
-        Ok(counters)
+        maps::counters(&self.ebpf)
     }
 
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
@@ -223,7 +192,12 @@ impl Loaded {
     }
 
     /// Attaches a program before all others: one before ours that returns `TC_ACT_OK` would hide us.
-    fn tcx(&mut self, program: &'static str, interface: &str, hook: TcAttachType) -> Result<SchedClassifierLink, Error> {
+    fn tcx(
+        &mut self,
+        program: &'static str,
+        interface: &str,
+        hook: TcAttachType,
+    ) -> Result<SchedClassifierLink, Error> {
         let classifier: &mut SchedClassifier = self
             .ebpf
             .program_mut(program)
@@ -234,7 +208,11 @@ impl Loaded {
         classifier
             .attach_with_options(interface, hook, order)
             .and_then(|id| classifier.take_link(id))
-            .map_err(|source| Error::Attach { program, interface: interface.to_owned(), source })
+            .map_err(|source| Error::Attach {
+                program,
+                interface: interface.to_owned(),
+                source,
+            })
     }
 
     fn xdp(&mut self, program: &'static str, interface: &str) -> Result<XdpLink, Error> {
@@ -247,7 +225,11 @@ impl Loaded {
         // Generic XDP sees nothing of a clone.
         xdp.attach(interface, XdpMode::Driver)
             .and_then(|id| xdp.take_link(id))
-            .map_err(|source| Error::Attach { program, interface: interface.to_owned(), source })
+            .map_err(|source| Error::Attach {
+                program,
+                interface: interface.to_owned(),
+                source,
+            })
     }
 }
 
@@ -257,7 +239,12 @@ fn device_mtu(plan: &Plan) -> u32 {
         return CLONE_MTU;
     }
     let frame_len = FRAME_LENS[1] - port::Config::HEADROOM - ethernet::HEADER_LEN as u32;
-    let largest = plan.egress.iter().map(|(_, egress)| egress.mtu).max().unwrap_or_default();
+    let largest = plan
+        .egress
+        .iter()
+        .map(|(_, egress)| egress.mtu)
+        .max()
+        .unwrap_or_default();
     largest.clamp(1500, frame_len)
 }
 
@@ -271,99 +258,52 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
         .override_global(GLOBAL_CLONE_MTU, &mtu, true);
     let mut ebpf = loader.load(object).map_err(Error::Load)?;
-    for program in [name::CAPTURE, name::OBSERVE, name::INJECT, name::ABSORB, name::STEER] {
-        let loaded: Result<&mut SchedClassifier, _> = ebpf.program_mut(program).ok_or(Error::Absent(program))?.try_into();
-        loaded.and_then(SchedClassifier::load).map_err(|source| Error::Program { program, source })?;
+    for program in [
+        name::CAPTURE,
+        name::OBSERVE,
+        name::INJECT,
+        name::ABSORB,
+        name::STEER,
+    ] {
+        let loaded: Result<&mut SchedClassifier, _> = ebpf
+            .program_mut(program)
+            .ok_or(Error::Absent(program))?
+            .try_into();
+        loaded
+            .and_then(SchedClassifier::load)
+            .map_err(|source| Error::Program { program, source })?;
     }
     let program = name::DELIVER;
-    let loaded: Result<&mut Xdp, _> = ebpf.program_mut(program).ok_or(Error::Absent(program))?.try_into();
-    loaded.and_then(Xdp::load).map_err(|source| Error::Program { program, source })?;
+    let loaded: Result<&mut Xdp, _> = ebpf
+        .program_mut(program)
+        .ok_or(Error::Absent(program))?
+        .try_into();
+    loaded
+        .and_then(Xdp::load)
+        .map_err(|source| Error::Program { program, source })?;
     Ok(ebpf)
-}
-
-fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
-    let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?.try_into().map_err(in_map(SERVICES))?;
-    for (index, rule) in (0..).zip(&plan.rules) {
-        let Service { rule: index } = Service { rule: index };
-        services.insert(endpoint_bytes(&rule.online), index, 0).map_err(in_map(SERVICES))?;
-    }
-    let mut replies: HashMap<_, [u8; 18], [u8; 36]> = map_mut(ebpf, REPLIES)?.try_into().map_err(in_map(REPLIES))?;
-    for (target, range) in &plan.replies {
-        replies.insert(endpoint_bytes(target), pool_bytes(range), 0).map_err(in_map(REPLIES))?;
-    }
-    let mut ways: HashMap<_, [u8; 16], [u8; 32]> = map_mut(ebpf, EGRESS)?.try_into().map_err(in_map(EGRESS))?;
-    for (target, egress) in &plan.egress {
-        ways.insert(Addr::from(*target).octets(), egress_bytes(egress), 0).map_err(in_map(EGRESS))?;
-    }
-    Ok(())
 }
 
 fn open_ports(plan: &Plan, mtu: u32) -> Result<Vec<Port>, Error> {
     let needed = mtu + ethernet::HEADER_LEN as u32 + port::Config::HEADROOM;
-    let frame_len = if needed <= FRAME_LENS[0] { FRAME_LENS[0] } else { FRAME_LENS[1] };
+    let frame_len = if needed <= FRAME_LENS[0] {
+        FRAME_LENS[0]
+    } else {
+        FRAME_LENS[1]
+    };
     let ports = (0..plan.workers).map(|queue| {
         Port::open(&port::Config {
             interface: PrivateDevice::INNER.to_owned(),
             queue,
             tx_frames: TX_FRAMES,
-            rx_frames: if plan.capture == Capture::AfXdp { RX_FRAMES } else { 0 },
+            rx_frames: if plan.capture == Capture::AfXdp {
+                RX_FRAMES
+            } else {
+                0
+            },
             frame_len,
             mode: port::Mode::Copy,
         })
     });
     Ok(ports.collect::<Result<_, _>>()?)
-}
-
-/// Makes a worker's ring and puts it into its place.
-fn ring(ebpf: &mut Ebpf, worker: u32) -> Result<RingBuf<MapData>, Error> {
-    let ring = aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32;
-    let parameters = aya_obj::Map::new_from_params(ring, 0, 0, maps::RING_LEN_DEFAULT, 0);
-    let data = MapData::create(parameters, "tcpcopy_ring", None).map_err(in_map(RINGS))?;
-    let ring: RingBuf<MapData> = Map::RingBuf(data).try_into().map_err(in_map(RINGS))?;
-    let mut rings: ArrayOfMaps<_, RingBuf<MapData>> = map_mut(ebpf, RINGS)?.try_into().map_err(in_map(RINGS))?;
-    rings.set(worker, &ring, 0).map_err(in_map(RINGS))?;
-    Ok(ring)
-}
-
-/// A handle of its own to the map that tells the programs who sleeps.
-fn sleeping(ebpf: &Ebpf) -> Result<Array<MapData, u32>, Error> {
-    let Some(Map::Array(data)) = ebpf.map(SLEEPING) else { return Err(Error::Absent(SLEEPING)) };
-    let fd = data.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError).map_err(in_map(SLEEPING))?;
-    let data = MapData::from_fd(fd).map_err(in_map(SLEEPING))?;
-    Map::Array(data).try_into().map_err(in_map(SLEEPING))
-}
-
-fn map_mut<'a>(ebpf: &'a mut Ebpf, map: &'static str) -> Result<&'a mut Map, Error> {
-    ebpf.map_mut(map).ok_or(Error::Absent(map))
-}
-
-fn in_map(map: &'static str) -> impl Fn(MapError) -> Error {
-    move |source| Error::Map { map, source }
-}
-
-/// The bytes of a value as the programs see it (`repr(C)`, no padding): asserted in [`abi::maps`].
-fn endpoint_bytes(endpoint: &Endpoint) -> [u8; 18] {
-    let mut bytes = [0; 18];
-    bytes[..16].copy_from_slice(endpoint.addr.octets());
-    bytes[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
-    bytes
-}
-
-fn pool_bytes(range: &PoolRange) -> [u8; 36] {
-    let mut bytes = [0; 36];
-    bytes[..16].copy_from_slice(range.prefix.octets());
-    bytes[16..32].copy_from_slice(range.mask.octets());
-    bytes[32..34].copy_from_slice(&range.port_first.to_ne_bytes());
-    bytes[34..].copy_from_slice(&range.port_last.to_ne_bytes());
-    bytes
-}
-
-fn egress_bytes(egress: &Egress) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&egress.kind.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&egress.ifindex.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&egress.mtu.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&egress.gateway_family.to_ne_bytes());
-    bytes[16..].copy_from_slice(&egress.gateway);
-    bytes
 }

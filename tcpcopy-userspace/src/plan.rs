@@ -81,12 +81,18 @@ impl Plan {
     ///
     /// A [`Refusal`]; nothing has been changed then.
     pub(crate) fn new(args: &Args, facts: &Facts) -> Result<Self, Refusal> {
-        let mode = if args.intercepts.is_empty() { Mode::Direct } else { Mode::Assistant };
+        let mode = if args.intercepts.is_empty() {
+            Mode::Direct
+        } else {
+            Mode::Assistant
+        };
         rules::check(args, facts, mode)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress(args, facts);
-        let workers = args.workers.unwrap_or_else(|| default_workers(facts.processors));
+        let workers = args
+            .workers
+            .unwrap_or_else(|| default_workers(facts.processors));
         let sessions_max = pool::sessions_max(args, &sources, workers, SESSIONS_DEFAULT)?;
         let rules = args.rules.iter().map(|rule| Rule {
             online: rule.online,
@@ -95,9 +101,17 @@ impl Plan {
             full_sessions_only: args.full_sessions_only,
         });
         let rules: Vec<Rule> = rules.collect();
-        let rule_words = args.rules.iter().map(|rule| format!("{rule} {}", sources.words(rule.target.addr))).collect();
+        let rule_words = args
+            .rules
+            .iter()
+            .map(|rule| format!("{rule} {}", sources.words(rule.target.addr)))
+            .collect();
         let replies = match mode {
-            Mode::Direct => args.rules.iter().filter_map(|rule| sources.replies(rule.target)).collect(),
+            Mode::Direct => args
+                .rules
+                .iter()
+                .filter_map(|rule| sources.replies(rule.target))
+                .collect(),
             Mode::Assistant => Vec::new(),
         };
         Ok(Self {
@@ -105,13 +119,15 @@ impl Plan {
             rule_words,
             replies,
             reply_routes: sources.local_routes.clone(),
-            probes: pool::probes(args, facts, &sources, mode),
+            probes: pool::probes(args, facts, &sources, &interfaces.observe, mode),
             source: sources.source,
             egress,
             capture_on: interfaces.capture,
             observe_on: interfaces.observe,
             notes: interfaces.notes,
-            loopback_target: rules.iter().any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
+            loopback_target: rules
+                .iter()
+                .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
             rules,
             capture: args.capture,
             workers,
@@ -159,23 +175,44 @@ impl Plan {
 
 /// A quarter of the processors, so that the online server keeps the rest.
 fn default_workers(processors: usize) -> u32 {
-    u32::try_from(processors / 4).unwrap_or(1).clamp(1, abi::maps::WORKERS_MAX)
+    u32::try_from(processors / 4)
+        .unwrap_or(1)
+        .clamp(1, abi::maps::WORKERS_MAX)
 }
 
 /// The share of flows in the scale of [`wire::flow::sampled`].
 fn threshold(percent: f64) -> u32 {
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "0 to 2^31, by the argument's range")]
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "0 to 2^31, by the argument's range"
+    )]
     let threshold = (percent / 100.0 * f64::from(SAMPLE_ALL)).round() as u32;
     threshold
 }
 
 /// The way to a target in the words of the `EGRESS` map.
 pub(crate) fn egress_of(route: &Route) -> Egress {
-    let none = Egress { kind: EGRESS_NONE, ifindex: 0, mtu: 0, gateway_family: 0, gateway: [0; 16] };
+    let none = Egress {
+        kind: EGRESS_NONE,
+        ifindex: 0,
+        mtu: 0,
+        gateway_family: 0,
+        gateway: [0; 16],
+    };
     match route {
         Route::Unreachable { .. } => none,
-        Route::Local { .. } => Egress { kind: EGRESS_LOCAL, mtu: LOCAL_MTU, ..none },
-        Route::Device { index, next_hop, mtu, .. } => Egress {
+        Route::Local { .. } => Egress {
+            kind: EGRESS_LOCAL,
+            mtu: LOCAL_MTU,
+            ..none
+        },
+        Route::Device {
+            index,
+            next_hop,
+            mtu,
+            ..
+        } => Egress {
             kind: EGRESS_DEVICE,
             ifindex: *index,
             mtu: *mtu,

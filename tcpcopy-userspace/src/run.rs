@@ -74,11 +74,18 @@ fn prepare(args: &Args) -> Result<Plan, Ending> {
 
 /// Fails at the start rather than after an hour.
 fn check_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     if folder.is_dir() && path.file_name().is_some() {
         return Ok(());
     }
-    let words = format!("cannot write a summary to {}: there is no folder {}", path.display(), folder.display());
+    let words = format!(
+        "cannot write a summary to {}: there is no folder {}",
+        path.display(),
+        folder.display()
+    );
     Err(std::io::Error::other(words))
 }
 
@@ -96,6 +103,8 @@ struct Run<'a> {
     is_ready: bool,
     told: Instant,
     route_changes: u64,
+    /// CPU time of all threads but the workers, as last asked.
+    cpu_of_others: Figures<f64>,
 }
 
 impl<'a> Run<'a> {
@@ -113,7 +122,8 @@ impl<'a> Run<'a> {
         let unusable = |error: crate::loader::Error| Ending::Unusable(error.to_string());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
-        let routes = RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let routes =
+            RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
         crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
             .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
@@ -131,6 +141,7 @@ impl<'a> Run<'a> {
             is_ready: false,
             told: now,
             route_changes: 0,
+            cpu_of_others: Figures::new(),
         })
     }
 
@@ -139,7 +150,10 @@ impl<'a> Run<'a> {
         loop {
             self.become_ready();
             if signals.pending().next().is_some() {
-                info!("stopping: capture ends, up to {:?} for open turns; a second signal ends at once", self.args.drain);
+                info!(
+                    "stopping: capture ends, up to {:?} for open turns; a second signal ends at once",
+                    self.args.drain
+                );
                 return None;
             }
             let until = self.args.duration.filter(|_| self.is_ready);
@@ -160,10 +174,22 @@ impl<'a> Run<'a> {
         }
         if self.told.elapsed() >= SECOND {
             self.told = Instant::now();
-            if let Some(admit) = self.guard.as_mut().and_then(|guard| guard.look(MachineTime::now())) {
-                info!("{}", if admit { "the machine is less busy: new flows are copied again" } else { "the machine is busier than --max-cpu: no new flows" });
+            if let Some(admit) = self
+                .guard
+                .as_mut()
+                .and_then(|guard| guard.look(MachineTime::now()))
+            {
+                info!(
+                    "{}",
+                    if admit {
+                        "the machine is less busy: new flows are copied again"
+                    } else {
+                        "the machine is busier than --max-cpu: no new flows"
+                    }
+                );
                 self.crew.command(&|| Command::Admit(admit));
             }
+            self.cpu_of_others = others_cpu();
             self.write_summary();
         }
     }
@@ -171,7 +197,11 @@ impl<'a> Run<'a> {
     fn follow(&mut self, change: &RouteChange) {
         let egress = egress_of(&change.route);
         // The first message for each target is its way at the start.
-        let known = self.plan.egress.iter().any(|(target, way)| *target == change.target && *way == egress);
+        let known = self
+            .plan
+            .egress
+            .iter()
+            .any(|(target, way)| *target == change.target && *way == egress);
         if known && self.route_changes == 0 {
             return;
         }
@@ -181,14 +211,19 @@ impl<'a> Run<'a> {
         if let (Route::Device { name, .. }, Mode::Direct) = (&change.route, self.plan.mode)
             && let Err(cause) = self.loaded.capture_on(name)
         {
-            error!("{cause}; replies that come in there would be answered by the local stack, so copying to {} stops", change.target);
-            self.crew.command(&|| Command::Route(change.target.into(), None));
+            error!(
+                "{cause}; replies that come in there would be answered by the local stack, so copying to {} stops",
+                change.target
+            );
+            self.crew
+                .command(&|| Command::Route(change.target.into(), None));
             return;
         }
         if let Err(cause) = self.loaded.set_egress(change.target, &egress) {
             error!("{cause}");
         }
-        self.crew.command(&|| Command::Route(change.target.into(), mtu_in(&egress)));
+        self.crew
+            .command(&|| Command::Route(change.target.into(), mtu_in(&egress)));
     }
 
     /// Says `ready` once everything is attached and, in assistant mode, the path is proven.
@@ -215,13 +250,18 @@ impl<'a> Run<'a> {
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         let draining = Instant::now();
-        while !at_once && draining.elapsed() < self.args.drain && self.crew.totals().turns_waiting > 0 {
+        while !at_once
+            && draining.elapsed() < self.args.drain
+            && self.crew.totals().turns_waiting > 0
+        {
             self.tick(TICK);
             at_once = signals.pending().next().is_some() || self.crew.failure().is_some();
         }
         self.crew.command(&|| Command::Finish);
         self.crew.wait_obeyed(OBEY_MAX);
         std::thread::sleep(LINGER);
+        // While their threads are there to be asked.
+        self.cpu_of_others = others_cpu();
         // Connections end before the workers do, so that every report that was taken reaches its worker.
         if let Some(bridge) = &mut self.bridge {
             bridge.end();
@@ -237,9 +277,10 @@ impl<'a> Run<'a> {
             return Ending::Failed(words);
         }
         match self.args.min_fidelity {
-            Some(percent) if summary.fidelity * 100.0 < percent => {
-                Ending::BelowFidelity { percent, reached: summary.fidelity * 100.0 }
-            }
+            Some(percent) if summary.fidelity * 100.0 < percent => Ending::BelowFidelity {
+                percent,
+                reached: summary.fidelity * 100.0,
+            },
             _ => Ending::Done,
         }
     }
@@ -269,12 +310,18 @@ impl<'a> Run<'a> {
         });
         let mut notes = Figures::new();
         notes.push("route_changes", self.route_changes);
-        notes.push("max_cpu_pauses", self.guard.as_ref().map_or(0, |guard| guard.pauses));
+        notes.push(
+            "max_cpu_pauses",
+            self.guard.as_ref().map_or(0, |guard| guard.pauses),
+        );
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
-        notes.push("rx_ring_full", slot.port.rx_ring_full + slot.port.rx_fill_ring_empty);
+        notes.push(
+            "rx_ring_full",
+            slot.port.rx_ring_full + slot.port.rx_fill_ring_empty,
+        );
         notes.push("rx_dropped", slot.port.rx_dropped);
         Summary::new(&RunTotals {
             mode: self.plan.mode,
@@ -295,13 +342,21 @@ impl<'a> Run<'a> {
     /// Of the workers as they say themselves, for theirs ends with the thread; of the others as the kernel says.
     fn cpu_seconds(&self) -> Figures<f64> {
         let mut figures = self.crew.cpu_seconds();
-        for (name, seconds) in cpu::threads().iter() {
-            if !name.starts_with(crew::WORKER_NAME) {
-                figures.push(name, *seconds);
-            }
+        for (name, seconds) in self.cpu_of_others.iter() {
+            figures.push(name, *seconds);
         }
         figures
     }
+}
+
+fn others_cpu() -> Figures<f64> {
+    let threads = cpu::threads();
+    let others = threads
+        .iter()
+        .filter(|(name, _)| !name.starts_with(crew::WORKER_NAME));
+    others
+        .map(|(name, seconds)| (name.to_owned(), *seconds))
+        .collect()
 }
 
 /// Says what is going to happen.

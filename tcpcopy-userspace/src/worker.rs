@@ -125,9 +125,17 @@ impl Running {
     fn turn(&mut self) -> Result<(), Error> {
         let now = clock::now();
         let mut work = self.obey(now);
-        work += self.worker.intake.records(&mut self.worker.engine, &mut self.worker.port, now, BUDGET);
+        work +=
+            self.worker
+                .intake
+                .records(&mut self.worker.engine, &mut self.worker.port, now, BUDGET);
         work += self.take_reports(now);
-        if self.worker.engine.next_timeout().is_some_and(|due| due <= now) {
+        if self
+            .worker
+            .engine
+            .next_timeout()
+            .is_some_and(|due| due <= now)
+        {
             self.worker.engine.on_timeout(now);
             work += 1;
         }
@@ -172,9 +180,13 @@ impl Running {
     fn take_reports(&mut self, now: Instant) -> usize {
         let mut taken = 0;
         while taken < BUDGET {
-            let Ok(batch) = self.worker.reports.try_recv() else { break };
+            let Ok(batch) = self.worker.reports.try_recv() else {
+                break;
+            };
             for headers in batch.iter() {
-                self.worker.engine.on_target_packet(now, batch.arrival(), headers);
+                self.worker
+                    .engine
+                    .on_target_packet(now, batch.arrival(), headers);
                 taken += 1;
                 self.totals.reports += 1;
             }
@@ -212,7 +224,17 @@ impl Running {
     /// Sends what the engine has to send, a batch at a time, as far as frames are free.
     fn transmit(&mut self) -> Result<usize, Error> {
         self.worker.port.reap();
-        let Self { worker: Worker { engine, port, frame_len_max, .. }, probes, .. } = self;
+        let Self {
+            worker:
+                Worker {
+                    engine,
+                    port,
+                    frame_len_max,
+                    ..
+                },
+            probes,
+            ..
+        } = self;
         let now = clock::now();
         let queued = port.transmit_with(BUDGET, |frame| {
             if let Some(probe) = probes.pop() {
@@ -241,8 +263,11 @@ impl Running {
     fn take_the_rest(&mut self) {
         loop {
             let now = clock::now();
-            let taken = self.worker.intake.rest(&mut self.worker.engine, &mut self.worker.port, now)
-                + self.take_reports(now);
+            let taken =
+                self.worker
+                    .intake
+                    .rest(&mut self.worker.engine, &mut self.worker.port, now)
+                    + self.take_reports(now);
             self.drain_events(now);
             if taken == 0 {
                 break;
@@ -253,7 +278,10 @@ impl Running {
 
     /// `time`, or less where the engine wants to be called sooner.
     fn until_due(&self, now: Instant, time: Duration) -> Duration {
-        self.worker.engine.next_timeout().map_or(time, |due| due.since(now).min(time))
+        self.worker
+            .engine
+            .next_timeout()
+            .map_or(time, |due| due.since(now).min(time))
     }
 
     /// Sleeps until a record, a report, a command or a timeout; see [`waker`].
@@ -268,7 +296,10 @@ impl Running {
         let waker = &self.worker.shared.waker;
         waker.fall_asleep();
         let pending = !self.worker.commands.is_empty() || !self.worker.reports.is_empty();
-        let slept = self.worker.intake.sleep(&self.worker.port, waker, time, pending);
+        let slept = self
+            .worker
+            .intake
+            .sleep(&self.worker.port, waker, time, pending);
         waker.wake_up();
         slept.map_err(Error::Sleep)
     }
@@ -284,7 +315,12 @@ impl Running {
         self.totals.frames_sent = statistics.queued;
         self.totals.frames_waiting = u64::from(port.tx_waiting());
         self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
-        let mut slot = self.worker.shared.slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut slot = self
+            .worker
+            .shared
+            .slot
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         slot.ledger.clone_from(&self.ledger);
         self.latency.drain_into(&mut slot.latency);
         slot.counters = *engine.counters();
@@ -296,6 +332,9 @@ impl Running {
         slot.payload_bytes = engine.payload_bytes();
         slot.cpu = clock::thread_cpu();
         drop(slot);
-        self.worker.shared.obeyed.store(self.obeyed, Ordering::Release);
+        self.worker
+            .shared
+            .obeyed
+            .store(self.obeyed, Ordering::Release);
     }
 }

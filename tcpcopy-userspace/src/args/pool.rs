@@ -74,7 +74,10 @@ impl FromStr for PoolArg {
         let parsed = parse(text).ok_or_else(|| format!("cannot read the pool {text:?}; {FORM}"))?;
         let range = &parsed.range;
         if range.port_first == 0 || range.port_first > range.port_last {
-            return Err(format!("the ports {}-{} are no range; {FORM}", range.port_first, range.port_last));
+            return Err(format!(
+                "the ports {}-{} are no range; {FORM}",
+                range.port_first, range.port_last
+            ));
         }
         Ok(parsed)
     }
@@ -95,7 +98,11 @@ fn parse(text: &str) -> Option<PoolArg> {
     let (ip, ports) = text.rsplit_once(':')?;
     let (low, high) = ports.split_once('-')?;
     let ip: IpAddr = match ip.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']')?.parse().ok().filter(IpAddr::is_ipv6)?,
+        Some(inner) => inner
+            .strip_suffix(']')?
+            .parse()
+            .ok()
+            .filter(IpAddr::is_ipv6)?,
         None => ip.parse().ok().filter(IpAddr::is_ipv4)?,
     };
     let prefix_len = if ip.is_ipv4() { 32 } else { 128 };
@@ -104,7 +111,12 @@ fn parse(text: &str) -> Option<PoolArg> {
 
 impl fmt::Display for PoolArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PoolRange { prefix, port_first, port_last, .. } = self.range;
+        let PoolRange {
+            prefix,
+            port_first,
+            port_last,
+            ..
+        } = self.range;
         let whole = if self.is_v4() { 32 } else { 128 };
         write!(f, "{prefix}")?;
         if self.prefix_len < whole {
@@ -123,11 +135,23 @@ mod tests {
     #[test]
     fn pools() {
         for (text, expected) in [
-            ("62.135.200.x", Some(("62.135.200.0/24 ports 1024-65535", 256 * 64_512))),
-            ("10.9.0.0/16", Some(("10.9.0.0/16 ports 1024-65535", 65_536 * 64_512))),
-            ("10.0.0.5:10000-19999", Some(("10.0.0.5 ports 10000-19999", 10_000))),
+            (
+                "62.135.200.x",
+                Some(("62.135.200.0/24 ports 1024-65535", 256 * 64_512)),
+            ),
+            (
+                "10.9.0.0/16",
+                Some(("10.9.0.0/16 ports 1024-65535", 65_536 * 64_512)),
+            ),
+            (
+                "10.0.0.5:10000-19999",
+                Some(("10.0.0.5 ports 10000-19999", 10_000)),
+            ),
             ("[fd00::5]:1-2", Some(("fd00::5 ports 1-2", 2))),
-            ("fd00:9::/64", Some(("fd00:9::/64 ports 1024-65535", u64::MAX))),
+            (
+                "fd00:9::/64",
+                Some(("fd00:9::/64 ports 1024-65535", u64::MAX)),
+            ),
             ("62.135.x", None),
             ("62.135.200.300.x", None),
             ("10.9.0.1/16", None),
@@ -142,16 +166,30 @@ mod tests {
             ("", None),
         ] {
             let parsed = text.parse::<PoolArg>();
-            let shown = parsed.as_ref().ok().map(|pool| (pool.to_string(), pool.len()));
-            assert_eq!(shown.as_ref().map(|(s, n)| (s.as_str(), *n)), expected, "{text}: {parsed:?}");
+            let shown = parsed
+                .as_ref()
+                .ok()
+                .map(|pool| (pool.to_string(), pool.len()));
+            assert_eq!(
+                shown.as_ref().map(|(s, n)| (s.as_str(), *n)),
+                expected,
+                "{text}: {parsed:?}"
+            );
         }
     }
 
     #[test]
     fn a_pool_of_ipv4_holds_no_ipv6() {
         let pool: PoolArg = "10.9.0.0/16".parse().unwrap();
-        assert!(pool.range.contains(&Endpoint::new(Addr::v4([10, 9, 200, 3]), 1024)));
-        assert!(!pool.range.contains(&Endpoint::new(Addr::v4([10, 10, 0, 3]), 1024)));
+        assert!(
+            pool.range
+                .contains(&Endpoint::new(Addr::v4([10, 9, 200, 3]), 1024))
+        );
+        assert!(
+            !pool
+                .range
+                .contains(&Endpoint::new(Addr::v4([10, 10, 0, 3]), 1024))
+        );
         assert!(!pool.contains(Addr::v6([0; 16])));
     }
 }

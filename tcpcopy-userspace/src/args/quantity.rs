@@ -12,8 +12,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("write a number and its unit, like 500ms, 30s, 10m or 1h".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| format!("{number:?} is no whole number"))?;
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "longer than time itself".to_owned())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{number:?} is no whole number"))?;
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "longer than time itself".to_owned())
 }
 
 /// A size in bytes: a number, and `K`, `M` or `G` for powers of 1024.
@@ -26,8 +31,12 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         "G" => 1 << 30,
         _ => return Err("write a number of bytes, or one with K, M or G, like 512M".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| format!("{number:?} is no whole number"))?;
-    number.checked_mul(factor).ok_or_else(|| "more bytes than can be counted".to_owned())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{number:?} is no whole number"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| "more bytes than can be counted".to_owned())
 }
 
 /// A share in percent: 0 to 100.
@@ -39,7 +48,10 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
 }
 
 fn split(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+    text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    )
 }
 
 #[cfg(test)]
@@ -63,7 +75,11 @@ mod tests {
             ("99999999999999999999s", None),
             ("18446744073709551615h", None),
         ] {
-            assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text}");
+            assert_eq!(
+                duration(text).ok(),
+                millis.map(Duration::from_millis),
+                "{text}"
+            );
         }
     }
 

@@ -21,10 +21,16 @@ impl FromStr for RuleArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (online, target) = text.split_once('-').ok_or_else(|| format!("there is no '-'; {FORM}"))?;
+        let (online, target) = text
+            .split_once('-')
+            .ok_or_else(|| format!("there is no '-'; {FORM}"))?;
         let online = match online.parse::<u16>() {
             Ok(port) => Endpoint::new(Addr::UNSPECIFIED, port),
-            Err(_) => endpoint(online.trim_start_matches("*:"), online, "ONLINE_PORT or ONLINE_IP:ONLINE_PORT")?,
+            Err(_) => endpoint(
+                online.trim_start_matches("*:"),
+                online,
+                "ONLINE_PORT or ONLINE_IP:ONLINE_PORT",
+            )?,
         };
         let target = endpoint(target, target, "TARGET_IP:TARGET_PORT")?;
         if online.port == 0 || target.port == 0 {
@@ -33,7 +39,14 @@ impl FromStr for RuleArg {
         if is_unspecified(&target.addr) {
             return Err(format!("the target {target} is no address of a server"));
         }
-        let online = if is_unspecified(&online.addr) { Endpoint { addr: Addr::UNSPECIFIED, ..online } } else { online };
+        let online = if is_unspecified(&online.addr) {
+            Endpoint {
+                addr: Addr::UNSPECIFIED,
+                ..online
+            }
+        } else {
+            online
+        };
         Ok(Self { online, target })
     }
 }
@@ -50,7 +63,9 @@ fn endpoint(text: &str, whole: &str, form: &str) -> Result<Endpoint, String> {
             return Ok(Endpoint::new(Addr::UNSPECIFIED, port));
         }
     }
-    text.parse::<SocketAddr>().map(Endpoint::from).map_err(|_| format!("{whole:?} is no {form}; {FORM}"))
+    text.parse::<SocketAddr>()
+        .map(Endpoint::from)
+        .map_err(|_| format!("{whole:?} is no {form}; {FORM}"))
 }
 
 impl fmt::Display for RuleArg {
@@ -75,7 +90,10 @@ mod tests {
             ("*:80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),
             ("0.0.0.0:80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),
             ("[::]:80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),
-            ("10.0.0.1:80-10.0.0.2:81", Some("10.0.0.1:80 -> 10.0.0.2:81")),
+            (
+                "10.0.0.1:80-10.0.0.2:81",
+                Some("10.0.0.1:80 -> 10.0.0.2:81"),
+            ),
             ("[::1]:80-[fd00::2]:80", Some("[::1]:80 -> [fd00::2]:80")),
             ("80", None),
             ("80-", None),
@@ -93,7 +111,11 @@ mod tests {
             ("80-10.0.0.2:80-1", None),
         ] {
             let parsed = text.parse::<RuleArg>();
-            assert_eq!(parsed.as_ref().ok().map(ToString::to_string).as_deref(), expected, "{text}: {parsed:?}");
+            assert_eq!(
+                parsed.as_ref().ok().map(ToString::to_string).as_deref(),
+                expected,
+                "{text}: {parsed:?}"
+            );
         }
     }
 }

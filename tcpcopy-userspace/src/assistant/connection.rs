@@ -58,14 +58,19 @@ pub(crate) struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// Nobody there (yet).
-    #[error("cannot connect to intercept at {address}: {cause}; start it there, or check -s and the firewall")]
+    #[error(
+        "cannot connect to intercept at {address}: {cause}; start it there, or check -s and the firewall"
+    )]
     Connect { address: String, cause: io::Error },
     /// It was there.
     #[error("lost the connection to intercept at {address}: {cause}")]
     Lost { address: String, cause: io::Error },
     /// It is not the intercept that is wanted.
     #[error("intercept at {address} cannot be used: {cause}")]
-    Channel { address: String, cause: channel::Error },
+    Channel {
+        address: String,
+        cause: channel::Error,
+    },
 }
 
 impl Failure {
@@ -114,14 +119,20 @@ impl Connection {
     }
 
     fn connect(&self) -> Result<TcpStream, Failure> {
-        let failed = |cause| Failure::Connect { address: self.address.clone(), cause };
+        let failed = |cause| Failure::Connect {
+            address: self.address.clone(),
+            cause,
+        };
         // Looked up each time: an assistant that was replaced may have another address.
         let addresses = self.address.to_socket_addrs().map_err(failed)?;
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address in addresses {
             match TcpStream::connect_timeout(&address, CONNECT_MAX) {
                 Ok(stream) => {
-                    stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true)).map_err(failed)?;
+                    stream
+                        .set_nodelay(true)
+                        .and_then(|()| stream.set_nonblocking(true))
+                        .map_err(failed)?;
                     return Ok(stream);
                 }
                 Err(cause) => last = cause,
@@ -135,8 +146,18 @@ impl Connection {
         let mut out = Vec::new();
         let mut end = TcpcopyEnd::new(self.targets.clone(), Instant::now(), &mut out);
         let mut subscribed = false;
-        let lost = |cause| Some(Failure::Lost { address: self.address.clone(), cause });
-        let broken = |cause| Some(Failure::Channel { address: self.address.clone(), cause });
+        let lost = |cause| {
+            Some(Failure::Lost {
+                address: self.address.clone(),
+                cause,
+            })
+        };
+        let broken = |cause| {
+            Some(Failure::Channel {
+                address: self.address.clone(),
+                cause,
+            })
+        };
         let address = self.address.clone();
         let result = loop {
             if self.channels.stop.load(Ordering::Relaxed) {
@@ -151,7 +172,10 @@ impl Connection {
             match self.read(&mut stream, &mut end, &mut out, &mut subscribed) {
                 Ok(true) => {
                     subscribed = true;
-                    info!("connected to intercept at {address}, {} sessions announced", self.flows.len());
+                    info!(
+                        "connected to intercept at {address}, {} sessions announced",
+                        self.flows.len()
+                    );
                     encode::open(&mut out, self.flows.iter().copied());
                     let _ = self.first.try_send(Ok(()));
                     self.channels.set_up(self.index, true);
@@ -160,7 +184,11 @@ impl Connection {
                 Err(Broken::Socket(cause)) => break lost(cause),
                 Err(Broken::Channel(cause)) => break broken(cause),
             }
-            take_announcements(&self.announcements, &mut self.flows, subscribed.then_some(&mut out));
+            take_announcements(
+                &self.announcements,
+                &mut self.flows,
+                subscribed.then_some(&mut out),
+            );
             if let Err(cause) = end.on_time(Instant::now(), &mut out) {
                 break broken(cause);
             }
@@ -200,7 +228,9 @@ impl Connection {
                         }
                     }
                     TcpcopyEvent::Lost { count } => {
-                        self.channels.reports_lost_there.fetch_add(count, Ordering::Relaxed);
+                        self.channels
+                            .reports_lost_there
+                            .fetch_add(count, Ordering::Relaxed);
                     }
                     TcpcopyEvent::Pong { .. } => {}
                 }
@@ -214,7 +244,10 @@ impl Connection {
     fn sort(&self, headers: &[u8], batches: &mut [ReportBatch]) {
         let worker = match Segment::parse(headers, 0) {
             Ok(segment) if self.probes.take(&segment) => return,
-            Ok(segment) => owner(&segment.destination, u32::try_from(batches.len()).unwrap_or(1)),
+            Ok(segment) => owner(
+                &segment.destination,
+                u32::try_from(batches.len()).unwrap_or(1),
+            ),
             // The engine counts it as malformed.
             Err(_) => 0,
         };
@@ -255,11 +288,23 @@ fn send(stream: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Sleeps until the socket or the waker has something, or the tick is over.
-fn rest(waker: &Waker, announcements: &Receiver<Announcement>, stream: &TcpStream, writing: bool) -> io::Result<()> {
+fn rest(
+    waker: &Waker,
+    announcements: &Receiver<Announcement>,
+    stream: &TcpStream,
+    writing: bool,
+) -> io::Result<()> {
     waker.fall_asleep();
     let slept = if announcements.is_empty() || writing {
-        let wanted = if writing { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
-        let mut fds = [PollFd::new(stream.as_fd(), wanted), PollFd::new(waker.fd(), PollFlags::POLLIN)];
+        let wanted = if writing {
+            PollFlags::POLLIN | PollFlags::POLLOUT
+        } else {
+            PollFlags::POLLIN
+        };
+        let mut fds = [
+            PollFd::new(stream.as_fd(), wanted),
+            PollFd::new(waker.fd(), PollFlags::POLLIN),
+        ];
         match poll(&mut fds, PollTimeout::from(TICK_MS)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -272,10 +317,16 @@ fn rest(waker: &Waker, announcements: &Receiver<Announcement>, stream: &TcpStrea
 }
 
 /// Keeps the set of running sessions and, where there is a subscription, announces what changes.
-fn take_announcements(queue: &Receiver<Announcement>, flows: &mut HashSet<FlowKey>, mut out: Option<&mut Vec<u8>>) {
+fn take_announcements(
+    queue: &Receiver<Announcement>,
+    flows: &mut HashSet<FlowKey>,
+    mut out: Option<&mut Vec<u8>>,
+) {
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
     while out.as_ref().is_none_or(|out| out.len() < OUT_MAX) {
-        let Ok(announcement) = queue.try_recv() else { break };
+        let Ok(announcement) = queue.try_recv() else {
+            break;
+        };
         match announcement {
             Announcement::Open(flow) => {
                 flows.insert(flow);
@@ -288,7 +339,9 @@ fn take_announcements(queue: &Receiver<Announcement>, flows: &mut HashSet<FlowKe
         }
         // In the order in which they came: a flow may close and open again.
         if let Some(out) = &mut out
-            && (opened.len() >= 1024 || closed.len() >= 1024 || !(opened.is_empty() || closed.is_empty()))
+            && (opened.len() >= 1024
+                || closed.len() >= 1024
+                || !(opened.is_empty() || closed.is_empty()))
         {
             flush(out, announcement, &mut opened, &mut closed);
         }
@@ -300,7 +353,12 @@ fn take_announcements(queue: &Receiver<Announcement>, flows: &mut HashSet<FlowKe
 }
 
 /// Writes the kind that did not come last first.
-fn flush(out: &mut Vec<u8>, last: Announcement, opened: &mut Vec<FlowKey>, closed: &mut Vec<FlowKey>) {
+fn flush(
+    out: &mut Vec<u8>,
+    last: Announcement,
+    opened: &mut Vec<FlowKey>,
+    closed: &mut Vec<FlowKey>,
+) {
     match last {
         Announcement::Open(_) => {
             encode::close(out, closed.drain(..));

@@ -1,11 +1,11 @@
 //! Proving the path: a SYN of our own to each target, whose answer must come back through `intercept`.
 //!
 //! With the clients' own addresses a target without the right route would answer real clients. So the first thing that
-//! leaves is a probe from an address whose owner is asked before: this host's own, from a port that its kernel hands to
-//! nobody. If the target's route is missing, the answer comes to this host, whose kernel resets it, and nobody else sees
-//! anything. What it proves is that the target sends what is addressed to the probe's address to the assistant; that
-//! the clients' addresses go the same way is proven once more by the engine, which opens one session at a time until
-//! one was answered ([`session::Config::prove_path`]).
+//! leaves is a probe from addresses that hurt nobody: this host's own, from a port that its kernel hands to nobody, and
+//! one of a documentation network. If the target's route is missing, the answer comes to this host, whose kernel resets
+//! it, or goes nowhere. What a probe proves is that the target sends what is addressed to the probe's address to the
+//! assistant; that the clients' addresses go the same way is proven once more by the engine, which opens one session at
+//! a time until one was answered ([`session::Config::prove_path`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use wire::flow::Endpoint;
 use wire::segment::Segment;
 use wire::tcp::{COPY_MARK, Flags, Header, Options};
 
-/// The probes of a run, one per target.
+/// The probes of a run, one or several per target.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     /// How many are still waited for: 0 keeps reports off the lock.
@@ -42,20 +42,32 @@ enum State {
 }
 
 /// What is known about one target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) source: Endpoint,
     pub(crate) target: Endpoint,
+    /// Where its probes come from.
+    pub(crate) sources: Vec<Endpoint>,
+    /// Whether one of them was answered through intercept.
     pub(crate) proven: bool,
+    /// Whether the answer was a refusal.
     pub(crate) refused: bool,
 }
 
 impl Probes {
     /// Probes for these targets, each from its own source.
     pub(crate) fn new(pairs: impl IntoIterator<Item = (Endpoint, Endpoint)>) -> Self {
-        let probes: Vec<_> =
-            pairs.into_iter().map(|(source, target)| Probe { source, target, state: State::Waiting }).collect();
-        Self { waiting: AtomicUsize::new(probes.len()), probes: Mutex::new(probes) }
+        let probes: Vec<_> = pairs
+            .into_iter()
+            .map(|(source, target)| Probe {
+                source,
+                target,
+                state: State::Waiting,
+            })
+            .collect();
+        Self {
+            waiting: AtomicUsize::new(probes.len()),
+            probes: Mutex::new(probes),
+        }
     }
 
     /// Takes a report that answers a probe; `false` where it belongs to a session.
@@ -64,8 +76,9 @@ impl Probes {
             return false;
         }
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(probe) =
-            probes.iter_mut().find(|probe| probe.source == segment.destination && probe.target == segment.source)
+        let Some(probe) = probes
+            .iter_mut()
+            .find(|probe| probe.source == segment.destination && probe.target == segment.source)
         else {
             return false;
         };
@@ -79,13 +92,16 @@ impl Probes {
         true
     }
 
-    /// The frames that are to be sent now: a SYN for each probe that waits, a reset for each that was answered.
-    pub(crate) fn frames(&self, isn: u32) -> Vec<Vec<u8>> {
+    /// The frames that are to be sent now: a reset for each probe that was answered and, with a sequence number to begin
+    /// at, a SYN for each that waits.
+    pub(crate) fn frames(&self, isn: Option<u32>) -> Vec<Vec<u8>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut frames = Vec::new();
         for probe in probes.iter_mut() {
             match probe.state {
-                State::Waiting => frames.extend(frame(probe, Flags::SYN, isn)),
+                State::Waiting => {
+                    frames.extend(isn.and_then(|isn| frame(probe, Flags::SYN, isn)));
+                }
                 State::Accepted { seq } => {
                     frames.extend(frame(probe, Flags::RST, seq));
                     probe.state = State::Done { refused: false };
@@ -97,16 +113,34 @@ impl Probes {
         frames
     }
 
-    /// What is known.
+    /// What is known, target by target.
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = |probe: &Probe| Verdict {
-            source: probe.source,
-            target: probe.target,
-            proven: probe.state != State::Waiting,
-            refused: matches!(probe.state, State::Refused | State::Done { refused: true }),
-        };
-        probes.iter().map(verdict).collect()
+        let mut verdicts: Vec<Verdict> = Vec::new();
+        for probe in probes.iter() {
+            let proven = probe.state != State::Waiting;
+            let refused = matches!(probe.state, State::Refused | State::Done { refused: true });
+            match verdicts
+                .iter_mut()
+                .find(|verdict| verdict.target == probe.target)
+            {
+                Some(verdict) => {
+                    verdict.sources.push(probe.source);
+                    verdict.proven |= proven;
+                    verdict.refused |= refused;
+                }
+                None => {
+                    let (target, sources) = (probe.target, vec![probe.source]);
+                    verdicts.push(Verdict {
+                        target,
+                        sources,
+                        proven,
+                        refused,
+                    });
+                }
+            }
+        }
+        verdicts
     }
 
     /// No more probes: what still comes for them is the engine's to count.
@@ -125,7 +159,10 @@ fn frame(probe: &Probe, flags: Flags, seq: u32) -> Option<Vec<u8>> {
         flags,
         window: if is_syn { 1024 } else { 0 },
         urgent: COPY_MARK,
-        options: Options { mss: is_syn.then_some(536), ..Options::default() },
+        options: Options {
+            mss: is_syn.then_some(536),
+            ..Options::default()
+        },
     };
     let mut frame = vec![0; header.payload_offset()];
     header.emit(&mut frame).then_some(frame)
@@ -140,7 +177,10 @@ mod tests {
     use super::Probes;
 
     fn ends() -> (Endpoint, Endpoint) {
-        (Endpoint::new(Addr::v4([10, 0, 0, 1]), 9999), Endpoint::new(Addr::v4([10, 0, 0, 2]), 80))
+        (
+            Endpoint::new(Addr::v4([10, 0, 0, 1]), 9999),
+            Endpoint::new(Addr::v4([10, 0, 0, 2]), 80),
+        )
     }
 
     fn answer(flags: Flags, port: u16) -> Segment {
@@ -161,23 +201,29 @@ mod tests {
     }
 
     fn flags_of(frames: &[Vec<u8>]) -> Vec<Flags> {
-        frames.iter().map(|frame| Segment::parse(&frame[14..], 0).unwrap().flags).collect()
+        frames
+            .iter()
+            .map(|frame| Segment::parse(&frame[14..], 0).unwrap().flags)
+            .collect()
     }
 
     #[test]
     fn a_probe_is_sent_until_it_is_answered_and_then_reset() {
         let probes = Probes::new([ends()]);
-        assert_eq!(flags_of(&probes.frames(777)), [Flags::SYN]);
-        assert_eq!(flags_of(&probes.frames(777)), [Flags::SYN]);
-        assert!(!probes.take(&answer(Flags::SYN.with(Flags::ACK), 9998)), "somebody else's");
+        assert_eq!(flags_of(&probes.frames(Some(777))), [Flags::SYN]);
+        assert_eq!(flags_of(&probes.frames(Some(777))), [Flags::SYN]);
+        assert!(
+            !probes.take(&answer(Flags::SYN.with(Flags::ACK), 9998)),
+            "somebody else's"
+        );
         assert!(!probes.verdicts()[0].proven);
         assert!(probes.take(&answer(Flags::SYN.with(Flags::ACK), 9999)));
         assert!(probes.verdicts()[0].proven);
-        let reset = probes.frames(777);
+        let reset = probes.frames(None);
         let segment = Segment::parse(&reset[0][14..], 0).unwrap();
         assert_eq!((segment.flags, segment.seq), (Flags::RST, 778));
         assert!(segment.is_copy());
-        assert!(probes.frames(777).is_empty());
+        assert!(probes.frames(Some(777)).is_empty());
         probes.end();
         assert!(!probes.take(&answer(Flags::RST, 9999)));
     }
@@ -186,8 +232,8 @@ mod tests {
     fn a_refusal_proves_the_way_back_too() {
         let probes = Probes::new([ends()]);
         assert!(probes.take(&answer(Flags::RST.with(Flags::ACK), 9999)));
-        assert!(probes.frames(1).is_empty());
-        let verdict = probes.verdicts()[0];
+        assert!(probes.frames(Some(1)).is_empty());
+        let verdict = &probes.verdicts()[0];
         assert!(verdict.proven && verdict.refused);
     }
 }

@@ -42,7 +42,10 @@ impl Facts {
         let intercepts = args.intercepts.iter().map(|address| {
             let found = address
                 .to_socket_addrs()
-                .map_err(|cause| Refusal::UnknownIntercept { address: address.clone(), cause })?;
+                .map_err(|cause| Refusal::UnknownIntercept {
+                    address: address.clone(),
+                    cause,
+                })?;
             Ok((address.clone(), found.map(|socket| socket.ip()).collect()))
         });
         let default_device = match host::interface::default_route(&netlink) {
@@ -65,23 +68,32 @@ impl Facts {
 
     /// The way to a target.
     pub(crate) fn route(&self, target: IpAddr) -> Option<&Route> {
-        self.routes.iter().find(|(known, _)| *known == target).map(|(_, route)| route)
+        self.routes
+            .iter()
+            .find(|(known, _)| *known == target)
+            .map(|(_, route)| route)
     }
 
     /// Whether an address is this host's own.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         // All of 127.0.0.0/8 is ours, whatever stands on lo.
         let is_local_route = matches!(self.route(address), Some(Route::Local { .. }));
-        address.is_loopback() || is_local_route || self.addresses.iter().any(|own| own.address == address)
+        address.is_loopback()
+            || is_local_route
+            || self.addresses.iter().any(|own| own.address == address)
     }
 
     /// Whether the kernel keeps its hands off all ports of a range although they may be ephemeral.
     pub(crate) fn are_reserved(&self, ports: RangeInclusive<u16>) -> bool {
-        ports.into_iter().all(|port| self.reserved.iter().any(|range| range.contains(&port)))
+        ports
+            .into_iter()
+            .all(|port| self.reserved.iter().any(|range| range.contains(&port)))
     }
 
     /// The interface of this name.
     pub(crate) fn interface(&self, name: &str) -> Option<&Interface> {
-        self.interfaces.iter().find(|interface| interface.name == name)
+        self.interfaces
+            .iter()
+            .find(|interface| interface.name == name)
     }
 }

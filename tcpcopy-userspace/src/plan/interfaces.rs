@@ -23,7 +23,11 @@ pub(super) struct Interfaces {
 
 pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interfaces, Refusal> {
     let mut notes = Vec::new();
-    let online = if args.interfaces.is_empty() { owners(args, facts, &mut notes)? } else { named(args, facts)? };
+    let online = if args.interfaces.is_empty() {
+        owners(args, facts, &mut notes)?
+    } else {
+        named(args, facts)?
+    };
     let mut capture = online.clone();
     if mode == Mode::Direct {
         for rule in &args.rules {
@@ -32,16 +36,26 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
             }
         }
     }
-    Ok(Interfaces { capture, observe: online, notes })
+    Ok(Interfaces {
+        capture,
+        observe: online,
+        notes,
+    })
 }
 
 fn named(args: &Args, facts: &Facts) -> Result<Vec<String>, Refusal> {
     let mut online = Vec::new();
     for name in &args.interfaces {
-        let interface = facts.interface(name).ok_or_else(|| host::Error::NoInterface {
-            name: name.clone(),
-            names: facts.interfaces.iter().map(|interface| interface.name.clone()).collect(),
-        })?;
+        let interface = facts
+            .interface(name)
+            .ok_or_else(|| host::Error::NoInterface {
+                name: name.clone(),
+                names: facts
+                    .interfaces
+                    .iter()
+                    .map(|interface| interface.name.clone())
+                    .collect(),
+            })?;
         interface.require_usable()?;
         add(&mut online, name);
     }
@@ -58,10 +72,22 @@ fn owners(args: &Args, facts: &Facts, notes: &mut Vec<String>) -> Result<Vec<Str
             .addresses
             .iter()
             .filter(|own| any || own.address == IpAddr::from(wanted))
-            .filter_map(|own| facts.interfaces.iter().find(|interface| interface.index == own.interface_index))
-            .filter(|interface| !interface.is_virtual_home() && interface.name != PrivateDevice::OUTER)
+            .filter_map(|own| {
+                facts
+                    .interfaces
+                    .iter()
+                    .find(|interface| interface.index == own.interface_index)
+            })
+            .filter(|interface| {
+                !interface.is_virtual_home() && interface.name != PrivateDevice::OUTER
+            })
             .collect();
-        if !any && facts.addresses.iter().all(|own| own.address != IpAddr::from(wanted)) {
+        if !any
+            && facts
+                .addresses
+                .iter()
+                .all(|own| own.address != IpAddr::from(wanted))
+        {
             notes.push(format!("{wanted} is no address of this host: nothing is captured unless its packets pass here"));
         }
         let mut found = false;
@@ -82,7 +108,11 @@ fn owners(args: &Args, facts: &Facts, notes: &mut Vec<String>) -> Result<Vec<Str
             }
         }
         if !found {
-            let wanted = if any { "an address".to_owned() } else { wanted.to_string() };
+            let wanted = if any {
+                "an address".to_owned()
+            } else {
+                wanted.to_string()
+            };
             add(&mut online, default_device(facts, wanted)?);
         }
     }
@@ -90,9 +120,22 @@ fn owners(args: &Args, facts: &Facts, notes: &mut Vec<String>) -> Result<Vec<Str
 }
 
 fn default_device(facts: &Facts, wanted: String) -> Result<&str, Refusal> {
-    let names = || facts.interfaces.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
-    let device = facts.default_device.as_deref().and_then(|name| facts.interface(name));
-    let device = device.ok_or_else(|| Refusal::NoOnlineInterface { wanted, names: names() })?;
+    let names = || {
+        facts
+            .interfaces
+            .iter()
+            .map(|i| i.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let device = facts
+        .default_device
+        .as_deref()
+        .and_then(|name| facts.interface(name));
+    let device = device.ok_or_else(|| Refusal::NoOnlineInterface {
+        wanted,
+        names: names(),
+    })?;
     device.require_usable()?;
     Ok(&device.name)
 }

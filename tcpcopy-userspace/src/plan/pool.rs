@@ -17,7 +17,14 @@ const DEFAULT_PORTS: RangeInclusive<u16> = 10_000..=32_767;
 /// Sources towards a target on this very host: addresses for benchmarks (RFC 2544), that nobody owns.
 const LOCAL_V4: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 0)), 16);
 /// The same for IPv6 (RFC 5180).
-const LOCAL_V6: (IpAddr, u8) = (IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0)), 112);
+const LOCAL_V6: (IpAddr, u8) = (
+    IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0)),
+    112,
+);
+
+/// Sources of probes that stand for strangers.
+const STRANGER_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+const STRANGER_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// A pool towards targets of one family.
 #[derive(Clone, Debug)]
@@ -49,17 +56,25 @@ impl Sources {
 
     /// Which replies of this target are ours.
     pub(super) fn replies(&self, target: Endpoint) -> Option<(Endpoint, PoolRange)> {
-        self.chosen(target.addr).map(|chosen| (target, chosen.pool.range))
+        self.chosen(target.addr)
+            .map(|chosen| (target, chosen.pool.range))
     }
 
     fn chosen(&self, target: Addr) -> Option<&Chosen> {
-        self.chosen.iter().find(|chosen| chosen.pool.is_v4() == target.is_v4())
+        self.chosen
+            .iter()
+            .find(|chosen| chosen.pool.is_v4() == target.is_v4())
     }
 }
 
 impl Chosen {
     fn available(&self) -> u64 {
-        self.pool.len() - self.pool.addresses().saturating_mul(self.excluded.len() as u64).min(self.pool.len())
+        self.pool.len()
+            - self
+                .pool
+                .addresses()
+                .saturating_mul(self.excluded.len() as u64)
+                .min(self.pool.len())
     }
 }
 
@@ -67,23 +82,43 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
     for family in [true, false] {
         let mut same = args.pool.iter().filter(|pool| pool.is_v4() == family);
         if let (Some(first), Some(second)) = (same.next(), same.next()) {
-            return Err(Refusal::TwoPools { family: family_name(family), first: *first, second: *second });
+            return Err(Refusal::TwoPools {
+                family: family_name(family),
+                first: *first,
+                second: *second,
+            });
         }
     }
     if mode == Mode::Assistant && args.pool.is_empty() {
         if args.copies > 1 {
-            return Err(Refusal::CopiesWithoutPool { copies: args.copies });
+            return Err(Refusal::CopiesWithoutPool {
+                copies: args.copies,
+            });
         }
-        return Ok(Sources { source: Source::Clients, local_routes: Vec::new(), chosen: Vec::new() });
+        return Ok(Sources {
+            source: Source::Clients,
+            local_routes: Vec::new(),
+            chosen: Vec::new(),
+        });
     }
     let mut sources = Sources {
-        source: Source::Pool { ranges: Vec::new(), excluded_ports: Vec::new() },
+        source: Source::Pool {
+            ranges: Vec::new(),
+            excluded_ports: Vec::new(),
+        },
         local_routes: Vec::new(),
         chosen: Vec::new(),
     };
     for rule in &args.rules {
-        let local = matches!(facts.route(rule.target.addr.into()), Some(Route::Local { .. }));
-        let chosen = if args.pool.is_empty() { default(rule.target, local, facts)? } else { named(rule.target, local, args, facts)? };
+        let local = matches!(
+            facts.route(rule.target.addr.into()),
+            Some(Route::Local { .. })
+        );
+        let chosen = if args.pool.is_empty() {
+            default(rule.target, local, facts)?
+        } else {
+            named(rule.target, local, args, facts)?
+        };
         match sources.chosen(rule.target.addr) {
             Some(other) if other.pool != chosen.pool => {
                 return Err(Refusal::MixedSources {
@@ -96,16 +131,25 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
             Some(_) => {}
             None => {
                 if local {
-                    sources.local_routes.push((chosen.pool.range.prefix.into(), chosen.pool.prefix_len));
+                    sources
+                        .local_routes
+                        .push((chosen.pool.range.prefix.into(), chosen.pool.prefix_len));
                 }
                 sources.chosen.push(chosen);
             }
         }
     }
-    let mut excluded_ports: Vec<u16> = sources.chosen.iter().flat_map(|chosen| chosen.excluded.clone()).collect();
+    let mut excluded_ports: Vec<u16> = sources
+        .chosen
+        .iter()
+        .flat_map(|chosen| chosen.excluded.clone())
+        .collect();
     excluded_ports.sort_unstable();
     excluded_ports.dedup();
-    sources.source = Source::Pool { ranges: sources.chosen.iter().map(|c| c.pool.range).collect(), excluded_ports };
+    sources.source = Source::Pool {
+        ranges: sources.chosen.iter().map(|c| c.pool.range).collect(),
+        excluded_ports,
+    };
     Ok(sources)
 }
 
@@ -113,28 +157,58 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
 fn named(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Chosen, Refusal> {
     let v4 = target.addr.is_v4();
     let Some(&pool) = args.pool.iter().find(|pool| pool.is_v4() == v4) else {
-        let given = args.pool.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(Refusal::NoPoolOfFamily { target, family: family_name(v4), given });
+        let given = args
+            .pool
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Refusal::NoPoolOfFamily {
+            target,
+            family: family_name(v4),
+            given,
+        });
     };
-    let own = facts.addresses.iter().map(|own| own.address).find(|address| pool.contains((*address).into()));
+    let own = facts
+        .addresses
+        .iter()
+        .map(|own| own.address)
+        .find(|address| pool.contains((*address).into()));
     let ports = pool.range.port_first..=pool.range.port_last;
     if let Some(address) = own {
         if local {
-            return Err(Refusal::PoolIsLocal { pool, address, target });
+            return Err(Refusal::PoolIsLocal {
+                pool,
+                address,
+                target,
+            });
         }
         let taken = facts.listening.iter().find(|socket| {
             let here = socket.ip().is_unspecified() || pool.contains(socket.ip().into());
             here && ports.contains(&socket.port())
         });
         if let Some(socket) = taken {
-            return Err(Refusal::PoolPortInUse { pool, port: socket.port() });
+            return Err(Refusal::PoolPortInUse {
+                pool,
+                port: socket.port(),
+            });
         }
-        let (first, last) = (*ports.start().max(facts.ephemeral.start()), *ports.end().min(facts.ephemeral.end()));
+        let (first, last) = (
+            *ports.start().max(facts.ephemeral.start()),
+            *ports.end().min(facts.ephemeral.end()),
+        );
         if first <= last && !facts.are_reserved(first..=last) {
-            return Err(Refusal::PoolEphemeral { pool, ephemeral: facts.ephemeral.clone() });
+            return Err(Refusal::PoolEphemeral {
+                pool,
+                ephemeral: facts.ephemeral.clone(),
+            });
         }
     }
-    Ok(Chosen { pool, excluded: Vec::new(), target })
+    Ok(Chosen {
+        pool,
+        excluded: Vec::new(),
+        target,
+    })
 }
 
 /// The pool that is taken where none is named.
@@ -143,33 +217,70 @@ fn default(target: Endpoint, local: bool, facts: &Facts) -> Result<Chosen, Refus
     let (ip, prefix_len) = match facts.route(target.addr.into()) {
         _ if local && target.addr.is_v4() => LOCAL_V4,
         _ if local => LOCAL_V6,
-        Some(route) => (route.source().ok_or(Refusal::NoSourceAddress { target })?, whole),
+        Some(route) => (
+            route.source().ok_or(Refusal::NoSourceAddress { target })?,
+            whole,
+        ),
         None => return Err(Refusal::NoSourceAddress { target }),
     };
-    let refused = || Refusal::NoDefaultPool { ephemeral: facts.ephemeral.clone() };
+    let refused = || Refusal::NoDefaultPool {
+        ephemeral: facts.ephemeral.clone(),
+    };
     // Addresses that nobody owns have no ephemeral ports.
-    let ports = if local { DEFAULT_PORTS } else { outside(&DEFAULT_PORTS, &facts.ephemeral).ok_or_else(refused)? };
+    let ports = if local {
+        DEFAULT_PORTS
+    } else {
+        outside(&DEFAULT_PORTS, &facts.ephemeral).ok_or_else(refused)?
+    };
     let listening = facts.listening.iter().map(std::net::SocketAddr::port);
     let reserved = facts.reserved.iter().cloned().flatten();
-    let mut excluded: Vec<u16> = if local { Vec::new() } else { listening.chain(reserved).collect() };
+    let mut excluded: Vec<u16> = if local {
+        Vec::new()
+    } else {
+        listening.chain(reserved).collect()
+    };
     excluded.retain(|port| ports.contains(port));
     excluded.sort_unstable();
     excluded.dedup();
     let pool = PoolArg::new(ip, prefix_len, *ports.start(), *ports.end()).ok_or_else(refused)?;
-    Ok(Chosen { pool, excluded, target })
+    Ok(Chosen {
+        pool,
+        excluded,
+        target,
+    })
 }
 
 /// The longer of the two parts of `wanted` that lie outside `taken`.
-fn outside(wanted: &RangeInclusive<u16>, taken: &RangeInclusive<u16>) -> Option<RangeInclusive<u16>> {
+fn outside(
+    wanted: &RangeInclusive<u16>,
+    taken: &RangeInclusive<u16>,
+) -> Option<RangeInclusive<u16>> {
     let below = *wanted.start()..=(*wanted.end()).min(taken.start().saturating_sub(1));
     let above = (*wanted.start()).max(taken.end().saturating_add(1))..=*wanted.end();
-    let above = if *taken.end() == u16::MAX { None } else { Some(above) };
-    [Some(below), above].into_iter().flatten().filter(|range| !range.is_empty()).max_by_key(ExactSizeIterator::len)
+    let above = if *taken.end() == u16::MAX {
+        None
+    } else {
+        Some(above)
+    };
+    [Some(below), above]
+        .into_iter()
+        .flatten()
+        .filter(|range| !range.is_empty())
+        .max_by_key(ExactSizeIterator::len)
 }
 
 /// How many sessions there can be at a time, if the pools are large enough for what was asked.
-pub(super) fn sessions_max(args: &Args, sources: &Sources, workers: u32, default: u32) -> Result<u32, Refusal> {
-    let Some(smallest) = sources.chosen.iter().min_by_key(|chosen| chosen.available()) else {
+pub(super) fn sessions_max(
+    args: &Args,
+    sources: &Sources,
+    workers: u32,
+    default: u32,
+) -> Result<u32, Refusal> {
+    let Some(smallest) = sources
+        .chosen
+        .iter()
+        .min_by_key(|chosen| chosen.available())
+    else {
         return Ok(args.max_sessions.unwrap_or(default));
     };
     let available = smallest.available();
@@ -185,11 +296,17 @@ pub(super) fn sessions_max(args: &Args, sources: &Sources, workers: u32, default
     // Each worker must be able to hold one flow with all its copies.
     let least = u64::from(args.copies) * u64::from(workers);
     if available < least {
-        return Err(small(format!("-n {} with {workers} workers", args.copies), least));
+        return Err(small(
+            format!("-n {} with {workers} workers", args.copies),
+            least,
+        ));
     }
     // A port rests for a second after its session.
     if let Some(rate) = args.rate.filter(|&rate| u64::from(rate) > available) {
-        return Err(small(format!("--rate {rate} (each rests 1 s after its session)"), rate.into()));
+        return Err(small(
+            format!("--rate {rate} (each rests 1 s after its session)"),
+            rate.into(),
+        ));
     }
     match args.max_sessions {
         Some(sessions) if u64::from(sessions) > available => {
@@ -200,26 +317,65 @@ pub(super) fn sessions_max(args: &Args, sources: &Sources, workers: u32, default
     }
 }
 
-/// Source and target of the probes of assistant mode, one per target.
+/// Source and target of the probes of assistant mode; one answer per target is enough.
 ///
-/// With the clients' own addresses the source is an online address of this host, which hurts nobody; with a pool it is the
-/// pool's last endpoint, which sessions come to last.
-pub(super) fn probes(args: &Args, facts: &Facts, sources: &Sources, mode: Mode) -> Vec<(Endpoint, Endpoint)> {
+/// With the clients' own addresses the sources are the online addresses of this host, which may lie in the clients'
+/// prefix, and an address of a documentation network (RFC 5737, RFC 3849), which goes where the target sends strangers: none
+/// of them hurts anybody. With a pool it is the pool's last endpoint, which sessions come to last.
+pub(super) fn probes(
+    args: &Args,
+    facts: &Facts,
+    sources: &Sources,
+    online: &[String],
+    mode: Mode,
+) -> Vec<(Endpoint, Endpoint)> {
     if mode == Mode::Direct {
         return Vec::new();
     }
+    let Some(port) = free_port(facts) else {
+        return Vec::new();
+    };
     let mut probes: Vec<(Endpoint, Endpoint)> = Vec::new();
     for rule in &args.rules {
-        if probes.iter().any(|(_, target)| *target == rule.target) {
+        let v4 = rule.target.addr.is_v4();
+        if let Some(chosen) = sources.chosen(rule.target.addr) {
+            probes.push((last_of(&chosen.pool), rule.target));
             continue;
         }
-        let source = match sources.chosen(rule.target.addr) {
-            Some(chosen) => Some(last_of(&chosen.pool)),
-            None => own_source(&rule.online, &rule.target, facts),
+        let on_online = |index| {
+            facts
+                .interfaces
+                .iter()
+                .any(|i| i.index == index && online.contains(&i.name))
         };
-        probes.extend(source.map(|source| (source, rule.target)));
+        let own = facts
+            .addresses
+            .iter()
+            .filter(|own| on_online(own.interface_index))
+            .map(|own| own.address);
+        let stranger = if v4 { STRANGER_V4 } else { STRANGER_V6 };
+        for address in own
+            .chain([stranger])
+            .filter(|address| address.is_ipv4() == v4 && !is_link_local(*address))
+        {
+            probes.push((Endpoint::new(address.into(), port), rule.target));
+        }
     }
+    probes.sort_unstable();
+    probes.dedup();
     probes
+}
+
+/// A port that the kernel gives to nobody and that nobody listens on.
+fn free_port(facts: &Facts) -> Option<u16> {
+    let ports = outside(&(1024..=u16::MAX), &facts.ephemeral)?;
+    ports
+        .rev()
+        .find(|port| facts.listening.iter().all(|socket| socket.port() != *port))
+}
+
+const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 fn last_of(pool: &PoolArg) -> Endpoint {
@@ -229,15 +385,6 @@ fn last_of(pool: &PoolArg) -> Endpoint {
         *to = prefix | !mask;
     }
     Endpoint::new(Addr::v6(last), pool.range.port_last)
-}
-
-/// The online address, or the one that the kernel would send from, with a port that the kernel gives to nobody.
-fn own_source(online: &Endpoint, target: &Endpoint, facts: &Facts) -> Option<Endpoint> {
-    let same_family = online.addr != Addr::UNSPECIFIED && online.addr.is_v4() == target.addr.is_v4();
-    let addr = if same_family { online.addr } else { facts.route(target.addr.into())?.source()?.into() };
-    let ports = outside(&(1024..=u16::MAX), &facts.ephemeral)?;
-    let port = ports.rev().find(|port| facts.listening.iter().all(|socket| socket.port() != *port))?;
-    Some(Endpoint::new(addr, port))
 }
 
 const fn family_name(v4: bool) -> &'static str {

@@ -20,7 +20,9 @@ pub(crate) enum Refusal {
     )]
     DuplicateRule { first: RuleArg, second: RuleArg },
     /// More rules than the maps hold.
-    #[error("-x has {rules} entries and at most {max} are possible; use several hosts, or port-only entries")]
+    #[error(
+        "-x has {rules} entries and at most {max} are possible; use several hosts, or port-only entries"
+    )]
     TooManyRules { rules: usize, max: u32 },
     /// Copies would be captured again.
     #[error(
@@ -29,17 +31,25 @@ pub(crate) enum Refusal {
     )]
     Loop { rule: RuleArg, online: RuleArg },
     /// A target address that does not say by which interface.
-    #[error("the target {target} is a link-local address, which does not say by which interface; use a global one")]
+    #[error(
+        "the target {target} is a link-local address, which does not say by which interface; use a global one"
+    )]
     LinkLocalTarget { target: Endpoint },
     /// No route.
-    #[error("there is no route to the target {target}: {why}; add one (`ip route add`), or correct the address")]
+    #[error(
+        "there is no route to the target {target}: {why}; add one (`ip route add`), or correct the address"
+    )]
     NoRoute { target: IpAddr, why: String },
     /// The way out has no Ethernet.
     #[error(
         "the way to the target {target} leaves through `{interface}`, whose frames have no Ethernet header (type {kind}); this \
          is not supported yet: route the target through an Ethernet device"
     )]
-    EgressNotEthernet { target: IpAddr, interface: String, kind: String },
+    EgressNotEthernet {
+        target: IpAddr,
+        interface: String,
+        kind: String,
+    },
     /// Assistant mode makes no sense for it.
     #[error(
         "the target {target} is this very host, so its replies never pass an assistant; leave out -s for it (direct mode)"
@@ -59,7 +69,10 @@ pub(crate) enum Refusal {
     Insecure { address: String, ip: IpAddr },
     /// The name of an intercept.
     #[error("cannot look up the intercept {address}: {cause}; correct -s, or give its address")]
-    UnknownIntercept { address: String, cause: std::io::Error },
+    UnknownIntercept {
+        address: String,
+        cause: std::io::Error,
+    },
     /// Copies that would collide.
     #[error(
         "-n {copies} opens {copies} sessions for each flow, and with the clients' own addresses they would all have the same \
@@ -70,18 +83,35 @@ pub(crate) enum Refusal {
     #[error(
         "the target {target} is {family}, but -c names no {family} range ({given}); add one, separated by a comma"
     )]
-    NoPoolOfFamily { target: Endpoint, family: &'static str, given: String },
+    NoPoolOfFamily {
+        target: Endpoint,
+        family: &'static str,
+        given: String,
+    },
     /// Two ranges of one family.
-    #[error("-c names two {family} ranges, {first} and {second}; one per address family is possible")]
-    TwoPools { family: &'static str, first: PoolArg, second: PoolArg },
+    #[error(
+        "-c names two {family} ranges, {first} and {second}; one per address family is possible"
+    )]
+    TwoPools {
+        family: &'static str,
+        first: PoolArg,
+        second: PoolArg,
+    },
     /// Targets that need different sources.
     #[error(
         "the targets {first} and {second} need different source addresses ({first_source} and {second_source}); give one range \
          for both with -c, or run one tcpcopy for each in a network namespace of its own"
     )]
-    MixedSources { first: Endpoint, second: Endpoint, first_source: PoolArg, second_source: PoolArg },
+    MixedSources {
+        first: Endpoint,
+        second: Endpoint,
+        first_source: PoolArg,
+        second_source: PoolArg,
+    },
     /// The kernel names no source address.
-    #[error("the route to {target} names no source address of this host; add an address to the interface, or say -c")]
+    #[error(
+        "the route to {target} names no source address of this host; add an address to the interface, or say -c"
+    )]
     NoSourceAddress { target: Endpoint },
     /// Somebody listens in the pool.
     #[error(
@@ -95,7 +125,10 @@ pub(crate) enum Refusal {
          could be taken for ours; choose other ports with -c, or reserve yours: sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
         ephemeral.start(), ephemeral.end(), pool.range.port_first, pool.range.port_last
     )]
-    PoolEphemeral { pool: PoolArg, ephemeral: RangeInclusive<u16> },
+    PoolEphemeral {
+        pool: PoolArg,
+        ephemeral: RangeInclusive<u16>,
+    },
     /// No ports for the default pool.
     #[error(
         "no ports are left for the reply pool: of 10000-32767 the kernel's ephemeral range {}-{} leaves nothing; narrow it \
@@ -108,7 +141,11 @@ pub(crate) enum Refusal {
         "the reply pool {pool} contains {address}, which is this host's own, and the target {target} is this very host: its \
          replies would never leave it; choose a range that nobody owns, like 198.18.0.0/16"
     )]
-    PoolIsLocal { pool: PoolArg, address: IpAddr, target: Endpoint },
+    PoolIsLocal {
+        pool: PoolArg,
+        address: IpAddr,
+        target: Endpoint,
+    },
     /// Not enough addresses and ports.
     #[error(
         "the reply pool {pool} is too small: {what} needs {needed} addresses and ports at a time, and {addresses} x {ports} \

@@ -14,14 +14,30 @@ use crate::args::{Args, RuleArg};
 
 pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
     if args.rules.len() > SERVICES_MAX as usize {
-        return Err(Refusal::TooManyRules { rules: args.rules.len(), max: SERVICES_MAX });
+        return Err(Refusal::TooManyRules {
+            rules: args.rules.len(),
+            max: SERVICES_MAX,
+        });
     }
     for (index, rule) in args.rules.iter().enumerate() {
-        if let Some(first) = args.rules[..index].iter().find(|other| overlap(&other.online, &rule.online)) {
-            return Err(Refusal::DuplicateRule { first: *first, second: *rule });
+        if let Some(first) = args.rules[..index]
+            .iter()
+            .find(|other| overlap(&other.online, &rule.online))
+        {
+            return Err(Refusal::DuplicateRule {
+                first: *first,
+                second: *rule,
+            });
         }
-        if let Some(online) = args.rules.iter().find(|online| is_captured(&rule.target, online, facts)) {
-            return Err(Refusal::Loop { rule: *rule, online: *online });
+        if let Some(online) = args
+            .rules
+            .iter()
+            .find(|online| is_captured(&rule.target, online, facts))
+        {
+            return Err(Refusal::Loop {
+                rule: *rule,
+                online: *online,
+            });
         }
         target(rule, facts, mode)?;
     }
@@ -30,7 +46,8 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
 
 /// Whether a packet can belong to both.
 fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
-    a.port == b.port && (a.addr == b.addr || a.addr == Addr::UNSPECIFIED || b.addr == Addr::UNSPECIFIED)
+    a.port == b.port
+        && (a.addr == b.addr || a.addr == Addr::UNSPECIFIED || b.addr == Addr::UNSPECIFIED)
 }
 
 /// Whether what is sent to `target` arrives where `online` captures.
@@ -42,21 +59,35 @@ fn is_captured(target: &Endpoint, online: &RuleArg, facts: &Facts) -> bool {
 fn target(rule: &RuleArg, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
     let target = IpAddr::from(rule.target.addr);
     if matches!(target, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
-        return Err(Refusal::LinkLocalTarget { target: rule.target });
+        return Err(Refusal::LinkLocalTarget {
+            target: rule.target,
+        });
     }
     match facts.route(target) {
-        None => Err(Refusal::NoRoute { target, why: "the kernel was not asked".to_owned() }),
-        Some(Route::Unreachable { why }) => Err(Refusal::NoRoute { target, why: why.clone() }),
+        None => Err(Refusal::NoRoute {
+            target,
+            why: "the kernel was not asked".to_owned(),
+        }),
+        Some(Route::Unreachable { why }) => Err(Refusal::NoRoute {
+            target,
+            why: why.clone(),
+        }),
         Some(Route::Local { .. }) if mode == Mode::Assistant => {
-            Err(Refusal::LocalTargetWithAssistant { target: rule.target })
+            Err(Refusal::LocalTargetWithAssistant {
+                target: rule.target,
+            })
         }
         Some(Route::Local { .. }) => Ok(()),
-        Some(Route::Device { name, .. }) => match facts.interface(name).map(|interface| &interface.framing) {
-            Some(Framing::Other(kind)) => {
-                Err(Refusal::EgressNotEthernet { target, interface: name.clone(), kind: kind.clone() })
+        Some(Route::Device { name, .. }) => {
+            match facts.interface(name).map(|interface| &interface.framing) {
+                Some(Framing::Other(kind)) => Err(Refusal::EgressNotEthernet {
+                    target,
+                    interface: name.clone(),
+                    kind: kind.clone(),
+                }),
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        },
+        }
     }
 }
 
@@ -67,7 +98,10 @@ fn channel(args: &Args, facts: &Facts) -> Result<(), Refusal> {
     }
     for (address, ips) in &facts.intercepts {
         if let Some(ip) = ips.iter().find(|ip| !ip.is_loopback()) {
-            return Err(Refusal::Insecure { address: address.clone(), ip: *ip });
+            return Err(Refusal::Insecure {
+                address: address.clone(),
+                ip: *ip,
+            });
         }
     }
     Ok(())

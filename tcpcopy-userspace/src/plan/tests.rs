@@ -30,17 +30,34 @@ fn interface(index: u32, name: &str, framing: Framing, up: bool) -> Interface {
 }
 
 fn own(address: &str, interface_index: u32) -> Own {
-    Own { address: address.parse().unwrap(), prefix_len: 24, interface_index }
+    Own {
+        address: address.parse().unwrap(),
+        prefix_len: 24,
+        interface_index,
+    }
 }
 
 fn device(index: u32, name: &str, source: &str) -> Route {
-    Route::Device { index, name: name.to_owned(), next_hop: None, source: source.parse().ok(), mtu: 1500 }
+    Route::Device {
+        index,
+        name: name.to_owned(),
+        next_hop: None,
+        source: source.parse().ok(),
+        mtu: 1500,
+    }
 }
 
 /// eth0 10.0.0.1 and fd00::1 (clients), eth1 10.1.0.1 (targets), eth2 down, tun0, lo.
 fn facts() -> Facts {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-    let local = |text: &str| (ip(text), Route::Local { source: Some(ip(text)) });
+    let local = |text: &str| {
+        (
+            ip(text),
+            Route::Local {
+                source: Some(ip(text)),
+            },
+        )
+    };
     Facts {
         interfaces: vec![
             interface(1, "lo", Framing::Loopback, true),
@@ -63,26 +80,41 @@ fn facts() -> Facts {
             (ip("10.0.0.9"), device(2, "eth0", "10.0.0.1")),
             (ip("fd00::9"), device(2, "eth0", "fd00::1")),
             (ip("10.3.0.9"), device(5, "tun0", "10.3.0.1")),
-            (ip("10.9.0.9"), Route::Unreachable { why: "network unreachable".to_owned() }),
+            (
+                ip("10.9.0.9"),
+                Route::Unreachable {
+                    why: "network unreachable".to_owned(),
+                },
+            ),
             local("10.0.0.1"),
             local("127.0.0.1"),
             local("::1"),
         ],
         ephemeral: 32_768..=60_999,
         reserved: vec![20_000..=20_001],
-        listening: vec!["0.0.0.0:80".parse().unwrap(), "10.1.0.1:11211".parse().unwrap()],
+        listening: vec![
+            "0.0.0.0:80".parse().unwrap(),
+            "10.1.0.1:11211".parse().unwrap(),
+        ],
         intercepts: Vec::new(),
         processors: 8,
     }
 }
 
 fn plan_on(line: &str, facts: &Facts) -> Result<Plan, Refusal> {
-    let args = Args::try_parse_from(std::iter::once("tcpcopy").chain(line.split_ascii_whitespace())).expect(line);
+    let args =
+        Args::try_parse_from(std::iter::once("tcpcopy").chain(line.split_ascii_whitespace()))
+            .expect(line);
     let mut facts = facts.clone();
     facts.intercepts = args
         .intercepts
         .iter()
-        .map(|address| (address.clone(), vec![address.parse::<std::net::SocketAddr>().unwrap().ip()]))
+        .map(|address| {
+            (
+                address.clone(),
+                vec![address.parse::<std::net::SocketAddr>().unwrap().ip()],
+            )
+        })
         .collect();
     Plan::new(&args, &facts)
 }
@@ -99,27 +131,66 @@ fn what_cannot_work_is_refused_in_clear_words() {
         ("-x 80-10.1.0.9:80 -i tun0", "no Ethernet header"),
         ("-x 10.2.0.1:80-10.1.0.9:80", "`eth2` is down"),
         ("-x 80-10.3.0.9:80", "whose frames have no Ethernet header"),
-        ("-x 80-10.1.0.9:80,80-10.0.0.9:80", "the same online endpoint twice"),
-        ("-x 80-10.1.0.9:80,10.0.0.1:80-10.0.0.9:80", "the same online endpoint twice"),
+        (
+            "-x 80-10.1.0.9:80,80-10.0.0.9:80",
+            "the same online endpoint twice",
+        ),
+        (
+            "-x 80-10.1.0.9:80,10.0.0.1:80-10.0.0.9:80",
+            "the same online endpoint twice",
+        ),
         ("-x 10.0.0.1:80-10.0.0.1:80", "is a loop"),
         ("-x 80-10.0.0.1:80", "is a loop"),
         ("-x 80-127.0.0.1:80", "is a loop"),
         ("-x 80-10.1.0.9:80,81-10.0.0.1:80", "is a loop"),
-        ("-x 80-10.9.0.9:80", "no route to the target 10.9.0.9: network unreachable"),
+        (
+            "-x 80-10.9.0.9:80",
+            "no route to the target 10.9.0.9: network unreachable",
+        ),
         ("-x 80-[fe80::1]:80", "link-local"),
-        ("-x 80-10.1.0.9:80 -n 2 -s 127.0.0.1", "give them a reply pool with -c"),
+        (
+            "-x 80-10.1.0.9:80 -n 2 -s 127.0.0.1",
+            "give them a reply pool with -c",
+        ),
         ("-x 80-10.1.0.9:80 -s 10.1.0.7", "--insecure"),
         ("-x 80-127.0.0.1:81 -s 127.0.0.1", "never pass an assistant"),
-        ("-x 80-10.1.0.9:80 -c 10.1.0.1:11000-12000", "contains port 11211"),
-        ("-x 80-10.1.0.9:80 -c 10.1.0.1:30000-40000", "ip_local_reserved_ports=30000-40000"),
+        (
+            "-x 80-10.1.0.9:80 -c 10.1.0.1:11000-12000",
+            "contains port 11211",
+        ),
+        (
+            "-x 80-10.1.0.9:80 -c 10.1.0.1:30000-40000",
+            "ip_local_reserved_ports=30000-40000",
+        ),
         ("-x 80-10.1.0.9:80 -c fd00:9::/64", "names no IPv4 range"),
-        ("-x 80-10.1.0.9:80 -c 10.7.0.0/16,10.8.0.0/16", "two IPv4 ranges"),
-        ("-x 80-127.0.0.1:81 -c 10.0.0.1:1000-2000", "like 198.18.0.0/16"),
-        ("-x 80-10.1.0.9:80,81-10.0.0.9:80", "need different source addresses"),
-        ("-x 80-10.1.0.9:80,82-127.0.0.1:81", "need different source addresses"),
-        ("-x 80-10.1.0.9:80 -n 500 -c 10.1.0.1:20000-20099", "-n 500 with 2 workers needs 1000"),
-        ("-x 80-10.1.0.9:80 --rate 101 -c 10.1.0.1:20000-20099", "1 x 100 ports less 0 in use or reserved are 100"),
-        ("-x 80-10.1.0.9:80 --max-sessions 22766", "1 x 22768 ports less 3 in use or reserved are 22765"),
+        (
+            "-x 80-10.1.0.9:80 -c 10.7.0.0/16,10.8.0.0/16",
+            "two IPv4 ranges",
+        ),
+        (
+            "-x 80-127.0.0.1:81 -c 10.0.0.1:1000-2000",
+            "like 198.18.0.0/16",
+        ),
+        (
+            "-x 80-10.1.0.9:80,81-10.0.0.9:80",
+            "need different source addresses",
+        ),
+        (
+            "-x 80-10.1.0.9:80,82-127.0.0.1:81",
+            "need different source addresses",
+        ),
+        (
+            "-x 80-10.1.0.9:80 -n 500 -c 10.1.0.1:20000-20099",
+            "-n 500 with 2 workers needs 1000",
+        ),
+        (
+            "-x 80-10.1.0.9:80 --rate 101 -c 10.1.0.1:20000-20099",
+            "1 x 100 ports less 0 in use or reserved are 100",
+        ),
+        (
+            "-x 80-10.1.0.9:80 --max-sessions 22766",
+            "1 x 22768 ports less 3 in use or reserved are 22765",
+        ),
     ] {
         match plan(line) {
             Ok(_) => panic!("{line} was taken"),
@@ -133,11 +204,19 @@ fn an_ephemeral_range_that_leaves_no_ports_is_named() {
     let mut facts = facts();
     facts.ephemeral = 1024..=65_535;
     let refusal = plan_on("-x 80-10.1.0.9:80", &facts).unwrap_err();
-    assert!(refusal.to_string().contains("1024-65535 leaves nothing"), "{refusal}");
+    assert!(
+        refusal.to_string().contains("1024-65535 leaves nothing"),
+        "{refusal}"
+    );
     facts.ephemeral = 9_000..=20_000;
     let plan = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    let Source::Pool { ranges, .. } = &plan.source else { panic!("a pool") };
-    assert_eq!((ranges[0].port_first, ranges[0].port_last), (20_001, 32_767));
+    let Source::Pool { ranges, .. } = &plan.source else {
+        panic!("a pool")
+    };
+    assert_eq!(
+        (ranges[0].port_first, ranges[0].port_last),
+        (20_001, 32_767)
+    );
 }
 
 #[test]
@@ -153,12 +232,21 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
     assert_eq!(plan.mode, Mode::Direct);
     assert_eq!(plan.observe_on, ["eth0"]);
     assert_eq!(plan.capture_on, ["eth0", "eth1"]);
-    let Source::Pool { ranges, excluded_ports } = &plan.source else { panic!("a pool") };
+    let Source::Pool {
+        ranges,
+        excluded_ports,
+    } = &plan.source
+    else {
+        panic!("a pool")
+    };
     assert_eq!(excluded_ports, &[11_211, 20_000, 20_001]);
     assert!(ranges[0].contains(&Endpoint::new(Addr::v4([10, 1, 0, 1]), 10_000)));
     assert!(!ranges[0].contains(&Endpoint::new(Addr::v4([10, 1, 0, 1]), 32_768)));
     assert_eq!(plan.replies.len(), 1);
-    assert_eq!((plan.workers, plan.sessions_max, plan.sample_threshold), (2, 22_765, SAMPLE_ALL));
+    assert_eq!(
+        (plan.workers, plan.sessions_max, plan.sample_threshold),
+        (2, 22_765, SAMPLE_ALL)
+    );
     assert!(plan.reply_routes.is_empty() && plan.probes.is_empty());
     assert!(!plan.engine_config(0, 1).prove_path);
     assert_eq!(plan.rules[0].mtu, 1500);
@@ -183,12 +271,16 @@ fn a_target_on_this_host_gets_sources_that_nobody_owns() {
 #[test]
 fn assistant_mode_keeps_the_clients_addresses_and_proves_the_path_first() {
     let plan = plan("-x 10.0.0.1:80-10.1.0.9:8080 -s 10.1.0.7 --insecure").unwrap();
-    assert_eq!((plan.mode, &plan.source), (Mode::Assistant, &Source::Clients));
+    assert_eq!(
+        (plan.mode, &plan.source),
+        (Mode::Assistant, &Source::Clients)
+    );
     assert!(plan.replies.is_empty());
     assert_eq!(plan.capture_on, ["eth0"]);
     assert!(plan.engine_config(1, 1).prove_path);
+    let sources: Vec<_> = plan.probes.iter().map(|(source, _)| source.addr).collect();
+    assert_eq!(sources, [Addr::v4([10, 0, 0, 1]), Addr::v4([192, 0, 2, 1])]);
     let (source, target) = plan.probes[0];
-    assert_eq!(source.addr, Addr::v4([10, 0, 0, 1]));
     assert!(!facts().ephemeral.contains(&source.port));
     assert_eq!(target.port, 8080);
 }
@@ -197,20 +289,33 @@ fn assistant_mode_keeps_the_clients_addresses_and_proves_the_path_first() {
 fn assistant_mode_takes_a_pool_and_copies() {
     let plan = plan("-x 80-10.1.0.9:8080 -s 127.0.0.1 -c 10.7.0.0/24 -n 3").unwrap();
     assert_eq!(plan.copies, 3);
-    assert_eq!(plan.probes[0].0, Endpoint::new(Addr::v4([10, 7, 0, 255]), 65_535));
+    assert_eq!(
+        plan.probes[0].0,
+        Endpoint::new(Addr::v4([10, 7, 0, 255]), 65_535)
+    );
     assert!(!plan.engine_config(0, 1).prove_path);
 }
 
 #[test]
 fn ipv6_is_planned_like_ipv4() {
     let plan = plan("-x [fd00::1]:80-[fd00::9]:80").unwrap();
-    let Source::Pool { ranges, .. } = &plan.source else { panic!("a pool") };
-    assert_eq!(IpAddr::from(ranges[0].prefix), "fd00::1".parse::<IpAddr>().unwrap());
+    let Source::Pool { ranges, .. } = &plan.source else {
+        panic!("a pool")
+    };
+    assert_eq!(
+        IpAddr::from(ranges[0].prefix),
+        "fd00::1".parse::<IpAddr>().unwrap()
+    );
 }
 
 #[test]
 fn shares_become_thresholds() {
     for (share, threshold) in [("100", SAMPLE_ALL), ("50", SAMPLE_ALL / 2), ("0", 0)] {
-        assert_eq!(plan(&format!("-x 80-10.1.0.9:80 -r {share}")).unwrap().sample_threshold, threshold);
+        assert_eq!(
+            plan(&format!("-x 80-10.1.0.9:80 -r {share}"))
+                .unwrap()
+                .sample_threshold,
+            threshold
+        );
     }
 }

@@ -57,10 +57,16 @@ impl Bridge {
     ///
     /// In words, where one of them can never be used: another version, another program, a target that it does not serve.
     pub(super) fn start(plan: &Plan, crew: &Crew) -> Result<Self, String> {
-        let channels = Arc::new(Channels::new(crew.handles().to_vec(), plan.intercepts.len()));
+        let channels = Arc::new(Channels::new(
+            crew.handles().to_vec(),
+            plan.intercepts.len(),
+        ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
-        let flows: HashSet<FlowKey> =
-            plan.probes.iter().map(|&(client, server)| FlowKey { client, server }).collect();
+        let flows: HashSet<FlowKey> = plan
+            .probes
+            .iter()
+            .map(|&(client, server)| FlowKey { client, server })
+            .collect();
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -78,7 +84,9 @@ impl Bridge {
                 flows: flows.clone(),
             };
             let name = format!("channel-{index}");
-            let thread = thread::Builder::new().name(name).spawn(move || connection.run());
+            let thread = thread::Builder::new()
+                .name(name)
+                .spawn(move || connection.run());
             threads.push(thread.map_err(|error| error.to_string())?);
             senders.push((sender, waker));
             firsts.push(heard);
@@ -113,12 +121,20 @@ impl Bridge {
 
     /// A worker's way to announce its sessions.
     pub(super) fn announcer(&self) -> Announcer {
-        Announcer::new(self.senders.clone(), Arc::clone(&self.channels.announcements_lost))
+        Announcer::new(
+            self.senders.clone(),
+            Arc::clone(&self.channels.announcements_lost),
+        )
     }
 
     /// Sends probes where they are due, and says how things stand.
     pub(super) fn prove(&mut self, crew: &Crew) -> Proof {
-        if self.proof == Proof::Proven || !self.is_up() {
+        if self.proof == Proof::Proven {
+            // The other probes of a target may be answered late.
+            self.send(crew, None);
+            return self.proof;
+        }
+        if !self.is_up() {
             return self.proof;
         }
         let began = *self.began.get_or_insert_with(Instant::now);
@@ -129,18 +145,14 @@ impl Bridge {
         let patient = began.elapsed() < PROBE_PATIENCE;
         // One dead target must not keep the others from being copied.
         let is_proven = answered || (proven > 0 && (proven == verdicts.len() || !patient));
-        if is_proven || self.probed.elapsed() >= self.pause {
+        let due = !is_proven && self.probed.elapsed() >= self.pause;
+        if due {
             self.probed = Instant::now();
             self.pause = (self.pause * 2).clamp(PROBE_FIRST, PROBE_MAX);
-            // Also the resets of those that were answered.
-            #[expect(clippy::cast_possible_truncation, reason = "a sequence number wraps")]
-            let isn = (clock::unix_nanos() / 1000) as u32;
-            for frame in self.probes.frames(isn) {
-                if let Some(worker) = crew.handles().first() {
-                    worker.command(Command::Send(frame));
-                }
-            }
         }
+        #[expect(clippy::cast_possible_truncation, reason = "a sequence number wraps")]
+        let isn = (clock::unix_nanos() / 1000) as u32;
+        self.send(crew, due.then_some(isn));
         if is_proven {
             self.proof = Proof::Proven;
             self.say_proven();
@@ -149,29 +161,47 @@ impl Bridge {
         if !patient && !self.warned {
             self.warned = true;
             for verdict in verdicts.iter().filter(|verdict| !verdict.proven) {
+                let sources: Vec<_> = verdict
+                    .sources
+                    .iter()
+                    .map(|source| source.addr.to_string())
+                    .collect();
                 warn!(
-                    "no answer of {target} to a probe from {source} came back through intercept in 2 s, so nothing is copied yet. \
-                     Either the target does not answer, or its route to {addr} does not lead to the assistant (there: `ip route \
-                     get {addr}`), or intercept does not watch the interface that it comes in by. Still trying; the first \
-                     client's own session is tried as well, alone",
+                    "no answer of {target} to a probe came back through intercept in 2 s (from {sources}), so nothing is \
+                     copied yet. Either the target does not answer, or its routes to the clients do not lead to the \
+                     assistant (ask there: `ip route get CLIENT`), or intercept does not watch the interface that they \
+                     come in by. Still trying; the first client's own session is tried as well, alone",
                     target = verdict.target,
-                    source = verdict.source,
-                    addr = verdict.source.addr,
+                    sources = sources.join(", "),
                 );
             }
         }
         Proof::Open
     }
 
+    fn send(&self, crew: &Crew, isn: Option<u32>) {
+        for frame in self.probes.frames(isn) {
+            if let Some(worker) = crew.handles().first() {
+                worker.command(Command::Send(frame));
+            }
+        }
+    }
+
     fn say_proven(&self) {
         for verdict in self.probes.verdicts() {
             match (verdict.proven, verdict.refused) {
-                (true, false) => info!("path proven: {} answered a probe through intercept", verdict.target),
+                (true, false) => info!(
+                    "path proven: {} answered a probe through intercept",
+                    verdict.target
+                ),
                 (true, true) => warn!(
                     "path proven, but {} refused the probe: nobody listens there, or a firewall refuses",
                     verdict.target
                 ),
-                (false, _) => warn!("{} has not answered a probe; its first session is tried alone", verdict.target),
+                (false, _) => warn!(
+                    "{} has not answered a probe; its first session is tried alone",
+                    verdict.target
+                ),
             }
         }
     }
@@ -180,9 +210,15 @@ impl Bridge {
     pub(super) fn notes(&self, notes: &mut Figures) {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         notes.push("channel_lost", count(&self.channels.lost));
-        notes.push("reports_lost_at_intercept", count(&self.channels.reports_lost_there));
+        notes.push(
+            "reports_lost_at_intercept",
+            count(&self.channels.reports_lost_there),
+        );
         notes.push("reports_lost_here", count(&self.channels.reports_lost_here));
-        notes.push("announcements_lost", count(&self.channels.announcements_lost));
+        notes.push(
+            "announcements_lost",
+            count(&self.channels.announcements_lost),
+        );
     }
 
     /// Ends the connections; reports that were taken are with their workers then.

@@ -53,10 +53,20 @@ impl Crew {
                 obeyed: AtomicU64::new(0),
                 waker: Waker::new()?,
             });
-            handles.push(WorkerHandle { commands, reports, shared, given: Arc::default() });
+            handles.push(WorkerHandle {
+                commands,
+                reports,
+                shared,
+                given: Arc::default(),
+            });
             inboxes.push((command_inbox, report_inbox));
         }
-        Ok(Self { handles, inboxes, threads: Vec::new(), rules })
+        Ok(Self {
+            handles,
+            inboxes,
+            threads: Vec::new(),
+            rules,
+        })
     }
 
     /// How to reach each worker.
@@ -81,7 +91,9 @@ impl Crew {
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
         for (index, (parts, (commands, reports))) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
-            let Some(handle) = self.handles.get(index as usize) else { break };
+            let Some(handle) = self.handles.get(index as usize) else {
+                break;
+            };
             let from_port = plan.capture == Capture::AfXdp;
             let mut engine = Engine::new(plan.engine_config(index, unix_nanos), clock::now());
             if bridge.is_some() {
@@ -99,11 +111,17 @@ impl Crew {
                 rules: self.rules,
                 frame_len_max,
             };
-            let core = cores.len().checked_sub(1).and_then(|last| cores.get(last - index as usize % cores.len())).copied();
-            let thread = thread::Builder::new().name(format!("{WORKER_NAME}{index}")).spawn(move || {
-                pin(core);
-                worker.run()
-            })?;
+            let core = cores
+                .len()
+                .checked_sub(1)
+                .and_then(|last| cores.get(last - index as usize % cores.len()))
+                .copied();
+            let thread = thread::Builder::new()
+                .name(format!("{WORKER_NAME}{index}"))
+                .spawn(move || {
+                    pin(core);
+                    worker.run()
+                })?;
             self.threads.push(thread);
         }
         Ok(())
@@ -122,7 +140,8 @@ impl Crew {
         let obeyed = |handle: &WorkerHandle| {
             handle.shared.obeyed.load(Ordering::Acquire) >= handle.given.load(Ordering::Acquire)
         };
-        while !self.handles.iter().all(obeyed) && Instant::now() < until && self.failure().is_none() {
+        while !self.handles.iter().all(obeyed) && Instant::now() < until && self.failure().is_none()
+        {
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -131,15 +150,31 @@ impl Crew {
     pub(super) fn totals(&self) -> Slot {
         let mut totals = Slot::new(self.rules);
         for handle in &self.handles {
-            totals.add(&handle.shared.slot.lock().unwrap_or_else(PoisonError::into_inner));
+            totals.add(
+                &handle
+                    .shared
+                    .slot
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
         }
         totals
     }
 
     /// CPU time of each worker.
     pub(super) fn cpu_seconds(&self) -> Figures<f64> {
-        let slots = self.handles.iter().map(|handle| handle.shared.slot.lock().unwrap_or_else(PoisonError::into_inner).cpu);
-        slots.enumerate().map(|(index, time)| (format!("{WORKER_NAME}{index}"), cpu::seconds(time))).collect()
+        let slots = self.handles.iter().map(|handle| {
+            handle
+                .shared
+                .slot
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .cpu
+        });
+        slots
+            .enumerate()
+            .map(|(index, time)| (format!("{WORKER_NAME}{index}"), cpu::seconds(time)))
+            .collect()
     }
 
     /// Says whether a worker ended that should not have.
@@ -156,7 +191,10 @@ impl Crew {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failure = Some(error.to_string()),
-                Err(_) => failure = Some(format!("worker {index} panicked: a bug, please report what it printed")),
+                Err(_) => {
+                    let words = "panicked: a bug, please report what it printed";
+                    failure = Some(format!("worker {index} {words}"));
+                }
             }
         }
         failure
@@ -168,6 +206,9 @@ fn pin(core: Option<CoreId>) {
     if let Some(core) = core
         && !core_affinity::set_for_current(core)
     {
-        warn!("cannot pin a worker to processor {}; it runs anywhere", core.id);
+        warn!(
+            "cannot pin a worker to processor {}; it runs anywhere",
+            core.id
+        );
     }
 }

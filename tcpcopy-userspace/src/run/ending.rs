@@ -30,9 +30,9 @@ impl Ending {
             Self::Done => None,
             Self::Failed(words) => Some(format!("the run failed: {words}")),
             Self::Unusable(words) => Some(words.clone()),
-            Self::BelowFidelity { percent, reached } => {
-                Some(format!("fidelity {reached:.3} % is below --min-fidelity {percent} %"))
-            }
+            Self::BelowFidelity { percent, reached } => Some(format!(
+                "fidelity {reached:.3} % is below --min-fidelity {percent} %"
+            )),
         }
     }
 }

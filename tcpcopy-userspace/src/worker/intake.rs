@@ -39,8 +39,18 @@ struct Ring {
 }
 
 impl Intake {
-    pub(crate) const fn new(ring: RingBuf<MapData>, sleeping: Array<MapData, u32>, index: u32, from_port: bool) -> Self {
-        Self { ring: Ring { ring, broken: 0 }, sleeping, index, from_port }
+    pub(crate) const fn new(
+        ring: RingBuf<MapData>,
+        sleeping: Array<MapData, u32>,
+        index: u32,
+        from_port: bool,
+    ) -> Self {
+        Self {
+            ring: Ring { ring, broken: 0 },
+            sleeping,
+            index,
+            from_port,
+        }
     }
 
     /// Ring entries that made no sense.
@@ -49,33 +59,65 @@ impl Intake {
     }
 
     /// Hands up to `budget` records (and as many frames) to the engine; returns how many.
-    pub(crate) fn records(&mut self, engine: &mut Engine, port: &mut Port, now: Instant, budget: usize) -> usize {
+    pub(crate) fn records(
+        &mut self,
+        engine: &mut Engine,
+        port: &mut Port,
+        now: Instant,
+        budget: usize,
+    ) -> usize {
         if !self.from_port {
-            return self.ring.take(engine, now, Instant::from_nanos(u64::MAX), budget);
+            return self
+                .ring
+                .take(engine, now, Instant::from_nanos(u64::MAX), budget);
         }
-        self.frames(engine, port, now, budget) + self.ring.take(engine, now, now - MERGE_WINDOW, budget)
+        self.frames(engine, port, now, budget)
+            + self.ring.take(engine, now, now - MERGE_WINDOW, budget)
     }
 
     /// Everything that is left, without waiting for anything.
     pub(crate) fn rest(&mut self, engine: &mut Engine, port: &mut Port, now: Instant) -> usize {
-        let frames = if self.from_port { self.frames(engine, port, now, usize::MAX) } else { 0 };
-        frames + self.ring.take(engine, now, Instant::from_nanos(u64::MAX), usize::MAX)
+        let frames = if self.from_port {
+            self.frames(engine, port, now, usize::MAX)
+        } else {
+            0
+        };
+        frames
+            + self
+                .ring
+                .take(engine, now, Instant::from_nanos(u64::MAX), usize::MAX)
     }
 
     /// Clients' packets from the port, each after the records that are older.
-    fn frames(&mut self, engine: &mut Engine, port: &mut Port, now: Instant, budget: usize) -> usize {
+    fn frames(
+        &mut self,
+        engine: &mut Engine,
+        port: &mut Port,
+        now: Instant,
+        budget: usize,
+    ) -> usize {
         let mut records = 0;
         let frames = port.receive_with(budget, |frame| {
             let stamp = stamp_of(frame, now);
             records += self.ring.take(engine, now, stamp, budget);
-            engine.on_client_packet(now, stamp, frame.get(ethernet::HEADER_LEN..).unwrap_or_default());
+            engine.on_client_packet(
+                now,
+                stamp,
+                frame.get(ethernet::HEADER_LEN..).unwrap_or_default(),
+            );
         });
         frames + records
     }
 
     /// Tells the programs that the worker sleeps, looks once more, and sleeps for at most `time`, or until a record,
     /// a frame or the waker. With `pending` there is something already.
-    pub(crate) fn sleep(&mut self, port: &Port, waker: &Waker, time: Duration, pending: bool) -> io::Result<()> {
+    pub(crate) fn sleep(
+        &mut self,
+        port: &Port,
+        waker: &Waker,
+        time: Duration,
+        pending: bool,
+    ) -> io::Result<()> {
         self.tell(1)?;
         // The program submits its record before it reads the slot; here the slot is written before the ring is read.
         fence(Ordering::SeqCst);
@@ -96,7 +138,9 @@ impl Intake {
     }
 
     fn tell(&mut self, asleep: u32) -> io::Result<()> {
-        self.sleeping.set(self.index, asleep, 0).map_err(io::Error::other)
+        self.sleeping
+            .set(self.index, asleep, 0)
+            .map_err(io::Error::other)
     }
 }
 
@@ -142,9 +186,15 @@ impl Ring {
 
 /// The stamp that `steer` wrote in the place of the MAC addresses, or now where there is none.
 fn stamp_of(frame: &[u8], now: Instant) -> Instant {
-    let Some(bytes) = frame.first_chunk::<8>() else { return now };
+    let Some(bytes) = frame.first_chunk::<8>() else {
+        return now;
+    };
     let stamp = Instant::from_nanos(u64::from_ne_bytes(*bytes));
-    if stamp > now || now.since(stamp) > STAMP_AGE_MAX { now } else { stamp }
+    if stamp > now || now.since(stamp) > STAMP_AGE_MAX {
+        now
+    } else {
+        stamp
+    }
 }
 
 #[cfg(test)]

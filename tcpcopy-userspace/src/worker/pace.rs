@@ -44,7 +44,11 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { worked: now, lagged: None, sleep: SLEEP_FIRST }
+        Self {
+            worked: now,
+            lagged: None,
+            sleep: SLEEP_FIRST,
+        }
     }
 
     /// A copy left late.
@@ -57,7 +61,11 @@ impl Pace {
         if work > 0 {
             self.worked = now;
             self.sleep = SLEEP_FIRST;
-            return if work >= NAP_WORK_MAX || self.is_behind(now) { Pause::None } else { Pause::Nap(NAP) };
+            return if work >= NAP_WORK_MAX || self.is_behind(now) {
+                Pause::None
+            } else {
+                Pause::Nap(NAP)
+            };
         }
         let idle = now.since(self.worked);
         if idle < SPIN_MAX && self.is_behind(now) {
@@ -72,7 +80,8 @@ impl Pace {
     }
 
     fn is_behind(&self, now: Instant) -> bool {
-        self.lagged.is_some_and(|lagged| now.since(lagged) < BEHIND_MEMORY)
+        self.lagged
+            .is_some_and(|lagged| now.since(lagged) < BEHIND_MEMORY)
     }
 }
 
@@ -92,7 +101,10 @@ mod tests {
         let start = Instant::from_nanos(1_000_000_000);
         let mut pace = Pace::new(start);
         assert_eq!(pace.after(start, 1), Pause::Nap(NAP));
-        assert_eq!(pace.after(start + Duration::from_micros(100), 0), Pause::Nap(NAP));
+        assert_eq!(
+            pace.after(start + Duration::from_micros(100), 0),
+            Pause::Nap(NAP)
+        );
         let late = start + Duration::from_millis(3);
         assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_FIRST));
         assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_FIRST * 2));
@@ -101,7 +113,10 @@ mod tests {
         }
         assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_MAX));
         pace.after(late, 1);
-        assert_eq!(pace.after(late + Duration::from_millis(3), 0), Pause::Sleep(SLEEP_FIRST));
+        assert_eq!(
+            pace.after(late + Duration::from_millis(3), 0),
+            Pause::Sleep(SLEEP_FIRST)
+        );
     }
 
     #[test]
@@ -111,7 +126,13 @@ mod tests {
         assert_eq!(pace.after(start, 200), Pause::None);
         pace.behind(start);
         assert_eq!(pace.after(start, 1), Pause::None);
-        assert_eq!(pace.after(start + Duration::from_micros(50), 0), Pause::Yield);
-        assert_eq!(pace.after(start + Duration::from_micros(300), 0), Pause::Nap(NAP));
+        assert_eq!(
+            pace.after(start + Duration::from_micros(50), 0),
+            Pause::Yield
+        );
+        assert_eq!(
+            pace.after(start + Duration::from_micros(300), 0),
+            Pause::Nap(NAP)
+        );
     }
 }

@@ -41,7 +41,10 @@ pub(crate) struct Slot {
 impl Slot {
     /// Empty figures for so many rules.
     pub(crate) fn new(rules: usize) -> Self {
-        Self { ledger: Ledger::new(rules), ..Self::default() }
+        Self {
+            ledger: Ledger::new(rules),
+            ..Self::default()
+        }
     }
 
     /// Adds those of another worker.

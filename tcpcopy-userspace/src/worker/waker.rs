@@ -22,7 +22,10 @@ impl Waker {
     /// Where the process has no file descriptor left.
     pub(crate) fn new() -> io::Result<Self> {
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { asleep: AtomicBool::new(false), event })
+        Ok(Self {
+            asleep: AtomicBool::new(false),
+            event,
+        })
     }
 
     /// Called by anybody, after the message was queued.

@@ -10,6 +10,9 @@ use wire::ethernet;
 
 use crate::load;
 
+/// The part of a tag that says which VLAN.
+const VLAN_ID: u32 = 0x0fff;
+
 /// The socket buffer that a tc program was called for.
 ///
 /// Offsets count from the Ethernet header: the kernel runs tc programs with it in place on both directions.
@@ -38,13 +41,18 @@ impl Skb {
         ethertype == ethernet::IPV4 || ethertype == ethernet::IPV6
     }
 
-    /// Whether the packet carries a VLAN tag, in its metadata or in its bytes.
+    /// Whether the packet belongs to a VLAN, by a tag in its metadata or in its bytes.
+    ///
+    /// A tag of VLAN 0 carries a priority alone (IEEE 802.1Q): to the kernel the packet is this device's own.
     #[inline(always)]
     pub fn is_tagged(&self) -> bool {
         // SAFETY: the kernel passes a valid context, and rewrites the access.
-        let in_metadata = unsafe { (*self.raw).vlan_present } != 0;
+        if unsafe { (*self.raw).vlan_present } != 0 {
+            // SAFETY: as above.
+            return unsafe { (*self.raw).vlan_tci } & VLAN_ID != 0;
+        }
         let ethertype = self.ethertype();
-        in_metadata || ethertype == ethernet::VLAN || ethertype == ethernet::QINQ
+        ethertype == ethernet::VLAN || ethertype == ethernet::QINQ
     }
 
     #[inline(always)]

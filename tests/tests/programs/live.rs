@@ -123,6 +123,26 @@ fn truncated_frames_are_counted_and_pass() {
 }
 
 #[test]
+fn a_vlans_packet_is_left_to_its_device_and_a_priority_is_no_vlan() {
+    in_a_thread(|| {
+        let (link, mut kernel) = attached(CAPTURE, TcAttachType::Ingress);
+        let untagged = data(CLIENT, ONLINE, 10);
+        let recorded = only(&[Counter::CaptureMatched, Counter::CaptureRecorded]);
+        for (vlan, expected) in [
+            ([0, 7], only(&[Counter::CaptureVlan])),
+            ([0xe0, 0], recorded),
+        ] {
+            let mut frame = untagged.clone();
+            frame.splice(12..12, [0x81, 0, vlan[0], vlan[1]]);
+            link.send(&frame).expect("sent");
+            settle();
+            assert_eq!(kernel.counted(), expected, "{vlan:?}");
+        }
+        assert_eq!(kernel.records(0)[0].1, untagged[14..]);
+    });
+}
+
+#[test]
 fn a_sender_does_not_hear_that_its_reply_was_absorbed() {
     in_a_thread(|| {
         let (link, mut kernel) = attached(ABSORB, TcAttachType::Egress);

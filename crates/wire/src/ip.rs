@@ -192,7 +192,7 @@ pub fn emit(buffer: &mut [u8], source: &Addr, destination: &Addr, protocol: u8, 
 
 #[cfg(test)]
 mod tests {
-    use super::{Header, PROTOCOL_TCP, Skip, emit, emitted_len};
+    use super::{Header, PROTOCOL_TCP, Skip, addresses, emit, emitted_len};
     use crate::flow::Addr;
 
     #[test]
@@ -209,6 +209,22 @@ mod tests {
             assert_eq!(usize::from(header.header_len), emitted_len(&destination));
             assert_eq!(header.payload_len, 24);
         }
+    }
+
+    #[test]
+    fn a_fragment_still_says_who_sends_it_to_whom() {
+        for (source, destination) in [
+            (Addr::v4([10, 0, 0, 1]), Addr::v4([10, 0, 0, 2])),
+            (Addr::v6([0xfd; 16]), Addr::v6([0xfe; 16])),
+        ] {
+            let mut h = [0u8; 40];
+            emit(&mut h, &source, &destination, PROTOCOL_TCP, 24);
+            h[if source.is_v4() { 7 } else { 6 }] = 44;
+            assert_eq!(Header::parse(&h[..], 0), Err(Skip::Fragment));
+            assert_eq!(addresses(&h[..], 0), Some((source, destination)));
+            assert_eq!(addresses(&h[..19], 0), None);
+        }
+        assert_eq!(addresses(&[0x55; 40][..], 0), None);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crew::Crew;
 pub(crate) use ending::Ending;
 
 /// How often the run looks at signals, routes and workers.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 /// How often the summary is written, and the machine is looked at.
 const SECOND: Duration = Duration::from_secs(1);
 /// How long resets may take to reach targets, and their answers to come back, before `capture` is detached.

@@ -40,8 +40,10 @@ const LOCAL_MTU: u32 = 1500;
 pub(crate) struct Plan {
     pub(crate) mode: Mode,
     pub(crate) rules: Vec<Rule>,
-    /// Each rule in words: what is copied where, from which addresses.
-    pub(crate) rule_words: Vec<String>,
+    /// Each rule as it was said: what is copied where.
+    pub(crate) rule_names: Vec<String>,
+    /// Where each rule's sessions come from, in words.
+    pub(crate) source_words: Vec<String>,
     pub(crate) source: Source,
     /// Which replies are consumed here; empty in assistant mode.
     pub(crate) replies: Vec<(Endpoint, PoolRange)>,
@@ -101,10 +103,10 @@ impl Plan {
             full_sessions_only: args.full_sessions_only,
         });
         let rules: Vec<Rule> = rules.collect();
-        let rule_words = args
+        let source_words = args
             .rules
             .iter()
-            .map(|rule| format!("{rule} {}", sources.words(rule.target.addr)))
+            .map(|rule| sources.words(rule.target.addr))
             .collect();
         let replies = match mode {
             Mode::Direct => args
@@ -116,7 +118,8 @@ impl Plan {
         };
         Ok(Self {
             mode,
-            rule_words,
+            rule_names: args.rules.iter().map(ToString::to_string).collect(),
+            source_words,
             replies,
             reply_routes: sources.local_routes.clone(),
             probes: pool::probes(args, facts, &sources, &interfaces.observe, mode),

@@ -124,6 +124,11 @@ impl<'a> Run<'a> {
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
         let routes =
             RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
+        if !parts.iter().all(|part| part.port.huge_pages()) {
+            info!(
+                "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
+            );
+        }
         crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
             .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
@@ -273,7 +278,8 @@ impl<'a> Run<'a> {
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
-        if let Some(words) = failure.or(failed) {
+        // What a worker said itself is worth more than that it ended.
+        if let Some(words) = failed.or(failure) {
             return Ending::Failed(words);
         }
         match self.args.min_fidelity {
@@ -326,7 +332,7 @@ impl<'a> Run<'a> {
         Summary::new(&RunTotals {
             mode: self.plan.mode,
             duration: self.began.elapsed(),
-            rules: self.plan.rule_words.clone(),
+            rules: self.plan.rule_names.clone(),
             ledger: slot.ledger,
             turns_open: slot.turns_open,
             sessions_open: slot.sessions,
@@ -361,9 +367,9 @@ fn others_cpu() -> Figures<f64> {
 
 /// Says what is going to happen.
 fn announce(args: &Args, plan: &Plan) {
-    for words in &plan.rule_words {
+    for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
         info!(
-            "copying {words}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
+            "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
             plan.copies, plan.sessions_max
         );
     }

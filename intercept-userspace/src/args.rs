@@ -51,16 +51,18 @@ pub(crate) struct Args {
 }
 
 const AFTER_HELP: &str = "\
-Example, on the assistant server 192.0.2.9, for the target server 192.0.2.20:
-  target$     ip route add 203.0.113.0/24 via 192.0.2.9       (replies to these go through the assistant)
+Example: assistant server 192.0.2.9, target server 192.0.2.20, sessions from 203.0.113.0/24:
+
+  target$     ip route add 203.0.113.0/24 via 192.0.2.9
   assistant$  intercept -i eth0 -x 192.0.2.20:80 --insecure
   online$     tcpcopy -x 80-192.0.2.20:80 -s 192.0.2.9 -c 203.0.113.x --insecure
 
-Take care that the assistant does not forward what intercept would have consumed, should intercept not run:
-  assistant$  sysctl -w net.ipv4.ip_forward=0                 (or a blackhole route for the reply prefix)
+While intercept does not run, this host must not forward what would have been consumed: keep
+net.ipv4.ip_forward at 0, or set a blackhole route for the sessions' prefix.
 
-Logs go to standard error; a line with `ready` says that replies are consumed and tcpcopy can connect. SIGINT and
-SIGTERM end it. Exit status: 0 done, 1 failed while running, 2 unusable arguments or environment.";
+Logs go to standard error; a line with `ready` says that replies are consumed and tcpcopy can
+connect. SIGINT or SIGTERM ends it and prints what was counted.
+Exit status: 0 done, 1 failed while running, 2 unusable arguments or environment.";
 
 /// How XDP takes packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -33,6 +33,7 @@ pub(crate) struct Connection {
     /// The socket: reader and writer each use their half.
     pub(crate) stream: TcpStream,
     queue: Sender<Outgoing>,
+    leaving: AtomicBool,
     closed: AtomicBool,
     /// Reports that were dropped and not yet told.
     untold: AtomicU64,
@@ -67,6 +68,7 @@ impl Connection {
             peer,
             stream,
             queue,
+            leaving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             untold: AtomicU64::new(0),
             totals: Totals::default(),
@@ -109,6 +111,17 @@ impl Connection {
             return 0;
         }
         self.untold.swap(0, Ordering::Relaxed)
+    }
+
+    /// Says goodbye: what waits is still written, then the peer sees the end.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.control(Outgoing::End);
+    }
+
+    /// Whether [`Connection::leave`] or [`Connection::close`] was called.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.is_closed()
     }
 
     /// Ends the connection from either side; its reader and writer notice at once.

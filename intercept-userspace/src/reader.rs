@@ -13,8 +13,8 @@ use crate::clock;
 use crate::connection::{Connection, Outgoing};
 use crate::router::{ConnectionId, Router};
 
-/// How long a peer that was refused may take to read why.
-const FAREWELL_MAX: Duration = Duration::from_secs(1);
+/// How long a peer may take to hear our last word and close.
+pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +50,10 @@ pub(crate) fn run(connection: &Arc<Connection>, router: &Router) -> Ended {
     if let Some((id, _)) = reader.subscription.take() {
         router.unsubscribe(id);
     }
-    if matches!(ended, Ended::Refused(_)) {
-        connection.control(Outgoing::End);
+    // Our last word may be the refusal, or the hello by which the peer learns of a version that is not its own.
+    let is_heard = !matches!(ended, Ended::Channel(channel::Error::Silent(_)));
+    if is_heard && matches!(ended, Ended::Refused(_) | Ended::Channel(_)) {
+        connection.leave();
         linger(connection);
     }
     connection.close();
@@ -81,6 +83,7 @@ impl Reader<'_> {
                 return Err(Ended::Here);
             }
             match read {
+                Ok(0) if self.connection.is_leaving() => return Err(Ended::Here),
                 Ok(0) => return Err(Ended::ByPeer),
                 Ok(len) => end.filled(now, len),
                 Err(error) if is_timeout(error.kind()) => {}

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::connection::{Connection, Outgoing};
+use crate::connection::Connection;
 use crate::error::{Failed, Unusable};
 use crate::limit::Limit;
-use crate::reader::{self, Ended};
+use crate::reader::{self, Ended, FAREWELL_MAX};
 use crate::router::{CONNECTIONS_MAX, Router};
 use crate::stop::Stopped;
 use crate::writer;
@@ -17,6 +17,8 @@ use crate::writer;
 const REFUSALS_MAX: usize = 8;
 /// How long accepting pauses where the process has no descriptor or memory for one more.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How often a connection that is to end is looked at.
+const FAREWELL_STEP: Duration = Duration::from_millis(2);
 /// Connections of the past that the closing table names; older ones are added up.
 const DEPARTED_MAX: usize = 32;
 
@@ -103,10 +105,13 @@ impl Server {
                 Err(error) => return Err(Failed::Accept(error)),
             }
         }
-        for (connection, _) in &served {
-            connection.control(Outgoing::End);
-        }
-        for (_, thread) in served {
+        served.iter().for_each(|(connection, _)| connection.leave());
+        let deadline = Instant::now() + FAREWELL_MAX;
+        for (connection, thread) in served {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(FAREWELL_STEP);
+            }
+            connection.close();
             thread.join().map_err(|_| Failed::Panicked("reader"))?;
         }
         let mut departures = self

@@ -4,6 +4,7 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use abi::record::frame_stamp_ns;
 use channel::Report;
 use core_affinity::CoreId;
 use nix::poll::PollTimeout;
@@ -15,7 +16,7 @@ use wire::segment::Segment;
 use crate::clock;
 use crate::error::Failed;
 use crate::outlets::{Outlets, Routed};
-use crate::pace::{Next, Pace};
+use crate::pace::{NAP, Next, Pace};
 use crate::router::Router;
 use crate::stop::{Stopped, Woken};
 
@@ -74,13 +75,14 @@ impl Worker {
         let mut outlets = Outlets::new(Arc::clone(&self.router));
         let mut pace = Pace::default();
         while !stopped.is_stopped() {
-            let stamp_ns = clock::stamp_ns();
-            let taken = self.turn(&mut outlets, stamp_ns);
+            let now_ns = clock::stamp_ns();
+            let taken = self.turn(&mut outlets);
             let held = outlets.flush(false);
-            match pace.next(stamp_ns, taken) {
+            match pace.next(now_ns, taken, taken >= BUDGET) {
                 Next::Again => {}
                 Next::Spin => std::hint::spin_loop(),
                 Next::Yield => std::thread::yield_now(),
+                Next::Nap => std::thread::sleep(NAP),
                 Next::Sleep => {
                     let timeout = if held {
                         PollTimeout::from(HOLD_MS)
@@ -96,18 +98,18 @@ impl Worker {
             }
         }
         // The program is detached by now, so this ends.
-        while self.turn(&mut outlets, clock::stamp_ns()) > 0 {}
+        while self.turn(&mut outlets) > 0 {}
         outlets.flush(true);
         Ok(self.port.statistics().ok())
     }
 
     /// Takes up to [`BUDGET`] packets; gives how many.
-    fn turn(&mut self, outlets: &mut Outlets, stamp_ns: u64) -> usize {
+    fn turn(&mut self, outlets: &mut Outlets) -> usize {
         outlets.refresh();
         let mut turn = Turn::default();
         let taken = self
             .port
-            .receive_with(BUDGET, |frame| turn.take(frame, stamp_ns, outlets));
+            .receive_with(BUDGET, |frame| turn.take(frame, outlets));
         if taken > 0 {
             let Counts {
                 packets,
@@ -141,8 +143,8 @@ impl Worker {
 }
 
 impl Turn {
-    fn take(&mut self, frame: &[u8], stamp_ns: u64, outlets: &mut Outlets) {
-        let Some((flow, report)) = report(frame, stamp_ns) else {
+    fn take(&mut self, frame: &[u8], outlets: &mut Outlets) {
+        let Some((flow, report)) = report(frame) else {
             self.malformed += 1;
             return;
         };
@@ -156,11 +158,11 @@ impl Turn {
 
 /// The session that a frame belongs to, and the report of it; `None` for what is no whole TCP segment, which `sink`
 /// does not hand over.
-fn report(frame: &[u8], stamp_ns: u64) -> Option<(FlowKey, Report<'_>)> {
+fn report(frame: &[u8]) -> Option<(FlowKey, Report<'_>)> {
     let packet = frame.get(ethernet::HEADER_LEN..)?;
     let segment = Segment::parse(packet, 0).ok()?;
     let report = Report {
-        stamp_ns,
+        stamp_ns: frame_stamp_ns(frame)?,
         packet_len: u32::from(segment.payload_offset) + u32::from(segment.payload_len),
         headers: packet.get(..usize::from(segment.payload_offset))?,
     };
@@ -196,14 +198,15 @@ mod tests {
         let at = header.payload_offset();
         let mut frame = vec![0; at + 100];
         assert!(header.emit(&mut frame));
-        let (flow, report) = report(&frame, 17).unwrap();
+        frame[..8].copy_from_slice(&17u64.to_ne_bytes());
+        let (flow, report) = report(&frame).unwrap();
         assert_eq!(
             (flow.client, flow.server),
             (header.destination, header.source)
         );
         assert_eq!((report.stamp_ns, report.packet_len), (17, 152));
         assert_eq!(report.headers, &frame[14..at]);
-        assert!(super::report(&frame[..at - 1], 17).is_none());
-        assert!(super::report(&frame[..13], 17).is_none());
+        assert!(super::report(&frame[..at - 1]).is_none());
+        assert!(super::report(&frame[..13]).is_none());
     }
 }

@@ -13,12 +13,13 @@ use crate::connection::{Connection, Outgoing};
 /// What waits is put together up to this length, in bytes, and written at once.
 const WRITE_LEN: usize = 65_536;
 
-/// Writes until the connection ends. A peer that takes nothing for [`SILENCE_MAX`] is closed.
+/// Writes until the connection ends. A peer that takes nothing for [`SILENCE_MAX`] is closed; after a goodbye its reader
+/// closes.
 pub(crate) fn run(connection: &Arc<Connection>, queue: &Receiver<Outgoing>) {
     if let Err(error) = write_all(connection, queue) {
         tracing::debug!(peer = %connection.peer, "cannot write to it: {error}");
+        connection.close();
     }
-    connection.close();
 }
 
 fn write_all(connection: &Connection, queue: &Receiver<Outgoing>) -> io::Result<()> {

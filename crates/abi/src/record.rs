@@ -48,6 +48,16 @@ pub const SIZE_CLASSES: [u32; 5] = [144, 512, 2048, 16_384, 65_536 + RECORD_HEAD
 
 const _: () = assert!(SIZE_CLASSES[0] as usize == RECORD_HEADER_LEN + HEADERS_LEN_MAX as usize);
 
+/// Length of the stamp that `sink` writes over the start of a frame that it hands over, in bytes.
+pub const FRAME_STAMP_LEN: usize = 8;
+
+/// When `sink` saw a frame, in nanoseconds of `CLOCK_MONOTONIC`: it stands where the frame's Ethernet addresses were, which
+/// nobody needs any more. `None` for a frame that is too short for one, which `sink` hands over none of.
+#[must_use]
+pub fn frame_stamp_ns(frame: &[u8]) -> Option<u64> {
+    frame.first_chunk::<FRAME_STAMP_LEN>().map(|stamp| u64::from_ne_bytes(*stamp))
+}
+
 impl RecordHeader {
     /// Splits a ring entry (or a report) into its header and the captured bytes.
     ///

@@ -28,6 +28,9 @@ pub(crate) struct Client {
     closed: bool,
     pub(crate) error: Option<Error>,
     pub(crate) reports: Vec<Seen>,
+    /// Whether reports are kept, or counted only.
+    pub(crate) keep: bool,
+    pub(crate) count: u64,
     pub(crate) pongs: u64,
     pub(crate) lost: u64,
 }
@@ -48,6 +51,8 @@ impl Client {
             closed: false,
             error: None,
             reports: Vec::new(),
+            keep: true,
+            count: 0,
             pongs: 0,
             lost: 0,
         };
@@ -119,6 +124,10 @@ impl Client {
                 Ok(Some(TcpcopyEvent::Pong { .. })) => self.pongs += 1,
                 Ok(Some(TcpcopyEvent::Lost { count })) => self.lost += count,
                 Ok(Some(TcpcopyEvent::Reports(reports))) => {
+                    self.count += reports.len() as u64;
+                    if !self.keep {
+                        continue;
+                    }
                     self.reports.extend(reports.iter().map(|report| Seen {
                         stamp_ns: report.stamp_ns,
                         packet_len: report.packet_len,

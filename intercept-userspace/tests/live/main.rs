@@ -1,6 +1,7 @@
 //! `intercept` between a real target and a real channel, in a pair of namespaces. Needs root and the programs; says
 //! SKIP where there are none.
 
+mod carry;
 mod client;
 mod pair;
 mod process;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use channel::{Error, Refusal};
 use nix::sys::signal::Signal;
+use nix::time::{ClockId, clock_gettime};
 use wire::flow::{Endpoint, FlowKey};
 use wire::tcp::Flags;
 
@@ -42,6 +44,11 @@ fn show() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+fn stamp_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("it exists");
+    u64::try_from(Duration::from(now).as_nanos()).expect("it fits")
+}
+
 fn ports(client: &Client) -> Vec<u16> {
     client
         .reports
@@ -56,6 +63,7 @@ fn a_targets_syn_is_reported_and_nothing_stays() {
         let intercept = Intercept::start(LINE);
         assert!(show().contains("xdp"), "attached");
         let mut client = Client::subscribe(PORT, &[target(80)]);
+        let sent_ns = stamp_ns();
         let _syn = pair.send_syn(80, SocketAddrV4::new(CLIENT, 4711));
         client.until("the report", |client| !client.reports.is_empty());
         let seen = client.reports[0].clone();
@@ -64,7 +72,12 @@ fn a_targets_syn_is_reported_and_nothing_stays() {
         assert_eq!(seen.segment.flags, Flags::SYN);
         assert_eq!(seen.packet_len as usize, seen.headers.len());
         assert_eq!(seen.segment.options(&seen.headers).mss, Some(1460));
-        assert!(seen.stamp_ns > 0);
+        let meanwhile = sent_ns..=stamp_ns();
+        assert!(
+            meanwhile.contains(&seen.stamp_ns),
+            "{} is not in {meanwhile:?}",
+            seen.stamp_ns
+        );
 
         // Payload is counted, not reported.
         pair.send_segments(target(80), flow(4711).client, 1000, 3);

@@ -5,8 +5,9 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{
@@ -151,6 +152,56 @@ impl Target {
             }
         });
     }
+}
+
+impl Target {
+    /// Sends segments to these by turns, `rate` per second for `time` in a thread of its own; how many it was arrives
+    /// in the end.
+    pub(crate) fn start_flood(
+        &self,
+        from: Endpoint,
+        to: Vec<Endpoint>,
+        rate: u64,
+        time: Duration,
+    ) -> Receiver<u64> {
+        let (done, result) = sync_channel(1);
+        self.run(move || {
+            // A thread lives in the namespace of the one that starts it.
+            thread::spawn(move || done.send(flood(from, &to, rate, time)))
+        });
+        result
+    }
+}
+
+fn flood(from: Endpoint, to: &[Endpoint], rate: u64, time: Duration) -> u64 {
+    let socket = socket(
+        AddressFamily::Inet,
+        SockType::Raw,
+        SockFlag::empty(),
+        SockProtocol::Raw,
+    )
+    .expect("a raw socket");
+    let packets: Vec<_> = to.iter().map(|to| segment(from, *to, 600)).collect();
+    let next_hop = SockaddrIn::from(SocketAddrV4::new(CLIENT, 0));
+    let (start, mut sent) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        let due = u128::from(rate) * start.elapsed().as_nanos() / 1_000_000_000;
+        let due = u64::try_from(due).unwrap_or(u64::MAX);
+        if sent >= due {
+            thread::sleep(Duration::from_micros(50));
+            continue;
+        }
+        for packet in packets
+            .iter()
+            .cycle()
+            .skip(sent as usize % packets.len())
+            .take((due - sent).min(64) as usize)
+        {
+            let result = sendto(socket.as_raw_fd(), packet, &next_hop, MsgFlags::empty());
+            sent += u64::from(result.is_ok());
+        }
+    }
+    sent
 }
 
 /// A connection attempt of the target; it ends when this is dropped.

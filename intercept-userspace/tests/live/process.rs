@@ -81,6 +81,11 @@ impl Intercept {
         }
         (status, log)
     }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Intercept {

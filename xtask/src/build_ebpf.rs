@@ -110,6 +110,8 @@ fn build(tool_chain: ToolChain, linker: &Path, name: &str) -> Result<()> {
         format!("-Clinker={}", linker.display()),
         "-Clink-arg=--btf".to_owned(),
         format!("-Ctarget-cpu={TARGET_CPU}"),
+        // The objects are embedded in what is shipped: they need not say where they were built.
+        format!("--remap-path-prefix={}=.", workspace::root().display()),
     ];
     let mut cargo = tool_chain.cargo();
     cargo

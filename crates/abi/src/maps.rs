@@ -26,6 +26,9 @@ pub const RINGS: &str = "RINGS";
 /// Per-CPU array of `u64`, indexed by [`crate::counter::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
 /// Array of `u32`, one per worker: not 0 while the worker sleeps and wants to be woken by the next record.
+///
+/// The worker writes 1, then looks at its ring once more, then polls the ring's descriptor. The program that wakes it
+/// up writes 0, so one sleep costs one wake-up.
 pub const SLEEPING: &str = "SLEEPING";
 /// `XSKMAP` of the private device (`deliver`) or of the assistant's interface (`sink`), by queue.
 pub const XSKS: &str = "XSKS";

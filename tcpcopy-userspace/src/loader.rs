@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 
 use abi::maps::{
     Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_WORKERS, XSKS,
+    GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
@@ -35,6 +35,8 @@ use crate::args::Capture;
 use crate::plan::Plan;
 pub(crate) use error::Error;
 
+/// Bytes of all rings together, where each has at least [`RING_LEN_DEFAULT`].
+const RINGS_LEN: u32 = 64 << 20;
 /// Frames per worker for sending.
 const TX_FRAMES: u32 = 4096;
 /// Frames per worker for receiving clones.
@@ -103,7 +105,10 @@ impl Loaded {
         }
         let mut parts = Vec::new();
         for (worker, port) in (0..).zip(ports) {
-            let (ring, sleeping) = (maps::ring(&mut ebpf, worker)?, maps::sleeping(&ebpf)?);
+            let (ring, sleeping) = (
+                maps::ring(&mut ebpf, worker, ring_len(plan.workers))?,
+                maps::sleeping(&ebpf)?,
+            );
             parts.push(WorkerParts {
                 ring,
                 sleeping,
@@ -231,6 +236,12 @@ impl Loaded {
                 source,
             })
     }
+}
+
+/// Bytes of one worker's ring: a large upload comes in entries of 64 KiB, and a worker may have to wait for a processor
+/// for some 10 ms while it does.
+fn ring_len(workers: u32) -> u32 {
+    (RINGS_LEN / workers.next_power_of_two()).max(RING_LEN_DEFAULT)
 }
 
 /// The largest route MTU that frames can hold.

@@ -4,6 +4,7 @@
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
 
 pub(crate) mod intake;
+mod merge;
 mod pace;
 pub(crate) mod slot;
 pub(crate) mod waker;

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use abi::counter::Counter;
-use abi::maps::{
-    COUNTERS, EGRESS, Egress, REPLIES, RING_LEN_DEFAULT, RINGS, SERVICES, SLEEPING, Service,
-};
+use abi::maps::{COUNTERS, EGRESS, Egress, REPLIES, RINGS, SERVICES, SLEEPING, Service};
 use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use telemetry::KernelCounters;
@@ -66,10 +64,10 @@ pub(super) fn counters(ebpf: &Ebpf) -> Result<KernelCounters, Error> {
     Ok(counters)
 }
 
-/// Makes a worker's ring and puts it into its place.
-pub(super) fn ring(ebpf: &mut Ebpf, worker: u32) -> Result<RingBuf<MapData>, Error> {
+/// Makes a worker's ring of `len` bytes and puts it into its place.
+pub(super) fn ring(ebpf: &mut Ebpf, worker: u32, len: u32) -> Result<RingBuf<MapData>, Error> {
     let ring = aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32;
-    let parameters = aya_obj::Map::new_from_params(ring, 0, 0, RING_LEN_DEFAULT, 0);
+    let parameters = aya_obj::Map::new_from_params(ring, 0, 0, len, 0);
     let data = MapData::create(parameters, "tcpcopy_ring", None).map_err(in_map(RINGS))?;
     let ring: RingBuf<MapData> = Map::RingBuf(data).try_into().map_err(in_map(RINGS))?;
     let mut rings: ArrayOfMaps<_, RingBuf<MapData>> =

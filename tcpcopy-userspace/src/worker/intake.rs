@@ -15,11 +15,10 @@ use port::Port;
 use session::{Engine, Instant};
 use wire::ethernet;
 
+use super::merge::Merge;
 use super::waker::Waker;
+use crate::clock;
 
-/// With two sources, a record is held back for so long: the client's packet that it answers may still be on its way
-/// through the private device.
-const MERGE_WINDOW: Duration = Duration::from_micros(200);
 /// A stamp in a frame that is further away from now than this is none: `steer` could not write it.
 const STAMP_AGE_MAX: Duration = Duration::from_secs(10);
 
@@ -29,8 +28,8 @@ pub(crate) struct Intake {
     /// Slot `index` of the map tells the programs that this worker sleeps.
     sleeping: Array<MapData, u32>,
     index: u32,
-    /// Whether clients' packets come from the port.
-    from_port: bool,
+    /// Where clients' packets come from the port.
+    merge: Option<Merge>,
 }
 
 struct Ring {
@@ -39,7 +38,7 @@ struct Ring {
 }
 
 impl Intake {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         ring: RingBuf<MapData>,
         sleeping: Array<MapData, u32>,
         index: u32,
@@ -49,7 +48,7 @@ impl Intake {
             ring: Ring { ring, broken: 0 },
             sleeping,
             index,
-            from_port,
+            merge: from_port.then(|| Merge::new(clock::now())),
         }
     }
 
@@ -66,47 +65,34 @@ impl Intake {
         now: Instant,
         budget: usize,
     ) -> usize {
-        if !self.from_port {
-            return self
-                .ring
-                .take(engine, now, Instant::from_nanos(u64::MAX), budget);
+        let Some(merge) = &mut self.merge else {
+            return self.ring.take(engine, None, now, budget);
+        };
+        let mut work = self.ring.take(engine, Some(merge), now, usize::MAX);
+        // Every record that is older than a frame from here on is held by now.
+        let frames = frames(engine, merge, port, now, budget);
+        work += frames;
+        if frames < budget {
+            merge.emptied(now);
+            while let Some(held) = merge.ripe(now) {
+                engine.on_online_packet(now, held.stamp, held.headers());
+                work += 1;
+            }
         }
-        self.frames(engine, port, now, budget)
-            + self.ring.take(engine, now, now - MERGE_WINDOW, budget)
+        work
     }
 
     /// Everything that is left, without waiting for anything.
     pub(crate) fn rest(&mut self, engine: &mut Engine, port: &mut Port, now: Instant) -> usize {
-        let frames = if self.from_port {
-            self.frames(engine, port, now, usize::MAX)
-        } else {
-            0
-        };
-        frames
-            + self
-                .ring
-                .take(engine, now, Instant::from_nanos(u64::MAX), usize::MAX)
-    }
-
-    /// Clients' packets from the port, each after the records that are older.
-    fn frames(
-        &mut self,
-        engine: &mut Engine,
-        port: &mut Port,
-        now: Instant,
-        budget: usize,
-    ) -> usize {
-        let mut records = 0;
-        let frames = port.receive_with(budget, |frame| {
-            let stamp = stamp_of(frame, now);
-            records += self.ring.take(engine, now, stamp, budget);
-            engine.on_client_packet(
-                now,
-                stamp,
-                frame.get(ethernet::HEADER_LEN..).unwrap_or_default(),
-            );
-        });
-        frames + records
+        let mut work = self.ring.take(engine, self.merge.as_mut(), now, usize::MAX);
+        if let Some(merge) = &mut self.merge {
+            work += frames(engine, merge, port, now, usize::MAX);
+            while let Some(held) = merge.before(now) {
+                engine.on_online_packet(now, held.stamp, held.headers());
+                work += 1;
+            }
+        }
+        work
     }
 
     /// Tells the programs that the worker sleeps, looks once more, and sleeps for at most `time`, or until a record,
@@ -121,14 +107,15 @@ impl Intake {
         self.tell(1)?;
         // The program submits its record before it reads the slot; here the slot is written before the ring is read.
         fence(Ordering::SeqCst);
-        if !pending && self.ring.is_empty() {
+        let nothing_held = self.merge.as_ref().is_none_or(Merge::is_empty);
+        if !pending && nothing_held && self.ring.is_empty() {
             let mut fds = [
                 PollFd::new(self.ring.ring.as_fd(), PollFlags::POLLIN),
                 PollFd::new(waker.fd(), PollFlags::POLLIN),
                 PollFd::new(port.fd(), PollFlags::POLLIN),
             ];
             // Without rx frames the port's socket would report nothing but errors.
-            let used = if self.from_port { 3 } else { 2 };
+            let used = if self.merge.is_some() { 3 } else { 2 };
             match ppoll(&mut fds[..used], Some(TimeSpec::from_duration(time)), None) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -145,8 +132,14 @@ impl Intake {
 }
 
 impl Ring {
-    /// Hands records up to the stamp `until` to the engine, at most `budget`.
-    fn take(&mut self, engine: &mut Engine, now: Instant, until: Instant, budget: usize) -> usize {
+    /// Hands at most `budget` records to the engine; with `merge`, those of the online server are held.
+    fn take(
+        &mut self,
+        engine: &mut Engine,
+        mut merge: Option<&mut Merge>,
+        now: Instant,
+        budget: usize,
+    ) -> usize {
         let mut taken = 0;
         while taken < budget {
             let Some(entry) = self.ring.next() else { break };
@@ -154,18 +147,18 @@ impl Ring {
                 self.broken += 1;
                 continue;
             };
-            let stamp = Instant::from_nanos(header.stamp_ns);
-            if stamp > until {
-                // Leaves the entry in the ring: only dropping it moves on.
-                std::mem::forget(entry);
-                break;
-            }
             taken += 1;
-            match header.kind {
-                KIND_CLIENT => engine.on_client_packet(now, stamp, packet),
-                KIND_ONLINE => engine.on_online_packet(now, stamp, packet),
-                KIND_REPLY => engine.on_target_packet(now, stamp, packet),
-                KIND_TOO_BIG => engine.on_too_big(now, packet),
+            let stamp = Instant::from_nanos(header.stamp_ns);
+            match (header.kind, &mut merge) {
+                (KIND_CLIENT, _) => engine.on_client_packet(now, stamp, packet),
+                (KIND_ONLINE, None) => engine.on_online_packet(now, stamp, packet),
+                (KIND_ONLINE, Some(merge)) => {
+                    if let Some(held) = merge.hold(stamp, packet) {
+                        engine.on_online_packet(now, held.stamp, held.headers());
+                    }
+                }
+                (KIND_REPLY, _) => engine.on_target_packet(now, stamp, packet),
+                (KIND_TOO_BIG, _) => engine.on_too_big(now, packet),
                 _ => self.broken += 1,
             }
         }
@@ -182,6 +175,25 @@ impl Ring {
             }
         }
     }
+}
+
+/// Clients' packets from the port, each after the records that are older; returns how many.
+fn frames(
+    engine: &mut Engine,
+    merge: &mut Merge,
+    port: &mut Port,
+    now: Instant,
+    budget: usize,
+) -> usize {
+    port.receive_with(budget, |frame| {
+        let stamp = stamp_of(frame, now);
+        merge.saw(stamp);
+        while let Some(held) = merge.before(stamp) {
+            engine.on_online_packet(now, held.stamp, held.headers());
+        }
+        let packet = frame.get(ethernet::HEADER_LEN..).unwrap_or_default();
+        engine.on_client_packet(now, stamp, packet);
+    })
 }
 
 /// The stamp that `steer` wrote in the place of the MAC addresses, or now where there is none.

@@ -9,9 +9,9 @@ use crate::kernel::{Kernel, Settings, skipped};
 use crate::packet::{CLIENT, ONLINE, POOL, POOL_RANGE, TARGET, bare, data, frame_of, header};
 
 /// Runs per measurement; their records fit into the ring.
-const REPEAT: u32 = 200;
+const REPEAT: u32 = 500;
 /// Measurements, of which the best counts: the others shared the processor with somebody.
-const ROUNDS: u32 = 400;
+const ROUNDS: u32 = 60;
 
 #[test]
 fn costs() {

@@ -1,0 +1,129 @@
+//! The clients' application: connections that send their batches and read the responses.
+
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::State;
+
+use crate::plan::{Connection, Ending};
+use crate::stack::Stack;
+
+/// One connection of the client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    handle: SocketHandle,
+    pub(crate) port: u16,
+    connection: Connection,
+    pub(crate) stream: Vec<u8>,
+    opened: bool,
+    batch: usize,
+    /// When the batch may be written.
+    batch_at: Option<u64>,
+    /// How much of the stream was written, and up to where the batch goes.
+    written: usize,
+    write_until: usize,
+    /// How much was read, and how much has to be before the next batch.
+    pub(crate) read: usize,
+    read_until: usize,
+    ended: bool,
+}
+
+impl Client {
+    pub(crate) fn new(
+        number: usize,
+        port: u16,
+        connection: &Connection,
+        greeting: usize,
+        handle: SocketHandle,
+    ) -> Self {
+        Self {
+            handle,
+            port,
+            connection: connection.clone(),
+            stream: connection.stream(number),
+            opened: false,
+            batch: 0,
+            batch_at: None,
+            written: 0,
+            write_until: 0,
+            read: 0,
+            read_until: greeting,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn run(&mut self, now: u64, server: ([u8; 4], u16), stack: &mut Stack) {
+        if !self.opened {
+            if now >= self.connection.start {
+                self.opened = true;
+                stack.connect(self.handle, server, self.port);
+            }
+            return;
+        }
+        let socket = stack.socket(self.handle);
+        if socket.can_recv() {
+            let mut buffer = vec![0; socket.recv_queue()];
+            self.read += socket.recv_slice(&mut buffer).unwrap_or(0);
+        }
+        if self.ended {
+            return;
+        }
+        self.next_batch(now);
+        let socket = stack.socket(self.handle);
+        if self.written < self.write_until && socket.can_send() {
+            let bytes = &self.stream[self.written..self.write_until];
+            self.written += socket.send_slice(bytes).unwrap_or(0);
+        }
+        self.end(stack);
+    }
+
+    fn next_batch(&mut self, now: u64) {
+        if self.written < self.write_until || self.read < self.read_until {
+            return;
+        }
+        let Some(batch) = self.connection.batches.get(self.batch) else {
+            return;
+        };
+        let at = *self.batch_at.get_or_insert(now + batch.think);
+        if now < at {
+            return;
+        }
+        self.batch_at = None;
+        self.batch += 1;
+        for request in &batch.requests {
+            self.write_until += request.len;
+            self.read_until += request.online.len;
+        }
+    }
+
+    fn end(&mut self, stack: &mut Stack) {
+        let all_written =
+            self.batch == self.connection.batches.len() && self.written == self.write_until;
+        let all_read = all_written && self.read >= self.read_until;
+        let socket = stack.socket(self.handle);
+        let server_closed = socket.state() == State::CloseWait;
+        match self.connection.ending {
+            Ending::Close if all_read => socket.close(),
+            Ending::HalfClose if all_written && socket.state() == State::Established => {
+                socket.close();
+            }
+            Ending::Abort if all_read => socket.abort(),
+            Ending::Server if server_closed => socket.close(),
+            _ => return,
+        }
+        self.ended = true;
+    }
+
+    /// When it has something to do again.
+    pub(crate) fn due(&self) -> Option<u64> {
+        if self.opened {
+            self.batch_at
+        } else {
+            Some(self.connection.start)
+        }
+    }
+
+    /// Whether the connection is over, as far as the client is concerned.
+    pub(crate) fn is_done(&self, stack: &mut Stack) -> bool {
+        let state = stack.socket(self.handle).state();
+        self.opened && (state == State::Closed || (self.ended && state == State::TimeWait))
+    }
+}

@@ -1,0 +1,222 @@
+//! What the engine ought to know, kept as naively as can be: every byte of a client with the cause of its first copy, and
+//! what either end of a connection to the target has sent and acknowledged.
+
+use std::collections::HashMap;
+
+use wire::checksum::{Verdict, judge};
+use wire::ip::PROTOCOL_TCP;
+use wire::segment::Segment;
+use wire::tcp::Flags;
+
+/// The client's side of one flow, as the online server's host saw it.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    isn: Option<u32>,
+    online_isn: Option<u32>,
+    /// The cause of each byte of the stream.
+    causes: Vec<Option<u32>>,
+    fin_or_reset: bool,
+    online_acknowledged: usize,
+    /// How far the stream was answered: bytes acknowledged when the online server last sent payload.
+    answered_until: usize,
+}
+
+impl Flow {
+    pub(crate) fn on_client(&mut self, segment: &Segment) {
+        if segment.flags.contains(Flags::SYN) {
+            self.isn = Some(segment.seq);
+            return;
+        }
+        let Some(isn) = self.isn else {
+            return;
+        };
+        self.fin_or_reset |= segment.flags.intersects(Flags::FIN.with(Flags::RST));
+        let start = segment.seq.wrapping_sub(isn.wrapping_add(1));
+        if start > 1 << 30 {
+            return;
+        }
+        let (start, len) = (start as usize, usize::from(segment.payload_len));
+        if self.causes.len() < start + len {
+            self.causes.resize(start + len, None);
+        }
+        for cause in &mut self.causes[start..start + len] {
+            cause.get_or_insert(segment.ack);
+        }
+    }
+
+    pub(crate) fn on_online(&mut self, segment: &Segment) {
+        if segment.flags.contains(Flags::SYN) {
+            self.online_isn = Some(segment.seq);
+            return;
+        }
+        let Some(isn) = self.isn else {
+            return;
+        };
+        let acknowledged = segment.ack.wrapping_sub(isn.wrapping_add(1)) as usize;
+        if acknowledged < 1 << 30 {
+            self.online_acknowledged = self.online_acknowledged.max(acknowledged);
+            if segment.payload_len > 0 {
+                self.answered_until = self.answered_until.max(acknowledged);
+            }
+        }
+    }
+
+    /// How much of the online server's stream the client had seen when it sent the byte at `offset`.
+    pub(crate) fn seen(&self, offset: usize) -> Option<u32> {
+        let cause = (*self.causes.get(offset)?)?;
+        Some(cause.wrapping_sub(self.online_isn?.wrapping_add(1)))
+    }
+
+    /// Where the turns of the stream begin.
+    pub(crate) fn turns(&self) -> Vec<usize> {
+        let mut turns = vec![];
+        let mut before = None;
+        for (offset, cause) in self.causes.iter().enumerate() {
+            let Some(cause) = cause else { break };
+            if before.is_none_or(|before| cause.wrapping_sub(before).cast_signed() > 0) {
+                turns.push(offset);
+                before = Some(*cause);
+            }
+        }
+        turns
+    }
+
+    /// Bytes of the client, as far as they are in order.
+    pub(crate) fn len(&self) -> usize {
+        self.causes
+            .iter()
+            .take_while(|cause| cause.is_some())
+            .count()
+    }
+
+    /// Whether the client's end of the connection was seen.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.fin_or_reset
+    }
+}
+
+/// One connection from the engine to the target.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) port: u16,
+    iss: u32,
+    target_isn: Option<u32>,
+    /// Bytes that the target's TCP has sent.
+    pub(crate) sent: u32,
+    /// The same when the latest segment reached it.
+    pub(crate) sent_before: u32,
+    /// Bytes whose acknowledgement has reached the engine.
+    pub(crate) acknowledged: u32,
+    /// Whether something that ends it was sent by the engine.
+    pub(crate) ended: bool,
+}
+
+/// All that is watched.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) flows: HashMap<u16, Flow>,
+    pub(crate) lives: Vec<Life>,
+}
+
+impl Oracle {
+    /// A client's packet, at `capture`'s place.
+    pub(crate) fn on_client(&mut self, packet: &[u8]) {
+        let Some(segment) = valid(packet) else {
+            return;
+        };
+        let flow = self.flows.entry(segment.source.port).or_default();
+        flow.on_client(&segment);
+    }
+
+    /// The online server's segment, at `observe`'s place.
+    pub(crate) fn on_online(&mut self, packet: &[u8]) {
+        if let Ok(segment) = Segment::parse(packet, 0) {
+            let flow = self.flows.entry(segment.destination.port).or_default();
+            flow.on_online(&segment);
+        }
+    }
+
+    fn life(&mut self, port: u16) -> Option<&mut Life> {
+        self.lives.iter_mut().rev().find(|life| life.port == port)
+    }
+
+    /// The latest connection from a port.
+    pub(crate) fn latest(&self, port: u16) -> Option<usize> {
+        self.lives.iter().rposition(|life| life.port == port)
+    }
+
+    /// A frame leaves the engine.
+    pub(crate) fn on_engine(&mut self, segment: &Segment) {
+        let port = segment.source.port;
+        if segment.flags.contains(Flags::SYN) {
+            if self.life(port).is_none_or(|life| life.iss != segment.seq) {
+                self.lives.push(Life {
+                    port,
+                    iss: segment.seq,
+                    target_isn: None,
+                    sent: 0,
+                    sent_before: 0,
+                    acknowledged: 0,
+                    ended: false,
+                });
+            }
+        } else if segment.flags.intersects(Flags::FIN.with(Flags::RST))
+            && let Some(life) = self.life(port)
+        {
+            life.ended = true;
+        }
+    }
+
+    /// A segment of the engine reaches the target.
+    pub(crate) fn on_reached_target(&mut self, segment: &Segment) {
+        if let Some(life) = self.life(segment.source.port) {
+            life.sent_before = life.sent;
+        }
+    }
+
+    /// A segment leaves the target.
+    pub(crate) fn on_target(&mut self, segment: &Segment) {
+        let Some(life) = self.life(segment.destination.port) else {
+            return;
+        };
+        if segment.flags.contains(Flags::SYN) {
+            life.target_isn = Some(segment.seq);
+        } else if let Some(isn) = life.target_isn
+            && !segment.flags.contains(Flags::RST)
+        {
+            let end = segment.seq.wrapping_add(segment.sequence_len());
+            let sent = end.wrapping_sub(isn.wrapping_add(1));
+            if sent < 1 << 30 {
+                life.sent = life.sent.max(sent);
+            }
+        }
+    }
+
+    /// A reply reaches the engine.
+    pub(crate) fn on_reply(&mut self, packet: &[u8]) {
+        let Ok(segment) = Segment::parse(packet, 0) else {
+            return;
+        };
+        if let Some(life) = self.life(segment.destination.port)
+            && segment.flags.contains(Flags::ACK)
+        {
+            let acknowledged = segment.ack.wrapping_sub(life.iss.wrapping_add(1));
+            if acknowledged < 1 << 30 {
+                life.acknowledged = life.acknowledged.max(acknowledged);
+            }
+        }
+    }
+}
+
+/// The segment in a packet, if its checksum is right.
+fn valid(packet: &[u8]) -> Option<Segment> {
+    let segment = Segment::parse(packet, 0).ok()?;
+    let tcp = segment.tcp(packet)?;
+    let verdict = judge(
+        &segment.source.addr,
+        &segment.destination.addr,
+        PROTOCOL_TCP,
+        tcp,
+    );
+    (verdict != Verdict::Corrupt).then_some(segment)
+}

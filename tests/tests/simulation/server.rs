@@ -1,0 +1,233 @@
+//! The server's application, of the online server and of the target alike.
+
+use std::collections::VecDeque;
+
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::State;
+
+use crate::plan::{Answer, HEADER_LEN, Plan, parse_header};
+use crate::stack::{SocketOptions, Stack};
+
+/// The port that it listens on.
+pub(crate) const PORT: u16 = 80;
+/// Sockets that listen at any time: smoltcp has no backlog.
+const LISTENING: usize = 4;
+
+/// Which of the two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Online,
+    Target,
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    handle: SocketHandle,
+    /// The peer's port.
+    pub(crate) port: u16,
+    /// Every byte that the application has read.
+    pub(crate) read: Vec<u8>,
+    /// Where in `read` the next request begins.
+    parsed: usize,
+    /// Responses to come, in order.
+    jobs: VecDeque<Answer>,
+    /// When the first of them begins.
+    begins_at: Option<u64>,
+    /// Bytes of the running response still to be written.
+    writing: usize,
+    closes: bool,
+    answered: usize,
+    read_at: u64,
+    gone: bool,
+}
+
+/// What an application has just read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Read {
+    pub(crate) accepted: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A server.
+pub(crate) struct Server {
+    side: Side,
+    options: SocketOptions,
+    listening: Vec<SocketHandle>,
+    pub(crate) accepted: Vec<Accepted>,
+    /// Requests that made no sense.
+    pub(crate) nonsense: u64,
+}
+
+impl Server {
+    pub(crate) fn new(side: Side, options: SocketOptions) -> Self {
+        Self {
+            side,
+            options,
+            listening: vec![],
+            accepted: vec![],
+            nonsense: 0,
+        }
+    }
+
+    /// Accepts, reads, answers and closes. Returns what was read, for the one who watches.
+    pub(crate) fn run(&mut self, now: u64, plan: &Plan, stack: &mut Stack) -> Vec<Read> {
+        self.accept(plan, stack);
+        let mut reads = vec![];
+        for index in 0..self.accepted.len() {
+            if self.accepted[index].gone {
+                continue;
+            }
+            let bytes = self.read(index, now, plan, stack);
+            if bytes > 0 {
+                let accepted = index;
+                reads.push(Read { accepted, bytes });
+            }
+            self.parse(index, now, plan, stack);
+            self.answer(index, now, plan, stack);
+            self.leave(index, stack);
+        }
+        reads
+    }
+
+    /// When it has something to do again.
+    pub(crate) fn due(&self) -> Option<u64> {
+        let alive = self.accepted.iter().filter(|accepted| !accepted.gone);
+        alive
+            .flat_map(|accepted| {
+                let idle = accepted.writing == 0 && !accepted.closes;
+                let begins_at = accepted.begins_at.filter(|_| idle);
+                [
+                    begins_at,
+                    (accepted.read_at > 0).then_some(accepted.read_at),
+                ]
+            })
+            .flatten()
+            .min()
+    }
+
+    fn accept(&mut self, plan: &Plan, stack: &mut Stack) {
+        let greeting = match self.side {
+            Side::Online => plan.greeting.0,
+            Side::Target => plan.greeting.1,
+        };
+        let accepted = &mut self.accepted;
+        self.listening.retain(|&handle| {
+            let socket = stack.socket(handle);
+            if matches!(socket.state(), State::Listen | State::SynReceived) {
+                return true;
+            }
+            accepted.push(Accepted {
+                handle,
+                port: socket.remote_endpoint().map_or(0, |remote| remote.port),
+                read: vec![],
+                parsed: 0,
+                jobs: VecDeque::new(),
+                begins_at: None,
+                writing: greeting,
+                closes: false,
+                answered: 0,
+                read_at: 0,
+                gone: false,
+            });
+            false
+        });
+        let idle = |stack: &mut Stack, handle| stack.socket(handle).state() == State::Listen;
+        let mut listening = self
+            .listening
+            .iter()
+            .filter(|&&handle| idle(stack, handle))
+            .count();
+        while listening < LISTENING {
+            let mut socket = self.options.socket();
+            socket.listen(PORT).expect("a fresh socket listens");
+            self.listening.push(stack.add(socket));
+            listening += 1;
+        }
+    }
+
+    fn read(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) -> usize {
+        let accepted = &mut self.accepted[index];
+        let socket = stack.socket(accepted.handle);
+        let slow = plan.slow_target.filter(|_| self.side == Side::Target);
+        if !socket.can_recv() || now < accepted.read_at {
+            return 0;
+        }
+        let mut buffer = vec![0; slow.map_or(socket.recv_queue(), |(most, _)| most)];
+        let len = socket.recv_slice(&mut buffer).unwrap_or(0);
+        accepted.read.extend_from_slice(&buffer[..len]);
+        accepted.read_at = match slow {
+            Some((_, every)) if socket.recv_queue() > 0 => now + every,
+            _ => 0,
+        };
+        len
+    }
+
+    fn parse(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) {
+        let accepted = &mut self.accepted[index];
+        while let Some(header) = accepted.read[accepted.parsed..].first_chunk::<HEADER_LEN>() {
+            let request = parse_header(header).and_then(|(connection, index, len)| {
+                let connection = plan.connections.get(connection)?;
+                Some((*connection.requests().nth(index)?, len))
+            });
+            let Some((request, len)) = request else {
+                // A session that begins, or goes on, in the middle of a request.
+                self.nonsense += 1;
+                accepted.parsed = accepted.read.len();
+                stack.socket(accepted.handle).abort();
+                return;
+            };
+            if accepted.read.len() < accepted.parsed + len {
+                return;
+            }
+            accepted.parsed += len;
+            accepted.jobs.push_back(match self.side {
+                Side::Online => request.online,
+                Side::Target => request.target,
+            });
+            if accepted.jobs.len() == 1 {
+                accepted.begins_at = accepted.jobs.front().map(|job| now + job.delay);
+            }
+        }
+    }
+
+    fn answer(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) {
+        let accepted = &mut self.accepted[index];
+        let socket = stack.socket(accepted.handle);
+        loop {
+            while accepted.writing > 0 && socket.can_send() {
+                let len = accepted.writing.min(4096);
+                let sent = socket.send_slice(&vec![b'r'; len]).unwrap_or(0);
+                accepted.writing -= sent;
+            }
+            let due = accepted.begins_at.is_some_and(|at| at <= now);
+            if accepted.writing > 0 || accepted.closes || !due {
+                return;
+            }
+            if let Some(job) = accepted.jobs.pop_front() {
+                accepted.writing = job.len;
+                accepted.answered += 1;
+                let enough = plan
+                    .target_closes_after
+                    .filter(|_| self.side == Side::Target);
+                accepted.closes =
+                    job.closes || enough.is_some_and(|enough| accepted.answered >= enough);
+            }
+            accepted.begins_at = accepted.jobs.front().map(|job| now + job.delay);
+        }
+    }
+
+    fn leave(&mut self, index: usize, stack: &mut Stack) {
+        let accepted = &mut self.accepted[index];
+        let socket = stack.socket(accepted.handle);
+        let finished = accepted.writing == 0
+            && (accepted.closes || (accepted.jobs.is_empty() && !socket.may_recv()));
+        if finished && socket.is_active() && socket.may_send() {
+            socket.close();
+        }
+        if !socket.is_open() && socket.recv_queue() == 0 {
+            accepted.gone = true;
+            stack.sockets.remove(accepted.handle);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What must be true, whatever the seed.
+
+use std::collections::BTreeMap;
+
+use session::Outcome;
+
+use crate::oracle::Flow;
+use crate::server::Read;
+use crate::world::World;
+
+/// Frames per input that an engine may send, and how many on top: SYNs, acknowledgements, retransmissions.
+const FRAMES_PER_INPUT: u64 = 3;
+const FRAMES_BASE: u64 = 200;
+
+/// Whose bytes a connection to the target carries: the client's number, and where in its stream they begin.
+fn origin(world: &World, accepted: usize) -> Option<(usize, usize)> {
+    let connection = &world.target.accepted[accepted];
+    let read = &connection.read;
+    let first = &read[..read.len().min(64)];
+    let mine = |port| !world.plan.keep_addresses || port == connection.port;
+    let mut candidates = world
+        .clients
+        .iter()
+        .enumerate()
+        .filter(|(_, client)| mine(client.port));
+    candidates.find_map(|(number, client)| {
+        let stream = &client.stream;
+        let at = if first.len() < 8 && stream.starts_with(first) {
+            Some(0)
+        } else {
+            stream
+                .windows(first.len())
+                .position(|window| window == first)
+        };
+        at.map(|at| (number, at))
+    })
+}
+
+/// The target's application has read something.
+pub(crate) fn on_read(world: &World, read: &Read) {
+    let accepted = &world.target.accepted[read.accepted];
+    if accepted.read.len() < 8 {
+        return;
+    }
+    let Some((number, start)) = origin(world, read.accepted) else {
+        panic!("connection {} got bytes that no client sent", read.accepted);
+    };
+    let client = &world.clients[number];
+    let end = start + accepted.read.len();
+    assert!(
+        client.stream.get(start..end) == Some(&accepted.read[..]),
+        "connection {} got other bytes than client {number} sent at {start}..{end}",
+        read.accepted
+    );
+    if !world.plan.equal || !world.plan.replies_are_clean() || !world.plan.sees_everything() {
+        return;
+    }
+    let (Some(flow), Some(life)) = (
+        world.oracle.flows.get(&client.port),
+        world.lives[read.accepted],
+    ) else {
+        return;
+    };
+    let sent = world.oracle.lives[life].sent_before;
+    let base = flow.seen(start).unwrap_or(0);
+    let base = if start == 0 { 0 } else { base };
+    let needed = flow.seen(end - 1).unwrap_or(0).saturating_sub(base);
+    assert!(
+        sent >= needed,
+        "client {number}: the byte at {} had seen {needed} bytes, but the target had sent {sent}",
+        end - 1
+    );
+}
+
+/// After the drain, before the engine is told to end everything.
+pub(crate) fn before_the_end(world: &World, waiting: u64) {
+    no_byte_twice(world);
+    let limit = FRAMES_BASE + FRAMES_PER_INPUT * world.inputs;
+    assert!(
+        world.frames <= limit,
+        "a storm: {} frames for {} inputs",
+        world.frames,
+        world.inputs
+    );
+    if !world.plan.sees_everything() || world.plan.target_closes_after.is_some() {
+        return;
+    }
+    assert_eq!(waiting, 0, "turns wait for the target after the drain");
+    assert_eq!(
+        world.target.nonsense, 0,
+        "the target got requests that make no sense"
+    );
+    complete(world);
+    if world.every_end_is_seen() {
+        assert_eq!(
+            world.engine.sessions(),
+            0,
+            "sessions are left although every client has ended"
+        );
+    }
+}
+
+/// Everything was seen, so everything was copied.
+fn complete(world: &World) {
+    let mut got: BTreeMap<usize, usize> = BTreeMap::new();
+    for accepted in 0..world.target.accepted.len() {
+        if let Some((number, start)) = origin(world, accepted) {
+            let end = start + world.target.accepted[accepted].read.len();
+            let before = got.insert(number, end).unwrap_or(0);
+            assert_eq!(
+                before, start,
+                "client {number}: sessions do not follow each other"
+            );
+        }
+    }
+    for (number, client) in world.clients.iter().enumerate() {
+        let got = got.get(&number).copied().unwrap_or(0);
+        // A client that resets its connection may never have sent all of its stream.
+        let sent = world.oracle.flows.get(&client.port).map_or(0, Flow::len);
+        assert_eq!(got, sent, "client {number}: the target did not get all");
+    }
+}
+
+/// No byte of a turn is sent again after the target acknowledged part of it.
+fn no_byte_twice(world: &World) {
+    let mut acknowledged: BTreeMap<usize, usize> = BTreeMap::new();
+    for accepted in 0..world.target.accepted.len() {
+        let (Some((number, start)), Some(life)) = (origin(world, accepted), world.lives[accepted])
+        else {
+            continue;
+        };
+        let before = acknowledged.entry(number).or_default();
+        assert!(
+            start >= *before,
+            "client {number}: {start} is sent again, but {before} bytes had been acknowledged"
+        );
+        let read = world.target.accepted[accepted].read.len();
+        let ours = (world.oracle.lives[life].acknowledged as usize).min(read);
+        *before = (*before).max(start + ours);
+    }
+}
+
+/// After the end: nothing is left, and the ledger adds up.
+pub(crate) fn after_the_end(world: &World) {
+    assert_eq!(
+        world.engine.sessions(),
+        0,
+        "sessions are left after the end"
+    );
+    assert_eq!(world.engine.turns_open(), 0, "turns are open after the end");
+    assert_eq!(
+        world.engine.payload_bytes(),
+        0,
+        "payload is left after the end"
+    );
+    if !world.plan.sees_everything() {
+        return;
+    }
+    let (mut turns, mut bytes) = (0, 0);
+    for client in &world.clients {
+        if let Some(flow) = world.oracle.flows.get(&client.port) {
+            turns += flow.turns().len();
+            bytes += flow.len() as u64;
+        }
+    }
+    let outcomes: Vec<_> = world.ended.iter().map(|ended| ended.outcome).collect();
+    assert_eq!(
+        world.ended.len(),
+        turns,
+        "turns captured and turns ended: {outcomes:?}"
+    );
+    let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
+    assert_eq!(ended, bytes, "bytes captured and bytes of turns ended");
+    if world.plan.target_closes_after.is_none() {
+        for ended in &world.ended {
+            let good = matches!(ended.outcome, Outcome::Answered | Outcome::Delivered);
+            assert!(good, "{ended:?}");
+            assert_eq!(ended.bytes, ended.bytes_acknowledged, "{ended:?}");
+        }
+    }
+}

@@ -69,8 +69,10 @@ fn an_interface_that_is_down() {
     let Some(stand) = stand() else { return };
     let online = stand.lab.namespace(Host::Online);
     online
-        .ip(&["link", "add", "down0", "type", "dummy"])
-        .expect("dummy");
+        .ip(&[
+            "link", "add", "down0", "type", "veth", "peer", "name", "down1",
+        ])
+        .expect("veth");
     refused(&stand, &["-x", &rule(), "-i", "down0"], &["down0", "down"]);
 }
 
@@ -111,12 +113,12 @@ fn a_target_that_is_the_online_server() {
     refused(
         &stand,
         &["-x", &format!("{ONLINE}:{PORT}-{ONLINE}:{PORT}")],
-        &["itself"],
+        &["loop"],
     );
     refused(
         &stand,
         &["-x", &format!("{PORT}-{ONLINE}:{PORT}")],
-        &["itself"],
+        &["loop"],
     );
 }
 
@@ -151,7 +153,7 @@ fn pools_that_cannot_be() {
     refused(
         &stand,
         &["-x", &rule(), "-c", "10.0.2.1:30000-40000"],
-        &["ephemeral"],
+        &["outgoing connections"],
     );
     refused(&stand, &["-x", &rule(), "-c", "nonsense"], &["nonsense"]);
     // Somebody listens in the pool.
@@ -221,8 +223,8 @@ fn a_private_device_that_is_somebody_elses() {
     let Some(stand) = stand() else { return };
     let online = stand.lab.namespace(Host::Online);
     online
-        .ip(&["link", "add", "tcpcopy0", "type", "dummy"])
-        .expect("dummy");
+        .ip(&["link", "add", "tcpcopy0", "type", "bridge"])
+        .expect("bridge");
     let spec =
         Spec::new("refused", &stand.binaries.tcpcopy).args(["-x", &rule(), "-i", "eth0,eth1"]);
     let mut process = stand.lab.spawn(Host::Online, &spec).expect("it starts");
@@ -238,7 +240,7 @@ fn a_private_device_that_is_somebody_elses() {
         )
         .expect("still there");
     assert!(
-        links.contains("dummy"),
+        links.contains("bridge"),
         "somebody else's device was touched: {links}"
     );
 }

@@ -225,7 +225,7 @@ impl Server {
             (TARGET, BACK_CPU)
         };
         if case.is_bulk() {
-            let spec = spec(&format!("{}-sink", host.name()), "bulk-sink")?.cpu(cpu);
+            let spec = spec(&format!("{}-sink", host.name()), "bulk-sink").cpu(cpu);
             let mut sink =
                 lab.spawn(host, &spec.args(["--listen", &format!("{address}:{PORT}")]))?;
             sink.wait_for("ready", Duration::from_secs(5))?;
@@ -282,7 +282,7 @@ fn sunk(sink: &mut Process) -> Result<bulk::Line> {
 fn drive(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
     let (to, time) = (format!("{ONLINE}:{PORT}"), seconds.to_string());
     let part = |name: &str, part: &str, arguments: &[&str]| -> Result<Process> {
-        let spec = spec(name, part)?
+        let spec = spec(name, part)
             .args(["--to", &to, "--seconds", &time])
             .args(arguments)
             .cpu(FRONT_CPU);

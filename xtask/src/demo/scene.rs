@@ -137,7 +137,7 @@ fn serve(lab: &Lab, host: Host) -> Result<Process> {
     } else {
         (TARGET, BACK_CPU)
     };
-    let spec = spec(&format!("{}-service", host.name()), "serve")?;
+    let spec = spec(&format!("{}-service", host.name()), "serve");
     let mut process = lab.spawn(
         host,
         &spec
@@ -198,7 +198,7 @@ impl Load {
     fn start(lab: &Lab, rate: u32, seconds: u64) -> Result<Self> {
         let start = Moment::now();
         let part = |name: &str, rate: u32, more: &[&str]| -> Result<Process> {
-            let spec = spec(name, "load")?.args([
+            let spec = spec(name, "load").args([
                 "--to",
                 &format!("{ONLINE}:{PORT}"),
                 "--expect-length",
@@ -271,7 +271,7 @@ fn full_speed(lab: &Lab, binaries: &Binaries, mode: Topology) -> Result<(f64, f6
 }
 
 fn stretch(lab: &Lab) -> Result<f64> {
-    let spec = spec("full-speed-clients", "load")?.args([
+    let spec = spec("full-speed-clients", "load").args([
         "--to",
         &format!("{ONLINE}:{PORT}"),
         "--rate",

@@ -10,9 +10,11 @@ mod bridge;
 mod crew;
 mod ending;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use abi::maps::Egress;
 use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -102,6 +104,8 @@ struct Run<'a> {
     began: Instant,
     is_ready: bool,
     told: Instant,
+    /// The way to each target as the programs know it.
+    ways: Vec<(IpAddr, Egress)>,
     route_changes: u64,
     /// CPU time of all threads but the workers, as last asked.
     cpu_of_others: Figures<f64>,
@@ -145,6 +149,7 @@ impl<'a> Run<'a> {
             began: now,
             is_ready: false,
             told: now,
+            ways: plan.egress.clone(),
             route_changes: 0,
             cpu_of_others: Figures::new(),
         })
@@ -201,13 +206,15 @@ impl<'a> Run<'a> {
 
     fn follow(&mut self, change: &RouteChange) {
         let egress = egress_of(&change.route);
+        let Some((_, way)) = self
+            .ways
+            .iter_mut()
+            .find(|(target, _)| *target == change.target)
+        else {
+            return;
+        };
         // The first message for each target is its way at the start.
-        let known = self
-            .plan
-            .egress
-            .iter()
-            .any(|(target, way)| *target == change.target && *way == egress);
-        if known && self.route_changes == 0 {
+        if std::mem::replace(way, egress) == egress {
             return;
         }
         self.route_changes += 1;

@@ -29,6 +29,10 @@ use slot::Shared;
 const BUDGET: usize = 256;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+/// How often the measured times are handed over: they are some hundred KiB.
+const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
+/// How often a worker looks for free frames where it has none left.
+const STARVED_NAP: Duration = Duration::from_millis(1);
 /// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
 const BEHIND_MIN: Duration = Duration::from_millis(1);
 
@@ -85,6 +89,7 @@ struct Running {
     totals: WorkerTotals,
     pace: Pace,
     published: Instant,
+    handed_over: Instant,
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
@@ -107,6 +112,7 @@ impl Worker {
             totals: WorkerTotals::default(),
             pace: Pace::new(now),
             published: now,
+            handed_over: now,
             dirty: true,
             probes: Vec::new(),
             leaving: false,
@@ -152,6 +158,8 @@ impl Running {
         }
         match self.pace.after(now, work) {
             Pause::None => {}
+            // Frames come back without waking anybody up, and segments may wait for them.
+            Pause::Sleep(_) if self.worker.port.tx_free() == 0 => std::thread::sleep(STARVED_NAP),
             Pause::Yield => std::thread::yield_now(),
             Pause::Nap(time) => std::thread::sleep(self.until_due(now, time)),
             Pause::Sleep(time) => self.sleep(now, time)?,
@@ -308,6 +316,7 @@ impl Running {
     fn publish(&mut self, now: Instant) {
         self.published = now;
         self.dirty = false;
+        let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
         let engine = &self.worker.engine;
         let port = &mut self.worker.port;
         // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.
@@ -323,7 +332,10 @@ impl Running {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         slot.ledger.clone_from(&self.ledger);
-        self.latency.drain_into(&mut slot.latency);
+        if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
+            self.handed_over = now;
+            self.latency.drain_into(&mut slot.latency);
+        }
         slot.counters = *engine.counters();
         slot.totals = self.totals;
         slot.port = statistics;

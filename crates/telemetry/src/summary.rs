@@ -98,11 +98,14 @@ pub struct Summary {
     pub rules: Vec<RuleSummary>,
     /// Response times and our own lag, in microseconds.
     pub latency_us: LatencySummary,
-    /// Every hook's counters and every equation, each with its `residue`.
+    /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
+    /// under way between a program and a worker; at the end it is a bug or a loss.
     #[serde(serialize_with = "reconciliation_rows")]
     pub kernel: Reconciliation,
-    /// What the engines counted, and `open`: sessions at this moment.
+    /// What the engines counted of sessions, and `open`: those at this moment.
     pub sessions: Figures,
+    /// What else the engines counted.
+    pub engine: Figures,
     /// CPU time of each thread, by name, and their `total`.
     pub cpu_seconds: Figures<f64>,
     /// Times that the run itself had to pause or lost something.
@@ -133,9 +136,12 @@ impl Summary {
                 fidelity: tally.fidelity(),
             });
         let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
+        let mut engine = Figures::new();
         for (name, count) in run.engine.iter() {
-            // `sessions_opened` is `sessions.opened`; what is no session's keeps its name.
-            sessions.push(name.strip_prefix("sessions_").unwrap_or(name), count);
+            match name.strip_prefix("sessions_") {
+                Some(name) => sessions.push(name, count),
+                None => engine.push(name, count),
+            }
         }
         let mut cpu_seconds = run.cpu_seconds.clone();
         cpu_seconds.push(
@@ -153,6 +159,7 @@ impl Summary {
             latency_us: run.latency.summary(),
             kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
             sessions,
+            engine,
             cpu_seconds,
             notes: run.notes.clone(),
         }

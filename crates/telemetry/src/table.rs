@@ -3,8 +3,11 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::figures::Figures;
-use crate::latency::Quantiles;
+use crate::latency::{LatencySummary, Quantiles};
 use crate::summary::Summary;
+
+/// Rows that are a program's own counters.
+const HOOKS: [&str; 6] = ["capture", "reply", "observe", "inject", "absorb", "steer"];
 
 /// Prints a [`Summary`] as a table of some twenty lines.
 #[derive(Clone, Copy, Debug)]
@@ -36,28 +39,14 @@ impl Display for Table<'_> {
             }
         }
         line(f, "sessions", &summary.sessions)?;
-        let latency = &summary.latency_us;
-        writeln!(
-            f,
-            "  {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}",
-            "ms", "mean", "p50", "p90", "p99", "max"
-        )?;
-        for (name, quantiles) in [
-            ("online first", &latency.online.first),
-            ("target first", &latency.target.first),
-            ("online last", &latency.online.last),
-            ("target last", &latency.target.last),
-            ("lag of copies", &latency.lag),
-        ] {
-            quantile_line(f, name, quantiles)?;
-        }
+        line(f, "engine", &summary.engine)?;
+        latencies(f, &summary.latency_us)?;
         for (hook, row) in summary.kernel.rows().iter() {
-            if row.iter().any(|(_, &n)| n != 0) {
+            // What programs and workers say of the same packets is worth a line only where they disagree.
+            let says_more = HOOKS.contains(&hook) || row.get("residue") != Some(&0);
+            if says_more && row.iter().any(|(_, &n)| n != 0) {
                 write!(f, "  {hook:<16}")?;
-                for (name, n) in row
-                    .iter()
-                    .filter(|(name, n)| **n != 0 || *name == "residue")
-                {
+                for (name, n) in row.iter().filter(|(_, n)| **n != 0) {
                     write!(f, " {name} {n}")?;
                 }
                 writeln!(f)?;
@@ -73,11 +62,36 @@ impl Display for Table<'_> {
         }
         writeln!(f)?;
         line(f, "notes", &summary.notes)?;
-        for (name, residue) in summary.kernel.residues() {
+        let mut residues = summary.kernel.residues().peekable();
+        if residues.peek().is_none() {
+            writeln!(f, "  all counters of the kernel and of the workers add up")?;
+        }
+        for (name, residue) in residues {
             writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
         }
         Ok(())
     }
+}
+
+fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {
+    if latency.lag.count == 0 {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "  {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "ms", "mean", "p50", "p90", "p99", "max"
+    )?;
+    for (name, quantiles) in [
+        ("online first", &latency.online.first),
+        ("target first", &latency.target.first),
+        ("online last", &latency.online.last),
+        ("target last", &latency.target.last),
+        ("lag of copies", &latency.lag),
+    ] {
+        quantile_line(f, name, quantiles)?;
+    }
+    Ok(())
 }
 
 /// A name and all figures that are not zero; nothing at all where there are none.

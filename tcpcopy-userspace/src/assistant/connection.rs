@@ -370,3 +370,6 @@ fn flush(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! A connection against an `intercept` that is a few lines on loopback.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use channel::{Batch, InterceptEnd, InterceptEvent, Report, encode};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::tcp::{Flags, Header, Options};
+
+use super::{Connection, Failure};
+use crate::assistant::probe::Probes;
+use crate::assistant::{Announcement, Channels, ReportBatch, WorkerHandle};
+use crate::worker::Command;
+use crate::worker::slot::{Shared, Slot};
+use crate::worker::waker::Waker;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn target() -> Endpoint {
+    Endpoint::new(Addr::v4([10, 0, 0, 2]), 80)
+}
+
+fn flow(port: u16) -> FlowKey {
+    FlowKey {
+        client: Endpoint::new(Addr::v4([10, 0, 0, 1]), port),
+        server: target(),
+    }
+}
+
+/// A segment of the target to the session `flow(port)`, without its link header.
+fn reply(port: u16) -> Vec<u8> {
+    let header = Header {
+        source: target(),
+        destination: flow(port).client,
+        seq: 1,
+        ack: 2,
+        flags: Flags::ACK,
+        window: 1,
+        urgent: 0,
+        options: Options::default(),
+    };
+    let mut frame = vec![0; header.payload_offset()];
+    assert!(header.emit(&mut frame));
+    frame.split_off(14)
+}
+
+/// What the connection's thread is surrounded by.
+struct Stage {
+    listener: TcpListener,
+    channels: Arc<Channels>,
+    announce: Sender<Announcement>,
+    waker: Arc<Waker>,
+    first: Receiver<Result<(), Failure>>,
+    commands: Receiver<Command>,
+    reports: Receiver<ReportBatch>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (command_sender, commands) = bounded(64);
+        let (report_sender, reports) = bounded(64);
+        let shared = Shared {
+            slot: Mutex::new(Slot::default()),
+            obeyed: 0.into(),
+            waker: Waker::new().unwrap(),
+        };
+        let worker = WorkerHandle {
+            commands: command_sender,
+            reports: report_sender,
+            shared: Arc::new(shared),
+            given: Arc::default(),
+        };
+        let channels = Arc::new(Channels::new(vec![worker], 1));
+        let (announce, announcements) = bounded(64);
+        let (first_sender, first) = bounded(1);
+        let waker = Arc::new(Waker::new().unwrap());
+        let connection = Connection {
+            index: 0,
+            address: listener.local_addr().unwrap().to_string(),
+            targets: vec![target()],
+            announcements,
+            waker: Arc::clone(&waker),
+            channels: Arc::clone(&channels),
+            probes: Arc::new(Probes::default()),
+            first: first_sender,
+            flows: HashSet::from([flow(1)]),
+        };
+        let thread = Some(thread::spawn(move || connection.run()));
+        Self {
+            listener,
+            channels,
+            announce,
+            waker,
+            first,
+            commands,
+            reports,
+            thread,
+        }
+    }
+
+    /// Accepts and answers the subscription.
+    fn accept(&self) -> Intercept {
+        let (stream, _) = self.listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut hello = Vec::new();
+        let mut intercept = Intercept {
+            end: InterceptEnd::new(Instant::now(), &mut hello),
+            stream,
+        };
+        intercept.stream.write_all(&hello).unwrap();
+        intercept
+    }
+
+    fn channel_command(&self) -> bool {
+        match self.commands.recv_timeout(PATIENCE).unwrap() {
+            Command::Channel(connected) => connected,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.channels.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+struct Intercept {
+    end: InterceptEnd,
+    stream: TcpStream,
+}
+
+impl Intercept {
+    /// Reads on until an event has been turned into something.
+    fn hear<T>(&mut self, mut take: impl FnMut(InterceptEvent<'_>) -> Option<T>) -> T {
+        loop {
+            while let Some(event) = self.end.next_event().unwrap() {
+                if let Some(taken) = take(event) {
+                    return taken;
+                }
+            }
+            let len = self.stream.read(self.end.space()).unwrap();
+            assert!(len > 0, "the connection was closed");
+            self.end.filled(Instant::now(), len);
+        }
+    }
+
+    fn subscribe(&mut self) {
+        let targets: Vec<Endpoint> = self.hear(|event| match event {
+            InterceptEvent::Subscribe(targets) => Some(targets.iter().collect()),
+            _ => None,
+        });
+        assert_eq!(targets, [target()]);
+        let mut out = Vec::new();
+        encode::subscribed(&mut out);
+        self.stream.write_all(&out).unwrap();
+    }
+
+    fn opened(&mut self) -> HashSet<FlowKey> {
+        self.hear(|event| match event {
+            InterceptEvent::Open(flows) => Some(flows.iter().collect()),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
+    let stage = Stage::new();
+    let mut intercept = stage.accept();
+    intercept.subscribe();
+    assert!(stage.channel_command(), "connected");
+    assert!(stage.first.recv_timeout(PATIENCE).unwrap().is_ok());
+    assert_eq!(intercept.opened(), HashSet::from([flow(1)]));
+
+    stage.announce.send(Announcement::Open(flow(2))).unwrap();
+    stage.waker.wake();
+    assert_eq!(intercept.opened(), HashSet::from([flow(2)]));
+
+    let (mut batch, segment) = (Batch::new(), reply(2));
+    assert!(batch.push(&Report {
+        stamp_ns: 5,
+        packet_len: 40,
+        headers: &segment
+    }));
+    intercept.stream.write_all(&batch.take()).unwrap();
+    let received = stage.reports.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(received.iter().collect::<Vec<_>>(), [segment.as_slice()]);
+
+    drop(intercept);
+    assert!(
+        !stage.channel_command(),
+        "the engines hear that reports cannot arrive"
+    );
+    stage.announce.send(Announcement::Close(flow(1))).unwrap();
+    let mut intercept = stage.accept();
+    intercept.subscribe();
+    assert!(stage.channel_command());
+    let mut announced = intercept.opened();
+    // Flow 1 may have been announced before its end was heard of.
+    announced.remove(&flow(1));
+    assert_eq!(announced, HashSet::from([flow(2)]));
+    assert_eq!(stage.channels.lost.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn garbage_is_a_permanent_failure_and_the_thread_goes_on() {
+    let stage = Stage::new();
+    let (mut stream, _) = stage.listener.accept().unwrap();
+    stream
+        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .unwrap();
+    let failure = stage.first.recv_timeout(PATIENCE).unwrap().unwrap_err();
+    assert!(failure.is_permanent(), "{failure}");
+    assert!(
+        failure
+            .to_string()
+            .contains("does not speak tcpcopy's channel"),
+        "{failure}"
+    );
+    drop(stream);
+    let mut intercept = stage.accept();
+    intercept.subscribe();
+    assert!(stage.channel_command());
+}

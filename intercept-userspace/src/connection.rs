@@ -2,17 +2,27 @@
 //!
 //! Workers put batches in and never wait; the connection's writer takes them out. What does not fit is counted, and
 //! the peer is told how much it was.
+//!
+//! Waking the writer costs more than a short write. So a worker whose batch is short writes it itself where that takes
+//! no waiting: nothing is queued, nobody else writes, and the socket has space.
 
+use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
 
 /// Slots of a connection's queue. With batches of [`crate::outlets::BATCH_LEN`] bytes this bounds its memory.
 const QUEUE_LEN: usize = 1024;
 /// Slots that only control messages may take: reports are dropped before these are.
 const QUEUE_RESERVE: usize = 16;
+
+/// Longest batch that a worker writes itself, in bytes: with longer ones the writer's work is worth a wake-up.
+const DIRECT_MAX: usize = 4096;
 
 /// What a writer is given.
 #[derive(Debug)]
@@ -21,6 +31,8 @@ pub(crate) enum Outgoing {
     Reports { frame: Vec<u8>, count: u32 },
     /// Other frames, or the hello.
     Control(Vec<u8>),
+    /// A worker began to write a frame; the rest of it is [`Connection`]'s.
+    Rest,
     /// Nothing comes after this: write what came before and say goodbye.
     End,
 }
@@ -33,6 +45,11 @@ pub(crate) struct Connection {
     /// The socket: reader and writer each use their half.
     pub(crate) stream: TcpStream,
     queue: Sender<Outgoing>,
+    /// What was put into the queue and is not written yet. While it is not 0 nobody overtakes the writer, so that reports
+    /// of one worker stay in order.
+    waiting: AtomicUsize,
+    /// The right to write, and the rest of a frame that a worker began: it has to be written before anything else.
+    rest: Mutex<Vec<u8>>,
     leaving: AtomicBool,
     closed: AtomicBool,
     /// Reports that were dropped and not yet told.
@@ -60,6 +77,14 @@ pub(crate) struct Totals {
     pub(crate) flows_refused: AtomicU64,
 }
 
+impl Totals {
+    fn wrote(&self, reports: u64, bytes: usize) {
+        self.written.fetch_add(reports, Ordering::Relaxed);
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
 impl Connection {
     /// A connection and the end of its queue that its writer takes.
     pub(crate) fn new(peer: SocketAddr, stream: TcpStream) -> (Arc<Self>, Receiver<Outgoing>) {
@@ -68,6 +93,8 @@ impl Connection {
             peer,
             stream,
             queue,
+            waiting: AtomicUsize::new(0),
+            rest: Mutex::default(),
             leaving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             untold: AtomicU64::new(0),
@@ -76,33 +103,92 @@ impl Connection {
         (Arc::new(connection), writer)
     }
 
-    /// Hands a frame of `count` reports to the writer, or counts them as lost. Never waits.
+    /// Takes a frame of `count` reports: writes it, hands it to the writer, or counts its reports as lost. Never waits.
     pub(crate) fn offer(&self, frame: Vec<u8>, count: u32) {
         let reports = u64::from(count);
         self.totals.routed.fetch_add(reports, Ordering::Relaxed);
-        let fits = self.queue.len() < QUEUE_LEN - QUEUE_RESERVE && !self.is_closed();
-        if !fits
-            || self
-                .queue
-                .try_send(Outgoing::Reports { frame, count })
-                .is_err()
-        {
-            self.totals.lost.fetch_add(reports, Ordering::Relaxed);
-            self.untold.fetch_add(reports, Ordering::Relaxed);
+        if self.is_closed() {
+            self.lose(reports);
+            return;
+        }
+        if frame.len() <= DIRECT_MAX && self.write_directly(&frame, reports) {
+            return;
+        }
+        let fits = self.waiting() < QUEUE_LEN - QUEUE_RESERVE;
+        if !fits || !self.put(Outgoing::Reports { frame, count }) {
+            self.lose(reports);
         }
     }
 
-    /// Batches that wait for the writer.
+    /// Writes as much of the frame as the socket takes at once; `false` where nothing was written.
+    fn write_directly(&self, frame: &[u8], reports: u64) -> bool {
+        if self.waiting() > 0 {
+            return false;
+        }
+        let Ok(mut rest) = self.rest.try_lock() else {
+            return false;
+        };
+        if !rest.is_empty() {
+            return false;
+        }
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        match send(self.stream.as_raw_fd(), frame, flags) {
+            Ok(0) | Err(Errno::EAGAIN | Errno::EINTR) => false,
+            Ok(len) => {
+                self.totals.wrote(reports, len);
+                if let Some(tail @ [_, ..]) = frame.get(len..) {
+                    rest.extend_from_slice(tail);
+                    drop(rest);
+                    self.control(Outgoing::Rest);
+                }
+                true
+            }
+            Err(_) => {
+                drop(rest);
+                self.close();
+                false
+            }
+        }
+    }
+
+    /// Writes what a worker left, then `bytes`: for the writer, who has taken `items` out of the queue for it.
+    pub(crate) fn write(&self, bytes: &[u8], reports: u64, items: usize) -> io::Result<()> {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = &self.stream;
+        stream.write_all(&rest)?;
+        rest.clear();
+        stream.write_all(bytes)?;
+        self.totals.wrote(reports, bytes.len());
+        self.waiting.fetch_sub(items, Ordering::Release);
+        Ok(())
+    }
+
+    /// What waits for the writer, or is with it.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.len()
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Hands a control message to the writer; a peer that lets these pile up is closed.
     pub(crate) fn control(&self, message: Outgoing) {
-        match self.queue.try_send(message) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.close(),
+        if !self.put(message) {
+            self.close();
         }
+    }
+
+    fn put(&self, message: Outgoing) -> bool {
+        self.waiting.fetch_add(1, Ordering::Release);
+        match self.queue.try_send(message) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.waiting.fetch_sub(1, Ordering::Release);
+                false
+            }
+        }
+    }
+
+    fn lose(&self, reports: u64) {
+        self.totals.lost.fetch_add(reports, Ordering::Relaxed);
+        self.untold.fetch_add(reports, Ordering::Relaxed);
     }
 
     /// Reports that were dropped since this was asked last.
@@ -129,7 +215,7 @@ impl Connection {
         self.closed.store(true, Ordering::Relaxed);
         // Not connected any more is what is wanted.
         let _ = self.stream.shutdown(Shutdown::Both);
-        let _ = self.queue.try_send(Outgoing::End);
+        let _ = self.put(Outgoing::End);
     }
 
     /// Whether [`Connection::close`] was called.
@@ -137,27 +223,30 @@ impl Connection {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// A connection to nobody.
+    /// A connection whose peer reads what the second result gives; nobody writes what stands in the queue.
     #[cfg(test)]
-    pub(crate) fn for_test() -> (Arc<Self>, Receiver<Outgoing>) {
+    pub(crate) fn for_test() -> (Arc<Self>, TcpStream, Receiver<Outgoing>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         let addr = listener.local_addr().expect("bound");
         let stream = TcpStream::connect(addr).expect("loopback");
-        Self::new(addr, stream)
+        let (peer, _) = listener.accept().expect("it connected");
+        let (connection, queue) = Self::new(addr, stream);
+        (connection, peer, queue)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::sync::atomic::Ordering;
 
-    use super::{Connection, Outgoing, QUEUE_LEN, QUEUE_RESERVE};
+    use super::{Connection, DIRECT_MAX, Outgoing, QUEUE_LEN, QUEUE_RESERVE};
 
     #[test]
     fn a_full_queue_loses_reports_but_not_control_messages() {
-        let (connection, queue) = Connection::for_test();
+        let (connection, _peer, queue) = Connection::for_test();
         for _ in 0..QUEUE_LEN {
-            connection.offer(vec![1], 2);
+            connection.offer(vec![1; DIRECT_MAX + 1], 2);
         }
         let lost = 2 * QUEUE_RESERVE as u64;
         assert_eq!(connection.totals.lost.load(Ordering::Relaxed), lost);
@@ -170,5 +259,61 @@ mod tests {
             connection.control(Outgoing::Control(vec![2]));
         }
         assert!(connection.is_closed());
+    }
+
+    #[test]
+    fn short_batches_are_written_at_once_but_never_overtake() {
+        let (connection, mut peer, queue) = Connection::for_test();
+        connection.offer(vec![1; 10], 1);
+        connection.offer(vec![2; DIRECT_MAX + 1], 1);
+        connection.offer(vec![3; 10], 1);
+        let mut seen = [0; 10];
+        peer.read_exact(&mut seen).expect("it was written");
+        assert_eq!((seen, queue.len()), ([1; 10], 2));
+        for _ in 0..2 {
+            let Ok(Outgoing::Reports { frame, .. }) = queue.try_recv() else {
+                panic!("two were queued");
+            };
+            connection.offer(vec![4; 10], 1);
+            connection.write(&frame, 1, 1).expect("it is written");
+        }
+        // What was offered meanwhile came behind.
+        assert_eq!(queue.len(), 2);
+        let mut seen = [0; DIRECT_MAX + 11];
+        peer.read_exact(&mut seen).expect("it was written");
+        assert!(seen.is_sorted() && seen.ends_with(&[3; 10]));
+    }
+
+    #[test]
+    fn what_a_full_socket_does_not_take_is_kept_in_order() {
+        let (connection, mut peer, queue) = Connection::for_test();
+        let mut offered = 0u32;
+        while queue.is_empty() {
+            connection.offer(offered.to_be_bytes().repeat(DIRECT_MAX / 4), 1);
+            offered += 1;
+        }
+        connection.offer(offered.to_be_bytes().repeat(DIRECT_MAX / 4), 1);
+        offered += 1;
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            peer.read_to_end(&mut all).map(|_| all)
+        });
+        while let Ok(outgoing) = queue.try_recv() {
+            let frame = match outgoing {
+                Outgoing::Reports { frame, .. } => frame,
+                _ => Vec::new(),
+            };
+            connection.write(&frame, 1, 1).expect("it is written");
+        }
+        connection.close();
+        let all = reader.join().expect("no panic").expect("it reads");
+        let words: Vec<u32> = all
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|w| u32::from_be_bytes(*w))
+            .collect();
+        assert_eq!(all.len(), offered as usize * DIRECT_MAX);
+        assert!(words.is_sorted() && words.last() == Some(&(offered - 1)));
     }
 }

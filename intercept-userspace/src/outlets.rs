@@ -151,7 +151,11 @@ const FIRST_LEN: usize = 512;
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::io::Read as _;
+    use std::net::TcpStream;
     use std::sync::Arc;
+
+    use crossbeam_channel::Receiver;
 
     use channel::{Decoder, Report, ToTcpcopy};
     use wire::flow::{Addr, Endpoint, FlowKey};
@@ -178,19 +182,27 @@ mod tests {
         }
     }
 
-    fn stamps(queue: &crossbeam_channel::Receiver<Outgoing>) -> Vec<u64> {
+    /// Stamps of the reports that were written to the peer, and of those that wait for the writer.
+    fn stamps(mut peer: &TcpStream, queue: &Receiver<Outgoing>) -> Vec<u64> {
+        let mut decoder = Decoder::new();
+        peer.set_nonblocking(true).unwrap();
+        let mut written = Vec::new();
+        let _ = peer.read_to_end(&mut written);
+        decoder.push(&written).unwrap();
         let mut stamps = Vec::new();
-        while let Ok(Outgoing::Reports { frame, count }) = queue.try_recv() {
-            let mut decoder = Decoder::new();
-            decoder.push(&frame).unwrap();
-            let frame = decoder.next_frame().unwrap().unwrap();
-            let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else {
-                panic!("not reports")
-            };
-            assert_eq!(reports.len(), count as usize);
-            stamps.extend(reports.iter().map(|report| report.stamp_ns));
+        loop {
+            while let Some(frame) = decoder.next_frame().unwrap() {
+                let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else {
+                    panic!("not reports")
+                };
+                stamps.extend(reports.iter().map(|report| report.stamp_ns));
+            }
+            match queue.try_recv() {
+                Ok(Outgoing::Reports { frame, .. }) => decoder.push(&frame).unwrap(),
+                Ok(_) => {}
+                Err(_) => return stamps,
+            }
         }
-        stamps
     }
 
     #[test]
@@ -200,8 +212,8 @@ mod tests {
         outlets.refresh();
         assert_eq!(outlets.route(&flow(1, TARGET), &report(0)), Routed::Nobody);
 
-        let (a, queue_a) = Connection::for_test();
-        let (b, queue_b) = Connection::for_test();
+        let (a, peer_a, queue_a) = Connection::for_test();
+        let (b, peer_b, queue_b) = Connection::for_test();
         let id_a = router
             .subscribe(HashSet::from([TARGET]), &a, || ())
             .unwrap();
@@ -217,8 +229,8 @@ mod tests {
         );
         assert_eq!(outlets.route(&flow(1, OTHER), &report(3)), Routed::Nobody);
         assert!(!outlets.flush(false));
-        assert_eq!(stamps(&queue_a), [1, 2]);
-        assert_eq!(stamps(&queue_b), [2]);
+        assert_eq!(stamps(&peer_a, &queue_a), [1, 2]);
+        assert_eq!(stamps(&peer_b, &queue_b), [2]);
 
         router.unsubscribe(id_a);
         outlets.refresh();
@@ -227,20 +239,23 @@ mod tests {
             Routed::Subscribers
         );
         outlets.flush(true);
-        assert_eq!(stamps(&queue_b), [4]);
-        assert!(stamps(&queue_a).is_empty());
+        assert_eq!(stamps(&peer_b, &queue_b), [4]);
+        assert!(stamps(&peer_a, &queue_a).is_empty());
     }
 
     #[test]
     fn batches_grow_while_the_writer_is_behind_but_not_beyond_their_length() {
         let router = Arc::new(Router::new([TARGET]));
         let mut outlets = Outlets::new(Arc::clone(&router));
-        let (a, queue) = Connection::for_test();
+        let (a, peer, queue) = Connection::for_test();
         router
             .subscribe(HashSet::from([TARGET]), &a, || ())
             .unwrap();
         outlets.refresh();
-        for n in 0..WAITING_MAX as u64 {
+        // Something waits, so nothing is written past it.
+        a.control(Outgoing::Control(Vec::new()));
+        let first = WAITING_MAX as u64 - 1;
+        for n in 0..first {
             outlets.route(&flow(1, TARGET), &report(n));
             assert!(!outlets.flush(false));
         }
@@ -248,12 +263,12 @@ mod tests {
         // Two whole batches, and a third that is a report short of one.
         let more = 3 * BATCH_LEN.div_ceil(65) as u64 - 4;
         for n in 0..more {
-            outlets.route(&flow(1, TARGET), &report(WAITING_MAX as u64 + n));
+            outlets.route(&flow(1, TARGET), &report(first + n));
             assert!(outlets.flush(false) || queue.len() > WAITING_MAX);
         }
         assert_eq!(queue.len(), WAITING_MAX + 2);
         assert!(!outlets.flush(true));
-        let all: Vec<u64> = (0..WAITING_MAX as u64 + more).collect();
-        assert_eq!(stamps(&queue), all);
+        let all: Vec<u64> = (0..first + more).collect();
+        assert_eq!(stamps(&peer, &queue), all);
     }
 }

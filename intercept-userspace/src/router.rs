@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn flows_belong_to_whom_announced_them_last() {
         let router = Router::new([target(80)]);
-        let (connection, _queue) = Connection::for_test();
+        let (connection, _peer, _queue) = Connection::for_test();
         let a = router.subscribe(want(80), &connection, || ()).unwrap();
         let b = router.subscribe(want(80), &connection, || ()).unwrap();
         assert_ne!(a, b);
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn targets_that_are_not_consumed_and_too_many_connections_are_refused() {
         let router = Router::new([target(80)]);
-        let (connection, _queue) = Connection::for_test();
+        let (connection, _peer, _queue) = Connection::for_test();
         assert_eq!(
             router.subscribe(want(81), &connection, || ()),
             Err(Refusal::UnknownTarget(target(81)))
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn workers_learn_of_each_change_once() {
         let router = Router::new([target(80)]);
-        let (connection, _queue) = Connection::for_test();
+        let (connection, _peer, _queue) = Connection::for_test();
         let mut version = None;
         assert!(router.changed(&mut version));
         assert!(!router.changed(&mut version));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result, Tried};
+use crate::interrupt;
 use crate::net::{ASSISTANT, Host, Lab, Topology};
 use crate::process::{Process, Spec};
 
@@ -196,6 +197,23 @@ impl Copier {
     /// Where there is none yet.
     pub fn summary(&self) -> Result<Summary> {
         Summary::read(&self.summary)
+    }
+
+    /// The next summary that is written, for figures that fit what others say now.
+    ///
+    /// # Errors
+    ///
+    /// Where none is written within 3 s.
+    pub fn next_summary(&self) -> Result<Summary> {
+        let written = || {
+            std::fs::metadata(&self.summary)
+                .and_then(|file| file.modified())
+                .ok()
+        };
+        let before = written();
+        let what = "tcpcopy to write its summary again";
+        interrupt::wait_until(what, Duration::from_secs(3), || Ok(written() != before))?;
+        self.summary()
     }
 
     /// Ends the copy in order: drain, detach, summary; then `intercept`.

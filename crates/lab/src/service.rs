@@ -32,6 +32,9 @@ pub struct Options {
     /// Delay of each response where the query does not say, in milliseconds.
     #[arg(long, default_value_t = 0)]
     pub delay_ms: u64,
+    /// How often what was seen is printed, in milliseconds.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub every_ms: u64,
     /// Where to write, at the end, a line for each request: id, length and digest of its body.
     #[arg(long)]
     pub record: Option<PathBuf>,
@@ -63,7 +66,7 @@ pub struct Entry {
     pub digest: u64,
 }
 
-/// A line that the service prints once a second. All but `second` are totals.
+/// A line that the service prints. All but `second` are totals.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Line {
     /// Seconds since the start.
@@ -104,7 +107,7 @@ impl Tally {
     }
 }
 
-/// Serves until a signal arrives (see [`interrupt`]); prints a [`Line`] as JSON once a second and at the end.
+/// Serves until a signal arrives (see [`interrupt`]); prints a [`Line`] as JSON now and then and at the end.
 ///
 /// # Errors
 ///
@@ -114,11 +117,12 @@ pub fn serve(options: &Options) -> Result<()> {
     let mut service = Service::listen(options)?;
     eprintln!("ready: serving on {}", options.listen);
     let start = Instant::now();
-    let mut next = start + Duration::from_secs(1);
+    let every = Duration::from_millis(options.every_ms);
+    let mut next = start + every;
     while !interrupt::interrupted() {
         service.turn(options)?;
         if Instant::now() >= next {
-            next += Duration::from_secs(1);
+            next += every;
             print(&service.tally.line(start));
         }
     }

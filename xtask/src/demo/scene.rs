@@ -1,6 +1,6 @@
 //! One mode of the demo: the load alone, the load with the copy, and the online server at full speed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::lab::command::{last_line, spec};
 use ::lab::copier::{Binaries, Copier, Options, Summary};
@@ -21,6 +21,8 @@ const ALONE_SECONDS: u64 = 4;
 /// How long each stretch at full speed takes, and how many pairs of them there are.
 const FULL_SPEED_SECONDS: u64 = 2;
 const FULL_SPEED_PAIRS: usize = 2;
+/// How often the services say what they have seen.
+const SERVICE_LINE_EVERY: Duration = Duration::from_millis(100);
 /// How much longer than its load a process may take.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -65,22 +67,23 @@ pub(super) fn play(
         arguments.seconds
     ));
     let mut copier = Copier::start(lab, binaries, &options(mode))?;
+    settle()?;
     let (online_before, target_before) = (seen(&online).requests, seen(&target).requests);
     let cpu_before = (
         copier.tcpcopy.cpu(),
         copier.intercept.as_ref().map(Process::cpu),
     );
-    let copied = Load::start(lab, arguments.rate, arguments.seconds)?.run(|second| {
+    let copied = Load::start(lab, arguments.rate, arguments.seconds)?.run(|time| {
         online.expect_alive()?;
         target.expect_alive()?;
         copier.tcpcopy.expect_alive()?;
+        let waiting = Instant::now();
+        let summary = copier.next_summary()?;
         let line = live(
-            second,
-            &seen(&online),
-            &seen(&target),
-            online_before,
-            target_before,
-            &copier,
+            time + waiting.elapsed(),
+            seen(&online).requests - online_before,
+            seen(&target).requests - target_before,
+            &summary,
         );
         eprintln!("{line}");
         Ok(())
@@ -93,8 +96,7 @@ pub(super) fn play(
         .map(Process::cpu)
         .zip(cpu_before.1);
     let summary = copier.finish().context("the copy did not end well")?;
-    // The services print what they have seen once a second.
-    interrupt::sleep(Duration::from_millis(1200))?;
+    settle()?;
     let (online_requests, target_requests) = (
         seen(&online).requests - online_before,
         seen(&target).requests - target_before,
@@ -142,10 +144,16 @@ fn serve(lab: &Lab, host: Host) -> Result<Process> {
         host,
         &spec
             .args(["--listen", &format!("{address}:{PORT}")])
+            .args(["--every-ms", &SERVICE_LINE_EVERY.as_millis().to_string()])
             .cpu(cpu),
     )?;
     process.wait_for("ready", Duration::from_secs(5))?;
     Ok(process)
+}
+
+/// Waits until the last lines of the services say all that they have seen.
+fn settle() -> Result<()> {
+    Ok(interrupt::sleep(SERVICE_LINE_EVERY * 3)?)
 }
 
 /// What a service has seen, as of its last line.
@@ -153,28 +161,19 @@ fn seen(service: &Process) -> service::Line {
     last_line(&service.output()).unwrap_or_default()
 }
 
-fn live(
-    second: u64,
-    online: &service::Line,
-    target: &service::Line,
-    online_before: u64,
-    target_before: u64,
-    copier: &Copier,
-) -> String {
-    let counts = format!(
-        "{second:>4} s   online has seen {:>6} requests, target {:>6}",
-        online.requests.saturating_sub(online_before),
-        target.requests.saturating_sub(target_before)
-    );
-    let Ok(summary) = copier.summary() else {
-        return counts;
+fn live(time: Duration, online: u64, target: u64, summary: &Summary) -> String {
+    let median = |server: &str| match summary.count(&format!("/latency_us/{server}/first/p50")) {
+        0 => "-".to_owned(),
+        median => median.to_string(),
     };
     format!(
-        "{counts}   captured {:>6}, answered {:>6}   p50 online {} us, target {} us",
+        "{:>5.1} s   seen by online {online:>6}   copied {:>6}   answered {:>6}   seen by target {target:>6}   \
+         p50 in us: online {}, target {}",
+        time.as_secs_f64(),
         summary.captured(),
         summary.answered(),
-        summary.count("/latency_us/online/first/p50"),
-        summary.count("/latency_us/target/first/p50"),
+        median("online"),
+        median("target"),
     )
 }
 
@@ -229,10 +228,11 @@ impl Load {
     }
 
     /// Waits for the end, and calls `each_second` meanwhile.
-    fn run(mut self, mut each_second: impl FnMut(u64) -> Result<()>) -> Result<Loaded> {
+    fn run(mut self, mut each_second: impl FnMut(Duration) -> Result<()>) -> Result<Loaded> {
+        let start = Instant::now();
         for second in 1..=self.seconds {
-            interrupt::sleep(Duration::from_secs(1))?;
-            each_second(second)?;
+            interrupt::sleep(Duration::from_secs(second).saturating_sub(start.elapsed()))?;
+            each_second(start.elapsed())?;
         }
         let mut loaded = Loaded {
             sent: 0,

@@ -16,6 +16,7 @@ fn serve(delay_ms: u64) -> SocketAddr {
             listen: free,
             size: 600,
             delay_ms,
+            every_ms: 1000,
             record: None,
         })
         .unwrap();

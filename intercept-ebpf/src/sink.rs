@@ -6,14 +6,17 @@
 //!
 //! The stamp of a reply is made here, so that no time that it waits for its worker is charged to the target. It takes the
 //! place of the Ethernet addresses, which nobody needs any more: metadata in front of a frame would need a kernel and a
-//! driver that carry it.
+//! driver that carry it. What follows the headers is cut off: nobody looks at it, so it need not be copied, and a packet
+//! longer than an AF_XDP frame (jumbo, or merged by an offload) arrives all the same.
+
+use core::hint::black_box;
 
 use abi::counter::{COUNTERS_LEN, Counter};
 use abi::maps::{OWN_ADDRESSES_MAX, TARGETS_MAX, WORKERS_MAX};
 use abi::record::FRAME_STAMP_LEN;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::{HashMap, PerCpuArray, XskMap};
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_tail};
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
 use wire::bytes::Bytes;
@@ -48,6 +51,19 @@ impl Frame {
         // SAFETY: the bytes lie in the frame; the verifier checks the comparison above.
         unsafe { (self.data as *mut u64).write_unaligned(now) };
     }
+
+    /// Leaves the first `len` bytes. Nothing may be read from the frame after this. Where it does not work the frame stays
+    /// as it was, which does no harm.
+    #[inline(always)]
+    fn trim(&self, ctx: &XdpContext, len: usize) {
+        // Hidden from the compiler, which would subtract the pointers' lower halves: the verifier wants whole pointers.
+        let frame_len = black_box(self.end - self.data);
+        let excess = frame_len as i32 - len as i32;
+        if excess > 0 {
+            // SAFETY: the context is the kernel's own.
+            unsafe { bpf_xdp_adjust_tail(ctx.ctx, -excess) };
+        }
+    }
 }
 
 impl Bytes for Frame {
@@ -71,9 +87,10 @@ pub fn sink(ctx: XdpContext) -> u32 {
         end: ctx.data_end(),
     };
     match judge(&frame) {
-        Judgement::Reply => {
+        Judgement::Reply { headers_len } => {
             count(Counter::SinkMatched);
             frame.stamp();
+            frame.trim(&ctx, headers_len);
             // SAFETY: the kernel passes a valid context, and rewrites the access.
             let queue = unsafe { (*ctx.ctx).rx_queue_index };
             match XSKS.redirect(queue, u64::from(XDP_DROP)) {
@@ -99,7 +116,10 @@ pub fn sink(ctx: XdpContext) -> u32 {
 }
 
 enum Judgement {
-    Reply,
+    /// A reply; its Ethernet, IP and TCP headers have this length.
+    Reply {
+        headers_len: usize,
+    },
     Fragment,
     Other,
 }
@@ -115,7 +135,9 @@ fn judge(frame: &Frame) -> Judgement {
     }
     match Segment::parse(frame, HEADER_LEN) {
         Ok(segment) if is_target(&segment.source) && !is_own(&segment.destination.addr) => {
-            Judgement::Reply
+            Judgement::Reply {
+                headers_len: HEADER_LEN + usize::from(segment.payload_offset),
+            }
         }
         Err(Skip::Fragment) => match ip::addresses(frame, HEADER_LEN) {
             Some((source, destination))

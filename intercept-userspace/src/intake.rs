@@ -14,8 +14,8 @@ use crate::sink::Sink;
 const RX_FRAMES: u32 = 4096;
 /// Nothing is sent, but a port wants to be able to.
 const TX_FRAMES: u32 = 1;
-/// Bytes of the longest frame header: Ethernet with a VLAN tag.
-const LINK_LEN: u32 = 18;
+/// Bytes of a frame, the smallest that there is: `sink` cuts off what follows the headers.
+const FRAME_LEN: u32 = 2048;
 
 /// A port for each queue, the program attached.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ fn open_ports(
             queue,
             tx_frames: TX_FRAMES,
             rx_frames: RX_FRAMES,
-            frame_len: frame_len(interface.mtu),
+            frame_len: FRAME_LEN,
             mode: match mode {
                 XdpMode::ZeroCopy => Mode::ZeroCopy,
                 XdpMode::Auto | XdpMode::Copy => Mode::Copy,
@@ -170,15 +170,6 @@ fn is_no_queue(error: &port::Error) -> bool {
     matches!(error, port::Error::Bind { cause, .. } if cause.raw_os_error() == einval)
 }
 
-/// The smallest frame that holds a packet of this MTU; longer ones than any holds are dropped by the kernel.
-fn frame_len(mtu: u32) -> u32 {
-    if mtu + LINK_LEN + Config::HEADROOM <= 2048 {
-        2048
-    } else {
-        4096
-    }
-}
-
 /// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -206,18 +197,5 @@ fn attach_advice(error: &dyn std::error::Error, interface: &Interface) -> String
         )
     } else {
         String::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::frame_len;
-
-    #[test]
-    fn frames_hold_the_mtu_and_what_xdp_wants() {
-        assert_eq!(frame_len(1500), 2048);
-        assert_eq!(frame_len(1774), 2048);
-        assert_eq!(frame_len(1775), 4096);
-        assert_eq!(frame_len(9000), 4096);
     }
 }

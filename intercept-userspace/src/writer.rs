@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    /// Routes reports of 50 flows for `time`; gives how many, how many came, how many were told lost, and how long it
+    /// Routes reports of 50 flows for `time`, or once to a peer that reads only then; gives how many, how many came, how many were told lost, and how long it
     /// took.
     fn carry(time: Duration, turn: u64) -> (u64, u64, u64, Duration) {
         let target = Endpoint::new(Addr::v4([192, 0, 2, 1]), 80);
@@ -114,12 +114,16 @@ mod tests {
         assert!(flows.iter().all(|flow| router.open(*flow, id)));
         let writing = Arc::clone(&connection);
         let writer = std::thread::spawn(move || super::run(&writing, &queue));
-        let reader = std::thread::spawn(move || read(&peer));
+        let (go, gone) = std::sync::mpsc::channel();
+        if !time.is_zero() {
+            go.send(()).expect("it waits");
+        }
+        let reader = std::thread::spawn(move || gone.recv().map(|()| read(&peer)));
 
         let mut outlets = Outlets::new(router);
         outlets.refresh();
         let (start, mut routed) = (Instant::now(), 0u64);
-        while start.elapsed() < time {
+        while start.elapsed() < time || routed == 0 {
             for flow in flows.iter().cycle().take(turn as usize) {
                 outlets.route(
                     flow,
@@ -134,12 +138,13 @@ mod tests {
             outlets.flush(false);
         }
         outlets.flush(true);
+        let _ = go.send(());
         // A message makes the writer tell what was lost.
         connection.control(Outgoing::Control(Vec::new()));
         connection.leave();
         writer.join().expect("no panic");
         let took = start.elapsed();
-        let (came, lost) = reader.join().expect("no panic");
+        let (came, lost) = reader.join().expect("no panic").expect("it was told to go");
         assert_eq!(lost, connection.totals.lost.load(Ordering::Relaxed));
         (routed, came, lost, took)
     }
@@ -148,6 +153,13 @@ mod tests {
     fn every_report_comes_or_is_told_lost() {
         let (routed, came, lost, _) = carry(Duration::from_millis(200), 64);
         assert!(came > 0);
+        assert_eq!(routed, came + lost);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_loses_reports_and_is_told() {
+        let (routed, came, lost, _) = carry(Duration::ZERO, 1_000_000);
+        assert!(lost > 0, "the queue and the socket hold less than that");
         assert_eq!(routed, came + lost);
     }
 

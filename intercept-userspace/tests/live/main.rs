@@ -102,6 +102,56 @@ fn a_targets_syn_is_reported_and_nothing_stays() {
 }
 
 #[test]
+fn every_mode_reports_packets_of_every_length() {
+    with_pair(|pair| {
+        ip("link set a0 mtu 3000");
+        pair.run(|| ip("link set t0 mtu 3000"));
+        for mode in ["copy", "generic"] {
+            let intercept = Intercept::start(&format!("{LINE} --xdp-mode {mode}"));
+            let mut client = Client::subscribe(PORT, &[target(80)]);
+            for payload in [0, 1, 536, 1460, 2960] {
+                pair.send_segments(target(80), flow(1).client, payload, 1);
+            }
+            client.until("the reports", |client| client.reports.len() >= 5);
+            let lengths: Vec<u32> = client.reports.iter().map(|seen| seen.packet_len).collect();
+            assert_eq!(lengths, [40, 41, 576, 1500, 3000], "{mode}");
+            let (_, log) = intercept.end(Signal::SIGTERM);
+            assert!(
+                log.contains(&format!("XDP mode {mode}, 1 rx queue")),
+                "{log}"
+            );
+            assert!(!log.contains("residue"), "{log}");
+        }
+    });
+}
+
+#[test]
+fn every_queue_has_its_worker() {
+    with_pair(|pair| {
+        pair.run(|| {
+            ip("link set t0 down");
+            ip("link del t0");
+        });
+        pair.join(2);
+        let intercept = Intercept::start(LINE);
+        let mut client = Client::subscribe(PORT, &[target(80)]);
+        for port in 1000..1064 {
+            pair.send_segments(target(80), flow(port).client, 10, 1);
+        }
+        client.until("the reports", |client| client.reports.len() >= 64);
+        let mut seen = ports(&client);
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(1000..1064));
+        let (_, log) = intercept.end(Signal::SIGTERM);
+        assert!(
+            log.contains("2 rx queue(s)") && log.contains("queue 1"),
+            "{log}"
+        );
+        assert!(!log.contains("residue"), "{log}");
+    });
+}
+
+#[test]
 fn garbage_closes_its_own_connection_only() {
     with_pair(|pair| {
         let mut intercept = Intercept::start(LINE);

@@ -44,20 +44,7 @@ pub(crate) fn with_pair(test: impl FnOnce(&Target) + Send + 'static) {
         }
         let target = Target::start();
         ip("link set lo up");
-        ip(&format!(
-            "link add a0 type veth peer name t0 netns {}",
-            target.tid
-        ));
-        quiet("a0");
-        ip(&format!("addr add {ASSISTANT}/24 dev a0"));
-        ip("link set a0 up");
-        target.run(|| {
-            ip("link set lo up");
-            quiet("t0");
-            ip(&format!("addr add {TARGET}/24 dev t0"));
-            ip("link set t0 up");
-            ip(&format!("route add 203.0.113.0/24 via {ASSISTANT}"));
-        });
+        target.join(1);
         test(&target);
     });
     if let Err(panic) = thread.join() {
@@ -102,6 +89,25 @@ impl Target {
             errands,
             tid: started.recv().expect("it starts"),
         }
+    }
+
+    /// Joins both namespaces by a veth of so many queues.
+    pub(crate) fn join(&self, queues: u32) {
+        let many = format!("numtxqueues {queues} numrxqueues {queues}");
+        let tid = self.tid;
+        ip(&format!(
+            "link add a0 {many} type veth peer name t0 {many} netns {tid}"
+        ));
+        quiet("a0");
+        ip(&format!("addr add {ASSISTANT}/24 dev a0"));
+        ip("link set a0 up");
+        self.run(|| {
+            ip("link set lo up");
+            quiet("t0");
+            ip(&format!("addr add {TARGET}/24 dev t0"));
+            ip("link set t0 up");
+            ip(&format!("route add 203.0.113.0/24 via {ASSISTANT}"));
+        });
     }
 
     /// Does something in the target's namespace and waits for it.

@@ -36,7 +36,7 @@ pub(crate) enum Unusable {
     Host(#[from] host::Error),
     #[error("{0}")]
     Programs(#[from] programs::Missing),
-    #[error("cannot load the program `sink` into the kernel: {cause}; {advice}", advice = load_advice(cause))]
+    #[error("cannot load the program `sink` into the kernel: {}; {}", last_lines(&cause.to_string()), load_advice(cause))]
     Load { cause: Box<aya::EbpfError> },
     #[error(
         "the program `sink` has no {0}: it was built from other sources, run `cargo xtask build-ebpf` and build again"
@@ -81,10 +81,26 @@ pub(crate) enum Failed {
 }
 
 fn load_advice(cause: &aya::EbpfError) -> &'static str {
-    if format!("{cause:?}").contains("PermissionDenied") {
+    let text = format!("{cause:?}");
+    // The verifier's refusal is a lack of permission as well.
+    if text.contains("processed ") {
+        "this kernel's verifier refuses the program: please report it with the version of the kernel"
+    } else if text.contains("PermissionDenied") {
         "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW"
     } else {
         "a kernel with BPF and AF_XDP is needed (CONFIG_BPF_SYSCALL=y, CONFIG_XDP_SOCKETS=y)"
+    }
+}
+
+/// The first line, and the last few of a verifier's log of thousands.
+fn last_lines(text: &str) -> String {
+    const KEPT: usize = 12;
+    let lines: Vec<&str> = text.lines().collect();
+    match lines.split_first() {
+        Some((first, rest)) if rest.len() > KEPT => {
+            format!("{first}\n[...]\n{}", rest[rest.len() - KEPT..].join("\n"))
+        }
+        _ => text.to_owned(),
     }
 }
 

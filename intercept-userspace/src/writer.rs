@@ -162,17 +162,4 @@ mod tests {
         assert!(lost > 0, "the queue and the socket hold less than that");
         assert_eq!(routed, came + lost);
     }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn what_a_connection_carries_at_most() {
-        for turn in [16, 256] {
-            let (routed, came, lost, took) = carry(Duration::from_secs(3), turn);
-            println!(
-                "{turn} reports per turn: routed {:.0}/s, came {:.0}/s, lost {lost}",
-                routed as f64 / took.as_secs_f64(),
-                came as f64 / took.as_secs_f64()
-            );
-        }
-    }
 }

@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use abi::maps::{
-    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
+    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_SEED,
+    GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
@@ -264,6 +264,7 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
     let mut loader = EbpfLoader::new();
     loader
         .override_global(GLOBAL_WORKERS, &plan.workers, true)
+        .override_global(GLOBAL_PORTS_FILLED, &1u32, true)
         .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)

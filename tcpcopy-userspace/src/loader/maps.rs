@@ -1,10 +1,14 @@
 //! The maps of the programs: filled, made, read, in the bytes that the programs see.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use abi::counter::Counter;
-use abi::maps::{COUNTERS, EGRESS, Egress, REPLIES, RINGS, SERVICES, SLEEPING, Service};
+use abi::maps::{
+    COUNTERS, EGRESS, Egress, PORT_SERVICE, PORT_SERVICE_ANY, PORT_TARGET, PORTS, REPLIES, RINGS,
+    SERVICES, SLEEPING, Service,
+};
 use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use telemetry::KernelCounters;
@@ -37,6 +41,28 @@ pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
     for (target, egress) in &plan.egress {
         ways.insert(Addr::from(*target).octets(), egress_bytes(egress), 0)
             .map_err(in_map(EGRESS))?;
+    }
+    fill_ports(ebpf, plan)
+}
+
+/// Which ports the programs have to look at at all: most packets of a busy host are neither from nor to one of them.
+fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
+    let services = plan.rules.iter().map(|rule| {
+        let any = rule.online.addr == Addr::UNSPECIFIED;
+        let bit = if any { PORT_SERVICE_ANY } else { PORT_SERVICE };
+        (rule.online.port, bit)
+    });
+    let targets = plan
+        .replies
+        .iter()
+        .map(|(target, _)| (target.port, PORT_TARGET));
+    let mut bits: BTreeMap<u16, u32> = BTreeMap::new();
+    for (port, bit) in services.chain(targets) {
+        *bits.entry(port).or_default() |= bit;
+    }
+    let mut ports: Array<_, u32> = map_mut(ebpf, PORTS)?.try_into().map_err(in_map(PORTS))?;
+    for (port, bits) in bits {
+        ports.set(u32::from(port), bits, 0).map_err(in_map(PORTS))?;
     }
     Ok(())
 }

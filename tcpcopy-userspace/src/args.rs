@@ -32,21 +32,29 @@ Examples:
   In a script: fail (exit 3) if the target took less than 99.9 % of the requests:
       tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
 
-THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED. It must not share a database with the online server.
+THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
+It must not share a database with the online server.
 
-Without -s (direct mode) replies come back to this host and are consumed before its own TCP sees them: no
-second machine and no route change. With -s (assistant mode) the target must route the reply addresses to the
-assistant server.
+Without -s (direct mode) replies come back to this host and are consumed before
+its own TCP sees them: no second machine and no route change. With -s (assistant
+mode) the target must route the reply addresses to the assistant server.
 
 Letters that differ from TCPCopy's:
   -i  names the online interfaces (there: a capture file, in the offline build)
   -s  is optional: without it replies come back to this host (there: required)
   -c  takes CIDR and ADDR:LOW-HIGH besides a.b.c.x, and applies to every target
-  -n  needs a reply pool of its own in assistant mode, so that copies cannot collide (there: ports are shifted)
-  -r  samples whole flows by a hash, so that a run with the same --seed takes the same flows
+  -n  needs a reply pool of its own in assistant mode, so that copies cannot
+      collide (there: ports are shifted)
+  -r  samples whole flows by a hash: with the same --seed a run takes the same
+      flows again
 
-Exit status: 0 done; 1 failed while running; 2 unusable arguments or environment (nothing was changed);
-3 fidelity below --min-fidelity. SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained.";
+Exit status:
+  0  done
+  1  failed while running
+  2  unusable arguments or environment (nothing was changed)
+  3  fidelity below --min-fidelity
+SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
+second one ends it at once.";
 
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]

@@ -27,6 +27,8 @@ use slot::Shared;
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
+/// Frames that are written before the kernel is told: as many as it takes at a time.
+const KICK_FRAMES: usize = 32;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// How often the measured times are handed over: they are some hundred KiB.
@@ -34,7 +36,7 @@ const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
 /// How often a worker looks for free frames where it has none left.
 const STARVED_NAP: Duration = Duration::from_millis(1);
 /// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
-const BEHIND_MIN: Duration = Duration::from_millis(1);
+const BEHIND_MIN: Duration = Duration::from_millis(5);
 
 /// What a worker is told while it runs.
 #[derive(Debug)]
@@ -136,6 +138,9 @@ impl Running {
             self.worker
                 .intake
                 .records(&mut self.worker.engine, &mut self.worker.port, now, BUDGET);
+        if self.worker.intake.take_bulk() {
+            self.pace.urgent(now);
+        }
         work += self.take_reports(now);
         if self
             .worker
@@ -222,7 +227,7 @@ impl Running {
                     self.ledger.record(&turn);
                     self.latency.record(&turn);
                     if turn.lag >= BEHIND_MIN {
-                        self.pace.behind(now);
+                        self.pace.urgent(now);
                     }
                 }
             }
@@ -233,6 +238,31 @@ impl Running {
     /// Sends what the engine has to send, a batch at a time, as far as frames are free.
     fn transmit(&mut self) -> Result<usize, Error> {
         self.worker.port.reap();
+        let mut sent = 0;
+        while sent < BUDGET {
+            let queued = self.queue();
+            if queued > 0 {
+                // A session may have opened while its first segment was being written; it must be announced before that
+                // leaves.
+                self.drain_events(clock::now());
+                if let Some(announcer) = &mut self.worker.announcer {
+                    announcer.flush();
+                }
+            }
+            // Also where nothing was queued: the kernel may have left frames behind the last time.
+            if queued > 0 || self.worker.port.needs_kick() {
+                self.worker.port.kick()?;
+            }
+            sent += queued;
+            if queued < KICK_FRAMES {
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Writes up to [`KICK_FRAMES`] frames; they leave with the next kick.
+    fn queue(&mut self) -> usize {
         let Self {
             worker:
                 Worker {
@@ -244,28 +274,16 @@ impl Running {
             probes,
             ..
         } = self;
-        let now = clock::now();
-        let queued = port.transmit_with(BUDGET, |frame| {
+        port.transmit_with(KICK_FRAMES, |frame| {
             if let Some(probe) = probes.pop() {
                 let to = frame.get_mut(..probe.len())?;
                 to.copy_from_slice(&probe);
                 return Some(probe.len());
             }
             let len = frame.len().min(*frame_len_max);
-            engine.poll_transmit(now, &mut frame[..len])
-        });
-        if queued > 0 {
-            // A session may have opened while its first segment was being written; it must be announced before that leaves.
-            self.drain_events(now);
-            if let Some(announcer) = &mut self.worker.announcer {
-                announcer.flush();
-            }
-        }
-        // Also where nothing was queued: the kernel may have left frames behind the last time.
-        if queued > 0 || self.worker.port.needs_kick() {
-            self.worker.port.kick()?;
-        }
-        Ok(queued)
+            // A clock of its own for each: the target's time begins with its transmission.
+            engine.poll_transmit(clock::now(), &mut frame[..len])
+        })
     }
 
     /// After the programs were detached: what stands in the ring is all there is.

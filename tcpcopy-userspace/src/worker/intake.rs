@@ -34,6 +34,8 @@ pub(crate) struct Intake {
 
 struct Ring {
     ring: RingBuf<MapData>,
+    /// Whether a reply came that is more than one segment: its sender may wait for us.
+    bulk: bool,
     broken: u64,
 }
 
@@ -45,7 +47,11 @@ impl Intake {
         from_port: bool,
     ) -> Self {
         Self {
-            ring: Ring { ring, broken: 0 },
+            ring: Ring {
+                ring,
+                bulk: false,
+                broken: 0,
+            },
             sleeping,
             index,
             merge: from_port.then(|| Merge::new(clock::now())),
@@ -55,6 +61,11 @@ impl Intake {
     /// Ring entries that made no sense.
     pub(crate) const fn broken(&self) -> u64 {
         self.ring.broken
+    }
+
+    /// Whether part of a long response came since this was last asked.
+    pub(crate) fn take_bulk(&mut self) -> bool {
+        std::mem::take(&mut self.ring.bulk)
     }
 
     /// Hands up to `budget` records (and as many frames) to the engine; returns how many.
@@ -157,7 +168,10 @@ impl Ring {
                         engine.on_online_packet(now, held.stamp, held.headers());
                     }
                 }
-                (KIND_REPLY, _) => engine.on_target_packet(now, stamp, packet),
+                (KIND_REPLY, _) => {
+                    self.bulk |= header.gso_size != 0;
+                    engine.on_target_packet(now, stamp, packet);
+                }
                 (KIND_TOO_BIG, _) => engine.on_too_big(now, packet),
                 _ => self.broken += 1,
             }

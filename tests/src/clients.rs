@@ -1,5 +1,6 @@
 //! The clients of a test: loads against the online server, each request with an id of its own.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::command::last_line;
@@ -13,7 +14,7 @@ use crate::{PORT, Stand};
 #[derive(Clone, Debug)]
 pub struct Clients {
     arguments: Vec<String>,
-    port: u16,
+    to: SocketAddr,
     seconds: u64,
 }
 
@@ -30,7 +31,7 @@ impl Clients {
         .map(str::to_owned);
         Self {
             arguments: arguments.to_vec(),
-            port: PORT,
+            to: (ONLINE, PORT).into(),
             seconds,
         }
     }
@@ -38,7 +39,13 @@ impl Clients {
     /// Another port of the online server than [`PORT`].
     #[must_use]
     pub fn at_port(self, port: u16) -> Self {
-        Self { port, ..self }
+        self.at((ONLINE, port).into())
+    }
+
+    /// Another address of the online server than [`ONLINE`] at [`PORT`].
+    #[must_use]
+    pub fn at(self, to: SocketAddr) -> Self {
+        Self { to, ..self }
     }
 
     /// Connections per second with one request each, closed by the client right after the response.
@@ -62,7 +69,7 @@ impl Clients {
     /// Where it cannot be started.
     #[must_use]
     pub fn start(&self, stand: &Stand) -> Running {
-        let to = format!("{ONLINE}:{}", self.port);
+        let to = self.to.to_string();
         let spec = Spec::new("clients", stand.part()).args(["load", "--quiet", "--to", &to]);
         let spec = spec
             .args(["--seconds", &self.seconds.to_string()])

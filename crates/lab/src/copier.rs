@@ -96,7 +96,7 @@ impl Options {
         }
     }
 
-    /// One more argument of `tcpcopy`.
+    /// One more argument of `tcpcopy`. Of the lab's own, `--workers`, `-i` and `-s` give way.
     #[must_use]
     pub fn more(mut self, argument: &str) -> Self {
         self.more.push(argument.to_owned());
@@ -171,12 +171,17 @@ impl Copier {
         // A summary of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&summary);
         let mut spec = Spec::new(&options.name, &binaries.tcpcopy).args(["-x", &options.rules]);
-        spec = spec.args(["--capture", options.capture.name(), "--workers", "1"]);
+        spec = spec.args(["--capture", options.capture.name()]);
         spec = spec.args(["--summary", &summary.display().to_string()]);
-        if host == Host::Online {
+        // What the caller says himself is not said here: an argument stands once.
+        let said = |argument: &str| options.more.iter().any(|more| more == argument);
+        if !said("--workers") {
+            spec = spec.args(["--workers", "1"]);
+        }
+        if host == Host::Online && !said("-i") {
             spec = spec.args(["-i", "eth0,eth1"]);
         }
-        if options.mode == Topology::Assistant {
+        if options.mode == Topology::Assistant && !said("-s") {
             spec = spec.args(["-s", &format!("{ASSISTANT}:{CHANNEL_PORT}"), "--insecure"]);
         }
         spec = spec.args(&options.more);

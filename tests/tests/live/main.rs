@@ -6,6 +6,7 @@
 mod bodies;
 mod flood;
 mod nginx;
+mod places;
 mod proxy;
 mod redis;
 mod refusals;

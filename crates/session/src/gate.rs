@@ -4,7 +4,9 @@
 //! that is not there) nor, with the clients' own addresses, have its replies reach real clients. So frames without a
 //! reply are counted: beyond a limit the target is suspended, and one session at a time may probe it until it answers.
 
-use crate::limits::{PROBE_INTERVAL, SILENCE, UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX};
+use crate::limits::{
+    PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN, UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
+};
 use crate::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +68,7 @@ impl Gate {
                 (Pass::Yes, false)
             }
             Mode::Open => {
-                let limit = if self.prove {
-                    UNANSWERED_UNPROVEN_MAX
-                } else {
-                    UNANSWERED_MAX
-                };
-                if self.unanswered >= limit && now.since(self.answered_at) >= SILENCE {
+                if self.is_silent(now) {
                     self.mode = Mode::Suspended {
                         probe_at: now + PROBE_INTERVAL,
                     };
@@ -124,6 +121,17 @@ impl Gate {
         }
     }
 
+    /// Whether the target has left too much unanswered for too long. Where a reply that nobody consumes would reach a
+    /// real client, far less is enough.
+    fn is_silent(&self, now: Instant) -> bool {
+        let silence = now.since(self.answered_at);
+        if self.prove {
+            let few = self.unanswered >= UNANSWERED_UNPROVEN_MAX && silence >= SILENCE_UNPROVEN;
+            return few || self.unanswered >= UNANSWERED_MAX;
+        }
+        self.unanswered >= UNANSWERED_MAX && silence >= SILENCE
+    }
+
     fn reopen(&mut self, now: Instant) {
         self.unanswered = 0;
         self.answered_at = now;
@@ -138,7 +146,9 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::{Gate, Pass};
-    use crate::limits::{PROBE_INTERVAL, SILENCE, UNANSWERED_MAX};
+    use crate::limits::{
+        PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN, UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
+    };
     use crate::time::Instant;
 
     #[test]
@@ -154,6 +164,27 @@ mod tests {
         assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Hold, false));
         assert!(gate.on_reply(later + PROBE_INTERVAL));
         assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Yes, false));
+    }
+
+    #[test]
+    fn where_replies_could_reach_clients_silence_is_noticed_sooner() {
+        let start = Instant::from_nanos(1);
+        let mut gate = Gate::new(true, start);
+        assert_eq!(gate.pass(start), (Pass::Yes, false));
+        assert!(gate.on_reply(start));
+        for _ in 0..UNANSWERED_UNPROVEN_MAX {
+            assert_eq!(gate.pass(start), (Pass::Yes, false));
+        }
+        assert_eq!(gate.pass(start + SILENCE_UNPROVEN), (Pass::Hold, true));
+        assert!(gate.on_reply(start + SILENCE_UNPROVEN));
+        for _ in 0..UNANSWERED_MAX {
+            assert_eq!(gate.pass(start + SILENCE), (Pass::Yes, false));
+        }
+        assert_eq!(
+            gate.pass(start + SILENCE),
+            (Pass::Hold, true),
+            "however fast they left"
+        );
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub const UNANSWERED_MAX: u32 = 1024;
 pub const UNANSWERED_UNPROVEN_MAX: u32 = 64;
 /// How long a target must have been silent, with [`UNANSWERED_MAX`] frames unanswered, to be suspended.
 pub const SILENCE: Duration = Duration::from_secs(1);
+/// The same with [`UNANSWERED_UNPROVEN_MAX`]: a target's TCP acknowledges at once even where its service is slow.
+pub const SILENCE_UNPROVEN: Duration = Duration::from_millis(200);
 /// Time between probes of a suspended target.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -37,6 +37,8 @@ const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
 const STARVED_NAP: Duration = Duration::from_millis(1);
 /// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
 const BEHIND_MIN: Duration = Duration::from_millis(5);
+/// How long a worker catches up at the end of capture before it says that it has obeyed.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
 /// What a worker is told while it runs.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub(crate) enum Command {
     Channel(bool),
     /// Whether new flows may get sessions.
     Admit(bool),
-    /// Client packets are ignored from now on.
+    /// Client packets that are seen from now on are ignored.
     StopCapture,
     /// Every session is reset, every open turn ends.
     Finish,
@@ -133,7 +135,7 @@ impl Running {
     /// One turn of the loop, and a pause if there was nothing to do.
     fn turn(&mut self) -> Result<(), Error> {
         let now = clock::now();
-        let mut work = self.obey(now);
+        let mut work = self.obey(now)?;
         work +=
             self.worker
                 .intake
@@ -172,7 +174,7 @@ impl Running {
         Ok(())
     }
 
-    fn obey(&mut self, now: Instant) -> usize {
+    fn obey(&mut self, now: Instant) -> Result<usize, Error> {
         let mut obeyed = 0;
         while let Ok(command) = self.worker.commands.try_recv() {
             obeyed += 1;
@@ -182,13 +184,38 @@ impl Running {
                 Command::Route(target, mtu) => engine.on_route(now, target, mtu),
                 Command::Channel(connected) => engine.on_channel(now, connected),
                 Command::Admit(admit) => engine.admit(admit),
-                Command::StopCapture => engine.stop_capture(now),
+                Command::StopCapture => {
+                    engine.stop_capture(now);
+                    self.catch_up()?;
+                }
                 Command::Finish => engine.finish(now),
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
             }
         }
-        obeyed
+        Ok(obeyed)
+    }
+
+    /// Takes what has gathered in the ring: who asks whether turns wait must not be told of an empty engine and a full
+    /// ring.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        let began = clock::now();
+        loop {
+            let now = clock::now();
+            let Worker {
+                engine,
+                intake,
+                port,
+                ..
+            } = &mut self.worker;
+            let taken = intake.records(engine, port, now, BUDGET);
+            self.take_reports(now);
+            self.drain_events(now);
+            self.transmit()?;
+            if taken < BUDGET || now.since(began) >= CATCH_UP_MAX {
+                return Ok(());
+            }
+        }
     }
 
     fn take_reports(&mut self, now: Instant) -> usize {

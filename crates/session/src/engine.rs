@@ -42,7 +42,8 @@ pub struct Engine {
     pub(crate) wheel: Wheel,
     pub(crate) due: Vec<Entry>,
     pub(crate) admitting: bool,
-    pub(crate) capturing: bool,
+    /// Packets seen from here on are none of ours.
+    pub(crate) capture_ended: Option<Instant>,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
     pub(crate) shared: Shared,
@@ -147,7 +148,7 @@ impl Engine {
             wheel: Wheel::new(now),
             due: Vec::new(),
             admitting: true,
-            capturing: true,
+            capture_ended: None,
             rate: (0, 0),
             shared,
         }
@@ -173,7 +174,7 @@ impl Engine {
             self.shared.counters.client_corrupt += 1;
             return;
         }
-        if !self.capturing {
+        if !self.is_captured(stamp) {
             return;
         }
         let flow = FlowKey {
@@ -215,7 +216,9 @@ impl Engine {
         };
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
-            self.on_online_syn(now, flow, seq, ack);
+            if self.is_captured(stamp) {
+                self.on_online_syn(now, flow, seq, ack);
+            }
             return;
         }
         let len = u32::from(segment.payload_len);
@@ -223,7 +226,7 @@ impl Engine {
         if first.is_none() {
             if segment.flags.contains(Flags::RST) {
                 self.nursery.remove(&flow);
-            } else if len > 0 && self.capturing {
+            } else if len > 0 && self.is_captured(stamp) {
                 match self.nursery.get(&flow, now) {
                     Some(Infant::Running { answered, .. }) => *answered = Some(ack),
                     Some(Infant::Syn(_)) => {}
@@ -321,15 +324,19 @@ impl Engine {
         self.admitting = admit;
     }
 
-    /// The end of capture: later client packets are ignored, turns that are complete as far as captured go on.
+    /// The end of capture: client packets that were seen from `now` on are ignored. Earlier ones, which may still wait
+    /// in the ring, are not: they were captured.
     pub fn stop_capture(&mut self, now: Instant) {
-        let _ = now;
-        self.capturing = false;
+        self.capture_ended = Some(now);
+    }
+
+    fn is_captured(&self, stamp: Instant) -> bool {
+        self.capture_ended.is_none_or(|end| stamp < end)
     }
 
     /// Ends everything: each session is reset, each open turn ends in the ledger. Frames and events are left to poll.
     pub fn finish(&mut self, now: Instant) {
-        self.capturing = false;
+        self.capture_ended = Some(Instant::default());
         for id in 0..self.sessions.len() as SessionId {
             self.with(id, now, Session::finish);
         }

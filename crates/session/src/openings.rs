@@ -160,7 +160,7 @@ impl Engine {
         let config = &self.shared.config;
         let crowded = self.live + copies > u64::from(config.sessions_max)
             || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
-        if crowded || !self.admitting || !self.capturing {
+        if crowded || !self.admitting {
             return false;
         }
         let Some(max) = config.sessions_per_second_max else {

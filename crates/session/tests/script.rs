@@ -574,6 +574,25 @@ fn the_end_of_the_run_resets_everything() {
     );
 }
 
+/// A worker may find packets in its ring that `capture` put there before the end: they were captured, so they count.
+#[test]
+fn what_was_captured_before_the_end_is_copied_after_it() {
+    let mut s = Script::new();
+    s.handshake();
+    let seen = s.now;
+    s.wait(Duration::from_millis(5));
+    s.engine.stop_capture(s.now);
+    let (client, online) = (s.client, s.online);
+    let request = |seq: u32, payload: &[u8]| {
+        let (seq, ack) = (CLIENT_ISN + seq, ONLINE_ISN.wrapping_add(1));
+        Script::packet(client, online, seq, ack, PSH, 500, payload)
+    };
+    s.engine.on_client_packet(s.now, seen, &request(1, b"in"));
+    s.expect(&[sent(PSH, 1, 1, b"in")]);
+    s.engine.on_client_packet(s.now, s.now, &request(3, b"out"));
+    s.expect(&[]);
+}
+
 #[test]
 fn every_copy_has_a_session_of_its_own() {
     let mut s = Script::with(|config| config.copies = 3);

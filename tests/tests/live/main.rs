@@ -5,6 +5,7 @@
 
 mod bodies;
 mod flood;
+mod flows;
 mod nginx;
 mod places;
 mod proxy;

@@ -1,6 +1,7 @@
 //! What goes wrong in real networks: in each case the clients of the online server notice nothing, the copy does not
 //! exit, nothing stays behind, the next start works, and the ledger says what happened to every turn.
 
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use lab::access_log::Comparison;
@@ -448,4 +449,104 @@ fn nothing_is_copied_before_the_path_is_proven() {
         copier.tcpcopy.log()
     );
     check_nothing_left(&stand);
+}
+
+/// 1 % of the copies get lost on the way: they are sent again, and no request is missing or double.
+#[test]
+fn lossy_way_to_the_target() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
+        return;
+    };
+    let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    stand
+        .lab
+        .namespace(Host::Target)
+        .lose_arriving(0.01)
+        .expect("iptables");
+    let mut copier = start(&stand);
+    let report = Clients::keep_alive(50, 1000, 8).run(&stand);
+    let summary = finish(&mut copier);
+    let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
+    check_complete(&report, &online, &target, &summary);
+    stand
+        .lab
+        .namespace(Host::Target)
+        .lose_nothing()
+        .expect("iptables");
+    check_clean(&stand);
+}
+
+/// 1 % of the packets between clients and online server get lost: what the online server got, the target gets.
+#[test]
+fn lossy_way_between_clients_and_online_server() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
+        return;
+    };
+    let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    // Lost behind `capture`, which then sees each lost packet twice: once lost and once again.
+    let namespace = stand.lab.namespace(Host::Online);
+    let port = PORT.to_string();
+    let probability = [
+        "-m",
+        "statistic",
+        "--mode",
+        "random",
+        "--probability",
+        "0.01",
+    ];
+    let mut conditions = vec!["-p", "tcp", "--dport", &port];
+    conditions.extend(probability);
+    namespace.drop_matching(&conditions).expect("iptables");
+    stand
+        .lab
+        .namespace(Host::Client)
+        .lose_arriving(0.01)
+        .expect("iptables");
+    let mut copier = start(&stand);
+    let report = Clients::keep_alive(50, 1000, 8).run(&stand);
+    let summary = finish(&mut copier);
+    let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
+    check_complete(&report, &online, &target, &summary);
+}
+
+/// Whoever speaks nonsense to `intercept` is shown out, and nobody else notices.
+#[test]
+fn garbage_on_the_channel() {
+    let Some(stand) = super::stand(Topology::Assistant) else {
+        return;
+    };
+    let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    let mut copier = start(&stand);
+    let clients = Clients::keep_alive(20, 1000, 6).start(&stand);
+    pause(1000);
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], &[0; 4096]] {
+        let closed = stand
+            .lab
+            .namespace(Host::Online)
+            .enter(|| shown_out(garbage))
+            .expect("the namespace");
+        assert!(
+            closed.expect("a connection"),
+            "intercept keeps a connection that speaks nonsense"
+        );
+    }
+    let report = clients.wait();
+    let summary = finish(&mut copier);
+    let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
+    check_complete(&report, &online, &target, &summary);
+    check_clean(&stand);
+}
+
+/// Whether `intercept` closes a connection on which this is said.
+fn shown_out(garbage: &[u8]) -> std::io::Result<bool> {
+    let address = std::net::SocketAddr::from((lab::net::ASSISTANT, lab::copier::CHANNEL_PORT));
+    let mut stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    // It may be closed before all is written.
+    let _ = stream.write_all(garbage);
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Ok(_) => Ok(true),
+        Err(error) => Ok(error.kind() == std::io::ErrorKind::ConnectionReset),
+    }
 }

@@ -14,7 +14,7 @@ use session::Instant;
 /// From so much work in a turn of the loop on, the next turn follows at once: the worker is busy anyway.
 const BUSY_WORK_MIN: usize = 64;
 /// A nap between two looks.
-const NAP: Duration = Duration::from_micros(500);
+const NAP: Duration = Duration::from_millis(1);
 /// How long to go on looking without a nap while copies lag.
 const SPIN_MAX: Duration = Duration::from_micros(100);
 /// How long it is remembered that being late matters.
@@ -24,7 +24,7 @@ const CREDIT_MAX: u8 = 8;
 /// How often it is given another try then.
 const CREDIT_EVERY: Duration = Duration::from_millis(10);
 /// Idle for this long, the worker sleeps.
-const NAPS_MAX: Duration = Duration::from_millis(2);
+const NAPS_MAX: Duration = Duration::from_millis(3);
 /// The first sleep: a record that was being written while we fell asleep wakes nobody, so it is found after this.
 const SLEEP_FIRST: Duration = Duration::from_millis(1);
 /// The longest sleep.
@@ -139,7 +139,7 @@ mod tests {
             pace.after(START + Duration::from_micros(100), 0),
             Pause::Nap(NAP)
         );
-        let late = START + Duration::from_millis(3);
+        let late = START + Duration::from_millis(4);
         assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_FIRST));
         assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_FIRST * 2));
         for _ in 0..20 {
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_MAX));
         pace.after(late, 1);
         assert_eq!(
-            pace.after(late + Duration::from_millis(3), 0),
+            pace.after(late + Duration::from_millis(4), 0),
             Pause::Sleep(SLEEP_FIRST)
         );
     }

@@ -17,10 +17,12 @@ pub struct Request {
     pub body_len: u64,
     /// Length of the response's body, in bytes.
     pub sent_len: u64,
+    /// Port of the client: tells connections of one client apart.
+    pub client_port: u16,
 }
 
 /// The format of the logs, as nginx wants it; see [`read`].
-pub const FORMAT: &str = "$arg_id $status $content_length $body_bytes_sent";
+pub const FORMAT: &str = "$arg_id $status $content_length $body_bytes_sent $remote_port";
 
 /// Reads an access log in [`FORMAT`]. Requests without an id are left out; a line that was cut off is too.
 ///
@@ -34,7 +36,7 @@ pub fn read(file: &Path) -> Result<Vec<Request>> {
 
 fn parse(line: &str) -> Option<Request> {
     let words: Vec<&str> = line.split(' ').collect();
-    let [id, status, body_len, sent_len] = words[..] else {
+    let [id, status, body_len, sent_len, client_port] = words[..] else {
         return None;
     };
     if id == "-" {
@@ -46,6 +48,7 @@ fn parse(line: &str) -> Option<Request> {
         // nginx writes `-` for a request without a body.
         body_len: body_len.parse().unwrap_or(0),
         sent_len: sent_len.parse().ok()?,
+        client_port: client_port.parse().ok()?,
     })
 }
 
@@ -158,7 +161,7 @@ mod tests {
 
     fn log(ids: &[&str]) -> Vec<Request> {
         ids.iter()
-            .map(|id| parse(&format!("{id} 200 - 600")).unwrap())
+            .map(|id| parse(&format!("{id} 200 - 600 40000")).unwrap())
             .collect()
     }
 
@@ -178,10 +181,10 @@ mod tests {
 
     #[test]
     fn lines_without_an_id_or_cut_off_are_left_out() {
-        assert_eq!(parse("- 200 - 600"), None);
-        assert_eq!(parse("0001 20"), None);
+        assert_eq!(parse("- 200 - 600 40000"), None);
+        assert_eq!(parse("0001 200 - 600"), None);
         assert_eq!(
-            parse("1f 200 8000 600").map(|request| request.body_len),
+            parse("1f 200 8000 600 40000").map(|request| request.body_len),
             Some(8000)
         );
     }

@@ -5,11 +5,11 @@
 //! seen at most once by an honest server.
 
 mod client;
+mod outgoing;
 mod report;
 mod response;
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,6 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::digest::Digest;
 use crate::error::{Result, Tried};
 use crate::interrupt;
 use client::{Answered, Client, Outcome, Request};
@@ -141,7 +140,7 @@ impl<'a> Load<'a> {
             start: Instant::now(),
             due: 0,
             in_flight: 0,
-            next_id: options.first_id.unwrap_or_else(fresh_id),
+            next_id: options.first_id.unwrap_or_else(outgoing::fresh_id),
             body: None,
             filler,
             tally: Tally::new(),
@@ -240,7 +239,7 @@ impl<'a> Load<'a> {
                 self.idle.push_back(index);
                 continue;
             }
-            let digest = self.body_digest(id);
+            let digest = outgoing::body_digest(id, &self.filler);
             let request = Request {
                 id,
                 intended,
@@ -252,8 +251,9 @@ impl<'a> Load<'a> {
                 continue;
             };
             self.in_flight += 1;
-            let outcome =
-                client.submit(request, |output| write_request(output, options, id, filler));
+            let outcome = client.submit(request, |output| {
+                outgoing::write(output, options, id, filler);
+            });
             self.handle(index, outcome);
         }
     }
@@ -405,60 +405,6 @@ impl<'a> Load<'a> {
             }
         }
     }
-
-    /// The digest of the body that [`write_request`] writes for this id.
-    fn body_digest(&self, id: u64) -> u64 {
-        let mut digest = Digest::new();
-        digest.update(&body_start(id)[..self.filler.len().min(16)]);
-        digest.update(self.filler.get(16..).unwrap_or_default());
-        digest.value()
-    }
-}
-
-/// The first bytes of a body: they differ from request to request, so that mixed-up bodies are found.
-fn body_start(id: u64) -> [u8; 16] {
-    let mut start = [0; 16];
-    for (index, byte) in start.iter_mut().enumerate() {
-        let digit = u8::try_from(id >> (60 - 4 * index) & 15).unwrap_or(0);
-        *byte = if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' + digit - 10
-        };
-    }
-    start
-}
-
-fn write_request(output: &mut Vec<u8>, options: &Options, id: u64, filler: &[u8]) {
-    let method = if filler.is_empty() { "GET" } else { "POST" };
-    let separator = if options.path.contains('?') { '&' } else { '?' };
-    // Writing into a vector cannot fail.
-    let _ = write!(
-        output,
-        "{method} {}{separator}id={id:016x} HTTP/1.1\r\nHost: lab\r\n",
-        options.path
-    );
-    if options.short == Some(Closer::Server) {
-        output.extend_from_slice(b"Connection: close\r\n");
-    }
-    if !filler.is_empty() {
-        let _ = write!(output, "Content-Length: {}\r\n", filler.len());
-    }
-    output.extend_from_slice(b"\r\n");
-    let start = output.len();
-    output.extend_from_slice(filler);
-    let marked = filler.len().min(16);
-    output[start..start + marked].copy_from_slice(&body_start(id)[..marked]);
-}
-
-/// An id that no other load of this machine has: 24 bits of process and time, 40 bits to count.
-fn fresh_id() -> u64 {
-    let time = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis());
-    let mixed = (u64::from(std::process::id()) << 32 ^ u64::try_from(time).unwrap_or(0))
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed >> 40 << 40 | 1
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 //! Run them one at a time, `cargo test -p tests --test live -- --test-threads=1`: they share two CPUs. They need root
 //! and the servers that they name; without them each says SKIP and does nothing.
 
+mod assistant;
 mod bodies;
 mod flood;
 mod flows;
 mod nginx;
+mod path;
 mod places;
 mod proxy;
 mod redis;

@@ -235,6 +235,7 @@ impl Engine {
                         flow,
                         Infant::Running {
                             cause: None,
+                            next: None,
                             answered: Some(ack),
                         },
                     ),

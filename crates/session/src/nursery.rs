@@ -18,8 +18,10 @@ pub(crate) enum Infant {
     Syn(Handshake),
     /// It was running before we came; what was last seen of either side.
     Running {
-        /// The acknowledgement number of the client's last segment with payload.
+        /// The highest acknowledgement number of the client's segments with payload.
         cause: Option<OnlineSeq>,
+        /// Where the client's bytes end, as far as seen.
+        next: Option<ClientSeq>,
         /// What the online server had acknowledged when it last sent payload.
         answered: Option<ClientSeq>,
     },

@@ -59,11 +59,16 @@ impl Engine {
                 .map(|isn| Beginning::Handshake(*handshake, isn)),
             Some(Infant::Running {
                 cause: before,
+                next,
                 answered,
             }) => {
-                let boundary =
-                    before.is_some_and(|before| before < cause) || *answered == Some(seq);
-                *before = Some(cause);
+                // Only new bytes begin a turn: a retransmission, or the byte of a keep-alive probe, carries a newer
+                // acknowledgement number in the middle of an old one.
+                let goes_on = *next == Some(seq) && before.is_some_and(|before| before < cause);
+                let boundary = goes_on || *answered == Some(seq);
+                if next.is_none_or(|next| next < end) {
+                    (*before, *next) = (Some(cause), Some(end));
+                }
                 boundary.then(|| {
                     Beginning::Joined(seq, cause, segment.options(packet).timestamps.is_some())
                 })
@@ -74,6 +79,7 @@ impl Engine {
                     flow,
                     Infant::Running {
                         cause: Some(cause),
+                        next: Some(end),
                         answered: None,
                     },
                 );

@@ -41,11 +41,11 @@ impl Session {
                     return;
                 }
                 State::SynSent { .. } | State::Established => {}
-                State::Parked
-                | State::Dead(_)
-                | State::Closing { .. }
-                | State::Parting { .. }
-                | State::Closed => return,
+                State::Closing { since } => {
+                    self.await_last_response(since, ctx);
+                    return;
+                }
+                State::Parked | State::Dead(_) | State::Parting { .. } | State::Closed => return,
             }
             if !self.advance_once(ctx) {
                 return;
@@ -80,6 +80,15 @@ impl Session {
             }
             Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
             Verdict::Over | Verdict::Quiet => {}
+        }
+        if let Some(end) = end
+            && end.end == End::Fin
+            && verdict == Verdict::Over
+            && self.turns.ends_unanswered(next)
+        {
+            // A half-close: the client's end leaves now, and the response to the last turn is still to come.
+            self.close(end, ctx);
+            return false;
         }
         if self.turns.note(verdict) {
             ctx.counters.sessions_streaming += 1;
@@ -127,6 +136,42 @@ impl Session {
         }
     }
 
+    /// The client's end has left before the response to the last turn: the turn is over when both servers have closed as
+    /// well, or one has not for too long.
+    fn await_last_response(&mut self, since: Instant, ctx: &mut Context<'_>) {
+        let una = self.send.una();
+        let Some(turn) = self.turns.current() else {
+            return;
+        };
+        if self.receive.is_finished() && self.online_closed && una >= turn.end {
+            self.end_last(Outcome::TargetClosed, ctx);
+            return;
+        }
+        let patience = if self.turns.is_answered_by_both(una) {
+            FIN_WAIT
+        } else {
+            ctx.config.response_timeout
+        };
+        let at = since + patience;
+        if ctx.now < at {
+            self.release_at = Some(at);
+            return;
+        }
+        self.end_last(Outcome::TimedOut, ctx);
+        if self.ends() != (true, true) {
+            self.part(Flags::RST, After::Closed, ctx);
+        }
+    }
+
+    /// Ends the current turn as it stands, or as `otherwise` where it has no response.
+    fn end_last(&mut self, otherwise: Outcome, ctx: &mut Context<'_>) {
+        let outcome = match self.turns.outcome(self.send.una()) {
+            Outcome::Pending => otherwise,
+            outcome => outcome,
+        };
+        self.end_turn(outcome, ctx);
+    }
+
     /// The last turn has a hole, or stands before one.
     fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match self.turns.outcome(self.send.una()) {
@@ -161,7 +206,7 @@ impl Session {
             let complete = self.turns.looks_answered();
             self.end_turn(if complete { Outcome::Answered } else { outcome }, ctx);
         }
-        if closing || (self.input.end().is_some() && self.turns.front().is_none()) {
+        if (closing || self.input.end().is_some()) && self.turns.front().is_none() {
             self.settle(After::Closed, ctx);
             return;
         }
@@ -211,7 +256,7 @@ impl Session {
             return;
         }
         if self.turns.current().is_some() {
-            if !self.turns.is_answered_by_both(self.send.una()) {
+            if !self.turns.is_answered_by_both(self.send.una()) || !self.input.is_served() {
                 return;
             }
             self.end_turn(Outcome::Answered, ctx);
@@ -224,9 +269,11 @@ impl Session {
         let State::Closing { since } = self.state else {
             return;
         };
-        let acknowledged = self.send.una() > self.stream_end;
+        if self.turns.current().is_some() {
+            return;
+        }
         let waited = ctx.now.since(since);
-        let patience = match (acknowledged, self.receive.is_finished()) {
+        let patience = match self.ends() {
             (true, true) => TIME_WAIT,
             (true, false) => FIN_WAIT,
             _ => Duration::MAX,
@@ -241,15 +288,23 @@ impl Session {
         }
     }
 
+    /// Whether our FIN was acknowledged, and whether the target's has arrived.
+    pub(crate) fn ends(&self) -> (bool, bool) {
+        (
+            self.send.una() > self.stream_end,
+            self.receive.is_finished(),
+        )
+    }
+
     /// When [`Session::check_closed`] is to be asked again.
     pub(crate) fn closed_at(&self) -> Option<Instant> {
         let State::Closing { since } = self.state else {
             return None;
         };
-        match (
-            self.send.una() > self.stream_end,
-            self.receive.is_finished(),
-        ) {
+        if self.turns.current().is_some() {
+            return None;
+        }
+        match self.ends() {
             (true, true) => Some(since + TIME_WAIT),
             (true, false) => Some(since + FIN_WAIT),
             _ => None,
@@ -270,11 +325,10 @@ impl Session {
     }
 }
 
-/// The end of a stream as a boundary: FIN and RST have causes, the others are guesses.
+/// The end of a stream as a boundary.
 fn boundary(end: EndOfStream) -> Next {
-    let cause = matches!(end.end, End::Fin | End::Reset).then_some(end.cause);
     Next {
-        cause,
+        cause: end.cause,
         captured: end.stamp,
     }
 }

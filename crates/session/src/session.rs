@@ -103,6 +103,8 @@ pub(crate) struct Session {
     pub(crate) stream_end: u64,
     /// The highest byte of the online server that was counted.
     online_next: Option<OnlineSeq>,
+    /// Whether the online server has closed.
+    pub(crate) online_closed: bool,
     pub(crate) turns: Turns,
     /// The bytes of the stream that are not acknowledged yet ...
     pub(crate) data: Chain,
@@ -184,6 +186,7 @@ impl Session {
             input: ClientStream::new(first),
             stream_end: 0,
             online_next: Some(cause),
+            online_closed: false,
             turns: Turns::new(cause, !ctx.config.wait_for_responses),
             data: Chain::default(),
             data_start: 0,
@@ -280,11 +283,9 @@ impl Session {
         self.active_at = ctx.now;
         self.confirmed = true;
         if flags.contains(Flags::RST) {
-            let cause = if flags.contains(Flags::ACK) {
-                piece.cause
-            } else {
-                self.turns.last_cause()
-            };
+            // A RST without ACK answers a segment that came after the client's socket was closed: what the client had
+            // seen before is not in it.
+            let cause = flags.contains(Flags::ACK).then_some(piece.cause);
             self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
         } else {
             let mut taker = Taker {
@@ -330,10 +331,10 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
+        self.online_closed |= flags.intersects(Flags::FIN.with(Flags::RST));
         if flags.contains(Flags::RST) {
             // Whatever the client was told last, its connection is gone.
-            self.input
-                .finish(End::Replaced, self.turns.last_cause(), stamp, ctx.arena);
+            self.input.finish(End::Replaced, None, stamp, ctx.arena);
             self.advance(ctx);
             return;
         }
@@ -348,16 +349,18 @@ impl Session {
                 let distance = i64::from(ack - self.input.next());
                 let acknowledged = self.stream_end.saturating_add_signed(distance);
                 self.turns.on_online_bytes(acknowledged, new, stamp);
-                self.follow_target_close(ctx);
             }
         }
+        self.follow_target_close(ctx);
         self.watch_holes(ctx);
+        if matches!(self.state, State::Closing { .. }) && self.turns.current().is_some() {
+            self.advance(ctx);
+        }
     }
 
     /// The client's 4-tuple now belongs to a newer connection.
     pub(crate) fn on_replaced(&mut self, ctx: &mut Context<'_>) {
-        self.input
-            .finish(End::Replaced, self.turns.last_cause(), ctx.now, ctx.arena);
+        self.input.finish(End::Replaced, None, ctx.now, ctx.arena);
         self.advance(ctx);
     }
 

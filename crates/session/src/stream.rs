@@ -37,7 +37,8 @@ pub(crate) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EndOfStream {
     pub(crate) end: End,
-    pub(crate) cause: OnlineSeq,
+    /// What the client had seen when it ended; `None` where that is unknown.
+    pub(crate) cause: Option<OnlineSeq>,
     pub(crate) stamp: Instant,
 }
 
@@ -107,7 +108,13 @@ impl ClientStream {
     }
 
     /// Ends the stream for a reason that is not in it.
-    pub(crate) fn finish(&mut self, end: End, cause: OnlineSeq, stamp: Instant, arena: &mut Arena) {
+    pub(crate) fn finish(
+        &mut self,
+        end: End,
+        cause: Option<OnlineSeq>,
+        stamp: Instant,
+        arena: &mut Arena,
+    ) {
         if self.end.is_none() {
             self.end = Some(EndOfStream { end, cause, stamp });
         }
@@ -135,7 +142,7 @@ impl ClientStream {
     pub(crate) fn on_reset(
         &mut self,
         seq: ClientSeq,
-        cause: OnlineSeq,
+        cause: Option<OnlineSeq>,
         stamp: Instant,
         arena: &mut Arena,
     ) {
@@ -174,7 +181,7 @@ impl ClientStream {
         if let Some((at, cause, stamp)) = self.fin
             && at == self.next
         {
-            self.finish(End::Fin, cause, stamp, arena);
+            self.finish(End::Fin, Some(cause), stamp, arena);
         }
     }
 
@@ -319,14 +326,14 @@ mod tests {
         let mut f = Fixture::new(100);
         f.stream.on_reset(
             ClientSeq::new(105),
-            OnlineSeq::new(1),
+            Some(OnlineSeq::new(1)),
             Instant::default(),
             &mut f.arena,
         );
         assert_eq!(f.stream.end(), None);
         f.stream.on_reset(
             ClientSeq::new(100),
-            OnlineSeq::new(1),
+            Some(OnlineSeq::new(1)),
             Instant::default(),
             &mut f.arena,
         );

@@ -97,9 +97,17 @@ impl Session {
     ) {
         let flags = segment.flags;
         let seq = TargetSeq::new(segment.seq);
+        if flags.contains(Flags::RST) && self.ends() == (true, true) {
+            // TIME-WAIT: both sides have ended in order (RFC 1337 section 3).
+            return;
+        }
         if flags.contains(Flags::RST) {
             // RFC 5961 section 3.2: exactly the next byte, or our word first.
             if seq == self.receive.nxt() {
+                // What it acknowledges has arrived: the turn must not be sent again.
+                if flags.contains(Flags::ACK) {
+                    self.on_acknowledgement(segment, stamp, ctx);
+                }
                 self.on_lost(Outcome::Reset, ctx);
             } else {
                 self.ack_due |= seq > self.receive.nxt();
@@ -121,10 +129,18 @@ impl Session {
         {
             self.receive.timestamp = timestamps.value;
         }
+        let ends = self.ends();
         if flags.contains(Flags::ACK) && !self.on_acknowledgement(segment, stamp, ctx) {
             return;
         }
         self.on_payload(segment, stamp, ctx);
+        let went_on = self.ends() != ends;
+        if let State::Closing { since } = &mut self.state
+            && went_on
+        {
+            // Each step of the closing is waited for anew; the last one's wait is TIME-WAIT.
+            *since = ctx.now;
+        }
         self.advance(ctx);
         self.check_closed(ctx);
     }
@@ -205,8 +221,7 @@ impl Session {
         if due(self.gap_at) {
             self.gap_at = None;
             if self.input.has_acknowledged_hole() {
-                self.input
-                    .finish(End::Gap, self.turns.last_cause(), now, ctx.arena);
+                self.input.finish(End::Gap, None, now, ctx.arena);
             }
             self.advance(ctx);
         }
@@ -254,8 +269,7 @@ impl Session {
                 });
             self.end_turn(outcome, ctx);
         }
-        self.input
-            .finish(End::Replaced, self.turns.last_cause(), ctx.now, ctx.arena);
+        self.input.finish(End::Replaced, None, ctx.now, ctx.arena);
         self.part(Flags::RST, After::Closed, ctx);
     }
 }

@@ -149,11 +149,6 @@ impl Turns {
         self.queue.front().filter(|_| self.current)
     }
 
-    /// The cause of the latest bytes.
-    pub(crate) fn last_cause(&self) -> OnlineSeq {
-        self.queue.back().map_or(self.step.cause, |turn| turn.cause)
-    }
-
     /// Whether the bytes of the latest turn are kept.
     pub(crate) fn keeps_bytes(&self) -> bool {
         self.queue.back().is_some_and(|turn| turn.fate.is_none())
@@ -336,6 +331,12 @@ impl Turns {
         } else {
             Verdict::At(at)
         }
+    }
+
+    /// Whether the client had seen nothing of a response to the current turn when it sent what is `next`.
+    pub(crate) fn ends_unanswered(&self, next: Next) -> bool {
+        let unanswered = next.cause.is_some_and(|cause| cause <= self.step.cause);
+        self.current().is_some() && self.queue.len() == 1 && unanswered
     }
 
     /// Whether the response to the current turn looks complete, as far as can be known before the client goes on:

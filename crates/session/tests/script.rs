@@ -708,3 +708,107 @@ fn a_rule_is_named_with_each_turn() {
     });
     assert_eq!(rule, Some(RuleId(0)));
 }
+
+#[test]
+fn a_client_that_half_closes_still_gets_its_response_copied() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"");
+    s.online(ACK, 1, 3, 0).expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+    s.target(FIN.with(PSH), 1, 3, 10)
+        .expect(&[sent(ACK, 3, 12, b"")]);
+    // The online server is slower. What a target that has forgotten the connection says to our last word is nothing
+    // new (RFC 1337).
+    s.target(Flags::RST, 12, 0, 0).expect_outcomes(&[]);
+    s.online(FIN.with(PSH), 1, 3, 10)
+        .expect_outcomes(&[Outcome::Answered]);
+    s.wait(Duration::from_secs(2)).expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_half_closed_session_waits_for_its_response_as_long_as_any_other() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"");
+    s.online(FIN.with(PSH), 1, 3, 10).frames();
+    s.target(ACK, 1, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+    s.target(ACK, 1, 3, 0);
+    s.wait(Duration::from_secs(25)).expect(&[]);
+    s.expect_outcomes(&[]).wait(Duration::from_secs(10));
+    s.expect(&[sent(RST, 3, 1, b"")])
+        .expect_outcomes(&[Outcome::TimedOut]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_target_that_closes_late_is_acknowledged_for_as_long_as_time_wait() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(FIN, 2, 11, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10).expect(&[sent(FIN, 2, 11, b"")]);
+    s.target(ACK, 11, 3, 0).wait(Duration::from_secs(4));
+    s.target(FIN, 11, 3, 0).expect(&[sent(ACK, 3, 12, b"")]);
+    s.wait(Duration::from_millis(900));
+    s.target(FIN, 11, 3, 0).expect(&[sent(ACK, 3, 12, b"")]);
+    s.wait(Duration::from_millis(200)).expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_reset_that_does_not_say_what_the_client_had_seen_waits_for_what_the_online_server_sent() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(Flags::RST, 2, 0, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0)
+        .wait(Duration::from_secs(1))
+        .expect(&[]);
+    s.target(PSH, 1, 2, 10)
+        .expect(&[sent(RST, 2, 11, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn what_the_targets_reset_acknowledges_is_not_sent_again() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"poison")
+        .online(PSH, 1, 7, 10)
+        .expect(&[sent(PSH, 1, 1, b"poison")]);
+    s.target(RST, 1, 7, 0)
+        .expect(&[])
+        .expect_outcomes(&[Outcome::Reset]);
+}
+
+#[test]
+fn a_flow_is_not_joined_at_bytes_that_are_old() {
+    let mut s = Script::new();
+    s.client(PSH, 500, 900, b"request").expect(&[]);
+    s.client(PSH, 500, 950, b"request").expect(&[]);
+    // A keep-alive probe with a byte of garbage (RFC 9293 section 3.8.4).
+    s.client(ACK, 506, 950, b"?").expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+    s.client(PSH, 507, 950, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
+fn a_target_that_closes_before_the_online_server_has_read_everything_is_not_followed() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(PSH, 2, 1, b"b").frames();
+    s.online(PSH, 1, 2, 100);
+    s.target(FIN.with(PSH), 1, 3, 10)
+        .expect(&[sent(ACK, 3, 12, b"")])
+        .expect_outcomes(&[]);
+    s.online(PSH, 101, 3, 50)
+        .expect(&[sent(FIN, 3, 12, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+}

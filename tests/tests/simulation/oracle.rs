@@ -15,10 +15,9 @@ pub(crate) struct Flow {
     online_isn: Option<u32>,
     /// The cause of each byte of the stream.
     causes: Vec<Option<u32>>,
-    fin_or_reset: bool,
+    /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
+    fin: Option<usize>,
     online_acknowledged: usize,
-    /// How far the stream was answered: bytes acknowledged when the online server last sent payload.
-    answered_until: usize,
 }
 
 impl Flow {
@@ -30,12 +29,17 @@ impl Flow {
         let Some(isn) = self.isn else {
             return;
         };
-        self.fin_or_reset |= segment.flags.intersects(Flags::FIN.with(Flags::RST));
         let start = segment.seq.wrapping_sub(isn.wrapping_add(1));
         if start > 1 << 30 {
             return;
         }
         let (start, len) = (start as usize, usize::from(segment.payload_len));
+        if segment.flags.contains(Flags::FIN) {
+            self.fin = Some(start + len);
+        }
+        if self.fin.is_some_and(|fin| start >= fin) {
+            return;
+        }
         if self.causes.len() < start + len {
             self.causes.resize(start + len, None);
         }
@@ -55,9 +59,6 @@ impl Flow {
         let acknowledged = segment.ack.wrapping_sub(isn.wrapping_add(1)) as usize;
         if acknowledged < 1 << 30 {
             self.online_acknowledged = self.online_acknowledged.max(acknowledged);
-            if segment.payload_len > 0 {
-                self.answered_until = self.answered_until.max(acknowledged);
-            }
         }
     }
 
@@ -89,9 +90,9 @@ impl Flow {
             .count()
     }
 
-    /// Whether the client's end of the connection was seen.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.fin_or_reset
+    /// Whether the online server has acknowledged everything that the client sent.
+    pub(crate) fn is_served(&self) -> bool {
+        self.online_acknowledged >= self.len()
     }
 }
 
@@ -107,8 +108,6 @@ pub(crate) struct Life {
     pub(crate) sent_before: u32,
     /// Bytes whose acknowledgement has reached the engine.
     pub(crate) acknowledged: u32,
-    /// Whether something that ends it was sent by the engine.
-    pub(crate) ended: bool,
 }
 
 /// All that is watched.
@@ -157,13 +156,8 @@ impl Oracle {
                     sent: 0,
                     sent_before: 0,
                     acknowledged: 0,
-                    ended: false,
                 });
             }
-        } else if segment.flags.intersects(Flags::FIN.with(Flags::RST))
-            && let Some(life) = self.life(port)
-        {
-            life.ended = true;
         }
     }
 

@@ -140,7 +140,9 @@ impl Plan {
             (0, 0)
         };
         let shape = Shape::random(random, equal);
-        let connections = (0..random.range(1, 12))
+        // Few long connections or many short ones: a seed is to be quick.
+        let connections_max = 30 / (shape.batches_max + shape.requests_max);
+        let connections = (0..random.range(1, connections_max.max(2)))
             .map(|_| shape.connection(random))
             .collect();
         let path = |random: &mut Random, faulty: u64| {
@@ -190,9 +192,27 @@ impl Plan {
         self.records_lost == 0 && self.capture_from == 0
     }
 
-    /// Whether no reply of the target is lost or late.
-    pub(crate) fn replies_are_clean(&self) -> bool {
-        self.records_lost == 0 && self.reply_path.loss == 0 && self.reply_path.reordering == 0
+    /// Whether the target's response to a turn comes without a pause: a pause longer than the quiet time lets the next
+    /// turn go, by design, because nothing says that it is a pause and not a shorter response.
+    pub(crate) fn responses_are_unbroken(&self) -> bool {
+        let faultless = |path: &Impairment| path.loss == 0 && path.reordering == 0;
+        faultless(&self.reply_path)
+            && faultless(&self.target_path)
+            && self.slow_target.is_none()
+            && !self.is_pipelined()
+    }
+
+    /// Whether a client sends a request before it has the response to the one before. Then it may see a response, or part
+    /// of one, in the middle of its own sending; what it had seen is another turn's response for the target, and by design
+    /// such turns may have to wait for the response timeout.
+    pub(crate) fn is_pipelined(&self) -> bool {
+        let batches = || {
+            self.connections
+                .iter()
+                .flat_map(|connection| &connection.batches)
+        };
+        let unanswered = |request: &Request| request.online.len == 0;
+        batches().any(|batch| batch.requests.len() > 1 || batch.requests.iter().any(unanswered))
     }
 }
 
@@ -215,10 +235,10 @@ impl Shape {
     fn random(random: &mut Random, equal: bool) -> Self {
         Self {
             equal,
-            batches_max: random.pick(&[1, 4, 15]),
+            batches_max: random.pick(&[1, 3, 10]),
             requests_max: random.pick(&[1, 1, 1, 5]),
             request_len_max: random.pick(&[100, 1000, 5000]),
-            response_len_max: random.pick(&[50, 1400, 20_000]),
+            response_len_max: random.pick(&[50, 1400, 5000, 20_000]),
             one_way: random.pick(&[0, 0, 0, 20, 100]),
             think_max: random.pick(&[0, 1, 50, 2000]) * MILLISECOND,
             online_delay_max: random.pick(&[0, 1, 100]) * MILLISECOND,

@@ -90,6 +90,37 @@ impl Server {
         reads
     }
 
+    /// A SYN is about to arrive from a port. Returns whether smoltcp may have it.
+    ///
+    /// smoltcp gives a SYN to any socket that listens, even where another one knows its sender; here it behaves as
+    /// other stacks do: one more SYN of a handshake is dropped, TIME-WAIT yields, and a connection gets to answer.
+    pub(crate) fn lets_in(&mut self, port: u16, stack: &mut Stack) -> bool {
+        let waiting = self.listening.iter().any(|&handle| {
+            let remote = stack.socket(handle).remote_endpoint();
+            remote.is_some_and(|remote| remote.port == port)
+        });
+        if waiting {
+            return false;
+        }
+        let mut open = self.accepted.iter_mut().filter(|accepted| !accepted.gone);
+        let Some(known) = open.find(|accepted| accepted.port == port) else {
+            return true;
+        };
+        if stack.socket(known.handle).state() == State::TimeWait {
+            known.gone = true;
+            stack.sockets.remove(known.handle);
+            return true;
+        }
+        self.listening.retain(|&handle| {
+            let listens = stack.socket(handle).state() == State::Listen;
+            if listens {
+                stack.sockets.remove(handle);
+            }
+            !listens
+        });
+        true
+    }
+
     /// When it has something to do again.
     pub(crate) fn due(&self) -> Option<u64> {
         let alive = self.accepted.iter().filter(|accepted| !accepted.gone);
@@ -225,7 +256,7 @@ impl Server {
         if finished && socket.is_active() && socket.may_send() {
             socket.close();
         }
-        if !socket.is_open() && socket.recv_queue() == 0 {
+        if socket.state() == State::Closed && socket.recv_queue() == 0 {
             accepted.gone = true;
             stack.sockets.remove(accepted.handle);
         }

@@ -331,10 +331,7 @@ impl<'a> Run<'a> {
             bridge.notes(&mut notes);
         }
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
-        notes.push(
-            "rx_ring_full",
-            slot.port.rx_ring_full + slot.port.rx_fill_ring_empty,
-        );
+        notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);
         Summary::new(&RunTotals {
             mode: self.plan.mode,

@@ -370,6 +370,8 @@ impl Running {
         self.totals.frames_sent = statistics.queued;
         self.totals.frames_waiting = u64::from(port.tx_waiting());
         self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
+        // One that found no frame in the fill ring is among those dropped.
+        self.totals.frames_lost = statistics.rx_ring_full + statistics.rx_dropped;
         let mut slot = self
             .worker
             .shared

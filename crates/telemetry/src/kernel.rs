@@ -42,6 +42,8 @@ pub struct WorkerTotals {
     pub frames_waiting: u64,
     /// ... of which the private device refused or the kernel rejected.
     pub frames_dropped: u64,
+    /// Clones that reached a worker's socket and were lost there: its rx ring was full, say.
+    pub frames_lost: u64,
 }
 
 impl WorkerTotals {
@@ -52,8 +54,53 @@ impl WorkerTotals {
         self.frames_sent += other.frames_sent;
         self.frames_waiting += other.frames_waiting;
         self.frames_dropped += other.frames_dropped;
+        self.frames_lost += other.frames_lost;
     }
 }
+
+/// Each hook's equation: what it matched, and what became of that.
+const HOOKS: &[(Counter, &[Counter])] = &[
+    (
+        Counter::CaptureMatched,
+        &[
+            Counter::CaptureSampledOut,
+            Counter::CaptureRecorded,
+            Counter::CaptureRingFull,
+            Counter::CaptureCloned,
+            Counter::CaptureCloneFailed,
+            Counter::CaptureCloneTooBig,
+        ],
+    ),
+    (
+        Counter::ReplyMatched,
+        &[Counter::ReplyRecorded, Counter::ReplyRingFull],
+    ),
+    (
+        Counter::ObserveMatched,
+        &[
+            Counter::ObserveSampledOut,
+            Counter::ObserveRecorded,
+            Counter::ObserveRingFull,
+        ],
+    ),
+    (
+        Counter::InjectFrames,
+        &[
+            Counter::InjectInjected,
+            Counter::InjectLocal,
+            Counter::InjectNoEgress,
+            Counter::InjectTooBig,
+        ],
+    ),
+    (
+        Counter::AbsorbMatched,
+        &[Counter::AbsorbRecorded, Counter::AbsorbRingFull],
+    ),
+    (
+        Counter::SteerFrames,
+        &[Counter::DeliverFrames, Counter::DeliverNoSocket],
+    ),
+];
 
 /// Every equation of the run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,103 +112,61 @@ impl Reconciliation {
     /// Sets the programs' counters against each other and against the workers'.
     #[must_use]
     pub fn new(kernel: &KernelCounters, engine: &Counters, workers: &WorkerTotals) -> Self {
-        use Counter as C;
         let mut rows = Self::default();
-        rows.hook(
-            kernel,
-            C::CaptureMatched,
-            &[
-                C::CaptureSampledOut,
-                C::CaptureRecorded,
-                C::CaptureRingFull,
-                C::CaptureCloned,
-                C::CaptureCloneFailed,
-                C::CaptureCloneTooBig,
-            ],
-        );
-        rows.hook(
-            kernel,
-            C::ReplyMatched,
-            &[C::ReplyRecorded, C::ReplyRingFull],
-        );
-        rows.hook(
-            kernel,
-            C::ObserveMatched,
-            &[C::ObserveSampledOut, C::ObserveRecorded, C::ObserveRingFull],
-        );
-        rows.hook(
-            kernel,
-            C::InjectFrames,
-            &[
-                C::InjectInjected,
-                C::InjectLocal,
-                C::InjectNoEgress,
-                C::InjectTooBig,
-            ],
-        );
-        rows.hook(
-            kernel,
-            C::AbsorbMatched,
-            &[C::AbsorbRecorded, C::AbsorbRingFull],
-        );
-        let k = |counter| kernel.get(counter);
-        if k(C::SteerFrames) + k(C::DeliverFrames) + k(C::DeliverNoSocket) > 0 {
-            rows.hook(
-                kernel,
-                C::SteerFrames,
-                &[C::DeliverFrames, C::DeliverNoSocket],
-            );
+        for (whole, parts) in HOOKS {
+            // A program that is not attached has no row.
+            let attached = *whole != Counter::SteerFrames
+                || kernel.get(Counter::SteerFrames) + kernel.get(Counter::DeliverFrames) > 0;
+            if attached {
+                rows.hook(kernel, *whole, parts);
+            }
         }
-        rows.row(
-            "clients",
-            &[
-                ("recorded", k(C::CaptureRecorded)),
-                ("delivered", k(C::DeliverFrames)),
-            ],
-            &[
-                ("parsed", engine.client_packets),
-                ("malformed", engine.client_malformed),
-            ],
-        );
-        rows.row(
-            "online",
-            &[("recorded", k(C::ObserveRecorded))],
-            &[
-                ("parsed", engine.online_packets),
-                ("malformed", engine.online_malformed),
-            ],
-        );
-        rows.row(
-            "replies",
-            &[
-                ("recorded", k(C::ReplyRecorded)),
-                ("absorbed", k(C::AbsorbRecorded)),
-                ("reports", workers.reports),
-            ],
-            &[
-                ("parsed", engine.reply_packets),
-                ("malformed", engine.reply_malformed),
-            ],
-        );
-        rows.row(
-            "too_big",
-            &[("recorded", k(C::ReplyTooBig))],
-            &[
-                ("believed", engine.too_big_believed),
-                ("ignored", engine.too_big_ignored),
-            ],
-        );
-        rows.row(
-            "frames",
-            &[("sent", workers.frames_sent)],
-            &[
-                ("waiting", workers.frames_waiting),
-                ("dropped", workers.frames_dropped),
-                ("inject", k(C::InjectFrames)),
-            ],
-        );
-        rows.row("records", &[("broken", workers.records_broken)], &[]);
+        rows.records(kernel, engine, workers);
         rows
+    }
+
+    /// What the programs recorded, against what came of it in the workers; and what these sent, against what arrived.
+    fn records(&mut self, kernel: &KernelCounters, engine: &Counters, workers: &WorkerTotals) {
+        let k = |counter| kernel.get(counter);
+        let came = [
+            ("recorded", k(Counter::CaptureRecorded)),
+            ("delivered", k(Counter::DeliverFrames)),
+        ];
+        let became = [
+            ("parsed", engine.client_packets),
+            ("malformed", engine.client_malformed),
+            ("rx_lost", workers.frames_lost),
+        ];
+        self.row("clients", &came, &became);
+        let came = [("recorded", k(Counter::ObserveRecorded))];
+        let became = [
+            ("parsed", engine.online_packets),
+            ("malformed", engine.online_malformed),
+        ];
+        self.row("online", &came, &became);
+        let came = [
+            ("recorded", k(Counter::ReplyRecorded)),
+            ("absorbed", k(Counter::AbsorbRecorded)),
+            ("reports", workers.reports),
+        ];
+        let became = [
+            ("parsed", engine.reply_packets),
+            ("malformed", engine.reply_malformed),
+        ];
+        self.row("replies", &came, &became);
+        let came = [("recorded", k(Counter::ReplyTooBig))];
+        let became = [
+            ("believed", engine.too_big_believed),
+            ("ignored", engine.too_big_ignored),
+        ];
+        self.row("too_big", &came, &became);
+        let became = [
+            ("waiting", workers.frames_waiting),
+            ("dropped", workers.frames_dropped),
+            ("inject", k(Counter::InjectFrames)),
+        ];
+        self.row("frames", &[("sent", workers.frames_sent)], &became);
+        self.row("records", &[("broken", workers.records_broken)], &[]);
     }
 
     /// The rows by name: each holds its terms and its `residue`.

@@ -6,7 +6,7 @@ use wire::tcp::Flags;
 use crate::config::RuleId;
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, TIME_WAIT};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, TIME_WAIT};
 use crate::session::{After, Session, State};
 use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
@@ -66,8 +66,11 @@ impl Session {
         let Some(next) = self.turns.next().or(end.map(boundary)) else {
             return false;
         };
+        // A target whose window is full pauses for a round trip in the middle of a response.
+        let pause = self.send.shortest().unwrap_or_default() * 2;
         let patience = Patience {
-            quiet: ctx.quiet.time(),
+            quiet: ctx.quiet.time().max(pause.min(QUIET_MAX)),
+            has_hole: self.receive.has_hole(),
             response_timeout: ctx.config.response_timeout,
             target_closed: self.receive.is_finished(),
         };

@@ -55,6 +55,11 @@ impl ReceiveHalf {
         self.finished
     }
 
+    /// Whether something is missing before what has arrived.
+    pub(crate) fn has_hole(&self) -> bool {
+        !self.ranges.is_empty()
+    }
+
     /// A segment of the target with `len` bytes of payload.
     pub(crate) fn on_segment(&mut self, seq: TargetSeq, len: u32, fin: bool) -> Arrived {
         let end = seq + len;

@@ -125,6 +125,10 @@ impl SendHalf {
     }
 
     /// The shortest round trip seen.
+    pub(crate) fn shortest(&self) -> Option<Duration> {
+        self.smoothed.map(|_| self.shortest)
+    }
+
     #[cfg(test)]
     pub(crate) fn smoothed(&self) -> Option<Duration> {
         self.smoothed

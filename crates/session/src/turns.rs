@@ -14,7 +14,7 @@ use wire::seq::OnlineSeq;
 
 use crate::config::RuleId;
 use crate::event::{Outcome, Response, TurnEnded};
-use crate::limits::TIMEOUTS_UNTIL_STREAMING;
+use crate::limits::{CUT_OFF, TIMEOUTS_UNTIL_STREAMING};
 use crate::time::Instant;
 
 /// One request, or one pipelined batch.
@@ -96,7 +96,10 @@ pub(crate) enum Verdict {
 /// What the verdict depends on besides the turns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
+    /// After this much silence a response counts as complete ...
     pub(crate) quiet: Duration,
+    /// ... unless its last segment was a full one without PSH, or it has a hole: then more must come.
+    pub(crate) has_hole: bool,
     pub(crate) response_timeout: Duration,
     /// Whether the target has closed: its response is complete.
     pub(crate) target_closed: bool,
@@ -318,7 +321,9 @@ impl Turns {
             } else {
                 acknowledged_at.unwrap_or(now)
             };
-            let at = since + patience.quiet;
+            let short = wanted.is_some_and(|wanted| answer.bytes < wanted);
+            let cut_off = answer.bytes > 0 && short && (!*tail || patience.has_hole);
+            let at = since + if cut_off { CUT_OFF } else { patience.quiet };
             return if now >= at {
                 Verdict::Quiet
             } else {

@@ -812,3 +812,36 @@ fn a_target_that_closes_before_the_online_server_has_read_everything_is_not_foll
         .expect(&[sent(FIN, 3, 12, b"")])
         .expect_outcomes(&[Outcome::Answered]);
 }
+
+#[test]
+fn a_response_that_is_cut_off_is_waited_for_as_long_as_a_retransmission_takes() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 3000)
+        .client(PSH, 2, 3001, b"b");
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 1460).frames();
+    s.wait(Duration::from_millis(2900)).expect(&[]);
+    s.wait(Duration::from_millis(200))
+        .expect(&[sent(PSH, 2, 1461, b"b")]);
+}
+
+#[test]
+fn silence_means_nothing_before_two_round_trips() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .frames();
+    s.wait(Duration::from_millis(50));
+    s.target(SYN.with(ACK), 0, 1, 0).frames();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 3000)
+        .client(PSH, 2, 3001, b"b");
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.wait(Duration::from_millis(50));
+    s.target(PSH, 1, 2, 1000).frames();
+    s.wait(Duration::from_millis(90)).expect(&[]);
+    s.wait(Duration::from_millis(20))
+        .expect(&[sent(PSH, 2, 1001, b"b")]);
+}

@@ -24,7 +24,7 @@ Examples:
   Copy what clients ask this host's port 80 to 10.0.0.9, for ten minutes:
       tcpcopy -x 80-10.0.0.9:80 --duration 10m
   One address of several, on one interface, a tenth of the flows, IPv6:
-      tcpcopy -i eth0 -x [2001:db8::1]:443-[2001:db8::9]:8443 -r 10
+      tcpcopy -i eth0 -x [2001:db8::1]:80-[2001:db8::9]:8080 -r 10
   Three sessions per flow (stress test), with a source range of one's own:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
   With the clients' own addresses, replies going to an assistant that runs intercept:
@@ -131,7 +131,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) max_cpu: Option<f64>,
 
-    /// Worker threads [default: 1 for up to 3 processors, else a quarter of them]
+    /// Worker threads [default: a quarter of the processors, at least 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(abi::maps::WORKERS_MAX)))]
     pub(crate) workers: Option<u32>,
 

@@ -147,17 +147,16 @@ impl Oracle {
     /// A frame leaves the engine.
     pub(crate) fn on_engine(&mut self, segment: &Segment) {
         let port = segment.source.port;
-        if segment.flags.contains(Flags::SYN) {
-            if self.life(port).is_none_or(|life| life.iss != segment.seq) {
-                self.lives.push(Life {
-                    port,
-                    iss: segment.seq,
-                    target_isn: None,
-                    sent: 0,
-                    sent_before: 0,
-                    acknowledged: 0,
-                });
-            }
+        let new = self.life(port).is_none_or(|life| life.iss != segment.seq);
+        if segment.flags.contains(Flags::SYN) && new {
+            self.lives.push(Life {
+                port,
+                iss: segment.seq,
+                target_isn: None,
+                sent: 0,
+                sent_before: 0,
+                acknowledged: 0,
+            });
         }
     }
 

@@ -9,6 +9,9 @@ pub(crate) const HEADER_LEN: usize = 8;
 /// The magic number, which neither looks like TLS nor like SSH.
 const MAGIC: [u8; 2] = *b"Rq";
 
+/// Longest response, in bytes.
+const RESPONSE_LEN_MAX: usize = 20_000;
+
 /// One request, and how either server answers it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
@@ -192,14 +195,13 @@ impl Plan {
         self.records_lost == 0 && self.capture_from == 0
     }
 
-    /// Whether the target's response to a turn comes without a pause: a pause longer than the quiet time lets the next
-    /// turn go, by design, because nothing says that it is a pause and not a shorter response.
+    /// Whether the target's response to a turn comes without a pause that looks like its end: silence after a PSH lets the
+    /// next turn go, by design, because nothing says that it is a pause and not a shorter response.
     pub(crate) fn responses_are_unbroken(&self) -> bool {
         let faultless = |path: &Impairment| path.loss == 0 && path.reordering == 0;
-        faultless(&self.reply_path)
-            && faultless(&self.target_path)
-            && self.slow_target.is_none()
-            && !self.is_pipelined()
+        let in_one_go = self.target_options.send_buffer >= RESPONSE_LEN_MAX;
+        let prompt = faultless(&self.reply_path) && faultless(&self.target_path);
+        (prompt || in_one_go) && self.slow_target.is_none() && !self.is_pipelined()
     }
 
     /// Whether a client sends a request before it has the response to the one before. Then it may see a response, or part
@@ -238,7 +240,7 @@ impl Shape {
             batches_max: random.pick(&[1, 3, 10]),
             requests_max: random.pick(&[1, 1, 1, 5]),
             request_len_max: random.pick(&[100, 1000, 5000]),
-            response_len_max: random.pick(&[50, 1400, 5000, 20_000]),
+            response_len_max: random.pick(&[50, 1400, 5000, RESPONSE_LEN_MAX as u64]),
             one_way: random.pick(&[0, 0, 0, 20, 100]),
             think_max: random.pick(&[0, 1, 50, 2000]) * MILLISECOND,
             online_delay_max: random.pick(&[0, 1, 100]) * MILLISECOND,

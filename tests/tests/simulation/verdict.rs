@@ -182,10 +182,12 @@ pub(crate) fn after_the_end(world: &World) {
         }
     }
     let outcomes: Vec<_> = world.ended.iter().map(|ended| ended.outcome).collect();
-    assert_eq!(
-        world.ended.len(),
-        turns,
-        "turns captured and turns ended: {outcomes:?}"
+    // A target that closes in the middle of a pipelined batch cuts it in two.
+    let cut = world.plan.target_closes_after.is_some() && world.plan.is_pipelined();
+    assert!(
+        world.ended.len() == turns || cut && world.ended.len() > turns,
+        "{turns} turns captured, {} ended: {outcomes:?}",
+        world.ended.len()
     );
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
     assert_eq!(ended, bytes, "bytes captured and bytes of turns ended");

@@ -431,7 +431,8 @@ impl World {
             .connections
             .iter()
             .any(|connection| connection.ending == Ending::Abort);
-        !self.stuck && !(aborts && self.to_online.lost > 0) && self.plan.client_path.corruption == 0
+        let unseen = self.stuck || (aborts && self.to_online.lost > 0);
+        !unseen && self.plan.client_path.corruption == 0
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{PORT, Stand};
 #[derive(Clone, Debug)]
 pub struct Clients {
     arguments: Vec<String>,
+    from: Host,
     to: SocketAddr,
     seconds: u64,
 }
@@ -31,6 +32,7 @@ impl Clients {
         .map(str::to_owned);
         Self {
             arguments: arguments.to_vec(),
+            from: Host::Client,
             to: (ONLINE, PORT).into(),
             seconds,
         }
@@ -46,6 +48,12 @@ impl Clients {
     #[must_use]
     pub fn at(self, to: SocketAddr) -> Self {
         Self { to, ..self }
+    }
+
+    /// From another host than [`Host::Client`].
+    #[must_use]
+    pub fn from(self, from: Host) -> Self {
+        Self { from, ..self }
     }
 
     /// Connections per second with one request each, closed by the client right after the response.
@@ -76,7 +84,7 @@ impl Clients {
             .args(&self.arguments);
         let process = stand
             .lab
-            .spawn(Host::Client, &spec)
+            .spawn(self.from, &spec)
             .unwrap_or_else(|error| panic!("the clients: {error}"));
         Running {
             process,

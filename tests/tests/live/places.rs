@@ -17,8 +17,6 @@ pub(super) struct Seen {
     pub(super) online: Vec<Request>,
     pub(super) target: Vec<Request>,
     pub(super) summary: Summary,
-    /// What `tcpcopy` said.
-    pub(super) log: String,
 }
 
 impl Seen {
@@ -72,7 +70,6 @@ pub(super) fn copied(
         online,
         target: target.finish().expect("target log"),
         summary,
-        log: copier.tcpcopy.log(),
     }
 }
 

@@ -8,6 +8,7 @@ mod bodies;
 mod flood;
 mod flows;
 mod nginx;
+mod options;
 mod path;
 mod places;
 mod proxy;

@@ -10,8 +10,13 @@ use crate::args::XdpMode;
 use crate::error::Unusable;
 use crate::sink::Sink;
 
-/// Frames that wait for a worker at most, per queue: 8 MB, and about 4 ms at a million packets a second.
-const RX_FRAMES: u32 = 4096;
+/// Frames that wait for a worker at most, per queue: 32 MB, and 160 ms at 100,000 packets a second. A worker that shares its
+/// CPU with others may be kept from it that long.
+const RX_FRAMES_MAX: u32 = 16_384;
+/// Frames that there are at least per queue, where many queues share [`RX_FRAMES_ALL`].
+const RX_FRAMES_MIN: u32 = 4096;
+/// Frames of all queues together: 128 MB.
+const RX_FRAMES_ALL: u32 = 65_536;
 /// Nothing is sent, but a port wants to be able to.
 const TX_FRAMES: u32 = 1;
 /// Bytes of a frame, the smallest that there is: `sink` cuts off what follows the headers.
@@ -114,7 +119,7 @@ fn open_ports(
             interface: interface.name.clone(),
             queue,
             tx_frames: TX_FRAMES,
-            rx_frames: RX_FRAMES,
+            rx_frames: rx_frames(queues.count),
             frame_len: FRAME_LEN,
             mode: match mode {
                 XdpMode::ZeroCopy => Mode::ZeroCopy,
@@ -132,6 +137,10 @@ fn open_ports(
         ports.push(port);
     }
     Ok(())
+}
+
+fn rx_frames(queues: u32) -> u32 {
+    (RX_FRAMES_ALL / queues.max(1)).clamp(RX_FRAMES_MIN, RX_FRAMES_MAX)
 }
 
 /// Queues that packets arrive by.
@@ -197,5 +206,18 @@ fn attach_advice(error: &dyn std::error::Error, interface: &Interface) -> String
         )
     } else {
         String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rx_frames;
+
+    #[test]
+    fn many_queues_share_the_memory() {
+        assert_eq!(
+            [1, 4, 6, 16, 64].map(rx_frames),
+            [16_384, 16_384, 10_922, 4096, 4096]
+        );
     }
 }

@@ -57,10 +57,11 @@ impl Outlets {
         }
     }
 
-    /// Notices connections that came and went; to be called before each look at the socket.
-    pub(crate) fn refresh(&mut self) {
+    /// Notices connections that came and went; gives whether any did. To be called before each look at the socket, so
+    /// that those that went are forgotten though no packet comes.
+    pub(crate) fn refresh(&mut self) -> bool {
         if !self.router.changed(&mut self.version) {
-            return;
+            return false;
         }
         self.flush(true);
         self.subscribers.clear();
@@ -81,15 +82,16 @@ impl Outlets {
             });
         }
         self.outlets = outlets;
+        true
     }
 
     /// Puts a report into the batch, or batches, of whom it is for.
     pub(crate) fn route(&mut self, flow: &FlowKey, report: &Report<'_>) -> Routed {
-        if let Some(owner) = self.router.owner(flow)
-            && let Some(outlet) = outlet(&mut self.outlets, owner.slot)
-            && outlet.id == owner
-        {
-            outlet.put(report, &mut self.filled);
+        if self.route_to_owner(flow, report) {
+            return Routed::Owner;
+        }
+        // The packet may be younger than our knowledge: its connection may have come between two looks.
+        if self.refresh() && self.route_to_owner(flow, report) {
             return Routed::Owner;
         }
         let Some(slots) = self.subscribers.get(&flow.server) else {
@@ -101,6 +103,20 @@ impl Outlets {
             }
         }
         Routed::Subscribers
+    }
+
+    /// Whether the flow was announced, by a connection that we know.
+    fn route_to_owner(&mut self, flow: &FlowKey, report: &Report<'_>) -> bool {
+        let Some(owner) = self.router.owner(flow) else {
+            return false;
+        };
+        match outlet(&mut self.outlets, owner.slot) {
+            Some(outlet) if outlet.id == owner => {
+                outlet.put(report, &mut self.filled);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Hands batches to the writers: all of them, or those whose writer keeps up. Gives whether any is left.
@@ -221,7 +237,7 @@ mod tests {
             .subscribe(HashSet::from([TARGET]), &b, || ())
             .unwrap();
         router.open(flow(1, TARGET), id_a);
-        outlets.refresh();
+        // Without a refresh: who came since the last one is known all the same.
         assert_eq!(outlets.route(&flow(1, TARGET), &report(1)), Routed::Owner);
         assert_eq!(
             outlets.route(&flow(2, TARGET), &report(2)),

@@ -66,8 +66,9 @@ impl Router {
         }
     }
 
-    /// Takes a connection that wants the replies of `targets`. `granted` is called where it is taken and before any
-    /// worker can know: the peer is to hear of its subscription before it hears the first report.
+    /// Takes a connection that wants the replies of `targets`. `granted` is called where it is taken. It tells the peer,
+    /// who may act on it at once: workers notice before that, but see the connection only after it, so that the peer
+    /// hears of its subscription before its first report.
     pub(crate) fn subscribe(
         &self,
         targets: HashSet<Endpoint>,
@@ -99,13 +100,14 @@ impl Router {
             serial: *serial,
         };
         *serial += 1;
+        // Whoever looks from here on waits for the lock.
+        self.version.fetch_add(1, Ordering::Release);
         granted();
         slots[slot] = Some(Subscriber {
             id,
             targets: Arc::new(targets),
             connection: Arc::clone(connection),
         });
-        self.version.fetch_add(1, Ordering::Release);
         Ok(id)
     }
 

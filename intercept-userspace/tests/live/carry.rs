@@ -5,6 +5,8 @@ use std::env;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::client::Client;
 use crate::pair::{Target, with_pair};
 use crate::process::Intercept;
@@ -18,6 +20,7 @@ struct Carried {
     sent: u64,
     came: u64,
     lost: u64,
+    ring_full: u64,
     took: Duration,
     /// CPU time of the workers and of all other threads, in nanoseconds.
     worker_ns: u64,
@@ -32,17 +35,20 @@ fn at_ordinary_rates_no_report_is_missing() {
         if env::var_os("MEASURE").is_none() {
             return;
         }
-        println!("offered/s  came/s  missing  told lost  CPU us per report: worker  others");
+        println!(
+            "offered/s  came/s  missing  told lost  ring full  CPU us per report: worker  others"
+        );
         for rate in RATES {
             let carried = carry(pair, rate, Duration::from_secs(4));
             let per_second = |count: u64| count as f64 / carried.took.as_secs_f64();
             let per_report = |ns: u64| ns as f64 / 1e3 / carried.came.max(1) as f64;
             println!(
-                "{:>9.0}  {:>6.0}  {:>7}  {:>9}  {:>25.2}  {:>6.2}",
+                "{:>9.0}  {:>6.0}  {:>7}  {:>9}  {:>9}  {:>25.2}  {:>6.2}",
                 per_second(carried.sent),
                 per_second(carried.came),
                 carried.sent - carried.came,
                 carried.lost,
+                carried.ring_full,
                 per_report(carried.worker_ns),
                 per_report(carried.others_ns),
             );
@@ -64,10 +70,16 @@ fn carry(pair: &Target, rate: u64, time: Duration) -> Carried {
     let took = start.elapsed();
     client.idle(Duration::from_millis(200));
     let after = cpu_ns(intercept.pid());
+    let (_, log) = intercept.end(Signal::SIGTERM);
+    let ring_full = log
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("lost, ring full"))
+        .and_then(|count| count.trim().parse().ok());
     Carried {
         sent,
         came: client.count,
         lost: client.lost,
+        ring_full: ring_full.expect("it is in the closing table"),
         took,
         worker_ns: after.0 - before.0,
         others_ns: after.1 - before.1,

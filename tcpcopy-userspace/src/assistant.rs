@@ -2,13 +2,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`connection`] | the thread: connects, again and again, and drives the channel |
+//! | [`connection`] | the thread: connects, again and again |
+//! | [`talk`] | one connection: announces, and hands on reports |
+//! | [`offset`] | what time it is there |
 //! | [`probe`] | SYNs that prove the path before anything is copied |
 //!
 //! Nothing here ends a run. While one of the connections is missing the engines are told so, and send nothing.
 
 pub(crate) mod connection;
+mod offset;
 pub(crate) mod probe;
+mod talk;
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -87,46 +91,34 @@ impl Announcer {
 }
 
 /// Reports for one worker that arrived together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ReportBatch {
-    arrival: Instant,
-    /// Per report its length (one byte) and its bytes.
+    /// Per report its stamp (8 bytes), its length (1 byte) and its bytes.
     bytes: Vec<u8>,
+    count: u64,
 }
 
 impl ReportBatch {
-    pub(crate) const fn new(arrival: Instant) -> Self {
-        Self {
-            arrival,
-            bytes: Vec::new(),
-        }
-    }
-
-    /// When they arrived here: the clock of the assistant is not ours.
-    pub(crate) const fn arrival(&self) -> Instant {
-        self.arrival
-    }
-
     /// Adds a report; the channel's own limit keeps them below 256 bytes.
-    pub(crate) fn push(&mut self, headers: &[u8]) {
+    pub(crate) fn push(&mut self, stamp: Instant, headers: &[u8]) {
         if let Ok(len) = u8::try_from(headers.len()) {
+            self.bytes
+                .extend_from_slice(&stamp.as_nanos().to_ne_bytes());
             self.bytes.push(len);
             self.bytes.extend_from_slice(headers);
+            self.count += 1;
         }
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Each report.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    /// Each report with its stamp.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, &[u8])> {
         let mut rest = self.bytes.as_slice();
         std::iter::from_fn(move || {
-            let (&len, tail) = rest.split_first()?;
+            let (stamp, tail) = rest.split_first_chunk::<8>()?;
+            let (&len, tail) = tail.split_first()?;
             let (report, tail) = tail.split_at_checked(usize::from(len))?;
             rest = tail;
-            Some(report)
+            Some((Instant::from_nanos(u64::from_ne_bytes(*stamp)), report))
         })
     }
 }
@@ -168,6 +160,8 @@ pub(crate) struct Channels {
     pub(crate) reports: AtomicU64,
     /// Announcements that found a full queue.
     pub(crate) announcements_lost: Arc<AtomicU64>,
+    /// How far the estimates of the assistants' clocks may be off, in microseconds; 0 where none is used.
+    pub(crate) clock_error_us: AtomicU64,
 }
 
 impl Channels {
@@ -181,6 +175,7 @@ impl Channels {
             reports_lost_here: AtomicU64::new(0),
             reports: AtomicU64::new(0),
             announcements_lost: Arc::default(),
+            clock_error_us: AtomicU64::new(0),
         }
     }
 
@@ -211,13 +206,13 @@ impl Channels {
     }
 
     /// Hands over what arrived, one batch per worker.
-    fn deliver(&self, batches: &mut [ReportBatch], arrival: Instant) {
+    fn deliver(&self, batches: &mut [ReportBatch]) {
         for (worker, batch) in self.workers.iter().zip(batches) {
-            if batch.is_empty() {
+            let batch = std::mem::take(batch);
+            let count = batch.count;
+            if count == 0 {
                 continue;
             }
-            let batch = std::mem::replace(batch, ReportBatch::new(arrival));
-            let count = batch.iter().count() as u64;
             match worker.reports.try_send(batch) {
                 Ok(()) => {
                     self.reports.fetch_add(count, Ordering::Relaxed);
@@ -239,12 +234,13 @@ mod tests {
 
     #[test]
     fn a_batch_gives_back_what_it_took() {
-        let mut batch = ReportBatch::new(Instant::from_nanos(7));
-        assert!(batch.is_empty());
-        batch.push(b"one");
-        batch.push(b"three");
-        batch.push(&[0; 300]);
-        assert_eq!(batch.iter().collect::<Vec<_>>(), [&b"one"[..], b"three"]);
-        assert_eq!(batch.arrival(), Instant::from_nanos(7));
+        let mut batch = ReportBatch::default();
+        assert_eq!(batch.iter().count(), 0);
+        let stamp = Instant::from_nanos;
+        batch.push(stamp(7), b"one");
+        batch.push(stamp(9), b"three");
+        batch.push(stamp(11), &[0; 300]);
+        let expected = [(stamp(7), &b"one"[..]), (stamp(9), b"three")];
+        assert_eq!(batch.iter().collect::<Vec<_>>(), expected);
     }
 }

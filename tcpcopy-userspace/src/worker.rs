@@ -224,10 +224,8 @@ impl Running {
             let Ok(batch) = self.worker.reports.try_recv() else {
                 break;
             };
-            for headers in batch.iter() {
-                self.worker
-                    .engine
-                    .on_target_packet(now, batch.arrival(), headers);
+            for (stamp, headers) in batch.iter() {
+                self.worker.engine.on_target_packet(now, stamp, headers);
                 taken += 1;
                 self.totals.reports += 1;
             }

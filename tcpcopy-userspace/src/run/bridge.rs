@@ -209,6 +209,7 @@ impl Bridge {
     /// Adds what was lost on the way.
     pub(super) fn notes(&self, notes: &mut Figures) {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        notes.push("clock_error_us", count(&self.channels.clock_error_us));
         notes.push("channel_lost", count(&self.channels.lost));
         notes.push(
             "reports_lost_at_intercept",

@@ -270,6 +270,14 @@ impl Session {
         }
         self.send.disarm();
         self.ack_at = None;
+        // What was sent and not acknowledged of turns that have ended will not be sent again.
+        let kept = self
+            .turns
+            .front()
+            .map_or(self.stream_end, |turn| turn.start);
+        let ended = kept.saturating_sub(self.data_start) as usize;
+        ctx.arena.drop_front(&mut self.data, ended);
+        self.data_start = self.data_start.max(kept);
     }
 
     /// A segment of the client, its checksum verified.
@@ -294,6 +302,7 @@ impl Session {
                 data_start: &mut self.data_start,
                 stream_end: &mut self.stream_end,
                 state: self.state,
+                now: ctx.now,
                 over_budget: false,
                 unreplayable: false,
                 at_start: self.client_isn.is_some(),
@@ -446,6 +455,7 @@ struct Taker<'a> {
     data_start: &'a mut u64,
     stream_end: &'a mut u64,
     state: State,
+    now: Instant,
     over_budget: bool,
     unreplayable: bool,
     at_start: bool,
@@ -464,7 +474,7 @@ impl Taker<'_> {
                     then: After::Dead(outcome),
                     ..
                 } => self.turns.doom_last(outcome),
-                State::Detached { retry_at, outcome } if piece.stamp < retry_at => {
+                State::Detached { retry_at, outcome } if self.now < retry_at => {
                     self.turns.doom_last(outcome);
                 }
                 _ => {}

@@ -845,3 +845,21 @@ fn silence_means_nothing_before_two_round_trips() {
     s.wait(Duration::from_millis(20))
         .expect(&[sent(PSH, 2, 1001, b"b")]);
 }
+
+#[test]
+fn a_turn_that_was_captured_before_a_reset_and_read_after_it_is_sent() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(ACK, 1, 1, &[1; 1460]).client(PSH, 1461, 1, b"end");
+    s.online(PSH, 1, 1464, 10).frames();
+    let (before, next) = (s.now, (CLIENT_ISN + 1464, ONLINE_ISN.wrapping_add(11)));
+    s.wait(Duration::from_millis(1));
+    s.target(ACK, 1, 1461, 0).target(RST, 1, 1461, 0);
+    s.expect_outcomes(&[Outcome::Reset]);
+    assert_eq!(s.engine.payload_bytes(), 0, "nothing of it is kept");
+    let packet = Script::packet(s.client, s.online, next.0, next.1, PSH, 500, b"next");
+    s.engine.on_client_packet(s.now, before, &packet);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"next")]);
+}

@@ -50,8 +50,8 @@ pub const QUIET_MIN: Duration = Duration::from_millis(1);
 /// Largest such quiet time.
 pub const QUIET_MAX: Duration = Duration::from_millis(200);
 /// Silence after which a response that is shorter than the online server's and visibly cut off counts as complete: a target
-/// whose segment was lost needs a retransmission timeout, perhaps two.
-pub const CUT_OFF: Duration = Duration::from_secs(3);
+/// whose segment was lost needs a retransmission timeout, perhaps two, of 1 s and 2 s where it knows no round trip.
+pub const CUT_OFF: Duration = Duration::from_secs(4);
 /// Turns released by the response timeout before a session departs by time only.
 pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
 

@@ -181,6 +181,7 @@ impl Session {
             self.ack_due |= TargetSeq::new(segment.seq) < self.receive.nxt();
             return;
         }
+        self.turns.on_heard(stamp);
         let arrived = self
             .receive
             .on_segment(TargetSeq::new(segment.seq), len, fin);

@@ -65,9 +65,23 @@ impl Answer {
 struct Step {
     cause: OnlineSeq,
     answer: Answer,
+    /// When the target last sent payload of any kind, in order or not.
+    heard: Instant,
     /// Whether the last segment looked like the end of a response.
     tail: bool,
     acknowledged_at: Option<Instant>,
+}
+
+impl Step {
+    fn new(cause: OnlineSeq, acknowledged_at: Option<Instant>) -> Self {
+        Self {
+            cause,
+            answer: Answer::default(),
+            heard: Instant::default(),
+            tail: false,
+            acknowledged_at,
+        }
+    }
 }
 
 /// What must have happened before the next turn, or the end of the stream, may depart.
@@ -126,12 +140,7 @@ impl Turns {
         Self {
             queue: VecDeque::new(),
             current: false,
-            step: Step {
-                cause,
-                answer: Answer::default(),
-                tail: false,
-                acknowledged_at: None,
-            },
+            step: Step::new(cause, None),
             ungated,
             paired: true,
             timeouts: 0,
@@ -250,6 +259,11 @@ impl Turns {
         gap
     }
 
+    /// The target sent payload, be it in order or not.
+    pub(crate) fn on_heard(&mut self, stamp: Instant) {
+        self.step.heard = stamp;
+    }
+
     /// The target acknowledged the stream up to `una`.
     pub(crate) fn on_acknowledged(&mut self, una: u64, stamp: Instant) {
         if self.step.acknowledged_at.is_none() && self.current().is_none_or(|turn| turn.end <= una)
@@ -290,6 +304,7 @@ impl Turns {
         let Step {
             cause,
             answer,
+            heard,
             tail,
             acknowledged_at,
         } = &self.step;
@@ -317,7 +332,7 @@ impl Turns {
         }
         if answer.bytes > 0 || wanted.is_none() {
             let since = if answer.bytes > 0 {
-                answer.last
+                answer.last.max(*heard)
             } else {
                 acknowledged_at.unwrap_or(now)
             };
@@ -420,12 +435,7 @@ impl Turns {
         let Some(turn) = self.queue.front() else {
             return;
         };
-        self.step = Step {
-            cause: turn.cause,
-            answer: Answer::default(),
-            tail: false,
-            acknowledged_at: (una >= turn.end).then_some(now),
-        };
+        self.step = Step::new(turn.cause, (una >= turn.end).then_some(now));
         self.current = true;
     }
 
@@ -440,12 +450,7 @@ impl Turns {
             .queue
             .front()
             .map_or(self.step.cause, |turn| turn.cause);
-        self.step = Step {
-            cause,
-            answer: Answer::default(),
-            tail: false,
-            acknowledged_at: None,
-        };
+        self.step = Step::new(cause, None);
     }
 
     /// How the current turn ends, having been sent and the session going on or closing in order.

@@ -822,7 +822,10 @@ fn a_response_that_is_cut_off_is_waited_for_as_long_as_a_retransmission_takes() 
         .client(PSH, 2, 3001, b"b");
     s.expect(&[sent(PSH, 1, 1, b"a")]);
     s.target(ACK, 1, 2, 1460).frames();
-    s.wait(Duration::from_millis(2900)).expect(&[]);
+    s.wait(Duration::from_millis(2000))
+        .target(PSH, 2921, 2, 80)
+        .frames();
+    s.wait(Duration::from_millis(3900)).expect(&[]);
     s.wait(Duration::from_millis(200))
         .expect(&[sent(PSH, 2, 1461, b"b")]);
 }

@@ -195,6 +195,13 @@ impl Plan {
         self.records_lost == 0 && self.capture_from == 0
     }
 
+    /// Whether a client's reset may overtake what it sent before, so that it is open what of it still counts.
+    pub(crate) fn is_torn(&self, connection: usize) -> bool {
+        let path = &self.client_path;
+        let faulty = path.loss + path.reordering + path.corruption + path.duplication > 0;
+        faulty && self.connections[connection].ending == Ending::Abort
+    }
+
     /// Whether the target's response to a turn comes without a pause that looks like its end: silence after a PSH lets the
     /// next turn go, by design, because nothing says that it is a pause and not a shorter response.
     pub(crate) fn responses_are_unbroken(&self) -> bool {

@@ -10,6 +10,7 @@ mod bridge;
 mod crew;
 mod ending;
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -299,7 +300,8 @@ impl<'a> Run<'a> {
     }
 
     fn tell(&self, summary: &Summary) {
-        eprint!("{}", Table(summary));
+        // Whoever closed our standard error does not want to hear it.
+        let _ = write!(std::io::stderr(), "{}", Table(summary));
         if let Some(path) = &self.args.summary
             && let Err(cause) = summary.write(path)
         {

@@ -79,7 +79,7 @@ fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {
     }
     writeln!(
         f,
-        "  {:<16}{:>9}{:>9}{:>9}{:>9}{:>9}",
+        "  {:<16}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "ms", "mean", "p50", "p90", "p99", "max"
     )?;
     for (name, quantiles) in [
@@ -113,7 +113,7 @@ fn quantile_line(f: &mut Formatter<'_>, name: &str, q: &Quantiles) -> fmt::Resul
     let millis = |micros: u64| micros as f64 / 1000.0;
     writeln!(
         f,
-        "  {name:<16}{:>9.3}{:>9.3}{:>9.3}{:>9.3}{:>9.3}",
+        "  {name:<16}{:>10.3}{:>10.3}{:>10.3}{:>10.3}{:>10.3}",
         q.mean / 1000.0,
         millis(q.p50),
         millis(q.p90),

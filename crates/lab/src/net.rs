@@ -124,14 +124,7 @@ impl Lab {
     /// Without root, where `ip` fails, or where a lab of this name stands.
     pub fn up(prefix: Prefix, topology: Topology) -> Result<Self> {
         let claim = Claim::take(prefix)?;
-        let logs = std::env::temp_dir().join(format!(
-            "tcpcopy-lab-{}-{}",
-            claim.prefix(),
-            std::process::id()
-        ));
-        // A left-over of an equal pid; whoever else owns it makes the creation below fail.
-        let _ = std::fs::remove_dir_all(&logs);
-        std::fs::create_dir(&logs).tried(|| format!("create the folder {}", logs.display()))?;
+        let logs = folder_for_logs(claim.prefix())?;
         claim.remember_folder(Some(&logs))?;
         // From here on the drop of `lab` removes whatever stands already.
         let lab = Self {
@@ -284,6 +277,19 @@ impl Drop for Lab {
             eprintln!("lab: the logs stay in {}", self.logs.display());
         }
     }
+}
+
+/// A new folder: the logs of a lab of the same name that failed must stay.
+fn folder_for_logs(prefix: &Prefix) -> Result<PathBuf> {
+    let name = format!("tcpcopy-lab-{prefix}-{}", std::process::id());
+    let mut folder = std::env::temp_dir().join(&name);
+    let mut number = 2;
+    while folder.exists() {
+        folder = std::env::temp_dir().join(format!("{name}-{number}"));
+        number += 1;
+    }
+    std::fs::create_dir(&folder).tried(|| format!("create the folder {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The names of the interfaces of a host with their state, one per line.

@@ -94,9 +94,10 @@ fn short_3k_assistant() {
     });
 }
 
+/// Its rings hold far less than the ring buffer: a worker that is held up for a moment loses frames at higher rates.
 #[test]
-fn keep_alive_10k_direct_af_xdp() {
-    let clients = Clients::keep_alive(50, 10_000, 6);
+fn keep_alive_2k_direct_af_xdp() {
+    let clients = Clients::keep_alive(50, 2_000, 6);
     copied(Topology::Direct, &clients, |options| Options {
         capture: Capture::AfXdp,
         ..options

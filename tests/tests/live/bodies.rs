@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::command::spec_of;
+use lab::copier::{Capture, Copier, Options};
 use lab::service::{Entry, read_record};
 use lab::{Host, Process, Topology};
 use nix::sys::signal::Signal;
-use tests::copying::{check_books, check_clients, finish, start};
+use tests::copying::{check_books, check_clients, finish};
 use tests::{Clients, PORT, Stand, check_clean};
 
 /// The built-in service, which keeps the digest of each body.
@@ -45,6 +46,10 @@ impl Service {
 }
 
 fn posted(topology: Topology, clients: &Clients, offloads: bool) {
+    posted_by(Capture::Ring, topology, clients, offloads);
+}
+
+fn posted_by(capture: Capture, topology: Topology, clients: &Clients, offloads: bool) {
     let Some(stand) = super::stand_with(topology, &[]) else {
         return;
     };
@@ -64,7 +69,12 @@ fn posted(topology: Topology, clients: &Clients, offloads: bool) {
         Service::start(&stand, Host::Online),
         Service::start(&stand, Host::Target),
     );
-    let mut copier = start(&stand);
+    let options = Options {
+        capture,
+        ..stand.options()
+    };
+    let mut copier = Copier::start(&stand.lab, &stand.binaries, &options)
+        .unwrap_or_else(|error| panic!("{error}"));
     let report = clients.run(&stand);
     let summary = finish(&mut copier);
     let (online, target) = (online.finish(), target.finish());
@@ -152,4 +162,15 @@ fn post_short_connections_direct() {
         &Clients::short(200, 5).and(&["--body", "20000"]),
         true,
     );
+}
+
+/// Super-packets of the clients are cut up again on their way through the private device.
+#[test]
+fn post_200_kb_af_xdp() {
+    posted_by(Capture::AfXdp, Topology::Direct, &medium(), true);
+}
+
+#[test]
+fn post_200_kb_without_offloads_af_xdp() {
+    posted_by(Capture::AfXdp, Topology::Direct, &medium(), false);
 }

@@ -61,6 +61,8 @@ pub(crate) struct Connection {
 /// What happened on a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
+    /// Whether it ever subscribed.
+    pub(crate) subscribed: AtomicBool,
     /// Reports that were routed to it.
     pub(crate) routed: AtomicU64,
     /// ... of which dropped because its queue was full.

@@ -110,7 +110,11 @@ impl Reader<'_> {
                     .router
                     .subscribe(targets.clone(), self.connection, granted);
                 match subscribed {
-                    Ok(id) => self.subscription = Some((id, targets)),
+                    Ok(id) => {
+                        self.subscription = Some((id, targets));
+                        let subscribed = &self.connection.totals.subscribed;
+                        subscribed.store(true, Ordering::Relaxed);
+                    }
                     Err(why) => {
                         encode::refused(&mut out, why);
                         self.connection.control(Outgoing::Control(out));

@@ -1,6 +1,7 @@
 //! Accepts tcpcopy after tcpcopy; a reader and a writer thread for each.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub(crate) struct Departures {
     pub(crate) latest: Vec<Departed>,
     /// How many there were before these.
     pub(crate) earlier: u64,
+    /// Those that never subscribed: refused, or no tcpcopy.
+    pub(crate) strangers: u64,
 }
 
 /// The listening socket and what its connections share.
@@ -161,6 +164,10 @@ impl Shared {
             .departures
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if !connection.totals.subscribed.load(Ordering::Relaxed) {
+            departures.strangers += 1;
+            return;
+        }
         if departures.latest.len() >= DEPARTED_MAX {
             departures.latest.remove(0);
             departures.earlier += 1;

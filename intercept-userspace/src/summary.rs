@@ -76,8 +76,15 @@ pub(crate) fn table(
 }
 
 fn connections(text: &mut String, departures: &Departures) {
+    if departures.strangers > 0 {
+        let _ = writeln!(
+            text,
+            "connections that never subscribed: {}",
+            departures.strangers
+        );
+    }
     if departures.latest.is_empty() {
-        text.push_str("no tcpcopy connected\n");
+        text.push_str("no tcpcopy subscribed\n");
         return;
     }
     let _ = writeln!(

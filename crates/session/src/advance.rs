@@ -3,7 +3,6 @@
 
 use wire::tcp::Flags;
 
-use crate::config::RuleId;
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, TIME_WAIT};
@@ -108,7 +107,9 @@ impl Session {
             self.end_turn(outcome, ctx);
         }
         match (self.turns.front().is_some(), end) {
-            (true, _) if self.receive.is_finished() => self.reconnect(Outcome::TargetClosed, ctx),
+            (true, _) if self.receive.is_finished() => {
+                self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
+            }
             (true, _) => {
                 self.turns.release(self.send.una(), ctx.now);
             }
@@ -193,62 +194,83 @@ impl Session {
         if end.end == End::Gap {
             self.turns.count += 1;
             ctx.events
-                .push_back(Event::TurnEnded(empty_turn(self.rule, Outcome::Gap)));
+                .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
         }
     }
 
     /// The target reset the connection, or has not answered for too long.
     pub(crate) fn on_lost(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         let closing = matches!(self.state, State::Closing { .. });
+        // A target that has reset the connection knows.
+        let last = (outcome == Outcome::TimedOut).then_some(Flags::RST);
         let outcome = if self.receive.is_finished() {
             Outcome::TargetClosed
         } else {
             outcome
         };
-        if self.turns.current().is_some() && !self.turns.is_untouched(self.send.una()) {
-            let complete = self.turns.looks_answered();
-            self.end_turn(if complete { Outcome::Answered } else { outcome }, ctx);
-        }
+        self.end_touched(outcome, ctx);
         if (closing || self.input.end().is_some()) && self.turns.front().is_none() {
             self.settle(After::Closed, ctx);
             return;
         }
-        self.reconnect(outcome, ctx);
+        self.reconnect(outcome, last, ctx);
         self.advance(ctx);
+    }
+
+    /// Ends the turns of which the target has acknowledged a byte, and with the last of them whatever the client still adds to
+    /// it: its rest alone means nothing to anybody.
+    fn end_touched(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        while self
+            .turns
+            .front()
+            .is_some_and(|turn| turn.start < self.send.una())
+        {
+            let answered = self.turns.looks_answered();
+            if !answered && self.turns.len() == 1 {
+                self.turns.tear_last();
+            }
+            self.end_turn(if answered { Outcome::Answered } else { outcome }, ctx);
+        }
     }
 
     /// The target refused the connection, or did not answer the SYN.
     pub(crate) fn on_refused(&mut self, ctx: &mut Context<'_>) {
         self.doom_waiting(Outcome::Refused, ctx);
-        self.back_off(Outcome::Refused, ctx);
+        let then = self.back_off(Outcome::Refused, ctx.now);
+        self.settle(then, ctx);
         self.advance(ctx);
     }
 
     /// Leaves the connection, so that the front turn opens another; after several in a row that came to nothing, only
-    /// after a while.
-    fn reconnect(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        if self.turns.front().is_none() {
-            self.settle(After::Detached, ctx);
-            return;
+    /// after a while. `last` tells the target, where it does not know.
+    fn reconnect(&mut self, outcome: Outcome, last: Option<Flags>, ctx: &mut Context<'_>) {
+        self.end_touched(outcome, ctx);
+        let mut then = After::Detached {
+            retry_at: ctx.now,
+            outcome: Outcome::Refused,
+        };
+        if self.turns.front().is_some() {
+            self.reconnects = self.reconnects.saturating_add(1);
+            if self.reconnects > RECONNECTS_MAX {
+                self.doom_waiting(outcome, ctx);
+                then = self.back_off(outcome, ctx.now);
+            } else {
+                ctx.counters.sessions_reconnected += 1;
+            }
         }
-        self.reconnects = self.reconnects.saturating_add(1);
-        if self.reconnects > RECONNECTS_MAX {
-            self.doom_waiting(outcome, ctx);
-            self.back_off(outcome, ctx);
-        } else {
-            ctx.counters.sessions_reconnected += 1;
-            self.settle(After::Detached, ctx);
+        match last {
+            Some(last) => self.part(last, then, ctx),
+            None => self.settle(then, ctx),
         }
     }
 
-    fn back_off(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        self.settle(After::Detached, ctx);
+    fn back_off(&mut self, outcome: Outcome, now: Instant) -> After {
         let wait = (BACKOFF_MIN * (1 << self.refusals.min(10))).min(BACKOFF_MAX);
         self.refusals = self.refusals.saturating_add(1);
-        self.state = State::Detached {
-            retry_at: ctx.now + wait,
+        After::Detached {
+            retry_at: now + wait,
             outcome,
-        };
+        }
     }
 
     /// The target has closed. Where the client neither has more to say now nor has closed, and online and target have
@@ -264,7 +286,11 @@ impl Session {
             }
             self.end_turn(Outcome::Answered, ctx);
         }
-        self.part(Flags::FIN, After::Detached, ctx);
+        let then = After::Detached {
+            retry_at: ctx.now,
+            outcome: Outcome::Refused,
+        };
+        self.part(Flags::FIN, then, ctx);
     }
 
     /// Whether both sides have closed; the last acknowledgement may still have to leave.
@@ -333,18 +359,5 @@ fn boundary(end: EndOfStream) -> Next {
     Next {
         cause: end.cause,
         captured: end.stamp,
-    }
-}
-
-fn empty_turn(rule: RuleId, outcome: Outcome) -> TurnEnded {
-    TurnEnded {
-        rule,
-        outcome,
-        bytes: 0,
-        bytes_acknowledged: 0,
-        paired: false,
-        online: None,
-        target: None,
-        lag: Duration::ZERO,
     }
 }

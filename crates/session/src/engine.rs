@@ -19,7 +19,7 @@ use crate::context::{Clock, Context, Index, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
 use crate::limits::MTU_MIN;
-use crate::nursery::{Infant, Nursery};
+use crate::nursery::Nursery;
 use crate::pool::Pool;
 use crate::session::Session;
 use crate::stream::Piece;
@@ -227,19 +227,7 @@ impl Engine {
             if segment.flags.contains(Flags::RST) {
                 self.nursery.remove(&flow);
             } else if len > 0 && self.is_captured(stamp) {
-                match self.nursery.get(&flow, now) {
-                    Some(Infant::Running { answered, .. }) => *answered = Some(ack),
-                    Some(Infant::Syn(_)) => {}
-                    None => self.put_infant(
-                        now,
-                        flow,
-                        Infant::Running {
-                            cause: None,
-                            next: None,
-                            answered: Some(ack),
-                        },
-                    ),
-                }
+                self.on_online_payload(now, flow, ack);
             }
             return;
         }

@@ -51,6 +51,22 @@ pub struct TurnEnded {
     pub lag: Duration,
 }
 
+impl TurnEnded {
+    /// A turn of which no byte was captured, but of which is known that it was.
+    pub(crate) fn unseen(rule: RuleId, outcome: Outcome) -> Self {
+        Self {
+            rule,
+            outcome,
+            bytes: 0,
+            bytes_acknowledged: 0,
+            paired: false,
+            online: None,
+            target: None,
+            lag: Duration::ZERO,
+        }
+    }
+}
+
 /// A response to a turn, measured from the turn's last byte (its arrival at the online server; its first
 /// transmission to the target).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +198,7 @@ counters! {
     retransmission_timeouts;
     /// Payload bytes sent for the first time.
     bytes_sent;
-    /// Client bytes skipped before a mid-stream join.
+    /// Client bytes skipped: before a mid-stream join, or after a target had closed in the middle of their turn.
     bytes_skipped;
     /// Response bytes of targets.
     reply_bytes;

@@ -13,7 +13,7 @@
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
 //! | `transmit` | its segments, written into the caller's frame |
 //! | `stream` | the client's bytes, each once, in order, with their cause |
-//! | `turns` | the stream cut into turns, and the release rule |
+//! | `taker`, `turn`, `turns` | the stream cut into turns, and the release rule |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool` | whether a target may be sent to, and from where |
@@ -39,9 +39,11 @@ mod send;
 mod session;
 mod stream;
 mod tables;
+mod taker;
 mod target;
 pub mod time;
 mod transmit;
+mod turn;
 mod turns;
 mod wheel;
 

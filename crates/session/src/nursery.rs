@@ -8,6 +8,7 @@ use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
+use crate::config::RuleId;
 use crate::limits::{NURSERY_AGE, NURSERY_SLOTS};
 use crate::time::Instant;
 
@@ -24,6 +25,9 @@ pub(crate) enum Infant {
         next: Option<ClientSeq>,
         /// What the online server had acknowledged when it last sent payload.
         answered: Option<ClientSeq>,
+        /// The rule that it was copied by until a gap, where it was: what is answered until it is joined again was
+        /// lost to us, and is counted.
+        copied: Option<RuleId>,
     },
 }
 

@@ -10,10 +10,20 @@ use wire::tcp::Flags;
 use crate::config::RuleId;
 use crate::context::SessionId;
 use crate::engine::Engine;
+use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::UNCONFIRMED_MAX;
 use crate::nursery::{Handshake, Infant};
 use crate::session::{Beginning, Session};
 use crate::time::Instant;
+
+/// What is kept of a session that ended at a gap.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) rule: RuleId,
+    pub(crate) flow: FlowKey,
+    /// What the online server had acknowledged.
+    pub(crate) acknowledged: Option<ClientSeq>,
+}
 
 impl Engine {
     pub(crate) fn on_client_syn(
@@ -61,6 +71,7 @@ impl Engine {
                 cause: before,
                 next,
                 answered,
+                ..
             }) => {
                 // Only new bytes begin a turn: a retransmission, or the byte of a keep-alive probe, carries a newer
                 // acknowledgement number in the middle of an old one.
@@ -81,6 +92,7 @@ impl Engine {
                         cause: Some(cause),
                         next: Some(end),
                         answered: None,
+                        copied: None,
                     },
                 );
                 None
@@ -113,6 +125,50 @@ impl Engine {
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
             self.open(now, flow, Beginning::Handshake(handshake, seq));
+        }
+    }
+
+    /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
+    pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
+        let infant = match self.nursery.get(&flow, now) {
+            Some(Infant::Syn(_)) => return,
+            Some(Infant::Running {
+                answered, copied, ..
+            }) => {
+                let another = answered.is_none_or(|answered| answered < ack);
+                *answered = Some(ack);
+                let lost = copied.filter(|_| another);
+                if let Some(rule) = lost {
+                    self.count_unseen(rule);
+                }
+                return;
+            }
+            None => Infant::Running {
+                cause: None,
+                next: None,
+                answered: Some(ack),
+                copied: None,
+            },
+        };
+        self.put_infant(now, flow, infant);
+    }
+
+    /// A flow that was copied has lost its session to a gap: what it asks before it is joined again is lost too.
+    pub(crate) fn put_lost(&mut self, now: Instant, session: &Lost) {
+        let infant = Infant::Running {
+            cause: None,
+            next: None,
+            answered: session.acknowledged,
+            copied: Some(session.rule),
+        };
+        self.put_infant(now, session.flow, infant);
+    }
+
+    /// A turn was answered online of which no byte was captured: it is a turn all the same, once per copy.
+    fn count_unseen(&mut self, rule: RuleId) {
+        for _ in 0..self.shared.config.copies {
+            let turn = TurnEnded::unseen(rule, Outcome::Gap);
+            self.shared.events.push_back(Event::TurnEnded(turn));
         }
     }
 

@@ -27,6 +27,7 @@ use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
 use crate::stream::{ClientStream, End, Piece};
+use crate::taker::Taker;
 use crate::time::Instant;
 use crate::turns::Turns;
 
@@ -54,8 +55,8 @@ pub(crate) enum State {
 /// What a session is after its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
-    /// The next turn opens another connection.
-    Detached,
+    /// The next turn opens another connection: see [`State::Detached`].
+    Detached { retry_at: Instant, outcome: Outcome },
     /// Every turn ends as this.
     Dead(Outcome),
     /// Nothing.
@@ -305,6 +306,7 @@ impl Session {
                 now: ctx.now,
                 over_budget: false,
                 unreplayable: false,
+                skipped: 0,
                 at_start: self.client_isn.is_some(),
             };
             let fin = flags.contains(Flags::FIN);
@@ -319,6 +321,7 @@ impl Session {
                 },
             );
             let (over_budget, unreplayable) = (taker.over_budget, taker.unreplayable);
+            ctx.counters.bytes_skipped += taker.skipped;
             if over_budget {
                 self.give_up(Outcome::Shed, ctx);
             } else if unreplayable {
@@ -404,10 +407,7 @@ impl Session {
     pub(crate) fn settle(&mut self, then: After, ctx: &mut Context<'_>) {
         self.disconnect(ctx);
         self.state = match then {
-            After::Detached => State::Detached {
-                retry_at: ctx.now,
-                outcome: Outcome::Refused,
-            },
+            After::Detached { retry_at, outcome } => State::Detached { retry_at, outcome },
             After::Dead(outcome) => State::Dead(outcome),
             After::Closed => State::Closed,
         };
@@ -446,52 +446,4 @@ impl Session {
             ctx.events.push_back(Event::TurnEnded(ended));
         }
     }
-}
-
-/// Takes bytes that are in order into turns and payload.
-struct Taker<'a> {
-    turns: &'a mut Turns,
-    data: &'a mut Chain,
-    data_start: &'a mut u64,
-    stream_end: &'a mut u64,
-    state: State,
-    now: Instant,
-    over_budget: bool,
-    unreplayable: bool,
-    at_start: bool,
-}
-
-impl Taker<'_> {
-    fn take(&mut self, arena: &mut crate::arena::Arena, piece: Piece<'_>) {
-        let start = *self.stream_end;
-        let end = start + piece.bytes.len() as u64;
-        *self.stream_end = end;
-        if self.turns.on_bytes(start, end, piece.cause, piece.stamp) {
-            arena.charge(Turns::TURN_BYTES);
-            match self.state {
-                State::Dead(outcome) => self.turns.doom_last(outcome),
-                State::Parting {
-                    then: After::Dead(outcome),
-                    ..
-                } => self.turns.doom_last(outcome),
-                State::Detached { retry_at, outcome } if self.now < retry_at => {
-                    self.turns.doom_last(outcome);
-                }
-                _ => {}
-            }
-            self.unreplayable |= start == 0 && self.at_start && is_unreplayable(piece.bytes);
-        }
-        if self.turns.keeps_bytes() {
-            if self.data.is_empty() {
-                *self.data_start = start;
-            }
-            self.over_budget |= arena.append(self.data, piece.bytes).is_err();
-        }
-    }
-}
-
-/// Whether a stream that begins like this is encrypted end to end: a TLS handshake record (RFC 8446 section 5.1) or an
-/// SSH identification string (RFC 4253 section 4.2).
-fn is_unreplayable(first: &[u8]) -> bool {
-    matches!(first, [0x16, 3, 0..=4, _, _, 1, ..]) || first.starts_with(b"SSH-")
 }

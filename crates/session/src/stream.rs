@@ -88,6 +88,24 @@ impl ClientStream {
         self.end
     }
 
+    /// What the online server has acknowledged, as far as was seen.
+    pub(crate) fn acknowledged(&self) -> Option<ClientSeq> {
+        self.acknowledged
+    }
+
+    /// How many turns later than `cause` have begun behind the hole.
+    pub(crate) fn turns_behind_hole(&self, cause: OnlineSeq) -> u64 {
+        let mut latest = cause;
+        let mut turns = 0;
+        for waiting in &self.waiting {
+            if latest < waiting.cause {
+                latest = waiting.cause;
+                turns += 1;
+            }
+        }
+        turns
+    }
+
     /// Whether the online server has acknowledged everything that arrived.
     pub(crate) fn is_served(&self) -> bool {
         self.acknowledged

@@ -9,6 +9,7 @@ use wire::flow::{Endpoint, FlowKey};
 use crate::context::{Context, SessionId};
 use crate::engine::Engine;
 use crate::event::Outcome;
+use crate::openings::Lost;
 use crate::session::{Session, State};
 use crate::stream::End;
 use crate::time::Instant;
@@ -71,8 +72,14 @@ impl Engine {
         }
         if session.input.end().is_some_and(|end| end.end == End::Gap) {
             // The flow goes on as a new session.
-            let flow = session.flow;
-            self.unlink(&flow, id);
+            let lost = Lost {
+                rule: session.rule,
+                flow: session.flow,
+                acknowledged: session.input.acknowledged(),
+            };
+            if self.unlink(&lost.flow, id) {
+                self.put_lost(now, &lost);
+            }
         }
         self.unpark(now);
     }
@@ -92,27 +99,28 @@ impl Engine {
         self.unpark(now);
     }
 
-    /// Takes a session out of its flow's chain, if it still stands there.
-    pub(crate) fn unlink(&mut self, flow: &FlowKey, id: SessionId) {
+    /// Takes a session out of its flow's chain. Returns whether it still stood there.
+    pub(crate) fn unlink(&mut self, flow: &FlowKey, id: SessionId) -> bool {
         let next = self.session(id).and_then(|session| session.sibling);
         let Some(head) = self.by_flow.get_mut(flow) else {
-            return;
+            return false;
         };
         if *head == id {
             match next {
                 Some(next) => *head = next,
                 None => drop(self.by_flow.remove(flow)),
             }
-            return;
+            return true;
         }
         let mut at = Some(*head);
         while let Some(session) = at.and_then(|at| self.sessions[at as usize].as_deref_mut()) {
             if session.sibling == Some(id) {
                 session.sibling = next;
-                return;
+                return true;
             }
             at = session.sibling;
         }
+        false
     }
 
     /// Sources came free: sessions that wait for them may connect.

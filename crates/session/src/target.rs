@@ -5,7 +5,7 @@ use wire::seq::{LocalSeq, TargetSeq};
 use wire::tcp::{Flags, Options};
 
 use crate::context::Context;
-use crate::event::Outcome;
+use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::{DELAYED_ACK, SYN_RECOVERIES_MAX, SYN_RETRIES_MAX, TIMEOUTS_MAX};
 use crate::receive::ReceiveHalf;
 use crate::send::{Acked, SendHalf};
@@ -212,6 +212,16 @@ impl Session {
         }
     }
 
+    /// What stands behind a hole that can never be filled is lost with it.
+    fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
+        for _ in 0..self.input.turns_behind_hole(self.turns.last_cause()) {
+            self.turns.count += 1;
+            let turn = TurnEnded::unseen(self.rule, Outcome::Gap);
+            ctx.events.push_back(Event::TurnEnded(turn));
+        }
+        self.input.finish(End::Gap, None, ctx.now, ctx.arena);
+    }
+
     /// Does what is due at `ctx.now`.
     pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
@@ -222,7 +232,7 @@ impl Session {
         if due(self.gap_at) {
             self.gap_at = None;
             if self.input.has_acknowledged_hole() {
-                self.input.finish(End::Gap, None, now, ctx.arena);
+                self.end_input_at_gap(ctx);
             }
             self.advance(ctx);
         }

@@ -13,52 +13,10 @@ use core::time::Duration;
 use wire::seq::OnlineSeq;
 
 use crate::config::RuleId;
-use crate::event::{Outcome, Response, TurnEnded};
+use crate::event::{Outcome, TurnEnded};
 use crate::limits::{CUT_OFF, TIMEOUTS_UNTIL_STREAMING};
 use crate::time::Instant;
-
-/// One request, or one pipelined batch.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    /// Where it starts in the client's stream.
-    pub(crate) start: u64,
-    /// Where it ends, as far as captured.
-    pub(crate) end: u64,
-    /// The acknowledgement number of its bytes.
-    cause: OnlineSeq,
-    captured_first: Instant,
-    captured_last: Instant,
-    departed_first: Option<Instant>,
-    departed_last: Option<Instant>,
-    online: Answer,
-    /// How it will end although it was never sent: its bytes are not kept.
-    pub(crate) fate: Option<Outcome>,
-}
-
-/// A response as far as it was seen.
-#[derive(Clone, Copy, Debug, Default)]
-struct Answer {
-    bytes: u64,
-    first: Option<Instant>,
-    last: Instant,
-}
-
-impl Answer {
-    fn add(&mut self, bytes: u32, stamp: Instant) {
-        self.bytes += u64::from(bytes);
-        self.first.get_or_insert(stamp);
-        self.last = stamp;
-    }
-
-    fn measured_from(&self, start: Option<Instant>) -> Option<Response> {
-        let (first, start) = (self.first?, start?);
-        Some(Response {
-            first: first.since(start),
-            last: self.last.since(start),
-            bytes: self.bytes,
-        })
-    }
-}
+use crate::turn::{Answer, Turn};
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]
@@ -130,6 +88,8 @@ pub(crate) struct Turns {
     ungated: bool,
     paired: bool,
     timeouts: u8,
+    /// The cause of a turn that ended before the client had finished it.
+    torn: Option<OnlineSeq>,
     /// How many turns there have been.
     pub(crate) count: u64,
 }
@@ -144,6 +104,7 @@ impl Turns {
             ungated,
             paired: true,
             timeouts: 0,
+            torn: None,
             count: 0,
         }
     }
@@ -159,6 +120,11 @@ impl Turns {
     /// The current turn, if one was released and is not over.
     pub(crate) fn current(&self) -> Option<&Turn> {
         self.queue.front().filter(|_| self.current)
+    }
+
+    /// The cause of the latest bytes.
+    pub(crate) fn last_cause(&self) -> OnlineSeq {
+        self.queue.back().map_or(self.step.cause, |turn| turn.cause)
     }
 
     /// Whether the bytes of the latest turn are kept.
@@ -198,6 +164,16 @@ impl Turns {
             fate: None,
         });
         true
+    }
+
+    /// The latest turn ends now, with all that the client may still add to it.
+    pub(crate) fn tear_last(&mut self) {
+        self.torn = self.queue.back().map(|turn| turn.cause);
+    }
+
+    /// Whether bytes with this cause belong to a turn that has ended.
+    pub(crate) fn is_torn(&self, cause: OnlineSeq) -> bool {
+        self.queue.is_empty() && self.torn.is_some_and(|torn| cause <= torn)
     }
 
     /// The latest turn will not be sent.
@@ -463,11 +439,6 @@ impl Turns {
             (true, 0, 0) => Outcome::Delivered,
             _ => Outcome::Pending,
         }
-    }
-
-    /// Whether the target acknowledged no byte of the current turn.
-    pub(crate) fn is_untouched(&self, una: u64) -> bool {
-        self.current().is_some_and(|turn| una <= turn.start)
     }
 
     /// A verdict was acted upon: a session out of step is unpaired until it is in step again, and streaming after

@@ -866,3 +866,67 @@ fn a_turn_that_was_captured_before_a_reset_and_read_after_it_is_sent() {
     s.target(SYN.with(ACK), 0, 1, 0)
         .expect(&[sent(PSH, 1, 1, b"next")]);
 }
+
+#[test]
+fn the_rest_of_a_turn_that_was_reset_is_not_a_turn() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(ACK, 1, 1, &[1; 1460]).online(ACK, 1, 1461, 0);
+    s.frames();
+    s.target(ACK, 1, 1461, 0).target(RST, 1, 1461, 0);
+    s.expect_outcomes(&[Outcome::Reset]);
+    s.client(PSH, 1461, 1, b"rest").expect(&[]);
+    assert_eq!(s.engine.counters().bytes_skipped, 4);
+    s.online(PSH, 1, 1465, 10)
+        .client(PSH, 1465, 11, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"next")]);
+}
+
+#[test]
+fn a_session_that_does_not_wait_sends_nothing_twice_after_a_reset() {
+    let mut s = Script::with(|config| config.wait_for_responses = false);
+    s.handshake();
+    s.client(PSH, 1, 1, b"aaa").online(PSH, 1, 4, 10);
+    s.client(PSH, 4, 11, b"bbb").online(PSH, 11, 7, 10);
+    s.frames();
+    s.target(ACK, 1, 7, 0).target(RST, 1, 7, 0);
+    s.expect(&[])
+        .expect_outcomes(&[Outcome::Reset, Outcome::Reset]);
+    s.client(PSH, 7, 21, b"c").expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"c")]);
+}
+
+#[test]
+fn a_target_that_closed_is_told_that_the_session_goes_on_elsewhere() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.client(PSH, 2, 11, b"b").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(FIN.with(PSH), 1, 2, 10);
+    let flags: Vec<_> = s
+        .frames()
+        .iter()
+        .map(|sent| (sent.flags, sent.ack))
+        .collect();
+    assert_eq!(flags, [(FIN, 12), (SYN, 0)]);
+}
+
+#[test]
+fn what_is_answered_online_after_a_gap_and_before_the_next_session_is_lost_and_counted() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"abc");
+    s.expect(&[sent(PSH, 1, 1, b"abc")]);
+    s.online(PSH, 1, 4, 10).target(PSH, 1, 4, 10);
+    // The second request never reaches us, the third stands behind the hole.
+    s.online(PSH, 11, 7, 10).client(PSH, 7, 21, b"ghi");
+    s.online(PSH, 21, 10, 10).wait(Duration::from_millis(200));
+    s.expect_outcomes(&[Outcome::Gap, Outcome::Answered, Outcome::Gap]);
+    // The fourth is lost as well.
+    s.online(PSH, 31, 13, 10).expect_outcomes(&[Outcome::Gap]);
+    s.client(PSH, 13, 41, b"mno");
+    assert_eq!(s.engine.sessions(), 2);
+}

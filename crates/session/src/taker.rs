@@ -1,0 +1,64 @@
+//! Where the client's bytes become turns and payload.
+
+use crate::arena::{Arena, Chain};
+use crate::session::{After, State};
+use crate::stream::Piece;
+use crate::time::Instant;
+use crate::turns::Turns;
+
+/// Takes bytes that are in order into turns and payload.
+pub(crate) struct Taker<'a> {
+    pub(crate) turns: &'a mut Turns,
+    pub(crate) data: &'a mut Chain,
+    pub(crate) data_start: &'a mut u64,
+    pub(crate) stream_end: &'a mut u64,
+    pub(crate) state: State,
+    pub(crate) now: Instant,
+    pub(crate) over_budget: bool,
+    pub(crate) unreplayable: bool,
+    pub(crate) skipped: u64,
+    pub(crate) at_start: bool,
+}
+
+impl Taker<'_> {
+    pub(crate) fn take(&mut self, arena: &mut Arena, piece: Piece<'_>) {
+        let start = *self.stream_end;
+        let end = start + piece.bytes.len() as u64;
+        *self.stream_end = end;
+        if self.turns.is_torn(piece.cause) {
+            self.skipped += piece.bytes.len() as u64;
+            return;
+        }
+        if self.turns.on_bytes(start, end, piece.cause, piece.stamp) {
+            arena.charge(Turns::TURN_BYTES);
+            match self.state {
+                State::Dead(outcome) => self.turns.doom_last(outcome),
+                State::Parting {
+                    then: After::Dead(outcome),
+                    ..
+                } => self.turns.doom_last(outcome),
+                State::Detached { retry_at, outcome }
+                | State::Parting {
+                    then: After::Detached { retry_at, outcome },
+                    ..
+                } if self.now < retry_at => {
+                    self.turns.doom_last(outcome);
+                }
+                _ => {}
+            }
+            self.unreplayable |= start == 0 && self.at_start && is_unreplayable(piece.bytes);
+        }
+        if self.turns.keeps_bytes() {
+            if self.data.is_empty() {
+                *self.data_start = start;
+            }
+            self.over_budget |= arena.append(self.data, piece.bytes).is_err();
+        }
+    }
+}
+
+/// Whether a stream that begins like this is encrypted end to end: a TLS handshake record (RFC 8446 section 5.1) or an
+/// SSH identification string (RFC 4253 section 4.2).
+fn is_unreplayable(first: &[u8]) -> bool {
+    matches!(first, [0x16, 3, 0..=4, _, _, 1, ..]) || first.starts_with(b"SSH-")
+}

@@ -1,0 +1,49 @@
+//! One turn, and a response as far as it was seen.
+
+use wire::seq::OnlineSeq;
+
+use crate::event::{Outcome, Response};
+use crate::time::Instant;
+
+/// One request, or one pipelined batch.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Where it starts in the client's stream.
+    pub(crate) start: u64,
+    /// Where it ends, as far as captured.
+    pub(crate) end: u64,
+    /// The acknowledgement number of its bytes.
+    pub(crate) cause: OnlineSeq,
+    pub(crate) captured_first: Instant,
+    pub(crate) captured_last: Instant,
+    pub(crate) departed_first: Option<Instant>,
+    pub(crate) departed_last: Option<Instant>,
+    pub(crate) online: Answer,
+    /// How it will end although it was never sent: its bytes are not kept.
+    pub(crate) fate: Option<Outcome>,
+}
+
+/// A response as far as it was seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) bytes: u64,
+    pub(crate) first: Option<Instant>,
+    pub(crate) last: Instant,
+}
+
+impl Answer {
+    pub(crate) fn add(&mut self, bytes: u32, stamp: Instant) {
+        self.bytes += u64::from(bytes);
+        self.first.get_or_insert(stamp);
+        self.last = stamp;
+    }
+
+    pub(crate) fn measured_from(&self, start: Option<Instant>) -> Option<Response> {
+        let (first, start) = (self.first?, start?);
+        Some(Response {
+            first: first.since(start),
+            last: self.last.since(start),
+            bytes: self.bytes,
+        })
+    }
+}

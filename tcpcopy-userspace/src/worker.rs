@@ -3,6 +3,7 @@
 //! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
 
+mod command;
 pub(crate) mod intake;
 mod merge;
 mod pace;
@@ -17,10 +18,10 @@ use crossbeam_channel::Receiver;
 use port::Port;
 use session::{Engine, Event, Instant};
 use telemetry::{Latency, Ledger, WorkerTotals};
-use wire::flow::Addr;
 
 use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
+pub(crate) use command::{Command, Error};
 use intake::Intake;
 use pace::{Pace, Pause};
 use slot::Shared;
@@ -33,31 +34,14 @@ const KICK_FRAMES: usize = 32;
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// How often the measured times are handed over: they are some hundred KiB.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
+/// How long timeouts wait for a backlog of records to be taken.
+const BACKLOG_MAX: Duration = Duration::from_secs(1);
 /// How often a worker looks for free frames where it has none left.
 const STARVED_NAP: Duration = Duration::from_millis(1);
 /// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
 const BEHIND_MIN: Duration = Duration::from_millis(5);
 /// How long a worker catches up at the end of capture before it says that it has obeyed.
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
-
-/// What a worker is told while it runs.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// The route to a target changed: its MTU, or none.
-    Route(Addr, Option<u16>),
-    /// Whether reports can arrive.
-    Channel(bool),
-    /// Whether new flows may get sessions.
-    Admit(bool),
-    /// Client packets that are seen from now on are ignored.
-    StopCapture,
-    /// Every session is reset, every open turn ends.
-    Finish,
-    /// Send this frame, which is no session's: a probe of the path.
-    Send(Vec<u8>),
-    /// The programs are detached: take what is left in the ring, and end.
-    Leave,
-}
 
 /// Everything that a worker owns.
 pub(crate) struct Worker {
@@ -74,17 +58,6 @@ pub(crate) struct Worker {
     pub(crate) frame_len_max: usize,
 }
 
-/// Why a worker ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The private device is gone.
-    #[error(transparent)]
-    Port(#[from] port::Error),
-    /// The kernel refused something that it never refuses.
-    #[error("a worker cannot sleep: {0}; see the kernel's log (`dmesg`)")]
-    Sleep(#[source] std::io::Error),
-}
-
 /// State of the loop.
 struct Running {
     worker: Worker,
@@ -94,6 +67,8 @@ struct Running {
     pace: Pace,
     published: Instant,
     handed_over: Instant,
+    /// When nothing was left to take, last.
+    drained: Instant,
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
@@ -117,6 +92,7 @@ impl Worker {
             pace: Pace::new(now),
             published: now,
             handed_over: now,
+            drained: now,
             dirty: true,
             probes: Vec::new(),
             leaving: false,
@@ -136,23 +112,21 @@ impl Running {
     fn turn(&mut self) -> Result<(), Error> {
         let now = clock::now();
         let mut work = self.obey(now)?;
-        work +=
-            self.worker
-                .intake
-                .records(&mut self.worker.engine, &mut self.worker.port, now, BUDGET);
+        let (records, drained) = {
+            let Worker {
+                engine,
+                intake,
+                port,
+                ..
+            } = &mut self.worker;
+            intake.records(engine, port, now, BUDGET)
+        };
+        work += records;
         if self.worker.intake.take_bulk() {
             self.pace.urgent(now);
         }
         work += self.take_reports(now);
-        if self
-            .worker
-            .engine
-            .next_timeout()
-            .is_some_and(|due| due <= now)
-        {
-            self.worker.engine.on_timeout(now);
-            work += 1;
-        }
+        work += self.expire(now, drained && self.worker.reports.is_empty());
         work += self.drain_events(now);
         work += self.transmit()?;
         if work > 0 {
@@ -172,6 +146,24 @@ impl Running {
             Pause::Sleep(time) => self.sleep(now, time)?,
         }
         Ok(())
+    }
+
+    /// Has the engine do what is due, once everything was taken that had arrived: a worker that had to wait for its
+    /// processor would otherwise take replies that lie before it for lost, and send again what was answered long ago.
+    fn expire(&mut self, now: Instant, drained: bool) -> usize {
+        let due = self
+            .worker
+            .engine
+            .next_timeout()
+            .is_some_and(|due| due <= now);
+        if drained {
+            self.drained = now;
+        }
+        if !due || !drained && now.since(self.drained) < BACKLOG_MAX {
+            return 0;
+        }
+        self.worker.engine.on_timeout(now);
+        1
     }
 
     fn obey(&mut self, now: Instant) -> Result<usize, Error> {
@@ -208,11 +200,11 @@ impl Running {
                 port,
                 ..
             } = &mut self.worker;
-            let taken = intake.records(engine, port, now, BUDGET);
+            let (_, drained) = intake.records(engine, port, now, BUDGET);
             self.take_reports(now);
             self.drain_events(now);
             self.transmit()?;
-            if taken < BUDGET || now.since(began) >= CATCH_UP_MAX {
+            if drained || now.since(began) >= CATCH_UP_MAX {
                 return Ok(());
             }
         }

@@ -68,29 +68,31 @@ impl Intake {
         std::mem::take(&mut self.ring.bulk)
     }
 
-    /// Hands up to `budget` records (and as many frames) to the engine; returns how many.
+    /// Hands up to `budget` records (and as many frames) to the engine; returns how many, and whether there are no more.
     pub(crate) fn records(
         &mut self,
         engine: &mut Engine,
         port: &mut Port,
         now: Instant,
         budget: usize,
-    ) -> usize {
+    ) -> (usize, bool) {
         let Some(merge) = &mut self.merge else {
-            return self.ring.take(engine, None, now, budget);
+            let taken = self.ring.take(engine, None, now, budget);
+            return (taken, taken < budget);
         };
         let mut work = self.ring.take(engine, Some(merge), now, usize::MAX);
         // Every record that is older than a frame from here on is held by now.
         let frames = frames(engine, merge, port, now, budget);
         work += frames;
-        if frames < budget {
+        let drained = frames < budget;
+        if drained {
             merge.emptied(now);
             while let Some(held) = merge.ripe(now) {
                 engine.on_online_packet(now, held.stamp, held.headers());
                 work += 1;
             }
         }
-        work
+        (work, drained)
     }
 
     /// Everything that is left, without waiting for anything.

@@ -1,0 +1,33 @@
+//! What a worker is told, and why it may end without being told.
+
+use wire::flow::Addr;
+
+/// What a worker is told while it runs.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The route to a target changed: its MTU, or none.
+    Route(Addr, Option<u16>),
+    /// Whether reports can arrive.
+    Channel(bool),
+    /// Whether new flows may get sessions.
+    Admit(bool),
+    /// Client packets that are seen from now on are ignored.
+    StopCapture,
+    /// Every session is reset, every open turn ends.
+    Finish,
+    /// Send this frame, which is no session's: a probe of the path.
+    Send(Vec<u8>),
+    /// The programs are detached: take what is left in the ring, and end.
+    Leave,
+}
+
+/// Why a worker ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The private device is gone.
+    #[error(transparent)]
+    Port(#[from] port::Error),
+    /// The kernel refused something that it never refuses.
+    #[error("a worker cannot sleep: {0}; see the kernel's log (`dmesg`)")]
+    Sleep(#[source] std::io::Error),
+}

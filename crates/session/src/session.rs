@@ -131,6 +131,8 @@ pub(crate) struct Session {
     pub(crate) recover_reset: Option<LocalSeq>,
     /// The longest payload that the target has sent, in bytes: a shorter one ends a response.
     pub(crate) receive_mss: u16,
+    /// Where the latest segment ended that looked like the end of a response.
+    pub(crate) tail: Option<TargetSeq>,
 
     /// What the wheel holds for this session; a later deadline needs no new entry.
     pub(crate) armed: Option<Instant>,
@@ -205,6 +207,7 @@ impl Session {
             recoveries: 0,
             recover_reset: None,
             receive_mss: 0,
+            tail: None,
             armed: None,
             queued: false,
         }
@@ -239,6 +242,7 @@ impl Session {
         self.send = SendHalf::new(iss, base, self.segment_max(ctx));
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
+        self.tail = None;
         self.turns.begin_anew();
         self.state = State::SynSent { due: true };
         ctx.by_local.insert(self.local, self.id);

@@ -181,18 +181,25 @@ impl Session {
             self.ack_due |= TargetSeq::new(segment.seq) < self.receive.nxt();
             return;
         }
-        self.turns.on_heard(stamp);
-        let arrived = self
-            .receive
-            .on_segment(TargetSeq::new(segment.seq), len, fin);
+        let (seq, end) = (
+            TargetSeq::new(segment.seq),
+            TargetSeq::new(segment.seq) + len,
+        );
+        if end > self.receive.nxt() {
+            self.turns.on_heard(stamp);
+            // A segment behind a hole may be the one that ends the response.
+            if segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss) {
+                self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
+            }
+        }
+        let arrived = self.receive.on_segment(seq, len, fin);
         if arrived.in_order > 0 {
             ctx.counters.reply_bytes += u64::from(arrived.in_order - u32::from(arrived.fin));
             let acknowledged = self
                 .send
                 .offset_of(LocalSeq::new(segment.ack))
                 .unwrap_or_default();
-            let tail =
-                fin || segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
+            let tail = arrived.fin || self.tail == Some(self.receive.nxt());
             self.receive_mss = self.receive_mss.max(segment.payload_len);
             if let Some(gap) =
                 self.turns

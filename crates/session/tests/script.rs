@@ -825,7 +825,11 @@ fn a_response_that_is_cut_off_is_waited_for_as_long_as_a_retransmission_takes() 
     s.wait(Duration::from_millis(2000))
         .target(PSH, 2921, 2, 80)
         .frames();
-    s.wait(Duration::from_millis(3900)).expect(&[]);
+    // A keep-alive probe with a byte of garbage is silence.
+    s.wait(Duration::from_millis(2000))
+        .target(ACK, 1460, 2, 1)
+        .frames();
+    s.wait(Duration::from_millis(1900)).expect(&[]);
     s.wait(Duration::from_millis(200))
         .expect(&[sent(PSH, 2, 1461, b"b")]);
 }
@@ -929,4 +933,17 @@ fn what_is_answered_online_after_a_gap_and_before_the_next_session_is_lost_and_c
     s.online(PSH, 31, 13, 10).expect_outcomes(&[Outcome::Gap]);
     s.client(PSH, 13, 41, b"mno");
     assert_eq!(s.engine.sessions(), 2);
+}
+
+#[test]
+fn a_hole_that_is_filled_makes_a_response_complete_at_once() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 3000)
+        .client(PSH, 2, 3001, b"b");
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 1460).target(PSH, 2921, 2, 80).frames();
+    s.target(ACK, 1461, 2, 1460)
+        .expect(&[sent(PSH, 2, 3001, b"b")]);
 }

@@ -106,8 +106,9 @@ pub(crate) struct Life {
     pub(crate) sent: u32,
     /// The same when the latest segment reached it.
     pub(crate) sent_before: u32,
-    /// Bytes whose acknowledgement has reached the engine.
+    /// Bytes whose acknowledgement has reached the engine while it had the connection.
     pub(crate) acknowledged: u32,
+    closed: bool,
 }
 
 /// All that is watched.
@@ -156,7 +157,15 @@ impl Oracle {
                 sent: 0,
                 sent_before: 0,
                 acknowledged: 0,
+                closed: false,
             });
+        }
+    }
+
+    /// The engine has forgotten a connection.
+    pub(crate) fn on_closed(&mut self, port: u16) {
+        if let Some(life) = self.life(port) {
+            life.closed = true;
         }
     }
 
@@ -192,6 +201,7 @@ impl Oracle {
         };
         if let Some(life) = self.life(segment.destination.port)
             && segment.flags.contains(Flags::ACK)
+            && !life.closed
         {
             let acknowledged = segment.ack.wrapping_sub(life.iss.wrapping_add(1));
             if acknowledged < 1 << 30 {

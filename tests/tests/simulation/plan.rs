@@ -208,7 +208,9 @@ impl Plan {
         let faultless = |path: &Impairment| path.loss == 0 && path.reordering == 0;
         let in_one_go = self.target_options.send_buffer >= RESPONSE_LEN_MAX;
         let prompt = faultless(&self.reply_path) && faultless(&self.target_path);
-        (prompt || in_one_go) && self.slow_target.is_none() && !self.is_pipelined()
+        // On a new connection a greeting comes again, and looks like the response.
+        let greets_again = self.greeting.1 > 0 && self.target_closes_after.is_some();
+        (prompt || in_one_go) && self.slow_target.is_none() && !self.is_pipelined() && !greets_again
     }
 
     /// Whether a client sends a request before it has the response to the one before. Then it may see a response, or part

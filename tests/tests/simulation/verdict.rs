@@ -87,7 +87,7 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
         world.frames,
         world.inputs
     );
-    if !world.plan.sees_everything() || world.plan.target_closes_after.is_some() {
+    if world.stuck || !world.plan.sees_everything() || world.plan.target_closes_after.is_some() {
         return;
     }
     assert_eq!(waiting, 0, "turns wait for the target after the drain");
@@ -173,7 +173,7 @@ pub(crate) fn after_the_end(world: &World) {
         0,
         "payload is left after the end"
     );
-    if !world.plan.sees_everything() {
+    if world.stuck || !world.plan.sees_everything() {
         return;
     }
     let (mut turns, mut bytes, mut unserved) = (0, 0, 0);

@@ -85,7 +85,7 @@ pub(crate) struct World {
     /// Whose bytes it carries: the client's number and where in its stream they begin, once that is known.
     pub(crate) origins: Vec<Option<(usize, usize)>>,
     /// Whether a client never came to its end.
-    stuck: bool,
+    pub(crate) stuck: bool,
     pub(crate) ended: Vec<TurnEnded>,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
@@ -397,8 +397,10 @@ impl World {
         self.transmit();
         while let Some(event) = self.engine.poll_event() {
             self.trace.event(self.now, &event);
-            if let Event::TurnEnded(ended) = event {
-                self.ended.push(ended);
+            match event {
+                Event::TurnEnded(ended) => self.ended.push(ended),
+                Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
+                Event::SessionOpened { .. } => {}
             }
         }
     }

@@ -7,7 +7,7 @@
 use abi::counter::Counter;
 use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, RECORD_HEADER_LEN, SIZE_CLASSES};
 use aya_ebpf::bindings::tcx_action_base::{TCX_DROP, TCX_NEXT};
-use aya_ebpf::helpers::bpf_clone_redirect;
+use aya_ebpf::helpers::{bpf_clone_redirect, bpf_ktime_get_ns};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use wire::ethernet::HEADER_LEN;
@@ -17,7 +17,7 @@ use wire::segment::Segment;
 
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
-use crate::record::{put_headers, put_packet, reply_len, worker_of};
+use crate::record::{put_clone, put_headers, put_packet, reply_len, worker_of};
 use crate::rules::{is_reply, is_sampled, is_service};
 use crate::skb::Skb;
 
@@ -112,9 +112,14 @@ fn clone(skb: &Skb, segment: &Segment, len: u32) -> Counter {
     if longest > CLONE_MTU.load() {
         return Counter::CaptureCloneTooBig;
     }
+    let frames = skb.frames(u32::from(segment.payload_len));
+    // Before the clone gets its own stamp: the worker knows its frames by being younger.
+    // SAFETY: the helper takes no argument that could be wrong.
+    let stamp_ns = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the helper checks its arguments itself. It reports some failures by a positive number.
     let failed = unsafe { bpf_clone_redirect(skb.as_ptr(), CLONE_IFINDEX.load(), 0) };
     if failed == 0 {
+        put_clone(worker_of(&segment.source), stamp_ns, frames);
         Counter::CaptureCloned
     } else {
         Counter::CaptureCloneFailed

@@ -6,7 +6,9 @@
 use core::arch::asm;
 
 use abi::maps::WORKERS_MAX;
-use abi::record::{HEADERS_LEN_MAX, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX, SIZE_CLASSES};
+use abi::record::{
+    HEADERS_LEN_MAX, KIND_CLONE, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX, SIZE_CLASSES,
+};
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};
 use wire::ethernet;
@@ -73,6 +75,29 @@ pub fn put_headers(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
         wake(ring, worker);
     }
     put
+}
+
+/// Says that a packet was cloned towards the worker. A full ring has no room for it: then the worker takes the clone as
+/// it comes.
+#[inline(always)]
+pub fn put_clone(worker: u32, stamp_ns: u64, frames: u32) {
+    let Some(ring) = ring(worker) else {
+        return;
+    };
+    let Some(mut entry) = ring.reserve_untyped::<RecordHeader>(0) else {
+        return;
+    };
+    let header = RecordHeader {
+        stamp_ns,
+        kind: KIND_CLONE,
+        captured_len: 0,
+        ifindex: 0,
+        gso_size: frames,
+    };
+    // SAFETY: the entry is a header, and ours until it is submitted.
+    unsafe { entry.as_mut_ptr().write(header) };
+    // The clone wakes the worker up.
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }
 
 const _: () = assert!(HEADERS_LEN_MAX as usize <= body(0));

@@ -75,6 +75,18 @@ impl Skb {
         unsafe { (*self.raw).gso_size }
     }
 
+    /// How many segments with so much payload altogether the packet is cut into where it leaves by a device that does
+    /// not take super-packets.
+    #[inline(always)]
+    pub fn frames(&self, payload_len: u32) -> u32 {
+        let gso_size = self.gso_size();
+        if gso_size == 0 || payload_len == 0 {
+            1
+        } else {
+            payload_len.div_ceil(gso_size)
+        }
+    }
+
     /// The interface.
     #[inline(always)]
     pub fn ifindex(&self) -> u32 {

@@ -27,12 +27,7 @@ pub fn steer(ctx: TcContext) -> i32 {
         return TCX_NEXT;
     }
     // The device cuts a super-packet into its segments, and `deliver` counts those.
-    let (payload, gso_size) = (u32::from(segment.payload_len), skb.gso_size());
-    let frames = if gso_size == 0 || payload == 0 {
-        1
-    } else {
-        payload.div_ceil(gso_size)
-    };
+    let frames = skb.frames(u32::from(segment.payload_len));
     count_many(Counter::SteerFrames, u64::from(frames));
 
     skb.set_queue_mapping(worker_of(&segment.source) + 1);

@@ -17,7 +17,7 @@ pub struct RecordHeader {
     /// The interface that the packet was seen on.
     pub ifindex: u32,
     /// Size of the segments that the packet was merged from or will be cut into, in bytes of payload; 0 where it
-    /// is one segment.
+    /// is one segment. Of a [`KIND_CLONE`]: see [`RecordHeader::frames`].
     pub gso_size: u32,
 }
 
@@ -34,6 +34,9 @@ pub const KIND_ONLINE: u32 = 2;
 pub const KIND_REPLY: u32 = 3;
 /// An ICMP "too big" about one of our segments, as far as [`wire::icmp::TOO_BIG_LEN_MAX`].
 pub const KIND_TOO_BIG: u32 = 4;
+/// No packet: one was cloned towards the worker's port just now, and comes out of it as [`RecordHeader::frames`] frames
+/// (`--capture af-xdp`). It stands where the packet's own record would, so that the order of both sources is known.
+pub const KIND_CLONE: u32 = 5;
 
 /// Most payload bytes of a reply that a record can hold after its headers (`--sample-bytes`).
 pub const SAMPLE_LEN_MAX: u32 = 128;
@@ -55,7 +58,9 @@ pub const FRAME_STAMP_LEN: usize = 8;
 /// nobody needs any more. `None` for a frame that is too short for one, which `sink` hands over none of.
 #[must_use]
 pub fn frame_stamp_ns(frame: &[u8]) -> Option<u64> {
-    frame.first_chunk::<FRAME_STAMP_LEN>().map(|stamp| u64::from_ne_bytes(*stamp))
+    frame
+        .first_chunk::<FRAME_STAMP_LEN>()
+        .map(|stamp| u64::from_ne_bytes(*stamp))
 }
 
 impl RecordHeader {
@@ -74,6 +79,12 @@ impl RecordHeader {
             gso_size: word(20),
         };
         Some((header, rest.get(..header.captured_len as usize)?))
+    }
+
+    /// Of a [`KIND_CLONE`]: how many frames the packet becomes.
+    #[must_use]
+    pub const fn frames(&self) -> u32 {
+        self.gso_size
     }
 
     /// The header's bytes as they stand in a ring entry.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use abi::record::{KIND_CLIENT, KIND_ONLINE, KIND_REPLY, KIND_TOO_BIG, RecordHeader};
+use abi::record::{KIND_CLIENT, KIND_CLONE, KIND_ONLINE, KIND_REPLY, KIND_TOO_BIG, RecordHeader};
 use aya::maps::{Array, MapData, RingBuf};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -21,6 +21,8 @@ use crate::clock;
 
 /// A stamp in a frame that is further away from now than this is none: `steer` could not write it.
 const STAMP_AGE_MAX: Duration = Duration::from_secs(10);
+/// The longest sleep while records wait for frames.
+const HELD_SLEEP: Duration = Duration::from_millis(5);
 
 /// A worker's inputs from the kernel.
 pub(crate) struct Intake {
@@ -80,30 +82,23 @@ impl Intake {
             let taken = self.ring.take(engine, None, now, budget);
             return (taken, taken < budget);
         };
-        let mut work = self.ring.take(engine, Some(merge), now, usize::MAX);
-        // Every record that is older than a frame from here on is held by now.
-        let frames = frames(engine, merge, port, now, budget);
-        work += frames;
-        let drained = frames < budget;
-        if drained {
-            merge.emptied(now);
-            while let Some(held) = merge.ripe(now) {
-                engine.on_online_packet(now, held.stamp, held.headers());
-                work += 1;
-            }
+        let (mut work, drained) = frames(engine, &mut self.ring, merge, port, now, budget);
+        while let Some(held) = merge.ripe(now) {
+            engine.on_online_packet(now, held.stamp, held.headers());
+            work += 1;
         }
         (work, drained)
     }
 
     /// Everything that is left, without waiting for anything.
     pub(crate) fn rest(&mut self, engine: &mut Engine, port: &mut Port, now: Instant) -> usize {
-        let mut work = self.ring.take(engine, self.merge.as_mut(), now, usize::MAX);
-        if let Some(merge) = &mut self.merge {
-            work += frames(engine, merge, port, now, usize::MAX);
-            while let Some(held) = merge.before(now) {
-                engine.on_online_packet(now, held.stamp, held.headers());
-                work += 1;
-            }
+        let Some(merge) = &mut self.merge else {
+            return self.ring.take(engine, None, now, usize::MAX);
+        };
+        let (mut work, _) = frames(engine, &mut self.ring, merge, port, now, usize::MAX);
+        while let Some(held) = merge.before(now) {
+            engine.on_online_packet(now, held.stamp, held.headers());
+            work += 1;
         }
         work
     }
@@ -120,8 +115,12 @@ impl Intake {
         self.tell(1)?;
         // The program submits its record before it reads the slot; here the slot is written before the ring is read.
         fence(Ordering::SeqCst);
-        let nothing_held = self.merge.as_ref().is_none_or(Merge::is_empty);
-        if !pending && nothing_held && self.ring.is_empty() {
+        // What is held waits for frames, which end the sleep, or for them to be lost.
+        let time = match &self.merge {
+            Some(merge) if !merge.is_empty() => time.min(HELD_SLEEP),
+            _ => time,
+        };
+        if !pending && self.ring.is_empty() {
             let mut fds = [
                 PollFd::new(self.ring.ring.as_fd(), PollFlags::POLLIN),
                 PollFd::new(waker.fd(), PollFlags::POLLIN),
@@ -174,6 +173,11 @@ impl Ring {
                     self.bulk |= header.gso_size != 0;
                     engine.on_target_packet(now, stamp, packet);
                 }
+                (KIND_CLONE, Some(merge)) => {
+                    if let Some(held) = merge.expect(stamp, header.frames()) {
+                        engine.on_online_packet(now, held.stamp, held.headers());
+                    }
+                }
                 (KIND_TOO_BIG, _) => engine.on_too_big(now, packet),
                 _ => self.broken += 1,
             }
@@ -193,32 +197,43 @@ impl Ring {
     }
 }
 
-/// Clients' packets from the port, each after the records that are older; returns how many.
+/// The ring, and clients' packets from the port, each after the records that are older; returns how many, and whether
+/// the port has no more.
 fn frames(
     engine: &mut Engine,
+    ring: &mut Ring,
     merge: &mut Merge,
     port: &mut Port,
     now: Instant,
     budget: usize,
-) -> usize {
-    port.receive_with(budget, |frame| {
+) -> (usize, bool) {
+    let mut read = clock::now();
+    let mut records = ring.take(engine, Some(merge), now, usize::MAX);
+    let frames = port.receive_with(budget, |frame| {
         let stamp = stamp_of(frame, now);
-        merge.saw(stamp);
+        if stamp >= read {
+            // Records that are older than this frame may have been written since the ring was read.
+            read = clock::now();
+            records += ring.take(engine, Some(merge), now, usize::MAX);
+        }
         while let Some(held) = merge.before(stamp) {
             engine.on_online_packet(now, held.stamp, held.headers());
         }
+        merge.saw(stamp);
         let packet = frame.get(ethernet::HEADER_LEN..).unwrap_or_default();
         engine.on_client_packet(now, stamp, packet);
-    })
+    });
+    (records + frames, frames < budget)
 }
 
-/// The stamp that `steer` wrote in the place of the MAC addresses, or now where there is none.
+/// The stamp that `steer` wrote in the place of the MAC addresses, or now where there is none. A frame may be younger than
+/// `now`: it came since.
 fn stamp_of(frame: &[u8], now: Instant) -> Instant {
     let Some(bytes) = frame.first_chunk::<8>() else {
         return now;
     };
     let stamp = Instant::from_nanos(u64::from_ne_bytes(*bytes));
-    if stamp > now || now.since(stamp) > STAMP_AGE_MAX {
+    if stamp.since(now).max(now.since(stamp)) > STAMP_AGE_MAX {
         now
     } else {
         stamp

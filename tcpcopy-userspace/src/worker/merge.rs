@@ -2,9 +2,10 @@
 //! the record of the online server's answer must not overtake it, or the engine would see an answer to bytes that
 //! nobody sent.
 //!
-//! So records of the online server are held until a client's packet with a later stamp has come, or until a window has
-//! passed that follows the delay which packets are seen to have. Replies of targets are not held: they answer what the
-//! engine itself sent.
+//! So `capture` leaves a mark in the ring for each clone, and records of the online server that follow a mark are held
+//! until its frames have come. The private device keeps the order of frames, so one that is younger than the next mark
+//! says that the frames before are here, or lost. Replies of targets are not held: they answer what the engine itself
+//! sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,23 +13,34 @@ use std::time::Duration;
 use abi::record::HEADERS_LEN_MAX;
 use session::Instant;
 
-/// A record is held for so long at least and at most.
-const WINDOW_MIN: Duration = Duration::from_millis(2);
-const WINDOW_MAX: Duration = Duration::from_millis(50);
-/// After so long the window forgets half of the delay that it saw.
-const MEMORY: Duration = Duration::from_secs(1);
-/// Most records that are held; of more the oldest goes at once.
+/// A clone that has not come after so long is lost: the kernel had no time for the private device.
+const LOST_AFTER: Duration = Duration::from_millis(200);
+/// Most records and marks that are held; of more the oldest goes at once.
 const HELD_MAX: usize = 1 << 15;
 
-/// Online records that wait, and how long clients' packets take, as far as can be told from here.
+/// Online records that wait for frames.
 #[derive(Debug)]
 pub(super) struct Merge {
-    held: VecDeque<Held>,
-    /// When the port was last found empty.
-    emptied: Instant,
-    /// Most that a packet was under way when the port was found empty: its stamp is older than that.
-    late: Duration,
-    remembered: Instant,
+    held: VecDeque<Entry>,
+    /// The clone whose frames are arriving.
+    current: Option<Expected>,
+    /// The stamp of the latest frame, and how many frames had it.
+    latest: (Instant, u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Online(Held),
+    Expected(Expected),
+}
+
+/// A clone under way.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    /// Its frames are younger than this.
+    stamp: Instant,
+    /// Frames that have not come.
+    left: u32,
 }
 
 /// A record of an online server's segment.
@@ -50,9 +62,8 @@ impl Merge {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             held: VecDeque::new(),
-            emptied: now,
-            late: Duration::ZERO,
-            remembered: now,
+            current: None,
+            latest: (now, 0),
         }
     }
 
@@ -61,41 +72,96 @@ impl Merge {
         let mut bytes = [0; HEADERS_LEN_MAX as usize];
         let len = headers.len().min(bytes.len());
         bytes[..len].copy_from_slice(&headers[..len]);
-        self.held.push_back(Held { stamp, len, bytes });
-        (self.held.len() > HELD_MAX).then(|| self.held.pop_front())?
+        self.held
+            .push_back(Entry::Online(Held { stamp, len, bytes }));
+        self.trim()
     }
 
-    /// The oldest record if it is not younger than `stamp`.
+    /// A packet was cloned at `stamp` and becomes so many frames; gives the oldest record where there are too many.
+    pub(super) fn expect(&mut self, stamp: Instant, frames: u32) -> Option<Held> {
+        // They may have come before the ring was read.
+        let (latest, came) = self.latest;
+        let left = if latest >= stamp {
+            frames.saturating_sub(came)
+        } else {
+            frames
+        };
+        if left == 0 {
+            return None;
+        }
+        self.held
+            .push_back(Entry::Expected(Expected { stamp, left }));
+        self.trim()
+    }
+
+    fn trim(&mut self) -> Option<Held> {
+        if self.held.len() <= HELD_MAX {
+            return None;
+        }
+        match self.held.pop_front()? {
+            Entry::Online(held) => Some(held),
+            Entry::Expected(_) => None,
+        }
+    }
+
+    /// The oldest record if it is not younger than a frame of this stamp.
     pub(super) fn before(&mut self, stamp: Instant) -> Option<Held> {
-        self.held.pop_front_if(|held| held.stamp <= stamp)
+        loop {
+            match *self.held.front()? {
+                Entry::Online(held) if held.stamp <= stamp => {
+                    self.held.pop_front();
+                    return Some(held);
+                }
+                // Frames keep their order: whatever is left of the clone before is lost.
+                Entry::Expected(clone) if clone.stamp <= stamp => {
+                    self.held.pop_front();
+                    self.current = Some(clone);
+                }
+                _ => return None,
+            }
+        }
     }
 
-    /// The oldest record if no packet can be expected any more that is older.
+    /// A client's frame arrived, and the records that are older were taken.
+    pub(super) fn saw(&mut self, stamp: Instant) {
+        self.latest = match self.latest {
+            (latest, came) if latest == stamp => (latest, came.saturating_add(1)),
+            _ => (stamp, 1),
+        };
+        self.current = self.current.take().and_then(|clone| {
+            let left = if clone.stamp <= stamp {
+                clone.left.saturating_sub(1)
+            } else {
+                clone.left
+            };
+            (left > 0).then_some(Expected { left, ..clone })
+        });
+    }
+
+    /// The oldest record if every frame before it has come.
     pub(super) fn ripe(&mut self, now: Instant) -> Option<Held> {
-        self.before(now - self.window())
+        let is_lost = |clone: Expected| now.since(clone.stamp) >= LOST_AFTER;
+        if self.current.is_some_and(|clone| !is_lost(clone)) {
+            return None;
+        }
+        self.current = None;
+        loop {
+            match *self.held.front()? {
+                Entry::Online(held) => {
+                    self.held.pop_front();
+                    return Some(held);
+                }
+                Entry::Expected(clone) if is_lost(clone) => {
+                    self.held.pop_front();
+                }
+                Entry::Expected(_) => return None,
+            }
+        }
     }
 
     /// Whether nothing is held.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
-    }
-
-    /// A client's packet arrived. One that is older than the last moment when there was none was under way then.
-    pub(super) fn saw(&mut self, stamp: Instant) {
-        self.late = self.late.max(self.emptied.since(stamp));
-    }
-
-    /// The port was empty at `now`.
-    pub(super) fn emptied(&mut self, now: Instant) {
-        self.emptied = now;
-        if now.since(self.remembered) >= MEMORY {
-            self.remembered = now;
-            self.late /= 2;
-        }
-    }
-
-    fn window(&self) -> Duration {
-        (self.late * 2).clamp(WINDOW_MIN, WINDOW_MAX)
     }
 }
 
@@ -105,63 +171,86 @@ mod tests {
 
     use session::Instant;
 
-    use super::{HELD_MAX, MEMORY, Merge, WINDOW_MAX, WINDOW_MIN};
+    use super::{HELD_MAX, LOST_AFTER, Merge};
 
     const START: Instant = Instant::from_nanos(50_000_000_000);
 
-    #[test]
-    fn the_window_follows_the_delay_that_packets_had() {
-        let mut merge = Merge::new(START);
-        merge.saw(START + Duration::from_millis(1));
-        assert_eq!(
-            merge.window(),
-            WINDOW_MIN,
-            "it began after the port was empty"
-        );
-        merge.saw(START - Duration::from_millis(3));
-        assert_eq!(merge.window(), Duration::from_millis(6));
-        merge.saw(START - Duration::from_secs(3));
-        assert_eq!(merge.window(), WINDOW_MAX);
-        for second in 1..=20 {
-            merge.emptied(START + MEMORY * second);
-        }
-        assert_eq!(merge.window(), WINDOW_MIN);
+    fn at(micros: u64) -> Instant {
+        START + Duration::from_micros(micros)
+    }
+
+    /// What may go on at `now`, as text.
+    fn ripe(merge: &mut Merge, now: Instant) -> Vec<String> {
+        std::iter::from_fn(|| merge.ripe(now))
+            .map(|held| String::from_utf8_lossy(held.headers()).into_owned())
+            .collect()
+    }
+
+    fn before(merge: &mut Merge, stamp: Instant) -> usize {
+        let taken = std::iter::from_fn(|| merge.before(stamp)).count();
+        merge.saw(stamp);
+        taken
     }
 
     #[test]
-    fn a_record_goes_before_the_packet_that_is_younger_or_when_it_is_ripe() {
+    fn an_answer_waits_for_the_frames_of_its_request() {
         let mut merge = Merge::new(START);
-        for (millis, text) in [(1, b"one"), (2, b"two"), (3, b"six")] {
-            assert!(
-                merge
-                    .hold(START + Duration::from_millis(millis), text)
-                    .is_none()
-            );
-        }
-        let before = merge.before(START + Duration::from_millis(1)).unwrap();
-        assert_eq!(before.headers(), b"one");
-        assert!(merge.before(START + Duration::from_millis(1)).is_none());
-        assert!(merge.ripe(START + Duration::from_millis(3)).is_none());
-        assert_eq!(
-            merge
-                .ripe(START + Duration::from_millis(4))
-                .unwrap()
-                .headers(),
-            b"two"
-        );
+        assert!(merge.expect(at(10), 2).is_none());
+        assert!(merge.hold(at(50), b"answer").is_none());
+        assert!(ripe(&mut merge, at(9_000)).is_empty());
+        assert_eq!(before(&mut merge, at(11)), 0);
+        assert!(ripe(&mut merge, at(9_000)).is_empty(), "one of two frames");
+        assert_eq!(before(&mut merge, at(11)), 0);
+        assert_eq!(ripe(&mut merge, at(9_000)), ["answer"]);
+        assert!(merge.is_empty());
+    }
+
+    #[test]
+    fn what_follows_no_clone_goes_at_once() {
+        let mut merge = Merge::new(START);
+        merge.hold(at(10), b"one");
+        merge.expect(at(20), 1);
+        merge.hold(at(30), b"two");
+        assert_eq!(ripe(&mut merge, at(40)), ["one"]);
         assert!(!merge.is_empty());
+    }
+
+    #[test]
+    fn frames_may_come_before_their_mark_is_read() {
+        let mut merge = Merge::new(START);
+        assert_eq!(before(&mut merge, at(11)), 0);
+        merge.expect(at(10), 1);
+        merge.hold(at(30), b"answer");
+        assert_eq!(ripe(&mut merge, at(40)), ["answer"]);
+    }
+
+    #[test]
+    fn a_younger_frame_says_that_a_clone_is_lost() {
+        let mut merge = Merge::new(START);
+        merge.expect(at(10), 3);
+        merge.hold(at(15), b"first");
+        merge.expect(at(20), 1);
+        merge.hold(at(30), b"second");
+        assert_eq!(before(&mut merge, at(21)), 1, "the first answer");
+        assert_eq!(ripe(&mut merge, at(40)), ["second"]);
+    }
+
+    #[test]
+    fn without_any_frame_it_takes_a_time() {
+        let mut merge = Merge::new(START);
+        merge.expect(at(10), 1);
+        merge.hold(at(15), b"answer");
+        let late = at(10) + LOST_AFTER;
+        assert!(ripe(&mut merge, late - Duration::from_micros(1)).is_empty());
+        assert_eq!(ripe(&mut merge, late), ["answer"]);
     }
 
     #[test]
     fn no_more_is_held_than_the_limit() {
         let mut merge = Merge::new(START);
-        for n in 0..HELD_MAX {
-            assert!(
-                merge
-                    .hold(START + Duration::from_nanos(n as u64), b"")
-                    .is_none()
-            );
+        for n in 0..HELD_MAX as u64 {
+            assert!(merge.hold(at(n), b"").is_none());
         }
-        assert_eq!(merge.hold(START + MEMORY, b"").unwrap().stamp, START);
+        assert_eq!(merge.hold(at(HELD_MAX as u64), b"").unwrap().stamp, START);
     }
 }

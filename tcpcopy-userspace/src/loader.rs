@@ -26,6 +26,7 @@ use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{SchedClassifier, TcAttachType, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use host::PrivateDevice;
+use nix::net::if_::if_nametoindex;
 use port::Port;
 use programs::name;
 use telemetry::KernelCounters;
@@ -59,7 +60,7 @@ pub(crate) struct Loaded {
     online: Vec<SchedClassifierLink>,
     private: Vec<SchedClassifierLink>,
     deliver: Option<XdpLink>,
-    capture: Vec<(String, SchedClassifierLink)>,
+    capture: Vec<(u32, SchedClassifierLink)>,
     ebpf: Ebpf,
     device: PrivateDevice,
     frame_len_max: usize,
@@ -140,11 +141,16 @@ impl Loaded {
         Ok(())
     }
 
-    /// Attaches `capture` to one more interface, if it is not there yet.
+    /// Attaches `capture` to one more interface, if it is not there yet. An interface that was removed and made anew is
+    /// another one: its programs went with it.
     pub(crate) fn capture_on(&mut self, interface: &str) -> Result<(), Error> {
-        if self.capture.iter().all(|(known, _)| known != interface) {
+        let index = if_nametoindex(interface).map_err(|errno| Error::Gone {
+            interface: interface.to_owned(),
+            cause: errno.into(),
+        })?;
+        if self.capture.iter().all(|(known, _)| *known != index) {
             let link = self.tcx(name::CAPTURE, interface, TcAttachType::Ingress)?;
-            self.capture.push((interface.to_owned(), link));
+            self.capture.push((index, link));
         }
         Ok(())
     }

@@ -33,6 +33,14 @@ pub(crate) enum Error {
         interface: String,
         source: ProgramError,
     },
+    /// The interface that was to be attached to.
+    #[error(
+        "there is no interface `{interface}` any more: {cause}; was it removed or renamed meanwhile?"
+    )]
+    Gone {
+        interface: String,
+        cause: std::io::Error,
+    },
     /// One map.
     #[error("cannot fill the map `{map}`: {}; the kernel may be short of memory", chain(.source))]
     Map { map: &'static str, source: MapError },

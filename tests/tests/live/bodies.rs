@@ -13,10 +13,10 @@ use tests::copying::{check_books, check_clients, finish};
 use tests::{Clients, PORT, Stand, check_clean};
 
 /// The built-in service, which keeps the digest of each body.
-struct Service(Process, PathBuf);
+pub(super) struct Service(Process, PathBuf);
 
 impl Service {
-    fn start(stand: &Stand, host: Host) -> Self {
+    pub(super) fn start(stand: &Stand, host: Host) -> Self {
         let record = stand.lab.folder().join(format!("{}.record", host.name()));
         let address = host.address().expect("a host with an address");
         let spec = spec_of(stand.part(), &format!("service-{}", host.name()), "serve");
@@ -33,7 +33,7 @@ impl Service {
         Self(process, record)
     }
 
-    fn finish(mut self) -> BTreeMap<u64, Vec<Entry>> {
+    pub(super) fn finish(mut self) -> BTreeMap<u64, Vec<Entry>> {
         self.0
             .stop(Signal::SIGTERM, Duration::from_secs(5))
             .expect("the service ends");

@@ -7,6 +7,7 @@ mod assistant;
 mod bodies;
 mod flood;
 mod flows;
+mod habits;
 mod nginx;
 mod options;
 mod path;

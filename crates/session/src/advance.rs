@@ -350,7 +350,12 @@ impl Session {
         }
         self.input.clear(ctx.arena);
         ctx.arena.clear(&mut self.data);
-        self.part(Flags::RST, After::Closed, ctx);
+        if ctx.target.gate.is_open() {
+            self.part(Flags::RST, After::Closed, ctx);
+        } else {
+            // There will be no time to wait for it.
+            self.settle(After::Closed, ctx);
+        }
     }
 }
 

@@ -112,6 +112,11 @@ impl Gate {
         self.mode == Mode::Closed
     }
 
+    /// Whether frames pass now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.mode == Mode::Open
+    }
+
     /// When a session that was held may try again; `None` while nothing is to be expected.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
         match self.mode {

@@ -124,6 +124,8 @@ pub(crate) struct Session {
     /// When a hole counts as lost.
     pub(crate) gap_at: Option<Instant>,
     pub(crate) active_at: Instant,
+    /// Whether it has had a connection.
+    opened: bool,
     pub(crate) reconnects: u8,
     pub(crate) refusals: u8,
     pub(crate) recoveries: u8,
@@ -202,6 +204,7 @@ impl Session {
             release_at: None,
             gap_at: None,
             active_at: ctx.now,
+            opened: false,
             reconnects: 0,
             refusals: 0,
             recoveries: 0,
@@ -243,7 +246,10 @@ impl Session {
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
-        self.turns.begin_anew();
+        if self.opened {
+            self.turns.begin_anew();
+        }
+        self.opened = true;
         self.state = State::SynSent { due: true };
         ctx.by_local.insert(self.local, self.id);
         ctx.events.push_back(Event::SessionOpened {

@@ -947,3 +947,41 @@ fn a_hole_that_is_filled_makes_a_response_complete_at_once() {
     s.target(ACK, 1461, 2, 1460)
         .expect(&[sent(PSH, 2, 3001, b"b")]);
 }
+
+#[test]
+fn a_session_that_had_to_wait_for_its_source_still_waits_for_the_greeting() {
+    let mut s = Script::with(|config| config.source = Source::Clients);
+    s.handshake();
+    s.client(FIN, 1, 1, b"").expect(&[sent(FIN, 1, 1, b"")]);
+    // The client's port is used again while the target still holds the first connection.
+    let old = s.iss;
+    let (isn, online_isn) = (CLIENT_ISN + 50_000, ONLINE_ISN.wrapping_add(50_000));
+    let (client, online, now) = (s.client, s.online, s.now);
+    let from_client = |seq, ack, flags, payload: &[u8]| {
+        Script::packet(client, online, seq, ack, flags, 500, payload)
+    };
+    s.engine
+        .on_client_packet(now, now, &from_client(isn, 0, SYN, b""));
+    let syn_ack = Script::packet(online, client, online_isn, isn + 1, SYN.with(ACK), 500, b"");
+    s.engine.on_online_packet(now, now, &syn_ack);
+    let hello = from_client(isn + 1, online_isn.wrapping_add(31), PSH, b"HELO");
+    s.engine.on_client_packet(now, now, &hello);
+    s.expect(&[]);
+    s.target(FIN, 1, 2, 0).frames();
+    s.wait(Duration::from_secs(2))
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    assert!(s.iss != old);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+    s.target(PSH, 1, 1, 30).expect(&[sent(PSH, 1, 31, b"HELO")]);
+}
+
+#[test]
+fn the_end_of_the_run_does_not_wait_for_a_closed_gate() {
+    let mut s = Script::new();
+    s.handshake();
+    s.engine.on_channel(s.now, false);
+    s.engine.finish(s.now);
+    s.expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}

@@ -22,7 +22,7 @@ use crate::arena::Chain;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
-use crate::limits::{GAP_GRACE, WINDOW_SCALE};
+use crate::limits::{GAP_GRACE, ONLINE_RESET_DISTANCE_MAX, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
@@ -353,6 +353,11 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
+        let distance = self.online_next.map_or(0, |next| (seq - next).abs());
+        if flags.contains(Flags::RST) && distance > ONLINE_RESET_DISTANCE_MAX {
+            // About an older connection of the same client's port, to a segment of it that came late.
+            return;
+        }
         self.online_closed |= flags.intersects(Flags::FIN.with(Flags::RST));
         if flags.contains(Flags::RST) {
             // Whatever the client was told last, its connection is gone.

@@ -985,3 +985,13 @@ fn the_end_of_the_run_does_not_wait_for_a_closed_gate() {
     s.expect(&[]);
     assert_eq!(s.engine.sessions(), 0);
 }
+
+#[test]
+fn a_reset_of_the_online_server_about_an_older_connection_is_ignored() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(Flags::RST, 700_000_000, 0, 0);
+    s.client(PSH, 1, 1, b"a").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.online(Flags::RST, 1, 0, 0);
+    s.client(PSH, 2, 1, b"b").expect(&[]);
+}

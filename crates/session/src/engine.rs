@@ -42,6 +42,8 @@ pub struct Engine {
     pub(crate) wheel: Wheel,
     pub(crate) due: Vec<Entry>,
     pub(crate) admitting: bool,
+    /// Whether any rule takes flows that were open before.
+    pub(crate) joining: bool,
     /// Packets seen from here on are none of ours.
     pub(crate) capture_ended: Option<Instant>,
     /// The second that sessions are being counted in, and how many began in it.
@@ -123,6 +125,7 @@ impl Engine {
                 });
             }
         }
+        let joining = config.rules.iter().any(|rule| !rule.full_sessions_only);
         let shared = Shared {
             clock: Clock::new(config.unix_nanos, now),
             arena: Arena::new(config.payload_bytes_max),
@@ -148,6 +151,7 @@ impl Engine {
             wheel: Wheel::new(now),
             due: Vec::new(),
             admitting: true,
+            joining,
             capture_ended: None,
             rate: (0, 0),
             shared,

@@ -1,8 +1,9 @@
 //! The nursery: flows that have no session yet, because their handshake is under way or because their first turn
 //! boundary has not been seen.
 //!
-//! It is a direct-mapped table: a newer flow takes the place of an older one that hashes to the same slot. So it can
-//! neither grow under a SYN flood nor be slow, and what is lost by it is counted.
+//! It is a table of sets of [`WAYS`] slots: in a full set a newer flow takes the place of another one. So it can neither
+//! grow under a SYN flood nor be slow, and what is lost by it is counted. Which one has to go is as good as random: with
+//! one slot per set, or with the oldest going first, flows that take turns would push each other out for ever.
 
 use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, OnlineSeq};
@@ -11,6 +12,11 @@ use wire::tcp::Options;
 use crate::config::RuleId;
 use crate::limits::{NURSERY_AGE, NURSERY_SLOTS};
 use crate::time::Instant;
+
+/// Slots of a set.
+const WAYS: usize = 8;
+
+const _: () = assert!(NURSERY_SLOTS.is_multiple_of(WAYS));
 
 /// What is known of a flow without a session.
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +71,18 @@ struct Slot {
     at: Instant,
 }
 
+impl Slot {
+    fn is_alive(&self, now: Instant) -> bool {
+        now.since(self.at) < NURSERY_AGE
+    }
+}
+
 /// All the infants of a worker.
 #[derive(Debug)]
 pub(crate) struct Nursery {
     slots: Box<[Option<Slot>]>,
+    /// Changes with each flow that has to go; its state decides which.
+    dice: u32,
 }
 
 impl Nursery {
@@ -76,36 +90,149 @@ impl Nursery {
     pub(crate) fn new() -> Self {
         Self {
             slots: vec![None; NURSERY_SLOTS].into_boxed_slice(),
+            dice: 1,
         }
     }
 
     /// What is known of `flow`.
     pub(crate) fn get(&mut self, flow: &FlowKey, now: Instant) -> Option<&mut Infant> {
-        let slot = self.slots[Self::place(flow)].as_mut()?;
-        (slot.flow == *flow && now.since(slot.at) < NURSERY_AGE).then_some(&mut slot.infant)
+        let slot = self
+            .set(flow)
+            .iter_mut()
+            .flatten()
+            .find(|slot| slot.flow == *flow)?;
+        slot.is_alive(now).then_some(&mut slot.infant)
     }
 
     /// Remembers `infant`, and returns whether another living flow had to make place.
     pub(crate) fn put(&mut self, flow: FlowKey, infant: Infant, now: Instant) -> bool {
-        let slot = &mut self.slots[Self::place(&flow)];
-        let displaced = slot.is_some_and(|old| old.flow != flow && now.since(old.at) < NURSERY_AGE);
-        *slot = Some(Slot {
+        let new = Slot {
             flow,
             infant,
             at: now,
-        });
-        displaced
+        };
+        let set = self.set(&flow);
+        let own = set
+            .iter()
+            .position(|slot| slot.is_some_and(|slot| slot.flow == flow));
+        let free = || {
+            set.iter()
+                .position(|slot| slot.is_none_or(|slot| !slot.is_alive(now)))
+        };
+        if let Some(way) = own.or_else(free) {
+            set[way] = Some(new);
+            return false;
+        }
+        let way = self.throw();
+        self.set(&flow)[way] = Some(new);
+        true
     }
 
     /// Forgets `flow`.
     pub(crate) fn remove(&mut self, flow: &FlowKey) {
-        let slot = &mut self.slots[Self::place(flow)];
-        if slot.is_some_and(|old| old.flow == *flow) {
+        let own = self
+            .set(flow)
+            .iter_mut()
+            .find(|slot| slot.is_some_and(|slot| slot.flow == *flow));
+        if let Some(slot) = own {
             *slot = None;
         }
     }
 
-    fn place(flow: &FlowKey) -> usize {
-        flow.hash(0x6e75_7273) as usize % NURSERY_SLOTS
+    fn set(&mut self, flow: &FlowKey) -> &mut [Option<Slot>] {
+        let set = flow.hash(0x6e75_7273) as usize % (NURSERY_SLOTS / WAYS);
+        &mut self.slots[set * WAYS..][..WAYS]
+    }
+
+    /// A way; xorshift (Marsaglia 2003), whose state is never 0.
+    fn throw(&mut self) -> usize {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 17;
+        self.dice ^= self.dice << 5;
+        self.dice as usize % WAYS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::flow::{Addr, Endpoint, FlowKey};
+
+    use super::{Infant, NURSERY_SLOTS, Nursery, WAYS};
+    use crate::limits::NURSERY_AGE;
+    use crate::time::Instant;
+
+    const RUNNING: Infant = Infant::Running {
+        cause: None,
+        next: None,
+        answered: None,
+        copied: None,
+    };
+    const NOW: Instant = Instant::from_nanos(1);
+
+    /// So many flows that share a set.
+    fn rivals(count: usize) -> Vec<FlowKey> {
+        let server = Endpoint::new(Addr::v4([10, 0, 1, 1]), 80);
+        let flow = |number: u32| FlowKey {
+            client: Endpoint::new(
+                Addr::v4([10, 1, (number >> 24) as u8, (number >> 16) as u8]),
+                number as u16,
+            ),
+            server,
+        };
+        let set = |flow: &FlowKey| flow.hash(0x6e75_7273) as usize % (NURSERY_SLOTS / WAYS);
+        let first = set(&flow(0));
+        (0..)
+            .map(flow)
+            .filter(|flow| set(flow) == first)
+            .take(count)
+            .collect()
+    }
+
+    #[test]
+    fn flows_of_a_set_do_not_push_each_other_out() {
+        let mut nursery = Nursery::new();
+        let flows = rivals(WAYS);
+        for _ in 0..2 {
+            for flow in &flows {
+                assert!(!nursery.put(*flow, RUNNING, NOW));
+            }
+        }
+        assert!(flows.iter().all(|flow| nursery.get(flow, NOW).is_some()));
+        nursery.remove(&flows[3]);
+        assert!(nursery.get(&flows[3], NOW).is_none());
+        assert!(nursery.get(&flows[4], NOW).is_some());
+    }
+
+    /// A flow that is found twice in a row has joined and leaves.
+    #[test]
+    fn more_flows_than_a_set_holds_all_join_in_the_end() {
+        let mut nursery = Nursery::new();
+        let mut flows = rivals(3 * WAYS);
+        let mut rounds = 0;
+        while !flows.is_empty() {
+            rounds += 1;
+            assert!(rounds < 100, "{} flows never join", flows.len());
+            flows.retain(|flow| {
+                if nursery.get(flow, NOW).is_some() {
+                    nursery.remove(flow);
+                    return false;
+                }
+                nursery.put(*flow, RUNNING, NOW);
+                true
+            });
+        }
+    }
+
+    #[test]
+    fn the_old_make_place_first() {
+        let mut nursery = Nursery::new();
+        let flows = rivals(WAYS + 1);
+        for flow in &flows[..WAYS] {
+            nursery.put(*flow, RUNNING, NOW);
+        }
+        let later = NOW + NURSERY_AGE;
+        assert!(nursery.get(&flows[0], later).is_none());
+        assert!(!nursery.put(flows[WAYS], RUNNING, later));
+        assert!(nursery.get(&flows[WAYS], later).is_some());
     }
 }

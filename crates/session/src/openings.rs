@@ -173,6 +173,9 @@ impl Engine {
     }
 
     pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
+        if !self.joining && matches!(infant, Infant::Running { copied: None, .. }) {
+            return;
+        }
         self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
     }
 

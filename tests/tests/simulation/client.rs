@@ -11,6 +11,8 @@ use crate::stack::Stack;
 pub(crate) struct Client {
     handle: SocketHandle,
     pub(crate) port: u16,
+    /// How many connections used the port before.
+    pub(crate) generation: usize,
     connection: Connection,
     pub(crate) stream: Vec<u8>,
     opened: bool,
@@ -24,12 +26,13 @@ pub(crate) struct Client {
     pub(crate) read: usize,
     read_until: usize,
     ended: bool,
+    gone: bool,
 }
 
 impl Client {
     pub(crate) fn new(
         number: usize,
-        port: u16,
+        (port, generation): (u16, usize),
         connection: &Connection,
         greeting: usize,
         handle: SocketHandle,
@@ -37,6 +40,7 @@ impl Client {
         Self {
             handle,
             port,
+            generation,
             connection: connection.clone(),
             stream: connection.stream(number),
             opened: false,
@@ -47,10 +51,27 @@ impl Client {
             read: 0,
             read_until: greeting,
             ended: false,
+            gone: false,
+        }
+    }
+
+    /// The port is in use until `now` at least.
+    pub(crate) fn wait(&mut self, now: u64) {
+        self.connection.start = self.connection.start.max(now);
+    }
+
+    /// Forgets the connection, so that its port is free.
+    pub(crate) fn give_way(&mut self, stack: &mut Stack) {
+        if !self.gone {
+            self.gone = true;
+            stack.sockets.remove(self.handle);
         }
     }
 
     pub(crate) fn run(&mut self, now: u64, server: ([u8; 4], u16), stack: &mut Stack) {
+        if self.gone {
+            return;
+        }
         if !self.opened {
             if now >= self.connection.start {
                 self.opened = true;
@@ -123,6 +144,9 @@ impl Client {
 
     /// Whether the connection is over, as far as the client is concerned.
     pub(crate) fn is_done(&self, stack: &mut Stack) -> bool {
+        if self.gone {
+            return true;
+        }
         let state = stack.socket(self.handle).state();
         self.opened && (state == State::Closed || (self.ended && state == State::TimeWait))
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `plan` | what a seed decides: connections, requests, answers, faults |
 //! | `world` | hosts, paths, the ring of records and the engine, run step by step |
+//! | `setting` | addresses, the engine's configuration, what the programs in the kernel do |
 //! | `stack` | a host: smoltcp over a pair of queues |
 //! | `client`, `server` | the applications |
 //! | `link` | a path: loss, duplication, reordering, corruption, delay |
@@ -21,6 +22,7 @@ mod oracle;
 mod plan;
 mod random;
 mod server;
+mod setting;
 mod stack;
 mod trace;
 mod verdict;

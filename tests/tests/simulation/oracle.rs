@@ -8,6 +8,8 @@ use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
+use crate::client::Client;
+
 /// The client's side of one flow, as the online server's host saw it.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
@@ -21,7 +23,12 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn on_client(&mut self, segment: &Segment) {
+    /// Whether a sequence number is one of this client's connection.
+    fn is_near(&self, seq: u32) -> bool {
+        self.isn.is_some_and(|isn| seq.wrapping_sub(isn) < 1 << 24)
+    }
+
+    fn on_client(&mut self, segment: &Segment) {
         if segment.flags.contains(Flags::SYN) {
             self.isn = Some(segment.seq);
             return;
@@ -48,7 +55,7 @@ impl Flow {
         }
     }
 
-    pub(crate) fn on_online(&mut self, segment: &Segment) {
+    fn on_online(&mut self, segment: &Segment) {
         if segment.flags.contains(Flags::SYN) {
             self.online_isn = Some(segment.seq);
             return;
@@ -114,7 +121,8 @@ pub(crate) struct Life {
 /// All that is watched.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
-    pub(crate) flows: HashMap<u16, Flow>,
+    /// The flows of each client port, one after the other.
+    flows: HashMap<u16, Vec<Flow>>,
     pub(crate) lives: Vec<Life>,
 }
 
@@ -124,15 +132,30 @@ impl Oracle {
         let Some(segment) = valid(packet) else {
             return;
         };
-        let flow = self.flows.entry(segment.source.port).or_default();
-        flow.on_client(&segment);
+        let flows = self.flows.entry(segment.source.port).or_default();
+        let syn = segment.flags.contains(Flags::SYN);
+        if syn && flows.iter().all(|flow| flow.isn != Some(segment.seq)) {
+            flows.push(Flow::default());
+        }
+        let mut latest = flows.iter_mut().rev();
+        if let Some(flow) = latest.find(|flow| syn || flow.is_near(segment.seq)) {
+            flow.on_client(&segment);
+        }
+    }
+
+    /// What is known of a client's connection.
+    pub(crate) fn flow(&self, client: &Client) -> Option<&Flow> {
+        self.flows.get(&client.port)?.get(client.generation)
     }
 
     /// The online server's segment, at `observe`'s place.
     pub(crate) fn on_online(&mut self, packet: &[u8]) {
         if let Ok(segment) = Segment::parse(packet, 0) {
-            let flow = self.flows.entry(segment.destination.port).or_default();
-            flow.on_online(&segment);
+            let flows = self.flows.entry(segment.destination.port).or_default();
+            let mut latest = flows.iter_mut().rev();
+            if let Some(flow) = latest.find(|flow| flow.is_near(segment.ack)) {
+                flow.on_online(&segment);
+            }
         }
     }
 

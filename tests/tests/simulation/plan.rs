@@ -96,6 +96,15 @@ pub(crate) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Option<(usize, usize, us
     ([m, n] == MAGIC).then(|| (word(a, b), word(c, d), word(e, f)))
 }
 
+/// How a run is cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Capture stops, and the turns that were captured are drained.
+    Stop,
+    /// Everything ends at once.
+    Finish,
+}
+
 /// The faults and the shape of a simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -122,13 +131,29 @@ pub(crate) struct Plan {
     pub(crate) slow_target: Option<(usize, u64)>,
     /// The target closes each connection after so many responses.
     pub(crate) target_closes_after: Option<usize>,
+    /// The target resets each connection after so many responses.
+    pub(crate) target_resets_after: Option<usize>,
+    /// How many requests the target leaves unanswered, in percent.
+    pub(crate) mute: u64,
     /// Capture begins this long after the first connection.
     pub(crate) capture_from: u64,
+    /// The run is cut short this long after the first connection.
+    pub(crate) cut: Option<(u64, Cut)>,
+    /// Sessions per flow.
+    pub(crate) copies: u16,
+    /// Whether every second connection uses the client's port of the one before.
+    pub(crate) reuses_ports: bool,
+    /// Whether the engine has to see a reply before it sends at will.
+    pub(crate) prove_path: bool,
+    /// From when to when reports cannot arrive, and the engine knows.
+    pub(crate) channel_down: Option<(u64, u64)>,
 }
 
 impl Plan {
     pub(crate) fn random(random: &mut Random) -> Self {
-        let equal = random.percent(60);
+        let mute = if random.percent(7) { 20 } else { 0 };
+        let equal = mute == 0 && random.percent(60);
+        let keep_addresses = random.percent(30);
         let greeting = if random.percent(20) {
             let online = random.range(1, 300) as usize;
             (
@@ -142,7 +167,7 @@ impl Plan {
         } else {
             (0, 0)
         };
-        let shape = Shape::random(random, equal);
+        let shape = Shape::random(random, equal, mute);
         // Few long connections or many short ones: a seed is to be quick.
         let connections_max = 30 / (shape.batches_max + shape.requests_max);
         let connections = (0..random.range(1, connections_max.max(2)))
@@ -163,7 +188,7 @@ impl Plan {
             connections,
             greeting,
             equal,
-            keep_addresses: random.percent(30),
+            keep_addresses,
             client_mtu: random.pick(&[576, 1400, 1500]),
             target_mtu: random.pick(&[576, 1400, 1500]),
             client_path,
@@ -182,6 +207,23 @@ impl Plan {
                 .percent(15)
                 .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
             target_closes_after: random.percent(10).then(|| random.range(1, 5) as usize),
+            target_resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
+            mute,
+            cut: random.percent(10).then(|| {
+                let at = random.range(1, 3000) * MILLISECOND;
+                (at, random.pick(&[Cut::Stop, Cut::Finish]))
+            }),
+            copies: if keep_addresses {
+                1
+            } else {
+                random.pick(&[1, 1, 1, 2, 3])
+            },
+            reuses_ports: random.percent(25),
+            prove_path: random.percent(15),
+            channel_down: random.percent(10).then(|| {
+                let from = random.range(0, 2000) * MILLISECOND;
+                (from, from + random.range(1, 3000) * MILLISECOND)
+            }),
             capture_from: if random.percent(10) {
                 random.range(1, 100) * MILLISECOND
             } else {
@@ -190,9 +232,19 @@ impl Plan {
         }
     }
 
+    /// Whether the target ends connections that the online server keeps.
+    pub(crate) fn target_breaks_off(&self) -> bool {
+        self.target_closes_after.is_some() || self.target_resets_after.is_some()
+    }
+
+    /// Whether a turn may have to wait for the response timeout.
+    pub(crate) fn times_out(&self) -> bool {
+        self.mute > 0 || self.is_pipelined()
+    }
+
     /// Whether everything that a client sends is seen by the engine.
     pub(crate) fn sees_everything(&self) -> bool {
-        self.records_lost == 0 && self.capture_from == 0
+        self.records_lost == 0 && self.capture_from == 0 && self.cut.is_none()
     }
 
     /// Whether a client's reset may overtake what it sent before, so that it is open what of it still counts.
@@ -205,12 +257,12 @@ impl Plan {
     /// Whether the target's response to a turn comes without a pause that looks like its end: silence after a PSH lets the
     /// next turn go, by design, because nothing says that it is a pause and not a shorter response.
     pub(crate) fn responses_are_unbroken(&self) -> bool {
-        let faultless = |path: &Impairment| path.loss == 0 && path.reordering == 0;
-        let in_one_go = self.target_options.send_buffer >= RESPONSE_LEN_MAX;
-        let prompt = faultless(&self.reply_path) && faultless(&self.target_path);
+        let options = &self.target_options;
+        let in_one_go = options.send_buffer >= RESPONSE_LEN_MAX && !options.nagle;
         // On a new connection a greeting comes again, and looks like the response.
-        let greets_again = self.greeting.1 > 0 && self.target_closes_after.is_some();
-        (prompt || in_one_go) && self.slow_target.is_none() && !self.is_pipelined() && !greets_again
+        let greets_again = self.greeting.1 > 0 && self.target_breaks_off();
+        let up = self.channel_down.is_none();
+        up && in_one_go && self.slow_target.is_none() && !self.is_pipelined() && !greets_again
     }
 
     /// Whether a client sends a request before it has the response to the one before. Then it may see a response, or part
@@ -237,15 +289,17 @@ struct Shape {
     response_len_max: u64,
     /// How many requests get no answer at all, in percent.
     one_way: u64,
+    mute: u64,
     think_max: u64,
     online_delay_max: u64,
     target_delay_max: u64,
 }
 
 impl Shape {
-    fn random(random: &mut Random, equal: bool) -> Self {
+    fn random(random: &mut Random, equal: bool, mute: u64) -> Self {
         Self {
             equal,
+            mute,
             batches_max: random.pick(&[1, 3, 10]),
             requests_max: random.pick(&[1, 1, 1, 5]),
             request_len_max: random.pick(&[100, 1000, 5000]),
@@ -297,7 +351,13 @@ impl Shape {
             }
         };
         let online = len(random);
-        let target = if self.equal { online } else { len(random) };
+        let target = if self.equal {
+            online
+        } else if random.percent(self.mute) {
+            0
+        } else {
+            len(random)
+        };
         Request {
             len: random.range(HEADER_LEN as u64, self.request_len_max) as usize,
             online: Answer {

@@ -39,6 +39,7 @@ pub(crate) struct Accepted {
     closes: bool,
     answered: usize,
     read_at: u64,
+    closed: bool,
     gone: bool,
 }
 
@@ -85,7 +86,7 @@ impl Server {
             }
             self.parse(index, now, plan, stack);
             self.answer(index, now, plan, stack);
-            self.leave(index, stack);
+            self.leave(index, plan, stack);
         }
         reads
     }
@@ -103,7 +104,11 @@ impl Server {
             return false;
         }
         let mut open = self.accepted.iter_mut().filter(|accepted| !accepted.gone);
-        let Some(known) = open.find(|accepted| accepted.port == port) else {
+        let known = open.find(|accepted| {
+            let state = stack.socket(accepted.handle).state();
+            accepted.port == port && state != State::Closed
+        });
+        let Some(known) = known else {
             return true;
         };
         if stack.socket(known.handle).state() == State::TimeWait {
@@ -159,6 +164,7 @@ impl Server {
                 closes: false,
                 answered: 0,
                 read_at: 0,
+                closed: false,
                 gone: false,
             });
             false
@@ -240,6 +246,7 @@ impl Server {
                 accepted.answered += 1;
                 let enough = plan
                     .target_closes_after
+                    .or(plan.target_resets_after)
                     .filter(|_| self.side == Side::Target);
                 accepted.closes =
                     job.closes || enough.is_some_and(|enough| accepted.answered >= enough);
@@ -248,15 +255,25 @@ impl Server {
         }
     }
 
-    fn leave(&mut self, index: usize, stack: &mut Stack) {
+    fn leave(&mut self, index: usize, plan: &Plan, stack: &mut Stack) {
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
         let finished = accepted.writing == 0
             && (accepted.closes || (accepted.jobs.is_empty() && !socket.may_recv()));
         if finished && socket.is_active() && socket.may_send() {
-            socket.close();
+            let resets = self.side == Side::Target && plan.target_resets_after.is_some();
+            if resets && accepted.closes {
+                socket.abort();
+            } else {
+                socket.close();
+            }
         }
-        if socket.state() == State::Closed && socket.recv_queue() == 0 {
+        // A socket that was aborted has its RST to send first.
+        let closed = socket.state() == State::Closed && socket.recv_queue() == 0;
+        if closed && !core::mem::replace(&mut accepted.closed, closed) {
+            return;
+        }
+        if closed {
             accepted.gone = true;
             stack.sockets.remove(accepted.handle);
         }

@@ -2,28 +2,20 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Duration;
 
-use session::{Config, Engine, Event, Instant, Rule, Source, TurnEnded};
-use wire::flow::{Addr, Endpoint, PoolRange};
+use session::{Engine, Event, Instant, TurnEnded};
 use wire::segment::Segment;
-use wire::tcp::Flags;
 
 use crate::client::Client;
 use crate::link::Link;
 use crate::oracle::Oracle;
-use crate::plan::{Ending, Plan};
+use crate::plan::{Cut, Ending, Plan};
 use crate::random::Random;
 use crate::server::{PORT, Server, Side};
+use crate::setting::{CLIENT, CLIENT_PORT, ONLINE, TARGET, config, earlier, headers, is_let_in};
 use crate::stack::{MILLISECOND, SECOND, Stack};
 use crate::trace::Trace;
 use crate::verdict;
-
-pub(crate) const CLIENT: [u8; 4] = [10, 0, 0, 1];
-pub(crate) const ONLINE: [u8; 4] = [10, 0, 0, 2];
-const POOL: [u8; 4] = [10, 0, 0, 3];
-pub(crate) const TARGET: [u8; 4] = [10, 0, 0, 4];
-const CLIENT_PORT: u16 = 20_000;
 
 /// When a simulation begins.
 const START: u64 = 5 * SECOND;
@@ -32,16 +24,11 @@ const CLIENTS_MAX: u64 = 300 * SECOND;
 /// Longest that the engine may take afterwards.
 const DRAIN_MAX: u64 = 300 * SECOND;
 /// How long it is watched after that.
-const LINGER: u64 = 30 * SECOND;
+const LINGER: u64 = 90 * SECOND;
 /// Most steps of a simulation: more is a livelock.
 const STEPS_MAX: u64 = 1_000_000;
 /// Calls of `on_timeout` until nothing is due any more.
 const TIMEOUTS_AT_ONCE_MAX: u32 = 1000;
-/// Longer than any target of a plan takes.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(200);
-/// Where clients do not wait for responses it decides: see [`Plan::is_pipelined`].
-const RESPONSE_TIMEOUT_PIPELINED: Duration = Duration::from_secs(5);
-
 /// Where a packet is going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Arrival {
@@ -86,6 +73,7 @@ pub(crate) struct World {
     pub(crate) origins: Vec<Option<(usize, usize)>>,
     /// Whether a client never came to its end.
     pub(crate) stuck: bool,
+    channel_up: bool,
     pub(crate) ended: Vec<TurnEnded>,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
@@ -102,12 +90,17 @@ impl World {
         let clients = (0u16..).zip(&plan.connections);
         let clients = clients
             .map(|(number, connection)| {
+                let place = if plan.reuses_ports {
+                    (CLIENT_PORT + number / 2, usize::from(number % 2))
+                } else {
+                    (CLIENT_PORT + number, 0)
+                };
                 let handle = client_stack.add(plan.client_options.socket());
                 let mut connection = connection.clone();
                 connection.start += START;
                 Client::new(
                     usize::from(number),
-                    CLIENT_PORT + number,
+                    place,
                     &connection,
                     plan.greeting.0,
                     handle,
@@ -134,6 +127,7 @@ impl World {
             lives: vec![],
             origins: vec![],
             stuck: false,
+            channel_up: true,
             ended: vec![],
             frames: 0,
             inputs: 0,
@@ -154,24 +148,28 @@ impl World {
     pub(crate) fn run(&mut self) {
         self.trace.note(self.now, &format!("{:#?}", self.plan));
         let limit = START + CLIENTS_MAX;
-        while !self.clients_are_done() {
+        let cut = self.plan.cut.map(|(at, cut)| (START + at, cut));
+        while !self.clients_are_done() && cut.is_none_or(|(at, _)| self.now < at) {
             if self.now >= limit {
                 // smoltcp can lose a FIN for good; that is not what is tried here.
                 self.stuck = true;
                 break;
             }
-            self.step(limit);
+            self.step(cut.map_or(limit, |(at, _)| at));
         }
-        // The last acknowledgements still have to pass the programs.
-        self.run_until(self.now + 5 * SECOND);
+        if cut.is_none() {
+            // The last acknowledgements still have to pass the programs.
+            self.run_until(self.now + 5 * SECOND);
+        }
         self.trace.note(self.now, "capture stops");
         self.engine.stop_capture(self.instant());
-        let limit = self.now + DRAIN_MAX;
+        let now_ends = cut.is_some_and(|(_, cut)| cut == Cut::Finish);
+        let limit = self.now + if now_ends { 0 } else { DRAIN_MAX };
         while self.engine.turns_waiting(self.instant()) > 0 && self.now < limit {
             self.step((self.now + MILLISECOND * 500).min(limit));
         }
         let waiting = self.engine.turns_waiting(self.instant());
-        self.run_until(self.now + LINGER);
+        self.run_until(self.now + if now_ends { 0 } else { LINGER });
         verdict::before_the_end(self, waiting);
         self.trace.note(self.now, "the end");
         self.engine.finish(self.instant());
@@ -206,6 +204,7 @@ impl World {
             self.now
         );
         let arrival = self.underway.peek().map(|Reverse((at, ..))| *at);
+        let until = self.switch_channel(until);
         let engine = self.engine.next_timeout().map(Instant::as_nanos);
         let dues = self.due.into_iter().chain([arrival, engine]);
         let next = dues.flatten().min().unwrap_or(until).max(self.now);
@@ -232,6 +231,25 @@ impl World {
         }
     }
 
+    /// Tells the engine that the channel goes down or comes up, when it is time. Returns how far a step may go.
+    fn switch_channel(&mut self, until: u64) -> u64 {
+        let Some((from, end)) = self.plan.channel_down else {
+            return until;
+        };
+        let up = !(START + from..START + end).contains(&self.now);
+        if up != self.channel_up {
+            self.channel_up = up;
+            self.trace
+                .note(self.now, if up { "channel up" } else { "channel down" });
+            self.engine.on_channel(self.instant(), up);
+            self.run_engine();
+        }
+        let next = [START + from, START + end]
+            .into_iter()
+            .find(|at| *at > self.now);
+        next.map_or(until, |next| next.min(until))
+    }
+
     fn send(&mut self, at: u64, arrival: Arrival, stamp: u64, packet: Vec<u8>) {
         self.number += 1;
         self.underway
@@ -247,7 +265,10 @@ impl World {
     /// A program puts a record into the ring, or finds it full.
     fn record(&mut self, arrival: Arrival, packet: &[u8]) {
         let before = self.now < START + self.plan.capture_from;
-        if before || self.random.percent(self.plan.records_lost) {
+        let (from, until) = self.plan.channel_down.unwrap_or_default();
+        let down =
+            arrival == Arrival::ReplyRecord && (START + from..START + until).contains(&self.now);
+        if before || down || self.random.percent(self.plan.records_lost) {
             self.records_lost += 1;
             self.trace.packet(self.now, "record lost", packet);
             return;
@@ -311,8 +332,24 @@ impl World {
         }
     }
 
+    /// The second connection of a port waits for the first.
+    fn share_ports(&mut self) {
+        if !self.plan.reuses_ports {
+            return;
+        }
+        for pair in self.clients.chunks_mut(2) {
+            let [first, second] = pair else { continue };
+            if !first.is_done(&mut self.client_stack) {
+                second.wait(self.now + MILLISECOND);
+            } else if second.due().is_some_and(|at| at <= self.now) {
+                first.give_way(&mut self.client_stack);
+            }
+        }
+    }
+
     fn run_clients(&mut self) {
         loop {
+            self.share_ports();
             for client in &mut self.clients {
                 client.run(self.now, (ONLINE, PORT), &mut self.client_stack);
             }
@@ -436,69 +473,4 @@ impl World {
         let unseen = self.stuck || (aborts && self.to_online.lost > 0);
         !unseen && self.plan.client_path.corruption == 0
     }
-}
-
-fn config(plan: &Plan, seed: u64) -> Config {
-    let endpoint = |address| Endpoint::new(Addr::v4(address), PORT);
-    Config {
-        rules: vec![Rule {
-            online: endpoint(ONLINE),
-            target: endpoint(TARGET),
-            mtu: plan.target_mtu,
-            full_sessions_only: false,
-        }],
-        source: if plan.keep_addresses {
-            Source::Clients
-        } else {
-            Source::Pool {
-                ranges: vec![PoolRange {
-                    prefix: Addr::v4(POOL),
-                    mask: Addr::v6([255; 16]),
-                    port_first: 10_000,
-                    port_last: 10_999,
-                }],
-                excluded_ports: vec![],
-            }
-        },
-        worker: 0,
-        workers: 1,
-        copies: 1,
-        wait_for_responses: true,
-        response_timeout: if plan.is_pipelined() {
-            RESPONSE_TIMEOUT_PIPELINED
-        } else {
-            RESPONSE_TIMEOUT
-        },
-        idle_timeout: Duration::from_secs(3600),
-        sessions_max: 1000,
-        payload_bytes_max: 64 << 20,
-        sessions_per_second_max: None,
-        prove_path: false,
-        unix_nanos: 1_800_000_000_000_000_000 + seed * 1_000_003,
-        seed,
-    }
-}
-
-/// Whether a server's TCP may have a packet: see [`Server::lets_in`].
-fn is_let_in(packet: &[u8], server: &mut Server, stack: &mut Stack) -> bool {
-    match Segment::parse(packet, 0) {
-        Ok(segment) if segment.flags.contains(Flags::SYN) => {
-            server.lets_in(segment.source.port, stack)
-        }
-        _ => true,
-    }
-}
-
-/// IP and TCP headers of a packet.
-fn headers(packet: &[u8]) -> &[u8] {
-    match Segment::parse(packet, 0) {
-        Ok(segment) => &packet[..usize::from(segment.payload_offset)],
-        Err(_) => packet,
-    }
-}
-
-/// The earlier of an application's and a stack's wish, but after `now`: both have just been run.
-fn earlier(application: Option<u64>, stack: Option<u64>, now: u64) -> Option<u64> {
-    let at = [application, stack].into_iter().flatten().min()?;
-    Some(at.max(now + 1000))
 }

@@ -24,8 +24,11 @@ impl Session {
                 State::Detached { .. } => match (self.turns.front(), self.input.end()) {
                     (Some(turn), _) if turn.fate.is_none() => {
                         self.connect(ctx);
-                        if !matches!(self.state, State::SynSent { .. }) {
-                            return;
+                        match self.state {
+                            State::SynSent { .. } => {}
+                            // There was no source, and the turn is doomed: perhaps it is the last.
+                            State::Detached { .. } => continue,
+                            _ => return,
                         }
                     }
                     (None, Some(end)) => {

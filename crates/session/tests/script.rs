@@ -995,3 +995,17 @@ fn a_reset_of_the_online_server_about_an_older_connection_is_ignored() {
     s.online(Flags::RST, 1, 0, 0);
     s.client(PSH, 2, 1, b"b").expect(&[]);
 }
+
+#[test]
+fn a_turn_without_a_source_ends_although_its_client_has_already_closed() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Pool {
+            ranges: vec![],
+            excluded_ports: vec![],
+        }
+    });
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.online(ACK, 1, 3, 0).client(FIN, 1, 1, b"a");
+    s.expect(&[]).expect_outcomes(&[Outcome::Collision]);
+    assert_eq!(s.engine.sessions(), 0);
+}

@@ -246,7 +246,7 @@ impl Session {
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
-        if self.opened {
+        if self.opened || base > 0 {
             self.turns.begin_anew();
         }
         self.opened = true;

@@ -1009,3 +1009,25 @@ fn a_turn_without_a_source_ends_although_its_client_has_already_closed() {
     s.expect(&[]).expect_outcomes(&[Outcome::Collision]);
     assert_eq!(s.engine.sessions(), 0);
 }
+
+#[test]
+fn a_session_that_gets_its_source_late_waits_for_no_response_that_was_never_asked_for() {
+    let mut s = Script::with(|config| {
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            return;
+        };
+        ranges[0].port_last = ranges[0].port_first;
+    });
+    let first = s.client;
+    s.handshake();
+    s.client = Endpoint::new(first.addr, first.port + 1);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).expect(&[]);
+    let second = core::mem::replace(&mut s.client, first);
+    s.client(RST, 1, 1, b"").expect(&[sent(RST, 1, 1, b"")]);
+    s.client = second;
+    s.client(PSH, 2, 101, b"b").expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"b")])
+        .expect_outcomes(&[Outcome::Collision]);
+}

@@ -89,7 +89,7 @@ pub(crate) struct Args {
     pub(crate) copies: u16,
 
     /// Share of the flows to copy, in percent
-    #[arg(short = 'r', value_name = "PERCENT", default_value = "100", value_parser = quantity::percent)]
+    #[arg(short = 'r', value_name = "PERCENT", default_value = "100", value_parser = quantity::share)]
     pub(crate) share: f64,
 
     /// Full sessions only: never join a flow that was already open
@@ -124,7 +124,7 @@ pub(crate) struct Args {
     pub(crate) max_sessions: Option<u32>,
 
     /// Most memory for captured bytes that wait to be sent, e.g. 512M
-    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = quantity::size)]
+    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = quantity::memory)]
     pub(crate) memory: u64,
 
     /// Take no new flow while the machine is busier than this, in percent of all its processors

@@ -27,6 +27,13 @@ impl Display for Table<'_> {
             figure(&summary.ledger, "answered") + figure(&summary.ledger, "delivered"),
             percent(summary.fidelity),
         )?;
+        if total == 0 {
+            writeln!(
+                f,
+                "  nothing was captured, so this says nothing of the target; if clients did ask: -i names the interfaces that they \
+                 come in by, -x the address and port that they ask"
+            )?;
+        }
         line(f, "turns", &summary.ledger)?;
         line(f, "bytes", &summary.bytes)?;
         if summary.rules.len() > 1 {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-/// A time: a number and its unit (`ms`, `s`, `m`, `h`). A bare number is refused: it would be guessed at.
+/// The least `--memory`, in bytes.
+const MEMORY_MIN: u64 = 1 << 20;
+
+/// A time: a number and its unit (`ms`, `s`, `m`, `h`). A bare number other than 0 is refused: it would be guessed at.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let millis = match unit {
@@ -10,6 +13,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "" if number == "0" => 1,
         _ => return Err("write a number and its unit, like 500ms, 30s, 10m or 1h".to_owned()),
     };
     let number: u64 = number
@@ -39,6 +43,23 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "more bytes than can be counted".to_owned())
 }
 
+/// A budget of memory, which must hold more than a request or two.
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes < MEMORY_MIN {
+        return Err("no more than a few requests fit in there; write at least 1M".to_owned());
+    }
+    Ok(bytes)
+}
+
+/// A share in percent that is something.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match percent(text) {
+        Ok(percent) if percent > 0.0 => Ok(percent),
+        _ => Err("write a share in percent, above 0 and up to 100".to_owned()),
+    }
+}
+
 /// A share in percent: 0 to 100.
 pub(super) fn percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
@@ -58,7 +79,7 @@ fn split(text: &str) -> (&str, &str) {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, percent, size};
+    use super::{duration, memory, percent, share, size};
 
     #[test]
     fn times() {
@@ -68,6 +89,8 @@ mod tests {
             ("10m", Some(600_000)),
             ("2h", Some(7_200_000)),
             ("0s", Some(0)),
+            ("0", Some(0)),
+            ("", None),
             ("30", None),
             ("s", None),
             ("-1s", None),
@@ -96,12 +119,16 @@ mod tests {
         ] {
             assert_eq!(size(text).ok(), bytes, "{text}");
         }
+        assert_eq!(memory("1M"), Ok(1 << 20));
+        assert!(memory("0").is_err() && memory("1023K").is_err());
     }
 
     #[test]
     fn shares() {
         assert_eq!(percent("99.9"), Ok(99.9));
         assert_eq!(percent("50%"), Ok(50.0));
+        assert_eq!((percent("0"), share("0.1")), (Ok(0.0), Ok(0.1)));
+        assert!(share("0").is_err() && share("101").is_err());
         assert!(percent("-1").is_err() && percent("100.1").is_err() && percent("inf").is_err());
     }
 }

@@ -169,6 +169,9 @@ fn named(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Ch
             given,
         });
     };
+    if pool.contains(target.addr) {
+        return Err(Refusal::PoolHoldsTarget { pool, target });
+    }
     let own = facts
         .addresses
         .iter()

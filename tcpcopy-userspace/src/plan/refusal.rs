@@ -146,6 +146,12 @@ pub(crate) enum Refusal {
         address: IpAddr,
         target: Endpoint,
     },
+    /// The target would get segments from its own address.
+    #[error(
+        "the reply pool {pool} contains the target {}: it drops what comes from its own address; choose a range without it",
+        IpAddr::from(target.addr)
+    )]
+    PoolHoldsTarget { pool: PoolArg, target: Endpoint },
     /// Not enough addresses and ports.
     #[error(
         "the reply pool {pool} is too small: {what} needs {needed} addresses and ports at a time, and {addresses} x {ports} \

@@ -82,9 +82,11 @@ impl Session {
         self.recoveries += 1;
         ctx.counters.syn_recovered += 1;
         self.recover_reset = Some(seq);
-        // The new ISN exceeds what the leftover connection expects, too.
-        let iss = (self.send.iss() + 1).max(seq + 1);
-        self.send = SendHalf::new(iss, self.send.una(), self.send.mss());
+        if self.send.iss() <= seq {
+            // The new ISN exceeds what the leftover connection expects. One that does already stays: this may be the
+            // same answer once more, and the SYN be on its way.
+            self.send = SendHalf::new(seq + 1, self.send.una(), self.send.mss());
+        }
         self.state = State::SynSent { due: true };
     }
 
@@ -103,11 +105,11 @@ impl Session {
         }
         if flags.contains(Flags::RST) {
             // RFC 5961 section 3.2: exactly the next byte, or our word first.
+            // What it acknowledges has arrived: the turn must not be sent again.
+            if flags.contains(Flags::ACK) && seq >= self.receive.nxt() {
+                self.on_acknowledgement(segment, stamp, ctx);
+            }
             if seq == self.receive.nxt() {
-                // What it acknowledges has arrived: the turn must not be sent again.
-                if flags.contains(Flags::ACK) {
-                    self.on_acknowledgement(segment, stamp, ctx);
-                }
                 self.on_lost(Outcome::Reset, ctx);
             } else {
                 self.ack_due |= seq > self.receive.nxt();

@@ -1031,3 +1031,40 @@ fn a_session_that_gets_its_source_late_waits_for_no_response_that_was_never_aske
         .expect(&[sent(PSH, 1, 1, b"b")])
         .expect_outcomes(&[Outcome::Collision]);
 }
+
+#[test]
+fn what_a_reset_behind_a_hole_acknowledges_is_not_sent_again_either() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"poison")
+        .online(PSH, 1, 7, 10)
+        .expect(&[sent(PSH, 1, 1, b"poison")]);
+    s.target(RST, 11, 7, 0).expect(&[sent(ACK, 7, 1, b"")]);
+    s.target(Flags::RST, 1, 0, 0)
+        .expect(&[])
+        .expect_outcomes(&[Outcome::Reset]);
+}
+
+#[test]
+fn the_same_answer_of_a_leftover_connection_does_not_change_the_isn_twice() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    let leftover = Script::packet(
+        s.target,
+        s.local,
+        500,
+        s.iss.wrapping_add(9000),
+        ACK,
+        500,
+        b"",
+    );
+    s.engine.on_target_packet(s.now, s.now, &leftover);
+    s.frames();
+    let iss = s.iss;
+    s.engine.on_target_packet(s.now, s.now, &leftover);
+    s.frames();
+    assert_eq!(s.iss, iss);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+}

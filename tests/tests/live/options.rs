@@ -146,6 +146,49 @@ fn half_of_the_flows_and_each_whole() {
     check_clean(&stand);
 }
 
+/// Connections that were open before the start: whoever shares a place in the engine's tables, each is joined at its
+/// next request, and from then on nothing is left out.
+#[test]
+fn each_of_many_open_connections_is_joined() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (mut online, mut target) = (servers(&stand), nginx(&stand, target().0, target().1));
+    let clients = Clients::keep_alive(400, 1_600, 6).start(&stand);
+    interrupt::sleep(Duration::from_millis(1500)).expect("no signal");
+    let mut copier = start(&stand, &stand.options());
+    let report = clients.wait();
+    let summary = finish(&mut copier);
+    let seen = Seen {
+        report,
+        online: online.finish().expect("log"),
+        target: target.finish().expect("log"),
+        summary,
+    };
+    let ids = checked(&seen);
+    let mut joined_at = Vec::new();
+    for (port, flow) in flows(&seen.online) {
+        let first = flow
+            .iter()
+            .position(|id| ids.contains(id))
+            .unwrap_or_else(|| panic!("the client's port {port} was never joined"));
+        assert!(
+            flow[first..].iter().all(|id| ids.contains(id)),
+            "requests of the client's port {port} are missing; {}",
+            seen.summary.ledger()
+        );
+        joined_at.push(first);
+    }
+    // Connections take turns, so all are joined within a few rounds of each other.
+    let (first, last) = (joined_at.iter().min(), joined_at.iter().max());
+    assert!(
+        last.zip(first)
+            .is_some_and(|(last, first)| last - first <= 4),
+        "joined between request {first:?} and {last:?}"
+    );
+    check_clean(&stand);
+}
+
 #[test]
 fn few_sessions_at_a_time() {
     let Some(stand) = super::stand(Topology::Direct) else {

@@ -156,6 +156,12 @@ fn pools_that_cannot_be() {
         &["outgoing connections"],
     );
     refused(&stand, &["-x", &rule(), "-c", "nonsense"], &["nonsense"]);
+    // The target would not take segments from its own address.
+    refused(
+        &stand,
+        &["-x", &rule(), "-c", "10.0.2.0/24"],
+        &["target", "10.0.2.2"],
+    );
     // Somebody listens in the pool.
     let listener = tests::stand::listen(&stand, Host::Online, 12_000);
     refused(

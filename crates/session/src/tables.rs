@@ -85,12 +85,16 @@ impl Engine {
     }
 
     pub(crate) fn remove(&mut self, id: SessionId, now: Instant) {
+        let Some(flow) = self.session(id).map(|session| session.flow) else {
+            return;
+        };
+        // While it still knows the next of its flow.
+        self.unlink(&flow, id);
         let Some(mut session) = self.sessions.get_mut(id as usize).and_then(Option::take) else {
             return;
         };
         session.input.clear(&mut self.shared.arena);
         self.shared.arena.clear(&mut session.data);
-        self.unlink(&session.flow, id);
         self.live -= 1;
         self.unconfirmed -= u32::from(!session.confirmed);
         self.shared.counters.sessions_closed += 1;

@@ -1068,3 +1068,24 @@ fn the_same_answer_of_a_leftover_connection_does_not_change_the_isn_twice() {
     s.target(SYN.with(ACK), 0, 1, 0)
         .expect(&[sent(ACK, 1, 1, b"")]);
 }
+
+#[test]
+fn a_copy_that_ends_first_does_not_take_the_others_from_their_flow() {
+    let mut s = Script::with(|config| {
+        config.copies = 2;
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            return;
+        };
+        ranges[0].port_last = ranges[0].port_first;
+    });
+    s.handshake();
+    // The second copy has no source, and ends with its client.
+    s.client(FIN, 1, 1, b"a").frames();
+    s.online(ACK, 1, 3, 0);
+    s.expect_outcomes(&[Outcome::Collision]);
+    assert_eq!(s.engine.sessions(), 1);
+    s.target(ACK, 1, 2, 0).frames();
+    s.target(FIN.with(PSH), 1, 3, 10).frames();
+    s.online(FIN.with(PSH), 1, 3, 10)
+        .expect_outcomes(&[Outcome::Answered]);
+}

@@ -141,6 +141,10 @@ pub(crate) struct Plan {
     pub(crate) cut: Option<(u64, Cut)>,
     /// Sessions per flow.
     pub(crate) copies: u16,
+    /// Ports of the reply pool.
+    pub(crate) pool_ports: u16,
+    /// Whether turns wait for responses.
+    pub(crate) waits: bool,
     /// Whether every second connection uses the client's port of the one before.
     pub(crate) reuses_ports: bool,
     /// Whether the engine has to see a reply before it sends at will.
@@ -218,6 +222,8 @@ impl Plan {
             } else {
                 random.pick(&[1, 1, 1, 2, 3])
             },
+            pool_ports: if random.percent(10) { 3 } else { 1000 },
+            waits: !random.percent(7),
             reuses_ports: random.percent(25),
             prove_path: random.percent(15),
             channel_down: random.percent(10).then(|| {
@@ -237,9 +243,14 @@ impl Plan {
         self.target_closes_after.is_some() || self.target_resets_after.is_some()
     }
 
+    /// Whether there may be no source for a session.
+    pub(crate) fn is_scarce(&self) -> bool {
+        !self.keep_addresses && self.pool_ports < 1000
+    }
+
     /// Whether a turn may have to wait for the response timeout.
     pub(crate) fn times_out(&self) -> bool {
-        self.mute > 0 || self.is_pipelined()
+        !self.waits || self.mute > 0 || self.is_pipelined()
     }
 
     /// Whether everything that a client sends is seen by the engine.
@@ -262,7 +273,12 @@ impl Plan {
         // On a new connection a greeting comes again, and looks like the response.
         let greets_again = self.greeting.1 > 0 && self.target_breaks_off();
         let up = self.channel_down.is_none();
-        up && in_one_go && self.slow_target.is_none() && !self.is_pipelined() && !greets_again
+        self.waits
+            && up
+            && in_one_go
+            && self.slow_target.is_none()
+            && !self.is_pipelined()
+            && !greets_again
     }
 
     /// Whether a client sends a request before it has the response to the one before. Then it may see a response, or part

@@ -42,7 +42,7 @@ pub(crate) fn config(plan: &Plan, seed: u64) -> Config {
                     prefix: Addr::v4(POOL),
                     mask: Addr::v6([255; 16]),
                     port_first: 10_000,
-                    port_last: 10_999,
+                    port_last: 9_999 + plan.pool_ports,
                 }],
                 excluded_ports: vec![],
             }
@@ -50,7 +50,7 @@ pub(crate) fn config(plan: &Plan, seed: u64) -> Config {
         worker: 0,
         workers: 1,
         copies: plan.copies,
-        wait_for_responses: true,
+        wait_for_responses: plan.waits,
         response_timeout: if plan.times_out() {
             RESPONSE_TIMEOUT_PIPELINED
         } else {

@@ -226,7 +226,7 @@ pub(crate) fn after_the_end(world: &World) {
                 Outcome::Collision | Outcome::Reset => world.plan.is_scarce(),
                 Outcome::Pending => world.plan.mute > 0 && !world.every_end_is_seen(),
                 Outcome::TimedOut => world.plan.times_out(),
-                Outcome::TargetClosed => world.plan.is_pipelined() || !world.plan.waits,
+                Outcome::TargetClosed => world.plan.times_out(),
                 _ => false,
             };
             assert!(good, "{ended:?}");

@@ -86,6 +86,9 @@ pub(crate) struct Turns {
     step: Step,
     /// Whether turns leave without waiting (`-W`, or the session became streaming).
     ungated: bool,
+    /// Where turns leave without waiting: what the turn before had more than its share of. Its response and those of later
+    /// turns may have come in one segment.
+    surplus: Answer,
     paired: bool,
     timeouts: u8,
     /// The cause of a turn that ended before the client had finished it.
@@ -102,6 +105,7 @@ impl Turns {
             current: false,
             step: Step::new(cause, None),
             ungated,
+            surplus: Answer::default(),
             paired: true,
             timeouts: 0,
             torn: None,
@@ -387,6 +391,7 @@ impl Turns {
         } else {
             None
         };
+        self.surplus = self.beyond_share(&turn, &answer);
         self.step.cause = turn.cause;
         Some(TurnEnded {
             rule,
@@ -406,12 +411,34 @@ impl Turns {
         })
     }
 
+    /// What the answer to `turn`, which has ended, holds of answers to later turns.
+    fn beyond_share(&self, turn: &Turn, answer: &Answer) -> Answer {
+        let share = self
+            .queue
+            .front()
+            .map_or(u64::MAX, |next| u64::from(next.cause.ahead_of(turn.cause)));
+        if !self.ungated || answer.bytes <= share {
+            return Answer::default();
+        }
+        Answer {
+            bytes: answer.bytes - share,
+            first: Some(answer.last),
+            last: answer.last,
+        }
+    }
+
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
     pub(crate) fn release(&mut self, una: u64, now: Instant) {
         let Some(turn) = self.queue.front() else {
             return;
         };
-        self.step = Step::new(turn.cause, (una >= turn.end).then_some(now));
+        let answerable = una >= turn.end;
+        self.step = Step::new(turn.cause, answerable.then_some(now));
+        let surplus = core::mem::take(&mut self.surplus);
+        if answerable && surplus.bytes > 0 {
+            self.step.answer = surplus;
+            self.step.tail = true;
+        }
         self.current = true;
     }
 

@@ -903,6 +903,22 @@ fn a_session_that_does_not_wait_sends_nothing_twice_after_a_reset() {
         .expect(&[sent(PSH, 1, 1, b"c")]);
 }
 
+/// Responses to turns that left together may come in one segment: each turn gets its share.
+#[test]
+fn a_session_that_does_not_wait_shares_out_what_comes_at_once() {
+    let mut s = Script::with(|config| config.wait_for_responses = false);
+    s.handshake();
+    s.client(PSH, 1, 1, b"aaa").online(PSH, 1, 4, 10);
+    s.client(PSH, 4, 11, b"bbb").online(PSH, 11, 7, 10);
+    s.client(PSH, 7, 21, b"ccc").online(PSH, 21, 10, 10);
+    s.frames();
+    s.target(PSH, 1, 10, 30)
+        .expect_outcomes(&[Outcome::Answered, Outcome::Answered]);
+    assert_eq!(s.engine.turns_waiting(s.now), 0);
+    s.client(PSH, 10, 31, b"d")
+        .expect_outcomes(&[Outcome::Answered]);
+}
+
 #[test]
 fn a_target_that_closed_is_told_that_the_session_goes_on_elsewhere() {
     let mut s = Script::new();

@@ -33,7 +33,7 @@ fn start(stand: &Stand, options: &Options) -> Copier {
 fn keep_alive_2k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 2_000, 6),
+        &Clients::keep_alive(50, 2_000, 20),
         |options| options,
     );
 }
@@ -42,14 +42,14 @@ fn keep_alive_2k_direct() {
 fn keep_alive_10k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 10_000, 6),
+        &Clients::keep_alive(50, 10_000, 20),
         |options| options,
     );
 }
 
 #[test]
 fn short_1k_direct() {
-    copied(Topology::Direct, &Clients::short(1_000, 6), |options| {
+    copied(Topology::Direct, &Clients::short(1_000, 20), |options| {
         options
     });
 }
@@ -66,7 +66,7 @@ fn short_3k_direct() {
 fn keep_alive_2k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 2_000, 6),
+        &Clients::keep_alive(50, 2_000, 20),
         |options| options,
     );
 }
@@ -75,14 +75,14 @@ fn keep_alive_2k_assistant() {
 fn keep_alive_10k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 10_000, 6),
+        &Clients::keep_alive(50, 10_000, 20),
         |options| options,
     );
 }
 
 #[test]
 fn short_1k_assistant() {
-    copied(Topology::Assistant, &Clients::short(1_000, 6), |options| {
+    copied(Topology::Assistant, &Clients::short(1_000, 20), |options| {
         options
     });
 }
@@ -97,7 +97,7 @@ fn short_3k_assistant() {
 /// Its rings hold far less than the ring buffer: a worker that is held up for a moment loses frames at higher rates.
 #[test]
 fn keep_alive_2k_direct_af_xdp() {
-    let clients = Clients::keep_alive(50, 2_000, 6);
+    let clients = Clients::keep_alive(50, 2_000, 20);
     copied(Topology::Direct, &clients, |options| Options {
         capture: Capture::AfXdp,
         ..options

@@ -235,7 +235,15 @@ impl Engine {
             }
             return;
         }
+        let captured = self.is_captured(stamp);
         self.for_each_sibling(first, now, |session, ctx| {
+            // After the end of capture the client goes on without us: that is no hole.
+            let next = session.input.next();
+            let (ack, len) = if captured || ack <= next {
+                (ack, len)
+            } else {
+                (next, 0)
+            };
             session.on_online(seq, ack, segment.flags, len, stamp, ctx);
         });
     }

@@ -591,6 +591,12 @@ fn what_was_captured_before_the_end_is_copied_after_it() {
     s.expect(&[sent(PSH, 1, 1, b"in")]);
     s.engine.on_client_packet(s.now, s.now, &request(3, b"out"));
     s.expect(&[]);
+    // Nor is what the online server says of it a hole.
+    s.online(PSH, 1, 3, 10).target(PSH, 1, 3, 10);
+    s.wait(Duration::from_millis(5)).online(PSH, 11, 6, 10);
+    s.wait(Duration::from_secs(2)).expect_outcomes(&[]);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Answered]);
 }
 
 #[test]

@@ -83,7 +83,8 @@ impl Intake {
             return (taken, taken < budget);
         };
         let (mut work, drained) = frames(engine, &mut self.ring, merge, port, now, budget);
-        while let Some(held) = merge.ripe(now) {
+        // What stands in the port still is neither here nor lost.
+        while drained && let Some(held) = merge.ripe(now) {
             engine.on_online_packet(now, held.stamp, held.headers());
             work += 1;
         }

@@ -14,7 +14,7 @@ use abi::record::HEADERS_LEN_MAX;
 use session::Instant;
 
 /// A clone that has not come after so long is lost: the kernel had no time for the private device.
-const LOST_AFTER: Duration = Duration::from_millis(200);
+const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Most records and marks that are held; of more the oldest goes at once.
 const HELD_MAX: usize = 1 << 15;
 

@@ -161,6 +161,7 @@ impl Plan {
             sessions_max: self.sessions_max.div_ceil(self.workers),
             payload_bytes_max: self.payload_bytes_max / u64::from(self.workers),
             sessions_per_second_max: self.rate.map(|rate| rate.div_ceil(self.workers)),
+            gap_grace: gap_grace(self.capture),
             prove_path: self.source == Source::Clients,
             unix_nanos,
             seed: self.seed ^ u64::from(worker).rotate_left(32),
@@ -248,6 +249,15 @@ fn mtu_of(egress: &[(IpAddr, Egress)], target: Addr) -> u16 {
     let found = egress.iter().find(|(known, _)| *known == target);
     // 1280 is what every link carries (RFC 8200 section 5).
     found.and_then(|(_, egress)| mtu_in(egress)).unwrap_or(1280)
+}
+
+/// How far the two sides of a flow may overtake each other: the ring has one total order, up to two processors that
+/// write into it at once; clones wait for the kernel to have time for the private device.
+fn gap_grace(capture: Capture) -> Duration {
+    match capture {
+        Capture::Ring => Duration::from_millis(20),
+        Capture::AfXdp => Duration::from_millis(500),
+    }
 }
 
 #[cfg(test)]

@@ -34,8 +34,6 @@ pub const TIME_WAIT: Duration = Duration::from_secs(1);
 /// How long a session whose client closed waits for the target to close as well.
 pub const FIN_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a hole that the online server acknowledged may still be filled by a record that overtook another.
-pub const GAP_GRACE: Duration = Duration::from_millis(20);
 /// Most bytes of one flow that wait behind a hole; more are dropped and counted.
 pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
 /// Most segments of one flow that wait behind a hole.

@@ -22,7 +22,7 @@ use crate::arena::Chain;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
-use crate::limits::{GAP_GRACE, ONLINE_RESET_DISTANCE_MAX, WINDOW_SCALE};
+use crate::limits::{ONLINE_RESET_DISTANCE_MAX, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
@@ -395,7 +395,7 @@ impl Session {
         if !self.input.has_acknowledged_hole() {
             self.gap_at = None;
         } else if self.gap_at.is_none() {
-            self.gap_at = Some(ctx.now + GAP_GRACE);
+            self.gap_at = Some(ctx.now + ctx.config.gap_grace);
         }
     }
 

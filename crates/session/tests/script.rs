@@ -83,6 +83,7 @@ impl Script {
             sessions_max: 100,
             payload_bytes_max: 1 << 20,
             sessions_per_second_max: None,
+            gap_grace: Duration::from_millis(20),
             prove_path: false,
             unix_nanos: 1_800_000_000_000_000_000,
             seed: 1,

@@ -161,6 +161,7 @@ impl Plan {
             sessions_max: self.sessions_max.div_ceil(self.workers),
             payload_bytes_max: self.payload_bytes_max / u64::from(self.workers),
             sessions_per_second_max: self.rate.map(|rate| rate.div_ceil(self.workers)),
+            in_order: self.capture == Capture::Ring,
             gap_grace: gap_grace(self.capture),
             prove_path: self.source == Source::Clients,
             unix_nanos,

@@ -29,6 +29,9 @@ pub struct Config {
     pub payload_bytes_max: u64,
     /// Most new sessions per second; `None` for no limit.
     pub sessions_per_second_max: Option<u32>,
+    /// Whether client packets and online headers come in one total order. Where they do not, a first request may
+    /// overtake the SYN-ACK that it answers.
+    pub in_order: bool,
     /// How long a hole that the online server has acknowledged may still be filled. Nothing where client packets and
     /// online headers come in one total order, up to how far they may overtake each other where they do not.
     pub gap_grace: Duration,

@@ -63,9 +63,13 @@ impl Engine {
             return None;
         }
         let end = seq + u32::from(segment.payload_len);
+        // In one total order a request without a SYN-ACK before it is nobody's; otherwise it may have overtaken it, and
+        // its acknowledgement number says what the SYN-ACK will say.
+        let overtook = (!self.shared.config.in_order).then(|| cause - 1);
         let beginning = match self.nursery.get(&flow, now) {
             Some(Infant::Syn(handshake)) if seq == handshake.isn + 1 => handshake
                 .online_isn
+                .or(overtook)
                 .map(|isn| Beginning::Handshake(*handshake, isn)),
             Some(Infant::Running {
                 cause: before,

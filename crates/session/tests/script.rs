@@ -83,6 +83,7 @@ impl Script {
             sessions_max: 100,
             payload_bytes_max: 1 << 20,
             sessions_per_second_max: None,
+            in_order: true,
             gap_grace: Duration::from_millis(20),
             prove_path: false,
             unix_nanos: 1_800_000_000_000_000_000,
@@ -1111,4 +1112,17 @@ fn a_copy_that_ends_first_does_not_take_the_others_from_their_flow() {
     s.target(FIN.with(PSH), 1, 3, 10).frames();
     s.online(FIN.with(PSH), 1, 3, 10)
         .expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_request_may_overtake_the_syn_ack_only_where_there_is_no_order() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"a").expect(&[]);
+    let mut s = Script::with(|config| config.in_order = false);
+    s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"a");
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.online(SYN.with(ACK), 0, 1, 0).expect(&[]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    assert_eq!(s.engine.sessions(), 1);
 }

@@ -60,6 +60,7 @@ pub(crate) fn config(plan: &Plan, seed: u64) -> Config {
         sessions_max: 1000,
         payload_bytes_max: 64 << 20,
         sessions_per_second_max: None,
+        in_order: true,
         gap_grace: Duration::from_millis(20),
         prove_path: plan.prove_path,
         unix_nanos: 1_800_000_000_000_000_000 + seed * 1_000_003,

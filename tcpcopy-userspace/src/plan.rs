@@ -165,7 +165,6 @@ impl Plan {
             gap_grace: gap_grace(self.capture),
             prove_path: self.source == Source::Clients,
             unix_nanos,
-            seed: self.seed ^ u64::from(worker).rotate_left(32),
         }
     }
 

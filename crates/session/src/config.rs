@@ -41,8 +41,6 @@ pub struct Config {
     /// The wall clock at the engine's start, in nanoseconds since 1970: sequence numbers and timestamps derive from
     /// it, so that they exceed those of a run before.
     pub unix_nanos: u64,
-    /// The seed of everything random.
-    pub seed: u64,
 }
 
 /// Index of a rule.

@@ -87,7 +87,6 @@ impl Script {
             gap_grace: Duration::from_millis(20),
             prove_path: false,
             unix_nanos: 1_800_000_000_000_000_000,
-            seed: 1,
         };
         change(&mut config);
         let now = Instant::from_nanos(5_000_000_000);

@@ -64,7 +64,6 @@ pub(crate) fn config(plan: &Plan, seed: u64) -> Config {
         gap_grace: Duration::from_millis(20),
         prove_path: plan.prove_path,
         unix_nanos: 1_800_000_000_000_000_000 + seed * 1_000_003,
-        seed,
     }
 }
 

@@ -69,7 +69,7 @@ impl Session {
             return false;
         };
         // A target whose window is full pauses for a round trip in the middle of a response.
-        let pause = self.send.shortest().unwrap_or_default() * 2;
+        let pause = self.send.trip().shortest().unwrap_or_default() * 2;
         let patience = Patience {
             quiet: ctx.quiet.time().max(pause.min(QUIET_MAX)),
             has_hole: self.receive.has_hole(),

@@ -196,6 +196,10 @@ counters! {
     segments_retransmitted;
     /// Retransmission timeouts.
     retransmission_timeouts;
+    /// Tail loss probes.
+    tail_probes;
+    /// Times a session went on with smaller segments because the path seemed to swallow those of full size.
+    black_holes;
     /// Payload bytes sent for the first time.
     bytes_sent;
     /// Client bytes skipped: before a mid-stream join, or after a target had closed in the middle of their turn.

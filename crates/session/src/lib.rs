@@ -15,6 +15,7 @@
 //! | `stream` | the client's bytes, each once, in order, with their cause |
 //! | `taker`, `turn`, `turns` | the stream cut into turns, and the release rule |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
+//! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool` | whether a target may be sent to, and from where |
 //! | `arena`, `wheel` | payload within a budget, and timers |

@@ -20,6 +20,15 @@ pub const RTO_INITIAL: Duration = Duration::from_secs(1);
 pub const RTO_MIN: Duration = Duration::from_millis(200);
 /// Largest retransmission timeout (RFC 6298 section 2.5 allows no less).
 pub const RTO_MAX: Duration = Duration::from_secs(60);
+/// The retransmission timeout after a SYN was lost (RFC 6298 section 5.7).
+pub const RTO_AFTER_SYN_LOSS: Duration = Duration::from_secs(3);
+/// Shortest wait before the tail of a flight is probed: Linux delays an acknowledgement by 40 ms, and a probe before it would
+/// be wasted.
+pub const TAIL_PROBE_MIN: Duration = Duration::from_millis(50);
+/// How long a target may delay the acknowledgement of a single segment (RFC 8985 section 7.2, WCDelAckT).
+pub const TARGET_DELAYED_ACK_MAX: Duration = Duration::from_millis(200);
+/// Most separate ranges of what a target reports to hold that a session remembers.
+pub const SACKED_RANGES_MAX: usize = 64;
 /// Initial window, in segments (RFC 6928).
 pub const INITIAL_WINDOW_SEGMENTS: u32 = 10;
 /// Duplicate acknowledgements that mean a loss (RFC 5681 section 3.2).
@@ -78,6 +87,9 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 pub const WINDOW_SCALE: u8 = 7;
 /// Smallest MTU that an ICMP too-big message is believed with, in bytes (RFC 1191's plateau below Ethernet's).
 pub const MTU_MIN: u16 = 552;
+/// What a path is taken to carry that swallows larger packets without a word, in bytes, largest first: what IPv6 asks of
+/// every link, and what IPv4 asks of every host.
+pub const MTU_PLATEAUS: [u16; 2] = [1280, 576];
 /// Retransmission timeouts in a row after which a connection is given up (RFC 9293 section 3.8.3, R2): with the
 /// smallest timeout about 51 s.
 pub const TIMEOUTS_MAX: u8 = 8;

@@ -2,16 +2,27 @@
 //!
 //! Positions are offsets into the client's stream, 64 bits wide, so nothing here wraps; SYN stands before the first
 //! byte and FIN takes one position after the last. RFC 9293's SND.UNA and SND.NXT are `una` and `nxt`.
-//! Retransmission timeout by RFC 6298, congestion control by RFC 5681 and 6582 with the initial window of RFC 6928.
+//!
+//! | what | by |
+//! |---|---|
+//! | retransmission timeout | RFC 6298, in [`rtt`] |
+//! | congestion control | RFC 5681 with the initial window of RFC 6928; no growth while application-limited |
+//! | loss recovery | RFC 6675 where the target reports what it holds ([`scoreboard`]), else RFC 6582 |
+//! | losses in a small flight | limited transmit (RFC 3042), early retransmit (RFC 5827), tail loss probe (RFC 8985 section 7) |
+//! | paths that swallow large segments | RFC 4821, as far as a smaller segment is tried |
 
-use core::time::Duration;
+mod recovery;
+mod rtt;
+mod scoreboard;
 
 use wire::seq::LocalSeq;
+use wire::tcp::OPTIONS_LEN_MAX;
 
-use crate::limits::{
-    CONGESTION_WINDOW_MAX, DUPLICATE_ACKS, INITIAL_WINDOW_SEGMENTS, RTO_INITIAL, RTO_MAX, RTO_MIN,
-};
+use crate::limits::{CONGESTION_WINDOW_MAX, INITIAL_WINDOW_SEGMENTS, RTO_AFTER_SYN_LOSS};
 use crate::time::Instant;
+use recovery::{Probe, Recovery};
+use rtt::RoundTrip;
+use scoreboard::Scoreboard;
 
 /// What a segment's acknowledgement did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +33,38 @@ pub(crate) enum Acked {
     Nothing,
     /// It acknowledges this many more positions.
     Advanced(u64),
+}
+
+/// What the acknowledgement field of a segment comes with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ack<'a> {
+    /// SEG.ACK.
+    pub(crate) number: LocalSeq,
+    /// Whether the segment carries nothing else and leaves the window as it is.
+    pub(crate) plain: bool,
+    /// Its SACK blocks; `None` where SACK was not agreed upon.
+    pub(crate) sack: Option<&'a [(u32, u32)]>,
+    /// How far the stream may be sent now.
+    pub(crate) limit: u64,
+}
+
+/// The one timer of the sending half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timer {
+    Idle,
+    /// Probe for a loss at the tail of what was sent (RFC 8985 section 7).
+    Probe(Instant),
+    /// Send again, or probe a zero window.
+    Retransmission(Instant),
+}
+
+/// What the timer did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fired {
+    /// A tail loss probe is to be sent.
+    Probe,
+    /// A retransmission timeout.
+    Timeout,
 }
 
 /// The sending half.
@@ -41,19 +84,18 @@ pub(crate) struct SendHalf {
     mss: u16,
     congestion_window: u32,
     threshold: u32,
-    smoothed: Option<Duration>,
-    variation: Duration,
-    shortest: Duration,
-    rto: Duration,
+    trip: RoundTrip,
     timed: Option<(u64, Instant)>,
-    rto_at: Option<Instant>,
+    timer: Timer,
     /// Timeouts in a row.
     pub(crate) timeouts: u8,
+    /// Duplicate acknowledgements in a row.
     duplicates: u8,
-    /// While recovering from a loss: what was sent when it was found (RFC 6582 "recover").
-    recover: Option<u64>,
-    /// Send one segment at `una` although it was sent before.
-    resend: bool,
+    held: Scoreboard,
+    recovery: Option<Recovery>,
+    probe: Option<Probe>,
+    /// One segment is to be sent from here, although it was sent before and whatever the congestion window says.
+    forced: Option<u64>,
 }
 
 impl SendHalf {
@@ -70,16 +112,15 @@ impl SendHalf {
             mss,
             congestion_window: u32::from(mss) * INITIAL_WINDOW_SEGMENTS,
             threshold: CONGESTION_WINDOW_MAX,
-            smoothed: None,
-            variation: Duration::ZERO,
-            shortest: Duration::MAX,
-            rto: RTO_INITIAL,
+            trip: RoundTrip::new(),
             timed: None,
-            rto_at: None,
+            timer: Timer::Idle,
             timeouts: 0,
             duplicates: 0,
-            recover: None,
-            resend: false,
+            held: Scoreboard::default(),
+            recovery: None,
+            probe: None,
+            forced: None,
         }
     }
 
@@ -124,14 +165,9 @@ impl SendHalf {
         self.nxt > self.una
     }
 
-    /// The shortest round trip seen.
-    pub(crate) fn shortest(&self) -> Option<Duration> {
-        self.smoothed.map(|_| self.shortest)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
+    /// What is known of the round trip.
+    pub(crate) fn trip(&self) -> &RoundTrip {
+        &self.trip
     }
 
     /// The target has said what it takes: MSS in bytes.
@@ -153,79 +189,104 @@ impl SendHalf {
     }
 
     /// How many bytes may go out at once now, given that the stream may be sent up to `limit`; with the offset that
-    /// they start at. A zero window lets nothing out: see [`SendHalf::on_timeout`].
+    /// they start at. A zero window lets nothing out: see [`SendHalf::on_timer`].
     pub(crate) fn sendable(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {
-        if self.resend {
-            let len = self
-                .sent
-                .min(limit)
-                .saturating_sub(self.una)
-                .min(u64::from(segment_max)) as u32;
-            return (len > 0).then_some((self.una, len));
+        let segment_max = u64::from(segment_max);
+        if let Some(from) = self.forced {
+            let end = if from < self.sent {
+                self.sent.min(self.held.next_held(from).unwrap_or(u64::MAX))
+            } else {
+                self.una + u64::from(self.window)
+            };
+            let len = end.min(limit).saturating_sub(from);
+            if len > 0 {
+                return Some((from, len.min(segment_max) as u32));
+            }
         }
-        let flight = self.nxt - self.una;
-        let window = u64::from(self.window.min(self.congestion_window));
-        let room = window.saturating_sub(flight);
-        let waiting = limit.saturating_sub(self.nxt);
-        let len = waiting.min(u64::from(segment_max));
+        let room = self.room();
+        let len = limit.saturating_sub(self.nxt).min(segment_max);
+        // What is lost goes first; where there is nothing new, what may be lost goes as well.
+        let hole = self.next_hole(limit, len == 0).filter(|_| room > 0);
+        if let Some((from, end)) = hole {
+            return Some((from, (end - from).min(segment_max) as u32));
+        }
+        let window = u64::from(self.window).saturating_sub(self.nxt - self.una);
+        let room = room.min(window);
         // Sender-side silly window avoidance (RFC 9293 section 3.8.6.2.1): a full segment, all there is, or wait for
         // an acknowledgement, which must come while something is in flight.
-        if len == 0 || room == 0 || (room < len && flight > 0) {
+        if len == 0 || room == 0 || (room < len && self.in_flight()) {
             return None;
         }
         Some((self.nxt, len.min(room) as u32))
     }
 
-    /// Bytes (or FIN) from `offset` on were given to the wire. Returns whether it was a retransmission.
-    pub(crate) fn on_sent(&mut self, offset: u64, positions: u32, now: Instant) -> bool {
+    /// Bytes (or FIN) from `offset` on were given to the wire. Returns where the part of them begins that was never sent
+    /// before; at the end of them where there is none.
+    pub(crate) fn on_sent(&mut self, offset: u64, positions: u32, now: Instant) -> u64 {
         let end = offset + u64::from(positions);
-        let again = offset < self.sent;
-        if again {
+        let new = self.sent.clamp(offset, end);
+        if offset < self.sent {
             // Karn's algorithm: what was sent twice measures nothing.
             self.timed = None;
         } else if self.timed.is_none() {
             self.timed = Some((end, now));
         }
-        self.resend = false;
+        self.forced = None;
+        if let Some(recovery) = &mut self.recovery
+            && offset < self.sent
+        {
+            recovery.resent = recovery.resent.max(end);
+        }
         self.nxt = self.nxt.max(end);
         self.sent = self.sent.max(end);
-        if self.rto_at.is_none() {
+        let running = self.timer;
+        if running == Timer::Idle || offset >= new {
             self.arm(now);
         }
-        again
+        if let (Timer::Retransmission(at), Timer::Retransmission(before)) = (self.timer, running) {
+            // Of the first segment that waits, not of the latest (RFC 6298 section 5.1).
+            self.timer = Timer::Retransmission(at.min(before));
+        }
+        new
     }
 
     /// The SYN was sent.
     pub(crate) fn on_syn_sent(&mut self, now: Instant) {
         self.timed = (self.timeouts == 0).then_some((self.base, now));
-        self.arm(now);
+        self.arm_retransmission(now);
     }
 
     /// The SYN was acknowledged.
     pub(crate) fn on_syn_acked(&mut self, stamp: Instant) {
         if let Some((_, sent_at)) = self.timed.take() {
-            self.measure(stamp.since(sent_at));
+            self.trip.measure(stamp.since(sent_at));
         }
         if self.timeouts > 0 {
             // RFC 6298 section 5.7, RFC 5681 section 3.1.
-            self.rto = Duration::from_secs(3).max(self.rto);
+            self.trip.raise(RTO_AFTER_SYN_LOSS);
             self.congestion_window = u32::from(self.mss);
         }
         self.timeouts = 0;
-        self.rto_at = None;
+        self.timer = Timer::Idle;
     }
 
-    /// An acknowledgement; `plain` where the segment carries nothing else and leaves the window as it is.
-    pub(crate) fn on_ack(&mut self, ack: LocalSeq, plain: bool, stamp: Instant) -> Acked {
-        let Some(offset) = self.offset_of(ack) else {
+    /// An acknowledgement, seen at `stamp`.
+    pub(crate) fn on_ack(&mut self, ack: &Ack<'_>, stamp: Instant) -> Acked {
+        let Some(offset) = self.offset_of(ack.number) else {
             return Acked::Nothing;
         };
         if offset > self.sent {
             return Acked::Unacceptable;
         }
+        let (news, twice) = self.note_held(ack, offset);
         if offset <= self.una {
-            if offset == self.una && plain && self.in_flight() {
-                self.on_duplicate();
+            let duplicate = news || (ack.plain && ack.sack.is_none());
+            if offset == self.una && self.in_flight() && duplicate {
+                self.on_duplicate(ack.limit);
+            }
+            if self.window == 0 {
+                // A target that acknowledges is there: its zero window is waited for (RFC 9293 section 3.8.6.1).
+                self.timeouts = 0;
             }
             return Acked::Nothing;
         }
@@ -234,87 +295,62 @@ impl SendHalf {
             && offset >= end
         {
             self.timed = None;
-            self.measure(stamp.since(sent_at));
+            self.trip.measure(stamp.since(sent_at));
         }
         // Application-limited senders do not grow (RFC 7661 in spirit): the window must have been in use.
         let used = self.nxt - self.una + u64::from(self.mss) >= u64::from(self.congestion_window);
         self.una = offset;
         self.nxt = self.nxt.max(offset);
+        self.held.advance(offset);
         self.timeouts = 0;
         self.duplicates = 0;
+        self.settle_probe(twice);
         self.grow(advanced, used);
-        self.rto_at = self.in_flight().then(|| stamp + self.rto);
+        if self.in_flight() {
+            self.arm(stamp);
+        } else {
+            self.timer = Timer::Idle;
+        }
         Acked::Advanced(advanced)
     }
 
-    fn on_duplicate(&mut self) {
-        self.duplicates = self.duplicates.saturating_add(1);
-        if self.recover.is_some() {
-            self.congestion_window = self.congestion_window.saturating_add(u32::from(self.mss));
-        } else if self.duplicates == DUPLICATE_ACKS {
-            self.recover = Some(self.nxt);
-            self.threshold = self.half_flight();
-            self.congestion_window = self.threshold + 3 * u32::from(self.mss);
-            self.resend = true;
+    /// When the timer fires.
+    pub(crate) fn timer_at(&self) -> Option<Instant> {
+        match self.timer {
+            Timer::Idle => None,
+            Timer::Probe(at) | Timer::Retransmission(at) => Some(at),
         }
     }
 
-    fn grow(&mut self, advanced: u64, used: bool) {
-        let mss = u32::from(self.mss);
-        match self.recover {
-            Some(recover) if self.una < recover => {
-                // A partial acknowledgement: the next hole (RFC 6582 section 3.2, step 3).
-                self.resend = true;
-                self.congestion_window = self
-                    .congestion_window
-                    .saturating_sub(advanced as u32)
-                    .max(mss)
-                    + mss;
-            }
-            Some(_) => {
-                self.recover = None;
-                self.congestion_window = self.threshold;
-            }
-            None if used => {
-                let step = if self.congestion_window < self.threshold {
-                    (advanced as u32).min(mss)
-                } else {
-                    (mss * mss / self.congestion_window).max(1)
-                };
-                self.congestion_window = (self.congestion_window + step).min(CONGESTION_WINDOW_MAX);
-            }
-            None => {}
+    /// The timer fired. A tail loss probe sends new data where there is some, or the last segment once more. After a
+    /// retransmission timeout everything unacknowledged is to be sent again, slowly; where nothing is in flight, the
+    /// timer stood for a zero window, and one byte probes it.
+    pub(crate) fn on_timer(&mut self, limit: u64, now: Instant) -> Fired {
+        if matches!(self.timer, Timer::Probe(_)) {
+            self.on_probe(limit, now);
+            return Fired::Probe;
         }
-    }
-
-    fn half_flight(&self) -> u32 {
-        let half = u32::try_from((self.nxt - self.una) / 2).unwrap_or(u32::MAX);
-        half.max(2 * u32::from(self.mss))
-    }
-
-    /// When the retransmission timer fires.
-    pub(crate) fn rto_at(&self) -> Option<Instant> {
-        self.rto_at
-    }
-
-    /// The retransmission timer fired: everything unacknowledged is to be sent again, slowly; where nothing is in
-    /// flight, the timer stood for a zero window, and one byte probes it.
-    pub(crate) fn on_timeout(&mut self, now: Instant) {
         self.timeouts = self.timeouts.saturating_add(1);
-        self.rto = (self.rto * 2).min(RTO_MAX);
+        self.trip.back_off();
         self.timed = None;
         if self.in_flight() {
             self.threshold = self.half_flight();
             self.congestion_window = u32::from(self.mss);
-            self.recover = None;
-            self.duplicates = 0;
-            self.nxt = self.una;
+            self.forget_flight();
         }
         if self.window == 0 {
             // Zero-window probe (RFC 9293 section 3.8.6.1): the probe's acknowledgement brings the window.
             self.window = 1;
         }
-        self.arm(now);
+        self.arm_retransmission(now);
+        Fired::Timeout
+    }
+
+    /// Whether the timeout that has just passed was that of a segment of full size, not the first in a row: a path that
+    /// carries smaller ones only swallows it every time (RFC 4821 section 7.6.4).
+    pub(crate) fn is_full_size_lost(&self) -> bool {
+        let full = u64::from(self.mss).saturating_sub(OPTIONS_LEN_MAX as u64);
+        self.timeouts >= 2 && self.sent - self.una >= full
     }
 
     /// Whether a sequence number lies in what was sent and is not acknowledged: only then is a message about it ours
@@ -326,51 +362,47 @@ impl SendHalf {
 
     /// What was sent was too big for the path: it is lost, and that says nothing about congestion.
     pub(crate) fn on_too_big(&mut self, now: Instant) {
-        self.nxt = self.una;
+        self.forget_flight();
         self.timed = None;
-        self.arm(now);
+        self.arm_retransmission(now);
     }
 
     /// Whether a timer is missing although bytes wait for a window.
     pub(crate) fn wants_probe_timer(&self, limit: u64) -> bool {
-        self.rto_at.is_none() && limit > self.nxt && self.window == 0
+        self.timer == Timer::Idle && limit > self.nxt && self.window == 0
+    }
+
+    /// Starts the timer: that of a tail loss probe, where one can tell anything sooner than a timeout would.
+    fn arm(&mut self, now: Instant) {
+        let timeout = self.trip.timeout();
+        let undisturbed = self.held.is_empty() && self.recovery.is_none() && self.probe.is_none();
+        let probe = self.probe_timeout().filter(|probe| *probe < timeout);
+        self.timer = match probe.filter(|_| undisturbed && self.timeouts == 0) {
+            Some(probe) => Timer::Probe(now + probe),
+            None => Timer::Retransmission(now + timeout),
+        };
     }
 
     /// Starts the retransmission timer.
-    pub(crate) fn arm(&mut self, now: Instant) {
-        self.rto_at = Some(now + self.rto);
+    pub(crate) fn arm_retransmission(&mut self, now: Instant) {
+        self.timer = Timer::Retransmission(now + self.trip.timeout());
     }
 
-    /// Stops the retransmission timer.
+    /// Stops the timer.
     pub(crate) fn disarm(&mut self) {
-        self.rto_at = None;
-    }
-
-    /// RFC 6298 section 2.
-    fn measure(&mut self, sample: Duration) {
-        self.shortest = self.shortest.min(sample);
-        let smoothed = match self.smoothed {
-            None => {
-                self.variation = sample / 2;
-                sample
-            }
-            Some(smoothed) => {
-                self.variation = self.variation * 3 / 4 + smoothed.abs_diff(sample) / 4;
-                smoothed * 7 / 8 + sample / 8
-            }
-        };
-        self.smoothed = Some(smoothed);
-        self.rto = (smoothed + self.variation * 4).clamp(RTO_MIN, RTO_MAX);
+        self.timer = Timer::Idle;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Acked, SendHalf};
-    use crate::limits::RTO_MIN;
+    use super::{Ack, Acked, Fired, SendHalf};
+    use crate::limits::{RTO_MIN, TAIL_PROBE_MIN};
     use crate::time::Instant;
     use core::time::Duration;
     use wire::seq::LocalSeq;
+
+    const LIMIT: u64 = 1 << 20;
 
     fn at(ms: u64) -> Instant {
         Instant::from_nanos(ms * 1_000_000)
@@ -385,6 +417,7 @@ mod tests {
         half
     }
 
+    /// Sends what may be sent, and returns it.
     fn send_all(half: &mut SendHalf, limit: u64, now: Instant) -> Vec<(u64, u32)> {
         let mut sent = Vec::new();
         while let Some((offset, len)) = half.sendable(limit, 1000) {
@@ -394,18 +427,42 @@ mod tests {
         sent
     }
 
+    /// A plain acknowledgement of a target without SACK.
+    fn ack(half: &mut SendHalf, offset: u64, limit: u64, now: Instant) -> Acked {
+        let ack = Ack {
+            number: half.seq(offset),
+            plain: true,
+            sack: None,
+            limit,
+        };
+        half.on_ack(&ack, now)
+    }
+
+    /// One with SACK.
+    fn sack(half: &mut SendHalf, offset: u64, held: &[(u64, u64)], now: Instant) -> Acked {
+        let edge = |offset| half.seq(offset).raw();
+        let blocks: Vec<_> = held.iter().map(|&(l, r)| (edge(l), edge(r))).collect();
+        let ack = Ack {
+            number: half.seq(offset),
+            plain: true,
+            sack: Some(&blocks),
+            limit: LIMIT,
+        };
+        half.on_ack(&ack, now)
+    }
+
     #[test]
     fn the_initial_window_is_ten_segments_and_grows_only_when_used() {
         let mut half = established();
         assert_eq!(send_all(&mut half, 20_000, at(2)).len(), 10);
         assert_eq!(
-            half.on_ack(half.seq(10_000), true, at(3)),
+            ack(&mut half, 10_000, LIMIT, at(3)),
             Acked::Advanced(10_000)
         );
         assert_eq!(send_all(&mut half, 40_000, at(3)).len(), 11);
-        half.on_ack(half.seq(21_000), true, at(4));
+        ack(&mut half, 21_000, LIMIT, at(4));
         half.on_sent(21_000, 10, at(5));
-        half.on_ack(half.seq(21_010), true, at(6));
+        ack(&mut half, 21_010, LIMIT, at(6));
         assert_eq!(send_all(&mut half, 60_000, at(7)).len(), 12);
     }
 
@@ -414,57 +471,131 @@ mod tests {
         let mut half = established();
         send_all(&mut half, 5000, at(2));
         for _ in 0..2 {
-            half.on_ack(half.seq(0), true, at(3));
+            ack(&mut half, 0, 5000, at(3));
             assert_eq!(half.sendable(5000, 1000), None);
         }
-        half.on_ack(half.seq(0), true, at(3));
+        ack(&mut half, 0, 5000, at(3));
         assert_eq!(half.sendable(5000, 1000), Some((0, 1000)));
-        assert!(half.on_sent(0, 1000, at(3)));
-        half.on_ack(half.seq(2000), true, at(4));
+        assert_eq!(half.on_sent(0, 1000, at(3)), 1000, "nothing of it is new");
+        ack(&mut half, 2000, 5000, at(4));
+        let hole = half.sendable(5000, 1000);
         assert_eq!(
-            half.sendable(5000, 1000),
+            hole,
             Some((2000, 1000)),
             "a partial acknowledgement names the next hole"
         );
     }
 
     #[test]
-    fn a_timeout_sends_everything_again_and_backs_off() {
+    fn the_first_two_duplicates_let_new_data_out() {
         let mut half = established();
-        send_all(&mut half, 3000, at(2));
-        assert_eq!(half.rto_at(), Some(at(2) + RTO_MIN));
-        half.on_timeout(at(202));
-        assert_eq!(half.sendable(3000, 1000), Some((0, 1000)));
-        assert_eq!(half.rto_at(), Some(at(202) + RTO_MIN * 2));
-        half.on_sent(0, 1000, at(202));
-        half.on_ack(half.seq(3000), true, at(203));
-        assert_eq!(half.rto_at(), None);
-        assert_eq!(
-            half.smoothed(),
-            Some(Duration::from_millis(1)),
-            "Karn: no sample from what was sent twice"
-        );
+        send_all(&mut half, LIMIT, at(2));
+        for next in [10_000, 11_000] {
+            assert_eq!(half.sendable(LIMIT, 1000), None);
+            ack(&mut half, 0, LIMIT, at(3));
+            assert_eq!(send_all(&mut half, LIMIT, at(3)), [(next, 1000)]);
+        }
+    }
+
+    /// Two segments are in flight and there is nothing more to send: a second duplicate cannot come.
+    #[test]
+    fn one_duplicate_is_enough_where_no_more_can_come() {
+        let mut half = established();
+        send_all(&mut half, 2000, at(2));
+        ack(&mut half, 0, 2000, at(3));
+        assert_eq!(half.sendable(2000, 1000), Some((0, 1000)));
     }
 
     #[test]
-    fn a_zero_window_is_probed_by_one_byte() {
+    fn what_the_target_holds_is_not_sent_again() {
+        let mut half = established();
+        send_all(&mut half, LIMIT, at(2));
+        // Segments 0, 3 and 4 are lost.
+        sack(&mut half, 0, &[(1000, 3000)], at(3));
+        sack(&mut half, 0, &[(5000, 6000), (1000, 3000)], at(3));
+        sack(&mut half, 0, &[(5000, 10_000), (1000, 3000)], at(3));
+        let sent = send_all(&mut half, LIMIT, at(3));
+        assert_eq!(sent[..3], [(0, 1000), (3000, 1000), (4000, 1000)]);
+        assert!(sent[3..].iter().all(|&(offset, _)| offset >= 10_000));
+        assert!(sent.len() < 8, "half the window: {sent:?}");
+        assert_eq!(sack(&mut half, 10_000, &[], at(4)), Acked::Advanced(10_000));
+        let sent = send_all(&mut half, LIMIT, at(4));
+        assert!(sent.iter().all(|&(offset, _)| offset >= 10_000), "{sent:?}");
+    }
+
+    #[test]
+    fn a_range_that_was_never_sent_is_not_believed() {
+        let mut half = established();
+        send_all(&mut half, 4000, at(2));
+        for _ in 0..4 {
+            sack(&mut half, 0, &[(1000, 5000)], at(3));
+        }
+        assert_eq!(half.sendable(4000, 1000), None);
+    }
+
+    #[test]
+    fn the_tail_of_a_flight_is_probed_before_the_timeout() {
+        let mut half = established();
+        send_all(&mut half, 3000, at(2));
+        let probe_at = at(2) + TAIL_PROBE_MIN;
+        assert_eq!(half.timer_at(), Some(probe_at));
+        assert_eq!(half.on_timer(3000, probe_at), Fired::Probe);
+        assert_eq!(send_all(&mut half, 3000, probe_at), [(2000, 1000)]);
+        assert_eq!(half.timer_at(), Some(probe_at + RTO_MIN));
+        // The probe arrived, the first segment did not.
+        sack(&mut half, 0, &[(1000, 3000)], probe_at);
+        assert_eq!(half.timeouts, 0);
+    }
+
+    #[test]
+    fn a_timeout_sends_everything_again_and_backs_off() {
+        let mut half = established();
+        send_all(&mut half, 900, at(2));
+        assert_eq!(half.timer_at(), Some(at(2) + RTO_MIN));
+        assert_eq!(half.on_timer(900, at(202)), Fired::Timeout);
+        assert_eq!(half.sendable(900, 1000), Some((0, 900)));
+        assert_eq!(half.timer_at(), Some(at(202) + RTO_MIN * 2));
+        half.on_sent(0, 900, at(202));
+        ack(&mut half, 900, 900, at(203));
+        assert_eq!(half.timer_at(), None);
+        let smoothed = half.trip().smoothed();
+        assert_eq!(
+            smoothed,
+            Some(Duration::from_millis(1)),
+            "Karn: no sample of what was sent twice"
+        );
+    }
+
+    /// After a timeout a segment may hold old bytes and new ones.
+    #[test]
+    fn the_new_part_of_a_segment_is_told_from_the_old() {
+        let mut half = established();
+        send_all(&mut half, 100, at(2));
+        half.on_timer(100, at(300));
+        assert_eq!(half.sendable(150, 1000), Some((0, 150)));
+        assert_eq!(half.on_sent(0, 150, at(300)), 100);
+    }
+
+    #[test]
+    fn a_zero_window_is_probed_by_one_byte_for_as_long_as_the_target_acknowledges() {
         let mut half = established();
         half.set_window(0, true);
         assert_eq!(half.sendable(100, 1000), None);
         assert!(half.wants_probe_timer(100));
-        half.arm(at(10));
-        half.on_timeout(at(300));
+        half.arm_retransmission(at(10));
+        assert_eq!(half.on_timer(100, at(300)), Fired::Timeout);
         assert_eq!(half.sendable(100, 1000), Some((0, 1)));
+        half.on_sent(0, 1, at(300));
+        half.set_window(0, true);
+        ack(&mut half, 0, 100, at(301));
+        assert_eq!(half.timeouts, 0);
     }
 
     #[test]
     fn what_was_never_sent_cannot_be_acknowledged() {
         let mut half = established();
         send_all(&mut half, 100, at(2));
-        assert_eq!(half.on_ack(half.seq(101), true, at(3)), Acked::Unacceptable);
-        assert_eq!(
-            half.on_ack(half.seq(100), true, at(3)),
-            Acked::Advanced(100)
-        );
+        assert_eq!(ack(&mut half, 101, 100, at(3)), Acked::Unacceptable);
+        assert_eq!(ack(&mut half, 100, 100, at(3)), Acked::Advanced(100));
     }
 }

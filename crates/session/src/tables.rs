@@ -57,7 +57,7 @@ impl Engine {
             .wants_probe_timer(session.turns.limit(session.stream_end))
             && session.state == State::Established
         {
-            session.send.arm(now);
+            session.send.arm_retransmission(now);
         }
         let deadline = session.deadline(self.shared.config.idle_timeout);
         if session.armed.is_none_or(|armed| deadline < armed) {

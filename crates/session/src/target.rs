@@ -6,12 +6,13 @@ use wire::tcp::{Flags, Options};
 
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::{DELAYED_ACK, SYN_RECOVERIES_MAX, SYN_RETRIES_MAX, TIMEOUTS_MAX};
+use crate::limits::{DELAYED_ACK, MTU_PLATEAUS, SYN_RECOVERIES_MAX, SYN_RETRIES_MAX, TIMEOUTS_MAX};
 use crate::receive::ReceiveHalf;
-use crate::send::{Acked, SendHalf};
+use crate::send::{Ack, Acked, Fired, SendHalf};
 use crate::session::{After, Session, State};
 use crate::stream::End;
 use crate::time::Instant;
+use crate::transmit::headers_len;
 
 impl Session {
     /// A segment of the target, by its headers.
@@ -107,7 +108,7 @@ impl Session {
             // RFC 5961 section 3.2: exactly the next byte, or our word first.
             // What it acknowledges has arrived: the turn must not be sent again.
             if flags.contains(Flags::ACK) && seq >= self.receive.nxt() {
-                self.on_acknowledgement(segment, stamp, ctx);
+                self.on_acknowledgement(segment, options, stamp, ctx);
             }
             if seq == self.receive.nxt() {
                 self.on_lost(Outcome::Reset, ctx);
@@ -132,7 +133,7 @@ impl Session {
             self.receive.timestamp = timestamps.value;
         }
         let ends = self.ends();
-        if flags.contains(Flags::ACK) && !self.on_acknowledgement(segment, stamp, ctx) {
+        if flags.contains(Flags::ACK) && !self.on_acknowledgement(segment, options, stamp, ctx) {
             return;
         }
         self.on_payload(segment, stamp, ctx);
@@ -151,12 +152,19 @@ impl Session {
     fn on_acknowledgement(
         &mut self,
         segment: &Segment,
+        options: &Options,
         stamp: Instant,
         ctx: &mut Context<'_>,
     ) -> bool {
         let control = segment.flags.intersects(Flags::FIN.with(Flags::SYN));
         let plain = segment.payload_len == 0 && !control && self.send.is_window(segment.window);
-        match self.send.on_ack(LocalSeq::new(segment.ack), plain, stamp) {
+        let ack = Ack {
+            number: LocalSeq::new(segment.ack),
+            plain,
+            sack: self.sack.then_some(options.sack.as_slice()),
+            limit: self.send_limit(),
+        };
+        match self.send.on_ack(&ack, stamp) {
             Acked::Unacceptable => {
                 self.ack_due = true;
                 return false;
@@ -248,8 +256,8 @@ impl Session {
         if due(self.release_at) {
             self.advance(ctx);
         }
-        if due(self.send.rto_at()) {
-            self.on_retransmission_timeout(ctx);
+        if due(self.send.timer_at()) {
+            self.on_send_timer(ctx);
         }
         self.check_closed(ctx);
         if now.since(self.active_at) >= ctx.config.idle_timeout && self.state != State::Closed {
@@ -257,25 +265,47 @@ impl Session {
         }
     }
 
-    fn on_retransmission_timeout(&mut self, ctx: &mut Context<'_>) {
+    fn on_send_timer(&mut self, ctx: &mut Context<'_>) {
         if ctx.target.gate.is_closed() {
             // Nothing could have been answered: this is no time-out of the target's.
-            self.send.arm(ctx.now);
+            self.send.arm_retransmission(ctx.now);
             return;
         }
-        ctx.counters.retransmission_timeouts += 1;
         match self.state {
             State::SynSent { .. } if self.send.timeouts >= SYN_RETRIES_MAX => self.on_refused(ctx),
             State::SynSent { .. } => {
-                self.send.on_timeout(ctx.now);
+                ctx.counters.retransmission_timeouts += 1;
+                self.send.on_timer(0, ctx.now);
                 self.state = State::SynSent { due: true };
             }
             State::Established | State::Closing { .. } if self.send.timeouts >= TIMEOUTS_MAX => {
                 self.on_lost(Outcome::TimedOut, ctx);
             }
-            State::Established | State::Closing { .. } => self.send.on_timeout(ctx.now),
+            State::Established | State::Closing { .. } => {
+                match self.send.on_timer(self.send_limit(), ctx.now) {
+                    Fired::Probe => ctx.counters.tail_probes += 1,
+                    Fired::Timeout => {
+                        ctx.counters.retransmission_timeouts += 1;
+                        self.shun_black_hole(ctx);
+                    }
+                }
+            }
             _ => self.send.disarm(),
         }
+    }
+
+    /// Two timeouts of a full-size segment in a row: perhaps the path swallows large segments without a word (RFC 4821).
+    fn shun_black_hole(&mut self, ctx: &mut Context<'_>) {
+        if !self.send.is_full_size_lost() {
+            return;
+        }
+        let headers = headers_len(self);
+        let mtu = self.send.mss().saturating_add(headers);
+        let Some(smaller) = MTU_PLATEAUS.into_iter().find(|plateau| *plateau < mtu) else {
+            return;
+        };
+        ctx.counters.black_holes += 1;
+        self.send.set_mss(smaller - headers);
     }
 
     /// Neither side has said anything for longer than the user wants to remember.

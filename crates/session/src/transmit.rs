@@ -35,7 +35,7 @@ impl Session {
     }
 
     /// How far may be sent: FIN takes the position after the last byte.
-    fn send_limit(&self) -> u64 {
+    pub(crate) fn send_limit(&self) -> u64 {
         match self.state {
             State::Closing { .. } => self.stream_end + 1,
             _ => self.turns.limit(self.stream_end),
@@ -129,11 +129,13 @@ impl Session {
         let payload = frame.get_mut(overhead..overhead + len)?;
         ctx.arena
             .copy_out(&self.data, (offset - self.data_start) as usize, payload);
-        if self.send.on_sent(offset, positions, ctx.now) {
+        let new = self.send.on_sent(offset, positions, ctx.now);
+        if new > offset {
             ctx.counters.segments_retransmitted += 1;
-        } else {
-            ctx.counters.bytes_sent += len as u64;
-            self.turns.on_sent(offset, end, ctx.now);
+        }
+        if new < end {
+            ctx.counters.bytes_sent += end.min(self.stream_end).saturating_sub(new);
+            self.turns.on_sent(new, end, ctx.now);
         }
         self.write_with(self.send.seq(offset).raw(), flags, len, options, frame)
     }
@@ -212,7 +214,7 @@ impl Session {
     pub(crate) fn deadline(&self, idle_timeout: core::time::Duration) -> Instant {
         let idle = self.active_at + idle_timeout;
         [
-            self.send.rto_at(),
+            self.send.timer_at(),
             self.release_at,
             self.ack_at,
             self.gap_at,
@@ -225,7 +227,7 @@ impl Session {
 }
 
 /// IP and TCP headers without options, in bytes.
-fn headers_len(session: &Session) -> u16 {
+pub(crate) fn headers_len(session: &Session) -> u16 {
     if session.local.server.addr.is_v4() {
         40
     } else {

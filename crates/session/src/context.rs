@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
 use crate::limits::{QUIET_MAX, QUIET_MIN};
+use crate::path::Path;
 use crate::pool::{Lease, Pool};
 use crate::time::Instant;
 
@@ -62,8 +63,7 @@ pub(crate) struct TargetState {
     pub(crate) gate: Gate,
     /// `None` with the clients' own addresses.
     pub(crate) pool: Option<Pool>,
-    /// MTU of the route, in bytes.
-    pub(crate) mtu: u16,
+    pub(crate) path: Path,
     /// Sessions that wait at the gate.
     pub(crate) held: VecDeque<SessionId>,
 }

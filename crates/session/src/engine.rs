@@ -18,8 +18,8 @@ use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, Index, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
-use crate::limits::MTU_MIN;
 use crate::nursery::Nursery;
+use crate::path::Path;
 use crate::pool::Pool;
 use crate::session::Session;
 use crate::stream::Piece;
@@ -115,12 +115,11 @@ impl Engine {
                     )),
                 };
                 let gate = Gate::new(config.prove_path, now);
-                let (endpoint, mtu) = (rule.target, rule.mtu.max(MTU_MIN));
                 targets.push(TargetState {
-                    endpoint,
+                    endpoint: rule.target,
                     gate,
                     pool,
-                    mtu,
+                    path: Path::new(rule.mtu),
                     held: VecDeque::new(),
                 });
             }
@@ -282,12 +281,11 @@ impl Engine {
             id.and_then(|id| {
                 self.with(id, now, |session, ctx| {
                     let ours = session.send.was_sent(LocalSeq::new(too_big.seq));
-                    let narrower = mtu < ctx.target.mtu && mtu >= MTU_MIN;
-                    if ours && narrower {
-                        ctx.target.mtu = mtu;
+                    let believed = ours && ctx.target.path.narrow(mtu, now);
+                    if believed {
                         session.send.on_too_big(now);
                     }
-                    ours && narrower
+                    believed
                 })
             })
             .unwrap_or(false)
@@ -301,7 +299,9 @@ impl Engine {
         for index in 0..self.shared.targets.len() {
             let state = &mut self.shared.targets[index];
             if state.endpoint.addr == target {
-                state.mtu = mtu.unwrap_or(state.mtu).max(MTU_MIN);
+                if let Some(mtu) = mtu {
+                    state.path.set_route(mtu);
+                }
                 state.gate.set_route(mtu.is_some(), now);
                 let endpoint = state.endpoint;
                 self.let_in(&endpoint, now);

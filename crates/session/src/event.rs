@@ -166,6 +166,8 @@ counters! {
     reply_packets;
     /// Target replies that did not.
     reply_malformed;
+    /// Segments of targets outside the window, or older than their timestamps allow.
+    reply_unacceptable;
     /// Target replies that belong to no session.
     reply_unknown;
     /// ICMP too-big messages that were believed.

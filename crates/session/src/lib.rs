@@ -17,7 +17,7 @@
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
-//! | `gate`, `pool` | whether a target may be sent to, and from where |
+//! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
@@ -34,6 +34,7 @@ mod gate;
 pub mod limits;
 mod nursery;
 mod openings;
+mod path;
 mod pool;
 mod receive;
 mod send;

@@ -90,6 +90,8 @@ pub const MTU_MIN: u16 = 552;
 /// What a path is taken to carry that swallows larger packets without a word, in bytes, largest first: what IPv6 asks of
 /// every link, and what IPv4 asks of every host.
 pub const MTU_PLATEAUS: [u16; 2] = [1280, 576];
+/// How long a smaller MTU is believed than the route's.
+pub const PATH_MTU_AGE: Duration = Duration::from_secs(600);
 /// Retransmission timeouts in a row after which a connection is given up (RFC 9293 section 3.8.3, R2): with the
 /// smallest timeout about 51 s.
 pub const TIMEOUTS_MAX: u8 = 8;

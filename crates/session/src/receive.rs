@@ -30,6 +30,10 @@ pub(crate) struct ReceiveHalf {
     latest: Option<TargetSeq>,
     /// TS.Recent (RFC 7323 section 4.3).
     pub(crate) timestamp: u32,
+    /// Last.ACK.sent (the same section).
+    pub(crate) acknowledged: TargetSeq,
+    /// How many bytes beyond `nxt` the target has been told that it may send: RCV.WND.
+    pub(crate) window: u32,
 }
 
 impl ReceiveHalf {
@@ -42,6 +46,8 @@ impl ReceiveHalf {
             ranges: Vec::new(),
             latest: None,
             timestamp: 0,
+            acknowledged: nxt,
+            window: u32::from(u16::MAX),
         }
     }
 
@@ -60,10 +66,26 @@ impl ReceiveHalf {
         !self.ranges.is_empty()
     }
 
+    /// Notes the timestamp of a segment that starts at `seq`. Returns whether the segment may be one: an older one than the
+    /// latest is a duplicate of long ago, from before the sequence numbers wrapped (PAWS, RFC 7323 section 5).
+    pub(crate) fn on_timestamp(&mut self, seq: TargetSeq, value: u32) -> bool {
+        let ahead = value.wrapping_sub(self.timestamp).cast_signed();
+        if ahead >= 0 && seq <= self.acknowledged {
+            self.timestamp = value;
+        }
+        ahead >= 0
+    }
+
+    /// Whether a segment of `len` bytes, FIN included, lies in the window at all (RFC 9293 section 3.10.7.4).
+    pub(crate) fn is_in_window(&self, seq: TargetSeq, len: u32) -> bool {
+        let (start, end) = (seq - self.nxt, (seq + len) - self.nxt);
+        start.max(end) <= i32::try_from(self.window).unwrap_or(i32::MAX)
+    }
+
     /// A segment of the target with `len` bytes of payload.
     pub(crate) fn on_segment(&mut self, seq: TargetSeq, len: u32, fin: bool) -> Arrived {
         let end = seq + len;
-        if fin && self.fin.is_none() {
+        if fin && self.fin.is_none() && end >= self.nxt {
             self.fin = Some(end);
         }
         let before = self.nxt;

@@ -96,6 +96,8 @@ pub(crate) struct SendHalf {
     probe: Option<Probe>,
     /// One segment is to be sent from here, although it was sent before and whatever the congestion window says.
     forced: Option<u64>,
+    /// Whether a smaller segment than before is being tried.
+    shunning: bool,
 }
 
 impl SendHalf {
@@ -121,6 +123,7 @@ impl SendHalf {
             recovery: None,
             probe: None,
             forced: None,
+            shunning: false,
         }
     }
 
@@ -344,6 +347,17 @@ impl SendHalf {
         }
         self.arm_retransmission(now);
         Fired::Timeout
+    }
+
+    /// Full-size segments do not seem to arrive: from here on they are smaller.
+    pub(crate) fn shun(&mut self, mss: u16) {
+        self.set_mss(mss);
+        self.shunning = true;
+    }
+
+    /// Whether a smaller segment has arrived since [`SendHalf::shun`]; says so once.
+    pub(crate) fn is_shunning_over(&mut self) -> bool {
+        core::mem::take(&mut self.shunning)
     }
 
     /// Whether the timeout that has just passed was that of a segment of full size, not the first in a row: a path that

@@ -62,8 +62,9 @@ impl Session {
         let largest = self.segment_max(ctx);
         self.send
             .set_mss(options.mss.unwrap_or(536).clamp(1, largest));
-        if let (Some(shift), Some(_)) = (options.window_scale, self.offer.window_scale) {
-            self.send.window_shift = shift;
+        if let (Some(theirs), Some(ours)) = (options.window_scale, self.offer.window_scale) {
+            self.send.window_shift = theirs;
+            self.receive.window <<= ours.min(14);
         }
         self.sack = self.offer.sack && options.sack_permitted;
         if let (Some(timestamps), true) = (options.timestamps, self.offer.timestamps) {
@@ -122,15 +123,15 @@ impl Session {
             self.ack_due = true;
             return;
         }
-        if let Some(timestamps) = options.timestamps
-            && seq <= self.receive.nxt()
-            && timestamps
-                .value
-                .wrapping_sub(self.receive.timestamp)
-                .cast_signed()
-                >= 0
-        {
-            self.receive.timestamp = timestamps.value;
+        let stale = self.timestamps
+            && options
+                .timestamps
+                .is_some_and(|timestamps| !self.receive.on_timestamp(seq, timestamps.value));
+        let len = u32::from(segment.payload_len) + u32::from(flags.contains(Flags::FIN));
+        if stale || !self.receive.is_in_window(seq, len) {
+            ctx.counters.reply_unacceptable += 1;
+            self.ack_due = true;
+            return;
         }
         let ends = self.ends();
         if flags.contains(Flags::ACK) && !self.on_acknowledgement(segment, options, stamp, ctx) {
@@ -177,6 +178,11 @@ impl Session {
                     .drop_front(&mut self.data, end.saturating_sub(self.data_start) as usize);
                 self.data_start = self.data_start.max(end);
                 self.turns.on_acknowledged(una, stamp);
+                if self.send.is_shunning_over() {
+                    // What is smaller arrives, what is larger did not: no need for the other sessions to find out.
+                    let mtu = self.send.mss() + headers_len(self);
+                    ctx.target.path.narrow(mtu, ctx.now);
+                }
             }
         }
         self.send.set_window(segment.window, true);
@@ -305,7 +311,7 @@ impl Session {
             return;
         };
         ctx.counters.black_holes += 1;
-        self.send.set_mss(smaller - headers);
+        self.send.shun(smaller - headers);
     }
 
     /// Neither side has said anything for longer than the user wants to remember.

@@ -15,7 +15,7 @@ const TIMESTAMPS_LEN: u16 = 12;
 impl Session {
     /// The largest payload that fits the route, in bytes, before the target has said what it takes.
     pub(crate) fn segment_max(&self, ctx: &Context<'_>) -> u16 {
-        ctx.target.mtu - headers_len(self)
+        ctx.target.path.mtu(ctx.now) - headers_len(self)
     }
 
     /// Whether [`Session::transmit`] would write something.
@@ -83,7 +83,7 @@ impl Session {
             timestamps,
         } = self.offer;
         let options = Options {
-            mss: Some(mss.min(ctx.target.mtu - headers_len(self))),
+            mss: Some(mss.min(self.segment_max(ctx))),
             window_scale,
             sack_permitted: sack,
             timestamps: timestamps.then(|| Timestamps {
@@ -107,8 +107,8 @@ impl Session {
             + options.emitted_len();
         let room = frame.len().checked_sub(overhead)?;
         // The MSS counts no options (RFC 6691), and the route may have become narrower since the handshake.
-        let fits = usize::from(ctx.target.mtu) + ethernet::HEADER_LEN
-            - overhead.min(usize::from(ctx.target.mtu));
+        let mtu = usize::from(ctx.target.path.mtu(ctx.now));
+        let fits = (mtu + ethernet::HEADER_LEN).saturating_sub(overhead);
         let announced = usize::from(self.send.mss()).saturating_sub(options.emitted_len());
         let max = room.min(fits).min(announced.max(1));
         let limit = self.send_limit();
@@ -175,6 +175,7 @@ impl Session {
     ) -> Option<usize> {
         let header = self.header(seq, self.receive.nxt().raw(), flags, options);
         (self.ack_due, self.ack_at) = (false, None);
+        self.receive.acknowledged = self.receive.nxt();
         let len = header.payload_offset() + len;
         emit(&header, frame.get_mut(..len)?)
     }

@@ -64,6 +64,10 @@ pub const CUT_OFF: Duration = Duration::from_secs(4);
 /// Turns released by the response timeout before a session departs by time only.
 pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
 
+/// A pause inside what the online server sends after a turn, from which on it counts as speaking unprompted: then the first
+/// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.
+pub const UNPROMPTED_PAUSE: Duration = Duration::from_secs(1);
+
 /// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
 pub const NURSERY_SLOTS: usize = 8192;
 /// How long an entry of the nursery means anything.

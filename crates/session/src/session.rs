@@ -102,8 +102,6 @@ pub(crate) struct Session {
     pub(crate) input: ClientStream,
     /// Stream offset of `input.next()`.
     pub(crate) stream_end: u64,
-    /// The highest byte of the online server that was counted.
-    online_next: Option<OnlineSeq>,
     /// Whether the online server has closed.
     pub(crate) online_closed: bool,
     pub(crate) turns: Turns,
@@ -190,7 +188,6 @@ impl Session {
             offer,
             input: ClientStream::new(first),
             stream_end: 0,
-            online_next: Some(cause),
             online_closed: false,
             turns: Turns::new(cause, !ctx.config.wait_for_responses),
             data: Chain::default(),
@@ -353,7 +350,7 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
-        let distance = self.online_next.map_or(0, |next| (seq - next).abs());
+        let distance = (seq - self.turns.online_end()).abs();
         if flags.contains(Flags::RST) && distance > ONLINE_RESET_DISTANCE_MAX {
             // About an older connection of the same client's port, to a segment of it that came late.
             return;
@@ -368,15 +365,10 @@ impl Session {
         self.input.on_acknowledged(ack);
         if len > 0 {
             self.confirmed = true;
-            let new = self
-                .online_next
-                .map_or(len, |next| (seq + len).ahead_of(next).min(len));
-            if new > 0 {
-                self.online_next = Some(seq + len);
-                let distance = i64::from(ack - self.input.next());
-                let acknowledged = self.stream_end.saturating_add_signed(distance);
-                self.turns.on_online_bytes(acknowledged, new, stamp);
-            }
+            let distance = i64::from(ack - self.input.next());
+            let acknowledged = self.stream_end.saturating_add_signed(distance);
+            self.turns
+                .on_online_bytes(acknowledged, seq + len, len, stamp);
         }
         self.follow_target_close(ctx);
         self.watch_holes(ctx);

@@ -19,6 +19,9 @@ pub(crate) struct Turn {
     pub(crate) departed_first: Option<Instant>,
     pub(crate) departed_last: Option<Instant>,
     pub(crate) online: Answer,
+    /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
+    /// were on their way.
+    pub(crate) early: u32,
     /// How it will end although it was never sent: its bytes are not kept.
     pub(crate) fate: Option<Outcome>,
 }

@@ -5,6 +5,9 @@
 //! difference of the two turns' causes. R is what the target has sent since it began to acknowledge turn k; what
 //! acknowledges nothing of it belongs to the turn before. Both are counted per turn, never cumulatively, or a target that
 //! answers a little more each time would run ahead of its cause.
+//!
+//! A client that pipelines goes on while a response is on its way: those *early* bytes are part of N for the turn that it
+//! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
 use std::collections::VecDeque;
 
@@ -14,7 +17,7 @@ use wire::seq::OnlineSeq;
 
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
-use crate::limits::{CUT_OFF, TIMEOUTS_UNTIL_STREAMING};
+use crate::limits::{CUT_OFF, TIMEOUTS_UNTIL_STREAMING, UNPROMPTED_PAUSE};
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -23,6 +26,8 @@ use crate::turn::{Answer, Turn};
 struct Step {
     cause: OnlineSeq,
     answer: Answer,
+    /// What the target has sent beyond the share of the turn before.
+    carried: Answer,
     /// When the target last sent payload of any kind, in order or not.
     heard: Instant,
     /// Whether the last segment looked like the end of a response.
@@ -35,6 +40,7 @@ impl Step {
         Self {
             cause,
             answer: Answer::default(),
+            carried: Answer::default(),
             heard: Instant::default(),
             tail: false,
             acknowledged_at,
@@ -86,11 +92,12 @@ pub(crate) struct Turns {
     step: Step,
     /// Whether turns leave without waiting (`-W`, or the session became streaming).
     ungated: bool,
-    /// Where turns leave without waiting: what the turn before had more than its share of. Its response and those of later
-    /// turns may have come in one segment.
-    surplus: Answer,
     paired: bool,
     timeouts: u8,
+    /// Whether the online server has spoken without having been asked, as far as can be told.
+    unprompted: bool,
+    /// Where the online server's bytes end, as far as they were seen.
+    online_end: OnlineSeq,
     /// The cause of a turn that ended before the client had finished it.
     torn: Option<OnlineSeq>,
     /// How many turns there have been.
@@ -105,9 +112,10 @@ impl Turns {
             current: false,
             step: Step::new(cause, None),
             ungated,
-            surplus: Answer::default(),
             paired: true,
             timeouts: 0,
+            unprompted: false,
+            online_end: cause,
             torn: None,
             count: 0,
         }
@@ -165,6 +173,7 @@ impl Turns {
             departed_first: None,
             departed_last: None,
             online: Answer::default(),
+            early: self.online_end.ahead_of(cause),
             fate: None,
         });
         true
@@ -187,16 +196,52 @@ impl Turns {
         }
     }
 
-    /// The online server sent `bytes` that acknowledge the client's stream up to `acknowledged`.
-    pub(crate) fn on_online_bytes(&mut self, acknowledged: u64, bytes: u32, stamp: Instant) {
-        if let Some(turn) = self
-            .queue
-            .iter_mut()
-            .rev()
-            .find(|turn| turn.start < acknowledged)
-        {
-            turn.online.add(bytes, stamp);
+    /// Where the online server's bytes end, as far as they were seen.
+    pub(crate) fn online_end(&self) -> OnlineSeq {
+        self.online_end
+    }
+
+    /// The online server sent bytes up to `end` that acknowledge the client's stream up to `acknowledged`; those up to
+    /// [`Turns::online_end`] are known.
+    pub(crate) fn on_online_bytes(
+        &mut self,
+        acknowledged: u64,
+        end: OnlineSeq,
+        len: u32,
+        stamp: Instant,
+    ) {
+        let new = end.ahead_of(self.online_end).min(len);
+        if new == 0 {
+            return;
         }
+        self.online_end = end;
+        let last = self.queue.len();
+        for (index, turn) in self.queue.iter_mut().enumerate().rev() {
+            if turn.start < acknowledged {
+                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
+                self.unprompted |=
+                    index + 1 == last && pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                turn.online.add(new, stamp);
+                return;
+            }
+            turn.early = turn.early.max(end.ahead_of(turn.cause));
+        }
+    }
+
+    /// How much of what the target has sent beyond the share of the turn before counts for the current turn: where turns
+    /// wait, as much as its client had still to see; where they do not, several responses may have come at once.
+    fn credit(&self) -> u64 {
+        let carried = self.step.carried.bytes;
+        match self.current() {
+            Some(_) if self.ungated => carried,
+            Some(turn) => carried.min(u64::from(turn.early)),
+            None => 0,
+        }
+    }
+
+    /// R, the bytes that the target has sent in answer to the current turn.
+    fn received(&self) -> u64 {
+        self.step.answer.bytes + self.credit()
     }
 
     /// Bytes `start..end` were sent for the first time.
@@ -227,6 +272,10 @@ impl Turns {
                 .is_some_and(|turn| acknowledged <= turn.start)
         {
             // The rest of a response that was longer than we waited for.
+            self.step.carried.add(bytes, stamp);
+            if self.step.answer.bytes == 0 {
+                self.step.tail = tail;
+            }
             return None;
         }
         let gap = self
@@ -284,11 +333,12 @@ impl Turns {
         let Step {
             cause,
             answer,
+            carried,
             heard,
             tail,
             acknowledged_at,
         } = &self.step;
-        let current = self.current();
+        let (current, received) = (self.current(), self.received());
         if current.is_some_and(|turn| turn.fate.is_some()) {
             return Verdict::Over;
         }
@@ -305,18 +355,22 @@ impl Turns {
         if current.is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        if wanted.is_some_and(|wanted| answer.bytes >= wanted && (*tail || wanted == 0))
+        if wanted.is_some_and(|wanted| received >= wanted && (*tail || wanted == 0))
             || patience.target_closed
         {
             return Verdict::Over;
         }
-        if answer.bytes > 0 || wanted.is_none() {
+        // What the client had seen before it went on was on its way already: nothing shows that the online server has
+        // answered this turn at all.
+        let unasked = wanted
+            .is_some_and(|wanted| current.is_some_and(|turn| wanted <= u64::from(turn.early)));
+        if answer.bytes > 0 || wanted.is_none() || unasked {
             let since = if answer.bytes > 0 {
                 answer.last.max(*heard)
             } else {
-                acknowledged_at.unwrap_or(now)
+                acknowledged_at.unwrap_or(now).max(carried.last).max(*heard)
             };
-            let short = wanted.is_some_and(|wanted| answer.bytes < wanted);
+            let short = wanted.is_some_and(|wanted| received < wanted);
             let cut_off = answer.bytes > 0 && short && (!*tail || patience.has_hole);
             let at = since + if cut_off { CUT_OFF } else { patience.quiet };
             return if now >= at {
@@ -349,7 +403,7 @@ impl Turns {
             Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
             None => turn.online.bytes,
         };
-        wanted > 0 && self.step.tail && self.step.answer.bytes >= wanted
+        wanted > 0 && self.step.tail && self.received() >= wanted
     }
 
     /// Whether the current turn has an answer of the online server and of the target.
@@ -370,8 +424,11 @@ impl Turns {
             return true;
         }
         let answer = &self.step.answer;
-        let complete =
-            answer.bytes >= turn.online.bytes && (answer.bytes > 0) == (turn.online.bytes > 0);
+        let received = match turn.online.bytes {
+            0 => answer.bytes,
+            _ => self.received(),
+        };
+        let complete = received >= turn.online.bytes && (received > 0) == (turn.online.bytes > 0);
         let settled = answer.bytes > 0 && now.since(answer.last) > quiet;
         !complete && !settled
     }
@@ -383,15 +440,21 @@ impl Turns {
         una: u64,
         rule: RuleId,
     ) -> Option<TurnEnded> {
+        let credit = self.credit();
         let released = core::mem::take(&mut self.current);
         let turn = self.queue.pop_front()?;
-        let answer = core::mem::take(&mut self.step.answer);
+        if credit > 0 {
+            let carried = self.step.carried;
+            self.step.answer.bytes += credit;
+            self.step.answer.first = carried.first;
+            self.step.answer.last = self.step.answer.last.max(carried.last);
+        }
         let target = if released {
-            answer.measured_from(turn.departed_last)
+            self.step.answer.measured_from(turn.departed_last)
         } else {
+            self.step.answer = Answer::default();
             None
         };
-        self.surplus = self.beyond_share(&turn, &answer);
         self.step.cause = turn.cause;
         Some(TurnEnded {
             rule,
@@ -402,7 +465,7 @@ impl Turns {
             } else {
                 una.clamp(turn.start, turn.end) - turn.start
             },
-            paired: self.paired && !self.ungated,
+            paired: self.paired && !self.ungated && credit == 0,
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,
             lag: turn.departed_first.map_or(Duration::ZERO, |departed| {
@@ -411,33 +474,27 @@ impl Turns {
         })
     }
 
-    /// What the answer to `turn`, which has ended, holds of answers to later turns.
-    fn beyond_share(&self, turn: &Turn, answer: &Answer) -> Answer {
-        let share = self
-            .queue
-            .front()
-            .map_or(u64::MAX, |next| u64::from(next.cause.ahead_of(turn.cause)));
-        if !self.ungated || answer.bytes <= share {
-            return Answer::default();
-        }
-        Answer {
-            bytes: answer.bytes - share,
-            first: Some(answer.last),
-            last: answer.last,
-        }
-    }
-
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
     pub(crate) fn release(&mut self, una: u64, now: Instant) {
         let Some(turn) = self.queue.front() else {
             return;
         };
         let answerable = una >= turn.end;
+        let Step {
+            cause,
+            answer,
+            tail,
+            ..
+        } = self.step;
+        let share = u64::from(turn.cause.ahead_of(cause));
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        let surplus = core::mem::take(&mut self.surplus);
-        if answerable && surplus.bytes > 0 {
-            self.step.answer = surplus;
-            self.step.tail = true;
+        if answer.bytes > share && (answerable || !self.ungated) {
+            self.step.carried = Answer {
+                bytes: answer.bytes - share,
+                first: Some(answer.last),
+                last: answer.last,
+            };
+            self.step.tail = tail;
         }
         self.current = true;
     }
@@ -464,6 +521,7 @@ impl Turns {
         match (una >= turn.end, self.step.answer.bytes, turn.online.bytes) {
             (true, 1.., _) => Outcome::Answered,
             (true, 0, 0) => Outcome::Delivered,
+            (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
             _ => Outcome::Pending,
         }
     }
@@ -479,7 +537,8 @@ impl Turns {
             Verdict::TimedOut => {
                 self.paired = false;
                 self.timeouts = self.timeouts.saturating_add(1);
-                if self.timeouts == TIMEOUTS_UNTIL_STREAMING && !self.ungated {
+                let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
+                if enough && !self.ungated {
                     self.ungated = true;
                     return true;
                 }

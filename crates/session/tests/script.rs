@@ -1125,3 +1125,123 @@ fn a_request_may_overtake_the_syn_ack_only_where_there_is_no_order() {
         .expect(&[sent(PSH, 1, 1, b"a")]);
     assert_eq!(s.engine.sessions(), 1);
 }
+
+/// The client goes on while half of the first response is on its way.
+fn pipelined(target_sends: usize) -> Script {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 1000);
+    s.client(PSH, 2, 501, b"b").expect(&[sent(PSH, 1, 1, b"a")]);
+    let seen = 1 + target_sends as u32;
+    s.target(PSH, 1, 2, target_sends)
+        .expect(&[sent(PSH, 2, seen, b"b")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s
+}
+
+#[test]
+fn what_was_on_its_way_when_the_client_went_on_counts_for_its_next_turn() {
+    let mut s = pipelined(1000);
+    s.online(PSH, 1001, 3, 100).client(PSH, 3, 1101, b"c");
+    s.target(ACK, 1001, 3, 0).expect(&[]);
+    s.wait(Duration::from_secs(5)).expect(&[]);
+    s.target(PSH, 1001, 3, 100)
+        .expect(&[sent(PSH, 3, 1101, b"c")])
+        .expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_turn_that_nobody_answers_is_not_waited_for_when_an_early_response_explains_what_was_seen() {
+    let mut s = pipelined(1000);
+    s.client(PSH, 3, 1001, b"c");
+    s.target(ACK, 1001, 3, 0)
+        .expect(&[sent(PSH, 3, 1001, b"c")])
+        .expect_outcomes(&[Outcome::Delivered]);
+    // The same with a target that sends less: quiet is enough.
+    let mut s = pipelined(900);
+    s.client(PSH, 3, 1001, b"c");
+    s.target(ACK, 901, 3, 0).expect(&[]);
+    s.wait(Duration::from_millis(250))
+        .expect(&[sent(PSH, 3, 901, b"c")])
+        .expect_outcomes(&[Outcome::Delivered]);
+}
+
+#[test]
+fn an_online_server_that_speaks_unprompted_makes_the_first_time_out_the_last() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.wait(Duration::from_secs(2)).online(PSH, 11, 2, 10);
+    s.client(PSH, 2, 21, b"b").frames();
+    s.target(ACK, 1, 2, 0).frames();
+    s.wait(Duration::from_secs(31))
+        .expect(&[sent(PSH, 2, 1, b"b")])
+        .expect_outcomes(&[Outcome::TimedOut]);
+    s.online(PSH, 21, 3, 10).client(PSH, 3, 31, b"c");
+    s.expect(&[sent(PSH, 3, 1, b"c")]);
+    assert_eq!(s.engine.counters().sessions_streaming, 1);
+}
+
+#[test]
+fn what_stands_outside_the_window_is_only_acknowledged() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").frames();
+    // The session offered a scale of 7.
+    s.target(PSH, 1 + (65_535 << 7), 2, 100);
+    s.expect(&[sent(ACK, 2, 1, b"")]);
+    assert_eq!(s.engine.counters().reply_unacceptable, 1);
+    s.target(FIN, 2000, 2, 0).expect(&[sent(ACK, 2, 1, b"")]);
+    s.target(PSH, 1, 2, 100).expect(&[sent(ACK, 2, 101, b"")]);
+}
+
+#[test]
+fn a_path_that_swallows_large_segments_gets_smaller_ones() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, &[7; 1400])
+        .client(PSH, 1401, 1, &[8; 1000]);
+    assert_eq!(s.frames().len(), 2);
+    s.online(ACK, 1, 2401, 0);
+    let mut largest = vec![];
+    for _ in 0..3 {
+        s.wait(Duration::from_millis(420));
+        let frames = s.frames();
+        largest.push(frames.iter().map(|sent| sent.payload.len()).max());
+    }
+    assert_eq!(
+        largest[0],
+        Some(1460),
+        "the first time it may be congestion"
+    );
+    assert_eq!(largest[1], Some(1240), "an MTU of 1280 bytes");
+    assert_eq!(s.engine.counters().black_holes, 1);
+    s.target(ACK, 1, 1241, 0);
+    assert_eq!(s.frames()[0].payload.len(), 1160);
+}
+
+#[test]
+fn what_the_target_holds_is_not_sent_again() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, &[7; 4000]);
+    assert_eq!(s.frames().len(), 3);
+    let mut options = Options::default();
+    options
+        .sack
+        .push(s.iss.wrapping_add(1461), s.iss.wrapping_add(4001));
+    let header = Header {
+        source: s.target,
+        destination: s.local,
+        seq: TARGET_ISN + 1,
+        ack: s.iss.wrapping_add(1),
+        flags: ACK,
+        window: 65_535,
+        urgent: 0,
+        options,
+    };
+    let mut frame = vec![0; header.payload_offset()];
+    assert!(header.emit(&mut frame));
+    s.engine.on_target_packet(s.now, s.now, &frame[14..]);
+    s.expect(&[sent(ACK, 1, 1, &[7; 1460])]);
+}

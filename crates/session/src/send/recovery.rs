@@ -94,19 +94,20 @@ impl SendHalf {
             .held
             .lost_below(self.mss)
             .is_some_and(|edge| edge > self.una);
-        if lost || self.duplicates >= self.duplicates_wanted(limit) {
+        if lost || self.duplicates >= DUPLICATE_ACKS || self.is_early_loss(limit) {
             self.recover();
         }
     }
 
-    /// How many duplicate acknowledgements mean a loss: in a small flight with nothing more to send, fewer than usual can
-    /// come (RFC 5827).
-    fn duplicates_wanted(&self, limit: u64) -> u8 {
-        let segments = (self.nxt - self.una).div_ceil(u64::from(self.mss));
-        if self.nxt < limit || segments > u64::from(DUPLICATE_ACKS) {
-            return DUPLICATE_ACKS;
+    /// In a small flight with nothing more to send, fewer duplicate acknowledgements than usual can come (RFC 5827).
+    fn is_early_loss(&self, limit: u64) -> bool {
+        let (flight, mss) = (self.nxt - self.una, u64::from(self.mss));
+        if self.nxt < limit || flight > u64::from(DUPLICATE_ACKS) * mss {
+            return false;
         }
-        (segments as u8).saturating_sub(1).max(1)
+        let segments = flight.div_ceil(mss);
+        let held = self.held.held_between(self.una, self.nxt);
+        u64::from(self.duplicates) + 1 >= segments || (held > 0 && flight - held <= mss)
     }
 
     fn recover(&mut self) {

@@ -1125,3 +1125,16 @@ fn a_request_may_overtake_the_syn_ack_only_where_there_is_no_order() {
         .expect(&[sent(PSH, 1, 1, b"a")]);
     assert_eq!(s.engine.sessions(), 1);
 }
+
+#[test]
+fn a_client_that_closes_before_the_targets_handshake_is_over_still_gets_its_connection() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(FIN, 1, 1, b"").online(FIN, 1, 2, 0).expect(&[]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(FIN, 1, 1, b"")]);
+    s.target(FIN, 1, 2, 0).expect(&[sent(ACK, 2, 2, b"")]);
+    s.wait(Duration::from_secs(2));
+    assert_eq!(s.engine.sessions(), 0);
+}

@@ -1138,3 +1138,13 @@ fn a_client_that_closes_before_the_targets_handshake_is_over_still_gets_its_conn
     s.wait(Duration::from_secs(2));
     assert_eq!(s.engine.sessions(), 0);
 }
+
+#[test]
+fn a_connection_that_was_only_offered_is_reset_without_an_acknowledgement() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(RST, 1, 1, b"")
+        .expect(&[sent(Flags::RST, 1, 0, b"")]);
+    assert_eq!(s.engine.sessions(), 0);
+}

@@ -16,6 +16,7 @@
 //! | `taker`, `turn`, `turns` | the stream cut into turns, and the release rule |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `nursery` | flows that have no session yet |
+//! | `index` | sessions by flow |
 //! | `gate`, `pool` | whether a target may be sent to, and from where |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
@@ -30,6 +31,7 @@ mod context;
 pub mod engine;
 pub mod event;
 mod gate;
+mod index;
 pub mod limits;
 mod nursery;
 mod openings;

@@ -251,7 +251,7 @@ impl Session {
         }
         self.opened = true;
         self.state = State::SynSent { due: true };
-        ctx.by_local.insert(self.local, self.id);
+        ctx.by_local.insert(&self.local, self.id);
         ctx.events.push_back(Event::SessionOpened {
             rule: self.rule,
             flow: self.local,
@@ -272,7 +272,7 @@ impl Session {
     /// Forgets the connection and gives its source back.
     pub(crate) fn disconnect(&mut self, ctx: &mut Context<'_>) {
         if self.is_connected() {
-            ctx.release(self.local, self.send.seq_sent() + 1);
+            ctx.release(self.id, self.local, self.send.seq_sent() + 1);
             ctx.events.push_back(Event::SessionClosed {
                 rule: self.rule,
                 flow: self.local,

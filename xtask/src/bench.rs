@@ -2,8 +2,12 @@
 //!
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
+//!
+//! `cargo xtask bench engine` counts what the engine alone costs.
 
+mod callgrind;
 mod case;
+mod engine;
 mod report;
 mod run;
 
@@ -11,14 +15,24 @@ use std::path::PathBuf;
 
 use ::lab::{Lab, Topology, interrupt, system};
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::{stage, step, workspace};
 use case::{Case, Variant};
 
+/// Other benches.
+#[derive(Subcommand)]
+enum Part {
+    /// What the engine alone costs: instructions per turn, by valgrind, and memory per session.
+    Engine(engine::Arguments),
+}
+
 /// Arguments of `bench`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// How often each run is repeated.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -44,6 +58,9 @@ pub(crate) struct Arguments {
 
 /// Runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Part::Engine(arguments)) = &arguments.part {
+        return engine::run(arguments);
+    }
     let wanted = |list: &[String], name: &str| {
         list.is_empty() || list.iter().any(|part| name.contains(part.as_str()))
     };

@@ -81,6 +81,22 @@ impl Namespace {
         peer.ip(&["link", "set", peer_interface, "up"])
     }
 
+    /// Makes it a switch: a bridge without spanning tree.
+    pub(crate) fn make_bridge(&self) -> Result<()> {
+        self.ip(&[
+            "link",
+            "add",
+            "br0",
+            "type",
+            "bridge",
+            "stp_state",
+            "0",
+            "forward_delay",
+            "0",
+        ])?;
+        self.ip(&["link", "set", "br0", "up"])
+    }
+
     /// Runs `ip` on this host.
     ///
     /// # Errors
@@ -191,8 +207,8 @@ impl Namespace {
             .map(drop)
     }
 
-    /// Loses arriving packets at random with the given probability (0 to 1). Copies leave the online host beneath
-    /// its netfilter, so the place to lose them is the receiving host.
+    /// Drops arriving packets at random with the given probability (0 to 1), behind all hooks of tc. For packets that
+    /// get lost on the way see [`crate::loss`].
     ///
     /// # Errors
     ///
@@ -218,15 +234,6 @@ impl Namespace {
         arguments.extend(conditions);
         arguments.extend(["-j", "DROP"]);
         self.run("iptables", &arguments).map(drop)
-    }
-
-    /// Loses nothing any more.
-    ///
-    /// # Errors
-    ///
-    /// Where `iptables` fails.
-    pub fn lose_nothing(&self) -> Result<()> {
-        self.run("iptables", &["-w", "-F", "INPUT"]).map(drop)
     }
 
     /// Removes the namespace: what runs in it keeps it alive until it ends.

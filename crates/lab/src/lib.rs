@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`net`] | the network: client, online, target and assistant as namespaces |
 //! | [`host`] | one of them and its knobs: offloads, MTU, loss |
+//! | [`loss`] | packets that get lost between them |
 //! | [`registry`] | which labs stand, and the removal of left-overs |
 //! | [`process`] | a process in a namespace: logs, signals, CPU time |
 //! | [`machine`] | CPU of the whole machine and of processes |
@@ -31,6 +32,7 @@ pub mod error;
 pub mod host;
 pub mod interrupt;
 pub mod load;
+pub mod loss;
 pub mod machine;
 pub mod net;
 pub mod nginx;
@@ -43,6 +45,7 @@ pub mod wrk;
 
 pub use error::{Error, Result};
 pub use host::Namespace;
+pub use loss::Way;
 pub use net::{Host, Lab, Topology};
 pub use process::{Process, Spec};
 pub use registry::Prefix;

@@ -58,6 +58,8 @@ pub enum Host {
     Assistant,
     /// The bridge between online, target and assistant.
     Switch,
+    /// A bridge between client and online server, where [`Lab::insert_wire`] put one.
+    Wire,
     /// A further target server, 1 to 99: address 10.0.2.(100 + n).
     Further(u8),
 }
@@ -81,6 +83,7 @@ impl Host {
             Self::Target => "target".to_owned(),
             Self::Assistant => "assistant".to_owned(),
             Self::Switch => "switch".to_owned(),
+            Self::Wire => "wire".to_owned(),
             Self::Further(number) => format!("target{number}"),
         }
     }
@@ -90,6 +93,7 @@ impl Host {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
+            .chain([Self::Wire])
             .chain((1..=99).map(Self::Further))
             .find(|host| host.name() == name)
     }
@@ -102,7 +106,7 @@ impl Host {
             Self::Online => Some(ONLINE),
             Self::Target => Some(TARGET),
             Self::Assistant => Some(ASSISTANT),
-            Self::Switch => None,
+            Self::Switch | Self::Wire => None,
             Self::Further(number) => Some(Ipv4Addr::new(10, 0, 2, 100 + number.min(99))),
         }
     }
@@ -201,6 +205,36 @@ impl Lab {
         Ok(host)
     }
 
+    /// Puts a bridge between client and online server: on it packets can be lost that neither of them drops itself.
+    /// To be called before anything runs on the two.
+    ///
+    /// # Errors
+    ///
+    /// Where `ip` fails.
+    pub fn insert_wire(&self) -> Result<()> {
+        let (client, online) = (self.namespace(Host::Client), self.namespace(Host::Online));
+        // Its other end and the routes go with it.
+        client.ip(&["link", "delete", "eth0"])?;
+        let wire = self.namespace(Host::Wire);
+        wire.create()?;
+        wire.make_bridge()?;
+        plug(
+            &client,
+            &wire,
+            "eth0",
+            "client-eth0",
+            &format!("{CLIENT}/24"),
+        )?;
+        plug(
+            &online,
+            &wire,
+            "eth0",
+            "online-eth0",
+            &format!("{ONLINE}/24"),
+        )?;
+        client.ip(&["route", "add", "default", "via", &ONLINE.to_string()])
+    }
+
     /// Keeps the lab after this value is dropped, until [`Lab::down`].
     ///
     /// # Errors
@@ -223,19 +257,7 @@ impl Lab {
         for host in Host::ALL {
             self.namespace(host).create()?;
         }
-        let switch = self.namespace(Host::Switch);
-        switch.ip(&[
-            "link",
-            "add",
-            "br0",
-            "type",
-            "bridge",
-            "stp_state",
-            "0",
-            "forward_delay",
-            "0",
-        ])?;
-        switch.ip(&["link", "set", "br0", "up"])?;
+        self.namespace(Host::Switch).make_bridge()?;
 
         let (client, online) = (self.namespace(Host::Client), self.namespace(Host::Online));
         client.join("eth0", &online, "eth0")?;
@@ -251,10 +273,13 @@ impl Lab {
 
     fn plug(&self, host: Host, interface: &str, address: &str) -> Result<()> {
         let port = format!("{}-{interface}", host.name());
-        let (namespace, switch) = (self.namespace(host), self.namespace(Host::Switch));
-        namespace.join(interface, &switch, &port)?;
-        switch.ip(&["link", "set", &port, "master", "br0"])?;
-        namespace.ip(&["address", "add", address, "dev", interface])
+        plug(
+            &self.namespace(host),
+            &self.namespace(Host::Switch),
+            interface,
+            &port,
+            address,
+        )
     }
 
     fn route_replies(&self, host: Host) -> Result<()> {
@@ -268,6 +293,19 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// Gives a host an interface with an address, whose other end is a port of a bridge.
+fn plug(
+    host: &Namespace,
+    bridge: &Namespace,
+    interface: &str,
+    port: &str,
+    address: &str,
+) -> Result<()> {
+    host.join(interface, bridge, port)?;
+    bridge.ip(&["link", "set", port, "master", "br0"])?;
+    host.ip(&["address", "add", address, "dev", interface])
 }
 
 impl Drop for Lab {

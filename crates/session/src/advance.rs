@@ -138,6 +138,8 @@ impl Session {
     /// The client's end may be copied.
     fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match end.end {
+            // First the connection that the client had: the SYN-ACK brings us back here.
+            End::Fin | End::Replaced if matches!(self.state, State::SynSent { .. }) => {}
             End::Fin | End::Replaced => self.state = State::Closing { since: ctx.now },
             End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
         }

@@ -13,6 +13,7 @@ use crate::arena::Arena;
 use crate::config::Config;
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
+use crate::index::Index;
 use crate::limits::{QUIET_MAX, QUIET_MIN};
 use crate::path::Path;
 use crate::pool::{Lease, Pool};
@@ -53,8 +54,8 @@ impl BuildHasher for FlowHasher {
     }
 }
 
-/// Sessions by something.
-pub(crate) type Index<K> = HashMap<K, SessionId, FlowHasher>;
+/// Sessions that wait for an older one of the same source.
+pub(crate) type Parked = HashMap<FlowKey, SessionId, FlowHasher>;
 
 /// What is known of a target, and shared by all sessions to it.
 #[derive(Debug)]
@@ -134,7 +135,9 @@ pub(crate) struct Context<'a> {
     pub(crate) arena: &'a mut Arena,
     pub(crate) counters: &'a mut Counters,
     pub(crate) events: &'a mut VecDeque<Event>,
-    pub(crate) by_local: &'a mut Index<FlowKey>,
+    pub(crate) by_local: &'a mut Index,
+    /// The clients' own addresses: whether another session uses this one's.
+    pub(crate) source_taken: bool,
     pub(crate) unparked: &'a mut Vec<FlowKey>,
     pub(crate) quiet: &'a mut Quiet,
     pub(crate) target: &'a mut TargetState,
@@ -145,22 +148,16 @@ impl Context<'_> {
     pub(crate) fn lease(&mut self, client: Endpoint) -> Option<Lease> {
         match &mut self.target.pool {
             Some(pool) => pool.allocate(),
-            None => {
-                let key = FlowKey {
-                    client,
-                    server: self.target.endpoint,
-                };
-                (!self.by_local.contains_key(&key)).then_some(Lease {
-                    endpoint: client,
-                    last_seq: None,
-                })
-            }
+            None => (!self.source_taken).then_some(Lease {
+                endpoint: client,
+                last_seq: None,
+            }),
         }
     }
 
-    /// Gives a source back.
-    pub(crate) fn release(&mut self, flow: FlowKey, last_seq: LocalSeq) {
-        self.by_local.remove(&flow);
+    /// Gives a session's source back.
+    pub(crate) fn release(&mut self, id: SessionId, flow: FlowKey, last_seq: LocalSeq) {
+        self.by_local.remove(&flow, id);
         match &mut self.target.pool {
             Some(pool) => pool.free(flow.client, last_seq),
             None => self.unparked.push(flow),

@@ -15,9 +15,10 @@ use wire::tcp::Flags;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, Index, Quiet, SessionId, TargetState};
+use crate::context::{Clock, Context, Parked, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
+use crate::index::Index;
 use crate::nursery::Nursery;
 use crate::path::Path;
 use crate::pool::Pool;
@@ -34,9 +35,9 @@ pub struct Engine {
     pub(crate) live: u64,
     pub(crate) unconfirmed: u32,
     pub(crate) turns_open: u64,
-    pub(crate) by_flow: Index<FlowKey>,
+    pub(crate) by_flow: Index,
     /// Sessions that wait for an older one of the same source.
-    pub(crate) parked: Index<FlowKey>,
+    pub(crate) parked: Parked,
     pub(crate) nursery: Nursery,
     pub(crate) ready: VecDeque<SessionId>,
     pub(crate) wheel: Wheel,
@@ -59,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) arena: Arena,
     pub(crate) counters: Counters,
     pub(crate) events: VecDeque<Event>,
-    pub(crate) by_local: Index<FlowKey>,
+    pub(crate) by_local: Index,
     pub(crate) unparked: Vec<FlowKey>,
     pub(crate) quiets: Vec<Quiet>,
     pub(crate) targets: Vec<TargetState>,
@@ -78,6 +79,7 @@ impl Shared {
             counters: &mut self.counters,
             events: &mut self.events,
             by_local: &mut self.by_local,
+            source_taken: false,
             unparked: &mut self.unparked,
             quiet: &mut self.quiets[index],
             target: &mut self.targets[self.target_of[index]],
@@ -144,7 +146,7 @@ impl Engine {
             unconfirmed: 0,
             turns_open: 0,
             by_flow: Index::default(),
-            parked: Index::default(),
+            parked: Parked::default(),
             nursery: Nursery::new(),
             ready: VecDeque::new(),
             wheel: Wheel::new(now),
@@ -192,9 +194,7 @@ impl Engine {
             self.shed_largest(now);
         }
         let first = self
-            .by_flow
-            .get(&flow)
-            .copied()
+            .session_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet));
         let piece = Piece {
             bytes: payload,
@@ -225,7 +225,7 @@ impl Engine {
             return;
         }
         let len = u32::from(segment.payload_len);
-        let first = self.by_flow.get(&flow).copied();
+        let first = self.session_of(&flow);
         if first.is_none() {
             if segment.flags.contains(Flags::RST) {
                 self.nursery.remove(&flow);
@@ -258,7 +258,7 @@ impl Engine {
             client: segment.destination,
             server: segment.source,
         };
-        let Some(&id) = self.shared.by_local.get(&local) else {
+        let Some(id) = self.session_from(&local) else {
             self.shared.counters.reply_unknown += 1;
             return;
         };
@@ -276,7 +276,7 @@ impl Engine {
     /// An ICMP too-big message about one of our segments, from its IP header on.
     pub fn on_too_big(&mut self, now: Instant, packet: &[u8]) {
         let believed = TooBig::parse(packet, 0).ok().is_some_and(|too_big| {
-            let id = self.shared.by_local.get(&too_big.flow).copied();
+            let id = self.session_from(&too_big.flow);
             let mtu = u16::try_from(too_big.mtu).unwrap_or(u16::MAX);
             id.and_then(|id| {
                 self.with(id, now, |session, ctx| {
@@ -456,7 +456,8 @@ impl Engine {
 
     /// Flows of running sessions (from source to target), for an `intercept` that came back.
     pub fn flows(&self) -> impl Iterator<Item = FlowKey> + '_ {
-        self.shared.by_local.keys().copied()
+        let connected = self.shared.by_local.sessions();
+        connected.filter_map(|id| Some(self.session(id)?.local))
     }
 
     /// Totals since the start.

@@ -13,11 +13,12 @@
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
 //! | `transmit` | its segments, written into the caller's frame |
 //! | `stream` | the client's bytes, each once, in order, with their cause |
-//! | `taker`, `turn`, `turns` | the stream cut into turns, and the release rule |
+//! | `taker`, `turn`, `turns` | the stream cut into turns; `turns::release` is the release rule |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
+//! | `index` | sessions by flow |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
@@ -31,6 +32,7 @@ mod context;
 pub mod engine;
 pub mod event;
 mod gate;
+mod index;
 pub mod limits;
 mod nursery;
 mod openings;

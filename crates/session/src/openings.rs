@@ -38,9 +38,8 @@ impl Engine {
         }
         let isn = ClientSeq::new(segment.seq);
         let known = self
-            .by_flow
-            .get(&flow)
-            .and_then(|&id| self.session(id))
+            .session_of(&flow)
+            .and_then(|id| self.session(id))
             .and_then(|session| session.client_isn);
         if known != Some(isn) {
             // Believed only once the online server answers it.
@@ -124,7 +123,8 @@ impl Engine {
         }
         handshake.online_isn = Some(seq);
         let handshake = *handshake;
-        if let Some(old) = self.by_flow.remove(&flow) {
+        if let Some(old) = self.session_of(&flow) {
+            self.by_flow.remove(&flow, old);
             self.for_each_sibling(Some(old), now, Session::on_replaced);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
@@ -220,7 +220,7 @@ impl Engine {
             }
         }
         if let Some(first) = first {
-            self.by_flow.insert(flow, first);
+            self.by_flow.insert(&flow, first);
         }
         first
     }

@@ -248,7 +248,7 @@ impl Session {
         }
         self.opened = true;
         self.state = State::SynSent { due: true };
-        ctx.by_local.insert(self.local, self.id);
+        ctx.by_local.insert(&self.local, self.id);
         ctx.events.push_back(Event::SessionOpened {
             rule: self.rule,
             flow: self.local,
@@ -269,7 +269,7 @@ impl Session {
     /// Forgets the connection and gives its source back.
     pub(crate) fn disconnect(&mut self, ctx: &mut Context<'_>) {
         if self.is_connected() {
-            ctx.release(self.local, self.send.seq_sent() + 1);
+            ctx.release(self.id, self.local, self.send.seq_sent() + 1);
             ctx.events.push_back(Event::SessionClosed {
                 rule: self.rule,
                 flow: self.local,
@@ -404,6 +404,8 @@ impl Session {
         if synchronized || offered {
             self.send.disarm();
             self.ack_at = None;
+            // Before the SYN-ACK there is nothing to acknowledge, and a RST that does so all the same is ignored.
+            let with = if offered { with } else { with.with(Flags::ACK) };
             self.state = State::Parting { with, then };
         } else if !matches!(self.state, State::Parting { .. }) {
             self.settle(then, ctx);

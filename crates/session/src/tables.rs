@@ -6,6 +6,7 @@
 
 use wire::flow::{Endpoint, FlowKey};
 
+use crate::config::Source;
 use crate::context::{Context, SessionId};
 use crate::engine::Engine;
 use crate::event::Outcome;
@@ -20,6 +21,24 @@ impl Engine {
         self.sessions.get(id as usize)?.as_deref()
     }
 
+    /// The first session of a captured flow.
+    pub(crate) fn session_of(&self, flow: &FlowKey) -> Option<SessionId> {
+        let is = |id| {
+            self.session(id)
+                .is_some_and(|session| session.flow == *flow)
+        };
+        self.by_flow.get(flow, is)
+    }
+
+    /// The session that is connected from the client's end of `local` to its server's.
+    pub(crate) fn session_from(&self, local: &FlowKey) -> Option<SessionId> {
+        let is = |id| {
+            self.session(id)
+                .is_some_and(|session| session.local == *local)
+        };
+        self.shared.by_local.get(local, is)
+    }
+
     /// Hands a session to `input` together with what it needs, and settles it afterwards.
     pub(crate) fn with<R>(
         &mut self,
@@ -27,14 +46,24 @@ impl Engine {
         now: Instant,
         input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
     ) -> Option<R> {
+        let source_taken = self.is_source_taken(id);
         let session = self.sessions.get_mut(id as usize)?.as_deref_mut()?;
         let mut ctx = self.shared.lend(session.rule, now);
+        ctx.source_taken = source_taken;
         let (turns, confirmed) = (session.turns.len() as u64, session.confirmed);
         let result = input(session, &mut ctx);
         self.turns_open = self.turns_open + session.turns.len() as u64 - turns;
         self.unconfirmed -= u32::from(session.confirmed && !confirmed);
         self.settle(id, now);
         Some(result)
+    }
+
+    /// The clients' own addresses: whether a session that is not connected finds its source in use.
+    fn is_source_taken(&self, id: SessionId) -> bool {
+        self.shared.config.source == Source::Clients
+            && self.session(id).is_some_and(|session| {
+                !session.is_connected() && self.session_from(&session.local).is_some()
+            })
     }
 
     pub(crate) fn settle(&mut self, id: SessionId, now: Instant) {
@@ -106,17 +135,14 @@ impl Engine {
     /// Takes a session out of its flow's chain. Returns whether it still stood there.
     pub(crate) fn unlink(&mut self, flow: &FlowKey, id: SessionId) -> bool {
         let next = self.session(id).and_then(|session| session.sibling);
-        let Some(head) = self.by_flow.get_mut(flow) else {
-            return false;
+        let is_first = match next {
+            Some(next) => self.by_flow.replace(flow, id, next),
+            None => self.by_flow.remove(flow, id),
         };
-        if *head == id {
-            match next {
-                Some(next) => *head = next,
-                None => drop(self.by_flow.remove(flow)),
-            }
+        if is_first {
             return true;
         }
-        let mut at = Some(*head);
+        let mut at = self.session_of(flow);
         while let Some(session) = at.and_then(|at| self.sessions[at as usize].as_deref_mut()) {
             if session.sibling == Some(id) {
                 session.sibling = next;

@@ -54,13 +54,7 @@ impl Session {
                 None => self.transmit_syn(ctx, frame),
             },
             State::Parting { with, then } => {
-                let sent = self.write(
-                    self.send.seq_sent().raw(),
-                    with.with(Flags::ACK),
-                    0,
-                    ctx,
-                    frame,
-                );
+                let sent = self.write(self.send.seq_sent().raw(), with, 0, ctx, frame);
                 self.settle(then, ctx);
                 self.advance(ctx);
                 sent

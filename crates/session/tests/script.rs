@@ -1245,3 +1245,26 @@ fn what_the_target_holds_is_not_sent_again() {
     s.engine.on_target_packet(s.now, s.now, &frame[14..]);
     s.expect(&[sent(ACK, 1, 1, &[7; 1460])]);
 }
+
+#[test]
+fn a_client_that_closes_before_the_targets_handshake_is_over_still_gets_its_connection() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(FIN, 1, 1, b"").online(FIN, 1, 2, 0).expect(&[]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(FIN, 1, 1, b"")]);
+    s.target(FIN, 1, 2, 0).expect(&[sent(ACK, 2, 2, b"")]);
+    s.wait(Duration::from_secs(2));
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_connection_that_was_only_offered_is_reset_without_an_acknowledgement() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(RST, 1, 1, b"")
+        .expect(&[sent(Flags::RST, 1, 0, b"")]);
+    assert_eq!(s.engine.sessions(), 0);
+}

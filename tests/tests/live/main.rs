@@ -8,6 +8,7 @@ mod bodies;
 mod flood;
 mod flows;
 mod habits;
+mod loss;
 mod nginx;
 mod options;
 mod path;

@@ -1,4 +1,4 @@
-//! A way to the target that is narrow, lossy or moves.
+//! A way to the target that is narrow or moves, and packets that are dropped late.
 
 use lab::access_log::Comparison;
 use lab::copier::{Copier, Options};
@@ -130,34 +130,9 @@ fn route_to_the_target_changes() {
     survived(&stand, &report, &summary);
 }
 
-/// 1 % of the copies get lost on the way: they are sent again, and no request is missing or double.
+/// The online host drops packets of its clients behind `capture`: what the online server got, the target gets.
 #[test]
-fn lossy_way_to_the_target() {
-    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
-        return;
-    };
-    let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    stand
-        .lab
-        .namespace(Host::Target)
-        .lose_arriving(0.01)
-        .expect("iptables");
-    let mut copier = start(&stand);
-    let report = Clients::keep_alive(50, 1000, 8).run(&stand);
-    let summary = finish(&mut copier);
-    let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
-    check_complete(&report, &online, &target, &summary);
-    stand
-        .lab
-        .namespace(Host::Target)
-        .lose_nothing()
-        .expect("iptables");
-    check_clean(&stand);
-}
-
-/// 1 % of the packets between clients and online server get lost: what the online server got, the target gets.
-#[test]
-fn lossy_way_between_clients_and_online_server() {
+fn packets_dropped_behind_capture() {
     let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
         return;
     };

@@ -1,0 +1,134 @@
+//! Sessions by flow: the two tables that every packet asks.
+//!
+//! An entry is a slot number and the hash of the flow that it stands for; the flow itself stands in the session, so
+//! that a million of them are not kept twice more.
+
+use hashbrown::HashTable;
+use wire::flow::{Addr, FlowKey};
+
+use crate::context::SessionId;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    hash: u32,
+    id: SessionId,
+}
+
+/// Sessions by one of their flows.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    table: HashTable<Entry>,
+}
+
+impl Index {
+    /// The session of `flow`; `stands_for` says whether a session's flow is the one.
+    pub(crate) fn get(
+        &self,
+        flow: &FlowKey,
+        stands_for: impl Fn(SessionId) -> bool,
+    ) -> Option<SessionId> {
+        let hash = hash(flow);
+        let found = self.table.find(spread(hash), |entry| {
+            entry.hash == hash && stands_for(entry.id)
+        });
+        found.map(|entry| entry.id)
+    }
+
+    /// Adds a session that is not in the table.
+    pub(crate) fn insert(&mut self, flow: &FlowKey, id: SessionId) {
+        let hash = hash(flow);
+        self.table
+            .insert_unique(spread(hash), Entry { hash, id }, |entry| spread(entry.hash));
+    }
+
+    /// Puts `new` in the place of `old`, a session of the same flow. Returns whether `old` stood there.
+    pub(crate) fn replace(&mut self, flow: &FlowKey, old: SessionId, new: SessionId) -> bool {
+        let entry = self
+            .table
+            .find_mut(spread(hash(flow)), |entry| entry.id == old);
+        let found = entry.map(|entry| entry.id = new);
+        found.is_some()
+    }
+
+    /// Removes a session. Returns whether it stood there.
+    pub(crate) fn remove(&mut self, flow: &FlowKey, id: SessionId) -> bool {
+        let entry = self
+            .table
+            .find_entry(spread(hash(flow)), |entry| entry.id == id);
+        entry
+            .map(hashbrown::hash_table::OccupiedEntry::remove)
+            .is_ok()
+    }
+
+    /// All sessions, in no order.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.table.iter().map(|entry| entry.id)
+    }
+}
+
+/// Hashes what is made of endpoints; addresses of clients are hostile only in number, which the tables bound.
+fn hash(flow: &FlowKey) -> u32 {
+    let halves = |addr: &Addr| {
+        let addr = u128::from_ne_bytes(*addr.octets());
+        [addr as u64, (addr >> 64) as u64]
+    };
+    let ports = u64::from(flow.client.port) << 16 | u64::from(flow.server.port);
+    let [a, b] = halves(&flow.client.addr);
+    let [c, d] = halves(&flow.server.addr);
+    let mixed = [a, b, c, d, ports].into_iter().fold(0u64, |hash, word| {
+        (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+    });
+    (mixed >> 32) as u32
+}
+
+/// hashbrown takes the top bits for its tags and the low ones for its buckets.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use wire::flow::{Addr, Endpoint, FlowKey};
+
+    use super::{Index, hash, spread};
+
+    fn flow(number: u32) -> FlowKey {
+        let [_, a, b, c] = (number / 1000).to_be_bytes();
+        FlowKey {
+            client: Endpoint::new(Addr::v4([100, a, b, c]), 40_000 + (number % 1000) as u16),
+            server: Endpoint::new(Addr::v4([10, 0, 0, 1]), 80),
+        }
+    }
+
+    #[test]
+    fn sessions_are_found_by_their_own_flow_alone() {
+        let mut index = Index::default();
+        for id in 0..1000 {
+            index.insert(&flow(id), id);
+        }
+        let find = |index: &Index, number| index.get(&flow(number), |id| flow(id) == flow(number));
+        assert!((0..1000).all(|id| find(&index, id) == Some(id)));
+        assert_eq!(find(&index, 1000), None);
+        assert!(index.replace(&flow(7), 7, 1007));
+        assert!(!index.replace(&flow(7), 7, 8));
+        assert_eq!(index.get(&flow(7), |_| true), Some(1007));
+        assert!(index.remove(&flow(7), 1007) && !index.remove(&flow(7), 1007));
+        assert_eq!(find(&index, 7), None);
+        assert_eq!(index.sessions().count(), 999);
+    }
+
+    /// Flows that differ in a few bits fall into different buckets, nearly as if they were thrown.
+    #[test]
+    fn hashes_are_even() {
+        let hashes: HashSet<u32> = (0..100_000).map(|number| hash(&flow(number))).collect();
+        assert!(hashes.len() > 99_990);
+        let buckets: HashSet<u64> = hashes
+            .iter()
+            .map(|&hash| spread(hash) % (1 << 17))
+            .collect();
+        // 131,072 buckets, 100,000 throws: about 70,000 hit.
+        assert!(buckets.len() > 65_000, "{}", buckets.len());
+    }
+}

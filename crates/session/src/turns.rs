@@ -385,13 +385,14 @@ impl Turns {
     ) -> Option<TurnEnded> {
         let released = core::mem::take(&mut self.current);
         let turn = self.queue.pop_front()?;
-        let answer = core::mem::take(&mut self.step.answer);
+        let mut answer = core::mem::take(&mut self.step.answer);
+        self.surplus = self.beyond_share(&turn, &answer);
+        answer.bytes -= self.surplus.bytes;
         let target = if released {
             answer.measured_from(turn.departed_last)
         } else {
             None
         };
-        self.surplus = self.beyond_share(&turn, &answer);
         self.step.cause = turn.cause;
         Some(TurnEnded {
             rule,

@@ -156,6 +156,10 @@ impl Turns {
             return false;
         }
         self.count += 1;
+        if self.queue.capacity() < 2 {
+            // One that is open and the next are all that most sessions ever have.
+            self.queue.reserve_exact(2);
+        }
         self.queue.push_back(Turn {
             start,
             end,

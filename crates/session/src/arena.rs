@@ -19,10 +19,18 @@ pub(crate) struct OverBudget;
 /// A queue of bytes in the arena. It must be given back by [`Arena::clear`].
 #[derive(Debug, Default)]
 pub(crate) struct Chain {
-    blocks: VecDeque<u32>,
+    /// Nearly always all there is.
+    first: u32,
     /// Where the first byte stands in the first block.
-    start: usize,
+    start: u32,
+    /// Zero while no block is held at all.
     len: usize,
+    /// The blocks after the first.
+    #[expect(
+        clippy::box_collection,
+        reason = "8 bytes in each of a million sessions, not 32"
+    )]
+    rest: Option<Box<VecDeque<u32>>>,
 }
 
 impl Chain {
@@ -35,6 +43,37 @@ impl Chain {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Where the bytes end, counted from the first block's beginning.
+    fn end(&self) -> usize {
+        self.start as usize + self.len
+    }
+
+    /// How many blocks are held.
+    fn blocks(&self) -> usize {
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.len());
+        usize::from(self.len > 0) + rest
+    }
+
+    fn block(&self, index: usize) -> Option<u32> {
+        match index.checked_sub(1) {
+            None => (self.len > 0).then_some(self.first),
+            Some(index) => self.rest.as_ref()?.get(index).copied(),
+        }
+    }
+
+    fn last(&self) -> u32 {
+        let last = self.rest.as_ref().and_then(|rest| rest.back());
+        last.copied().unwrap_or(self.first)
+    }
+
+    fn push(&mut self, block: u32) {
+        if self.len == 0 {
+            self.first = block;
+        } else {
+            self.rest.get_or_insert_default().push_back(block);
+        }
     }
 }
 
@@ -80,23 +119,24 @@ impl Arena {
 
     /// Appends all of `bytes`, or nothing where the budget is spent.
     pub(crate) fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) -> Result<(), OverBudget> {
-        let room = chain.blocks.len() * BLOCK - chain.start - chain.len;
+        let room = chain.blocks() * BLOCK - chain.end();
         let blocks = bytes.len().saturating_sub(room).div_ceil(BLOCK);
         if self.used + (blocks * BLOCK) as u64 > self.used_max {
             return Err(OverBudget);
         }
         while !bytes.is_empty() {
-            let end = chain.start + chain.len;
-            if end == chain.blocks.len() * BLOCK {
+            let end = chain.end();
+            let block = if end == chain.blocks() * BLOCK {
                 let block = self.take();
-                chain.blocks.push_back(block);
-            }
+                chain.push(block);
+                block
+            } else {
+                chain.last()
+            };
             let offset = end % BLOCK;
             let take = bytes.len().min(BLOCK - offset);
             let (head, rest) = bytes.split_at(take);
-            if let Some(&block) = chain.blocks.back() {
-                self.block_mut(block)[offset..offset + take].copy_from_slice(head);
-            }
+            self.block_mut(block)[offset..offset + take].copy_from_slice(head);
             chain.len += take;
             bytes = rest;
         }
@@ -105,10 +145,10 @@ impl Arena {
 
     /// Copies bytes that start at `offset` of the queue into all of `into`; what the queue does not have is left as it is.
     pub(crate) fn copy_out(&self, chain: &Chain, offset: usize, into: &mut [u8]) {
-        let mut at = chain.start + offset;
+        let mut at = chain.start as usize + offset;
         let mut rest = into;
         while !rest.is_empty() {
-            let Some(&block) = chain.blocks.get(at / BLOCK) else {
+            let Some(block) = chain.block(at / BLOCK) else {
                 return;
             };
             let within = at % BLOCK;
@@ -122,32 +162,30 @@ impl Arena {
 
     /// Drops `count` bytes at the front (or all there are).
     pub(crate) fn drop_front(&mut self, chain: &mut Chain, count: usize) {
-        let count = count.min(chain.len);
-        chain.start += count;
-        chain.len -= count;
-        if chain.len == 0 {
+        if count >= chain.len {
             self.clear(chain);
             return;
         }
-        while chain.start >= BLOCK {
-            chain.start -= BLOCK;
-            if let Some(block) = chain.blocks.pop_front() {
-                self.give(block);
-            }
+        let start = chain.start as usize + count;
+        chain.len -= count;
+        for _ in 0..start / BLOCK {
+            self.give(chain.first);
+            let next = chain.rest.as_deref_mut().and_then(VecDeque::pop_front);
+            chain.first = next.unwrap_or_default();
         }
+        chain.start = (start % BLOCK) as u32;
     }
 
     /// Gives all blocks of a chain back.
     pub(crate) fn clear(&mut self, chain: &mut Chain) {
-        while let Some(block) = chain.blocks.pop_front() {
+        if chain.len > 0 {
+            self.give(chain.first);
+        }
+        // An idle session keeps nothing of its largest upload.
+        for block in chain.rest.take().into_iter().flat_map(|rest| *rest) {
             self.give(block);
         }
-        // An idle session must not keep the index of its largest upload.
-        if chain.blocks.capacity() > 16 {
-            chain.blocks = VecDeque::new();
-        }
-        chain.start = 0;
-        chain.len = 0;
+        (chain.start, chain.len) = (0, 0);
     }
 
     fn take(&mut self) -> u32 {

@@ -186,6 +186,9 @@ counters! {
     sessions_shed;
     /// Sessions not opened because the pool had no free port.
     sessions_collided;
+    /// Sessions not opened because client and target are of different address families, and the client's own address was
+    /// to be used.
+    sessions_foreign;
     /// Sessions that went on as a new one after the target closed early.
     sessions_reconnected;
     /// Sessions that became streaming.

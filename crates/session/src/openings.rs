@@ -7,7 +7,7 @@ use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
-use crate::config::RuleId;
+use crate::config::{RuleId, Source};
 use crate::context::SessionId;
 use crate::engine::Engine;
 use crate::event::{Event, Outcome, TurnEnded};
@@ -198,12 +198,21 @@ impl Engine {
         } else {
             any
         };
-        let matching: Vec<RuleId> = (0u16..)
+        let mut matching: Vec<RuleId> = (0u16..)
             .zip(rules)
             .filter(|(_, rule)| rule.online == server && !(joined && rule.full_sessions_only))
             .map(|(index, _)| RuleId(index))
             .collect();
-        let copies = matching.len() as u64 * u64::from(self.shared.config.copies);
+        let copies = u64::from(self.shared.config.copies);
+        if self.shared.config.source == Source::Clients {
+            // A client of the other address family has no address that the target could answer to.
+            let named = matching.len();
+            let v4 = flow.client.addr.is_v4();
+            matching.retain(|rule| rules[usize::from(rule.0)].target.addr.is_v4() == v4);
+            let foreign = (named - matching.len()) as u64;
+            self.shared.counters.sessions_foreign += foreign * copies;
+        }
+        let copies = matching.len() as u64 * copies;
         if copies == 0 {
             return None;
         }

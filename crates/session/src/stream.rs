@@ -4,6 +4,8 @@
 //! within limits. A byte's cause is the acknowledgement number of the first captured copy of it, so pieces are handed
 //! on with theirs. FIN and RST are events of the stream with a cause of their own.
 
+use std::collections::VecDeque;
+
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::arena::Arena;
@@ -51,7 +53,14 @@ struct Waiting {
     stamp: Instant,
 }
 
-/// The reassembly of one client's stream.
+/// Segments that wait behind a hole, by sequence number; never empty.
+#[derive(Debug, Default)]
+struct Reassembly {
+    segments: VecDeque<Waiting>,
+    bytes: usize,
+}
+
+/// One client's stream.
 #[derive(Debug)]
 pub(crate) struct ClientStream {
     /// The next byte in order.
@@ -61,8 +70,8 @@ pub(crate) struct ClientStream {
     /// A FIN that was seen, perhaps behind a hole.
     fin: Option<(ClientSeq, OnlineSeq, Instant)>,
     end: Option<EndOfStream>,
-    waiting: Vec<Waiting>,
-    waiting_bytes: usize,
+    /// What waits behind a hole, in a box of its own because hardly any session has one.
+    waiting: Option<Box<Reassembly>>,
 }
 
 impl ClientStream {
@@ -73,8 +82,7 @@ impl ClientStream {
             acknowledged: None,
             fin: None,
             end: None,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            waiting: None,
         }
     }
 
@@ -97,7 +105,8 @@ impl ClientStream {
     pub(crate) fn turns_behind_hole(&self, cause: OnlineSeq) -> u64 {
         let mut latest = cause;
         let mut turns = 0;
-        for waiting in &self.waiting {
+        let waiting = self.waiting.iter().flat_map(|waiting| &waiting.segments);
+        for waiting in waiting {
             if latest < waiting.cause {
                 latest = waiting.cause;
                 turns += 1;
@@ -141,8 +150,9 @@ impl ClientStream {
 
     /// Forgets what waits behind a hole.
     pub(crate) fn clear(&mut self, arena: &mut Arena) {
-        arena.discharge(core::mem::take(&mut self.waiting_bytes));
-        self.waiting = Vec::new();
+        if let Some(waiting) = self.waiting.take() {
+            arena.discharge(waiting.bytes);
+        }
     }
 
     /// The online server acknowledged everything before `ack`.
@@ -183,7 +193,8 @@ impl ClientStream {
         if self.end.is_some() || (seq - self.next).abs() > CLIENT_WINDOW_MAX {
             return;
         }
-        if fin && self.fin.is_none() {
+        // The nearest: one far ahead is not the client's, or the bytes before it would have to come first.
+        if fin && self.fin.is_none_or(|(at, ..)| seq + len < at) {
             self.fin = Some((seq + len, piece.cause, piece.stamp));
         }
         if seq <= self.next {
@@ -210,18 +221,22 @@ impl ClientStream {
         arena: &mut Arena,
         counters: &mut Counters,
     ) {
-        let full = self.waiting.len() >= REASSEMBLY_SEGMENTS_MAX
-            || self.waiting_bytes + piece.bytes.len() > REASSEMBLY_BYTES_MAX
-            || arena.is_full();
+        let full = self.waiting.as_ref().is_some_and(|waiting| {
+            waiting.segments.len() >= REASSEMBLY_SEGMENTS_MAX
+                || waiting.bytes + piece.bytes.len() > REASSEMBLY_BYTES_MAX
+        }) || arena.is_full();
         if full {
             counters.reassembly_dropped += piece.bytes.len() as u64;
             return;
         }
-        let at = self.waiting.partition_point(|waiting| waiting.seq <= seq);
+        let waiting = self.waiting.get_or_insert_default();
+        let at = waiting
+            .segments
+            .partition_point(|waiting| waiting.seq <= seq);
         arena.charge(piece.bytes.len());
-        self.waiting_bytes += piece.bytes.len();
+        waiting.bytes += piece.bytes.len();
         let (bytes, cause, stamp) = (piece.bytes.into(), piece.cause, piece.stamp);
-        self.waiting.insert(
+        waiting.segments.insert(
             at,
             Waiting {
                 seq,
@@ -233,17 +248,16 @@ impl ClientStream {
     }
 
     fn drain_waiting(&mut self, arena: &mut Arena, take: &mut dyn FnMut(&mut Arena, Piece<'_>)) {
-        let ready = self
-            .waiting
-            .partition_point(|waiting| waiting.seq <= self.next);
-        if ready == 0 {
+        let Some(store) = &mut self.waiting else {
             return;
-        }
+        };
         // In order of sequence number, so one pass fills everything up to the next hole.
-        let mut rest = core::mem::take(&mut self.waiting).into_iter().peekable();
-        while let Some(waiting) = rest.next_if(|waiting| waiting.seq <= self.next) {
+        while let Some(waiting) = store
+            .segments
+            .pop_front_if(|waiting| waiting.seq <= self.next)
+        {
             arena.discharge(waiting.bytes.len());
-            self.waiting_bytes -= waiting.bytes.len();
+            store.bytes -= waiting.bytes.len();
             let known = self.next.ahead_of(waiting.seq) as usize;
             if let Some(bytes) = waiting.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
                 self.next += bytes.len() as u32;
@@ -257,7 +271,9 @@ impl ClientStream {
                 );
             }
         }
-        self.waiting = rest.collect();
+        if store.segments.is_empty() {
+            self.waiting = None;
+        }
     }
 }
 
@@ -323,6 +339,17 @@ mod tests {
         f.segment(101, b"b", false);
         f.segment(101, b"", false);
         assert_eq!(f.got, b"ab");
+    }
+
+    #[test]
+    fn a_forged_fin_far_ahead_does_not_hide_the_true_one() {
+        let mut f = Fixture::new(100);
+        f.segment(100, b"ab", false);
+        f.segment(1_000_000, b"", true);
+        f.segment(102, b"c", true);
+        assert_eq!(f.stream.end().map(|end| end.end), Some(End::Fin));
+        f.stream.on_acknowledged(ClientSeq::new(104));
+        assert!(!f.stream.has_acknowledged_hole());
     }
 
     #[test]

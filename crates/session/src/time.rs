@@ -1,40 +1,48 @@
 //! Time as the engine knows it: what it is told. Nanoseconds of `CLOCK_MONOTONIC`, the clock of
 //! `bpf_ktime_get_ns`, so that stamps of the programs and the worker's own clock can be compared.
 
+use core::num::NonZeroU64;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
 /// A point in time, in nanoseconds of `CLOCK_MONOTONIC`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(u64);
+///
+/// It is kept as one nanosecond more, so that an `Option<Instant>` takes no more room than an `Instant`: a session has a
+/// dozen times or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
+
+impl Default for Instant {
+    /// The earliest there is.
+    fn default() -> Self {
+        Self(NonZeroU64::MIN)
+    }
+}
 
 impl Instant {
-    /// The instant with this many nanoseconds.
+    /// The instant with this many nanoseconds, at most `u64::MAX - 1`.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// The time that has passed since `earlier`; zero where it lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
     }
 }
 
 impl Add<Duration> for Instant {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(nanos(duration)))
     }
 }
 
@@ -47,9 +55,15 @@ impl AddAssign<Duration> for Instant {
 impl Sub<Duration> for Instant {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos(duration)))
     }
 }
+
+/// Its nanoseconds; what does not fit, 584 years, counts as the longest that does.
+fn nanos(duration: Duration) -> u64 {
+    const PER_SECOND: u64 = 1_000_000_000;
+    let seconds = duration.as_secs().saturating_mul(PER_SECOND);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+const _: () = assert!(size_of::<Option<Instant>>() == size_of::<u64>());

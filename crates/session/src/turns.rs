@@ -141,6 +141,10 @@ impl Turns {
             return false;
         }
         self.count += 1;
+        if self.queue.capacity() < 2 {
+            // One that is open and the next are all that most sessions ever have.
+            self.queue.reserve_exact(2);
+        }
         self.queue.push_back(Turn {
             start,
             end,
@@ -315,8 +319,19 @@ impl Turns {
             self.step.answer.first = carried.first;
             self.step.answer.last = self.step.answer.last.max(carried.last);
         }
+        let beyond = match self.queue.front() {
+            Some(next) if self.ungated => {
+                let share = u64::from(next.cause.ahead_of(turn.cause));
+                self.step.answer.bytes.saturating_sub(share)
+            }
+            _ => 0,
+        };
         let target = if released {
-            self.step.answer.measured_from(turn.departed_last)
+            Answer {
+                bytes: self.step.answer.bytes - beyond,
+                ..self.step.answer
+            }
+            .measured_from(turn.departed_last)
         } else {
             self.step.answer = Answer::default();
             None

@@ -1268,3 +1268,17 @@ fn a_connection_that_was_only_offered_is_reset_without_an_acknowledgement() {
         .expect(&[sent(Flags::RST, 1, 0, b"")]);
     assert_eq!(s.engine.sessions(), 0);
 }
+
+#[test]
+fn with_the_clients_own_addresses_both_families_must_be_the_same() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Clients;
+        config.rules[0].online.addr = Addr::UNSPECIFIED;
+    });
+    s.client.addr = Addr::v6([0xfd; 16]);
+    s.online.addr = Addr::v6([0xfe; 16]);
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[]);
+    assert_eq!(s.engine.counters().sessions_foreign, 1);
+}

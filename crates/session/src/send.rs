@@ -305,6 +305,8 @@ impl SendHalf {
         self.una = offset;
         self.nxt = self.nxt.max(offset);
         self.held.advance(offset);
+        // What was to be sent again may have been acknowledged before it left.
+        self.forced = self.forced.filter(|from| *from >= offset);
         self.timeouts = 0;
         self.duplicates = 0;
         self.settle_probe(twice);
@@ -559,6 +561,17 @@ mod tests {
         // The probe arrived, the first segment did not.
         sack(&mut half, 0, &[(1000, 3000)], probe_at);
         assert_eq!(half.timeouts, 0);
+    }
+
+    /// The worker may take the acknowledgement before it polls for frames.
+    #[test]
+    fn a_probe_that_an_acknowledgement_overtakes_is_not_sent() {
+        let mut half = established();
+        send_all(&mut half, 3000, at(2));
+        let probe_at = at(2) + TAIL_PROBE_MIN;
+        assert_eq!(half.on_timer(3000, probe_at), Fired::Probe);
+        ack(&mut half, 3000, 3000, probe_at);
+        assert_eq!(half.sendable(3000, 1000), None);
     }
 
     #[test]

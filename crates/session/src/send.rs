@@ -193,7 +193,16 @@ impl SendHalf {
 
     /// How many bytes may go out at once now, given that the stream may be sent up to `limit`; with the offset that
     /// they start at. A zero window lets nothing out: see [`SendHalf::on_timer`].
+    #[inline]
     pub(crate) fn sendable(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {
+        // Nothing new and nothing lost: the answer after most packets.
+        if self.nxt >= limit && self.forced.is_none() && self.recovery.is_none() {
+            return None;
+        }
+        self.next_segment(limit, segment_max)
+    }
+
+    fn next_segment(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {
         let segment_max = u64::from(segment_max);
         if let Some(from) = self.forced {
             let end = if from < self.sent {

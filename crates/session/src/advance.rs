@@ -230,7 +230,9 @@ impl Session {
             .front()
             .is_some_and(|turn| turn.start < self.send.una())
         {
-            let answered = self.turns.looks_answered();
+            // A response that came before its request was complete answers nothing yet.
+            let answered = self.turns.looks_answered()
+                && self.turns.outcome(self.send.una()) == Outcome::Answered;
             if !answered && self.turns.len() == 1 {
                 self.turns.tear_last();
             }

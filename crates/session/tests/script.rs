@@ -1320,3 +1320,13 @@ fn a_clients_own_port_goes_on_beyond_what_was_sent_from_it() {
     s.expect(&[sent(SYN, 0, 0, b"")]);
     assert!(s.iss.wrapping_sub(before) > 1002, "{before} to {}", s.iss);
 }
+
+#[test]
+fn a_response_to_half_a_request_does_not_answer_it() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10).expect(&[sent(ACK, 2, 11, b"")]);
+    s.client(PSH, 2, 1, b"bcd").online(PSH, 1, 5, 10);
+    s.target(RST, 11, 2, 0).expect_outcomes(&[Outcome::Reset]);
+}

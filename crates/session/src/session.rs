@@ -22,7 +22,7 @@ use crate::arena::Chain;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
-use crate::limits::{ONLINE_RESET_DISTANCE_MAX, WINDOW_SCALE};
+use crate::limits::{CONNECTION_DISTANCE_MAX, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
@@ -339,6 +339,12 @@ impl Session {
         self.advance(ctx);
     }
 
+    /// Whether numbers of the online server cannot be this connection's.
+    pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
+        let far = |distance: i32| distance.unsigned_abs() > CONNECTION_DISTANCE_MAX;
+        far(seq - self.turns.online_end()) && far(ack - self.input.next())
+    }
+
     /// A segment of the online server to the client.
     pub(crate) fn on_online(
         &mut self,
@@ -350,8 +356,8 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
-        let distance = (seq - self.turns.online_end()).abs();
-        if flags.contains(Flags::RST) && distance > ONLINE_RESET_DISTANCE_MAX {
+        let distance = (seq - self.turns.online_end()).unsigned_abs();
+        if flags.contains(Flags::RST) && distance > CONNECTION_DISTANCE_MAX {
             // About an older connection of the same client's port, to a segment of it that came late.
             return;
         }
@@ -394,6 +400,8 @@ impl Session {
     /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
     pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         self.doom_waiting(outcome, ctx);
+        ctx.counters.reassembly_dropped += self.input.waiting_bytes() as u64;
+        self.input.clear(ctx.arena);
         self.part(Flags::RST, After::Dead(outcome), ctx);
     }
 

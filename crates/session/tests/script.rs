@@ -1282,3 +1282,61 @@ fn with_the_clients_own_addresses_both_families_must_be_the_same() {
         .expect(&[]);
     assert_eq!(s.engine.counters().sessions_foreign, 1);
 }
+
+/// A SYN with data (RFC 7413), of which the online server takes `taken` bytes.
+fn syn_with_data(taken: u32) -> Script {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"GET /1")
+        .online(SYN.with(ACK), 0, 1 + taken, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s
+}
+
+#[test]
+fn what_the_online_server_takes_of_a_syn_is_copied() {
+    let mut s = syn_with_data(6);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"GET /1")]);
+    s.client(PSH, 7, 101, b"GET /2").online(PSH, 1, 7, 100);
+    s.target(PSH, 1, 7, 100)
+        .expect(&[sent(PSH, 7, 101, b"GET /2")]);
+    let mut s = syn_with_data(0);
+    s.client(PSH, 1, 1, b"GET /1");
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"GET /1")]);
+}
+
+#[test]
+fn an_answer_to_more_than_the_syn_carried_opens_nothing() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"GET /1")
+        .online(SYN.with(ACK), 0, 8, 0)
+        .expect(&[]);
+}
+
+#[test]
+fn numbers_of_another_connection_end_the_old_one() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.target(PSH, 1, 2, 100).frames();
+    // Neither the end of this connection nor the handshake of the next one was seen.
+    let (isn, online) = (3 << 28, 5 << 28);
+    s.client(PSH, isn, online, b"first");
+    s.online(PSH, online, isn + 5, 100)
+        .expect(&[sent(FIN, 2, 101, b"")])
+        .expect_outcomes(&[Outcome::Answered, Outcome::Gap]);
+    s.client(PSH, isn + 5, online + 100, b"second")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"second")]);
+}
+
+#[test]
+fn urgent_data_is_sent_as_ordinary_data() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH.with(Flags::URG), 1, 1, b"!")
+        .expect(&[sent(PSH, 1, 1, b"!")]);
+    assert_eq!(s.engine.counters().client_urgent, 1);
+}

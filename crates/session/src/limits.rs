@@ -69,6 +69,9 @@ pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
 /// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.
 pub const UNPROMPTED_PAUSE: Duration = Duration::from_secs(1);
 
+/// Most ends of captured segments that a session remembers of bytes that wait; behind them it cuts by the MSS alone.
+pub const BOUNDARIES_MAX: usize = 256;
+
 /// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
 pub const NURSERY_SLOTS: usize = 8192;
 /// How long an entry of the nursery means anything.

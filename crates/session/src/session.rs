@@ -19,6 +19,7 @@ use wire::seq::{ClientSeq, LocalSeq, OnlineSeq, TargetSeq};
 use wire::tcp::Flags;
 
 use crate::arena::Chain;
+use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
@@ -110,6 +111,7 @@ pub(crate) struct Session {
     /// ... and the offset of the first of them.
     pub(crate) data_start: u64,
 
+    pub(crate) boundaries: Boundaries,
     pub(crate) send: SendHalf,
     pub(crate) receive: ReceiveHalf,
     pub(crate) sack: bool,
@@ -192,6 +194,7 @@ impl Session {
             turns: Turns::new(cause, !ctx.config.wait_for_responses),
             data: Chain::default(),
             data_start: 0,
+            boundaries: Boundaries::default(),
             send: SendHalf::new(LocalSeq::new(0), 0, 536),
             receive: ReceiveHalf::new(TargetSeq::new(0)),
             sack: false,
@@ -308,6 +311,7 @@ impl Session {
                 turns: &mut self.turns,
                 data: &mut self.data,
                 data_start: &mut self.data_start,
+                boundaries: &mut self.boundaries,
                 stream_end: &mut self.stream_end,
                 state: self.state,
                 now: ctx.now,

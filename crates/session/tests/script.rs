@@ -1340,3 +1340,21 @@ fn urgent_data_is_sent_as_ordinary_data() {
         .expect(&[sent(PSH, 1, 1, b"!")]);
     assert_eq!(s.engine.counters().client_urgent, 1);
 }
+
+#[test]
+fn a_turn_that_leaves_late_leaves_in_the_pieces_that_it_came_in() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100);
+    s.client(PSH, 2, 101, b"head").client(PSH, 6, 101, b"body");
+    s.client(PSH, 10, 101, &[7; 2000])
+        .client(PSH, 2010, 101, b"end");
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 100).expect(&[
+        sent(ACK, 2, 101, b"head"),
+        sent(ACK, 6, 101, b"body"),
+        sent(ACK, 10, 101, &[7; 1460]),
+        sent(ACK, 1470, 101, &[7; 540]),
+        sent(PSH, 2010, 101, b"end"),
+    ]);
+}

@@ -5,9 +5,9 @@
 
 use core::arch::asm;
 
-use abi::maps::WORKERS_MAX;
+use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE, WORKERS_MAX};
 use abi::record::{
-    HEADERS_LEN_MAX, KIND_CLONE, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX, SIZE_CLASSES,
+    HEADERS_LEN_MAX, KIND_CLONE, KIND_REPLY, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX, SIZE_CLASSES,
 };
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};
@@ -53,7 +53,7 @@ pub fn put_packet(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
         put::<{ body(4) }>(ring, skb, kind, len)
     };
     if put {
-        wake(ring, worker);
+        wake(ring, worker, kind);
     }
     put
 }
@@ -72,7 +72,7 @@ pub fn put_headers(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
         put::<{ body(1) }>(ring, skb, kind, len)
     };
     if put {
-        wake(ring, worker);
+        wake(ring, worker, kind);
     }
     put
 }
@@ -171,22 +171,23 @@ fn unknown(mut number: usize) -> usize {
     number
 }
 
-/// Wakes the worker up if it sleeps.
+/// Wakes the worker up if it sleeps and wants to be woken by a record of this kind.
 ///
 /// The worker sets its slot and then looks at the ring once more before it sleeps; here the record is submitted (an
 /// atomic exchange in the kernel) before the slot is read: one of the two sees the other. The wake-up itself is an
 /// empty entry that readers skip, because only the end of an entry can send one.
 #[inline(always)]
-fn wake(ring: &Ring, worker: u32) {
+fn wake(ring: &Ring, worker: u32, kind: u32) {
     let Some(slot) = SLEEPING.get_ptr_mut(worker) else {
         return;
     };
     // SAFETY: a slot of a map lives as long as the program; user space and other CPUs write whole words.
-    if unsafe { slot.read_volatile() } == 0 {
+    let state = unsafe { slot.read_volatile() };
+    if state != ASLEEP && (state != ASLEEP_UNTIL_REPLY || kind != KIND_REPLY) {
         return;
     }
     // One wake-up is enough. SAFETY: as above.
-    unsafe { slot.write_volatile(0) };
+    unsafe { slot.write_volatile(AWAKE) };
     if let Some(empty) = ring.reserve_untyped::<u64>(0) {
         empty.discard(u64::from(BPF_RB_FORCE_WAKEUP));
     }

@@ -119,13 +119,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
     pub(crate) idle_timeout: Duration,
 
-    /// Most sessions at a time [default: 100000, or the reply pool if that is smaller]
+    /// Most sessions at a time [default: what an eighth of the free memory holds, 10000 to 1000000]
+    ///
+    /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
+    /// `collision`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_sessions: Option<u32>,
 
-    /// Most memory for captured bytes that wait to be sent, e.g. 512M
-    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = quantity::memory)]
-    pub(crate) memory: u64,
+    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 64M to 4G]
+    ///
+    /// Where it is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
+    /// whole, and its turns as `shed`.
+    #[arg(long, value_name = "BYTES", value_parser = quantity::memory)]
+    pub(crate) memory: Option<u64>,
 
     /// Take no new flow while the machine is busier than this, in percent of all its processors
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
@@ -255,7 +261,7 @@ mod tests {
         .unwrap();
         assert_eq!(args.rules.len(), 3);
         assert_eq!(args.interfaces, ["eth0", "eth1"]);
-        assert_eq!((args.copies, args.memory), (2, 64 << 20));
+        assert_eq!((args.copies, args.memory), (2, Some(64 << 20)));
         assert!(args.full_sessions_only && args.no_wait);
     }
 

@@ -6,10 +6,12 @@
 //! | [`rules`] | whether the rules make sense together and on this host |
 //! | [`interfaces`] | where `capture` and `observe` are attached |
 //! | [`pool`] | where sessions come from |
+//! | [`budget`] | how much memory the run may take, and how many sessions that is |
 //! | [`refusal`] | in which words a plan is refused |
 //!
 //! **Architecture invariant:** building a plan is a pure function of its arguments.
 
+mod budget;
 pub(crate) mod facts;
 mod interfaces;
 mod pool;
@@ -27,11 +29,10 @@ use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
 
 use crate::args::{Args, Capture};
 use crate::clock;
+use budget::Budget;
 use facts::Facts;
 pub(crate) use refusal::Refusal;
 
-/// Sessions at a time where nobody says anything and the pool has enough.
-const SESSIONS_DEFAULT: u32 = 100_000;
 /// MTU towards a target on this very host, in bytes: frames to it pass the private device, not `lo`.
 const LOCAL_MTU: u32 = 1500;
 
@@ -55,6 +56,10 @@ pub(crate) struct Plan {
     pub(crate) capture_on: Vec<String>,
     /// Names of the interfaces that online responses are observed on.
     pub(crate) observe_on: Vec<String>,
+    /// How many sessions the reply pool has room for, in words; `None` with the clients' own addresses.
+    pub(crate) room: Option<String>,
+    /// What will go wrong under load.
+    pub(crate) warnings: Vec<String>,
     /// Interfaces that were left out, and why.
     pub(crate) notes: Vec<String>,
     /// Whether some target stands on 127.0.0.0/8.
@@ -95,7 +100,8 @@ impl Plan {
         let workers = args
             .workers
             .unwrap_or_else(|| default_workers(facts.processors));
-        let sessions_max = pool::sessions_max(args, &sources, workers, SESSIONS_DEFAULT)?;
+        let budget = Budget::new(args, facts.memory_available);
+        let (room, warning) = pool::room(args, &sources, workers)?;
         let rules = args.rules.iter().map(|rule| Rule {
             online: rule.online,
             target: rule.target,
@@ -140,8 +146,10 @@ impl Plan {
             seed: args.seed.unwrap_or_else(clock::unix_nanos),
             response_timeout: args.response_timeout,
             idle_timeout: args.idle_timeout,
-            sessions_max,
-            payload_bytes_max: args.memory,
+            sessions_max: budget.sessions,
+            room,
+            warnings: warning.into_iter().collect(),
+            payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
             intercepts: args.intercepts.clone(),
         })

@@ -379,6 +379,17 @@ fn announce(args: &Args, plan: &Plan) {
             plan.copies, plan.sessions_max
         );
     }
+    for warning in &plan.warnings {
+        warn!("{warning}");
+    }
+    if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
+        info!("{room}");
+    }
+    info!(
+        "up to {} MiB of captured bytes may wait, {} MiB per worker",
+        plan.payload_bytes_max >> 20,
+        (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
+    );
     let engine = match plan.capture {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",

@@ -22,7 +22,7 @@ use telemetry::{Latency, Ledger, WorkerTotals};
 use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
 pub(crate) use command::{Command, Error};
-use intake::Intake;
+use intake::{Intake, Until};
 use pace::{Pace, Pause};
 use slot::Shared;
 
@@ -69,6 +69,8 @@ struct Running {
     handed_over: Instant,
     /// When nothing was left to take, last.
     drained: Instant,
+    /// When the first of the replies came that were taken since frames were sent last.
+    replied: Option<Instant>,
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
@@ -93,6 +95,7 @@ impl Worker {
             published: now,
             handed_over: now,
             drained: now,
+            replied: None,
             dirty: true,
             probes: Vec::new(),
             leaving: false,
@@ -125,6 +128,7 @@ impl Running {
         if self.worker.intake.take_bulk() {
             self.pace.urgent(now);
         }
+        self.replied = self.worker.intake.take_replied();
         work += self.take_reports(now);
         work += self.expire(now, drained && self.worker.reports.is_empty());
         work += self.drain_events(now);
@@ -140,10 +144,10 @@ impl Running {
         match self.pace.after(now, work) {
             Pause::None => {}
             // Frames come back without waking anybody up, and segments may wait for them.
-            Pause::Sleep(_) if self.worker.port.tx_free() == 0 => std::thread::sleep(STARVED_NAP),
+            Pause::Sleep(..) if self.worker.port.tx_free() == 0 => std::thread::sleep(STARVED_NAP),
             Pause::Yield => std::thread::yield_now(),
             Pause::Nap(time) => std::thread::sleep(self.until_due(now, time)),
-            Pause::Sleep(time) => self.sleep(now, time)?,
+            Pause::Sleep(until, time) => self.sleep(now, until, time)?,
         }
         Ok(())
     }
@@ -217,6 +221,7 @@ impl Running {
                 break;
             };
             for (stamp, headers) in batch.iter() {
+                self.replied.get_or_insert(stamp);
                 self.worker.engine.on_target_packet(now, stamp, headers);
                 taken += 1;
                 self.totals.reports += 1;
@@ -264,6 +269,9 @@ impl Running {
                 self.drain_events(clock::now());
                 if let Some(announcer) = &mut self.worker.announcer {
                     announcer.flush();
+                }
+                if let Some(replied) = self.replied.take() {
+                    self.latency.record_reaction(clock::now().since(replied));
                 }
             }
             // Also where nothing was queued: the kernel may have left frames behind the last time.
@@ -329,8 +337,8 @@ impl Running {
     }
 
     /// Sleeps until a record, a report, a command or a timeout; see [`waker`].
-    fn sleep(&mut self, now: Instant, longest: Duration) -> Result<(), Error> {
-        if self.dirty {
+    fn sleep(&mut self, now: Instant, until: Until, longest: Duration) -> Result<(), Error> {
+        if self.dirty && until == Until::Record {
             self.publish(now);
         }
         let time = self.until_due(now, longest);
@@ -343,7 +351,7 @@ impl Running {
         let slept = self
             .worker
             .intake
-            .sleep(&self.worker.port, waker, time, pending);
+            .sleep(&self.worker.port, waker, until, time, pending);
         waker.wake_up();
         slept.map_err(Error::Sleep)
     }

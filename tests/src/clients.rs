@@ -17,6 +17,7 @@ pub struct Clients {
     from: Host,
     to: SocketAddr,
     seconds: u64,
+    cpu: Option<usize>,
 }
 
 impl Clients {
@@ -35,6 +36,7 @@ impl Clients {
             from: Host::Client,
             to: (ONLINE, PORT).into(),
             seconds,
+            cpu: None,
         }
     }
 
@@ -54,6 +56,15 @@ impl Clients {
     #[must_use]
     pub fn from(self, from: Host) -> Self {
         Self { from, ..self }
+    }
+
+    /// On one CPU only.
+    #[must_use]
+    pub fn on_cpu(self, cpu: usize) -> Self {
+        Self {
+            cpu: Some(cpu),
+            ..self
+        }
     }
 
     /// Connections per second with one request each, closed by the client right after the response.
@@ -82,6 +93,10 @@ impl Clients {
         let spec = spec
             .args(["--seconds", &self.seconds.to_string()])
             .args(&self.arguments);
+        let spec = match self.cpu {
+            Some(cpu) => spec.cpu(cpu),
+            None => spec,
+        };
         let process = stand
             .lab
             .spawn(self.from, &spec)

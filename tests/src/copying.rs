@@ -1,7 +1,7 @@
 //! What must be true of every copy.
 
 use lab::access_log::{Comparison, Request};
-use lab::copier::{Copier, Summary};
+use lab::copier::{Copier, Options, Summary};
 use lab::load::Report;
 use lab::{Host, Topology};
 
@@ -122,8 +122,17 @@ pub fn check_nothing_left(stand: &Stand) {
 /// Where it does not become ready.
 #[must_use]
 pub fn start(stand: &Stand) -> Copier {
-    Copier::start(&stand.lab, &stand.binaries, &stand.options())
-        .unwrap_or_else(|error| panic!("{error}"))
+    start_with(stand, &stand.options())
+}
+
+/// Starts a copy with these options.
+///
+/// # Panics
+///
+/// Where it does not become ready.
+#[must_use]
+pub fn start_with(stand: &Stand, options: &Options) -> Copier {
+    Copier::start(&stand.lab, &stand.binaries, options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Ends a copy in order.

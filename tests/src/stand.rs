@@ -71,8 +71,19 @@ impl Stand {
     /// Where it does not start.
     #[must_use]
     pub fn nginx(&self, host: Host) -> Nginx {
+        self.nginx_with(host, |_| {})
+    }
+
+    /// The same, configured otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not start.
+    #[must_use]
+    pub fn nginx_with(&self, host: Host, change: impl FnOnce(&mut Config)) -> Nginx {
         let address = host.address().expect("a host with an address");
-        let config = Config::new(&format!("nginx-{}", host.name()), (address, PORT).into());
+        let mut config = Config::new(&format!("nginx-{}", host.name()), (address, PORT).into());
+        change(&mut config);
         Nginx::start(&self.lab, host, &config).unwrap_or_else(|error| panic!("nginx: {error}"))
     }
 

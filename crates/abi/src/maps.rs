@@ -25,11 +25,17 @@ pub const EGRESS: &str = "EGRESS";
 pub const RINGS: &str = "RINGS";
 /// Per-CPU array of `u64`, indexed by [`crate::counter::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
-/// Array of `u32`, one per worker: not 0 while the worker sleeps and wants to be woken by the next record.
+/// Array of `u32`, one per worker: [`AWAKE`], or what the sleeping worker wants to be woken by.
 ///
-/// The worker writes 1, then looks at its ring once more, then polls the ring's descriptor. The program that wakes it
-/// up writes 0, so one sleep costs one wake-up.
+/// The worker writes it, then looks at its ring once more, then polls the ring's descriptor. The program that wakes it
+/// up writes [`AWAKE`], so one sleep costs one wake-up.
 pub const SLEEPING: &str = "SLEEPING";
+/// The worker looks at its ring by itself.
+pub const AWAKE: u32 = 0;
+/// Any record wakes the worker up.
+pub const ASLEEP: u32 = 1;
+/// Only a target's reply wakes the worker up: what clients and the online server say can wait for its next look.
+pub const ASLEEP_UNTIL_REPLY: u32 = 2;
 /// `XSKMAP` of the private device (`deliver`) or of the assistant's interface (`sink`), by queue.
 pub const XSKS: &str = "XSKS";
 /// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows. Each target stands in it twice:

@@ -12,6 +12,7 @@
 //! | `claim` | the right to the private device: one process per network namespace |
 //! | `qdisc` | queues in front of the private device |
 //! | `sysctl` | settings under `/proc/sys/net` |
+//! | `memory` | how much memory this process may take |
 //! | `capability` | what this process may do |
 //! | `kernel` | what this kernel can do |
 //!
@@ -26,6 +27,7 @@ pub mod device;
 mod error;
 pub mod interface;
 pub mod kernel;
+pub mod memory;
 mod netlink;
 pub mod ports;
 mod qdisc;

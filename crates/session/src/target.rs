@@ -106,15 +106,16 @@ impl Session {
             return;
         }
         if flags.contains(Flags::RST) {
-            // RFC 5961 section 3.2: exactly the next byte, or our word first.
+            // RFC 5961 section 3.2: exactly the next byte, or in the window our word first, or nothing.
+            let ahead = seq >= self.receive.nxt() && self.receive.is_in_window(seq, 0);
             // What it acknowledges has arrived: the turn must not be sent again.
-            if flags.contains(Flags::ACK) && seq >= self.receive.nxt() {
+            if flags.contains(Flags::ACK) && ahead {
                 self.on_acknowledgement(segment, options, stamp, ctx);
             }
             if seq == self.receive.nxt() {
                 self.on_lost(Outcome::Reset, ctx);
             } else {
-                self.ack_due |= seq > self.receive.nxt();
+                self.ack_due |= ahead;
             }
             return;
         }

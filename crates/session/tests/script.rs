@@ -795,6 +795,17 @@ fn what_the_targets_reset_acknowledges_is_not_sent_again() {
 }
 
 #[test]
+fn a_reset_outside_the_window_acknowledges_nothing() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(RST, 1 << 29, 2, 0).expect(&[]);
+    s.wait(Duration::from_secs(1))
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+}
+
+#[test]
 fn a_flow_is_not_joined_at_bytes_that_are_old() {
     let mut s = Script::new();
     s.client(PSH, 500, 900, b"request").expect(&[]);

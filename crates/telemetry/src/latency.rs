@@ -27,6 +27,8 @@ pub struct Latency {
     pub target_last: Histogram<u64>,
     /// From the capture of a turn's first byte until it left.
     pub lag: Histogram<u64>,
+    /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel.
+    pub reaction: Histogram<u64>,
 }
 
 /// Figures of one histogram, in microseconds.
@@ -81,6 +83,9 @@ pub struct LatencySummary {
     pub target: ResponseQuantiles,
     /// From the capture of a turn's first byte until it left, of all turns.
     pub lag: Quantiles,
+    /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel. Of replies that
+    /// a worker found together only the first counts.
+    pub reaction: Quantiles,
 }
 
 impl Default for Latency {
@@ -99,6 +104,7 @@ impl Latency {
             target_first: histogram(),
             target_last: histogram(),
             lag: histogram(),
+            reaction: histogram(),
         }
     }
 
@@ -113,6 +119,11 @@ impl Latency {
         }
     }
 
+    /// Adds how long it took from a reply until the frames that it let go were handed to the kernel.
+    pub fn record_reaction(&mut self, time: Duration) {
+        add(&mut self.reaction, time);
+    }
+
     /// Moves everything measured so far into `into` and starts afresh.
     pub fn drain_into(&mut self, into: &mut Self) {
         for (from, to) in [
@@ -121,6 +132,7 @@ impl Latency {
             (&mut self.target_first, &mut into.target_first),
             (&mut self.target_last, &mut into.target_last),
             (&mut self.lag, &mut into.lag),
+            (&mut self.reaction, &mut into.reaction),
         ] {
             if !from.is_empty() {
                 merge(to, from);
@@ -136,6 +148,7 @@ impl Latency {
         merge(&mut self.target_first, &other.target_first);
         merge(&mut self.target_last, &other.target_last);
         merge(&mut self.lag, &other.lag);
+        merge(&mut self.reaction, &other.reaction);
     }
 
     /// The figures of all histograms.
@@ -151,6 +164,7 @@ impl Latency {
                 last: Quantiles::of(&self.target_last),
             },
             lag: Quantiles::of(&self.lag),
+            reaction: Quantiles::of(&self.reaction),
         }
     }
 }

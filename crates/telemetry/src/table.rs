@@ -95,6 +95,7 @@ fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {
         ("online last", &latency.online.last),
         ("target last", &latency.target.last),
         ("lag of copies", &latency.lag),
+        ("reaction", &latency.reaction),
     ] {
         quantile_line(f, name, quantiles)?;
     }

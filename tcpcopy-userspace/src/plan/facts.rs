@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     /// Addresses of each intercept, by its `host:port`.
     pub(crate) intercepts: Vec<(String, Vec<IpAddr>)>,
     pub(crate) processors: usize,
+    /// Memory that this process may take, in bytes; `None` where the host does not say.
+    pub(crate) memory_available: Option<u64>,
 }
 
 impl Facts {
@@ -63,6 +65,7 @@ impl Facts {
             listening: host::ports::listening()?,
             intercepts: intercepts.collect::<Result<_, Refusal>>()?,
             processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            memory_available: host::memory::available(),
         })
     }
 

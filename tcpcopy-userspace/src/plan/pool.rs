@@ -22,6 +22,10 @@ const LOCAL_V6: (IpAddr, u8) = (
     112,
 );
 
+/// A pool with room for fewer flows is worth a warning where each flow takes several ports: about what a busy server has
+/// open at a time.
+const FLOWS_FEW: u64 = 1000;
+
 /// Sources of probes that stand for strangers.
 const STRANGER_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const STRANGER_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
@@ -272,19 +276,22 @@ fn outside(
         .max_by_key(ExactSizeIterator::len)
 }
 
-/// How many sessions there can be at a time, if the pools are large enough for what was asked.
-pub(super) fn sessions_max(
+/// How many sessions the smallest pool has room for, in words, and a warning where that is little for `-n`; `None` with
+/// the clients' own addresses.
+///
+/// A pool without room for what was asked is refused. Others may still turn out too small: what finds no port then ends
+/// as `collision`.
+pub(super) fn room(
     args: &Args,
     sources: &Sources,
     workers: u32,
-    default: u32,
-) -> Result<u32, Refusal> {
+) -> Result<(Option<String>, Option<String>), Refusal> {
     let Some(smallest) = sources
         .chosen
         .iter()
         .min_by_key(|chosen| chosen.available())
     else {
-        return Ok(args.max_sessions.unwrap_or(default));
+        return Ok((None, None));
     };
     let available = smallest.available();
     let small = |what: String, needed: u64| Refusal::PoolTooSmall {
@@ -311,13 +318,23 @@ pub(super) fn sessions_max(
             rate.into(),
         ));
     }
-    match args.max_sessions {
-        Some(sessions) if u64::from(sessions) > available => {
-            Err(small(format!("--max-sessions {sessions}"), sessions.into()))
-        }
-        Some(sessions) => Ok(sessions),
-        None => Ok(default.min(u32::try_from(available).unwrap_or(u32::MAX))),
+    if let Some(sessions) = args.max_sessions.filter(|&s| u64::from(s) > available) {
+        return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
     }
+    let flows = available / u64::from(args.copies);
+    let room = format!(
+        "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
+         that is {flows} flows at a time",
+        smallest.pool,
+        available / u64::from(workers),
+        args.copies,
+    );
+    let warning = (args.copies > 1 && flows < FLOWS_FEW).then(|| {
+        format!(
+            "{room}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
+        )
+    });
+    Ok((Some(room), warning))
 }
 
 /// Source and target of the probes of assistant mode; one answer per target is enough.

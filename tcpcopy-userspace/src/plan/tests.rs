@@ -98,6 +98,7 @@ fn facts() -> Facts {
         ],
         intercepts: Vec::new(),
         processors: 8,
+        memory_available: Some(8 << 30),
     }
 }
 
@@ -253,8 +254,17 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
     assert_eq!(plan.replies.len(), 1);
     assert_eq!(
         (plan.workers, plan.sessions_max, plan.sample_threshold),
-        (2, 22_765, SAMPLE_ALL)
+        (2, 262_144, SAMPLE_ALL)
     );
+    let room = plan.room.as_deref().unwrap_or_default();
+    for words in [
+        "22765 addresses and ports",
+        "11382 per worker",
+        "22765 flows",
+    ] {
+        assert!(room.contains(words), "{room}");
+    }
+    assert!(plan.warnings.is_empty());
     assert!(plan.reply_routes.is_empty() && plan.probes.is_empty());
     assert!(!plan.engine_config(0, 1).prove_path);
     assert_eq!(plan.rules[0].mtu, 1500);
@@ -302,6 +312,22 @@ fn assistant_mode_takes_a_pool_and_copies() {
         Endpoint::new(Addr::v4([10, 7, 0, 255]), 65_535)
     );
     assert!(!plan.engine_config(0, 1).prove_path);
+}
+
+#[test]
+fn a_pool_that_is_small_for_the_copies_is_warned_of_with_the_arithmetic() {
+    let plan = plan("-x 80-10.1.0.9:80 -n 10 -c 10.7.0.1:1000-1159").unwrap();
+    let [warning] = &plan.warnings[..] else {
+        panic!("{:?}", plan.warnings)
+    };
+    for words in [
+        "160 addresses and ports per target",
+        "about 80 per worker",
+        "10 session(s) per flow that is 16 flows at a time",
+        "`collision`",
+    ] {
+        assert!(warning.contains(words), "{warning}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
+use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE};
 use abi::record::{KIND_CLIENT, KIND_CLONE, KIND_ONLINE, KIND_REPLY, KIND_TOO_BIG, RecordHeader};
 use aya::maps::{Array, MapData, RingBuf};
 use nix::errno::Errno;
@@ -24,6 +25,15 @@ const STAMP_AGE_MAX: Duration = Duration::from_secs(10);
 /// The longest sleep while records wait for frames.
 const HELD_SLEEP: Duration = Duration::from_millis(5);
 
+/// Which records end a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Any.
+    Record,
+    /// A target's reply.
+    Reply,
+}
+
 /// A worker's inputs from the kernel.
 pub(crate) struct Intake {
     ring: Ring,
@@ -38,6 +48,8 @@ struct Ring {
     ring: RingBuf<MapData>,
     /// Whether a reply came that is more than one segment: its sender may wait for us.
     bulk: bool,
+    /// When the first reply came since this was last asked.
+    replied: Option<Instant>,
     broken: u64,
 }
 
@@ -52,6 +64,7 @@ impl Intake {
             ring: Ring {
                 ring,
                 bulk: false,
+                replied: None,
                 broken: 0,
             },
             sleeping,
@@ -68,6 +81,11 @@ impl Intake {
     /// Whether part of a long response came since this was last asked.
     pub(crate) fn take_bulk(&mut self) -> bool {
         std::mem::take(&mut self.ring.bulk)
+    }
+
+    /// When the first of the replies came that were taken since this was last asked.
+    pub(crate) fn take_replied(&mut self) -> Option<Instant> {
+        self.ring.replied.take()
     }
 
     /// Hands up to `budget` records (and as many frames) to the engine; returns how many, and whether there are no more.
@@ -104,16 +122,20 @@ impl Intake {
         work
     }
 
-    /// Tells the programs that the worker sleeps, looks once more, and sleeps for at most `time`, or until a record,
-    /// a frame or the waker. With `pending` there is something already.
+    /// Tells the programs that the worker sleeps, looks once more, and sleeps for at most `time`, or until a record
+    /// (`until`), a frame or the waker. With `pending` there is something already.
     pub(crate) fn sleep(
         &mut self,
         port: &Port,
         waker: &Waker,
+        until: Until,
         time: Duration,
         pending: bool,
     ) -> io::Result<()> {
-        self.tell(1)?;
+        self.tell(match until {
+            Until::Record => ASLEEP,
+            Until::Reply => ASLEEP_UNTIL_REPLY,
+        })?;
         // The program submits its record before it reads the slot; here the slot is written before the ring is read.
         fence(Ordering::SeqCst);
         // What is held waits for frames, which end the sleep, or for them to be lost.
@@ -134,7 +156,7 @@ impl Intake {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        self.tell(0)
+        self.tell(AWAKE)
     }
 
     fn tell(&mut self, asleep: u32) -> io::Result<()> {
@@ -172,6 +194,7 @@ impl Ring {
                 }
                 (KIND_REPLY, _) => {
                     self.bulk |= header.gso_size != 0;
+                    self.replied.get_or_insert(stamp);
                     engine.on_target_packet(now, stamp, packet);
                 }
                 (KIND_CLONE, Some(merge)) => {

@@ -5,11 +5,15 @@
 //! processor that handles the packet. So: nap for about as long as a copy may be late, so that packets gather; after a
 //! while without any, sleep in the kernel and have the first record wake us up. Only where being late matters, spin
 //! (yielding to whoever wants to run): while copies lag behind their originals, and while a target sends a long response
-//! and waits for our acknowledgements. And only as long as that finds something: behind a slow target it would not.
+//! and waits for our acknowledgements. And only as long as that finds something: behind a target that takes longer, doze,
+//! and have its reply wake us up. A nap would cost a connection on which each request follows the response before a
+//! millisecond per turn, and it would never catch up.
 
 use std::time::Duration;
 
 use session::Instant;
+
+use super::intake::Until;
 
 /// From so much work in a turn of the loop on, the next turn follows at once: the worker is busy anyway.
 const BUSY_WORK_MIN: usize = 64;
@@ -19,7 +23,9 @@ const NAP: Duration = Duration::from_millis(1);
 const SPIN_MAX: Duration = Duration::from_micros(100);
 /// How long it is remembered that being late matters.
 const URGENT_MEMORY: Duration = Duration::from_millis(20);
-/// Spins that may be in vain before the worker naps all the same.
+/// A doze between two looks at what does not end it.
+const DOZE: Duration = Duration::from_millis(1);
+/// Spins that may be in vain before the worker dozes at once.
 const CREDIT_MAX: u8 = 8;
 /// How often it is given another try then.
 const CREDIT_EVERY: Duration = Duration::from_millis(10);
@@ -39,8 +45,8 @@ pub(super) enum Pause {
     Yield,
     /// Stay away for so long, whatever happens.
     Nap(Duration),
-    /// Sleep until something happens, but at most so long.
-    Sleep(Duration),
+    /// Sleep until such a thing happens, but at most so long.
+    Sleep(Until, Duration),
 }
 
 /// When there was work last, and when being late mattered last.
@@ -84,12 +90,15 @@ impl Pace {
         if std::mem::take(&mut self.spinning) {
             self.credit = self.credit.saturating_sub(1);
         }
+        if self.is_urgent(now) {
+            return Pause::Sleep(Until::Reply, DOZE);
+        }
         if idle < NAPS_MAX {
             return Pause::Nap(NAP);
         }
         let sleep = self.sleep;
         self.sleep = (sleep * 2).min(SLEEP_MAX);
-        Pause::Sleep(sleep)
+        Pause::Sleep(Until::Record, sleep)
     }
 
     fn after_work(&mut self, now: Instant, work: usize) -> Pause {
@@ -100,16 +109,20 @@ impl Pace {
         }
         if work >= BUSY_WORK_MIN || self.may_spin(now) {
             Pause::None
+        } else if self.is_urgent(now) {
+            Pause::Sleep(Until::Reply, DOZE)
         } else {
             Pause::Nap(NAP)
         }
     }
 
+    fn is_urgent(&self, now: Instant) -> bool {
+        self.urgent
+            .is_some_and(|urgent| now.since(urgent) < URGENT_MEMORY)
+    }
+
     fn may_spin(&mut self, now: Instant) -> bool {
-        if self
-            .urgent
-            .is_none_or(|urgent| now.since(urgent) >= URGENT_MEMORY)
-        {
+        if !self.is_urgent(now) {
             return false;
         }
         if self.credit == 0 && now.since(self.credited) >= CREDIT_EVERY {
@@ -126,7 +139,10 @@ mod tests {
 
     use session::Instant;
 
-    use super::{CREDIT_EVERY, CREDIT_MAX, NAP, Pace, Pause, SLEEP_FIRST, SLEEP_MAX};
+    use super::{
+        CREDIT_EVERY, CREDIT_MAX, DOZE, NAP, Pace, Pause, SLEEP_FIRST, SLEEP_MAX, URGENT_MEMORY,
+        Until,
+    };
 
     const START: Instant = Instant::from_nanos(1_000_000_000);
 
@@ -140,16 +156,22 @@ mod tests {
             Pause::Nap(NAP)
         );
         let late = START + Duration::from_millis(4);
-        assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_FIRST));
-        assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_FIRST * 2));
+        assert_eq!(
+            pace.after(late, 0),
+            Pause::Sleep(Until::Record, SLEEP_FIRST)
+        );
+        assert_eq!(
+            pace.after(late, 0),
+            Pause::Sleep(Until::Record, SLEEP_FIRST * 2)
+        );
         for _ in 0..20 {
             pace.after(late, 0);
         }
-        assert_eq!(pace.after(late, 0), Pause::Sleep(SLEEP_MAX));
+        assert_eq!(pace.after(late, 0), Pause::Sleep(Until::Record, SLEEP_MAX));
         pace.after(late, 1);
         assert_eq!(
             pace.after(late + Duration::from_millis(4), 0),
-            Pause::Sleep(SLEEP_FIRST)
+            Pause::Sleep(Until::Record, SLEEP_FIRST)
         );
     }
 
@@ -164,7 +186,12 @@ mod tests {
         );
         assert_eq!(
             pace.after(START + Duration::from_micros(300), 0),
-            Pause::Nap(NAP)
+            Pause::Sleep(Until::Reply, DOZE)
+        );
+        assert_eq!(
+            pace.after(START + URGENT_MEMORY, 1),
+            Pause::Nap(NAP),
+            "it is forgotten"
         );
     }
 
@@ -172,16 +199,17 @@ mod tests {
     fn spinning_in_vain_ends_and_is_tried_again_now_and_then() {
         let mut pace = Pace::new(START);
         let mut now = START;
+        let doze = Pause::Sleep(Until::Reply, DOZE);
         for _ in 0..CREDIT_MAX {
             pace.urgent(now);
             assert_eq!(pace.after(now, 1), Pause::None);
             assert_eq!(pace.after(now, 0), Pause::Yield);
             now += Duration::from_micros(200);
-            assert_eq!(pace.after(now, 0), Pause::Nap(NAP));
+            assert_eq!(pace.after(now, 0), doze);
         }
         pace.urgent(now);
         now = START + CREDIT_EVERY - Duration::from_micros(1);
-        assert_eq!(pace.after(now, 1), Pause::Nap(NAP));
+        assert_eq!(pace.after(now, 1), doze);
         now += CREDIT_EVERY;
         pace.urgent(now);
         assert_eq!(pace.after(now, 1), Pause::None);

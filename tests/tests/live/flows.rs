@@ -3,14 +3,9 @@
 use std::collections::HashMap;
 
 use lab::access_log::Request;
-use lab::copier::{Copier, Options};
 use lab::{Host, Topology};
-use tests::copying::{check_books, check_clients, finish, start};
-use tests::{Clients, Stand, check_clean};
-
-fn start_with(stand: &Stand, options: &Options) -> Copier {
-    Copier::start(&stand.lab, &stand.binaries, options).unwrap_or_else(|error| panic!("{error}"))
-}
+use tests::copying::{check_books, check_clients, finish, start, start_with};
+use tests::{Clients, check_clean};
 
 /// How often each id was seen.
 fn counts(requests: &[Request]) -> HashMap<&str, usize> {

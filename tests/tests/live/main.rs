@@ -5,6 +5,7 @@
 
 mod assistant;
 mod bodies;
+mod flat_out;
 mod flood;
 mod flows;
 mod habits;

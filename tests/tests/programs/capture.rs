@@ -260,12 +260,19 @@ fn add(sum: &mut BTreeMap<Counter, u64>, more: BTreeMap<Counter, u64>) {
 }
 
 #[test]
-fn a_sleeping_worker_is_woken_and_one_that_is_awake_is_not() {
+fn a_worker_is_woken_by_what_it_sleeps_for() {
     if skipped() {
         return;
     }
     let mut kernel = kernel(&Settings::default());
-    for (sleeping, woken) in [(1, true), (0, false)] {
+    let (client, reply) = (data(CLIENT, ONLINE, 50), data(TARGET, POOL, 50));
+    for (sleeping, frame, woken) in [
+        (maps::ASLEEP, &client, true),
+        (maps::ASLEEP, &reply, true),
+        (maps::AWAKE, &client, false),
+        (maps::ASLEEP_UNTIL_REPLY, &client, false),
+        (maps::ASLEEP_UNTIL_REPLY, &reply, true),
+    ] {
         kernel.set_sleeping(0, sleeping);
         let fd = kernel.ring_fd(0);
         let started = Instant::now();
@@ -275,10 +282,11 @@ fn a_sleeping_worker_is_woken_and_one_that_is_awake_is_not() {
             started.elapsed()
         });
         std::thread::sleep(Duration::from_millis(200));
-        assert_eq!(kernel.tc(CAPTURE, &data(CLIENT, ONLINE, 50)), NEXT);
+        kernel.tc(CAPTURE, frame);
         let waited = reader.join().expect("the reader");
         assert_eq!(waited < Duration::from_millis(900), woken, "{waited:?}");
-        assert_eq!(kernel.sleeping(0), 0, "one wake-up is enough");
+        let left = if woken { maps::AWAKE } else { sleeping };
+        assert_eq!(kernel.sleeping(0), left, "one wake-up is enough");
         assert_eq!(
             kernel.records(0).len(),
             1,

@@ -138,7 +138,7 @@ pub(crate) struct Context<'a> {
     pub(crate) by_local: &'a mut Index,
     /// The clients' own addresses: whether another session uses this one's.
     pub(crate) source_taken: bool,
-    pub(crate) unparked: &'a mut Vec<FlowKey>,
+    pub(crate) unparked: &'a mut Vec<(FlowKey, LocalSeq)>,
     pub(crate) quiet: &'a mut Quiet,
     pub(crate) target: &'a mut TargetState,
 }
@@ -160,7 +160,7 @@ impl Context<'_> {
         self.by_local.remove(&flow, id);
         match &mut self.target.pool {
             Some(pool) => pool.free(flow.client, last_seq),
-            None => self.unparked.push(flow),
+            None => self.unparked.push((flow, last_seq)),
         }
     }
 }

@@ -61,7 +61,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) events: VecDeque<Event>,
     pub(crate) by_local: Index,
-    pub(crate) unparked: Vec<FlowKey>,
+    /// Sources of clients that came free, and what was last sent from them.
+    pub(crate) unparked: Vec<(FlowKey, LocalSeq)>,
     pub(crate) quiets: Vec<Quiet>,
     pub(crate) targets: Vec<TargetState>,
     /// The target of each rule.

@@ -218,6 +218,13 @@ impl Session {
 
     /// Opens a connection that begins with the front turn (or with the stream's next byte).
     pub(crate) fn connect(&mut self, ctx: &mut Context<'_>) {
+        let last = self.opened.then(|| self.send.seq_sent() + 1);
+        self.connect_after(last, ctx);
+    }
+
+    /// The same where the source last sent `last`. A pool remembers that itself; nobody does for the clients' own
+    /// addresses, but what has just been sent from them must not be sent again with another meaning.
+    pub(crate) fn connect_after(&mut self, last: Option<LocalSeq>, ctx: &mut Context<'_>) {
         let Some(lease) = ctx.lease(self.flow.client) else {
             if ctx.target.pool.is_none() {
                 self.state = State::Parked;
@@ -241,7 +248,8 @@ impl Session {
             base.saturating_sub(self.data_start) as usize,
         );
         self.data_start = base;
-        let iss = ctx.clock.isn(ctx.now, &self.local, lease.last_seq);
+        let last = lease.last_seq.or(last);
+        let iss = ctx.clock.isn(ctx.now, &self.local, last);
         self.send = SendHalf::new(iss, base, self.segment_max(ctx));
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);

@@ -157,11 +157,11 @@ impl Engine {
 
     /// Sources came free: sessions that wait for them may connect.
     pub(crate) fn unpark(&mut self, now: Instant) {
-        while let Some(source) = self.shared.unparked.pop() {
+        while let Some((source, last)) = self.shared.unparked.pop() {
             if let Some(id) = self.parked.remove(&source) {
                 self.with(id, now, |session, ctx| {
                     if session.state == State::Parked {
-                        session.connect(ctx);
+                        session.connect_after(Some(last), ctx);
                         session.advance(ctx);
                     }
                 });

@@ -1369,3 +1369,30 @@ fn a_turn_that_leaves_late_leaves_in_the_pieces_that_it_came_in() {
         sent(PSH, 2010, 101, b"end"),
     ]);
 }
+
+#[test]
+fn a_clients_own_port_goes_on_beyond_what_was_sent_from_it() {
+    let mut s = Script::with(|config| config.source = Source::Clients);
+    s.handshake();
+    let before = s.iss;
+    s.client(PSH, 1, 1, &[7; 1000]).online(ACK, 1, 1001, 0);
+    s.expect(&[sent(PSH, 1, 1, &[7; 1000])]);
+    // It has acknowledged nothing: the turn goes on a new connection.
+    s.target(RST, 1, 1, 0).expect(&[sent(SYN, 0, 0, b"")]);
+    assert!(s.iss.wrapping_sub(before) > 1001, "{before} to {}", s.iss);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, &[7; 1000])]);
+    // The client opens another connection from the same port; its session waits for the first to be over.
+    let before = s.iss;
+    s.client(SYN, 50_000, 0, b"")
+        .online(SYN.with(ACK), 50_000, 50_001, 0)
+        .expect(&[]);
+    s.target(PSH, 1, 1001, 10);
+    s.wait(Duration::from_millis(500));
+    s.expect(&[sent(FIN, 1001, 11, b"")]);
+    s.target(FIN, 11, 1002, 0)
+        .expect(&[sent(ACK, 1002, 12, b"")])
+        .wait(Duration::from_secs(2));
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    assert!(s.iss.wrapping_sub(before) > 1002, "{before} to {}", s.iss);
+}

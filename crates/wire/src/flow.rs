@@ -42,7 +42,7 @@ impl Addr {
     #[inline(always)]
     #[must_use]
     pub const fn is_v4(&self) -> bool {
-        matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+        self.word(0) | self.word(1) == 0 && self.word(2) == 0xffff
     }
 
     /// The last four bytes: the whole address where it is IPv4.
@@ -50,12 +50,6 @@ impl Addr {
     #[must_use]
     pub const fn v4_octets(&self) -> [u8; 4] {
         [self.0[12], self.0[13], self.0[14], self.0[15]]
-    }
-
-    /// The bytes that stand on the wire: 4 or 16.
-    #[must_use]
-    pub fn significant(&self) -> &[u8] {
-        if self.is_v4() { &self.0[12..] } else { &self.0 }
     }
 
     #[inline(always)]

@@ -180,15 +180,15 @@ impl Options {
             out.put(&mss.to_be_bytes());
         }
         match (self.sack_permitted, self.timestamps) {
-            (true, Some(_)) => out.put(&[4, 2]),
+            (permitted, Some(Timestamps { value, echo })) => {
+                let before = if permitted { [4, 2] } else { [1, 1] };
+                let mut area = [before[0], before[1], 8, 10, 0, 0, 0, 0, 0, 0, 0, 0];
+                area[4..8].copy_from_slice(&value.to_be_bytes());
+                area[8..].copy_from_slice(&echo.to_be_bytes());
+                out.put(&area);
+            }
             (true, None) => out.put(&[1, 1, 4, 2]),
-            (false, Some(_)) => out.put(&[1, 1]),
             (false, None) => {}
-        }
-        if let Some(Timestamps { value, echo }) = self.timestamps {
-            out.put(&[8, 10]);
-            out.put(&value.to_be_bytes());
-            out.put(&echo.to_be_bytes());
         }
         if let Some(shift) = self.window_scale {
             out.put(&[1, 3, 3, shift]);
@@ -270,6 +270,9 @@ impl Header {
         if tcp.len() < header_len || tcp_len > u16::MAX - ip::V6_HEADER_LEN as u16 {
             return false;
         }
+        let Some((fixed, _)) = tcp.split_first_chunk_mut::<HEADER_LEN>() else {
+            return false;
+        };
         let v4 = self.destination.addr.is_v4();
         ethernet::emit(link, if v4 { ethernet::IPV4 } else { ethernet::IPV6 });
         ip::emit(
@@ -280,15 +283,15 @@ impl Header {
             tcp_len,
         );
 
-        tcp[0..2].copy_from_slice(&self.source.port.to_be_bytes());
-        tcp[2..4].copy_from_slice(&self.destination.port.to_be_bytes());
-        tcp[4..8].copy_from_slice(&self.seq.to_be_bytes());
-        tcp[8..12].copy_from_slice(&self.ack.to_be_bytes());
-        tcp[12] = ((header_len / 4) as u8) << 4;
-        tcp[13] = self.flags.0;
-        tcp[14..16].copy_from_slice(&self.window.to_be_bytes());
-        tcp[16..18].fill(0);
-        tcp[18..20].copy_from_slice(&self.urgent.to_be_bytes());
+        fixed[0..2].copy_from_slice(&self.source.port.to_be_bytes());
+        fixed[2..4].copy_from_slice(&self.destination.port.to_be_bytes());
+        fixed[4..8].copy_from_slice(&self.seq.to_be_bytes());
+        fixed[8..12].copy_from_slice(&self.ack.to_be_bytes());
+        fixed[12] = ((header_len / 4) as u8) << 4;
+        fixed[13] = self.flags.0;
+        fixed[14..16].copy_from_slice(&self.window.to_be_bytes());
+        fixed[16..18].fill(0);
+        fixed[18..20].copy_from_slice(&self.urgent.to_be_bytes());
         self.options.emit(&mut tcp[HEADER_LEN..header_len]);
         let sum: Sum = pseudo_header(
             &self.source.addr,

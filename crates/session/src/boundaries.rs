@@ -10,7 +10,10 @@ use crate::limits::BOUNDARIES_MAX;
 /// Stream offsets at which a captured segment ended and another began, in order, as far as they lie ahead.
 #[derive(Debug, Default)]
 pub(crate) struct Boundaries {
-    /// In a box of its own because hardly any session has some.
+    #[expect(
+        clippy::box_collection,
+        reason = "hardly any session has some, and a pointer is all that the others hold"
+    )]
     offsets: Option<Box<VecDeque<u64>>>,
 }
 

@@ -356,14 +356,12 @@ impl Engine {
         self.wheel.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
             let idle_timeout = self.shared.config.idle_timeout;
-            if self
-                .session(session)
-                .is_none_or(|session| session.armed != Some(at))
-            {
+            let slot = self.sessions.get_mut(session as usize);
+            let armed = slot.and_then(Option::as_deref_mut);
+            if !armed.is_some_and(|session| session.armed.fire(at)) {
                 continue;
             }
             self.with(session, now, |session, ctx| {
-                session.armed = None;
                 if session.deadline(idle_timeout) <= now {
                     session.on_deadline(ctx);
                 }
@@ -372,7 +370,8 @@ impl Engine {
         self.due = due;
         for target in &mut self.shared.targets {
             // One at a time: it is a probe.
-            if target.gate.retry_at().is_some_and(|at| at <= now)
+            if !target.held.is_empty()
+                && target.gate.retry_at().is_some_and(|at| at <= now)
                 && let Some(id) = target.held.pop_front()
             {
                 self.ready.push_back(id);

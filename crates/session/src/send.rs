@@ -193,7 +193,16 @@ impl SendHalf {
 
     /// How many bytes may go out at once now, given that the stream may be sent up to `limit`; with the offset that
     /// they start at. A zero window lets nothing out: see [`SendHalf::on_timer`].
+    #[inline]
     pub(crate) fn sendable(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {
+        // Nothing new and nothing lost: the answer after most packets.
+        if self.nxt >= limit && self.forced.is_none() && self.recovery.is_none() {
+            return None;
+        }
+        self.next_segment(limit, segment_max)
+    }
+
+    fn next_segment(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {
         let segment_max = u64::from(segment_max);
         if let Some(from) = self.forced {
             let end = if from < self.sent {
@@ -305,6 +314,8 @@ impl SendHalf {
         self.una = offset;
         self.nxt = self.nxt.max(offset);
         self.held.advance(offset);
+        // What was to be sent again may have been acknowledged before it left.
+        self.forced = self.forced.filter(|from| *from >= offset);
         self.timeouts = 0;
         self.duplicates = 0;
         self.settle_probe(twice);
@@ -559,6 +570,17 @@ mod tests {
         // The probe arrived, the first segment did not.
         sack(&mut half, 0, &[(1000, 3000)], probe_at);
         assert_eq!(half.timeouts, 0);
+    }
+
+    /// The worker may take the acknowledgement before it polls for frames.
+    #[test]
+    fn a_probe_that_an_acknowledgement_overtakes_is_not_sent() {
+        let mut half = established();
+        send_all(&mut half, 3000, at(2));
+        let probe_at = at(2) + TAIL_PROBE_MIN;
+        assert_eq!(half.on_timer(3000, probe_at), Fired::Probe);
+        ack(&mut half, 3000, 3000, probe_at);
+        assert_eq!(half.sendable(3000, 1000), None);
     }
 
     #[test]

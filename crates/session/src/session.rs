@@ -31,6 +31,7 @@ use crate::stream::{ClientStream, End, Piece};
 use crate::taker::Taker;
 use crate::time::Instant;
 use crate::turns::Turns;
+use crate::wheel::Armed;
 
 /// Where the connection to the target stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,8 +137,7 @@ pub(crate) struct Session {
     /// Where the latest segment ended that looked like the end of a response.
     pub(crate) tail: Option<TargetSeq>,
 
-    /// What the wheel holds for this session; a later deadline needs no new entry.
-    pub(crate) armed: Option<Instant>,
+    pub(crate) armed: Armed,
     /// Whether it stands in the engine's queue of sessions that may have something to send.
     pub(crate) queued: bool,
 }
@@ -211,7 +211,7 @@ impl Session {
             recover_reset: None,
             receive_mss: 0,
             tail: None,
-            armed: None,
+            armed: Armed::default(),
             queued: false,
         }
     }

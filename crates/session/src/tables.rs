@@ -91,8 +91,7 @@ impl Engine {
             session.send.arm_retransmission(now);
         }
         let deadline = session.deadline(self.shared.config.idle_timeout);
-        if session.armed.is_none_or(|armed| deadline < armed) {
-            session.armed = Some(deadline);
+        if session.armed.arm(deadline) {
             self.wheel.insert(Entry {
                 session: id,
                 at: deadline,

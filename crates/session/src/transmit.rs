@@ -210,17 +210,12 @@ impl Session {
 
     /// The earliest time at which something is due.
     pub(crate) fn deadline(&self, idle_timeout: core::time::Duration) -> Instant {
-        let idle = self.active_at + idle_timeout;
-        [
-            self.send.timer_at(),
-            self.release_at,
-            self.ack_at,
-            self.gap_at,
-            self.closed_at(),
-        ]
-        .into_iter()
-        .flatten()
-        .fold(idle, Instant::min)
+        let earlier = |at: Instant, other: Option<Instant>| other.map_or(at, |other| other.min(at));
+        let at = earlier(self.active_at + idle_timeout, self.send.timer_at());
+        let at = earlier(at, self.release_at);
+        let at = earlier(at, self.ack_at);
+        let at = earlier(at, self.gap_at);
+        earlier(at, self.closed_at())
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A session's deadline moves with nearly every packet (the retransmission timer restarts, the idle timer restarts),
 //! nearly always to a later time. So an entry stays where it is while the deadline moves away from it; when it fires, the
-//! session is asked again. Only an earlier deadline moves an entry. A stale entry (its session gone, or armed
-//! earlier meanwhile) is recognised by the time that the session itself remembers.
+//! session is asked again. Only an earlier deadline takes a new entry, and the later one is remembered for when that has
+//! fired: the idle timer of a session would otherwise leave an entry behind with each turn, for minutes. A stale entry
+//! (its session gone, or armed earlier meanwhile) is recognised by the times that the session itself remembers: [`Armed`].
 
 use crate::time::Instant;
 
@@ -24,6 +25,44 @@ pub(crate) struct Entry {
     pub(crate) at: Instant,
 }
 
+/// What the wheel holds for a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Armed {
+    /// When the session is asked next.
+    next: Option<Instant>,
+    /// A later entry.
+    later: Option<Instant>,
+}
+
+impl Armed {
+    /// Something is due at `deadline`. Returns whether the wheel needs a new entry for that.
+    pub(crate) fn arm(&mut self, deadline: Instant) -> bool {
+        match (self.next, self.later) {
+            (Some(next), _) if next <= deadline => return false,
+            (None, Some(later)) if later <= deadline => {
+                *self = Self {
+                    next: Some(later),
+                    later: None,
+                };
+                return false;
+            }
+            (next, later) => self.later = later.max(next),
+        }
+        self.next = Some(deadline);
+        true
+    }
+
+    /// An entry fired. Returns whether the session is to be asked: others are stale.
+    pub(crate) fn fire(&mut self, at: Instant) -> bool {
+        self.later = self.later.filter(|later| *later != at);
+        let is_next = self.next == Some(at);
+        if is_next {
+            self.next = None;
+        }
+        is_next
+    }
+}
+
 /// A hierarchical timer wheel (Varghese and Lauck's scheme 7).
 #[derive(Debug)]
 pub(crate) struct Wheel {
@@ -32,7 +71,8 @@ pub(crate) struct Wheel {
     levels: [[Vec<Entry>; SLOTS]; LEVELS],
     /// A bit per slot that holds anything.
     occupied: [u64; LEVELS],
-    len: usize,
+    /// The next tick at which something is due or moves down; the largest there is where nothing ever is.
+    next: u64,
 }
 
 impl Wheel {
@@ -42,13 +82,12 @@ impl Wheel {
             tick: now.as_nanos() >> TICK_SHIFT,
             levels: core::array::from_fn(|_| core::array::from_fn(|_| Vec::new())),
             occupied: [0; LEVELS],
-            len: 0,
+            next: u64::MAX,
         }
     }
 
     /// Adds an entry; it is handed out no earlier than its time, and at most one tick later.
     pub(crate) fn insert(&mut self, entry: Entry) {
-        self.len += 1;
         // The current tick has been handed out already.
         self.place(entry, self.tick + 1);
     }
@@ -61,7 +100,9 @@ impl Wheel {
         let shift = level as u32 * LEVEL_SHIFT;
         // Farther than the wheel reaches: into its last slot, to be placed again from there.
         let farthest = (self.tick >> shift) + (SLOTS as u64 - 1);
-        let slot = ((due >> shift).min(farthest) % SLOTS as u64) as usize;
+        let position = (due >> shift).min(farthest);
+        let slot = (position % SLOTS as u64) as usize;
+        self.next = self.next.min(position << shift);
         self.levels[level][slot].push(entry);
         self.occupied[level] |= 1 << slot;
     }
@@ -69,20 +110,15 @@ impl Wheel {
     /// Hands out everything that is due at `now`, in no particular order within a tick.
     pub(crate) fn expire(&mut self, now: Instant, due: &mut Vec<Entry>) {
         let until = now.as_nanos() >> TICK_SHIFT;
-        while self.tick < until {
-            if self.len == 0 {
-                self.tick = until;
-                return;
-            }
-            // Skip empty stretches of the lowest level, but never past the point where a higher one cascades.
-            let next = self.next_tick().unwrap_or(until).min(until);
-            self.tick = next;
+        while self.next <= until {
+            self.tick = self.next;
             self.cascade();
             let slot = (self.tick % SLOTS as u64) as usize;
             self.occupied[0] &= !(1 << slot);
-            self.len -= self.levels[0][slot].len();
             due.append(&mut self.levels[0][slot]);
+            self.next = self.next_tick();
         }
+        self.tick = self.tick.max(until);
     }
 
     /// Moves the entries of higher levels whose stretch begins at this tick down.
@@ -100,8 +136,7 @@ impl Wheel {
         }
     }
 
-    /// The next tick at which something is due or moves down.
-    fn next_tick(&self) -> Option<u64> {
+    fn next_tick(&self) -> u64 {
         (0..LEVELS)
             .filter(|&level| self.occupied[level] != 0)
             .map(|level| {
@@ -113,19 +148,35 @@ impl Wheel {
                 (position + u64::from(ahead)) << shift
             })
             .min()
+            .unwrap_or(u64::MAX)
     }
 
     /// A time at or before the next entry; `None` where there is none.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.next_tick()
-            .map(|tick| Instant::from_nanos(tick << TICK_SHIFT))
+        (self.next < u64::MAX).then(|| Instant::from_nanos(self.next << TICK_SHIFT))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Wheel};
+    use super::{Armed, Entry, Wheel};
     use crate::time::Instant;
+
+    #[test]
+    fn a_later_entry_serves_again_when_the_earlier_one_has_fired() {
+        let at = Instant::from_nanos;
+        let mut armed = Armed::default();
+        assert!(armed.arm(at(600)), "idle");
+        assert!(armed.arm(at(200)), "a retransmission, earlier");
+        assert!(armed.arm(at(20)), "an acknowledgement, earlier still");
+        assert!(!armed.arm(at(620)));
+        assert!(armed.fire(at(20)));
+        assert!(!armed.arm(at(620)), "the entry for 600 is still there");
+        assert!(!armed.fire(at(200)), "stale");
+        assert!(armed.fire(at(600)));
+        assert!(armed.arm(at(620)));
+        assert!(!armed.fire(at(600)));
+    }
 
     /// Against a sorted list: everything comes out, never early, and at most one tick late for the steps taken.
     #[test]

@@ -194,6 +194,7 @@ impl Engine {
         if self.shared.arena.is_full() {
             self.shed_largest(now);
         }
+        self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
         let first = self
             .session_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet));
@@ -227,15 +228,20 @@ impl Engine {
         }
         let len = u32::from(segment.payload_len);
         let first = self.session_of(&flow);
-        if first.is_none() {
+        let Some(id) = first else {
             if segment.flags.contains(Flags::RST) {
                 self.nursery.remove(&flow);
             } else if len > 0 && self.is_captured(stamp) {
                 self.on_online_payload(now, flow, ack);
             }
             return;
-        }
+        };
         let captured = self.is_captured(stamp);
+        let elsewhere = |session: &Session| session.is_elsewhere(seq, ack);
+        if captured && len > 0 && self.session(id).is_some_and(elsewhere) {
+            self.on_jump(now, flow, id, ack);
+            return;
+        }
         self.for_each_sibling(first, now, |session, ctx| {
             // After the end of capture the client goes on without us: that is no hole.
             let next = session.input.next();

@@ -158,6 +158,8 @@ counters! {
     client_malformed;
     /// Client packets whose TCP checksum was wrong.
     client_corrupt;
+    /// Client packets with urgent data, which is sent as ordinary data.
+    client_urgent;
     /// Online headers that parsed.
     online_packets;
     /// Online headers that did not.

@@ -13,6 +13,7 @@
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
 //! | `transmit` | its segments, written into the caller's frame |
 //! | `stream` | the client's bytes, each once, in order, with their cause |
+//! | `boundaries` | where its segments ended, for bytes that leave late |
 //! | `taker`, `turn`, `turns` | the stream cut into turns; `turns::release` is the release rule |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
@@ -27,6 +28,7 @@
 
 mod advance;
 mod arena;
+mod boundaries;
 pub mod config;
 mod context;
 pub mod engine;

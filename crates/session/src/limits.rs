@@ -49,8 +49,9 @@ pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
 pub const REASSEMBLY_SEGMENTS_MAX: usize = 4096;
 /// Farthest that a client's segment may lie ahead of what we have, in bytes: the largest window of RFC 7323.
 pub const CLIENT_WINDOW_MAX: i32 = 1 << 30;
-/// Farthest that a RST of the online server may stand from the bytes that it has sent on this connection, in bytes.
-pub const ONLINE_RESET_DISTANCE_MAX: i32 = 1 << 24;
+/// Farthest that a number of the online server may stand from what was seen of this connection, in bytes: beyond it, it is
+/// about another connection of the same client's port.
+pub const CONNECTION_DISTANCE_MAX: u32 = 1 << 24;
 /// Most ranges of out-of-order response bytes that a session remembers; the target sends others again.
 pub const RESPONSE_RANGES_MAX: usize = 32;
 
@@ -67,6 +68,9 @@ pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
 /// A pause inside what the online server sends after a turn, from which on it counts as speaking unprompted: then the first
 /// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.
 pub const UNPROMPTED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most ends of captured segments that a session remembers of bytes that wait; behind them it cuts by the MSS alone.
+pub const BOUNDARIES_MAX: usize = 256;
 
 /// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
 pub const NURSERY_SLOTS: usize = 8192;

@@ -19,10 +19,11 @@ const WAYS: usize = 8;
 const _: () = assert!(NURSERY_SLOTS.is_multiple_of(WAYS));
 
 /// What is known of a flow without a session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Infant {
-    /// Its SYN was captured.
-    Syn(Handshake),
+    /// Its SYN was captured, with the payload that it carried (RFC 7413): at first all of it, and what the online server took
+    /// of it once that has answered.
+    Syn(Handshake, Box<[u8]>),
     /// It was running before we came; what was last seen of either side.
     Running {
         /// The highest acknowledgement number of the client's segments with payload.
@@ -64,7 +65,7 @@ impl Handshake {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     flow: FlowKey,
     infant: Infant,
@@ -114,10 +115,10 @@ impl Nursery {
         let set = self.set(&flow);
         let own = set
             .iter()
-            .position(|slot| slot.is_some_and(|slot| slot.flow == flow));
+            .position(|slot| slot.as_ref().is_some_and(|slot| slot.flow == flow));
         let free = || {
             set.iter()
-                .position(|slot| slot.is_none_or(|slot| !slot.is_alive(now)))
+                .position(|slot| slot.as_ref().is_none_or(|slot| !slot.is_alive(now)))
         };
         if let Some(way) = own.or_else(free) {
             set[way] = Some(new);
@@ -133,7 +134,7 @@ impl Nursery {
         let own = self
             .set(flow)
             .iter_mut()
-            .find(|slot| slot.is_some_and(|slot| slot.flow == *flow));
+            .find(|slot| slot.as_ref().is_some_and(|slot| slot.flow == *flow));
         if let Some(slot) = own {
             *slot = None;
         }

@@ -14,6 +14,7 @@ use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::UNCONFIRMED_MAX;
 use crate::nursery::{Handshake, Infant};
 use crate::session::{Beginning, Session};
+use crate::stream::Piece;
 use crate::time::Instant;
 
 /// What is kept of a session that ended at a gap.
@@ -44,7 +45,8 @@ impl Engine {
         if known != Some(isn) {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
-            self.put_infant(now, flow, Infant::Syn(handshake));
+            let data = segment.payload(packet).unwrap_or_default();
+            self.put_infant(now, flow, Infant::Syn(handshake, data.into()));
         }
     }
 
@@ -65,11 +67,17 @@ impl Engine {
         // In one total order a request without a SYN-ACK before it is nobody's; otherwise it may have overtaken it, and
         // its acknowledgement number says what the SYN-ACK will say.
         let overtook = (!self.shared.config.in_order).then(|| cause - 1);
+        let mut early = Box::default();
         let beginning = match self.nursery.get(&flow, now) {
-            Some(Infant::Syn(handshake)) if seq == handshake.isn + 1 => handshake
-                .online_isn
-                .or(overtook)
-                .map(|isn| Beginning::Handshake(*handshake, isn)),
+            Some(Infant::Syn(handshake, data))
+                if seq == handshake.isn + 1 + taken(handshake, data) =>
+            {
+                early = core::mem::take(data);
+                handshake
+                    .online_isn
+                    .or(overtook)
+                    .map(|isn| Beginning::Handshake(*handshake, isn))
+            }
             Some(Infant::Running {
                 cause: before,
                 next,
@@ -102,6 +110,7 @@ impl Engine {
             }
         };
         let opened = beginning.and_then(|beginning| self.open(now, flow, beginning));
+        self.take_early(now, opened, &early);
         if opened.is_none() {
             self.shared.counters.bytes_skipped += u64::from((end - seq).unsigned_abs());
         }
@@ -115,27 +124,69 @@ impl Engine {
         seq: OnlineSeq,
         ack: ClientSeq,
     ) {
-        let Some(Infant::Syn(handshake)) = self.nursery.get(&flow, now) else {
+        let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
             return;
         };
-        if handshake.isn + 1 != ack {
+        let taken = usize::try_from(ack - (handshake.isn + 1)).ok();
+        let Some(early) = taken.and_then(|taken| data.get(..taken)) else {
             return;
-        }
+        };
+        let early: Box<[u8]> = early.into();
         handshake.online_isn = Some(seq);
+        *data = early.clone();
         let handshake = *handshake;
         if let Some(old) = self.session_of(&flow) {
             self.by_flow.remove(&flow, old);
             self.for_each_sibling(Some(old), now, Session::on_replaced);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
-            self.open(now, flow, Beginning::Handshake(handshake, seq));
+            let opened = self.open(now, flow, Beginning::Handshake(handshake, seq));
+            self.take_early(now, opened, &early);
         }
+    }
+
+    /// What the client's SYN carried, and the online server took.
+    fn take_early(&mut self, now: Instant, first: Option<SessionId>, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.for_each_sibling(first, now, |session, ctx| {
+            let piece = Piece {
+                bytes,
+                cause: session.turns.last_cause(),
+                stamp: now,
+            };
+            session.on_client(session.input.next(), Flags::ACK, piece, ctx);
+        });
+    }
+
+    /// The online server speaks of numbers that this flow's connection cannot have: its 4-tuple belongs to another one whose
+    /// handshake was not seen. What was answered of that is lost, and is counted.
+    pub(crate) fn on_jump(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        first: SessionId,
+        ack: ClientSeq,
+    ) {
+        let Some(rule) = self.session(first).map(|session| session.rule) else {
+            return;
+        };
+        self.by_flow.remove(&flow, first);
+        self.for_each_sibling(Some(first), now, Session::on_replaced);
+        self.count_unseen(rule);
+        let lost = Lost {
+            rule,
+            flow,
+            acknowledged: Some(ack),
+        };
+        self.put_lost(now, &lost);
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
     pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
         let infant = match self.nursery.get(&flow, now) {
-            Some(Infant::Syn(_)) => return,
+            Some(Infant::Syn(..)) => return,
             Some(Infant::Running {
                 answered, copied, ..
             }) => {
@@ -283,4 +334,9 @@ impl Engine {
         self.with(id, now, Session::connect);
         id
     }
+}
+
+/// How many bytes of a SYN's payload the online server took, as far as it has answered.
+fn taken(handshake: &Handshake, data: &[u8]) -> u32 {
+    handshake.online_isn.map_or(0, |_| data.len() as u32)
 }

@@ -19,10 +19,11 @@ use wire::seq::{ClientSeq, LocalSeq, OnlineSeq, TargetSeq};
 use wire::tcp::Flags;
 
 use crate::arena::Chain;
+use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
-use crate::limits::{ONLINE_RESET_DISTANCE_MAX, WINDOW_SCALE};
+use crate::limits::{CONNECTION_DISTANCE_MAX, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
@@ -111,6 +112,7 @@ pub(crate) struct Session {
     /// ... and the offset of the first of them.
     pub(crate) data_start: u64,
 
+    pub(crate) boundaries: Boundaries,
     pub(crate) send: SendHalf,
     pub(crate) receive: ReceiveHalf,
     pub(crate) sack: bool,
@@ -192,6 +194,7 @@ impl Session {
             turns: Turns::new(cause, !ctx.config.wait_for_responses),
             data: Chain::default(),
             data_start: 0,
+            boundaries: Boundaries::default(),
             send: SendHalf::new(LocalSeq::new(0), 0, 536),
             receive: ReceiveHalf::new(TargetSeq::new(0)),
             sack: false,
@@ -316,6 +319,7 @@ impl Session {
                 turns: &mut self.turns,
                 data: &mut self.data,
                 data_start: &mut self.data_start,
+                boundaries: &mut self.boundaries,
                 stream_end: &mut self.stream_end,
                 state: self.state,
                 now: ctx.now,
@@ -347,6 +351,12 @@ impl Session {
         self.advance(ctx);
     }
 
+    /// Whether numbers of the online server cannot be this connection's.
+    pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
+        let far = |distance: i32| distance.unsigned_abs() > CONNECTION_DISTANCE_MAX;
+        far(seq - self.turns.online_end()) && far(ack - self.input.next())
+    }
+
     /// A segment of the online server to the client.
     pub(crate) fn on_online(
         &mut self,
@@ -358,8 +368,8 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
-        let distance = (seq - self.turns.online_end()).abs();
-        if flags.contains(Flags::RST) && distance > ONLINE_RESET_DISTANCE_MAX {
+        let distance = (seq - self.turns.online_end()).unsigned_abs();
+        if flags.contains(Flags::RST) && distance > CONNECTION_DISTANCE_MAX {
             // About an older connection of the same client's port, to a segment of it that came late.
             return;
         }
@@ -402,6 +412,8 @@ impl Session {
     /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
     pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         self.doom_waiting(outcome, ctx);
+        ctx.counters.reassembly_dropped += self.input.waiting_bytes() as u64;
+        self.input.clear(ctx.arena);
         self.part(Flags::RST, After::Dead(outcome), ctx);
     }
 

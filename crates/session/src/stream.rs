@@ -101,6 +101,11 @@ impl ClientStream {
         self.acknowledged
     }
 
+    /// Bytes that wait behind a hole.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
+    }
+
     /// How many turns later than `cause` have begun behind the hole.
     pub(crate) fn turns_behind_hole(&self, cause: OnlineSeq) -> u64 {
         let mut latest = cause;

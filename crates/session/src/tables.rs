@@ -4,6 +4,8 @@
 //! siblings), the index of local flows while it has a connection, and the queue of those that may have something to
 //! send. Only this file writes to them.
 
+use std::collections::BinaryHeap;
+
 use wire::flow::{Endpoint, FlowKey};
 
 use crate::config::Source;
@@ -192,15 +194,18 @@ impl Engine {
         }
     }
 
-    /// Over budget although new sessions are refused: the session with the largest backlog ends as a whole.
+    /// Over budget although new sessions are refused: the sessions with the largest backlogs end as a whole, until an eighth
+    /// of the budget is free again. So the search is paid for by many packets.
     pub(crate) fn shed_largest(&mut self, now: Instant) {
-        let backlog = |session: &Session| session.stream_end.saturating_sub(session.data_start);
-        let largest = self
-            .sessions
-            .iter()
-            .flatten()
-            .max_by_key(|session| backlog(session));
-        if let Some(id) = largest.map(|session| session.id) {
+        let backlogs = self.sessions.iter().flatten().map(|session| {
+            let bytes = session.stream_end.saturating_sub(session.data_start);
+            (bytes + session.input.waiting_bytes() as u64, session.id)
+        });
+        let mut largest: BinaryHeap<(u64, SessionId)> = backlogs.collect();
+        let enough = self.shared.config.payload_bytes_max / 8 * 7;
+        while self.shared.arena.used() > enough
+            && let Some((1.., id)) = largest.pop()
+        {
             self.with(id, now, |session, ctx| session.give_up(Outcome::Shed, ctx));
         }
     }

@@ -1,6 +1,7 @@
 //! Where the client's bytes become turns and payload.
 
 use crate::arena::{Arena, Chain};
+use crate::boundaries::Boundaries;
 use crate::session::{After, State};
 use crate::stream::Piece;
 use crate::time::Instant;
@@ -11,6 +12,7 @@ pub(crate) struct Taker<'a> {
     pub(crate) turns: &'a mut Turns,
     pub(crate) data: &'a mut Chain,
     pub(crate) data_start: &'a mut u64,
+    pub(crate) boundaries: &'a mut Boundaries,
     pub(crate) stream_end: &'a mut u64,
     pub(crate) state: State,
     pub(crate) now: Instant,
@@ -51,6 +53,8 @@ impl Taker<'_> {
         if self.turns.keeps_bytes() {
             if self.data.is_empty() {
                 *self.data_start = start;
+            } else {
+                self.boundaries.push(start);
             }
             self.over_budget |= arena.append(self.data, piece.bytes).is_err();
         }

@@ -108,6 +108,8 @@ impl Session {
         let limit = self.send_limit();
         let (offset, positions) = self.send.sendable(limit, max as u32)?;
         let end = offset + u64::from(positions);
+        let end = end.min(self.boundaries.after(offset).unwrap_or(end));
+        let positions = (end - offset) as u32;
         let fin = end > self.stream_end;
         let len = positions as usize - usize::from(fin);
         if positions == 0 {
@@ -124,6 +126,7 @@ impl Session {
         ctx.arena
             .copy_out(&self.data, (offset - self.data_start) as usize, payload);
         let new = self.send.on_sent(offset, positions, ctx.now);
+        self.boundaries.pass(end);
         if new > offset {
             ctx.counters.segments_retransmitted += 1;
         }

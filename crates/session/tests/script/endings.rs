@@ -1,0 +1,237 @@
+//! How a client's end is copied, and how a run ends.
+
+use super::*;
+
+#[test]
+fn a_fin_waits_for_the_response() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(FIN, 1, 2, 10)
+        .client(FIN, 2, 12, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0)
+        .wait(Duration::from_millis(30))
+        .expect(&[]);
+    s.target(FIN.with(PSH), 1, 2, 10)
+        .expect(&[sent(FIN, 2, 12, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s.target(ACK, 12, 3, 0).wait(Duration::from_secs(2));
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn bytes_before_a_reset_go_out_first() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(RST, 2, 11, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10)
+        .expect(&[sent(RST, 2, 11, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn what_the_online_server_never_acknowledged_is_unserved() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Unserved]);
+}
+
+#[test]
+fn the_end_of_the_run_resets_everything() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(ACK, 1, 2, 0)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.online(PSH, 1, 2, 5);
+    assert_eq!(s.engine.turns_open(), 1);
+    s.engine.finish(s.now);
+    s.expect(&[sent(RST, 2, 1, b"")])
+        .expect_outcomes(&[Outcome::Pending]);
+    assert_eq!(
+        (
+            s.engine.sessions(),
+            s.engine.turns_open(),
+            s.engine.payload_bytes()
+        ),
+        (0, 0, 0)
+    );
+}
+
+/// A worker may find packets in its ring that `capture` put there before the end: they were captured, so they count.
+#[test]
+fn what_was_captured_before_the_end_is_copied_after_it() {
+    let mut s = Script::new();
+    s.handshake();
+    let seen = s.now;
+    s.wait(Duration::from_millis(5));
+    s.engine.stop_capture(s.now);
+    let (client, online) = (s.client, s.online);
+    let request = |seq: u32, payload: &[u8]| {
+        let (seq, ack) = (CLIENT_ISN + seq, ONLINE_ISN.wrapping_add(1));
+        Script::packet(client, online, seq, ack, PSH, 500, payload)
+    };
+    s.engine.on_client_packet(s.now, seen, &request(1, b"in"));
+    s.expect(&[sent(PSH, 1, 1, b"in")]);
+    s.engine.on_client_packet(s.now, s.now, &request(3, b"out"));
+    s.expect(&[]);
+    // Nor is what the online server says of it a hole.
+    s.online(PSH, 1, 3, 10).target(PSH, 1, 3, 10);
+    s.wait(Duration::from_millis(5)).online(PSH, 11, 6, 10);
+    s.wait(Duration::from_secs(2)).expect_outcomes(&[]);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_client_that_half_closes_still_gets_its_response_copied() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"");
+    s.online(ACK, 1, 3, 0).expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+    s.target(FIN.with(PSH), 1, 3, 10)
+        .expect(&[sent(ACK, 3, 12, b"")]);
+    // The online server is slower. What a target that has forgotten the connection says to our last word is nothing
+    // new (RFC 1337).
+    s.target(Flags::RST, 12, 0, 0).expect_outcomes(&[]);
+    s.online(FIN.with(PSH), 1, 3, 10)
+        .expect_outcomes(&[Outcome::Answered]);
+    s.wait(Duration::from_secs(2)).expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_half_closed_session_waits_for_its_response_as_long_as_any_other() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"");
+    s.online(FIN.with(PSH), 1, 3, 10).frames();
+    s.target(ACK, 1, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+    s.target(ACK, 1, 3, 0);
+    s.wait(Duration::from_secs(25)).expect(&[]);
+    s.expect_outcomes(&[]).wait(Duration::from_secs(10));
+    s.expect(&[sent(RST, 3, 1, b"")])
+        .expect_outcomes(&[Outcome::TimedOut]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_target_that_closes_late_is_acknowledged_for_as_long_as_time_wait() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(FIN, 2, 11, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(PSH, 1, 2, 10).expect(&[sent(FIN, 2, 11, b"")]);
+    s.target(ACK, 11, 3, 0).wait(Duration::from_secs(4));
+    s.target(FIN, 11, 3, 0).expect(&[sent(ACK, 3, 12, b"")]);
+    s.wait(Duration::from_millis(900));
+    s.target(FIN, 11, 3, 0).expect(&[sent(ACK, 3, 12, b"")]);
+    s.wait(Duration::from_millis(200)).expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_reset_that_does_not_say_what_the_client_had_seen_waits_for_what_the_online_server_sent() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .client(Flags::RST, 2, 0, b"")
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0)
+        .wait(Duration::from_secs(1))
+        .expect(&[]);
+    s.target(PSH, 1, 2, 10)
+        .expect(&[sent(RST, 2, 11, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_turn_that_was_captured_before_a_reset_and_read_after_it_is_sent() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(ACK, 1, 1, &[1; 1460]).client(PSH, 1461, 1, b"end");
+    s.online(PSH, 1, 1464, 10).frames();
+    let (before, next) = (s.now, (CLIENT_ISN + 1464, ONLINE_ISN.wrapping_add(11)));
+    s.wait(Duration::from_millis(1));
+    s.target(ACK, 1, 1461, 0).target(RST, 1, 1461, 0);
+    s.expect_outcomes(&[Outcome::Reset]);
+    assert_eq!(s.engine.payload_bytes(), 0, "nothing of it is kept");
+    let packet = Script::packet(s.client, s.online, next.0, next.1, PSH, 500, b"next");
+    s.engine.on_client_packet(s.now, before, &packet);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"next")]);
+}
+
+#[test]
+fn the_end_of_the_run_does_not_wait_for_a_closed_gate() {
+    let mut s = Script::new();
+    s.handshake();
+    s.engine.on_channel(s.now, false);
+    s.engine.finish(s.now);
+    s.expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_reset_of_the_online_server_about_an_older_connection_is_ignored() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(Flags::RST, 700_000_000, 0, 0);
+    s.client(PSH, 1, 1, b"a").expect(&[sent(PSH, 1, 1, b"a")]);
+    s.online(Flags::RST, 1, 0, 0);
+    s.client(PSH, 2, 1, b"b").expect(&[]);
+}
+
+#[test]
+fn a_client_that_closes_before_the_targets_handshake_is_over_still_gets_its_connection() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(FIN, 1, 1, b"").online(FIN, 1, 2, 0).expect(&[]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(FIN, 1, 1, b"")]);
+    s.target(FIN, 1, 2, 0).expect(&[sent(ACK, 2, 2, b"")]);
+    s.wait(Duration::from_secs(2));
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_connection_that_was_only_offered_is_reset_without_an_acknowledgement() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(RST, 1, 1, b"")
+        .expect(&[sent(Flags::RST, 1, 0, b"")]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn numbers_of_another_connection_end_the_old_one() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.target(PSH, 1, 2, 100).frames();
+    // Neither the end of this connection nor the handshake of the next one was seen.
+    let (isn, online) = (3 << 28, 5 << 28);
+    s.client(PSH, isn, online, b"first");
+    s.online(PSH, online, isn + 5, 100)
+        .expect(&[sent(FIN, 2, 101, b"")])
+        .expect_outcomes(&[Outcome::Answered, Outcome::Gap]);
+    s.client(PSH, isn + 5, online + 100, b"second")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"second")]);
+}

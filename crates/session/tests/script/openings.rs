@@ -1,0 +1,288 @@
+//! Where sessions begin, and from which source.
+
+use super::*;
+
+#[test]
+fn a_syn_alone_opens_nothing() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .wait(Duration::from_secs(1))
+        .expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_flow_is_joined_at_its_first_turn_boundary() {
+    let mut s = Script::new();
+    s.client(ACK, 500, 900, b"middle of a request").expect(&[]);
+    s.client(PSH, 519, 900, b"its end")
+        .online(PSH, 900, 526, 10)
+        .expect(&[]);
+    s.client(PSH, 526, 910, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"next")]);
+    assert_eq!(s.engine.counters().bytes_skipped, 26);
+    assert_eq!(s.engine.counters().sessions_joined, 1);
+}
+
+#[test]
+fn full_sessions_only_means_just_that() {
+    let mut s = Script::with(|config| config.rules[0].full_sessions_only = true);
+    s.client(PSH, 500, 900, b"a")
+        .online(PSH, 900, 501, 10)
+        .client(PSH, 501, 910, b"b")
+        .expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_leftover_connection_of_a_killed_run_is_reset_first() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    let iss = s.iss;
+    s.target(ACK, 500, 9000, 0);
+    let frames = s.frames();
+    assert_eq!((frames[0].flags, frames[0].seq), (Flags::RST, 9000));
+    assert_eq!(frames[1].flags, SYN);
+    assert!(
+        s.iss.wrapping_sub(iss) > 9000,
+        "the new ISN exceeds what the leftover expected"
+    );
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+}
+
+#[test]
+fn every_copy_has_a_session_of_its_own() {
+    let mut s = Script::with(|config| config.copies = 3);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    assert_eq!(s.frames().len(), 3);
+    assert_eq!(s.engine.sessions(), 3);
+}
+
+#[test]
+fn an_empty_pool_is_a_collision() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Pool {
+            ranges: vec![],
+            excluded_ports: vec![],
+        }
+    });
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10);
+    s.client(FIN, 2, 11, b"")
+        .expect(&[])
+        .expect_outcomes(&[Outcome::Collision]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_flow_is_not_joined_at_bytes_that_are_old() {
+    let mut s = Script::new();
+    s.client(PSH, 500, 900, b"request").expect(&[]);
+    s.client(PSH, 500, 950, b"request").expect(&[]);
+    // A keep-alive probe with a byte of garbage (RFC 9293 section 3.8.4).
+    s.client(ACK, 506, 950, b"?").expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+    s.client(PSH, 507, 950, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
+fn a_session_that_had_to_wait_for_its_source_still_waits_for_the_greeting() {
+    let mut s = Script::with(|config| config.source = Source::Clients);
+    s.handshake();
+    s.client(FIN, 1, 1, b"").expect(&[sent(FIN, 1, 1, b"")]);
+    // The client's port is used again while the target still holds the first connection.
+    let old = s.iss;
+    let (isn, online_isn) = (CLIENT_ISN + 50_000, ONLINE_ISN.wrapping_add(50_000));
+    let (client, online, now) = (s.client, s.online, s.now);
+    let from_client = |seq, ack, flags, payload: &[u8]| {
+        Script::packet(client, online, seq, ack, flags, 500, payload)
+    };
+    s.engine
+        .on_client_packet(now, now, &from_client(isn, 0, SYN, b""));
+    let syn_ack = Script::packet(online, client, online_isn, isn + 1, SYN.with(ACK), 500, b"");
+    s.engine.on_online_packet(now, now, &syn_ack);
+    let hello = from_client(isn + 1, online_isn.wrapping_add(31), PSH, b"HELO");
+    s.engine.on_client_packet(now, now, &hello);
+    s.expect(&[]);
+    s.target(FIN, 1, 2, 0).frames();
+    s.wait(Duration::from_secs(2))
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    assert!(s.iss != old);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+    s.target(PSH, 1, 1, 30).expect(&[sent(PSH, 1, 31, b"HELO")]);
+}
+
+#[test]
+fn a_turn_without_a_source_ends_although_its_client_has_already_closed() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Pool {
+            ranges: vec![],
+            excluded_ports: vec![],
+        }
+    });
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.online(ACK, 1, 3, 0).client(FIN, 1, 1, b"a");
+    s.expect(&[]).expect_outcomes(&[Outcome::Collision]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+#[test]
+fn a_session_that_gets_its_source_late_waits_for_no_response_that_was_never_asked_for() {
+    let mut s = Script::with(|config| {
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            return;
+        };
+        ranges[0].port_last = ranges[0].port_first;
+    });
+    let first = s.client;
+    s.handshake();
+    s.client = Endpoint::new(first.addr, first.port + 1);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).expect(&[]);
+    let second = core::mem::replace(&mut s.client, first);
+    s.client(RST, 1, 1, b"").expect(&[sent(RST, 1, 1, b"")]);
+    s.client = second;
+    s.client(PSH, 2, 101, b"b").expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"b")])
+        .expect_outcomes(&[Outcome::Collision]);
+}
+
+#[test]
+fn the_same_answer_of_a_leftover_connection_does_not_change_the_isn_twice() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    let leftover = Script::packet(
+        s.target,
+        s.local,
+        500,
+        s.iss.wrapping_add(9000),
+        ACK,
+        500,
+        b"",
+    );
+    s.engine.on_target_packet(s.now, s.now, &leftover);
+    s.frames();
+    let iss = s.iss;
+    s.engine.on_target_packet(s.now, s.now, &leftover);
+    s.frames();
+    assert_eq!(s.iss, iss);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+}
+
+#[test]
+fn a_copy_that_ends_first_does_not_take_the_others_from_their_flow() {
+    let mut s = Script::with(|config| {
+        config.copies = 2;
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            return;
+        };
+        ranges[0].port_last = ranges[0].port_first;
+    });
+    s.handshake();
+    // The second copy has no source, and ends with its client.
+    s.client(FIN, 1, 1, b"a").frames();
+    s.online(ACK, 1, 3, 0);
+    s.expect_outcomes(&[Outcome::Collision]);
+    assert_eq!(s.engine.sessions(), 1);
+    s.target(ACK, 1, 2, 0).frames();
+    s.target(FIN.with(PSH), 1, 3, 10).frames();
+    s.online(FIN.with(PSH), 1, 3, 10)
+        .expect_outcomes(&[Outcome::Answered]);
+}
+
+#[test]
+fn a_request_may_overtake_the_syn_ack_only_where_there_is_no_order() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"a").expect(&[]);
+    let mut s = Script::with(|config| config.in_order = false);
+    s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"a");
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.online(SYN.with(ACK), 0, 1, 0).expect(&[]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+    assert_eq!(s.engine.sessions(), 1);
+}
+
+#[test]
+fn with_the_clients_own_addresses_both_families_must_be_the_same() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Clients;
+        config.rules[0].online.addr = Addr::UNSPECIFIED;
+    });
+    s.client.addr = Addr::v6([0xfd; 16]);
+    s.online.addr = Addr::v6([0xfe; 16]);
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[]);
+    assert_eq!(s.engine.counters().sessions_foreign, 1);
+}
+
+/// A SYN with data (RFC 7413), of which the online server takes `taken` bytes.
+fn syn_with_data(taken: u32) -> Script {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"GET /1")
+        .online(SYN.with(ACK), 0, 1 + taken, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s
+}
+
+#[test]
+fn what_the_online_server_takes_of_a_syn_is_copied() {
+    let mut s = syn_with_data(6);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"GET /1")]);
+    s.client(PSH, 7, 101, b"GET /2").online(PSH, 1, 7, 100);
+    s.target(PSH, 1, 7, 100)
+        .expect(&[sent(PSH, 7, 101, b"GET /2")]);
+    let mut s = syn_with_data(0);
+    s.client(PSH, 1, 1, b"GET /1");
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"GET /1")]);
+}
+
+#[test]
+fn an_answer_to_more_than_the_syn_carried_opens_nothing() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"GET /1")
+        .online(SYN.with(ACK), 0, 8, 0)
+        .expect(&[]);
+}
+
+#[test]
+fn a_clients_own_port_goes_on_beyond_what_was_sent_from_it() {
+    let mut s = Script::with(|config| config.source = Source::Clients);
+    s.handshake();
+    let before = s.iss;
+    s.client(PSH, 1, 1, &[7; 1000]).online(ACK, 1, 1001, 0);
+    s.expect(&[sent(PSH, 1, 1, &[7; 1000])]);
+    // It has acknowledged nothing: the turn goes on a new connection.
+    s.target(RST, 1, 1, 0).expect(&[sent(SYN, 0, 0, b"")]);
+    assert!(s.iss.wrapping_sub(before) > 1001, "{before} to {}", s.iss);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, &[7; 1000])]);
+    // The client opens another connection from the same port; its session waits for the first to be over.
+    let before = s.iss;
+    s.client(SYN, 50_000, 0, b"")
+        .online(SYN.with(ACK), 50_000, 50_001, 0)
+        .expect(&[]);
+    s.target(PSH, 1, 1001, 10);
+    s.wait(Duration::from_millis(500));
+    s.expect(&[sent(FIN, 1001, 11, b"")]);
+    s.target(FIN, 11, 1002, 0)
+        .expect(&[sent(ACK, 1002, 12, b"")])
+        .wait(Duration::from_secs(2));
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    assert!(s.iss.wrapping_sub(before) > 1002, "{before} to {}", s.iss);
+}

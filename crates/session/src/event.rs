@@ -205,7 +205,7 @@ counters! {
     retransmission_timeouts;
     /// Tail loss probes.
     tail_probes;
-    /// Times a session went on with smaller segments because the path seemed to swallow those of full size.
+    /// Times a session went on with smaller segments because the path seemed to swallow large ones.
     black_holes;
     /// Payload bytes sent for the first time.
     bytes_sent;

@@ -371,11 +371,12 @@ impl SendHalf {
         core::mem::take(&mut self.shunning)
     }
 
-    /// Whether the timeout that has just passed was that of a segment of full size, not the first in a row: a path that
-    /// carries smaller ones only swallows it every time (RFC 4821 section 7.6.4).
-    pub(crate) fn is_full_size_lost(&self) -> bool {
-        let full = u64::from(self.mss).saturating_sub(OPTIONS_LEN_MAX as u64);
-        self.timeouts >= 2 && self.sent - self.una >= full
+    /// How long a segment may be that has been lost twice in a row, in bytes as the MSS counts: a path that carries only
+    /// smaller ones swallows it every time (RFC 4821 section 7.6.4).
+    pub(crate) fn lost_twice(&self) -> Option<u16> {
+        let longest = self.sent - self.una + OPTIONS_LEN_MAX as u64;
+        let longest = u16::try_from(longest).unwrap_or(u16::MAX).min(self.mss);
+        (self.timeouts >= 2).then_some(longest)
     }
 
     /// Whether a sequence number lies in what was sent and is not acknowledged: only then is a message about it ours

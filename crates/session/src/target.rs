@@ -301,13 +301,14 @@ impl Session {
         }
     }
 
-    /// Two timeouts of a full-size segment in a row: perhaps the path swallows large segments without a word (RFC 4821).
+    /// Two timeouts in a row: perhaps the path swallows large segments without a word (RFC 4821). What it carries may be less
+    /// than what was lost, which need not be of full size.
     fn shun_black_hole(&mut self, ctx: &mut Context<'_>) {
-        if !self.send.is_full_size_lost() {
+        let Some(lost) = self.send.lost_twice() else {
             return;
-        }
+        };
         let headers = headers_len(self);
-        let mtu = self.send.mss().saturating_add(headers);
+        let mtu = lost.saturating_add(headers);
         let Some(smaller) = MTU_PLATEAUS.into_iter().find(|plateau| *plateau < mtu) else {
             return;
         };

@@ -97,6 +97,21 @@ fn what_stands_outside_the_window_is_only_acknowledged() {
 }
 
 #[test]
+fn a_path_may_swallow_segments_that_are_not_of_full_size() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, &[7; 777]).online(PSH, 1, 778, 10);
+    s.frames();
+    for wait in [200, 400, 800] {
+        s.wait(Duration::from_millis(wait)).frames();
+    }
+    let frames = s.wait(Duration::from_millis(1600)).frames();
+    assert!(frames.iter().all(|frame| frame.payload.len() <= 536));
+    s.target(ACK, 1, 537, 0)
+        .expect(&[sent(PSH, 537, 1, &[7; 241])]);
+}
+
+#[test]
 fn a_path_that_swallows_large_segments_gets_smaller_ones() {
     let mut s = Script::new();
     s.handshake();

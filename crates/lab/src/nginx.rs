@@ -30,6 +30,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it answers with.
     pub answer: Answer,
+    /// After how many requests it closes a connection.
+    pub keepalive_requests: u32,
+    /// How long a connection may be idle, in seconds.
+    pub keepalive_timeout_s: u32,
     /// Whether it writes an access log; without one it cannot be compared.
     pub access_log: bool,
     /// The only CPU that it may use.
@@ -44,6 +48,8 @@ impl Config {
             name: name.to_owned(),
             listen,
             answer: Answer::Bytes(600),
+            keepalive_requests: 1_000_000_000,
+            keepalive_timeout_s: 600,
             access_log: true,
             cpu: None,
         }
@@ -175,8 +181,8 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
-    keepalive_requests 1000000000;
-    keepalive_timeout 600s;
+    keepalive_requests {requests};
+    keepalive_timeout {timeout}s;
     client_max_body_size 64m;
     tcp_nodelay on;
     {log}
@@ -190,6 +196,8 @@ http {{
     }}
 }}
 ",
-        config.listen
+        config.listen,
+        requests = config.keepalive_requests,
+        timeout = config.keepalive_timeout_s,
     )
 }

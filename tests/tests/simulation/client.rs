@@ -3,7 +3,7 @@
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
-use crate::plan::{Connection, Ending};
+use crate::application::{Connection, Ending};
 use crate::stack::Stack;
 
 /// One connection of the client.
@@ -25,6 +25,8 @@ pub(crate) struct Client {
     /// How much was read, and how much has to be before the next batch.
     pub(crate) read: usize,
     read_until: usize,
+    /// How much the server says unprompted.
+    pushed: usize,
     ended: bool,
     gone: bool,
 }
@@ -41,6 +43,7 @@ impl Client {
             handle,
             port,
             generation,
+            pushed: connection.pushes.0.iter().map(|push| push.1).sum(),
             connection: connection.clone(),
             stream: connection.stream(number),
             opened: false,
@@ -53,6 +56,11 @@ impl Client {
             ended: false,
             gone: false,
         }
+    }
+
+    /// Whether it has begun.
+    pub(crate) fn has_opened(&self) -> bool {
+        self.opened
     }
 
     /// The port is in use until `now` at least.
@@ -97,17 +105,21 @@ impl Client {
     }
 
     fn next_batch(&mut self, now: u64) {
-        if self.written < self.write_until || self.read < self.read_until {
-            return;
-        }
         let Some(batch) = self.connection.batches.get(self.batch) else {
             return;
         };
+        let answered = self.read >= self.read_until || batch.unprompted;
+        if self.written < self.write_until || !answered {
+            return;
+        }
         let at = *self.batch_at.get_or_insert(now + batch.think);
         if now < at {
             return;
         }
         self.batch_at = None;
+        if self.batch == 0 {
+            self.write_until += self.connection.prefix_len();
+        }
         self.batch += 1;
         for request in &batch.requests {
             self.write_until += request.len;
@@ -118,7 +130,7 @@ impl Client {
     fn end(&mut self, stack: &mut Stack) {
         let all_written =
             self.batch == self.connection.batches.len() && self.written == self.write_until;
-        let all_read = all_written && self.read >= self.read_until;
+        let all_read = all_written && self.read >= self.read_until + self.pushed;
         let socket = stack.socket(self.handle);
         let server_closed = socket.state() == State::CloseWait;
         match self.connection.ending {

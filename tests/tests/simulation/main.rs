@@ -3,67 +3,60 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `plan` | what a seed decides: connections, requests, answers, faults |
-//! | `world` | hosts, paths, the ring of records and the engine, run step by step |
-//! | `setting` | addresses, the engine's configuration, what the programs in the kernel do |
-//! | `stack` | a host: smoltcp over a pair of queues |
-//! | `client`, `server` | the applications |
-//! | `link` | a path: loss, duplication, reordering, corruption, delay |
+//! | `plan`, `draw` | what a seed decides: connections, faults, the engine's configuration |
+//! | `application` | requests, responses and what else the two sides say |
+//! | `world` | hosts, paths, rings of records and the engines, run step by step |
+//! | `hosts`, `feed` | its hosts; its programs and engines |
+//! | `setting`, `engines` | addresses, configuration, and the engines of all workers |
+//! | `stack`, `wrap` | a host: smoltcp over a pair of queues; its sequence numbers moved to the wrap |
+//! | `client`, `server` | the applications' two ends |
+//! | `link` | a path: loss, duplication, reordering, corruption, delay, a narrow pipe |
+//! | `gro`, `packet`, `forge` | packets merged, cut, changed, forged |
 //! | `oracle` | what the engine ought to know, kept naively |
-//! | `verdict` | what must be true |
+//! | `watch`, `verdict` | what must be true all the time, and at the end |
+//! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
 //! | `trace`, `random` | what a replay prints, and the source of everything random |
 //!
-//! `SIM_SEED=n` replays one seed (with `SIM_TRACE=1` as a packet trace), `SIM_SEEDS=n` runs n seeds, `SIM_FROM=n` from
-//! the n-th on.
+//! Environment variables, for `cargo test -p tests --test simulation -- --nocapture`:
+//!
+//! | variable | effect |
+//! |---|---|
+//! | `SIM_SEED=n` | replays one seed, with `SIM_TRACE=1` as a packet trace |
+//! | `SIM_REDUCE=a.b.c` | with `SIM_SEED`: the smaller plan that a failed run has printed |
+//! | `SIM_SEEDS=n` | runs n seeds |
+//! | `SIM_FROM=n` | begins with the n-th |
+//! | `SIM_MINUTES=n` | runs seeds for so many minutes |
+//! | `SIM_THREADS=n` | on so many threads; all cores otherwise |
 
+mod application;
 mod client;
+mod draw;
+mod engines;
+mod feed;
+mod forge;
+mod gro;
+mod hosts;
 mod link;
 mod oracle;
+mod packet;
 mod plan;
 mod random;
+mod runner;
 mod server;
 mod setting;
+mod shrink;
 mod stack;
+mod tally;
 mod trace;
 mod verdict;
+mod watch;
 mod world;
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use crate::world::World;
-
-/// Seeds of an ordinary run.
-const SEEDS: u64 = 400;
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
+mod wrap;
 
 #[test]
 fn every_seed_ends_well() {
-    if let Some(seed) = number("SIM_SEED") {
-        World::new(seed).run();
-        return;
+    match runner::number("SIM_SEED") {
+        Some(seed) => runner::replay(seed),
+        None => runner::run_many(),
     }
-    let from = number("SIM_FROM").unwrap_or(0);
-    let mut failed = vec![];
-    // One line per seed that fails, not a backtrace.
-    std::panic::set_hook(Box::new(|_| ()));
-    for seed in from..from + number("SIM_SEEDS").unwrap_or(SEEDS) {
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| World::new(seed).run())) else {
-            continue;
-        };
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or(panic.downcast_ref::<&str>().copied());
-        eprintln!("seed {seed}: {}", said.unwrap_or("panicked"));
-        failed.push(seed);
-    }
-    let _ = std::panic::take_hook();
-    assert!(
-        failed.is_empty(),
-        "{} seeds failed: {failed:?}; to replay one with its trace: \
-         SIM_SEED={} SIM_TRACE=1 cargo test -p tests --test simulation -- --nocapture",
-        failed.len(),
-        failed[0]
-    );
 }

@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
-use wire::checksum::{Verdict, judge};
-use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
 use crate::client::Client;
+use crate::packet::valid;
 
 /// The client's side of one flow, as the online server's host saw it.
 #[derive(Debug, Default)]
@@ -143,6 +142,14 @@ impl Oracle {
         }
     }
 
+    /// The sequence numbers of the SYN of the latest connection from a port, and after all that it has sent.
+    pub(crate) fn range(&self, port: u16) -> Option<(u32, u32)> {
+        let flow = self.flows.get(&port)?.last()?;
+        let isn = flow.isn?;
+        let end = isn.wrapping_add(1 + flow.causes.len() as u32);
+        Some((isn, end))
+    }
+
     /// What is known of a client's connection.
     pub(crate) fn flow(&self, client: &Client) -> Option<&Flow> {
         self.flows.get(&client.port)?.get(client.generation)
@@ -232,17 +239,4 @@ impl Oracle {
             }
         }
     }
-}
-
-/// The segment in a packet, if its checksum is right.
-fn valid(packet: &[u8]) -> Option<Segment> {
-    let segment = Segment::parse(packet, 0).ok()?;
-    let tcp = segment.tcp(packet)?;
-    let verdict = judge(
-        &segment.source.addr,
-        &segment.destination.addr,
-        PROTOCOL_TCP,
-        tcp,
-    );
-    (verdict != Verdict::Corrupt).then_some(segment)
 }

@@ -1,100 +1,13 @@
 //! What happens in a simulation: everything that a seed decides before the first packet.
 
+use crate::application::{Application, Connection, Ending, RESPONSE_LEN_MAX};
 use crate::link::Impairment;
-use crate::random::Random;
-use crate::stack::{MICROSECOND, MILLISECOND, SECOND, SocketOptions};
+use crate::stack::SocketOptions;
 
-/// Length of what a request begins with: a magic number, its connection, its place in it, and its length.
-pub(crate) const HEADER_LEN: usize = 8;
-/// The magic number, which neither looks like TLS nor like SSH.
-const MAGIC: [u8; 2] = *b"Rq";
-
-/// Longest response, in bytes.
-const RESPONSE_LEN_MAX: usize = 20_000;
-
-/// One request, and how either server answers it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
-    pub(crate) len: usize,
-    pub(crate) online: Answer,
-    pub(crate) target: Answer,
-}
-
-/// How a server answers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    /// Length of the response, in bytes; 0 for none.
-    pub(crate) len: usize,
-    /// How long it takes.
-    pub(crate) delay: u64,
-    /// Whether the server closes the connection after it.
-    pub(crate) closes: bool,
-}
-
-/// Requests that the client sends in one go.
-#[derive(Clone, Debug)]
-pub(crate) struct Batch {
-    /// How long after the response before.
-    pub(crate) think: u64,
-    pub(crate) requests: Vec<Request>,
-}
-
-/// How a client ends its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It closes once it has all responses.
-    Close,
-    /// It closes right after its last request, and waits for the responses.
-    HalfClose,
-    /// It resets the connection once it has all responses.
-    Abort,
-    /// The server closes; the client follows.
-    Server,
-}
-
-/// One connection of a client.
-#[derive(Clone, Debug)]
-pub(crate) struct Connection {
-    pub(crate) start: u64,
-    pub(crate) batches: Vec<Batch>,
-    pub(crate) ending: Ending,
-}
-
-impl Connection {
-    pub(crate) fn requests(&self) -> impl Iterator<Item = &Request> {
-        self.batches.iter().flat_map(|batch| &batch.requests)
-    }
-
-    /// All that the client sends.
-    pub(crate) fn stream(&self, connection: usize) -> Vec<u8> {
-        let requests = self.requests().enumerate();
-        requests
-            .flat_map(|(index, request)| content(connection, index, request.len))
-            .collect()
-    }
-}
-
-/// The bytes of a request.
-fn content(connection: usize, index: usize, len: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len);
-    bytes.extend_from_slice(&MAGIC);
-    for word in [connection, index, len] {
-        bytes.extend_from_slice(&(word as u16).to_be_bytes());
-    }
-    let mut random = Random::new((connection << 16 | index) as u64);
-    while bytes.len() < len {
-        bytes.extend_from_slice(&random.next().to_be_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-/// Connection, index and length of a request, or `None` where this is not the beginning of one.
-pub(crate) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Option<(usize, usize, usize)> {
-    let [m, n, a, b, c, d, e, f] = *bytes;
-    let word = |high, low| usize::from(u16::from_be_bytes([high, low]));
-    ([m, n] == MAGIC).then(|| (word(a, b), word(c, d), word(e, f)))
-}
+/// Ports of a reply pool, and sessions, that are enough for every plan.
+pub(crate) const PLENTY: u16 = 1000;
+/// Payload that is enough for every plan, in bytes.
+pub(crate) const PAYLOAD_PLENTY: u64 = 64 << 20;
 
 /// How a run is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,287 +18,313 @@ pub(crate) enum Cut {
     Finish,
 }
 
-/// The faults and the shape of a simulation.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) connections: Vec<Connection>,
-    /// What either server says first, in bytes: online, target.
-    pub(crate) greeting: (usize, usize),
-    /// Whether responses of online and target are of the same size.
-    pub(crate) equal: bool,
+/// Something that happens at a time of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// The channel of assistant mode goes down or comes up, and the engine is told.
+    Channel(bool),
+    /// The route to the target changes: its MTU, or `None` where there is none.
+    Route(Option<u16>),
+    /// Whether new flows may get sessions.
+    Admit(bool),
+    /// The target's service is not running, or runs again.
+    Refuse(bool),
+    /// The target accepts nobody, or does again.
+    Deaf(bool),
+    /// The target forgets its connections.
+    Crash,
+}
+
+/// The paths between the hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Network {
+    pub(crate) to_online: Impairment,
+    pub(crate) to_client: Impairment,
+    pub(crate) to_target: Impairment,
+    /// From the target to the place of the program that takes its replies.
+    pub(crate) to_engine: Impairment,
+    /// Assistant mode: the path of the reports, and how many are lost, in percent.
+    pub(crate) report: Option<Impairment>,
+    pub(crate) client_mtu: u16,
+    /// MTU of the route to the target, and of the target.
+    pub(crate) target_mtu: u16,
+    /// The path to the target is narrower than that, and whether a router says so.
+    pub(crate) narrow: Option<(u16, bool)>,
+    /// Receive and send offload: packets are merged that come within this time.
+    pub(crate) offload: Option<u64>,
+}
+
+/// The rings of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ring {
+    /// Records of clients, of the online server and of replies that a full ring loses, in percent.
+    pub(crate) capture_lost: u64,
+    pub(crate) observe_lost: u64,
+    pub(crate) reply_lost: u64,
+    /// How long a record waits at most.
+    pub(crate) delay: u64,
+    /// The same for what `observe` records, where that is in no order with the rest.
+    pub(crate) observe_delay: Option<u64>,
+}
+
+/// What clients send that is not everyday's, and what others send in their name, in percent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Oddities {
+    /// Whether SYNs carry data.
+    pub(crate) syn_data: bool,
+    /// Segments with the urgent flag.
+    pub(crate) urgent: u64,
+    /// Forged segments in the name of a client.
+    pub(crate) forged_clients: u64,
+    /// Forged segments and messages in the name of the target and of routers.
+    pub(crate) forged_replies: u64,
+    /// Sequence numbers begin near the wrap: client, online server, target, engine.
+    pub(crate) wraps: [bool; 4],
+}
+
+/// What is wrong with the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Faults {
+    /// It reads at most this many bytes at a time, and as often.
+    pub(crate) slow: Option<(usize, u64)>,
+    /// It closes each connection after so many responses.
+    pub(crate) closes_after: Option<usize>,
+    /// It resets each connection after so many responses.
+    pub(crate) resets_after: Option<usize>,
+}
+
+/// How the engine is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
     /// Whether sessions use the clients' own addresses.
     pub(crate) keep_addresses: bool,
-    pub(crate) client_mtu: u16,
-    pub(crate) target_mtu: u16,
-    pub(crate) client_path: Impairment,
-    pub(crate) target_path: Impairment,
-    pub(crate) reply_path: Impairment,
-    /// Records of clients, of the online server and of replies that a full ring loses, in percent.
-    pub(crate) records_lost: u64,
-    /// How long a record waits in the ring at most.
-    pub(crate) record_delay: u64,
-    pub(crate) client_options: SocketOptions,
-    pub(crate) online_options: SocketOptions,
-    pub(crate) target_options: SocketOptions,
-    /// The target reads at most this many bytes at a time, and as often.
-    pub(crate) slow_target: Option<(usize, u64)>,
-    /// The target closes each connection after so many responses.
-    pub(crate) target_closes_after: Option<usize>,
-    /// The target resets each connection after so many responses.
-    pub(crate) target_resets_after: Option<usize>,
-    /// How many requests the target leaves unanswered, in percent.
-    pub(crate) mute: u64,
-    /// Capture begins this long after the first connection.
-    pub(crate) capture_from: u64,
-    /// The run is cut short this long after the first connection.
-    pub(crate) cut: Option<(u64, Cut)>,
     /// Sessions per flow.
     pub(crate) copies: u16,
     /// Ports of the reply pool.
     pub(crate) pool_ports: u16,
     /// Whether turns wait for responses.
     pub(crate) waits: bool,
-    /// Whether every second connection uses the client's port of the one before.
-    pub(crate) reuses_ports: bool,
     /// Whether the engine has to see a reply before it sends at will.
     pub(crate) prove_path: bool,
-    /// From when to when reports cannot arrive, and the engine knows.
-    pub(crate) channel_down: Option<(u64, u64)>,
+    pub(crate) sessions_max: u32,
+    pub(crate) sessions_per_second_max: Option<u32>,
+    pub(crate) payload_bytes_max: u64,
+    pub(crate) workers: u32,
+    /// Whether flows that were open before are left alone.
+    pub(crate) full_sessions_only: bool,
+}
+
+/// The faults and the shape of a simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) connections: Vec<Connection>,
+    /// What either server says first, in bytes: online, target.
+    pub(crate) greeting: (usize, usize),
+    /// Whether responses of online and target are of the same size.
+    pub(crate) equal: bool,
+    /// Whether every second connection uses the client's port of the one before.
+    pub(crate) reuses_ports: bool,
+    pub(crate) network: Network,
+    pub(crate) ring: Ring,
+    pub(crate) oddities: Oddities,
+    pub(crate) client_options: SocketOptions,
+    pub(crate) online_options: SocketOptions,
+    pub(crate) target_options: SocketOptions,
+    pub(crate) faults: Faults,
+    pub(crate) setting: Setting,
+    /// What happens when, after the start; in order.
+    pub(crate) happenings: Vec<(u64, Happening)>,
+    /// Capture begins this long after the first connection.
+    pub(crate) capture_from: u64,
+    /// The run is cut short this long after the first connection.
+    pub(crate) cut: Option<(u64, Cut)>,
 }
 
 impl Plan {
-    pub(crate) fn random(random: &mut Random) -> Self {
-        let mute = if random.percent(7) { 20 } else { 0 };
-        let equal = mute == 0 && random.percent(60);
-        let keep_addresses = random.percent(30);
-        let greeting = if random.percent(20) {
-            let online = random.range(1, 300) as usize;
-            (
-                online,
-                if equal {
-                    online
-                } else {
-                    random.range(1, 300) as usize
-                },
-            )
-        } else {
-            (0, 0)
-        };
-        let shape = Shape::random(random, equal, mute);
-        // Few long connections or many short ones: a seed is to be quick.
-        let connections_max = 30 / (shape.batches_max + shape.requests_max);
-        let connections = (0..random.range(1, connections_max.max(2)))
-            .map(|_| shape.connection(random))
-            .collect();
-        let path = |random: &mut Random, faulty: u64| {
-            if random.percent(faulty) {
-                Impairment::faulty(random, 20)
-            } else {
-                Impairment::clean(random)
-            }
-        };
-        let mut client_path = path(random, 40);
-        if random.percent(20) {
-            client_path.corruption = 3;
-        }
-        Self {
-            connections,
-            greeting,
-            equal,
-            keep_addresses,
-            client_mtu: random.pick(&[576, 1400, 1500]),
-            target_mtu: random.pick(&[576, 1400, 1500]),
-            client_path,
-            target_path: path(random, 30),
-            reply_path: path(random, 30),
-            records_lost: if random.percent(20) {
-                random.range(1, 10)
-            } else {
-                0
-            },
-            record_delay: random.pick(&[0, 5, 100, 2000]) * MICROSECOND,
-            client_options: SocketOptions::random(random),
-            online_options: SocketOptions::random(random),
-            target_options: SocketOptions::random(random),
-            slow_target: random
-                .percent(15)
-                .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
-            target_closes_after: random.percent(10).then(|| random.range(1, 5) as usize),
-            target_resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
-            mute,
-            cut: random.percent(10).then(|| {
-                let at = random.range(1, 3000) * MILLISECOND;
-                (at, random.pick(&[Cut::Stop, Cut::Finish]))
-            }),
-            copies: if keep_addresses {
-                1
-            } else {
-                random.pick(&[1, 1, 1, 2, 3])
-            },
-            pool_ports: if random.percent(10) { 3 } else { 1000 },
-            waits: !random.percent(7),
-            reuses_ports: random.percent(25),
-            prove_path: random.percent(15),
-            channel_down: random.percent(10).then(|| {
-                let from = random.range(0, 2000) * MILLISECOND;
-                (from, from + random.range(1, 3000) * MILLISECOND)
-            }),
-            capture_from: if random.percent(10) {
-                random.range(1, 100) * MILLISECOND
-            } else {
-                0
-            },
-        }
+    fn happens(&self, is: impl Fn(Happening) -> bool) -> bool {
+        self.happenings.iter().any(|(_, happening)| is(*happening))
     }
 
-    /// Whether the target ends connections that the online server keeps.
+    /// Whether the target refuses connections for a while, or lets them wait.
+    pub(crate) fn target_refuses(&self) -> bool {
+        self.happens(|happening| matches!(happening, Happening::Refuse(_) | Happening::Deaf(_)))
+    }
+
+    /// Whether the target resets connections that the online server keeps.
+    pub(crate) fn target_resets(&self) -> bool {
+        self.faults.resets_after.is_some()
+            || self.happens(|happening| happening == Happening::Crash)
+    }
+
+    /// Whether the target ends connections that the online server keeps, or refuses them.
     pub(crate) fn target_breaks_off(&self) -> bool {
-        self.target_closes_after.is_some() || self.target_resets_after.is_some()
+        self.faults.closes_after.is_some() || self.target_resets() || self.target_refuses()
     }
 
     /// Whether there may be no source for a session.
     pub(crate) fn is_scarce(&self) -> bool {
-        !self.keep_addresses && self.pool_ports < 1000
+        !self.setting.keep_addresses && self.setting.pool_ports < PLENTY
+    }
+
+    /// Whether there may be no room for a session or its payload.
+    pub(crate) fn sheds(&self) -> bool {
+        self.sheds_sessions() || self.setting.payload_bytes_max < PAYLOAD_PLENTY
+    }
+
+    /// Whether a flow may get no session.
+    pub(crate) fn sheds_sessions(&self) -> bool {
+        self.setting.sessions_max < u32::from(PLENTY)
+            || self.setting.sessions_per_second_max.is_some()
+            || self.happens(|happening| matches!(happening, Happening::Admit(_)))
+    }
+
+    /// Whether the target leaves a request unanswered that the online server answers.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.connections.iter().any(Connection::is_mute)
     }
 
     /// Whether a turn may have to wait for the response timeout.
     pub(crate) fn times_out(&self) -> bool {
-        !self.waits || self.mute > 0 || self.is_pipelined()
+        // A reset comes once, and where it is lost and nothing is to be sent, nothing tells.
+        !self.setting.waits || self.is_mute() || self.is_pipelined() || self.target_resets()
     }
 
-    /// Whether everything that a client sends is seen by the engine.
+    /// Whether reports cannot arrive for a while, or frames cannot leave.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.happens(|happening| matches!(happening, Happening::Channel(_) | Happening::Route(_)))
+    }
+
+    /// Whether a record of the online side may be missing.
+    pub(crate) fn loses_records(&self) -> bool {
+        // Where `observe` comes late, the first request on a used port may overtake the SYN-ACK, and looks like nothing that
+        // the connection before could send.
+        self.ring.observe_delay.is_some() && self.reuses_ports
+            || self.ring.capture_lost + self.ring.observe_lost > 0
+            || self.capture_from > 0
+    }
+
+    /// Whether everything that a client sends is seen by the engine, and has room in it.
     pub(crate) fn sees_everything(&self) -> bool {
-        self.records_lost == 0 && self.capture_from == 0 && self.cut.is_none()
+        !self.loses_records() && self.cut.is_none() && !self.sheds()
     }
 
     /// Whether a client's reset may overtake what it sent before, so that it is open what of it still counts.
     pub(crate) fn is_torn(&self, connection: usize) -> bool {
-        let path = &self.client_path;
-        let faulty = path.loss + path.reordering + path.corruption + path.duplication > 0;
-        faulty && self.connections[connection].ending == Ending::Abort
+        let aborts = self.connections[connection].ending == Ending::Abort;
+        aborts && self.network.to_online.is_faulty()
     }
 
-    /// Whether the target's response to a turn comes without a pause that looks like its end: silence after a PSH lets the
+    /// Whether a connection cannot be copied.
+    pub(crate) fn is_unreplayable(&self, connection: usize) -> bool {
+        self.connections[connection].application == Application::Tls
+    }
+
+    /// Whether no byte may reach the target before its cause: responses are of the same size, and come without a pause that
+    /// looks like their end. Silence after a PSH lets the
     /// next turn go, by design, because nothing says that it is a pause and not a shorter response.
-    pub(crate) fn responses_are_unbroken(&self) -> bool {
+    pub(crate) fn is_causal(&self) -> bool {
         let options = &self.target_options;
         let in_one_go = options.send_buffer >= RESPONSE_LEN_MAX && !options.nagle;
         // On a new connection a greeting comes again, and looks like the response.
         let greets_again = self.greeting.1 > 0 && self.target_breaks_off();
-        let up = self.channel_down.is_none();
-        self.waits
-            && up
+        // A first request that overtakes the SYN-ACK hides how much the client had seen before it.
+        let hides_greeting = self.greeting.0 > 0 && self.ring.observe_delay.is_some();
+        self.equal
+            && self.setting.waits
+            && !self.is_interrupted()
             && in_one_go
-            && self.slow_target.is_none()
+            && self.faults.slow.is_none()
             && !self.is_pipelined()
+            && !self.connections.iter().any(Connection::is_broken_up)
             && !greets_again
+            && !hides_greeting
     }
 
-    /// Whether a client sends a request before it has the response to the one before. Then it may see a response, or part
-    /// of one, in the middle of its own sending; what it had seen is another turn's response for the target, and by design
-    /// such turns may have to wait for the response timeout.
+    /// Whether a client sends a request before it has the response to the one before.
     pub(crate) fn is_pipelined(&self) -> bool {
-        let batches = || {
-            self.connections
-                .iter()
-                .flat_map(|connection| &connection.batches)
-        };
-        let unanswered = |request: &Request| request.online.len == 0;
-        batches().any(|batch| batch.requests.len() > 1 || batch.requests.iter().any(unanswered))
-    }
-}
-
-/// What the connections of one simulation have in common.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    equal: bool,
-    batches_max: u64,
-    requests_max: u64,
-    request_len_max: u64,
-    response_len_max: u64,
-    /// How many requests get no answer at all, in percent.
-    one_way: u64,
-    mute: u64,
-    think_max: u64,
-    online_delay_max: u64,
-    target_delay_max: u64,
-}
-
-impl Shape {
-    fn random(random: &mut Random, equal: bool, mute: u64) -> Self {
-        Self {
-            equal,
-            mute,
-            batches_max: random.pick(&[1, 3, 10]),
-            requests_max: random.pick(&[1, 1, 1, 5]),
-            request_len_max: random.pick(&[100, 1000, 5000]),
-            response_len_max: random.pick(&[50, 1400, 5000, RESPONSE_LEN_MAX as u64]),
-            one_way: random.pick(&[0, 0, 0, 20, 100]),
-            think_max: random.pick(&[0, 1, 50, 2000]) * MILLISECOND,
-            online_delay_max: random.pick(&[0, 1, 100]) * MILLISECOND,
-            target_delay_max: random.pick(&[0, 1, 100, 3000]) * MILLISECOND,
-        }
+        self.connections.iter().any(Connection::is_pipelined)
     }
 
-    fn connection(self, random: &mut Random) -> Connection {
-        let ending = random.pick(&[
-            Ending::Close,
-            Ending::Close,
-            Ending::HalfClose,
-            Ending::Abort,
-            Ending::Server,
-        ]);
-        let mut batches: Vec<Batch> = (0..random.range(1, self.batches_max))
-            .map(|_| Batch {
-                think: random.range(0, self.think_max),
-                requests: (0..random.range(1, self.requests_max))
-                    .map(|_| self.request(random))
-                    .collect(),
-            })
-            .collect();
-        if ending == Ending::Server
-            && let Some(last) = batches
-                .last_mut()
-                .and_then(|batch| batch.requests.last_mut())
-        {
-            (last.online.closes, last.target.closes) = (true, true);
-        }
-        Connection {
-            start: random.range(0, 2 * SECOND) / random.pick(&[1, 100]),
-            batches,
-            ending,
-        }
-    }
-
-    fn request(self, random: &mut Random) -> Request {
-        let answered = !random.percent(self.one_way);
-        let len = |random: &mut Random| {
-            if answered {
-                random.range(1, self.response_len_max) as usize
-            } else {
-                0
-            }
-        };
-        let online = len(random);
-        let target = if self.equal {
-            online
-        } else if random.percent(self.mute) {
-            0
-        } else {
-            len(random)
-        };
-        Request {
-            len: random.range(HEADER_LEN as u64, self.request_len_max) as usize,
-            online: Answer {
-                len: online,
-                delay: random.range(0, self.online_delay_max),
-                closes: false,
-            },
-            target: Answer {
-                len: target,
-                delay: random.range(0, self.target_delay_max),
-                closes: false,
-            },
-        }
+    /// Names of all that is in the plan, to see that nothing never happens.
+    pub(crate) fn features(&self) -> Vec<&'static str> {
+        let Network {
+            report,
+            narrow,
+            offload,
+            ..
+        } = &self.network;
+        let setting = &self.setting;
+        let [client, online, target, engine] = self.oddities.wraps;
+        let unordered = self.ring.observe_delay.is_some();
+        let narrow = |told| narrow.is_some_and(|(_, tells)| tells == told);
+        [
+            (self.greeting.0 > 0, "the server speaks first"),
+            (self.reuses_ports, "client ports are reused"),
+            (report.is_some(), "assistant mode"),
+            (narrow(true), "a narrow path, said"),
+            (narrow(false), "a narrow path, unsaid"),
+            (offload.is_some(), "offload"),
+            (self.ring.capture_lost > 0, "capture records are lost"),
+            (self.ring.observe_lost > 0, "observe records are lost"),
+            (self.ring.reply_lost > 0, "reply records are lost"),
+            (unordered, "no total order"),
+            (self.oddities.syn_data, "SYN with data"),
+            (client, "client numbers wrap"),
+            (online, "online numbers wrap"),
+            (target, "target numbers wrap"),
+            (engine, "session numbers wrap"),
+            (self.faults.slow.is_some(), "the target reads slowly"),
+            (
+                self.faults.closes_after.is_some(),
+                "the target closes early",
+            ),
+            (
+                self.faults.resets_after.is_some(),
+                "the target resets early",
+            ),
+            (
+                self.happens(|it| it == Happening::Crash),
+                "the target crashes",
+            ),
+            (
+                self.happens(|it| it == Happening::Refuse(true)),
+                "the target refuses",
+            ),
+            (
+                self.happens(|it| it == Happening::Deaf(true)),
+                "the target does not accept",
+            ),
+            (
+                self.happens(|it| it == Happening::Channel(false)),
+                "the channel goes down",
+            ),
+            (
+                self.happens(|it| it == Happening::Route(None)),
+                "the route goes away",
+            ),
+            (
+                self.happens(|it| matches!(it, Happening::Route(Some(_)))),
+                "the route changes",
+            ),
+            (
+                self.happens(|it| it == Happening::Admit(false)),
+                "new flows are not admitted",
+            ),
+            (setting.keep_addresses, "clients' own addresses"),
+            (setting.copies > 1, "several copies"),
+            (self.is_scarce(), "few ports"),
+            (!setting.waits, "no waiting"),
+            (setting.prove_path, "the path is proven"),
+            (setting.sessions_max < u32::from(PLENTY), "few sessions"),
+            (setting.sessions_per_second_max.is_some(), "a session rate"),
+            (setting.payload_bytes_max < PAYLOAD_PLENTY, "little payload"),
+            (setting.workers > 1, "several workers"),
+            (setting.full_sessions_only, "full sessions only"),
+            (self.capture_from > 0, "capture begins late"),
+            (self.cut.is_some(), "the run is cut short"),
+        ]
+        .into_iter()
+        .filter_map(|(is, name)| is.then_some(name))
+        .collect()
     }
 }

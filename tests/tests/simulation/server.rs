@@ -5,13 +5,23 @@ use std::collections::VecDeque;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
-use crate::plan::{Answer, HEADER_LEN, Plan, parse_header};
+use crate::application::{Answer, HEADER_LEN, TLS, parse_header};
+use crate::plan::Plan;
 use crate::stack::{SocketOptions, Stack};
 
 /// The port that it listens on.
 pub(crate) const PORT: u16 = 80;
 /// Sockets that listen at any time: smoltcp has no backlog.
 const LISTENING: usize = 4;
+
+/// What becomes of a SYN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syn {
+    Accepted,
+    Dropped,
+    /// It goes to a connection of the same sender, which answers with an ACK (RFC 5961 section 4).
+    Challenged,
+}
 
 /// Which of the two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +44,27 @@ pub(crate) struct Accepted {
     jobs: VecDeque<Answer>,
     /// When the first of them begins.
     begins_at: Option<u64>,
-    /// Bytes of the running response still to be written.
+    /// What is to be said unprompted, and when.
+    pushes: VecDeque<(u64, usize)>,
+    /// Bytes of the running piece still to be written.
     writing: usize,
+    /// The rest of the running response: its bytes, the length of a piece, the pause between two, and when the next
+    /// begins.
+    rest: Rest,
     closes: bool,
     answered: usize,
     read_at: u64,
     closed: bool,
     gone: bool,
+}
+
+/// The pieces of a response that are still to come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    bytes: usize,
+    piece: usize,
+    pause: u64,
+    at: u64,
 }
 
 /// What an application has just read.
@@ -58,6 +82,10 @@ pub(crate) struct Server {
     pub(crate) accepted: Vec<Accepted>,
     /// Requests that made no sense.
     pub(crate) nonsense: u64,
+    /// Whether nothing listens, so that connections are refused.
+    pub(crate) refuses: bool,
+    /// Whether no connection is accepted, and SYNs are not answered.
+    pub(crate) is_deaf: bool,
 }
 
 impl Server {
@@ -68,6 +96,26 @@ impl Server {
             listening: vec![],
             accepted: vec![],
             nonsense: 0,
+            refuses: false,
+            is_deaf: false,
+        }
+    }
+
+    /// It forgets all its connections, without a word.
+    pub(crate) fn crash(&mut self, stack: &mut Stack) {
+        for accepted in self.accepted.iter_mut().filter(|accepted| !accepted.gone) {
+            accepted.gone = true;
+            stack.sockets.remove(accepted.handle);
+        }
+        for handle in self.listening.drain(..) {
+            stack.sockets.remove(handle);
+        }
+    }
+
+    fn pick<T>(&self, (online, target): (T, T)) -> T {
+        match self.side {
+            Side::Online => online,
+            Side::Target => target,
         }
     }
 
@@ -91,17 +139,21 @@ impl Server {
         reads
     }
 
-    /// A SYN is about to arrive from a port. Returns whether smoltcp may have it.
+    /// A SYN is about to arrive from a port. Returns what is to become of it.
     ///
-    /// smoltcp gives a SYN to any socket that listens, even where another one knows its sender; here it behaves as
-    /// other stacks do: one more SYN of a handshake is dropped, TIME-WAIT yields, and a connection gets to answer.
-    pub(crate) fn lets_in(&mut self, port: u16, stack: &mut Stack) -> bool {
+    /// smoltcp gives a SYN to any socket that listens, even where another one knows its sender, and a connection drops it;
+    /// here it behaves as other stacks do: one more SYN of a handshake is dropped, TIME-WAIT yields, and a connection
+    /// answers.
+    pub(crate) fn receive_syn(&mut self, port: u16, stack: &mut Stack) -> Syn {
+        if self.is_deaf {
+            return Syn::Dropped;
+        }
         let waiting = self.listening.iter().any(|&handle| {
             let remote = stack.socket(handle).remote_endpoint();
             remote.is_some_and(|remote| remote.port == port)
         });
         if waiting {
-            return false;
+            return Syn::Dropped;
         }
         let mut open = self.accepted.iter_mut().filter(|accepted| !accepted.gone);
         let known = open.find(|accepted| {
@@ -109,12 +161,12 @@ impl Server {
             accepted.port == port && state != State::Closed
         });
         let Some(known) = known else {
-            return true;
+            return Syn::Accepted;
         };
         if stack.socket(known.handle).state() == State::TimeWait {
             known.gone = true;
             stack.sockets.remove(known.handle);
-            return true;
+            return Syn::Accepted;
         }
         self.listening.retain(|&handle| {
             let listens = stack.socket(handle).state() == State::Listen;
@@ -123,7 +175,7 @@ impl Server {
             }
             !listens
         });
-        true
+        Syn::Challenged
     }
 
     /// When it has something to do again.
@@ -131,10 +183,14 @@ impl Server {
         let alive = self.accepted.iter().filter(|accepted| !accepted.gone);
         alive
             .flat_map(|accepted| {
-                let idle = accepted.writing == 0 && !accepted.closes;
-                let begins_at = accepted.begins_at.filter(|_| idle);
+                let idle = accepted.writing == 0;
+                let goes_on = (accepted.rest.bytes > 0).then_some(accepted.rest.at);
+                let begins = idle && accepted.rest.bytes == 0 && !accepted.closes;
+                let push = accepted.pushes.front().map(|(at, _)| *at);
                 [
-                    begins_at,
+                    goes_on.filter(|_| idle),
+                    accepted.begins_at.filter(|_| begins),
+                    push.filter(|_| begins),
                     (accepted.read_at > 0).then_some(accepted.read_at),
                 ]
             })
@@ -143,10 +199,7 @@ impl Server {
     }
 
     fn accept(&mut self, plan: &Plan, stack: &mut Stack) {
-        let greeting = match self.side {
-            Side::Online => plan.greeting.0,
-            Side::Target => plan.greeting.1,
-        };
+        let greeting = self.pick(plan.greeting);
         let accepted = &mut self.accepted;
         self.listening.retain(|&handle| {
             let socket = stack.socket(handle);
@@ -160,7 +213,9 @@ impl Server {
                 parsed: 0,
                 jobs: VecDeque::new(),
                 begins_at: None,
+                pushes: VecDeque::new(),
                 writing: greeting,
+                rest: Rest::default(),
                 closes: false,
                 answered: 0,
                 read_at: 0,
@@ -170,6 +225,16 @@ impl Server {
             false
         });
         let idle = |stack: &mut Stack, handle| stack.socket(handle).state() == State::Listen;
+        if self.refuses {
+            self.listening.retain(|&handle| {
+                let idle = idle(stack, handle);
+                if idle {
+                    stack.sockets.remove(handle);
+                }
+                !idle
+            });
+            return;
+        }
         let mut listening = self
             .listening
             .iter()
@@ -186,7 +251,7 @@ impl Server {
     fn read(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) -> usize {
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
-        let slow = plan.slow_target.filter(|_| self.side == Side::Target);
+        let slow = plan.faults.slow.filter(|_| self.side == Side::Target);
         if !socket.can_recv() || now < accepted.read_at {
             return 0;
         }
@@ -201,13 +266,17 @@ impl Server {
     }
 
     fn parse(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) {
+        let side = self.side;
         let accepted = &mut self.accepted[index];
+        if accepted.parsed == 0 && accepted.read.starts_with(&TLS) {
+            accepted.parsed = TLS.len();
+        }
         while let Some(header) = accepted.read[accepted.parsed..].first_chunk::<HEADER_LEN>() {
             let request = parse_header(header).and_then(|(connection, index, len)| {
                 let connection = plan.connections.get(connection)?;
-                Some((*connection.requests().nth(index)?, len))
+                Some((connection, *connection.requests().nth(index)?, len))
             });
-            let Some((request, len)) = request else {
+            let Some((connection, request, len)) = request else {
                 // A session that begins, or goes on, in the middle of a request.
                 self.nonsense += 1;
                 accepted.parsed = accepted.read.len();
@@ -217,8 +286,22 @@ impl Server {
             if accepted.read.len() < accepted.parsed + len {
                 return;
             }
+            if accepted.parsed <= TLS.len() {
+                let pushes = match side {
+                    Side::Online => &connection.pushes.0,
+                    Side::Target => &connection.pushes.1,
+                };
+                let mut at = now;
+                accepted.pushes = pushes
+                    .iter()
+                    .map(|(pause, len)| {
+                        at += pause;
+                        (at, *len)
+                    })
+                    .collect();
+            }
             accepted.parsed += len;
-            accepted.jobs.push_back(match self.side {
+            accepted.jobs.push_back(match side {
                 Side::Online => request.online,
                 Side::Target => request.target,
             });
@@ -229,6 +312,7 @@ impl Server {
     }
 
     fn answer(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) {
+        let enough = self.pick((None, plan.faults.closes_after.or(plan.faults.resets_after)));
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
         loop {
@@ -237,17 +321,37 @@ impl Server {
                 let sent = socket.send_slice(&vec![b'r'; len]).unwrap_or(0);
                 accepted.writing -= sent;
             }
-            let due = accepted.begins_at.is_some_and(|at| at <= now);
-            if accepted.writing > 0 || accepted.closes || !due {
+            if accepted.writing > 0 {
+                return;
+            }
+            let rest = &mut accepted.rest;
+            if rest.bytes > 0 {
+                if now < rest.at {
+                    return;
+                }
+                accepted.writing = rest.bytes.min(rest.piece);
+                rest.bytes -= accepted.writing;
+                rest.at = now + rest.pause;
+                continue;
+            }
+            if accepted.closes {
+                return;
+            }
+            if let Some((_, len)) = accepted.pushes.pop_front_if(|(at, _)| *at <= now) {
+                accepted.writing = len;
+                continue;
+            }
+            if accepted.begins_at.is_none_or(|at| at > now) {
                 return;
             }
             if let Some(job) = accepted.jobs.pop_front() {
-                accepted.writing = job.len;
+                accepted.rest = Rest {
+                    bytes: job.len,
+                    piece: job.len.div_ceil(job.pieces),
+                    pause: job.pause,
+                    at: now,
+                };
                 accepted.answered += 1;
-                let enough = plan
-                    .target_closes_after
-                    .or(plan.target_resets_after)
-                    .filter(|_| self.side == Side::Target);
                 accepted.closes =
                     job.closes || enough.is_some_and(|enough| accepted.answered >= enough);
             }
@@ -259,9 +363,10 @@ impl Server {
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
         let finished = accepted.writing == 0
+            && accepted.rest.bytes == 0
             && (accepted.closes || (accepted.jobs.is_empty() && !socket.may_recv()));
         if finished && socket.is_active() && socket.may_send() {
-            let resets = self.side == Side::Target && plan.target_resets_after.is_some();
+            let resets = self.side == Side::Target && plan.faults.resets_after.is_some();
             if resets && accepted.closes {
                 socket.abort();
             } else {

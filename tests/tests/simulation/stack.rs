@@ -10,6 +10,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use crate::random::Random;
+use crate::wrap::Wrap;
 
 pub(crate) const MICROSECOND: u64 = 1_000;
 pub(crate) const MILLISECOND: u64 = 1_000_000;
@@ -18,10 +19,17 @@ pub(crate) const SECOND: u64 = 1_000_000_000;
 thread_local! {
     /// smoltcp asks a plain function for its timestamps.
     static CLOCK_MS: Cell<u32> = const { Cell::new(0) };
+    /// What a timestamp is when a simulation begins.
+    static TIMESTAMP_BASE: Cell<u32> = const { Cell::new(0) };
 }
 
 fn timestamp() -> u32 {
-    CLOCK_MS.get()
+    CLOCK_MS.get().wrapping_add(TIMESTAMP_BASE.get())
+}
+
+/// Lets timestamps begin at a value.
+pub(crate) fn set_timestamp_base(base: u32) {
+    TIMESTAMP_BASE.set(base);
 }
 
 /// The queues of a host: whole IP packets.
@@ -72,7 +80,7 @@ impl Device for Wire {
 }
 
 /// How the sockets of a host are set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SocketOptions {
     pub(crate) receive_buffer: usize,
     pub(crate) send_buffer: usize,
@@ -113,6 +121,7 @@ impl SocketOptions {
 pub(crate) struct Stack {
     interface: Interface,
     wire: Wire,
+    wrap: Option<Wrap>,
     pub(crate) sockets: SocketSet<'static>,
 }
 
@@ -122,7 +131,14 @@ fn micros(now: u64) -> Instant {
 }
 
 impl Stack {
-    pub(crate) fn new(address: [u8; 4], mtu: u16, now: u64, random: &mut Random) -> Self {
+    /// A host whose sequence numbers begin near the wrap if it `wraps`.
+    pub(crate) fn new(
+        address: [u8; 4],
+        mtu: u16,
+        wraps: bool,
+        now: u64,
+        random: &mut Random,
+    ) -> Self {
         let mut wire = Wire {
             arrived: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -140,6 +156,7 @@ impl Stack {
         Self {
             interface,
             wire,
+            wrap: wraps.then(|| Wrap::new(random)),
             sockets: SocketSet::new(vec![]),
         }
     }
@@ -171,12 +188,19 @@ impl Stack {
             .poll(micros(now), &mut self.wire, &mut self.sockets);
     }
 
-    pub(crate) fn push(&mut self, packet: Vec<u8>) {
+    pub(crate) fn push(&mut self, mut packet: Vec<u8>) {
+        if let Some(wrap) = &self.wrap {
+            wrap.on_arrived(&mut packet);
+        }
         self.wire.arrived.push_back(packet);
     }
 
     pub(crate) fn pop(&mut self) -> Option<Vec<u8>> {
-        self.wire.leaving.pop_front()
+        let mut packet = self.wire.leaving.pop_front()?;
+        if let Some(wrap) = &mut self.wrap {
+            wrap.on_leaving(&mut packet);
+        }
+        Some(packet)
     }
 
     /// When it wants to be polled next; never now, because it has just been.

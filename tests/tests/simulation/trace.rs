@@ -1,4 +1,8 @@
-//! The trace of a replayed seed, on standard error.
+//! The trace of a seed: all of it on standard error where a seed is replayed, its end where a failure is told.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
 use session::Event;
 use wire::segment::Segment;
@@ -6,27 +10,53 @@ use wire::tcp::Flags;
 
 use crate::stack::MICROSECOND;
 
-/// Writes a trace, or nothing.
-pub(crate) struct Trace {
-    on: bool,
+/// Lines of a trace that are kept.
+const KEPT: usize = 60;
+
+/// What becomes of a trace.
+#[derive(Clone, Debug)]
+pub(crate) enum Trace {
+    Nothing,
+    Printed,
+    /// The last lines are kept.
+    Kept(Rc<RefCell<VecDeque<String>>>),
 }
 
 impl Trace {
-    /// On where `SIM_TRACE` is set.
-    pub(crate) fn from_environment() -> Self {
-        Self {
-            on: std::env::var_os("SIM_TRACE").is_some(),
+    /// A trace whose last lines are kept.
+    pub(crate) fn kept() -> Self {
+        Self::Kept(Rc::default())
+    }
+
+    /// The lines that were kept.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Kept(lines) => lines.borrow().iter().cloned().collect(),
+            _ => vec![],
         }
     }
 
+    fn is_on(&self) -> bool {
+        !matches!(self, Self::Nothing)
+    }
+
     pub(crate) fn note(&self, now: u64, text: &str) {
-        if self.on {
-            eprintln!("{:>12} {text}", now / MICROSECOND);
+        let line = || format!("{:>12} {text}", now / MICROSECOND);
+        match self {
+            Self::Nothing => {}
+            Self::Printed => eprintln!("{}", line()),
+            Self::Kept(lines) => {
+                let mut lines = lines.borrow_mut();
+                lines.push_back(line());
+                if lines.len() > KEPT {
+                    lines.pop_front();
+                }
+            }
         }
     }
 
     pub(crate) fn packet(&self, now: u64, place: &str, packet: &[u8]) {
-        if !self.on {
+        if !self.is_on() {
             return;
         }
         let Ok(segment) = Segment::parse(packet, 0) else {
@@ -61,7 +91,7 @@ impl Trace {
     }
 
     pub(crate) fn event(&self, now: u64, event: &Event) {
-        if self.on {
+        if self.is_on() {
             self.note(now, &format!("{event:?}"));
         }
     }

@@ -1,86 +1,25 @@
-//! What must be true, whatever the seed.
+//! What must be true at the end, whatever the seed.
 
 use std::collections::BTreeMap;
 
-use session::Outcome;
+use session::{Outcome, TurnEnded};
 
 use crate::oracle::Flow;
-use crate::plan::HEADER_LEN;
-use crate::server::Read;
+use crate::watch::origin;
 use crate::world::World;
 
 /// Frames per input that an engine may send, and how many on top: SYNs, acknowledgements, retransmissions.
 const FRAMES_PER_INPUT: u64 = 3;
 const FRAMES_BASE: u64 = 200;
-
-/// Whose bytes a connection to the target carries: the client's number, and where in its stream they begin.
-fn origin(world: &World, accepted: usize) -> Option<(usize, usize)> {
-    if world.origins[accepted].is_some() {
-        return world.origins[accepted];
-    }
-    let connection = &world.target.accepted[accepted];
-    let first = &connection.read[..connection.read.len().min(64)];
-    if first.len() < HEADER_LEN {
-        return None;
-    }
-    let mine = |port| !world.plan.keep_addresses || port == connection.port;
-    let clients = world.clients.iter().enumerate();
-    let mut candidates = clients.filter(|(_, client)| mine(client.port));
-    candidates.find_map(|(number, client)| {
-        let stream = &client.stream;
-        let at = if stream.starts_with(first) {
-            Some(0)
-        } else {
-            stream
-                .windows(first.len())
-                .position(|window| window == first)
-        };
-        at.map(|at| (number, at))
-    })
-}
-
-/// The target's application has read something.
-pub(crate) fn on_read(world: &mut World, read: &Read) {
-    let len = world.target.accepted[read.accepted].read.len();
-    if len < HEADER_LEN {
-        return;
-    }
-    let known = world.origins[read.accepted].is_some();
-    world.origins[read.accepted] = origin(world, read.accepted);
-    let Some((number, start)) = world.origins[read.accepted] else {
-        panic!("connection {} got bytes that no client sent", read.accepted);
-    };
-    let client = &world.clients[number];
-    let (end, from) = (start + len, if known { len - read.bytes } else { 0 });
-    let got = &world.target.accepted[read.accepted].read[from..];
-    assert!(
-        client.stream.get(start + from..end) == Some(got),
-        "connection {} got other bytes than client {number} sent at {start}..{end}",
-        read.accepted
-    );
-    if !world.plan.equal || !world.plan.responses_are_unbroken() || !world.plan.sees_everything() {
-        return;
-    }
-    let (Some(flow), Some(life)) = (world.oracle.flow(client), world.lives[read.accepted]) else {
-        return;
-    };
-    let sent = world.oracle.lives[life].sent_before;
-    let base = flow.seen(start).unwrap_or(0);
-    let base = if start == 0 { 0 } else { base };
-    let needed = flow.seen(end - 1).unwrap_or(0).saturating_sub(base);
-    assert!(
-        sent >= needed,
-        "client {number}: the byte at {} had seen {needed} bytes, but the target had sent {sent}",
-        end - 1
-    );
-}
+/// Timers that were meant for what is no more.
+const TIMERS_LEFT_MAX: u32 = 100_000;
 
 /// After the drain, before the engine is told to end everything.
 pub(crate) fn before_the_end(world: &World, waiting: u64) {
-    if world.plan.copies == 1 {
+    if world.plan.setting.copies == 1 {
         no_byte_twice(world);
     }
-    let copies = u64::from(world.plan.copies);
+    let copies = u64::from(world.plan.setting.copies);
     let limit = (FRAMES_BASE + FRAMES_PER_INPUT * world.inputs) * copies;
     assert!(
         world.frames <= limit,
@@ -92,7 +31,7 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
         return;
     }
     // A turn that the target never answers is waited for as long as its client may go on.
-    let unanswered = world.plan.mute > 0 && !world.every_end_is_seen();
+    let unanswered = world.plan.is_mute() && !world.every_end_is_seen();
     assert!(
         waiting == 0 || unanswered,
         "{waiting} turns wait for the target after the drain"
@@ -132,7 +71,7 @@ fn carried(world: &World) -> Vec<(usize, usize, usize, usize)> {
     carried.collect()
 }
 
-/// Everything was seen, so everything was copied.
+/// Everything was seen, so everything was copied, as often as there are copies.
 fn complete(world: &World) {
     let mut got: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (number, start, end, _) in carried(world) {
@@ -140,13 +79,13 @@ fn complete(world: &World) {
         got.entry(number).or_default().push(end);
     }
     for (number, client) in world.clients.iter().enumerate() {
-        if world.plan.is_torn(number) {
+        if world.plan.is_torn(number) || world.plan.is_unreplayable(number) {
             continue;
         }
         // A client that resets its connection may never have sent all of its stream.
         let sent = world.oracle.flow(client).map_or(0, Flow::len);
         if sent > 0 {
-            let all = vec![sent; usize::from(world.plan.copies)];
+            let all = vec![sent; usize::from(world.plan.setting.copies)];
             let got = got.remove(&number).unwrap_or_default();
             assert_eq!(got, all, "client {number}: what the target got");
         }
@@ -168,7 +107,7 @@ fn no_byte_twice(world: &World) {
     }
 }
 
-/// After the end: nothing is left, and the ledger adds up.
+/// After the end: nothing is left, and the ledgers add up.
 pub(crate) fn after_the_end(world: &World) {
     assert_eq!(
         world.engine.sessions(),
@@ -181,9 +120,17 @@ pub(crate) fn after_the_end(world: &World) {
         0,
         "payload is left after the end"
     );
-    if world.stuck || !world.plan.sees_everything() {
-        return;
+    for ended in &world.ended {
+        assert!(
+            ended.bytes_acknowledged <= ended.bytes && may(world, ended),
+            "{ended:?}"
+        );
     }
+    ledgers_add_up(world);
+}
+
+/// What the clients sent, as it passed `capture`: turns, bytes, and turns that the online server has not acknowledged.
+fn captured(world: &World) -> (usize, u64, u64) {
     let (mut turns, mut bytes, mut unserved) = (0, 0, 0);
     for client in &world.clients {
         if let Some(flow) = world.oracle.flow(client) {
@@ -192,46 +139,103 @@ pub(crate) fn after_the_end(world: &World) {
             unserved += u64::from(!flow.is_served());
         }
     }
-    let copies = u64::from(world.plan.copies);
-    (turns, bytes, unserved) = (turns * copies as usize, bytes * copies, unserved * copies);
-    let outcomes: Vec<_> = world.ended.iter().map(|ended| ended.outcome).collect();
-    // A target that closes in the middle of a pipelined batch cuts it in two.
-    let cut = world.plan.target_breaks_off() && world.plan.is_pipelined();
-    let torn = (0..world.clients.len()).any(|number| world.plan.is_torn(number));
-    assert!(
-        torn || world.ended.len() == turns || cut && world.ended.len() > turns,
-        "{turns} turns captured, {} ended: {outcomes:?}",
-        world.ended.len()
-    );
+    let copies = u64::from(world.plan.setting.copies);
+    (turns * copies as usize, bytes * copies, unserved * copies)
+}
+
+fn ledgers_add_up(world: &World) {
+    let plan = &world.plan;
+    let (turns, bytes, mut unserved) = captured(world);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
-    let skipped = if world.plan.target_breaks_off() {
+    let torn = (0..world.clients.len()).any(|number| plan.is_torn(number));
+    assert!(
+        ended <= bytes || torn,
+        "{ended} bytes ended, {bytes} captured"
+    );
+    if world.stuck || !plan.sees_everything() || torn {
+        return;
+    }
+    // A target that closes in the middle of a pipelined batch cuts it in two.
+    let cut = plan.target_breaks_off() && plan.is_pipelined();
+    assert!(
+        world.ended.len() == turns || cut && world.ended.len() > turns,
+        "{turns} turns captured, {} ended: {:?}",
+        world.ended.len(),
+        world.ended.iter().map(|it| it.outcome).collect::<Vec<_>>()
+    );
+    let skipped = if plan.target_breaks_off() {
         world.engine.counters().bytes_skipped
     } else {
         0
     };
     assert!(
-        torn || (ended..=ended + skipped).contains(&bytes),
+        (ended..=ended + skipped).contains(&bytes),
         "{bytes} bytes captured, {ended} in turns that ended, {skipped} skipped"
     );
-    if !world.plan.target_breaks_off() {
-        for ended in &world.ended {
-            if ended.outcome == Outcome::Unserved && unserved > 0 {
-                // The client's reset overtook the online server's acknowledgement.
-                unserved -= 1;
-                continue;
-            }
-            let good = match ended.outcome {
-                Outcome::Answered | Outcome::Delivered => true,
-                Outcome::Aborted | Outcome::Unserved => torn,
-                Outcome::Collision | Outcome::Reset => world.plan.is_scarce(),
-                Outcome::Pending => world.plan.mute > 0 && !world.every_end_is_seen(),
-                Outcome::TimedOut => world.plan.times_out(),
-                Outcome::TargetClosed => world.plan.times_out(),
-                _ => false,
-            };
-            assert!(good, "{ended:?}");
-            let all = ended.bytes == ended.bytes_acknowledged;
-            assert!(all || ended.outcome == Outcome::Collision, "{ended:?}");
+    if plan.target_breaks_off() {
+        return;
+    }
+    for ended in &world.ended {
+        if ended.outcome == Outcome::Unserved && plan.ring.observe_delay.is_none() {
+            // The client's reset overtook the online server's acknowledgement.
+            assert!(unserved > 0, "{ended:?}");
+            unserved -= 1;
+            continue;
         }
+        let never_sent = matches!(ended.outcome, Outcome::Collision | Outcome::Unreplayable);
+        assert!(
+            never_sent || ended.bytes == ended.bytes_acknowledged,
+            "{ended:?}"
+        );
+    }
+}
+
+/// Whether a turn may end like this in this simulation.
+fn may(world: &World, ended: &TurnEnded) -> bool {
+    let plan = &world.plan;
+    let lossy = plan.loses_records();
+    let torn = || (0..world.clients.len()).any(|number| plan.is_torn(number));
+    let breaks_off = plan.target_breaks_off();
+    // A session that joins in the middle of a request makes no sense to the target, which resets it.
+    let nonsense = world.target.nonsense > 0;
+    match ended.outcome {
+        Outcome::Answered | Outcome::Delivered => true,
+        Outcome::Reset => plan.target_resets() || plan.is_scarce() || nonsense,
+        Outcome::Refused => plan.target_refuses() || breaks_off || nonsense,
+        Outcome::TimedOut => plan.times_out() || breaks_off || lossy || nonsense,
+        Outcome::TargetClosed => plan.times_out() || breaks_off || lossy || nonsense,
+        // A flow that got no session at first may be joined where bytes of the turn had come before those that begin it.
+        Outcome::Gap => lossy || plan.sheds_sessions() && plan.network.to_online.is_faulty(),
+        Outcome::Shed => plan.sheds(),
+        Outcome::Collision => plan.is_scarce(),
+        Outcome::Unreplayable => {
+            let mut clients = 0..world.clients.len();
+            clients.any(|number| plan.is_unreplayable(number))
+        }
+        // A target may have answered a pipelined turn early.
+        Outcome::Aborted => torn() || lossy || plan.sheds() || plan.is_pipelined(),
+        // Where the target ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
+        Outcome::Unserved => {
+            let late = breaks_off || plan.ring.observe_delay.is_some();
+            torn() || captured(world).2 > 0 || lossy || plan.cut.is_some() || late
+        }
+        Outcome::Pending => {
+            let waits = plan.is_mute() || breaks_off || lossy || plan.sheds();
+            plan.cut.is_some() || world.stuck || waits && !world.every_end_is_seen()
+        }
+    }
+}
+
+/// After everything, nothing is due any more.
+pub(crate) fn no_timer_is_left(world: &mut World) {
+    let mut calls = 0;
+    while let Some(at) = world.engine.next_timeout() {
+        calls += 1;
+        assert!(calls < TIMERS_LEFT_MAX, "timers are left after the end");
+        world.engine.on_timeout(at);
+        let frame = world.engine.poll_transmit(at, &mut [0; 1514]);
+        assert!(frame.is_none(), "a frame leaves after the end");
+        let event = world.engine.poll_event();
+        assert!(event.is_none(), "an event after the end: {event:?}");
     }
 }

@@ -1,0 +1,210 @@
+//! The plan of a seed.
+
+use crate::application::Shape;
+use crate::link::Impairment;
+use crate::plan::{
+    Cut, Faults, Happening, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
+};
+use crate::random::Random;
+use crate::stack::{MICROSECOND, MILLISECOND, SECOND, SocketOptions};
+
+/// Most packets that a path loses, in percent.
+const LOSS_MAX: u64 = 20;
+
+impl Plan {
+    pub(crate) fn random(random: &mut Random) -> Self {
+        let mute = if random.percent(7) { 20 } else { 0 };
+        let equal = mute == 0 && random.percent(60);
+        let shape = Shape::random(random, equal, mute);
+        // Few long connections or many short ones: a seed is to be quick.
+        let connections_max = 30 / shape.weight();
+        let connections = (0..random.range(1, connections_max.max(2)))
+            .map(|_| shape.connection(random))
+            .collect();
+        let network = network(random);
+        let setting = setting(random);
+        Self {
+            connections,
+            greeting: greeting(random, equal),
+            equal,
+            reuses_ports: random.percent(25),
+            ring: ring(random),
+            oddities: oddities(random),
+            client_options: SocketOptions::random(random),
+            online_options: SocketOptions::random(random),
+            target_options: SocketOptions::random(random),
+            faults: Faults {
+                slow: random
+                    .percent(15)
+                    .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
+                closes_after: random.percent(10).then(|| random.range(1, 5) as usize),
+                resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
+            },
+            happenings: happenings(random, &network),
+            cut: random.percent(10).then(|| {
+                let at = random.range(1, 3000) * MILLISECOND;
+                (at, random.pick(&[Cut::Stop, Cut::Finish]))
+            }),
+            capture_from: if random.percent(10) {
+                random.range(1, 100) * MILLISECOND
+            } else {
+                0
+            },
+            network,
+            setting,
+        }
+    }
+}
+
+fn greeting(random: &mut Random, equal: bool) -> (usize, usize) {
+    if !random.percent(20) {
+        return (0, 0);
+    }
+    let online = random.range(1, 300) as usize;
+    let target = random.range(1, 300) as usize;
+    (online, if equal { online } else { target })
+}
+
+fn network(random: &mut Random) -> Network {
+    let path = |random: &mut Random, faulty: u64| {
+        if random.percent(faulty) {
+            Impairment::faulty(random, LOSS_MAX)
+        } else {
+            Impairment::clean(random)
+        }
+    };
+    let mut to_online = path(random, 40);
+    if random.percent(20) {
+        to_online.splitting = random.pick(&[10, 100]);
+    }
+    let to_client = Impairment {
+        splitting: 0,
+        ..if random.percent(50) {
+            to_online
+        } else {
+            path(random, 40)
+        }
+    };
+    let target_mtu = random.pick(&[576, 1400, 1500]);
+    Network {
+        to_online,
+        to_client,
+        to_target: path(random, 30),
+        to_engine: path(random, 30),
+        report: random.percent(30).then(|| Impairment {
+            loss: random.pick(&[0, 0, 1, LOSS_MAX]),
+            delay: random.pick(&[50 * MICROSECOND, MILLISECOND, 30 * MILLISECOND]),
+            jitter: random.pick(&[0, MILLISECOND, 10 * MILLISECOND]),
+            ..Impairment::default()
+        }),
+        client_mtu: random.pick(&[576, 1400, 1500]),
+        target_mtu,
+        narrow: (target_mtu > 1000 && random.percent(15))
+            .then(|| (random.range(576, 1390) as u16, random.percent(50))),
+        offload: random
+            .percent(40)
+            .then(|| random.pick(&[0, 20, 200]) * MICROSECOND),
+    }
+}
+
+fn ring(random: &mut Random) -> Ring {
+    let lossy = random.percent(20);
+    let mut lost = || {
+        if lossy && random.percent(60) {
+            random.range(1, 10)
+        } else {
+            0
+        }
+    };
+    Ring {
+        capture_lost: lost(),
+        observe_lost: lost(),
+        reply_lost: if random.percent(10) {
+            random.range(1, LOSS_MAX)
+        } else {
+            0
+        },
+        delay: random.pick(&[0, 5, 100, 2000]) * MICROSECOND,
+        observe_delay: random
+            .percent(15)
+            .then(|| random.pick(&[0, 5, 100, 2000, 10_000]) * MICROSECOND),
+    }
+}
+
+fn oddities(random: &mut Random) -> Oddities {
+    let mut rarely = |percent: u64, value: u64| {
+        if random.percent(percent) { value } else { 0 }
+    };
+    Oddities {
+        syn_data: rarely(10, 1) > 0,
+        urgent: rarely(10, 20),
+        forged_clients: rarely(15, 10),
+        forged_replies: rarely(15, 10),
+        wraps: [(); 4].map(|()| rarely(25, 1) > 0),
+    }
+}
+
+fn setting(random: &mut Random) -> Setting {
+    let keep_addresses = random.percent(30);
+    let workers = if random.percent(20) { 2 } else { 1 };
+    Setting {
+        keep_addresses,
+        copies: if keep_addresses {
+            1
+        } else {
+            random.pick(&[1, 1, 1, 2, 3])
+        },
+        pool_ports: if random.percent(10) { 3 } else { PLENTY },
+        waits: !random.percent(7),
+        prove_path: random.percent(15),
+        sessions_max: if random.percent(5) {
+            random.range(1, 4) as u32
+        } else {
+            u32::from(PLENTY)
+        },
+        sessions_per_second_max: random.percent(4).then(|| random.range(1, 5) as u32),
+        payload_bytes_max: if random.percent(6) {
+            random.range(1000, 30_000)
+        } else {
+            PAYLOAD_PLENTY
+        },
+        workers,
+        full_sessions_only: random.percent(15),
+    }
+}
+
+fn happenings(random: &mut Random, network: &Network) -> Vec<(u64, Happening)> {
+    let mut happenings = vec![];
+    let mut between = |random: &mut Random, percent, most_ms, first, last| {
+        if random.percent(percent) {
+            let from = random.range(0, 3000) * MILLISECOND;
+            let until = from + random.range(1, most_ms) * MILLISECOND;
+            happenings.extend([(from, first), (until, last)]);
+        }
+    };
+    if network.report.is_some() {
+        let (down, up) = (Happening::Channel(false), Happening::Channel(true));
+        between(random, 20, 3000, down, up);
+    }
+    let mtu = random.pick(&[560, 576, 1400, 1500]);
+    let (gone, back) = (Happening::Route(None), Happening::Route(Some(mtu)));
+    between(random, 6, 3000, gone, back);
+    let (narrow, wide) = (
+        Happening::Route(Some(mtu)),
+        Happening::Route(Some(network.target_mtu)),
+    );
+    between(random, 6, 3000, narrow, wide);
+    let (no, yes) = (Happening::Admit(false), Happening::Admit(true));
+    between(random, 4, 3000, no, yes);
+    let (off, on) = (Happening::Refuse(true), Happening::Refuse(false));
+    between(random, 6, 3000, off, on);
+    let most_ms = random.pick(&[500, 5000, 60_000]);
+    let (deaf, open) = (Happening::Deaf(true), Happening::Deaf(false));
+    between(random, 6, most_ms, deaf, open);
+    if random.percent(5) {
+        let at = random.range(0, 5 * SECOND);
+        happenings.push((at, Happening::Crash));
+    }
+    happenings.sort_by_key(|(at, _)| *at);
+    happenings
+}

@@ -1,0 +1,108 @@
+//! What has occurred how often, over all seeds: a scenario that never happens proves nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use session::Outcome;
+
+use crate::application::Application;
+use crate::link::Link;
+use crate::world::World;
+
+/// Outcomes that a run of many seeds must have seen.
+const EXPECTED: &[Outcome] = Outcome::ALL;
+
+/// Counts by group and name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    counts: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+impl Tally {
+    /// What occurred in a world.
+    pub(crate) fn of(world: &World) -> Self {
+        let mut tally = Self::default();
+        for ended in &world.ended {
+            tally.count("outcomes", ended.outcome.name(), 1);
+        }
+        for connection in &world.plan.connections {
+            tally.count("applications", connection.application.name(), 1);
+        }
+        for feature in world.plan.features() {
+            tally.count("plans with", feature, 1);
+        }
+        let links = &world.links;
+        tally.count_link("client path", &links.to_online);
+        tally.count_link("online path", &links.to_client);
+        tally.count_link("target path", &links.to_target);
+        tally.count_link("reply path", &links.to_engine);
+        if let Some(report) = &links.report {
+            tally.count_link("report path", report);
+        }
+        let merged = world.capture_merge.merged + world.reply_merge.merged;
+        let counters = world.engine.counters();
+        for (name, times) in [
+            ("records lost", world.records_lost),
+            ("segments merged", merged),
+            ("segments and messages forged", world.forged),
+            ("clients stuck", u64::from(world.stuck)),
+        ] {
+            tally.count("other faults", name, times);
+        }
+        for (name, times) in counters.iter() {
+            tally.count("counters", name, times);
+        }
+        tally
+    }
+
+    fn count(&mut self, group: &'static str, name: &'static str, times: u64) {
+        if times > 0 {
+            *self.counts.entry((group, name)).or_default() += times;
+        }
+    }
+
+    fn count_link(&mut self, group: &'static str, link: &Link) {
+        let done = link.done;
+        for (name, times) in [
+            ("lost", done.lost),
+            ("duplicated", done.duplicated),
+            ("reordered", done.reordered),
+            ("corrupted", done.corrupted),
+            ("split", done.split),
+            ("overflowed", done.overflowed),
+        ] {
+            self.count(group, name, times);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (key, times) in &other.counts {
+            *self.counts.entry(*key).or_default() += times;
+        }
+    }
+
+    /// Fails where an outcome or an application never occurred.
+    pub(crate) fn assert_that_everything_occurred(&self) {
+        let outcomes = EXPECTED.iter().map(|outcome| ("outcomes", outcome.name()));
+        let applications = Application::ALL.map(|it| ("applications", it.name()));
+        let expected = outcomes.chain(applications);
+        let missing: Vec<_> = expected
+            .filter(|key| !self.counts.contains_key(key))
+            .collect();
+        assert!(missing.is_empty(), "never occurred: {missing:?}");
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut group = "";
+        for ((of, name), times) in &self.counts {
+            if group != *of {
+                group = of;
+                writeln!(f, "{group}:")?;
+            }
+            writeln!(f, "  {times:>10} {name}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What must be true whenever the target's application reads something: it gets a client's bytes, and none before its cause.
+
+use crate::application::HEADER_LEN;
+use crate::server::Read;
+use crate::world::World;
+
+/// How much of what a connection has read tells whose it is, in bytes.
+const TELLING: usize = 64;
+
+/// Whose bytes a connection to the target carries: the client's number, and where in its stream they begin.
+pub(crate) fn origin(world: &World, accepted: usize) -> Option<(usize, usize)> {
+    if world.origins[accepted].is_some() {
+        return world.origins[accepted];
+    }
+    let connection = &world.target.accepted[accepted];
+    let first = &connection.read[..connection.read.len().min(TELLING)];
+    if first.len() < HEADER_LEN {
+        return None;
+    }
+    let mine = |port| !world.plan.setting.keep_addresses || port == connection.port;
+    let clients = world.clients.iter().enumerate();
+    let mut candidates = clients.filter(|(_, client)| mine(client.port));
+    candidates.find_map(|(number, client)| {
+        let stream = &client.stream;
+        let at = if stream.starts_with(first) {
+            Some(0)
+        } else {
+            let mut windows = stream.windows(first.len());
+            windows.position(|window| window == first)
+        };
+        at.map(|at| (number, at))
+    })
+}
+
+/// The target's application has read something.
+pub(crate) fn on_read(world: &mut World, read: &Read) {
+    let len = world.target.accepted[read.accepted].read.len();
+    if len < HEADER_LEN {
+        return;
+    }
+    let known = world.origins[read.accepted].is_some();
+    world.origins[read.accepted] = origin(world, read.accepted);
+    let Some((number, start)) = world.origins[read.accepted] else {
+        panic!("connection {} got bytes that no client sent", read.accepted);
+    };
+    let client = &world.clients[number];
+    let (end, from) = (start + len, if known { len - read.bytes } else { 0 });
+    let got = &world.target.accepted[read.accepted].read[from..];
+    assert!(
+        client.stream.get(start + from..end) == Some(got),
+        "connection {} got other bytes than client {number} sent at {start}..{end}",
+        read.accepted
+    );
+    // What it begins with tells, where the session begins with it and it comes in one piece.
+    let told = world.plan.sees_everything() && world.plan.network.to_online.splitting == 0;
+    assert!(
+        !told || !world.plan.is_unreplayable(number),
+        "client {number}: what is encrypted was copied"
+    );
+    if world.plan.is_causal() && world.plan.sees_everything() {
+        has_its_cause(world, read.accepted, number, (start, end));
+    }
+}
+
+/// The target had sent as much as the client had seen when it sent its bytes before `end`.
+fn has_its_cause(world: &World, accepted: usize, number: usize, (start, end): (usize, usize)) {
+    let client = &world.clients[number];
+    let (Some(flow), Some(life)) = (world.oracle.flow(client), world.lives[accepted]) else {
+        return;
+    };
+    let sent = world.oracle.lives[life].sent_before;
+    let base = flow.seen(start).unwrap_or(0);
+    let base = if start == 0 { 0 } else { base };
+    let needed = flow.seen(end - 1).unwrap_or(0).saturating_sub(base);
+    assert!(
+        sent >= needed,
+        "client {number}: the byte at {} had seen {needed} bytes, but the target had sent {sent}",
+        end - 1
+    );
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lab::command::spec_of;
 use lab::copier::{Capture, Copier, Options};
 use lab::service::{Entry, read_record};
-use lab::{Host, Process, Topology};
+use lab::{Host, Process, Topology, Way};
 use nix::sys::signal::Signal;
 use tests::copying::{check_books, check_clients, finish};
 use tests::{Clients, PORT, Stand, check_clean};
@@ -46,11 +46,19 @@ impl Service {
 }
 
 fn posted(topology: Topology, clients: &Clients, offloads: bool) {
-    posted_by(Capture::Ring, topology, clients, offloads);
+    posted_by(Capture::Ring, topology, clients, offloads, None);
 }
 
-fn posted_by(capture: Capture, topology: Topology, clients: &Clients, offloads: bool) {
-    let Some(stand) = super::stand_with(topology, &[]) else {
+/// `loss` is a direction in which packets get lost, and the probability.
+fn posted_by(
+    capture: Capture,
+    topology: Topology,
+    clients: &Clients,
+    offloads: bool,
+    loss: Option<(Way, f64)>,
+) {
+    let needed: &[&str] = if loss.is_some() { &["iptables"] } else { &[] };
+    let Some(stand) = super::stand_with(topology, needed) else {
         return;
     };
     for (host, interface) in [
@@ -75,8 +83,24 @@ fn posted_by(capture: Capture, topology: Topology, clients: &Clients, offloads: 
     };
     let mut copier = Copier::start(&stand.lab, &stand.binaries, &options)
         .unwrap_or_else(|error| panic!("{error}"));
+    if let Some((way, probability)) = loss {
+        stand.lab.lose(way, probability).expect("iptables");
+    }
     let report = clients.run(&stand);
     let summary = finish(&mut copier);
+    if let Some((way, _)) = loss {
+        let lost = stand.lab.lost(way).expect("iptables");
+        eprintln!(
+            "{lost} packets lost; {} of {} segments sent again, {} timeouts, {} tail loss probes; lag {}",
+            summary.count("/engine/segments_retransmitted"),
+            summary.count("/engine/segments_sent"),
+            summary.count("/engine/retransmission_timeouts"),
+            summary.count("/engine/tail_probes"),
+            summary.value()["latency_us"]["lag"],
+        );
+        assert!(lost > 0, "nothing was lost");
+        stand.lab.lose_no_more(way).expect("iptables");
+    }
     let (online, target) = (online.finish(), target.finish());
     check_clients(&report);
     check_books(&summary);
@@ -167,10 +191,23 @@ fn post_short_connections_direct() {
 /// Super-packets of the clients are cut up again on their way through the private device.
 #[test]
 fn post_200_kb_af_xdp() {
-    posted_by(Capture::AfXdp, Topology::Direct, &medium(), true);
+    posted_by(Capture::AfXdp, Topology::Direct, &medium(), true, None);
 }
 
 #[test]
 fn post_200_kb_without_offloads_af_xdp() {
-    posted_by(Capture::AfXdp, Topology::Direct, &medium(), false);
+    posted_by(Capture::AfXdp, Topology::Direct, &medium(), false, None);
+}
+
+/// Several losses in one flight: what the target holds is not sent again, and hardly any of them waits for a timeout.
+#[test]
+fn post_200_kb_with_loss_towards_the_target_direct() {
+    let loss = Some((Way::ToTarget, 0.02));
+    posted_by(Capture::Ring, Topology::Direct, &medium(), false, loss);
+}
+
+#[test]
+fn post_200_kb_with_loss_from_the_target_direct() {
+    let loss = Some((Way::FromTarget, 0.02));
+    posted_by(Capture::Ring, Topology::Direct, &medium(), false, loss);
 }

@@ -95,7 +95,8 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
-        if self.turns.note(verdict) {
+        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
+        if self.turns.note(verdict, overdue) {
             ctx.counters.sessions_streaming += 1;
         }
         if self.turns.current().is_some() {
@@ -242,6 +243,7 @@ impl Session {
 
     /// The target refused the connection, or did not answer the SYN.
     pub(crate) fn on_refused(&mut self, ctx: &mut Context<'_>) {
+        ctx.target.gate.on_refusal(ctx.now);
         self.doom_waiting(Outcome::Refused, ctx);
         let then = self.back_off(Outcome::Refused, ctx.now);
         self.settle(then, ctx);

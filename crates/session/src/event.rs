@@ -191,6 +191,8 @@ counters! {
     /// Sessions not opened because client and target are of different address families, and the client's own address was
     /// to be used.
     sessions_foreign;
+    /// Connections not tried because the target had refused all those before.
+    sessions_withheld;
     /// Sessions that went on as a new one after the target closed early.
     sessions_reconnected;
     /// Sessions that became streaming.

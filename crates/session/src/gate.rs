@@ -5,7 +5,8 @@
 //! reply are counted: beyond a limit the target is suspended, and one session at a time may probe it until it answers.
 
 use crate::limits::{
-    PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN, UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
+    BACKOFF_MAX, BACKOFF_MIN, PROBE_INTERVAL, REFUSALS_MAX, SILENCE, SILENCE_UNPROVEN,
+    UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
 };
 use crate::time::Instant;
 
@@ -38,6 +39,10 @@ pub(crate) struct Gate {
     route: bool,
     unanswered: u32,
     answered_at: Instant,
+    /// Connections that it has refused in a row.
+    refusals: u32,
+    /// Until then it is taken to refuse the next one as well.
+    refuses_until: Instant,
 }
 
 impl Gate {
@@ -50,6 +55,8 @@ impl Gate {
             route: true,
             unanswered: 0,
             answered_at: now,
+            refusals: 0,
+            refuses_until: Instant::default(),
         };
         gate.reopen(now);
         gate
@@ -93,6 +100,26 @@ impl Gate {
             return true;
         }
         false
+    }
+
+    /// The target refused a connection. After [`REFUSALS_MAX`] in a row it is believed to refuse all of them, for a time
+    /// that doubles from [`BACKOFF_MIN`] to [`BACKOFF_MAX`].
+    pub(crate) fn on_refusal(&mut self, now: Instant) {
+        self.refusals = self.refusals.saturating_add(1);
+        if let Some(beyond) = self.refusals.checked_sub(REFUSALS_MAX) {
+            self.refuses_until = now + (BACKOFF_MIN * (1 << beyond.min(10))).min(BACKOFF_MAX);
+        }
+    }
+
+    /// The target accepted a connection.
+    pub(crate) fn on_accept(&mut self) {
+        self.refusals = 0;
+        self.refuses_until = Instant::default();
+    }
+
+    /// Until when the target would refuse another connection, as far as is known.
+    pub(crate) fn refuses_until(&self, now: Instant) -> Option<Instant> {
+        Some(self.refuses_until).filter(|until| now < *until)
     }
 
     /// Whether replies can arrive at all (the channel of assistant mode).

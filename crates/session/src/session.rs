@@ -225,6 +225,13 @@ impl Session {
     /// The same where the source last sent `last`. A pool remembers that itself; nobody does for the clients' own
     /// addresses, but what has just been sent from them must not be sent again with another meaning.
     pub(crate) fn connect_after(&mut self, last: Option<LocalSeq>, ctx: &mut Context<'_>) {
+        if let Some(retry_at) = ctx.target.gate.refuses_until(ctx.now) {
+            ctx.counters.sessions_withheld += 1;
+            self.doom_waiting(Outcome::Refused, ctx);
+            let outcome = Outcome::Refused;
+            self.state = State::Detached { retry_at, outcome };
+            return;
+        }
         let Some(lease) = ctx.lease(self.flow.client) else {
             if ctx.target.pool.is_none() {
                 self.state = State::Parked;

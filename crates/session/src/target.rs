@@ -73,6 +73,7 @@ impl Session {
         }
         self.send.set_window(segment.window, false);
         self.state = State::Established;
+        ctx.target.gate.on_accept();
         (self.recoveries, self.ack_due) = (0, true);
         self.advance(ctx);
     }
@@ -210,18 +211,16 @@ impl Session {
             }
         }
         let arrived = self.receive.on_segment(seq, len, fin);
-        if arrived.in_order > 0 {
-            ctx.counters.reply_bytes += u64::from(arrived.in_order - u32::from(arrived.fin));
+        let bytes = arrived.in_order - u32::from(arrived.fin);
+        if bytes > 0 {
+            ctx.counters.reply_bytes += u64::from(bytes);
             let acknowledged = self
                 .send
                 .offset_of(LocalSeq::new(segment.ack))
                 .unwrap_or_default();
             let tail = arrived.fin || self.tail == Some(self.receive.nxt());
             self.receive_mss = self.receive_mss.max(segment.payload_len);
-            if let Some(gap) =
-                self.turns
-                    .on_target_bytes(acknowledged, arrived.in_order, tail, stamp)
-            {
+            if let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp) {
                 ctx.quiet.learn(gap);
             }
         }

@@ -159,15 +159,17 @@ impl Turns {
         }
     }
 
-    /// A verdict was acted upon: a session out of step is unpaired until it is in step again, and streaming after
-    /// several time-outs. Returns whether it became streaming just now.
-    pub(crate) fn note(&mut self, verdict: Verdict) -> bool {
+    /// A verdict was acted upon; `overdue` says that the next turn had waited for it longer than the response timeout, for
+    /// which a target that is slow but otherwise in step may well be the reason. A session out of step is unpaired until it
+    /// is in step again, and streaming after several time-outs. Returns whether it became streaming just now.
+    pub(crate) fn note(&mut self, verdict: Verdict, overdue: bool) -> bool {
         match verdict {
             Verdict::Over => {
                 self.paired = true;
                 self.timeouts = 0;
             }
-            Verdict::TimedOut => {
+            Verdict::Quiet if !overdue => {}
+            Verdict::TimedOut | Verdict::Quiet => {
                 self.paired = false;
                 self.timeouts = self.timeouts.saturating_add(1);
                 let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
@@ -176,7 +178,7 @@ impl Turns {
                     return true;
                 }
             }
-            Verdict::Quiet | Verdict::At(_) | Verdict::Wait => {}
+            Verdict::At(_) | Verdict::Wait => {}
         }
         false
     }

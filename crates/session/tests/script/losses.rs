@@ -212,3 +212,28 @@ fn what_a_reset_behind_a_hole_acknowledges_is_not_sent_again_either() {
         .expect(&[])
         .expect_outcomes(&[Outcome::Reset]);
 }
+
+#[test]
+fn a_target_that_refuses_everybody_is_not_asked_by_everybody() {
+    let mut s = Script::new();
+    let first = s.client;
+    let mut syns = 0;
+    for number in 0..100 {
+        s.client = Endpoint::new(first.addr, first.port + number);
+        s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+        syns += s.frames().len();
+        s.client(PSH, 1, 1, b"a").online(FIN, 1, 2, 10);
+        s.target(RST, 0, 1, 0);
+        s.client(FIN, 2, 12, b"").online(ACK, 12, 3, 0).frames();
+    }
+    assert_eq!(syns, 16);
+    s.expect_outcomes(&[Outcome::Refused; 100]);
+    // After a while one asks for all of them.
+    s.wait(Duration::from_millis(100));
+    s.client(SYN, 900, 0, b"").online(SYN.with(ACK), 0, 901, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0).frames();
+    s.client = first;
+    s.client(SYN, 900, 0, b"").online(SYN.with(ACK), 0, 901, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+}

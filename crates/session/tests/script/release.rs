@@ -284,3 +284,37 @@ fn a_response_to_half_a_request_does_not_answer_it() {
     s.client(PSH, 2, 1, b"bcd").online(PSH, 1, 5, 10);
     s.target(RST, 11, 2, 0).expect_outcomes(&[Outcome::Reset]);
 }
+
+#[test]
+fn a_target_that_only_closes_has_not_answered() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"");
+    s.online(FIN, 1, 3, 0).frames();
+    s.target(ACK, 1, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+    s.target(FIN, 1, 3, 0).frames();
+    s.wait(Duration::from_secs(2))
+        .expect_outcomes(&[Outcome::Delivered]);
+}
+
+/// Both sides speak whenever they like, and the target less often: each turn is released by its quiet, ever later.
+#[test]
+fn a_session_that_falls_behind_without_being_in_step_departs_by_time_in_the_end() {
+    let mut s = Script::with(|config| config.response_timeout = Duration::from_secs(1));
+    s.handshake();
+    let mut last = 0;
+    for line in 0..100 {
+        s.client(PSH, 1 + line, 1 + 20 * line, b"x");
+        s.online(PSH, 1 + 20 * line, 2 + line, 20);
+        for sent in s.frames() {
+            last = last.max(sent.seq);
+        }
+        s.wait(Duration::from_millis(50));
+        if line % 10 == 9 {
+            s.target(PSH, 1 + line - 9, last + 1, 10);
+        }
+    }
+    assert_eq!(s.engine.counters().sessions_streaming, 1);
+    s.frames();
+    assert_eq!(s.engine.counters().bytes_sent, 100);
+}

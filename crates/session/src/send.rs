@@ -12,6 +12,7 @@
 //! | paths that swallow large segments | RFC 4821, as far as a smaller segment is tried |
 
 mod recovery;
+pub(crate) mod resting;
 mod rtt;
 mod scoreboard;
 

@@ -126,7 +126,7 @@ pub(crate) struct Session {
     pub(crate) gap_at: Option<Instant>,
     pub(crate) active_at: Instant,
     /// Whether it has had a connection.
-    opened: bool,
+    pub(crate) opened: bool,
     pub(crate) reconnects: u8,
     pub(crate) refusals: u8,
     pub(crate) recoveries: u8,

@@ -10,6 +10,7 @@
 //! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
 mod release;
+pub(crate) mod resting;
 
 use std::collections::VecDeque;
 
@@ -141,11 +142,7 @@ impl Turns {
             return false;
         }
         self.count += 1;
-        if self.queue.capacity() < 2 {
-            // One that is open and the next are all that most sessions ever have.
-            self.queue.reserve_exact(2);
-        }
-        self.queue.push_back(Turn {
+        self.push(Turn {
             start,
             end,
             cause,
@@ -158,6 +155,14 @@ impl Turns {
             fate: None,
         });
         true
+    }
+
+    fn push(&mut self, turn: Turn) {
+        if self.queue.capacity() < 2 {
+            // One that is open and the next are all that most sessions ever have.
+            self.queue.reserve_exact(2);
+        }
+        self.queue.push_back(turn);
     }
 
     /// The latest turn ends now, with all that the client may still add to it.

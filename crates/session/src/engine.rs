@@ -407,12 +407,13 @@ impl Engine {
                 continue;
             };
             session.queued = false;
-            if !session.wants_to_send() {
+            let wants_answer = session.wants_answer();
+            if !wants_answer && !session.wants_to_send() {
                 continue;
             }
             let target =
                 &mut self.shared.targets[self.shared.target_of[usize::from(session.rule.0)]];
-            let (pass, suspended) = target.gate.pass(now);
+            let (pass, suspended) = target.gate.pass(now, wants_answer);
             self.shared.counters.targets_suspended += u64::from(suspended);
             if pass == Pass::Hold {
                 session.queued = true;

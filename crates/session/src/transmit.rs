@@ -20,18 +20,24 @@ impl Session {
 
     /// Whether [`Session::transmit`] would write something.
     pub(crate) fn wants_to_send(&self) -> bool {
+        self.ack_due && self.is_open() || self.wants_answer()
+    }
+
+    /// Whether [`Session::transmit`] would write something that the target has to answer: more than an acknowledgement.
+    pub(crate) fn wants_answer(&self) -> bool {
         match self.state {
             State::SynSent { due } => due,
             State::Parting { .. } => true,
-            State::Established | State::Closing { .. } => {
-                self.ack_due
-                    || self
-                        .send
-                        .sendable(self.send_limit(), u32::from(self.send.mss()))
-                        .is_some()
-            }
+            State::Established | State::Closing { .. } => self
+                .send
+                .sendable(self.send_limit(), u32::from(self.send.mss()))
+                .is_some(),
             State::Detached { .. } | State::Parked | State::Dead(_) | State::Closed => false,
         }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Established | State::Closing { .. })
     }
 
     /// How far may be sent: FIN takes the position after the last byte.

@@ -73,6 +73,8 @@ impl Session {
         }
         self.send.set_window(segment.window, false);
         self.state = State::Established;
+        // From here on a greeting is waited for.
+        self.turns.on_acknowledged(self.send.una(), stamp);
         (self.recoveries, self.ack_due) = (0, true);
         self.advance(ctx);
     }

@@ -99,6 +99,21 @@ fn without_a_response_the_turn_times_out_and_the_session_goes_on() {
 }
 
 #[test]
+fn a_greeting_that_never_comes_is_not_waited_for_longer_than_a_response() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 20).client(PSH, 1, 21, b"a");
+    s.online(ACK, 21, 2, 0).expect(&[]);
+    for _ in 0..3 {
+        // Keep-alive probes must not make it longer.
+        s.wait(Duration::from_secs(9)).expect(&[]);
+        s.target(ACK, 0, 1, 0).frames();
+    }
+    s.wait(Duration::from_secs(4));
+    s.expect(&[sent(PSH, 1, 1, b"a")]);
+}
+
+#[test]
 fn a_greeting_is_waited_for() {
     let mut s = Script::new();
     s.handshake();

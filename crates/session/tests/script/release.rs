@@ -135,6 +135,20 @@ fn tls_is_said_to_be_unreplayable() {
 }
 
 #[test]
+fn what_came_early_of_an_unreplayable_stream_is_no_hole() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 9, 1, b"more")
+        .client(PSH, 1, 1, &[0x16, 3, 1, 2, 0, 1, 0, 1])
+        .online(PSH, 1, 13, 100)
+        .wait(Duration::from_secs(1));
+    s.client(PSH, 13, 101, b"next").online(PSH, 101, 17, 1);
+    s.client(FIN, 17, 102, b"").online(FIN, 102, 18, 0);
+    s.wait(Duration::from_secs(1))
+        .expect_outcomes(&[Outcome::Unreplayable, Outcome::Unreplayable]);
+}
+
+#[test]
 fn a_rule_is_named_with_each_turn() {
     let mut s = Script::new();
     s.handshake();

@@ -399,7 +399,15 @@ impl Engine {
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
     /// `frame` must hold the largest MTU of all routes plus an Ethernet header, or 1514 bytes, whichever is less;
     /// segments are never larger than the buffer.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        self.transmit_next(now, frame)
+    }
+
+    fn transmit_next(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
         // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
         for _ in 0..self.ready.len() {
             let id = self.ready.pop_front()?;
@@ -407,13 +415,13 @@ impl Engine {
                 continue;
             };
             session.queued = false;
-            let wants_answer = session.wants_answer();
-            if !wants_answer && !session.wants_to_send() {
-                continue;
-            }
             let target =
                 &mut self.shared.targets[self.shared.target_of[usize::from(session.rule.0)]];
-            let (pass, suspended) = target.gate.pass(now, wants_answer);
+            // A probe must not be wasted on a session that has changed its mind.
+            if !target.gate.is_open() && !session.wants_to_send() {
+                continue;
+            }
+            let (pass, suspended) = target.gate.pass(now);
             self.shared.counters.targets_suspended += u64::from(suspended);
             if pass == Pass::Hold {
                 session.queued = true;

@@ -55,10 +55,8 @@ impl Gate {
         gate
     }
 
-    /// Asks to send one frame, and counts it where it may be sent and wants an answer: thousands of sessions that have
-    /// acknowledged their responses and wait for their clients are not a target that is silent. The second result is
-    /// whether this suspended the target.
-    pub(crate) fn pass(&mut self, now: Instant, wants_answer: bool) -> (Pass, bool) {
+    /// Asks to send one frame. The second result is whether this suspended the target.
+    pub(crate) fn pass(&mut self, now: Instant) -> (Pass, bool) {
         match self.mode {
             Mode::Closed => (Pass::Hold, false),
             Mode::Suspended { probe_at } if now < probe_at => (Pass::Hold, false),
@@ -75,13 +73,20 @@ impl Gate {
                     };
                     return (Pass::Hold, true);
                 }
-                if self.unanswered == 0 {
-                    // Silence counts from the first frame that wants an answer.
-                    self.answered_at = now;
-                }
-                self.unanswered += u32::from(wants_answer);
                 (Pass::Yes, false)
             }
+        }
+    }
+
+    /// A frame was sent that wants an answer. Mere acknowledgements do not: thousands of sessions that have acknowledged
+    /// their responses and wait for their clients are not a target that is silent.
+    pub(crate) fn on_asked(&mut self, now: Instant) {
+        if self.mode == Mode::Open {
+            if self.unanswered == 0 {
+                // Silence counts from the first frame that wants an answer.
+                self.answered_at = now;
+            }
+            self.unanswered += 1;
         }
     }
 
@@ -157,40 +162,45 @@ mod tests {
     };
     use crate::time::Instant;
 
+    fn ask(gate: &mut Gate, now: Instant) -> (Pass, bool) {
+        let answer = gate.pass(now);
+        if answer.0 == Pass::Yes {
+            gate.on_asked(now);
+        }
+        answer
+    }
+
     #[test]
     fn a_silent_target_is_suspended_and_probed() {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(false, start);
         for _ in 0..UNANSWERED_MAX {
-            assert_eq!(gate.pass(start, true), (Pass::Yes, false));
+            assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         }
         let later = start + SILENCE;
-        assert_eq!(gate.pass(later, true), (Pass::Hold, true));
-        assert_eq!(gate.pass(later + PROBE_INTERVAL, true), (Pass::Yes, false));
-        assert_eq!(gate.pass(later + PROBE_INTERVAL, true), (Pass::Hold, false));
+        assert_eq!(ask(&mut gate, later), (Pass::Hold, true));
+        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Hold, false));
         assert!(gate.on_reply(later + PROBE_INTERVAL));
-        assert_eq!(gate.pass(later + PROBE_INTERVAL, true), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Yes, false));
     }
 
     #[test]
     fn where_replies_could_reach_clients_silence_is_noticed_sooner() {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(true, start);
-        assert_eq!(gate.pass(start, true), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         assert!(gate.on_reply(start));
         for _ in 0..UNANSWERED_UNPROVEN_MAX {
-            assert_eq!(gate.pass(start, true), (Pass::Yes, false));
+            assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         }
-        assert_eq!(
-            gate.pass(start + SILENCE_UNPROVEN, true),
-            (Pass::Hold, true)
-        );
+        assert_eq!(ask(&mut gate, start + SILENCE_UNPROVEN), (Pass::Hold, true));
         assert!(gate.on_reply(start + SILENCE_UNPROVEN));
         for _ in 0..UNANSWERED_MAX {
-            assert_eq!(gate.pass(start + SILENCE, true), (Pass::Yes, false));
+            assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Yes, false));
         }
         assert_eq!(
-            gate.pass(start + SILENCE, true),
+            ask(&mut gate, start + SILENCE),
             (Pass::Hold, true),
             "however fast they left"
         );
@@ -200,16 +210,16 @@ mod tests {
     fn a_path_that_must_be_proven_lets_one_probe_through_at_a_time() {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(true, start);
-        assert_eq!(gate.pass(start, true), (Pass::Yes, false));
-        assert_eq!(gate.pass(start, true), (Pass::Hold, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Hold, false));
         assert!(gate.on_reply(start));
-        assert_eq!(gate.pass(start, true), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         gate.set_channel(false, start);
-        assert_eq!(gate.pass(start + SILENCE, true), (Pass::Hold, false));
+        assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Hold, false));
         assert_eq!(gate.retry_at(), None);
         gate.set_channel(true, start);
         assert_eq!(
-            (gate.pass(start, true), gate.pass(start, true)),
+            (ask(&mut gate, start), ask(&mut gate, start)),
             ((Pass::Yes, false), (Pass::Hold, false))
         );
     }
@@ -219,8 +229,8 @@ mod tests {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(false, start);
         for _ in 0..2 * UNANSWERED_MAX {
-            assert_eq!(gate.pass(start, false), (Pass::Yes, false));
+            assert_eq!(gate.pass(start), (Pass::Yes, false));
         }
-        assert_eq!(gate.pass(start + SILENCE, true), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Yes, false));
     }
 }

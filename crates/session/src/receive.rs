@@ -121,6 +121,9 @@ impl ReceiveHalf {
     /// The SACK blocks to send, at most `count`.
     pub(crate) fn sack_blocks(&self, count: u8) -> SackBlocks {
         let mut blocks = SackBlocks::default();
+        if self.ranges.is_empty() {
+            return blocks;
+        }
         let latest = self.latest.and_then(|seq| {
             self.ranges
                 .iter()

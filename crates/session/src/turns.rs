@@ -136,7 +136,7 @@ impl Turns {
             last.end = end;
             last.captured_last = stamp;
             last.departed_last = None;
-            if self.queue.len() == 1 {
+            if self.queue.len() == 1 && self.current {
                 self.step.acknowledged_at = None;
             }
             return false;
@@ -251,6 +251,10 @@ impl Turns {
         tail: bool,
         stamp: Instant,
     ) -> Option<Duration> {
+        if bytes == 0 {
+            self.step.tail |= tail;
+            return None;
+        }
         if self.current
             && self
                 .queue

@@ -103,14 +103,15 @@ fn a_greeting_that_never_comes_is_not_waited_for_longer_than_a_response() {
     let mut s = Script::new();
     s.handshake();
     s.online(PSH, 1, 1, 20).client(PSH, 1, 21, b"a");
-    s.online(ACK, 21, 2, 0).expect(&[]);
+    s.client(PSH, 2, 21, b"b");
+    s.online(ACK, 21, 3, 0).expect(&[]);
     for _ in 0..3 {
         // Keep-alive probes must not make it longer.
         s.wait(Duration::from_secs(9)).expect(&[]);
         s.target(ACK, 0, 1, 0).frames();
     }
     s.wait(Duration::from_secs(4));
-    s.expect(&[sent(PSH, 1, 1, b"a")]);
+    s.expect(&[sent(ACK, 1, 1, b"a"), sent(PSH, 2, 1, b"b")]);
 }
 
 #[test]

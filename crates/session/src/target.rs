@@ -213,17 +213,16 @@ impl Session {
         }
         let arrived = self.receive.on_segment(seq, len, fin);
         if arrived.in_order > 0 {
-            ctx.counters.reply_bytes += u64::from(arrived.in_order - u32::from(arrived.fin));
+            // The FIN takes a position and is no byte of a response: who only closes has not answered.
+            let bytes = arrived.in_order - u32::from(arrived.fin);
+            ctx.counters.reply_bytes += u64::from(bytes);
             let acknowledged = self
                 .send
                 .offset_of(LocalSeq::new(segment.ack))
                 .unwrap_or_default();
             let tail = arrived.fin || self.tail == Some(self.receive.nxt());
             self.receive_mss = self.receive_mss.max(segment.payload_len);
-            if let Some(gap) =
-                self.turns
-                    .on_target_bytes(acknowledged, arrived.in_order, tail, stamp)
-            {
+            if let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp) {
                 ctx.quiet.learn(gap);
             }
         }

@@ -64,13 +64,21 @@ fn connections(count: u32) {
     assert_eq!(load.engine.sessions(), 0, "connections are left over");
 }
 
+/// How many sessions are opened in a second: memory of a crowd that comes all at once is another question.
+const OPENED_PER_SECOND: u32 = 20_000;
+/// Beyond the silence after which a session rests.
+const RESTED: Duration = Duration::from_secs(5);
+
 /// Every session is established, has had a turn, and has its timer armed; active ones have a request in flight besides.
 #[expect(
     clippy::print_stdout,
     reason = "standard output is where the figures go"
 )]
 fn memory(sessions: u32) {
-    let mut load = Load::new(sessions, THINKING);
+    let mut load = Load::new(
+        sessions,
+        Duration::from_secs(1) / OPENED_PER_SECOND * sessions,
+    );
     let before = resident();
     let active = sessions / 10;
     let mut kept = Vec::with_capacity(active as usize);
@@ -81,7 +89,7 @@ fn memory(sessions: u32) {
             kept.push(peer);
         }
     }
-    load.settle(THINKING);
+    load.settle(RESTED);
     assert_eq!(
         load.engine.sessions(),
         u64::from(sessions),

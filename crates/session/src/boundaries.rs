@@ -26,6 +26,11 @@ impl Boundaries {
         }
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.offsets.is_none()
+    }
+
     /// The first boundary after `offset`.
     pub(crate) fn after(&self, offset: u64) -> Option<u64> {
         let mut offsets = self.offsets.iter().flat_map(|offsets| offsets.iter());

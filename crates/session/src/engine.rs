@@ -23,6 +23,7 @@ use crate::nursery::Nursery;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::session::Session;
+use crate::slots::Slots;
 use crate::stream::Piece;
 use crate::time::Instant;
 use crate::wheel::{Entry, Wheel};
@@ -30,8 +31,7 @@ use crate::wheel::{Entry, Wheel};
 /// All the sessions of one worker.
 #[derive(Debug)]
 pub struct Engine {
-    pub(crate) sessions: Vec<Option<Box<Session>>>,
-    pub(crate) free: Vec<SessionId>,
+    pub(crate) sessions: Slots,
     pub(crate) live: u64,
     pub(crate) unconfirmed: u32,
     pub(crate) turns_open: u64,
@@ -141,8 +141,7 @@ impl Engine {
             config,
         };
         Self {
-            sessions: Vec::new(),
-            free: Vec::new(),
+            sessions: Slots::default(),
             live: 0,
             unconfirmed: 0,
             turns_open: 0,
@@ -238,7 +237,13 @@ impl Engine {
         };
         let captured = self.is_captured(stamp);
         let elsewhere = |session: &Session| session.is_elsewhere(seq, ack);
-        if captured && len > 0 && self.session(id).is_some_and(elsewhere) {
+        if captured
+            && len > 0
+            && self
+                .sessions
+                .wake(id)
+                .is_some_and(|session| elsewhere(session))
+        {
             self.on_jump(now, flow, id, ack);
             return;
         }
@@ -356,9 +361,8 @@ impl Engine {
         self.wheel.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
             let idle_timeout = self.shared.config.idle_timeout;
-            let slot = self.sessions.get_mut(session as usize);
-            let armed = slot.and_then(Option::as_deref_mut);
-            if !armed.is_some_and(|session| session.armed.fire(at)) {
+            let armed = self.sessions.armed(session);
+            if !armed.is_some_and(|armed| armed.fire(at)) {
                 continue;
             }
             self.with(session, now, |session, ctx| {
@@ -366,6 +370,7 @@ impl Engine {
                     session.on_deadline(ctx);
                 }
             });
+            self.rest(session, now);
         }
         self.due = due;
         for target in &mut self.shared.targets {
@@ -394,23 +399,28 @@ impl Engine {
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
     /// `frame` must hold the largest MTU of all routes plus an Ethernet header, or 1514 bytes, whichever is less;
     /// segments are never larger than the buffer.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        self.transmit_next(now, frame)
+    }
+
+    fn transmit_next(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
         // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
         for _ in 0..self.ready.len() {
             let id = self.ready.pop_front()?;
-            let Some(session) = self
-                .sessions
-                .get_mut(id as usize)
-                .and_then(Option::as_deref_mut)
-            else {
+            let Some(session) = self.sessions.wake(id) else {
                 continue;
             };
             session.queued = false;
-            if !session.wants_to_send() {
-                continue;
-            }
             let target =
                 &mut self.shared.targets[self.shared.target_of[usize::from(session.rule.0)]];
+            // A probe must not be wasted on a session that has changed its mind.
+            if !target.gate.is_open() && !session.wants_to_send() {
+                continue;
+            }
             let (pass, suspended) = target.gate.pass(now);
             self.shared.counters.targets_suspended += u64::from(suspended);
             if pass == Pass::Hold {
@@ -441,7 +451,7 @@ impl Engine {
     /// response and are open only because the client has not spoken since. A drain is over when this is 0.
     #[must_use]
     pub fn turns_waiting(&self, now: Instant) -> u64 {
-        let waiting = self.sessions.iter().flatten().filter(|session| {
+        let waiting = self.sessions.awake().filter(|session| {
             let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
             session.turns.is_waiting(session.send.una(), quiet, now)
         });
@@ -463,7 +473,7 @@ impl Engine {
     /// Flows of running sessions (from source to target), for an `intercept` that came back.
     pub fn flows(&self) -> impl Iterator<Item = FlowKey> + '_ {
         let connected = self.shared.by_local.sessions();
-        connected.filter_map(|id| Some(self.session(id)?.local))
+        connected.filter_map(|id| self.sessions.local(id).copied())
     }
 
     /// Totals since the start.

@@ -62,8 +62,7 @@ impl Gate {
         gate
     }
 
-    /// Asks to send one frame, and counts it where it may be sent. The second result is whether this suspended the
-    /// target.
+    /// Asks to send one frame. The second result is whether this suspended the target.
     pub(crate) fn pass(&mut self, now: Instant) -> (Pass, bool) {
         match self.mode {
             Mode::Closed => (Pass::Hold, false),
@@ -81,13 +80,20 @@ impl Gate {
                     };
                     return (Pass::Hold, true);
                 }
-                if self.unanswered == 0 {
-                    // Silence counts from the first frame that wants an answer.
-                    self.answered_at = now;
-                }
-                self.unanswered += 1;
                 (Pass::Yes, false)
             }
+        }
+    }
+
+    /// A frame was sent that wants an answer. Mere acknowledgements do not: thousands of sessions that have acknowledged
+    /// their responses and wait for their clients are not a target that is silent.
+    pub(crate) fn on_asked(&mut self, now: Instant) {
+        if self.mode == Mode::Open {
+            if self.unanswered == 0 {
+                // Silence counts from the first frame that wants an answer.
+                self.answered_at = now;
+            }
+            self.unanswered += 1;
         }
     }
 
@@ -183,37 +189,45 @@ mod tests {
     };
     use crate::time::Instant;
 
+    fn ask(gate: &mut Gate, now: Instant) -> (Pass, bool) {
+        let answer = gate.pass(now);
+        if answer.0 == Pass::Yes {
+            gate.on_asked(now);
+        }
+        answer
+    }
+
     #[test]
     fn a_silent_target_is_suspended_and_probed() {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(false, start);
         for _ in 0..UNANSWERED_MAX {
-            assert_eq!(gate.pass(start), (Pass::Yes, false));
+            assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         }
         let later = start + SILENCE;
-        assert_eq!(gate.pass(later), (Pass::Hold, true));
-        assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Yes, false));
-        assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Hold, false));
+        assert_eq!(ask(&mut gate, later), (Pass::Hold, true));
+        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Hold, false));
         assert!(gate.on_reply(later + PROBE_INTERVAL));
-        assert_eq!(gate.pass(later + PROBE_INTERVAL), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Yes, false));
     }
 
     #[test]
     fn where_replies_could_reach_clients_silence_is_noticed_sooner() {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(true, start);
-        assert_eq!(gate.pass(start), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         assert!(gate.on_reply(start));
         for _ in 0..UNANSWERED_UNPROVEN_MAX {
-            assert_eq!(gate.pass(start), (Pass::Yes, false));
+            assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         }
-        assert_eq!(gate.pass(start + SILENCE_UNPROVEN), (Pass::Hold, true));
+        assert_eq!(ask(&mut gate, start + SILENCE_UNPROVEN), (Pass::Hold, true));
         assert!(gate.on_reply(start + SILENCE_UNPROVEN));
         for _ in 0..UNANSWERED_MAX {
-            assert_eq!(gate.pass(start + SILENCE), (Pass::Yes, false));
+            assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Yes, false));
         }
         assert_eq!(
-            gate.pass(start + SILENCE),
+            ask(&mut gate, start + SILENCE),
             (Pass::Hold, true),
             "however fast they left"
         );
@@ -223,17 +237,27 @@ mod tests {
     fn a_path_that_must_be_proven_lets_one_probe_through_at_a_time() {
         let start = Instant::from_nanos(1);
         let mut gate = Gate::new(true, start);
-        assert_eq!(gate.pass(start), (Pass::Yes, false));
-        assert_eq!(gate.pass(start), (Pass::Hold, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Hold, false));
         assert!(gate.on_reply(start));
-        assert_eq!(gate.pass(start), (Pass::Yes, false));
+        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
         gate.set_channel(false, start);
-        assert_eq!(gate.pass(start + SILENCE), (Pass::Hold, false));
+        assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Hold, false));
         assert_eq!(gate.retry_at(), None);
         gate.set_channel(true, start);
         assert_eq!(
-            (gate.pass(start), gate.pass(start)),
+            (ask(&mut gate, start), ask(&mut gate, start)),
             ((Pass::Yes, false), (Pass::Hold, false))
         );
+    }
+
+    #[test]
+    fn acknowledgements_are_not_answered() {
+        let start = Instant::from_nanos(1);
+        let mut gate = Gate::new(false, start);
+        for _ in 0..2 * UNANSWERED_MAX {
+            assert_eq!(gate.pass(start), (Pass::Yes, false));
+        }
+        assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Yes, false));
     }
 }

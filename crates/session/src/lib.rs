@@ -19,7 +19,7 @@
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
-//! | `index` | sessions by flow |
+//! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
@@ -41,8 +41,10 @@ mod openings;
 mod path;
 mod pool;
 mod receive;
+mod resting;
 mod send;
 mod session;
+mod slots;
 mod stream;
 mod tables;
 mod taker;

@@ -40,7 +40,7 @@ impl Engine {
         let isn = ClientSeq::new(segment.seq);
         let known = self
             .session_of(&flow)
-            .and_then(|id| self.session(id))
+            .and_then(|id| self.sessions.wake(id))
             .and_then(|session| session.client_isn);
         if known != Some(isn) {
             // Believed only once the online server answers it.
@@ -169,7 +169,7 @@ impl Engine {
         first: SessionId,
         ack: ClientSeq,
     ) {
-        let Some(rule) = self.session(first).map(|session| session.rule) else {
+        let Some(rule) = self.sessions.wake(first).map(|session| session.rule) else {
             return;
         };
         self.by_flow.remove(&flow, first);
@@ -315,22 +315,16 @@ impl Engine {
         beginning: Beginning,
         sibling: Option<SessionId>,
     ) -> SessionId {
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.sessions.push(None);
-            (self.sessions.len() - 1) as SessionId
+        let ctx = self.shared.lend(rule, now);
+        let unconfirmed = &mut self.unconfirmed;
+        let id = self.sessions.insert(|id| {
+            let mut session = Session::new(id, rule, flow, beginning, &ctx);
+            session.sibling = sibling;
+            *unconfirmed += u32::from(!session.confirmed);
+            session
         });
-        let mut session = Box::new(Session::new(
-            id,
-            rule,
-            flow,
-            beginning,
-            &self.shared.lend(rule, now),
-        ));
-        session.sibling = sibling;
         self.live += 1;
-        self.unconfirmed += u32::from(!session.confirmed);
         self.shared.counters.sessions_opened += 1;
-        self.sessions[id as usize] = Some(session);
         self.with(id, now, Session::connect);
         id
     }

@@ -121,6 +121,9 @@ impl ReceiveHalf {
     /// The SACK blocks to send, at most `count`.
     pub(crate) fn sack_blocks(&self, count: u8) -> SackBlocks {
         let mut blocks = SackBlocks::default();
+        if self.ranges.is_empty() {
+            return blocks;
+        }
         let latest = self.latest.and_then(|seq| {
             self.ranges
                 .iter()
@@ -159,6 +162,50 @@ impl ReceiveHalf {
             self.ranges.splice(from..to, [merged]);
         } else if self.ranges.len() < RESPONSE_RANGES_MAX {
             self.ranges.insert(from, (left, right));
+        }
+    }
+}
+
+/// What is left of a half while its session rests.
+#[derive(Debug)]
+pub(crate) struct RestingReceive {
+    nxt: TargetSeq,
+    timestamp: u32,
+    acknowledged: TargetSeq,
+    window: u32,
+}
+
+impl RestingReceive {
+    /// What is left of `half`; `None` where that would lose something.
+    pub(crate) fn of(half: &ReceiveHalf) -> Option<Self> {
+        let ReceiveHalf {
+            nxt,
+            fin,
+            finished,
+            ranges,
+            // Means something only while there are ranges.
+            latest: _,
+            timestamp,
+            acknowledged,
+            window,
+        } = half;
+        let is_whole = fin.is_none() && !finished && ranges.is_empty();
+        is_whole.then_some(Self {
+            nxt: *nxt,
+            timestamp: *timestamp,
+            acknowledged: *acknowledged,
+            window: *window,
+        })
+    }
+}
+
+impl From<RestingReceive> for ReceiveHalf {
+    fn from(resting: RestingReceive) -> Self {
+        Self {
+            timestamp: resting.timestamp,
+            acknowledged: resting.acknowledged,
+            window: resting.window,
+            ..Self::new(resting.nxt)
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | paths that swallow large segments | RFC 4821, as far as a smaller segment is tried |
 
 mod recovery;
+pub(crate) mod resting;
 mod rtt;
 mod scoreboard;
 
@@ -195,11 +196,15 @@ impl SendHalf {
     /// they start at. A zero window lets nothing out: see [`SendHalf::on_timer`].
     #[inline]
     pub(crate) fn sendable(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {
-        // Nothing new and nothing lost: the answer after most packets.
-        if self.nxt >= limit && self.forced.is_none() && self.recovery.is_none() {
+        if self.is_done(limit) {
             return None;
         }
         self.next_segment(limit, segment_max)
+    }
+
+    /// Whether everything up to `limit` is sent and nothing is to be sent again: so it is after most packets.
+    pub(crate) fn is_done(&self, limit: u64) -> bool {
+        self.nxt >= limit && self.forced.is_none() && self.recovery.is_none()
     }
 
     fn next_segment(&self, limit: u64, segment_max: u32) -> Option<(u64, u32)> {

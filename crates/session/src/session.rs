@@ -126,7 +126,7 @@ pub(crate) struct Session {
     pub(crate) gap_at: Option<Instant>,
     pub(crate) active_at: Instant,
     /// Whether it has had a connection.
-    opened: bool,
+    pub(crate) opened: bool,
     pub(crate) reconnects: u8,
     pub(crate) refusals: u8,
     pub(crate) recoveries: u8,
@@ -419,8 +419,11 @@ impl Session {
     /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
     pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         self.doom_waiting(outcome, ctx);
-        ctx.counters.reassembly_dropped += self.input.waiting_bytes() as u64;
-        self.input.clear(ctx.arena);
+        if outcome == Outcome::Shed {
+            // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.
+            ctx.counters.reassembly_dropped += self.input.waiting_bytes() as u64;
+            self.input.clear(ctx.arena);
+        }
         self.part(Flags::RST, After::Dead(outcome), ctx);
     }
 

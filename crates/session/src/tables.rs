@@ -12,6 +12,7 @@ use crate::config::Source;
 use crate::context::{Context, SessionId};
 use crate::engine::Engine;
 use crate::event::Outcome;
+use crate::limits::REST_AFTER;
 use crate::openings::Lost;
 use crate::session::{Session, State};
 use crate::stream::End;
@@ -19,25 +20,15 @@ use crate::time::Instant;
 use crate::wheel::Entry;
 
 impl Engine {
-    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
-        self.sessions.get(id as usize)?.as_deref()
-    }
-
     /// The first session of a captured flow.
     pub(crate) fn session_of(&self, flow: &FlowKey) -> Option<SessionId> {
-        let is = |id| {
-            self.session(id)
-                .is_some_and(|session| session.flow == *flow)
-        };
+        let is = |id| self.sessions.flow(id) == Some(flow);
         self.by_flow.get(flow, is)
     }
 
     /// The session that is connected from the client's end of `local` to its server's.
     pub(crate) fn session_from(&self, local: &FlowKey) -> Option<SessionId> {
-        let is = |id| {
-            self.session(id)
-                .is_some_and(|session| session.local == *local)
-        };
+        let is = |id| self.sessions.local(id) == Some(local);
         self.shared.by_local.get(local, is)
     }
 
@@ -49,7 +40,7 @@ impl Engine {
         input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let source_taken = self.is_source_taken(id);
-        let session = self.sessions.get_mut(id as usize)?.as_deref_mut()?;
+        let session = self.sessions.wake(id)?;
         let mut ctx = self.shared.lend(session.rule, now);
         ctx.source_taken = source_taken;
         let (turns, confirmed) = (session.turns.len() as u64, session.confirmed);
@@ -63,17 +54,13 @@ impl Engine {
     /// The clients' own addresses: whether a session that is not connected finds its source in use.
     fn is_source_taken(&self, id: SessionId) -> bool {
         self.shared.config.source == Source::Clients
-            && self.session(id).is_some_and(|session| {
+            && self.sessions.get(id).is_some_and(|session| {
                 !session.is_connected() && self.session_from(&session.local).is_some()
             })
     }
 
     pub(crate) fn settle(&mut self, id: SessionId, now: Instant) {
-        let Some(session) = self
-            .sessions
-            .get_mut(id as usize)
-            .and_then(Option::as_deref_mut)
-        else {
+        let Some(session) = self.sessions.wake(id) else {
             return;
         };
         if session.state == State::Closed {
@@ -90,7 +77,11 @@ impl Engine {
         {
             session.send.arm_retransmission(now);
         }
-        let deadline = session.deadline(self.shared.config.idle_timeout);
+        let mut deadline = session.deadline(self.shared.config.idle_timeout);
+        let rest_at = session.active_at + REST_AFTER;
+        if rest_at > now {
+            deadline = deadline.min(rest_at);
+        }
         if session.armed.arm(deadline) {
             self.wheel.insert(Entry {
                 session: id,
@@ -114,13 +105,27 @@ impl Engine {
         self.unpark(now);
     }
 
+    /// Puts a session to rest that has been silent for long enough, if it has nothing to wait for.
+    pub(crate) fn rest(&mut self, id: SessionId, now: Instant) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        if now < session.active_at + REST_AFTER {
+            return;
+        }
+        let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
+        if !session.turns.is_waiting(session.send.una(), quiet, now) {
+            self.sessions.rest(id);
+        }
+    }
+
     pub(crate) fn remove(&mut self, id: SessionId, now: Instant) {
-        let Some(flow) = self.session(id).map(|session| session.flow) else {
+        let Some(flow) = self.sessions.flow(id).copied() else {
             return;
         };
         // While it still knows the next of its flow.
         self.unlink(&flow, id);
-        let Some(mut session) = self.sessions.get_mut(id as usize).and_then(Option::take) else {
+        let Some(mut session) = self.sessions.remove(id) else {
             return;
         };
         session.input.clear(&mut self.shared.arena);
@@ -129,13 +134,12 @@ impl Engine {
         self.unconfirmed -= u32::from(!session.confirmed);
         self.shared.counters.sessions_closed += 1;
         self.shared.counters.sessions_without_turn += u64::from(session.turns.count == 0);
-        self.free.push(id);
         self.unpark(now);
     }
 
     /// Takes a session out of its flow's chain. Returns whether it still stood there.
     pub(crate) fn unlink(&mut self, flow: &FlowKey, id: SessionId) -> bool {
-        let next = self.session(id).and_then(|session| session.sibling);
+        let next = self.sessions.sibling(id);
         let is_first = match next {
             Some(next) => self.by_flow.replace(flow, id, next),
             None => self.by_flow.remove(flow, id),
@@ -144,7 +148,7 @@ impl Engine {
             return true;
         }
         let mut at = self.session_of(flow);
-        while let Some(session) = at.and_then(|at| self.sessions[at as usize].as_deref_mut()) {
+        while let Some(session) = at.and_then(|at| self.sessions.wake(at)) {
             if session.sibling == Some(id) {
                 session.sibling = next;
                 return true;
@@ -176,7 +180,7 @@ impl Engine {
     ) {
         let mut at = first;
         while let Some(id) = at {
-            at = self.session(id).and_then(|session| session.sibling);
+            at = self.sessions.sibling(id);
             self.with(id, now, &mut input);
         }
     }
@@ -197,7 +201,7 @@ impl Engine {
     /// Over budget although new sessions are refused: the sessions with the largest backlogs end as a whole, until an eighth
     /// of the budget is free again. So the search is paid for by many packets.
     pub(crate) fn shed_largest(&mut self, now: Instant) {
-        let backlogs = self.sessions.iter().flatten().map(|session| {
+        let backlogs = self.sessions.awake().map(|session| {
             let bytes = session.stream_end.saturating_sub(session.data_start);
             (bytes + session.input.waiting_bytes() as u64, session.id)
         });

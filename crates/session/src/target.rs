@@ -74,6 +74,8 @@ impl Session {
         self.send.set_window(segment.window, false);
         self.state = State::Established;
         ctx.target.gate.on_accept();
+        // From here on a greeting is waited for.
+        self.turns.on_acknowledged(self.send.una(), stamp);
         (self.recoveries, self.ack_due) = (0, true);
         self.advance(ctx);
     }
@@ -211,6 +213,7 @@ impl Session {
             }
         }
         let arrived = self.receive.on_segment(seq, len, fin);
+        // The FIN takes a position and is no byte of a response: who only closes has not answered.
         let bytes = arrived.in_order - u32::from(arrived.fin);
         if bytes > 0 {
             ctx.counters.reply_bytes += u64::from(bytes);

@@ -59,12 +59,22 @@ impl Session {
                 self.advance(ctx);
                 sent
             }
-            State::Established | State::Closing { .. } => self
-                .transmit_data(ctx, frame)
-                .or_else(|| self.transmit_ack(ctx, frame)),
+            State::Established | State::Closing { .. } => {
+                let data = self.transmit_data(ctx, frame);
+                if data.is_none() {
+                    // Nobody answers it: the gate does not wait for that.
+                    let sent = self.transmit_ack(ctx, frame);
+                    ctx.counters.segments_sent += u64::from(sent.is_some());
+                    return sent;
+                }
+                data
+            }
             _ => None,
         };
-        ctx.counters.segments_sent += u64::from(sent.is_some());
+        if sent.is_some() {
+            ctx.counters.segments_sent += 1;
+            ctx.target.gate.on_asked(ctx.now);
+        }
         sent
     }
 
@@ -94,6 +104,9 @@ impl Session {
     }
 
     fn transmit_data(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        if self.send.is_done(self.send_limit()) {
+            return None;
+        }
         let options = self.options(ctx);
         let overhead = ethernet::HEADER_LEN
             + ip::emitted_len(&self.local.server.addr)

@@ -10,6 +10,7 @@
 //! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
 mod release;
+pub(crate) mod resting;
 
 use std::collections::VecDeque;
 
@@ -135,17 +136,13 @@ impl Turns {
             last.end = end;
             last.captured_last = stamp;
             last.departed_last = None;
-            if self.queue.len() == 1 {
+            if self.queue.len() == 1 && self.current {
                 self.step.acknowledged_at = None;
             }
             return false;
         }
         self.count += 1;
-        if self.queue.capacity() < 2 {
-            // One that is open and the next are all that most sessions ever have.
-            self.queue.reserve_exact(2);
-        }
-        self.queue.push_back(Turn {
+        self.push(Turn {
             start,
             end,
             cause,
@@ -158,6 +155,14 @@ impl Turns {
             fate: None,
         });
         true
+    }
+
+    fn push(&mut self, turn: Turn) {
+        if self.queue.capacity() < 2 {
+            // One that is open and the next are all that most sessions ever have.
+            self.queue.reserve_exact(2);
+        }
+        self.queue.push_back(turn);
     }
 
     /// The latest turn ends now, with all that the client may still add to it.
@@ -246,6 +251,10 @@ impl Turns {
         tail: bool,
         stamp: Instant,
     ) -> Option<Duration> {
+        if bytes == 0 {
+            self.step.tail |= tail;
+            return None;
+        }
         if self.current
             && self
                 .queue

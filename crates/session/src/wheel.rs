@@ -13,6 +13,8 @@ const TICK_SHIFT: u32 = 19;
 /// Slots of a level, as a power of two.
 const LEVEL_SHIFT: u32 = 6;
 const SLOTS: usize = 1 << LEVEL_SHIFT;
+/// Entries that an empty slot keeps room for. The slots of the lowest level, which are used all the time, keep all theirs.
+const KEPT: usize = 64;
 /// 64^6 ticks: more than a year.
 const LEVELS: usize = 6;
 
@@ -130,8 +132,12 @@ impl Wheel {
             }
             let slot = ((self.tick >> shift) % SLOTS as u64) as usize;
             self.occupied[level] &= !(1 << slot);
-            for entry in core::mem::take(&mut self.levels[level][slot]) {
+            let mut entries = core::mem::take(&mut self.levels[level][slot]);
+            for entry in entries.drain(..) {
                 self.place(entry, self.tick);
+            }
+            if entries.capacity() <= KEPT && self.levels[level][slot].is_empty() {
+                self.levels[level][slot] = entries;
             }
         }
     }

@@ -116,6 +116,13 @@ impl Options {
     #[must_use]
     pub fn parse(mut area: &[u8]) -> Self {
         let mut options = Self::default();
+        // As nearly every segment has them (RFC 7323 appendix A).
+        if let [1, 1, 8, 10, body @ ..] = area
+            && body.len() == 8
+        {
+            options.read(8, body);
+            return options;
+        }
         loop {
             match area {
                 [] | [0, ..] => return options,

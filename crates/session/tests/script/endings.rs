@@ -109,6 +109,19 @@ fn a_client_that_half_closes_still_gets_its_response_copied() {
     assert_eq!(s.engine.sessions(), 0);
 }
 
+/// A log, say: servers that never answer close when the client has.
+#[test]
+fn a_stream_that_both_servers_only_close_is_delivered() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"");
+    s.online(FIN, 1, 3, 0).expect(&[sent(PSH, 1, 1, b"a")]);
+    s.target(ACK, 1, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+    s.target(FIN, 1, 3, 0)
+        .expect(&[sent(ACK, 3, 2, b"")])
+        .expect_outcomes(&[Outcome::Delivered]);
+}
+
 #[test]
 fn a_half_closed_session_waits_for_its_response_as_long_as_any_other() {
     let mut s = Script::new();

@@ -99,6 +99,22 @@ fn without_a_response_the_turn_times_out_and_the_session_goes_on() {
 }
 
 #[test]
+fn a_greeting_that_never_comes_is_not_waited_for_longer_than_a_response() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 20).client(PSH, 1, 21, b"a");
+    s.client(PSH, 2, 21, b"b");
+    s.online(ACK, 21, 3, 0).expect(&[]);
+    for _ in 0..3 {
+        // Keep-alive probes must not make it longer.
+        s.wait(Duration::from_secs(9)).expect(&[]);
+        s.target(ACK, 0, 1, 0).frames();
+    }
+    s.wait(Duration::from_secs(4));
+    s.expect(&[sent(ACK, 1, 1, b"a"), sent(PSH, 2, 1, b"b")]);
+}
+
+#[test]
 fn a_greeting_is_waited_for() {
     let mut s = Script::new();
     s.handshake();
@@ -117,6 +133,20 @@ fn tls_is_said_to_be_unreplayable() {
         .client(PSH, 9, 101, b"more");
     s.expect(&[sent(RST, 1, 1, b"")])
         .expect_outcomes(&[Outcome::Unreplayable]);
+}
+
+#[test]
+fn what_came_early_of_an_unreplayable_stream_is_no_hole() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 9, 1, b"more")
+        .client(PSH, 1, 1, &[0x16, 3, 1, 2, 0, 1, 0, 1])
+        .online(PSH, 1, 13, 100)
+        .wait(Duration::from_secs(1));
+    s.client(PSH, 13, 101, b"next").online(PSH, 101, 17, 1);
+    s.client(FIN, 17, 102, b"").online(FIN, 102, 18, 0);
+    s.wait(Duration::from_secs(1))
+        .expect_outcomes(&[Outcome::Unreplayable, Outcome::Unreplayable]);
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! Events against each other, and against what clients and targets did.
+
+use std::collections::HashSet;
+
+use session::{Event, Outcome, TurnEnded};
+use wire::flow::FlowKey;
+
+/// What the events so far add up to.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// Connections that were opened and not closed.
+    pub(super) open: HashSet<FlowKey>,
+    /// Those that were closed since this was last cleared.
+    pub(super) closed: Vec<FlowKey>,
+    /// Turns that ended and had bytes.
+    pub(super) ended: u64,
+    /// The client's bytes in them.
+    pub(super) bytes: u64,
+    /// ... of which the target acknowledged.
+    pub(super) bytes_acknowledged: u64,
+    /// Bytes of responses that were attributed to turns in step. Out of step two turns may lay claim to the same byte.
+    pub(super) bytes_answered: u64,
+}
+
+impl Ledger {
+    /// Takes one event.
+    pub(super) fn take(&mut self, event: Event) {
+        match event {
+            Event::SessionOpened { flow, .. } => {
+                assert!(self.open.insert(flow), "{flow:?} is open already");
+            }
+            Event::SessionClosed { flow, .. } => {
+                assert!(self.open.remove(&flow), "{flow:?} is not open");
+                self.closed.push(flow);
+            }
+            Event::TurnEnded(turn) => self.take_turn(&turn),
+        }
+    }
+
+    fn take_turn(&mut self, turn: &TurnEnded) {
+        assert!(turn.bytes_acknowledged <= turn.bytes, "{turn:?}");
+        if turn.bytes == 0 {
+            // Known of although no byte of it was captured.
+            assert_eq!(turn.outcome, Outcome::Gap, "{turn:?}");
+            return;
+        }
+        let complete = turn.bytes_acknowledged == turn.bytes;
+        match turn.outcome {
+            Outcome::Answered => assert!(complete && turn.target.is_some(), "{turn:?}"),
+            Outcome::Delivered => assert!(complete && turn.online.is_none(), "{turn:?}"),
+            _ => {}
+        }
+        self.ended += 1;
+        self.bytes += turn.bytes;
+        self.bytes_acknowledged += turn.bytes_acknowledged;
+        let answer = turn.target.filter(|_| turn.paired);
+        self.bytes_answered += answer.map_or(0, |response| response.bytes);
+    }
+}

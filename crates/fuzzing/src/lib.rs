@@ -1,0 +1,26 @@
+//! What the fuzzer feeds, and what must hold whatever it feeds.
+//!
+//! Each target is a function from bytes to nothing that panics where an invariant is broken. `fuzz/` hands these
+//! functions to libFuzzer, which wants nightly; `tests/replay.rs` calls them on stable with every file of the corpus.
+//! Nothing here knows libFuzzer.
+//!
+//! | module | feeds |
+//! |---|---|
+//! | [`wire`] | the parsers of packets, options and checksums |
+//! | [`channel`] | both ends of the channel between `intercept` and `tcpcopy` |
+//! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
+#![forbid(unsafe_code)]
+
+pub mod channel;
+pub mod engine;
+pub mod wire;
+
+/// A fuzz target: its name, as `fuzz/fuzz_targets` and `fuzz/corpus` have it, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every fuzz target.
+pub const TARGETS: [Target; 3] = [
+    ("wire", wire::run),
+    ("channel", channel::run),
+    ("engine", engine::run),
+];

@@ -1,0 +1,137 @@
+//! The sessions of a worker, each in a slot with a number.
+//!
+//! Most of a million sessions are between two requests, and most of what a session consists of serves one that is under
+//! way. So one that has been silent for a while is put to rest ([`Resting`]), and woken by whatever comes next for it.
+
+use wire::flow::FlowKey;
+
+use crate::context::SessionId;
+use crate::resting::Resting;
+use crate::session::Session;
+use crate::wheel::Armed;
+
+#[derive(Debug)]
+enum Slot {
+    Free,
+    Awake(Box<Session>),
+    Resting(Box<Resting>),
+}
+
+impl Slot {
+    #[cold]
+    fn wake(&mut self, id: SessionId) {
+        if let Self::Resting(resting) = core::mem::replace(self, Self::Free) {
+            *self = Self::Awake(Box::new(resting.wake(id)));
+        }
+    }
+}
+
+/// All sessions of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<SessionId>,
+}
+
+impl Slots {
+    /// Puts the session that `make` makes into a free slot.
+    pub(crate) fn insert(&mut self, make: impl FnOnce(SessionId) -> Session) -> SessionId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            (self.slots.len() - 1) as SessionId
+        });
+        self.slots[id as usize] = Slot::Awake(Box::new(make(id)));
+        id
+    }
+
+    /// Takes a session out, and frees its slot.
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
+        self.wake(id)?;
+        let slot = core::mem::replace(self.slots.get_mut(id as usize)?, Slot::Free);
+        self.free.push(id);
+        match slot {
+            Slot::Awake(session) => Some(session),
+            Slot::Free | Slot::Resting(_) => None,
+        }
+    }
+
+    /// How many slots there are: every number is below it.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// A session that is awake.
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
+        match self.slots.get(id as usize)? {
+            Slot::Awake(session) => Some(session),
+            Slot::Free | Slot::Resting(_) => None,
+        }
+    }
+
+    /// A session, woken where it rests.
+    #[inline]
+    pub(crate) fn wake(&mut self, id: SessionId) -> Option<&mut Session> {
+        let slot = self.slots.get_mut(id as usize)?;
+        if let Slot::Resting(_) = slot {
+            slot.wake(id);
+        }
+        match slot {
+            Slot::Awake(session) => Some(session),
+            Slot::Free | Slot::Resting(_) => None,
+        }
+    }
+
+    /// Puts a session to rest, if there is nothing about it that a resting one cannot hold.
+    pub(crate) fn rest(&mut self, id: SessionId) {
+        if let Some(slot) = self.slots.get_mut(id as usize)
+            && let Slot::Awake(session) = slot
+            && let Some(resting) = Resting::of(session)
+        {
+            *slot = Slot::Resting(Box::new(resting));
+        }
+    }
+
+    /// All sessions that are awake; the others have neither turns that wait nor bytes.
+    pub(crate) fn awake(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Awake(session) => Some(&**session),
+            Slot::Free | Slot::Resting(_) => None,
+        })
+    }
+
+    /// The captured flow of a session.
+    pub(crate) fn flow(&self, id: SessionId) -> Option<&FlowKey> {
+        match self.slots.get(id as usize)? {
+            Slot::Awake(session) => Some(&session.flow),
+            Slot::Resting(resting) => Some(&resting.flow),
+            Slot::Free => None,
+        }
+    }
+
+    /// The flow from a session's source to its target.
+    pub(crate) fn local(&self, id: SessionId) -> Option<&FlowKey> {
+        match self.slots.get(id as usize)? {
+            Slot::Awake(session) => Some(&session.local),
+            Slot::Resting(resting) => Some(&resting.local),
+            Slot::Free => None,
+        }
+    }
+
+    /// The next session of the same flow.
+    pub(crate) fn sibling(&self, id: SessionId) -> Option<SessionId> {
+        match self.slots.get(id as usize)? {
+            Slot::Awake(session) => session.sibling,
+            Slot::Resting(resting) => resting.sibling,
+            Slot::Free => None,
+        }
+    }
+
+    /// What the timer wheel holds for a session.
+    pub(crate) fn armed(&mut self, id: SessionId) -> Option<&mut Armed> {
+        match self.slots.get_mut(id as usize)? {
+            Slot::Awake(session) => Some(&mut session.armed),
+            Slot::Resting(resting) => Some(&mut resting.armed),
+            Slot::Free => None,
+        }
+    }
+}

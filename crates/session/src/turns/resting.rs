@@ -1,0 +1,92 @@
+//! The turns of a session that rests: at most one, whose response is there as far as anybody can tell.
+
+use wire::seq::OnlineSeq;
+
+use super::{Step, Turns};
+use crate::time::Instant;
+use crate::turn::{Answer, Turn};
+
+/// What is left of them.
+#[derive(Debug)]
+pub(crate) struct RestingTurns {
+    turn: Option<Turn>,
+    current: bool,
+    cause: OnlineSeq,
+    answer: Answer,
+    heard: Instant,
+    tail: bool,
+    acknowledged_at: Option<Instant>,
+    ungated: bool,
+    paired: bool,
+    timeouts: u8,
+    unprompted: bool,
+    online_end: OnlineSeq,
+    count: u64,
+}
+
+impl RestingTurns {
+    /// What is left of `turns`, whose turn is taken away from them; `None` where that would lose something.
+    pub(crate) fn of(turns: &mut Turns) -> Option<Self> {
+        let Turns {
+            queue,
+            current,
+            step,
+            ungated,
+            paired,
+            timeouts,
+            unprompted,
+            online_end,
+            torn,
+            count,
+        } = turns;
+        let Step {
+            cause,
+            answer,
+            carried,
+            heard,
+            tail,
+            acknowledged_at,
+        } = step;
+        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() {
+            return None;
+        }
+        Some(Self {
+            turn: queue.pop_front(),
+            current: *current,
+            cause: *cause,
+            answer: *answer,
+            heard: *heard,
+            tail: *tail,
+            acknowledged_at: *acknowledged_at,
+            ungated: *ungated,
+            paired: *paired,
+            timeouts: *timeouts,
+            unprompted: *unprompted,
+            online_end: *online_end,
+            count: *count,
+        })
+    }
+
+    /// The turns as they were.
+    pub(crate) fn wake(self) -> Turns {
+        let mut turns = Turns {
+            current: self.current,
+            step: Step {
+                answer: self.answer,
+                heard: self.heard,
+                tail: self.tail,
+                ..Step::new(self.cause, self.acknowledged_at)
+            },
+            paired: self.paired,
+            timeouts: self.timeouts,
+            unprompted: self.unprompted,
+            online_end: self.online_end,
+            count: self.count,
+            ..Turns::new(self.cause, self.ungated)
+        };
+        if let Some(turn) = self.turn {
+            turns.push(turn);
+        }
+        turns
+    }
+}

@@ -1,0 +1,4 @@
+//! `fuzzing::channel` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::channel::run(data));

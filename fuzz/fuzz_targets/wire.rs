@@ -1,0 +1,4 @@
+//! `fuzzing::wire` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::wire::run(data));

@@ -5,10 +5,14 @@
 //! | [`ending`] | how a run ends, and the exit status of it |
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
+//! | [`announcement`] | what is said before anything is copied |
+//! | [`warnings`] | what a user should hear of while it goes on |
 
+mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod warnings;
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -23,15 +27,17 @@ use signal_hook::iterator::Signals;
 use telemetry::{Figures, Mode, RunTotals, Summary, table::Table};
 use tracing::{error, info, warn};
 
-use crate::args::{Args, Capture};
+use crate::args::Args;
 use crate::cpu::{self, Guard, MachineTime};
 use crate::loader::Loaded;
 use crate::plan::facts::Facts;
 use crate::plan::{Plan, egress_of, mtu_in};
 use crate::worker::Command;
+use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use warnings::Warnings;
 
 /// How often the run looks at signals, routes and workers.
 const TICK: Duration = Duration::from_millis(100);
@@ -102,6 +108,7 @@ struct Run<'a> {
     bridge: Option<Bridge>,
     routes: RouteWatcher,
     guard: Option<Guard>,
+    warnings: Warnings,
     began: Instant,
     is_ready: bool,
     told: Instant,
@@ -147,6 +154,7 @@ impl<'a> Run<'a> {
             bridge,
             routes,
             guard: args.max_cpu.map(Guard::new),
+            warnings: Warnings::default(),
             began: now,
             is_ready: false,
             told: now,
@@ -201,6 +209,7 @@ impl<'a> Run<'a> {
                 self.crew.command(&|| Command::Admit(admit));
             }
             self.cpu_of_others = others_cpu();
+            self.warnings.look(&self.crew.totals().ledger);
             self.write_summary();
         }
     }
@@ -281,6 +290,7 @@ impl<'a> Run<'a> {
         }
         self.loaded.detach();
         let failed = self.crew.leave();
+        self.warnings.look(&self.crew.totals().ledger);
         let summary = self.summary();
         self.tell(&summary);
         if let Err(cause) = self.loaded.remove() {
@@ -369,37 +379,4 @@ fn others_cpu() -> Figures<f64> {
     others
         .map(|(name, seconds)| (name.to_owned(), *seconds))
         .collect()
-}
-
-/// Says what is going to happen.
-fn announce(args: &Args, plan: &Plan) {
-    for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
-        info!(
-            "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
-            plan.copies, plan.sessions_max
-        );
-    }
-    for warning in &plan.warnings {
-        warn!("{warning}");
-    }
-    if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
-        info!("{room}");
-    }
-    info!(
-        "up to {} MiB of captured bytes may wait, {} MiB per worker",
-        plan.payload_bytes_max >> 20,
-        (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
-    );
-    let engine = match plan.capture {
-        Capture::Ring => "ring",
-        Capture::AfXdp => "af-xdp",
-    };
-    info!(
-        "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
-        plan.capture_on.join(", "),
-        plan.observe_on.join(", "),
-        plan.workers,
-        args.share,
-        plan.seed
-    );
 }

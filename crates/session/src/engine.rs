@@ -464,6 +464,12 @@ impl Engine {
         self.live
     }
 
+    /// How many of them have been silent for so long that they hold half the memory.
+    #[must_use]
+    pub fn sessions_resting(&self) -> u64 {
+        self.sessions.resting()
+    }
+
     /// Payload bytes held at this moment.
     #[must_use]
     pub fn payload_bytes(&self) -> u64 {

@@ -162,5 +162,3 @@ impl Resting {
         }
     }
 }
-
-const _: () = assert!(size_of::<Resting>() <= 400);

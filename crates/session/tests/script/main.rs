@@ -7,6 +7,7 @@ mod endings;
 mod losses;
 mod openings;
 mod release;
+mod resting;
 mod sending;
 
 use core::time::Duration;

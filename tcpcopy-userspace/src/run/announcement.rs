@@ -1,0 +1,39 @@
+//! What is said before anything is copied: from where to where, how much at most, and what may go wrong.
+
+use tracing::{info, warn};
+
+use crate::args::{Args, Capture};
+use crate::plan::Plan;
+
+/// Says what is going to happen.
+pub(super) fn announce(args: &Args, plan: &Plan) {
+    for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
+        info!(
+            "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
+            plan.copies, plan.sessions_max
+        );
+    }
+    for warning in &plan.warnings {
+        warn!("{warning}");
+    }
+    if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
+        info!("{room}");
+    }
+    info!(
+        "up to {} MiB of captured bytes may wait, {} MiB per worker",
+        plan.payload_bytes_max >> 20,
+        (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
+    );
+    let engine = match plan.capture {
+        Capture::Ring => "ring",
+        Capture::AfXdp => "af-xdp",
+    };
+    info!(
+        "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
+        plan.capture_on.join(", "),
+        plan.observe_on.join(", "),
+        plan.workers,
+        args.share,
+        plan.seed
+    );
+}

@@ -174,6 +174,16 @@ impl Connection {
             .any(|request| request.target.len == 0 && request.online.len > 0)
     }
 
+    /// How long the target takes at most to say all that it says.
+    pub(crate) fn target_takes(&self) -> u64 {
+        let pauses = |answer: &Answer| answer.pieces as u64 * answer.pause;
+        let answers = self
+            .requests()
+            .map(|request| request.target.delay + pauses(&request.target));
+        let pushes = self.pushes.1.iter().map(|(pause, _)| *pause);
+        answers.sum::<u64>() + pushes.sum::<u64>()
+    }
+
     /// Whether the target's responses pause, or come unprompted.
     pub(crate) fn is_broken_up(&self) -> bool {
         let pauses = |request: &Request| request.target.pieces > 1;
@@ -236,7 +246,7 @@ impl Shape {
             application,
             batches_max: random.pick(&[1, 3, 10]),
             requests_max: random.pick(&[2, 5]),
-            request_len_max: random.pick(&[100, 1000, 5000]),
+            request_len_max: random.pick(&[100, 100, 1000, 1000, 1000, 5000, 5000, 5000, 40_000]),
             response_len_max: random.pick(&[50, 1400, 5000, RESPONSE_LEN_MAX as u64]),
             think_max: random.pick(&[0, 1, 50, 2000]) * MILLISECOND,
             online_delay_max: random.pick(&[0, 1, 100]) * MILLISECOND,

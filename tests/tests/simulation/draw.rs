@@ -21,14 +21,19 @@ impl Plan {
         let connections = (0..random.range(1, connections_max.max(2)))
             .map(|_| shape.connection(random))
             .collect();
-        let network = network(random);
+        let (mut network, ring) = (network(random), ring(random));
+        // A handshake gets through one lossy stage, not through three.
+        let reports_lost = network.report.is_some_and(|report| report.loss > 0);
+        if reports_lost || ring.reply_lost > 0 {
+            (network.to_engine.loss, network.to_engine.corruption) = (0, 0);
+        }
         let setting = setting(random);
         Self {
             connections,
             greeting: greeting(random, equal),
             equal,
             reuses_ports: random.percent(25),
-            ring: ring(random),
+            ring,
             oddities: oddities(random),
             client_options: SocketOptions::random(random),
             online_options: SocketOptions::random(random),

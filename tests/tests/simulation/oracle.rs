@@ -7,7 +7,7 @@ use wire::segment::Segment;
 use wire::tcp::Flags;
 
 use crate::client::Client;
-use crate::packet::valid;
+use crate::packet::captured;
 
 /// The client's side of one flow, as the online server's host saw it.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// A client's packet, at `capture`'s place.
     pub(crate) fn on_client(&mut self, packet: &[u8]) {
-        let Some(segment) = valid(packet) else {
+        let Some(segment) = captured(packet) else {
             return;
         };
         let flows = self.flows.entry(segment.source.port).or_default();

@@ -9,9 +9,14 @@ use wire::tcp::Flags;
 /// Where the TCP header begins: smoltcp and the engine send no IP options.
 const TCP: usize = 20;
 
-/// The segment in a packet, if its checksum is right (or left to the hardware).
+/// The segment in a packet, if its checksums are right (or left to the hardware).
 pub(crate) fn valid(packet: &[u8]) -> Option<Segment> {
     let header = Ipv4Packet::new_checked(packet).ok()?;
+    captured(packet).filter(|_| header.verify_checksum())
+}
+
+/// The same without a look at the checksum of the IP header, which only a host's IP verifies, behind `capture`.
+pub(crate) fn captured(packet: &[u8]) -> Option<Segment> {
     let segment = Segment::parse(packet, 0).ok()?;
     let verdict = judge(
         &segment.source.addr,
@@ -19,7 +24,7 @@ pub(crate) fn valid(packet: &[u8]) -> Option<Segment> {
         PROTOCOL_TCP,
         segment.tcp(packet)?,
     );
-    (header.verify_checksum() && verdict != Verdict::Corrupt).then_some(segment)
+    (verdict != Verdict::Corrupt).then_some(segment)
 }
 
 /// Where a packet's payload begins; its end where it is no segment.

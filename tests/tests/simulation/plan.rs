@@ -230,12 +230,11 @@ impl Plan {
         // A first request that overtakes the SYN-ACK hides how much the client had seen before it.
         let hides_greeting = self.greeting.0 > 0 && self.ring.observe_delay.is_some();
         self.equal
-            && self.setting.waits
             && !self.is_interrupted()
             && in_one_go
             && self.faults.slow.is_none()
-            && !self.is_pipelined()
             && !self.connections.iter().any(Connection::is_broken_up)
+            && !self.times_out()
             && !greets_again
             && !hides_greeting
     }
@@ -245,8 +244,8 @@ impl Plan {
         self.connections.iter().any(Connection::is_pipelined)
     }
 
-    /// Names of all that is in the plan, to see that nothing never happens.
-    pub(crate) fn features(&self) -> Vec<&'static str> {
+    /// Names of all that may be in a plan, and whether it is, to see that nothing never happens.
+    pub(crate) fn features(&self) -> Vec<(bool, &'static str)> {
         let Network {
             report,
             narrow,
@@ -323,8 +322,6 @@ impl Plan {
             (self.capture_from > 0, "capture begins late"),
             (self.cut.is_some(), "the run is cut short"),
         ]
-        .into_iter()
-        .filter_map(|(is, name)| is.then_some(name))
-        .collect()
+        .into()
     }
 }

@@ -14,7 +14,7 @@ use crate::trace::Trace;
 use crate::world::{World, plan_of};
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 4000;
+const SEEDS: u64 = 6000;
 /// How often a long run says how far it is.
 const PROGRESS: Duration = Duration::from_secs(20);
 /// Failures that are told in full; of others only the seeds.

@@ -1,6 +1,6 @@
 //! The server's application, of the online server and of the target alike.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
@@ -22,6 +22,9 @@ pub(crate) enum Syn {
     /// It goes to a connection of the same sender, which answers with an ACK (RFC 5961 section 4).
     Challenged,
 }
+
+/// Farther back than the segments of one connection go: an older number is another connection's.
+const FAR: i32 = 1 << 20;
 
 /// Which of the two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub(crate) struct Server {
     options: SocketOptions,
     listening: Vec<SocketHandle>,
     pub(crate) accepted: Vec<Accepted>,
+    /// The highest acknowledgement number of each peer's port.
+    acknowledged: HashMap<u16, u32>,
     /// Requests that made no sense.
     pub(crate) nonsense: u64,
     /// Whether nothing listens, so that connections are refused.
@@ -95,6 +100,7 @@ impl Server {
             options,
             listening: vec![],
             accepted: vec![],
+            acknowledged: HashMap::new(),
             nonsense: 0,
             refuses: false,
             is_deaf: false,
@@ -139,6 +145,19 @@ impl Server {
         reads
     }
 
+    /// A segment with this acknowledgement number is about to arrive from a port. Returns the highest number so far.
+    ///
+    /// smoltcp drops segments whose acknowledgement is older than what it knows; other stacks take their payload (RFC 9293
+    /// section 3.10.7.4).
+    pub(crate) fn receive_ack(&mut self, port: u16, ack: u32) -> u32 {
+        let highest = self.acknowledged.entry(port).or_insert(ack);
+        let distance = ack.wrapping_sub(*highest).cast_signed();
+        if !(-FAR..=0).contains(&distance) {
+            *highest = ack;
+        }
+        *highest
+    }
+
     /// A SYN is about to arrive from a port. Returns what is to become of it.
     ///
     /// smoltcp gives a SYN to any socket that listens, even where another one knows its sender, and a connection drops it;
@@ -148,6 +167,7 @@ impl Server {
         if self.is_deaf {
             return Syn::Dropped;
         }
+        self.acknowledged.remove(&port);
         let waiting = self.listening.iter().any(|&handle| {
             let remote = stack.socket(handle).remote_endpoint();
             remote.is_some_and(|remote| remote.port == port)

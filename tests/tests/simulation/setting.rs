@@ -25,8 +25,8 @@ pub(crate) const CLIENT_PORT: u16 = 20_000;
 
 /// Longer than any target of a plan takes.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(200);
-/// Where clients do not wait for responses it decides: see [`Plan::is_pipelined`].
-const RESPONSE_TIMEOUT_PIPELINED: Duration = Duration::from_secs(5);
+/// Where clients do not wait for responses it decides: see [`Plan::times_out`].
+pub(crate) const RESPONSE_TIMEOUT_PIPELINED: Duration = Duration::from_secs(5);
 
 /// How far before the wrap a session's numbers begin, where they are to wrap.
 const WRAP_DISTANCE: u32 = 2000;
@@ -136,11 +136,19 @@ fn isn_of_the_first(plan: &Plan, config: &Config) -> Option<u32> {
 const OUTSIDE: i32 = 1 << 30;
 
 /// What a server's TCP gets of a packet: see [`Server::receive_syn`].
-pub(crate) fn let_in(packet: Vec<u8>, server: &mut Server, stack: &mut Stack) -> Vec<Vec<u8>> {
-    let syn = packet::valid(&packet).filter(|segment| segment.flags.contains(Flags::SYN));
-    let Some(segment) = syn else {
+pub(crate) fn let_in(mut packet: Vec<u8>, server: &mut Server, stack: &mut Stack) -> Vec<Vec<u8>> {
+    let Some(segment) = packet::valid(&packet) else {
         return vec![packet];
     };
+    if !segment.flags.contains(Flags::SYN) {
+        if segment.flags.contains(Flags::ACK) && !segment.flags.contains(Flags::RST) {
+            let ack = server.receive_ack(segment.source.port, segment.ack);
+            packet::edit(&mut packet, |tcp| {
+                tcp.set_ack_number(TcpSeqNumber(ack.cast_signed()));
+            });
+        }
+        return vec![packet];
+    }
     match server.receive_syn(segment.source.port, stack) {
         Syn::Accepted => vec![packet],
         Syn::Dropped => vec![],

@@ -4,21 +4,26 @@ use std::collections::BTreeMap;
 
 use session::{Outcome, TurnEnded};
 
+use crate::application::Connection;
 use crate::oracle::Flow;
+use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
+use crate::stack::SECOND;
 use crate::watch::origin;
 use crate::world::World;
 
 /// Frames per input that an engine may send, and how many on top: SYNs, acknowledgements, retransmissions.
 const FRAMES_PER_INPUT: u64 = 3;
 const FRAMES_BASE: u64 = 200;
+/// Silence after which a response that was cut off counts as complete, in nanoseconds.
+const CUT_OFF: u64 = 4 * SECOND;
+/// What a connection takes to begin and to end, at most.
+const CLOSING: u64 = 30 * SECOND;
 /// Timers that were meant for what is no more.
 const TIMERS_LEFT_MAX: u32 = 100_000;
 
 /// After the drain, before the engine is told to end everything.
 pub(crate) fn before_the_end(world: &World, waiting: u64) {
-    if world.plan.setting.copies == 1 {
-        no_byte_twice(world);
-    }
+    no_byte_twice(world);
     let copies = u64::from(world.plan.setting.copies);
     let limit = (FRAMES_BASE + FRAMES_PER_INPUT * world.inputs) * copies;
     assert!(
@@ -42,6 +47,7 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
             "the target got requests that make no sense"
         );
         complete(world);
+        waits_are_bounded(world);
     }
     if world.every_end_is_seen() {
         assert_eq!(
@@ -93,18 +99,77 @@ fn complete(world: &World) {
 }
 
 /// No byte is sent again after the target acknowledged it. (A flow with a hole goes on as a new session while the old one
-/// still waits for its target, so sessions of one client may overlap in time.)
+/// still waits for its target, so sessions of one client may overlap in time.) With several copies, as many sessions may
+/// have it acknowledged. Where everything is seen, each session begins with a turn.
 fn no_byte_twice(world: &World) {
+    let copies = usize::from(world.plan.setting.copies);
+    // A target that closes in the middle of a pipelined batch cuts it in two.
+    let cut = world.plan.target_breaks_off() && world.plan.is_pipelined();
+    let whole = world.plan.sees_everything() && !cut;
     let mut known: Vec<(usize, usize, usize)> = vec![];
     for (number, start, end, acknowledged) in carried(world) {
-        for &(other, from, to) in &known {
+        let holds = |at: usize| {
+            let same = known.iter().filter(|(other, ..)| *other == number);
+            same.filter(|(_, from, to)| (*from..*to).contains(&at))
+                .count()
+        };
+        let edges = known.iter().map(|(_, from, _)| *from);
+        let mut places = edges.filter(|at| (start..end).contains(at)).chain([start]);
+        assert!(
+            places.all(|at| holds(at) < copies),
+            "client {number}: {start}..{end} is sent although all {copies} copies of part of it had been acknowledged"
+        );
+        known.push((number, start, start + acknowledged));
+        if whole && !world.plan.is_torn(number) {
+            let flow = world.oracle.flow(&world.clients[number]);
+            let turns = flow.map(Flow::turns).unwrap_or_default();
             assert!(
-                number != other || end <= from || start >= to,
-                "client {number}: {start}..{end} is sent although {from}..{to} had been acknowledged"
+                turns.contains(&start),
+                "client {number}: a session begins at {start}, turns at {turns:?}"
             );
         }
-        known.push((number, start, start + acknowledged));
     }
+}
+
+/// No turn waits for longer than its target takes, a response that looks cut off, and the response timeout where that has to
+/// decide; and what waited that long is counted.
+fn waits_are_bounded(world: &World) {
+    let plan = &world.plan;
+    let patience = if plan.times_out() {
+        RESPONSE_TIMEOUT_PIPELINED.as_nanos() as u64
+    } else {
+        CUT_OFF
+    };
+    let bound = |connection: &Connection| {
+        // A turn may be cut in two, and its end waits as well.
+        let waits = 2 * connection.requests().count() as u64 + 1;
+        connection.target_takes() + waits * patience
+    };
+    let network = [&plan.network.to_target, &plan.network.to_engine];
+    let clean = network.iter().all(|path| !path.is_faulty())
+        && plan.network.report.is_none()
+        && plan.ring.reply_lost == 0
+        && plan.network.narrow.is_none()
+        && !plan.is_interrupted()
+        && plan.faults.slow.is_none();
+    if clean {
+        let bound = plan.connections.iter().map(bound).max().unwrap_or(0) + CLOSING;
+        assert!(
+            world.drained_in <= bound,
+            "the drain took {} ns, and {bound} should do",
+            world.drained_in
+        );
+    }
+    let unpaired = world.engine.counters().turns_unpaired;
+    let timed_out = world
+        .ended
+        .iter()
+        .filter(|ended| ended.outcome == Outcome::TimedOut);
+    let timed_out = timed_out.count() as u64;
+    assert!(
+        plan.times_out() || timed_out == 0 && unpaired == 0,
+        "{timed_out} turns timed out, {unpaired} are unpaired, and every response came"
+    );
 }
 
 /// After the end: nothing is left, and the ledgers add up.
@@ -176,7 +241,8 @@ fn ledgers_add_up(world: &World) {
         return;
     }
     for ended in &world.ended {
-        if ended.outcome == Outcome::Unserved && plan.ring.observe_delay.is_none() {
+        let certain = plan.ring.observe_delay.is_none() && !plan.times_out();
+        if ended.outcome == Outcome::Unserved && certain {
             // The client's reset overtook the online server's acknowledgement.
             assert!(unserved > 0, "{ended:?}");
             unserved -= 1;
@@ -205,7 +271,7 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
         Outcome::TimedOut => plan.times_out() || breaks_off || lossy || nonsense,
         Outcome::TargetClosed => plan.times_out() || breaks_off || lossy || nonsense,
         // A flow that got no session at first may be joined where bytes of the turn had come before those that begin it.
-        Outcome::Gap => lossy || plan.sheds_sessions() && plan.network.to_online.is_faulty(),
+        Outcome::Gap => lossy || plan.sheds() && plan.network.to_online.is_faulty(),
         Outcome::Shed => plan.sheds(),
         Outcome::Collision => plan.is_scarce(),
         Outcome::Unreplayable => {
@@ -213,10 +279,12 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
             clients.any(|number| plan.is_unreplayable(number))
         }
         // A target may have answered a pipelined turn early.
-        Outcome::Aborted => torn() || lossy || plan.sheds() || plan.is_pipelined(),
+        Outcome::Aborted => {
+            torn() || lossy || plan.sheds() || plan.is_pipelined() || plan.target_breaks_off()
+        }
         // Where the target ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
         Outcome::Unserved => {
-            let late = breaks_off || plan.ring.observe_delay.is_some();
+            let late = breaks_off || plan.times_out() || plan.ring.observe_delay.is_some();
             torn() || captured(world).2 > 0 || lossy || plan.cut.is_some() || late
         }
         Outcome::Pending => {

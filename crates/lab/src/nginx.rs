@@ -30,6 +30,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What it answers with.
     pub answer: Answer,
+    /// Whether it speaks HTTP/2 in clear text, and nothing else.
+    pub http2: bool,
     /// After how many requests it closes a connection.
     pub keepalive_requests: u32,
     /// How long a connection may be idle, in seconds.
@@ -48,6 +50,7 @@ impl Config {
             name: name.to_owned(),
             listen,
             answer: Answer::Bytes(600),
+            http2: false,
             keepalive_requests: 1_000_000_000,
             keepalive_timeout_s: 600,
             access_log: true,
@@ -187,7 +190,7 @@ http {{
     tcp_nodelay on;
     {log}
     server {{
-        listen {} backlog=4096;
+        listen {} backlog=4096{http2};
         location / {{
             default_type text/plain;
             add_header X-Request-Id $arg_id;
@@ -197,6 +200,7 @@ http {{
 }}
 ",
         config.listen,
+        http2 = if config.http2 { " http2" } else { "" },
         requests = config.keepalive_requests,
         timeout = config.keepalive_timeout_s,
     )

@@ -106,7 +106,7 @@ enum Refusal {
 }
 
 /// The target takes nothing: it is asked now and then, not for each request, and the ledger says what became of them.
-fn refusing(refusal: &Refusal) {
+fn refusing(refusal: &Refusal, clients: &Clients, most: u64) {
     let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
         return;
     };
@@ -121,7 +121,7 @@ fn refusing(refusal: &Refusal) {
     }
     target.run("iptables", &rule).expect("iptables");
     let mut copier = start(&stand);
-    let report = Clients::keep_alive(20, 1000, 6).run(&stand);
+    let report = clients.run(&stand);
     let asked = arrived(&stand);
     let summary = finish(&mut copier);
     check_clients(&report);
@@ -133,8 +133,7 @@ fn refusing(refusal: &Refusal) {
     );
     assert_eq!(summary.captured(), report.completed, "{}", summary.ledger());
     assert_eq!(summary.answered(), 0, "{}", summary.ledger());
-    // A flow asks at most once a second, after a few times in the first.
-    assert!((20..=20 * 12).contains(&asked), "{asked} packets");
+    assert!((20..=most).contains(&asked), "{asked} packets");
     check_clean(&stand);
 }
 
@@ -150,17 +149,30 @@ fn arrived(stand: &Stand) -> u64 {
     count.unwrap_or_else(|| panic!("{listed}"))
 }
 
+fn keep_alive() -> Clients {
+    Clients::keep_alive(20, 1000, 6)
+}
+
+/// A flow asks at most once a second, after a few times in the first.
+const KEEP_ALIVE_MOST: u64 = 20 * 12;
+
 #[test]
 fn target_with_a_closed_port_is_asked_seldom() {
-    refusing(&Refusal::ClosedPort);
+    refusing(&Refusal::ClosedPort, &keep_alive(), KEEP_ALIVE_MOST);
 }
 
 #[test]
 fn target_behind_a_reject_is_asked_seldom() {
-    refusing(&Refusal::Reject);
+    refusing(&Refusal::Reject, &keep_alive(), KEEP_ALIVE_MOST);
 }
 
 #[test]
 fn target_behind_a_drop_is_asked_seldom() {
-    refusing(&Refusal::Drop);
+    refusing(&Refusal::Drop, &keep_alive(), KEEP_ALIVE_MOST);
+}
+
+/// Connections that have one request each: a target that refuses them is asked once for each.
+#[test]
+fn target_with_a_closed_port_is_asked_once_for_each_short_connection() {
+    refusing(&Refusal::ClosedPort, &Clients::short(200, 4), 800);
 }

@@ -15,6 +15,7 @@ mod nginx;
 mod options;
 mod path;
 mod places;
+mod protocols;
 mod proxy;
 mod redis;
 mod refusals;

@@ -84,6 +84,10 @@ const LAB_TOOLS: &[Tool] = &[
         package: "curl",
     },
     Tool {
+        program: "h2load",
+        package: "nghttp2-client",
+    },
+    Tool {
         program: "wg",
         package: "wireguard-tools",
     },

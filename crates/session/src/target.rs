@@ -212,6 +212,7 @@ impl Session {
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }
         }
+        let before = self.receive.nxt();
         let arrived = self.receive.on_segment(seq, len, fin);
         // The FIN takes a position and is no byte of a response: who only closes has not answered.
         let bytes = arrived.in_order - u32::from(arrived.fin);
@@ -222,9 +223,18 @@ impl Session {
                 .offset_of(LocalSeq::new(segment.ack))
                 .unwrap_or_default();
             let tail = arrived.fin || self.tail == Some(self.receive.nxt());
-            self.receive_mss = self.receive_mss.max(segment.payload_len);
-            if let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp) {
-                ctx.quiet.learn(gap);
+            if segment.payload_len <= self.segment_max(ctx) {
+                // Longer ones are several that receive offload has merged.
+                self.receive_mss = self.receive_mss.max(segment.payload_len);
+            }
+            // What waited behind the hole that this segment fills came with acknowledgements of its own.
+            let own = end.ahead_of(before).min(bytes);
+            for (bytes, acknowledged) in [(own, acknowledged), (bytes - own, self.send.una())] {
+                if bytes > 0
+                    && let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp)
+                {
+                    ctx.quiet.learn(gap);
+                }
             }
         }
         if !arrived.ack_now && self.turns.looks_answered() {

@@ -115,6 +115,19 @@ fn a_greeting_that_never_comes_is_not_waited_for_longer_than_a_response() {
 }
 
 #[test]
+fn what_waited_behind_a_hole_answers_the_turn_that_it_acknowledges() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.client(PSH, 2, 11, b"b").online(PSH, 11, 3, 10);
+    s.client(PSH, 3, 21, b"c").frames();
+    // The target's first response is longer, and its last segment is overtaken.
+    s.target(PSH, 1, 2, 10).expect(&[sent(PSH, 2, 11, b"b")]);
+    s.target(PSH, 21, 3, 10).expect(&[sent(ACK, 3, 11, b"")]);
+    s.target(PSH, 11, 2, 10).expect(&[sent(PSH, 3, 31, b"c")]);
+}
+
+#[test]
 fn a_greeting_is_waited_for() {
     let mut s = Script::new();
     s.handshake();

@@ -361,6 +361,38 @@ fn little_memory_and_a_stalled_target() {
     check_clean(&stand);
 }
 
+/// Little memory and many short connections: new ones are left out, and none of those that run ends early.
+#[test]
+fn new_flows_are_left_out_before_running_ones_are_hurt() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (_online, _target) = (servers(&stand), stalled(&stand));
+    let options = with(stand.options(), &["--memory", "2M", "--drain", "1s"]);
+    let mut copier = start(&stand, &options);
+    let report = Clients::short(100, 5).and(&["--body", "40000"]).run(&stand);
+    let summary = finish(&mut copier);
+    check_clients(&report);
+    check_books(&summary);
+    let context = format!("{}; {}", summary.ledger(), summary.value()["sessions"]);
+    assert!(summary.count("/sessions/shed") > 0, "{context}");
+    assert_eq!(summary.outcome("shed"), 0, "{context}");
+    assert_eq!(
+        summary.captured() + summary.count("/sessions/shed"),
+        report.completed,
+        "{context}"
+    );
+    assert!(
+        copier
+            .tcpcopy
+            .log()
+            .contains("up to 2 MiB of captured bytes"),
+        "{}",
+        copier.tcpcopy.log()
+    );
+    check_clean(&stand);
+}
+
 /// Two online servers on two hosts, one with its clients' own addresses, one with a pool, share an `intercept`.
 #[test]
 fn two_copies_through_one_intercept() {

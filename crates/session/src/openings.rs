@@ -87,7 +87,9 @@ impl Engine {
                 // Only new bytes begin a turn: a retransmission, or the byte of a keep-alive probe, carries a newer
                 // acknowledgement number in the middle of an old one.
                 let goes_on = *next == Some(seq) && before.is_some_and(|before| before < cause);
-                let boundary = goes_on || *answered == Some(seq);
+                // Nor may bytes from there on have come before: they are gone, and joining would only find the hole.
+                let fresh = next.is_none_or(|next| next <= seq);
+                let boundary = goes_on || (fresh && *answered == Some(seq));
                 if next.is_none_or(|next| next < end) {
                     (*before, *next) = (Some(cause), Some(end));
                 }

@@ -94,6 +94,18 @@ fn a_flow_is_not_joined_at_bytes_that_are_old() {
 }
 
 #[test]
+fn a_flow_is_not_joined_where_later_bytes_were_missed() {
+    let mut s = Script::new();
+    s.online(PSH, 900, 500, 50);
+    s.client(PSH, 510, 950, b"second half").expect(&[]);
+    s.client(ACK, 500, 950, b"first half").expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+    s.online(PSH, 950, 521, 50);
+    s.client(PSH, 521, 1000, b"next")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
 fn a_session_that_had_to_wait_for_its_source_still_waits_for_the_greeting() {
     let mut s = Script::with(|config| config.source = Source::Clients);
     s.handshake();

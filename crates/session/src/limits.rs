@@ -52,7 +52,7 @@ pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
 /// Most segments of one flow that wait behind a hole.
 pub const REASSEMBLY_SEGMENTS_MAX: usize = 4096;
 /// Farthest that a client's segment may lie ahead of what we have, in bytes: the largest window of RFC 7323.
-pub const CLIENT_WINDOW_MAX: i32 = 1 << 30;
+pub const CLIENT_WINDOW_MAX: u32 = 1 << 30;
 /// Farthest that a number of the online server may stand from what was seen of this connection, in bytes: beyond it, it is
 /// about another connection of the same client's port.
 pub const CONNECTION_DISTANCE_MAX: u32 = 1 << 24;

@@ -164,7 +164,7 @@ impl ClientStream {
     ///
     /// A number far outside what this client can have sent (another connection's) is ignored.
     pub(crate) fn on_acknowledged(&mut self, ack: ClientSeq) {
-        if (ack - self.next).abs() < CLIENT_WINDOW_MAX
+        if (ack - self.next).unsigned_abs() < CLIENT_WINDOW_MAX
             && self.acknowledged.is_none_or(|old| old < ack)
         {
             self.acknowledged = Some(ack);
@@ -195,7 +195,7 @@ impl ClientStream {
         take: &mut dyn FnMut(&mut Arena, Piece<'_>),
     ) {
         let len = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
-        if self.end.is_some() || (seq - self.next).abs() > CLIENT_WINDOW_MAX {
+        if self.end.is_some() || (seq - self.next).unsigned_abs() > CLIENT_WINDOW_MAX {
             return;
         }
         // The nearest: one far ahead is not the client's, or the bytes before it would have to come first.
@@ -422,5 +422,15 @@ mod tests {
             &mut f.arena,
         );
         assert_eq!(f.stream.end().map(|end| end.end), Some(End::Reset));
+    }
+
+    /// The one distance that has no absolute value in 32 bits.
+    #[test]
+    fn what_is_half_the_sequence_space_away_is_of_another_connection() {
+        let mut f = Fixture::new(100);
+        f.segment(100 + (1 << 31), b"far", false);
+        f.stream.on_acknowledged(ClientSeq::new(100 + (1 << 31)));
+        assert_eq!(f.stream.acknowledged(), None);
+        assert_eq!(f.arena.used(), 0);
     }
 }

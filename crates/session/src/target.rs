@@ -117,8 +117,9 @@ impl Session {
             }
             if seq == self.receive.nxt() {
                 self.on_lost(Outcome::Reset, ctx);
-            } else {
-                self.ack_due |= ahead;
+            } else if ahead {
+                self.ack_due = true;
+                self.advance(ctx);
             }
             return;
         }

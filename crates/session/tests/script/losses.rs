@@ -237,3 +237,13 @@ fn a_target_that_refuses_everybody_is_not_asked_by_everybody() {
     s.client(SYN, 900, 0, b"").online(SYN.with(ACK), 0, 901, 0);
     s.expect(&[sent(SYN, 0, 0, b"")]);
 }
+
+#[test]
+fn what_a_reset_behind_a_hole_acknowledges_lets_the_session_go_on() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").client(FIN, 2, 1, b"").frames();
+    s.online(FIN.with(PSH), 1, 3, 10);
+    // The response and a challenge's answer are lost.
+    s.target(RST, 11, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
+}

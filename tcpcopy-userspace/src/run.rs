@@ -353,6 +353,7 @@ impl<'a> Run<'a> {
             turns_open: slot.turns_open,
             sessions_open: slot.sessions,
             latency: slot.latency,
+            differences: slot.differences,
             engine: slot.counters,
             workers: slot.totals,
             kernel,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use port::Port;
 use session::{Engine, Event, Instant};
-use telemetry::{Latency, Ledger, WorkerTotals};
+use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
 use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
@@ -63,6 +63,7 @@ struct Running {
     worker: Worker,
     ledger: Ledger,
     latency: Latency,
+    differences: Differences,
     totals: WorkerTotals,
     pace: Pace,
     published: Instant,
@@ -90,6 +91,7 @@ impl Worker {
             ledger: Ledger::new(self.rules),
             worker: self,
             latency: Latency::new(),
+            differences: Differences::default(),
             totals: WorkerTotals::default(),
             pace: Pace::new(now),
             published: now,
@@ -248,6 +250,7 @@ impl Running {
                 Event::TurnEnded(turn) => {
                     self.ledger.record(&turn);
                     self.latency.record(&turn);
+                    self.differences.record(&turn);
                     if turn.lag >= BEHIND_MIN {
                         self.pace.urgent(now);
                     }
@@ -380,6 +383,7 @@ impl Running {
         if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
             self.handed_over = now;
             self.latency.drain_into(&mut slot.latency);
+            slot.differences = self.differences;
         }
         slot.counters = *engine.counters();
         slot.totals = self.totals;

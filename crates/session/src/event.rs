@@ -49,6 +49,10 @@ pub struct TurnEnded {
     pub target: Option<Response>,
     /// How long the turn's first byte left after its capture.
     pub lag: Duration,
+    /// Whether the online server reset the connection after it.
+    pub online_reset: bool,
+    /// The shortest round trip to the target that the session has seen: what the path adds to the target's times.
+    pub round_trip: Option<Duration>,
 }
 
 impl TurnEnded {
@@ -63,6 +67,8 @@ impl TurnEnded {
             online: None,
             target: None,
             lag: Duration::ZERO,
+            online_reset: false,
+            round_trip: None,
         }
     }
 }

@@ -383,6 +383,7 @@ impl Session {
         self.online_closed |= flags.intersects(Flags::FIN.with(Flags::RST));
         if flags.contains(Flags::RST) {
             // Whatever the client was told last, its connection is gone.
+            self.turns.on_online_reset();
             self.input.finish(End::Replaced, None, stamp, ctx.arena);
             self.advance(ctx);
             return;
@@ -477,7 +478,8 @@ impl Session {
             }
             outcome => outcome,
         };
-        if let Some(ended) = self.turns.end_front(outcome, self.send.una(), self.rule) {
+        if let Some(mut ended) = self.turns.end_front(outcome, self.send.una(), self.rule) {
+            ended.round_trip = self.send.trip().shortest();
             ctx.arena.discharge(Turns::TURN_BYTES);
             if ended.outcome == Outcome::Answered {
                 (self.reconnects, self.refusals) = (0, 0);

@@ -19,6 +19,8 @@ pub(crate) struct Turn {
     pub(crate) departed_first: Option<Instant>,
     pub(crate) departed_last: Option<Instant>,
     pub(crate) online: Answer,
+    /// Whether the online server has reset the connection after it.
+    pub(crate) online_reset: bool,
     /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
     /// were on their way.
     pub(crate) early: u32,

@@ -151,6 +151,7 @@ impl Turns {
             departed_first: None,
             departed_last: None,
             online: Answer::default(),
+            online_reset: false,
             early: self.online_end.ahead_of(cause),
             fate: None,
         });
@@ -173,6 +174,13 @@ impl Turns {
     /// Whether bytes with this cause belong to a turn that has ended.
     pub(crate) fn is_torn(&self, cause: OnlineSeq) -> bool {
         self.queue.is_empty() && self.torn.is_some_and(|torn| cause <= torn)
+    }
+
+    /// The online server has reset the connection.
+    pub(crate) fn on_online_reset(&mut self) {
+        if let Some(turn) = self.queue.back_mut() {
+            turn.online_reset = true;
+        }
     }
 
     /// The latest turn will not be sent.
@@ -361,6 +369,8 @@ impl Turns {
             lag: turn.departed_first.map_or(Duration::ZERO, |departed| {
                 departed.since(turn.captured_first)
             }),
+            online_reset: turn.online_reset,
+            round_trip: None,
         })
     }
 

@@ -14,21 +14,70 @@ const MICROS_MAX: u64 = 3_600_000_000;
 /// Significant decimal digits that are kept.
 const DIGITS: u8 = 3;
 
-/// What is measured of each turn.
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// Online server: last request byte to first response byte.
+    OnlineFirst,
+    /// Online server: last request byte to last response byte.
+    OnlineLast,
+    /// Target: last request byte, when it was sent, to first response byte.
+    TargetFirst,
+    /// Target: last request byte, when it was sent, to last response byte.
+    TargetLast,
+    /// [`Series::TargetFirst`] less the session's shortest round trip: the way there and back, which the online server's
+    /// figure does not contain.
+    TargetFirstNet,
+    /// [`Series::TargetLast`] less the same.
+    TargetLastNet,
+    /// [`Series::TargetFirst`] from when the request should have left: a target that keeps its clients waiting delays the
+    /// requests behind, and their waiting is its doing (coordinated omission).
+    TargetFirstIntended,
+    /// [`Series::TargetLast`] from the same moment.
+    TargetLastIntended,
+    /// From the capture of a turn's first byte until it left.
+    Lag,
+    /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel.
+    Reaction,
+}
+
+impl Series {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::OnlineFirst,
+        Self::OnlineLast,
+        Self::TargetFirst,
+        Self::TargetLast,
+        Self::TargetFirstNet,
+        Self::TargetLastNet,
+        Self::TargetFirstIntended,
+        Self::TargetLastIntended,
+        Self::Lag,
+        Self::Reaction,
+    ];
+
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnlineFirst => "online_first_byte",
+            Self::OnlineLast => "online_last_byte",
+            Self::TargetFirst => "target_first_byte",
+            Self::TargetLast => "target_last_byte",
+            Self::TargetFirstNet => "target_first_byte_net",
+            Self::TargetLastNet => "target_last_byte_net",
+            Self::TargetFirstIntended => "target_first_byte_intended",
+            Self::TargetLastIntended => "target_last_byte_intended",
+            Self::Lag => "lag",
+            Self::Reaction => "reaction",
+        }
+    }
+}
+
+/// A histogram of each series, in microseconds.
 #[derive(Clone, Debug)]
 pub struct Latency {
-    /// Online server: last request byte to first response byte.
-    pub online_first: Histogram<u64>,
-    /// Online server: last request byte to last response byte.
-    pub online_last: Histogram<u64>,
-    /// Target: last request byte to first response byte.
-    pub target_first: Histogram<u64>,
-    /// Target: last request byte to last response byte.
-    pub target_last: Histogram<u64>,
-    /// From the capture of a turn's first byte until it left.
-    pub lag: Histogram<u64>,
-    /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel.
-    pub reaction: Histogram<u64>,
+    histograms: [Histogram<u64>; Series::ALL.len()],
 }
 
 /// Figures of one histogram, in microseconds.
@@ -74,13 +123,18 @@ pub struct ResponseQuantiles {
     pub last: Quantiles,
 }
 
-/// Everything that was measured, in microseconds. The target's figures contain the path between the two machines.
+/// Everything that was measured, in microseconds. The target's figures contain the path between the two machines, but for
+/// `target_net`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct LatencySummary {
     /// The online server's responses, of paired turns.
     pub online: ResponseQuantiles,
     /// The target's responses, of paired turns.
     pub target: ResponseQuantiles,
+    /// The target's, less the shortest round trip of each session: what to compare with the online server's.
+    pub target_net: ResponseQuantiles,
+    /// The target's, from when each turn should have left.
+    pub target_intended: ResponseQuantiles,
     /// From the capture of a turn's first byte until it left, of all turns.
     pub lag: Quantiles,
     /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel. Of replies that
@@ -99,41 +153,46 @@ impl Latency {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            online_first: histogram(),
-            online_last: histogram(),
-            target_first: histogram(),
-            target_last: histogram(),
-            lag: histogram(),
-            reaction: histogram(),
+            histograms: core::array::from_fn(|_| histogram()),
         }
+    }
+
+    /// The histogram of a series, in microseconds.
+    #[must_use]
+    pub fn series(&self, series: Series) -> &Histogram<u64> {
+        &self.histograms[series as usize]
     }
 
     /// Adds what was measured of a turn.
     pub fn record(&mut self, turn: &TurnEnded) {
-        add(&mut self.lag, turn.lag);
+        self.add_time(Series::Lag, turn.lag);
         if let (true, Some(online), Some(target)) = (turn.paired, turn.online, turn.target) {
-            add(&mut self.online_first, online.first);
-            add(&mut self.online_last, online.last);
-            add(&mut self.target_first, target.first);
-            add(&mut self.target_last, target.last);
+            self.add_time(Series::OnlineFirst, online.first);
+            self.add_time(Series::OnlineLast, online.last);
+            self.add_time(Series::TargetFirst, target.first);
+            self.add_time(Series::TargetLast, target.last);
+            let path = turn.round_trip.unwrap_or_default();
+            self.add_time(Series::TargetFirstNet, target.first.saturating_sub(path));
+            self.add_time(Series::TargetLastNet, target.last.saturating_sub(path));
+            self.add_time(Series::TargetFirstIntended, target.first + turn.lag);
+            self.add_time(Series::TargetLastIntended, target.last + turn.lag);
         }
     }
 
     /// Adds how long it took from a reply until the frames that it let go were handed to the kernel.
     pub fn record_reaction(&mut self, time: Duration) {
-        add(&mut self.reaction, time);
+        self.add_time(Series::Reaction, time);
+    }
+
+    fn add_time(&mut self, series: Series, time: Duration) {
+        // Below a microsecond counts as one: the histogram has no zero.
+        let micros = u64::try_from(time.as_micros()).unwrap_or(MICROS_MAX).max(1);
+        self.histograms[series as usize].saturating_record(micros);
     }
 
     /// Moves everything measured so far into `into` and starts afresh.
     pub fn drain_into(&mut self, into: &mut Self) {
-        for (from, to) in [
-            (&mut self.online_first, &mut into.online_first),
-            (&mut self.online_last, &mut into.online_last),
-            (&mut self.target_first, &mut into.target_first),
-            (&mut self.target_last, &mut into.target_last),
-            (&mut self.lag, &mut into.lag),
-            (&mut self.reaction, &mut into.reaction),
-        ] {
+        for (from, to) in self.histograms.iter_mut().zip(&mut into.histograms) {
             if !from.is_empty() {
                 merge(to, from);
                 from.reset();
@@ -143,28 +202,26 @@ impl Latency {
 
     /// Adds the measurements of another worker.
     pub fn add(&mut self, other: &Self) {
-        merge(&mut self.online_first, &other.online_first);
-        merge(&mut self.online_last, &other.online_last);
-        merge(&mut self.target_first, &other.target_first);
-        merge(&mut self.target_last, &other.target_last);
-        merge(&mut self.lag, &other.lag);
-        merge(&mut self.reaction, &other.reaction);
+        for (to, from) in self.histograms.iter_mut().zip(&other.histograms) {
+            merge(to, from);
+        }
     }
 
     /// The figures of all histograms.
     #[must_use]
     pub fn summary(&self) -> LatencySummary {
+        let of = |series| Quantiles::of(self.series(series));
+        let response = |first, last| ResponseQuantiles {
+            first: of(first),
+            last: of(last),
+        };
         LatencySummary {
-            online: ResponseQuantiles {
-                first: Quantiles::of(&self.online_first),
-                last: Quantiles::of(&self.online_last),
-            },
-            target: ResponseQuantiles {
-                first: Quantiles::of(&self.target_first),
-                last: Quantiles::of(&self.target_last),
-            },
-            lag: Quantiles::of(&self.lag),
-            reaction: Quantiles::of(&self.reaction),
+            online: response(Series::OnlineFirst, Series::OnlineLast),
+            target: response(Series::TargetFirst, Series::TargetLast),
+            target_net: response(Series::TargetFirstNet, Series::TargetLastNet),
+            target_intended: response(Series::TargetFirstIntended, Series::TargetLastIntended),
+            lag: of(Series::Lag),
+            reaction: of(Series::Reaction),
         }
     }
 }
@@ -175,12 +232,6 @@ fn histogram() -> Histogram<u64> {
         reason = "the bounds are constants that the library accepts; a test runs this"
     )]
     Histogram::new_with_bounds(1, MICROS_MAX, DIGITS).expect("constant bounds")
-}
-
-fn add(histogram: &mut Histogram<u64>, time: Duration) {
-    // Below a microsecond counts as one: the histogram has no zero.
-    let micros = u64::try_from(time.as_micros()).unwrap_or(MICROS_MAX).max(1);
-    histogram.saturating_record(micros);
 }
 
 fn merge(to: &mut Histogram<u64>, from: &Histogram<u64>) {
@@ -215,6 +266,8 @@ mod tests {
             online: response(micros),
             target: response(micros * 10),
             lag: Duration::from_secs(10_000),
+            online_reset: false,
+            round_trip: Some(Duration::from_micros(30)),
         }
     }
 
@@ -228,6 +281,9 @@ mod tests {
         assert_eq!(summary.online.first.p50, 100);
         assert_eq!(summary.online.last.p50, 200);
         assert_eq!(summary.target.first.max / 10, 100);
+        let net = summary.target.first.p50 - summary.target_net.first.p50;
+        assert_eq!(net, 30, "the way there and back");
+        assert!(summary.target_intended.first.p50 >= 3_600_000_000);
         assert_eq!(summary.lag.count, 2);
         assert!(summary.lag.max >= 3_600_000_000);
     }

@@ -167,6 +167,8 @@ mod tests {
             online: None,
             target: None,
             lag: Duration::ZERO,
+            online_reset: false,
+            round_trip: None,
         }
     }
 

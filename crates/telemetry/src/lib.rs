@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ledger`] | turns and bytes by outcome, per rule and in total |
+//! | [`differences`] | how the target's responses differ from the online server's |
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
@@ -13,6 +14,7 @@
 //! readers merge published copies.
 #![forbid(unsafe_code)]
 
+pub mod differences;
 pub mod figures;
 pub mod kernel;
 pub mod latency;
@@ -20,8 +22,9 @@ pub mod ledger;
 pub mod summary;
 pub mod table;
 
+pub use differences::Differences;
 pub use figures::Figures;
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
-pub use latency::Latency;
+pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
 pub use summary::{Mode, RunTotals, Summary, WriteError};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use session::Counters;
 
+use crate::differences::Differences;
 use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary};
@@ -54,6 +55,8 @@ pub struct RunTotals {
     pub sessions_open: u64,
     /// What was measured.
     pub latency: Latency,
+    /// How responses differed.
+    pub differences: Differences,
     /// What the engines counted.
     pub engine: Counters,
     /// What the workers counted.
@@ -98,6 +101,8 @@ pub struct Summary {
     pub rules: Vec<RuleSummary>,
     /// Response times and our own lag, in microseconds.
     pub latency_us: LatencySummary,
+    /// Turns whose responses differed, by how; `compared` are all that were compared.
+    pub differences: Figures,
     /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
     /// under way between a program and a worker; at the end it is a bug or a loss.
     #[serde(serialize_with = "reconciliation_rows")]
@@ -157,6 +162,7 @@ impl Summary {
             bytes: total.byte_figures(),
             rules: rules.collect(),
             latency_us: run.latency.summary(),
+            differences: run.differences.figures(),
             kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
             sessions,
             engine,
@@ -218,6 +224,8 @@ mod tests {
             online: None,
             target: None,
             lag: Duration::from_micros(40),
+            online_reset: false,
+            round_trip: None,
         });
         RunTotals {
             mode: Mode::Assistant,
@@ -227,6 +235,7 @@ mod tests {
             turns_open: 1,
             sessions_open: 1,
             latency: Latency::new(),
+            differences: crate::Differences::default(),
             engine: Counters {
                 sessions_opened: 3,
                 ..Counters::default()

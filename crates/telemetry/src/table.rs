@@ -48,6 +48,7 @@ impl Display for Table<'_> {
         line(f, "sessions", &summary.sessions)?;
         line(f, "engine", &summary.engine)?;
         latencies(f, &summary.latency_us)?;
+        line(f, "differences", &summary.differences)?;
         for (hook, row) in summary.kernel.rows().iter() {
             // What programs and workers say of the same packets is worth a line only where they disagree.
             let says_more = HOOKS.contains(&hook) || row.get("residue") != Some(&0);
@@ -94,6 +95,7 @@ fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {
         ("target first", &latency.target.first),
         ("online last", &latency.online.last),
         ("target last", &latency.target.last),
+        ("target net", &latency.target_net.first),
         ("lag of copies", &latency.lag),
         ("reaction", &latency.reaction),
     ] {
@@ -142,7 +144,10 @@ mod tests {
     use session::Counters;
 
     use super::{Table, percent};
-    use crate::{Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Summary, WorkerTotals};
+    use crate::{
+        Differences, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Summary,
+        WorkerTotals,
+    };
 
     #[test]
     fn what_is_not_whole_never_reads_100() {
@@ -161,6 +166,7 @@ mod tests {
             turns_open: 0,
             sessions_open: 0,
             latency: Latency::new(),
+            differences: Differences::default(),
             engine: Counters {
                 online_packets: 3,
                 ..Counters::default()

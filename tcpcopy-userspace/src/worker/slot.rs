@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use session::Counters;
-use telemetry::{Latency, Ledger, WorkerTotals};
+use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
 use super::waker::Waker;
 
@@ -27,6 +27,7 @@ pub(crate) struct Shared {
 pub(crate) struct Slot {
     pub(crate) ledger: Ledger,
     pub(crate) latency: Latency,
+    pub(crate) differences: Differences,
     pub(crate) counters: Counters,
     pub(crate) totals: WorkerTotals,
     pub(crate) port: port::Statistics,
@@ -51,6 +52,7 @@ impl Slot {
     pub(crate) fn add(&mut self, other: &Self) {
         self.ledger.add(&other.ledger);
         self.latency.add(&other.latency);
+        self.differences.add(&other.differences);
         self.counters.add(&other.counters);
         self.totals.add(&other.totals);
         self.sessions += other.sessions;

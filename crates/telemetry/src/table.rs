@@ -46,6 +46,7 @@ impl Display for Table<'_> {
             }
         }
         line(f, "sessions", &summary.sessions)?;
+        line(f, "budget", &summary.budget)?;
         line(f, "engine", &summary.engine)?;
         latencies(f, &summary.latency_us)?;
         for (hook, row) in summary.kernel.rows().iter() {
@@ -160,6 +161,7 @@ mod tests {
             ledger: Ledger::new(0),
             turns_open: 0,
             sessions_open: 0,
+            budget: Figures::new(),
             latency: Latency::new(),
             engine: Counters {
                 online_packets: 3,

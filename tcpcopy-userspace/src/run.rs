@@ -352,6 +352,13 @@ impl<'a> Run<'a> {
             ledger: slot.ledger,
             turns_open: slot.turns_open,
             sessions_open: slot.sessions,
+            budget: [
+                ("payload_bytes", slot.payload_bytes),
+                ("payload_bytes_max", self.plan.payload_bytes_max),
+                ("sessions_max", self.plan.sessions_max.into()),
+            ]
+            .into_iter()
+            .collect(),
             latency: slot.latency,
             differences: slot.differences,
             engine: slot.counters,

@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// Only copies whose name contains one of these, and always the load alone.
     #[arg(long, value_delimiter = ',')]
     copies: Vec<String>,
+    /// With flat-out loads: stamp packets on the device towards the target as well, which costs time itself.
+    #[arg(long)]
+    stamps: bool,
     /// List loads and copies, and do nothing.
     #[arg(long)]
     list: bool,
@@ -56,6 +59,46 @@ pub(crate) struct Arguments {
     no_setup: bool,
 }
 
+/// The networks that loads run in, each made when it is needed.
+#[derive(Default)]
+struct Labs {
+    plain: Option<Lab>,
+    /// With a bridge between clients and online server, on which packets can be lost.
+    lossy: Option<Lab>,
+}
+
+impl Labs {
+    fn of(&mut self, case: Case) -> Result<&mut Lab> {
+        let lossy = case.losses().is_some();
+        let (name, place) = if lossy {
+            ("tcpcopy-bench-loss", &mut self.lossy)
+        } else {
+            ("tcpcopy-bench", &mut self.plain)
+        };
+        match place {
+            Some(lab) => Ok(lab),
+            None => {
+                let lab = Lab::up(name.parse()?, Topology::Direct)?;
+                if lossy {
+                    lab.insert_wire()?;
+                }
+                Ok(place.insert(lab))
+            }
+        }
+    }
+}
+
+/// Names all loads and copies.
+fn list() -> Result<()> {
+    let loads: Vec<String> = Case::all().into_iter().map(Case::name).collect();
+    let copies: Vec<String> = Variant::all().iter().map(Variant::name).collect();
+    stage::print(&format!(
+        "loads:  {}\ncopies: {}",
+        loads.join(" "),
+        copies.join(" ")
+    ))
+}
+
 /// Runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(Part::Engine(arguments)) = &arguments.part {
@@ -64,21 +107,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let wanted = |list: &[String], name: &str| {
         list.is_empty() || list.iter().any(|part| name.contains(part.as_str()))
     };
-    let cases: Vec<Case> = Case::ALL
-        .into_iter()
-        .filter(|case| wanted(&arguments.only, case.name()))
-        .collect();
+    let mut cases = if arguments.only.is_empty() {
+        Case::DEFAULT.to_vec()
+    } else {
+        Case::all()
+    };
+    cases.retain(|case| wanted(&arguments.only, &case.name()));
     let variants: Vec<Variant> = Variant::all()
         .into_iter()
         .filter(|variant| *variant == Variant::Alone || wanted(&arguments.copies, &variant.name()))
         .collect();
     if arguments.list || cases.is_empty() {
-        let copies: Vec<String> = Variant::all().iter().map(Variant::name).collect();
-        stage::print(&format!(
-            "loads:  {}\ncopies: {}",
-            Case::ALL.map(Case::name).join(" "),
-            copies.join(" ")
-        ))?;
+        list()?;
         return if arguments.list {
             Ok(())
         } else {
@@ -99,11 +139,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     interrupt::install()?;
-    let mut lab = Lab::up("tcpcopy-bench".parse()?, Topology::Direct)?;
+    let mut labs = Labs::default();
     let mut runs = Vec::new();
     for round in 1..=arguments.rounds {
         for case in &cases {
             for variant in &variants {
+                if case.losses().is_some() && *variant == Variant::Alone {
+                    // It would measure the clients' own TCP.
+                    continue;
+                }
                 step::say(&format!(
                     "round {round} of {}: {}, {}",
                     arguments.rounds,
@@ -111,19 +155,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                     variant.name()
                 ));
                 let result = run::run(
-                    &mut lab,
+                    labs.of(*case)?,
                     binaries.as_ref(),
                     *case,
                     *variant,
-                    arguments.seconds,
-                    round,
+                    run::Times {
+                        seconds: arguments.seconds,
+                        round,
+                        stamps: arguments.stamps,
+                    },
                 )?;
                 eprintln!("    {}", report::line(&result));
                 runs.push(result);
             }
         }
     }
-    drop(lab);
+    drop(labs);
     let medians = report::medians(&runs);
     let file = arguments
         .json

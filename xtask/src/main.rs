@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | [`setup`] | `setup` | brings what is missing on this machine: packages and the BPF tool chain |
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
-//! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds |
+//! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds; `bench engine`: the engine alone |
 //! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
+//! | [`fuzz`] | `fuzz` | libFuzzer on the parsers and on the engine |
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`test`] | `test` | every test there is, in the order of what it costs |
 //! | [`tidy`] | `tidy` | the rules of the house that no compiler knows |
@@ -17,6 +18,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod fuzz;
 mod lab;
 mod setup;
 mod stage;
@@ -47,6 +49,8 @@ enum Task {
     Demo(demo::Arguments),
     /// What a copy costs the online server and how complete it is, in interleaved rounds.
     Bench(bench::Arguments),
+    /// Look for inputs that break the parsers or the engine; needs nightly and cargo-fuzz.
+    Fuzz(fuzz::Arguments),
     /// Every test there is: format, house rules, lints, unit, program and live tests.
     Test(test::Arguments),
     /// The rules of the house that no compiler knows.
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run(),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy => tidy::run(),

@@ -17,6 +17,7 @@
 //! | [`command`] | these as commands, to be run inside a namespace |
 //! | [`nginx`], [`redis`] | configurations and starts of servers |
 //! | [`copier`] | `tcpcopy` and `intercept` |
+//! | [`stamps`] | when packets passed a device |
 //! | [`wrk`] | what wrk prints |
 //! | [`access_log`] | comparing two access logs by request id |
 //!
@@ -40,6 +41,7 @@ pub mod process;
 pub mod redis;
 pub mod registry;
 pub mod service;
+pub mod stamps;
 pub mod system;
 pub mod wrk;
 

@@ -170,6 +170,8 @@ impl ReceiveHalf {
 #[derive(Debug)]
 pub(crate) struct RestingReceive {
     nxt: TargetSeq,
+    fin: Option<TargetSeq>,
+    finished: bool,
     timestamp: u32,
     acknowledged: TargetSeq,
     window: u32,
@@ -189,9 +191,10 @@ impl RestingReceive {
             acknowledged,
             window,
         } = half;
-        let is_whole = fin.is_none() && !finished && ranges.is_empty();
-        is_whole.then_some(Self {
+        ranges.is_empty().then_some(Self {
             nxt: *nxt,
+            fin: *fin,
+            finished: *finished,
             timestamp: *timestamp,
             acknowledged: *acknowledged,
             window: *window,
@@ -202,6 +205,8 @@ impl RestingReceive {
 impl From<RestingReceive> for ReceiveHalf {
     fn from(resting: RestingReceive) -> Self {
         Self {
+            fin: resting.fin,
+            finished: resting.finished,
             timestamp: resting.timestamp,
             acknowledged: resting.acknowledged,
             window: resting.window,

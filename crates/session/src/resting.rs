@@ -1,4 +1,5 @@
-//! A session at rest: established, with nothing on its way in either direction and no timer but the idle one.
+//! A session at rest: established, or without a connection until the next turn, with nothing on its way in either
+//! direction and no timer but the idle one.
 //!
 //! It takes half the room. Each field of a [`Session`] is either kept here or known to be as it is in a new one: who adds
 //! one to a session has to say which.
@@ -25,6 +26,7 @@ pub(crate) struct Resting {
     pub(crate) flow: FlowKey,
     pub(crate) local: FlowKey,
     pub(crate) sibling: Option<SessionId>,
+    state: State,
     client_isn: Option<ClientSeq>,
     confirmed: bool,
     offer: Offer,
@@ -89,7 +91,11 @@ impl Resting {
         } = session;
         let nothing_due = !*ack_due && !*queued && ack_at.or(*release_at).or(*gap_at).is_none();
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
-        if *state != State::Established || !nothing_due || !nothing_held {
+        let stays = matches!(
+            state,
+            State::Established | State::Detached { .. } | State::Dead(_)
+        );
+        if !stays || !nothing_due || !nothing_held {
             return None;
         }
         let (input, send) = (RestingStream::of(input)?, RestingSend::of(send)?);
@@ -99,6 +105,7 @@ impl Resting {
             flow: *flow,
             local: *local,
             sibling: *sibling,
+            state: *state,
             client_isn: *client_isn,
             confirmed: *confirmed,
             offer: *offer,
@@ -130,7 +137,7 @@ impl Resting {
             flow: self.flow,
             local: self.local,
             sibling: self.sibling,
-            state: State::Established,
+            state: self.state,
             client_isn: self.client_isn,
             confirmed: self.confirmed,
             offer: self.offer,

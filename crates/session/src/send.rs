@@ -399,8 +399,8 @@ impl SendHalf {
     }
 
     /// Whether a timer is missing although bytes wait for a window.
-    pub(crate) fn wants_probe_timer(&self, limit: u64) -> bool {
-        self.timer == Timer::Idle && limit > self.nxt && self.window == 0
+    pub(crate) fn wants_probe_timer(&self, limit: impl FnOnce() -> u64) -> bool {
+        self.window == 0 && self.timer == Timer::Idle && limit() > self.nxt
     }
 
     /// Starts the timer: that of a tail loss probe, where one can tell anything sooner than a timeout would.
@@ -623,7 +623,7 @@ mod tests {
         let mut half = established();
         half.set_window(0, true);
         assert_eq!(half.sendable(100, 1000), None);
-        assert!(half.wants_probe_timer(100));
+        assert!(half.wants_probe_timer(|| 100));
         half.arm_retransmission(at(10));
         assert_eq!(half.on_timer(100, at(300)), Fired::Timeout);
         assert_eq!(half.sendable(100, 1000), Some((0, 1)));

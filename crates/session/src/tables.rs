@@ -4,7 +4,8 @@
 //! siblings), the index of local flows while it has a connection, and the queue of those that may have something to
 //! send. Only this file writes to them.
 
-use std::collections::BinaryHeap;
+use core::time::Duration;
+use std::collections::{BinaryHeap, VecDeque};
 
 use wire::flow::{Endpoint, FlowKey};
 
@@ -17,7 +18,7 @@ use crate::openings::Lost;
 use crate::session::{Session, State};
 use crate::stream::End;
 use crate::time::Instant;
-use crate::wheel::Entry;
+use crate::wheel::{Entry, Wheel};
 
 impl Engine {
     /// The first session of a captured flow.
@@ -47,7 +48,11 @@ impl Engine {
         let result = input(session, &mut ctx);
         self.turns_open = self.turns_open + session.turns.len() as u64 - turns;
         self.unconfirmed -= u32::from(session.confirmed && !confirmed);
-        self.settle(id, now);
+        let idle_timeout = self.shared.config.idle_timeout;
+        let changed = settle(session, now, idle_timeout, &mut self.ready, &mut self.wheel);
+        if changed || !self.shared.unparked.is_empty() {
+            self.follow(id, now);
+        }
         Some(result)
     }
 
@@ -59,34 +64,15 @@ impl Engine {
             })
     }
 
-    pub(crate) fn settle(&mut self, id: SessionId, now: Instant) {
+    /// Follows a session into a state that the tables have to know of.
+    #[cold]
+    fn follow(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.wake(id) else {
             return;
         };
         if session.state == State::Closed {
             self.remove(id, now);
             return;
-        }
-        if !session.queued && session.wants_to_send() {
-            session.queued = true;
-            self.ready.push_back(id);
-        } else if session
-            .send
-            .wants_probe_timer(session.turns.limit(session.stream_end))
-            && session.state == State::Established
-        {
-            session.send.arm_retransmission(now);
-        }
-        let mut deadline = session.deadline(self.shared.config.idle_timeout);
-        let rest_at = session.active_at + REST_AFTER;
-        if rest_at > now {
-            deadline = deadline.min(rest_at);
-        }
-        if session.armed.arm(deadline) {
-            self.wheel.insert(Entry {
-                session: id,
-                at: deadline,
-            });
         }
         if session.state == State::Parked {
             self.parked.insert(session.local, id);
@@ -213,4 +199,40 @@ impl Engine {
             self.with(id, now, |session, ctx| session.give_up(Outcome::Shed, ctx));
         }
     }
+}
+
+/// Queues a session that has something to send, and sees to it that it is asked when something is due. Returns whether it
+/// is in a state that the tables have to know of.
+fn settle(
+    session: &mut Session,
+    now: Instant,
+    idle_timeout: Duration,
+    ready: &mut VecDeque<SessionId>,
+    wheel: &mut Wheel,
+) -> bool {
+    if session.state == State::Closed {
+        return true;
+    }
+    if !session.queued && session.wants_to_send() {
+        session.queued = true;
+        ready.push_back(session.id);
+    } else if session.state == State::Established
+        && session
+            .send
+            .wants_probe_timer(|| session.turns.limit(session.stream_end))
+    {
+        session.send.arm_retransmission(now);
+    }
+    let mut deadline = session.deadline(idle_timeout);
+    let rest_at = session.active_at + REST_AFTER;
+    if rest_at > now {
+        deadline = deadline.min(rest_at);
+    }
+    if session.armed.arm(deadline) {
+        wheel.insert(Entry {
+            session: session.id,
+            at: deadline,
+        });
+    }
+    session.state == State::Parked || session.input.end().is_some_and(|end| end.end == End::Gap)
 }

@@ -53,6 +53,8 @@ pub struct RunTotals {
     pub turns_open: u64,
     /// Sessions that run now.
     pub sessions_open: u64,
+    /// What the run may take, and takes now: `payload_bytes`, `payload_bytes_max`, `sessions_max`.
+    pub budget: Figures,
     /// What was measured.
     pub latency: Latency,
     /// How responses differed.
@@ -109,6 +111,8 @@ pub struct Summary {
     pub kernel: Reconciliation,
     /// What the engines counted of sessions, and `open`: those at this moment.
     pub sessions: Figures,
+    /// What all workers together may take, and hold at this moment: captured bytes that wait, sessions.
+    pub budget: Figures,
     /// What else the engines counted.
     pub engine: Figures,
     /// CPU time of each thread, by name, and their `total`.
@@ -165,6 +169,7 @@ impl Summary {
             differences: run.differences.figures(),
             kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
             sessions,
+            budget: run.budget.clone(),
             engine,
             cpu_seconds,
             notes: run.notes.clone(),
@@ -234,6 +239,7 @@ mod tests {
             ledger,
             turns_open: 1,
             sessions_open: 1,
+            budget: [("payload_bytes_max", 1 << 20)].into_iter().collect(),
             latency: Latency::new(),
             differences: crate::Differences::default(),
             engine: Counters {
@@ -268,6 +274,7 @@ mod tests {
         assert_eq!(json["ledger"]["pending"], 1);
         assert_eq!(json["fidelity"], 0.5);
         assert_eq!(json["sessions"]["opened"], 3);
+        assert_eq!(json["budget"]["payload_bytes_max"], 1 << 20);
         assert_eq!(json["cpu_seconds"]["total"], 0.75);
         assert_eq!(json["kernel"]["capture"]["residue"], 0);
         for outcome in Outcome::ALL {

@@ -46,6 +46,7 @@ impl Display for Table<'_> {
             }
         }
         line(f, "sessions", &summary.sessions)?;
+        line(f, "budget", &summary.budget)?;
         line(f, "engine", &summary.engine)?;
         latencies(f, &summary.latency_us)?;
         line(f, "differences", &summary.differences)?;
@@ -165,6 +166,7 @@ mod tests {
             ledger: Ledger::new(0),
             turns_open: 0,
             sessions_open: 0,
+            budget: Figures::new(),
             latency: Latency::new(),
             differences: Differences::default(),
             engine: Counters {

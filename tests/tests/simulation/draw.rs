@@ -175,6 +175,9 @@ fn setting(random: &mut Random) -> Setting {
         },
         workers,
         full_sessions_only: random.percent(15),
+        idle_timeout: random
+            .percent(5)
+            .then(|| random.range(500, 20_000) * MILLISECOND),
     }
 }
 

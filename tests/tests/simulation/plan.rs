@@ -112,6 +112,8 @@ pub(crate) struct Setting {
     pub(crate) workers: u32,
     /// Whether flows that were open before are left alone.
     pub(crate) full_sessions_only: bool,
+    /// How long a silent session is remembered, where that is not for ever.
+    pub(crate) idle_timeout: Option<u64>,
 }
 
 /// The faults and the shape of a simulation.
@@ -194,11 +196,14 @@ impl Plan {
         self.happens(|happening| matches!(happening, Happening::Channel(_) | Happening::Route(_)))
     }
 
-    /// Whether a record of the online side may be missing.
+    /// Whether a record of the online side may be missing, or what came of it be forgotten.
     pub(crate) fn loses_records(&self) -> bool {
-        // Where `observe` comes late, the first request on a used port may overtake the SYN-ACK, and looks like nothing that
-        // the connection before could send.
-        self.ring.observe_delay.is_some() && self.reuses_ports
+        // Where `observe` comes late, the first request may overtake the SYN-ACK. On a used port it looks like nothing that the
+        // connection before could send; and what overtakes the first request itself is not known to be the client's.
+        let late = self.ring.observe_delay.is_some();
+        // A session that was forgotten is joined again, in the middle.
+        self.setting.idle_timeout.is_some()
+            || late && (self.reuses_ports || self.network.to_online.is_faulty())
             || self.ring.capture_lost + self.ring.observe_lost > 0
             || self.capture_from > 0
     }
@@ -319,6 +324,7 @@ impl Plan {
             (setting.payload_bytes_max < PAYLOAD_PLENTY, "little payload"),
             (setting.workers > 1, "several workers"),
             (setting.full_sessions_only, "full sessions only"),
+            (setting.idle_timeout.is_some(), "an idle timeout"),
             (self.capture_from > 0, "capture begins late"),
             (self.cut.is_some(), "the run is cut short"),
         ]

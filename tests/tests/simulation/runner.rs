@@ -93,6 +93,7 @@ impl Run {
             match run(seed, &plan_of(seed).1, &Trace::Nothing) {
                 Ok(of_seed) => tally.add(&of_seed),
                 Err(said) => {
+                    eprintln!("seed {seed} failed: {said}");
                     let mut failed = self.failed.lock().expect("no panic holds it");
                     failed.insert(seed, said);
                 }

@@ -28,6 +28,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(200);
 /// Where clients do not wait for responses it decides: see [`Plan::times_out`].
 pub(crate) const RESPONSE_TIMEOUT_PIPELINED: Duration = Duration::from_secs(5);
 
+/// Longer than any simulation.
+const FOR_EVER: Duration = Duration::from_secs(3600);
 /// How far before the wrap a session's numbers begin, where they are to wrap.
 const WRAP_DISTANCE: u32 = 2000;
 /// What a session's first number advances by, in nanoseconds (RFC 6528's clock).
@@ -81,7 +83,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         } else {
             RESPONSE_TIMEOUT
         },
-        idle_timeout: Duration::from_secs(3600),
+        idle_timeout: setting.idle_timeout.map_or(FOR_EVER, Duration::from_nanos),
         sessions_max: setting.sessions_max,
         payload_bytes_max: setting.payload_bytes_max,
         sessions_per_second_max: setting.sessions_per_second_max,

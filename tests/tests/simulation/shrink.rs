@@ -116,6 +116,7 @@ fn faults() -> Vec<Fault> {
             p.setting.payload_bytes_max = PAYLOAD_PLENTY;
         }),
         ("one worker", |p| p.setting.workers = 1),
+        ("no idle timeout", |p| p.setting.idle_timeout = None),
         ("joins", |p| p.setting.full_sessions_only = false),
     ]
 }

@@ -195,9 +195,10 @@ impl World {
         self.trace.note(self.now, "the end");
         self.engine.finish(self.instant());
         self.run_engine();
-        verdict::after_the_end(self);
+        verdict::nothing_is_left(self);
         self.run_until(self.now + SECOND);
-        verdict::after_the_end(self);
+        verdict::nothing_is_left(self);
+        verdict::ledgers_add_up(self);
         verdict::no_timer_is_left(self);
     }
 

@@ -1,7 +1,7 @@
 //! Which loads are run, and with which copies.
 
-use ::lab::Topology;
 use ::lab::copier::Capture;
+use ::lab::{Topology, Way};
 use serde::Serialize;
 
 /// A load.
@@ -17,10 +17,54 @@ pub(super) enum Case {
     Bulk,
     /// The same without it.
     BulkNoTso,
+    /// So many keep-alive connections, each as fast as it goes.
+    FlatOut(u8),
+    /// A moderate load while packets get lost.
+    Lossy(Lossy),
+}
+
+/// A load while packets get lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lossy {
+    /// 500 connections per second with a request each; else 50 keep-alive connections with 20 requests per second each.
+    pub(super) short: bool,
+    pub(super) place: Place,
+    /// Packets of a thousand that get lost.
+    pub(super) per_mille: u16,
+}
+
+/// Where packets get lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    ToTarget,
+    FromTarget,
+    /// Between clients and online server, both ways.
+    Clients,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::ToTarget, Self::FromTarget, Self::Clients];
+
+    pub(super) const fn ways(self) -> &'static [Way] {
+        match self {
+            Self::ToTarget => &[Way::ToTarget],
+            Self::FromTarget => &[Way::FromTarget],
+            Self::Clients => &[Way::ToOnline, Way::FromOnline],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ToTarget => "to-target",
+            Self::FromTarget => "from-target",
+            Self::Clients => "clients",
+        }
+    }
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 5] = [
+    /// Those that run where none is named.
+    pub(super) const DEFAULT: [Self; 5] = [
         Self::KeepAlive,
         Self::Short,
         Self::Wrk,
@@ -28,13 +72,40 @@ impl Case {
         Self::BulkNoTso,
     ];
 
-    pub(super) const fn name(self) -> &'static str {
+    /// All, those that run only where they are named included.
+    pub(super) fn all() -> Vec<Self> {
+        let mut all = Self::DEFAULT.to_vec();
+        all.extend([Self::FlatOut(1), Self::FlatOut(4)]);
+        for place in Place::ALL {
+            for (short, per_mille) in [(false, 1), (false, 10), (false, 50), (true, 1), (true, 10)]
+            {
+                all.push(Self::Lossy(Lossy {
+                    short,
+                    place,
+                    per_mille,
+                }));
+            }
+        }
+        all
+    }
+
+    pub(super) fn name(self) -> String {
         match self {
-            Self::KeepAlive => "keep-alive-10k",
-            Self::Short => "short-3k",
-            Self::Wrk => "wrk-max",
-            Self::Bulk => "bulk-tso",
-            Self::BulkNoTso => "bulk-no-tso",
+            Self::KeepAlive => "keep-alive-10k".to_owned(),
+            Self::Short => "short-3k".to_owned(),
+            Self::Wrk => "wrk-max".to_owned(),
+            Self::Bulk => "bulk-tso".to_owned(),
+            Self::BulkNoTso => "bulk-no-tso".to_owned(),
+            Self::FlatOut(connections) => format!("flat-out-{connections}"),
+            Self::Lossy(Lossy {
+                short,
+                place,
+                per_mille,
+            }) => {
+                let load = if short { "short" } else { "keep" };
+                let share = f64::from(per_mille) / 10.0;
+                format!("loss-{}-{load}-{share}%", place.name())
+            }
         }
     }
 
@@ -42,11 +113,19 @@ impl Case {
     pub(super) const fn is_bulk(self) -> bool {
         matches!(self, Self::Bulk | Self::BulkNoTso)
     }
+
+    /// Where packets get lost, and with which probability.
+    pub(super) fn losses(self) -> Option<(&'static [Way], f64)> {
+        match self {
+            Self::Lossy(lossy) => Some((lossy.place.ways(), f64::from(lossy.per_mille) / 1000.0)),
+            _ => None,
+        }
+    }
 }
 
 impl Serialize for Case {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+        serializer.serialize_str(&self.name())
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Median {
     p99_us: f64,
     fidelity: Option<f64>,
     fidelity_ledger: Option<f64>,
+    reaction_us: Option<f64>,
+    lag_p99_us: Option<f64>,
     /// CPU time of the whole machine per 1000 requests (per GB), in milliseconds, and what the copy adds.
     machine_ms: f64,
     machine_added_ms: Option<f64>,
@@ -88,6 +90,8 @@ fn of(case: Case, variant: Variant, runs: &[&Run]) -> Median {
         p99_us: median(&|run| run.p99_us),
         fidelity: optional(&|run| run.fidelity),
         fidelity_ledger: optional(&|run| run.fidelity_ledger),
+        reaction_us: optional(&|run| run.reaction_us),
+        lag_p99_us: optional(&|run| run.lag_p99_us),
         machine_ms: median(&|run| run.machine_ms),
         machine_added_ms: None,
         process_ms: by_process(&|run| run.process_ms.clone()),
@@ -114,8 +118,22 @@ pub(super) fn line(run: &Run) -> String {
     } else {
         String::new()
     };
+    let lost = if run.lost > 0 {
+        format!(", {} packets lost: {}", run.lost, run.ledger)
+    } else {
+        String::new()
+    };
+    let reaction = match (run.reaction_us, run.lag_p99_us) {
+        (Some(reaction), Some(lag)) => {
+            let outside = run.outside_us.map_or(String::new(), |outside| {
+                format!(" ({outside:.1} us by stamps on the device)")
+            });
+            format!(", reaction p50 {reaction:.0} us{outside}, lag p99 {lag:.0} us")
+        }
+        _ => String::new(),
+    };
     format!(
-        "{:.1} {unit}, p50 {:.0} us, p99 {:.0} us, machine {:.1} ms per 1000{fidelity}{errors}{residues}{failure}",
+        "{:.1} {unit}, p50 {:.0} us, p99 {:.0} us, machine {:.1} ms per 1000{fidelity}{reaction}{lost}{errors}{residues}{failure}",
         run.rate, run.p50_us, run.p99_us, run.machine_ms
     )
 }
@@ -131,6 +149,8 @@ pub(super) fn table(medians: &[Median]) -> String {
         "p99 us",
         "fidelity",
         "by ledger",
+        "reaction us",
+        "lag p99 ms",
         "machine ms/1000 req (GB)",
         "added",
         "tcpcopy",
@@ -150,6 +170,9 @@ pub(super) fn table(medians: &[Median]) -> String {
                 .get(name)
                 .map_or("-".to_owned(), |ms| format!("{ms:.1}"))
         };
+        let figure = |value: Option<f64>, unit: f64| {
+            value.map_or("-".to_owned(), |value| format!("{:.0}", value / unit))
+        };
         let latency = |value: f64| {
             if median.case.is_bulk() {
                 "-".to_owned()
@@ -162,7 +185,7 @@ pub(super) fn table(medians: &[Median]) -> String {
             .get("tcpcopy")
             .map_or("-".to_owned(), |mb| format!("{mb:.0}"));
         rows.push(vec![
-            median.case.name().to_owned(),
+            median.case.name(),
             median.variant.name(),
             format!("{:.1}", median.rate),
             median
@@ -172,6 +195,8 @@ pub(super) fn table(medians: &[Median]) -> String {
             latency(median.p99_us),
             percent(median.fidelity),
             percent(median.fidelity_ledger),
+            figure(median.reaction_us, 1.0),
+            figure(median.lag_p99_us, 1000.0),
             format!("{:.1}", median.machine_ms),
             median
                 .machine_added_ms

@@ -9,6 +9,7 @@ use ::lab::copier::{Binaries, Copier, Options, Summary};
 use ::lab::machine::Moment;
 use ::lab::net::{ONLINE, TARGET};
 use ::lab::nginx::{Config, Nginx};
+use ::lab::stamps::Stamps;
 use ::lab::{Host, Lab, Process, Spec, bulk, interrupt, load};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -45,11 +46,28 @@ pub(super) struct Run {
     pub(super) process_ms: BTreeMap<String, f64>,
     /// Peak resident memory by process, in MB.
     pub(super) memory_mb: BTreeMap<String, f64>,
+    /// Median time from a target's reply to the frames that it let go, in microseconds.
+    pub(super) reaction_us: Option<f64>,
+    /// The same from the reply's arrival on the device to the departure of the next request of its session there.
+    pub(super) outside_us: Option<f64>,
+    /// How long copies left after their originals, 99th percentile in microseconds.
+    pub(super) lag_p99_us: Option<f64>,
+    /// Packets lost on purpose.
+    pub(super) lost: u64,
     /// The ledger, and counters that do not add up.
     pub(super) ledger: String,
     pub(super) residues: Vec<(String, i64)>,
     /// Why the copy failed, if it did.
     pub(super) failure: Option<String>,
+}
+
+/// How long, how often, and what else is measured.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) seconds: u32,
+    pub(super) round: u32,
+    /// Whether packets are stamped from outside.
+    pub(super) stamps: bool,
 }
 
 /// What the clients say.
@@ -77,9 +95,9 @@ pub(super) fn run(
     binaries: Option<&Binaries>,
     case: Case,
     variant: Variant,
-    seconds: u32,
-    round: u32,
+    times: Times,
 ) -> Result<Run> {
+    let Times { seconds, round, .. } = times;
     if let Variant::Copied(mode, _) = variant {
         lab.set_topology(mode.topology())?;
     }
@@ -100,13 +118,22 @@ pub(super) fn run(
         }
     };
     interrupt::sleep(Duration::from_millis(300))?;
+    lose(lab, case)?;
+    let stamps = match case {
+        Case::FlatOut(_) if times.stamps && copier.is_some() => {
+            Some(Stamps::start(lab, Host::Online, "eth1", PORT)?)
+        }
+        _ => None,
+    };
     let cpu_before = cpu(&servers, copier.as_ref());
     let before = Moment::now();
     let loaded = drive(lab, case, seconds)?;
+    let outside_us = stamps.map(median_us).transpose()?.flatten();
     let memory = copier.as_ref().map(memory).unwrap_or_default();
     let mut copied = copier
         .take()
         .map_or_else(|| Ok(Copied::default()), finish)?;
+    let lost = lose_no_more(lab, case)?;
     // After the drain: what the copy does late costs as well.
     let busy = Moment::now().busy_since(&before);
     copied.memory = memory;
@@ -139,10 +166,45 @@ pub(super) fn run(
             .iter()
             .map(|(name, bytes)| (name.clone(), *bytes as f64 / 1e6))
             .collect(),
+        reaction_us: summary.and_then(|summary| figure(summary, "/latency_us/reaction/p50")),
+        outside_us,
+        lag_p99_us: summary.and_then(|summary| figure(summary, "/latency_us/lag/p99")),
+        lost,
         ledger: summary.map(Summary::ledger).unwrap_or_default(),
         residues: summary.map(Summary::residues).unwrap_or_default(),
         failure: copied.failure,
     })
+}
+
+/// Begins to lose packets, where the load says so.
+fn lose(lab: &Lab, case: Case) -> Result<()> {
+    if let Some((ways, probability)) = case.losses() {
+        for way in ways {
+            lab.lose(*way, probability)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends it, and returns how many packets were lost.
+fn lose_no_more(lab: &Lab, case: Case) -> Result<u64> {
+    let Some(([way, ..], _)) = case.losses() else {
+        return Ok(0);
+    };
+    let lost = lab.lost(*way)?;
+    lab.lose_no_more(*way)?;
+    Ok(lost)
+}
+
+/// The median of the times from replies to requests, in microseconds.
+fn median_us(stamps: Stamps) -> Result<Option<f64>> {
+    let times = stamps.finish()?;
+    let median = times.get(times.len() / 2);
+    Ok(median.map(|time| time.as_nanos() as f64 / 1000.0))
+}
+
+fn figure(summary: &Summary, path: &str) -> Option<f64> {
+    summary.value().pointer(path)?.as_f64()
 }
 
 fn describe(mode: Mode) -> String {
@@ -291,19 +353,21 @@ fn drive(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
         Ok(process)
     };
     match case {
-        Case::KeepAlive | Case::Short => {
-            let arguments: &[&str] = match case {
-                Case::KeepAlive => &["--rate", "10000", "--connections", "50"],
-                _ => &[
-                    "--rate",
-                    "3000",
-                    "--connections",
-                    "200",
-                    "--short",
-                    "client",
-                ],
+        Case::KeepAlive | Case::Short | Case::FlatOut(_) | Case::Lossy(_) => {
+            let (connections, rate, short) = match case {
+                Case::KeepAlive => (50, 10_000, false),
+                Case::FlatOut(connections) => (connections.into(), 0, false),
+                Case::Lossy(lossy) if lossy.short => (500, 500, true),
+                Case::Lossy(_) => (50, 1_000, false),
+                _ => (200, 3_000, true),
             };
-            let process = part("clients", "load", arguments)?;
+            let (connections, rate): (u32, u32) = (connections, rate);
+            let (connections, rate) = (connections.to_string(), rate.to_string());
+            let mut arguments = vec!["--rate", &rate, "--connections", &connections];
+            if short {
+                arguments.extend(["--short", "client"]);
+            }
+            let process = part("clients", "load", &arguments)?;
             let report: load::Report =
                 last_line(&process.output()).context("the clients left no report")?;
             Ok(Loaded {

@@ -76,6 +76,10 @@ const LAB_TOOLS: &[Tool] = &[
         package: "wrk",
     },
     Tool {
+        program: "tcpdump",
+        package: "tcpdump",
+    },
+    Tool {
         program: "tshark",
         package: "tshark",
     },

@@ -17,6 +17,8 @@ use super::target::Targets;
 
 /// Most calls of `on_timeout` at one time, and frames at one time: more would mean that it never ends.
 const CALLS_MAX: u32 = 200_000;
+/// How far one packet may take a session beyond the budget, in bytes: what is charged is charged afterwards.
+const PAYLOAD_SLACK: u64 = 70_000;
 /// Most packets that are remembered, to come once more.
 const REMEMBERED_MAX: usize = 16;
 /// The smallest MTU that the engine believes.
@@ -119,6 +121,12 @@ impl World {
         );
         assert!(self.engine.sessions() <= u64::from(self.config.sessions_max));
         assert!(self.ledger.bytes <= self.bytes_given * self.siblings());
+        let slack = self.siblings() * PAYLOAD_SLACK;
+        assert!(
+            self.engine.payload_bytes() <= self.config.payload_bytes_max + slack,
+            "{} bytes of payload",
+            self.engine.payload_bytes()
+        );
         assert!(
             self.ledger.bytes_acknowledged <= self.targets.bytes_acknowledged(),
             "{} bytes of turns were acknowledged, {} by targets",

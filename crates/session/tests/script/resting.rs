@@ -57,6 +57,20 @@ fn the_targets_end_wakes_it() {
 }
 
 #[test]
+fn it_rests_without_a_connection() {
+    let mut s = rested();
+    s.target(FIN, 101, 7, 0)
+        .expect(&[sent(FIN, 7, 102, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+    s.wait(Duration::from_secs(3)).expect(&[]);
+    assert_eq!(s.engine.sessions_resting(), 1);
+    s.client(PSH, 7, 101, b"GET /2")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"GET /2")]);
+}
+
+#[test]
 fn it_rests_again_after_a_keep_alive_probe_of_the_target() {
     let mut s = rested();
     s.target(ACK, 100, 7, 0).expect(&[sent(ACK, 7, 101, b"")]);

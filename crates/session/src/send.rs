@@ -280,7 +280,7 @@ impl SendHalf {
         }
         if self.timeouts > 0 {
             // RFC 6298 section 5.7, RFC 5681 section 3.1.
-            self.trip.raise(RTO_AFTER_SYN_LOSS);
+            self.trip.restart(RTO_AFTER_SYN_LOSS);
             self.congestion_window = u32::from(self.mss);
         }
         self.timeouts = 0;

@@ -55,9 +55,9 @@ impl RoundTrip {
         self.timeout_us = self.timeout_us.saturating_mul(2).min(micros(RTO_MAX));
     }
 
-    /// The timeout is at least `timeout` until the next sample.
-    pub(crate) fn raise(&mut self, timeout: Duration) {
-        self.timeout_us = self.timeout_us.max(micros(timeout));
+    /// The timeout is `timeout` until the next sample.
+    pub(crate) fn restart(&mut self, timeout: Duration) {
+        self.timeout_us = micros(timeout);
     }
 
     /// RTO.

@@ -270,8 +270,11 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
         Outcome::Refused => plan.target_refuses() || breaks_off || nonsense,
         Outcome::TimedOut => plan.times_out() || breaks_off || lossy || nonsense,
         Outcome::TargetClosed => plan.times_out() || breaks_off || lossy || nonsense,
-        // A flow that got no session at first may be joined where bytes of the turn had come before those that begin it.
-        Outcome::Gap => lossy || plan.sheds() && plan.network.to_online.is_faulty(),
+        // A flow that got no session at first may get one where bytes of the turn had come before.
+        Outcome::Gap => {
+            let late = plan.network.to_online.is_faulty() || plan.ring.observe_delay.is_some();
+            lossy || plan.sheds() && late
+        }
         Outcome::Shed => plan.sheds(),
         Outcome::Collision => plan.is_scarce(),
         Outcome::Unreplayable => {

@@ -26,6 +26,8 @@ const CLIENTS_MAX: u64 = 300 * SECOND;
 const DRAIN_MAX: u64 = 300 * SECOND;
 /// How long it is watched after that.
 const LINGER: u64 = 90 * SECOND;
+/// How long a FIN is sent again at most that nobody acknowledges (RFC 9293 section 3.8.3, R2).
+const RETRIES_MAX: u64 = 600 * SECOND;
 /// Most steps of a simulation: more is a livelock.
 const STEPS_MAX: u64 = 1_000_000;
 /// How long before their wrap timestamps begin, where sequence numbers wrap too; in milliseconds after the start.
@@ -191,6 +193,10 @@ impl World {
         self.drained_in = self.now - begin;
         let waiting = self.engine.turns_waiting(self.instant());
         self.run_until(self.now + if now_ends { 0 } else { LINGER });
+        let limit = self.now + if now_ends { 0 } else { RETRIES_MAX };
+        while self.engine.sessions() > 0 && self.every_end_is_seen() && self.now < limit {
+            self.step(limit);
+        }
         verdict::before_the_end(self, waiting);
         self.trace.note(self.now, "the end");
         self.engine.finish(self.instant());

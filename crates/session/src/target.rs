@@ -67,10 +67,10 @@ impl Session {
             self.receive.window <<= ours.min(14);
         }
         self.sack = self.offer.sack && options.sack_permitted;
-        if let (Some(timestamps), true) = (options.timestamps, self.offer.timestamps) {
-            self.timestamps = true;
-            self.receive.timestamp = timestamps.value;
-        }
+        let timestamps = options.timestamps.filter(|_| self.offer.timestamps);
+        // The connection before may have had them.
+        self.timestamps = timestamps.is_some();
+        self.receive.timestamp = timestamps.map_or(0, |timestamps| timestamps.value);
         self.send.set_window(segment.window, false);
         self.state = State::Established;
         ctx.target.gate.on_accept();

@@ -81,6 +81,19 @@ fn timestamps_are_ours_and_echo_the_targets() {
         .expect("there");
     assert_eq!(timestamps.echo, 4711);
     assert_eq!(timestamps.value, (1_800_000_000_000u64 % (1 << 32)) as u32);
+
+    // The next connection agrees on its own options.
+    s.client(PSH, 1, 1, b"a").frames();
+    s.target(RST, 1, 1, 0).expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0);
+    let len = s
+        .engine
+        .poll_transmit(s.now, &mut frame)
+        .expect("the request");
+    let packet = &frame[14..len];
+    let segment = Segment::parse(packet, 0).expect("whole");
+    assert_eq!(segment.payload(packet), Some(&b"a"[..]));
+    assert_eq!(segment.options(packet).timestamps, None);
 }
 
 #[test]

@@ -161,6 +161,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 
+    /// Write histograms of all times into this folder, for the plotters of HdrHistogram: tcpcopy.hlog once a second, and a
+    /// .hgrm for each series at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) hgrm: Option<PathBuf>,
+
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,

@@ -24,7 +24,7 @@ use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Mode, RunTotals, Summary, table::Table};
+use telemetry::{Figures, Histograms, Mode, RunTotals, Summary, table::Table};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -109,6 +109,7 @@ struct Run<'a> {
     routes: RouteWatcher,
     guard: Option<Guard>,
     warnings: Warnings,
+    histograms: Option<Histograms>,
     began: Instant,
     is_ready: bool,
     told: Instant,
@@ -126,6 +127,8 @@ impl<'a> Run<'a> {
             info!("{note}");
         }
         let mut crew = Crew::new(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
+        let histograms = histograms.map_err(|error| Ending::Unusable(error.to_string()))?;
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
             Mode::Direct => None,
@@ -155,6 +158,7 @@ impl<'a> Run<'a> {
             routes,
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
+            histograms,
             began: now,
             is_ready: false,
             told: now,
@@ -211,6 +215,9 @@ impl<'a> Run<'a> {
             self.cpu_of_others = others_cpu();
             self.warnings.look(&self.crew.totals().ledger);
             self.write_summary();
+            if let Some(histograms) = &mut self.histograms {
+                histograms.log(&self.crew.totals().latency, self.began.elapsed());
+            }
         }
     }
 
@@ -293,6 +300,11 @@ impl<'a> Run<'a> {
         self.warnings.look(&self.crew.totals().ledger);
         let summary = self.summary();
         self.tell(&summary);
+        if let Some(histograms) = self.histograms.take()
+            && let Err(cause) = histograms.finish(&self.crew.totals().latency, self.began.elapsed())
+        {
+            warn!("{cause}");
+        }
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }

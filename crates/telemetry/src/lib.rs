@@ -5,6 +5,7 @@
 //! | [`ledger`] | turns and bytes by outcome, per rule and in total |
 //! | [`differences`] | how the target's responses differ from the online server's |
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
+//! | [`histograms`] | the same as files for the plotters of HdrHistogram |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run, and its atomic file |
@@ -16,6 +17,7 @@
 
 pub mod differences;
 pub mod figures;
+pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
@@ -24,6 +26,7 @@ pub mod table;
 
 pub use differences::Differences;
 pub use figures::Figures;
+pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};

@@ -17,6 +17,10 @@ pub(super) struct Service(Process, PathBuf);
 
 impl Service {
     pub(super) fn start(stand: &Stand, host: Host) -> Self {
+        Self::start_with(stand, host, &[])
+    }
+
+    pub(super) fn start_with(stand: &Stand, host: Host, more: &[&str]) -> Self {
         let record = stand.lab.folder().join(format!("{}.record", host.name()));
         let address = host.address().expect("a host with an address");
         let spec = spec_of(stand.part(), &format!("service-{}", host.name()), "serve");
@@ -26,6 +30,7 @@ impl Service {
             "--record",
             &record.display().to_string(),
         ]);
+        let spec = spec.args(more.iter().copied());
         let mut process = stand.lab.spawn(host, &spec).expect("the service");
         process
             .wait_for("ready", Duration::from_secs(5))

@@ -11,6 +11,7 @@ mod flood;
 mod flows;
 mod habits;
 mod loss;
+mod measures;
 mod nginx;
 mod options;
 mod path;

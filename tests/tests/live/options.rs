@@ -23,7 +23,7 @@ fn target() -> (Host, SocketAddr) {
     (Host::Target, (TARGET, PORT).into())
 }
 
-fn with(options: Options, more: &[&str]) -> Options {
+pub(super) fn with(options: Options, more: &[&str]) -> Options {
     more.iter()
         .fold(options, |options, argument| options.more(argument))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use session::{Outcome, TurnEnded};
 
 use crate::application::Connection;
-use crate::oracle::Flow;
+use crate::oracle::{CUT_OFF, Flow};
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
 use crate::stack::SECOND;
 use crate::watch::origin;
@@ -14,8 +14,6 @@ use crate::world::World;
 /// Frames per input that an engine may send, and how many on top: SYNs, acknowledgements, retransmissions.
 const FRAMES_PER_INPUT: u64 = 3;
 const FRAMES_BASE: u64 = 200;
-/// Silence after which a response that was cut off counts as complete, in nanoseconds.
-const CUT_OFF: u64 = 4 * SECOND;
 /// What a connection takes to begin and to end, at most.
 const CLOSING: u64 = 30 * SECOND;
 /// Timers that were meant for what is no more.

@@ -247,7 +247,11 @@ pub(crate) fn ledgers_add_up(world: &World) {
             unserved -= 1;
             continue;
         }
-        let never_sent = matches!(ended.outcome, Outcome::Collision | Outcome::Unreplayable);
+        let never_sent = match ended.outcome {
+            Outcome::Collision | Outcome::Unreplayable => true,
+            Outcome::Reset => plan.is_scarce(),
+            _ => false,
+        };
         assert!(
             never_sent || ended.bytes == ended.bytes_acknowledged,
             "{ended:?}"

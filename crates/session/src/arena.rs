@@ -225,38 +225,6 @@ impl Arena {
 #[cfg(test)]
 mod tests {
     use super::{Arena, BLOCK, Chain, OverBudget};
-    use std::collections::VecDeque;
-
-    #[test]
-    fn a_chain_is_a_byte_queue() {
-        let mut arena = Arena::new(1 << 20);
-        let mut chain = Chain::default();
-        let mut oracle = VecDeque::new();
-        let mut state = 1u32;
-        for round in 0..4000u32 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let n = (state >> 16) as usize % 3000;
-            if state & 1 == 0 && oracle.len() < 100_000 {
-                let bytes: Vec<u8> = (0..n).map(|i| (i as u32 ^ round) as u8).collect();
-                arena.append(&mut chain, &bytes).expect("within the budget");
-                oracle.extend(bytes);
-            } else {
-                arena.drop_front(&mut chain, n);
-                oracle.drain(..n.min(oracle.len()));
-            }
-            assert_eq!(chain.len(), oracle.len());
-            let offset = if oracle.is_empty() {
-                0
-            } else {
-                n % oracle.len()
-            };
-            let mut out = vec![0; (oracle.len() - offset).min(1500)];
-            arena.copy_out(&chain, offset, &mut out);
-            assert!(out.iter().eq(oracle.range(offset..offset + out.len())));
-        }
-        arena.clear(&mut chain);
-        assert_eq!(arena.used(), 0);
-    }
 
     #[test]
     fn the_budget_is_hard_and_nothing_is_half_appended() {

@@ -40,6 +40,8 @@ mod nursery;
 mod openings;
 mod path;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod receive;
 mod resting;
 mod send;

@@ -44,7 +44,7 @@ pub(crate) struct EndOfStream {
     pub(crate) stamp: Instant,
 }
 
-/// A segment that waits behind a hole.
+/// A segment that waits behind a hole, or what is new in it.
 #[derive(Debug)]
 struct Waiting {
     seq: ClientSeq,
@@ -53,7 +53,13 @@ struct Waiting {
     stamp: Instant,
 }
 
-/// Segments that wait behind a hole, by sequence number; never empty.
+impl Waiting {
+    fn end(&self) -> ClientSeq {
+        self.seq + self.bytes.len() as u32
+    }
+}
+
+/// Segments that wait behind a hole, by sequence number, without overlaps; never empty.
 #[derive(Debug, Default)]
 struct Reassembly {
     segments: VecDeque<Waiting>,
@@ -203,9 +209,8 @@ impl ClientStream {
             self.fin = Some((seq + len, piece.cause, piece.stamp));
         }
         if seq <= self.next {
-            let known = self.next.ahead_of(seq) as usize;
-            if let Some(bytes) = piece.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
-                self.next += len - known as u32;
+            while let Some(bytes) = self.news(seq, piece.bytes) {
+                self.next += bytes.len() as u32;
                 take(arena, Piece { bytes, ..piece });
                 self.drain_waiting(arena, take);
             }
@@ -219,6 +224,17 @@ impl ClientStream {
         }
     }
 
+    /// What of a segment is next in order, up to what waits already: the first copy of a byte tells its cause.
+    fn news<'a>(&self, seq: ClientSeq, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let bytes = bytes.get(self.next.ahead_of(seq) as usize..)?;
+        let waiting = self.waiting.as_ref().and_then(|w| w.segments.front());
+        let missing = waiting.map_or(bytes.len(), |waiting| {
+            waiting.seq.ahead_of(self.next) as usize
+        });
+        Some(&bytes[..bytes.len().min(missing)]).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Keeps what of a segment does not wait already.
     fn store(
         &mut self,
         seq: ClientSeq,
@@ -226,30 +242,42 @@ impl ClientStream {
         arena: &mut Arena,
         counters: &mut Counters,
     ) {
-        let full = self.waiting.as_ref().is_some_and(|waiting| {
-            waiting.segments.len() >= REASSEMBLY_SEGMENTS_MAX
-                || waiting.bytes + piece.bytes.len() > REASSEMBLY_BYTES_MAX
-        }) || arena.is_full();
-        if full {
-            counters.reassembly_dropped += piece.bytes.len() as u64;
-            return;
+        let end = seq + piece.bytes.len() as u32;
+        let mut at = seq;
+        while at < end {
+            let segments = self.waiting.as_ref().map(|waiting| &waiting.segments);
+            let index = segments.map_or(0, |s| s.partition_point(|waiting| waiting.end() <= at));
+            let next = segments.and_then(|segments| segments.get(index));
+            if let Some(known) = next.filter(|next| next.seq <= at) {
+                at = known.end();
+                continue;
+            }
+            let until = next.map_or(end, |next| next.seq.min(end));
+            let bytes = &piece.bytes[at.ahead_of(seq) as usize..until.ahead_of(seq) as usize];
+            if self.is_full(bytes.len()) || arena.is_full() {
+                counters.reassembly_dropped += u64::from(end.ahead_of(at));
+                return;
+            }
+            arena.charge(bytes.len());
+            let store = self.waiting.get_or_insert_default();
+            store.bytes += bytes.len();
+            let waiting = Waiting {
+                seq: at,
+                bytes: bytes.into(),
+                cause: piece.cause,
+                stamp: piece.stamp,
+            };
+            store.segments.insert(index, waiting);
+            at = until;
         }
-        let waiting = self.waiting.get_or_insert_default();
-        let at = waiting
-            .segments
-            .partition_point(|waiting| waiting.seq <= seq);
-        arena.charge(piece.bytes.len());
-        waiting.bytes += piece.bytes.len();
-        let (bytes, cause, stamp) = (piece.bytes.into(), piece.cause, piece.stamp);
-        waiting.segments.insert(
-            at,
-            Waiting {
-                seq,
-                bytes,
-                cause,
-                stamp,
-            },
-        );
+    }
+
+    /// Whether there is no room for another `len` bytes behind the hole.
+    fn is_full(&self, len: usize) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| {
+            waiting.segments.len() >= REASSEMBLY_SEGMENTS_MAX
+                || waiting.bytes + len > REASSEMBLY_BYTES_MAX
+        })
     }
 
     fn drain_waiting(&mut self, arena: &mut Arena, take: &mut dyn FnMut(&mut Arena, Piece<'_>)) {

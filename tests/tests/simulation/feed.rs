@@ -54,7 +54,7 @@ impl World {
             }
             Arrival::ReplyRecord => {
                 self.trace.packet(self.now, "target -> engine", &packet);
-                self.oracle.on_reply(&packet);
+                self.oracle.on_reply(self.now, &packet);
                 self.engine.on_target_packet(now, stamp, &packet);
                 self.on_input();
             }

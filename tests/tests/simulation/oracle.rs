@@ -8,6 +8,10 @@ use wire::tcp::Flags;
 
 use crate::client::Client;
 use crate::packet::captured;
+use crate::stack::SECOND;
+
+/// Silence after which a response that was cut off counts as complete, in nanoseconds.
+pub(crate) const CUT_OFF: u64 = 4 * SECOND;
 
 /// The client's side of one flow, as the online server's host saw it.
 #[derive(Debug, Default)]
@@ -114,7 +118,35 @@ pub(crate) struct Life {
     pub(crate) sent_before: u32,
     /// Bytes whose acknowledgement has reached the engine while it had the connection.
     pub(crate) acknowledged: u32,
+    /// Which of its bytes have reached the engine, and when something last did.
+    heard: Vec<bool>,
+    heard_at: u64,
+    /// Whether the target was silent for so long in the middle of a response that the engine took what there was for all.
+    cut_off: bool,
     closed: bool,
+}
+
+impl Life {
+    /// Whether a response was cut off until `now`. From then on it is open which bytes answer which turn.
+    pub(crate) fn is_cut_off(&self, now: u64) -> bool {
+        let silent = now >= self.heard_at + CUT_OFF;
+        self.cut_off
+            || silent && self.heard.iter().filter(|heard| **heard).count() < self.sent as usize
+    }
+
+    fn hear(&mut self, now: u64, segment: &Segment) {
+        self.cut_off = self.is_cut_off(now);
+        self.heard_at = now;
+        let Some(isn) = self.target_isn else {
+            return;
+        };
+        let start = segment.seq.wrapping_sub(isn.wrapping_add(1)) as usize;
+        let end = start + segment.sequence_len() as usize;
+        if end <= self.sent as usize && !segment.flags.intersects(Flags::SYN.with(Flags::RST)) {
+            self.heard.resize(self.heard.len().max(end), false);
+            self.heard[start..end].fill(true);
+        }
+    }
 }
 
 /// All that is watched.
@@ -187,6 +219,9 @@ impl Oracle {
                 sent: 0,
                 sent_before: 0,
                 acknowledged: 0,
+                heard: vec![],
+                heard_at: 0,
+                cut_off: false,
                 closed: false,
             });
         }
@@ -225,7 +260,7 @@ impl Oracle {
     }
 
     /// A reply reaches the engine.
-    pub(crate) fn on_reply(&mut self, packet: &[u8]) {
+    pub(crate) fn on_reply(&mut self, now: u64, packet: &[u8]) {
         let Ok(segment) = Segment::parse(packet, 0) else {
             return;
         };
@@ -233,6 +268,7 @@ impl Oracle {
             && segment.flags.contains(Flags::ACK)
             && !life.closed
         {
+            life.hear(now, &segment);
             let acknowledged = segment.ack.wrapping_sub(life.iss.wrapping_add(1));
             if acknowledged < 1 << 30 {
                 life.acknowledged = life.acknowledged.max(acknowledged);

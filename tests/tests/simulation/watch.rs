@@ -68,6 +68,9 @@ fn has_its_cause(world: &World, accepted: usize, number: usize, (start, end): (u
     let (Some(flow), Some(life)) = (world.oracle.flow(client), world.lives[accepted]) else {
         return;
     };
+    if world.oracle.lives[life].is_cut_off(world.now) {
+        return;
+    }
     let sent = world.oracle.lives[life].sent_before;
     let base = flow.seen(start).unwrap_or(0);
     let base = if start == 0 { 0 } else { base };

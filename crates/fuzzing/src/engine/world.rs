@@ -23,6 +23,8 @@ const PAYLOAD_SLACK: u64 = 70_000;
 const REMEMBERED_MAX: usize = 16;
 /// The smallest MTU that the engine believes.
 const MTU_MIN: u16 = session::limits::MTU_MIN;
+/// How long the engine believes a router.
+const PATH_MTU_AGE: Duration = session::limits::PATH_MTU_AGE;
 /// Longest frame that a worker has place for.
 const FRAME_LEN_MAX: usize = ethernet::HEADER_LEN + 9000;
 
@@ -30,7 +32,18 @@ const FRAME_LEN_MAX: usize = ethernet::HEADER_LEN + 9000;
 struct Route {
     target: Endpoint,
     mtu: u16,
+    /// What a router said, and how long that is believed.
+    narrower: Option<(u16, Instant)>,
     exists: bool,
+}
+
+impl Route {
+    fn mtu(&self, now: Instant) -> u16 {
+        match self.narrower {
+            Some((mtu, until)) if now < until => mtu.min(self.mtu),
+            _ => self.mtu,
+        }
+    }
 }
 
 pub(super) struct World {
@@ -61,6 +74,7 @@ impl World {
                 routes.push(Route {
                     target: rule.target,
                     mtu: rule.mtu.max(MTU_MIN),
+                    narrower: None,
                     exists: true,
                 });
             }
@@ -167,7 +181,7 @@ impl World {
             let mtu = u16::try_from(too_big.mtu).expect("believed");
             assert!(mtu >= MTU_MIN);
             let route = self.route(too_big.flow.server).expect("believed");
-            route.mtu = mtu;
+            route.narrower = Some((mtu, now + PATH_MTU_AGE));
         }
         if self.remembered.len() == REMEMBERED_MAX {
             self.remembered.remove(0);
@@ -211,7 +225,9 @@ impl World {
             .iter_mut()
             .filter(|route| route.target.addr == addr)
         {
-            route.mtu = mtu.unwrap_or(route.mtu).max(MTU_MIN);
+            if let Some(mtu) = mtu {
+                (route.mtu, route.narrower) = (mtu.max(MTU_MIN), None);
+            }
             route.exists = mtu.is_some();
         }
         let now = self.now;
@@ -290,14 +306,15 @@ impl World {
             "{local:?} is not open"
         );
         self.judge_source(local.client);
+        let now = self.now;
         let route = self.route(local.server).expect("the target of a rule");
         assert!(route.exists, "a frame to {} without a route", local.server);
         assert!(
-            packet.len() <= usize::from(route.mtu),
+            packet.len() <= usize::from(route.mtu(now)),
             "{} bytes to {}, MTU {}",
             packet.len(),
             local.server,
-            route.mtu
+            route.mtu(now)
         );
     }
 

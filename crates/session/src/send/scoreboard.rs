@@ -98,6 +98,9 @@ impl Scoreboard {
 #[cfg(test)]
 mod tests {
     use super::Scoreboard;
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 
     #[test]
     fn three_ranges_or_more_than_two_segments_above_mean_a_loss() {
@@ -132,34 +135,37 @@ mod tests {
         assert!(board.is_empty());
     }
 
-    /// Against a bitmap.
-    #[test]
-    fn any_order_of_reports_agrees_with_a_bitmap() {
-        let mut state = 5u32;
-        let mut random = move |below: u32| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            u64::from((state >> 8) % below)
-        };
-        for _ in 0..300 {
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Against a bitmap.
+        #[test]
+        fn reports_in_any_order_leave_the_same_holes(
+            steps in vec((0..63u64, 1..64u64, option::weighted(0.25, 0..20u64)), 1..13),
+        ) {
             let mut board = Scoreboard::default();
             let mut map = [false; 64];
-            for _ in 0..12 {
-                let left = random(60);
-                let right = left + 1 + random((63 - left) as u32);
+            for (left, len, una) in steps {
+                let right = (left + len).min(63);
                 let covered = &mut map[left as usize..right as usize];
-                assert_eq!(board.add(left, right), covered.contains(&false));
+                prop_assert_eq!(board.add(left, right), covered.contains(&false));
                 covered.fill(true);
-                if random(4) == 0 {
-                    let una = random(20);
+                if let Some(una) = una {
                     board.advance(una);
                     map[..una as usize].fill(false);
                 }
-                let held = map.iter().filter(|held| **held).count() as u64;
-                assert_eq!(board.held_between(0, 64), held);
+                let held = |from: u64, to: u64| {
+                    map[from as usize..to as usize].iter().filter(|held| **held).count() as u64
+                };
+                prop_assert_eq!(board.held_between(0, 64), held(0, 64));
+                prop_assert_eq!(board.held_between(left, right), held(left, right));
+                prop_assert_eq!(board.is_empty(), held(0, 64) == 0);
                 let last = map.iter().rposition(|held| *held).unwrap_or(0) as u64;
                 for from in 0..64 {
                     let hole = (from..last).find(|&at| !map[at as usize]);
-                    assert_eq!(board.next_hole(from), hole, "from {from} of {map:?}");
+                    prop_assert_eq!(board.next_hole(from), hole);
+                    let begins = |at: &u64| map[*at as usize] && !map[*at as usize - 1];
+                    prop_assert_eq!(board.next_held(from), (from + 1..64).find(begins));
                 }
             }
         }

@@ -259,8 +259,13 @@ fn an_expired_session_waits_at_a_closed_gate_in_peace_and_not_for_ever() {
     s.wait(Duration::from_secs(601))
         .expect_outcomes(&[Outcome::Answered]);
     assert_eq!(s.engine.sessions(), 1, "its RST could not leave");
-    let next = s.engine.next_timeout().expect("its end");
-    assert!(next > s.now + Duration::from_secs(500));
-    s.wait(Duration::from_secs(600)).expect(&[]);
+    let mut wakes = 0;
+    while let Some(next) = s.engine.next_timeout() {
+        s.now = next;
+        s.engine.on_timeout(next);
+        wakes += 1;
+        assert!(wakes < 100, "asked again and again");
+    }
+    s.expect(&[]);
     assert_eq!(s.engine.sessions(), 0);
 }

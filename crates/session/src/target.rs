@@ -341,6 +341,12 @@ impl Session {
             self.end_turn(outcome, ctx);
         }
         self.input.finish(End::Replaced, None, ctx.now, ctx.arena);
+        if matches!(self.state, State::Parting { .. }) {
+            // Its last segment has waited at the gate for as long.
+            self.settle(After::Closed, ctx);
+            return;
+        }
+        self.active_at = ctx.now;
         self.part(Flags::RST, After::Closed, ctx);
     }
 }

@@ -248,3 +248,24 @@ fn numbers_of_another_connection_end_the_old_one() {
     s.target(SYN.with(ACK), 0, 1, 0)
         .expect(&[sent(PSH, 1, 1, b"second")]);
 }
+
+#[test]
+fn an_expired_session_waits_at_a_closed_gate_in_peace_and_not_for_ever() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10).frames();
+    s.target(PSH, 1, 2, 10).frames();
+    s.engine.on_channel(s.now, false);
+    s.wait(Duration::from_secs(601))
+        .expect_outcomes(&[Outcome::Answered]);
+    assert_eq!(s.engine.sessions(), 1, "its RST could not leave");
+    let mut wakes = 0;
+    while let Some(next) = s.engine.next_timeout() {
+        s.now = next;
+        s.engine.on_timeout(next);
+        wakes += 1;
+        assert!(wakes < 100, "asked again and again");
+    }
+    s.expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}

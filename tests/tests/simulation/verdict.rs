@@ -144,10 +144,14 @@ fn waits_are_bounded(world: &World) {
         connection.target_takes() + waits * patience
     };
     let network = [&plan.network.to_target, &plan.network.to_engine];
+    // A flow that could not be copied may be joined by the byte of a keep-alive probe after its end.
+    let probed = plan.client_options.keep_alive_ms.is_some()
+        && (0..plan.connections.len()).any(|number| plan.is_unreplayable(number));
     let clean = network.iter().all(|path| !path.is_faulty())
         && plan.network.report.is_none()
         && plan.ring.reply_lost == 0
         && plan.network.narrow.is_none()
+        && !probed
         && !plan.is_interrupted()
         && plan.faults.slow.is_none();
     if clean {
@@ -270,7 +274,11 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
     match ended.outcome {
         Outcome::Answered | Outcome::Delivered => true,
         Outcome::Reset => plan.target_resets() || plan.is_scarce() || nonsense,
-        Outcome::Refused => plan.target_refuses() || breaks_off || nonsense,
+        // Where a port is used again soon, the reset that ends what is left over at the target may be lost each time.
+        Outcome::Refused => {
+            let reused = plan.is_scarce() || plan.setting.keep_addresses;
+            breaks_off || nonsense || reused && plan.network.to_target.loses()
+        }
         Outcome::TimedOut => plan.times_out() || breaks_off || lossy || nonsense,
         Outcome::TargetClosed => plan.times_out() || breaks_off || lossy || nonsense,
         // A flow that got no session at first may get one where bytes of the turn had come before.

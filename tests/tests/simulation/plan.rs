@@ -224,6 +224,13 @@ impl Plan {
         self.connections[connection].application == Application::Tls
     }
 
+    /// Whether a flow that cannot be copied may be joined, after its end, by the byte of a keep-alive probe.
+    pub(crate) fn is_probed(&self) -> bool {
+        let mut connections = 0..self.connections.len();
+        let unreplayable = connections.any(|number| self.is_unreplayable(number));
+        unreplayable && self.client_options.keep_alive_ms.is_some()
+    }
+
     /// Whether no byte may reach the target before its cause: responses are of the same size, and come without a pause that
     /// looks like their end. Silence after a PSH lets the
     /// next turn go, by design, because nothing says that it is a pause and not a shorter response.

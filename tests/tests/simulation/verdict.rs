@@ -144,14 +144,11 @@ fn waits_are_bounded(world: &World) {
         connection.target_takes() + waits * patience
     };
     let network = [&plan.network.to_target, &plan.network.to_engine];
-    // A flow that could not be copied may be joined by the byte of a keep-alive probe after its end.
-    let probed = plan.client_options.keep_alive_ms.is_some()
-        && (0..plan.connections.len()).any(|number| plan.is_unreplayable(number));
     let clean = network.iter().all(|path| !path.is_faulty())
         && plan.network.report.is_none()
         && plan.ring.reply_lost == 0
         && plan.network.narrow.is_none()
-        && !probed
+        && !plan.is_probed()
         && !plan.is_interrupted()
         && plan.faults.slow.is_none();
     if clean {
@@ -169,7 +166,7 @@ fn waits_are_bounded(world: &World) {
         .filter(|ended| ended.outcome == Outcome::TimedOut);
     let timed_out = timed_out.count() as u64;
     assert!(
-        plan.times_out() || probed || timed_out == 0 && unpaired == 0,
+        plan.times_out() || plan.is_probed() || timed_out == 0 && unpaired == 0,
         "{timed_out} turns timed out, {unpaired} are unpaired, and every response came"
     );
 }
@@ -279,7 +276,9 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
             let reused = plan.is_scarce() || plan.setting.keep_addresses;
             breaks_off || nonsense || reused && plan.network.to_target.loses()
         }
-        Outcome::TimedOut => plan.times_out() || breaks_off || lossy || nonsense,
+        Outcome::TimedOut => {
+            plan.times_out() || breaks_off || lossy || nonsense || plan.is_probed()
+        }
         Outcome::TargetClosed => plan.times_out() || breaks_off || lossy || nonsense,
         // A flow that got no session at first may get one where bytes of the turn had come before.
         Outcome::Gap => {

@@ -274,7 +274,7 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
         // Where a port is used again soon, the reset that ends what is left over at the target may be lost each time.
         Outcome::Refused => {
             let reused = plan.is_scarce() || plan.setting.keep_addresses;
-            breaks_off || nonsense || reused && plan.network.to_target.loses()
+            breaks_off || nonsense || reused && plan.network.to_target.is_faulty()
         }
         Outcome::TimedOut => {
             plan.times_out() || breaks_off || lossy || nonsense || plan.is_probed()
@@ -297,7 +297,8 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
         }
         // Where the target ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
         Outcome::Unserved => {
-            let late = breaks_off || plan.times_out() || plan.ring.observe_delay.is_some();
+            let late =
+                breaks_off || nonsense || plan.times_out() || plan.ring.observe_delay.is_some();
             torn() || captured(world).2 > 0 || lossy || plan.cut.is_some() || late
         }
         Outcome::Pending => {

@@ -7,7 +7,8 @@ use core::arch::asm;
 
 use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE, WORKERS_MAX};
 use abi::record::{
-    HEADERS_LEN_MAX, KIND_CLONE, KIND_REPLY, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX, SIZE_CLASSES,
+    HEADERS_LEN_MAX, KIND_CLONE, KIND_REPLY, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX,
+    SIZE_CLASSES,
 };
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};

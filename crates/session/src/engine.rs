@@ -453,7 +453,12 @@ impl Engine {
     pub fn turns_waiting(&self, now: Instant) -> u64 {
         let waiting = self.sessions.awake().filter(|session| {
             let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
-            session.turns.is_waiting(session.send.una(), quiet, now)
+            session.turns.is_waiting(
+                session.send.una(),
+                quiet,
+                self.shared.config.response_timeout,
+                now,
+            )
         });
         waiting.map(|session| session.turns.len() as u64).sum()
     }

@@ -100,7 +100,12 @@ impl Engine {
             return;
         }
         let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
-        if !session.turns.is_waiting(session.send.una(), quiet, now) {
+        if !session.turns.is_waiting(
+            session.send.una(),
+            quiet,
+            self.shared.config.response_timeout,
+            now,
+        ) {
             self.sessions.rest(id);
         }
     }

@@ -120,7 +120,13 @@ impl Turns {
     }
 
     /// Whether the current turn waits for the target although the client has not gone on: for a drain.
-    pub(crate) fn is_waiting(&self, una: u64, quiet: Duration, now: Instant) -> bool {
+    pub(crate) fn is_waiting(
+        &self,
+        una: u64,
+        quiet: Duration,
+        response_timeout: Duration,
+        now: Instant,
+    ) -> bool {
         if self.queue.len() == 1 && self.queue[0].fate.is_some() {
             return false;
         }
@@ -137,7 +143,9 @@ impl Turns {
         };
         let complete = received >= turn.online.bytes && (received > 0) == (turn.online.bytes > 0);
         let settled = answer.bytes > 0 && now.since(answer.last) > quiet;
-        !complete && !settled
+        let acknowledged_at = self.step.acknowledged_at;
+        let silent = acknowledged_at.is_some_and(|at| now.since(at) > response_timeout);
+        !(complete || settled || (received == 0 && silent))
     }
 
     /// Whether the current turn has an answer of the online server and of the target.

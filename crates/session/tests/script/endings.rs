@@ -269,3 +269,19 @@ fn an_expired_session_waits_at_a_closed_gate_in_peace_and_not_for_ever() {
     s.expect(&[]);
     assert_eq!(s.engine.sessions(), 0);
 }
+
+/// Its client says no more, and the target says nothing: a drain waits for it as long as the next turn would.
+#[test]
+fn a_last_turn_without_a_response_is_not_waited_for_longer_than_any_other() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10).frames();
+    s.target(ACK, 1, 2, 0);
+    assert_eq!(s.engine.turns_waiting(s.now), 1);
+    s.wait(Duration::from_secs(29));
+    assert_eq!(s.engine.turns_waiting(s.now), 1);
+    s.wait(Duration::from_secs(2));
+    assert_eq!(s.engine.turns_waiting(s.now), 0);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Pending]);
+}

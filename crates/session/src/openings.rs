@@ -89,7 +89,9 @@ impl Engine {
                 let goes_on = *next == Some(seq) && before.is_some_and(|before| before < cause);
                 // Nor may bytes from there on have come before: they are gone, and joining would only find the hole.
                 let fresh = next.is_none_or(|next| next <= seq);
-                let boundary = goes_on || (fresh && *answered == Some(seq));
+                // A keep-alive probe may carry a byte of rubbish (RFC 9293 section 3.8.4); who writes one byte pushes it.
+                let probe = segment.payload_len == 1 && !segment.flags.contains(Flags::PSH);
+                let boundary = !probe && (goes_on || (fresh && *answered == Some(seq)));
                 if next.is_none_or(|next| next < end) {
                     (*before, *next) = (Some(cause), Some(end));
                 }

@@ -27,6 +27,17 @@ fn a_flow_is_joined_at_its_first_turn_boundary() {
 }
 
 #[test]
+fn a_flow_is_not_joined_at_a_keep_alive_probe() {
+    let mut s = Script::new();
+    s.online(PSH, 900, 526, 10);
+    s.client(ACK, 526, 910, b"?").expect(&[]);
+    s.client(PSH, 526, 910, b"next")
+        .online(PSH, 910, 530, 10)
+        .client(PSH, 530, 920, b"!")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
 fn full_sessions_only_means_just_that() {
     let mut s = Script::with(|config| config.rules[0].full_sessions_only = true);
     s.client(PSH, 500, 900, b"a")

@@ -247,3 +247,48 @@ fn what_a_reset_behind_a_hole_acknowledges_lets_the_session_go_on() {
     // The response and a challenge's answer are lost.
     s.target(RST, 11, 2, 0).expect(&[sent(FIN, 2, 1, b"")]);
 }
+
+/// Its service is started again: all its connections are reset, and the next ones are refused until it listens.
+#[test]
+fn a_target_that_was_started_again_is_used_again() {
+    let mut s = Script::with(|config| {
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            return;
+        };
+        ranges[0].port_last = 10_099;
+    });
+    let first = s.client;
+    let mut locals = vec![];
+    for number in 0..20 {
+        s.client = Endpoint::new(first.addr, first.port + number);
+        s.handshake();
+        s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10).frames();
+        s.target(PSH, 1, 2, 10).frames();
+        locals.push((s.local, s.iss));
+    }
+    for (local, iss) in locals {
+        (s.local, s.iss) = (local, iss);
+        s.target(RST, 11, 2, 0).frames();
+    }
+    let mut seq = 2;
+    let mut accepted = 0;
+    for round in 0..40 {
+        for number in 0..20 {
+            s.client = Endpoint::new(first.addr, first.port + number);
+            s.client(PSH, seq, 1 + 10 * (seq - 1), b"a");
+            s.online(PSH, 1 + 10 * (seq - 1), seq + 1, 10);
+            if !s.frames().iter().any(|sent| sent.flags == SYN) {
+                continue;
+            }
+            if round < 5 {
+                s.target(RST, 0, 1, 0);
+            } else {
+                s.target(SYN.with(ACK), 0, 1, 0).frames();
+                accepted += 1;
+            }
+        }
+        seq += 1;
+        s.wait(Duration::from_millis(50));
+    }
+    assert_eq!(accepted, 20);
+}

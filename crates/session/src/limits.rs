@@ -15,7 +15,7 @@ pub const SYN_RETRIES_MAX: u8 = 4;
 pub const SYN_RECOVERIES_MAX: u8 = 3;
 
 /// Connections that a target refuses in a row, whosever, before it is taken to refuse the next ones as well: they end
-/// without a SYN, but for one after each wait.
+/// without a SYN, but for those that come right after each wait.
 pub const REFUSALS_MAX: u32 = 16;
 
 /// Initial retransmission timeout (RFC 6298 section 2.1).

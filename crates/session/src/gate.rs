@@ -109,8 +109,11 @@ impl Gate {
     }
 
     /// The target refused a connection. After [`REFUSALS_MAX`] in a row it is believed to refuse all of them, for a time
-    /// that doubles from [`BACKOFF_MIN`] to [`BACKOFF_MAX`].
+    /// that doubles from [`BACKOFF_MIN`] to [`BACKOFF_MAX`]. What is refused meanwhile was asked before, and says nothing new.
     pub(crate) fn on_refusal(&mut self, now: Instant) {
+        if now < self.refuses_until {
+            return;
+        }
         self.refusals = self.refusals.saturating_add(1);
         if let Some(beyond) = self.refusals.checked_sub(REFUSALS_MAX) {
             self.refuses_until = now + (BACKOFF_MIN * (1 << beyond.min(10))).min(BACKOFF_MAX);

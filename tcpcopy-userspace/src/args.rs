@@ -30,6 +30,8 @@ Examples:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
   With the clients' own addresses, replies going to an assistant that runs intercept:
       tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  Nothing arrives? Ask what is wrong and what to do, with the options of the run:
+      tcpcopy doctor -x 80-10.0.0.9:80
   In a script: fail (exit 3) if the target took less than 99.9 % of the requests:
       tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
 
@@ -57,6 +59,12 @@ Exit status:
 SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
 second one ends it at once.";
 
+const DOCTOR_EXIT: &str = "\
+Exit status:
+  0  the path to every target is proven
+  1  it is not: each FAIL says why, and what to do
+  2  unusable arguments or environment: a run would refuse to start";
+
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -82,7 +90,22 @@ pub(crate) struct CommandLine {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Errand {
     /// Checks this host and proves the path to the target, without copying anything
-    Doctor(Args),
+    ///
+    /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
+    /// one connection is made to each target through the very programs of a run, and closed without a byte.
+    #[command(after_help = DOCTOR_EXIT)]
+    Doctor(DoctorArgs),
+}
+
+/// The options of the doctor.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) run: Args,
+
+    /// Write the findings as one JSON document to standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is to be done.
@@ -281,7 +304,7 @@ mod tests {
         let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
         assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
         let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
+        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.run.copies == 2));
         for line in [
             "tcpcopy doctor",
             "tcpcopy nonsense",

@@ -149,7 +149,7 @@ pub(crate) struct Channels {
     workers: Vec<WorkerHandle>,
     up: Mutex<Vec<bool>>,
     /// Set when the run ends.
-    pub(crate) stop: AtomicBool,
+    stop: AtomicBool,
     /// Times that a connection was lost.
     pub(crate) lost: AtomicU64,
     /// Reports that `intercept` dropped because we took them too slowly.
@@ -177,6 +177,11 @@ impl Channels {
             announcements_lost: Arc::default(),
             clock_error_us: AtomicU64::new(0),
         }
+    }
+
+    /// Has every connection end; to be followed by waking their threads.
+    pub(crate) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Whether every connection stands.

@@ -32,20 +32,26 @@ use args::{CommandLine, Errand, Wish};
 
 fn main() -> ExitCode {
     let wish = CommandLine::wish();
+    // What a run logs on its way, an errand says in its own form.
+    let level = match &wish {
+        Wish::Run(_) => LevelFilter::INFO,
+        Wish::Errand(_) => LevelFilter::OFF,
+    };
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .with_env_filter(
             EnvFilter::builder()
-                .with_default_directive(LevelFilter::INFO.into())
+                .with_default_directive(level.into())
                 .from_env_lossy(),
         )
         .init();
-    let ending = match &wish {
-        Wish::Run(args) => run::run(args),
-        Wish::Errand(Errand::Doctor(args)) => doctor::run(args),
+    let args = match &wish {
+        Wish::Run(args) => args,
+        Wish::Errand(Errand::Doctor(doctor)) => return ExitCode::from(doctor::run(doctor)),
     };
+    let ending = run::run(args);
     if let Some(words) = ending.complaint() {
         tracing::error!("{words}");
     }

@@ -1,0 +1,516 @@
+//! From what was seen of a target to what is wrong and what to do: a pure function.
+//!
+//! A frame's way is followed hop by hop, and the first hop that has it and does not pass it on is named: the private device,
+//! this host's route, the neighbour, the target, the way back. Where two causes look the same from here, both are told, the
+//! more likely one first.
+
+use std::net::IpAddr;
+
+use host::Route;
+use telemetry::Mode;
+use wire::flow::Endpoint;
+
+use super::evidence::{Evidence, Try};
+use super::finding::Finding;
+use super::handshake::{Answer, Via};
+use super::narrow::{Narrow, Width};
+use crate::assistant::connection::Failure;
+
+const CHECK: &str = "path";
+
+/// What is to be said of one target: whether the path is proven, and what is worth knowing besides.
+pub(crate) fn of(evidence: &Evidence) -> Vec<Finding> {
+    let via = evidence.via();
+    if let Some(probe) = evidence.answered(Answer::Accepted(via)) {
+        let mut findings = vec![proven(evidence, probe)];
+        findings.extend(length(evidence));
+        findings.extend(strangers(evidence));
+        return findings;
+    }
+    if !evidence.may_probe {
+        return vec![without_intercept(evidence)];
+    }
+    let refused = [Answer::Refused(via), Answer::Refused(Via::Here)];
+    if let Some(probe) = refused.iter().find_map(|answer| evidence.answered(*answer)) {
+        return vec![closed(evidence, probe)];
+    }
+    if let Some(probe) = evidence.answered(Answer::Accepted(Via::Here)) {
+        return vec![came_here(evidence, probe)];
+    }
+    vec![silence(evidence)]
+}
+
+/// The sentence that begins every finding of silence.
+fn tried(evidence: &Evidence, source: Endpoint) -> String {
+    let out = match &evidence.route {
+        Some(Route::Device { name, .. }) => format!("out by {name}"),
+        _ => "up this host's own stack".to_owned(),
+    };
+    format!("a SYN from {source} to {} went {out}", evidence.target)
+}
+
+fn proven(evidence: &Evidence, probe: &Try) -> Finding {
+    let taken = match (&evidence.route, evidence.mode) {
+        (Some(Route::Local { .. }), _) => "absorb took the SYN-ACK".to_owned(),
+        (_, Mode::Direct) => "capture took the SYN-ACK".to_owned(),
+        (_, Mode::Assistant) => {
+            let assistant = evidence
+                .assistant
+                .map_or_else(String::new, |address| format!(" at {address}"));
+            format!("intercept{assistant} took the SYN-ACK and reported it")
+        }
+    };
+    Finding::ok(
+        CHECK,
+        format!(
+            "{}, {taken} after {:.1} ms, and the connection was closed without a byte",
+            tried(evidence, probe.source),
+            evidence.took.as_secs_f64() * 1000.0
+        ),
+    )
+}
+
+/// What became of the longest packet.
+fn length(evidence: &Evidence) -> Option<Finding> {
+    let narrow = evidence.narrow.as_ref()?;
+    let target = evidence.target;
+    Some(match narrow.width() {
+        Width::Full => Finding::ok(
+            "mtu",
+            format!("packets of {} bytes arrive at {target}", narrow.longest()),
+        ),
+        Width::Unknown => Finding::note(
+            "mtu",
+            "mtu-unknown",
+            format!(
+                "{target} does not acknowledge repeated bytes (a proxy before it?), so it is not known whether packets of {} \
+                 bytes arrive",
+                narrow.longest()
+            ),
+        ),
+        Width::Up(passes) => narrowed(evidence, narrow, passes),
+    })
+}
+
+fn narrowed(evidence: &Evidence, narrow: &Narrow, passes: u16) -> Finding {
+    let told = narrow.router_mtu().map_or_else(
+        || "no router says so".to_owned(),
+        |mtu| format!("a router says that its MTU is {mtu}"),
+    );
+    let finding = Finding::note(
+        "mtu",
+        "mtu-narrow",
+        format!(
+            "packets of {} bytes to {} are lost and those of {passes} bytes arrive; {told}. A run finds that out by losing \
+             some, session by session, which costs time: tell this host the MTU",
+            narrow.longest(),
+            evidence.target
+        ),
+    );
+    match &evidence.route {
+        Some(Route::Device { name, next_hop, .. }) if passes > 0 => {
+            let via = next_hop.map_or_else(String::new, |hop| format!(" via {hop}"));
+            let target = IpAddr::from(evidence.target.addr);
+            finding.fix_here(format!(
+                "ip route replace {target}{via} dev {name} mtu {passes}"
+            ))
+        }
+        _ => finding,
+    }
+}
+
+/// With the clients' own addresses, sources whose answers did not come through intercept although others' did.
+fn strangers(evidence: &Evidence) -> Option<Finding> {
+    let via = evidence.via();
+    let lost = evidence
+        .probes
+        .iter()
+        .find(|probe| probe.answer != Some(Answer::Accepted(via)))?;
+    let assistant = evidence.assistant?;
+    let whither = match lost.answer {
+        Some(Answer::Accepted(Via::Here)) => "its answer came to this host",
+        _ => "its answer did not come through intercept",
+    };
+    let target = IpAddr::from(evidence.target.addr);
+    Some(
+        Finding::note(
+            CHECK,
+            "some-clients-astray",
+            format!(
+                "a SYN from {} to {} was tried as well and {whither}: clients whose addresses the target routes like that one \
+                 cannot be copied, and would get answers of the target if their route led to them",
+                lost.source.addr, evidence.target
+            ),
+        )
+        .fix(target, format!("ip route replace CLIENT_PREFIX via {assistant}")),
+    )
+}
+
+fn closed(evidence: &Evidence, probe: &Try) -> Finding {
+    let target = evidence.target;
+    Finding::fail(
+        CHECK,
+        "target-port-closed",
+        format!(
+            "{} and was answered by RST: nobody listens on port {} of {}, or a firewall rejects in its name; start the \
+             server there, or correct -x",
+            tried(evidence, probe.source),
+            target.port,
+            target.addr
+        ),
+    )
+    .fix(
+        IpAddr::from(target.addr),
+        format!("ss -tln 'sport = :{}'", target.port),
+    )
+}
+
+/// Assistant mode, and the answer came to this host.
+fn came_here(evidence: &Evidence, probe: &Try) -> Finding {
+    let assistant = evidence
+        .assistant
+        .map_or_else(|| "ASSISTANT".to_owned(), |address| address.to_string());
+    Finding::fail(
+        CHECK,
+        "reply-came-here",
+        format!(
+            "{}, and the SYN-ACK came back to this host instead of the assistant {assistant}: the target's route for {} \
+             leads here, or there is none of its own",
+            tried(evidence, probe.source),
+            probe.prefix
+        ),
+    )
+    .fix(
+        IpAddr::from(evidence.target.addr),
+        format!("ip route replace {} via {assistant}", probe.prefix),
+    )
+}
+
+/// Nothing came back to any probe.
+fn silence(evidence: &Evidence) -> Finding {
+    let Some(probe) = evidence.probes.first() else {
+        return Finding::fail(
+            CHECK,
+            "no-probe",
+            format!(
+                "no port of this host is free for a probe to {}: narrow net.ipv4.ip_local_port_range",
+                evidence.target
+            ),
+        )
+        .fix_here("sysctl -w net.ipv4.ip_local_port_range='32768 60999'");
+    };
+    if let Some(finding) = on_this_host(evidence, probe) {
+        return finding;
+    }
+    match evidence.control.as_ref().and_then(|control| control.answer) {
+        Some(Answer::Refused(_)) => {
+            return closed(evidence, evidence.control.as_ref().unwrap_or(probe));
+        }
+        Some(Answer::Accepted(_)) => return way_back(evidence, probe),
+        None => {}
+    }
+    if matches!(evidence.route, Some(Route::Local { .. })) {
+        return silent_here(evidence, probe);
+    }
+    if let Some(hop) = &evidence.hop
+        && hop.mac.is_none()
+    {
+        return deaf_neighbour(evidence, probe, hop.address);
+    }
+    silent_target(evidence, probe)
+}
+
+/// Frames that did not leave this host, by the programs' own counters.
+fn on_this_host(evidence: &Evidence, probe: &Try) -> Option<Finding> {
+    let Evidence {
+        sent,
+        seen,
+        left,
+        no_egress,
+        too_big,
+        ..
+    } = evidence;
+    let ways = format!("a SYN from {} to {}", probe.source, evidence.target);
+    if *seen == 0 {
+        return Some(
+            Finding::fail(
+                CHECK,
+                "private-device-eats",
+                format!(
+                    "{ways}: {sent} frame(s) were given to tcpcopy1 and none came out of tcpcopy0; did somebody change the \
+                     two, or attach a program to them?"
+                ),
+            )
+            .fix_here("bpftool net show dev tcpcopy0"),
+        );
+    }
+    if *left == 0 && *no_egress > 0 {
+        return Some(
+            Finding::fail(
+                CHECK,
+                "no-egress",
+                format!(
+                    "{ways}: inject dropped {no_egress} of {seen} frame(s) for want of a way out; the route has just gone"
+                ),
+            )
+            .fix_here(format!("ip route get {}", IpAddr::from(evidence.target.addr))),
+        );
+    }
+    (*left == 0 && *too_big > 0).then(|| {
+        Finding::fail(
+            CHECK,
+            "too-big",
+            format!(
+                "{ways}: inject dropped {too_big} of {seen} frame(s), which are longer than the MTU of the route"
+            ),
+        )
+        .fix_here(format!("ip route get {}", IpAddr::from(evidence.target.addr)))
+    })
+}
+
+/// The target answers this host's own address, but not where sessions come from.
+fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
+    let target = IpAddr::from(evidence.target.addr);
+    let control = evidence.control.as_ref().unwrap_or(probe);
+    let seen = format!(
+        "the target answers a SYN from {} here, so it lives and listens; {} and its answer was not seen",
+        control.source,
+        tried(evidence, probe.source)
+    );
+    let (finding, via) = match (evidence.mode, evidence.assistant) {
+        (Mode::Assistant, Some(assistant)) => (
+            Finding::fail(
+                CHECK,
+                "reply-lost",
+                format!(
+                    "{seen}, neither by intercept nor here: either the target has no route for {} to the assistant, or the \
+                     target or a router before it drops what comes from there (rp_filter, a filter against forged \
+                     addresses), or intercept watches another interface",
+                    probe.prefix
+                ),
+            ),
+            assistant,
+        ),
+        _ => (
+            Finding::fail(
+                CHECK,
+                "pool-not-routed",
+                format!(
+                    "{seen} on this host: the reply pool {} is not routed here, or the target or a router before it drops \
+                     what comes from there (rp_filter, a filter against forged addresses); or leave out -c",
+                    probe.prefix
+                ),
+            ),
+            IpAddr::from(control.source.addr),
+        ),
+    };
+    let router = match &evidence.route {
+        Some(Route::Device {
+            next_hop: Some(hop),
+            ..
+        }) if evidence.mode == Mode::Direct => *hop,
+        _ => target,
+    };
+    finding
+        .fix(
+            router,
+            format!("ip route replace {} via {via}", probe.prefix),
+        )
+        .fix(target, format!("ip route get {}", probe.source.addr))
+        .fix(target, "sysctl -w net.ipv4.conf.all.rp_filter=0")
+        .fix(
+            target,
+            format!(
+                "{} -I INPUT -p tcp -s {} --dport {} -j ACCEPT",
+                iptables(target),
+                probe.prefix,
+                evidence.target.port
+            ),
+        )
+}
+
+fn silent_here(evidence: &Evidence, probe: &Try) -> Finding {
+    let target = IpAddr::from(evidence.target.addr);
+    Finding::fail(
+        CHECK,
+        "local-target-silent",
+        format!(
+            "{}, and no answer came to tcpcopy0 within 2 s: a firewall on this host drops what comes in by tcpcopy0, or the \
+             answer to {} takes another route",
+            tried(evidence, probe.source),
+            probe.source.addr
+        ),
+    )
+    .fix_here(format!(
+        "{} -I INPUT -i tcpcopy0 -p tcp --dport {} -j ACCEPT",
+        iptables(target),
+        evidence.target.port
+    ))
+    .fix_here(format!("ip route get {} from {target}", probe.source.addr))
+}
+
+fn deaf_neighbour(evidence: &Evidence, probe: &Try, hop: IpAddr) -> Finding {
+    let (name, is_router) = match &evidence.route {
+        Some(Route::Device { name, next_hop, .. }) => (name.as_str(), next_hop.is_some()),
+        _ => ("", false),
+    };
+    let who = if is_router {
+        format!("the router {hop}")
+    } else {
+        format!("the target {hop}, which the route takes for a neighbour,")
+    };
+    let asks = if hop.is_ipv4() { "ARP" } else { "NDP" };
+    let finding = Finding::fail(
+        CHECK,
+        "neighbour-silent",
+        format!(
+            "a SYN from {} to {} got as far as {name}: {who} answers no {asks} there, so no frame leaves; it is down, or the \
+             route is wrong, or it is in another VLAN",
+            probe.source, evidence.target
+        ),
+    )
+    .fix_here(format!("ping -c 3 -I {name} {hop}"));
+    if is_router {
+        let target = IpAddr::from(evidence.target.addr);
+        finding.fix_here(format!("ip route replace {target} via OTHER_ROUTER"))
+    } else {
+        finding.fix_here(format!("ip route get {hop}"))
+    }
+}
+
+fn silent_target(evidence: &Evidence, probe: &Try) -> Finding {
+    let target = IpAddr::from(evidence.target.addr);
+    let handed = evidence.hop.as_ref().and_then(|hop| {
+        let [a, b, c, d, e, f] = hop.mac?;
+        Some(format!(
+            ", was handed to {} ({a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x})",
+            hop.address
+        ))
+    });
+    let suspects = if evidence.suspects.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "; on this host it also passed {}, which may have dropped it",
+            evidence.suspects.join(", ")
+        )
+    };
+    // The address that certainly has a way back is the one to be let in, where it was tried.
+    let source = evidence.control.as_ref().unwrap_or(probe).source;
+    Finding::fail(
+        CHECK,
+        "target-silent",
+        format!(
+            "{}{}, and nothing came back within 2 s, no RST either: a firewall of the target or on the way drops it (this \
+             host's own does not matter: copies do not pass it){suspects}",
+            tried(evidence, source),
+            handed.unwrap_or_default(),
+        ),
+    )
+    .fix(
+        target,
+        format!(
+            "{} -I INPUT -p tcp -s {} --dport {} -j ACCEPT",
+            iptables(target),
+            source.addr,
+            evidence.target.port
+        ),
+    )
+    .fix(target, format!("tcpdump -ni any host {} and port {}", source.addr, evidence.target.port))
+}
+
+/// What can be said of a target while an intercept is missing.
+fn without_intercept(evidence: &Evidence) -> Finding {
+    let target = evidence.target;
+    match &evidence.control {
+        Some(control) => match control.answer {
+            Some(Answer::Accepted(_)) => Finding::note(
+                CHECK,
+                "not-proven",
+                format!(
+                    "{target} answers a SYN from {}; whether answers to copies reach intercept can be tried once it is there",
+                    control.source
+                ),
+            ),
+            Some(Answer::Refused(_)) => closed(evidence, control),
+            None => match &evidence.hop {
+                Some(hop) if hop.mac.is_none() => deaf_neighbour(evidence, control, hop.address),
+                _ => silent_target(evidence, control),
+            },
+        },
+        None => Finding::note(
+            CHECK,
+            "not-proven",
+            format!(
+                "nothing was sent to {target}: its answers would go astray while intercept is missing"
+            ),
+        ),
+    }
+}
+
+/// What the first attempt to connect to an intercept came to.
+pub(crate) fn of_intercept(
+    address: &str,
+    first: Option<&Result<(), Failure>>,
+    targets: &[Endpoint],
+    interface_hint: &str,
+) -> Finding {
+    const CHECK: &str = "intercept";
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let (host, port) = (
+        host.trim_start_matches('[').trim_end_matches(']'),
+        address.rsplit_once(':').map_or("36524", |(_, port)| port),
+    );
+    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    let start = format!(
+        "intercept -i {interface_hint} -x {} -b {host} -p {port} --insecure",
+        targets.join(",")
+    );
+    match first {
+        Some(Ok(())) => Finding::ok(
+            CHECK,
+            format!("intercept at {address} took the subscription to {}", targets.join(", ")),
+        ),
+        Some(Err(failure @ Failure::Connect { .. })) => {
+            Finding::fail(CHECK, "intercept-absent", failure.to_string()).fix(host, start)
+        }
+        Some(Err(failure)) => {
+            let finding = match failure {
+                Failure::Channel {
+                    cause: channel::Error::Refused(channel::Refusal::UnknownTarget(_)),
+                    ..
+                } => "intercept-other-target",
+                Failure::Channel {
+                    cause: channel::Error::Version { .. },
+                    ..
+                } => "intercept-other-version",
+                _ => "intercept-unusable",
+            };
+            let is_version = finding == "intercept-other-version";
+            let finding = Finding::fail(CHECK, finding, failure.to_string());
+            if is_version {
+                finding.fix(host, "intercept --version").fix_here("tcpcopy --version")
+            } else {
+                finding.fix(host, start)
+            }
+        }
+        None => Finding::fail(
+            CHECK,
+            "intercept-mute",
+            format!(
+                "something at {address} takes the connection and says nothing for 3 s: intercept hangs or is stopped, or \
+                 another program has its port"
+            ),
+        )
+        .fix(host, format!("ss -tlnp 'sport = :{port}'")),
+    }
+}
+
+/// The firewall command of an address's family.
+fn iptables(address: IpAddr) -> &'static str {
+    if address.is_ipv4() {
+        "iptables"
+    } else {
+        "ip6tables"
+    }
+}

@@ -317,7 +317,7 @@ fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
             format!("ip route replace {} via {via}", probe.prefix),
         )
         .fix(target, format!("ip route get {}", probe.source.addr))
-        .fix(target, "sysctl -w net.ipv4.conf.all.rp_filter=0")
+        .fix(target, "sysctl -w net.ipv4.conf.all.rp_filter=2")
         .fix(
             target,
             format!(

@@ -79,7 +79,6 @@ impl Finding {
     }
 
     /// Adds a command that helps.
-    #[expect(clippy::needless_pass_by_value, reason = "addresses are small")]
     pub(crate) fn fix(mut self, place: impl fmt::Display, command: impl Into<String>) -> Self {
         self.fixes.push(Fix {
             place: place.to_string(),

@@ -12,10 +12,12 @@
 //! | [`ways`] | routes, pool, listeners |
 //! | [`refused`] | a refused plan, with the command that helps |
 //! | [`line`] | the line that probes go out by and answers come back on |
+//! | [`assistant`] | the assistants: whether they serve us, and what they would do without intercept |
 //! | [`handshake`], [`narrow`] | one probe connection; how long packets may be on it |
 //! | [`path`] | the proof: who is sent what when |
 //! | [`evidence`], [`diagnosis`] | what was seen of a target, and what follows from it |
 
+mod assistant;
 mod diagnosis;
 mod evidence;
 mod finding;
@@ -43,6 +45,7 @@ use crate::args::{Args, DoctorArgs};
 use crate::loader;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
+use assistant::Assistants;
 use finding::{Conclusion, Finding};
 use line::Intercepts;
 use path::{Prover, Stopped};
@@ -128,17 +131,15 @@ fn prove(
     if let Some(intercepts) = &intercepts {
         for (address, first) in &intercepts.firsts {
             let targets = plan.targets();
-            sheet.add(diagnosis::of_intercept(
-                address,
-                first.as_ref(),
-                &targets,
-                "IFACE",
-            ));
+            sheet.add(assistant::of_intercept(address, first.as_ref(), &targets));
         }
     }
     if interrupted() {
         return interruption();
     }
+    let assistants = intercepts
+        .as_ref()
+        .and_then(|intercepts| Assistants::ask(intercepts, plan));
     let prover = match Prover::new(plan, facts, intercepts.as_ref(), interrupted) {
         Ok(prover) => prover,
         Err(error) => {
@@ -148,7 +149,10 @@ fn prove(
     };
     sheet.extend(order(plan));
     match prover.prove() {
-        Ok(evidence) => {
+        Ok(mut evidence) => {
+            if let Some(assistants) = &assistants {
+                sheet.extend(assistants.ask_again(plan, &mut evidence));
+            }
             for evidence in &evidence {
                 sheet.extend(diagnosis::of(evidence));
             }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use channel::decoder::Decoder;
+use channel::inspection::{Fate, Inspected, inspect, inspected};
 use channel::{
     Batch, FRAME_LEN_MAX, InterceptEnd, InterceptEvent, Refusal, Report, TcpcopyEnd, ToIntercept,
     ToTcpcopy, encode,
@@ -25,6 +26,8 @@ enum Owned {
     Reports(Vec<(u64, u32, Vec<u8>)>),
     Pong(u64, u64),
     Lost(u64),
+    Inspect(Vec<Addr>),
+    Inspected(Inspected),
 }
 
 impl Owned {
@@ -49,6 +52,8 @@ impl Owned {
             }
             Self::Pong(nonce, stamp_ns) => encode::pong(out, *nonce, *stamp_ns),
             Self::Lost(count) => encode::lost(out, *count),
+            Self::Inspect(addresses) => inspect(out, addresses),
+            Self::Inspected(answer) => inspected(out, answer),
         }
     }
 }
@@ -60,6 +65,7 @@ impl From<ToIntercept<'_>> for Owned {
             ToIntercept::Open(flows) => Self::Open(flows.iter().collect()),
             ToIntercept::Close(flows) => Self::Close(flows.iter().collect()),
             ToIntercept::Ping { nonce } => Self::Ping(nonce),
+            ToIntercept::Inspect(addresses) => Self::Inspect(addresses.iter().collect()),
         }
     }
 }
@@ -77,6 +83,7 @@ impl From<ToTcpcopy<'_>> for Owned {
             ),
             ToTcpcopy::Pong { nonce, stamp_ns } => Self::Pong(nonce, stamp_ns),
             ToTcpcopy::Lost { count } => Self::Lost(count),
+            ToTcpcopy::Inspected(answer) => Self::Inspected(answer.into()),
         }
     }
 }
@@ -95,7 +102,12 @@ fn to_intercept() -> impl Strategy<Value = Owned> {
         vec(flow(), 1..9).prop_map(Owned::Open),
         vec(flow(), 1..9).prop_map(Owned::Close),
         any::<u64>().prop_map(Owned::Ping),
+        vec(endpoint().prop_map(|endpoint| endpoint.addr), 1..65).prop_map(Owned::Inspect),
     ]
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Dropped), Just(Fate::SentOn), Just(Fate::Own)]
 }
 
 fn to_tcpcopy() -> impl Strategy<Value = Owned> {
@@ -106,6 +118,16 @@ fn to_tcpcopy() -> impl Strategy<Value = Owned> {
         vec((any::<u64>(), any::<u32>(), vec(any::<u8>(), 1..248)), 1..9).prop_map(Owned::Reports),
         any::<(u64, u64)>().prop_map(|(nonce, stamp)| Owned::Pong(nonce, stamp)),
         any::<u64>().prop_map(Owned::Lost),
+        (any::<(bool, u64, u32)>(), vec(fate(), 0..65)).prop_map(
+            |((forwards, matched, subscribers), fates)| {
+                Owned::Inspected(Inspected {
+                    forwards,
+                    matched,
+                    subscribers,
+                    fates,
+                })
+            }
+        ),
     ]
 }
 

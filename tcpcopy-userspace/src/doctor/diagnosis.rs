@@ -14,7 +14,6 @@ use super::evidence::{Evidence, Try};
 use super::finding::Finding;
 use super::handshake::{Answer, Via};
 use super::narrow::{Narrow, Width};
-use crate::assistant::connection::Failure;
 
 const CHECK: &str = "path";
 
@@ -202,6 +201,9 @@ fn silence(evidence: &Evidence) -> Finding {
     if let Some(finding) = on_this_host(evidence, probe) {
         return finding;
     }
+    if let (Some(1..), Some(assistant)) = (evidence.taken_by_intercept, evidence.assistant) {
+        return lost_on_channel(evidence, probe, assistant);
+    }
     match evidence.control.as_ref().and_then(|control| control.answer) {
         Some(Answer::Refused(_)) => {
             return closed(evidence, evidence.control.as_ref().unwrap_or(probe));
@@ -277,14 +279,18 @@ fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
         control.source,
         tried(evidence, probe.source)
     );
+    let counted = match evidence.taken_by_intercept {
+        Some(0) => " (its program counted no reply of any target meanwhile)",
+        _ => "",
+    };
     let (finding, via) = match (evidence.mode, evidence.assistant) {
         (Mode::Assistant, Some(assistant)) => (
             Finding::fail(
                 CHECK,
                 "reply-lost",
                 format!(
-                    "{seen}, neither by intercept nor here: either the target has no route for {} to the assistant, or the \
-                     target or a router before it drops what comes from there (rp_filter, a filter against forged \
+                    "{seen}, neither by intercept{counted} nor here: either the target has no route for {} to the assistant, \
+                     or the target or a router before it drops what comes from there (rp_filter, a filter against forged \
                      addresses), or intercept watches another interface",
                     probe.prefix
                 ),
@@ -327,6 +333,21 @@ fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
                 evidence.target.port
             ),
         )
+}
+
+/// The assistant's program took replies, and no report of them came.
+fn lost_on_channel(evidence: &Evidence, probe: &Try, assistant: IpAddr) -> Finding {
+    let taken = evidence.taken_by_intercept.unwrap_or_default();
+    Finding::fail(
+        CHECK,
+        "report-lost",
+        format!(
+            "{}, intercept's program on {assistant} took {taken} repl(ies) meanwhile, and no report came over the channel: \
+             the process behind it is stuck or has no processor; look at its log and start it again",
+            tried(evidence, probe.source)
+        ),
+    )
+    .fix(assistant, "top -b -n 1 -p $(pgrep -d, intercept)")
 }
 
 fn silent_here(evidence: &Evidence, probe: &Try) -> Finding {
@@ -445,64 +466,6 @@ fn without_intercept(evidence: &Evidence) -> Finding {
                 "nothing was sent to {target}: its answers would go astray while intercept is missing"
             ),
         ),
-    }
-}
-
-/// What the first attempt to connect to an intercept came to.
-pub(crate) fn of_intercept(
-    address: &str,
-    first: Option<&Result<(), Failure>>,
-    targets: &[Endpoint],
-    interface_hint: &str,
-) -> Finding {
-    const CHECK: &str = "intercept";
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let (host, port) = (
-        host.trim_start_matches('[').trim_end_matches(']'),
-        address.rsplit_once(':').map_or("36524", |(_, port)| port),
-    );
-    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
-    let start = format!(
-        "intercept -i {interface_hint} -x {} -b {host} -p {port} --insecure",
-        targets.join(",")
-    );
-    match first {
-        Some(Ok(())) => Finding::ok(
-            CHECK,
-            format!("intercept at {address} took the subscription to {}", targets.join(", ")),
-        ),
-        Some(Err(failure @ Failure::Connect { .. })) => {
-            Finding::fail(CHECK, "intercept-absent", failure.to_string()).fix(host, start)
-        }
-        Some(Err(failure)) => {
-            let finding = match failure {
-                Failure::Channel {
-                    cause: channel::Error::Refused(channel::Refusal::UnknownTarget(_)),
-                    ..
-                } => "intercept-other-target",
-                Failure::Channel {
-                    cause: channel::Error::Version { .. },
-                    ..
-                } => "intercept-other-version",
-                _ => "intercept-unusable",
-            };
-            let is_version = finding == "intercept-other-version";
-            let finding = Finding::fail(CHECK, finding, failure.to_string());
-            if is_version {
-                finding.fix(host, "intercept --version").fix_here("tcpcopy --version")
-            } else {
-                finding.fix(host, start)
-            }
-        }
-        None => Finding::fail(
-            CHECK,
-            "intercept-mute",
-            format!(
-                "something at {address} takes the connection and says nothing for 3 s: intercept hangs or is stopped, or \
-                 another program has its port"
-            ),
-        )
-        .fix(host, format!("ss -tlnp 'sport = :{port}'")),
     }
 }
 

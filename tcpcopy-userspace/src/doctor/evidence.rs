@@ -35,6 +35,9 @@ pub(crate) struct Evidence {
     pub(crate) left: u64,
     pub(crate) no_egress: u64,
     pub(crate) too_big: u64,
+    /// Replies of all targets that the intercepts' programs took meanwhile; `None` where that is not known, or where
+    /// others' replies may be among them.
+    pub(crate) taken_by_intercept: Option<u64>,
     /// Programs of others on the interface that copies leave by.
     pub(crate) suspects: Vec<String>,
 }

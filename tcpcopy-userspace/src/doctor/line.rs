@@ -10,9 +10,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
+use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use telemetry::KernelCounters;
-use wire::flow::FlowKey;
+use wire::flow::{Addr, FlowKey};
 use wire::icmp::TooBig;
 use wire::segment::Segment;
 
@@ -29,6 +30,8 @@ use crate::worker::waker::Waker;
 
 /// How long an intercept may take to take the subscription.
 const SUBSCRIBED_MAX: Duration = Duration::from_secs(3);
+/// How long it may take to answer a question.
+const INSPECTED_MAX: Duration = Duration::from_secs(1);
 
 /// Something that came back.
 #[derive(Debug)]
@@ -216,6 +219,24 @@ impl Intercepts {
         self.firsts
             .iter()
             .all(|(_, first)| matches!(first, Some(Ok(()))))
+    }
+
+    /// Asks each intercept what becomes of replies to these addresses on its host, and gives the answers, `None` where one
+    /// does not come.
+    pub(crate) fn inspect(&self, addresses: &[Addr]) -> Vec<Option<Inspected>> {
+        let inspections = &self.channels.inspections;
+        inspections.ask(addresses);
+        for waker in &self.wakers {
+            waker.wake();
+        }
+        let until = Instant::now() + INSPECTED_MAX;
+        loop {
+            let answers = inspections.answers();
+            if answers.iter().all(Option::is_some) || Instant::now() >= until {
+                return answers;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Everything that came over the channels since this was last asked.

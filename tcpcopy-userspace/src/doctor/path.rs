@@ -384,6 +384,7 @@ impl<'a> Prover<'a> {
                 seen: counted(Counter::InjectFrames),
                 no_egress: counted(Counter::InjectNoEgress),
                 too_big: counted(Counter::InjectTooBig),
+                taken_by_intercept: None,
                 suspects: suspects(&trial.route),
             });
         }

@@ -348,7 +348,7 @@ const FAULTS: &[Fault] = &[
         finding: "reply-lost",
         said: &[
             "it lives and listens",
-            "neither by intercept nor here",
+            "neither by intercept (its program counted no reply of any target meanwhile) nor here",
             "no route for 10.0.1.0/24",
         ],
         fix: "ip route replace 10.0.1.0/24 via 10.0.2.3",
@@ -382,6 +382,48 @@ const FAULTS: &[Fault] = &[
         finding: "reply-lost",
         said: &["it lives and listens", "a filter against forged addresses"],
         fix: "iptables -I INPUT -p tcp -s 10.0.1.0/24 --dport 8080 -j ACCEPT",
+        ..THROUGH_INTERCEPT
+    },
+    Fault {
+        name: "the assistant forwards, and is told not to",
+        plant: forwarding_assistant,
+        finding: "assistant-forwards",
+        said: &["DANGER", "has a route for 10.0.1.0/24", "real clients"],
+        fix: "sysctl -w net.ipv4.ip_forward=0",
+        ..THROUGH_INTERCEPT
+    },
+    Fault {
+        name: "the assistant forwards, and gets a black hole",
+        plant: forwarding_assistant,
+        finding: "assistant-forwards",
+        fix: "ip route replace blackhole 10.0.1.0/24",
+        ..THROUGH_INTERCEPT
+    },
+    Fault {
+        name: "an address of the pool is the assistant's own",
+        plant: |stand| {
+            on(
+                stand,
+                Host::Assistant,
+                &["address", "add", "62.135.200.255/32", "dev", "lo"],
+            );
+            Vec::new()
+        },
+        more: &["-c", "62.135.200.x"],
+        finding: "address-is-assistants",
+        said: &[
+            "62.135.200.255",
+            "is an address of the assistant 10.0.2.3 itself",
+        ],
+        fix: "ip address show to 62.135.200.255",
+        mend: Mend::By(|stand| {
+            on(
+                stand,
+                Host::Assistant,
+                &["address", "del", "62.135.200.255/32", "dev", "lo"],
+            );
+            Vec::new()
+        }),
         ..THROUGH_INTERCEPT
     },
     Fault {
@@ -523,12 +565,29 @@ fn stranger(stand: &Stand, interface: &'static str, hook: TcAttachType) -> Box<d
     Box::new(attached.expect("the namespace"))
 }
 
+/// An assistant that sends on to the clients what intercept does not take.
+fn forwarding_assistant(stand: &Stand) -> Planted {
+    let assistant = stand.lab.namespace(Host::Assistant);
+    assistant.set("net.ipv4.ip_forward", "1").expect("sysctl");
+    let online = ONLINE_INSIDE.to_string();
+    on(
+        stand,
+        Host::Assistant,
+        &["route", "add", "10.0.1.0/24", "via", &online],
+    );
+    Vec::new()
+}
+
 /// A target with two interfaces: copies come in by one, and its way to the clients goes out by the other.
 fn strict_target(stand: &Stand) -> Planted {
     let (target, switch) = (
         stand.lab.namespace(Host::Target),
         stand.lab.namespace(Host::Switch),
     );
+    // Each interface answers ARP for its own address only, or copies would come in by the other one.
+    target
+        .set("net.ipv4.conf.all.arp_ignore", "1")
+        .expect("sysctl");
     on(
         stand,
         Host::Target,

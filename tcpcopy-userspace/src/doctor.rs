@@ -14,6 +14,7 @@
 //! | [`line`] | the line that probes go out by and answers come back on |
 //! | [`assistant`] | the assistants: whether they serve us, and what they would do without intercept |
 //! | [`handshake`], [`narrow`] | one probe connection; how long packets may be on it |
+//! | [`icmp`] | what routers and firewalls say of our segments |
 //! | [`path`] | the proof: who is sent what when |
 //! | [`evidence`], [`diagnosis`] | what was seen of a target, and what follows from it |
 
@@ -22,6 +23,7 @@ mod diagnosis;
 mod evidence;
 mod finding;
 mod handshake;
+mod icmp;
 mod line;
 mod links;
 mod machine;
@@ -173,14 +175,23 @@ fn interruption() -> (Conclusion, String) {
 
 fn conclude(plan: &Plan, sheet: &Sheet) -> (Conclusion, String) {
     let targets: Vec<String> = plan.targets().iter().map(ToString::to_string).collect();
+    let all_proven = sheet.ok_of(diagnosis::CHECK) == targets.len();
     let targets = targets.join(", ");
-    if sheet.has_failure() {
-        let words =
-            format!("the path to {targets} is NOT proven: mend the first failure, then ask again");
-        (Conclusion::NotProven, words)
-    } else {
-        let words = format!("the path to {targets} is proven; the same options will copy");
-        (Conclusion::Proven, words)
+    match (sheet.has_failure(), all_proven) {
+        (false, _) => (
+            Conclusion::Proven,
+            format!("the path to {targets} is proven; the same options will copy"),
+        ),
+        (true, true) => (
+            Conclusion::NotProven,
+            format!(
+                "the path to {targets} works, but do not copy yet: mend the failure, then ask again"
+            ),
+        ),
+        (true, false) => (
+            Conclusion::NotProven,
+            format!("the path to {targets} is NOT proven: mend the first failure, then ask again"),
+        ),
     }
 }
 
@@ -209,7 +220,7 @@ fn order(plan: &Plan) -> Vec<Finding> {
                         names.join(", ")
                     ),
                 )
-                .fix_here(format!("bpftool net show dev {name}")),
+                .look_here(format!("bpftool net show dev {name}")),
             );
         }
     }
@@ -234,7 +245,7 @@ fn of_set_up(error: &loader::Error) -> Finding {
             Finding::fail("device", "foreign-device", words).fix_here(format!("ip link del {name}"))
         }
         loader::Error::Host(host::Error::Occupied { .. }) => {
-            Finding::fail("device", "occupied", words).fix_here("pgrep -a tcpcopy")
+            Finding::fail("device", "occupied", words).look_here("pgrep -a tcpcopy")
         }
         _ => Finding::fail("device", "cannot-set-up", words),
     }
@@ -252,7 +263,7 @@ fn beside_another(plan: &Plan, owner: String, sheet: &mut Sheet) -> (Conclusion,
                  are tried"
             ),
         )
-        .fix_here("pgrep -a tcpcopy"),
+        .look_here("pgrep -a tcpcopy"),
     );
     let targets = plan.targets();
     for some in targets.chunks(PLAIN_AT_A_TIME) {
@@ -278,6 +289,6 @@ fn plain(target: Endpoint) -> Finding {
             "plain-connection-fails",
             format!("{target} does not take a plain connection of this host: {cause}"),
         )
-        .fix(target.addr, format!("ss -tln 'sport = :{}'", target.port)),
+        .look(target.addr, format!("ss -tln 'sport = :{}'", target.port)),
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Assistants<'a> {
                          it does not, or real clients get the target's replies whenever intercept does not run"
                     ),
                 )
-                .fix(host_of(address), "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")),
+                .look(host_of(address), "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding")),
             }
         }
         findings
@@ -100,7 +100,7 @@ impl<'a> Assistants<'a> {
                              through what is addressed to its own host, so those replies are lost; choose another pool (-c)"
                         ),
                     )
-                    .fix(host, format!("ip address show to {ip}"));
+                    .look(host, format!("ip address show to {ip}"));
                 }
                 Fate::SentOn if answer.forwards && matters(*source, plan, evidence) => {
                     let setting = if ip.is_ipv4() {
@@ -195,7 +195,7 @@ pub(crate) fn of_intercept(
             let is_version = finding == "intercept-other-version";
             let finding = Finding::fail(CHECK, finding, failure.to_string());
             if is_version {
-                finding.fix(host, "intercept --version").fix_here("tcpcopy --version")
+                finding.look(host, "intercept --version").look_here("tcpcopy --version")
             } else {
                 finding.fix(host, start)
             }
@@ -208,6 +208,6 @@ pub(crate) fn of_intercept(
                  another program has its port"
             ),
         )
-        .fix(host, format!("ss -tlnp 'sport = :{port}'")),
+        .look(host, format!("ss -tlnp 'sport = :{port}'")),
     }
 }

@@ -13,9 +13,11 @@ use wire::flow::Endpoint;
 use super::evidence::{Evidence, Try};
 use super::finding::Finding;
 use super::handshake::{Answer, Via};
+use super::icmp::Word;
 use super::narrow::{Narrow, Width};
 
-const CHECK: &str = "path";
+/// What is looked at here.
+pub(crate) const CHECK: &str = "path";
 
 /// What is to be said of one target: whether the path is proven, and what is worth knowing besides.
 pub(crate) fn of(evidence: &Evidence) -> Vec<Finding> {
@@ -130,18 +132,24 @@ fn strangers(evidence: &Evidence) -> Option<Finding> {
         Some(Answer::Accepted(Via::Here)) => "its answer came to this host",
         _ => "its answer did not come through intercept",
     };
+    let is_network = lost.prefix.contains('/');
+    let stands = if is_network {
+        ""
+    } else {
+        " (which stands for strangers from anywhere)"
+    };
     let target = IpAddr::from(evidence.target.addr);
     Some(
         Finding::note(
             CHECK,
             "some-clients-astray",
             format!(
-                "a SYN from {} to {} was tried as well and {whither}: clients whose addresses the target routes like that one \
-                 cannot be copied, and would get answers of the target if their route led to them",
+                "a SYN from {}{stands} to {} was tried as well and {whither}: what the target routes like that address cannot \
+                 be copied; where clients come from there, give it a route",
                 lost.source.addr, evidence.target
             ),
         )
-        .fix(target, format!("ip route replace CLIENT_PREFIX via {assistant}")),
+        .fix(target, format!("ip route replace {} via {assistant}", lost.prefix)),
     )
 }
 
@@ -158,7 +166,7 @@ fn closed(evidence: &Evidence, probe: &Try) -> Finding {
             target.addr
         ),
     )
-    .fix(
+    .look(
         IpAddr::from(target.addr),
         format!("ss -tln 'sport = :{}'", target.port),
     )
@@ -200,6 +208,9 @@ fn silence(evidence: &Evidence) -> Finding {
     };
     if let Some(finding) = on_this_host(evidence, probe) {
         return finding;
+    }
+    if let Some(word) = &evidence.told {
+        return rejected(evidence, word);
     }
     if let (Some(1..), Some(assistant)) = (evidence.taken_by_intercept, evidence.assistant) {
         return lost_on_channel(evidence, probe, assistant);
@@ -243,7 +254,7 @@ fn on_this_host(evidence: &Evidence, probe: &Try) -> Option<Finding> {
                      two, or attach a program to them?"
                 ),
             )
-            .fix_here("bpftool net show dev tcpcopy0"),
+            .look_here("bpftool net show dev tcpcopy0"),
         );
     }
     if *left == 0 && *no_egress > 0 {
@@ -255,7 +266,7 @@ fn on_this_host(evidence: &Evidence, probe: &Try) -> Option<Finding> {
                     "{ways}: inject dropped {no_egress} of {seen} frame(s) for want of a way out; the route has just gone"
                 ),
             )
-            .fix_here(format!("ip route get {}", IpAddr::from(evidence.target.addr))),
+            .look_here(format!("ip route get {}", IpAddr::from(evidence.target.addr))),
         );
     }
     (*left == 0 && *too_big > 0).then(|| {
@@ -266,8 +277,51 @@ fn on_this_host(evidence: &Evidence, probe: &Try) -> Option<Finding> {
                 "{ways}: inject dropped {too_big} of {seen} frame(s), which are longer than the MTU of the route"
             ),
         )
-        .fix_here(format!("ip route get {}", IpAddr::from(evidence.target.addr)))
+        .look_here(format!("ip route get {}", IpAddr::from(evidence.target.addr)))
     })
+}
+
+/// Somebody on the way, or the target, says by ICMP that our SYN does not get through.
+fn rejected(evidence: &Evidence, word: &Word) -> Finding {
+    let target = IpAddr::from(evidence.target.addr);
+    let who = if word.from == target {
+        format!("the target {target} itself")
+    } else {
+        format!("{} on the way", word.from)
+    };
+    let seen = format!(
+        "{}, and {who} answers by ICMP: {}",
+        tried(evidence, word.flow.client),
+        word.why
+    );
+    if word.is_filter {
+        let chain = if word.from == target {
+            "INPUT"
+        } else {
+            "FORWARD"
+        };
+        Finding::fail(
+            CHECK,
+            "rejected",
+            format!("{seen}; a firewall there rejects it"),
+        )
+        .fix(
+            word.from,
+            format!(
+                "{} -I {chain} -p tcp -s {} -d {target} --dport {} -j ACCEPT",
+                iptables(target),
+                word.flow.client.addr,
+                evidence.target.port
+            ),
+        )
+    } else {
+        Finding::fail(
+            CHECK,
+            "unreachable-beyond",
+            format!("{seen}; it knows no way on, or its next neighbour does not answer"),
+        )
+        .look(word.from, format!("ip route get {target}"))
+    }
 }
 
 /// The target answers this host's own address, but not where sessions come from.
@@ -317,22 +371,25 @@ fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
         }) if evidence.mode == Mode::Direct => *hop,
         _ => target,
     };
-    finding
+    let mut finding = finding
         .fix(
             router,
             format!("ip route replace {} via {via}", probe.prefix),
         )
-        .fix(target, format!("ip route get {}", probe.source.addr))
-        .fix(target, "sysctl -w net.ipv4.conf.all.rp_filter=2")
-        .fix(
-            target,
-            format!(
-                "{} -I INPUT -p tcp -s {} --dport {} -j ACCEPT",
-                iptables(target),
-                probe.prefix,
-                evidence.target.port
-            ),
-        )
+        .look(target, format!("ip route get {}", probe.source.addr));
+    if target.is_ipv4() {
+        // Loose: the larger of this and the interface's own setting counts.
+        finding = finding.fix(target, "sysctl -w net.ipv4.conf.all.rp_filter=2");
+    }
+    finding.fix(
+        target,
+        format!(
+            "{} -I INPUT -p tcp -s {} --dport {} -j ACCEPT",
+            iptables(target),
+            probe.prefix,
+            evidence.target.port
+        ),
+    )
 }
 
 /// The assistant's program took replies, and no report of them came.
@@ -347,7 +404,7 @@ fn lost_on_channel(evidence: &Evidence, probe: &Try, assistant: IpAddr) -> Findi
             tried(evidence, probe.source)
         ),
     )
-    .fix(assistant, "top -b -n 1 -p $(pgrep -d, intercept)")
+    .look(assistant, "top -b -n 1 -p $(pgrep -d, intercept)")
 }
 
 fn silent_here(evidence: &Evidence, probe: &Try) -> Finding {
@@ -367,7 +424,7 @@ fn silent_here(evidence: &Evidence, probe: &Try) -> Finding {
         iptables(target),
         evidence.target.port
     ))
-    .fix_here(format!("ip route get {} from {target}", probe.source.addr))
+    .look_here(format!("ip route get {} from {target}", probe.source.addr))
 }
 
 fn deaf_neighbour(evidence: &Evidence, probe: &Try, hop: IpAddr) -> Finding {
@@ -390,12 +447,12 @@ fn deaf_neighbour(evidence: &Evidence, probe: &Try, hop: IpAddr) -> Finding {
             probe.source, evidence.target
         ),
     )
-    .fix_here(format!("ping -c 3 -I {name} {hop}"));
+    .look_here(format!("ping -c 3 -I {name} {hop}"));
     if is_router {
         let target = IpAddr::from(evidence.target.addr);
         finding.fix_here(format!("ip route replace {target} via OTHER_ROUTER"))
     } else {
-        finding.fix_here(format!("ip route get {hop}"))
+        finding.look_here(format!("ip route get {hop}"))
     }
 }
 
@@ -437,7 +494,7 @@ fn silent_target(evidence: &Evidence, probe: &Try) -> Finding {
             evidence.target.port
         ),
     )
-    .fix(target, format!("tcpdump -ni any host {} and port {}", source.addr, evidence.target.port))
+    .look(target, format!("tcpdump -ni any host {} and port {}", source.addr, evidence.target.port))
 }
 
 /// What can be said of a target while an intercept is missing.
@@ -475,5 +532,172 @@ fn iptables(address: IpAddr) -> &'static str {
         "iptables"
     } else {
         "ip6tables"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use host::Route;
+    use telemetry::Mode;
+    use wire::flow::{Addr, Endpoint, FlowKey};
+
+    use super::of;
+    use crate::doctor::evidence::{Evidence, Hop, Try};
+    use crate::doctor::finding::{Finding, Verdict};
+    use crate::doctor::handshake::{Answer, Via};
+    use crate::doctor::icmp::Word;
+
+    const TARGET: Endpoint = Endpoint::new(Addr::v4([10, 0, 0, 9]), 80);
+    const OWN: Endpoint = Endpoint::new(Addr::v4([10, 0, 0, 1]), 32_767);
+    const POOL: Endpoint = Endpoint::new(Addr::v4([10, 7, 0, 255]), 32_767);
+
+    fn tried(source: Endpoint, answer: Option<Answer>) -> Try {
+        Try {
+            source,
+            prefix: "10.7.0.0/24".to_owned(),
+            answer,
+        }
+    }
+
+    /// A SYN from the pool that left and was never answered; neither was one from this host's own address.
+    fn silent(mode: Mode) -> Evidence {
+        Evidence {
+            target: TARGET,
+            mode,
+            assistant: (mode == Mode::Assistant).then(|| IpAddr::from([10, 0, 0, 7])),
+            route: Some(Route::Device {
+                index: 2,
+                name: "eth0".to_owned(),
+                next_hop: None,
+                source: Some(IpAddr::from([10, 0, 0, 1])),
+                mtu: 1500,
+            }),
+            hop: Some(Hop {
+                address: TARGET.addr.into(),
+                mac: Some([2; 6]),
+            }),
+            probes: vec![tried(POOL, None)],
+            control: Some(tried(OWN, None)),
+            may_probe: true,
+            took: Duration::ZERO,
+            narrow: None,
+            sent: 6,
+            seen: 6,
+            left: 6,
+            no_egress: 0,
+            too_big: 0,
+            taken_by_intercept: (mode == Mode::Assistant).then_some(0),
+            told: None,
+            suspects: Vec::new(),
+        }
+    }
+
+    fn check(what: &str, evidence: &Evidence, expected: &str) -> Finding {
+        let found = of(evidence);
+        let first = found.into_iter().next().expect("something is said");
+        assert_eq!(first.finding, expected, "{what}: {first:?}");
+        first
+    }
+
+    #[test]
+    fn the_first_hop_that_does_not_pass_it_on_is_named() {
+        let accepted = |via| Some(Answer::Accepted(via));
+        for mode in [Mode::Direct, Mode::Assistant] {
+            check("nothing else is known", &silent(mode), "target-silent");
+            let mut evidence = silent(mode);
+            evidence.hop = evidence.hop.map(|hop| Hop { mac: None, ..hop });
+            check("no Ethernet address", &evidence, "neighbour-silent");
+            evidence.seen = 0;
+            check("nothing came out", &evidence, "private-device-eats");
+            let mut evidence = silent(mode);
+            (evidence.left, evidence.no_egress) = (0, 6);
+            check("no way out", &evidence, "no-egress");
+            (evidence.no_egress, evidence.too_big) = (0, 6);
+            check("too long", &evidence, "too-big");
+            let mut evidence = silent(mode);
+            evidence.control = Some(tried(OWN, Some(Answer::Refused(Via::Here))));
+            check("RST to our own", &evidence, "target-port-closed");
+            let mut evidence = silent(mode);
+            let via = evidence.via();
+            evidence.probes = vec![tried(POOL, accepted(via))];
+            assert_eq!(check("answered", &evidence, "ok").verdict, Verdict::Ok);
+            evidence.probes = vec![tried(POOL, Some(Answer::Refused(via)))];
+            check("refused", &evidence, "target-port-closed");
+        }
+    }
+
+    #[test]
+    fn who_answers_our_own_address_has_lost_the_way_back() {
+        let own = Some(tried(OWN, Some(Answer::Accepted(Via::Here))));
+        let mut evidence = silent(Mode::Direct);
+        evidence.control = own.clone();
+        let finding = check("direct", &evidence, "pool-not-routed");
+        assert_eq!(
+            finding.fixes[0].command,
+            "ip route replace 10.7.0.0/24 via 10.0.0.1"
+        );
+        let mut evidence = silent(Mode::Assistant);
+        evidence.control = own;
+        let finding = check("assistant", &evidence, "reply-lost");
+        assert_eq!(
+            finding.fixes[0].command,
+            "ip route replace 10.7.0.0/24 via 10.0.0.7"
+        );
+        assert_eq!(finding.fixes[0].place, "10.0.0.9");
+        evidence.taken_by_intercept = Some(3);
+        check("it was taken there", &evidence, "report-lost");
+        evidence.probes = vec![tried(POOL, Some(Answer::Accepted(Via::Here)))];
+        check("it came here", &evidence, "reply-came-here");
+    }
+
+    #[test]
+    fn without_intercept_only_what_comes_here_is_judged() {
+        let mut evidence = silent(Mode::Assistant);
+        evidence.may_probe = false;
+        check("silent", &evidence, "target-silent");
+        evidence.control = Some(tried(OWN, Some(Answer::Accepted(Via::Here))));
+        let finding = check("it lives", &evidence, "not-proven");
+        assert_eq!(finding.verdict, Verdict::Note);
+        evidence.control = None;
+        check("nothing was sent", &evidence, "not-proven");
+    }
+
+    #[test]
+    fn what_somebody_says_by_icmp_is_told_with_his_name() {
+        let mut evidence = silent(Mode::Direct);
+        let flow = FlowKey {
+            client: POOL,
+            server: TARGET,
+        };
+        let mut word = Word {
+            from: IpAddr::from([10, 0, 0, 254]),
+            flow,
+            why: "administratively prohibited",
+            is_filter: true,
+        };
+        evidence.told = Some(word.clone());
+        let finding = check("a firewall on the way", &evidence, "rejected");
+        assert_eq!(finding.fixes[0].place, "10.0.0.254");
+        assert!(
+            finding.fixes[0].command.contains("-I FORWARD"),
+            "{finding:?}"
+        );
+        word.is_filter = false;
+        evidence.told = Some(word);
+        check("a router", &evidence, "unreachable-beyond");
+    }
+
+    #[test]
+    fn an_ipv6_target_gets_commands_of_its_family() {
+        let mut evidence = silent(Mode::Direct);
+        evidence.target = Endpoint::new(Addr::v6([0xfd; 16]), 80);
+        let finding = check("silent", &evidence, "target-silent");
+        assert!(
+            finding.fixes[0].command.starts_with("ip6tables"),
+            "{finding:?}"
+        );
     }
 }

@@ -8,6 +8,7 @@ use telemetry::Mode;
 use wire::flow::Endpoint;
 
 use super::handshake::{Answer, Via};
+use super::icmp::Word;
 use super::narrow::Narrow;
 
 /// Everything that was seen of one target.
@@ -38,6 +39,8 @@ pub(crate) struct Evidence {
     /// Replies of all targets that the intercepts' programs took meanwhile; `None` where that is not known, or where
     /// others' replies may be among them.
     pub(crate) taken_by_intercept: Option<u64>,
+    /// What somebody said by ICMP of our SYNs.
+    pub(crate) told: Option<Word>,
     /// Programs of others on the interface that copies leave by.
     pub(crate) suspects: Vec<String>,
 }

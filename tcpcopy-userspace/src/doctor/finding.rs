@@ -16,9 +16,20 @@ pub(crate) enum Verdict {
     Fail,
 }
 
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Purpose {
+    /// It mends what was found, where that is the cause.
+    Fix,
+    /// It changes nothing, and shows more.
+    Look,
+}
+
 /// A command that helps, and the host that it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Fix {
+    pub(crate) purpose: Purpose,
     /// `here`, or an address of the host.
     #[serde(rename = "where")]
     pub(crate) place: String,
@@ -78,18 +89,38 @@ impl Finding {
         }
     }
 
-    /// Adds a command that helps.
-    pub(crate) fn fix(mut self, place: impl fmt::Display, command: impl Into<String>) -> Self {
+    /// Adds a command that mends it.
+    pub(crate) fn fix(self, place: impl fmt::Display, command: impl Into<String>) -> Self {
+        self.with(Purpose::Fix, place, command)
+    }
+
+    /// Adds a command for this host that mends it.
+    pub(crate) fn fix_here(self, command: impl Into<String>) -> Self {
+        self.with(Purpose::Fix, HERE, command)
+    }
+
+    /// Adds a command that shows more and changes nothing.
+    pub(crate) fn look(self, place: impl fmt::Display, command: impl Into<String>) -> Self {
+        self.with(Purpose::Look, place, command)
+    }
+
+    /// Adds a command for this host that shows more and changes nothing.
+    pub(crate) fn look_here(self, command: impl Into<String>) -> Self {
+        self.with(Purpose::Look, HERE, command)
+    }
+
+    fn with(
+        mut self,
+        purpose: Purpose,
+        place: impl fmt::Display,
+        command: impl Into<String>,
+    ) -> Self {
         self.fixes.push(Fix {
+            purpose,
             place: place.to_string(),
             command: command.into(),
         });
         self
-    }
-
-    /// Adds a command for this host.
-    pub(crate) fn fix_here(self, command: impl Into<String>) -> Self {
-        self.fix(HERE, command)
     }
 }
 
@@ -99,7 +130,7 @@ impl Finding {
 pub(crate) enum Conclusion {
     /// The path to every target is proven.
     Proven,
-    /// It is not, to one of them at least.
+    /// It is not, to one of them at least, or a run would do harm.
     NotProven,
     /// The arguments or this host are unusable: a run would refuse to start.
     Unusable,

@@ -72,7 +72,7 @@ fn others(interface: &Interface) -> Vec<Finding> {
                     program(id)
                 ),
             )
-            .fix_here(format!("bpftool net show dev {name}")),
+            .look_here(format!("bpftool net show dev {name}")),
         );
     }
     for (hook, words) in [
@@ -109,7 +109,7 @@ fn others(interface: &Interface) -> Vec<Finding> {
                 ),
             ),
         };
-        findings.push(finding.fix_here(format!("bpftool net show dev {name}")));
+        findings.push(finding.look_here(format!("bpftool net show dev {name}")));
     }
     findings
 }

@@ -123,7 +123,7 @@ fn time() -> Finding {
                 "the kernel's clock source is {source}: each stamp costs about a microsecond, for the online server too"
             ),
         )
-        .fix_here("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"),
+        .look_here("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"),
         Some(source) => Finding::ok("clock", format!("clock source {source}, monotonic")),
         None => Finding::ok("clock", "monotonic"),
     }

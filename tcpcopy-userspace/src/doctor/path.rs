@@ -14,6 +14,7 @@ use wire::icmp::TooBig;
 
 use super::evidence::{Evidence, Hop, Try};
 use super::handshake::{Answer, Handshake, Via};
+use super::icmp::{Ears, Word};
 use super::line::{Heard, Intercepts, Line};
 use super::links;
 use super::narrow::Narrow;
@@ -65,6 +66,8 @@ struct Trial {
     control: Option<Handshake>,
     took: Option<Duration>,
     narrow: Option<Narrow>,
+    /// What somebody said by ICMP of its probes.
+    told: Option<Word>,
 }
 
 impl Trial {
@@ -87,6 +90,7 @@ pub(crate) struct Prover<'a> {
     plan: &'a Plan,
     facts: &'a Facts,
     line: Line,
+    ears: Ears,
     intercepts: Option<&'a Intercepts>,
     interrupted: &'a mut dyn FnMut() -> bool,
     trials: Vec<Trial>,
@@ -113,6 +117,7 @@ impl<'a> Prover<'a> {
             facts,
             trials: trials.collect(),
             line,
+            ears: Ears::open(),
             intercepts,
             interrupted,
             sent: 0,
@@ -234,6 +239,9 @@ impl<'a> Prover<'a> {
         if let Some(intercepts) = self.intercepts {
             heard.extend(intercepts.receive());
         }
+        for word in self.ears.hear() {
+            self.told(&word);
+        }
         let mut answers = Vec::new();
         for heard in heard {
             match heard {
@@ -256,6 +264,22 @@ impl<'a> Prover<'a> {
         }
         self.sent += self.line.send(answers)?;
         Ok(())
+    }
+
+    fn told(&mut self, word: &Word) {
+        // What this host tells itself of a neighbour that does not answer is better known from the neighbour.
+        if self.facts.is_own(word.from) {
+            return;
+        }
+        for trial in &mut self.trials {
+            let is_ours = trial.target == word.flow.server
+                && trial
+                    .shakes()
+                    .any(|shake| shake.source() == word.flow.client);
+            if is_ours {
+                trial.told.get_or_insert_with(|| word.clone());
+            }
+        }
     }
 
     fn too_big(&mut self, message: &TooBig) {
@@ -385,6 +409,7 @@ impl<'a> Prover<'a> {
                 no_egress: counted(Counter::InjectNoEgress),
                 too_big: counted(Counter::InjectTooBig),
                 taken_by_intercept: None,
+                told: trial.told.clone(),
                 suspects: suspects(&trial.route),
             });
         }
@@ -462,6 +487,7 @@ fn trial(plan: &Plan, facts: &Facts, target: Endpoint, packet_len_max: usize) ->
         control,
         took: None,
         narrow: None,
+        told: None,
     }
 }
 

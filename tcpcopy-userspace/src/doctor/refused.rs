@@ -15,19 +15,21 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         Refusal::Host(Error::Down { name }) => {
             fail("interface-down").fix_here(format!("ip link set {name} up"))
         }
-        Refusal::Host(Error::NoInterface { .. }) => fail("no-interface").fix_here("ip -brief link"),
+        Refusal::Host(Error::NoInterface { .. }) => {
+            fail("no-interface").look_here("ip -brief link")
+        }
         Refusal::Host(Error::NotEthernet { .. }) | Refusal::EgressNotEthernet { .. } => {
-            fail("not-ethernet").fix_here("ip -brief link")
+            fail("not-ethernet").look_here("ip -brief link")
         }
         Refusal::Host(_) => fail("host"),
         Refusal::NoRoute { target, .. } => fail("no-route")
             .fix_here(format!("ip route add {target} via GATEWAY"))
-            .fix_here(format!("ip route get {target}")),
+            .look_here(format!("ip route get {target}")),
         Refusal::NoOnlineInterface { .. } => {
-            fail("no-online-interface").fix_here("ip -brief address")
+            fail("no-online-interface").look_here("ip -brief address")
         }
         Refusal::PoolPortInUse { port, .. } => {
-            fail("pool-port-in-use").fix_here(format!("ss -tlnp 'sport = :{port}'"))
+            fail("pool-port-in-use").look_here(format!("ss -tlnp 'sport = :{port}'"))
         }
         Refusal::PoolEphemeral { pool, .. } => fail("pool-ephemeral").fix_here(format!(
             "sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
@@ -43,12 +45,12 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         | Refusal::TwoPools { .. }
         | Refusal::MixedSources { .. }
         | Refusal::CopiesWithoutPool { .. } => fail("pool-unusable"),
-        Refusal::NoSourceAddress { .. } => fail("no-source-address").fix_here("ip -brief address"),
+        Refusal::NoSourceAddress { .. } => fail("no-source-address").look_here("ip -brief address"),
         Refusal::UnknownIntercept { address, .. } => {
             let name = address
                 .rsplit_once(':')
                 .map_or(&**address, |(name, _)| name);
-            fail("intercept-unknown").fix_here(format!("getent hosts {name}"))
+            fail("intercept-unknown").look_here(format!("getent hosts {name}"))
         }
         Refusal::Insecure { .. } => fail("insecure"),
         Refusal::DuplicateRule { .. }

@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write, stdout};
 
 use serde::Serialize;
 
-use super::finding::{Conclusion, Finding, HERE, Verdict};
+use super::finding::{Conclusion, Finding, HERE, Purpose, Verdict};
 
 /// Columns of a terminal that a check list fills at most.
 const WIDTH: usize = 112;
@@ -60,6 +60,12 @@ impl Sheet {
     /// Whether something was found that keeps a run from working.
     pub(crate) fn has_failure(&self) -> bool {
         self.count(Verdict::Fail) > 0
+    }
+
+    /// How many findings of this check are as they should be.
+    pub(crate) fn ok_of(&self, check: &str) -> usize {
+        let of_it = |finding: &&Finding| finding.verdict == Verdict::Ok && finding.check == check;
+        self.findings.iter().filter(of_it).count()
     }
 
     fn count(&self, verdict: Verdict) -> usize {
@@ -117,8 +123,16 @@ fn lines(finding: &Finding, on_terminal: bool) -> String {
             HERE => "here".to_owned(),
             place => format!("on {place}"),
         };
+        let purpose = match fix.purpose {
+            Purpose::Fix => "fix",
+            Purpose::Look => "look",
+        };
         // Never broken: it is to be copied.
-        text.push_str(&format!("{:INDENT$}fix {place}: {}\n", "", fix.command));
+        text.push_str(&format!(
+            "{:INDENT$}{purpose} {place}: {}
+",
+            "", fix.command
+        ));
     }
     text
 }
@@ -166,10 +180,10 @@ mod tests {
     fn a_finding_is_one_line_and_one_for_each_command() {
         let finding = Finding::fail("path", "target-silent", "no answer")
             .fix_here("ip route")
-            .fix("10.0.0.9", "ss -tln");
+            .look("10.0.0.9", "ss -tln");
         let text = lines(&finding, false);
         let expected = "FAIL  path        no answer [target-silent]\n                  fix here: ip route\n                  \
-                        fix on 10.0.0.9: ss -tln\n";
+                        look on 10.0.0.9: ss -tln\n";
         assert_eq!(text, expected);
     }
 }

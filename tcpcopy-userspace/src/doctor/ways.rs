@@ -64,7 +64,7 @@ fn words(route: &Route) -> String {
 fn pool(plan: &Plan) -> Option<Finding> {
     let sources = plan.source_words.first()?;
     Some(match (&plan.room, plan.mode) {
-        (Some(room), _) => Finding::ok("pool", format!("sessions come {sources}: {room}")),
+        (Some(room), _) => Finding::ok("pool", room),
         (None, Mode::Assistant) => Finding::ok(
             "pool",
             "sessions keep their clients' own addresses, so none can be short",
@@ -94,7 +94,7 @@ fn conflicts(plan: &Plan) -> Option<Finding> {
                  pool: its packets would be taken for replies and never arrive"
             ),
         )
-        .fix_here(format!("ss -tnp 'sport = :{}'", local.port())),
+        .look_here(format!("ss -tnp 'sport = :{}'", local.port())),
     )
 }
 
@@ -121,7 +121,7 @@ fn listeners(args: &Args, facts: &Facts) -> Vec<Finding> {
                     online.port
                 ),
             )
-            .fix_here(format!("ss -tln 'sport = :{}'", online.port))
+            .look_here(format!("ss -tln 'sport = :{}'", online.port))
         });
     }
     findings

@@ -95,6 +95,23 @@ const FAULTS: &[Fault] = &[
         ..DIRECT
     },
     Fault {
+        name: "the target's firewall rejects",
+        plant: |stand| {
+            let port = PORT.to_string();
+            let mut rule = vec!["-w", "-A", "INPUT", "-p", "tcp", "--dport", &port];
+            rule.extend(["-j", "REJECT", "--reject-with", "icmp-host-prohibited"]);
+            stand
+                .lab
+                .run(Host::Target, "iptables", &rule)
+                .expect("iptables");
+            Vec::new()
+        },
+        finding: "rejected",
+        said: &["the target 10.0.2.2 itself answers by ICMP: administratively prohibited"],
+        fix: "iptables -I INPUT -p tcp -s 10.0.2.1 -d 10.0.2.2 --dport 8080 -j ACCEPT",
+        ..DIRECT
+    },
+    Fault {
         name: "there is no route to the target",
         plant: |stand| {
             on(

@@ -236,15 +236,12 @@ impl Engine {
             return;
         };
         let captured = self.is_captured(stamp);
-        let elsewhere = |session: &Session| session.is_elsewhere(seq, ack);
-        if captured
-            && len > 0
-            && self
-                .sessions
-                .wake(id)
-                .is_some_and(|session| elsewhere(session))
-        {
-            self.on_jump(now, flow, id, ack);
+        let session = self.sessions.wake(id);
+        if session.is_some_and(|session| session.is_elsewhere(seq, ack)) {
+            // After the end of capture another connection on the same 4-tuple is none of ours.
+            if captured && len > 0 {
+                self.on_jump(now, flow, id, ack);
+            }
             return;
         }
         self.for_each_sibling(first, now, |session, ctx| {

@@ -250,7 +250,7 @@ impl Session {
     }
 
     /// What stands behind a hole that can never be filled is lost with it.
-    fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
         for _ in 0..self.input.turns_behind_hole(self.turns.last_cause()) {
             self.turns.count += 1;
             let turn = TurnEnded::unseen(self.rule, Outcome::Gap);

@@ -15,11 +15,12 @@ use wire::tcp::Flags;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, Parked, Quiet, SessionId, TargetState};
+use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
 use crate::index::Index;
 use crate::nursery::Nursery;
+use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::session::Session;

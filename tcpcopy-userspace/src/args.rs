@@ -166,6 +166,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
+    /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
+    /// Redis, else the bytes themselves [default: 0; at most 128]
+    ///
+    /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
+    /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
+    /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
+    pub(crate) sample_bytes: u8,
+
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,

@@ -10,13 +10,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use abi::record::HEADERS_LEN_MAX;
+use abi::record::{HEADERS_LEN_MAX, SAMPLE_LEN_MAX};
 use session::Instant;
 
 /// A clone that has not come after so long is lost: the kernel had no time for the private device.
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Most records and marks that are held; of more the oldest goes at once.
 const HELD_MAX: usize = 1 << 15;
+
+/// Longest record of an online segment, in bytes: its headers and a sample of its payload.
+const RECORD_LEN_MAX: usize = (HEADERS_LEN_MAX + SAMPLE_LEN_MAX) as usize;
 
 /// Online records that wait for frames.
 #[derive(Debug)]
@@ -48,11 +51,11 @@ struct Expected {
 pub(super) struct Held {
     pub(super) stamp: Instant,
     len: usize,
-    bytes: [u8; HEADERS_LEN_MAX as usize],
+    bytes: [u8; RECORD_LEN_MAX],
 }
 
 impl Held {
-    /// The captured bytes.
+    /// The captured bytes: headers, and a sample of payload where one was asked for.
     pub(super) fn headers(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
@@ -69,7 +72,7 @@ impl Merge {
 
     /// Holds a record; gives the oldest where there are too many.
     pub(super) fn hold(&mut self, stamp: Instant, headers: &[u8]) -> Option<Held> {
-        let mut bytes = [0; HEADERS_LEN_MAX as usize];
+        let mut bytes = [0; RECORD_LEN_MAX];
         let len = headers.len().min(bytes.len());
         bytes[..len].copy_from_slice(&headers[..len]);
         self.held

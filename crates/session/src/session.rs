@@ -320,7 +320,11 @@ impl Session {
             // A RST without ACK answers a segment that came after the client's socket was closed: what the client had
             // seen before is not in it.
             let cause = flags.contains(Flags::ACK).then_some(piece.cause);
-            self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
+            if self.input.is_reset_behind_hole(seq) {
+                self.end_input_at_gap(ctx);
+            } else {
+                self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
+            }
         } else {
             let mut taker = Taker {
                 turns: &mut self.turns,

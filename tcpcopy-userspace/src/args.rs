@@ -244,6 +244,21 @@ mod tests {
     }
 
     #[test]
+    fn the_option_that_keeps_payload_says_so() {
+        let args = |line: &str| Args::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(args("tcpcopy -x 80-10.0.0.2:80").sample_bytes, 0);
+        let asked = args("tcpcopy -x 80-10.0.0.2:80 --sample-bytes 128");
+        assert_eq!(asked.sample_bytes, 128);
+        let help = Args::command().render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(
+            words
+                .join(" ")
+                .contains("PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE")
+        );
+    }
+
+    #[test]
     fn a_full_command_line_is_read() {
         let args = Args::try_parse_from([
             "tcpcopy",
@@ -288,6 +303,7 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 -r 101",
             "tcpcopy -x 80-10.0.0.2:80 -r NaN",
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
+            "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",

@@ -15,6 +15,8 @@ fn serve(delay_ms: u64) -> SocketAddr {
         crate::service::serve(&crate::service::Options {
             listen: free,
             size: 600,
+            fail_every: 0,
+            write_bytes: 0,
             delay_ms,
             every_ms: 1000,
             record: None,

@@ -59,17 +59,6 @@ struct Slots {
     serial: u64,
 }
 
-impl Slots {
-    /// The most payload that any of them asks for.
-    fn payload_max(&self) -> u8 {
-        let asked = self.slots.iter().flatten();
-        asked
-            .map(|subscriber| subscriber.payload_max)
-            .max()
-            .unwrap_or(0)
-    }
-}
-
 impl Router {
     /// A router for these targets, without connections.
     pub(crate) fn new(targets: impl IntoIterator<Item = Endpoint>) -> Self {
@@ -126,6 +115,9 @@ impl Router {
         *serial += 1;
         // Whoever looks from here on waits for the lock.
         self.version.fetch_add(1, Ordering::Release);
+        // Before the peer knows, so that none of its replies comes without what it asked for.
+        let others = slots.iter().flatten().map(|other| other.payload_max).max();
+        self.tell_payload(payload_max.max(others.unwrap_or(0)));
         granted();
         slots[slot] = Some(Subscriber {
             id,
@@ -133,7 +125,6 @@ impl Router {
             payload_max,
             connection: Arc::clone(connection),
         });
-        self.tell_payload(&guard);
         Ok(id)
     }
 
@@ -148,7 +139,8 @@ impl Router {
         {
             *slot = None;
         }
-        self.tell_payload(&guard);
+        let asked = guard.slots.iter().flatten().map(|other| other.payload_max);
+        self.tell_payload(asked.max().unwrap_or(0));
         drop(guard);
         self.version.fetch_add(1, Ordering::Release);
         for shard in &self.shards {
@@ -160,9 +152,10 @@ impl Router {
         }
     }
 
-    fn tell_payload(&self, slots: &Slots) {
+    /// Tells `sink` the most that anybody asks for; to be called under the lock of the slots.
+    fn tell_payload(&self, payload_max: u8) {
         if let Some(payload_wanted) = self.payload_wanted.get() {
-            payload_wanted.set(slots.payload_max());
+            payload_wanted.set(payload_max);
         }
     }
 

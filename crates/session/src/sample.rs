@@ -61,7 +61,7 @@ struct Kept {
 
 /// The first bytes from a sequence number on, as far as they were seen.
 #[derive(Debug)]
-struct Window<S> {
+pub(crate) struct Window<S> {
     start: Seq<S>,
     /// One bit for each byte, the first one's lowest.
     seen: u128,
@@ -69,7 +69,7 @@ struct Window<S> {
 }
 
 impl<S> Window<S> {
-    fn new(start: Seq<S>, len: usize) -> Self {
+    pub(crate) fn new(start: Seq<S>, len: usize) -> Self {
         Self {
             start,
             seen: 0,
@@ -78,7 +78,7 @@ impl<S> Window<S> {
     }
 
     /// The response begins at `start`, and not where it was expected to.
-    fn move_to(&mut self, start: Seq<S>) {
+    pub(crate) fn move_to(&mut self, start: Seq<S>) {
         match usize::try_from(start - self.start) {
             Ok(0) => {}
             Ok(by) if by < self.bytes.len() => {
@@ -92,7 +92,7 @@ impl<S> Window<S> {
 
     /// Takes bytes from `seq` on, as far as they belong here. Those that were seen before stay: a server's TCP sends the same
     /// again, and somebody else's word comes second.
-    fn put(&mut self, seq: Seq<S>, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, seq: Seq<S>, bytes: &[u8]) {
         let offset = i64::from(seq - self.start);
         for (at, byte) in (offset..).zip(bytes) {
             if let Ok(at) = usize::try_from(at)
@@ -106,7 +106,7 @@ impl<S> Window<S> {
     }
 
     /// Of a response of so many bytes.
-    fn prefix(&self, response_bytes: u64) -> Prefix {
+    pub(crate) fn prefix(&self, response_bytes: u64) -> Prefix {
         let wanted = usize::try_from(response_bytes).map_or(self.bytes.len(), |response_bytes| {
             response_bytes.min(self.bytes.len())
         });

@@ -325,7 +325,7 @@ mod tests {
         assert!(!window.prefix(100).whole);
         window.put(TargetSeq::new(START.raw() - 2), b"..ab");
         assert_eq!(window.prefix(100).bytes, b"ab");
-        window.put(START + 2, b"cXXX");
+        window.put(START + 2, b"c###");
         let prefix = window.prefix(100);
         assert_eq!((&prefix.bytes[..], prefix.whole), (&b"abcdefgh"[..], true));
         let prefix = window.prefix(3);

@@ -1,3 +1,5 @@
+//! Counts, the bounded list, and what may stand in a table.
+
 use core::time::Duration;
 use std::time::UNIX_EPOCH;
 

@@ -67,6 +67,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
         cause,
     })?;
     let mut sink = Sink::load(&options.targets)?;
+    router.tell(sink.take_payload_wanted()?);
     let mut own = sink.take_own_addresses()?;
     own.change(&BTreeSet::new(), addresses.current())
         .map_err(|cause| Unusable::Map {
@@ -152,7 +153,7 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
     tracing::info!("waiting for tcpcopy on {}", options.listen);
     if !options.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
-            "--insecure: whoever reaches {} can read the headers of the targets' replies",
+            "--insecure: whoever reaches {} can read the headers of the targets' replies, and the first bytes of their payload",
             options.listen
         );
     }

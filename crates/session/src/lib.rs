@@ -20,6 +20,7 @@
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
+//! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
@@ -45,6 +46,7 @@ mod pool;
 mod properties;
 mod receive;
 mod resting;
+pub mod sample;
 mod send;
 mod session;
 mod slots;
@@ -61,4 +63,5 @@ mod wheel;
 pub use config::{Config, Rule, RuleId, Source};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};
+pub use sample::{Prefix, Samples};
 pub use time::Instant;

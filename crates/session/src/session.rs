@@ -259,6 +259,7 @@ impl Session {
         let iss = ctx.clock.isn(ctx.now, &self.local, last);
         self.send = SendHalf::new(iss, base, self.segment_max(ctx));
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
+        ctx.restart_sample(self.id);
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
         if self.opened || base > 0 {
@@ -397,8 +398,11 @@ impl Session {
             self.confirmed = true;
             let distance = i64::from(ack - self.input.next());
             let acknowledged = self.stream_end.saturating_add_signed(distance);
-            self.turns
+            let before = self.turns.online_end();
+            let answered = self
+                .turns
                 .on_online_bytes(acknowledged, seq + len, len, stamp);
+            ctx.sample_online(self.id, seq, before, answered);
         }
         self.follow_target_close(ctx);
         self.watch_holes(ctx);
@@ -486,7 +490,7 @@ impl Session {
             }
             outcome => outcome,
         };
-        if let Some(mut ended) = self.turns.end_front(outcome, self.send.una(), self.rule) {
+        if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.send.trip().shortest();
             ctx.arena.discharge(Turns::TURN_BYTES);
             if ended.outcome == Outcome::Answered {

@@ -16,6 +16,8 @@ fn serve(delay_ms: u64) -> SocketAddr {
             listen: free,
             size: 600,
             delay: Duration::from_millis(delay_ms),
+            fail_every: 0,
+            write_bytes: 0,
             every_ms: 1000,
             record: None,
         })

@@ -106,18 +106,26 @@ impl Reader<'_> {
     fn on_event(&mut self, event: &InterceptEvent<'_>) -> Result<(), Ended> {
         let mut out = Vec::new();
         match event {
-            InterceptEvent::Subscribe(targets) => {
-                let targets: HashSet<Endpoint> = targets.iter().collect();
+            InterceptEvent::Subscribe(wanted) => {
+                let targets: HashSet<Endpoint> = wanted.targets.iter().collect();
+                let payload_max = wanted.payload_max;
                 let granted = || {
                     let mut out = Vec::new();
                     encode::subscribed(&mut out);
                     self.connection.control(Outgoing::Control(out));
                 };
-                let subscribed = self
-                    .router
-                    .subscribe(targets.clone(), self.connection, granted);
+                let subscribed =
+                    self.router
+                        .subscribe(targets.clone(), payload_max, self.connection, granted);
                 match subscribed {
                     Ok(id) => {
+                        if payload_max > 0 {
+                            let peer = self.connection.peer;
+                            tracing::info!(
+                                "{peer} asks for the first {payload_max} payload bytes of each reply: they go to it over the \
+                                 channel"
+                            );
+                        }
                         self.subscription = Some((id, targets));
                         let subscribed = &self.connection.totals.subscribed;
                         subscribed.store(true, Ordering::Relaxed);

@@ -244,6 +244,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
+    /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
+    /// Redis, else the bytes themselves [default: 0; at most 128]
+    ///
+    /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
+    /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
+    /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
+    pub(crate) sample_bytes: u8,
+
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
@@ -332,6 +341,21 @@ mod tests {
     }
 
     #[test]
+    fn the_option_that_keeps_payload_says_so() {
+        let args = |line: &str| Args::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(args("tcpcopy -x 80-10.0.0.2:80").sample_bytes, 0);
+        let asked = args("tcpcopy -x 80-10.0.0.2:80 --sample-bytes 128");
+        assert_eq!(asked.sample_bytes, 128);
+        let help = Args::command().render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(
+            words
+                .join(" ")
+                .contains("PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE")
+        );
+    }
+
+    #[test]
     fn a_full_command_line_is_read() {
         let args = Args::try_parse_from([
             "tcpcopy",
@@ -376,6 +400,7 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 -r 101",
             "tcpcopy -x 80-10.0.0.2:80 -r NaN",
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
+            "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",

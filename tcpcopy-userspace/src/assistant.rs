@@ -97,19 +97,20 @@ impl Announcer {
 /// Reports for one worker that arrived together.
 #[derive(Debug, Default)]
 pub(crate) struct ReportBatch {
-    /// Per report its stamp (8 bytes), its length (1 byte) and its bytes.
+    /// Per report its stamp (8 bytes), its length (1 byte) and its bytes, payload right behind the headers.
     bytes: Vec<u8>,
     count: u64,
 }
 
 impl ReportBatch {
     /// Adds a report; the channel's own limit keeps them below 256 bytes.
-    pub(crate) fn push(&mut self, stamp: Instant, headers: &[u8]) {
-        if let Ok(len) = u8::try_from(headers.len()) {
+    pub(crate) fn push(&mut self, stamp: Instant, headers: &[u8], payload: &[u8]) {
+        if let Ok(len) = u8::try_from(headers.len() + payload.len()) {
             self.bytes
                 .extend_from_slice(&stamp.as_nanos().to_ne_bytes());
             self.bytes.push(len);
             self.bytes.extend_from_slice(headers);
+            self.bytes.extend_from_slice(payload);
             self.count += 1;
         }
     }
@@ -249,9 +250,9 @@ mod tests {
         let mut batch = ReportBatch::default();
         assert_eq!(batch.iter().count(), 0);
         let stamp = Instant::from_nanos;
-        batch.push(stamp(7), b"one");
-        batch.push(stamp(9), b"three");
-        batch.push(stamp(11), &[0; 300]);
+        batch.push(stamp(7), b"one", b"");
+        batch.push(stamp(9), b"thr", b"ee");
+        batch.push(stamp(11), &[0; 300], b"");
         let expected = [(stamp(7), &b"one"[..]), (stamp(9), b"three")];
         assert_eq!(batch.iter().collect::<Vec<_>>(), expected);
     }

@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use abi::maps::{
-    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_SEED,
-    GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
+    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN,
+    GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
@@ -282,6 +282,7 @@ fn device_mtu(plan: &Plan) -> u32 {
 }
 
 fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf, Error> {
+    let sample_len = u32::from(plan.sample_bytes);
     let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
     let mut loader = EbpfLoader::new();
     loader
@@ -289,6 +290,7 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .override_global(GLOBAL_PORTS_FILLED, &1u32, true)
         .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
+        .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
         .override_global(GLOBAL_CLONE_MTU, &mtu, true);
     let mut ebpf = loader.load(object).map_err(Error::Load)?;

@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) sessions_max: u32,
     pub(crate) payload_bytes_max: u64,
     pub(crate) rate: Option<u32>,
+    /// Payload bytes of each response that are kept (`--sample-bytes`).
+    pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
     pub(crate) intercepts: Vec<String>,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
@@ -151,6 +153,7 @@ impl Plan {
             warnings: warning.into_iter().collect(),
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
+            sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
         })
     }
@@ -189,6 +192,7 @@ impl Plan {
         let replies = self.probes.iter();
         let mut plan = Self {
             rules: Vec::new(),
+            sample_bytes: 0,
             replies: replies
                 .map(|(source, target)| (*target, any_address(source.port)))
                 .collect(),

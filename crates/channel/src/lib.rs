@@ -18,7 +18,7 @@
 //! tcpcopy                          intercept
 //! hello        ───────────────────────>
 //!              <─────────────────────── hello
-//! Subscribe    ───────────────────────>            (all targets of the run)
+//! Subscribe    ───────────────────────>            (all targets of the run, and how much payload is wanted)
 //!              <─────────────────────── Subscribed or Refused
 //! Open, Close  ───────────────────────>            (sessions come and go)
 //!              <─────────────────────── Reports, Lost
@@ -59,9 +59,13 @@ pub const FRAME_LEN_MAX: usize = 65_536;
 /// Most targets that one `tcpcopy` subscribes to; as many as the programs' maps hold.
 pub const TARGETS_MAX: usize = abi::maps::TARGETS_MAX as usize;
 
-/// Most bytes of a segment in a report: its headers and, where asked for, the first bytes of its payload.
-pub const REPORT_BYTES_MAX: usize =
-    (abi::record::HEADERS_LEN_MAX + abi::record::SAMPLE_LEN_MAX) as usize;
+/// Most bytes of headers in a report.
+pub const HEADERS_LEN_MAX: usize = abi::record::HEADERS_LEN_MAX as usize;
+
+/// Most bytes of payload that a subscription can ask for in each report.
+pub const PAYLOAD_LEN_MAX: u8 = abi::record::SAMPLE_LEN_MAX as u8;
+
+const _: () = assert!(abi::record::SAMPLE_LEN_MAX <= u8::MAX as u32);
 
 /// How often `tcpcopy` sends a ping.
 pub const PING_INTERVAL: Duration = Duration::from_secs(1);

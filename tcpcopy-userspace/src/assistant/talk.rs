@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use channel::inspection::inspect;
-use channel::{TcpcopyEnd, TcpcopyEvent, encode};
+use channel::{Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -55,9 +55,14 @@ pub(super) struct Talk {
 
 impl Talk {
     /// A connection that was just opened; the socket does not block.
-    pub(super) fn new(stream: TcpStream, targets: Vec<Endpoint>, index: usize) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        targets: Vec<Endpoint>,
+        payload_max: u8,
+        index: usize,
+    ) -> Self {
         let mut out = Vec::new();
-        let end = TcpcopyEnd::new(targets, Instant::now(), &mut out);
+        let end = TcpcopyEnd::new(targets, payload_max, Instant::now(), &mut out);
         Self {
             stream,
             end,
@@ -146,7 +151,7 @@ impl Talk {
                 TcpcopyEvent::Reports(reports) => {
                     for report in reports.iter() {
                         let stamp = self.offset.ours(report.stamp_ns, arrival);
-                        sort(stamp, report.headers, probes, &mut batches);
+                        sort(stamp, &report, probes, &mut batches);
                     }
                 }
                 TcpcopyEvent::Lost { count } => {
@@ -180,8 +185,13 @@ impl Talk {
 }
 
 /// Puts a report into the batch of the worker that owns its session.
-fn sort(stamp: session::Instant, headers: &[u8], probes: &Probes, batches: &mut [ReportBatch]) {
-    let worker = match Segment::parse(headers, 0) {
+fn sort(
+    stamp: session::Instant,
+    report: &Report<'_>,
+    probes: &Probes,
+    batches: &mut [ReportBatch],
+) {
+    let worker = match Segment::parse(report.headers, 0) {
         Ok(segment) if probes.take(&segment) => return,
         Ok(segment) => owner(
             &segment.destination,
@@ -191,7 +201,7 @@ fn sort(stamp: session::Instant, headers: &[u8], probes: &Probes, batches: &mut 
         Err(_) => 0,
     };
     if let Some(batch) = batches.get_mut(worker as usize) {
-        batch.push(stamp, headers);
+        batch.push(stamp, report.headers, report.payload);
     }
 }
 

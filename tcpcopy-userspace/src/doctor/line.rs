@@ -190,6 +190,7 @@ impl Intercepts {
                 index,
                 address: address.clone(),
                 targets: plan.targets(),
+                payload_max: 0,
                 announcements,
                 waker: Arc::clone(&waker),
                 channels: Arc::clone(&intercepts.channels),

@@ -76,6 +76,7 @@ impl Bridge {
                 index,
                 address: address.clone(),
                 targets: plan.targets(),
+                payload_max: plan.sample_bytes,
                 announcements,
                 waker: Arc::clone(&waker),
                 channels: Arc::clone(&channels),

@@ -22,6 +22,7 @@ mod proxy;
 mod redis;
 mod refusals;
 mod robust;
+mod samples;
 
 use lab::Topology;
 use tests::Stand;

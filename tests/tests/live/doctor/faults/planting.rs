@@ -10,7 +10,9 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 use lab::copier::{self, CHANNEL_PORT};
 use lab::net::{ONLINE_INSIDE, TARGET};
 use lab::{Host, Process};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
+};
 use tests::{PORT, Stand};
 
 use super::Planted;

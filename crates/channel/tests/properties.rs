@@ -112,10 +112,6 @@ fn to_intercept() -> impl Strategy<Value = Owned> {
     ]
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![Just(Fate::Dropped), Just(Fate::SentOn), Just(Fate::Own)]
-}
-
 fn report() -> impl Strategy<Value = (u64, u32, Vec<u8>, Vec<u8>)> {
     (
         any::<u64>(),
@@ -123,6 +119,10 @@ fn report() -> impl Strategy<Value = (u64, u32, Vec<u8>, Vec<u8>)> {
         vec(any::<u8>(), 1..=120),
         vec(any::<u8>(), 0..=128),
     )
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Dropped), Just(Fate::SentOn), Just(Fate::Own)]
 }
 
 fn to_tcpcopy() -> impl Strategy<Value = Owned> {

@@ -190,6 +190,7 @@ impl Intercepts {
                 index,
                 address: address.clone(),
                 targets: plan.targets(),
+                // Headers are enough to know an answer.
                 payload_max: 0,
                 announcements,
                 waker: Arc::clone(&waker),

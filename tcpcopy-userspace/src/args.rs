@@ -7,7 +7,7 @@ mod pool;
 mod quantity;
 mod rule;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -157,6 +157,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
+    ///
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = metrics_address)]
+    pub(crate) metrics: Option<SocketAddr>,
+
     /// Write the summary as JSON to this file, once a second and at the end
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
@@ -206,6 +212,13 @@ fn intercept_address(text: &str) -> Result<String, String> {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")
+    })
+}
+
+/// `ADDR:PORT`, both as numbers.
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524".to_owned()
     })
 }
 

@@ -38,7 +38,7 @@ use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
-use telling::{Phase, Telling};
+use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
 
 /// How often the run looks at signals, routes and workers.
@@ -128,7 +128,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
-    fn start(args: &'a Args, plan: &'a Plan, telling: Telling) -> Result<Self, Ending> {
+    fn start(args: &'a Args, plan: &'a Plan, mut telling: Telling) -> Result<Self, Ending> {
         for note in &plan.notes {
             info!("{note}");
         }
@@ -151,6 +151,7 @@ impl<'a> Run<'a> {
         crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
             .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
+        telling.watch(loaded.program_ids());
         announce(args, plan);
         let now = Instant::now();
         let run = Self {
@@ -170,7 +171,7 @@ impl<'a> Run<'a> {
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
-        run.telling.first(&run.totals());
+        run.telling.first(run.totals(), run.surroundings());
         Ok(run)
     }
 
@@ -221,7 +222,8 @@ impl<'a> Run<'a> {
             self.cpu_of_others = others_cpu();
             let totals = self.totals();
             self.warnings.look(&totals.ledger);
-            self.telling.second(&totals);
+            let surroundings = self.surroundings();
+            self.telling.second(totals, surroundings);
         }
     }
 
@@ -305,7 +307,8 @@ impl<'a> Run<'a> {
         let failed = self.crew.leave();
         let totals = self.totals();
         self.warnings.look(&totals.ledger);
-        let summary = self.telling.finish(&totals);
+        let surroundings = self.surroundings();
+        let summary = self.telling.finish(totals, surroundings);
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
@@ -362,6 +365,13 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let channels = self.bridge.as_ref().map(Bridge::connected);
+        Surroundings {
+            channels: channels.unwrap_or_default(),
         }
     }
 

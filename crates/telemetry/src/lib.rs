@@ -8,6 +8,7 @@
 //! | [`histograms`] | the same as files for the plotters of HdrHistogram |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
+//! | [`metrics`] | the same for Prometheus |
 //! | [`summary`] | the summary of a run, and its atomic file |
 //! | [`table`] | the same for a reader's eye |
 //!
@@ -21,6 +22,7 @@ pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
+pub mod metrics;
 pub mod summary;
 pub mod table;
 
@@ -30,4 +32,5 @@ pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
+pub use metrics::{ProgramRuns, Snapshot};
 pub use summary::{Mode, RunTotals, Summary, WriteError};

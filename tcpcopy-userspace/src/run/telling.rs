@@ -4,21 +4,18 @@
 //! The run gives its totals once a second; nothing here asks a worker for anything.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use exporter::routes::JSON;
+pub(super) use exporter::Phase;
+use exporter::routes::{JSON, PROMETHEUS};
 use exporter::{Board, Bound, Routes, Server};
-use telemetry::{Histograms, RunTotals, Summary, table::Table};
+use host::run_time::RunTime;
+use telemetry::{Histograms, ProgramRuns, RunTotals, Snapshot, Summary, table::Table};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
-pub(super) use exporter::Phase;
-
-/// What is shown at the metrics address: a second of the run.
-struct Snapshot {
-    summary: Summary,
-}
 
 /// All who are told.
 pub(super) struct Telling {
@@ -30,7 +27,14 @@ pub(super) struct Telling {
 /// The server at the metrics address, and what it shows.
 struct Exporter {
     board: Arc<Board<Snapshot>>,
+    run_time: Option<RunTime>,
     _server: Server,
+}
+
+/// What there is to tell of a second besides the totals.
+pub(super) struct Surroundings {
+    /// Each intercept, and whether the connection to it stands.
+    pub(super) channels: Vec<(String, bool)>,
 }
 
 impl Telling {
@@ -40,16 +44,20 @@ impl Telling {
     ///
     /// In words, where one of them cannot be; nothing was changed then but for a folder that was made.
     pub(super) fn start(args: &Args) -> Result<Self, String> {
-        let exporter = match args.metrics {
-            Some(addr) => Some(Exporter::start(addr)?),
-            None => None,
-        };
+        let exporter = args.metrics.map(Exporter::start).transpose()?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
         Ok(Self {
             summary: args.summary.clone(),
             histograms: histograms.map_err(|error| error.to_string())?,
             exporter,
         })
+    }
+
+    /// From here on these programs' run time is measured now and then, if anybody can ask for it.
+    pub(super) fn watch(&mut self, programs: impl IntoIterator<Item = (&'static str, u32)>) {
+        if let Some(exporter) = &mut self.exporter {
+            exporter.run_time = Some(RunTime::new(programs));
+        }
     }
 
     /// How far the run is now.
@@ -59,9 +67,18 @@ impl Telling {
         }
     }
 
+    /// Shows the figures of a run that has just begun: nobody who asks is to wait for the first second.
+    pub(super) fn first(&self, totals: RunTotals, surroundings: Surroundings) {
+        let summary = Summary::new(&totals);
+        self.publish(totals, summary, surroundings);
+    }
+
     /// What there is to tell once a second.
-    pub(super) fn second(&mut self, totals: &RunTotals) {
-        let summary = Summary::new(totals);
+    pub(super) fn second(&mut self, totals: RunTotals, surroundings: Surroundings) {
+        if let Some(exporter) = &mut self.exporter {
+            exporter.second();
+        }
+        let summary = Summary::new(&totals);
         if let Some(path) = &self.summary
             && let Err(cause) = summary.write(path)
         {
@@ -70,23 +87,12 @@ impl Telling {
         if let Some(histograms) = &mut self.histograms {
             histograms.log(&totals.latency, totals.duration);
         }
-        self.publish(summary);
-    }
-
-    /// Shows the figures of a run that has just begun: nobody who asks is to wait for the first second.
-    pub(super) fn first(&self, totals: &RunTotals) {
-        self.publish(Summary::new(totals));
-    }
-
-    fn publish(&self, summary: Summary) {
-        if let Some(exporter) = &self.exporter {
-            exporter.board.publish(Snapshot { summary });
-        }
+        self.publish(totals, summary, surroundings);
     }
 
     /// What there is to tell at the end.
-    pub(super) fn finish(&mut self, totals: &RunTotals) -> Summary {
-        let summary = Summary::new(totals);
+    pub(super) fn finish(&mut self, totals: RunTotals, surroundings: Surroundings) -> Summary {
+        let summary = Summary::new(&totals);
         // Whoever closed our standard error does not want to hear it.
         let _ = write!(std::io::stderr(), "{}", Table(&summary));
         if let Some(path) = &self.summary
@@ -99,12 +105,24 @@ impl Telling {
         {
             warn!("{cause}");
         }
+        self.publish(totals, summary.clone(), surroundings);
         summary
+    }
+
+    fn publish(&self, totals: RunTotals, summary: Summary, surroundings: Surroundings) {
+        if let Some(exporter) = &self.exporter {
+            exporter.board.publish(Snapshot {
+                totals,
+                summary,
+                channels: surroundings.channels,
+                programs: exporter.programs(),
+            });
+        }
     }
 }
 
 impl Exporter {
-    fn start(addr: std::net::SocketAddr) -> Result<Self, String> {
+    fn start(addr: SocketAddr) -> Result<Self, String> {
         let bound = Bound::bind(addr).map_err(|error| error.to_string())?;
         let (at, is_open) = (bound.addr(), bound.is_open());
         let board = Board::new();
@@ -120,14 +138,38 @@ impl Exporter {
         }
         Ok(Self {
             board,
+            run_time: None,
             _server: server,
         })
+    }
+
+    fn second(&mut self) {
+        if let Some(Err(cause)) = self.run_time.as_mut().map(RunTime::second) {
+            info!("no cost of the programs in the metrics: {cause}");
+            self.run_time = None;
+        }
+    }
+
+    fn programs(&self) -> Vec<ProgramRuns> {
+        let programs = self.run_time.iter().flat_map(RunTime::programs);
+        programs
+            .map(|(name, runs)| ProgramRuns {
+                name,
+                count: runs.count,
+                nanos: runs.nanos,
+            })
+            .collect()
     }
 }
 
 /// Everything that can be asked for at the metrics address.
 fn routes(board: &Arc<Board<Snapshot>>) -> Routes {
-    Routes::new(board).from_board("/summary.json", JSON, board, |_, snapshot| {
-        snapshot.summary.json().unwrap_or_default()
-    })
+    Routes::new(board)
+        .from_board("/metrics", PROMETHEUS, board, |phase, snapshot| {
+            let families = snapshot.families(phase == Phase::Ready);
+            families.text().into_bytes()
+        })
+        .from_board("/summary.json", JSON, board, |_, snapshot| {
+            snapshot.summary.json().unwrap_or_default()
+        })
 }

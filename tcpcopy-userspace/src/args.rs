@@ -160,7 +160,7 @@ pub(crate) struct Args {
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
     ///
     /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
-    #[arg(long, value_name = "ADDR:PORT", value_parser = metrics_address)]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Write the summary as JSON to this file, once a second and at the end
@@ -212,13 +212,6 @@ fn intercept_address(text: &str) -> Result<String, String> {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")
-    })
-}
-
-/// `ADDR:PORT`, both as numbers.
-fn metrics_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524".to_owned()
     })
 }
 

@@ -123,19 +123,9 @@ impl Telling {
 
 impl Exporter {
     fn start(addr: SocketAddr) -> Result<Self, String> {
-        let bound = Bound::bind(addr).map_err(|error| error.to_string())?;
-        let (at, is_open) = (bound.addr(), bound.is_open());
         let board = Board::new();
-        let server = bound
-            .serve(routes(&board))
-            .map_err(|error| format!("cannot start the thread for --metrics: {error}"))?;
-        info!("metrics at http://{at}/metrics");
-        if is_open {
-            warn!(
-                "whoever reaches {at} can read the metrics: there is no password and no TLS. Listen on 127.0.0.1, or have a \
-                 firewall or a proxy before it"
-            );
-        }
+        let server = Bound::bind(addr).and_then(|bound| bound.serve(routes(&board)));
+        let server = server.map_err(|error| error.to_string())?;
         Ok(Self {
             board,
             run_time: None,

@@ -11,12 +11,12 @@ const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
-    turns(families, totals, summary);
+    turns(families, totals);
     sessions(families, totals, summary);
     differences(families, &summary.differences);
 }
 
-fn turns(families: &mut Families, totals: &RunTotals, summary: &Summary) {
+fn turns(families: &mut Families, totals: &RunTotals) {
     let rules = || totals.rules.iter().zip(totals.ledger.rules());
     let mut turns = families.counter(
         "tcpcopy_turns_total",
@@ -48,9 +48,9 @@ fn turns(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     families
         .gauge(
             "tcpcopy_fidelity_ratio",
-            "Turns answered or delivered, of those captured and served so far; 1 where there were none.",
+            "Turns answered or delivered, of those that ended and were served; 1 where there are none.",
         )
-        .sample(&[], summary.fidelity);
+        .sample(&[], totals.ledger.total().fidelity());
 }
 
 fn sessions(families: &mut Families, totals: &RunTotals, summary: &Summary) {

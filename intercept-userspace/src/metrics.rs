@@ -262,3 +262,80 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::sync::Arc;
+
+    use abi::counter::Counter;
+    use host::run_time::Runs;
+
+    use super::{Queue, Snapshot};
+    use crate::worker::Counts;
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            kernel: vec![(Counter::SinkMatched, 7), (Counter::SinkDelivered, 6)],
+            queues: vec![Queue::read(&(0, Arc::<Counts>::default()))],
+            programs: vec![(
+                "sink",
+                Runs {
+                    count: 7,
+                    nanos: 700,
+                },
+            )],
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn what_was_delivered_and_not_taken_is_the_residue() {
+        let mut snapshot = snapshot();
+        assert!(
+            snapshot
+                .families(true)
+                .text()
+                .contains("\nintercept_residue 6\n")
+        );
+        snapshot.queues[0].packets = 4;
+        snapshot.queues[0].lost[1].1 = 2;
+        let text = snapshot.families(false).text();
+        for line in [
+            "intercept_residue 0",
+            "intercept_ready 0",
+            r#"intercept_packets_total{verdict="matched"} 7"#,
+            r#"intercept_replies_lost_total{queue="0",reason="no_frame"} 2"#,
+            r#"intercept_program_run_seconds_total{program="sink"} 0.0000007"#,
+        ] {
+            assert!(
+                text.contains(&format!("\n{line}\n")),
+                "{line} is missing in {text}"
+            );
+        }
+    }
+
+    /// The page for readers lists every metric with its type and labels, and no other.
+    #[test]
+    fn the_documentation_is_of_these_metrics() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let page = fs::read_to_string(path).expect(path);
+        let written: BTreeSet<String> = page
+            .lines()
+            .filter(|line| line.starts_with("| `intercept_"))
+            .map(|line| line.splitn(5, '|').take(4).collect::<Vec<_>>().join("|"))
+            .collect();
+        let real: BTreeSet<String> = snapshot()
+            .families(true)
+            .describe()
+            .map(|family| family.row())
+            .collect();
+        let missing: Vec<_> = real.difference(&written).collect();
+        let invented: Vec<_> = written.difference(&real).collect();
+        assert!(
+            missing.is_empty() && invented.is_empty(),
+            "docs/metrics.md lacks {missing:#?} and has {invented:#?}"
+        );
+    }
+}

@@ -172,9 +172,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
+    /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
+    pub(crate) progress: Progress,
+
+    /// Print the summary as one line of JSON on standard output, once a second and at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
+}
+
+/// Whether a line per second is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// Where standard error is a terminal
+    Auto,
+    /// Wherever it goes
+    Always,
+    /// Not at all
+    Never,
 }
 
 /// How packets reach the workers.

@@ -7,12 +7,14 @@
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod printer;
 mod telling;
 mod warnings;
 

@@ -99,6 +99,23 @@ pub struct Description {
     pub help: String,
 }
 
+impl Description {
+    /// The first cells of its row in a table for readers: name, type, labels.
+    #[must_use]
+    pub fn row(&self) -> String {
+        let labels: Vec<String> = self
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let labels = match labels.join(", ") {
+            none if none.is_empty() => "-".to_owned(),
+            some => some,
+        };
+        format!("| `{}` | {} | {labels} ", self.name, self.kind)
+    }
+}
+
 /// A family of counters or gauges that is being filled.
 #[derive(Debug)]
 pub struct Family<'a>(&'a mut MetricFamily);

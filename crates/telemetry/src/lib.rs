@@ -8,9 +8,10 @@
 //! | [`histograms`] | the same as files for the plotters of HdrHistogram |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
-//! | [`metrics`] | the same for Prometheus |
 //! | [`summary`] | the summary of a run, and its atomic file |
 //! | [`table`] | the same for a reader's eye |
+//! | [`progress`] | a line per second for who watches |
+//! | [`metrics`] | the same for Prometheus |
 //!
 //! **Architecture invariant:** nothing here changes behaviour. A worker adds to structures that it owns alone;
 //! readers merge published copies.
@@ -23,6 +24,7 @@ pub mod kernel;
 pub mod latency;
 pub mod ledger;
 pub mod metrics;
+pub mod progress;
 pub mod summary;
 pub mod table;
 
@@ -33,4 +35,5 @@ pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
 pub use metrics::{ProgramRuns, Snapshot};
+pub use progress::Progress;
 pub use summary::{Mode, RunTotals, Summary, WriteError};

@@ -1,9 +1,9 @@
-//! Who is told of the run's figures: the summary's file, the histograms' folder, whoever asks at the metrics address,
-//! and at the end the user.
+//! Who is told of the run's figures: the summary's file, the histograms' folder, whoever watches, whoever asks at the
+//! metrics address, and at the end the user.
 //!
 //! The run gives its totals once a second; nothing here asks a worker for anything.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,16 +12,19 @@ pub(super) use exporter::Phase;
 use exporter::routes::{JSON, PROMETHEUS};
 use exporter::{Board, Bound, Routes, Server};
 use host::run_time::RunTime;
-use telemetry::{Histograms, ProgramRuns, RunTotals, Snapshot, Summary, table::Table};
+use telemetry::{Histograms, ProgramRuns, Progress, RunTotals, Snapshot, Summary, table::Table};
 use tracing::{error, info, warn};
 
-use crate::args::Args;
+use super::printer::Printer;
+use crate::args::{self, Args};
 
 /// All who are told.
 pub(super) struct Telling {
     summary: Option<PathBuf>,
     histograms: Option<Histograms>,
     exporter: Option<Exporter>,
+    progress: Option<(Progress, Printer)>,
+    json: Option<Printer>,
 }
 
 /// The server at the metrics address, and what it shows.
@@ -46,10 +49,22 @@ impl Telling {
     pub(super) fn start(args: &Args) -> Result<Self, String> {
         let exporter = args.metrics.map(Exporter::start).transpose()?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
+        let no_thread = |error| format!("cannot start a thread that prints: {error}");
+        let progress = match args.progress {
+            args::Progress::Auto => stderr().is_terminal(),
+            args::Progress::Always => true,
+            args::Progress::Never => false,
+        };
+        let progress = progress.then(|| Printer::start(stderr())).transpose();
+        let json = args.json.then(|| Printer::start(stdout())).transpose();
         Ok(Self {
             summary: args.summary.clone(),
             histograms: histograms.map_err(|error| error.to_string())?,
             exporter,
+            progress: progress
+                .map_err(no_thread)?
+                .map(|printer| (Progress::new(), printer)),
+            json: json.map_err(no_thread)?,
         })
     }
 
@@ -87,14 +102,26 @@ impl Telling {
         if let Some(histograms) = &mut self.histograms {
             histograms.log(&totals.latency, totals.duration);
         }
+        if let Some((progress, printer)) = &mut self.progress {
+            printer.print(progress.line(&totals).into_bytes());
+        }
+        if let Some(printer) = &self.json {
+            printer.print(summary.json_line().unwrap_or_default());
+        }
         self.publish(totals, summary, surroundings);
     }
 
     /// What there is to tell at the end.
     pub(super) fn finish(&mut self, totals: RunTotals, surroundings: Surroundings) -> Summary {
         let summary = Summary::new(&totals);
+        if let Some((_, printer)) = self.progress.take() {
+            printer.finish(Vec::new());
+        }
+        if let Some(printer) = self.json.take() {
+            printer.finish(summary.json_line().unwrap_or_default());
+        }
         // Whoever closed our standard error does not want to hear it.
-        let _ = write!(std::io::stderr(), "{}", Table(&summary));
+        let _ = write!(stderr(), "{}", Table(&summary));
         if let Some(path) = &self.summary
             && let Err(cause) = summary.write(path)
         {

@@ -3,11 +3,12 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs.
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does.
 
 mod callgrind;
 mod case;
 mod engine;
+mod metrics;
 mod report;
 mod run;
 
@@ -25,6 +26,8 @@ use case::{Case, Variant};
 enum Part {
     /// What the engine alone costs: instructions per turn, by valgrind, and memory per session.
     Engine(engine::Arguments),
+    /// What it costs to show metrics: CPU of the thread, time of a scrape.
+    Metrics(metrics::Arguments),
 }
 
 /// Arguments of `bench`.
@@ -101,8 +104,10 @@ fn list() -> Result<()> {
 
 /// Runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if let Some(Part::Engine(arguments)) = &arguments.part {
-        return engine::run(arguments);
+    match &arguments.part {
+        Some(Part::Engine(arguments)) => return engine::run(arguments),
+        Some(Part::Metrics(arguments)) => return metrics::run(arguments),
+        None => {}
     }
     let wanted = |list: &[String], name: &str| {
         list.is_empty() || list.iter().any(|part| name.contains(part.as_str()))

@@ -12,6 +12,7 @@ mod flows;
 mod habits;
 mod loss;
 mod measures;
+mod metrics;
 mod nginx;
 mod options;
 mod path;
@@ -21,6 +22,7 @@ mod proxy;
 mod redis;
 mod refusals;
 mod robust;
+mod telling;
 
 use lab::Topology;
 use tests::Stand;

@@ -275,8 +275,8 @@ fn binary_responses_are_compared_byte_by_byte() {
     let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
         return;
     };
-    let online = tests::listen(&stand, Host::Online, PORT);
-    let target = tests::listen(&stand, Host::Target, PORT);
+    let online = tests::stand::listen(&stand, Host::Online, PORT);
+    let target = tests::stand::listen(&stand, Host::Target, PORT);
     let options = with(stand.options(), &["--sample-bytes", "32"]);
     let mut copier = start(&stand, &options);
     let servers = [

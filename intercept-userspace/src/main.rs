@@ -14,6 +14,7 @@
 //! | `router` | whose flow is whose |
 //! | `server` | accepts connections |
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
+//! | `witness` | what the doctor of a tcpcopy asks |
 //! | `summary` | the closing table |
 //!
 //! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own
@@ -38,6 +39,7 @@ mod sink;
 mod stop;
 mod summary;
 mod team;
+mod witness;
 mod worker;
 mod writer;
 

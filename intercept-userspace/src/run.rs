@@ -68,6 +68,11 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
     })?;
     let mut sink = Sink::load(&options.targets)?;
     router.tell(sink.take_payload_wanted()?);
+    let witness = sink.witness(&interface.name);
+    server.call(witness.map_err(|cause| Unusable::Map {
+        map: abi::maps::COUNTERS,
+        cause,
+    })?);
     let mut own = sink.take_own_addresses()?;
     own.change(&BTreeSet::new(), addresses.current())
         .map_err(|cause| Unusable::Map {

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use crate::limit::Limit;
 use crate::reader::{self, Ended, FAREWELL_MAX};
 use crate::router::{CONNECTIONS_MAX, Router};
 use crate::stop::Stopped;
+use crate::witness::Witness;
 use crate::writer;
 
 /// Connections that are served beyond [`CONNECTIONS_MAX`], to tell them why they cannot be.
@@ -51,6 +52,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct Shared {
     router: Arc<Router>,
+    witness: OnceLock<Witness>,
     departures: Mutex<Departures>,
     log: Limit,
 }
@@ -77,10 +79,16 @@ impl Server {
             listener,
             shared: Arc::new(Shared {
                 router,
+                witness: OnceLock::new(),
                 departures: Mutex::default(),
                 log: Limit::default(),
             }),
         })
+    }
+
+    /// Who answers the doctor's questions; the first one that is named does.
+    pub(crate) fn call(&self, witness: Witness) {
+        let _ = self.shared.witness.set(witness);
     }
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
@@ -138,7 +146,7 @@ impl Server {
                 .name("writer".into())
                 .spawn(move || writer::run(&writing, &queue));
             let ended = match &writer {
-                Ok(_) => reader::run(&reading, &shared.router),
+                Ok(_) => reader::run(&reading, &shared.router, shared.witness.get()),
                 Err(_) => Ended::Here,
             };
             if let Ok(writer) = writer {

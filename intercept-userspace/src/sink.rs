@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd as _, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
 use abi::counter::Counter;
 use abi::maps;
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use wire::flow::{Addr, Endpoint};
 
 use crate::error::Unusable;
+use crate::witness::Witness;
 
 /// The loaded program and its maps. Dropping it detaches.
 #[derive(Debug)]
@@ -146,6 +147,21 @@ impl Sink {
                 Ok((*counter, values.iter().sum()))
             })
             .collect()
+    }
+
+    /// Somebody else's eyes on the counters.
+    pub(crate) fn witness(&self, interface: &str) -> Result<Witness, MapError> {
+        let Some(Map::PerCpuArray(data)) = self.ebpf.map(maps::COUNTERS) else {
+            return Err(MapError::InvalidName {
+                name: maps::COUNTERS.into(),
+            });
+        };
+        let fd = data.fd().as_fd().try_clone_to_owned()?;
+        let counters = Map::PerCpuArray(MapData::from_fd(fd)?).try_into()?;
+        Ok(Witness {
+            interface: interface.to_owned(),
+            counters,
+        })
     }
 
     fn sockets(&mut self) -> Result<XskMap<&mut MapData>, MapError> {

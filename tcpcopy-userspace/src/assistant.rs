@@ -5,11 +5,13 @@
 //! | [`connection`] | the thread: connects, again and again |
 //! | [`talk`] | one connection: announces, and hands on reports |
 //! | [`offset`] | what time it is there |
+//! | [`inspection`] | what the doctor asks |
 //! | [`probe`] | SYNs that prove the path before anything is copied |
 //!
 //! Nothing here ends a run. While one of the connections is missing the engines are told so, and send nothing.
 
 pub(crate) mod connection;
+mod inspection;
 mod offset;
 pub(crate) mod probe;
 mod talk;
@@ -22,6 +24,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_channel::{Sender, TrySendError};
 use session::Instant;
 use wire::flow::FlowKey;
+
+use inspection::Inspections;
 
 use crate::worker::Command;
 use crate::worker::slot::Shared;
@@ -150,7 +154,7 @@ pub(crate) struct Channels {
     workers: Vec<WorkerHandle>,
     up: Mutex<Vec<bool>>,
     /// Set when the run ends.
-    pub(crate) stop: AtomicBool,
+    stop: AtomicBool,
     /// Times that a connection was lost.
     pub(crate) lost: AtomicU64,
     /// Reports that `intercept` dropped because we took them too slowly.
@@ -161,6 +165,8 @@ pub(crate) struct Channels {
     pub(crate) reports: AtomicU64,
     /// Announcements that found a full queue.
     pub(crate) announcements_lost: Arc<AtomicU64>,
+    /// What the doctor asks.
+    pub(crate) inspections: Inspections,
     /// How far the estimates of the assistants' clocks may be off, in microseconds; 0 where none is used.
     pub(crate) clock_error_us: AtomicU64,
 }
@@ -176,8 +182,14 @@ impl Channels {
             reports_lost_here: AtomicU64::new(0),
             reports: AtomicU64::new(0),
             announcements_lost: Arc::default(),
+            inspections: Inspections::new(connections),
             clock_error_us: AtomicU64::new(0),
         }
+    }
+
+    /// Has every connection end; to be followed by waking their threads.
+    pub(crate) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Whether every connection stands.

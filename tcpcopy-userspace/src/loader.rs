@@ -250,6 +250,22 @@ fn ring_len(workers: u32) -> u32 {
     (RINGS_LEN / workers.next_power_of_two()).max(RING_LEN_DEFAULT)
 }
 
+/// Bytes of all rings of a plan, and of all frames, which count as locked memory.
+pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
+    let frames = TX_FRAMES
+        + if plan.capture == Capture::AfXdp {
+            RX_FRAMES
+        } else {
+            0
+        };
+    let frames = u64::from(frames) * u64::from(frame_len(device_mtu(plan)));
+    let workers = u64::from(plan.workers);
+    (
+        u64::from(ring_len(plan.workers)) * workers,
+        frames * workers,
+    )
+}
+
 /// The largest route MTU that frames can hold.
 fn device_mtu(plan: &Plan) -> u32 {
     if plan.capture == Capture::AfXdp {
@@ -304,13 +320,18 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
     Ok(ebpf)
 }
 
-fn open_ports(plan: &Plan, mtu: u32) -> Result<Vec<Port>, Error> {
+/// Bytes of each frame where the private device has this MTU.
+const fn frame_len(mtu: u32) -> u32 {
     let needed = mtu + ethernet::HEADER_LEN as u32 + port::Config::HEADROOM;
-    let frame_len = if needed <= FRAME_LENS[0] {
+    if needed <= FRAME_LENS[0] {
         FRAME_LENS[0]
     } else {
         FRAME_LENS[1]
-    };
+    }
+}
+
+fn open_ports(plan: &Plan, mtu: u32) -> Result<Vec<Port>, Error> {
+    let frame_len = frame_len(mtu);
     let ports = (0..plan.workers).map(|queue| {
         Port::open(&port::Config {
             interface: PrivateDevice::INNER.to_owned(),

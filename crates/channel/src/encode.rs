@@ -183,7 +183,7 @@ fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
     out.extend_from_slice(&endpoint.port.to_be_bytes());
 }
 
-fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0, 0, 0, 0, kind]);
     body(out);

@@ -10,6 +10,7 @@ use wire::flow::Endpoint;
 use crate::decoder::Decoder;
 use crate::error::Error;
 use crate::hello::{Hello, Role};
+use crate::inspection::{Addresses, Inspection};
 use crate::message::{Flows, Reports, Subscription, ToIntercept, ToTcpcopy};
 use crate::{PING_INTERVAL, SILENCE_MAX, encode};
 
@@ -32,6 +33,8 @@ pub enum TcpcopyEvent<'a> {
         /// How many since the last such event.
         count: u64,
     },
+    /// What was asked for by [`crate::inspection::inspect`].
+    Inspected(Inspection<'a>),
 }
 
 /// How far a connection has come.
@@ -120,6 +123,9 @@ impl TcpcopyEnd {
             }
             (Phase::Running, ToTcpcopy::Reports(reports)) => TcpcopyEvent::Reports(reports),
             (Phase::Running, ToTcpcopy::Lost { count }) => TcpcopyEvent::Lost { count },
+            (Phase::Running, ToTcpcopy::Inspected(inspection)) => {
+                TcpcopyEvent::Inspected(inspection)
+            }
             (_, ToTcpcopy::Pong { nonce, stamp_ns }) => TcpcopyEvent::Pong { nonce, stamp_ns },
             (phase, other) => {
                 return Err(Error::OutOfTurn {
@@ -166,6 +172,8 @@ pub enum InterceptEvent<'a> {
         /// For the answer.
         nonce: u64,
     },
+    /// Answer with [`crate::inspection::inspected`].
+    Inspect(Addresses<'a>),
 }
 
 /// `intercept`'s end.
@@ -224,6 +232,7 @@ impl InterceptEnd {
             (Phase::Running, ToIntercept::Open(flows)) => InterceptEvent::Open(flows),
             (Phase::Running, ToIntercept::Close(flows)) => InterceptEvent::Close(flows),
             (_, ToIntercept::Ping { nonce }) => InterceptEvent::Ping { nonce },
+            (Phase::Running, ToIntercept::Inspect(addresses)) => InterceptEvent::Inspect(addresses),
             (phase, other) => {
                 return Err(Error::OutOfTurn {
                     kind: other.name(),

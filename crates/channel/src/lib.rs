@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`hello`] | magic, version, role, features: what each end says first |
 //! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
+//! | [`inspection`] | what the doctor asks about an assistant, and the answer |
 //! | [`encode`] | the other way round: messages appended to a `Vec<u8>`; batches of reports |
 //! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
 //! | [`end`] | the two ends: [`TcpcopyEnd`] and [`InterceptEnd`] |
@@ -23,6 +24,8 @@
 //!              <─────────────────────── Reports, Lost
 //! Ping         ───────────────────────>            (once a second)
 //!              <─────────────────────── Pong
+//! Inspect      ───────────────────────>            (only the doctor)
+//!              <─────────────────────── Inspected
 //! ```
 //!
 //! **Architecture invariant:** no socket, no clock, no thread in here: bytes, time and nonces are arguments. Whatever
@@ -35,6 +38,7 @@ pub mod encode;
 pub mod end;
 pub mod error;
 pub mod hello;
+pub mod inspection;
 pub mod message;
 
 pub use decoder::Decoder;

@@ -9,17 +9,20 @@ use wire::flow::{Addr, Endpoint, FlowKey};
 
 use crate::decoder::Frame;
 use crate::error::Error;
+use crate::inspection::{Addresses, Inspection};
 use crate::{HEADERS_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
 
 pub(crate) const SUBSCRIBE: u8 = 0x01;
 pub(crate) const OPEN: u8 = 0x02;
 pub(crate) const CLOSE: u8 = 0x03;
 pub(crate) const PING: u8 = 0x04;
+pub(crate) const INSPECT: u8 = 0x05;
 pub(crate) const SUBSCRIBED: u8 = 0x81;
 pub(crate) const REFUSED: u8 = 0x82;
 pub(crate) const REPORTS: u8 = 0x83;
 pub(crate) const PONG: u8 = 0x84;
 pub(crate) const LOST: u8 = 0x85;
+pub(crate) const INSPECTED: u8 = 0x86;
 
 pub(crate) const REFUSED_TARGET: u8 = 1;
 pub(crate) const REFUSED_CONNECTIONS: u8 = 2;
@@ -46,6 +49,8 @@ pub enum ToIntercept<'a> {
         /// Anything.
         nonce: u64,
     },
+    /// Asks for a [`ToTcpcopy::Inspected`]: what becomes of replies to these addresses.
+    Inspect(Addresses<'a>),
 }
 
 impl<'a> ToIntercept<'a> {
@@ -76,6 +81,9 @@ impl<'a> ToIntercept<'a> {
                 }),
                 Err(_) => Err(malformed("Ping")),
             },
+            INSPECT => Addresses::parse(body)
+                .map(Self::Inspect)
+                .ok_or_else(|| malformed("Inspect")),
             _ => Err(Error::UnknownKind(kind)),
         }
     }
@@ -88,6 +96,7 @@ impl<'a> ToIntercept<'a> {
             Self::Open(_) => "Open",
             Self::Close(_) => "Close",
             Self::Ping { .. } => "Ping",
+            Self::Inspect(_) => "Inspect",
         }
     }
 }
@@ -113,6 +122,8 @@ pub enum ToTcpcopy<'a> {
         /// How many since the last such message.
         count: u64,
     },
+    /// The answer to [`ToIntercept::Inspect`].
+    Inspected(Inspection<'a>),
 }
 
 impl<'a> ToTcpcopy<'a> {
@@ -145,6 +156,9 @@ impl<'a> ToTcpcopy<'a> {
                 count: u64::from_be_bytes(*count),
             }),
             (LOST, _) => Err(malformed("Lost")),
+            (INSPECTED, _) => Inspection::parse(body)
+                .map(Self::Inspected)
+                .ok_or_else(|| malformed("Inspected")),
             _ => Err(Error::UnknownKind(kind)),
         }
     }
@@ -158,6 +172,7 @@ impl<'a> ToTcpcopy<'a> {
             Self::Reports(_) => "Reports",
             Self::Pong { .. } => "Pong",
             Self::Lost { .. } => "Lost",
+            Self::Inspected(_) => "Inspected",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use channel::decoder::Decoder;
+use channel::inspection::{Fate, Inspected, inspect, inspected};
 use channel::{
     Batch, FRAME_LEN_MAX, InterceptEnd, InterceptEvent, PAYLOAD_LEN_MAX, Refusal, Report,
     TcpcopyEnd, ToIntercept, ToTcpcopy, encode,
@@ -25,6 +26,8 @@ enum Owned {
     Reports(Vec<(u64, u32, Vec<u8>, Vec<u8>)>),
     Pong(u64, u64),
     Lost(u64),
+    Inspect(Vec<Addr>),
+    Inspected(Inspected),
 }
 
 impl Owned {
@@ -50,6 +53,8 @@ impl Owned {
             }
             Self::Pong(nonce, stamp_ns) => encode::pong(out, *nonce, *stamp_ns),
             Self::Lost(count) => encode::lost(out, *count),
+            Self::Inspect(addresses) => inspect(out, addresses),
+            Self::Inspected(answer) => inspected(out, answer),
         }
     }
 }
@@ -63,6 +68,7 @@ impl From<ToIntercept<'_>> for Owned {
             ToIntercept::Open(flows) => Self::Open(flows.iter().collect()),
             ToIntercept::Close(flows) => Self::Close(flows.iter().collect()),
             ToIntercept::Ping { nonce } => Self::Ping(nonce),
+            ToIntercept::Inspect(addresses) => Self::Inspect(addresses.iter().collect()),
         }
     }
 }
@@ -83,6 +89,7 @@ impl From<ToTcpcopy<'_>> for Owned {
             ),
             ToTcpcopy::Pong { nonce, stamp_ns } => Self::Pong(nonce, stamp_ns),
             ToTcpcopy::Lost { count } => Self::Lost(count),
+            ToTcpcopy::Inspected(answer) => Self::Inspected(answer.into()),
         }
     }
 }
@@ -101,6 +108,7 @@ fn to_intercept() -> impl Strategy<Value = Owned> {
         vec(flow(), 1..9).prop_map(Owned::Open),
         vec(flow(), 1..9).prop_map(Owned::Close),
         any::<u64>().prop_map(Owned::Ping),
+        vec(endpoint().prop_map(|endpoint| endpoint.addr), 1..65).prop_map(Owned::Inspect),
     ]
 }
 
@@ -113,6 +121,10 @@ fn report() -> impl Strategy<Value = (u64, u32, Vec<u8>, Vec<u8>)> {
     )
 }
 
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Dropped), Just(Fate::SentOn), Just(Fate::Own)]
+}
+
 fn to_tcpcopy() -> impl Strategy<Value = Owned> {
     prop_oneof![
         Just(Owned::Subscribed),
@@ -121,6 +133,16 @@ fn to_tcpcopy() -> impl Strategy<Value = Owned> {
         vec(report(), 1..9).prop_map(Owned::Reports),
         any::<(u64, u64)>().prop_map(|(nonce, stamp)| Owned::Pong(nonce, stamp)),
         any::<u64>().prop_map(Owned::Lost),
+        (any::<(bool, u64, u32)>(), vec(fate(), 0..65)).prop_map(
+            |((forwards, matched, subscribers), fates)| {
+                Owned::Inspected(Inspected {
+                    forwards,
+                    matched,
+                    subscribers,
+                    fates,
+                })
+            }
+        ),
     ]
 }
 

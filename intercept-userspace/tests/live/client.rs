@@ -134,6 +134,7 @@ impl Client {
                 Ok(Some(TcpcopyEvent::Subscribed)) => self.subscribed = true,
                 Ok(Some(TcpcopyEvent::Pong { .. })) => self.pongs += 1,
                 Ok(Some(TcpcopyEvent::Lost { count })) => self.lost += count,
+                Ok(Some(TcpcopyEvent::Inspected(_))) => panic!("nobody asked"),
                 Ok(Some(TcpcopyEvent::Reports(reports))) => {
                     self.count += reports.len() as u64;
                     if !self.keep {

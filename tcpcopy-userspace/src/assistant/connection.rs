@@ -133,7 +133,7 @@ impl Connection {
 
     /// Drives one connection to its end; `None` where the run ends.
     fn talk(&mut self, stream: TcpStream) -> Option<Failure> {
-        let mut talk = Talk::new(stream, self.targets.clone(), self.payload_max);
+        let mut talk = Talk::new(stream, self.targets.clone(), self.payload_max, self.index);
         let address = || self.address.clone();
         let end = loop {
             if self.channels.stop.load(Ordering::Relaxed) {

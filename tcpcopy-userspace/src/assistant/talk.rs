@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use channel::inspection::inspect;
 use channel::{Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
@@ -46,11 +47,20 @@ pub(super) struct Talk {
     offset: Offset,
     has_offset: bool,
     subscribed: bool,
+    /// Number of the connection.
+    index: usize,
+    /// Number of the question of the doctor that was asked last.
+    asked: u64,
 }
 
 impl Talk {
     /// A connection that was just opened; the socket does not block.
-    pub(super) fn new(stream: TcpStream, targets: Vec<Endpoint>, payload_max: u8) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        targets: Vec<Endpoint>,
+        payload_max: u8,
+        index: usize,
+    ) -> Self {
         let mut out = Vec::new();
         let end = TcpcopyEnd::new(targets, payload_max, Instant::now(), &mut out);
         Self {
@@ -60,6 +70,8 @@ impl Talk {
             offset: Offset::default(),
             has_offset: false,
             subscribed: false,
+            index,
+            asked: 0,
         }
     }
 
@@ -84,6 +96,11 @@ impl Talk {
             .map_err(Broken::Channel)?
         {
             self.offset.pinged(nonce, now);
+        }
+        if self.subscribed
+            && let Some(addresses) = channels.inspections.due(&mut self.asked)
+        {
+            inspect(&mut self.out, &addresses);
         }
         send(&mut self.stream, &mut self.out).map_err(Broken::Socket)?;
         rest(waker, announcements, &self.stream, !self.out.is_empty()).map_err(Broken::Socket)?;
@@ -141,6 +158,11 @@ impl Talk {
                     channels
                         .reports_lost_there
                         .fetch_add(count, Ordering::Relaxed);
+                }
+                TcpcopyEvent::Inspected(answer) => {
+                    channels
+                        .inspections
+                        .answered(self.index, self.asked, answer.into());
                 }
                 TcpcopyEvent::Pong { nonce, stamp_ns } => {
                     self.offset.ponged(nonce, stamp_ns, arrival);

@@ -226,7 +226,7 @@ impl Bridge {
     /// Ends the connections; reports that were taken are with their workers then.
     pub(super) fn end(&mut self) {
         self.probes.end();
-        self.channels.stop.store(true, Ordering::Relaxed);
+        self.channels.end();
         for (_, waker) in &self.senders {
             waker.wake();
         }

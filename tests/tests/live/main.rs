@@ -5,6 +5,7 @@
 
 mod assistant;
 mod bodies;
+mod doctor;
 mod early_close;
 mod flat_out;
 mod flood;

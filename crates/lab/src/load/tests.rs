@@ -15,9 +15,9 @@ fn serve(delay_ms: u64) -> SocketAddr {
         crate::service::serve(&crate::service::Options {
             listen: free,
             size: 600,
+            delay: Duration::from_millis(delay_ms),
             fail_every: 0,
             write_bytes: 0,
-            delay_ms,
             every_ms: 1000,
             record: None,
         })

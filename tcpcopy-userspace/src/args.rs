@@ -94,18 +94,7 @@ pub(crate) enum Errand {
     /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(after_help = DOCTOR_EXIT)]
-    Doctor(DoctorArgs),
-}
-
-/// The options of the doctor.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) run: Args,
-
-    /// Write the findings as one JSON document to standard output
-    #[arg(long)]
-    pub(crate) json: bool,
+    Doctor(Args),
 }
 
 /// What is to be done.
@@ -263,7 +252,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
     pub(crate) progress: Progress,
 
-    /// Print the summary as one line of JSON on standard output, once a second and at the end
+    /// Print the summary as one line of JSON on standard output, once a second and at the end; the doctor's findings as one document
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -338,7 +327,7 @@ mod tests {
         let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
         assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
         let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.run.copies == 2));
+        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.copies == 2));
         for line in [
             "tcpcopy doctor",
             "tcpcopy nonsense",

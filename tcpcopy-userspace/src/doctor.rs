@@ -44,7 +44,7 @@ use signal_hook::iterator::Signals;
 use telemetry::Mode;
 use wire::flow::Endpoint;
 
-use crate::args::{Args, DoctorArgs};
+use crate::args::Args;
 use crate::loader;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
@@ -60,9 +60,9 @@ const PLAIN_MAX: Duration = Duration::from_secs(2);
 const PLAIN_AT_A_TIME: usize = 16;
 
 /// Examines, tells, and gives the exit status.
-pub(crate) fn run(doctor: &DoctorArgs) -> u8 {
-    let mut sheet = Sheet::new(doctor.json);
-    let (conclusion, words) = examine(&doctor.run, &mut sheet);
+pub(crate) fn run(args: &Args) -> u8 {
+    let mut sheet = Sheet::new(args.json);
+    let (conclusion, words) = examine(args, &mut sheet);
     sheet.conclude(conclusion, &words);
     conclusion.code()
 }

@@ -398,11 +398,7 @@ impl Session {
             self.confirmed = true;
             let distance = i64::from(ack - self.input.next());
             let acknowledged = self.stream_end.saturating_add_signed(distance);
-            let before = self.turns.online_end();
-            let answered = self
-                .turns
-                .on_online_bytes(acknowledged, seq + len, len, stamp);
-            ctx.sample_online(self.id, seq, before, answered);
+            self.on_online_bytes(acknowledged, seq, len, stamp, ctx);
         }
         self.follow_target_close(ctx);
         self.watch_holes(ctx);

@@ -15,6 +15,8 @@
 //! | `server` | accepts connections |
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
 //! | `witness` | what the doctor of a tcpcopy asks |
+//! | `tally` | what all connections together did |
+//! | `metrics` | what is shown at `--metrics` |
 //! | `summary` | the closing table |
 //!
 //! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own
@@ -29,6 +31,7 @@ mod error;
 mod forwarding;
 mod intake;
 mod limit;
+mod metrics;
 mod outlets;
 mod pace;
 mod reader;
@@ -38,6 +41,7 @@ mod server;
 mod sink;
 mod stop;
 mod summary;
+mod tally;
 mod team;
 mod witness;
 mod worker;

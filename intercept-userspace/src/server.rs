@@ -12,6 +12,7 @@ use crate::limit::Limit;
 use crate::reader::{self, Ended, FAREWELL_MAX};
 use crate::router::{CONNECTIONS_MAX, Router};
 use crate::stop::Stopped;
+use crate::tally::Tally;
 use crate::witness::Witness;
 use crate::writer;
 
@@ -54,6 +55,7 @@ struct Shared {
     router: Arc<Router>,
     witness: OnceLock<Witness>,
     departures: Mutex<Departures>,
+    tally: Arc<Tally>,
     log: Limit,
 }
 
@@ -81,6 +83,7 @@ impl Server {
                 router,
                 witness: OnceLock::new(),
                 departures: Mutex::default(),
+                tally: Arc::default(),
                 log: Limit::default(),
             }),
         })
@@ -89,6 +92,11 @@ impl Server {
     /// Who answers the doctor's questions; the first one that is named does.
     pub(crate) fn call(&self, witness: Witness) {
         let _ = self.shared.witness.set(witness);
+    }
+
+    /// What all connections together do, for others to read.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.shared.tally)
     }
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
@@ -139,6 +147,7 @@ impl Server {
         peer: SocketAddr,
     ) -> Option<(Arc<Connection>, JoinHandle<()>)> {
         let (connection, queue) = Connection::new(peer, stream);
+        self.shared.tally.arrive(Arc::clone(&connection));
         let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&connection));
         let thread = Builder::new().name("reader".into()).spawn(move || {
             let writing = Arc::clone(&reading);
@@ -157,6 +166,7 @@ impl Server {
         match thread {
             Ok(thread) => Some((connection, thread)),
             Err(error) => {
+                self.shared.tally.depart(&connection);
                 self.shared
                     .say(&format!("cannot serve {peer}: no thread for it: {error}"));
                 None
@@ -168,6 +178,7 @@ impl Server {
 impl Shared {
     fn departed(&self, connection: Arc<Connection>, ended: &Ended) {
         self.say(&format!("{} left: {ended}", connection.peer));
+        self.tally.depart(&connection);
         let mut departures = self
             .departures
             .lock()

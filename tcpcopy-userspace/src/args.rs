@@ -7,7 +7,7 @@ mod pool;
 mod quantity;
 mod rule;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -235,6 +235,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
+    ///
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
+    pub(crate) metrics: Option<SocketAddr>,
+
     /// Write the summary as JSON to this file, once a second and at the end
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
@@ -253,9 +259,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
     pub(crate) sample_bytes: u8,
 
+    /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
+    pub(crate) progress: Progress,
+
+    /// Print the summary as one line of JSON on standard output, once a second and at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
+}
+
+/// Whether a line per second is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// Where standard error is a terminal
+    Auto,
+    /// Wherever it goes
+    Always,
+    /// Not at all
+    Never,
 }
 
 /// How packets reach the workers.

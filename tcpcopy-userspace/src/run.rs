@@ -7,14 +7,17 @@
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`printer`] | lines for whoever watches, which must not hold the run |
+//! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod printer;
+mod telling;
 mod warnings;
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,7 +27,7 @@ use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Histograms, Mode, RunTotals, Summary, table::Table};
+use telemetry::{Figures, Mode, RunTotals};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -37,6 +40,7 @@ use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
 
 /// How often the run looks at signals, routes and workers.
@@ -58,7 +62,11 @@ pub(crate) fn run(args: &Args) -> Ending {
         Ok(plan) => plan,
         Err(ending) => return ending,
     };
-    let mut run = match Run::start(args, &plan) {
+    let telling = match Telling::start(args) {
+        Ok(telling) => telling,
+        Err(words) => return Ending::Unusable(words),
+    };
+    let mut run = match Run::start(args, &plan, telling) {
         Ok(run) => run,
         Err(ending) => return ending,
     };
@@ -109,7 +117,7 @@ struct Run<'a> {
     routes: RouteWatcher,
     guard: Option<Guard>,
     warnings: Warnings,
-    histograms: Option<Histograms>,
+    telling: Telling,
     began: Instant,
     is_ready: bool,
     told: Instant,
@@ -122,13 +130,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
-    fn start(args: &'a Args, plan: &'a Plan) -> Result<Self, Ending> {
+    fn start(args: &'a Args, plan: &'a Plan, mut telling: Telling) -> Result<Self, Ending> {
         for note in &plan.notes {
             info!("{note}");
         }
         let mut crew = Crew::new(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
-        let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
-        let histograms = histograms.map_err(|error| Ending::Unusable(error.to_string()))?;
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
             Mode::Direct => None,
@@ -147,9 +153,10 @@ impl<'a> Run<'a> {
         crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
             .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
+        telling.watch(loaded.program_ids());
         announce(args, plan);
         let now = Instant::now();
-        Ok(Self {
+        let run = Self {
             args,
             plan,
             loaded,
@@ -158,14 +165,16 @@ impl<'a> Run<'a> {
             routes,
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
-            histograms,
+            telling,
             began: now,
             is_ready: false,
             told: now,
             ways: plan.egress.clone(),
             route_changes: 0,
             cpu_of_others: Figures::new(),
-        })
+        };
+        run.telling.first(run.totals(), run.surroundings());
+        Ok(run)
     }
 
     /// Copies until a signal, the end of `--duration` or a failure, which it returns.
@@ -196,7 +205,11 @@ impl<'a> Run<'a> {
             self.follow(&change);
         }
         if self.told.elapsed() >= SECOND {
-            self.told = Instant::now();
+            // Not from now on: seconds must not grow by the tick.
+            self.told += SECOND;
+            if self.told.elapsed() >= SECOND {
+                self.told = Instant::now();
+            }
             if let Some(admit) = self
                 .guard
                 .as_mut()
@@ -213,11 +226,10 @@ impl<'a> Run<'a> {
                 self.crew.command(&|| Command::Admit(admit));
             }
             self.cpu_of_others = others_cpu();
-            self.warnings.look(&self.crew.totals().ledger);
-            self.write_summary();
-            if let Some(histograms) = &mut self.histograms {
-                histograms.log(&self.crew.totals().latency, self.began.elapsed());
-            }
+            let totals = self.totals();
+            self.warnings.look(&totals.ledger);
+            let surroundings = self.surroundings();
+            self.telling.second(totals, surroundings);
         }
     }
 
@@ -266,6 +278,7 @@ impl<'a> Run<'a> {
         if !self.is_ready {
             self.is_ready = true;
             self.began = Instant::now();
+            self.telling.enter(Phase::Ready);
             info!("ready");
             // Fails only where systemd's socket is gone, which is systemd's own trouble.
             let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -274,6 +287,7 @@ impl<'a> Run<'a> {
 
     /// Drains, closes, detaches and tells.
     fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
+        self.telling.enter(Phase::Draining);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         let mut at_once = failure.is_some();
         self.crew.command(&|| Command::StopCapture);
@@ -297,14 +311,10 @@ impl<'a> Run<'a> {
         }
         self.loaded.detach();
         let failed = self.crew.leave();
-        self.warnings.look(&self.crew.totals().ledger);
-        let summary = self.summary();
-        self.tell(&summary);
-        if let Some(histograms) = self.histograms.take()
-            && let Err(cause) = histograms.finish(&self.crew.totals().latency, self.began.elapsed())
-        {
-            warn!("{cause}");
-        }
+        let totals = self.totals();
+        self.warnings.look(&totals.ledger);
+        let surroundings = self.surroundings();
+        let summary = self.telling.finish(totals, surroundings);
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
@@ -321,25 +331,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn tell(&self, summary: &Summary) {
-        // Whoever closed our standard error does not want to hear it.
-        let _ = write!(std::io::stderr(), "{}", Table(summary));
-        if let Some(path) = &self.args.summary
-            && let Err(cause) = summary.write(path)
-        {
-            error!("{cause}");
-        }
-    }
-
-    fn write_summary(&self) {
-        if let Some(path) = &self.args.summary
-            && let Err(cause) = self.summary().write(path)
-        {
-            warn!("{cause}");
-        }
-    }
-
-    fn summary(&self) -> Summary {
+    /// Everything that was counted and measured so far.
+    fn totals(&self) -> RunTotals {
         let slot = self.crew.totals();
         let kernel = self.loaded.counters().unwrap_or_else(|cause| {
             warn!("{cause}");
@@ -357,7 +350,7 @@ impl<'a> Run<'a> {
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);
-        Summary::new(&RunTotals {
+        RunTotals {
             mode: self.plan.mode,
             duration: self.began.elapsed(),
             rules: self.plan.rule_names.clone(),
@@ -378,7 +371,14 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
-        })
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let channels = self.bridge.as_ref().map(Bridge::connected);
+        Surroundings {
+            channels: channels.unwrap_or_default(),
+        }
     }
 
     /// Of the workers as they say themselves, for theirs ends with the thread; of the others as the kernel says.

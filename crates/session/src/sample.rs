@@ -16,7 +16,6 @@ use crate::engine::{Engine, Shared};
 use crate::event::{Outcome, Response, TurnEnded};
 use crate::limits::SAMPLED_RESPONSES_MAX;
 use crate::session::Session;
-use crate::time::Instant;
 
 /// Most payload bytes of a response that can be kept.
 pub const SAMPLE_LEN_MAX: usize = u128::BITS as usize;
@@ -258,6 +257,21 @@ impl Shared {
 }
 
 impl Context<'_> {
+    /// The online server sent payload from `seq` on; its bytes up to `before` were known, and those behind answer the turn
+    /// that begins at `answered`.
+    #[inline]
+    pub(crate) fn sample_online(
+        &mut self,
+        id: SessionId,
+        seq: OnlineSeq,
+        before: OnlineSeq,
+        answered: Option<u64>,
+    ) {
+        if let Some(samples) = self.samples.as_deref_mut() {
+            samples.on_online(id, seq, answered.map(|turn| (turn, before)));
+        }
+    }
+
     /// The target sent payload from `seq` on; where its response begins, unless it had begun before.
     #[inline]
     pub(crate) fn sample_target(
@@ -280,26 +294,6 @@ impl Context<'_> {
 }
 
 impl Session {
-    /// The online server sent `len` bytes from `seq` on that acknowledge the client's stream up to `acknowledged`.
-    #[inline]
-    pub(crate) fn on_online_bytes(
-        &mut self,
-        acknowledged: u64,
-        seq: OnlineSeq,
-        len: u32,
-        stamp: Instant,
-        ctx: &mut Context<'_>,
-    ) {
-        let before = self.turns.online_end();
-        let answered = self
-            .turns
-            .on_online_bytes(acknowledged, seq + len, len, stamp);
-        if let Some(samples) = ctx.samples.as_deref_mut() {
-            // Its bytes up to `before` were known: those behind are the first of the answer, if it had not begun.
-            samples.on_online(self.id, seq, answered.map(|turn| (turn, before)));
-        }
-    }
-
     /// Ends the front turn, and adds what its responses begin with.
     pub(crate) fn end_front(
         &mut self,

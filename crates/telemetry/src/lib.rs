@@ -11,6 +11,8 @@
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run, and its atomic file |
 //! | [`table`] | the same for a reader's eye |
+//! | [`progress`] | a line per second for who watches |
+//! | [`metrics`] | the same for Prometheus |
 //!
 //! **Architecture invariant:** nothing here changes behaviour. A worker adds to structures that it owns alone;
 //! readers merge published copies.
@@ -22,6 +24,8 @@ pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
+pub mod metrics;
+pub mod progress;
 pub mod samples;
 pub mod summary;
 pub mod table;
@@ -32,5 +36,7 @@ pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
+pub use metrics::{ProgramRuns, Snapshot};
+pub use progress::Progress;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use summary::{Mode, RunTotals, Summary, WriteError};

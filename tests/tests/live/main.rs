@@ -13,6 +13,7 @@ mod flows;
 mod habits;
 mod loss;
 mod measures;
+mod metrics;
 mod nginx;
 mod options;
 mod path;
@@ -23,6 +24,7 @@ mod redis;
 mod refusals;
 mod robust;
 mod samples;
+mod telling;
 
 use lab::Topology;
 use tests::Stand;

@@ -79,7 +79,6 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
     };
     let mut interrupted = move || signals.pending().next().is_some();
     sheet.extend(machine::kernel_and_rights());
-    let is_fit = !sheet.has_failure();
     let facts = match Facts::gather(args) {
         Ok(facts) => facts,
         Err(refusal) => {
@@ -94,14 +93,20 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
             return unusable();
         }
     };
-    sheet.extend(machine::files(args));
+    let owner = host::device::owner(&facts.interfaces);
+    // What another tcpcopy has bound says nothing about these arguments.
+    if owner.is_none() {
+        sheet.extend(machine::outputs(args));
+    }
+    sheet.extend(machine::memory_and_clock(&plan, facts.memory_available));
+    // Up to here everything is what a run refuses.
+    let is_fit = !sheet.has_failure();
     sheet.extend(links::examine(&plan, &facts));
     sheet.extend(ways::examine(args, &plan, &facts));
-    sheet.extend(machine::memory_and_clock(&plan, facts.memory_available));
     if !is_fit {
         return unusable();
     }
-    if let Some(owner) = host::device::owner(&facts.interfaces) {
+    if let Some(owner) = owner {
         return beside_another(&plan, owner, sheet);
     }
     prove(&plan, &facts, sheet, &mut interrupted)

@@ -16,6 +16,7 @@
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
 //! | `tally` | what all connections together did |
 //! | `metrics` | what is shown at `--metrics` |
+//! | `witness` | what the doctor of a tcpcopy asks |
 //! | `summary` | the closing table |
 //!
 //! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own
@@ -42,6 +43,7 @@ mod stop;
 mod summary;
 mod tally;
 mod team;
+mod witness;
 mod worker;
 mod writer;
 

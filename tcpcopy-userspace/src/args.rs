@@ -1,7 +1,7 @@
 //! The command line: what a user can say, and how it is taught.
 //!
 //! Letters are TCPCopy's where the meaning is. Parsing checks the form of each value alone; what must fit the
-//! host or other values is checked by [`crate::plan`].
+//! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
 
 mod pool;
 mod quantity;
@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use pool::PoolArg;
 pub(crate) use rule::RuleArg;
@@ -29,6 +30,8 @@ Examples:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
   With the clients' own addresses, replies going to an assistant that runs intercept:
       tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  Nothing arrives? Ask what is wrong and what to do, with the options of the run:
+      tcpcopy doctor -x 80-10.0.0.9:80
   In a script: fail (exit 3) if the target took less than 99.9 % of the requests:
       tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
 
@@ -56,9 +59,80 @@ Exit status:
 SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
 second one ends it at once.";
 
+const DOCTOR_EXIT: &str = "\
+Exit status:
+  0  the path to every target is proven
+  1  it is not: each FAIL says why, and what to do
+  2  unusable arguments or environment: a run would refuse to start";
+
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "tcpcopy", version, about, after_long_help = EXAMPLES, after_help = "More, with examples: --help")]
+#[command(
+    name = "tcpcopy",
+    version,
+    about,
+    after_long_help = EXAMPLES,
+    after_help = "More, with examples: --help",
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_help_heading = "Errands (without one, a run)",
+    subcommand_value_name = "ERRAND",
+    disable_help_subcommand = true
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) errand: Option<Errand>,
+    #[command(flatten)]
+    pub(crate) run: Option<Args>,
+}
+
+/// Everything but a run.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Errand {
+    /// Checks this host and proves the path to the target, without copying anything
+    ///
+    /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
+    /// one connection is made to each target through the very programs of a run, and closed without a byte.
+    #[command(after_help = DOCTOR_EXIT)]
+    Doctor(DoctorArgs),
+}
+
+/// The options of the doctor.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) run: Args,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// A run.
+    Run(Args),
+    /// Something else.
+    Errand(Errand),
+}
+
+impl CommandLine {
+    /// What the command line asks for. One that says nothing ends the process, as one that cannot be read does.
+    pub(crate) fn wish() -> Wish {
+        let line = Self::parse();
+        match (line.errand, line.run) {
+            (Some(errand), _) => Wish::Errand(errand),
+            (None, Some(args)) => Wish::Run(args),
+            (None, None) => Self::command()
+                .error(
+                    ErrorKind::MissingRequiredArgument,
+                    "say what to copy where: -x RULE",
+                )
+                .exit(),
+        }
+    }
+}
+
+/// The options of a run.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tcpcopy")]
 pub(crate) struct Args {
     /// What to copy where: [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[,...]
     ///
@@ -159,7 +233,8 @@ pub(crate) struct Args {
 
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
+    /// shown there.
     #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
@@ -176,9 +251,18 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
     pub(crate) progress: Progress,
 
-    /// Print the summary as one line of JSON on standard output, once a second and at the end
+    /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
+    /// Redis, else the bytes themselves [default: 0; at most 128]
+    ///
+    /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
+    /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
+    /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
+    pub(crate) sample_bytes: u8,
 
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
@@ -238,17 +322,36 @@ fn intercept_address(text: &str) -> Result<String, String> {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Args, intercept_address};
+    use super::{Args, CommandLine, Errand, intercept_address};
 
     #[test]
     fn the_command_is_consistent() {
-        Args::command().debug_assert();
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn without_an_errand_it_is_a_run() {
+        let parse = |line: &str| CommandLine::try_parse_from(line.split(' '));
+        let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
+        assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
+        let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
+        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.run.copies == 2));
+        for line in [
+            "tcpcopy doctor",
+            "tcpcopy nonsense",
+            "tcpcopy -n 2",
+            "tcpcopy -x 80-10.0.0.2:80 doctor -x 81-10.0.0.2:81",
+        ] {
+            assert!(parse(line).is_err(), "{line} was taken");
+        }
     }
 
     #[test]
     fn help_teaches() {
-        let help = Args::command().render_long_help().to_string();
+        let help = CommandLine::command().render_long_help().to_string();
         for word in [
+            "Copies live TCP traffic",
+            "doctor",
             "WILL EXECUTE",
             "differ from TCPCopy",
             "Examples:",
@@ -257,6 +360,21 @@ mod tests {
         ] {
             assert!(help.contains(word), "{word} is missing");
         }
+    }
+
+    #[test]
+    fn the_option_that_keeps_payload_says_so() {
+        let args = |line: &str| Args::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(args("tcpcopy -x 80-10.0.0.2:80").sample_bytes, 0);
+        let asked = args("tcpcopy -x 80-10.0.0.2:80 --sample-bytes 128");
+        assert_eq!(asked.sample_bytes, 128);
+        let help = Args::command().render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(
+            words
+                .join(" ")
+                .contains("PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE")
+        );
     }
 
     #[test]
@@ -304,6 +422,7 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 -r 101",
             "tcpcopy -x 80-10.0.0.2:80 -r NaN",
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
+            "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",

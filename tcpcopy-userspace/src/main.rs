@@ -7,6 +7,7 @@
 //! | [`loader`] | everything that is changed in the kernel, and undone |
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
+//! | [`doctor`] | what keeps a run from working here, and what to do |
 //! | [`run`] | the course of a run: start, ready, drain, end, summary |
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod args;
 mod assistant;
 mod clock;
 mod cpu;
+mod doctor;
 mod loader;
 mod plan;
 mod run;
@@ -23,25 +25,33 @@ mod worker;
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use args::Args;
+use args::{CommandLine, Errand, Wish};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let wish = CommandLine::wish();
+    // What a run logs on its way, an errand says in its own form.
+    let level = match &wish {
+        Wish::Run(_) => LevelFilter::INFO,
+        Wish::Errand(_) => LevelFilter::OFF,
+    };
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .with_env_filter(
             EnvFilter::builder()
-                .with_default_directive(LevelFilter::INFO.into())
+                .with_default_directive(level.into())
                 .from_env_lossy(),
         )
         .init();
-    let ending = run::run(&args);
+    let args = match &wish {
+        Wish::Run(args) => args,
+        Wish::Errand(Errand::Doctor(doctor)) => return ExitCode::from(doctor::run(doctor)),
+    };
+    let ending = run::run(args);
     if let Some(words) = ending.complaint() {
         tracing::error!("{words}");
     }

@@ -90,7 +90,7 @@ fn prepare(args: &Args) -> Result<Plan, Ending> {
 }
 
 /// Fails at the start rather than after an hour.
-fn check_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn check_folder(path: &Path) -> std::io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

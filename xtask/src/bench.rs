@@ -3,12 +3,14 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does.
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does,
+//! `cargo xtask bench paired` holds the times that a copy tells against those that clients see.
 
 mod callgrind;
 mod case;
 mod engine;
 mod metrics;
+mod paired;
 mod report;
 mod run;
 
@@ -28,6 +30,8 @@ enum Part {
     Engine(engine::Arguments),
     /// What it costs to show metrics: CPU of the thread, time of a scrape.
     Metrics(metrics::Arguments),
+    /// Whether the times that a copy tells are those that clients see.
+    Paired(paired::Arguments),
 }
 
 /// Arguments of `bench`.
@@ -107,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.part {
         Some(Part::Engine(arguments)) => return engine::run(arguments),
         Some(Part::Metrics(arguments)) => return metrics::run(arguments),
+        Some(Part::Paired(arguments)) => return paired::run(arguments),
         None => {}
     }
     let wanted = |list: &[String], name: &str| {

@@ -1,7 +1,7 @@
 //! What a session needs from its engine while it handles one input: the shared tables of the worker, lent for the
 //! length of a call.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
 use core::time::Duration;
@@ -17,6 +17,7 @@ use crate::index::Index;
 use crate::limits::{QUIET_MAX, QUIET_MIN};
 use crate::path::Path;
 use crate::pool::{Lease, Pool};
+use crate::sample::Sampler;
 use crate::time::Instant;
 
 /// Number of a session's slot.
@@ -53,9 +54,6 @@ impl BuildHasher for FlowHasher {
         *self
     }
 }
-
-/// Sessions that wait for an older one of the same source.
-pub(crate) type Parked = HashMap<FlowKey, SessionId, FlowHasher>;
 
 /// What is known of a target, and shared by all sessions to it.
 #[derive(Debug)]
@@ -141,6 +139,7 @@ pub(crate) struct Context<'a> {
     pub(crate) unparked: &'a mut Vec<(FlowKey, LocalSeq)>,
     pub(crate) quiet: &'a mut Quiet,
     pub(crate) target: &'a mut TargetState,
+    pub(crate) samples: Option<&'a mut Sampler>,
 }
 
 impl Context<'_> {

@@ -15,13 +15,15 @@ use wire::tcp::Flags;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, Parked, Quiet, SessionId, TargetState};
+use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
 use crate::index::Index;
 use crate::nursery::Nursery;
+use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
+use crate::sample::Sampler;
 use crate::session::Session;
 use crate::slots::Slots;
 use crate::stream::Piece;
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) targets: Vec<TargetState>,
     /// The target of each rule.
     pub(crate) target_of: Vec<usize>,
+    pub(crate) samples: Option<Box<Sampler>>,
 }
 
 impl Shared {
@@ -84,6 +87,7 @@ impl Shared {
             unparked: &mut self.unparked,
             quiet: &mut self.quiets[index],
             target: &mut self.targets[self.target_of[index]],
+            samples: self.samples.as_deref_mut(),
         }
     }
 }
@@ -138,6 +142,7 @@ impl Engine {
             quiets: config.rules.iter().map(|_| Quiet::new()).collect(),
             targets,
             target_of,
+            samples: None,
             config,
         };
         Self {
@@ -225,6 +230,7 @@ impl Engine {
             }
             return;
         }
+        self.shared.hold_sample(&segment, headers);
         let len = u32::from(segment.payload_len);
         let first = self.session_of(&flow);
         let Some(id) = first else {
@@ -236,15 +242,12 @@ impl Engine {
             return;
         };
         let captured = self.is_captured(stamp);
-        let elsewhere = |session: &Session| session.is_elsewhere(seq, ack);
-        if captured
-            && len > 0
-            && self
-                .sessions
-                .wake(id)
-                .is_some_and(|session| elsewhere(session))
-        {
-            self.on_jump(now, flow, id, ack);
+        let session = self.sessions.wake(id);
+        if session.is_some_and(|session| session.is_elsewhere(seq, ack)) {
+            // After the end of capture another connection on the same 4-tuple is none of ours.
+            if captured && len > 0 {
+                self.on_jump(now, flow, id, ack);
+            }
             return;
         }
         self.for_each_sibling(first, now, |session, ctx| {
@@ -274,6 +277,7 @@ impl Engine {
             self.shared.counters.reply_unknown += 1;
             return;
         };
+        self.shared.hold_sample(&segment, headers);
         let options = segment.options(headers);
         let opened = self.with(id, now, |session, ctx| {
             let opened = ctx.target.gate.on_reply(now);

@@ -259,6 +259,7 @@ impl Session {
         let iss = ctx.clock.isn(ctx.now, &self.local, last);
         self.send = SendHalf::new(iss, base, self.segment_max(ctx));
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
+        ctx.restart_sample(self.id);
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
         if self.opened || base > 0 {
@@ -320,7 +321,11 @@ impl Session {
             // A RST without ACK answers a segment that came after the client's socket was closed: what the client had
             // seen before is not in it.
             let cause = flags.contains(Flags::ACK).then_some(piece.cause);
-            self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
+            if self.input.is_reset_behind_hole(seq) {
+                self.end_input_at_gap(ctx);
+            } else {
+                self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
+            }
         } else {
             let mut taker = Taker {
                 turns: &mut self.turns,
@@ -393,12 +398,17 @@ impl Session {
             self.confirmed = true;
             let distance = i64::from(ack - self.input.next());
             let acknowledged = self.stream_end.saturating_add_signed(distance);
-            self.turns
+            let before = self.turns.online_end();
+            let answered = self
+                .turns
                 .on_online_bytes(acknowledged, seq + len, len, stamp);
+            ctx.sample_online(self.id, seq, before, answered);
         }
         self.follow_target_close(ctx);
         self.watch_holes(ctx);
-        if matches!(self.state, State::Closing { .. }) && self.turns.current().is_some() {
+        let closing = matches!(self.state, State::Closing { .. });
+        let doomed = self.turns.front().is_some_and(|turn| turn.fate.is_some());
+        if doomed || closing && self.turns.current().is_some() {
             self.advance(ctx);
         }
     }
@@ -455,8 +465,10 @@ impl Session {
 
     /// Ends all turns but the last (which may still be growing) as `outcome`, and dooms the last.
     pub(crate) fn doom_waiting(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        while self.turns.len() > 1 {
-            self.end_turn(outcome, ctx);
+        while self.turns.len() > 1
+            && let Some(turn) = self.turns.front()
+        {
+            self.end_turn(turn.fate.unwrap_or(outcome), ctx);
         }
         self.turns.doom_last(outcome);
         ctx.arena.clear(&mut self.data);
@@ -478,7 +490,7 @@ impl Session {
             }
             outcome => outcome,
         };
-        if let Some(mut ended) = self.turns.end_front(outcome, self.send.una(), self.rule) {
+        if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.send.trip().shortest();
             ctx.arena.discharge(Turns::TURN_BYTES);
             if ended.outcome == Outcome::Answered {

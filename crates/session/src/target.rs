@@ -50,8 +50,11 @@ impl Session {
             return;
         }
         if flags.contains(Flags::ACK) && !acceptable {
-            // The target still has a connection that a run before us left behind: reset it there, and begin again.
-            self.recover_syn(LocalSeq::new(segment.ack), ctx);
+            // The target still has a connection that a run before us left behind: reset it there, and begin again. It says so
+            // without payload (RFC 5961 section 4); what it sends again by itself is no answer to our SYN.
+            if segment.payload_len == 0 {
+                self.recover_syn(LocalSeq::new(segment.ack), ctx);
+            }
             return;
         }
         if !flags.contains(Flags::SYN) || !acceptable {
@@ -214,6 +217,7 @@ impl Session {
             }
         }
         let before = self.receive.nxt();
+        let unanswered = self.turns.answer_bytes() == 0;
         let arrived = self.receive.on_segment(seq, len, fin);
         // The FIN takes a position and is no byte of a response: who only closes has not answered.
         let bytes = arrived.in_order - u32::from(arrived.fin);
@@ -238,6 +242,10 @@ impl Session {
                 }
             }
         }
+        // A response begins with the first byte that was taken for it; until there is one, with the next to come.
+        let answered = self.turns.answer_bytes() as u32;
+        let begins = unanswered.then(|| before + bytes.saturating_sub(answered));
+        ctx.sample_target(self.id, seq, begins);
         if !arrived.ack_now && self.turns.looks_answered() {
             // A complete response: its acknowledgement may ride on the next turn.
             self.ack_at.get_or_insert(ctx.now + DELAYED_ACK);
@@ -250,7 +258,7 @@ impl Session {
     }
 
     /// What stands behind a hole that can never be filled is lost with it.
-    fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
         for _ in 0..self.input.turns_behind_hole(self.turns.last_cause()) {
             self.turns.count += 1;
             let turn = TurnEnded::unseen(self.rule, Outcome::Gap);

@@ -16,6 +16,7 @@ use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary};
 use crate::ledger::Ledger;
+use crate::samples::SamplesSummary;
 
 /// How replies come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -105,6 +106,9 @@ pub struct Summary {
     pub latency_us: LatencySummary,
     /// Turns whose responses differed, by how; `compared` are all that were compared.
     pub differences: Figures,
+    /// What responses begin with; only with `--sample-bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<SamplesSummary>,
     /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
     /// under way between a program and a worker; at the end it is a bug or a loss.
     #[serde(serialize_with = "reconciliation_rows")]
@@ -167,6 +171,10 @@ impl Summary {
             rules: rules.collect(),
             latency_us: run.latency.summary(),
             differences: run.differences.figures(),
+            samples: run
+                .differences
+                .beginnings()
+                .map(|beginnings| beginnings.summary(&run.rules)),
             kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
             sessions,
             budget: run.budget.clone(),
@@ -174,6 +182,16 @@ impl Summary {
             cpu_seconds,
             notes: run.notes.clone(),
         }
+    }
+
+    /// The same without the payload of responses, for readers whom nobody has asked who they are.
+    #[must_use]
+    pub fn without_payload(mut self) -> Self {
+        if let Some(samples) = &mut self.samples {
+            samples.differing_unlisted += samples.differing.len() as u64;
+            samples.differing.clear();
+        }
+        self
     }
 
     /// The summary as JSON for people and machines, with a newline at its end.
@@ -252,6 +270,7 @@ mod tests {
             lag: Duration::from_micros(40),
             online_reset: false,
             round_trip: None,
+            samples: None,
         });
         RunTotals {
             mode: Mode::Assistant,

@@ -5,6 +5,7 @@
 
 mod assistant;
 mod bodies;
+mod doctor;
 mod early_close;
 mod flat_out;
 mod flood;
@@ -22,6 +23,7 @@ mod proxy;
 mod redis;
 mod refusals;
 mod robust;
+mod samples;
 mod telling;
 
 use lab::Topology;

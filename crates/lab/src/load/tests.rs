@@ -15,7 +15,9 @@ fn serve(delay_ms: u64) -> SocketAddr {
         crate::service::serve(&crate::service::Options {
             listen: free,
             size: 600,
-            delay_ms,
+            delay: Duration::from_millis(delay_ms),
+            fail_every: 0,
+            write_bytes: 0,
             every_ms: 1000,
             record: None,
         })

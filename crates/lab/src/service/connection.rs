@@ -2,9 +2,9 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::request::{Parsed, Request, parse, respond};
+use super::request::{FAILED, OK, Parsed, Request, parse, respond};
 use super::{Options, Tally};
 use crate::digest::Digest;
 
@@ -76,7 +76,7 @@ impl Connection {
     ) -> Next {
         loop {
             let waiting = self.release(options, tally);
-            if !self.flush() {
+            if !self.flush(options) {
                 tally.broken += u64::from(!self.output.is_empty());
                 return Next::Close;
             }
@@ -185,7 +185,7 @@ impl Connection {
                     }
                 }
             }
-            if self.output.len() > OUTPUT_LEN_MAX && !self.flush() {
+            if self.output.len() > OUTPUT_LEN_MAX && !self.flush(options) {
                 self.closing = true;
             }
         }
@@ -193,10 +193,7 @@ impl Connection {
     }
 
     fn complete(&mut self, body: Body, options: &Options, tally: &mut Tally) {
-        let delay = body
-            .request
-            .delay
-            .unwrap_or(Duration::from_millis(options.delay_ms));
+        let delay = body.request.delay.unwrap_or(options.delay);
         if delay.is_zero() {
             self.answer(body, options, tally);
         } else {
@@ -206,15 +203,22 @@ impl Connection {
 
     fn answer(&mut self, body: Body, options: &Options, tally: &mut Tally) {
         let size = body.request.size.unwrap_or(options.size);
-        respond(&mut self.output, &body.request, size, body.digest);
-        self.closing = body.request.close;
         tally.count(body.request.id, body.request.body_len, body.digest);
+        let fails = options.fail_every > 0 && tally.requests.is_multiple_of(options.fail_every);
+        let status = if fails { FAILED } else { OK };
+        respond(&mut self.output, status, &body.request, size, body.digest);
+        self.closing = body.request.close;
     }
 
     /// Writes what can be written; `false` where the connection is broken.
-    fn flush(&mut self) -> bool {
+    fn flush(&mut self, options: &Options) -> bool {
         while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+            let rest = &self.output[self.written..];
+            let len = match options.write_bytes {
+                0 => rest.len(),
+                most => most.min(rest.len()),
+            };
+            match self.stream.write(&rest[..len]) {
                 Ok(length) => self.written += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

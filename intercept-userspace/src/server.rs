@@ -89,14 +89,14 @@ impl Server {
         })
     }
 
-    /// What all connections together do, for others to read.
-    pub(crate) fn tally(&self) -> Arc<Tally> {
-        Arc::clone(&self.shared.tally)
-    }
-
     /// Who answers the doctor's questions; the first one that is named does.
     pub(crate) fn call(&self, witness: Witness) {
         let _ = self.shared.witness.set(witness);
+    }
+
+    /// What all connections together do, for others to read.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.shared.tally)
     }
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.

@@ -247,14 +247,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
-    /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
-    pub(crate) progress: Progress,
-
-    /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
-    #[arg(long)]
-    pub(crate) json: bool,
-
     /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
     /// Redis, else the bytes themselves [default: 0; at most 128]
     ///
@@ -263,6 +255,14 @@ pub(crate) struct Args {
     /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
     pub(crate) sample_bytes: u8,
+
+    /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
+    pub(crate) progress: Progress,
+
+    /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
+    #[arg(long)]
+    pub(crate) json: bool,
 
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]

@@ -187,17 +187,17 @@ impl Channels {
         }
     }
 
+    /// Has every connection end; to be followed by waking their threads.
+    pub(crate) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Whether each connection stands, in their order.
     pub(crate) fn up(&self) -> Vec<bool> {
         self.up
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// Has every connection end; to be followed by waking their threads.
-    pub(crate) fn end(&self) {
-        self.stop.store(true, Ordering::Relaxed);
     }
 
     /// Whether every connection stands.

@@ -15,7 +15,7 @@
 //! | [`assistant`] | the assistants: whether they serve us, and what they would do without intercept |
 //! | [`handshake`], [`narrow`] | one probe connection; how long packets may be on it |
 //! | [`icmp`] | what routers and firewalls say of our segments |
-//! | [`path`] | the proof: who is sent what when |
+//! | [`path`], [`trial`] | the proof: who is sent what when; one target of it |
 //! | [`evidence`], [`diagnosis`] | what was seen of a target, and what follows from it |
 
 mod assistant;
@@ -31,6 +31,7 @@ mod narrow;
 mod path;
 mod refused;
 mod sheet;
+mod trial;
 mod ways;
 
 use std::net::{SocketAddr, TcpStream};

@@ -192,6 +192,7 @@ impl Plan {
         let replies = self.probes.iter();
         let mut plan = Self {
             rules: Vec::new(),
+            sample_bytes: 0,
             replies: replies
                 .map(|(source, target)| (*target, any_address(source.port)))
                 .collect(),

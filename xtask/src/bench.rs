@@ -3,7 +3,7 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does,
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does, and
 //! `cargo xtask bench paired` holds the times that a copy tells against those that clients see.
 
 mod callgrind;

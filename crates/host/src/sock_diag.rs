@@ -17,6 +17,7 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const IPPROTO_TCP: u8 = 6;
+const TCP_TIME_WAIT: u32 = 6;
 const TCP_LISTEN: u32 = 10;
 /// `struct nlmsghdr`.
 const HEADER_LEN: usize = 16;
@@ -32,9 +33,10 @@ pub(crate) fn listening(family: AddressFamily) -> Result<Vec<SocketAddr>, Error>
     Ok(found.into_iter().map(|(local, _)| local).collect())
 }
 
-/// Both ends of every connection of a family, half-open and half-closed ones included.
+/// Both ends of every connection of a family, half-open and half-closed ones included; not those that are over and only
+/// remembered (TIME-WAIT).
 pub(crate) fn connections(family: AddressFamily) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
-    ask(family, !(1 << TCP_LISTEN)).map_err(|cause| Error::Refused {
+    ask(family, !(1 << TCP_LISTEN | 1 << TCP_TIME_WAIT)).map_err(|cause| Error::Refused {
         what: "list the TCP connections".into(),
         cause,
     })

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
 //! | `openings`, `parked` | where sessions begin, and who waits for a source |
-//! | `session` | one session and what the online side does to it |
+//! | `session` | one session and what the client does to it |
+//! | `online` | what the online server's segments do to it |
 //! | `target` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
 //! | `transmit` | its segments, written into the caller's frame |
@@ -38,6 +39,7 @@ mod gate;
 mod index;
 pub mod limits;
 mod nursery;
+mod online;
 mod openings;
 mod parked;
 mod path;

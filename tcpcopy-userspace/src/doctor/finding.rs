@@ -148,3 +148,51 @@ impl Conclusion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// The names of findings in a source file: the words with a hyphen that stand between quotes in front of the tests.
+    fn names(file: &Path, into: &mut BTreeSet<String>) {
+        let text = fs::read_to_string(file).expect("a source file");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_name = |word: &&str| {
+            word.contains('-')
+                && !word.starts_with('-')
+                && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        into.extend(code.split('"').filter(is_name).map(str::to_owned));
+    }
+
+    #[test]
+    fn every_finding_has_a_row_in_the_documentation() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = root.join("src/doctor");
+        let mut found = BTreeSet::new();
+        names(&root.join("src/doctor.rs"), &mut found);
+        for folder in [folder.clone(), folder.join("diagnosis")] {
+            for entry in fs::read_dir(folder).expect("the folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_file() {
+                    names(&path, &mut found);
+                }
+            }
+        }
+        // An offload, by ethtool's name.
+        found.remove("rx-lro");
+        assert!(
+            found.contains("target-silent") && found.len() > 40,
+            "{found:?}"
+        );
+        let documentation = root.join("../docs/doctor.md");
+        let documentation = fs::read_to_string(documentation).expect("docs/doctor.md");
+        let missing: Vec<_> = found
+            .iter()
+            .filter(|name| !documentation.contains(&format!("`{name}`")))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -2,23 +2,19 @@
 //! from the address that this host has towards the target, whose answer must come here: it tells whether the target or the
 //! way back is at fault.
 
-use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use abi::counter::Counter;
 use host::{Netlink, Route};
-use telemetry::{KernelCounters, Mode};
-use wire::flow::Endpoint;
+use telemetry::Mode;
 use wire::icmp::TooBig;
 
-use super::evidence::{Evidence, Hop, Try};
-use super::handshake::{Answer, Handshake, Via};
+use super::evidence::Evidence;
+use super::handshake::{Handshake, Via};
 use super::icmp::{Ears, Word};
 use super::line::{Heard, Intercepts, Line};
-use super::links;
 use super::narrow::Narrow;
-use crate::clock;
+use super::trial::{Seen, Trial};
 use crate::loader::Error;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
@@ -56,35 +52,6 @@ impl From<Error> for Stopped {
     }
 }
 
-/// One target under examination.
-struct Trial {
-    target: Endpoint,
-    route: Option<Route>,
-    /// From where sessions come; the answer must come the run's way.
-    probes: Vec<Handshake>,
-    /// From this host's own address towards the target: its answer must come here.
-    control: Option<Handshake>,
-    took: Option<Duration>,
-    narrow: Option<Narrow>,
-    /// What somebody said by ICMP of its probes.
-    told: Option<Word>,
-}
-
-impl Trial {
-    fn shakes(&mut self) -> impl Iterator<Item = &mut Handshake> {
-        self.probes.iter_mut().chain(&mut self.control)
-    }
-
-    fn is_answered(&self, via: Via) -> bool {
-        let expected = [Answer::Accepted(via), Answer::Refused(via)];
-        self.probes.iter().any(|probe| {
-            probe
-                .answer
-                .is_some_and(|answer| expected.contains(&answer))
-        })
-    }
-}
-
 /// Everything that a proof needs.
 pub(crate) struct Prover<'a> {
     plan: &'a Plan,
@@ -111,7 +78,7 @@ impl<'a> Prover<'a> {
     ) -> Result<Self, Error> {
         let line = Line::open(&plan.for_probes(&ways_out(plan, facts)))?;
         let trials = plan.targets().into_iter();
-        let trials = trials.map(|target| trial(plan, facts, target, line.packet_len_max()));
+        let trials = trials.map(|target| Trial::new(plan, facts, target, line.packet_len_max()));
         Ok(Self {
             plan,
             facts,
@@ -144,15 +111,24 @@ impl<'a> Prover<'a> {
         }
         outcome?;
         let after = self.line.counters()?;
-        let evidence = self.evidence(&before, &after);
+        let neighbours = Netlink::open().and_then(|netlink| host::neighbour::list(&netlink));
+        let seen = Seen {
+            plan: self.plan,
+            facts: self.facts,
+            may_probe: self.may_probe(),
+            neighbours: neighbours.unwrap_or_default(),
+            before: &before,
+            after: &after,
+            sent: self.sent,
+        };
+        let trials = self.trials.iter();
+        let evidence = trials.map(|trial| trial.evidence(&seen)).collect();
         self.line.close()?;
         Ok(evidence)
     }
 
     fn course(&mut self) -> Result<(), Stopped> {
-        // Where an intercept is missing, nothing is sent whose answer would go astray.
-        let may_probe = self.intercepts.is_none_or(Intercepts::are_all_there);
-        if may_probe {
+        if self.may_probe() {
             self.shake(|trial| &mut trial.probes)?;
         }
         let via = self.via();
@@ -164,6 +140,11 @@ impl<'a> Prover<'a> {
         self.shake(|trial| trial.control.as_mut_slice())?;
         self.try_lengths()?;
         self.finish()
+    }
+
+    /// Where an intercept is missing, nothing is sent whose answer would go astray.
+    fn may_probe(&self) -> bool {
+        self.intercepts.is_none_or(Intercepts::are_all_there)
     }
 
     /// Which way answers to probes must come.
@@ -359,84 +340,6 @@ impl<'a> Prover<'a> {
             })
         })
     }
-
-    fn evidence(&self, before: &KernelCounters, after: &KernelCounters) -> Vec<Evidence> {
-        let neighbours = Netlink::open()
-            .and_then(|netlink| host::neighbour::list(&netlink))
-            .unwrap_or_default();
-        let counted = |counter| after.get(counter).saturating_sub(before.get(counter));
-        let mut all = Vec::new();
-        for trial in &self.trials {
-            let hop = match &trial.route {
-                Some(Route::Device {
-                    index, next_hop, ..
-                }) => {
-                    let address = next_hop.unwrap_or(trial.target.addr.into());
-                    let known = neighbours
-                        .iter()
-                        .find(|n| n.address == address && n.interface_index == *index);
-                    Some(Hop {
-                        address,
-                        mac: known
-                            .filter(|known| !known.is_silent)
-                            .and_then(|known| known.mac),
-                    })
-                }
-                _ => None,
-            };
-            let tries = |shakes: &[Handshake]| -> Vec<Try> {
-                let tried = shakes.iter().map(|shake| Try {
-                    source: shake.source(),
-                    prefix: self.prefix_of(shake.source().addr.into()),
-                    answer: shake.answer,
-                });
-                tried.collect()
-            };
-            all.push(Evidence {
-                target: trial.target,
-                mode: self.plan.mode,
-                assistant: self.assistant(),
-                route: trial.route.clone(),
-                hop,
-                probes: tries(&trial.probes),
-                control: tries(trial.control.as_slice()).pop(),
-                may_probe: self.intercepts.is_none_or(Intercepts::are_all_there),
-                took: trial.took.unwrap_or_default(),
-                narrow: trial.narrow.clone(),
-                sent: self.sent,
-                left: counted(Counter::InjectInjected) + counted(Counter::InjectLocal),
-                seen: counted(Counter::InjectFrames),
-                no_egress: counted(Counter::InjectNoEgress),
-                too_big: counted(Counter::InjectTooBig),
-                taken_by_intercept: None,
-                told: trial.told.clone(),
-                suspects: suspects(&trial.route),
-            });
-        }
-        all
-    }
-
-    /// The address of the first intercept.
-    fn assistant(&self) -> Option<IpAddr> {
-        let (_, addresses) = self.facts.intercepts.first()?;
-        addresses.first().copied()
-    }
-
-    /// The network whose route is at stake where a reply to `address` does not come back.
-    fn prefix_of(&self, address: IpAddr) -> String {
-        if let Some(prefix) = self.plan.pool_prefix(address) {
-            return prefix;
-        }
-        let own = self
-            .facts
-            .addresses
-            .iter()
-            .find(|own| own.address == address);
-        own.map_or_else(
-            || "CLIENT_PREFIX".to_owned(),
-            |own| crate::plan::network(own.address, own.prefix_len),
-        )
-    }
 }
 
 /// Names of the devices by which targets are reached.
@@ -451,50 +354,4 @@ fn ways_out(plan: &Plan, facts: &Facts) -> Vec<String> {
             _ => None,
         })
         .collect()
-}
-
-fn trial(plan: &Plan, facts: &Facts, target: Endpoint, packet_len_max: usize) -> Trial {
-    let route = facts.route(target.addr.into()).cloned();
-    let unix_nanos = clock::unix_nanos();
-    let mtu = plan
-        .rules
-        .iter()
-        .find(|rule| rule.target == target)
-        .map_or(1280, |rule| rule.mtu)
-        .min(u16::try_from(packet_len_max).unwrap_or(u16::MAX));
-    let probe = |source| Handshake::new(source, target, mtu, unix_nanos);
-    let sources: Vec<Endpoint> = plan
-        .probes
-        .iter()
-        .filter(|(_, to)| *to == target)
-        .map(|(source, _)| *source)
-        .collect();
-    let own = match &route {
-        Some(Route::Device {
-            source: Some(own), ..
-        }) => Some(*own),
-        _ => None,
-    };
-    let control = own.and_then(|own| {
-        let port = sources.first()?.port;
-        let source = Endpoint::new(own.into(), port);
-        (!sources.contains(&source)).then(|| probe(source))
-    });
-    Trial {
-        target,
-        route,
-        probes: sources.into_iter().map(probe).collect(),
-        control,
-        took: None,
-        narrow: None,
-        told: None,
-    }
-}
-
-/// Programs of others that copies or their answers pass on this host.
-fn suspects(route: &Option<Route>) -> Vec<String> {
-    let Some(Route::Device { name, .. }) = route else {
-        return Vec::new();
-    };
-    links::strangers(name)
 }

@@ -187,3 +187,26 @@ fn a_signal_ends_an_examination_cleanly() {
     );
     check_nothing_left(&stand);
 }
+
+#[test]
+fn without_rights_everything_is_told_that_can_be_told() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["setpriv"]) else {
+        return;
+    };
+    // A folder that nobody else may enter would say something about the folder, not about us.
+    let copy = stand.lab.folder().join("tcpcopy-for-all");
+    std::fs::copy(&stand.binaries.tcpcopy, &copy).expect("copy");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(stand.lab.folder(), mode).expect("mode");
+    let examination = examination::examine_as_nobody(&stand, &copy, &arguments(Topology::Direct));
+    assert_eq!(examination.exit, Some(2), "{examination}");
+    assert_eq!(examination.verdict(), "unusable", "{examination}");
+    let finding = examination.find("no-rights").expect("it is found");
+    assert!(
+        finding.text("said").contains("run as root"),
+        "{examination}"
+    );
+    assert!(finding.fixes()[0].1.starts_with("sudo "), "{examination}");
+    assert!(examination.says("10.0.2.2 is on the link"), "{examination}");
+    check_nothing_left(&stand);
+}

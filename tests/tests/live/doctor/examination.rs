@@ -1,6 +1,7 @@
 //! One call of the doctor, and what it said.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lab::net::{ASSISTANT, TARGET};
@@ -20,9 +21,27 @@ pub(super) struct Examination {
 
 /// Runs the doctor on the online host.
 pub(super) fn examine(stand: &Stand, arguments: &[String]) -> Examination {
-    let mut all = vec!["doctor".to_owned(), "--json".to_owned()];
-    all.extend_from_slice(arguments);
-    let spec = Spec::new("doctor", &stand.binaries.tcpcopy).args(&all);
+    run(
+        stand,
+        Spec::new("doctor", &stand.binaries.tcpcopy),
+        arguments,
+    )
+}
+
+/// The same without any rights; `program` is one that everybody may run.
+pub(super) fn examine_as_nobody(
+    stand: &Stand,
+    program: &Path,
+    arguments: &[String],
+) -> Examination {
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let program = program.display().to_string();
+    let spec = Spec::new("doctor", Path::new("setpriv")).args(nobody);
+    run(stand, spec.args([&program]), arguments)
+}
+
+fn run(stand: &Stand, spec: Spec, arguments: &[String]) -> Examination {
+    let spec = spec.args(["doctor", "--json"]).args(arguments);
     let mut process = stand.lab.spawn(Host::Online, &spec).expect("it starts");
     let began = Instant::now();
     let status = process.wait(WITHIN).expect("it ends in time");

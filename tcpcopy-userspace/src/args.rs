@@ -229,7 +229,8 @@ pub(crate) struct Args {
 
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
+    /// shown there.
     #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
@@ -255,7 +256,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
     pub(crate) progress: Progress,
 
-    /// Print the summary as one line of JSON on standard output, once a second and at the end; the doctor's findings as one document
+    /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
     #[arg(long)]
     pub(crate) json: bool,
 

@@ -9,11 +9,14 @@ use crate::summary::{RunTotals, Summary};
 /// Counts of [`crate::Differences`] that are not differences.
 const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
+const SAMPLED: &str = "sampled";
+const UNSAMPLED: &str = "unsampled";
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     turns(families, totals);
     sessions(families, totals, summary);
     differences(families, &summary.differences);
+    samples(families, summary);
 }
 
 fn turns(families: &mut Families, totals: &RunTotals) {
@@ -107,11 +110,32 @@ fn differences(families: &mut Families, figures: &Figures) {
         "tcpcopy_differences_total",
         "Compared turns whose responses differ, by how; one turn may count under several.",
     );
-    for (kind, n) in figures
-        .iter()
-        .filter(|(name, _)| ![COMPARED, UNPAIRED].contains(name))
-    {
+    let no_kinds = [COMPARED, UNPAIRED, SAMPLED, UNSAMPLED];
+    for (kind, n) in figures.iter().filter(|(name, _)| !no_kinds.contains(name)) {
         differences.count(&[("kind", kind)], *n);
+    }
+}
+
+/// What responses begin with, where that was asked for.
+fn samples(families: &mut Families, summary: &Summary) {
+    let Some(samples) = &summary.samples else {
+        return;
+    };
+    families
+        .counter(
+            "tcpcopy_turns_sampled_total",
+            "Turns of which the beginnings of both responses are known (--sample-bytes).",
+        )
+        .count(&[], figure(&summary.differences, SAMPLED));
+    let mut pairs = families.counter(
+        "tcpcopy_turn_statuses_total",
+        "Sampled turns by the class of the online server's status and of the target's.",
+    );
+    for pair in &samples.statuses {
+        pairs.count(
+            &[("online", pair.online), ("target", pair.target)],
+            pair.turns,
+        );
     }
 }
 

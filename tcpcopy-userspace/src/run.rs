@@ -17,14 +17,14 @@ mod warnings;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use abi::maps::Egress;
 use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Histograms, Mode, RunTotals, Summary, table::Table};
+use telemetry::{Figures, Histograms, Mode, RunTotals, Spread, State, Summary, table::Table};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -110,6 +110,9 @@ struct Run<'a> {
     guard: Option<Guard>,
     warnings: Warnings,
     histograms: Option<Histograms>,
+    spread: Spread,
+    state: State,
+    started: SystemTime,
     began: Instant,
     is_ready: bool,
     told: Instant,
@@ -159,6 +162,9 @@ impl<'a> Run<'a> {
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
             histograms,
+            spread: Spread::new(),
+            state: State::Starting,
+            started: SystemTime::now(),
             began: now,
             is_ready: false,
             told: now,
@@ -213,6 +219,7 @@ impl<'a> Run<'a> {
                 self.crew.command(&|| Command::Admit(admit));
             }
             self.cpu_of_others = others_cpu();
+            self.spread.look(&self.crew.totals().latency);
             self.warnings.look(&self.crew.totals().ledger);
             self.write_summary();
             if let Some(histograms) = &mut self.histograms {
@@ -265,6 +272,7 @@ impl<'a> Run<'a> {
         }
         if !self.is_ready {
             self.is_ready = true;
+            self.state = State::Copying;
             self.began = Instant::now();
             info!("ready");
             // Fails only where systemd's socket is gone, which is systemd's own trouble.
@@ -275,6 +283,7 @@ impl<'a> Run<'a> {
     /// Drains, closes, detaches and tells.
     fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.state = State::Draining;
         let mut at_once = failure.is_some();
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
@@ -297,6 +306,7 @@ impl<'a> Run<'a> {
         }
         self.loaded.detach();
         let failed = self.crew.leave();
+        self.state = State::Ended;
         self.warnings.look(&self.crew.totals().ledger);
         let summary = self.summary();
         self.tell(&summary);
@@ -359,6 +369,8 @@ impl<'a> Run<'a> {
         notes.push("rx_dropped", slot.port.rx_dropped);
         Summary::new(&RunTotals {
             mode: self.plan.mode,
+            state: self.state,
+            started: self.started,
             duration: self.began.elapsed(),
             rules: self.plan.rule_names.clone(),
             ledger: slot.ledger,
@@ -372,6 +384,7 @@ impl<'a> Run<'a> {
             .into_iter()
             .collect(),
             latency: slot.latency,
+            spread: self.spread.clone(),
             differences: slot.differences,
             engine: slot.counters,
             workers: slot.totals,

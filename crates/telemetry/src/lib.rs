@@ -7,8 +7,11 @@
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
 //! | [`histograms`] | the same as files for the plotters of HdrHistogram |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
+//! | [`spread`] | how much response times vary from one stretch of a run to the next |
+//! | [`verdict`] | slower, faster, no difference, or cannot tell |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run, and its atomic file |
+//! | [`moment`] | a moment of the calendar, as text |
 //! | [`table`] | the same for a reader's eye |
 //!
 //! **Architecture invariant:** nothing here changes behaviour. A worker adds to structures that it owns alone;
@@ -21,8 +24,11 @@ pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
+pub mod moment;
+pub mod spread;
 pub mod summary;
 pub mod table;
+pub mod verdict;
 
 pub use differences::Differences;
 pub use figures::Figures;
@@ -30,4 +36,6 @@ pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
-pub use summary::{Mode, RunTotals, Summary, WriteError};
+pub use spread::Spread;
+pub use summary::{Mode, RunTotals, State, Summary, WriteError};
+pub use verdict::Verdict;

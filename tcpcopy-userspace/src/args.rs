@@ -1,7 +1,7 @@
 //! The command line: what a user can say, and how it is taught.
 //!
 //! Letters are TCPCopy's where the meaning is. Parsing checks the form of each value alone; what must fit the
-//! host or other values is checked by [`crate::plan`].
+//! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
 
 mod pool;
 mod quantity;
@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use pool::PoolArg;
 pub(crate) use rule::RuleArg;
@@ -58,7 +59,61 @@ second one ends it at once.";
 
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "tcpcopy", version, about, after_long_help = EXAMPLES, after_help = "More, with examples: --help")]
+#[command(
+    name = "tcpcopy",
+    version,
+    about,
+    after_long_help = EXAMPLES,
+    after_help = "More, with examples: --help",
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_help_heading = "Errands (without one, a run)",
+    subcommand_value_name = "ERRAND",
+    disable_help_subcommand = true
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) errand: Option<Errand>,
+    #[command(flatten)]
+    pub(crate) run: Option<Args>,
+}
+
+/// Everything but a run.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Errand {
+    /// Checks this host and proves the path to the target, without copying anything
+    Doctor(Args),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// A run.
+    Run(Args),
+    /// Something else.
+    Errand(Errand),
+}
+
+impl CommandLine {
+    /// What the command line asks for. One that says nothing ends the process, as one that cannot be read does.
+    pub(crate) fn wish() -> Wish {
+        let line = Self::parse();
+        match (line.errand, line.run) {
+            (Some(errand), _) => Wish::Errand(errand),
+            (None, Some(args)) => Wish::Run(args),
+            (None, None) => Self::command()
+                .error(
+                    ErrorKind::MissingRequiredArgument,
+                    "say what to copy where: -x RULE",
+                )
+                .exit(),
+        }
+    }
+}
+
+/// The options of a run.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tcpcopy")]
 pub(crate) struct Args {
     /// What to copy where: [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[,...]
     ///
@@ -213,17 +268,36 @@ fn intercept_address(text: &str) -> Result<String, String> {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Args, intercept_address};
+    use super::{Args, CommandLine, Errand, intercept_address};
 
     #[test]
     fn the_command_is_consistent() {
-        Args::command().debug_assert();
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn without_an_errand_it_is_a_run() {
+        let parse = |line: &str| CommandLine::try_parse_from(line.split(' '));
+        let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
+        assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
+        let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
+        assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
+        for line in [
+            "tcpcopy doctor",
+            "tcpcopy nonsense",
+            "tcpcopy -n 2",
+            "tcpcopy -x 80-10.0.0.2:80 doctor -x 81-10.0.0.2:81",
+        ] {
+            assert!(parse(line).is_err(), "{line} was taken");
+        }
     }
 
     #[test]
     fn help_teaches() {
-        let help = Args::command().render_long_help().to_string();
+        let help = CommandLine::command().render_long_help().to_string();
         for word in [
+            "Copies live TCP traffic",
+            "doctor",
             "WILL EXECUTE",
             "differ from TCPCopy",
             "Examples:",

@@ -7,6 +7,7 @@
 //! | [`loader`] | everything that is changed in the kernel, and undone |
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
+//! | [`doctor`] | what keeps a run from working here, and what to do |
 //! | [`run`] | the course of a run: start, ready, drain, end, summary |
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod args;
 mod assistant;
 mod clock;
 mod cpu;
+mod doctor;
 mod loader;
 mod plan;
 mod run;
@@ -23,14 +25,13 @@ mod worker;
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use args::Args;
+use args::{CommandLine, Errand, Wish};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let wish = CommandLine::wish();
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
@@ -41,7 +42,10 @@ fn main() -> ExitCode {
                 .from_env_lossy(),
         )
         .init();
-    let ending = run::run(&args);
+    let ending = match &wish {
+        Wish::Run(args) => run::run(args),
+        Wish::Errand(Errand::Doctor(args)) => doctor::run(args),
+    };
     if let Some(words) = ending.complaint() {
         tracing::error!("{words}");
     }

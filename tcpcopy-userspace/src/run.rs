@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args) -> Ending {
 }
 
 /// Everything that can be refused before anything is changed.
-fn prepare(args: &Args) -> Result<Plan, Ending> {
+pub(crate) fn prepare(args: &Args) -> Result<Plan, Ending> {
     let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
     host::kernel::require().map_err(|e| unusable(&e))?;
     host::capability::require().map_err(|e| unusable(&e))?;

@@ -13,18 +13,26 @@
 //! | [`summary`] | the summary of a run, and its atomic file |
 //! | [`moment`] | a moment of the calendar, as text |
 //! | [`table`] | the same for a reader's eye |
+//! | [`page`] | the live page |
+//! | [`report`] | the report of one run, or of several beside each other |
+//! | `document` | what page and report are put together with |
+//!
+//! Page and report share `assets/`: the style, the charts and the words of the verdict.
 //!
 //! **Architecture invariant:** nothing here changes behaviour. A worker adds to structures that it owns alone;
 //! readers merge published copies.
 #![forbid(unsafe_code)]
 
 pub mod differences;
+mod document;
 pub mod figures;
 pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
 pub mod moment;
+pub mod page;
+pub mod report;
 pub mod spread;
 pub mod summary;
 pub mod table;

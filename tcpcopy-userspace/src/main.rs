@@ -29,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{CommandLine, Errand, Wish};
+use run::Ending;
 
 fn main() -> ExitCode {
     let wish = CommandLine::wish();
@@ -45,6 +46,12 @@ fn main() -> ExitCode {
     let ending = match &wish {
         Wish::Run(args) => run::run(args),
         Wish::Errand(Errand::Doctor(args)) => doctor::run(args),
+        Wish::Errand(Errand::Report(args)) => {
+            match telemetry::report::write(&args.summaries, &args.out) {
+                Ok(()) => Ending::Done,
+                Err(error) => Ending::Unusable(error.to_string()),
+            }
+        }
     };
     if let Some(words) = ending.complaint() {
         tracing::error!("{words}");

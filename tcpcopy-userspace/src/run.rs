@@ -7,14 +7,15 @@
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod telling;
 mod warnings;
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,7 +25,7 @@ use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Histograms, Mode, RunTotals, Spread, State, Summary, table::Table};
+use telemetry::{Figures, Mode, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -37,6 +38,7 @@ use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use telling::{Phase, Telling};
 use warnings::Warnings;
 
 /// How often the run looks at signals, routes and workers.
@@ -58,7 +60,11 @@ pub(crate) fn run(args: &Args) -> Ending {
         Ok(plan) => plan,
         Err(ending) => return ending,
     };
-    let mut run = match Run::start(args, &plan) {
+    let telling = match Telling::start(args) {
+        Ok(telling) => telling,
+        Err(words) => return Ending::Unusable(words),
+    };
+    let mut run = match Run::start(args, &plan, telling) {
         Ok(run) => run,
         Err(ending) => return ending,
     };
@@ -109,7 +115,7 @@ struct Run<'a> {
     routes: RouteWatcher,
     guard: Option<Guard>,
     warnings: Warnings,
-    histograms: Option<Histograms>,
+    telling: Telling,
     spread: Spread,
     state: State,
     started: SystemTime,
@@ -125,13 +131,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
-    fn start(args: &'a Args, plan: &'a Plan) -> Result<Self, Ending> {
+    fn start(args: &'a Args, plan: &'a Plan, telling: Telling) -> Result<Self, Ending> {
         for note in &plan.notes {
             info!("{note}");
         }
         let mut crew = Crew::new(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
-        let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
-        let histograms = histograms.map_err(|error| Ending::Unusable(error.to_string()))?;
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
             Mode::Direct => None,
@@ -152,7 +156,7 @@ impl<'a> Run<'a> {
         loaded.attach(plan).map_err(unusable)?;
         announce(args, plan);
         let now = Instant::now();
-        Ok(Self {
+        let run = Self {
             args,
             plan,
             loaded,
@@ -161,7 +165,7 @@ impl<'a> Run<'a> {
             routes,
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
-            histograms,
+            telling,
             spread: Spread::new(),
             state: State::Starting,
             started: SystemTime::now(),
@@ -171,7 +175,9 @@ impl<'a> Run<'a> {
             ways: plan.egress.clone(),
             route_changes: 0,
             cpu_of_others: Figures::new(),
-        })
+        };
+        run.telling.first(&run.totals());
+        Ok(run)
     }
 
     /// Copies until a signal, the end of `--duration` or a failure, which it returns.
@@ -219,12 +225,11 @@ impl<'a> Run<'a> {
                 self.crew.command(&|| Command::Admit(admit));
             }
             self.cpu_of_others = others_cpu();
-            self.spread.look(&self.crew.totals().latency);
-            self.warnings.look(&self.crew.totals().ledger);
-            self.write_summary();
-            if let Some(histograms) = &mut self.histograms {
-                histograms.log(&self.crew.totals().latency, self.began.elapsed());
-            }
+            let mut totals = self.totals();
+            self.spread.look(&totals.latency);
+            totals.spread.clone_from(&self.spread);
+            self.warnings.look(&totals.ledger);
+            self.telling.second(&totals);
         }
     }
 
@@ -274,6 +279,7 @@ impl<'a> Run<'a> {
             self.is_ready = true;
             self.state = State::Copying;
             self.began = Instant::now();
+            self.telling.enter(Phase::Ready);
             info!("ready");
             // Fails only where systemd's socket is gone, which is systemd's own trouble.
             let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -282,6 +288,7 @@ impl<'a> Run<'a> {
 
     /// Drains, closes, detaches and tells.
     fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
+        self.telling.enter(Phase::Draining);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         self.state = State::Draining;
         let mut at_once = failure.is_some();
@@ -307,14 +314,9 @@ impl<'a> Run<'a> {
         self.loaded.detach();
         let failed = self.crew.leave();
         self.state = State::Ended;
-        self.warnings.look(&self.crew.totals().ledger);
-        let summary = self.summary();
-        self.tell(&summary);
-        if let Some(histograms) = self.histograms.take()
-            && let Err(cause) = histograms.finish(&self.crew.totals().latency, self.began.elapsed())
-        {
-            warn!("{cause}");
-        }
+        let totals = self.totals();
+        self.warnings.look(&totals.ledger);
+        let summary = self.telling.finish(&totals);
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
@@ -331,25 +333,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn tell(&self, summary: &Summary) {
-        // Whoever closed our standard error does not want to hear it.
-        let _ = write!(std::io::stderr(), "{}", Table(summary));
-        if let Some(path) = &self.args.summary
-            && let Err(cause) = summary.write(path)
-        {
-            error!("{cause}");
-        }
-    }
-
-    fn write_summary(&self) {
-        if let Some(path) = &self.args.summary
-            && let Err(cause) = self.summary().write(path)
-        {
-            warn!("{cause}");
-        }
-    }
-
-    fn summary(&self) -> Summary {
+    /// Everything that was counted and measured so far.
+    fn totals(&self) -> RunTotals {
         let slot = self.crew.totals();
         let kernel = self.loaded.counters().unwrap_or_else(|cause| {
             warn!("{cause}");
@@ -367,7 +352,7 @@ impl<'a> Run<'a> {
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);
-        Summary::new(&RunTotals {
+        RunTotals {
             mode: self.plan.mode,
             state: self.state,
             started: self.started,
@@ -391,7 +376,7 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
-        })
+        }
     }
 
     /// Of the workers as they say themselves, for theirs ends with the thread; of the others as the kernel says.

@@ -71,6 +71,12 @@ pub enum ReportError {
         /// Its form.
         format: u64,
     },
+    /// The report would take the place of what it is made of.
+    #[error("--out names the summary {path} itself; name another file", path = path.display())]
+    OverSummary {
+        /// The file.
+        path: PathBuf,
+    },
     /// The report could not be written.
     #[error("cannot write the report to {path}: {source}; name a file in a folder that exists and can be written to", path = path.display())]
     Write {
@@ -123,6 +129,14 @@ pub fn write(summaries: &[PathBuf], out: &Path) -> Result<(), ReportError> {
         .collect::<Result<Vec<_>, _>>()?;
     if runs.is_empty() {
         return Err(ReportError::Nothing);
+    }
+    let same = |path: &&PathBuf| {
+        let canonical = fs::canonicalize(path).ok();
+        canonical.is_some() && canonical == fs::canonicalize(out).ok()
+    };
+    if let Some(path) = summaries.iter().find(same) {
+        let path = path.clone();
+        return Err(ReportError::OverSummary { path });
     }
     fs::write(out, html(&runs)).map_err(|source| ReportError::Write {
         path: out.to_owned(),

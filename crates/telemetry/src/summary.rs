@@ -219,6 +219,17 @@ impl Summary {
         }
     }
 
+    /// The summary as JSON for people and machines, with a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// None that is known: every key is text, every value a number, a text or a list of them.
+    pub fn json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
     /// Writes the summary as JSON: into a new file beside `path`, which then takes its name.
     ///
     /// # Errors
@@ -229,8 +240,7 @@ impl Summary {
             path: path.to_owned(),
             source,
         };
-        let mut json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        json.push(b'\n');
+        let json = self.json().map_err(|error| failed(error.into()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
         let written = fs::File::create(&temporary)

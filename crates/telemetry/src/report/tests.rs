@@ -159,6 +159,9 @@ fn what_cannot_be_used_is_named() {
         "{error}"
     );
     assert!(write(&[], &out).is_err());
+    let good = folder.summary("good.json", &summary(0));
+    let error = write(std::slice::from_ref(&good), &good).unwrap_err();
+    assert!(error.to_string().contains("itself"), "{error}");
 }
 
 #[test]

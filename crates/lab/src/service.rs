@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result, Tried};
@@ -32,12 +34,44 @@ pub struct Options {
     /// Delay of each response where the query does not say, in milliseconds.
     #[arg(long, default_value_t = 0)]
     pub delay_ms: u64,
+    /// Resets the connection instead of each so manieth response; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub reset_every: u64,
+    /// Leaves each so manieth request without a response, and the connection open; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub silent_every: u64,
+    /// Cuts each so manieth response off in the middle of its body, whatever its head says; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub truncate_every: u64,
     /// How often what was seen is printed, in milliseconds.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub every_ms: u64,
     /// Where to write, at the end, a line for each request: id, length and digest of its body.
     #[arg(long)]
     pub record: Option<PathBuf>,
+}
+
+/// What is planted in the place of a right response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Reset,
+    Silent,
+    Truncated,
+}
+
+impl Options {
+    /// What is to go wrong with the response to the request of this number, counted from 1.
+    fn fault(&self, number: u64) -> Option<Fault> {
+        let faults = [
+            (self.reset_every, Fault::Reset),
+            (self.silent_every, Fault::Silent),
+            (self.truncate_every, Fault::Truncated),
+        ];
+        let due = |every: u64| every > 0 && number.is_multiple_of(every);
+        faults
+            .into_iter()
+            .find_map(|(every, fault)| due(every).then_some(fault))
+    }
 }
 
 /// What the service counts.
@@ -185,6 +219,8 @@ fn print(line: &Line) {
 
 /// Tells the listener from connections in epoll events.
 const LISTENER: u64 = u64::MAX;
+/// Tells the timer from connections in epoll events.
+const TIMER: u64 = u64::MAX - 1;
 /// Events that announce an end of stream.
 const HANGUP: EpollFlags = EpollFlags::EPOLLRDHUP
     .union(EpollFlags::EPOLLHUP)
@@ -195,6 +231,8 @@ const EVENTS_MAX: usize = 256;
 struct Service {
     listener: TcpListener,
     epoll: Epoll,
+    /// Ends a wait when a response is due: the milliseconds of an epoll are too coarse for a yardstick.
+    timer: TimerFd,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     /// When connections want to be called; entries of closed connections do no harm.
@@ -222,9 +260,19 @@ impl Service {
         epoll
             .add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))
             .tried(|| "watch the listener".to_owned())?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )
+        .tried(|| "create a timer".to_owned())?;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        epoll
+            .add(&timer, EpollEvent::new(flags, TIMER))
+            .tried(|| "watch the timer".to_owned())?;
         Ok(Self {
             listener,
             epoll,
+            timer,
             connections: Vec::new(),
             free: Vec::new(),
             timers: std::collections::BinaryHeap::new(),
@@ -239,17 +287,20 @@ impl Service {
 
     /// Waits for events (200 ms at most) and handles them.
     fn turn(&mut self, options: &Options) -> Result<()> {
-        let until_timer = self
-            .timers
-            .peek()
-            .map(|next| next.0.0.saturating_duration_since(Instant::now()));
-        let wait = until_timer
-            .unwrap_or(Duration::from_millis(200))
-            .min(Duration::from_millis(200));
-        // Rounded up: a timer that is called too early would spin.
-        let timeout = u8::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(200);
+        if let Some(std::cmp::Reverse((due, _))) = self.timers.peek() {
+            let wait = due.saturating_duration_since(Instant::now());
+            // Setting it again forgets an expiration that was not read.
+            self.timer
+                .set(
+                    Expiration::OneShot(TimeSpec::from_duration(
+                        wait.max(Duration::from_micros(1)),
+                    )),
+                    TimerSetTimeFlags::empty(),
+                )
+                .tried(|| "set a timer".to_owned())?;
+        }
         let mut events = std::mem::take(&mut self.events);
-        let count = match self.epoll.wait(&mut events, EpollTimeout::from(timeout)) {
+        let count = match self.epoll.wait(&mut events, EpollTimeout::from(200u8)) {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error).tried(|| "wait for connections".to_owned()),
@@ -257,6 +308,8 @@ impl Service {
         for event in &events[..count] {
             if event.data() == LISTENER {
                 self.accept(options);
+            } else if event.data() == TIMER {
+                // Its only use was to end the wait.
             } else if let Ok(index) = usize::try_from(event.data()) {
                 if let Some(Some(connection)) = self.connections.get_mut(index) {
                     connection.set_readable(event.events().intersects(HANGUP));

@@ -62,14 +62,19 @@ const Charts = (() => {
     const digits = Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2;
     return [value.toFixed(digits), unit];
   };
+  /** The same for a scale, whose numbers are round. */
+  const round = (micros) => {
+    const [value, unit] = micros < 1000 ? [micros, "µs"] : micros < 1e6 ? [micros / 1000, "ms"] : [micros / 1e6, "s"];
+    return `${Number(value.toPrecision(3))}\u00a0${unit}`;
+  };
   const joined = ([value, unit]) => (unit === "" ? value : `${value}\u00a0${unit}`);
-  /** Rounded down: what is not whole never reads 100. A share that is not 0 never reads 0. */
+  /** What is not whole never reads 100, so large shares are rounded down; a share that is not 0 never reads 0. */
   const percent = (share, digits = 2) => {
     if (!isNumber(share)) return UNKNOWN;
     const scale = 10 ** digits;
-    const floored = Math.floor(share * 100 * scale + 1e-9) / scale;
-    if (share > 0 && floored === 0) return `<\u2009${1 / scale}\u00a0%`;
-    return `${floored === 100 ? "100" : floored.toFixed(digits)}\u00a0%`;
+    const rounded = (share > 0.5 ? Math.floor(share * 100 * scale + 1e-9) : Math.round(share * 100 * scale)) / scale;
+    if (share > 0 && rounded === 0) return `<\u2009${1 / scale}\u00a0%`;
+    return `${rounded === 100 ? "100" : rounded.toFixed(digits)}\u00a0%`;
   };
   const duration = (seconds) => {
     if (!isNumber(seconds)) return UNKNOWN;
@@ -143,7 +148,7 @@ const Charts = (() => {
       .filter((group) => group.rows.length > 0);
     const height = Math.max(outcomes.length * row + (groups.length - 1) * 14, narrow ? 120 : 150);
     const [x0, bar] = [0, narrow ? 8 : 12];
-    const columns = narrow ? [x0, width * 0.42] : [x0, width * 0.36, width * 0.68];
+    const columns = narrow ? [x0, Math.min(width * 0.45, width - 150)] : [x0, (width - 170) / 2, width - 170];
     const last = columns.length - 1;
 
     // Thick as its share, but never too thin to be seen.
@@ -226,6 +231,9 @@ const Charts = (() => {
     return Math.exp(Math.log(low[1]) + Math.min(1, Math.max(0, part)) * (Math.log(high[1]) - Math.log(low[1])));
   };
 
+  /** The percentile that a reader looks at, by chart. */
+  const cursors = new WeakMap();
+
   /** Draws `lines` ({label, kind, dash, curve, intervals}) into `box`, and what lies under the pointer into `readout`. */
   function curves(box, readout, lines) {
     const drawn = lines.map((line) => ({ ...line, points: points(line.curve) })).filter((line) => line.points.length > 0);
@@ -258,11 +266,11 @@ const Charts = (() => {
     const scale = [
       ticks.map((micros) => [
         s("line", { class: "rule", x1: left, x2: width - right, y1: y(micros), y2: y(micros) }),
-        s("text", { class: "tick", x: left - 8, y: y(micros), "text-anchor": "end", "dominant-baseline": "middle" }, joined(time(micros)).replace(".00", "").replace(/(\.\d)0/, "$1")),
+        s("text", { class: "tick", x: left - 8, y: y(micros), "text-anchor": "end", "dominant-baseline": "middle" }, round(micros)),
       ]),
       PERCENTILES.filter((percentile) => x(percentile) <= width - right + 1).map((percentile) => [
         s("line", { class: "rule", x1: x(percentile), x2: x(percentile), y1: top, y2: height - bottom }),
-        s("text", { class: "tick", x: x(percentile), y: height - 10, "text-anchor": percentile === 0 ? "start" : "middle" }, percentile === 0 ? "0 %" : `${percentile}${narrow ? "" : " %"}`),
+        s("text", { class: "tick", x: x(percentile), y: height - 10, "text-anchor": percentile === 0 ? "start" : "middle" }, percentile === 0 ? (narrow ? "" : "0 %") : `${percentile}${narrow ? "" : " %"}`),
       ]),
     ];
     const whiskers = drawn.flatMap((line) =>
@@ -285,29 +293,29 @@ const Charts = (() => {
     const tell = (percentile) => {
       cursor.setAttribute("x1", x(percentile));
       cursor.setAttribute("x2", x(percentile));
-      const shown = percentile >= 99.9 ? percentile.toFixed(3) : percentile >= 99 ? percentile.toFixed(2) : percentile.toFixed(percentile % 1 === 0 ? 0 : 1);
+      const shown = String(Number(percentile.toFixed(percentile >= 99.9 ? 3 : percentile >= 99 ? 2 : 1)));
       readout.replaceChildren("p", h("b", {}, shown), ": ", drawn.flatMap((line, index) => [index ? ", " : "", line.label, " ", h("b", {}, joined(time(valueAt(line.curve, percentile))))]).reduce((list, item) => (list.append(item), list), h("span")));
     };
     const inverse = (pixel) => Math.max(0, Math.min(99.99, 100 * (1 - 10 ** (-((pixel - left) / (width - left - right)) * Math.min(4.4, most + 0.4)))));
-    svg.addEventListener("pointermove", (event) => {
-      cursor.setAttribute("visibility", "visible");
-      tell(inverse(event.clientX - svg.getBoundingClientRect().left));
-    });
-    svg.addEventListener("pointerleave", () => {
-      cursor.setAttribute("visibility", "hidden");
-      tell(99);
-    });
-    let place = 3;
+    // What is looked at outlives the drawing, which the live page renews each second.
+    const look = (percentile) => {
+      cursors.set(box, percentile);
+      cursor.setAttribute("visibility", percentile === null ? "hidden" : "visible");
+      tell(percentile ?? 99);
+    };
+    svg.addEventListener("pointermove", (event) => look(inverse(event.clientX - svg.getBoundingClientRect().left)));
+    svg.addEventListener("pointerleave", () => look(null));
     svg.addEventListener("keydown", (event) => {
       const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (move === undefined) return;
       event.preventDefault();
-      place = Math.max(0, Math.min(PERCENTILES.length - 1, place + move));
-      cursor.setAttribute("visibility", "visible");
-      tell(PERCENTILES[place]);
+      const here = PERCENTILES.indexOf(cursors.get(box) ?? 99);
+      look(PERCENTILES[Math.max(0, Math.min(PERCENTILES.length - 1, (here < 0 ? 3 : here) + move))]);
     });
+    const focused = box.contains(document.activeElement);
     box.replaceChildren(svg);
-    tell(99);
+    if (focused) svg.focus();
+    look(cursors.get(box) ?? null);
   }
 
   const swatch = (kind, dash) =>
@@ -385,13 +393,13 @@ const Charts = (() => {
   // ---- tables --------------------------------------------------------------------------------------------------------
 
   /** Rows of cells; a cell is text, an element, or a number (aligned to the right). The first cell heads its row. */
-  function table(caption, heads, rows) {
+  function table(caption, heads, rows, look = "stacked") {
     const cell = (value, index) => {
       const numeric = isNumber(value) || value?.numeric === true;
       const shown = isNumber(value) ? count(value) : value?.numeric ? value.text : value;
       return index === 0 ? h("th", { scope: "row" }, shown) : h("td", { class: numeric ? "number" : null, "data-label": heads[index] }, shown);
     };
-    return h("table", { class: "stacked" }, h("caption", { class: "visually-hidden" }, caption),
+    return h("table", { class: look }, h("caption", { class: "visually-hidden" }, caption),
       h("thead", {}, h("tr", {}, heads.map((head, index) => h("th", { scope: "col", class: index > 0 && rows[0] && (isNumber(rows[0][index]) || rows[0][index]?.numeric) ? "number" : null }, head)))),
       h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell)))));
   }
@@ -485,7 +493,8 @@ const Charts = (() => {
     new ResizeObserver(() => {
       if (node.clientWidth === width) return;
       width = node.clientWidth;
-      draw();
+      // Drawing changes heights: not while they are being observed.
+      requestAnimationFrame(draw);
     }).observe(node);
   }
 

@@ -2,7 +2,7 @@
 /* What a summary amounts to, in words. What is slower and what is noise was decided where it was measured (key `verdict`,
    crates/telemetry/src/verdict.rs); here it is only said. */
 const Verdict = (() => {
-  const { h, figure, at, number, numbers, count, time, joined, percent, outcomeOf, residues, text } = Charts;
+  const { h, figure, at, number, numbers, count, time, joined, percent, outcomeOf, residues } = Charts;
 
   const SIGNS = { good: "✓", warn: "!", bad: "✕", neutral: "?" };
   const LEVELS = ["neutral", "good", "warn", "bad"];
@@ -142,5 +142,15 @@ const Verdict = (() => {
       h("h3", {}, "Verdict"), h("p", { class: "headline", id }, headline(summary)), h("ul", { class: "findings" }, list.map(item)));
   }
 
-  return { card, speed, headline, item, worst, text };
+  /** A run beside the first, in a sentence; `finding` is that of the last byte. */
+  function beside(first, other, finding, name) {
+    const [before, after] = [number(first, "fidelity"), number(other, "fidelity")];
+    const [last50, last99] = [speed(at(finding ?? {}, "p50")), speed(at(finding ?? {}, "p99"))];
+    const told = (entry) => entry.words.endsWith("slower") || entry.words.endsWith("faster");
+    const times = [told(last50) && `${last50.words} in the median`, told(last99) && `${last99.words} at the 99th percentile`].filter(Boolean);
+    const pace = times.length > 0 ? times.join(", ") : last50.level === "neutral" ? "as to speed, cannot be told" : "as fast, above noise";
+    return `The target of ${name} is ${pace}; it took ${percent(after)} of the requests, ${before === after ? "as before" : `before ${percent(before)}`}.`;
+  }
+
+  return { card, speed, beside, item, worst };
 })();

@@ -14,12 +14,14 @@ mod loss;
 mod measures;
 mod nginx;
 mod options;
+mod page;
 mod path;
 mod places;
 mod protocols;
 mod proxy;
 mod redis;
 mod refusals;
+mod report;
 mod robust;
 
 use lab::Topology;

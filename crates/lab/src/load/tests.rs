@@ -16,6 +16,9 @@ fn serve(delay_ms: u64) -> SocketAddr {
             listen: free,
             size: 600,
             delay_ms,
+            reset_every: 0,
+            silent_every: 0,
+            truncate_every: 0,
             every_ms: 1000,
             record: None,
         })

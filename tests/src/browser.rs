@@ -69,6 +69,9 @@ impl Browser {
             }
         };
         browser.session = created["sessionId"].as_str().expect("a session").to_owned();
+        // What the browser shows of itself in a new window is no page of ours.
+        browser.open("about:blank");
+        let _ = (browser.requests(), browser.console());
         browser
     }
 

@@ -3,11 +3,13 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs.
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench paired` holds the times that a copy
+//! tells against those that clients see.
 
 mod callgrind;
 mod case;
 mod engine;
+mod paired;
 mod report;
 mod run;
 
@@ -25,6 +27,8 @@ use case::{Case, Variant};
 enum Part {
     /// What the engine alone costs: instructions per turn, by valgrind, and memory per session.
     Engine(engine::Arguments),
+    /// Whether the times that a copy tells are those that clients see.
+    Paired(paired::Arguments),
 }
 
 /// Arguments of `bench`.
@@ -101,8 +105,10 @@ fn list() -> Result<()> {
 
 /// Runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if let Some(Part::Engine(arguments)) = &arguments.part {
-        return engine::run(arguments);
+    match &arguments.part {
+        Some(Part::Engine(arguments)) => return engine::run(arguments),
+        Some(Part::Paired(arguments)) => return paired::run(arguments),
+        None => {}
     }
     let wanted = |list: &[String], name: &str| {
         list.is_empty() || list.iter().any(|part| name.contains(part.as_str()))

@@ -7,6 +7,8 @@
 mod connection;
 mod request;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -31,9 +33,9 @@ pub struct Options {
     /// Length of a response body where the path does not say, in bytes.
     #[arg(long, default_value_t = 600)]
     pub size: usize,
-    /// Delay of each response where the query does not say, in milliseconds.
-    #[arg(long, default_value_t = 0)]
-    pub delay_ms: u64,
+    /// Delay of each response where the query does not say, in milliseconds: 0.2, say.
+    #[arg(long = "delay-ms", value_name = "MS", default_value = "0", value_parser = milliseconds)]
+    pub delay: Duration,
     /// Resets the connection instead of each so manieth response; 0 for none.
     #[arg(long, default_value_t = 0)]
     pub reset_every: u64,
@@ -217,10 +219,17 @@ fn print(line: &Line) {
     crate::command::print_json(line);
 }
 
+fn milliseconds(text: &str) -> std::result::Result<Duration, String> {
+    let milliseconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(milliseconds / 1000.0).map_err(|error| error.to_string())
+}
+
 /// Tells the listener from connections in epoll events.
 const LISTENER: u64 = u64::MAX;
-/// Tells the timer from connections in epoll events.
+/// The same for the timer: an epoll by itself knows whole milliseconds only.
 const TIMER: u64 = u64::MAX - 1;
+/// How long the service waits for events, in milliseconds.
+const WAIT_MS: u8 = 200;
 /// Events that announce an end of stream.
 const HANGUP: EpollFlags = EpollFlags::EPOLLRDHUP
     .union(EpollFlags::EPOLLHUP)
@@ -231,12 +240,11 @@ const EVENTS_MAX: usize = 256;
 struct Service {
     listener: TcpListener,
     epoll: Epoll,
-    /// Ends a wait when a response is due: the milliseconds of an epoll are too coarse for a yardstick.
-    timer: TimerFd,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     /// When connections want to be called; entries of closed connections do no harm.
-    timers: std::collections::BinaryHeap<std::cmp::Reverse<(Instant, usize)>>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    timer: TimerFd,
     tally: Tally,
     scratch: Vec<u8>,
     events: Vec<EpollEvent>,
@@ -260,22 +268,21 @@ impl Service {
         epoll
             .add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))
             .tried(|| "watch the listener".to_owned())?;
-        let timer = TimerFd::new(
-            ClockId::CLOCK_MONOTONIC,
-            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
-        )
-        .tried(|| "create a timer".to_owned())?;
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC)
+            .tried(|| "create a timer".to_owned())?;
         epoll
-            .add(&timer, EpollEvent::new(flags, TIMER))
+            .add(
+                &timer,
+                EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER),
+            )
             .tried(|| "watch the timer".to_owned())?;
         Ok(Self {
             listener,
             epoll,
-            timer,
             connections: Vec::new(),
             free: Vec::new(),
-            timers: std::collections::BinaryHeap::new(),
+            timers: BinaryHeap::new(),
+            timer,
             tally: Tally {
                 keep: options.record.is_some(),
                 ..Tally::default()
@@ -287,29 +294,29 @@ impl Service {
 
     /// Waits for events (200 ms at most) and handles them.
     fn turn(&mut self, options: &Options) -> Result<()> {
-        if let Some(std::cmp::Reverse((due, _))) = self.timers.peek() {
-            let wait = due.saturating_duration_since(Instant::now());
-            // Setting it again forgets an expiration that was not read.
+        if let Some(Reverse((due, _))) = self.timers.peek() {
+            // Zero would disarm it.
+            let wait = due
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_nanos(1));
             self.timer
                 .set(
-                    Expiration::OneShot(TimeSpec::from_duration(
-                        wait.max(Duration::from_micros(1)),
-                    )),
+                    Expiration::OneShot(TimeSpec::from_duration(wait)),
                     TimerSetTimeFlags::empty(),
                 )
                 .tried(|| "set a timer".to_owned())?;
         }
         let mut events = std::mem::take(&mut self.events);
-        let count = match self.epoll.wait(&mut events, EpollTimeout::from(200u8)) {
+        let count = match self.epoll.wait(&mut events, EpollTimeout::from(WAIT_MS)) {
             Ok(count) => count,
             Err(nix::errno::Errno::EINTR) => 0,
             Err(error) => return Err(error).tried(|| "wait for connections".to_owned()),
         };
         for event in &events[..count] {
-            if event.data() == LISTENER {
+            if event.data() == TIMER {
+                // What is due is looked for below.
+            } else if event.data() == LISTENER {
                 self.accept(options);
-            } else if event.data() == TIMER {
-                // Its only use was to end the wait.
             } else if let Ok(index) = usize::try_from(event.data()) {
                 if let Some(Some(connection)) = self.connections.get_mut(index) {
                     connection.set_readable(event.events().intersects(HANGUP));
@@ -319,7 +326,7 @@ impl Service {
         }
         self.events = events;
         let now = Instant::now();
-        while let Some(std::cmp::Reverse((due, index))) = self.timers.peek().copied() {
+        while let Some(Reverse((due, index))) = self.timers.peek().copied() {
             if due > now {
                 break;
             }
@@ -369,7 +376,7 @@ impl Service {
         };
         match connection.advance(options, &mut self.tally, &mut self.scratch) {
             Next::Event => {}
-            Next::Timer(due) => self.timers.push(std::cmp::Reverse((due, index))),
+            Next::Timer(due) => self.timers.push(Reverse((due, index))),
             Next::Close => {
                 self.connections[index] = None;
                 self.free.push(index);

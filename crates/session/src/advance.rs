@@ -5,7 +5,9 @@ use wire::tcp::Flags;
 
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, TIME_WAIT};
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT,
+};
 use crate::session::{After, Session, State};
 use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
@@ -126,10 +128,22 @@ impl Session {
         true
     }
 
-    /// Ends turns that were never to be sent, up to the one that may still grow.
+    /// Whether the last turn cannot grow any more, and it is known whether the online server took it: its acknowledgement may
+    /// be on its way while the target has reset already.
+    fn knows_service(&self, now: Instant) -> bool {
+        self.input.end().is_some_and(|end| {
+            end.end != End::Fin
+                || self.input.is_served()
+                || self.online_closed
+                || now >= self.active_at + SERVICE_WAIT
+        })
+    }
+
+    /// Ends turns that were never to be sent, or were lost, up to the one that may still grow.
     fn end_doomed(&mut self, ctx: &mut Context<'_>) {
         while let Some(fate) = self.turns.front().and_then(|turn| turn.fate) {
-            if self.turns.len() == 1 && self.input.end().is_none() {
+            if self.turns.len() == 1 && !self.knows_service(ctx.now) {
+                self.release_at = self.input.end().map(|_| self.active_at + SERVICE_WAIT);
                 return;
             }
             self.end_turn(fate, ctx);
@@ -229,12 +243,17 @@ impl Session {
         while self
             .turns
             .front()
-            .is_some_and(|turn| turn.start < self.send.una())
+            .is_some_and(|turn| turn.fate.is_none() && turn.start < self.send.una())
         {
             // A response that came before its request was complete answers nothing yet.
             let answered = self.turns.looks_answered()
                 && self.turns.outcome(self.send.una()) == Outcome::Answered;
             if !answered && self.turns.len() == 1 {
+                if !self.input.is_served() && !self.knows_service(ctx.now) {
+                    self.turns.doom_last(outcome);
+                    ctx.arena.clear(&mut self.data);
+                    break;
+                }
                 self.turns.tear_last();
             }
             self.end_turn(if answered { Outcome::Answered } else { outcome }, ctx);
@@ -258,7 +277,7 @@ impl Session {
             retry_at: ctx.now,
             outcome: Outcome::Refused,
         };
-        if self.turns.front().is_some() {
+        if self.turns.front().is_some_and(|turn| turn.fate.is_none()) {
             self.reconnects = self.reconnects.saturating_add(1);
             if self.reconnects > RECONNECTS_MAX {
                 self.doom_waiting(outcome, ctx);

@@ -1,7 +1,7 @@
 //! What a session needs from its engine while it handles one input: the shared tables of the worker, lent for the
 //! length of a call.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
 use core::time::Duration;
@@ -53,9 +53,6 @@ impl BuildHasher for FlowHasher {
         *self
     }
 }
-
-/// Sessions that wait for an older one of the same source.
-pub(crate) type Parked = HashMap<FlowKey, SessionId, FlowHasher>;
 
 /// What is known of a target, and shared by all sessions to it.
 #[derive(Debug)]

@@ -15,11 +15,12 @@ use wire::tcp::Flags;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, Parked, Quiet, SessionId, TargetState};
+use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
 use crate::index::Index;
 use crate::nursery::Nursery;
+use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::session::Session;
@@ -236,15 +237,12 @@ impl Engine {
             return;
         };
         let captured = self.is_captured(stamp);
-        let elsewhere = |session: &Session| session.is_elsewhere(seq, ack);
-        if captured
-            && len > 0
-            && self
-                .sessions
-                .wake(id)
-                .is_some_and(|session| elsewhere(session))
-        {
-            self.on_jump(now, flow, id, ack);
+        let session = self.sessions.wake(id);
+        if session.is_some_and(|session| session.is_elsewhere(seq, ack)) {
+            // After the end of capture another connection on the same 4-tuple is none of ours.
+            if captured && len > 0 {
+                self.on_jump(now, flow, id, ack);
+            }
             return;
         }
         self.for_each_sibling(first, now, |session, ctx| {

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
-//! | `openings` | where sessions begin |
+//! | `openings`, `parked` | where sessions begin, and who waits for a source |
 //! | `session` | one session and what the online side does to it |
 //! | `target` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
@@ -38,6 +38,7 @@ mod index;
 pub mod limits;
 mod nursery;
 mod openings;
+mod parked;
 mod path;
 mod pool;
 #[cfg(test)]

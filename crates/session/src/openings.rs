@@ -72,7 +72,10 @@ impl Engine {
             Some(Infant::Syn(handshake, data))
                 if seq == handshake.isn + 1 + taken(handshake, data) =>
             {
-                early = core::mem::take(data);
+                // A first request that starts where its SYN's payload did says that the server did not take that.
+                if handshake.online_isn.is_some() {
+                    early = core::mem::take(data);
+                }
                 handshake
                     .online_isn
                     .or(overtook)

@@ -85,6 +85,13 @@ impl ReceiveHalf {
     /// A segment of the target with `len` bytes of payload.
     pub(crate) fn on_segment(&mut self, seq: TargetSeq, len: u32, fin: bool) -> Arrived {
         let end = seq + len;
+        if self.finished {
+            // RFC 9293 section 3.10.7.4: what comes after the FIN is ignored.
+            return Arrived {
+                ack_now: len > 0 || fin,
+                ..Arrived::default()
+            };
+        }
         if fin && self.fin.is_none() && end >= self.nxt {
             self.fin = Some(end);
         }
@@ -103,13 +110,12 @@ impl ReceiveHalf {
         }
         let mut in_order = self.nxt.ahead_of(before);
         let mut finished_now = false;
-        if self.fin == Some(self.nxt) && !self.finished {
+        if self.fin == Some(self.nxt) {
             self.finished = true;
             finished_now = true;
             self.nxt += 1;
             in_order += 1;
-        } else if fin && self.finished {
-            ack_now = true;
+            self.ranges.clear();
         }
         Arrived {
             in_order,
@@ -251,5 +257,16 @@ mod tests {
             half.on_segment(first + 10, 5, true).ack_now,
             "a FIN sent again is acknowledged again"
         );
+    }
+
+    #[test]
+    fn nothing_follows_the_end() {
+        let first = TargetSeq::new(1000);
+        let mut half = ReceiveHalf::new(first);
+        half.on_segment(first + 11, 50, false);
+        assert!(half.on_segment(first, 10, true).fin);
+        assert!(!half.has_hole(), "what stood behind the FIN is forgotten");
+        let more = half.on_segment(first + 11, 50, false);
+        assert_eq!((more.in_order, half.nxt()), (0, first + 11));
     }
 }

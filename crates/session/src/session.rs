@@ -320,7 +320,11 @@ impl Session {
             // A RST without ACK answers a segment that came after the client's socket was closed: what the client had
             // seen before is not in it.
             let cause = flags.contains(Flags::ACK).then_some(piece.cause);
-            self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
+            if self.input.is_reset_behind_hole(seq) {
+                self.end_input_at_gap(ctx);
+            } else {
+                self.input.on_reset(seq, cause, piece.stamp, ctx.arena);
+            }
         } else {
             let mut taker = Taker {
                 turns: &mut self.turns,
@@ -398,7 +402,9 @@ impl Session {
         }
         self.follow_target_close(ctx);
         self.watch_holes(ctx);
-        if matches!(self.state, State::Closing { .. }) && self.turns.current().is_some() {
+        let closing = matches!(self.state, State::Closing { .. });
+        let doomed = self.turns.front().is_some_and(|turn| turn.fate.is_some());
+        if doomed || closing && self.turns.current().is_some() {
             self.advance(ctx);
         }
     }
@@ -455,8 +461,10 @@ impl Session {
 
     /// Ends all turns but the last (which may still be growing) as `outcome`, and dooms the last.
     pub(crate) fn doom_waiting(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        while self.turns.len() > 1 {
-            self.end_turn(outcome, ctx);
+        while self.turns.len() > 1
+            && let Some(turn) = self.turns.front()
+        {
+            self.end_turn(turn.fate.unwrap_or(outcome), ctx);
         }
         self.turns.doom_last(outcome);
         ctx.arena.clear(&mut self.data);

@@ -177,6 +177,11 @@ impl ClientStream {
         }
     }
 
+    /// Whether a RST of the client at `seq` ends a stream with a hole: what is missing was acknowledged, and will not come.
+    pub(crate) fn is_reset_behind_hole(&self, seq: ClientSeq) -> bool {
+        self.acknowledged == Some(seq) && self.has_acknowledged_hole()
+    }
+
     /// A RST of the client at `seq`: believed only where the online server would (RFC 5961 section 3.2).
     pub(crate) fn on_reset(
         &mut self,

@@ -121,6 +121,7 @@ impl Engine {
         };
         session.input.clear(&mut self.shared.arena);
         self.shared.arena.clear(&mut session.data);
+        self.parked.remove(&session.local, id);
         self.live -= 1;
         self.unconfirmed -= u32::from(!session.confirmed);
         self.shared.counters.sessions_closed += 1;
@@ -152,7 +153,10 @@ impl Engine {
     /// Sources came free: sessions that wait for them may connect.
     pub(crate) fn unpark(&mut self, now: Instant) {
         while let Some((source, last)) = self.shared.unparked.pop() {
-            if let Some(id) = self.parked.remove(&source) {
+            // One that finds its turns ended meanwhile, or the gate closed, leaves the source to the next.
+            while self.session_from(&source).is_none()
+                && let Some(id) = self.parked.take(&source)
+            {
                 self.with(id, now, |session, ctx| {
                     if session.state == State::Parked {
                         session.connect_after(Some(last), ctx);

@@ -50,8 +50,11 @@ impl Session {
             return;
         }
         if flags.contains(Flags::ACK) && !acceptable {
-            // The target still has a connection that a run before us left behind: reset it there, and begin again.
-            self.recover_syn(LocalSeq::new(segment.ack), ctx);
+            // The target still has a connection that a run before us left behind: reset it there, and begin again. It says so
+            // without payload (RFC 5961 section 4); what it sends again by itself is no answer to our SYN.
+            if segment.payload_len == 0 {
+                self.recover_syn(LocalSeq::new(segment.ack), ctx);
+            }
             return;
         }
         if !flags.contains(Flags::SYN) || !acceptable {
@@ -250,7 +253,7 @@ impl Session {
     }
 
     /// What stands behind a hole that can never be filled is lost with it.
-    fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
         for _ in 0..self.input.turns_behind_hole(self.turns.last_cause()) {
             self.turns.count += 1;
             let turn = TurnEnded::unseen(self.rule, Outcome::Gap);

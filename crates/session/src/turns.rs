@@ -356,13 +356,9 @@ impl Turns {
         self.step.cause = turn.cause;
         Some(TurnEnded {
             rule,
-            outcome: turn.fate.unwrap_or(outcome),
+            outcome,
             bytes: turn.end - turn.start,
-            bytes_acknowledged: if turn.fate.is_some() {
-                0
-            } else {
-                una.clamp(turn.start, turn.end) - turn.start
-            },
+            bytes_acknowledged: una.clamp(turn.start, turn.end) - turn.start,
             paired: self.paired && !self.ungated && credit == 0,
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,

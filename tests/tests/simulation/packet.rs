@@ -18,13 +18,23 @@ pub(crate) fn valid(packet: &[u8]) -> Option<Segment> {
 /// The same without a look at the checksum of the IP header, which only a host's IP verifies, behind `capture`.
 pub(crate) fn captured(packet: &[u8]) -> Option<Segment> {
     let segment = Segment::parse(packet, 0).ok()?;
-    let verdict = judge(
+    (judgement(packet)? != Verdict::Corrupt).then_some(segment)
+}
+
+/// What is to be thought of a packet's TCP checksum.
+fn judgement(packet: &[u8]) -> Option<Verdict> {
+    let segment = Segment::parse(packet, 0).ok()?;
+    Some(judge(
         &segment.source.addr,
         &segment.destination.addr,
         PROTOCOL_TCP,
         segment.tcp(packet)?,
-    );
-    (verdict != Verdict::Corrupt).then_some(segment)
+    ))
+}
+
+/// Whether a packet's checksum looks as if it had been left to the hardware.
+pub(crate) fn looks_offloaded(packet: &[u8]) -> bool {
+    judgement(packet) == Some(Verdict::Partial)
 }
 
 /// Where a packet's payload begins; its end where it is no segment.

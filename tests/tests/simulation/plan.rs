@@ -237,8 +237,8 @@ impl Plan {
     pub(crate) fn is_causal(&self) -> bool {
         let options = &self.target_options;
         let in_one_go = options.send_buffer >= RESPONSE_LEN_MAX && !options.nagle;
-        // On a new connection a greeting comes again, and looks like the response.
-        let greets_again = self.greeting.1 > 0 && self.target_breaks_off();
+        // On a new connection, and on one that begins with a later turn, a greeting comes again and looks like the response.
+        let greets_again = self.greeting.1 > 0 && (self.target_breaks_off() || self.is_scarce());
         // A first request that overtakes the SYN-ACK hides how much the client had seen before it.
         let hides_greeting = self.greeting.0 > 0 && self.ring.observe_delay.is_some();
         self.equal

@@ -295,10 +295,9 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
         Outcome::Aborted => {
             torn() || lossy || plan.sheds() || plan.is_pipelined() || plan.target_breaks_off()
         }
-        // Where the target ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
+        // Where a time-out ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
         Outcome::Unserved => {
-            let late =
-                breaks_off || nonsense || plan.times_out() || plan.ring.observe_delay.is_some();
+            let late = plan.times_out() || plan.ring.observe_delay.is_some();
             torn() || captured(world).2 > 0 || lossy || plan.cut.is_some() || late
         }
         Outcome::Pending => {

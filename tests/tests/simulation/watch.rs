@@ -38,6 +38,10 @@ pub(crate) fn on_read(world: &mut World, read: &Read) {
     if len < HEADER_LEN {
         return;
     }
+    if len - read.bytes < TELLING {
+        // So few bytes may be another client's as well.
+        world.origins[read.accepted] = None;
+    }
     let known = world.origins[read.accepted].is_some();
     world.origins[read.accepted] = origin(world, read.accepted);
     let Some((number, start)) = world.origins[read.accepted] else {

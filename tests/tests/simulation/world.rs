@@ -23,13 +23,15 @@ use crate::verdict;
 /// Longest that the clients may take, in virtual time.
 const CLIENTS_MAX: u64 = 300 * SECOND;
 /// Longest that the engine may take afterwards.
-const DRAIN_MAX: u64 = 300 * SECOND;
+const DRAIN_MAX: u64 = 1200 * SECOND;
 /// How long it is watched after that.
 const LINGER: u64 = 90 * SECOND;
 /// How long a FIN is sent again at most that nobody acknowledges (RFC 9293 section 3.8.3, R2).
 const RETRIES_MAX: u64 = 600 * SECOND;
 /// Most steps of a simulation: more is a livelock.
 const STEPS_MAX: u64 = 1_000_000;
+/// Most steps until the clients are done: smoltcp may send the rest of a stream byte by byte.
+const CLIENTS_STEPS_MAX: u64 = STEPS_MAX / 2;
 /// How long before their wrap timestamps begin, where sequence numbers wrap too; in milliseconds after the start.
 const TIMESTAMPS_WRAP_AFTER: u64 = 700;
 
@@ -94,6 +96,8 @@ pub(crate) struct World {
     pub(crate) origins: Vec<Option<(usize, usize)>>,
     /// Whether a client never came to its end.
     pub(crate) stuck: bool,
+    /// Whether clients say nothing any more.
+    pub(crate) clients_are_silent: bool,
     happenings: VecDeque<(u64, Happening)>,
     pub(crate) channel_up: bool,
     /// MTU of the route to the target, as the engine was told.
@@ -145,6 +149,7 @@ impl World {
             lives: vec![],
             origins: vec![],
             stuck: false,
+            clients_are_silent: false,
             happenings: plan.happenings.iter().copied().collect(),
             channel_up: true,
             route_mtu: network.target_mtu,
@@ -171,8 +176,16 @@ impl World {
         let limit = START + CLIENTS_MAX;
         let cut = self.plan.cut.map(|(at, cut)| (START + at, cut));
         while !self.clients_are_done() && cut.is_none_or(|(at, _)| self.now < at) {
-            if self.now >= limit {
-                // smoltcp can lose a FIN for good; that is not what is tried here.
+            // smoltcp can lose a FIN for good, or fall into sending single bytes; that is not what is tried here.
+            let endless = self.steps >= CLIENTS_STEPS_MAX;
+            if self.now >= limit || endless {
+                assert!(
+                    !endless || self.frames < self.steps / 10,
+                    "a livelock of the engine: {} frames in {} steps",
+                    self.frames,
+                    self.steps
+                );
+                self.clients_are_silent = endless;
                 self.stuck = true;
                 break;
             }

@@ -15,7 +15,7 @@ fn serve(delay_ms: u64) -> SocketAddr {
         crate::service::serve(&crate::service::Options {
             listen: free,
             size: 600,
-            delay_ms,
+            delay: Duration::from_millis(delay_ms),
             reset_every: 0,
             silent_every: 0,
             truncate_every: 0,

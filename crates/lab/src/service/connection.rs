@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Linger;
@@ -208,10 +208,7 @@ impl Connection {
     }
 
     fn complete(&mut self, body: Body, options: &Options, tally: &mut Tally) {
-        let delay = body
-            .request
-            .delay
-            .unwrap_or(Duration::from_millis(options.delay_ms));
+        let delay = body.request.delay.unwrap_or(options.delay);
         if delay.is_zero() {
             self.answer(body, options, tally);
         } else {

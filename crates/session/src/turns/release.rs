@@ -92,7 +92,12 @@ impl Turns {
                 Verdict::At(at)
             };
         }
-        let at = acknowledged_at.unwrap_or(now).max(next.captured) + patience.response_timeout;
+        // What stands behind a hole is a response too, of which the target will send the beginning again.
+        let since = acknowledged_at
+            .unwrap_or(now)
+            .max(next.captured)
+            .max(*heard);
+        let at = since + patience.response_timeout;
         if now >= at {
             Verdict::TimedOut
         } else {

@@ -285,3 +285,36 @@ fn a_last_turn_without_a_response_is_not_waited_for_longer_than_any_other() {
     s.engine.finish(s.now);
     s.expect_outcomes(&[Outcome::Pending]);
 }
+
+#[test]
+fn a_target_that_resets_before_the_online_server_acknowledges_is_told_so() {
+    let mut s = Script::new();
+    s.handshake().client(PSH, 1, 1, b"GET /");
+    s.expect(&[sent(PSH, 1, 1, b"GET /")]);
+    s.target(RST, 1, 6, 0).expect_outcomes(&[]);
+    // It delays its acknowledgement until its response.
+    s.wait(Duration::from_millis(300))
+        .online(PSH, 1, 6, 100)
+        .expect_outcomes(&[]);
+    s.client(PSH, 6, 101, b"GET /2")
+        .expect_outcomes(&[Outcome::Reset]);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+}
+
+#[test]
+fn a_last_turn_that_its_target_reset_ends_when_the_online_server_has_taken_it() {
+    let reset = || {
+        let mut s = Script::new();
+        s.handshake().client(FIN, 1, 1, b"GET /");
+        s.expect(&[sent(PSH, 1, 1, b"GET /")]);
+        s.target(RST, 1, 6, 0).expect_outcomes(&[]);
+        s
+    };
+    reset()
+        .online(ACK, 1, 7, 0)
+        .expect_outcomes(&[Outcome::Reset]);
+    // A firewall may have dropped it.
+    reset()
+        .wait(Duration::from_secs(2))
+        .expect_outcomes(&[Outcome::Unserved]);
+}

@@ -309,3 +309,32 @@ fn a_clients_own_port_goes_on_beyond_what_was_sent_from_it() {
     s.expect(&[sent(SYN, 0, 0, b"")]);
     assert!(s.iss.wrapping_sub(before) > 1002, "{before} to {}", s.iss);
 }
+
+#[test]
+fn sessions_wait_in_line_for_a_clients_own_port() {
+    let mut s = Script::with(|config| config.source = Source::Clients);
+    s.handshake();
+    // Two more connections from the same port, each reset by its client, while the first session still has its target's.
+    for isn in [50_000, 90_000] {
+        s.client(SYN, isn, 0, b"")
+            .online(SYN.with(ACK), isn, isn + 1, 0)
+            .client(PSH, isn + 1, isn + 1, b"GET /")
+            .online(ACK, isn + 1, isn + 6, 0)
+            .client(RST, isn + 6, isn + 1, b"");
+    }
+    s.expect(&[sent(FIN, 1, 1, b"")]);
+    s.target(FIN, 1, 2, 0)
+        .expect(&[sent(ACK, 2, 2, b"")])
+        .wait(Duration::from_secs(2));
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    for last in [false, true] {
+        s.target(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(PSH, 1, 1, b"GET /")]);
+        s.target(ACK, 1, 6, 0).wait(Duration::from_secs(1));
+        let mut frames = vec![sent(RST, 6, 1, b"")];
+        if !last {
+            frames.push(sent(SYN, 0, 0, b""));
+        }
+        s.expect(&frames);
+    }
+}

@@ -45,6 +45,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) insecure: bool,
 
+    /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready and /health
+    ///
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
+    pub(crate) metrics: Option<SocketAddr>,
+
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
     #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
     pub(crate) xdp_mode: XdpMode,
@@ -98,6 +104,8 @@ pub(crate) struct Options {
     pub(crate) targets: Vec<SocketAddr>,
     /// Where tcpcopy connects.
     pub(crate) listen: SocketAddr,
+    /// Where metrics are shown.
+    pub(crate) metrics: Option<SocketAddr>,
     /// How XDP takes packets.
     pub(crate) xdp_mode: XdpMode,
 }
@@ -136,6 +144,7 @@ impl TryFrom<Args> for Options {
             interface: args.interface,
             targets,
             listen: SocketAddr::new(addr, args.port),
+            metrics: args.metrics,
             xdp_mode: args.xdp_mode,
         })
     }
@@ -158,7 +167,7 @@ mod tests {
     fn the_contract() {
         Args::command().debug_assert();
         let o = options(
-            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --xdp-mode zero-copy",
+            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --metrics [::1]:9525 --xdp-mode zero-copy",
         )
         .unwrap();
         assert_eq!(o.interface, "eth0");
@@ -170,6 +179,7 @@ mod tests {
             ]
         );
         assert_eq!(o.listen, "192.0.2.9:1".parse().unwrap());
+        assert_eq!(o.metrics, Some("[::1]:9525".parse().unwrap()));
         assert_eq!(o.xdp_mode, XdpMode::ZeroCopy);
         let o = options("-i eth0 -x 192.0.2.1:80").unwrap();
         assert_eq!(o.listen, "127.0.0.1:36524".parse().unwrap());
@@ -199,6 +209,7 @@ mod tests {
             "intercept -i e",
             "intercept -i e -x 80",
             "intercept -i e -x host:80",
+            "intercept -i e -x 192.0.2.1:80 --metrics 9525",
             "intercept -i e -x 192.0.2.1:80 --key-file k --insecure",
         ] {
             assert_eq!(

@@ -33,6 +33,8 @@ pub(crate) enum Unusable {
     )]
     TargetIsOurs(SocketAddr),
     #[error(transparent)]
+    Metrics(#[from] exporter::BindError),
+    #[error(transparent)]
     Host(#[from] host::Error),
     #[error("{0}")]
     Programs(#[from] programs::Missing),

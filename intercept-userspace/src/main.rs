@@ -14,6 +14,8 @@
 //! | `router` | whose flow is whose |
 //! | `server` | accepts connections |
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
+//! | `tally` | what all connections together did |
+//! | `metrics` | what is shown at `--metrics` |
 //! | `summary` | the closing table |
 //!
 //! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own
@@ -28,6 +30,7 @@ mod error;
 mod forwarding;
 mod intake;
 mod limit;
+mod metrics;
 mod outlets;
 mod pace;
 mod reader;
@@ -37,6 +40,7 @@ mod server;
 mod sink;
 mod stop;
 mod summary;
+mod tally;
 mod team;
 mod worker;
 mod writer;

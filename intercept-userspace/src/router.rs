@@ -189,7 +189,6 @@ impl Router {
     }
 
     /// Flows announced at this moment.
-    #[cfg(test)]
     pub(crate) fn flows(&self) -> u64 {
         self.flows.load(Ordering::Relaxed)
     }

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
+use exporter::Phase;
 use host::{Interface, Netlink, capability, interface, kernel};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,6 +17,7 @@ use crate::args::{Options, XdpMode};
 use crate::error::{Failed, Unusable};
 use crate::forwarding;
 use crate::intake::Intake;
+use crate::metrics::{Metrics, Sources};
 use crate::router::Router;
 use crate::server::{Departures, Server};
 use crate::sink::{OwnAddresses, Sink};
@@ -25,8 +28,10 @@ use crate::team::{self, Team};
 /// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
 const LINGER: Duration = Duration::from_millis(50);
 
+/// How often metrics are read.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Everything that a run needs, made and checked; the program is attached.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     interface: Interface,
     sink: Sink,
@@ -38,12 +43,14 @@ pub(crate) struct Prepared {
     signals: Signals,
     stop: Stop,
     stopped: Stopped,
+    metrics: Option<Metrics>,
 }
 
 /// Checks the environment and makes what is needed; changes nothing where something is missing.
 pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
     capability::require()?;
     kernel::require_af_xdp()?;
+    let mut metrics = options.metrics.map(Metrics::start).transpose()?;
     let interface = interface::by_name(&Netlink::open()?, &options.interface)?;
     interface.require_usable()?;
     let addresses = Addresses::open()?;
@@ -74,6 +81,9 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
             cause,
         })?;
     let intake = Intake::open(&interface, options.xdp_mode, &mut sink)?;
+    if let Some(metrics) = &mut metrics {
+        metrics.watch(sink.program_id());
+    }
     Ok(Prepared {
         interface,
         sink,
@@ -85,6 +95,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
         signals,
         stop,
         stopped,
+        metrics,
     })
 }
 
@@ -103,18 +114,37 @@ impl Prepared {
             signals,
             stop,
             stopped,
+            mut metrics,
         } = self;
         // Connections end after the workers, so that the last reports still reach them.
         let (server_stop, server_stopped) = stop::new().map_err(Failed::Thread)?;
         let (team, ended) = Team::new(interface.name);
         let workers = team.start_workers(intake.ports, &router, &stopped)?;
         let follower = team.start_follower(addresses, own, stopped)?;
+        let tally = server.tally();
         let accepting = team.start("accept", move || server.run(&server_stopped))?;
         team.watch(signals)?;
+        let counts: Vec<_> = workers.iter().map(team::Running::counts).collect();
+        enter(metrics.as_ref(), Phase::Ready);
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         tracing::info!("ready: replies are consumed, tcpcopy can connect");
 
-        let outcome = ended.recv().unwrap_or(Ok(()));
+        let outcome = loop {
+            if let Some(metrics) = &mut metrics {
+                metrics.second(&Sources {
+                    sink: &sink,
+                    workers: &counts,
+                    router: &router,
+                    tally: &tally,
+                });
+            }
+            match ended.recv_timeout(SECOND) {
+                Ok(outcome) => break outcome,
+                Err(RecvTimeoutError::Disconnected) => break Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        };
+        enter(metrics.as_ref(), Phase::Draining);
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         std::thread::sleep(LINGER);
         if let Err(error) = sink.detach() {
@@ -127,6 +157,12 @@ impl Prepared {
         let departures = accepting.join().unwrap_or_default();
         close(&sink, &queues, &departures);
         outcome
+    }
+}
+
+fn enter(metrics: Option<&Metrics>, phase: Phase) {
+    if let Some(metrics) = metrics {
+        metrics.enter(phase);
     }
 }
 

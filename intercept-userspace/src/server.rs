@@ -12,6 +12,7 @@ use crate::limit::Limit;
 use crate::reader::{self, Ended, FAREWELL_MAX};
 use crate::router::{CONNECTIONS_MAX, Router};
 use crate::stop::Stopped;
+use crate::tally::Tally;
 use crate::writer;
 
 /// Connections that are served beyond [`CONNECTIONS_MAX`], to tell them why they cannot be.
@@ -52,6 +53,7 @@ pub(crate) struct Server {
 struct Shared {
     router: Arc<Router>,
     departures: Mutex<Departures>,
+    tally: Arc<Tally>,
     log: Limit,
 }
 
@@ -78,9 +80,15 @@ impl Server {
             shared: Arc::new(Shared {
                 router,
                 departures: Mutex::default(),
+                tally: Arc::default(),
                 log: Limit::default(),
             }),
         })
+    }
+
+    /// What all connections together do, for others to read.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.shared.tally)
     }
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
@@ -131,6 +139,7 @@ impl Server {
         peer: SocketAddr,
     ) -> Option<(Arc<Connection>, JoinHandle<()>)> {
         let (connection, queue) = Connection::new(peer, stream);
+        self.shared.tally.arrive(Arc::clone(&connection));
         let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&connection));
         let thread = Builder::new().name("reader".into()).spawn(move || {
             let writing = Arc::clone(&reading);
@@ -149,6 +158,7 @@ impl Server {
         match thread {
             Ok(thread) => Some((connection, thread)),
             Err(error) => {
+                self.shared.tally.depart(&connection);
                 self.shared
                     .say(&format!("cannot serve {peer}: no thread for it: {error}"));
                 None
@@ -160,6 +170,7 @@ impl Server {
 impl Shared {
     fn departed(&self, connection: Arc<Connection>, ended: &Ended) {
         self.say(&format!("{} left: {ended}", connection.peer));
+        self.tally.depart(&connection);
         let mut departures = self
             .departures
             .lock()

@@ -109,6 +109,12 @@ impl Sink {
         program.detach(link)
     }
 
+    /// The program by its name, and the kernel's number for it.
+    pub(crate) fn program_id(&self) -> Option<(&'static str, u32)> {
+        let info = self.ebpf.program(programs::name::SINK)?.info().ok()?;
+        Some((programs::name::SINK, info.id()))
+    }
+
     /// What `sink` counted, over all CPUs.
     pub(crate) fn counters(&self) -> Result<Vec<(Counter, u64)>, MapError> {
         let missing = || MapError::InvalidName {

@@ -41,6 +41,11 @@ pub(crate) struct Finished {
 }
 
 impl Running {
+    /// Its queue and what it counts.
+    pub(crate) fn counts(&self) -> (u32, Arc<Counts>) {
+        (self.queue, Arc::clone(&self.counts))
+    }
+
     /// Waits for the worker, which was told to stop.
     pub(crate) fn finish(self) -> Finished {
         Finished {

@@ -25,6 +25,9 @@ const BUDGET: usize = 256;
 /// How long a sleeping worker keeps a batch back for a writer that is behind, in milliseconds.
 const HOLD_MS: u16 = 1;
 
+/// How often a worker that is awake asks the kernel what was lost.
+const LOOK_EVERY_NS: u64 = 1_000_000_000;
+
 /// What a worker counts; read by others while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -38,6 +41,10 @@ pub(crate) struct Counts {
     pub(crate) unannounced: AtomicU64,
     /// ... swallowed: nobody subscribed to the target.
     pub(crate) unsubscribed: AtomicU64,
+    /// Packets that the kernel lost because the socket's ring was full, as of up to [`LOOK_EVERY_NS`] ago.
+    pub(crate) lost_ring_full: AtomicU64,
+    /// ... because no frame was free, or the packet was too long for one.
+    pub(crate) lost_no_frame: AtomicU64,
 }
 
 /// A worker before it runs.
@@ -74,9 +81,14 @@ impl Worker {
         }
         let mut outlets = Outlets::new(Arc::clone(&self.router));
         let mut pace = Pace::default();
+        let mut looked_ns = 0;
         while !stopped.is_stopped() {
             let now_ns = clock::stamp_ns();
             let taken = self.turn(&mut outlets);
+            if now_ns.saturating_sub(looked_ns) >= LOOK_EVERY_NS {
+                looked_ns = now_ns;
+                self.look();
+            }
             let held = outlets.flush(false);
             match pace.next(now_ns, taken, taken >= BUDGET) {
                 Next::Again => {}
@@ -117,6 +129,7 @@ impl Worker {
                 owned,
                 unannounced,
                 unsubscribed,
+                ..
             } = &*self.counts;
             packets.fetch_add(taken as u64, Ordering::Relaxed);
             malformed.fetch_add(turn.malformed, Ordering::Relaxed);
@@ -125,6 +138,19 @@ impl Worker {
             unsubscribed.fetch_add(turn.unsubscribed, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Asks the kernel what was lost before it reached us.
+    fn look(&self) {
+        if let Ok(statistics) = self.port.statistics() {
+            let Counts {
+                lost_ring_full,
+                lost_no_frame,
+                ..
+            } = &*self.counts;
+            lost_ring_full.store(statistics.rx_ring_full, Ordering::Relaxed);
+            lost_no_frame.store(statistics.rx_dropped, Ordering::Relaxed);
+        }
     }
 
     fn sleep(&self, stopped: &Stopped, timeout: PollTimeout) -> Result<Woken, Failed> {

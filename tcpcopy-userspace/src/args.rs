@@ -230,10 +230,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) insecure: bool,
 
-    /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
+    /// Show the run at http://ADDR:PORT/ as it goes on, metrics at /metrics for Prometheus, and /ready, /health and
+    /// /summary.json
     ///
     /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
-    #[arg(long, value_name = "ADDR:PORT", value_parser = metrics_address)]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Write the summary as JSON to this file, once a second and at the end
@@ -245,9 +246,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
+    /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
+    pub(crate) progress: Progress,
+
+    /// Print the summary as one line of JSON on standard output, once a second and at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
+}
+
+/// Whether a line per second is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// Where standard error is a terminal
+    Auto,
+    /// Wherever it goes
+    Always,
+    /// Not at all
+    Never,
 }
 
 /// How packets reach the workers.
@@ -285,13 +305,6 @@ fn intercept_address(text: &str) -> Result<String, String> {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")
-    })
-}
-
-/// `ADDR:PORT`, both as numbers.
-fn metrics_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524".to_owned()
     })
 }
 

@@ -179,6 +179,14 @@ impl Channels {
         }
     }
 
+    /// Whether each connection stands, in their order.
+    pub(crate) fn up(&self) -> Vec<bool> {
+        self.up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Whether every connection stands.
     pub(crate) fn all_up(&self) -> bool {
         self.up

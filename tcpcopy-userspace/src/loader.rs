@@ -47,6 +47,16 @@ const CLONE_MTU: u32 = 3500;
 /// Frames of this size where packets fit, else of the other.
 const FRAME_LENS: [u32; 2] = [2048, 4096];
 
+/// Every program of a run.
+const PROGRAMS: [&str; 6] = [
+    name::CAPTURE,
+    name::OBSERVE,
+    name::INJECT,
+    name::ABSORB,
+    name::STEER,
+    name::DELIVER,
+];
+
 /// What one worker gets.
 pub(crate) struct WorkerParts {
     pub(crate) ring: RingBuf<MapData>,
@@ -182,6 +192,15 @@ impl Loaded {
     /// The programs' counters, summed over all processors.
     pub(crate) fn counters(&self) -> Result<KernelCounters, Error> {
         maps::counters(&self.ebpf)
+    }
+
+    /// Each program by its name, and the kernel's number for it.
+    pub(crate) fn program_ids(&self) -> Vec<(&'static str, u32)> {
+        let id = |program| {
+            let info = self.ebpf.program(program)?.info().ok()?;
+            Some((program, info.id()))
+        };
+        PROGRAMS.into_iter().filter_map(id).collect()
     }
 
     /// Longest frame that the private device carries, Ethernet header included, in bytes.

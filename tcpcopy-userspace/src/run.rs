@@ -7,12 +7,14 @@
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod printer;
 mod telling;
 mod warnings;
 
@@ -38,7 +40,7 @@ use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
-use telling::{Phase, Telling};
+use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
 
 /// How often the run looks at signals, routes and workers.
@@ -131,7 +133,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
-    fn start(args: &'a Args, plan: &'a Plan, telling: Telling) -> Result<Self, Ending> {
+    fn start(args: &'a Args, plan: &'a Plan, mut telling: Telling) -> Result<Self, Ending> {
         for note in &plan.notes {
             info!("{note}");
         }
@@ -154,6 +156,7 @@ impl<'a> Run<'a> {
         crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
             .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
+        telling.watch(loaded.program_ids());
         announce(args, plan);
         let now = Instant::now();
         let run = Self {
@@ -176,7 +179,7 @@ impl<'a> Run<'a> {
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
-        run.telling.first(&run.totals());
+        run.telling.first(run.totals(), run.surroundings());
         Ok(run)
     }
 
@@ -229,7 +232,8 @@ impl<'a> Run<'a> {
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
             self.warnings.look(&totals.ledger);
-            self.telling.second(&totals);
+            let surroundings = self.surroundings();
+            self.telling.second(totals, surroundings);
         }
     }
 
@@ -316,7 +320,8 @@ impl<'a> Run<'a> {
         self.state = State::Ended;
         let totals = self.totals();
         self.warnings.look(&totals.ledger);
-        let summary = self.telling.finish(&totals);
+        let surroundings = self.surroundings();
+        let summary = self.telling.finish(totals, surroundings);
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
@@ -376,6 +381,13 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
+        }
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let channels = self.bridge.as_ref().map(Bridge::connected);
+        Surroundings {
+            channels: channels.unwrap_or_default(),
         }
     }
 

@@ -19,4 +19,4 @@ pub mod server;
 
 pub use board::{Board, Phase};
 pub use routes::{Reply, Routes};
-pub use server::{BindError, Bound, Server};
+pub use server::{BindError, Bound, Server, parse_address};

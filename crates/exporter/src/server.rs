@@ -51,6 +51,17 @@ pub struct BindError {
     cause: io::Error,
 }
 
+/// `ADDR:PORT`, both as numbers.
+///
+/// # Errors
+///
+/// Says how to write one.
+pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524".to_owned()
+    })
+}
+
 fn advice(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::AddrInUse => "somebody listens there already: choose another port",
@@ -93,12 +104,27 @@ impl Bound {
         !self.addr.ip().to_canonical().is_loopback()
     }
 
-    /// Starts the thread that answers.
+    /// Starts the thread that answers, and says where; warns where others can read it as well.
     ///
     /// # Errors
     ///
     /// Where the kernel gives no thread or no epoll descriptor.
-    pub fn serve(self, routes: Routes) -> io::Result<Server> {
+    pub fn serve(self, routes: Routes) -> Result<Server, BindError> {
+        let (addr, is_open) = (self.addr, self.is_open());
+        let server = self
+            .start(routes)
+            .map_err(|cause| BindError { addr, cause })?;
+        tracing::info!("metrics at http://{addr}/metrics");
+        if is_open {
+            tracing::warn!(
+                "whoever reaches {addr} can read the metrics: there is no password and no TLS. Listen on 127.0.0.1, or have \
+                 a firewall or a proxy before it"
+            );
+        }
+        Ok(server)
+    }
+
+    fn start(self, routes: Routes) -> io::Result<Server> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()

@@ -15,9 +15,11 @@
 //! | `memory` | how much memory this process may take |
 //! | `capability` | what this process may do |
 //! | `kernel` | what this kernel can do |
+//! | `run_time` | how often programs run, and how long |
 //!
 //! All calls block; nothing asynchronous leaves this crate. Everything refers to the network namespace of the calling
-//! thread. Only `device`, `claim` and `qdisc` change anything, and only what belongs to the private device.
+//! thread. Only `device`, `claim` and `qdisc` change anything, and only what belongs to the private device; `run_time` has
+//! the kernel measure for a second at a time.
 #![forbid(unsafe_code)]
 
 pub mod address;
@@ -32,6 +34,7 @@ mod netlink;
 pub mod ports;
 mod qdisc;
 pub mod route;
+pub mod run_time;
 mod sock_diag;
 mod sysctl;
 mod watcher;

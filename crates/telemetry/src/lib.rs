@@ -13,6 +13,8 @@
 //! | [`summary`] | the summary of a run, and its atomic file |
 //! | [`moment`] | a moment of the calendar, as text |
 //! | [`table`] | the same for a reader's eye |
+//! | [`progress`] | a line per second for who watches |
+//! | [`metrics`] | the same for Prometheus |
 //! | [`page`] | the live page |
 //! | [`report`] | the report of one run, or of several beside each other |
 //! | `document` | what page and report are put together with |
@@ -30,8 +32,10 @@ pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
+pub mod metrics;
 pub mod moment;
 pub mod page;
+pub mod progress;
 pub mod report;
 pub mod spread;
 pub mod summary;
@@ -44,6 +48,8 @@ pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
+pub use metrics::{ProgramRuns, Snapshot};
+pub use progress::Progress;
 pub use spread::Spread;
 pub use summary::{Mode, RunTotals, State, Summary, WriteError};
 pub use verdict::Verdict;

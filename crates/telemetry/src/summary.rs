@@ -230,6 +230,17 @@ impl Summary {
         Ok(json)
     }
 
+    /// The same on a line of its own, with a newline at its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Summary::json`].
+    pub fn json_line(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
     /// Writes the summary as JSON: into a new file beside `path`, which then takes its name.
     ///
     /// # Errors

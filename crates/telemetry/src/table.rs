@@ -16,24 +16,9 @@ pub struct Table<'a>(pub &'a Summary);
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(summary) = self;
-        let figure = |figures: &Figures, name: &str| figures.get(name).copied().unwrap_or_default();
-        let total = figure(&summary.ledger, "captured");
-        writeln!(
-            f,
-            "tcpcopy {}, {} mode, {:.1} s: {} of {total} turns answered, fidelity {}",
-            summary.version,
-            summary.mode.name(),
-            summary.duration_seconds,
-            figure(&summary.ledger, "answered") + figure(&summary.ledger, "delivered"),
-            percent(summary.fidelity),
-        )?;
-        if total == 0 {
-            writeln!(
-                f,
-                "  nothing was captured, so this says nothing of the target; if clients did ask: -i names the interfaces that they \
-                 come in by, -x the address and port that they ask"
-            )?;
-        }
+        verdict(f, summary)?;
+        latencies(f, &summary.latency_us)?;
+        writeln!(f, "details")?;
         line(f, "turns", &summary.ledger)?;
         line(f, "bytes", &summary.bytes)?;
         if summary.rules.len() > 1 {
@@ -48,7 +33,6 @@ impl Display for Table<'_> {
         line(f, "sessions", &summary.sessions)?;
         line(f, "budget", &summary.budget)?;
         line(f, "engine", &summary.engine)?;
-        latencies(f, &summary.latency_us)?;
         line(f, "differences", &summary.differences)?;
         for (hook, row) in summary.kernel.rows().iter() {
             // What programs and workers say of the same packets is worth a line only where they disagree.
@@ -70,16 +54,75 @@ impl Display for Table<'_> {
             write!(f, " {name} {seconds:.2}")?;
         }
         writeln!(f)?;
-        line(f, "notes", &summary.notes)?;
-        let mut residues = summary.kernel.residues().peekable();
-        if residues.peek().is_none() {
-            writeln!(f, "  all counters of the kernel and of the workers add up")?;
-        }
-        for (name, residue) in residues {
-            writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
-        }
-        Ok(())
+        line(f, "notes", &summary.notes)
     }
+}
+
+/// What a reader with ten seconds wants to know: did the target take what it was sent, was it as fast, did it say the
+/// same, and can the figures be trusted.
+fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let turns = |name| figure(&summary.ledger, name);
+    let total = turns("captured");
+    writeln!(
+        f,
+        "tcpcopy {}, {} mode, {:.1} s: {} of {total} turns answered, fidelity {}",
+        summary.version,
+        summary.mode.name(),
+        summary.duration_seconds,
+        turns("answered") + turns("delivered"),
+        percent(summary.fidelity),
+    )?;
+    if total == 0 {
+        writeln!(
+            f,
+            "  nothing was captured, so this says nothing of the target; if clients did ask: -i names the interfaces that they \
+             come in by, -x the address and port that they ask"
+        )?;
+    }
+    let LatencySummary {
+        online, target_net, ..
+    } = &summary.latency_us;
+    if online.first.count > 0 {
+        writeln!(
+            f,
+            "  the target's first byte came {} at the median and {} at p99, the path not counted",
+            later(online.first.p50, target_net.first.p50),
+            later(online.first.p99, target_net.first.p99),
+        )?;
+    }
+    let differ = summary.differences.iter();
+    let differ = differ.filter(|(name, n)| **n != 0 && name.contains("_"));
+    let kinds: Vec<String> = differ.map(|(name, n)| format!("{name} {n}")).collect();
+    match (figure(&summary.differences, "compared"), kinds.as_slice()) {
+        (0, _) => {}
+        (compared, []) => writeln!(
+            f,
+            "  {compared} responses compared, none differs in length or reset"
+        )?,
+        (compared, kinds) => writeln!(f, "  {compared} responses compared: {}", kinds.join(", "))?,
+    }
+    let mut residues = summary.kernel.residues().peekable();
+    if residues.peek().is_none() {
+        writeln!(f, "  all counters of the kernel and of the workers add up")?;
+    }
+    for (name, residue) in residues {
+        writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
+    }
+    Ok(())
+}
+
+/// How much later the target was, in milliseconds.
+fn later(online_us: u64, target_us: u64) -> String {
+    let millis = |micros: u64| micros as f64 / 1000.0;
+    if target_us >= online_us {
+        format!("{:.3} ms later", millis(target_us - online_us))
+    } else {
+        format!("{:.3} ms EARLIER", millis(online_us - target_us))
+    }
+}
+
+fn figure(figures: &Figures, name: &str) -> u64 {
+    figures.get(name).copied().unwrap_or_default()
 }
 
 fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {

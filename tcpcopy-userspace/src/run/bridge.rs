@@ -39,6 +39,7 @@ pub(super) enum Proof {
 
 /// All connections.
 pub(super) struct Bridge {
+    addresses: Vec<String>,
     channels: Arc<Channels>,
     probes: Arc<Probes>,
     senders: Vec<(Sender<Announcement>, Arc<Waker>)>,
@@ -92,6 +93,7 @@ impl Bridge {
             firsts.push(heard);
         }
         let mut bridge = Self {
+            addresses: plan.intercepts.clone(),
             channels,
             probes,
             senders,
@@ -117,6 +119,12 @@ impl Bridge {
     /// Whether every connection stands.
     pub(super) fn is_up(&self) -> bool {
         self.channels.all_up()
+    }
+
+    /// Each intercept by its address, and whether the connection to it stands.
+    pub(super) fn connected(&self) -> Vec<(String, bool)> {
+        let addresses = self.addresses.iter().cloned();
+        addresses.zip(self.channels.up()).collect()
     }
 
     /// A worker's way to announce its sessions.

@@ -1,0 +1,120 @@
+//! What became of turns and sessions.
+
+use exposition::Families;
+use session::Outcome;
+
+use crate::figures::Figures;
+use crate::summary::{RunTotals, Summary};
+
+/// Counts of [`crate::Differences`] that are not differences.
+const COMPARED: &str = "compared";
+const UNPAIRED: &str = "unpaired";
+
+pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
+    turns(families, totals);
+    sessions(families, totals, summary);
+    differences(families, &summary.differences);
+}
+
+fn turns(families: &mut Families, totals: &RunTotals) {
+    let rules = || totals.rules.iter().zip(totals.ledger.rules());
+    let mut turns = families.counter(
+        "tcpcopy_turns_total",
+        "Turns (requests, or pipelined batches of them) that ended, by rule and outcome; each turn ends once.",
+    );
+    for (rule, tally) in rules() {
+        for outcome in Outcome::ALL {
+            turns.count(
+                &[("rule", rule), ("outcome", outcome.name())],
+                tally.turns(*outcome),
+            );
+        }
+    }
+    let mut bytes = families.counter(
+        "tcpcopy_turn_bytes_total",
+        "Client bytes of turns that ended, by rule and outcome.",
+    );
+    for (rule, tally) in rules() {
+        for outcome in Outcome::ALL {
+            bytes.count(
+                &[("rule", rule), ("outcome", outcome.name())],
+                tally.bytes(*outcome),
+            );
+        }
+    }
+    families
+        .gauge("tcpcopy_turns_open", "Turns that have not ended yet.")
+        .count(&[], totals.turns_open);
+    families
+        .gauge(
+            "tcpcopy_fidelity_ratio",
+            "Turns answered or delivered, of those that ended and were served; 1 where there are none.",
+        )
+        .sample(&[], totals.ledger.total().fidelity());
+}
+
+fn sessions(families: &mut Families, totals: &RunTotals, summary: &Summary) {
+    let count = |name| figure(&summary.budget, name);
+    families
+        .gauge(
+            "tcpcopy_sessions",
+            "Sessions with the targets at this moment.",
+        )
+        .count(&[], totals.sessions_open);
+    families
+        .gauge(
+            "tcpcopy_sessions_max",
+            "Most sessions that this run opens at a time.",
+        )
+        .count(&[], count("sessions_max"));
+    let mut events = families.counter(
+        "tcpcopy_sessions_total",
+        "Sessions by what happened to them; one session may count under several.",
+    );
+    for (name, n) in totals.engine.iter() {
+        if let Some(event) = name.strip_prefix("sessions_") {
+            events.count(&[("event", event)], n);
+        }
+    }
+    families
+        .gauge(
+            "tcpcopy_payload_bytes",
+            "Captured bytes that wait to be sent, or to be acknowledged.",
+        )
+        .count(&[], count("payload_bytes"));
+    families
+        .gauge(
+            "tcpcopy_payload_bytes_max",
+            "Most bytes that may wait; beyond it sessions end as shed.",
+        )
+        .count(&[], count("payload_bytes_max"));
+}
+
+fn differences(families: &mut Families, figures: &Figures) {
+    families
+        .counter(
+            "tcpcopy_turns_compared_total",
+            "Turns whose two responses were compared.",
+        )
+        .count(&[], figure(figures, COMPARED));
+    families
+        .counter(
+            "tcpcopy_turns_unpaired_total",
+            "Turns that were not compared, because their session is out of step.",
+        )
+        .count(&[], figure(figures, UNPAIRED));
+    let mut differences = families.counter(
+        "tcpcopy_differences_total",
+        "Compared turns whose responses differ, by how; one turn may count under several.",
+    );
+    for (kind, n) in figures
+        .iter()
+        .filter(|(name, _)| ![COMPARED, UNPAIRED].contains(name))
+    {
+        differences.count(&[("kind", kind)], *n);
+    }
+}
+
+fn figure(figures: &Figures, name: &str) -> u64 {
+    figures.get(name).copied().unwrap_or_default()
+}

@@ -256,7 +256,7 @@ const Charts = (() => {
     const end = x(100);
 
     const ticks = [];
-    const step = high - low > 3 ? [1] : high - low > 1.2 ? [1, 3] : [1, 1.5, 2, 3, 5, 7];
+    const step = high - low > 3 ? [1] : high - low > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 5, 7];
     for (let power = Math.floor(low); power <= Math.ceil(high); power += 1) {
       for (const factor of step) {
         const micros = factor * 10 ** power;
@@ -436,7 +436,7 @@ const Charts = (() => {
       return [
         h("span", { title: own(HOOKS, name) ?? "" }, name.replaceAll("_", " "), h("span", { class: "visually-hidden" }, ` (${own(HOOKS, name) ?? ""})`)),
         h("span", { class: "terms" }, terms.length ? terms.map(([term, value]) => h("span", {}, term.replaceAll("_", " "), " ", h("b", { "data-figure": `kernel.${name}.${term}`, "data-value": value }, count(value)))) : "nothing"),
-        { numeric: true, text: h("span", { class: sound ? "good" : running ? "warn" : "bad", "data-figure": `kernel.${name}.residue`, "data-value": residue ?? "" }, sound ? "✓ 0" : `${running ? "…" : "✕"} ${count(residue)}${running ? " under way" : ""}`) },
+        { numeric: true, text: h("span", { class: sound ? "good" : running ? "neutral" : "bad", "data-figure": `kernel.${name}.residue`, "data-value": residue ?? "" }, sound ? "✓ 0" : `${running ? "…" : "✕"} ${count(residue)}${running ? " under way" : ""}`) },
       ];
     }));
   }

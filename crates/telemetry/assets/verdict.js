@@ -101,7 +101,7 @@ const Verdict = (() => {
     const { first50, first99, last50, last99 } = speeds(summary);
     const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.says`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
     const level = worst([first50, first99, last50, last99].map((finding) => finding.level));
-    const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : "The target is as fast as the online server, as far as can be told", neutral: "Whether the target is slower cannot be told" };
+    const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : `The target is as fast as the online server${[last50, last99, first50, first99].some((f) => f.level === "neutral") ? ", where that can be told" : ""}`, neutral: "Whether the target is slower cannot be told" };
     const mixed = [first50, first99, last50, last99].some((f) => f.words.endsWith("faster")) && level === "bad";
     return { level, title: mixed ? "The target is slower in some ways and faster in others" : titles[level], more: [
       cell("First byte, median", "first.p50", first50), cell("First byte, 99th percentile", "first.p99", first99),

@@ -1,7 +1,7 @@
 //! The live page in a real browser beside a real run: its figures are those of the summary and follow it, it asks nobody
 //! else, and it can be read on a phone and in the dark.
 //!
-//! With `TCPCOPY_SCREENSHOTS=FOLDER` the pictures of the documentation are made on the way (`cargo xtask screenshots`).
+//! With `TCPCOPY_SCREENSHOTS=FOLDER` the pictures of the documentation are made on the way (`cargo xtask test --live page:: --screenshots`).
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -6,16 +6,17 @@
 //!
 //! The stamp of a reply is made here, so that no time that it waits for its worker is charged to the target. It takes the
 //! place of the Ethernet addresses, which nobody needs any more: metadata in front of a frame would need a kernel and a
-//! driver that carry it. What follows the headers is cut off: nobody looks at it, so it need not be copied, and a packet
-//! longer than an AF_XDP frame (jumbo, or merged by an offload) arrives all the same.
+//! driver that carry it. What follows the headers is cut off but for as much payload as some subscriber asks for, mostly
+//! none: nobody looks at it, so it need not be copied, and a packet longer than an AF_XDP frame (jumbo, or merged by an
+//! offload) arrives all the same.
 
 use core::hint::black_box;
 
 use abi::counter::{COUNTERS_LEN, Counter};
 use abi::maps::{OWN_ADDRESSES_MAX, TARGETS_MAX, WORKERS_MAX};
-use abi::record::FRAME_STAMP_LEN;
+use abi::record::{FRAME_STAMP_LEN, SAMPLE_LEN_MAX};
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
-use aya_ebpf::btf_maps::{HashMap, PerCpuArray, XskMap};
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, XskMap};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_tail};
 use aya_ebpf::macros::{btf_map, xdp};
 use aya_ebpf::programs::XdpContext;
@@ -31,6 +32,8 @@ static TARGETS: HashMap<Endpoint, u32, { 2 * TARGETS_MAX as usize }> = HashMap::
 static OWN_ADDRESSES: HashMap<Addr, u32, { OWN_ADDRESSES_MAX as usize }> = HashMap::new();
 #[btf_map]
 static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
+#[btf_map]
+static PAYLOAD_WANTED: Array<u32, 1> = Array::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { COUNTERS_LEN as usize }> = PerCpuArray::new();
 
@@ -87,10 +90,13 @@ pub fn sink(ctx: XdpContext) -> u32 {
         end: ctx.data_end(),
     };
     match judge(&frame) {
-        Judgement::Reply { headers_len } => {
+        Judgement::Reply {
+            headers_len,
+            payload_len,
+        } => {
             count(Counter::SinkMatched);
             frame.stamp();
-            frame.trim(&ctx, headers_len);
+            frame.trim(&ctx, headers_len + payload_len.min(wanted()));
             // SAFETY: the kernel passes a valid context, and rewrites the access.
             let queue = unsafe { (*ctx.ctx).rx_queue_index };
             match XSKS.redirect(queue, u64::from(XDP_DROP)) {
@@ -116,9 +122,10 @@ pub fn sink(ctx: XdpContext) -> u32 {
 }
 
 enum Judgement {
-    /// A reply; its Ethernet, IP and TCP headers have this length.
+    /// A reply; its Ethernet, IP and TCP headers, and what they say is behind them, have these lengths.
     Reply {
         headers_len: usize,
+        payload_len: usize,
     },
     Fragment,
     Other,
@@ -137,6 +144,7 @@ fn judge(frame: &Frame) -> Judgement {
         Ok(segment) if is_target(&segment.source) && !is_own(&segment.destination.addr) => {
             Judgement::Reply {
                 headers_len: HEADER_LEN + usize::from(segment.payload_offset),
+                payload_len: usize::from(segment.payload_len),
             }
         }
         Err(Skip::Fragment) => match ip::addresses(frame, HEADER_LEN) {
@@ -149,6 +157,13 @@ fn judge(frame: &Frame) -> Judgement {
         },
         _ => Judgement::Other,
     }
+}
+
+/// How much payload is left in place.
+#[inline(always)]
+fn wanted() -> usize {
+    let wanted = PAYLOAD_WANTED.get(0).copied().unwrap_or(0);
+    wanted.min(SAMPLE_LEN_MAX) as usize
 }
 
 #[inline(always)]

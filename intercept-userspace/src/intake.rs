@@ -19,7 +19,8 @@ const RX_FRAMES_MIN: u32 = 4096;
 const RX_FRAMES_ALL: u32 = 65_536;
 /// Nothing is sent, but a port wants to be able to.
 const TX_FRAMES: u32 = 1;
-/// Bytes of a frame, the smallest that there is: `sink` cuts off what follows the headers.
+/// Bytes of a frame, the smallest that there is: `sink` cuts off what follows the headers, but for a little payload where
+/// some is asked for.
 const FRAME_LEN: u32 = 2048;
 
 /// A port for each queue, the program attached.

@@ -14,6 +14,7 @@
 //! | `router` | whose flow is whose |
 //! | `server` | accepts connections |
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
+//! | `witness` | what the doctor of a tcpcopy asks |
 //! | `tally` | what all connections together did |
 //! | `metrics` | what is shown at `--metrics` |
 //! | `summary` | the closing table |
@@ -42,6 +43,7 @@ mod stop;
 mod summary;
 mod tally;
 mod team;
+mod witness;
 mod worker;
 mod writer;
 

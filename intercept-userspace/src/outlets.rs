@@ -42,6 +42,7 @@ pub(crate) struct Outlets {
 struct Outlet {
     id: ConnectionId,
     connection: Arc<Connection>,
+    payload_max: usize,
     batch: Batch,
 }
 
@@ -78,6 +79,7 @@ impl Outlets {
             outlets[slot] = Some(Outlet {
                 id: subscriber.id,
                 connection: subscriber.connection,
+                payload_max: subscriber.payload_max.into(),
                 batch: Batch::new(),
             });
         }
@@ -147,7 +149,12 @@ impl Outlet {
                 filled.push(self.id.slot);
             }
         }
-        // A report that does not fit into an empty batch does not exist: headers are at most 120 bytes.
+        // Another connection may have asked for more, and this one for none.
+        let report = &Report {
+            payload: &report.payload[..report.payload.len().min(self.payload_max)],
+            ..*report
+        };
+        // A report that does not fit into an empty batch does not exist: it is at most 262 bytes.
         if self.batch.push(report) && self.batch.bytes_len() >= BATCH_LEN {
             self.offer();
         }
@@ -195,6 +202,7 @@ mod tests {
             stamp_ns,
             packet_len: 1500,
             headers: &[7; 52],
+            payload: &[],
         }
     }
 
@@ -231,10 +239,10 @@ mod tests {
         let (a, peer_a, queue_a) = Connection::for_test();
         let (b, peer_b, queue_b) = Connection::for_test();
         let id_a = router
-            .subscribe(HashSet::from([TARGET]), &a, || ())
+            .subscribe(HashSet::from([TARGET]), 0, &a, || ())
             .unwrap();
         let _ = router
-            .subscribe(HashSet::from([TARGET]), &b, || ())
+            .subscribe(HashSet::from([TARGET]), 0, &b, || ())
             .unwrap();
         router.open(flow(1, TARGET), id_a);
         // Without a refresh: who came since the last one is known all the same.
@@ -260,12 +268,54 @@ mod tests {
     }
 
     #[test]
+    fn payload_goes_to_those_alone_who_ask_and_no_more_than_they_ask_for() {
+        let router = Arc::new(Router::new([TARGET]));
+        let mut outlets = Outlets::new(Arc::clone(&router));
+        let connections: Vec<_> = [0, 4, 128]
+            .into_iter()
+            .map(|payload_max| {
+                let (connection, peer, queue) = Connection::for_test();
+                let targets = HashSet::from([TARGET]);
+                router
+                    .subscribe(targets, payload_max, &connection, || ())
+                    .unwrap();
+                (peer, queue)
+            })
+            .collect();
+        let report = Report {
+            payload: b"secret",
+            ..report(1)
+        };
+        // Nobody's: it goes to all of them.
+        outlets.route(&flow(1, TARGET), &report);
+        outlets.flush(true);
+        let expected: [&[u8]; 3] = [b"", b"secr", b"secret"];
+        for ((mut peer, _queue), expected) in connections.iter().map(|(p, q)| (p, q)).zip(expected)
+        {
+            peer.set_nonblocking(true).unwrap();
+            let mut written = Vec::new();
+            let _ = peer.read_to_end(&mut written);
+            assert_eq!(
+                written.windows(3).any(|three| three == b"sec"),
+                !expected.is_empty()
+            );
+            let mut decoder = Decoder::new();
+            decoder.push(&written).unwrap();
+            let frame = decoder.next_frame().unwrap().unwrap();
+            let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else {
+                panic!("not reports")
+            };
+            assert!(reports.iter().map(|report| report.payload).eq([expected]));
+        }
+    }
+
+    #[test]
     fn batches_grow_while_the_writer_is_behind_but_not_beyond_their_length() {
         let router = Arc::new(Router::new([TARGET]));
         let mut outlets = Outlets::new(Arc::clone(&router));
         let (a, peer, queue) = Connection::for_test();
         router
-            .subscribe(HashSet::from([TARGET]), &a, || ())
+            .subscribe(HashSet::from([TARGET]), 0, &a, || ())
             .unwrap();
         outlets.refresh();
         // Something waits, so nothing is written past it.
@@ -277,7 +327,7 @@ mod tests {
         }
         assert_eq!(queue.len(), WAITING_MAX);
         // Two whole batches, and a third that is a report short of one.
-        let more = 3 * BATCH_LEN.div_ceil(65) as u64 - 4;
+        let more = 3 * BATCH_LEN.div_ceil(66) as u64 - 4;
         for n in 0..more {
             outlets.route(&flow(1, TARGET), &report(first + n));
             assert!(outlets.flush(false) || queue.len() > WAITING_MAX);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode};
+use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode, inspection};
 use wire::flow::Endpoint;
 
 use crate::clock;
 use crate::connection::{Connection, Outgoing};
 use crate::router::{ConnectionId, Router};
+use crate::witness::Witness;
 
 /// How long a peer may take to hear our last word and close.
 pub(crate) const FAREWELL_MAX: Duration = Duration::from_secs(1);
@@ -37,10 +38,15 @@ pub(crate) enum Ended {
 }
 
 /// Serves the connection until it ends, and says why it did.
-pub(crate) fn run(connection: &Arc<Connection>, router: &Router) -> Ended {
+pub(crate) fn run(
+    connection: &Arc<Connection>,
+    router: &Router,
+    witness: Option<&Witness>,
+) -> Ended {
     let mut reader = Reader {
         connection,
         router,
+        witness,
         subscription: None,
     };
     let ended = match reader.serve() {
@@ -63,6 +69,7 @@ pub(crate) fn run(connection: &Arc<Connection>, router: &Router) -> Ended {
 struct Reader<'a> {
     connection: &'a Arc<Connection>,
     router: &'a Router,
+    witness: Option<&'a Witness>,
     subscription: Option<(ConnectionId, HashSet<Endpoint>)>,
 }
 
@@ -99,18 +106,26 @@ impl Reader<'_> {
     fn on_event(&mut self, event: &InterceptEvent<'_>) -> Result<(), Ended> {
         let mut out = Vec::new();
         match event {
-            InterceptEvent::Subscribe(targets) => {
-                let targets: HashSet<Endpoint> = targets.iter().collect();
+            InterceptEvent::Subscribe(wanted) => {
+                let targets: HashSet<Endpoint> = wanted.targets.iter().collect();
+                let payload_max = wanted.payload_max;
                 let granted = || {
                     let mut out = Vec::new();
                     encode::subscribed(&mut out);
                     self.connection.control(Outgoing::Control(out));
                 };
-                let subscribed = self
-                    .router
-                    .subscribe(targets.clone(), self.connection, granted);
+                let subscribed =
+                    self.router
+                        .subscribe(targets.clone(), payload_max, self.connection, granted);
                 match subscribed {
                     Ok(id) => {
+                        if payload_max > 0 {
+                            let peer = self.connection.peer;
+                            tracing::info!(
+                                "{peer} asks for the first {payload_max} payload bytes of each reply: they go to it over the \
+                                 channel"
+                            );
+                        }
                         self.subscription = Some((id, targets));
                         let subscribed = &self.connection.totals.subscribed;
                         subscribed.store(true, Ordering::Relaxed);
@@ -141,6 +156,13 @@ impl Reader<'_> {
                 flows.iter().for_each(|flow| self.router.close(&flow, *id));
             }
             InterceptEvent::Ping { nonce } => encode::pong(&mut out, *nonce, clock::stamp_ns()),
+            InterceptEvent::Inspect(addresses) => {
+                if let Some(witness) = self.witness {
+                    let subscribers = self.router.subscribers().len();
+                    let answer = witness.inspect(addresses.iter(), subscribers);
+                    inspection::inspected(&mut out, &answer);
+                }
+            }
         }
         if !out.is_empty() {
             self.connection.control(Outgoing::Control(out));

@@ -7,12 +7,13 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use channel::Refusal;
 use wire::flow::{Endpoint, FlowKey};
 
 use crate::connection::Connection;
+use crate::sink::PayloadWanted;
 
 /// Most tcpcopy that are connected at a time.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
@@ -32,6 +33,8 @@ pub(crate) struct ConnectionId {
 pub(crate) struct Subscriber {
     pub(crate) id: ConnectionId,
     pub(crate) targets: Arc<HashSet<Endpoint>>,
+    /// Payload bytes of each reply that it asks for.
+    pub(crate) payload_max: u8,
     pub(crate) connection: Arc<Connection>,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct Router {
     flows: AtomicU64,
     subscribers: Mutex<Slots>,
     version: AtomicU64,
+    /// Where `sink` is told how much payload anybody asks for.
+    payload_wanted: OnceLock<PayloadWanted>,
 }
 
 type Shard = HashMap<FlowKey, ConnectionId, BuildHasherDefault<FlowHasher>>;
@@ -63,15 +68,23 @@ impl Router {
             flows: AtomicU64::new(0),
             subscribers: Mutex::default(),
             version: AtomicU64::new(0),
+            payload_wanted: OnceLock::new(),
         }
     }
 
-    /// Takes a connection that wants the replies of `targets`. `granted` is called where it is taken. It tells the peer,
+    /// Has `sink` told from now on how much payload is asked for. Without this none is left in place.
+    pub(crate) fn tell(&self, payload_wanted: PayloadWanted) {
+        // There is one `sink`, which is loaded once.
+        let _ = self.payload_wanted.set(payload_wanted);
+    }
+
+    /// Takes a connection that wants the replies of `targets`, with up to `payload_max` bytes of their payload. `granted` is called where it is taken. It tells the peer,
     /// who may act on it at once: workers notice before that, but see the connection only after it, so that the peer
     /// hears of its subscription before its first report.
     pub(crate) fn subscribe(
         &self,
         targets: HashSet<Endpoint>,
+        payload_max: u8,
         connection: &Arc<Connection>,
         granted: impl FnOnce(),
     ) -> Result<ConnectionId, Refusal> {
@@ -102,10 +115,14 @@ impl Router {
         *serial += 1;
         // Whoever looks from here on waits for the lock.
         self.version.fetch_add(1, Ordering::Release);
+        // Before the peer knows, so that none of its replies comes without what it asked for.
+        let others = slots.iter().flatten().map(|other| other.payload_max).max();
+        self.tell_payload(payload_max.max(others.unwrap_or(0)));
         granted();
         slots[slot] = Some(Subscriber {
             id,
             targets: Arc::new(targets),
+            payload_max,
             connection: Arc::clone(connection),
         });
         Ok(id)
@@ -122,6 +139,8 @@ impl Router {
         {
             *slot = None;
         }
+        let asked = guard.slots.iter().flatten().map(|other| other.payload_max);
+        self.tell_payload(asked.max().unwrap_or(0));
         drop(guard);
         self.version.fetch_add(1, Ordering::Release);
         for shard in &self.shards {
@@ -130,6 +149,13 @@ impl Router {
             shard.retain(|_, owner| *owner != id);
             self.flows
                 .fetch_sub((before - shard.len()) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells `sink` the most that anybody asks for; to be called under the lock of the slots.
+    fn tell_payload(&self, payload_max: u8) {
+        if let Some(payload_wanted) = self.payload_wanted.get() {
+            payload_wanted.set(payload_max);
         }
     }
 
@@ -267,8 +293,8 @@ mod tests {
     fn flows_belong_to_whom_announced_them_last() {
         let router = Router::new([target(80)]);
         let (connection, _peer, _queue) = Connection::for_test();
-        let a = router.subscribe(want(80), &connection, || ()).unwrap();
-        let b = router.subscribe(want(80), &connection, || ()).unwrap();
+        let a = router.subscribe(want(80), 0, &connection, || ()).unwrap();
+        let b = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         assert_ne!(a, b);
         assert!(router.open(flow(1), a) && router.open(flow(2), a));
         assert!(router.open(flow(1), b));
@@ -286,18 +312,18 @@ mod tests {
         let router = Router::new([target(80)]);
         let (connection, _peer, _queue) = Connection::for_test();
         assert_eq!(
-            router.subscribe(want(81), &connection, || ()),
+            router.subscribe(want(81), 0, &connection, || ()),
             Err(Refusal::UnknownTarget(target(81)))
         );
         let ids: Vec<_> = (0..CONNECTIONS_MAX)
-            .map(|_| router.subscribe(want(80), &connection, || ()).unwrap())
+            .map(|_| router.subscribe(want(80), 0, &connection, || ()).unwrap())
             .collect();
         assert_eq!(
-            router.subscribe(want(80), &connection, || ()),
+            router.subscribe(want(80), 0, &connection, || ()),
             Err(Refusal::TooManyConnections)
         );
         router.unsubscribe(ids[3]);
-        let new = router.subscribe(want(80), &connection, || ()).unwrap();
+        let new = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         assert_eq!(new.slot, ids[3].slot);
         assert_ne!(new, ids[3]);
     }
@@ -309,7 +335,7 @@ mod tests {
         let mut version = None;
         assert!(router.changed(&mut version));
         assert!(!router.changed(&mut version));
-        let id = router.subscribe(want(80), &connection, || ()).unwrap();
+        let id = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         assert!(router.changed(&mut version));
         assert_eq!(router.subscribers().len(), 1);
         router.unsubscribe(id);

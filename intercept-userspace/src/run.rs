@@ -74,6 +74,12 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
         cause,
     })?;
     let mut sink = Sink::load(&options.targets)?;
+    router.tell(sink.take_payload_wanted()?);
+    let witness = sink.witness(&interface.name);
+    server.call(witness.map_err(|cause| Unusable::Map {
+        map: abi::maps::COUNTERS,
+        cause,
+    })?);
     let mut own = sink.take_own_addresses()?;
     own.change(&BTreeSet::new(), addresses.current())
         .map_err(|cause| Unusable::Map {
@@ -188,7 +194,7 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
     tracing::info!("waiting for tcpcopy on {}", options.listen);
     if !options.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
-            "--insecure: whoever reaches {} can read the headers of the targets' replies",
+            "--insecure: whoever reaches {} can read the headers of the targets' replies, and the first bytes of their payload",
             options.listen
         );
     }

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use crate::reader::{self, Ended, FAREWELL_MAX};
 use crate::router::{CONNECTIONS_MAX, Router};
 use crate::stop::Stopped;
 use crate::tally::Tally;
+use crate::witness::Witness;
 use crate::writer;
 
 /// Connections that are served beyond [`CONNECTIONS_MAX`], to tell them why they cannot be.
@@ -52,6 +53,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct Shared {
     router: Arc<Router>,
+    witness: OnceLock<Witness>,
     departures: Mutex<Departures>,
     tally: Arc<Tally>,
     log: Limit,
@@ -79,11 +81,17 @@ impl Server {
             listener,
             shared: Arc::new(Shared {
                 router,
+                witness: OnceLock::new(),
                 departures: Mutex::default(),
                 tally: Arc::default(),
                 log: Limit::default(),
             }),
         })
+    }
+
+    /// Who answers the doctor's questions; the first one that is named does.
+    pub(crate) fn call(&self, witness: Witness) {
+        let _ = self.shared.witness.set(witness);
     }
 
     /// What all connections together do, for others to read.
@@ -147,7 +155,7 @@ impl Server {
                 .name("writer".into())
                 .spawn(move || writer::run(&writing, &queue));
             let ended = match &writer {
-                Ok(_) => reader::run(&reading, &shared.router),
+                Ok(_) => reader::run(&reading, &shared.router, shared.witness.get()),
                 Err(_) => Ended::Here,
             };
             if let Ok(writer) = writer {

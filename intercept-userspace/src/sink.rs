@@ -1,18 +1,21 @@
 //! The program `sink`: loaded, told what to take, and attached.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd as _, AsRawFd};
+use std::sync::{Mutex, PoisonError};
 
 use abi::counter::Counter;
 use abi::maps;
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use wire::flow::{Addr, Endpoint};
 
 use crate::error::Unusable;
+use crate::witness::Witness;
 
 /// The loaded program and its maps. Dropping it detaches.
 #[derive(Debug)]
@@ -24,6 +27,9 @@ pub(crate) struct Sink {
 /// The map of addresses that `sink` lets through.
 #[derive(Debug)]
 pub(crate) struct OwnAddresses(HashMap<MapData, [u8; 16], u32>);
+
+/// How much payload `sink` leaves behind the headers of a reply.
+pub(crate) struct PayloadWanted(Mutex<Array<MapData, u32>>);
 
 impl Sink {
     /// Loads the program and tells it the targets. Nothing is attached.
@@ -69,6 +75,20 @@ impl Sink {
             .map(OwnAddresses)
             .map_err(|cause| Unusable::Map {
                 map: maps::OWN_ADDRESSES,
+                cause,
+            })
+    }
+
+    /// Takes out the map of wanted payload; it can be taken once.
+    pub(crate) fn take_payload_wanted(&mut self) -> Result<PayloadWanted, Unusable> {
+        let map = self
+            .ebpf
+            .take_map(maps::PAYLOAD_WANTED)
+            .ok_or(Unusable::NotOurs(maps::PAYLOAD_WANTED))?;
+        map.try_into()
+            .map(|map| PayloadWanted(Mutex::new(map)))
+            .map_err(|cause| Unusable::Map {
+                map: maps::PAYLOAD_WANTED,
                 cause,
             })
     }
@@ -135,6 +155,21 @@ impl Sink {
             .collect()
     }
 
+    /// Somebody else's eyes on the counters.
+    pub(crate) fn witness(&self, interface: &str) -> Result<Witness, MapError> {
+        let Some(Map::PerCpuArray(data)) = self.ebpf.map(maps::COUNTERS) else {
+            return Err(MapError::InvalidName {
+                name: maps::COUNTERS.into(),
+            });
+        };
+        let fd = data.fd().as_fd().try_clone_to_owned()?;
+        let counters = Map::PerCpuArray(MapData::from_fd(fd)?).try_into()?;
+        Ok(Witness {
+            interface: interface.to_owned(),
+            counters,
+        })
+    }
+
     fn sockets(&mut self) -> Result<XskMap<&mut MapData>, MapError> {
         let missing = || MapError::InvalidName {
             name: maps::XSKS.into(),
@@ -150,6 +185,23 @@ fn sink(ebpf: &mut Ebpf) -> Result<&mut Xdp, Unusable> {
     ebpf.program_mut(programs::name::SINK)
         .and_then(|program| program.try_into().ok())
         .ok_or(Unusable::NotOurs("program of that name"))
+}
+
+// aya's arrays have no `Debug` of their own.
+impl fmt::Debug for PayloadWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadWanted").finish_non_exhaustive()
+    }
+}
+
+impl PayloadWanted {
+    /// Tells `sink`. Where that fails reports come without payload, or with payload that goes to nobody.
+    pub(crate) fn set(&self, payload_max: u8) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = map.set(0, u32::from(payload_max), 0) {
+            tracing::warn!("cannot tell `sink` how much payload is asked for: {error}");
+        }
+    }
 }
 
 impl OwnAddresses {

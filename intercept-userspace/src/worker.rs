@@ -187,10 +187,14 @@ impl Turn {
 fn report(frame: &[u8]) -> Option<(FlowKey, Report<'_>)> {
     let packet = frame.get(ethernet::HEADER_LEN..)?;
     let segment = Segment::parse(packet, 0).ok()?;
+    let payload_at = usize::from(segment.payload_offset);
+    let payload_end = (payload_at + usize::from(segment.payload_len)).min(packet.len());
     let report = Report {
         stamp_ns: frame_stamp_ns(frame)?,
         packet_len: u32::from(segment.payload_offset) + u32::from(segment.payload_len),
-        headers: packet.get(..usize::from(segment.payload_offset))?,
+        headers: packet.get(..payload_at)?,
+        // What `sink` left of it, for those who ask for it. Padding of a short frame is none.
+        payload: packet.get(payload_at..payload_end)?,
     };
     let flow = FlowKey {
         client: segment.destination,
@@ -207,7 +211,7 @@ mod tests {
     use super::report;
 
     #[test]
-    fn a_report_has_the_headers_and_the_length_but_not_the_payload() {
+    fn a_report_has_the_headers_and_the_length_and_as_much_payload_as_there_is() {
         let header = Header {
             source: Endpoint::new(Addr::v4([192, 0, 2, 1]), 80),
             destination: Endpoint::new(Addr::v4([10, 0, 0, 7]), 4711),
@@ -224,6 +228,7 @@ mod tests {
         let at = header.payload_offset();
         let mut frame = vec![0; at + 100];
         assert!(header.emit(&mut frame));
+        frame.extend_from_slice(b"padding");
         frame[..8].copy_from_slice(&17u64.to_ne_bytes());
         let (flow, report) = report(&frame).unwrap();
         assert_eq!(
@@ -232,6 +237,11 @@ mod tests {
         );
         assert_eq!((report.stamp_ns, report.packet_len), (17, 152));
         assert_eq!(report.headers, &frame[14..at]);
+        assert_eq!(report.payload, &frame[at..at + 100]);
+        for left in [0, 1, 64] {
+            let (_, report) = super::report(&frame[..at + left]).unwrap();
+            assert_eq!((report.packet_len, report.payload.len()), (152, left));
+        }
         assert!(super::report(&frame[..at - 1]).is_none());
         assert!(super::report(&frame[..13]).is_none());
     }

@@ -103,7 +103,7 @@ mod tests {
         let (connection, queue) = Connection::new(addr, stream);
         let router = Arc::new(Router::new([target]));
         let id = router
-            .subscribe(HashSet::from([target]), &connection, || ())
+            .subscribe(HashSet::from([target]), 0, &connection, || ())
             .expect("taken");
         let flows: Vec<FlowKey> = (0..50)
             .map(|port| FlowKey {
@@ -131,6 +131,7 @@ mod tests {
                         stamp_ns: routed,
                         packet_len: 1500,
                         headers: &[7; 52],
+                        payload: &[],
                     },
                 );
                 routed += 1;

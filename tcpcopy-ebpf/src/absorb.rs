@@ -12,7 +12,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::segment::Segment;
 
 use crate::count::count;
-use crate::record::{put_headers, reply_len, worker_of};
+use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::is_reply;
 use crate::skb::Skb;
 
@@ -32,7 +32,7 @@ pub fn absorb(ctx: TcContext) -> i32 {
         &skb,
         worker_of(&segment.destination),
         KIND_REPLY,
-        reply_len(&segment),
+        response_len(&segment),
     );
     count(if recorded {
         Counter::AbsorbRecorded

@@ -17,7 +17,7 @@ use wire::segment::Segment;
 
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
-use crate::record::{put_clone, put_headers, put_packet, reply_len, worker_of};
+use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
 use crate::rules::{is_reply, is_sampled, is_service};
 use crate::skb::Skb;
 
@@ -134,7 +134,7 @@ fn reply(skb: &Skb, segment: &Segment) {
         skb,
         worker_of(&segment.destination),
         KIND_REPLY,
-        reply_len(segment),
+        response_len(segment),
     );
     count(if recorded {
         Counter::ReplyRecorded

@@ -1,7 +1,8 @@
 //! `observe`: tcx egress of the online interfaces.
 //!
 //! The headers of every segment that an online service sends to a client, bare acknowledgements and resets
-//! included: they open sessions, tell causes, find holes and measure the online server. Everything passes.
+//! included: they open sessions, tell causes, find holes and measure the online server. With `--sample-bytes` the first
+//! bytes of its payload as well. Everything passes.
 
 use abi::counter::Counter;
 use abi::record::KIND_ONLINE;
@@ -13,7 +14,7 @@ use wire::ip::Skip;
 use wire::segment::Segment;
 
 use crate::count::count;
-use crate::record::{put_headers, worker_of};
+use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::{is_sampled, is_service};
 use crate::skb::Skb;
 
@@ -51,7 +52,7 @@ fn online(skb: &Skb, segment: &Segment) {
         skb,
         worker_of(client),
         KIND_ONLINE,
-        u32::from(segment.payload_offset),
+        response_len(segment),
     ) {
         Counter::ObserveRecorded
     } else {

@@ -104,9 +104,10 @@ pub fn put_clone(worker: u32, stamp_ns: u64, frames: u32) {
 const _: () = assert!(HEADERS_LEN_MAX as usize <= body(0));
 const _: () = assert!((HEADERS_LEN_MAX + SAMPLE_LEN_MAX) as usize <= body(1));
 
-/// How much of a reply is recorded: its headers, and as much of its payload as was asked for.
+/// How much of a response is recorded, the online server's or the target's: its headers, and as much of its payload as was
+/// asked for.
 #[inline(always)]
-pub fn reply_len(segment: &Segment) -> u32 {
+pub fn response_len(segment: &Segment) -> u32 {
     let headers = u32::from(segment.payload_offset);
     let payload = u32::from(segment.payload_len);
     let sample = SAMPLE_LEN.load();

@@ -30,6 +30,8 @@ Examples:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
   With the clients' own addresses, replies going to an assistant that runs intercept:
       tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  Nothing arrives? Ask what is wrong and what to do, with the options of the run:
+      tcpcopy doctor -x 80-10.0.0.9:80
   What a run found, as a file to send; two runs side by side:
       tcpcopy report run.json --out report.html
       tcpcopy report before.json after.json --out report.html
@@ -60,6 +62,12 @@ Exit status:
 SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
 second one ends it at once.";
 
+const DOCTOR_EXIT: &str = "\
+Exit status:
+  0  the path to every target is proven
+  1  it is not: each FAIL says why, and what to do
+  2  unusable arguments or environment: a run would refuse to start";
+
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -86,7 +94,11 @@ pub(crate) struct CommandLine {
 #[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Errand {
     /// Checks this host and proves the path to the target, without copying anything
-    Doctor(Args),
+    ///
+    /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
+    /// one connection is made to each target through the very programs of a run, and closed without a byte.
+    #[command(after_help = DOCTOR_EXIT)]
+    Doctor(DoctorArgs),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
 }
@@ -101,6 +113,17 @@ pub(crate) struct ReportArgs {
     /// The report: one file that needs no other and asks nobody
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: PathBuf,
+}
+
+/// The options of the doctor.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) run: Args,
+
+    /// Write the findings as one JSON document to standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is to be done.
@@ -246,6 +269,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
+    /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
+    /// Redis, else the bytes themselves [default: 0; at most 128]
+    ///
+    /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
+    /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
+    /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
+    pub(crate) sample_bytes: u8,
+
     /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
     pub(crate) progress: Progress,
@@ -325,7 +357,7 @@ mod tests {
         let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
         assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
         let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
+        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.run.copies == 2));
         let errand = parse("tcpcopy report a.json b.json --out r.html").unwrap();
         assert!(matches!(errand.errand, Some(Errand::Report(args)) if args.summaries.len() == 2));
         for line in [
@@ -354,6 +386,21 @@ mod tests {
         ] {
             assert!(help.contains(word), "{word} is missing");
         }
+    }
+
+    #[test]
+    fn the_option_that_keeps_payload_says_so() {
+        let args = |line: &str| Args::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!(args("tcpcopy -x 80-10.0.0.2:80").sample_bytes, 0);
+        let asked = args("tcpcopy -x 80-10.0.0.2:80 --sample-bytes 128");
+        assert_eq!(asked.sample_bytes, 128);
+        let help = Args::command().render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        assert!(
+            words
+                .join(" ")
+                .contains("PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE")
+        );
     }
 
     #[test]
@@ -401,6 +448,7 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 -r 101",
             "tcpcopy -x 80-10.0.0.2:80 -r NaN",
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
+            "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",

@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use abi::maps::{
-    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_SEED,
-    GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
+    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN,
+    GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
@@ -269,6 +269,22 @@ fn ring_len(workers: u32) -> u32 {
     (RINGS_LEN / workers.next_power_of_two()).max(RING_LEN_DEFAULT)
 }
 
+/// Bytes of all rings of a plan, and of all frames, which count as locked memory.
+pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
+    let frames = TX_FRAMES
+        + if plan.capture == Capture::AfXdp {
+            RX_FRAMES
+        } else {
+            0
+        };
+    let frames = u64::from(frames) * u64::from(frame_len(device_mtu(plan)));
+    let workers = u64::from(plan.workers);
+    (
+        u64::from(ring_len(plan.workers)) * workers,
+        frames * workers,
+    )
+}
+
 /// The largest route MTU that frames can hold.
 fn device_mtu(plan: &Plan) -> u32 {
     if plan.capture == Capture::AfXdp {
@@ -285,6 +301,7 @@ fn device_mtu(plan: &Plan) -> u32 {
 }
 
 fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf, Error> {
+    let sample_len = u32::from(plan.sample_bytes);
     let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
     let mut loader = EbpfLoader::new();
     loader
@@ -292,6 +309,7 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .override_global(GLOBAL_PORTS_FILLED, &1u32, true)
         .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
+        .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
         .override_global(GLOBAL_CLONE_MTU, &mtu, true);
     let mut ebpf = loader.load(object).map_err(Error::Load)?;
@@ -321,13 +339,18 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
     Ok(ebpf)
 }
 
-fn open_ports(plan: &Plan, mtu: u32) -> Result<Vec<Port>, Error> {
+/// Bytes of each frame where the private device has this MTU.
+const fn frame_len(mtu: u32) -> u32 {
     let needed = mtu + ethernet::HEADER_LEN as u32 + port::Config::HEADROOM;
-    let frame_len = if needed <= FRAME_LENS[0] {
+    if needed <= FRAME_LENS[0] {
         FRAME_LENS[0]
     } else {
         FRAME_LENS[1]
-    };
+    }
+}
+
+fn open_ports(plan: &Plan, mtu: u32) -> Result<Vec<Port>, Error> {
+    let frame_len = frame_len(mtu);
     let ports = (0..plan.workers).map(|queue| {
         Port::open(&port::Config {
             interface: PrivateDevice::INNER.to_owned(),

@@ -8,6 +8,7 @@
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
 //! | [`doctor`] | what keeps a run from working here, and what to do |
+//! | [`report`] | the report of a run that is over |
 //! | [`run`] | the course of a run: start, ready, drain, end, summary |
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ mod cpu;
 mod doctor;
 mod loader;
 mod plan;
+mod report;
 mod run;
 mod worker;
 
@@ -29,30 +31,30 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{CommandLine, Errand, Wish};
-use run::Ending;
 
 fn main() -> ExitCode {
     let wish = CommandLine::wish();
+    // What a run logs on its way, an errand says in its own form.
+    let level = match &wish {
+        Wish::Run(_) => LevelFilter::INFO,
+        Wish::Errand(_) => LevelFilter::OFF,
+    };
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
         .with_env_filter(
             EnvFilter::builder()
-                .with_default_directive(LevelFilter::INFO.into())
+                .with_default_directive(level.into())
                 .from_env_lossy(),
         )
         .init();
-    let ending = match &wish {
-        Wish::Run(args) => run::run(args),
-        Wish::Errand(Errand::Doctor(args)) => doctor::run(args),
-        Wish::Errand(Errand::Report(args)) => {
-            match telemetry::report::write(&args.summaries, &args.out) {
-                Ok(()) => Ending::Done,
-                Err(error) => Ending::Unusable(error.to_string()),
-            }
-        }
+    let args = match &wish {
+        Wish::Run(args) => args,
+        Wish::Errand(Errand::Doctor(doctor)) => return ExitCode::from(doctor::run(doctor)),
+        Wish::Errand(Errand::Report(report)) => return ExitCode::from(report::run(report)),
     };
+    let ending = run::run(args);
     if let Some(words) = ending.complaint() {
         tracing::error!("{words}");
     }

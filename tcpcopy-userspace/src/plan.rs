@@ -75,9 +75,11 @@ pub(crate) struct Plan {
     pub(crate) sessions_max: u32,
     pub(crate) payload_bytes_max: u64,
     pub(crate) rate: Option<u32>,
+    /// Payload bytes of each response that are kept (`--sample-bytes`).
+    pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
     pub(crate) intercepts: Vec<String>,
-    /// Source and target of the probes that prove the path in assistant mode.
+    /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
 }
 
@@ -128,7 +130,7 @@ impl Plan {
             source_words,
             replies,
             reply_routes: sources.local_routes.clone(),
-            probes: pool::probes(args, facts, &sources, &interfaces.observe, mode),
+            probes: pool::probes(args, facts, &sources, &interfaces.observe),
             source: sources.source,
             egress,
             capture_on: interfaces.capture,
@@ -151,6 +153,7 @@ impl Plan {
             warnings: warning.into_iter().collect(),
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
+            sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
         })
     }
@@ -176,6 +179,50 @@ impl Plan {
         }
     }
 
+    /// The same without clients: no packet of the live traffic is matched, and of the targets' replies only those to the
+    /// ports of these probes. In assistant mode too those that come to this host are taken, on the way out to the targets as
+    /// well: they should not come here.
+    pub(crate) fn for_probes(&self, ways_out: &[String]) -> Self {
+        let any_address = |port| PoolRange {
+            prefix: Addr::UNSPECIFIED,
+            mask: Addr::UNSPECIFIED,
+            port_first: port,
+            port_last: port,
+        };
+        let replies = self.probes.iter();
+        let mut plan = Self {
+            rules: Vec::new(),
+            sample_bytes: 0,
+            replies: replies
+                .map(|(source, target)| (*target, any_address(source.port)))
+                .collect(),
+            ..self.clone()
+        };
+        for name in ways_out {
+            if !plan.capture_on.contains(name) {
+                plan.capture_on.push(name.clone());
+            }
+        }
+        plan
+    }
+
+    /// The network of the reply pool that an address lies in.
+    pub(crate) fn pool_prefix(&self, address: IpAddr) -> Option<String> {
+        let Source::Pool { ranges, .. } = &self.source else {
+            return None;
+        };
+        let range = ranges
+            .iter()
+            .find(|range| range.contains(&Endpoint::new(address.into(), range.port_first)))?;
+        let bits = u128::from_be_bytes(*range.mask.octets()).count_ones();
+        let bits = if address.is_ipv4() {
+            bits.saturating_sub(96)
+        } else {
+            bits
+        };
+        Some(network(address, u8::try_from(bits).ok()?))
+    }
+
     /// Distinct targets.
     pub(crate) fn targets(&self) -> Vec<Endpoint> {
         let mut targets: Vec<_> = self.rules.iter().map(|rule| rule.target).collect();
@@ -183,6 +230,16 @@ impl Plan {
         targets.dedup();
         targets
     }
+}
+
+/// The network of an address, as routes name it.
+pub(crate) fn network(address: IpAddr, prefix_len: u8) -> String {
+    let offset = if address.is_ipv4() { 96 } else { 0 };
+    let host_bits = 128u32.saturating_sub(u32::from(prefix_len) + offset);
+    let mask = u128::MAX.checked_shl(host_bits).unwrap_or_default();
+    let bits = u128::from_be_bytes(*Addr::from(address).octets()) & mask;
+    let network = IpAddr::from(Addr::v6(bits.to_be_bytes()));
+    format!("{network}/{prefix_len}")
 }
 
 /// A quarter of the processors, so that the online server keeps the rest.

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Ending {
 }
 
 /// Everything that can be refused before anything is changed.
-pub(crate) fn prepare(args: &Args) -> Result<Plan, Ending> {
+fn prepare(args: &Args) -> Result<Plan, Ending> {
     let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
     host::kernel::require().map_err(|e| unusable(&e))?;
     host::capability::require().map_err(|e| unusable(&e))?;
@@ -90,7 +90,7 @@ pub(crate) fn prepare(args: &Args) -> Result<Plan, Ending> {
 }
 
 /// Fails at the start rather than after an hour.
-fn check_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn check_folder(path: &Path) -> std::io::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

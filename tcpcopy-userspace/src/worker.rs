@@ -12,7 +12,7 @@ pub(crate) mod waker;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Receiver;
 use port::Port;
@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) announcer: Option<Announcer>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) rules: usize,
+    /// Payload bytes of each response that are kept (`--sample-bytes`).
+    pub(crate) sample_bytes: u8,
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
 }
@@ -89,9 +91,9 @@ impl Worker {
         let now = clock::now();
         let mut running = Running {
             ledger: Ledger::new(self.rules),
+            differences: Differences::sampling(self.sample_bytes),
             worker: self,
             latency: Latency::new(),
-            differences: Differences::default(),
             totals: WorkerTotals::default(),
             pace: Pace::new(now),
             published: now,
@@ -250,7 +252,7 @@ impl Running {
                 Event::TurnEnded(turn) => {
                     self.ledger.record(&turn);
                     self.latency.record(&turn);
-                    self.differences.record(&turn);
+                    self.differences.record(&turn, SystemTime::now);
                     if turn.lag >= BEHIND_MIN {
                         self.pace.urgent(now);
                     }
@@ -383,7 +385,7 @@ impl Running {
         if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
             self.handed_over = now;
             self.latency.drain_into(&mut slot.latency);
-            slot.differences = self.differences;
+            slot.differences.clone_from(&self.differences);
         }
         slot.counters = *engine.counters();
         slot.totals = self.totals;

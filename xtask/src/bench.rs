@@ -3,12 +3,13 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench paired` holds the times that a copy
-//! tells against those that clients see.
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does, and
+//! `cargo xtask bench paired` holds the times that a copy tells against those that clients see.
 
 mod callgrind;
 mod case;
 mod engine;
+mod metrics;
 mod paired;
 mod report;
 mod run;
@@ -27,6 +28,8 @@ use case::{Case, Variant};
 enum Part {
     /// What the engine alone costs: instructions per turn, by valgrind, and memory per session.
     Engine(engine::Arguments),
+    /// What it costs to show metrics: CPU of the thread, time of a scrape.
+    Metrics(metrics::Arguments),
     /// Whether the times that a copy tells are those that clients see.
     Paired(paired::Arguments),
 }
@@ -107,6 +110,7 @@ fn list() -> Result<()> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.part {
         Some(Part::Engine(arguments)) => return engine::run(arguments),
+        Some(Part::Metrics(arguments)) => return metrics::run(arguments),
         Some(Part::Paired(arguments)) => return paired::run(arguments),
         None => {}
     }

@@ -44,6 +44,10 @@ pub const TARGETS: &str = "TARGETS";
 /// Hash map [`wire::flow::Addr`] -> `u32`: addresses of the assistant itself, which `sink` lets through.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
 
+/// Array of one `u32`: payload bytes that `sink` leaves behind the headers of a reply, at most
+/// [`crate::record::SAMPLE_LEN_MAX`]. 0 as long as nobody who subscribed asks for any.
+pub const PAYLOAD_WANTED: &str = "PAYLOAD_WANTED";
+
 /// Ring size that the programs declare, in bytes, as the template of the rings in [`RINGS`].
 ///
 /// The kernel compares an inner map with its template by type, key and value size and flags, not by `max_entries`
@@ -72,8 +76,8 @@ pub const GLOBAL_SAMPLE_SEED: &str = "SAMPLE_SEED";
 pub const GLOBAL_CLONE_IFINDEX: &str = "CLONE_IFINDEX";
 /// Global `u32`: the longest frame that the private device carries from a clone, in bytes after Ethernet.
 pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
-/// Global `u32`: payload bytes of a reply that go into its record after the headers, 0 to
-/// [`crate::record::SAMPLE_LEN_MAX`].
+/// Global `u32`: payload bytes of a response, the online server's or the target's, that go into its record after the headers,
+/// 0 to [`crate::record::SAMPLE_LEN_MAX`].
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
 /// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
 pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";

@@ -1,7 +1,7 @@
 //! A record: what a program puts into a worker's ring buffer.
 //!
 //! A [`RecordHeader`], then the packet from its IP header on: all of it for a client's packet, the headers alone
-//! for an online response or a reply. A ring entry is as long as its size class, so the packet's captured length is a
+//! for an online response or a reply, and with `--sample-bytes` the first bytes of its payload. A ring entry is as long as its size class, so the packet's captured length is a
 //! field. A report of `intercept` carries the same bytes over the channel.
 
 /// Header of a record. The captured bytes follow it directly.
@@ -38,7 +38,7 @@ pub const KIND_TOO_BIG: u32 = 4;
 /// (`--capture af-xdp`). It stands where the packet's own record would, so that the order of both sources is known.
 pub const KIND_CLONE: u32 = 5;
 
-/// Most payload bytes of a reply that a record can hold after its headers (`--sample-bytes`).
+/// Most payload bytes of a response that a record or a report can hold after its headers (`--sample-bytes`).
 pub const SAMPLE_LEN_MAX: u32 = 128;
 
 /// Longest IP and TCP header that a headers-only record holds, in bytes: IPv4 with all options and TCP with all

@@ -7,14 +7,16 @@ use crate::message::{
     CLOSE, FLOW_LEN, LOST, OPEN, PING, PONG, REFUSED, REFUSED_CONNECTIONS, REFUSED_TARGET,
     REPORT_HEADER_LEN, REPORTS, Refusal, Report, SUBSCRIBE, SUBSCRIBED,
 };
-use crate::{FRAME_LEN_MAX, REPORT_BYTES_MAX, TARGETS_MAX};
+use crate::{FRAME_LEN_MAX, HEADERS_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
 
 /// Most flows in one frame.
 const FLOWS_MAX: usize = (FRAME_LEN_MAX - 1) / FLOW_LEN;
 
-/// [`crate::ToIntercept::Subscribe`]; targets beyond [`TARGETS_MAX`] are left out, so check before.
-pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint]) {
+/// [`crate::ToIntercept::Subscribe`]; targets beyond [`TARGETS_MAX`] are left out, so check before. More payload than
+/// [`PAYLOAD_LEN_MAX`] is not asked for.
+pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint], payload_max: u8) {
     frame(out, SUBSCRIBE, |out| {
+        out.push(payload_max.min(PAYLOAD_LEN_MAX));
         for target in &targets[..targets.len().min(TARGETS_MAX)] {
             endpoint(out, target);
         }
@@ -109,27 +111,30 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Adds a report, or gives `false` where the frame has no space for it. Of headers longer than
-    /// [`REPORT_BYTES_MAX`] the first bytes are taken.
+    /// Adds a report, or gives `false` where the frame has no space for it. Of headers longer than [`HEADERS_LEN_MAX`] and
+    /// of payload longer than [`PAYLOAD_LEN_MAX`] the first bytes are taken.
     pub fn push(&mut self, report: &Report<'_>) -> bool {
         if self.bytes.is_empty() {
             self.bytes.extend_from_slice(&[0, 0, 0, 0, REPORTS]);
         }
-        let headers = &report.headers[..report.headers.len().min(REPORT_BYTES_MAX)];
-        let Ok(len) = u8::try_from(headers.len()) else {
+        let headers = &report.headers[..report.headers.len().min(HEADERS_LEN_MAX)];
+        let payload = &report.payload[..report.payload.len().min(PAYLOAD_LEN_MAX.into())];
+        let (Ok(headers_len), Ok(payload_len)) =
+            (u8::try_from(headers.len()), u8::try_from(payload.len()))
+        else {
             return false;
         };
-        if len == 0
-            || self.bytes.len() + REPORT_HEADER_LEN + headers.len() > LENGTH_LEN + FRAME_LEN_MAX
-        {
+        let len = REPORT_HEADER_LEN + headers.len() + payload.len();
+        if headers_len == 0 || self.bytes.len() + len > LENGTH_LEN + FRAME_LEN_MAX {
             return false;
         }
         let mut header = [0; REPORT_HEADER_LEN];
         header[..8].copy_from_slice(&report.stamp_ns.to_be_bytes());
         header[8..12].copy_from_slice(&report.packet_len.to_be_bytes());
-        header[12] = len;
+        (header[12], header[13]) = (headers_len, payload_len);
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(headers);
+        self.bytes.extend_from_slice(payload);
         self.count += 1;
         true
     }
@@ -155,8 +160,11 @@ impl Batch {
     }
 }
 
-const _: () = assert!(REPORT_BYTES_MAX <= u8::MAX as usize);
-const _: () = assert!(BATCH_HEADER_LEN + REPORT_HEADER_LEN + REPORT_BYTES_MAX < FRAME_LEN_MAX);
+const _: () = assert!(HEADERS_LEN_MAX <= u8::MAX as usize);
+const _: () = assert!(
+    BATCH_HEADER_LEN + REPORT_HEADER_LEN + HEADERS_LEN_MAX + (PAYLOAD_LEN_MAX as usize)
+        < FRAME_LEN_MAX
+);
 
 fn put_flows(out: &mut Vec<u8>, kind: u8, flows: impl IntoIterator<Item = FlowKey>) {
     let mut flows = flows.into_iter().peekable();
@@ -175,7 +183,7 @@ fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
     out.extend_from_slice(&endpoint.port.to_be_bytes());
 }
 
-fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0, 0, 0, 0, kind]);
     body(out);

@@ -10,7 +10,8 @@ use wire::flow::Endpoint;
 use crate::decoder::Decoder;
 use crate::error::Error;
 use crate::hello::{Hello, Role};
-use crate::message::{Endpoints, Flows, Reports, ToIntercept, ToTcpcopy};
+use crate::inspection::{Addresses, Inspection};
+use crate::message::{Flows, Reports, Subscription, ToIntercept, ToTcpcopy};
 use crate::{PING_INTERVAL, SILENCE_MAX, encode};
 
 /// What `tcpcopy` hears.
@@ -32,6 +33,8 @@ pub enum TcpcopyEvent<'a> {
         /// How many since the last such event.
         count: u64,
     },
+    /// What was asked for by [`crate::inspection::inspect`].
+    Inspected(Inspection<'a>),
 }
 
 /// How far a connection has come.
@@ -58,6 +61,7 @@ pub struct TcpcopyEnd {
     decoder: Decoder,
     phase: Phase,
     targets: Vec<Endpoint>,
+    payload_max: u8,
     opened: Instant,
     heard: Instant,
     pinged: Instant,
@@ -65,13 +69,15 @@ pub struct TcpcopyEnd {
 }
 
 impl TcpcopyEnd {
-    /// The end of a connection that was just opened, for 1 to [`crate::TARGETS_MAX`] targets. Appends the hello.
-    pub fn new(targets: Vec<Endpoint>, now: Instant, out: &mut Vec<u8>) -> Self {
+    /// The end of a connection that was just opened, for 1 to [`crate::TARGETS_MAX`] targets and at most `payload_max` bytes
+    /// of the payload of each of their replies. Appends the hello.
+    pub fn new(targets: Vec<Endpoint>, payload_max: u8, now: Instant, out: &mut Vec<u8>) -> Self {
         Hello::new(Role::Tcpcopy).encode(out);
         Self {
             decoder: Decoder::new(),
             phase: Phase::AwaitsHello,
             targets,
+            payload_max,
             opened: now,
             heard: now,
             pinged: now,
@@ -100,7 +106,7 @@ impl TcpcopyEnd {
             if !greet(&mut self.decoder, Role::Tcpcopy)? {
                 return Ok(None);
             }
-            encode::subscribe(out, &self.targets);
+            encode::subscribe(out, &self.targets, self.payload_max);
             self.phase = Phase::AwaitsSubscription;
         }
         let Some(frame) = self.decoder.next_frame()? else {
@@ -117,6 +123,9 @@ impl TcpcopyEnd {
             }
             (Phase::Running, ToTcpcopy::Reports(reports)) => TcpcopyEvent::Reports(reports),
             (Phase::Running, ToTcpcopy::Lost { count }) => TcpcopyEvent::Lost { count },
+            (Phase::Running, ToTcpcopy::Inspected(inspection)) => {
+                TcpcopyEvent::Inspected(inspection)
+            }
             (_, ToTcpcopy::Pong { nonce, stamp_ns }) => TcpcopyEvent::Pong { nonce, stamp_ns },
             (phase, other) => {
                 return Err(Error::OutOfTurn {
@@ -152,8 +161,8 @@ impl TcpcopyEnd {
 /// What `intercept` hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InterceptEvent<'a> {
-    /// The targets whose replies are wanted: answer with [`encode::subscribed`] or [`encode::refused`].
-    Subscribe(Endpoints<'a>),
+    /// What is wanted: answer with [`encode::subscribed`] or [`encode::refused`].
+    Subscribe(Subscription<'a>),
     /// Sessions that are about to open.
     Open(Flows<'a>),
     /// Sessions that are gone.
@@ -163,6 +172,8 @@ pub enum InterceptEvent<'a> {
         /// For the answer.
         nonce: u64,
     },
+    /// Answer with [`crate::inspection::inspected`].
+    Inspect(Addresses<'a>),
 }
 
 /// `intercept`'s end.
@@ -214,13 +225,14 @@ impl InterceptEnd {
         };
         let message = ToIntercept::parse(frame)?;
         let event = match (self.phase, message) {
-            (Phase::AwaitsSubscription, ToIntercept::Subscribe(targets)) => {
+            (Phase::AwaitsSubscription, ToIntercept::Subscribe(subscription)) => {
                 self.phase = Phase::Running;
-                InterceptEvent::Subscribe(targets)
+                InterceptEvent::Subscribe(subscription)
             }
             (Phase::Running, ToIntercept::Open(flows)) => InterceptEvent::Open(flows),
             (Phase::Running, ToIntercept::Close(flows)) => InterceptEvent::Close(flows),
             (_, ToIntercept::Ping { nonce }) => InterceptEvent::Ping { nonce },
+            (Phase::Running, ToIntercept::Inspect(addresses)) => InterceptEvent::Inspect(addresses),
             (phase, other) => {
                 return Err(Error::OutOfTurn {
                     kind: other.name(),
@@ -289,7 +301,7 @@ mod tests {
             let now = Instant::now();
             let (mut to_intercept, mut to_tcpcopy) = (Vec::new(), Vec::new());
             let targets = vec![Endpoint::new(Addr::v4([10, 0, 0, 2]), 80)];
-            let tcpcopy = TcpcopyEnd::new(targets, now, &mut to_intercept);
+            let tcpcopy = TcpcopyEnd::new(targets, 0, now, &mut to_intercept);
             let intercept = InterceptEnd::new(now, &mut to_tcpcopy);
             Self {
                 tcpcopy,
@@ -376,13 +388,14 @@ mod tests {
     #[test]
     fn a_version_mismatch_is_an_error_on_both_sides_that_names_both() {
         let mut pair = Pair::new();
-        pair.to_intercept[9] = 2;
+        // The one before, which knew no payload, and the next.
+        pair.to_intercept[9] = 1;
         pair.to_tcpcopy[9] = 3;
-        assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 2 }));
+        assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 1 }));
         let error = pair.tcpcopy_hears().unwrap_err();
         assert_eq!(error, Error::Version { theirs: 3 });
         assert!(
-            error.to_string().contains("version 3") && error.to_string().contains("version 1"),
+            error.to_string().contains("version 3") && error.to_string().contains("version 2"),
             "{error}"
         );
     }
@@ -405,10 +418,12 @@ mod tests {
         encode::subscribe(
             &mut pair.to_intercept,
             &[Endpoint::new(Addr::v4([1; 4]), 1)],
+            0,
         );
         encode::subscribe(
             &mut pair.to_intercept,
             &[Endpoint::new(Addr::v4([1; 4]), 1)],
+            0,
         );
         assert!(matches!(
             pair.intercept_hears(),
@@ -449,6 +464,7 @@ mod tests {
         encode::subscribe(
             &mut pair.to_intercept,
             &[Endpoint::new(Addr::v4([1; 4]), 1)],
+            0,
         );
         pair.deliver_to_intercept();
         while pair.intercept.next_event().expect("all is well").is_some() {}

@@ -14,7 +14,9 @@ use core::fmt;
 use crate::error::Error;
 
 /// The version of the channel that this build speaks. There is no negotiation: both ends are one release.
-pub const VERSION: u16 = 1;
+///
+/// 2: the subscription says how much payload reports carry, and a report says how much it carries.
+pub const VERSION: u16 = 2;
 
 /// The first eight bytes of each direction.
 pub const MAGIC: [u8; 8] = *b"tcpcopy\n";

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`hello`] | magic, version, role, features: what each end says first |
 //! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
+//! | [`inspection`] | what the doctor asks about an assistant, and the answer |
 //! | [`encode`] | the other way round: messages appended to a `Vec<u8>`; batches of reports |
 //! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
 //! | [`end`] | the two ends: [`TcpcopyEnd`] and [`InterceptEnd`] |
@@ -17,12 +18,14 @@
 //! tcpcopy                          intercept
 //! hello        ───────────────────────>
 //!              <─────────────────────── hello
-//! Subscribe    ───────────────────────>            (all targets of the run)
+//! Subscribe    ───────────────────────>            (all targets of the run, and how much payload is wanted)
 //!              <─────────────────────── Subscribed or Refused
 //! Open, Close  ───────────────────────>            (sessions come and go)
 //!              <─────────────────────── Reports, Lost
 //! Ping         ───────────────────────>            (once a second)
 //!              <─────────────────────── Pong
+//! Inspect      ───────────────────────>            (only the doctor)
+//!              <─────────────────────── Inspected
 //! ```
 //!
 //! **Architecture invariant:** no socket, no clock, no thread in here: bytes, time and nonces are arguments. Whatever
@@ -35,6 +38,7 @@ pub mod encode;
 pub mod end;
 pub mod error;
 pub mod hello;
+pub mod inspection;
 pub mod message;
 
 pub use decoder::Decoder;
@@ -55,9 +59,13 @@ pub const FRAME_LEN_MAX: usize = 65_536;
 /// Most targets that one `tcpcopy` subscribes to; as many as the programs' maps hold.
 pub const TARGETS_MAX: usize = abi::maps::TARGETS_MAX as usize;
 
-/// Most bytes of a segment in a report: its headers and, where asked for, the first bytes of its payload.
-pub const REPORT_BYTES_MAX: usize =
-    (abi::record::HEADERS_LEN_MAX + abi::record::SAMPLE_LEN_MAX) as usize;
+/// Most bytes of headers in a report.
+pub const HEADERS_LEN_MAX: usize = abi::record::HEADERS_LEN_MAX as usize;
+
+/// Most bytes of payload that a subscription can ask for in each report.
+pub const PAYLOAD_LEN_MAX: u8 = abi::record::SAMPLE_LEN_MAX as u8;
+
+const _: () = assert!(abi::record::SAMPLE_LEN_MAX <= u8::MAX as u32);
 
 /// How often `tcpcopy` sends a ping.
 pub const PING_INTERVAL: Duration = Duration::from_secs(1);

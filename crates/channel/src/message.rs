@@ -9,17 +9,20 @@ use wire::flow::{Addr, Endpoint, FlowKey};
 
 use crate::decoder::Frame;
 use crate::error::Error;
-use crate::{REPORT_BYTES_MAX, TARGETS_MAX};
+use crate::inspection::{Addresses, Inspection};
+use crate::{HEADERS_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
 
 pub(crate) const SUBSCRIBE: u8 = 0x01;
 pub(crate) const OPEN: u8 = 0x02;
 pub(crate) const CLOSE: u8 = 0x03;
 pub(crate) const PING: u8 = 0x04;
+pub(crate) const INSPECT: u8 = 0x05;
 pub(crate) const SUBSCRIBED: u8 = 0x81;
 pub(crate) const REFUSED: u8 = 0x82;
 pub(crate) const REPORTS: u8 = 0x83;
 pub(crate) const PONG: u8 = 0x84;
 pub(crate) const LOST: u8 = 0x85;
+pub(crate) const INSPECTED: u8 = 0x86;
 
 pub(crate) const REFUSED_TARGET: u8 = 1;
 pub(crate) const REFUSED_CONNECTIONS: u8 = 2;
@@ -28,14 +31,15 @@ pub(crate) const REFUSED_CONNECTIONS: u8 = 2;
 pub(crate) const ENDPOINT_LEN: usize = 18;
 /// Length of a flow: the session's source, then the target.
 pub(crate) const FLOW_LEN: usize = 2 * ENDPOINT_LEN;
-/// Bytes of a report before the segment's own: stamp (8), length of the packet (4), how many bytes follow (1).
-pub(crate) const REPORT_HEADER_LEN: usize = 13;
+/// Bytes of a report before the segment's own: stamp (8), length of the packet (4), how many bytes of headers (1) and of
+/// payload (1) follow.
+pub(crate) const REPORT_HEADER_LEN: usize = 14;
 
 /// What `tcpcopy` sends to `intercept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToIntercept<'a> {
-    /// The targets whose replies are wanted; 1 to [`TARGETS_MAX`], once, before anything else.
-    Subscribe(Endpoints<'a>),
+    /// What is wanted; once, before anything else.
+    Subscribe(Subscription<'a>),
     /// Sessions (from their source to the target) that are about to open: their replies are for this connection.
     Open(Flows<'a>),
     /// Sessions that are gone.
@@ -45,6 +49,8 @@ pub enum ToIntercept<'a> {
         /// Anything.
         nonce: u64,
     },
+    /// Asks for a [`ToTcpcopy::Inspected`]: what becomes of replies to these addresses.
+    Inspect(Addresses<'a>),
 }
 
 impl<'a> ToIntercept<'a> {
@@ -60,12 +66,9 @@ impl<'a> ToIntercept<'a> {
             len: body.len(),
         };
         match kind {
-            SUBSCRIBE => match body.as_chunks() {
-                (endpoints, []) if (1..=TARGETS_MAX).contains(&endpoints.len()) => {
-                    Ok(Self::Subscribe(Endpoints(endpoints)))
-                }
-                _ => Err(malformed("Subscribe")),
-            },
+            SUBSCRIBE => Subscription::parse(body)
+                .map(Self::Subscribe)
+                .ok_or_else(|| malformed("Subscribe")),
             OPEN => Flows::parse(body)
                 .map(Self::Open)
                 .ok_or_else(|| malformed("Open")),
@@ -78,6 +81,9 @@ impl<'a> ToIntercept<'a> {
                 }),
                 Err(_) => Err(malformed("Ping")),
             },
+            INSPECT => Addresses::parse(body)
+                .map(Self::Inspect)
+                .ok_or_else(|| malformed("Inspect")),
             _ => Err(Error::UnknownKind(kind)),
         }
     }
@@ -90,6 +96,7 @@ impl<'a> ToIntercept<'a> {
             Self::Open(_) => "Open",
             Self::Close(_) => "Close",
             Self::Ping { .. } => "Ping",
+            Self::Inspect(_) => "Inspect",
         }
     }
 }
@@ -115,6 +122,8 @@ pub enum ToTcpcopy<'a> {
         /// How many since the last such message.
         count: u64,
     },
+    /// The answer to [`ToIntercept::Inspect`].
+    Inspected(Inspection<'a>),
 }
 
 impl<'a> ToTcpcopy<'a> {
@@ -147,6 +156,9 @@ impl<'a> ToTcpcopy<'a> {
                 count: u64::from_be_bytes(*count),
             }),
             (LOST, _) => Err(malformed("Lost")),
+            (INSPECTED, _) => Inspection::parse(body)
+                .map(Self::Inspected)
+                .ok_or_else(|| malformed("Inspected")),
             _ => Err(Error::UnknownKind(kind)),
         }
     }
@@ -160,6 +172,7 @@ impl<'a> ToTcpcopy<'a> {
             Self::Reports(_) => "Reports",
             Self::Pong { .. } => "Pong",
             Self::Lost { .. } => "Lost",
+            Self::Inspected(_) => "Inspected",
         }
     }
 }
@@ -192,6 +205,33 @@ impl fmt::Display for Refusal {
             Self::TooManyConnections => {
                 f.write_str("it has as many tcpcopy connections as it takes")
             }
+        }
+    }
+}
+
+/// What a `tcpcopy` wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription<'a> {
+    /// The targets whose replies it wants: 1 to [`TARGETS_MAX`].
+    pub targets: Endpoints<'a>,
+    /// How many bytes of each reply's payload it wants: 0 (none, unless a user asked for them) to [`PAYLOAD_LEN_MAX`].
+    pub payload_max: u8,
+}
+
+impl<'a> Subscription<'a> {
+    fn parse(body: &'a [u8]) -> Option<Self> {
+        let (&payload_max, endpoints) = body.split_first()?;
+        match endpoints.as_chunks() {
+            (endpoints, [])
+                if (1..=TARGETS_MAX).contains(&endpoints.len())
+                    && payload_max <= PAYLOAD_LEN_MAX =>
+            {
+                Some(Self {
+                    targets: Endpoints(endpoints),
+                    payload_max,
+                })
+            }
+            _ => None,
         }
     }
 }
@@ -231,15 +271,17 @@ impl<'a> Flows<'a> {
     }
 }
 
-/// One target segment, without its payload.
+/// One target segment, without its payload but for what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report<'a> {
     /// When `intercept` saw it: nanoseconds of `CLOCK_MONOTONIC` on **its** machine.
     pub stamp_ns: u64,
     /// Bytes that arrived, from the IP header on.
     pub packet_len: u32,
-    /// The IP and TCP headers, and what else was asked for; at most [`REPORT_BYTES_MAX`] bytes.
+    /// The IP and TCP headers, at most [`HEADERS_LEN_MAX`] bytes.
     pub headers: &'a [u8],
+    /// The first bytes of the payload, at most as many as the subscription asks for; mostly none.
+    pub payload: &'a [u8],
 }
 
 /// A batch of reports.
@@ -280,15 +322,17 @@ impl<'a> Reports<'a> {
 
 fn split_report(bytes: &[u8]) -> Option<(Report<'_>, &[u8])> {
     let (h, rest) = bytes.split_first_chunk::<REPORT_HEADER_LEN>()?;
-    let len = usize::from(h[12]);
-    if len == 0 || len > REPORT_BYTES_MAX {
+    let (headers_len, payload_len) = (usize::from(h[12]), h[13]);
+    if headers_len == 0 || headers_len > HEADERS_LEN_MAX || payload_len > PAYLOAD_LEN_MAX {
         return None;
     }
-    let (headers, rest) = rest.split_at_checked(len)?;
+    let (headers, rest) = rest.split_at_checked(headers_len)?;
+    let (payload, rest) = rest.split_at_checked(payload_len.into())?;
     let report = Report {
         stamp_ns: u64::from_be_bytes([h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]]),
         packet_len: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
         headers,
+        payload,
     };
     Some((report, rest))
 }

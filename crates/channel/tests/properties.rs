@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use channel::decoder::Decoder;
+use channel::inspection::{Fate, Inspected, inspect, inspected};
 use channel::{
-    Batch, FRAME_LEN_MAX, InterceptEnd, InterceptEvent, Refusal, Report, TcpcopyEnd, ToIntercept,
-    ToTcpcopy, encode,
+    Batch, FRAME_LEN_MAX, InterceptEnd, InterceptEvent, PAYLOAD_LEN_MAX, Refusal, Report,
+    TcpcopyEnd, ToIntercept, ToTcpcopy, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::{
@@ -16,21 +17,23 @@ use wire::flow::{Addr, Endpoint, FlowKey};
 /// A message as a test holds it.
 #[derive(Clone, Debug, PartialEq)]
 enum Owned {
-    Subscribe(Vec<Endpoint>),
+    Subscribe(Vec<Endpoint>, u8),
     Open(Vec<FlowKey>),
     Close(Vec<FlowKey>),
     Ping(u64),
     Subscribed,
     Refused(Refusal),
-    Reports(Vec<(u64, u32, Vec<u8>)>),
+    Reports(Vec<(u64, u32, Vec<u8>, Vec<u8>)>),
     Pong(u64, u64),
     Lost(u64),
+    Inspect(Vec<Addr>),
+    Inspected(Inspected),
 }
 
 impl Owned {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Subscribe(targets) => encode::subscribe(out, targets),
+            Self::Subscribe(targets, payload) => encode::subscribe(out, targets, *payload),
             Self::Open(flows) => encode::open(out, flows.iter().copied()),
             Self::Close(flows) => encode::close(out, flows.iter().copied()),
             Self::Ping(nonce) => encode::ping(out, *nonce),
@@ -38,17 +41,20 @@ impl Owned {
             Self::Refused(why) => encode::refused(out, *why),
             Self::Reports(reports) => {
                 let mut batch = Batch::new();
-                for (stamp_ns, packet_len, headers) in reports {
+                for (stamp_ns, packet_len, headers, payload) in reports {
                     assert!(batch.push(&Report {
                         stamp_ns: *stamp_ns,
                         packet_len: *packet_len,
-                        headers
+                        headers,
+                        payload,
                     }));
                 }
                 out.extend(batch.take());
             }
             Self::Pong(nonce, stamp_ns) => encode::pong(out, *nonce, *stamp_ns),
             Self::Lost(count) => encode::lost(out, *count),
+            Self::Inspect(addresses) => inspect(out, addresses),
+            Self::Inspected(answer) => inspected(out, answer),
         }
     }
 }
@@ -56,10 +62,13 @@ impl Owned {
 impl From<ToIntercept<'_>> for Owned {
     fn from(message: ToIntercept<'_>) -> Self {
         match message {
-            ToIntercept::Subscribe(targets) => Self::Subscribe(targets.iter().collect()),
+            ToIntercept::Subscribe(wanted) => {
+                Self::Subscribe(wanted.targets.iter().collect(), wanted.payload_max)
+            }
             ToIntercept::Open(flows) => Self::Open(flows.iter().collect()),
             ToIntercept::Close(flows) => Self::Close(flows.iter().collect()),
             ToIntercept::Ping { nonce } => Self::Ping(nonce),
+            ToIntercept::Inspect(addresses) => Self::Inspect(addresses.iter().collect()),
         }
     }
 }
@@ -72,11 +81,15 @@ impl From<ToTcpcopy<'_>> for Owned {
             ToTcpcopy::Reports(reports) => Self::Reports(
                 reports
                     .iter()
-                    .map(|r| (r.stamp_ns, r.packet_len, r.headers.to_vec()))
+                    .map(|r| {
+                        let (headers, payload) = (r.headers.to_vec(), r.payload.to_vec());
+                        (r.stamp_ns, r.packet_len, headers, payload)
+                    })
                     .collect(),
             ),
             ToTcpcopy::Pong { nonce, stamp_ns } => Self::Pong(nonce, stamp_ns),
             ToTcpcopy::Lost { count } => Self::Lost(count),
+            ToTcpcopy::Inspected(answer) => Self::Inspected(answer.into()),
         }
     }
 }
@@ -91,11 +104,25 @@ fn flow() -> impl Strategy<Value = FlowKey> {
 
 fn to_intercept() -> impl Strategy<Value = Owned> {
     prop_oneof![
-        vec(endpoint(), 1..9).prop_map(Owned::Subscribe),
+        (vec(endpoint(), 1..9), 0u8..=128).prop_map(|(targets, n)| Owned::Subscribe(targets, n)),
         vec(flow(), 1..9).prop_map(Owned::Open),
         vec(flow(), 1..9).prop_map(Owned::Close),
         any::<u64>().prop_map(Owned::Ping),
+        vec(endpoint().prop_map(|endpoint| endpoint.addr), 1..65).prop_map(Owned::Inspect),
     ]
+}
+
+fn report() -> impl Strategy<Value = (u64, u32, Vec<u8>, Vec<u8>)> {
+    (
+        any::<u64>(),
+        any::<u32>(),
+        vec(any::<u8>(), 1..=120),
+        vec(any::<u8>(), 0..=128),
+    )
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![Just(Fate::Dropped), Just(Fate::SentOn), Just(Fate::Own)]
 }
 
 fn to_tcpcopy() -> impl Strategy<Value = Owned> {
@@ -103,9 +130,19 @@ fn to_tcpcopy() -> impl Strategy<Value = Owned> {
         Just(Owned::Subscribed),
         Just(Owned::Refused(Refusal::TooManyConnections)),
         endpoint().prop_map(|target| Owned::Refused(Refusal::UnknownTarget(target))),
-        vec((any::<u64>(), any::<u32>(), vec(any::<u8>(), 1..248)), 1..9).prop_map(Owned::Reports),
+        vec(report(), 1..9).prop_map(Owned::Reports),
         any::<(u64, u64)>().prop_map(|(nonce, stamp)| Owned::Pong(nonce, stamp)),
         any::<u64>().prop_map(Owned::Lost),
+        (any::<(bool, u64, u32)>(), vec(fate(), 0..65)).prop_map(
+            |((forwards, matched, subscribers), fates)| {
+                Owned::Inspected(Inspected {
+                    forwards,
+                    matched,
+                    subscribers,
+                    fates,
+                })
+            }
+        ),
     ]
 }
 
@@ -156,10 +193,11 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_is_never_longer_than_a_frame(len in 1usize..300) {
+    fn a_batch_is_never_longer_than_a_frame(len in 1usize..300, payload_len in 0usize..300) {
         let mut batch = Batch::new();
         let headers = vec![7; len];
-        let report = Report { stamp_ns: 1, packet_len: 2, headers: &headers };
+        let payload = vec![8; payload_len];
+        let report = Report { stamp_ns: 1, packet_len: 2, headers: &headers, payload: &payload };
         while batch.push(&report) {}
         let count = batch.len() as usize;
         let bytes = batch.take();
@@ -170,6 +208,7 @@ proptest! {
         let frame = decoder.next_frame().expect("valid").expect("whole");
         let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else { panic!("not reports") };
         prop_assert_eq!(reports.iter().count(), count);
+        prop_assert!(reports.iter().all(|r| (r.headers.len(), r.payload.len()) == (len.min(120), payload_len.min(128))));
         prop_assert!(batch.is_empty() && batch.take().is_empty());
     }
 
@@ -192,6 +231,25 @@ proptest! {
 }
 
 #[test]
+fn nobody_asks_for_more_payload_than_a_report_carries() {
+    let target = Endpoint::new(Addr::v4([1; 4]), 1);
+    let mut stream = Vec::new();
+    encode::subscribe(&mut stream, &[target], 255);
+    let mut decoder = Decoder::new();
+    decoder.push(&stream).expect("it fits");
+    // The byte behind length and kind.
+    stream[5] = 129;
+    decoder.push(&stream).expect("it fits");
+    let frame = decoder.next_frame().expect("valid").expect("whole");
+    let Ok(ToIntercept::Subscribe(wanted)) = ToIntercept::parse(frame) else {
+        panic!("not Subscribe")
+    };
+    assert_eq!(wanted.payload_max, PAYLOAD_LEN_MAX);
+    let frame = decoder.next_frame().expect("valid").expect("whole");
+    assert!(ToIntercept::parse(frame).is_err());
+}
+
+#[test]
 fn intercepts_events_name_the_flows() {
     let now = Instant::now();
     let mut out = Vec::new();
@@ -201,13 +259,16 @@ fn intercepts_events_name_the_flows() {
         server: Endpoint::new(Addr::v4([2; 4]), 2),
     };
     let mut stream = Vec::new();
-    let _ = TcpcopyEnd::new(vec![flow.server], now, &mut stream);
-    encode::subscribe(&mut stream, &[flow.server]);
+    let _ = TcpcopyEnd::new(vec![flow.server], 0, now, &mut stream);
+    encode::subscribe(&mut stream, &[flow.server], 17);
     encode::open(&mut stream, [flow]);
     end.space()[..stream.len()].copy_from_slice(&stream);
     end.filled(now, stream.len());
     match end.next_event() {
-        Ok(Some(InterceptEvent::Subscribe(targets))) => assert!(targets.iter().eq([flow.server])),
+        Ok(Some(InterceptEvent::Subscribe(wanted))) => {
+            assert!(wanted.targets.iter().eq([flow.server]));
+            assert_eq!(wanted.payload_max, 17);
+        }
         other => panic!("{other:?}"),
     }
     match end.next_event() {

@@ -19,7 +19,7 @@ pub fn run(data: &[u8]) {
         return;
     };
     let (now, mut ours, mut theirs) = (Instant::now(), Vec::new(), Vec::new());
-    let mut tcpcopy = TcpcopyEnd::new(Vec::new(), now, &mut ours);
+    let mut tcpcopy = TcpcopyEnd::new(Vec::new(), 0, now, &mut ours);
     let mut intercept = InterceptEnd::new(now, &mut theirs);
     if shape & GREETED == 0 {
         (ours, theirs) = (Vec::new(), Vec::new());

@@ -66,6 +66,14 @@ impl Claim {
     }
 }
 
+/// Whether some process has the right. Asks nobody: a connection to the owner would stay in its backlog.
+pub(crate) fn is_taken() -> bool {
+    let sockets = fs::read_to_string("/proc/thread-self/net/unix").unwrap_or_default();
+    sockets
+        .lines()
+        .any(|line| line.ends_with(&format!(" @{NAME}")))
+}
+
 /// The process that has the right, as far as this process can see it. Nobody accepts: the listener's backlog takes the
 /// connection, and where it is full the owner stays unknown.
 fn owner() -> Option<i32> {
@@ -101,7 +109,18 @@ fn is_going(stat: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_going;
+    use super::{Claim, is_going, is_taken};
+
+    #[test]
+    fn who_has_the_right_is_seen() {
+        // Another test, or a tcpcopy, may have it.
+        if let Ok(claim) = Claim::take() {
+            assert!(is_taken());
+            drop(claim);
+        } else {
+            assert!(is_taken());
+        }
+    }
 
     #[test]
     fn a_process_that_is_going_is_told_from_one_that_runs() {

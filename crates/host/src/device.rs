@@ -19,7 +19,7 @@ use rtnetlink::packet_route::route::{
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use crate::claim::Claim;
+use crate::claim::{self, Claim};
 use crate::{Error, Interface, Netlink, interface, qdisc, sysctl};
 
 /// What the private device is to be like.
@@ -200,6 +200,21 @@ impl Drop for PrivateDevice {
             let _ = delete(&self.netlink, self.outer.index);
         }
     }
+}
+
+/// The tcpcopy that runs in this network namespace, in words (`pid 17`); `None` where none does. `interfaces` are all
+/// interfaces of the namespace.
+#[must_use]
+pub fn owner(interfaces: &[Interface]) -> Option<String> {
+    if !claim::is_taken() {
+        return None;
+    }
+    let outer = interfaces
+        .iter()
+        .find(|found| found.name == PrivateDevice::OUTER && is_ours(found));
+    let alias = outer.and_then(|outer| outer.alias.as_deref());
+    let pid = alias.and_then(|alias| alias.strip_prefix("tcpcopy "));
+    Some(pid.unwrap_or("of unknown pid").to_owned())
 }
 
 /// Whether an interface is an end of a private device, of whatever run.

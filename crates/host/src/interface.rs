@@ -1,7 +1,7 @@
 //! Network interfaces: what they are and whether they are fit to capture on.
 
 use rtnetlink::packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -31,6 +31,8 @@ pub struct Interface {
     pub alias: Option<String>,
     /// The driver's kind for devices that are made by software (`veth`, `dummy`, `bridge`, `vlan`, ...).
     pub kind: Option<String>,
+    /// The XDP program that is attached to it, if any: its id.
+    pub xdp: Option<u32>,
 }
 
 /// What the frames of an interface begin with.
@@ -181,6 +183,7 @@ fn from_message(link: LinkMessage) -> Interface {
         mac: None,
         alias: None,
         kind: None,
+        xdp: None,
     };
     for attribute in link.attributes {
         match attribute {
@@ -191,6 +194,12 @@ fn from_message(link: LinkMessage) -> Interface {
             LinkAttribute::Address(bytes) => interface.mac = bytes.try_into().ok(),
             LinkAttribute::IfAlias(alias) => interface.alias = Some(alias),
             LinkAttribute::LinkInfo(infos) => interface.kind = infos.into_iter().find_map(kind),
+            LinkAttribute::Xdp(attached) => {
+                interface.xdp = attached.into_iter().find_map(|about| match about {
+                    LinkXdp::ProgId(id) => Some(id),
+                    _ => None,
+                });
+            }
             _ => {}
         }
     }

@@ -5,6 +5,7 @@
 //! | `netlink` | the connection to the kernel that the others ask through |
 //! | `interface` | network interfaces: up, Ethernet, MTU, queues, which one has the default route |
 //! | `address` | the addresses of this host |
+//! | `neighbour` | whether the next hop's Ethernet address is known |
 //! | `route` | the way to a target: device, next hop, MTU |
 //! | `watcher` | a thread that asks for the routes again whenever something changes |
 //! | `ports` | which TCP ports are taken: listening, ephemeral, reserved |
@@ -12,6 +13,8 @@
 //! | `claim` | the right to the private device: one process per network namespace |
 //! | `qdisc` | queues in front of the private device |
 //! | `sysctl` | settings under `/proc/sys/net` |
+//! | `offload` | what an interface merges before anybody sees it |
+//! | `clock` | the clock that the programs stamp with |
 //! | `memory` | how much memory this process may take |
 //! | `capability` | what this process may do |
 //! | `kernel` | what this kernel can do |
@@ -25,12 +28,15 @@
 pub mod address;
 pub mod capability;
 mod claim;
+pub mod clock;
 pub mod device;
 mod error;
 pub mod interface;
 pub mod kernel;
 pub mod memory;
+pub mod neighbour;
 mod netlink;
+pub mod offload;
 pub mod ports;
 mod qdisc;
 pub mod route;

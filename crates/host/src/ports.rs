@@ -45,6 +45,22 @@ pub fn listening() -> Result<Vec<SocketAddr>, Error> {
     Ok(all)
 }
 
+/// The TCP connections of this host to any of `targets`: its own end and the other. Costs a walk over all connections.
+///
+/// # Errors
+///
+/// Where the kernel does not answer.
+pub fn connections_to(targets: &[SocketAddr]) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+    let mut all = sock_diag::connections(AddressFamily::Inet)?;
+    all.extend(sock_diag::connections(AddressFamily::Inet6)?);
+    all.retain(|(_, remote)| {
+        // A socket of both families shows IPv4 peers as mapped addresses.
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        targets.contains(&remote)
+    });
+    Ok(all)
+}
+
 /// Reads `8080,9000-9100`; nothing at all is an empty list.
 fn parse_ranges(text: &str) -> Option<Vec<RangeInclusive<u16>>> {
     text.split(',')
@@ -80,6 +96,15 @@ mod tests {
             let address = v6.local_addr().unwrap();
             assert!(listening().unwrap().contains(&address), "{address} listens");
         }
+    }
+
+    #[test]
+    fn a_connection_is_seen() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let remote = listener.local_addr().unwrap();
+        let stream = std::net::TcpStream::connect(remote).unwrap();
+        let expected = (stream.local_addr().unwrap(), remote);
+        assert!(connections_to(&[remote]).unwrap().contains(&expected));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Listening TCP sockets, from `NETLINK_SOCK_DIAG` (sock_diag(7)).
+//! TCP sockets, listening or connected, from `NETLINK_SOCK_DIAG` (sock_diag(7)).
 //!
 //! `/proc/net/tcp` would walk every connection of a busy online server to find the few sockets that listen.
 
@@ -17,6 +17,7 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const IPPROTO_TCP: u8 = 6;
+const TCP_TIME_WAIT: u32 = 6;
 const TCP_LISTEN: u32 = 10;
 /// `struct nlmsghdr`.
 const HEADER_LEN: usize = 16;
@@ -25,13 +26,24 @@ const REQUEST_LEN: usize = 56;
 
 /// The listening sockets of a family.
 pub(crate) fn listening(family: AddressFamily) -> Result<Vec<SocketAddr>, Error> {
-    ask(family).map_err(|cause| Error::Refused {
+    let found = ask(family, 1 << TCP_LISTEN).map_err(|cause| Error::Refused {
         what: "list the listening TCP sockets".into(),
+        cause,
+    })?;
+    Ok(found.into_iter().map(|(local, _)| local).collect())
+}
+
+/// Both ends of every connection of a family, half-open and half-closed ones included; not those that are over and only
+/// remembered (TIME-WAIT).
+pub(crate) fn connections(family: AddressFamily) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+    ask(family, !(1 << TCP_LISTEN | 1 << TCP_TIME_WAIT)).map_err(|cause| Error::Refused {
+        what: "list the TCP connections".into(),
         cause,
     })
 }
 
-fn ask(family: AddressFamily) -> io::Result<Vec<SocketAddr>> {
+/// Both ends of the sockets that are in one of these states.
+fn ask(family: AddressFamily, states: u32) -> io::Result<Vec<(SocketAddr, SocketAddr)>> {
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -40,7 +52,7 @@ fn ask(family: AddressFamily) -> io::Result<Vec<SocketAddr>> {
     )?;
     sendto(
         socket.as_raw_fd(),
-        &request(family),
+        &request(family, states),
         &NetlinkAddr::new(0, 0),
         MsgFlags::empty(),
     )?;
@@ -64,14 +76,14 @@ fn ask(family: AddressFamily) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-fn request(family: AddressFamily) -> Vec<u8> {
+fn request(family: AddressFamily, states: u32) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER_LEN + REQUEST_LEN);
     message.extend(((HEADER_LEN + REQUEST_LEN) as u32).to_ne_bytes());
     message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     message.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
     message.extend([0; 8]);
     message.extend([family as u8, IPPROTO_TCP, 0, 0]);
-    message.extend((1_u32 << TCP_LISTEN).to_ne_bytes());
+    message.extend(states.to_ne_bytes());
     message.resize(HEADER_LEN + REQUEST_LEN, 0);
     message
 }
@@ -85,17 +97,20 @@ fn split_message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((kind, body, next))
 }
 
-/// The local end in a `struct inet_diag_msg`: ports and addresses in network byte order.
-fn parse(family: AddressFamily, body: &[u8]) -> Option<SocketAddr> {
-    const PORT: usize = 4;
-    const ADDRESS: usize = 8;
-    let port = u16::from_be_bytes(*body.get(PORT..)?.first_chunk()?);
-    let address = body.get(ADDRESS..)?;
-    let ip = match family {
-        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::from(*address.first_chunk::<16>()?)),
-        _ => IpAddr::V4(Ipv4Addr::from(*address.first_chunk::<4>()?)),
+/// Both ends in a `struct inet_diag_msg`: ports and addresses in network byte order.
+fn parse(family: AddressFamily, body: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    const PORTS: usize = 4;
+    const ADDRESSES: [usize; 2] = [8, 24];
+    let end = |index: usize| {
+        let port = u16::from_be_bytes(*body.get(PORTS + 2 * index..)?.first_chunk()?);
+        let address = body.get(ADDRESSES[index]..)?;
+        let ip = match family {
+            AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::from(*address.first_chunk::<16>()?)),
+            _ => IpAddr::V4(Ipv4Addr::from(*address.first_chunk::<4>()?)),
+        };
+        Some(SocketAddr::new(ip, port))
     };
-    Some(SocketAddr::new(ip, port))
+    Some((end(0)?, end(1)?))
 }
 
 fn error(body: &[u8]) -> io::Error {

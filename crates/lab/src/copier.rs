@@ -79,6 +79,8 @@ pub struct Options {
     pub cpu: Option<usize>,
     /// More arguments of `tcpcopy`.
     pub more: Vec<String>,
+    /// More arguments of `intercept`.
+    pub intercept: Vec<String>,
 }
 
 impl Options {
@@ -93,6 +95,7 @@ impl Options {
             capture: Capture::Ring,
             cpu: None,
             more: Vec::new(),
+            intercept: Vec::new(),
         }
     }
 
@@ -119,6 +122,7 @@ pub fn start_intercept(lab: &Lab, binaries: &Binaries, options: &Options) -> Res
         &CHANNEL_PORT.to_string(),
         "--insecure",
     ]);
+    spec = spec.args(&options.intercept);
     if let Some(cpu) = options.cpu {
         spec = spec.cpu(cpu);
     }

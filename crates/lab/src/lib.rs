@@ -8,6 +8,7 @@
 //! | [`registry`] | which labs stand, and the removal of left-overs |
 //! | [`process`] | a process in a namespace: logs, signals, CPU time |
 //! | [`machine`] | CPU of the whole machine and of processes |
+//! | [`http`] | asking a server |
 //! | [`interrupt`] | Ctrl-C |
 //! | [`system`] | running a command of the system |
 //! | [`service`] | the built-in HTTP service |
@@ -31,6 +32,7 @@ pub mod copier;
 pub mod digest;
 pub mod error;
 pub mod host;
+pub mod http;
 pub mod interrupt;
 pub mod load;
 pub mod loss;

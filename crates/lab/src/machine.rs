@@ -69,6 +69,21 @@ pub fn process_cpu(pid: u32) -> Duration {
     TICK * u32::try_from(own).unwrap_or(u32::MAX) + of_children
 }
 
+/// CPU time of the threads of a process that have this name.
+#[must_use]
+pub fn thread_cpu(pid: u32, name: &str) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let spent = tasks.flatten().filter_map(|task| {
+        let read = |file: &str| fs::read_to_string(task.path().join(file)).ok();
+        // Nanoseconds on a processor, where ticks would tell nothing of a thread that runs for microseconds.
+        let nanos = read("schedstat")?.split_whitespace().next()?.parse().ok()?;
+        (read("comm")?.trim_end() == name).then_some(Duration::from_nanos(nanos))
+    });
+    spent.sum()
+}
+
 /// Peak resident memory of a process in bytes; 0 where there is no such process.
 #[must_use]
 pub fn memory_peak(pid: u32) -> u64 {

@@ -45,6 +45,12 @@ pub struct Options {
     /// Cuts each so manieth response off in the middle of its body, whatever its head says; 0 for none.
     #[arg(long, default_value_t = 0)]
     pub truncate_every: u64,
+    /// Every so many-th request, of all connections together, is answered with an error of the server; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub fail_every: u64,
+    /// Most bytes of one write to a client, each of which is a segment of its own; 0 for no limit.
+    #[arg(long, default_value_t = 0)]
+    pub write_bytes: usize,
     /// How often what was seen is printed, in milliseconds.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub every_ms: u64,

@@ -17,6 +17,7 @@ use crate::index::Index;
 use crate::limits::{QUIET_MAX, QUIET_MIN};
 use crate::path::Path;
 use crate::pool::{Lease, Pool};
+use crate::sample::Sampler;
 use crate::time::Instant;
 
 /// Number of a session's slot.
@@ -138,6 +139,7 @@ pub(crate) struct Context<'a> {
     pub(crate) unparked: &'a mut Vec<(FlowKey, LocalSeq)>,
     pub(crate) quiet: &'a mut Quiet,
     pub(crate) target: &'a mut TargetState,
+    pub(crate) samples: Option<&'a mut Sampler>,
 }
 
 impl Context<'_> {

@@ -23,6 +23,7 @@ use crate::nursery::Nursery;
 use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
+use crate::sample::Sampler;
 use crate::session::Session;
 use crate::slots::Slots;
 use crate::stream::Piece;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) targets: Vec<TargetState>,
     /// The target of each rule.
     pub(crate) target_of: Vec<usize>,
+    pub(crate) samples: Option<Box<Sampler>>,
 }
 
 impl Shared {
@@ -85,6 +87,7 @@ impl Shared {
             unparked: &mut self.unparked,
             quiet: &mut self.quiets[index],
             target: &mut self.targets[self.target_of[index]],
+            samples: self.samples.as_deref_mut(),
         }
     }
 }
@@ -139,6 +142,7 @@ impl Engine {
             quiets: config.rules.iter().map(|_| Quiet::new()).collect(),
             targets,
             target_of,
+            samples: None,
             config,
         };
         Self {
@@ -226,6 +230,7 @@ impl Engine {
             }
             return;
         }
+        self.shared.hold_sample(&segment, headers);
         let len = u32::from(segment.payload_len);
         let first = self.session_of(&flow);
         let Some(id) = first else {
@@ -272,6 +277,7 @@ impl Engine {
             self.shared.counters.reply_unknown += 1;
             return;
         };
+        self.shared.hold_sample(&segment, headers);
         let options = segment.options(headers);
         let opened = self.with(id, now, |session, ctx| {
             let opened = ctx.target.gate.on_reply(now);

@@ -5,9 +5,10 @@ use core::time::Duration;
 use wire::flow::FlowKey;
 
 use crate::config::RuleId;
+use crate::sample::Samples;
 
 /// Something that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A session is about to send its SYN: in assistant mode, announce its flow.
     SessionOpened {
@@ -30,7 +31,7 @@ pub enum Event {
 }
 
 /// How a turn ended, and what was measured of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnEnded {
     /// The rule it belonged to.
     pub rule: RuleId,
@@ -53,6 +54,9 @@ pub struct TurnEnded {
     pub online_reset: bool,
     /// The shortest round trip to the target that the session has seen: what the path adds to the target's times.
     pub round_trip: Option<Duration>,
+    /// What both responses begin with, where that is asked for ([`crate::Engine::sample_responses`]) and the session is in
+    /// step.
+    pub samples: Option<Box<Samples>>,
 }
 
 impl TurnEnded {
@@ -69,6 +73,7 @@ impl TurnEnded {
             lag: Duration::ZERO,
             online_reset: false,
             round_trip: None,
+            samples: None,
         }
     }
 }

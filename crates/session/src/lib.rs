@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
 //! | `openings`, `parked` | where sessions begin, and who waits for a source |
-//! | `session` | one session and what the online side does to it |
+//! | `session` | one session and what the client does to it |
+//! | `online` | what the online server's segments do to it |
 //! | `target` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
 //! | `transmit` | its segments, written into the caller's frame |
@@ -20,6 +21,7 @@
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
+//! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
@@ -37,6 +39,7 @@ mod gate;
 mod index;
 pub mod limits;
 mod nursery;
+mod online;
 mod openings;
 mod parked;
 mod path;
@@ -45,6 +48,7 @@ mod pool;
 mod properties;
 mod receive;
 mod resting;
+pub mod sample;
 mod send;
 mod session;
 mod slots;
@@ -61,4 +65,5 @@ mod wheel;
 pub use config::{Config, Rule, RuleId, Source};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};
+pub use sample::{Prefix, Samples};
 pub use time::Instant;

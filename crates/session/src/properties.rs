@@ -5,5 +5,6 @@
 mod arena;
 mod pool;
 mod receive;
+mod sample;
 mod stream;
 mod wheel;

@@ -23,7 +23,7 @@ use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
-use crate::limits::{CONNECTION_DISTANCE_MAX, WINDOW_SCALE};
+use crate::limits::WINDOW_SCALE;
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
@@ -259,6 +259,7 @@ impl Session {
         let iss = ctx.clock.isn(ctx.now, &self.local, last);
         self.send = SendHalf::new(iss, base, self.segment_max(ctx));
         self.receive = ReceiveHalf::new(TargetSeq::new(0));
+        ctx.restart_sample(self.id);
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
         if self.opened || base > 0 {
@@ -362,60 +363,7 @@ impl Session {
         self.advance(ctx);
     }
 
-    /// Whether numbers of the online server cannot be this connection's.
-    pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
-        let far = |distance: i32| distance.unsigned_abs() > CONNECTION_DISTANCE_MAX;
-        far(seq - self.turns.online_end()) && far(ack - self.input.next())
-    }
-
-    /// A segment of the online server to the client.
-    pub(crate) fn on_online(
-        &mut self,
-        seq: OnlineSeq,
-        ack: ClientSeq,
-        flags: Flags,
-        len: u32,
-        stamp: Instant,
-        ctx: &mut Context<'_>,
-    ) {
-        self.active_at = ctx.now;
-        let distance = (seq - self.turns.online_end()).unsigned_abs();
-        if flags.contains(Flags::RST) && distance > CONNECTION_DISTANCE_MAX {
-            // About an older connection of the same client's port, to a segment of it that came late.
-            return;
-        }
-        self.online_closed |= flags.intersects(Flags::FIN.with(Flags::RST));
-        if flags.contains(Flags::RST) {
-            // Whatever the client was told last, its connection is gone.
-            self.turns.on_online_reset();
-            self.input.finish(End::Replaced, None, stamp, ctx.arena);
-            self.advance(ctx);
-            return;
-        }
-        self.input.on_acknowledged(ack);
-        if len > 0 {
-            self.confirmed = true;
-            let distance = i64::from(ack - self.input.next());
-            let acknowledged = self.stream_end.saturating_add_signed(distance);
-            self.turns
-                .on_online_bytes(acknowledged, seq + len, len, stamp);
-        }
-        self.follow_target_close(ctx);
-        self.watch_holes(ctx);
-        let closing = matches!(self.state, State::Closing { .. });
-        let doomed = self.turns.front().is_some_and(|turn| turn.fate.is_some());
-        if doomed || closing && self.turns.current().is_some() {
-            self.advance(ctx);
-        }
-    }
-
-    /// The client's 4-tuple now belongs to a newer connection.
-    pub(crate) fn on_replaced(&mut self, ctx: &mut Context<'_>) {
-        self.input.finish(End::Replaced, None, ctx.now, ctx.arena);
-        self.advance(ctx);
-    }
-
-    fn watch_holes(&mut self, ctx: &Context<'_>) {
+    pub(crate) fn watch_holes(&mut self, ctx: &Context<'_>) {
         if !self.input.has_acknowledged_hole() {
             self.gap_at = None;
         } else if self.gap_at.is_none() {
@@ -486,7 +434,7 @@ impl Session {
             }
             outcome => outcome,
         };
-        if let Some(mut ended) = self.turns.end_front(outcome, self.send.una(), self.rule) {
+        if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.send.trip().shortest();
             ctx.arena.discharge(Turns::TURN_BYTES);
             if ended.outcome == Outcome::Answered {

@@ -122,6 +122,7 @@ impl Engine {
         session.input.clear(&mut self.shared.arena);
         self.shared.arena.clear(&mut session.data);
         self.parked.remove(&session.local, id);
+        self.shared.forget_samples(id);
         self.live -= 1;
         self.unconfirmed -= u32::from(!session.confirmed);
         self.shared.counters.sessions_closed += 1;

@@ -217,6 +217,7 @@ impl Session {
             }
         }
         let before = self.receive.nxt();
+        let unanswered = self.turns.answer_bytes() == 0;
         let arrived = self.receive.on_segment(seq, len, fin);
         // The FIN takes a position and is no byte of a response: who only closes has not answered.
         let bytes = arrived.in_order - u32::from(arrived.fin);
@@ -241,6 +242,10 @@ impl Session {
                 }
             }
         }
+        // A response begins with the first byte that was taken for it; until there is one, with the next to come.
+        let answered = self.turns.answer_bytes() as u32;
+        let begins = unanswered.then(|| before + bytes.saturating_sub(answered));
+        ctx.sample_target(self.id, seq, begins);
         if !arrived.ack_now && self.turns.looks_answered() {
             // A complete response: its acknowledgement may ride on the next turn.
             self.ack_at.get_or_insert(ctx.now + DELAYED_ACK);

@@ -196,17 +196,17 @@ impl Turns {
     }
 
     /// The online server sent bytes up to `end` that acknowledge the client's stream up to `acknowledged`; those up to
-    /// [`Turns::online_end`] are known.
+    /// [`Turns::online_end`] are known. Returns where the turn starts that they answer.
     pub(crate) fn on_online_bytes(
         &mut self,
         acknowledged: u64,
         end: OnlineSeq,
         len: u32,
         stamp: Instant,
-    ) {
+    ) -> Option<u64> {
         let new = end.ahead_of(self.online_end).min(len);
         if new == 0 {
-            return;
+            return None;
         }
         self.online_end = end;
         let last = self.queue.len();
@@ -216,10 +216,11 @@ impl Turns {
                 self.unprompted |=
                     index + 1 == last && pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
                 turn.online.add(new, stamp);
-                return;
+                return Some(turn.start);
             }
             turn.early = turn.early.max(end.ahead_of(turn.cause));
         }
+        None
     }
 
     /// How much of what the target has sent beyond the share of the turn before counts for the current turn: where turns
@@ -231,6 +232,11 @@ impl Turns {
             Some(turn) => carried.min(u64::from(turn.early)),
             None => 0,
         }
+    }
+
+    /// What the target has sent in answer to the current turn, without what it had sent before, in bytes.
+    pub(crate) fn answer_bytes(&self) -> u64 {
+        self.step.answer.bytes
     }
 
     /// R, the bytes that the target has sent in answer to the current turn.
@@ -367,6 +373,7 @@ impl Turns {
             }),
             online_reset: turn.online_reset,
             round_trip: None,
+            samples: None,
         })
     }
 

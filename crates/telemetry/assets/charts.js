@@ -447,16 +447,36 @@ const Charts = (() => {
     target_silent: "missing: the target said nothing",
     target_reset_only: "reset by the target only",
     online_reset_only: "reset by the online server only",
+    status_differs: "of another status",
+    status_class_differs: "of another class of status",
+    prefix_differs: "other in its first bytes",
   };
+  /** Counts beside these that are not kinds of differences. */
+  const NO_KINDS = ["compared", "unpaired", "differing", "sampled", "unsampled"];
   function differences(summary) {
     const compared = number(summary, "differences.compared");
-    const known = numbers(summary?.differences).filter(([name]) => name !== "compared" && name !== "unpaired");
+    const known = numbers(summary?.differences).filter(([name]) => !NO_KINDS.includes(name));
     if (compared === null) return h("p", { class: "empty" }, "This summary compares no responses.");
     const rows = known.map(([name, turns]) => [own(DIFFERENCES, name) ?? name.replaceAll("_", " "), right(figure(`differences.${name}`, turns, count(turns))), right(compared > 0 ? percent(turns / compared) : UNKNOWN)]);
     const unpaired = number(summary, "differences.unpaired");
     return [
       table("Responses that differed", ["The target's response was", "Turns", "Of those compared"], rows),
       h("p", { class: "small muted" }, figure("differences.compared", compared, count(compared)), " responses were compared by length; ", figure("differences.unpaired", unpaired, count(unpaired)), " were not, because their session was out of step."),
+    ];
+  }
+
+  /** What responses begin with (`--sample-bytes`), or null. */
+  function samples(summary) {
+    const listed = Array.isArray(summary?.samples?.differing) ? summary.samples.differing.slice(0, 20) : [];
+    const pairs = Array.isArray(summary?.samples?.statuses) ? summary.samples.statuses : [];
+    if (listed.length + pairs.length === 0) return null;
+    const side = (response) => h("span", { class: "breaks" }, h("b", {}, text(response?.status)), ` ${joined(bytes(number(response, "bytes")))} `, h("code", {}, text(response?.prefix, "")));
+    return [
+      table("Statuses", ["Online server", "Target", "Turns"], pairs.map((pair) => [text(pair?.online), text(pair?.target), right(count(number(pair, "turns")))])),
+      listed.length > 0 && h("div", { class: "listed" }, table("Turns that differ", ["When", "Online server", "Target"], listed.map((turn) => {
+        const when = number(turn, "unix_ms");
+        return [when !== null && when < 8e15 ? new Date(when).toISOString().slice(11, 23) : UNKNOWN, side(turn?.online), side(turn?.target)];
+      }), "wide")),
     ];
   }
 
@@ -499,5 +519,5 @@ const Charts = (() => {
   }
 
   return { h, s, figure, at, own, number, numbers, isNumber, text, count, short, bytes, time, joined, percent, duration, pill, rules, flow,
-    curvesCard, lineOf, spark, table, right, residues, reconciliation, differences, ruleTable, figures, bars, follow, outcomeOf, GROUPS, UNKNOWN };
+    curvesCard, lineOf, spark, table, right, residues, reconciliation, differences, samples, ruleTable, figures, bars, follow, outcomeOf, GROUPS, UNKNOWN };
 })();

@@ -16,7 +16,10 @@ const Verdict = (() => {
   const size = (micros) => joined(time(Math.abs(micros)));
   const span = (finding) => {
     const [low, high] = [number(finding, "low"), number(finding, "high")];
-    if (low === null || high === null) return "";
+    if (low === null || high === null) {
+      const [says, least] = [at(finding, "says"), low ?? high];
+      return least !== null && (says === "slower" || says === "faster") ? ` (at least ${size(least)})` : "";
+    }
     return ` (between ${size(low < 0 === high < 0 ? Math.min(Math.abs(low), Math.abs(high)) : low)} and ${size(low < 0 === high < 0 ? Math.max(Math.abs(low), Math.abs(high)) : high)})`;
   };
 
@@ -60,10 +63,11 @@ const Verdict = (() => {
   function differencesOf(summary) {
     const compared = number(summary, "differences.compared");
     if (compared === null || compared === 0) return { level: "neutral", title: "No responses were compared", more: "" };
-    const kinds = [["target_shorter", "shorter"], ["target_longer", "longer"], ["target_silent", "missing"], ["target_reset_only", "reset by the target only"], ["online_reset_only", "reset by the online server only"]]
+    const kinds = [["target_shorter", "shorter"], ["target_longer", "longer"], ["target_silent", "missing"], ["target_reset_only", "reset by the target only"], ["online_reset_only", "reset by the online server only"], ["status_differs", "of another status"]]
       .map(([name, label]) => [number(summary, `differences.${name}`) ?? 0, label])
       .filter(([turns]) => turns > 0);
-    const differing = Math.min(compared, kinds.reduce((sum, [turns]) => sum + turns, 0));
+    // A response may be missing and reset: then it is of two kinds, and one response.
+    const differing = Math.min(compared, Math.max(number(summary, "differences.differing") ?? 0, ...kinds.map(([turns]) => turns)));
     const level = rated(differing / compared, DIFFERING, (share, limit) => share <= limit);
     if (differing === 0) return { level, title: `All ${count(compared)} compared responses had the same length`, more: "Contents are not compared." };
     return { level, share: differing / compared, title: `${percent(differing / compared)} of ${count(compared)} compared responses differ`,
@@ -74,8 +78,9 @@ const Verdict = (() => {
     const [compared, unpaired] = [number(summary, "differences.compared"), number(summary, "differences.unpaired")];
     if (compared === null || unpaired === null || compared + unpaired === 0) return null;
     const share = unpaired / (compared + unpaired);
+    if (unpaired === 0) return { level: "good", title: "Every turn could be compared", more: "All sessions stayed in step with the online server's." };
     return { level: rated(share, UNPAIRED, (value, limit) => value <= limit), title: `${percent(share)} of the turns could not be compared`,
-      more: unpaired === 0 ? "Every session stayed in step with the online server's." : `${count(unpaired)} belong to sessions that were out of step: their times are in no figure here.` };
+      more: `${count(unpaired)} belong to sessions that were out of step: their times are in no figure here.` };
   }
 
   function booksOf(summary) {
@@ -119,7 +124,7 @@ const Verdict = (() => {
     else if (said(last50)) parts.push(`is ${last50.words} in the median`);
     else if (said(last99)) parts.push(`is ${last99.words} at the 99th percentile`);
     else if (last50.level === "neutral") parts.push("how fast it is cannot be told");
-    else parts.push("is no slower than the online server above noise");
+    else parts.push(`shows no difference in speed above noise${last99.level === "neutral" ? " in the median" : ""}`);
     const differ = differencesOf(summary);
     if (differ.share > 0) parts.push(`${percent(differ.share)} of its responses differ`);
     return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;

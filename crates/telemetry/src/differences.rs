@@ -1,14 +1,17 @@
 //! How the target's responses differ from the online server's, turn by turn.
 //!
-//! Lengths and resets are compared, never contents. A turn of a session that is out of step (*unpaired*) is counted and not
-//! compared: its response may belong to another one.
+//! Lengths and resets are compared, and never contents unless a user asked for it: then [`Beginnings`] are. A turn of a
+//! session that is out of step (*unpaired*) is counted and not compared: its response may belong to another one.
+
+use std::time::SystemTime;
 
 use session::{Outcome, TurnEnded};
 
 use crate::figures::Figures;
+use crate::samples::Beginnings;
 
 /// Counts of turns, by what was different.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     compared: u64,
     unpaired: u64,
@@ -17,11 +20,24 @@ pub struct Differences {
     no_response: u64,
     target_reset: u64,
     online_reset: u64,
+    /// Turns that differ in one way or in several.
+    differing: u64,
+    /// With `--sample-bytes`.
+    beginnings: Option<Box<Beginnings>>,
 }
 
 impl Differences {
-    /// Compares both sides of a turn that ended.
-    pub fn record(&mut self, turn: &TurnEnded) {
+    /// Nothing compared yet; `sample_bytes` of each response will be, if any.
+    #[must_use]
+    pub fn sampling(sample_bytes: u8) -> Self {
+        Self {
+            beginnings: (sample_bytes > 0).then(|| Box::new(Beginnings::new(sample_bytes))),
+            ..Self::default()
+        }
+    }
+
+    /// Compares both sides of a turn that ended; `now` is asked where the turn is to be listed.
+    pub fn record(&mut self, turn: &TurnEnded, now: impl FnOnce() -> SystemTime) {
         let (
             Some(online),
             Outcome::Answered | Outcome::Reset | Outcome::TimedOut | Outcome::TargetClosed,
@@ -34,16 +50,24 @@ impl Differences {
             return;
         }
         self.compared += 1;
+        let length = turn.target.map_or(0, |target| target.bytes);
+        let is_reset = turn.outcome == Outcome::Reset;
+        if length != online.bytes || turn.online_reset != is_reset {
+            self.differing += 1;
+        }
         match turn.target.filter(|target| target.bytes > 0) {
             None => self.no_response += 1,
             Some(target) if target.bytes > online.bytes => self.longer += 1,
             Some(target) if target.bytes < online.bytes => self.shorter += 1,
             Some(_) => {}
         }
-        match (turn.online_reset, turn.outcome == Outcome::Reset) {
+        match (turn.online_reset, is_reset) {
             (true, false) => self.online_reset += 1,
             (false, true) => self.target_reset += 1,
             _ => {}
+        }
+        if let Some(beginnings) = &mut self.beginnings {
+            beginnings.record(turn, now);
         }
     }
 
@@ -56,12 +80,24 @@ impl Differences {
         self.no_response += other.no_response;
         self.target_reset += other.target_reset;
         self.online_reset += other.online_reset;
+        self.differing += other.differing;
+        match (&mut self.beginnings, &other.beginnings) {
+            (Some(beginnings), Some(other)) => beginnings.add(other),
+            (None, Some(other)) => self.beginnings = Some(other.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// What responses begin with, where that was asked for.
+    #[must_use]
+    pub fn beginnings(&self) -> Option<&Beginnings> {
+        self.beginnings.as_deref()
     }
 
     /// Each count with its name.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        [
+        let mut figures: Figures = [
             // Turns that the online server answered and that reached the target.
             ("compared", self.compared),
             ("unpaired", self.unpaired),
@@ -70,15 +106,22 @@ impl Differences {
             ("target_silent", self.no_response),
             ("target_reset_only", self.target_reset),
             ("online_reset_only", self.online_reset),
+            // One response may be shorter and reset: the sum of the above says too much.
+            ("differing", self.differing),
         ]
         .into_iter()
-        .collect()
+        .collect();
+        if let Some(beginnings) = &self.beginnings {
+            beginnings.push_figures(&mut figures);
+        }
+        figures
     }
 }
 
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
+    use std::time::UNIX_EPOCH;
 
     use session::{Outcome, Response, RuleId, TurnEnded};
 
@@ -101,31 +144,53 @@ mod tests {
             lag: Duration::ZERO,
             online_reset: false,
             round_trip: None,
+            samples: None,
         }
     }
 
     #[test]
     fn each_difference_is_counted_once_and_by_its_name() {
-        let mut worker = Differences::default();
-        worker.record(&turn(Outcome::Answered, 100, Some(100)));
-        worker.record(&turn(Outcome::Answered, 100, Some(101)));
-        worker.record(&turn(Outcome::Answered, 100, Some(99)));
-        worker.record(&turn(Outcome::TimedOut, 100, None));
-        worker.record(&turn(Outcome::Reset, 100, Some(100)));
-        worker.record(&TurnEnded {
+        let mut counted = Differences::default();
+        let mut record =
+            |turn: &TurnEnded| counted.record(turn, || unreachable!("nothing is listed"));
+        record(&turn(Outcome::Answered, 100, Some(100)));
+        record(&turn(Outcome::Answered, 100, Some(101)));
+        record(&turn(Outcome::Answered, 100, Some(99)));
+        record(&turn(Outcome::TimedOut, 100, None));
+        record(&turn(Outcome::Reset, 100, Some(100)));
+        record(&TurnEnded {
             online_reset: true,
             ..turn(Outcome::Answered, 100, Some(100))
         });
-        worker.record(&TurnEnded {
+        record(&TurnEnded {
             paired: false,
             ..turn(Outcome::Answered, 100, Some(5))
         });
         // What never reached the target is the ledger's business.
-        worker.record(&turn(Outcome::Shed, 100, None));
+        record(&turn(Outcome::Shed, 100, None));
         let mut all = Differences::default();
-        all.add(&worker);
+        all.add(&counted);
         let figures = all.figures();
         let values: Vec<u64> = figures.iter().map(|(_, count)| *count).collect();
-        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1, 5]);
+    }
+
+    #[test]
+    fn beginnings_are_compared_where_that_was_asked_for() {
+        let ended = turn(Outcome::Answered, 100, Some(100));
+        let mut worker = Differences::sampling(16);
+        worker.record(&ended, || UNIX_EPOCH);
+        // Out of step: not compared, and so not sampled.
+        let unpaired = TurnEnded {
+            paired: false,
+            ..ended
+        };
+        worker.record(&unpaired, || UNIX_EPOCH);
+        let mut all = Differences::default();
+        assert!(all.figures().get("unsampled").is_none() && all.beginnings().is_none());
+        all.add(&worker);
+        all.add(&worker);
+        assert_eq!(all.figures().get("unsampled"), Some(&2));
+        assert!(Differences::sampling(0).beginnings().is_none());
     }
 }

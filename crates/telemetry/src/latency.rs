@@ -317,6 +317,7 @@ mod tests {
             lag: Duration::from_secs(10_000),
             online_reset: false,
             round_trip: Some(Duration::from_micros(30)),
+            samples: None,
         }
     }
 

@@ -169,6 +169,7 @@ mod tests {
             lag: Duration::ZERO,
             online_reset: false,
             round_trip: None,
+            samples: None,
         }
     }
 

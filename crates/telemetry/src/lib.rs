@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ledger`] | turns and bytes by outcome, per rule and in total |
 //! | [`differences`] | how the target's responses differ from the online server's |
+//! | [`samples`] | what responses begin with, where a user asked for it |
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
 //! | [`histograms`] | the same as files for the plotters of HdrHistogram |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
@@ -37,6 +38,7 @@ pub mod moment;
 pub mod page;
 pub mod progress;
 pub mod report;
+pub mod samples;
 pub mod spread;
 pub mod summary;
 pub mod table;
@@ -50,6 +52,7 @@ pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
 pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
+pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
 pub use summary::{Mode, RunTotals, State, Summary, WriteError};
 pub use verdict::Verdict;

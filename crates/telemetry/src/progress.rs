@@ -151,6 +151,7 @@ mod tests {
             lag: Duration::from_micros(40),
             online_reset: false,
             round_trip: None,
+            samples: None,
         }
     }
 

@@ -17,6 +17,7 @@ use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary, Point};
 use crate::ledger::Ledger;
 use crate::moment::rfc3339;
+use crate::samples::SamplesSummary;
 use crate::spread::Spread;
 use crate::verdict::Verdict;
 
@@ -143,6 +144,9 @@ pub struct Summary {
     pub curves: Figures<Vec<Point>>,
     /// Turns whose responses differed, by how; `compared` are all that were compared.
     pub differences: Figures,
+    /// What responses begin with; only with `--sample-bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<SamplesSummary>,
     /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
     /// under way between a program and a worker; at the end it is a bug or a loss.
     #[serde(serialize_with = "reconciliation_rows")]
@@ -210,6 +214,10 @@ impl Summary {
             verdict: Verdict::new(&run.latency, &run.spread),
             curves: run.latency.curves(),
             differences: run.differences.figures(),
+            samples: run
+                .differences
+                .beginnings()
+                .map(|beginnings| beginnings.summary(&run.rules)),
             kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
             sessions,
             budget: run.budget.clone(),
@@ -295,6 +303,7 @@ mod tests {
             lag: Duration::from_micros(40),
             online_reset: false,
             round_trip: None,
+            samples: None,
         });
         RunTotals {
             mode: Mode::Assistant,

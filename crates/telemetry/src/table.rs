@@ -34,6 +34,9 @@ impl Display for Table<'_> {
         line(f, "budget", &summary.budget)?;
         line(f, "engine", &summary.engine)?;
         line(f, "differences", &summary.differences)?;
+        if let Some(samples) = &summary.samples {
+            write!(f, "{samples}")?;
+        }
         for (hook, row) in summary.kernel.rows().iter() {
             // What programs and workers say of the same packets is worth a line only where they disagree.
             let says_more = HOOKS.contains(&hook) || row.get("residue") != Some(&0);

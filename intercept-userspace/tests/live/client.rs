@@ -17,6 +17,7 @@ pub(crate) struct Seen {
     pub(crate) stamp_ns: u64,
     pub(crate) packet_len: u32,
     pub(crate) headers: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
     pub(crate) segment: Segment,
 }
 
@@ -38,12 +39,17 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and asks for the replies of `targets`; does not wait for the answer.
     pub(crate) fn connect(to: SocketAddr, targets: &[Endpoint]) -> Self {
+        Self::connect_for(to, targets, 0)
+    }
+
+    /// The same, and for so many bytes of their payload.
+    pub(crate) fn connect_for(to: SocketAddr, targets: &[Endpoint], payload_max: u8) -> Self {
         let stream = TcpStream::connect(to).expect("intercept listens");
         stream
             .set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a timeout");
         let mut out = Vec::new();
-        let end = TcpcopyEnd::new(targets.to_vec(), Instant::now(), &mut out);
+        let end = TcpcopyEnd::new(targets.to_vec(), payload_max, Instant::now(), &mut out);
         let mut client = Self {
             stream,
             end,
@@ -62,7 +68,12 @@ impl Client {
 
     /// Connects, and waits until the subscription stands.
     pub(crate) fn subscribe(to: SocketAddr, targets: &[Endpoint]) -> Self {
-        let mut client = Self::connect(to, targets);
+        Self::subscribe_for(to, targets, 0)
+    }
+
+    /// The same, with so many bytes of their payload.
+    pub(crate) fn subscribe_for(to: SocketAddr, targets: &[Endpoint], payload_max: u8) -> Self {
+        let mut client = Self::connect_for(to, targets, payload_max);
         client.until("the subscription", |client| client.subscribed);
         client
     }
@@ -123,6 +134,7 @@ impl Client {
                 Ok(Some(TcpcopyEvent::Subscribed)) => self.subscribed = true,
                 Ok(Some(TcpcopyEvent::Pong { .. })) => self.pongs += 1,
                 Ok(Some(TcpcopyEvent::Lost { count })) => self.lost += count,
+                Ok(Some(TcpcopyEvent::Inspected(_))) => panic!("nobody asked"),
                 Ok(Some(TcpcopyEvent::Reports(reports))) => {
                     self.count += reports.len() as u64;
                     if !self.keep {
@@ -132,6 +144,7 @@ impl Client {
                         stamp_ns: report.stamp_ns,
                         packet_len: report.packet_len,
                         headers: report.headers.to_vec(),
+                        payload: report.payload.to_vec(),
                         segment: Segment::parse(report.headers, 0).expect("headers of a segment"),
                     }));
                 }

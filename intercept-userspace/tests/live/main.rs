@@ -4,6 +4,7 @@
 mod carry;
 mod client;
 mod pair;
+mod payload;
 mod process;
 
 use std::io::{Read as _, Write as _};
@@ -84,6 +85,7 @@ fn a_targets_syn_is_reported_and_nothing_stays() {
         client.until("the reports", |client| client.reports.len() >= 4);
         let seen = client.reports[1].clone();
         assert_eq!((seen.packet_len, seen.headers.len()), (1040, 40));
+        assert_eq!(seen.payload, b"");
         assert_eq!(seen.segment.payload_len, 1000);
 
         let (status, log) = intercept.end(Signal::SIGTERM);
@@ -171,16 +173,16 @@ fn garbage_closes_its_own_connection_only() {
 
         let mut other = TcpStream::connect(PORT).expect("it listens");
         other
-            .write_all(b"tcpcopy\n\x00\x02\x00\x06\x01\x00\x00\x00\x00\x00")
+            .write_all(b"tcpcopy\n\x00\x01\x00\x06\x01\x00\x00\x00\x00\x00")
             .expect("it is sent");
         let mut hello = Vec::new();
         let _ = other.read_to_end(&mut hello);
         assert_eq!(
             &hello[..10],
-            b"tcpcopy\n\x00\x01",
+            b"tcpcopy\n\x00\x02",
             "the other side can name our version"
         );
-        intercept.wait_for("speaks version 2 of the channel, this build speaks version 1");
+        intercept.wait_for("speaks version 1 of the channel, this build speaks version 2");
 
         let _syn = pair.send_syn(80, SocketAddrV4::new(CLIENT, 4711));
         good.until("the report", |client| !client.reports.is_empty());

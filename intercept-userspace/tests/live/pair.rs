@@ -217,6 +217,9 @@ pub(crate) struct Syn {
     _socket: OwnedFd,
 }
 
+/// What made segments carry, again and again.
+pub(crate) const SECRET: &[u8] = b"secret";
+
 /// A segment from its IP header on.
 pub(crate) fn segment(from: Endpoint, to: Endpoint, payload: usize) -> Vec<u8> {
     let header = Header {
@@ -229,7 +232,8 @@ pub(crate) fn segment(from: Endpoint, to: Endpoint, payload: usize) -> Vec<u8> {
         urgent: 0,
         options: Options::default(),
     };
-    let mut frame = vec![0; header.payload_offset() + payload];
+    let mut frame = vec![0; header.payload_offset()];
+    frame.extend(SECRET.iter().cycle().take(payload));
     assert!(header.emit(&mut frame));
     frame.split_off(14)
 }

@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     /// `host:port`.
     pub(crate) address: String,
     pub(crate) targets: Vec<Endpoint>,
+    /// How many payload bytes of each reply are asked for (`--sample-bytes`).
+    pub(crate) payload_max: u8,
     pub(crate) announcements: Receiver<Announcement>,
     pub(crate) waker: Arc<Waker>,
     pub(crate) channels: Arc<Channels>,
@@ -131,7 +133,7 @@ impl Connection {
 
     /// Drives one connection to its end; `None` where the run ends.
     fn talk(&mut self, stream: TcpStream) -> Option<Failure> {
-        let mut talk = Talk::new(stream, self.targets.clone());
+        let mut talk = Talk::new(stream, self.targets.clone(), self.payload_max, self.index);
         let address = || self.address.clone();
         let end = loop {
             if self.channels.stop.load(Ordering::Relaxed) {

@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use channel::{TcpcopyEnd, TcpcopyEvent, encode};
+use channel::inspection::inspect;
+use channel::{Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -46,13 +47,22 @@ pub(super) struct Talk {
     offset: Offset,
     has_offset: bool,
     subscribed: bool,
+    /// Number of the connection.
+    index: usize,
+    /// Number of the question of the doctor that was asked last.
+    asked: u64,
 }
 
 impl Talk {
     /// A connection that was just opened; the socket does not block.
-    pub(super) fn new(stream: TcpStream, targets: Vec<Endpoint>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        targets: Vec<Endpoint>,
+        payload_max: u8,
+        index: usize,
+    ) -> Self {
         let mut out = Vec::new();
-        let end = TcpcopyEnd::new(targets, Instant::now(), &mut out);
+        let end = TcpcopyEnd::new(targets, payload_max, Instant::now(), &mut out);
         Self {
             stream,
             end,
@@ -60,6 +70,8 @@ impl Talk {
             offset: Offset::default(),
             has_offset: false,
             subscribed: false,
+            index,
+            asked: 0,
         }
     }
 
@@ -84,6 +96,11 @@ impl Talk {
             .map_err(Broken::Channel)?
         {
             self.offset.pinged(nonce, now);
+        }
+        if self.subscribed
+            && let Some(addresses) = channels.inspections.due(&mut self.asked)
+        {
+            inspect(&mut self.out, &addresses);
         }
         send(&mut self.stream, &mut self.out).map_err(Broken::Socket)?;
         rest(waker, announcements, &self.stream, !self.out.is_empty()).map_err(Broken::Socket)?;
@@ -134,13 +151,18 @@ impl Talk {
                 TcpcopyEvent::Reports(reports) => {
                     for report in reports.iter() {
                         let stamp = self.offset.ours(report.stamp_ns, arrival);
-                        sort(stamp, report.headers, probes, &mut batches);
+                        sort(stamp, &report, probes, &mut batches);
                     }
                 }
                 TcpcopyEvent::Lost { count } => {
                     channels
                         .reports_lost_there
                         .fetch_add(count, Ordering::Relaxed);
+                }
+                TcpcopyEvent::Inspected(answer) => {
+                    channels
+                        .inspections
+                        .answered(self.index, self.asked, answer.into());
                 }
                 TcpcopyEvent::Pong { nonce, stamp_ns } => {
                     self.offset.ponged(nonce, stamp_ns, arrival);
@@ -163,8 +185,13 @@ impl Talk {
 }
 
 /// Puts a report into the batch of the worker that owns its session.
-fn sort(stamp: session::Instant, headers: &[u8], probes: &Probes, batches: &mut [ReportBatch]) {
-    let worker = match Segment::parse(headers, 0) {
+fn sort(
+    stamp: session::Instant,
+    report: &Report<'_>,
+    probes: &Probes,
+    batches: &mut [ReportBatch],
+) {
+    let worker = match Segment::parse(report.headers, 0) {
         Ok(segment) if probes.take(&segment) => return,
         Ok(segment) => owner(
             &segment.destination,
@@ -174,7 +201,7 @@ fn sort(stamp: session::Instant, headers: &[u8], probes: &Probes, batches: &mut 
         Err(_) => 0,
     };
     if let Some(batch) = batches.get_mut(worker as usize) {
-        batch.push(stamp, headers);
+        batch.push(stamp, report.headers, report.payload);
     }
 }
 

@@ -72,6 +72,24 @@ impl Sources {
 }
 
 impl Chosen {
+    /// The last endpoint, of those whose port nobody on this host has anything to do with where there are such.
+    fn last(&self, facts: &Facts) -> Endpoint {
+        let range = &self.pool.range;
+        let (prefix, mask) = (range.prefix.octets(), range.mask.octets());
+        let mut last = [0; 16];
+        for ((to, prefix), mask) in last.iter_mut().zip(prefix).zip(mask) {
+            *to = prefix | !mask;
+        }
+        let is_free = |port: &u16| {
+            !self.excluded.contains(port)
+                && !facts.ephemeral.contains(port)
+                && facts.listening.iter().all(|socket| socket.port() != *port)
+        };
+        let ports = range.port_first..=range.port_last;
+        let port = ports.rev().find(is_free).unwrap_or(range.port_last);
+        Endpoint::new(Addr::v6(last), port)
+    }
+
     fn available(&self) -> u64 {
         self.pool.len()
             - self
@@ -337,7 +355,8 @@ pub(super) fn room(
     Ok((Some(room), warning))
 }
 
-/// Source and target of the probes of assistant mode; one answer per target is enough.
+/// Source and target of the probes that prove the path; one answer per target is enough. All probes of a target come from
+/// the same port.
 ///
 /// With the clients' own addresses the sources are the online addresses of this host, which may lie in the clients'
 /// prefix, and an address of a documentation network (RFC 5737, RFC 3849), which goes where the target sends strangers: none
@@ -347,21 +366,17 @@ pub(super) fn probes(
     facts: &Facts,
     sources: &Sources,
     online: &[String],
-    mode: Mode,
 ) -> Vec<(Endpoint, Endpoint)> {
-    if mode == Mode::Direct {
-        return Vec::new();
-    }
-    let Some(port) = free_port(facts) else {
-        return Vec::new();
-    };
     let mut probes: Vec<(Endpoint, Endpoint)> = Vec::new();
     for rule in &args.rules {
         let v4 = rule.target.addr.is_v4();
         if let Some(chosen) = sources.chosen(rule.target.addr) {
-            probes.push((last_of(&chosen.pool), rule.target));
+            probes.push((chosen.last(facts), rule.target));
             continue;
         }
+        let Some(port) = free_port(facts) else {
+            continue;
+        };
         let on_online = |index| {
             facts
                 .interfaces
@@ -396,15 +411,6 @@ fn free_port(facts: &Facts) -> Option<u16> {
 
 const fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
-}
-
-fn last_of(pool: &PoolArg) -> Endpoint {
-    let (prefix, mask) = (pool.range.prefix.octets(), pool.range.mask.octets());
-    let mut last = [0; 16];
-    for ((to, prefix), mask) in last.iter_mut().zip(prefix).zip(mask) {
-        *to = prefix | !mask;
-    }
-    Endpoint::new(Addr::v6(last), pool.range.port_last)
 }
 
 const fn family_name(v4: bool) -> &'static str {

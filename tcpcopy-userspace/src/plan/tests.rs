@@ -26,6 +26,7 @@ fn interface(index: u32, name: &str, framing: Framing, up: bool) -> Interface {
         mac: None,
         alias: None,
         kind: None,
+        xdp: None,
     }
 }
 
@@ -265,7 +266,11 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
         assert!(room.contains(words), "{room}");
     }
     assert!(plan.warnings.is_empty());
-    assert!(plan.reply_routes.is_empty() && plan.probes.is_empty());
+    assert!(plan.reply_routes.is_empty());
+    assert_eq!(plan.probes.len(), 1, "{:?}", plan.probes);
+    let probes = plan.for_probes(&["eth1".to_owned()]);
+    assert!(probes.rules.is_empty(), "no client is captured");
+    assert!(probes.replies[0].1.contains(&plan.probes[0].0));
     assert!(!plan.engine_config(0, 1).prove_path);
     assert_eq!(plan.rules[0].mtu, 1500);
 }

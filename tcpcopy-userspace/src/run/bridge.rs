@@ -77,6 +77,7 @@ impl Bridge {
                 index,
                 address: address.clone(),
                 targets: plan.targets(),
+                payload_max: plan.sample_bytes,
                 announcements,
                 waker: Arc::clone(&waker),
                 channels: Arc::clone(&channels),
@@ -233,7 +234,7 @@ impl Bridge {
     /// Ends the connections; reports that were taken are with their workers then.
     pub(super) fn end(&mut self) {
         self.probes.end();
-        self.channels.stop.store(true, Ordering::Relaxed);
+        self.channels.end();
         for (_, waker) in &self.senders {
             waker.wake();
         }

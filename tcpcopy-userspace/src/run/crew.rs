@@ -96,6 +96,7 @@ impl Crew {
             };
             let from_port = plan.capture == Capture::AfXdp;
             let mut engine = Engine::new(plan.engine_config(index, unix_nanos), clock::now());
+            engine.sample_responses(plan.sample_bytes.into());
             if bridge.is_some() {
                 // Until the connections stand.
                 engine.on_channel(clock::now(), bridge.is_some_and(Bridge::is_up));
@@ -109,6 +110,7 @@ impl Crew {
                 announcer: bridge.map(Bridge::announcer),
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,
+                sample_bytes: plan.sample_bytes,
                 frame_len_max,
             };
             let core = cores

@@ -28,7 +28,7 @@ pub(super) struct Merge {
     latest: (Instant, u32),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Entry {
     Online(Held),
     Expected(Expected),
@@ -44,17 +44,39 @@ struct Expected {
 }
 
 /// A record of an online server's segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Held {
     pub(super) stamp: Instant,
-    len: usize,
-    bytes: [u8; HEADERS_LEN_MAX as usize],
+    record: Record,
+}
+
+/// Headers, and a sample of payload where one was asked for.
+#[derive(Debug)]
+enum Record {
+    Short(usize, [u8; HEADERS_LEN_MAX as usize]),
+    Long(Box<[u8]>),
+}
+
+impl Record {
+    fn new(record: &[u8]) -> Self {
+        let mut bytes = [0; HEADERS_LEN_MAX as usize];
+        match bytes.get_mut(..record.len()) {
+            Some(place) => {
+                place.copy_from_slice(record);
+                Self::Short(record.len(), bytes)
+            }
+            None => Self::Long(record.into()),
+        }
+    }
 }
 
 impl Held {
-    /// The captured bytes.
+    /// The captured bytes: headers, and a sample of payload where one was asked for.
     pub(super) fn headers(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        match &self.record {
+            Record::Short(len, bytes) => bytes.get(..*len).unwrap_or_default(),
+            Record::Long(bytes) => bytes,
+        }
     }
 }
 
@@ -69,11 +91,8 @@ impl Merge {
 
     /// Holds a record; gives the oldest where there are too many.
     pub(super) fn hold(&mut self, stamp: Instant, headers: &[u8]) -> Option<Held> {
-        let mut bytes = [0; HEADERS_LEN_MAX as usize];
-        let len = headers.len().min(bytes.len());
-        bytes[..len].copy_from_slice(&headers[..len]);
-        self.held
-            .push_back(Entry::Online(Held { stamp, len, bytes }));
+        let record = Record::new(headers);
+        self.held.push_back(Entry::Online(Held { stamp, record }));
         self.trim()
     }
 
@@ -107,17 +126,14 @@ impl Merge {
     /// The oldest record if it is not younger than a frame of this stamp.
     pub(super) fn before(&mut self, stamp: Instant) -> Option<Held> {
         loop {
-            match *self.held.front()? {
-                Entry::Online(held) if held.stamp <= stamp => {
-                    self.held.pop_front();
-                    return Some(held);
-                }
+            match self.held.pop_front()? {
+                Entry::Online(held) if held.stamp <= stamp => return Some(held),
                 // Frames keep their order: whatever is left of the clone before is lost.
-                Entry::Expected(clone) if clone.stamp <= stamp => {
-                    self.held.pop_front();
-                    self.current = Some(clone);
+                Entry::Expected(clone) if clone.stamp <= stamp => self.current = Some(clone),
+                younger => {
+                    self.held.push_front(younger);
+                    return None;
                 }
-                _ => return None,
             }
         }
     }
@@ -146,15 +162,13 @@ impl Merge {
         }
         self.current = None;
         loop {
-            match *self.held.front()? {
-                Entry::Online(held) => {
-                    self.held.pop_front();
-                    return Some(held);
+            match self.held.pop_front()? {
+                Entry::Online(held) => return Some(held),
+                Entry::Expected(clone) if is_lost(clone) => {}
+                waiting @ Entry::Expected(_) => {
+                    self.held.push_front(waiting);
+                    return None;
                 }
-                Entry::Expected(clone) if is_lost(clone) => {
-                    self.held.pop_front();
-                }
-                Entry::Expected(_) => return None,
             }
         }
     }
@@ -203,6 +217,17 @@ mod tests {
         assert_eq!(before(&mut merge, at(11)), 0);
         assert_eq!(ripe(&mut merge, at(9_000)), ["answer"]);
         assert!(merge.is_empty());
+    }
+
+    #[test]
+    fn a_record_with_a_sample_is_held_whole() {
+        let mut merge = Merge::new(START);
+        let records = [0, 52, 120, 121, 248].map(|len| vec![b'x'; len]);
+        for record in &records {
+            merge.hold(at(10), record);
+        }
+        let held: Vec<_> = std::iter::from_fn(|| merge.ripe(at(20))).collect();
+        assert!(held.iter().map(super::Held::headers).eq(&records));
     }
 
     #[test]

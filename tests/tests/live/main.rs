@@ -5,6 +5,7 @@
 
 mod assistant;
 mod bodies;
+mod doctor;
 mod early_close;
 mod flat_out;
 mod flood;
@@ -12,6 +13,7 @@ mod flows;
 mod habits;
 mod loss;
 mod measures;
+mod metrics;
 mod nginx;
 mod options;
 mod page;
@@ -23,6 +25,8 @@ mod redis;
 mod refusals;
 mod report;
 mod robust;
+mod samples;
+mod telling;
 
 use lab::Topology;
 use tests::Stand;

@@ -131,7 +131,7 @@ fn numbered_lists(stand: &Stand) {
         .expect("every value is pushed");
 }
 
-fn push(server: SocketAddr, list: u32) -> std::io::Result<()> {
+pub(super) fn push(server: SocketAddr, list: u32) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;

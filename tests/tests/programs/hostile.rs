@@ -3,6 +3,7 @@
 //! The judge is [`crate::oracle`]: the program in the kernel and the parser in user space must agree on every frame.
 
 use abi::maps;
+use abi::record::SAMPLE_LEN_MAX;
 use wire::flow::{Addr, Endpoint};
 use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_TCP};
 use wire::tcp::Flags;
@@ -35,16 +36,19 @@ impl Bench {
         Self::with(true)
     }
 
-    /// With or without the array of ports.
+    /// With or without the array of ports; always with a sample of payload, which is one more length that a packet may lie
+    /// about.
     fn with(ports: bool) -> Self {
         let mut tcpcopy = Kernel::tcpcopy(&Settings {
             ports,
+            globals: vec![(maps::GLOBAL_SAMPLE_LEN, SAMPLE_LEN_MAX)],
             ..Settings::default()
         });
         tcpcopy.service(ONLINE);
         tcpcopy.service(v6(ONLINE));
         tcpcopy.replies(TARGET, &POOL_RANGE);
         let mut intercept = Kernel::intercept();
+        intercept.want_payload(SAMPLE_LEN_MAX);
         intercept.insert(maps::TARGETS, endpoint_bytes(&TARGET), [0; 4]);
         intercept.insert(
             maps::TARGETS,

@@ -201,14 +201,31 @@ impl Kernel {
 
     /// Runs an XDP program on a frame.
     pub(crate) fn xdp(&mut self, name: &str, frame: &[u8]) -> u32 {
+        self.xdp_out(name, frame).0
+    }
+
+    /// Runs an XDP program on a frame; also returns the frame as the program left it.
+    pub(crate) fn xdp_out(&mut self, name: &str, frame: &[u8]) -> (u32, Vec<u8>) {
+        let mut out = vec![0; frame.len() + 64];
         let options = TestRunOptions {
             data_in: Some(frame),
+            data_out: Some(&mut out),
             ..TestRunOptions::new()
         };
-        xdp(&mut self.ebpf, name)
+        let result = xdp(&mut self.ebpf, name)
             .test_run(options)
-            .expect("test run")
-            .return_value
+            .expect("test run");
+        out.truncate(result.data_size_out as usize);
+        (result.return_value, out)
+    }
+
+    /// Tells `sink` how much payload somebody asks for.
+    pub(crate) fn want_payload(&mut self, len: u32) {
+        let map = self.ebpf.map_mut(maps::PAYLOAD_WANTED).expect("map");
+        Array::<_, u32>::try_from(map)
+            .expect("u32")
+            .set(0, len, 0)
+            .expect("slot");
     }
 
     /// Runs a program many times on one frame and returns what the kernel measured for one.

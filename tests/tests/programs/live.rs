@@ -4,10 +4,11 @@ use std::thread;
 use std::time::Duration;
 
 use abi::counter::Counter;
+use abi::maps;
 use aya::programs::TcAttachType;
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::TcAttachOptions;
-use programs::name::{ABSORB, CAPTURE};
+use programs::name::{ABSORB, CAPTURE, OBSERVE};
 
 use crate::kernel::{Kernel, Settings, only, skipped};
 use crate::link::Link;
@@ -15,8 +16,12 @@ use crate::oracle;
 use crate::packet::{CLIENT, ONLINE, POOL, POOL_RANGE, TARGET, data, v6};
 
 fn attached(name: &str, hook: TcAttachType) -> (Link, Kernel) {
+    attached_with(name, hook, &Settings::default())
+}
+
+fn attached_with(name: &str, hook: TcAttachType, settings: &Settings) -> (Link, Kernel) {
     let link = Link::new();
-    let mut kernel = Kernel::tcpcopy(&Settings::default());
+    let mut kernel = Kernel::tcpcopy(settings);
     for endpoint in [ONLINE, v6(ONLINE)] {
         kernel.service(endpoint);
     }
@@ -96,6 +101,35 @@ fn headers_outside_the_linear_part_are_found() {
                 only(&[Counter::ReplyMatched, Counter::ReplyRecorded])
             );
             assert_eq!(kernel.records(0)[0].1, reply[14..14 + 52]);
+        }
+    });
+}
+
+/// Headers and payload in pages of their own, one segment or a super-packet: as a service leaves them that sends a file.
+#[test]
+fn a_sample_outside_the_linear_part_is_found() {
+    in_a_thread(|| {
+        let settings = Settings {
+            globals: vec![(maps::GLOBAL_SAMPLE_LEN, 100)],
+            ..Settings::default()
+        };
+        let (link, mut kernel) = attached_with(OBSERVE, TcAttachType::Egress, &settings);
+        for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
+            let headers = data(online, client, 0).len() - 14;
+            for len in [0, 1, 99, 100, 101, 6000, 40_000] {
+                let frame = data(online, client, len);
+                let kept = headers + len.min(100);
+                for linear in [14, 34, 14 + headers, 14 + headers + 50, frame.len()] {
+                    link.send_scattered(&frame, linear.min(frame.len()) as u16)
+                        .expect("sent");
+                    settle();
+                    assert_eq!(
+                        kernel.counted(),
+                        only(&[Counter::ObserveMatched, Counter::ObserveRecorded])
+                    );
+                    assert_eq!(kernel.records(0)[0].1, frame[14..14 + kept]);
+                }
+            }
         }
     });
 }

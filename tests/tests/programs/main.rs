@@ -13,4 +13,5 @@ mod hostile;
 mod live;
 mod observe;
 mod private_device;
+mod samples;
 mod sink;

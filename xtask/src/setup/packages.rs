@@ -96,6 +96,10 @@ const LAB_TOOLS: &[Tool] = &[
         package: "wireguard-tools",
     },
     Tool {
+        program: "prometheus",
+        package: "prometheus",
+    },
+    Tool {
         program: "sysctl",
         package: "procps",
     },

@@ -2,8 +2,22 @@
 
 use std::collections::HashSet;
 
-use session::{Event, Outcome, TurnEnded};
+use session::{Event, Outcome, Prefix, Response, TurnEnded};
 use wire::flow::FlowKey;
+
+/// Payload bytes of each response that are asked for.
+pub(super) const SAMPLE_LEN: usize = 16;
+
+/// A beginning is no longer than was asked for or than its response, and whole only where it is as long.
+fn check_sample(prefix: &Prefix, response: Option<Response>) {
+    let bytes = response.map_or(0, |response| response.bytes);
+    let wanted = SAMPLE_LEN.min(bytes as usize);
+    let len = prefix.bytes.len();
+    assert!(
+        len <= wanted && prefix.whole == (len == wanted),
+        "{prefix:?} of {bytes}"
+    );
+}
 
 /// What the events so far add up to.
 #[derive(Default)]
@@ -49,6 +63,11 @@ impl Ledger {
             Outcome::Answered => assert!(complete && turn.target.is_some(), "{turn:?}"),
             Outcome::Delivered => assert!(complete && turn.online.is_none(), "{turn:?}"),
             _ => {}
+        }
+        if let Some(samples) = &turn.samples {
+            assert!(turn.paired, "{turn:?}");
+            check_sample(&samples.online, turn.online);
+            check_sample(&samples.target, turn.target);
         }
         self.ended += 1;
         self.bytes += turn.bytes;

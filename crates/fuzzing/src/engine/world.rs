@@ -10,7 +10,7 @@ use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
 
 use super::client::Client;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, SAMPLE_LEN};
 use super::packet::Input;
 use super::plan::{FLOWS, Plan};
 use super::target::Targets;
@@ -79,8 +79,11 @@ impl World {
                 });
             }
         }
+        let mut engine = Engine::new(plan.config.clone(), now);
+        // Samples change nothing: every other input goes without.
+        engine.sample_responses(SAMPLE_LEN * usize::from(plan.config.in_order));
         Self {
-            engine: Engine::new(plan.config.clone(), now),
+            engine,
             config: plan.config,
             ending: plan.ending,
             now,

@@ -19,6 +19,8 @@ fn serve(delay_ms: u64) -> SocketAddr {
             reset_every: 0,
             silent_every: 0,
             truncate_every: 0,
+            fail_every: 0,
+            write_bytes: 0,
             every_ms: 1000,
             record: None,
         })

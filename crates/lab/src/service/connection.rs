@@ -7,7 +7,7 @@ use std::time::Instant;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::Linger;
 
-use super::request::{Parsed, Request, parse, respond};
+use super::request::{FAILED, OK, Parsed, Request, parse, respond};
 use super::{Fault, Options, Tally};
 use crate::digest::Digest;
 
@@ -91,7 +91,7 @@ impl Connection {
                 let _ = setsockopt(&self.stream, Linger, &at_once);
                 return Next::Close;
             }
-            if !self.flush() {
+            if !self.flush(options) {
                 tally.broken += u64::from(!self.output.is_empty());
                 return Next::Close;
             }
@@ -200,7 +200,7 @@ impl Connection {
                     }
                 }
             }
-            if self.output.len() > OUTPUT_LEN_MAX && !self.flush() {
+            if self.output.len() > OUTPUT_LEN_MAX && !self.flush(options) {
                 self.closing = true;
             }
         }
@@ -218,10 +218,13 @@ impl Connection {
 
     fn answer(&mut self, body: Body, options: &Options, tally: &mut Tally) {
         let size = body.request.size.unwrap_or(options.size);
-        let fault = options.fault(tally.requests + 1);
+        tally.count(body.request.id, body.request.body_len, body.digest);
+        let fails = options.fail_every > 0 && tally.requests.is_multiple_of(options.fail_every);
+        let status = if fails { FAILED } else { OK };
+        let fault = options.fault(tally.requests);
         match fault {
             None | Some(Fault::Truncated) => {
-                respond(&mut self.output, &body.request, size, body.digest);
+                respond(&mut self.output, status, &body.request, size, body.digest);
                 let missing = if fault.is_some() { size.div_ceil(2) } else { 0 };
                 self.output.truncate(self.output.len() - missing);
                 self.closing = body.request.close;
@@ -229,13 +232,17 @@ impl Connection {
             Some(Fault::Silent) => {}
             Some(Fault::Reset) => self.reset = true,
         }
-        tally.count(body.request.id, body.request.body_len, body.digest);
     }
 
     /// Writes what can be written; `false` where the connection is broken.
-    fn flush(&mut self) -> bool {
+    fn flush(&mut self, options: &Options) -> bool {
         while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+            let rest = &self.output[self.written..];
+            let len = match options.write_bytes {
+                0 => rest.len(),
+                most => most.min(rest.len()),
+            };
+            match self.stream.write(&rest[..len]) {
                 Ok(length) => self.written += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -92,10 +92,23 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     Parsed::Request(request, length)
 }
 
+/// The status of a response.
+pub(super) const OK: &str = "200 OK";
+/// The status of one that was planted to fail.
+pub(super) const FAILED: &str = "500 Internal Server Error";
+
 /// Appends the response to a request, whose body had this digest.
-pub(super) fn respond(output: &mut Vec<u8>, request: &Request, size: usize, digest: Digest) {
+pub(super) fn respond(
+    output: &mut Vec<u8>,
+    status: &str,
+    request: &Request,
+    size: usize,
+    digest: Digest,
+) {
     let connection = if request.close { "close" } else { "keep-alive" };
-    output.extend_from_slice(b"HTTP/1.1 200 OK\r\nServer: lab\r\nContent-Type: text/plain\r\n");
+    output.extend_from_slice(b"HTTP/1.1 ");
+    output.extend_from_slice(status.as_bytes());
+    output.extend_from_slice(b"\r\nServer: lab\r\nContent-Type: text/plain\r\n");
     // Writing into a vector cannot fail.
     let _ = write!(output, "X-Request-Id: {:016x}\r\n", request.id);
     if request.body_len > 0 {
@@ -115,7 +128,7 @@ fn hexadecimal(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Parsed, Request, parse, respond};
+    use super::{OK, Parsed, Request, parse, respond};
     use crate::digest::Digest;
     use std::time::Duration;
 
@@ -188,7 +201,13 @@ mod tests {
     #[test]
     fn a_response_has_the_length_that_it_says() {
         let mut output = Vec::new();
-        respond(&mut output, &Request { id: 5, ..PLAIN }, 3, Digest::new());
+        respond(
+            &mut output,
+            OK,
+            &Request { id: 5, ..PLAIN },
+            3,
+            Digest::new(),
+        );
         let text = String::from_utf8(output).unwrap();
         assert!(text.contains("X-Request-Id: 0000000000000005\r\n"));
         assert!(text.contains("Content-Length: 3\r\n"));

@@ -8,6 +8,7 @@ mod losses;
 mod openings;
 mod release;
 mod resting;
+mod samples;
 mod sending;
 
 use core::time::Duration;

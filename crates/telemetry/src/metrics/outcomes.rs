@@ -6,9 +6,10 @@ use session::Outcome;
 use crate::figures::Figures;
 use crate::summary::{RunTotals, Summary};
 
-/// Counts of [`crate::Differences`] that are not differences.
+/// Counts of [`crate::Differences`] that are not kinds of differences.
 const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
+const NO_KINDS: [&str; 5] = [COMPARED, UNPAIRED, "differing", "sampled", "unsampled"];
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     turns(families, totals);
@@ -107,10 +108,7 @@ fn differences(families: &mut Families, figures: &Figures) {
         "tcpcopy_differences_total",
         "Compared turns whose responses differ, by how; one turn may count under several.",
     );
-    for (kind, n) in figures
-        .iter()
-        .filter(|(name, _)| ![COMPARED, UNPAIRED].contains(name))
-    {
+    for (kind, n) in figures.iter().filter(|(name, _)| !NO_KINDS.contains(name)) {
         differences.count(&[("kind", kind)], *n);
     }
 }

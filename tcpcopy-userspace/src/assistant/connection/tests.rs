@@ -21,6 +21,7 @@ use crate::worker::slot::{Shared, Slot};
 use crate::worker::waker::Waker;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const PAYLOAD_MAX: u8 = 64;
 
 fn target() -> Endpoint {
     Endpoint::new(Addr::v4([10, 0, 0, 2]), 80)
@@ -86,6 +87,7 @@ impl Stage {
             index: 0,
             address: listener.local_addr().unwrap().to_string(),
             targets: vec![target()],
+            payload_max: PAYLOAD_MAX,
             announcements,
             waker: Arc::clone(&waker),
             channels: Arc::clone(&channels),
@@ -157,7 +159,10 @@ impl Intercept {
 
     fn subscribe(&mut self) {
         let targets: Vec<Endpoint> = self.hear(|event| match event {
-            InterceptEvent::Subscribe(targets) => Some(targets.iter().collect()),
+            InterceptEvent::Subscribe(wanted) => {
+                assert_eq!(wanted.payload_max, PAYLOAD_MAX);
+                Some(wanted.targets.iter().collect())
+            }
             _ => None,
         });
         assert_eq!(targets, [target()]);
@@ -191,7 +196,8 @@ fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
     assert!(batch.push(&Report {
         stamp_ns: 5,
         packet_len: 40,
-        headers: &segment
+        headers: &segment,
+        payload: b"HTTP/1.1",
     }));
     intercept.stream.write_all(&batch.take()).unwrap();
     let received = stage.reports.recv_timeout(PATIENCE).unwrap();
@@ -199,7 +205,8 @@ fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
         .iter()
         .map(|(_, headers)| headers.to_vec())
         .collect();
-    assert_eq!(received, [segment]);
+    // One piece again, as a program would record it.
+    assert_eq!(received, [[&segment[..], b"HTTP/1.1"].concat()]);
 
     drop(intercept);
     assert!(

@@ -1,0 +1,198 @@
+//! What the doctor found, as data: one line, a verdict, and the commands that help.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How a finding bears on a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    /// As it should be.
+    Ok,
+    /// A run works, but this is worth knowing.
+    Note,
+    /// A run does not work, or would do harm.
+    Fail,
+}
+
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Purpose {
+    /// It mends what was found, where that is the cause.
+    Fix,
+    /// It changes nothing, and shows more.
+    Look,
+}
+
+/// A command that helps, and the host that it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Fix {
+    pub(crate) purpose: Purpose,
+    /// `here`, or an address of the host.
+    #[serde(rename = "where")]
+    pub(crate) place: String,
+    pub(crate) command: String,
+}
+
+/// This very host, as the place of a [`Fix`].
+pub(crate) const HERE: &str = "here";
+
+/// One thing that was looked at, and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) verdict: Verdict,
+    /// What was looked at.
+    pub(crate) check: &'static str,
+    /// Name of the finding, as docs/doctor.md lists it.
+    pub(crate) finding: &'static str,
+    /// What was tried and what was seen, in one line.
+    pub(crate) said: String,
+    /// What to do, the most likely first.
+    pub(crate) fixes: Vec<Fix>,
+}
+
+impl Finding {
+    pub(crate) fn ok(check: &'static str, said: impl Into<String>) -> Self {
+        Self::new(Verdict::Ok, check, "ok", said)
+    }
+
+    pub(crate) fn note(
+        check: &'static str,
+        finding: &'static str,
+        said: impl Into<String>,
+    ) -> Self {
+        Self::new(Verdict::Note, check, finding, said)
+    }
+
+    pub(crate) fn fail(
+        check: &'static str,
+        finding: &'static str,
+        said: impl Into<String>,
+    ) -> Self {
+        Self::new(Verdict::Fail, check, finding, said)
+    }
+
+    fn new(
+        verdict: Verdict,
+        check: &'static str,
+        finding: &'static str,
+        said: impl Into<String>,
+    ) -> Self {
+        Self {
+            verdict,
+            check,
+            finding,
+            said: said.into(),
+            fixes: Vec::new(),
+        }
+    }
+
+    /// Adds a command that mends it.
+    pub(crate) fn fix(self, place: impl fmt::Display, command: impl Into<String>) -> Self {
+        self.with(Purpose::Fix, place, command)
+    }
+
+    /// Adds a command for this host that mends it.
+    pub(crate) fn fix_here(self, command: impl Into<String>) -> Self {
+        self.with(Purpose::Fix, HERE, command)
+    }
+
+    /// Adds a command that shows more and changes nothing.
+    pub(crate) fn look(self, place: impl fmt::Display, command: impl Into<String>) -> Self {
+        self.with(Purpose::Look, place, command)
+    }
+
+    /// Adds a command for this host that shows more and changes nothing.
+    pub(crate) fn look_here(self, command: impl Into<String>) -> Self {
+        self.with(Purpose::Look, HERE, command)
+    }
+
+    fn with(
+        mut self,
+        purpose: Purpose,
+        place: impl fmt::Display,
+        command: impl Into<String>,
+    ) -> Self {
+        self.fixes.push(Fix {
+            purpose,
+            place: place.to_string(),
+            command: command.into(),
+        });
+        self
+    }
+}
+
+/// What all findings come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Conclusion {
+    /// The path to every target is proven.
+    Proven,
+    /// It is not, to one of them at least, or a run would do harm.
+    NotProven,
+    /// The arguments or this host are unusable: a run would refuse to start.
+    Unusable,
+    /// A signal ended the examination.
+    Interrupted,
+}
+
+impl Conclusion {
+    /// The exit status.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Proven => 0,
+            Self::NotProven | Self::Interrupted => 1,
+            Self::Unusable => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// The names of findings in a source file: the words with a hyphen that stand between quotes in front of the tests.
+    fn names(file: &Path, into: &mut BTreeSet<String>) {
+        let text = fs::read_to_string(file).expect("a source file");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_name = |word: &&str| {
+            word.contains('-')
+                && !word.starts_with('-')
+                && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        into.extend(code.split('"').filter(is_name).map(str::to_owned));
+    }
+
+    #[test]
+    fn every_finding_has_a_row_in_the_documentation() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = root.join("src/doctor");
+        let mut found = BTreeSet::new();
+        names(&root.join("src/doctor.rs"), &mut found);
+        for folder in [folder.clone(), folder.join("diagnosis")] {
+            for entry in fs::read_dir(folder).expect("the folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_file() {
+                    names(&path, &mut found);
+                }
+            }
+        }
+        // An offload, by ethtool's name.
+        found.remove("rx-lro");
+        assert!(
+            found.contains("target-silent") && found.len() > 40,
+            "{found:?}"
+        );
+        let documentation = root.join("../docs/doctor.md");
+        let documentation = fs::read_to_string(documentation).expect("docs/doctor.md");
+        let missing: Vec<_> = found
+            .iter()
+            .filter(|name| !documentation.contains(&format!("`{name}`")))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! This machine: its kernel, our rights, the programs, memory and clock.
+
+use std::thread;
+use std::time::Duration;
+
+use host::Error;
+use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_gettime};
+
+use super::finding::Finding;
+use super::refused;
+use crate::args::Args;
+use crate::clock;
+use crate::loader;
+use crate::plan::Plan;
+
+/// What a run needs of any machine.
+pub(crate) fn kernel_and_rights() -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match host::kernel::require().and_then(|()| host::kernel::require_af_xdp()) {
+        Ok(()) => {
+            let release = uname()
+                .map(|names| names.release().to_string_lossy().into_owned())
+                .unwrap_or_default();
+            findings.push(Finding::ok(
+                "kernel",
+                format!("Linux {release} with tcx hooks, BTF and AF_XDP sockets"),
+            ));
+        }
+        // Without rights no AF_XDP socket can be made, which says nothing of the kernel.
+        Err(Error::Refused { .. }) if host::capability::require().is_err() => {}
+        Err(error) => findings.push(Finding::fail("kernel", "kernel-lacks", error.to_string())),
+    }
+    findings.push(match host::capability::require() {
+        Ok(()) => Finding::ok(
+            "rights",
+            "this process may load programs, attach them and make AF_XDP sockets",
+        ),
+        Err(error) => {
+            let me = std::env::args().collect::<Vec<_>>().join(" ");
+            Finding::fail("rights", "no-rights", error.to_string()).fix_here(format!("sudo {me}"))
+        }
+    });
+    findings.push(match programs::tcpcopy() {
+        Ok(_) => Finding::ok(
+            "programs",
+            "the compiled BPF programs are part of this binary",
+        ),
+        Err(error) => Finding::fail("programs", "no-programs", error.to_string())
+            .fix_here("cargo xtask build-ebpf"),
+    });
+    findings
+}
+
+/// Memory and clock, for this plan.
+pub(crate) fn memory_and_clock(plan: &Plan, available: Option<u64>) -> Vec<Finding> {
+    vec![memory(plan, available), locked(plan), time()]
+}
+
+fn memory(plan: &Plan, available: Option<u64>) -> Finding {
+    let (rings, frames) = loader::memory_of(plan);
+    let needed = plan.payload_bytes_max + rings + frames;
+    let mebibytes = |bytes: u64| bytes >> 20;
+    let words = format!(
+        "captured bytes may take {} MiB, rings and frames {} MiB",
+        mebibytes(plan.payload_bytes_max),
+        mebibytes(rings + frames)
+    );
+    match available {
+        Some(free) if free < needed => Finding::note(
+            "memory",
+            "memory-short",
+            format!(
+                "{words}, and {} MiB are free: under load the kernel would have to swap, or to kill somebody; give \
+                 --memory less",
+                mebibytes(free)
+            ),
+        ),
+        Some(free) => Finding::ok(
+            "memory",
+            format!("{words}, {} MiB are free", mebibytes(free)),
+        ),
+        None => Finding::ok("memory", words),
+    }
+}
+
+fn locked(plan: &Plan) -> Finding {
+    let (_, frames) = loader::memory_of(plan);
+    match host::kernel::locked_memory_short_of(frames) {
+        None => Finding::ok("memlock", "no limit of locked memory stands in the way"),
+        Some(limit) => Finding::fail(
+            "memlock",
+            "memlock-short",
+            format!(
+                "frames need {} MiB of locked memory, and the limit is {} KiB (RLIMIT_MEMLOCK, without CAP_IPC_LOCK)",
+                frames >> 20,
+                limit >> 10
+            ),
+        )
+        .fix_here("ulimit -l unlimited"),
+    }
+}
+
+/// Whether the clock that programs stamp with goes on, and costs little to read.
+fn time() -> Finding {
+    let boot = || clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
+    let before = (clock::now(), boot().unwrap_or_default());
+    thread::sleep(Duration::from_millis(2));
+    let passed = clock::now().since(before.0);
+    let passed_boot = boot().unwrap_or_default().saturating_sub(before.1);
+    if passed.is_zero() || passed_boot.is_zero() {
+        return Finding::fail(
+            "clock",
+            "clock-stands",
+            "CLOCK_MONOTONIC or CLOCK_BOOTTIME did not go on within 2 ms: nothing can be measured here",
+        );
+    }
+    match host::clock::source() {
+        Some(source) if host::clock::is_slow(&source) => Finding::note(
+            "clock",
+            "clock-slow",
+            format!(
+                "the kernel's clock source is {source}: each stamp costs about a microsecond, for the online server too"
+            ),
+        )
+        .look_here("cat /sys/devices/system/clocksource/clocksource0/available_clocksource"),
+        Some(source) => Finding::ok("clock", format!("clock source {source}, monotonic")),
+        None => Finding::ok("clock", "monotonic"),
+    }
+}
+
+/// What a run would refuse of its other arguments.
+pub(crate) fn files(args: &Args) -> Option<Finding> {
+    let path = args.summary.as_deref()?;
+    crate::run::check_folder(path)
+        .err()
+        .map(|cause| refused::of_file(path, &cause))
+}

@@ -1,0 +1,128 @@
+//! The way to each target, and what of this host bears on it: route, MTU, pool, listeners, other copiers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use host::Route;
+use telemetry::Mode;
+use wire::flow::Addr;
+
+use super::finding::Finding;
+use crate::args::Args;
+use crate::plan::Plan;
+use crate::plan::facts::Facts;
+
+/// Routes, pool and listeners.
+pub(crate) fn examine(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
+    let mut findings = routes(plan, facts);
+    findings.extend(pool(plan));
+    findings.extend(
+        plan.warnings
+            .iter()
+            .map(|warning| Finding::note("pool", "pool-small", warning)),
+    );
+    findings.extend(conflicts(plan));
+    findings.extend(listeners(args, facts));
+    findings
+}
+
+fn routes(plan: &Plan, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (target, _) in &plan.egress {
+        let Some(route) = facts.route(*target) else {
+            continue;
+        };
+        findings.push(Finding::ok(
+            "route",
+            format!("{target} is {}", words(route)),
+        ));
+    }
+    findings
+}
+
+/// Where a target is.
+fn words(route: &Route) -> String {
+    match route {
+        Route::Device {
+            name,
+            next_hop,
+            source,
+            mtu,
+            ..
+        } => {
+            let hop = next_hop.map_or_else(
+                || "on the link".to_owned(),
+                |hop| format!("behind the router {hop}"),
+            );
+            let from = source.map_or_else(String::new, |source| format!(", from {source}"));
+            format!("{hop}, out by {name}{from}, MTU {mtu}")
+        }
+        Route::Local { .. } => "this very host".to_owned(),
+        Route::Unreachable { why } => format!("unreachable ({why})"),
+    }
+}
+
+fn pool(plan: &Plan) -> Option<Finding> {
+    let sources = plan.source_words.first()?;
+    Some(match (&plan.room, plan.mode) {
+        (Some(room), _) => Finding::ok("pool", room),
+        (None, Mode::Assistant) => Finding::ok(
+            "pool",
+            "sessions keep their clients' own addresses, so none can be short",
+        ),
+        (None, Mode::Direct) => Finding::ok("pool", format!("sessions come {sources}")),
+    })
+}
+
+/// Connections of this host whose packets would be taken for replies.
+fn conflicts(plan: &Plan) -> Option<Finding> {
+    let targets: Vec<SocketAddr> = plan.targets().into_iter().map(SocketAddr::from).collect();
+    let connections = host::ports::connections_to(&targets).ok()?;
+    let taken = connections.iter().find(|(local, remote)| {
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        plan.replies
+            .iter()
+            .any(|(target, pool)| *target == remote.into() && pool.contains(&local.into()))
+    });
+    let (local, remote) = taken?;
+    Some(
+        Finding::fail(
+            "pool",
+            "pool-connection",
+            format!(
+                "this host has a connection of its own from {local} to the target {remote}, and {local} lies in the reply \
+                 pool: its packets would be taken for replies and never arrive"
+            ),
+        )
+        .look_here(format!("ss -tnp 'sport = :{}'", local.port())),
+    )
+}
+
+/// Online ports that nobody listens on.
+fn listeners(args: &Args, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in &args.rules {
+        let online = rule.online;
+        let is_it = |socket: &SocketAddr| {
+            socket.port() == online.port
+                && (online.addr == Addr::UNSPECIFIED
+                    || socket.ip().is_unspecified()
+                    || socket.ip().to_canonical() == IpAddr::from(online.addr))
+        };
+        findings.push(if facts.listening.iter().any(is_it) {
+            Finding::ok("online", format!("somebody listens on the online port {}", online.port))
+        } else {
+            Finding::note(
+                "online",
+                "online-port-silent",
+                format!(
+                    "nobody listens on the online port {} in this network namespace: unless its packets pass through here \
+                     (a container, a load balancer), nothing will be captured; is -x right?",
+                    online.port
+                ),
+            )
+            .look_here(format!("ss -tln 'sport = :{}'", online.port))
+        });
+    }
+    findings
+}

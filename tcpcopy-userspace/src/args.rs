@@ -32,6 +32,9 @@ Examples:
       tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
   Nothing arrives? Ask what is wrong and what to do, with the options of the run:
       tcpcopy doctor -x 80-10.0.0.9:80
+  What a run found, as a file to send; two runs side by side:
+      tcpcopy report run.json --out report.html
+      tcpcopy report before.json after.json --out report.html
   In a script: fail (exit 3) if the target took less than 99.9 % of the requests:
       tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
 
@@ -91,6 +94,7 @@ pub(crate) struct CommandLine {
 
 /// Everything but a run.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Errand {
     /// Checks this host and proves the path to the target, without copying anything
     ///
@@ -98,6 +102,20 @@ pub(crate) enum Errand {
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(after_help = DOCTOR_EXIT)]
     Doctor(Args),
+    /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
+    Report(ReportArgs),
+}
+
+/// What to make a report of.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// What --summary of a run wrote; with more than one, each is compared with the first
+    #[arg(value_name = "SUMMARY.json", required = true)]
+    pub(crate) summaries: Vec<PathBuf>,
+
+    /// The report: one file that needs no other and asks nobody
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: PathBuf,
 }
 
 /// What is to be done.
@@ -227,7 +245,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) insecure: bool,
 
-    /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready, /health and /summary.json
+    /// Show the run at http://ADDR:PORT/ as it goes on, metrics at /metrics for Prometheus, and /ready, /health and
+    /// /summary.json
     ///
     /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
     /// shown there.
@@ -332,7 +351,11 @@ mod tests {
         assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
         let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
         assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
+        let errand = parse("tcpcopy report a.json b.json --out r.html").unwrap();
+        assert!(matches!(errand.errand, Some(Errand::Report(args)) if args.summaries.len() == 2));
         for line in [
+            "tcpcopy report a.json",
+            "tcpcopy report --out r.html",
             "tcpcopy doctor",
             "tcpcopy nonsense",
             "tcpcopy -n 2",

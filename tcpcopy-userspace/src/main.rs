@@ -8,6 +8,7 @@
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
 //! | [`doctor`] | what keeps a run from working here, and what to do |
+//! | [`report`] | the report of a run that is over |
 //! | [`run`] | the course of a run: start, ready, drain, end, summary |
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ mod cpu;
 mod doctor;
 mod loader;
 mod plan;
+mod report;
 mod run;
 mod worker;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let args = match &wish {
         Wish::Run(args) => args,
         Wish::Errand(Errand::Doctor(args)) => return ExitCode::from(doctor::run(args)),
+        Wish::Errand(Errand::Report(report)) => return ExitCode::from(report::run(report)),
     };
     let ending = run::run(args);
     if let Some(words) = ending.complaint() {

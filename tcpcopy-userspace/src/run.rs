@@ -20,14 +20,14 @@ mod warnings;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use abi::maps::Egress;
 use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Mode, RunTotals};
+use telemetry::{Figures, Mode, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -118,6 +118,9 @@ struct Run<'a> {
     guard: Option<Guard>,
     warnings: Warnings,
     telling: Telling,
+    spread: Spread,
+    state: State,
+    started: SystemTime,
     began: Instant,
     is_ready: bool,
     told: Instant,
@@ -166,6 +169,9 @@ impl<'a> Run<'a> {
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
             telling,
+            spread: Spread::new(),
+            state: State::Starting,
+            started: SystemTime::now(),
             began: now,
             is_ready: false,
             told: now,
@@ -226,7 +232,9 @@ impl<'a> Run<'a> {
                 self.crew.command(&|| Command::Admit(admit));
             }
             self.cpu_of_others = others_cpu();
-            let totals = self.totals();
+            let mut totals = self.totals();
+            self.spread.look(&totals.latency);
+            totals.spread.clone_from(&self.spread);
             self.warnings.look(&totals.ledger);
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);
@@ -277,6 +285,7 @@ impl<'a> Run<'a> {
         }
         if !self.is_ready {
             self.is_ready = true;
+            self.state = State::Copying;
             self.began = Instant::now();
             self.telling.enter(Phase::Ready);
             info!("ready");
@@ -289,6 +298,7 @@ impl<'a> Run<'a> {
     fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
         self.telling.enter(Phase::Draining);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.state = State::Draining;
         let mut at_once = failure.is_some();
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
@@ -311,6 +321,7 @@ impl<'a> Run<'a> {
         }
         self.loaded.detach();
         let failed = self.crew.leave();
+        self.state = State::Ended;
         let totals = self.totals();
         self.warnings.look(&totals.ledger);
         let surroundings = self.surroundings();
@@ -352,6 +363,8 @@ impl<'a> Run<'a> {
         notes.push("rx_dropped", slot.port.rx_dropped);
         RunTotals {
             mode: self.plan.mode,
+            state: self.state,
+            started: self.started,
             duration: self.began.elapsed(),
             rules: self.plan.rule_names.clone(),
             ledger: slot.ledger,
@@ -365,6 +378,7 @@ impl<'a> Run<'a> {
             .into_iter()
             .collect(),
             latency: slot.latency,
+            spread: self.spread.clone(),
             differences: slot.differences,
             engine: slot.counters,
             workers: slot.totals,

@@ -7,10 +7,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`stand`] | the lab, the binaries, and why there are none |
+//! | [`browser`] | headless Chromium, driven by chromedriver |
 //! | [`clients`] | loads and what they report |
 //! | [`copying`] | a copy from start to end, and what must be true of each |
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod clients;
 pub mod copying;
 pub mod stand;

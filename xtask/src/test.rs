@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Run only live tests whose name contains this.
     #[arg(long, value_name = "NAME")]
     live: Option<String>,
+    /// Have the live tests of page and report write the pictures of the documentation into docs/images.
+    #[arg(long)]
+    screenshots: bool,
 }
 
 /// Runs all tests.
@@ -37,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.no_live {
         return Ok(());
     }
-    live(arguments.live.as_deref(), no_skip)
+    live(arguments, no_skip)
 }
 
 /// What needs no lab.
@@ -70,7 +73,7 @@ fn still(no_skip: bool) -> Result<()> {
 }
 
 /// Real servers, real clients, real traffic, one test at a time: there are two cores.
-fn live(filter: Option<&str>, no_skip: bool) -> Result<()> {
+fn live(arguments: &Arguments, no_skip: bool) -> Result<()> {
     let can = ::lab::system::is_root();
     if !can {
         if no_skip {
@@ -91,7 +94,10 @@ fn live(filter: Option<&str>, no_skip: bool) -> Result<()> {
         "--test-threads=1",
         "--nocapture",
     ]);
-    tests.args(filter);
+    tests.args(arguments.live.as_deref());
+    if arguments.screenshots {
+        tests.env("TCPCOPY_SCREENSHOTS", workspace::root().join("docs/images"));
+    }
     step::run("live tests", &mut tests)
 }
 

@@ -21,12 +21,18 @@ pub const HTML: &str = "text/html; charset=utf-8";
 /// `Content-Type` of anything else.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
+/// A page that says nothing of it runs no script, asks nobody, and is shown in no frame of another's.
+const NOTHING_ALLOWED: &str =
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// What a page answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
+    /// What the `Content-Security-Policy` of a page is; only HTML has one.
+    pub(crate) policy: &'static str,
 }
 
 impl Reply {
@@ -37,6 +43,7 @@ impl Reply {
             status: StatusCode::OK,
             content_type,
             body: body.into(),
+            policy: NOTHING_ALLOWED,
         }
     }
 
@@ -46,6 +53,7 @@ impl Reply {
             status,
             content_type: TEXT,
             body: format!("{why}\n").into(),
+            policy: NOTHING_ALLOWED,
         }
     }
 
@@ -95,6 +103,15 @@ impl Routes {
     #[must_use]
     pub fn fixed(self, path: &'static str, content_type: &'static str, body: &'static str) -> Self {
         self.page(path, move || Reply::ok(content_type, body))
+    }
+
+    /// Adds a page of HTML that never changes, with its `Content-Security-Policy`.
+    #[must_use]
+    pub fn document(self, path: &'static str, html: &'static str, policy: &'static str) -> Self {
+        self.page(path, move || Reply {
+            policy,
+            ..Reply::ok(HTML, html)
+        })
     }
 
     /// Adds a page that is made of the latest snapshot, once for each snapshot however often it is asked for; 503 while

@@ -239,7 +239,7 @@ fn respond(routes: &Routes, request: &Request<Incoming>, is_open: bool) -> Respo
     set(header::CACHE_CONTROL, "no-store");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     if reply.content_type == HTML {
-        set(header::CONTENT_SECURITY_POLICY, POLICY);
+        set(header::CONTENT_SECURITY_POLICY, reply.policy);
         set(header::REFERRER_POLICY, "no-referrer");
     }
     if let Some(methods) = allow {
@@ -247,10 +247,6 @@ fn respond(routes: &Routes, request: &Request<Incoming>, is_open: bool) -> Respo
     }
     response
 }
-
-/// A page brings everything with it, asks nobody but this server, and is shown in no frame of another's.
-const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
-                      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Whether a request to a loopback address was meant for it. A page from elsewhere can have its own host's name point
 /// to 127.0.0.1, and the browser on this host would then let it read what is shown here (DNS rebinding); that name

@@ -36,6 +36,15 @@ pub struct Options {
     /// Delay of each response where the query does not say, in milliseconds: 0.2, say.
     #[arg(long = "delay-ms", value_name = "MS", default_value = "0", value_parser = milliseconds)]
     pub delay: Duration,
+    /// Resets the connection instead of each so manieth response; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub reset_every: u64,
+    /// Leaves each so manieth request without a response, and the connection open; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub silent_every: u64,
+    /// Cuts each so manieth response off in the middle of its body, whatever its head says; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub truncate_every: u64,
     /// Every so many-th request, of all connections together, is answered with an error of the server; 0 for none.
     #[arg(long, default_value_t = 0)]
     pub fail_every: u64,
@@ -48,6 +57,29 @@ pub struct Options {
     /// Where to write, at the end, a line for each request: id, length and digest of its body.
     #[arg(long)]
     pub record: Option<PathBuf>,
+}
+
+/// What is planted in the place of a right response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Reset,
+    Silent,
+    Truncated,
+}
+
+impl Options {
+    /// What is to go wrong with the response to the request of this number, counted from 1.
+    fn fault(&self, number: u64) -> Option<Fault> {
+        let faults = [
+            (self.reset_every, Fault::Reset),
+            (self.silent_every, Fault::Silent),
+            (self.truncate_every, Fault::Truncated),
+        ];
+        let due = |every: u64| every > 0 && number.is_multiple_of(every);
+        faults
+            .into_iter()
+            .find_map(|(every, fault)| due(every).then_some(fault))
+    }
 }
 
 /// What the service counts.

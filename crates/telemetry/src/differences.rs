@@ -20,6 +20,8 @@ pub struct Differences {
     no_response: u64,
     target_reset: u64,
     online_reset: u64,
+    /// Turns that differ in one way or in several.
+    differing: u64,
     /// With `--sample-bytes`.
     beginnings: Option<Box<Beginnings>>,
 }
@@ -48,13 +50,18 @@ impl Differences {
             return;
         }
         self.compared += 1;
+        let length = turn.target.map_or(0, |target| target.bytes);
+        let is_reset = turn.outcome == Outcome::Reset;
+        if length != online.bytes || turn.online_reset != is_reset {
+            self.differing += 1;
+        }
         match turn.target.filter(|target| target.bytes > 0) {
             None => self.no_response += 1,
             Some(target) if target.bytes > online.bytes => self.longer += 1,
             Some(target) if target.bytes < online.bytes => self.shorter += 1,
             Some(_) => {}
         }
-        match (turn.online_reset, turn.outcome == Outcome::Reset) {
+        match (turn.online_reset, is_reset) {
             (true, false) => self.online_reset += 1,
             (false, true) => self.target_reset += 1,
             _ => {}
@@ -73,6 +80,7 @@ impl Differences {
         self.no_response += other.no_response;
         self.target_reset += other.target_reset;
         self.online_reset += other.online_reset;
+        self.differing += other.differing;
         match (&mut self.beginnings, &other.beginnings) {
             (Some(beginnings), Some(other)) => beginnings.add(other),
             (None, Some(other)) => self.beginnings = Some(other.clone()),
@@ -98,6 +106,8 @@ impl Differences {
             ("target_silent", self.no_response),
             ("target_reset_only", self.target_reset),
             ("online_reset_only", self.online_reset),
+            // One response may be shorter and reset: the sum of the above says too much.
+            ("differing", self.differing),
         ]
         .into_iter()
         .collect();
@@ -162,7 +172,7 @@ mod tests {
         all.add(&counted);
         let figures = all.figures();
         let values: Vec<u64> = figures.iter().map(|(_, count)| *count).collect();
-        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1, 5]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use session::TurnEnded;
 
+use crate::figures::Figures;
+
 /// Longest time that a histogram tells apart; longer ones count as this, in microseconds.
 const MICROS_MAX: u64 = 3_600_000_000;
 /// Significant decimal digits that are kept.
@@ -56,6 +58,14 @@ impl Series {
         Self::Reaction,
     ];
 
+    /// Those that a verdict compares: the online server's, then the target's net of the path.
+    pub const COMPARED: [Self; 4] = [
+        Self::OnlineFirst,
+        Self::OnlineLast,
+        Self::TargetFirstNet,
+        Self::TargetLastNet,
+    ];
+
     /// Its name in files.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -73,6 +83,16 @@ impl Series {
         }
     }
 }
+
+/// The percentiles of a curve: denser towards 100, where the slow ones are.
+const PERCENTILES: [f64; 24] = [
+    0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5,
+    99.0, 99.5, 99.75, 99.9, 99.95, 99.975, 99.99, 100.0,
+];
+
+/// A point of a curve: percentile, microseconds, and how many measurements lie up to there.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Point(pub f64, pub u64, pub u64);
 
 /// A histogram of each series, in microseconds.
 #[derive(Clone, Debug)]
@@ -184,7 +204,7 @@ impl Latency {
         self.add_time(Series::Reaction, time);
     }
 
-    fn add_time(&mut self, series: Series, time: Duration) {
+    pub(crate) fn add_time(&mut self, series: Series, time: Duration) {
         // Below a microsecond counts as one: the histogram has no zero.
         let micros = u64::try_from(time.as_micros()).unwrap_or(MICROS_MAX).max(1);
         self.histograms[series as usize].saturating_record(micros);
@@ -207,6 +227,17 @@ impl Latency {
         }
     }
 
+    /// The percentile curve of each series that has any measurement, by [`Series::name`].
+    #[must_use]
+    pub fn curves(&self) -> Figures<Vec<Point>> {
+        let measured = Series::ALL
+            .iter()
+            .filter(|&&series| !self.series(series).is_empty());
+        measured
+            .map(|&series| (series.name(), curve(self.series(series))))
+            .collect()
+    }
+
     /// The figures of all histograms.
     #[must_use]
     pub fn summary(&self) -> LatencySummary {
@@ -224,6 +255,24 @@ impl Latency {
             reaction: of(Series::Reaction),
         }
     }
+}
+
+/// One pass over the histogram: a summary is made each second.
+fn curve(histogram: &Histogram<u64>) -> Vec<Point> {
+    let total = histogram.len();
+    let mut points = Vec::with_capacity(PERCENTILES.len());
+    let mut percentiles = PERCENTILES.iter().copied().peekable();
+    let mut count = 0;
+    for recorded in histogram.iter_recorded() {
+        count += recorded.count_at_value();
+        let value = histogram.highest_equivalent(recorded.value_iterated_to());
+        while let Some(percentile) =
+            percentiles.next_if(|percentile| percentile / 100.0 * total as f64 <= count as f64)
+        {
+            points.push(Point(percentile, value, count));
+        }
+    }
+    points
 }
 
 fn histogram() -> Histogram<u64> {
@@ -246,7 +295,7 @@ mod tests {
 
     use session::{Outcome, Response, RuleId, TurnEnded};
 
-    use super::Latency;
+    use super::{Latency, PERCENTILES, Point, Series};
 
     fn turn(paired: bool, micros: u64) -> TurnEnded {
         let response = |micros| {
@@ -287,6 +336,40 @@ mod tests {
         assert!(summary.target_intended.first.p50 >= 3_600_000_000);
         assert_eq!(summary.lag.count, 2);
         assert!(summary.lag.max >= 3_600_000_000);
+    }
+
+    #[test]
+    fn curves_agree_with_the_quantiles_and_end_at_the_largest() {
+        let mut latency = Latency::new();
+        for micros in 1..=20_000 {
+            latency.record(&turn(true, micros));
+        }
+        let curves = latency.curves();
+        assert!(curves.get("reaction").is_none(), "nothing was measured");
+        let (curve, quantiles) = (
+            curves.get("online_first_byte").unwrap(),
+            latency.summary().online.first,
+        );
+        assert_eq!(curve.len(), PERCENTILES.len());
+        assert!(
+            curve
+                .windows(2)
+                .all(|pair| pair[0].1 <= pair[1].1 && pair[0].2 <= pair[1].2)
+        );
+        let at = |percentile: f64| {
+            curve
+                .iter()
+                .find(|point| (point.0 - percentile).abs() < 1e-9)
+                .unwrap()
+        };
+        assert_eq!(
+            [at(50.0).1, at(90.0).1, at(99.0).1, at(99.9).1],
+            [quantiles.p50, quantiles.p90, quantiles.p99, quantiles.p999]
+        );
+        assert_eq!(*curve.last().unwrap(), Point(100.0, quantiles.max, 20_000));
+        assert!(at(50.0).2 >= 10_000 && at(50.0).2 < 10_020);
+        let lag = curves.get(Series::Lag.name()).unwrap();
+        assert_eq!(lag.first().unwrap().2, 20_000, "all in one bucket");
     }
 
     #[test]

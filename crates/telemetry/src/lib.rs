@@ -8,27 +8,41 @@
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
 //! | [`histograms`] | the same as files for the plotters of HdrHistogram |
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
+//! | [`spread`] | how much response times vary from one stretch of a run to the next |
+//! | [`verdict`] | slower, faster, no difference, or cannot tell |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run, and its atomic file |
+//! | [`moment`] | a moment of the calendar, as text |
 //! | [`table`] | the same for a reader's eye |
 //! | [`progress`] | a line per second for who watches |
 //! | [`metrics`] | the same for Prometheus |
+//! | [`page`] | the live page |
+//! | [`report`] | the report of one run, or of several beside each other |
+//! | `document` | what page and report are put together with |
+//!
+//! Page and report share `assets/`: the style, the charts and the words of the verdict.
 //!
 //! **Architecture invariant:** nothing here changes behaviour. A worker adds to structures that it owns alone;
 //! readers merge published copies.
 #![forbid(unsafe_code)]
 
 pub mod differences;
+mod document;
 pub mod figures;
 pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
 pub mod metrics;
+pub mod moment;
+pub mod page;
 pub mod progress;
+pub mod report;
 pub mod samples;
+pub mod spread;
 pub mod summary;
 pub mod table;
+pub mod verdict;
 
 pub use differences::Differences;
 pub use figures::Figures;
@@ -39,4 +53,6 @@ pub use ledger::{Ledger, Tally};
 pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
 pub use samples::{Beginnings, SamplesSummary, Status};
-pub use summary::{Mode, RunTotals, Summary, WriteError};
+pub use spread::Spread;
+pub use summary::{Mode, RunTotals, State, Summary, WriteError};
+pub use verdict::Verdict;

@@ -93,6 +93,9 @@ pub(crate) mod tests {
     pub(crate) fn totals() -> RunTotals {
         RunTotals {
             mode: Mode::Assistant,
+            state: crate::State::Copying,
+            started: std::time::SystemTime::UNIX_EPOCH,
+            spread: crate::Spread::new(),
             duration: Duration::from_secs(1),
             rules: vec!["port 80 -> 192.0.2.9:80".to_owned()],
             ledger: Ledger::new(1),

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 use session::Counters;
@@ -14,9 +14,16 @@ use session::Counters;
 use crate::differences::Differences;
 use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
-use crate::latency::{Latency, LatencySummary};
+use crate::latency::{Latency, LatencySummary, Point};
 use crate::ledger::Ledger;
+use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
+use crate::spread::Spread;
+use crate::verdict::Verdict;
+
+/// The form of the JSON that `tcpcopy report` and the live page read. It grows by 1 where a key changes its meaning or
+/// goes; a new key changes nothing.
+pub const FORMAT: u64 = 1;
 
 /// How replies come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,12 +46,31 @@ impl Mode {
     }
 }
 
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Set up; in assistant mode the path is not proven yet, and nothing is copied.
+    Starting,
+    /// Ready: it copies.
+    Copying,
+    /// Nothing new is captured; open turns may still end.
+    Draining,
+    /// Over, and everything is counted. A summary that says anything else was left by a run that was killed, or that goes
+    /// on.
+    Ended,
+}
+
 /// Everything that a summary is made of, added up over the workers.
 #[derive(Debug)]
 pub struct RunTotals {
     /// How replies come back.
     pub mode: Mode,
-    /// Time since the start.
+    /// Where the run stands.
+    pub state: State,
+    /// When the run was started.
+    pub started: SystemTime,
+    /// Time since it was ready.
     pub duration: Duration,
     /// Each rule as the start printed it, in the order of the ledger's rules.
     pub rules: Vec<String>,
@@ -58,6 +84,8 @@ pub struct RunTotals {
     pub budget: Figures,
     /// What was measured.
     pub latency: Latency,
+    /// How that varied from stretch to stretch.
+    pub spread: Spread,
     /// How responses differed.
     pub differences: Differences,
     /// What the engines counted.
@@ -88,8 +116,14 @@ pub struct RuleSummary {
 /// The summary, key by key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
+    /// See [`FORMAT`].
+    pub format: u64,
     /// The program's version.
     pub version: String,
+    /// Where the run stands.
+    pub state: State,
+    /// When the run was started: RFC 3339, UTC.
+    pub started: String,
     /// `direct` or `assistant`.
     pub mode: Mode,
     /// Time from `ready` to this summary.
@@ -104,6 +138,10 @@ pub struct Summary {
     pub rules: Vec<RuleSummary>,
     /// Response times and our own lag, in microseconds.
     pub latency_us: LatencySummary,
+    /// Whether the target is slower or faster, and how sure that is, in microseconds.
+    pub verdict: Verdict,
+    /// The percentile curve of each series that was measured: points of percentile, microseconds and count so far.
+    pub curves: Figures<Vec<Point>>,
     /// Turns whose responses differed, by how; `compared` are all that were compared.
     pub differences: Figures,
     /// What responses begin with; only with `--sample-bytes`.
@@ -162,7 +200,10 @@ impl Summary {
             run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
         );
         Self {
+            format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: run.state,
+            started: rfc3339(run.started),
             mode: run.mode,
             duration_seconds: run.duration.as_secs_f64(),
             ledger: total.turn_figures(),
@@ -170,6 +211,8 @@ impl Summary {
             bytes: total.byte_figures(),
             rules: rules.collect(),
             latency_us: run.latency.summary(),
+            verdict: Verdict::new(&run.latency, &run.spread),
+            curves: run.latency.curves(),
             differences: run.differences.figures(),
             samples: run
                 .differences
@@ -250,12 +293,12 @@ pub struct WriteError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use session::{Counters, Outcome, RuleId, TurnEnded};
 
-    use super::{Mode, RunTotals, Summary};
-    use crate::{Figures, KernelCounters, Latency, Ledger, WorkerTotals};
+    use super::{Mode, RunTotals, State, Summary};
+    use crate::{Figures, KernelCounters, Latency, Ledger, Spread, WorkerTotals};
 
     fn run() -> RunTotals {
         let mut ledger = Ledger::new(1);
@@ -274,6 +317,8 @@ mod tests {
         });
         RunTotals {
             mode: Mode::Assistant,
+            state: State::Copying,
+            started: SystemTime::UNIX_EPOCH,
             duration: Duration::from_millis(2500),
             rules: vec!["a to b".to_owned()],
             ledger,
@@ -281,6 +326,7 @@ mod tests {
             sessions_open: 1,
             budget: [("payload_bytes_max", 1 << 20)].into_iter().collect(),
             latency: Latency::new(),
+            spread: Spread::new(),
             differences: crate::Differences::default(),
             engine: Counters {
                 sessions_opened: 3,
@@ -297,7 +343,12 @@ mod tests {
     fn the_keys_of_the_contract_are_there() {
         let json = serde_json::to_value(Summary::new(&run())).unwrap();
         for key in [
+            "format",
             "version",
+            "state",
+            "started",
+            "verdict",
+            "curves",
             "mode",
             "duration_seconds",
             "ledger",
@@ -310,6 +361,11 @@ mod tests {
             assert!(json.get(key).is_some(), "{key} is missing in {json}");
         }
         assert_eq!(json["mode"], "assistant");
+        assert_eq!(
+            (&json["state"], &json["started"]),
+            (&"copying".into(), &"1970-01-01T00:00:00Z".into())
+        );
+        assert_eq!(json["verdict"]["first"]["p50"]["says"], "cannot_tell");
         assert_eq!(json["ledger"]["captured"], 2);
         assert_eq!(json["ledger"]["pending"], 1);
         assert_eq!(json["fidelity"], 0.5);

@@ -186,14 +186,14 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use session::Counters;
 
     use super::{Table, percent};
     use crate::{
-        Differences, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Summary,
-        WorkerTotals,
+        Differences, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread, State,
+        Summary, WorkerTotals,
     };
 
     #[test]
@@ -207,6 +207,8 @@ mod tests {
     fn a_residue_is_shouted() {
         let run = RunTotals {
             mode: Mode::Direct,
+            state: State::Ended,
+            started: SystemTime::UNIX_EPOCH,
             duration: Duration::from_secs(1),
             rules: Vec::new(),
             ledger: Ledger::new(0),
@@ -214,6 +216,7 @@ mod tests {
             sessions_open: 0,
             budget: Figures::new(),
             latency: Latency::new(),
+            spread: Spread::new(),
             differences: Differences::default(),
             engine: Counters {
                 online_packets: 3,

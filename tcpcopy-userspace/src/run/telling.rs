@@ -181,7 +181,9 @@ impl Exporter {
 
 /// Everything that can be asked for at the metrics address.
 fn routes(board: &Arc<Board<Snapshot>>) -> Routes {
+    let page = telemetry::page::page();
     Routes::new(board)
+        .document("/", &page.html, &page.policy)
         .from_board("/metrics", PROMETHEUS, board, |phase, snapshot| {
             let families = snapshot.families(phase == Phase::Ready);
             families.text().into_bytes()

@@ -103,6 +103,14 @@ const LAB_TOOLS: &[Tool] = &[
         program: "sysctl",
         package: "procps",
     },
+    Tool {
+        program: "chromium",
+        package: "chromium",
+    },
+    Tool {
+        program: "chromedriver",
+        package: "chromium-driver",
+    },
 ];
 
 /// A compiler with `core` for the BPF target.

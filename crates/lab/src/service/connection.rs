@@ -4,8 +4,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
+
 use super::request::{FAILED, OK, Parsed, Request, parse, respond};
-use super::{Options, Tally};
+use super::{Fault, Options, Tally};
 use crate::digest::Digest;
 
 /// While this many bytes of responses wait, no further request is read.
@@ -26,6 +29,8 @@ pub(super) struct Connection {
     /// The client has closed its side: everything must be read, down to the end of stream.
     hangup: bool,
     closing: bool,
+    /// To be reset, as was planted.
+    reset: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +63,7 @@ impl Connection {
             readable: true,
             hangup: false,
             closing: false,
+            reset: false,
         }
     }
 
@@ -76,6 +82,15 @@ impl Connection {
     ) -> Next {
         loop {
             let waiting = self.release(options, tally);
+            if self.reset {
+                // With nothing to linger for, closing resets. Where that fails it is a close, which a test would see.
+                let at_once = nix::libc::linger {
+                    l_onoff: 1,
+                    l_linger: 0,
+                };
+                let _ = setsockopt(&self.stream, Linger, &at_once);
+                return Next::Close;
+            }
             if !self.flush(options) {
                 tally.broken += u64::from(!self.output.is_empty());
                 return Next::Close;
@@ -142,7 +157,7 @@ impl Connection {
     /// Understands as many requests as there are, and returns how many bytes that took.
     fn consume(&mut self, bytes: &[u8], options: &Options, tally: &mut Tally) -> usize {
         let mut at = 0;
-        while at < bytes.len() && self.waiting.is_none() && !self.closing {
+        while at < bytes.len() && self.waiting.is_none() && !self.closing && !self.reset {
             if let Some(mut body) = self.body.take() {
                 let length = usize::try_from(body.left)
                     .unwrap_or(usize::MAX)
@@ -206,8 +221,17 @@ impl Connection {
         tally.count(body.request.id, body.request.body_len, body.digest);
         let fails = options.fail_every > 0 && tally.requests.is_multiple_of(options.fail_every);
         let status = if fails { FAILED } else { OK };
-        respond(&mut self.output, status, &body.request, size, body.digest);
-        self.closing = body.request.close;
+        let fault = options.fault(tally.requests);
+        match fault {
+            None | Some(Fault::Truncated) => {
+                respond(&mut self.output, status, &body.request, size, body.digest);
+                let missing = if fault.is_some() { size.div_ceil(2) } else { 0 };
+                self.output.truncate(self.output.len() - missing);
+                self.closing = body.request.close;
+            }
+            Some(Fault::Silent) => {}
+            Some(Fault::Reset) => self.reset = true,
+        }
     }
 
     /// Writes what can be written; `false` where the connection is broken.

@@ -6,11 +6,11 @@ use session::Outcome;
 use crate::figures::Figures;
 use crate::summary::{RunTotals, Summary};
 
-/// Counts of [`crate::Differences`] that are not differences.
+/// Counts of [`crate::Differences`] that are not kinds of differences.
 const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
 const SAMPLED: &str = "sampled";
-const UNSAMPLED: &str = "unsampled";
+const NO_KINDS: [&str; 5] = [COMPARED, UNPAIRED, "differing", SAMPLED, "unsampled"];
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     turns(families, totals);
@@ -110,8 +110,7 @@ fn differences(families: &mut Families, figures: &Figures) {
         "tcpcopy_differences_total",
         "Compared turns whose responses differ, by how; one turn may count under several.",
     );
-    let no_kinds = [COMPARED, UNPAIRED, SAMPLED, UNSAMPLED];
-    for (kind, n) in figures.iter().filter(|(name, _)| !no_kinds.contains(name)) {
+    for (kind, n) in figures.iter().filter(|(name, _)| !NO_KINDS.contains(name)) {
         differences.count(&[("kind", kind)], *n);
     }
 }

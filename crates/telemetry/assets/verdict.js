@@ -1,0 +1,161 @@
+"use strict";
+/* What a summary amounts to, in words. What is slower and what is noise was decided where it was measured (key `verdict`,
+   crates/telemetry/src/verdict.rs); here it is only said. */
+const Verdict = (() => {
+  const { h, figure, at, number, numbers, count, time, joined, percent, outcomeOf, residues } = Charts;
+
+  const SIGNS = { good: "✓", warn: "!", bad: "✕", neutral: "?" };
+  const LEVELS = ["neutral", "good", "warn", "bad"];
+  /** Below these shares of requests taken, a run is doubtful, and bad. */
+  const FIDELITY = { good: 0.999, warn: 0.99 };
+  /** Above these shares of responses that differ. */
+  const DIFFERING = { good: 0, warn: 0.001 };
+  /** Above these shares of turns that could not be compared. */
+  const UNPAIRED = { good: 0.01, warn: 0.2 };
+
+  const size = (micros) => joined(time(Math.abs(micros)));
+  const span = (finding) => {
+    const [low, high] = [number(finding, "low"), number(finding, "high")];
+    if (low === null || high === null) {
+      const [says, least] = [at(finding, "says"), low ?? high];
+      return least !== null && (says === "slower" || says === "faster") ? ` (at least ${size(least)})` : "";
+    }
+    return ` (between ${size(low < 0 === high < 0 ? Math.min(Math.abs(low), Math.abs(high)) : low)} and ${size(low < 0 === high < 0 ? Math.max(Math.abs(low), Math.abs(high)) : high)})`;
+  };
+
+  /** A finding as a level and words. */
+  function speed(finding) {
+    const difference = number(finding, "difference");
+    switch (at(finding ?? {}, "says")) {
+      case "slower":
+        return { level: "bad", words: `${size(difference ?? 0)} slower`, more: span(finding) };
+      case "faster":
+        return { level: "good", words: `${size(difference ?? 0)} faster`, more: span(finding) };
+      case "no_difference": {
+        const most = Math.max(Math.abs(number(finding, "low") ?? 0), Math.abs(number(finding, "high") ?? 0));
+        return { level: "good", words: "no difference above noise", more: ` (if there is one, it is below ${size(most)})` };
+      }
+      case "cannot_tell":
+        return { level: "neutral", words: "cannot tell", more: ": too few requests, or too much noise" };
+      default:
+        return { level: "neutral", words: "unknown", more: "" };
+    }
+  }
+
+  const worst = (levels) => LEVELS[Math.max(...levels.map((level) => LEVELS.indexOf(level)), 0)];
+  const rated = (share, limits, isGood) => (isGood(share, limits.good) ? "good" : isGood(share, limits.warn) ? "warn" : "bad");
+
+  function fidelityOf(summary) {
+    const [captured, fidelity] = [number(summary, "ledger.captured"), number(summary, "fidelity")];
+    if (captured === null || fidelity === null) return { level: "neutral", title: "How much was copied is unknown", more: "" };
+    if (captured === 0) return { level: "neutral", title: "Nothing was captured", more: "So this says nothing of the target." };
+    const taken = (number(summary, "ledger.answered") ?? 0) + (number(summary, "ledger.delivered") ?? 0);
+    const lost = numbers(summary.ledger)
+      .filter(([name, turns]) => turns > 0 && !["captured", "answered", "delivered", "unserved"].includes(name))
+      .sort((a, b) => b[1] - a[1]);
+    const level = rated(fidelity, FIDELITY, (share, limit) => share >= limit);
+    const more = lost.length === 0
+      ? "Nothing was lost."
+      : `Lost: ${lost.map(([name, turns]) => { const [, label, why] = outcomeOf(name); return `${count(turns)} ${label}${why ? ` (${why})` : ""}`; }).join("; ")}.`;
+    return { level, title: [h("span", {}, "Fidelity ", figure("fidelity", fidelity, percent(fidelity, 3))), `: the target took ${count(taken)} of ${count(captured)} requests`], more };
+  }
+
+  function differencesOf(summary) {
+    const compared = number(summary, "differences.compared");
+    if (compared === null || compared === 0) return { level: "neutral", title: "No responses were compared", more: "" };
+    const kinds = [["target_shorter", "shorter"], ["target_longer", "longer"], ["target_silent", "missing"], ["target_reset_only", "reset by the target only"], ["online_reset_only", "reset by the online server only"], ["status_differs", "of another status"]]
+      .map(([name, label]) => [number(summary, `differences.${name}`) ?? 0, label])
+      .filter(([turns]) => turns > 0);
+    // A response may be missing and reset: then it is of two kinds, and one response.
+    const differing = Math.min(compared, Math.max(number(summary, "differences.differing") ?? 0, ...kinds.map(([turns]) => turns)));
+    const level = rated(differing / compared, DIFFERING, (share, limit) => share <= limit);
+    if (differing === 0) return { level, title: `All ${count(compared)} compared responses had the same length`, more: "Contents are not compared." };
+    return { level, share: differing / compared, title: `${percent(differing / compared)} of ${count(compared)} compared responses differ`,
+      more: `${kinds.map(([turns, label]) => `${count(turns)} ${label} (${percent(turns / compared)})`).join(", ")}. Lengths and resets are compared, not contents.` };
+  }
+
+  function unpairedOf(summary) {
+    const [compared, unpaired] = [number(summary, "differences.compared"), number(summary, "differences.unpaired")];
+    if (compared === null || unpaired === null || compared + unpaired === 0) return null;
+    const share = unpaired / (compared + unpaired);
+    if (unpaired === 0) return { level: "good", title: "Every turn could be compared", more: "All sessions stayed in step with the online server's." };
+    return { level: rated(share, UNPAIRED, (value, limit) => value <= limit), title: `${percent(share)} of the turns could not be compared`,
+      more: `${count(unpaired)} belong to sessions that were out of step: their times are in no figure here.` };
+  }
+
+  function booksOf(summary) {
+    const list = residues(summary);
+    if (typeof summary?.kernel !== "object" || summary.kernel === null) return { level: "neutral", title: "No counters to check", more: "" };
+    if (list.length === 0) return { level: "good", title: "All counters of the kernel and of the workers add up", more: "" };
+    const running = summary.state !== "ended";
+    return { level: running ? "warn" : "bad", title: running ? "Some counters do not add up yet" : "Counters do not add up",
+      more: `${list.map(([name, residue]) => `${name.replaceAll("_", " ")}: residue ${count(residue)}`).join(", ")}. ${running ? "While a run goes on, a residue is what is under way." : "Something was lost or counted twice, and nobody knows what."}` };
+  }
+
+  const stateOf = (summary) =>
+    summary?.state === "ended" ? null
+      : { level: "warn", title: "This run had not ended when the summary was written", more: "It was killed or still goes on; requests that were open count as pending." };
+
+  /** The four comparisons with the online server, in the order in which they are said. */
+  function speeds(summary) {
+    const of = (path) => speed(at(summary?.verdict ?? {}, path));
+    return { first50: of("first.p50"), first99: of("first.p99"), last50: of("last.p50"), last99: of("last.p99") };
+  }
+
+  function speedItem(summary) {
+    const { first50, first99, last50, last99 } = speeds(summary);
+    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.says`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
+    const level = worst([first50, first99, last50, last99].map((finding) => finding.level));
+    const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : `The target is as fast as the online server${[last50, last99, first50, first99].some((f) => f.level === "neutral") ? ", where that can be told" : ""}`, neutral: "Whether the target is slower cannot be told" };
+    const mixed = [first50, first99, last50, last99].some((f) => f.words.endsWith("faster")) && level === "bad";
+    return { level, title: mixed ? "The target is slower in some ways and faster in others" : titles[level], more: [
+      cell("First byte, median", "first.p50", first50), cell("First byte, 99th percentile", "first.p99", first99),
+      cell("Last byte, median", "last.p50", last50), cell("Last byte, 99th percentile", "last.p99", last99)] };
+  }
+
+  function headline(summary) {
+    const captured = number(summary, "ledger.captured");
+    if (captured === 0) return "Nothing was captured, so this run says nothing of the target.";
+    const fidelity = number(summary, "fidelity");
+    const { last50, last99 } = speeds(summary);
+    const parts = [`The target took ${percent(fidelity, 2)} of the requests`];
+    const said = (finding) => finding.level === "bad" || finding.words.endsWith("faster");
+    if (said(last50) && said(last99) && last50.words.endsWith("slower") === last99.words.endsWith("slower")) parts.push(`is ${last50.words} in the median, ${last99.words} at the 99th percentile`);
+    else if (said(last50)) parts.push(`is ${last50.words} in the median`);
+    else if (said(last99)) parts.push(`is ${last99.words} at the 99th percentile`);
+    else if (last50.level === "neutral") parts.push("how fast it is cannot be told");
+    else parts.push(`shows no difference in speed above noise${last99.level === "neutral" ? " in the median" : ""}`);
+    const differ = differencesOf(summary);
+    if (differ.share > 0) parts.push(`${percent(differ.share)} of its responses differ`);
+    return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;
+  }
+
+  function items(summary) {
+    return [fidelityOf(summary), speedItem(summary), differencesOf(summary), unpairedOf(summary), booksOf(summary), stateOf(summary)].filter(Boolean);
+  }
+
+  const item = ({ level, title, more }) =>
+    h("li", {}, h("span", { class: `sign ${level}`, "aria-hidden": "true" }, SIGNS[level]),
+      h("div", {}, h("p", {}, h("span", { class: "visually-hidden" }, { good: "Good: ", warn: "Mind: ", bad: "Bad: ", neutral: "Unknown: " }[level]), h("strong", {}, title)),
+        Array.isArray(more) ? more : more && h("p", { class: "muted" }, more)));
+
+  /** The verdict of one run as a card. */
+  function card(summary, id) {
+    const list = items(summary);
+    const level = worst(list.map((entry) => entry.level));
+    return h("section", { class: `card verdict ${level}`, "aria-labelledby": id, "data-level": level },
+      h("h3", {}, "Verdict"), h("p", { class: "headline", id }, headline(summary)), h("ul", { class: "findings" }, list.map(item)));
+  }
+
+  /** A run beside the first, in a sentence; `finding` is that of the last byte. */
+  function beside(first, other, finding, name) {
+    const [before, after] = [number(first, "fidelity"), number(other, "fidelity")];
+    const [last50, last99] = [speed(at(finding ?? {}, "p50")), speed(at(finding ?? {}, "p99"))];
+    const told = (entry) => entry.words.endsWith("slower") || entry.words.endsWith("faster");
+    const times = [told(last50) && `${last50.words} in the median`, told(last99) && `${last99.words} at the 99th percentile`].filter(Boolean);
+    const pace = times.length > 0 ? times.join(", ") : last50.level === "neutral" ? "as to speed, cannot be told" : "as fast, above noise";
+    return `The target of ${name} is ${pace}; it took ${percent(after)} of the requests, ${before === after ? "as before" : `before ${percent(before)}`}.`;
+  }
+
+  return { card, speed, beside, item, worst };
+})();

@@ -60,6 +60,9 @@ SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
 second one ends it at once.";
 
 const DOCTOR_EXIT: &str = "\
+The findings go to standard output; with --json as one JSON document. What a
+finding means and what to do about it: docs/doctor.md
+
 Exit status:
   0  the path to every target is proven
   1  it is not: each FAIL says why, and what to do
@@ -94,14 +97,7 @@ pub(crate) enum Errand {
     /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(after_help = DOCTOR_EXIT)]
-    Doctor(DoctorArgs),
-}
-
-/// The options of the doctor.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) run: Args,
+    Doctor(Args),
 }
 
 /// What is to be done.
@@ -335,7 +331,7 @@ mod tests {
         let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
         assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
         let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.run.copies == 2));
+        assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
         for line in [
             "tcpcopy doctor",
             "tcpcopy nonsense",

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         .init();
     let args = match &wish {
         Wish::Run(args) => args,
-        Wish::Errand(Errand::Doctor(doctor)) => return ExitCode::from(doctor::run(doctor)),
+        Wish::Errand(Errand::Doctor(args)) => return ExitCode::from(doctor::run(args)),
     };
     let ending = run::run(args);
     if let Some(words) = ending.complaint() {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`board`] | what the process publishes and the server reads |
 //! | [`routes`] | which path gives what |
+//! | `pace` | how fast it works at most |
 //! | [`server`] | the listening socket and the thread `metrics` that answers |
 //!
 //! It serves readers of one machine or one network that is trusted: there is no TLS and no password.
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod board;
+mod pace;
 pub mod routes;
 pub mod server;
 

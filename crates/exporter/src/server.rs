@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{sleep, timeout};
 
+use crate::pace::Pace;
 use crate::routes::{HTML, Reply, Routes};
 
 /// Name of the thread.
@@ -181,7 +182,9 @@ async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
         }
     };
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    let (connections, requests) = (Pace::new(), Rc::new(Pace::new()));
     loop {
+        connections.turn().await;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(_) => {
@@ -196,16 +199,25 @@ async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
         {
             oldest.abort();
         }
-        let connection = tokio::task::spawn_local(converse(stream, Rc::clone(&routes), is_open));
+        let (routes, pace) = (Rc::clone(&routes), Rc::clone(&requests));
+        let connection = tokio::task::spawn_local(converse(stream, routes, pace, is_open));
         open.push_back(connection.abort_handle());
     }
 }
 
 /// One connection from its first request to its end.
-async fn converse(stream: tokio::net::TcpStream, routes: Rc<Routes>, is_open: bool) {
+async fn converse(
+    stream: tokio::net::TcpStream,
+    routes: Rc<Routes>,
+    pace: Rc<Pace>,
+    is_open: bool,
+) {
     let service = service_fn(move |request| {
-        let response = respond(&routes, &request, is_open);
-        async move { Ok::<_, Infallible>(response) }
+        let (routes, pace) = (Rc::clone(&routes), Rc::clone(&pace));
+        async move {
+            pace.turn().await;
+            Ok::<_, Infallible>(respond(&routes, &request, is_open))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

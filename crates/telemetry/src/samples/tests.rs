@@ -152,3 +152,17 @@ fn what_a_server_says_cannot_write_on_the_terminal() {
     );
     assert!(table.contains("...\""), "{table}");
 }
+
+/// The address of `--metrics` asks nobody who he is.
+#[test]
+fn without_payload_nothing_of_a_response_is_left_but_counts() {
+    let totals = crate::metrics::tests::totals();
+    let mut summary = crate::Summary::new(&totals);
+    summary.samples = Some(recorded(0, &[turn(OK, Some(FAILED))]).summary(&totals.rules));
+    let text = |summary: &crate::Summary| String::from_utf8(summary.json().unwrap()).unwrap();
+    assert!(text(&summary).contains("Internal"));
+    let shown = summary.without_payload();
+    assert!(!text(&shown).contains("Internal"), "{}", text(&shown));
+    let samples = shown.samples.unwrap();
+    assert_eq!((samples.statuses.len(), samples.differing_unlisted), (1, 1));
+}

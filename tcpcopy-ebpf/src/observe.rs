@@ -48,12 +48,7 @@ fn online(skb: &Skb, segment: &Segment) {
     let client = &segment.destination;
     count(if !is_sampled(client, &segment.source) {
         Counter::ObserveSampledOut
-    } else if put_headers(
-        skb,
-        worker_of(client),
-        KIND_ONLINE,
-        response_len(segment),
-    ) {
+    } else if put_headers(skb, worker_of(client), KIND_ONLINE, response_len(segment)) {
         Counter::ObserveRecorded
     } else {
         Counter::ObserveRingFull

@@ -63,6 +63,9 @@ SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
 second one ends it at once.";
 
 const DOCTOR_EXIT: &str = "\
+The findings go to standard output; with --json as one JSON document. What a
+finding means and what to do about it: docs/doctor.md
+
 Exit status:
   0  the path to every target is proven
   1  it is not: each FAIL says why, and what to do
@@ -98,7 +101,7 @@ pub(crate) enum Errand {
     /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(after_help = DOCTOR_EXIT)]
-    Doctor(DoctorArgs),
+    Doctor(Args),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
 }
@@ -113,17 +116,6 @@ pub(crate) struct ReportArgs {
     /// The report: one file that needs no other and asks nobody
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: PathBuf,
-}
-
-/// The options of the doctor.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) run: Args,
-
-    /// Write the findings as one JSON document to standard output
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// What is to be done.
@@ -256,7 +248,8 @@ pub(crate) struct Args {
     /// Show the run at http://ADDR:PORT/ as it goes on, metrics at /metrics for Prometheus, and /ready, /health and
     /// /summary.json
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
+    /// shown there.
     #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
@@ -282,7 +275,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
     pub(crate) progress: Progress,
 
-    /// Print the summary as one line of JSON on standard output, once a second and at the end
+    /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -357,7 +350,7 @@ mod tests {
         let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
         assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
         let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Doctor(doctor)) if doctor.run.copies == 2));
+        assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
         let errand = parse("tcpcopy report a.json b.json --out r.html").unwrap();
         assert!(matches!(errand.errand, Some(Errand::Report(args)) if args.summaries.len() == 2));
         for line in [

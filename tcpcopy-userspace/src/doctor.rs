@@ -44,7 +44,7 @@ use signal_hook::iterator::Signals;
 use telemetry::Mode;
 use wire::flow::Endpoint;
 
-use crate::args::{Args, DoctorArgs};
+use crate::args::Args;
 use crate::loader;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
@@ -60,9 +60,9 @@ const PLAIN_MAX: Duration = Duration::from_secs(2);
 const PLAIN_AT_A_TIME: usize = 16;
 
 /// Examines, tells, and gives the exit status.
-pub(crate) fn run(doctor: &DoctorArgs) -> u8 {
-    let mut sheet = Sheet::new(doctor.json);
-    let (conclusion, words) = examine(&doctor.run, &mut sheet);
+pub(crate) fn run(args: &Args) -> u8 {
+    let mut sheet = Sheet::new(args.json);
+    let (conclusion, words) = examine(args, &mut sheet);
     sheet.conclude(conclusion, &words);
     conclusion.code()
 }
@@ -79,7 +79,6 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
     };
     let mut interrupted = move || signals.pending().next().is_some();
     sheet.extend(machine::kernel_and_rights());
-    let is_fit = !sheet.has_failure();
     let facts = match Facts::gather(args) {
         Ok(facts) => facts,
         Err(refusal) => {
@@ -94,14 +93,20 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
             return unusable();
         }
     };
-    sheet.extend(machine::files(args));
+    let owner = host::device::owner(&facts.interfaces);
+    // What another tcpcopy has bound says nothing about these arguments.
+    if owner.is_none() {
+        sheet.extend(machine::outputs(args));
+    }
+    sheet.extend(machine::memory_and_clock(&plan, facts.memory_available));
+    // Up to here everything is what a run refuses.
+    let is_fit = !sheet.has_failure();
     sheet.extend(links::examine(&plan, &facts));
     sheet.extend(ways::examine(args, &plan, &facts));
-    sheet.extend(machine::memory_and_clock(&plan, facts.memory_available));
     if !is_fit {
         return unusable();
     }
-    if let Some(owner) = host::device::owner(&facts.interfaces) {
+    if let Some(owner) = owner {
         return beside_another(&plan, owner, sheet);
     }
     prove(&plan, &facts, sheet, &mut interrupted)

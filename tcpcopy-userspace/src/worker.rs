@@ -32,8 +32,9 @@ const BUDGET: usize = 256;
 const KICK_FRAMES: usize = 32;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
-/// How often the measured times are handed over: they are some hundred KiB.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
+/// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
+/// second always finds some.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
 /// How long timeouts wait for a backlog of records to be taken.
 const BACKLOG_MAX: Duration = Duration::from_secs(1);
 /// How often a worker looks for free frames where it has none left.

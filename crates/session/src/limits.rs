@@ -73,11 +73,9 @@ pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
 /// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.
 pub const UNPROMPTED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Most responses whose first bytes are kept at a time (`--sample-bytes`): with 128 bytes each some 48 MB. Others are left
+/// Most responses whose first bytes are kept at a time (`--sample-bytes`): with 128 bytes each some 54 MB. Others are left
 /// without a sample.
 pub const SAMPLED_RESPONSES_MAX: usize = 1 << 18;
-/// Most of them that wait for one session's turns to end.
-pub const SAMPLED_TURNS_MAX: usize = 64;
 
 /// Most ends of captured segments that a session remembers of bytes that wait; behind them it cuts by the MSS alone.
 pub const BOUNDARIES_MAX: usize = 256;

@@ -14,7 +14,7 @@ use wire::seq::{Online, OnlineSeq, Seq, Target, TargetSeq};
 use crate::context::{Context, FlowHasher, SessionId};
 use crate::engine::{Engine, Shared};
 use crate::event::{Outcome, Response, TurnEnded};
-use crate::limits::{SAMPLED_RESPONSES_MAX, SAMPLED_TURNS_MAX};
+use crate::limits::SAMPLED_RESPONSES_MAX;
 use crate::session::Session;
 
 /// Most payload bytes of a response that can be kept.
@@ -144,18 +144,22 @@ impl Sampler {
     fn on_online(&mut self, id: SessionId, seq: OnlineSeq, answered: Option<(u64, OnlineSeq)>) {
         if let Some((turn, begins)) = answered {
             let kept = self.sessions.entry(id).or_default();
-            if !kept.online.iter().any(|(known, _)| *known == turn)
-                && kept.online.len() < SAMPLED_TURNS_MAX
-                && self.windows < SAMPLED_RESPONSES_MAX
-            {
+            // Where the copy lags, many may wait for their turns to end: the latest stand last.
+            let mut latest = kept.online.iter().rev().map(|(known, _)| *known);
+            let is_known = latest.find(|known| *known <= turn) == Some(turn);
+            if !is_known && self.windows < SAMPLED_RESPONSES_MAX {
                 let window = Window::new(begins, self.len);
                 kept.online.push_back((turn, window));
                 self.windows += 1;
             }
         }
         if let Some(kept) = self.sessions.get_mut(&id) {
-            for (_, window) in &mut kept.online {
+            for (_, window) in kept.online.iter_mut().rev() {
                 window.put(seq, &self.at_hand);
+                if window.start <= seq {
+                    // Those before it end where it begins.
+                    break;
+                }
             }
         }
     }
@@ -307,9 +311,10 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use wire::seq::{Target, TargetSeq};
+    use wire::seq::{OnlineSeq, Target, TargetSeq};
 
-    use super::Window;
+    use super::{Sampler, Window};
+    use crate::limits::SAMPLED_RESPONSES_MAX;
 
     const START: TargetSeq = TargetSeq::new(u32::MAX - 1);
 
@@ -339,6 +344,29 @@ mod tests {
             window.put(START + far, b"0123456789");
             assert_eq!(window.seen, 0, "{far}");
         }
+    }
+
+    #[test]
+    fn no_more_responses_are_kept_than_the_limit() {
+        let mut sampler = Sampler::new(1);
+        let half = SAMPLED_RESPONSES_MAX as u32 / 2;
+        for at in 0..=half {
+            let seq = OnlineSeq::new(at);
+            for id in [1, 2] {
+                sampler.on_online(id, seq, Some((at.into(), seq)));
+            }
+        }
+        assert_eq!(sampler.windows, SAMPLED_RESPONSES_MAX);
+        sampler.on_target(3, TargetSeq::new(0), Some(TargetSeq::new(0)));
+        assert!(sampler.sessions[&3].target.is_none());
+        // What is given back can be used again.
+        sampler.forget(1);
+        assert_eq!(sampler.windows, SAMPLED_RESPONSES_MAX / 2);
+        sampler.on_target(3, TargetSeq::new(0), Some(TargetSeq::new(0)));
+        assert!(sampler.sessions[&3].target.is_some());
+        sampler.restart(3);
+        sampler.forget(2);
+        assert_eq!(sampler.windows, 0);
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(crate) mod tests {
     use session::Counters;
 
     use super::{ProgramRuns, Snapshot};
+    use crate::samples::{SamplesSummary, StatusPair};
     use crate::{
         Differences, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Summary,
         WorkerTotals,
@@ -115,8 +116,20 @@ pub(crate) mod tests {
 
     fn snapshot() -> Snapshot {
         let totals = totals();
+        let mut summary = Summary::new(&totals);
+        summary.differences.push("sampled", 2);
+        summary.samples = Some(SamplesSummary {
+            bytes: 16,
+            statuses: vec![StatusPair {
+                online: "http 2xx",
+                target: "http 5xx",
+                turns: 2,
+            }],
+            differing: Vec::new(),
+            differing_unlisted: 2,
+        });
         Snapshot {
-            summary: Summary::new(&totals),
+            summary,
             totals,
             // The same one twice: a series must not stand in the text twice.
             channels: vec![("a:36524".to_owned(), true), ("a:36524".to_owned(), false)],

@@ -90,7 +90,7 @@ impl Progress {
 }
 
 fn clock(time: Duration) -> String {
-    let seconds = time.as_secs();
+    let seconds = (time + Duration::from_millis(500)).as_secs();
     format!(
         "{}:{:02}:{:02}",
         seconds / 3600,

@@ -227,6 +227,16 @@ impl Summary {
         }
     }
 
+    /// The same without the payload of responses, for readers whom nobody has asked who they are.
+    #[must_use]
+    pub fn without_payload(mut self) -> Self {
+        if let Some(samples) = &mut self.samples {
+            samples.differing_unlisted += samples.differing.len() as u64;
+            samples.differing.clear();
+        }
+        self
+    }
+
     /// The summary as JSON for people and machines, with a newline at its end.
     ///
     /// # Errors

@@ -381,6 +381,21 @@ mod tests {
     }
 
     #[test]
+    fn a_target_on_this_host_is_behind_its_own_firewall() {
+        let mut evidence = silent(Mode::Direct);
+        (evidence.hop, evidence.control) = (None, None);
+        evidence.route = Some(Route::Local { source: None });
+        let finding = check("silent", &evidence, "local-target-silent");
+        assert!(
+            finding.fixes[0].command.contains("-i tcpcopy0"),
+            "{finding:?}"
+        );
+        let loopback = std::net::Ipv6Addr::LOCALHOST.octets();
+        evidence.target = Endpoint::new(Addr::v6(loopback), 80);
+        check("::1", &evidence, "loopback-v6");
+    }
+
+    #[test]
     fn an_ipv6_target_gets_commands_of_its_family() {
         let mut evidence = silent(Mode::Direct);
         evidence.target = Endpoint::new(Addr::v6([0xfd; 16]), 80);

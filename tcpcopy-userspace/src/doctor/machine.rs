@@ -130,9 +130,18 @@ fn time() -> Finding {
 }
 
 /// What a run would refuse of its other arguments.
-pub(crate) fn files(args: &Args) -> Option<Finding> {
-    let path = args.summary.as_deref()?;
-    crate::run::check_folder(path)
-        .err()
-        .map(|cause| refused::of_file(path, &cause))
+pub(crate) fn outputs(args: &Args) -> Vec<Finding> {
+    let summary = args.summary.as_deref().and_then(|path| {
+        let cause = crate::run::check_folder(path).err()?;
+        Some(refused::of_file(path, &cause))
+    });
+    let metrics = args.metrics.and_then(|address| {
+        // Bound and let go: a run binds it for itself.
+        let error = exporter::Bound::bind(address).err()?;
+        Some(
+            Finding::fail("arguments", "metrics-address", error.to_string())
+                .look_here(format!("ss -tlnp 'sport = :{}'", address.port())),
+        )
+    });
+    summary.into_iter().chain(metrics).collect()
 }

@@ -24,6 +24,18 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         plan.payload_bytes_max >> 20,
         (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
     );
+    if plan.sample_bytes > 0 {
+        warn!(
+            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
+             are kept in the summary{}",
+            plan.sample_bytes,
+            if plan.wait_for_responses {
+                ""
+            } else {
+                "; with -W no turn is in step, so none will be"
+            }
+        );
+    }
     let engine = match plan.capture {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",

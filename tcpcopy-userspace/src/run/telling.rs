@@ -140,7 +140,7 @@ impl Telling {
         if let Some(exporter) = &self.exporter {
             exporter.board.publish(Snapshot {
                 totals,
-                summary,
+                summary: summary.without_payload(),
                 channels: surroundings.channels,
                 programs: exporter.programs(),
             });

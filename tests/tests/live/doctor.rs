@@ -111,6 +111,35 @@ fn check_proven_through_intercept(stand: &Stand, examination: &Examination) {
 }
 
 #[test]
+fn sound_ipv6_paths_are_proven() {
+    for topology in [Topology::Direct, Topology::Assistant] {
+        let Some(stand) = super::stand(topology) else {
+            return;
+        };
+        super::places::add_ipv6(&stand);
+        let namespace = stand.lab.namespace(Host::Target);
+        let _server = namespace
+            .enter(|| std::net::TcpListener::bind(("::", PORT)))
+            .expect("the namespace")
+            .expect("a free port");
+        let mut arguments = arguments(topology);
+        arguments[1] = format!("[fd00:1::1]:{PORT}-[fd00:2::2]:{PORT}");
+        let mut options = stand.options();
+        options.targets = format!("[fd00:2::2]:{PORT}");
+        let _intercept = (topology == Topology::Assistant).then(|| {
+            lab::copier::start_intercept(&stand.lab, &stand.binaries, &options).expect("intercept")
+        });
+        let examination = examine(&stand, &arguments);
+        assert_eq!(examination.exit, Some(0), "{examination}");
+        assert!(
+            examination.says("packets of 1500 bytes arrive at [fd00:2::2]:8080"),
+            "{examination}"
+        );
+        check_nothing_left(&stand);
+    }
+}
+
+#[test]
 fn a_target_on_this_very_host_is_proven() {
     let Some(stand) = super::stand(Topology::Direct) else {
         return;

@@ -176,7 +176,7 @@ fn target_behind_a_gateway_with_a_narrow_link() {
 }
 
 /// Gives every host an IPv6 address besides; the target answers them as the topology says.
-fn add_ipv6(stand: &Stand) {
+pub(super) fn add_ipv6(stand: &Stand) {
     for (host, interface, address) in [
         (Host::Client, "eth0", "fd00:1::2/64"),
         (Host::Online, "eth0", "fd00:1::1/64"),

@@ -17,6 +17,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 use tests::copying::{check_books, check_clients, finish};
+use tests::stand::listen;
 use tests::{Clients, PORT, Stand, check_clean};
 use wire::ethernet;
 use wire::segment::Segment;
@@ -275,8 +276,8 @@ fn binary_responses_are_compared_byte_by_byte() {
     let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
         return;
     };
-    let online = tests::stand::listen(&stand, Host::Online, PORT);
-    let target = tests::stand::listen(&stand, Host::Target, PORT);
+    let online = listen(&stand, Host::Online, PORT);
+    let target = listen(&stand, Host::Target, PORT);
     let options = with(stand.options(), &["--sample-bytes", "32"]);
     let mut copier = start(&stand, &options);
     let servers = [

@@ -311,24 +311,29 @@ fn nothing_is_kept_unless_asked() {
     assert_eq!(s.samples(), [None]);
 }
 
-/// A turn whose beginnings found no room any more is left without; all others have theirs.
+/// The copy lags far behind: each turn has its own sample all the same.
 #[test]
-fn no_more_is_kept_than_the_limit() {
+fn turns_that_wait_keep_their_samples() {
     let mut s = Script::sampling();
     s.handshake();
-    let limit = session::limits::SAMPLED_TURNS_MAX as u32;
-    for n in 0..=limit {
-        s.client(PSH, 1 + n, 1 + n, b"a");
-        s.online_says(1 + n, 2 + n, b"o");
+    let turns = 2000;
+    for n in 0..turns {
+        s.client(PSH, 1 + n, 1 + 4 * n, b"a");
+        s.online_says(1 + 4 * n, 2 + n, format!("{n:04}").as_bytes());
     }
     s.frames();
-    for n in 0..=limit {
-        s.target_says(PSH, 1 + n, 2 + n, b"t").frames();
+    for n in 0..turns {
+        let said = format!("{:04}", n + 1);
+        s.target_says(PSH, 1 + 4 * n, 2 + n, said.as_bytes())
+            .frames();
     }
-    s.client(PSH, limit + 2, limit + 2, b"z").frames();
+    s.client(PSH, turns + 1, 1 + 4 * turns, b"z").frames();
     let samples = s.samples();
-    assert_eq!(samples.len() as u32, limit + 1);
-    let whole = |samples: &Option<Samples>| samples.as_ref().is_some_and(|s| s.online.whole);
-    assert!(samples[..limit as usize].iter().all(whole), "{samples:?}");
-    assert!(!whole(&samples[limit as usize]));
+    assert_eq!(samples.len() as u32, turns);
+    for (n, samples) in samples.into_iter().enumerate() {
+        let samples = samples.expect("in step");
+        assert_eq!(samples.online.bytes, format!("{n:04}").as_bytes());
+        assert_eq!(samples.target.bytes, format!("{:04}", n + 1).as_bytes());
+        assert!(samples.online.whole && samples.target.whole);
+    }
 }

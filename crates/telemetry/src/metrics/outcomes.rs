@@ -9,12 +9,15 @@ use crate::summary::{RunTotals, Summary};
 /// Counts of [`crate::Differences`] that are not kinds of differences.
 const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
-const NO_KINDS: [&str; 5] = [COMPARED, UNPAIRED, "differing", "sampled", "unsampled"];
+const SAMPLED: &str = "sampled";
+const UNSAMPLED: &str = "unsampled";
+const DIFFERING: &str = "differing";
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     turns(families, totals);
     sessions(families, totals, summary);
     differences(families, &summary.differences);
+    samples(families, summary);
 }
 
 fn turns(families: &mut Families, totals: &RunTotals) {
@@ -108,8 +111,32 @@ fn differences(families: &mut Families, figures: &Figures) {
         "tcpcopy_differences_total",
         "Compared turns whose responses differ, by how; one turn may count under several.",
     );
-    for (kind, n) in figures.iter().filter(|(name, _)| !NO_KINDS.contains(name)) {
+    let no_kinds = [COMPARED, UNPAIRED, SAMPLED, UNSAMPLED, DIFFERING];
+    for (kind, n) in figures.iter().filter(|(name, _)| !no_kinds.contains(name)) {
         differences.count(&[("kind", kind)], *n);
+    }
+}
+
+/// What responses begin with, where that was asked for.
+fn samples(families: &mut Families, summary: &Summary) {
+    let Some(samples) = &summary.samples else {
+        return;
+    };
+    families
+        .counter(
+            "tcpcopy_turns_sampled_total",
+            "Turns of which the beginnings of both responses are known (--sample-bytes).",
+        )
+        .count(&[], figure(&summary.differences, SAMPLED));
+    let mut pairs = families.counter(
+        "tcpcopy_turn_statuses_total",
+        "Sampled turns by the class of the online server's status and of the target's.",
+    );
+    for pair in &samples.statuses {
+        pairs.count(
+            &[("online", pair.online), ("target", pair.target)],
+            pair.turns,
+        );
     }
 }
 

@@ -227,6 +227,18 @@ fn lost_on_channel(evidence: &Evidence, probe: &Try, assistant: IpAddr) -> Findi
 
 fn silent_here(evidence: &Evidence, probe: &Try) -> Finding {
     let target = IpAddr::from(evidence.target.addr);
+    if matches!(target, IpAddr::V6(v6) if v6.is_loopback()) {
+        return Finding::fail(
+            CHECK,
+            "loopback-v6",
+            format!(
+                "{}, and no answer came: Linux drops what is addressed to ::1 and comes in by any device but lo; name another \
+                 address of this host as the target",
+                tried(evidence, probe.source)
+            ),
+        )
+        .look_here("ip -6 -brief address");
+    }
     Finding::fail(
         CHECK,
         "local-target-silent",

@@ -193,6 +193,17 @@ pub(super) const FAULTS: &[Fault] = &[
         ..DIRECT
     },
     Fault {
+        name: "somebody has the address of --metrics",
+        plant: |stand| vec![Box::new(tests::stand::listen(stand, Host::Online, 9525))],
+        more: &["--metrics", "127.0.0.1:9525"],
+        finding: "metrics-address",
+        exit: 2,
+        said: &["127.0.0.1:9525"],
+        fix: "ss -tlnp 'sport = :9525'",
+        mend: Mend::Uproot,
+        ..DIRECT
+    },
+    Fault {
         name: "nobody routes the reply pool to this host",
         plant: |stand| {
             on(stand, Host::Target, &["route", "del", "62.135.200.0/24"]);

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let args = match &wish {
         Wish::Run(args) => args,
         Wish::Errand(Errand::Doctor(args)) => return ExitCode::from(doctor::run(args)),
-        Wish::Errand(Errand::Report(report)) => return ExitCode::from(report::run(report)),
+        Wish::Errand(Errand::Report(args)) => return ExitCode::from(report::run(args)),
     };
     let ending = run::run(args);
     if let Some(words) = ending.complaint() {

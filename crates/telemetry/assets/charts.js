@@ -77,7 +77,7 @@ const Charts = (() => {
     return `${rounded === 100 ? "100" : rounded.toFixed(digits)}\u00a0%`;
   };
   const duration = (seconds) => {
-    if (!isNumber(seconds)) return UNKNOWN;
+    if (!isNumber(seconds) || seconds < 0 || seconds > 1e10) return UNKNOWN;
     if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
     const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds % 60)];
     return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${rest} s`;
@@ -219,8 +219,10 @@ const Charts = (() => {
   const PERCENTILES = [0, 50, 90, 99, 99.9, 99.99];
   /** From percentile to the horizontal: each nine takes the same room. */
   const nines = (percentile) => Math.min(4.4, -Math.log10(Math.max(1 - percentile / 100, 1e-12)));
+  /** Longer than any histogram holds: a curve beyond it is nobody's. */
+  const MICROS_MAX = 1e10;
   const points = (curve) =>
-    (Array.isArray(curve) ? curve : []).filter((point) => Array.isArray(point) && point.length >= 2 && isNumber(point[0]) && isNumber(point[1]) && point[1] > 0);
+    (Array.isArray(curve) ? curve : []).filter((point) => Array.isArray(point) && point.length >= 2 && isNumber(point[0]) && isNumber(point[1]) && point[1] > 0 && point[1] <= MICROS_MAX);
   const valueAt = (curve, percentile) => {
     const list = points(curve);
     const next = list.findIndex((point) => point[0] >= percentile);

@@ -153,8 +153,8 @@ const Verdict = (() => {
     const [last50, last99] = [speed(at(finding ?? {}, "p50")), speed(at(finding ?? {}, "p99"))];
     const told = (entry) => entry.words.endsWith("slower") || entry.words.endsWith("faster");
     const times = [told(last50) && `${last50.words} in the median`, told(last99) && `${last99.words} at the 99th percentile`].filter(Boolean);
-    const pace = times.length > 0 ? times.join(", ") : last50.level === "neutral" ? "as to speed, cannot be told" : "as fast, above noise";
-    return `The target of ${name} is ${pace}; it took ${percent(after)} of the requests, ${before === after ? "as before" : `before ${percent(before)}`}.`;
+    const pace = times.length > 0 ? `is ${times.join(", ")}` : last50.level === "neutral" ? "may be slower or not, that cannot be told" : "shows no difference in speed above noise";
+    return `The target of ${name} ${pace}; it took ${percent(after)} of the requests, ${before === after ? "as before" : `before ${percent(before)}`}.`;
   }
 
   return { card, speed, beside, item, worst };

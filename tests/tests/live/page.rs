@@ -138,6 +138,29 @@ pub(super) fn check_quiet(browser: &Browser, allowed: &[&str]) {
     }
 }
 
+/// Both themes, on a desk and on a phone.
+fn check_looks(browser: &Browser) {
+    let light = check_contrast(browser);
+    picture(browser, "page-light.png", 1230);
+    browser.prefer("dark");
+    let dark = check_contrast(browser);
+    assert_ne!(light, dark, "both themes look alike");
+    picture(browser, "page-dark.png", 1230);
+    browser.resize(360, 740);
+    browser.wait(
+        "document.querySelector('#flow svg').getBoundingClientRect().width < 340",
+        Duration::from_secs(5),
+    );
+    check_width(browser, 360);
+    picture(browser, "page-phone-dark.png", 1500);
+    browser.prefer("light");
+    check_width(browser, 360);
+    picture(browser, "page-phone.png", 1500);
+    let _ = browser
+        .run("for (const input of document.querySelectorAll('.segments input')) input.click()");
+    check_width(browser, 360);
+}
+
 #[test]
 fn the_page_shows_the_run_as_it_goes_on() {
     let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
@@ -197,25 +220,7 @@ fn the_page_shows_the_run_as_it_goes_on() {
     if screenshots().is_some() {
         browser.wait("document.querySelectorAll('#rates path.area')[0].getAttribute('d').split('L').length > 58", Duration::from_secs(70));
     }
-    let light = check_contrast(&browser);
-    picture(&browser, "page-light.png", 1230);
-    browser.prefer("dark");
-    let dark = check_contrast(&browser);
-    assert_ne!(light, dark, "both themes look alike");
-    picture(&browser, "page-dark.png", 1230);
-    browser.resize(360, 740);
-    browser.wait(
-        "document.querySelector('#flow svg').getBoundingClientRect().width < 340",
-        Duration::from_secs(5),
-    );
-    check_width(&browser, 360);
-    picture(&browser, "page-phone-dark.png", 1500);
-    browser.prefer("light");
-    check_width(&browser, 360);
-    picture(&browser, "page-phone.png", 1500);
-    let _ = browser
-        .run("for (const input of document.querySelectorAll('.segments input')) input.click()");
-    check_width(&browser, 360);
+    check_looks(&browser);
 
     check_clients(&clients.wait());
     check_figures(&browser);

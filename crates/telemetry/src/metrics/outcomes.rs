@@ -10,7 +10,8 @@ use crate::summary::{RunTotals, Summary};
 const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
 const SAMPLED: &str = "sampled";
-const NO_KINDS: [&str; 5] = [COMPARED, UNPAIRED, "differing", SAMPLED, "unsampled"];
+const UNSAMPLED: &str = "unsampled";
+const DIFFERING: &str = "differing";
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     turns(families, totals);
@@ -110,7 +111,8 @@ fn differences(families: &mut Families, figures: &Figures) {
         "tcpcopy_differences_total",
         "Compared turns whose responses differ, by how; one turn may count under several.",
     );
-    for (kind, n) in figures.iter().filter(|(name, _)| !NO_KINDS.contains(name)) {
+    let no_kinds = [COMPARED, UNPAIRED, SAMPLED, UNSAMPLED, DIFFERING];
+    for (kind, n) in figures.iter().filter(|(name, _)| !no_kinds.contains(name)) {
         differences.count(&[("kind", kind)], *n);
     }
 }

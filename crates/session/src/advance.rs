@@ -97,18 +97,21 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
+        if verdict == Verdict::TimedOut && self.turns.current().is_some() {
+            // Out of step are those behind it: that this one has no response is a difference that can be told.
+            self.end_turn(Outcome::TimedOut, ctx);
+        }
         let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
         if self.turns.note(verdict, overdue) {
             ctx.counters.sessions_streaming += 1;
         }
         if self.turns.current().is_some() {
-            let outcome = match (verdict, self.turns.outcome(self.send.una())) {
-                (Verdict::TimedOut, _) => Outcome::TimedOut,
-                (_, Outcome::Pending) if end.is_some_and(|end| end.end == End::Reset) => {
+            let outcome = match self.turns.outcome(self.send.una()) {
+                Outcome::Pending if end.is_some_and(|end| end.end == End::Reset) => {
                     Outcome::Aborted
                 }
-                (_, Outcome::Pending) => Outcome::TargetClosed,
-                (_, outcome) => outcome,
+                Outcome::Pending => Outcome::TargetClosed,
+                outcome => outcome,
             };
             self.end_turn(outcome, ctx);
         }
@@ -132,7 +135,7 @@ impl Session {
     /// be on its way while the target has reset already.
     fn knows_service(&self, now: Instant) -> bool {
         self.input.end().is_some_and(|end| {
-            end.end != End::Fin
+            !matches!(end.end, End::Fin | End::Reset)
                 || self.input.is_served()
                 || self.online_closed
                 || now >= self.active_at + SERVICE_WAIT

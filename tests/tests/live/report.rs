@@ -237,6 +237,9 @@ fn missing_replies_are_told() {
     );
     eprintln!("{missing} of {captured} missing; {}", summary.ledger());
     assert!(within(missing, captured / 100.0), "{missing} of {captured}");
+    // Those that were in step when they left, which nearly all were.
+    let silent = summary.count("/differences/target_silent") as f64;
+    assert!(within(silent, missing), "{silent} of {missing}");
     assert!(text.contains("The target took 99.0"), "{text}");
     assert!(text.contains("timed out"), "{text}");
     check_quiet(&browser, &[&format!("file://{}", report.display())]);

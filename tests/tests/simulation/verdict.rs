@@ -240,6 +240,7 @@ pub(crate) fn ledgers_add_up(world: &World) {
     if plan.target_breaks_off() {
         return;
     }
+    let tls = (0..world.clients.len()).any(|number| plan.is_unreplayable(number));
     for ended in &world.ended {
         let certain = plan.ring.observe_delay.is_none() && !plan.times_out();
         if ended.outcome == Outcome::Unserved && certain {
@@ -250,6 +251,8 @@ pub(crate) fn ledgers_add_up(world: &World) {
         }
         let never_sent = match ended.outcome {
             Outcome::Collision | Outcome::Unreplayable => true,
+            // A turn that was never to be sent may never have been served either.
+            Outcome::Unserved => plan.is_scarce() || tls,
             Outcome::Reset => plan.is_scarce(),
             _ => false,
         };

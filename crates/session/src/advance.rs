@@ -142,6 +142,14 @@ impl Session {
         })
     }
 
+    /// Whether the outcome of a turn that the target has ended waits for the online server's word, which may be on its way.
+    pub(crate) fn awaits_service(&self, now: Instant) -> bool {
+        self.turns.front().is_some_and(|turn| turn.fate.is_some())
+            && !self.input.is_served()
+            && !self.online_closed
+            && now < self.active_at + SERVICE_WAIT
+    }
+
     /// Ends turns that were never to be sent, or were lost, up to the one that may still grow.
     fn end_doomed(&mut self, ctx: &mut Context<'_>) {
         while let Some(fate) = self.turns.front().and_then(|turn| turn.fate) {

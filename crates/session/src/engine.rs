@@ -451,18 +451,19 @@ impl Engine {
         self.turns_open
     }
 
-    /// Turns that wait for the target: unlike [`Engine::turns_open`] it does not count turns that have their complete
+    /// Turns that wait for the target, or for the online server's word on one that the target has ended: unlike [`Engine::turns_open`] it does not count turns that have their complete
     /// response and are open only because the client has not spoken since. A drain is over when this is 0.
     #[must_use]
     pub fn turns_waiting(&self, now: Instant) -> u64 {
         let waiting = self.sessions.awake().filter(|session| {
             let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
-            session.turns.is_waiting(
+            let waits = session.turns.is_waiting(
                 session.send.una(),
                 quiet,
                 self.shared.config.response_timeout,
                 now,
-            )
+            );
+            waits || session.awaits_service(now)
         });
         waiting.map(|session| session.turns.len() as u64).sum()
     }

@@ -318,3 +318,17 @@ fn a_last_turn_that_its_target_reset_ends_when_the_online_server_has_taken_it() 
         .wait(Duration::from_secs(2))
         .expect_outcomes(&[Outcome::Unserved]);
 }
+
+#[test]
+fn a_drain_waits_for_the_online_servers_word_on_a_turn_that_its_target_reset() {
+    let mut s = Script::new();
+    s.handshake().client(PSH, 1, 1, b"GET /");
+    s.expect(&[sent(PSH, 1, 1, b"GET /")]);
+    s.target(RST, 1, 6, 0);
+    s.engine.stop_capture(s.now);
+    assert_eq!(s.engine.turns_waiting(s.now), 1);
+    s.wait(Duration::from_millis(40)).online(ACK, 1, 6, 0);
+    assert_eq!(s.engine.turns_waiting(s.now), 0);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Reset]);
+}

@@ -1,8 +1,9 @@
 //! A record: what a program puts into a worker's ring buffer.
 //!
 //! A [`RecordHeader`], then the packet from its IP header on: all of it for a client's packet, the headers alone
-//! for an online response or a reply, and with `--sample-bytes` the first bytes of its payload. A ring entry is as long as its size class, so the packet's captured length is a
-//! field. A report of `intercept` carries the same bytes over the channel.
+//! for an online response or a reply, and with `--sample-bytes` the first bytes of its payload. A ring entry is as long as
+//! its size class, so the packet's captured length is a field. A report of `intercept` carries the same bytes over the
+//! channel.
 
 /// Header of a record. The captured bytes follow it directly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

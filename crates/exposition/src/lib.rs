@@ -8,6 +8,8 @@
 //! **Architecture invariant:** pure. The same families give the same text, in the order in which they were added.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+
 use prometheus::TextEncoder;
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -54,6 +56,26 @@ impl Families {
         self.0.push(family);
         let last = self.0.len() - 1;
         Family(&mut self.0[last])
+    }
+
+    /// How a page for readers disagrees with these families: its rows that begin with a name of this prefix, against theirs.
+    /// Empty where it does not.
+    #[must_use]
+    pub fn disagreements(&self, page: &str, prefix: &str) -> Vec<String> {
+        let begins = format!("| `{prefix}");
+        let written: BTreeSet<String> = page
+            .lines()
+            .filter(|line| line.starts_with(&begins))
+            .map(|line| line.splitn(5, '|').take(4).collect::<Vec<_>>().join("|"))
+            .collect();
+        let real: BTreeSet<String> = self.describe().map(|family| family.row()).collect();
+        let missing = real
+            .difference(&written)
+            .map(|row| format!("missing: {row}"));
+        let invented = written
+            .difference(&real)
+            .map(|row| format!("invented: {row}"));
+        missing.chain(invented).collect()
     }
 
     /// Name, type, labels and help of each family that has a sample.

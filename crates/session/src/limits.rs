@@ -80,8 +80,8 @@ pub const SAMPLED_RESPONSES_MAX: usize = 1 << 18;
 /// Most ends of captured segments that a session remembers of bytes that wait; behind them it cuts by the MSS alone.
 pub const BOUNDARIES_MAX: usize = 256;
 
-/// How long after a client has closed, and all sides are silent, the online server's acknowledgement of its last turn is waited for,
-/// where that turn has ended already: without it the turn counts as never served.
+/// How long after a client has closed, and all sides are silent, the online server's acknowledgement of its last turn is
+/// waited for, where that turn has ended already: without it the turn counts as never served.
 pub const SERVICE_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a session must have been silent on all sides before it is put to rest, which takes half the memory and costs

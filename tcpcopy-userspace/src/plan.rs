@@ -175,6 +175,8 @@ impl Plan {
             in_order: self.capture == Capture::Ring,
             gap_grace: gap_grace(self.capture),
             prove_path: self.source == Source::Clients,
+            confirmed: false,
+            reply_bytes_per_second_max: None,
             unix_nanos,
         }
     }

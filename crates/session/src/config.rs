@@ -38,6 +38,12 @@ pub struct Config {
     /// Whether a target must have answered one session before others are opened: true with the clients' own
     /// addresses, where unproven replies would reach real clients.
     pub prove_path: bool,
+    /// Whether bytes leave only once the online server has acknowledged them (`--confirmed`): what a firewall on this host
+    /// drops then never reaches the target.
+    pub confirmed: bool,
+    /// Most response bytes per second that the sessions of this engine take from all targets together; `None` for no
+    /// limit. Beyond it their windows stay closed.
+    pub reply_bytes_per_second_max: Option<u64>,
     /// The wall clock at the engine's start, in nanoseconds since 1970: sequence numbers and timestamps derive from
     /// it, so that they exceed those of a run before.
     pub unix_nanos: u64,

@@ -90,6 +90,8 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         in_order: plan.ring.observe_delay.is_none(),
         gap_grace: Duration::from_millis(20),
         prove_path: setting.prove_path,
+        confirmed: false,
+        reply_bytes_per_second_max: None,
         unix_nanos: 1_800_000_000_000_000_000,
     }
 }

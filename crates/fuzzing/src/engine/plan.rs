@@ -66,6 +66,8 @@ impl Plan {
             in_order: order & 4 == 0,
             gap_grace: Duration::from_millis([0, 20][usize::from(order >> 3 & 1)]),
             prove_path: order & 16 != 0,
+            confirmed: false,
+            reply_bytes_per_second_max: None,
             unix_nanos: 1_800_000_000_000_000_000,
         };
         Self { config, ending }

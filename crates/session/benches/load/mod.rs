@@ -101,6 +101,8 @@ impl Load {
             in_order: true,
             gap_grace: Duration::ZERO,
             prove_path: false,
+            confirmed: false,
+            reply_bytes_per_second_max: None,
             unix_nanos: 1_800_000_000_000_000_000,
         };
         let now = Instant::from_nanos(5_000_000_000);

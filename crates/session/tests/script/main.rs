@@ -94,6 +94,8 @@ impl Script {
             in_order: true,
             gap_grace: Duration::from_millis(20),
             prove_path: false,
+            confirmed: false,
+            reply_bytes_per_second_max: None,
             unix_nanos: 1_800_000_000_000_000_000,
         };
         change(&mut config);

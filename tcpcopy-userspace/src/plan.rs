@@ -109,6 +109,7 @@ impl Plan {
             target: rule.target,
             mtu: mtu_of(&egress, rule.target.addr),
             full_sessions_only: args.full_sessions_only,
+            resume_anywhere: false,
         });
         let rules: Vec<Rule> = rules.collect();
         let source_words = args
@@ -176,6 +177,7 @@ impl Plan {
             gap_grace: gap_grace(self.capture),
             prove_path: self.source == Source::Clients,
             confirmed: false,
+            reply_slack: session::limits::REPLY_SLACK,
             reply_bytes_per_second_max: None,
             unix_nanos,
         }

@@ -9,8 +9,10 @@ use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT,
 };
 use crate::session::{After, Session, State};
+use crate::standalone;
 use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
+use crate::turn::Turn;
 use crate::turns::{Next, Patience, Verdict};
 
 use core::time::Duration;
@@ -23,7 +25,13 @@ impl Session {
         loop {
             self.end_doomed(ctx);
             match self.state {
-                State::Detached { .. } => match (self.turns.front(), self.input.end()) {
+                State::Detached { outcome, .. } => match (self.turns.front(), self.input.end()) {
+                    (Some(turn), _) if turn.fate.is_none() && !self.may_begin(turn, ctx) => {
+                        ctx.counters.flows_without_beginning += 1;
+                        self.doom_waiting(outcome, ctx);
+                        self.state = State::Dead(outcome);
+                        continue;
+                    }
                     (Some(turn), _) if turn.fate.is_none() => {
                         self.connect(ctx);
                         match self.state {
@@ -57,6 +65,20 @@ impl Session {
         }
     }
 
+    /// Whether a connection may begin with this turn: after one that the target has ended, it must be the flow's first or make
+    /// sense by itself.
+    fn may_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
+        let anywhere = ctx.config.rules[usize::from(self.rule.0)].resume_anywhere;
+        if anywhere || !self.opened || turn.start == 0 {
+            return true;
+        }
+        let mut first = [0; standalone::LEN];
+        let at = turn.start.saturating_sub(self.data_start) as usize;
+        let len = self.data.len().saturating_sub(at).min(first.len());
+        ctx.arena.copy_out(&self.data, at, &mut first[..len]);
+        standalone::stands_alone(&first[..len])
+    }
+
     /// One step of a connected session. Returns whether another may follow.
     fn advance_once(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = self.input.end();
@@ -70,6 +92,16 @@ impl Session {
         let Some(next) = self.turns.next().or(end.map(boundary)) else {
             return false;
         };
+        if end.is_some_and(|end| matches!(end.end, End::Reset | End::Replaced))
+            && self.awaits_confirmation()
+        {
+            // What the online server had not acknowledged by then it will not acknowledge any more.
+            while self.turns.front().is_some() {
+                self.end_turn(Outcome::Unserved, ctx);
+            }
+            self.part(Flags::RST, After::Closed, ctx);
+            return false;
+        }
         // A target whose window is full pauses for a round trip in the middle of a response.
         let pause = self.send.trip().shortest().unwrap_or_default() * 2;
         let patience = Patience {
@@ -77,6 +109,7 @@ impl Session {
             has_hole: self.receive.has_hole(),
             response_timeout: ctx.config.response_timeout,
             target_closed: self.receive.is_finished(),
+            is_held: self.holds_target_back(next),
         };
         let verdict = self.turns.verdict(next, self.send.una(), patience, ctx.now);
         match verdict {
@@ -180,6 +213,13 @@ impl Session {
         };
         if self.receive.is_finished() && self.online_closed && una >= turn.end {
             self.end_last(Outcome::TargetClosed, ctx);
+            return;
+        }
+        let is_reset = self.input.end().is_some_and(|end| end.end == End::Reset);
+        if is_reset && una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes {
+            // The client wants no more of the response than it has.
+            self.end_last(Outcome::Aborted, ctx);
+            self.part(Flags::RST, After::Closed, ctx);
             return;
         }
         let patience = if self.turns.is_answered_by_both(una) {
@@ -286,7 +326,7 @@ impl Session {
         self.end_touched(outcome, ctx);
         let mut then = After::Detached {
             retry_at: ctx.now,
-            outcome: Outcome::Refused,
+            outcome,
         };
         if self.turns.front().is_some_and(|turn| turn.fate.is_none()) {
             self.reconnects = self.reconnects.saturating_add(1);
@@ -327,7 +367,7 @@ impl Session {
         }
         let then = After::Detached {
             retry_at: ctx.now,
-            outcome: Outcome::Refused,
+            outcome: Outcome::TargetClosed,
         };
         self.part(Flags::FIN, then, ctx);
     }
@@ -403,5 +443,7 @@ fn boundary(end: EndOfStream) -> Next {
     Next {
         cause: end.cause,
         captured: end.stamp,
+        saw_all: false,
+        is_reset: end.end == End::Reset,
     }
 }

@@ -40,7 +40,6 @@ impl Chain {
     }
 
     /// Bytes in the queue.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -41,6 +41,8 @@ pub struct Config {
     /// Whether bytes leave only once the online server has acknowledged them (`--confirmed`): what a firewall on this host
     /// drops then never reaches the target.
     pub confirmed: bool,
+    /// How many more bytes a target may send in a turn than the online server has sent ([`crate::limits::REPLY_SLACK`]).
+    pub reply_slack: u32,
     /// Most response bytes per second that the sessions of this engine take from all targets together; `None` for no
     /// limit. Beyond it their windows stay closed.
     pub reply_bytes_per_second_max: Option<u64>,
@@ -64,6 +66,10 @@ pub struct Rule {
     pub mtu: u16,
     /// Copy only flows whose SYN was captured (`-O`).
     pub full_sessions_only: bool,
+    /// Whether a flow whose connection the target has ended goes on, on a new one, with whatever turn comes next. Otherwise
+    /// only with its first turn, or with one that stands alone: an HTTP/1 request or a memcached command. What follows a
+    /// login, or a beginning of any kind, makes no sense without it.
+    pub resume_anywhere: bool,
 }
 
 /// Where sessions come from, as the target sees it.

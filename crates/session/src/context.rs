@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
 use crate::index::Index;
+use crate::inflow::Inflow;
 use crate::limits::{QUIET_MAX, QUIET_MIN};
 use crate::path::Path;
 use crate::pool::{Lease, Pool};
@@ -140,6 +141,7 @@ pub(crate) struct Context<'a> {
     pub(crate) quiet: &'a mut Quiet,
     pub(crate) target: &'a mut TargetState,
     pub(crate) samples: Option<&'a mut Sampler>,
+    pub(crate) inflow: &'a mut Inflow,
 }
 
 impl Context<'_> {

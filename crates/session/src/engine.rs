@@ -19,6 +19,7 @@ use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
 use crate::index::Index;
+use crate::inflow::Inflow;
 use crate::nursery::Nursery;
 use crate::parked::Parked;
 use crate::path::Path;
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     /// The target of each rule.
     pub(crate) target_of: Vec<usize>,
     pub(crate) samples: Option<Box<Sampler>>,
+    pub(crate) inflow: Inflow,
 }
 
 impl Shared {
@@ -88,6 +90,7 @@ impl Shared {
             quiet: &mut self.quiets[index],
             target: &mut self.targets[self.target_of[index]],
             samples: self.samples.as_deref_mut(),
+            inflow: &mut self.inflow,
         }
     }
 }
@@ -143,6 +146,7 @@ impl Engine {
             targets,
             target_of,
             samples: None,
+            inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             config,
         };
         Self {
@@ -462,7 +466,7 @@ impl Engine {
                 quiet,
                 self.shared.config.response_timeout,
                 now,
-            );
+            ) && !session.awaits_confirmation();
             waits || session.awaits_service(now)
         });
         waiting.map(|session| session.turns.len() as u64).sum()

@@ -52,6 +52,9 @@ pub struct TurnEnded {
     pub lag: Duration,
     /// Whether the online server reset the connection after it.
     pub online_reset: bool,
+    /// Whether the target was kept from sending its response as fast as it would have, because the online server had not sent
+    /// as much or a budget was spent: its times say nothing.
+    pub paced: bool,
     /// The shortest round trip to the target that the session has seen: what the path adds to the target's times.
     pub round_trip: Option<Duration>,
     /// What both responses begin with, where that is asked for ([`crate::Engine::sample_responses`]) and the session is in
@@ -72,6 +75,7 @@ impl TurnEnded {
             target: None,
             lag: Duration::ZERO,
             online_reset: false,
+            paced: false,
             round_trip: None,
             samples: None,
         }
@@ -189,6 +193,8 @@ counters! {
     too_big_ignored;
     /// Sessions opened.
     sessions_opened;
+    /// Connections that targets have accepted: one per session, and more where a target closes early.
+    connections_opened;
     /// Sessions that joined their flow mid-stream.
     sessions_joined;
     /// Sessions closed.
@@ -206,6 +212,9 @@ counters! {
     sessions_withheld;
     /// Sessions that went on as a new one after the target closed early.
     sessions_reconnected;
+    /// Sessions whose target ended the connection and whose next turn makes no sense without the beginning of the flow: the
+    /// rest of the flow ends as the turn before.
+    flows_without_beginning;
     /// Sessions that became streaming.
     sessions_streaming;
     /// SYNs sent again after an unacceptable acknowledgement of one.
@@ -226,6 +235,12 @@ counters! {
     bytes_skipped;
     /// Response bytes of targets.
     reply_bytes;
+    /// ... which they were let send although they had sent more than the online server, and the slack.
+    reply_bytes_excess;
+    /// Turns whose target was kept from sending more than the online server had sent.
+    turns_paced;
+    /// Times a window stayed closed because the budget of response bytes was spent.
+    replies_over_budget;
     /// Turns that were released unpaired.
     turns_unpaired;
     /// Entries of the nursery overwritten by newer ones.

@@ -14,9 +14,11 @@
 //! | `advance` | what may depart, what is over, what becomes of a lost connection |
 //! | `transmit` | its segments, written into the caller's frame |
 //! | `stream` | the client's bytes, each once, in order, with their cause |
+//! | `standalone` | which turns make sense on a connection of their own |
 //! | `boundaries` | where its segments ended, for bytes that leave late |
 //! | `taker`, `turn`, `turns` | the stream cut into turns; `turns::release` is the release rule |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
+//! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
@@ -37,6 +39,7 @@ pub mod engine;
 pub mod event;
 mod gate;
 mod index;
+mod inflow;
 pub mod limits;
 mod nursery;
 mod online;
@@ -52,6 +55,7 @@ pub mod sample;
 mod send;
 mod session;
 mod slots;
+mod standalone;
 mod stream;
 mod tables;
 mod taker;
@@ -61,6 +65,7 @@ mod transmit;
 mod turn;
 mod turns;
 mod wheel;
+mod window;
 
 pub use config::{Config, Rule, RuleId, Source};
 pub use engine::Engine;

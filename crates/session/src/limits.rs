@@ -107,8 +107,29 @@ pub const SILENCE_UNPROVEN: Duration = Duration::from_millis(200);
 /// Time between probes of a suspended target.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Window scale that a session offers where its client's SYN was not seen.
+/// Window scale that a session offers where its client's SYN was not seen, and the largest that it offers: 65,535 bytes
+/// times 128 are 8 MiB.
 pub const WINDOW_SCALE: u8 = 7;
+/// Smallest MSS that a session offers, in bytes (RFC 9293 section 3.7.1 takes it for granted): a client that asks for
+/// smaller segments would have the target answer in as many more packets.
+pub const OFFERED_MSS_MIN: u16 = 536;
+/// Smallest MSS of a target that is believed, in bytes, as in Linux.
+pub const TARGET_MSS_MIN: u16 = 48;
+
+/// How many more bytes a target may send in a turn than the online server has sent, unless configured otherwise: what a
+/// target that is faster, or says a little more, is ahead by. Beyond it the window is closed.
+pub const REPLY_SLACK: u32 = 256 << 10;
+/// How long an online server must have been silent, with nothing that looks like a closed window of its client, before
+/// its response counts as complete although its client has not gone on. A response that pauses for longer is rare, and
+/// a target that is let go on meanwhile is bounded by [`EXCESS_BYTES_PER_SECOND`].
+pub const ONLINE_SILENCE: Duration = Duration::from_secs(5);
+/// How fast targets may send what their responses are longer than those of the online server and the slack, once those
+/// are complete: in bytes per second, of all sessions of an engine together.
+pub const EXCESS_BYTES_PER_SECOND: u64 = 16 << 20;
+/// With so many bytes of its window left a target is not held back: it is more than any segment.
+pub const OPEN_WINDOW_MIN: u32 = 16 << 10;
+/// How long a window that may not be opened now stays closed before it is looked at again.
+pub const WINDOW_RETRY: Duration = Duration::from_millis(10);
 /// Smallest MTU that an ICMP too-big message is believed with, in bytes (RFC 1191's plateau below Ethernet's).
 pub const MTU_MIN: u16 = 552;
 /// What a path is taken to carry that swallows larger packets without a word, in bytes, largest first: what IPv6 asks of

@@ -42,7 +42,12 @@ impl Session {
             return;
         }
         self.input.on_acknowledged(ack);
+        if len == 0 && seq < self.turns.online_end() {
+            // A probe of a closed window (RFC 9293 section 3.8.6.1) says that there is more; a keep-alive probe looks the same.
+            self.online_blocked = true;
+        }
         if len > 0 {
+            (self.online_at, self.online_blocked) = (stamp, false);
             self.confirmed = true;
             let distance = i64::from(ack - self.input.next());
             let acknowledged = self.stream_end.saturating_add_signed(distance);
@@ -58,6 +63,9 @@ impl Session {
         let doomed = self.turns.front().is_some_and(|turn| turn.fate.is_some());
         if doomed || closing && self.turns.current().is_some() {
             self.advance(ctx);
+        }
+        if len > 0 {
+            self.open_window(ctx);
         }
     }
 

@@ -1,10 +1,11 @@
 //! The receiving half of a session, from headers alone: what of the target's stream has arrived, and what to
-//! acknowledge. Payload is never looked at; a window that never fills needs no buffer.
+//! acknowledge. Payload is never looked at, and nothing is buffered: the window is not what there is room for, but what
+//! the target may send at this point of the flow ([`ReceiveHalf::open`]).
 
 use wire::seq::TargetSeq;
 use wire::tcp::SackBlocks;
 
-use crate::limits::RESPONSE_RANGES_MAX;
+use crate::limits::{RESPONSE_RANGES_MAX, WINDOW_SCALE};
 
 /// What a segment brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,13 +33,21 @@ pub(crate) struct ReceiveHalf {
     pub(crate) timestamp: u32,
     /// Last.ACK.sent (the same section).
     pub(crate) acknowledged: TargetSeq,
-    /// How many bytes beyond `nxt` the target has been told that it may send: RCV.WND.
-    pub(crate) window: u32,
+    /// The right edge of the window: the first byte that the target has not been allowed to send, RCV.NXT + RCV.WND. It
+    /// never moves back (RFC 9293 section 3.8.6).
+    edge: TargetSeq,
+    /// The window scale that was agreed upon.
+    shift: u8,
 }
 
+/// The widest window without a scale, in bytes.
+const WINDOW_UNSCALED: u32 = u16::MAX as u32;
+/// The edge moves by at least this many bytes, or the target would send small segments (RFC 9293 section 3.8.6.2.2).
+const EDGE_STEP_MIN: u32 = 536;
+
 impl ReceiveHalf {
-    /// A half whose first byte is `nxt`.
-    pub(crate) fn new(nxt: TargetSeq) -> Self {
+    /// A half whose first byte is `nxt`, of which the target may send `window` bytes.
+    pub(crate) fn new(nxt: TargetSeq, window: u16) -> Self {
         Self {
             nxt,
             fin: None,
@@ -47,8 +56,51 @@ impl ReceiveHalf {
             latest: None,
             timestamp: 0,
             acknowledged: nxt,
-            window: u32::from(u16::MAX),
+            edge: nxt + u32::from(window),
+            shift: 0,
         }
+    }
+
+    /// Both sides have offered window scaling, this one with `shift`.
+    pub(crate) fn scale_window(&mut self, shift: u8) {
+        self.shift = shift.min(WINDOW_SCALE);
+    }
+
+    /// How many bytes the target may still send.
+    pub(crate) fn window(&self) -> u32 {
+        self.edge.ahead_of(self.nxt)
+    }
+
+    /// How many bytes the target may send after `end`.
+    pub(crate) fn room_after(&self, end: TargetSeq) -> u32 {
+        self.edge.ahead_of(end)
+    }
+
+    /// Where the edge would be if the target might send `allowance` more bytes: not farther than the field can say.
+    fn edge_with(&self, allowance: u32) -> TargetSeq {
+        self.nxt + allowance.min(WINDOW_UNSCALED << self.shift)
+    }
+
+    /// Whether the window would become wider by at least `step` bytes.
+    pub(crate) fn would_open(&self, allowance: u32, step: u32) -> bool {
+        self.edge_with(allowance).ahead_of(self.edge) >= step
+    }
+
+    /// Whether it is `allowance` that limits the window, and not the field of the header.
+    pub(crate) fn is_narrowed(&self, allowance: u32) -> bool {
+        allowance < WINDOW_UNSCALED << self.shift
+    }
+
+    /// Lets the target send `allowance` more bytes from RCV.NXT on, as far as that moves the edge forward, and returns what
+    /// the window field says of it.
+    pub(crate) fn open(&mut self, allowance: u32) -> u16 {
+        let edge = self.edge_with(allowance);
+        if edge.ahead_of(self.edge) >= EDGE_STEP_MIN {
+            self.edge = edge;
+        }
+        // Rounded down, so that what the field says may end before the edge by less than it can tell (RFC 7323 section
+        // 2.4); what comes up to the edge is taken. Rounded up, each acknowledgement would give some bytes away.
+        (self.window() >> self.shift).min(WINDOW_UNSCALED) as u16
     }
 
     /// RCV.NXT.
@@ -79,7 +131,7 @@ impl ReceiveHalf {
     /// Whether a segment of `len` bytes, FIN included, lies in the window at all (RFC 9293 section 3.10.7.4).
     pub(crate) fn is_in_window(&self, seq: TargetSeq, len: u32) -> bool {
         let (start, end) = (seq - self.nxt, (seq + len) - self.nxt);
-        start.max(end) <= i32::try_from(self.window).unwrap_or(i32::MAX)
+        start.max(end) <= i32::try_from(self.window()).unwrap_or(i32::MAX)
     }
 
     /// A segment of the target with `len` bytes of payload.
@@ -180,7 +232,8 @@ pub(crate) struct RestingReceive {
     finished: bool,
     timestamp: u32,
     acknowledged: TargetSeq,
-    window: u32,
+    edge: TargetSeq,
+    shift: u8,
 }
 
 impl RestingReceive {
@@ -195,7 +248,8 @@ impl RestingReceive {
             latest: _,
             timestamp,
             acknowledged,
-            window,
+            edge,
+            shift,
         } = half;
         ranges.is_empty().then_some(Self {
             nxt: *nxt,
@@ -203,7 +257,8 @@ impl RestingReceive {
             finished: *finished,
             timestamp: *timestamp,
             acknowledged: *acknowledged,
-            window: *window,
+            edge: *edge,
+            shift: *shift,
         })
     }
 }
@@ -215,8 +270,9 @@ impl From<RestingReceive> for ReceiveHalf {
             finished: resting.finished,
             timestamp: resting.timestamp,
             acknowledged: resting.acknowledged,
-            window: resting.window,
-            ..Self::new(resting.nxt)
+            edge: resting.edge,
+            shift: resting.shift,
+            ..Self::new(resting.nxt, 0)
         }
     }
 }
@@ -229,7 +285,7 @@ mod tests {
     #[test]
     fn order_is_restored_and_fin_counts_one() {
         let first = TargetSeq::new(u32::MAX - 4);
-        let mut half = ReceiveHalf::new(first);
+        let mut half = ReceiveHalf::new(first, u16::MAX);
         let late = half.on_segment(first + 10, 5, true);
         assert_eq!(
             late,
@@ -262,7 +318,7 @@ mod tests {
     #[test]
     fn nothing_follows_the_end() {
         let first = TargetSeq::new(1000);
-        let mut half = ReceiveHalf::new(first);
+        let mut half = ReceiveHalf::new(first, u16::MAX);
         half.on_segment(first + 11, 50, false);
         assert!(half.on_segment(first, 10, true).fin);
         assert!(!half.has_hole(), "what stood behind the FIN is forgotten");

@@ -11,6 +11,7 @@ use crate::arena::Chain;
 use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::SessionId;
+use crate::limits::OPEN_WINDOW_MIN;
 use crate::receive::{ReceiveHalf, RestingReceive};
 use crate::send::resting::RestingSend;
 use crate::session::{Offer, Session, State};
@@ -33,6 +34,7 @@ pub(crate) struct Resting {
     input: RestingStream,
     stream_end: u64,
     online_closed: bool,
+    confirmed_only: bool,
     data_start: u64,
     turns: RestingTurns,
     send: RestingSend,
@@ -66,6 +68,7 @@ impl Resting {
             input,
             stream_end,
             online_closed,
+            confirmed_only,
             turns,
             data,
             data_start,
@@ -78,6 +81,10 @@ impl Resting {
             ack_at,
             release_at,
             gap_at,
+            window_at,
+            // Means something only while a window is nearly closed.
+            online_at: _,
+            online_blocked: _,
             active_at,
             opened,
             reconnects,
@@ -90,12 +97,14 @@ impl Resting {
             queued,
         } = session;
         let nothing_due = !*ack_due && !*queued && ack_at.or(*release_at).or(*gap_at).is_none();
+        // Who is woken begins with the whole slack again, so a target that is held back must stay awake.
+        let window_open = window_at.is_none() && receive.window() >= OPEN_WINDOW_MIN;
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
         let stays = matches!(
             state,
             State::Established | State::Detached { .. } | State::Dead(_)
         );
-        if !stays || !nothing_due || !nothing_held {
+        if !stays || !nothing_due || !nothing_held || !window_open {
             return None;
         }
         let (input, send) = (RestingStream::of(input)?, RestingSend::of(send)?);
@@ -112,6 +121,7 @@ impl Resting {
             input,
             stream_end: *stream_end,
             online_closed: *online_closed,
+            confirmed_only: *confirmed_only,
             data_start: *data_start,
             turns: RestingTurns::of(turns)?,
             send,
@@ -144,6 +154,7 @@ impl Resting {
             input: ClientStream::from(self.input),
             stream_end: self.stream_end,
             online_closed: self.online_closed,
+            confirmed_only: self.confirmed_only,
             turns: self.turns.wake(),
             data: Chain::default(),
             data_start: self.data_start,
@@ -156,6 +167,9 @@ impl Resting {
             ack_at: None,
             release_at: None,
             gap_at: None,
+            window_at: None,
+            online_at: self.active_at,
+            online_blocked: false,
             active_at: self.active_at,
             opened: self.opened,
             reconnects: self.reconnects,

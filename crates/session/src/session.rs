@@ -23,7 +23,7 @@ use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
-use crate::limits::WINDOW_SCALE;
+use crate::limits::{OFFERED_MSS_MIN, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
 use crate::send::SendHalf;
@@ -106,6 +106,8 @@ pub(crate) struct Session {
     pub(crate) stream_end: u64,
     /// Whether the online server has closed.
     pub(crate) online_closed: bool,
+    /// Whether bytes wait for the online server's acknowledgement before they leave.
+    pub(crate) confirmed_only: bool,
     pub(crate) turns: Turns,
     /// The bytes of the stream that are not acknowledged yet ...
     pub(crate) data: Chain,
@@ -124,6 +126,12 @@ pub(crate) struct Session {
     pub(crate) release_at: Option<Instant>,
     /// When a hole counts as lost.
     pub(crate) gap_at: Option<Instant>,
+    /// When a window that is nearly closed may be opened.
+    pub(crate) window_at: Option<Instant>,
+    /// When the online server last sent payload.
+    pub(crate) online_at: Instant,
+    /// Whether it has probed the window of its client since: it has more to say.
+    pub(crate) online_blocked: bool,
     pub(crate) active_at: Instant,
     /// Whether it has had a connection.
     pub(crate) opened: bool,
@@ -154,8 +162,8 @@ impl Session {
         let (first, cause, client_isn, offer) = match beginning {
             Beginning::Handshake(syn, online_isn) => {
                 let offer = Offer {
-                    mss: syn.mss.unwrap_or(536),
-                    window_scale: syn.window_scale,
+                    mss: syn.mss.unwrap_or(OFFERED_MSS_MIN).max(OFFERED_MSS_MIN),
+                    window_scale: syn.window_scale.map(|shift| shift.min(WINDOW_SCALE)),
                     sack: syn.sack_permitted,
                     timestamps: syn.timestamps,
                 };
@@ -191,18 +199,22 @@ impl Session {
             input: ClientStream::new(first),
             stream_end: 0,
             online_closed: false,
+            confirmed_only: ctx.config.confirmed,
             turns: Turns::new(cause, !ctx.config.wait_for_responses),
             data: Chain::default(),
             data_start: 0,
             boundaries: Boundaries::default(),
             send: SendHalf::new(LocalSeq::new(0), 0, 536),
-            receive: ReceiveHalf::new(TargetSeq::new(0)),
+            receive: ReceiveHalf::new(TargetSeq::new(0), 0),
             sack: false,
             timestamps: false,
             ack_due: false,
             ack_at: None,
             release_at: None,
             gap_at: None,
+            window_at: None,
+            online_at: ctx.now,
+            online_blocked: false,
             active_at: ctx.now,
             opened: false,
             reconnects: 0,
@@ -258,7 +270,7 @@ impl Session {
         let last = lease.last_seq.or(last);
         let iss = ctx.clock.isn(ctx.now, &self.local, last);
         self.send = SendHalf::new(iss, base, self.segment_max(ctx));
-        self.receive = ReceiveHalf::new(TargetSeq::new(0));
+        self.receive = ReceiveHalf::new(TargetSeq::new(0), 0);
         ctx.restart_sample(self.id);
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
@@ -361,6 +373,7 @@ impl Session {
         }
         self.watch_holes(ctx);
         self.advance(ctx);
+        self.open_window(ctx);
     }
 
     pub(crate) fn watch_holes(&mut self, ctx: &Context<'_>) {

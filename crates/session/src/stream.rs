@@ -193,6 +193,13 @@ impl ClientStream {
         if seq == self.next || self.acknowledged == Some(seq) {
             self.finish(End::Reset, cause, stamp, arena);
         }
+        // A client that has closed, and resets when more comes, wants nothing of it (RFC 9293 section 3.10.7.4).
+        if let Some(end) = &mut self.end
+            && end.end == End::Fin
+            && seq == self.next + 1
+        {
+            end.end = End::Reset;
+        }
     }
 
     /// A segment of the client. `take` gets every byte that is now in order, with its cause.

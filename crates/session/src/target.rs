@@ -6,7 +6,9 @@ use wire::tcp::{Flags, Options};
 
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::{DELAYED_ACK, MTU_PLATEAUS, SYN_RECOVERIES_MAX, SYN_RETRIES_MAX, TIMEOUTS_MAX};
+use crate::limits::{
+    DELAYED_ACK, MTU_PLATEAUS, SYN_RECOVERIES_MAX, SYN_RETRIES_MAX, TARGET_MSS_MIN, TIMEOUTS_MAX,
+};
 use crate::receive::ReceiveHalf;
 use crate::send::{Ack, Acked, Fired, SendHalf};
 use crate::session::{After, Session, State};
@@ -61,13 +63,13 @@ impl Session {
             return;
         }
         self.send.on_syn_acked(stamp);
-        self.receive = ReceiveHalf::new(TargetSeq::new(segment.seq) + 1);
+        self.receive = ReceiveHalf::new(TargetSeq::new(segment.seq) + 1, self.syn_window(ctx));
         let largest = self.segment_max(ctx);
         self.send
-            .set_mss(options.mss.unwrap_or(536).clamp(1, largest));
+            .set_mss(options.mss.unwrap_or(536).clamp(TARGET_MSS_MIN, largest));
         if let (Some(theirs), Some(ours)) = (options.window_scale, self.offer.window_scale) {
             self.send.window_shift = theirs;
-            self.receive.window <<= ours.min(14);
+            self.receive.scale_window(ours);
         }
         self.sack = self.offer.sack && options.sack_permitted;
         let timestamps = options.timestamps.filter(|_| self.offer.timestamps);
@@ -77,6 +79,7 @@ impl Session {
         self.send.set_window(segment.window, false);
         self.state = State::Established;
         ctx.target.gate.on_accept();
+        ctx.counters.connections_opened += 1;
         // From here on a greeting is waited for.
         self.turns.on_acknowledged(self.send.una(), stamp);
         (self.recoveries, self.ack_due) = (0, true);
@@ -155,6 +158,7 @@ impl Session {
         }
         self.advance(ctx);
         self.check_closed(ctx);
+        self.open_window(ctx);
     }
 
     /// Returns whether the segment is acceptable.
@@ -211,8 +215,10 @@ impl Session {
         );
         if end > self.receive.nxt() {
             self.turns.on_heard(stamp);
-            // A segment behind a hole may be the one that ends the response.
-            if segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss) {
+            // A segment behind a hole may be the one that ends the response. One that fills our window may be short for that.
+            let looks_last =
+                segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
+            if looks_last && !self.is_cut_by_window(end, ctx) {
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }
         }
@@ -223,6 +229,8 @@ impl Session {
         let bytes = arrived.in_order - u32::from(arrived.fin);
         if bytes > 0 {
             ctx.counters.reply_bytes += u64::from(bytes);
+            self.turns.charge(bytes);
+            ctx.inflow.take(bytes);
             let acknowledged = self
                 .send
                 .offset_of(LocalSeq::new(segment.ack))
@@ -252,6 +260,7 @@ impl Session {
         } else {
             self.ack_due = true;
         }
+        self.note_pace(ctx);
         if arrived.fin {
             self.follow_target_close(ctx);
         }
@@ -286,6 +295,9 @@ impl Session {
         }
         if due(self.send.timer_at()) {
             self.on_send_timer(ctx);
+        }
+        if due(self.window_at) {
+            self.open_window(ctx);
         }
         self.check_closed(ctx);
         if now.since(self.active_at) >= ctx.config.idle_timeout && self.state != State::Closed {

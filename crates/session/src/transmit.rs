@@ -7,8 +7,6 @@ use crate::context::Context;
 use crate::session::{Offer, Session, State};
 use crate::time::Instant;
 
-/// What is written into the window field: as open as it can be, since a session never stores what it receives.
-const WINDOW: u16 = u16::MAX;
 /// Length of the timestamps option with its padding.
 const TIMESTAMPS_LEN: u16 = 12;
 
@@ -36,10 +34,33 @@ impl Session {
 
     /// How far may be sent: FIN takes the position after the last byte.
     pub(crate) fn send_limit(&self) -> u64 {
-        match self.state {
+        let limit = match self.state {
             State::Closing { .. } => self.stream_end + 1,
             _ => self.turns.limit(self.stream_end),
+        };
+        match self.served_end() {
+            Some(served) if served < self.stream_end => limit.min(served),
+            _ => limit,
         }
+    }
+
+    /// Where the bytes end that the online server has acknowledged, where only those may leave.
+    fn served_end(&self) -> Option<u64> {
+        self.confirmed_only.then(|| {
+            let next = self.input.next();
+            let unserved = self
+                .input
+                .acknowledged()
+                .map(|served| next.ahead_of(served));
+            unserved.map_or(0, |bytes| self.stream_end.saturating_sub(u64::from(bytes)))
+        })
+    }
+
+    /// Whether the current turn waits for the online server's acknowledgement of its bytes, and for nothing else: a firewall
+    /// may have dropped them.
+    pub(crate) fn awaits_confirmation(&self) -> bool {
+        let served = self.served_end().filter(|served| *served < self.stream_end);
+        served.is_some_and(|served| self.send.una() >= served)
     }
 
     /// Writes the next segment into `frame` and returns the frame's length in bytes.
@@ -47,7 +68,7 @@ impl Session {
         let sent = match self.state {
             State::SynSent { due: true } => match self.recover_reset.take() {
                 Some(seq) => {
-                    let header = self.header(seq.raw(), 0, Flags::RST, Options::default());
+                    let header = self.header(seq.raw(), 0, Flags::RST, 0, Options::default());
                     let len = header.payload_offset();
                     frame.get_mut(..len).and_then(|frame| emit(&header, frame))
                 }
@@ -96,7 +117,9 @@ impl Session {
             }),
             ..Options::default()
         };
-        let header = self.header(self.send.iss().raw(), 0, Flags::SYN, options);
+        let iss = self.send.iss().raw();
+        let window = self.syn_window(ctx);
+        let header = self.header(iss, 0, Flags::SYN, window, options);
         let len = header.payload_offset();
         ctx.counters.segments_retransmitted += u64::from(self.send.timeouts > 0);
         self.send.on_syn_sent(ctx.now);
@@ -147,7 +170,8 @@ impl Session {
             ctx.counters.bytes_sent += end.min(self.stream_end).saturating_sub(new);
             self.turns.on_sent(new, end, ctx.now);
         }
-        self.write_with(self.send.seq(offset).raw(), flags, len, options, frame)
+        let seq = self.send.seq(offset).raw();
+        self.write_with(seq, flags, len, options, ctx, frame)
     }
 
     fn transmit_ack(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
@@ -168,11 +192,11 @@ impl Session {
         seq: u32,
         flags: Flags,
         len: usize,
-        ctx: &Context<'_>,
+        ctx: &mut Context<'_>,
         frame: &mut [u8],
     ) -> Option<usize> {
         let options = self.options(ctx);
-        self.write_with(seq, flags, len, options, frame)
+        self.write_with(seq, flags, len, options, ctx, frame)
     }
 
     fn write_with(
@@ -181,9 +205,11 @@ impl Session {
         flags: Flags,
         len: usize,
         options: Options,
+        ctx: &mut Context<'_>,
         frame: &mut [u8],
     ) -> Option<usize> {
-        let header = self.header(seq, self.receive.nxt().raw(), flags, options);
+        let window = self.window(ctx);
+        let header = self.header(seq, self.receive.nxt().raw(), flags, window, options);
         (self.ack_due, self.ack_at) = (false, None);
         self.receive.acknowledged = self.receive.nxt();
         let len = header.payload_offset() + len;
@@ -208,14 +234,14 @@ impl Session {
         }
     }
 
-    fn header(&self, seq: u32, ack: u32, flags: Flags, options: Options) -> Header {
+    fn header(&self, seq: u32, ack: u32, flags: Flags, window: u16, options: Options) -> Header {
         Header {
             source: self.local.client,
             destination: self.local.server,
             seq,
             ack,
             flags,
-            window: WINDOW,
+            window,
             urgent: COPY_MARK,
             options,
         }
@@ -228,6 +254,7 @@ impl Session {
         let at = earlier(at, self.release_at);
         let at = earlier(at, self.ack_at);
         let at = earlier(at, self.gap_at);
+        let at = earlier(at, self.window_at);
         earlier(at, self.closed_at())
     }
 }

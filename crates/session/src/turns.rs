@@ -38,6 +38,11 @@ struct Step {
     /// Whether the last segment looked like the end of a response.
     tail: bool,
     acknowledged_at: Option<Instant>,
+    /// What the online server has sent since its client had seen `cause`, less what the target has sent since the turn was
+    /// released, in bytes: the target's window is this and the slack.
+    credit: i64,
+    /// Whether the target was kept from sending more.
+    paced: bool,
 }
 
 impl Step {
@@ -49,6 +54,8 @@ impl Step {
             heard: Instant::default(),
             tail: false,
             acknowledged_at,
+            credit: 0,
+            paced: false,
         }
     }
 }
@@ -59,6 +66,10 @@ pub(crate) struct Next {
     /// What the client had seen when it sent it; `None` where that is unknown.
     pub(crate) cause: Option<OnlineSeq>,
     pub(crate) captured: Instant,
+    /// Whether its client had seen all that the online server had sent by then: the response was complete.
+    pub(crate) saw_all: bool,
+    /// Whether it is the client's RST, which wants nothing of the response any more.
+    pub(crate) is_reset: bool,
 }
 
 /// The turns of one session.
@@ -204,7 +215,10 @@ impl Turns {
         len: u32,
         stamp: Instant,
     ) -> Option<u64> {
-        let new = end.ahead_of(self.online_end).min(len);
+        let ahead = end.ahead_of(self.online_end);
+        // Bytes whose record was lost have left all the same.
+        self.step.credit = self.step.credit.saturating_add(i64::from(ahead));
+        let new = ahead.min(len);
         if new == 0 {
             return None;
         }
@@ -292,6 +306,27 @@ impl Turns {
         gap
     }
 
+    /// The target has sent `bytes`, in order, in answer to whatever.
+    pub(crate) fn charge(&mut self, bytes: u32) {
+        self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
+    }
+
+    /// The target may send `bytes` more than the online server has sent.
+    pub(crate) fn grant(&mut self, bytes: u32) {
+        self.step.credit = self.step.credit.saturating_add(i64::from(bytes));
+    }
+
+    /// How many more bytes the target may send now, where it may be ahead of the online server by `slack`.
+    pub(crate) fn allowance(&self, slack: u32) -> u32 {
+        let allowed = self.step.credit.saturating_add(i64::from(slack));
+        allowed.clamp(0, i64::from(u32::MAX)) as u32
+    }
+
+    /// The target was kept from sending more; returns whether this is new of the current turn.
+    pub(crate) fn note_paced(&mut self) -> bool {
+        !core::mem::replace(&mut self.step.paced, true)
+    }
+
     /// The target sent payload, be it in order or not.
     pub(crate) fn on_heard(&mut self, stamp: Instant) {
         self.step.heard = stamp;
@@ -323,6 +358,8 @@ impl Turns {
         Some(Next {
             cause: Some(turn.cause),
             captured: turn.captured_first,
+            saw_all: turn.early == 0,
+            is_reset: false,
         })
     }
 
@@ -372,6 +409,7 @@ impl Turns {
                 departed.since(turn.captured_first)
             }),
             online_reset: turn.online_reset,
+            paced: released && self.step.paced,
             round_trip: None,
             samples: None,
         })
@@ -390,7 +428,13 @@ impl Turns {
             ..
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
+        let credit = self.step.credit;
         self.step = Step::new(turn.cause, answerable.then_some(now));
+        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause));
+        if self.ungated {
+            // Responses to turns before this one are still to come.
+            self.step.credit = self.step.credit.max(credit);
+        }
         if answer.bytes > share && (answerable || !self.ungated) {
             self.step.carried = Answer {
                 bytes: answer.bytes - share,
@@ -414,6 +458,7 @@ impl Turns {
             .front()
             .map_or(self.step.cause, |turn| turn.cause);
         self.step = Step::new(cause, None);
+        self.step.credit = i64::from(self.online_end.ahead_of(cause));
     }
 
     /// Bytes that the latest turn has, for budgets.

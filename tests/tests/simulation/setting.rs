@@ -60,6 +60,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
             target: endpoint(TARGET),
             mtu: plan.network.target_mtu,
             full_sessions_only: setting.full_sessions_only,
+            resume_anywhere: true,
         }],
         source: if setting.keep_addresses {
             Source::Clients
@@ -91,6 +92,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         gap_grace: Duration::from_millis(20),
         prove_path: setting.prove_path,
         confirmed: false,
+        reply_slack: session::limits::REPLY_SLACK,
         reply_bytes_per_second_max: None,
         unix_nanos: 1_800_000_000_000_000_000,
     }

@@ -67,6 +67,7 @@ impl Plan {
             gap_grace: Duration::from_millis([0, 20][usize::from(order >> 3 & 1)]),
             prove_path: order & 16 != 0,
             confirmed: false,
+            reply_slack: session::limits::REPLY_SLACK,
             reply_bytes_per_second_max: None,
             unix_nanos: 1_800_000_000_000_000_000,
         };
@@ -82,6 +83,7 @@ fn rules(shape: u8, mtu: u16) -> Vec<Rule> {
         target,
         mtu,
         full_sessions_only: shape & bit != 0,
+        resume_anywhere: true,
     };
     let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
     let target_v6 = Endpoint::new(

@@ -82,6 +82,7 @@ impl Load {
             target,
             mtu: 1500,
             full_sessions_only: false,
+            resume_anywhere: true,
         };
         let config = Config {
             rules: vec![rule],
@@ -102,6 +103,7 @@ impl Load {
             gap_grace: Duration::ZERO,
             prove_path: false,
             confirmed: false,
+            reply_slack: session::limits::REPLY_SLACK,
             reply_bytes_per_second_max: None,
             unix_nanos: 1_800_000_000_000_000_000,
         };

@@ -37,7 +37,7 @@ proptest! {
         segments in vec((0..STREAM, 0..20u32, any::<bool>()), 1..60),
     ) {
         let first = TargetSeq::new(isn);
-        let mut half = ReceiveHalf::new(first);
+        let mut half = ReceiveHalf::new(first, u16::MAX);
         // One longer than the stream: FIN.
         let mut map = [false; STREAM as usize + 1];
         let mut total = 0;

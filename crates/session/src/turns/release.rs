@@ -32,6 +32,8 @@ pub(crate) struct Patience {
     pub(crate) response_timeout: Duration,
     /// Whether the target has closed: its response is complete.
     pub(crate) target_closed: bool,
+    /// Whether our window keeps it silent.
+    pub(crate) is_held: bool,
 }
 
 impl Turns {
@@ -50,6 +52,7 @@ impl Turns {
             heard,
             tail,
             acknowledged_at,
+            ..
         } = &self.step;
         let (current, received) = (self.current(), self.received());
         if current.is_some_and(|turn| turn.fate.is_some()) {
@@ -68,7 +71,9 @@ impl Turns {
         if current.is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        if wanted.is_some_and(|wanted| received >= wanted && (*tail || wanted == 0))
+        // After a RST of the client the rest of the response is wanted by nobody.
+        let whole = *tail || next.is_reset;
+        if wanted.is_some_and(|wanted| received >= wanted && (whole || wanted == 0))
             || patience.target_closed
         {
             return Verdict::Over;
@@ -86,10 +91,12 @@ impl Turns {
             let short = wanted.is_some_and(|wanted| received < wanted);
             let cut_off = answer.bytes > 0 && short && (!*tail || patience.has_hole);
             let at = since + if cut_off { CUT_OFF } else { patience.quiet };
-            return if now >= at {
-                Verdict::Quiet
-            } else {
+            return if now < at {
                 Verdict::At(at)
+            } else if patience.is_held {
+                Verdict::At(now + patience.quiet)
+            } else {
+                Verdict::Quiet
             };
         }
         // What stands behind a hole is a response too, of which the target will send the beginning again.

@@ -15,6 +15,7 @@ pub(crate) struct RestingTurns {
     answer: Answer,
     heard: Instant,
     tail: bool,
+    paced: bool,
     acknowledged_at: Option<Instant>,
     ungated: bool,
     paired: bool,
@@ -46,6 +47,9 @@ impl RestingTurns {
             heard,
             tail,
             acknowledged_at,
+            // Who rests has a window that is open, and begins with the whole slack again.
+            credit: _,
+            paced,
         } = step;
         if queue.len() > 1 || carried.bytes > 0 || torn.is_some() {
             return None;
@@ -57,6 +61,7 @@ impl RestingTurns {
             answer: *answer,
             heard: *heard,
             tail: *tail,
+            paced: *paced,
             acknowledged_at: *acknowledged_at,
             ungated: *ungated,
             paired: *paired,
@@ -75,6 +80,7 @@ impl RestingTurns {
                 answer: self.answer,
                 heard: self.heard,
                 tail: self.tail,
+                paced: self.paced,
                 ..Step::new(self.cause, self.acknowledged_at)
             },
             paired: self.paired,

@@ -10,6 +10,7 @@ mod release;
 mod resting;
 mod samples;
 mod sending;
+mod window;
 
 use core::time::Duration;
 
@@ -56,6 +57,9 @@ struct Script {
     local: Endpoint,
     iss: u32,
     window: u16,
+    /// Options of the last SYN, and the right edge of the window that the session has told the target last.
+    syn: Options,
+    edge: u32,
 }
 
 impl Script {
@@ -72,6 +76,7 @@ impl Script {
                 target,
                 mtu: 1500,
                 full_sessions_only: false,
+                resume_anywhere: true,
             }],
             source: Source::Pool {
                 ranges: vec![PoolRange {
@@ -95,6 +100,7 @@ impl Script {
             gap_grace: Duration::from_millis(20),
             prove_path: false,
             confirmed: false,
+            reply_slack: session::limits::REPLY_SLACK,
             reply_bytes_per_second_max: None,
             unix_nanos: 1_800_000_000_000_000_000,
         };
@@ -109,6 +115,8 @@ impl Script {
             local: Endpoint::new(Addr::UNSPECIFIED, 0),
             iss: 0,
             window: 65_535,
+            syn: Options::default(),
+            edge: 0,
         }
     }
 
@@ -204,6 +212,11 @@ impl Script {
             assert!(segment.is_copy(), "every copy is marked");
             if segment.flags.contains(SYN) {
                 (self.local, self.iss) = (segment.source, segment.seq);
+                self.syn = segment.options(packet);
+            } else if segment.flags.contains(ACK) {
+                let shift = self.syn.window_scale.unwrap_or(0);
+                let ack = segment.ack.wrapping_sub(TARGET_ISN);
+                self.edge = ack + (u32::from(segment.window) << shift);
             }
             frames.push(Sent {
                 flags: segment.flags,

@@ -1,0 +1,129 @@
+//! How much the target may send: the window that a session advertises.
+//!
+//! A client that reads slowly closes its window to the online server, and nothing of that reaches the copy: an open window
+//! would have the target pour whole responses into the online host. So the target may send what the online server has sent
+//! in this turn, and some slack ([`crate::Config::reply_slack`]); the rest of the difference is the target's own:
+//!
+//! - While the online server's response goes on, or waits for its client, the window stays closed.
+//! - Once it is complete, what the target's is longer comes at a rate of its own ([`Inflow::excess`]), or a later turn would
+//!   never get its answer.
+//! - Where the budget of response bytes is spent, no window is opened any further.
+//!
+//! Not here: what the window is as a number of TCP, which is [`crate::receive::ReceiveHalf::open`].
+//!
+//! [`Inflow::excess`]: crate::inflow::Inflow::excess
+
+use wire::seq::TargetSeq;
+
+use crate::context::Context;
+use crate::limits::{ONLINE_SILENCE, WINDOW_RETRY};
+use crate::session::{Session, State};
+use crate::time::Instant;
+use crate::turns::Next;
+
+/// Whether the online server's response to the current turn is complete.
+enum Online {
+    /// It is, as far as anybody can tell.
+    Complete,
+    /// It counts as complete if nothing comes until then.
+    Until(Instant),
+    /// It is not.
+    GoesOn,
+}
+
+impl Session {
+    /// What a SYN says of the window, which no scale is applied to (RFC 7323 section 2.2).
+    pub(crate) fn syn_window(&self, ctx: &Context<'_>) -> u16 {
+        u16::try_from(ctx.config.reply_slack).unwrap_or(u16::MAX)
+    }
+
+    /// What the window field of a header says, and what the target may send from then on.
+    pub(crate) fn window(&mut self, ctx: &mut Context<'_>) -> u16 {
+        let allowance = self.turns.allowance(ctx.config.reply_slack);
+        self.receive
+            .open(allowance.min(ctx.inflow.available(ctx.now)))
+    }
+
+    /// Whether a segment that ends at `end` may end there because the target was not allowed to send more.
+    pub(crate) fn is_cut_by_window(&self, end: TargetSeq, ctx: &Context<'_>) -> bool {
+        let room = self.receive.room_after(end);
+        room < u32::from(self.receive_mss)
+            && self
+                .receive
+                .is_narrowed(self.turns.allowance(ctx.config.reply_slack))
+    }
+
+    /// Whether it is our window that keeps the target silent, which will be opened: that is no end of a response.
+    pub(crate) fn holds_target_back(&self, next: Next) -> bool {
+        next.saw_all && self.receive.window() < u32::from(self.receive_mss)
+    }
+
+    /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
+    /// that would be acknowledged.
+    pub(crate) fn open_window(&mut self, ctx: &mut Context<'_>) {
+        self.window_at = None;
+        let slack = ctx.config.reply_slack;
+        let connected = matches!(self.state, State::Established | State::Closing { .. });
+        if self.receive.window() >= slack / 4 || !connected || self.receive.is_finished() {
+            return;
+        }
+        if let Some(wait) = ctx.inflow.spent_for(ctx.now) {
+            ctx.counters.replies_over_budget += 1;
+            self.window_at = Some(ctx.now + wait);
+            return;
+        }
+        if self.turns.allowance(slack) < slack / 4 {
+            self.open_beyond(ctx);
+        }
+        let step = 2 * u32::from(self.receive_mss).max(u32::from(self.send.mss()));
+        let allowance = self
+            .turns
+            .allowance(slack)
+            .min(ctx.inflow.available(ctx.now));
+        if self.receive.would_open(allowance, step.min(slack / 4)) {
+            self.ack_due = true;
+        }
+    }
+
+    /// The target has sent more than the online server: it goes on where that one has nothing more to say.
+    fn open_beyond(&mut self, ctx: &mut Context<'_>) {
+        match self.online(ctx.now) {
+            Online::GoesOn => {}
+            Online::Until(at) => self.window_at = Some(at),
+            Online::Complete => {
+                let granted = ctx.inflow.excess(ctx.config.reply_slack, ctx.now);
+                if granted == 0 {
+                    self.window_at = Some(ctx.now + WINDOW_RETRY);
+                }
+                ctx.counters.reply_bytes_excess += u64::from(granted);
+                self.turns.grant(granted);
+            }
+        }
+    }
+
+    fn online(&self, now: Instant) -> Online {
+        if self.online_closed || self.turns.next().is_some_and(|next| next.saw_all) {
+            return Online::Complete;
+        }
+        if self.online_blocked {
+            return Online::GoesOn;
+        }
+        let at = self.online_at + ONLINE_SILENCE;
+        if now >= at {
+            Online::Complete
+        } else {
+            Online::Until(at)
+        }
+    }
+
+    /// Notes of the current turn whether its target has filled the window, and so was kept from sending more.
+    pub(crate) fn note_pace(&mut self, ctx: &mut Context<'_>) {
+        let allowance = self.turns.allowance(ctx.config.reply_slack);
+        let full = self.receive.window() < u32::from(self.receive_mss);
+        let mut held =
+            || self.receive.is_narrowed(allowance) || ctx.inflow.spent_for(ctx.now).is_some();
+        if full && held() && self.turns.note_paced() {
+            ctx.counters.turns_paced += 1;
+        }
+    }
+}

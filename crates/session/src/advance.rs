@@ -89,7 +89,11 @@ impl Session {
             self.end_at_gap(end, ctx);
             return false;
         }
-        let Some(next) = self.turns.next().or(end.map(boundary)) else {
+        let Some(next) = self
+            .turns
+            .next()
+            .or(end.map(|end| boundary(end, self.input.is_abandoned())))
+        else {
             return false;
         };
         if end.is_some_and(|end| matches!(end.end, End::Reset | End::Replaced))
@@ -209,16 +213,19 @@ impl Session {
     fn await_last_response(&mut self, since: Instant, ctx: &mut Context<'_>) {
         let una = self.send.una();
         let Some(turn) = self.turns.current() else {
+            if self.input.is_abandoned() && !self.receive.is_finished() {
+                // What the target still says of it is wanted by nobody.
+                self.part(Flags::RST, After::Closed, ctx);
+            }
             return;
         };
         if self.receive.is_finished() && self.online_closed && una >= turn.end {
             self.end_last(Outcome::TargetClosed, ctx);
             return;
         }
-        let is_reset = self.input.end().is_some_and(|end| end.end == End::Reset);
-        if is_reset && una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes {
-            // The client wants no more of the response than it has.
-            self.end_last(Outcome::Aborted, ctx);
+        let answered = una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes;
+        if answered && self.input.is_abandoned() {
+            self.end_last(Outcome::TargetClosed, ctx);
             self.part(Flags::RST, After::Closed, ctx);
             return;
         }
@@ -438,12 +445,12 @@ impl Session {
     }
 }
 
-/// The end of a stream as a boundary.
-fn boundary(end: EndOfStream) -> Next {
+/// The end of a stream as a boundary; `abandoned` says that its client has reset what came after it.
+fn boundary(end: EndOfStream, abandoned: bool) -> Next {
     Next {
         cause: end.cause,
         captured: end.stamp,
         saw_all: false,
-        is_reset: end.end == End::Reset,
+        is_reset: abandoned || end.end == End::Reset,
     }
 }

@@ -126,6 +126,9 @@ pub const ONLINE_SILENCE: Duration = Duration::from_secs(5);
 /// How fast targets may send what their responses are longer than those of the online server and the slack, once those
 /// are complete: in bytes per second, of all sessions of an engine together.
 pub const EXCESS_BYTES_PER_SECOND: u64 = 16 << 20;
+/// How often a target is told that its window is open before it sends, the first time included; each time after twice the wait,
+/// which begins with [`RTO_MIN`].
+pub const WINDOW_TOLD_MAX: u8 = 6;
 /// With so many bytes of its window left a target is not held back: it is more than any segment.
 pub const OPEN_WINDOW_MIN: u32 = 16 << 10;
 /// How long a window that may not be opened now stays closed before it is looked at again.

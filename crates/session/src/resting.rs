@@ -82,6 +82,8 @@ impl Resting {
             release_at,
             gap_at,
             window_at,
+            // Means something only while there is such a time.
+            window_told: _,
             // Means something only while a window is nearly closed.
             online_at: _,
             online_blocked: _,
@@ -97,7 +99,7 @@ impl Resting {
             queued,
         } = session;
         let nothing_due = !*ack_due && !*queued && ack_at.or(*release_at).or(*gap_at).is_none();
-        // Who is woken begins with the whole slack again, so a target that is held back must stay awake.
+        // Whether the online server's client is what holds the target back is forgotten.
         let window_open = window_at.is_none() && receive.window() >= OPEN_WINDOW_MIN;
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
         let stays = matches!(
@@ -168,6 +170,7 @@ impl Resting {
             release_at: None,
             gap_at: None,
             window_at: None,
+            window_told: 0,
             online_at: self.active_at,
             online_blocked: false,
             active_at: self.active_at,

@@ -126,8 +126,10 @@ pub(crate) struct Session {
     pub(crate) release_at: Option<Instant>,
     /// When a hole counts as lost.
     pub(crate) gap_at: Option<Instant>,
-    /// When a window that is nearly closed may be opened.
+    /// When a window that is nearly closed may be opened, or the target is told again that it is open ...
     pub(crate) window_at: Option<Instant>,
+    /// ... and how often it has been told without sending anything.
+    pub(crate) window_told: u8,
     /// When the online server last sent payload.
     pub(crate) online_at: Instant,
     /// Whether it has probed the window of its client since: it has more to say.
@@ -213,6 +215,7 @@ impl Session {
             release_at: None,
             gap_at: None,
             window_at: None,
+            window_told: 0,
             online_at: ctx.now,
             online_blocked: false,
             active_at: ctx.now,

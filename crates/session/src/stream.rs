@@ -76,6 +76,8 @@ pub(crate) struct ClientStream {
     /// A FIN that was seen, perhaps behind a hole.
     fin: Option<(ClientSeq, OnlineSeq, Instant)>,
     end: Option<EndOfStream>,
+    /// Whether a RST of the client came after its FIN.
+    abandoned: bool,
     /// What waits behind a hole, in a box of its own because hardly any session has one.
     waiting: Option<Box<Reassembly>>,
 }
@@ -88,6 +90,7 @@ impl ClientStream {
             acknowledged: None,
             fin: None,
             end: None,
+            abandoned: false,
             waiting: None,
         }
     }
@@ -100,6 +103,11 @@ impl ClientStream {
     /// How the stream ended, once everything before the end has arrived.
     pub(crate) fn end(&self) -> Option<EndOfStream> {
         self.end
+    }
+
+    /// Whether the client has closed, and wants nothing any more of what the online server still says.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// What the online server has acknowledged, as far as was seen.
@@ -194,12 +202,7 @@ impl ClientStream {
             self.finish(End::Reset, cause, stamp, arena);
         }
         // A client that has closed, and resets when more comes, wants nothing of it (RFC 9293 section 3.10.7.4).
-        if let Some(end) = &mut self.end
-            && end.end == End::Fin
-            && seq == self.next + 1
-        {
-            end.end = End::Reset;
-        }
+        self.abandoned |= self.end.is_some_and(|end| end.end == End::Fin) && seq == self.next + 1;
     }
 
     /// A segment of the client. `take` gets every byte that is now in order, with its cause.
@@ -337,6 +340,8 @@ impl RestingStream {
             acknowledged,
             fin,
             end,
+            // Only after the end.
+            abandoned: _,
             waiting,
         } = stream;
         let goes_on = fin.is_none() && end.is_none() && waiting.is_none();

@@ -222,6 +222,7 @@ impl Session {
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }
         }
+        self.on_window_used();
         let before = self.receive.nxt();
         let unanswered = self.turns.answer_bytes() == 0;
         let arrived = self.receive.on_segment(seq, len, fin);
@@ -297,7 +298,7 @@ impl Session {
             self.on_send_timer(ctx);
         }
         if due(self.window_at) {
-            self.open_window(ctx);
+            self.on_window_timer(ctx);
         }
         self.check_closed(ctx);
         if now.since(self.active_at) >= ctx.config.idle_timeout && self.state != State::Closed {

@@ -216,8 +216,10 @@ impl Turns {
         stamp: Instant,
     ) -> Option<u64> {
         let ahead = end.ahead_of(self.online_end);
-        // Bytes whose record was lost have left all the same.
-        self.step.credit = self.step.credit.saturating_add(i64::from(ahead));
+        // Bytes whose record was lost have left all the same; those before the turn's cause, whose record comes late, answer
+        // nothing of it.
+        let since_cause = end.ahead_of(self.online_end.max(self.step.cause));
+        self.step.credit = self.step.credit.saturating_add(i64::from(since_cause));
         let new = ahead.min(len);
         if new == 0 {
             return None;
@@ -430,7 +432,9 @@ impl Turns {
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause));
+        // What was on its way to the client may have come from the target already.
+        let ahead = answer.bytes.saturating_sub(share).min(turn.early.into());
+        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) - ahead.cast_signed();
         if self.ungated {
             // Responses to turns before this one are still to come.
             self.step.credit = self.step.credit.max(credit);

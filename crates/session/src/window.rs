@@ -16,7 +16,7 @@
 use wire::seq::TargetSeq;
 
 use crate::context::Context;
-use crate::limits::{ONLINE_SILENCE, WINDOW_RETRY};
+use crate::limits::{ONLINE_SILENCE, RTO_MIN, WINDOW_RETRY, WINDOW_TOLD_MAX};
 use crate::session::{Session, State};
 use crate::time::Instant;
 use crate::turns::Next;
@@ -58,13 +58,23 @@ impl Session {
         next.saw_all && self.receive.window() < u32::from(self.receive_mss)
     }
 
+    /// With less than this of its window left a target may be kept from sending.
+    fn low_water(&self, ctx: &Context<'_>) -> u32 {
+        (ctx.config.reply_slack / 4).max(2 * u32::from(self.receive_mss))
+    }
+
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
     /// that would be acknowledged.
     pub(crate) fn open_window(&mut self, ctx: &mut Context<'_>) {
+        if self.window_told > 0 && self.window_at.is_some() {
+            // Under way, and told again by its own timer.
+            return;
+        }
         self.window_at = None;
         let slack = ctx.config.reply_slack;
         let connected = matches!(self.state, State::Established | State::Closing { .. });
-        if self.receive.window() >= slack / 4 || !connected || self.receive.is_finished() {
+        let low = self.low_water(ctx);
+        if self.receive.window() >= low || !connected || self.receive.is_finished() {
             return;
         }
         if let Some(wait) = ctx.inflow.spent_for(ctx.now) {
@@ -72,7 +82,7 @@ impl Session {
             self.window_at = Some(ctx.now + wait);
             return;
         }
-        if self.turns.allowance(slack) < slack / 4 {
+        if self.turns.allowance(slack) < low {
             self.open_beyond(ctx);
         }
         let step = 2 * u32::from(self.receive_mss).max(u32::from(self.send.mss()));
@@ -82,6 +92,32 @@ impl Session {
             .min(ctx.inflow.available(ctx.now));
         if self.receive.would_open(allowance, step.min(slack / 4)) {
             self.ack_due = true;
+            self.tell_again(ctx);
+        }
+    }
+
+    /// The time has come to open a window, or to say once more that it is open: nobody acknowledges an acknowledgement, and a
+    /// target's own probe may be a minute away.
+    pub(crate) fn on_window_timer(&mut self, ctx: &mut Context<'_>) {
+        if self.window_told == 0 {
+            self.open_window(ctx);
+        } else if self.window_told < WINDOW_TOLD_MAX {
+            self.ack_due = true;
+            self.tell_again(ctx);
+        } else {
+            (self.window_told, self.window_at) = (0, None);
+        }
+    }
+
+    fn tell_again(&mut self, ctx: &Context<'_>) {
+        self.window_at = Some(ctx.now + RTO_MIN * (1 << self.window_told));
+        self.window_told += 1;
+    }
+
+    /// The target has sent something: it knows of the window.
+    pub(crate) fn on_window_used(&mut self) {
+        if self.window_told > 0 {
+            (self.window_told, self.window_at) = (0, None);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The plan of a seed.
 
+use session::limits::REPLY_SLACK;
+
 use crate::application::Shape;
 use crate::link::Impairment;
 use crate::plan::{
@@ -178,6 +180,8 @@ fn setting(random: &mut Random) -> Setting {
         idle_timeout: random
             .percent(5)
             .then(|| random.range(500, 20_000) * MILLISECOND),
+        reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
+        confirmed: random.percent(10),
     }
 }
 

@@ -9,6 +9,7 @@ use wire::tcp::{COPY_MARK, Flags};
 use crate::forge::{self, Forged};
 use crate::packet::{self, headers};
 use crate::setting::{START, let_in};
+use crate::watch;
 use crate::world::{Arrival, World};
 
 /// Calls of `on_timeout` until nothing is due any more.
@@ -279,9 +280,10 @@ impl World {
                 "larger than the MTU"
             );
             self.trace.packet(self.now, "engine ->", &packet);
-            self.oracle.on_engine(&segment);
+            self.oracle.on_engine(&segment, &packet);
             let ends = segment.flags.intersects(Flags::SYN.with(Flags::RST));
             if segment.flags.contains(Flags::ACK) && !ends {
+                watch::on_window(self, &segment);
                 self.forge_reply(&packet);
             }
             self.leave_for_target(packet);

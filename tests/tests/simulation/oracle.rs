@@ -23,6 +23,8 @@ pub(crate) struct Flow {
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
     fin: Option<usize>,
     online_acknowledged: usize,
+    /// Bytes that the online server has sent.
+    online_sent: u32,
 }
 
 impl Flow {
@@ -66,6 +68,15 @@ impl Flow {
         let Some(isn) = self.isn else {
             return;
         };
+        if let Some(online_isn) = self.online_isn
+            && !segment.flags.contains(Flags::RST)
+        {
+            let end = segment.seq.wrapping_add(segment.sequence_len());
+            let sent = end.wrapping_sub(online_isn.wrapping_add(1));
+            if sent < 1 << 30 {
+                self.online_sent = self.online_sent.max(sent);
+            }
+        }
         let acknowledged = segment.ack.wrapping_sub(isn.wrapping_add(1)) as usize;
         if acknowledged < 1 << 30 {
             self.online_acknowledged = self.online_acknowledged.max(acknowledged);
@@ -110,6 +121,8 @@ impl Flow {
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) port: u16,
+    /// The window scale that the SYN offered; the target's TCP takes whatever is offered.
+    scale: u8,
     iss: u32,
     target_isn: Option<u32>,
     /// Bytes that the target's TCP has sent.
@@ -208,12 +221,13 @@ impl Oracle {
     }
 
     /// A frame leaves the engine.
-    pub(crate) fn on_engine(&mut self, segment: &Segment) {
+    pub(crate) fn on_engine(&mut self, segment: &Segment, packet: &[u8]) {
         let port = segment.source.port;
         let new = self.life(port).is_none_or(|life| life.iss != segment.seq);
         if segment.flags.contains(Flags::SYN) && new {
             self.lives.push(Life {
                 port,
+                scale: segment.options(packet).window_scale.unwrap_or(0),
                 iss: segment.seq,
                 target_isn: None,
                 sent: 0,
@@ -225,6 +239,21 @@ impl Oracle {
                 closed: false,
             });
         }
+    }
+
+    /// Most that the target has been allowed to send on the connection of a segment that acknowledges something.
+    pub(crate) fn allowed(&self, segment: &Segment) -> Option<u32> {
+        let mut lives = self.lives.iter().rev();
+        let life = lives.find(|life| life.port == segment.source.port)?;
+        let acknowledged = segment.ack.wrapping_sub(life.target_isn?.wrapping_add(1));
+        let window = u32::from(segment.window) << life.scale;
+        (acknowledged < 1 << 30).then_some(acknowledged + window)
+    }
+
+    /// Most that the online server has sent to any client.
+    pub(crate) fn online_sent_max(&self) -> u32 {
+        let flows = self.flows.values().flatten();
+        flows.map(|flow| flow.online_sent).max().unwrap_or(0)
     }
 
     /// The engine has forgotten a connection.

@@ -1,5 +1,7 @@
 //! What happens in a simulation: everything that a seed decides before the first packet.
 
+use session::limits::REPLY_SLACK;
+
 use crate::application::{Application, Connection, Ending, RESPONSE_LEN_MAX};
 use crate::link::Impairment;
 use crate::stack::SocketOptions;
@@ -114,6 +116,10 @@ pub(crate) struct Setting {
     pub(crate) full_sessions_only: bool,
     /// How long a silent session is remembered, where that is not for ever.
     pub(crate) idle_timeout: Option<u64>,
+    /// How many bytes a target may be ahead of the online server.
+    pub(crate) reply_slack: u32,
+    /// Whether bytes wait for the online server's acknowledgement.
+    pub(crate) confirmed: bool,
 }
 
 /// The faults and the shape of a simulation.
@@ -332,6 +338,8 @@ impl Plan {
             (setting.workers > 1, "several workers"),
             (setting.full_sessions_only, "full sessions only"),
             (setting.idle_timeout.is_some(), "an idle timeout"),
+            (setting.reply_slack < REPLY_SLACK, "little slack"),
+            (setting.confirmed, "confirmed bytes only"),
             (self.capture_from > 0, "capture begins late"),
             (self.cut.is_some(), "the run is cut short"),
         ]

@@ -91,8 +91,8 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         in_order: plan.ring.observe_delay.is_none(),
         gap_grace: Duration::from_millis(20),
         prove_path: setting.prove_path,
-        confirmed: false,
-        reply_slack: session::limits::REPLY_SLACK,
+        confirmed: setting.confirmed,
+        reply_slack: setting.reply_slack,
         reply_bytes_per_second_max: None,
         unix_nanos: 1_800_000_000_000_000_000,
     }

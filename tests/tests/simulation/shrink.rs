@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use session::limits::REPLY_SLACK;
+
 use crate::application::{Answer, Connection};
 use crate::link::Impairment;
 use crate::plan::{PAYLOAD_PLENTY, PLENTY, Plan};
@@ -117,6 +119,8 @@ fn faults() -> Vec<Fault> {
         }),
         ("one worker", |p| p.setting.workers = 1),
         ("no idle timeout", |p| p.setting.idle_timeout = None),
+        ("much slack", |p| p.setting.reply_slack = REPLY_SLACK),
+        ("unconfirmed", |p| p.setting.confirmed = false),
         ("joins", |p| p.setting.full_sessions_only = false),
     ]
 }

@@ -28,6 +28,8 @@ const EXPECTED: &[&str] = &[
     "bytes_skipped",
     "turns_unpaired",
     "reassembly_dropped",
+    "reply_bytes_excess",
+    "turns_paced",
 ];
 
 /// Counts by group and name.

@@ -1,5 +1,7 @@
 //! What must be true whenever the target's application reads something: it gets a client's bytes, and none before its cause.
 
+use wire::segment::Segment;
+
 use crate::application::HEADER_LEN;
 use crate::server::Read;
 use crate::world::World;
@@ -83,5 +85,28 @@ fn has_its_cause(world: &World, accepted: usize, number: usize, (start, end): (u
         sent >= needed,
         "client {number}: the byte at {} had seen {needed} bytes, but the target had sent {sent}",
         end - 1
+    );
+}
+
+/// The target may send no more than the online server has sent, and the slack, where their responses are alike.
+pub(crate) fn on_window(world: &World, segment: &Segment) {
+    let plan = &world.plan;
+    let setting = &plan.setting;
+    // A turn that goes on before its client has seen the last gets a slack of its own.
+    let alike = plan.equal && setting.waits && !plan.is_pipelined() && plan.sees_everything();
+    if !alike || plan.target_breaks_off() || plan.times_out() || plan.is_scarce() {
+        return;
+    }
+    let Some(allowed) = world.oracle.allowed(segment) else {
+        return;
+    };
+    let excess = world.engine.counters().reply_bytes_excess as u32;
+    // A FIN takes a position of its own.
+    let most = world.oracle.online_sent_max() + 1 + setting.reply_slack + excess;
+    assert!(
+        allowed <= most,
+        "the target may send {allowed} bytes, the online server has sent {} at most, the slack is {}, {excess} in excess",
+        world.oracle.online_sent_max(),
+        setting.reply_slack
     );
 }

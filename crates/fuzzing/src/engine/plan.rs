@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use session::limits::REPLY_SLACK;
 use session::{Config, Rule, Source};
 use wire::flow::{Addr, Endpoint, PoolRange};
 
@@ -66,9 +67,10 @@ impl Plan {
             in_order: order & 4 == 0,
             gap_grace: Duration::from_millis([0, 20][usize::from(order >> 3 & 1)]),
             prove_path: order & 16 != 0,
-            confirmed: false,
-            reply_slack: session::limits::REPLY_SLACK,
-            reply_bytes_per_second_max: None,
+            confirmed: order & 32 != 0,
+            reply_slack: [REPLY_SLACK, 600, 4096, 65_536][usize::from(budget >> 2 & 3)],
+            reply_bytes_per_second_max: [None, None, Some(1000), Some(1 << 20)]
+                [usize::from(budget >> 4 & 3)],
             unix_nanos: 1_800_000_000_000_000_000,
         };
         Self { config, ending }
@@ -83,7 +85,7 @@ fn rules(shape: u8, mtu: u16) -> Vec<Rule> {
         target,
         mtu,
         full_sessions_only: shape & bit != 0,
-        resume_anywhere: true,
+        resume_anywhere: shape & 32 == 0,
     };
     let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
     let target_v6 = Endpoint::new(

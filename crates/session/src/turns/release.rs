@@ -157,7 +157,7 @@ impl Turns {
         let settled = answer.bytes > 0 && now.since(answer.last) > quiet;
         let acknowledged_at = self.step.acknowledged_at;
         let silent = acknowledged_at.is_some_and(|at| now.since(at) > response_timeout);
-        !(complete || settled || (received == 0 && silent))
+        !(complete || settled || (answer.bytes == 0 && silent))
     }
 
     /// Whether the current turn has an answer of the online server and of the target.

@@ -16,6 +16,7 @@ pub(crate) struct RestingTurns {
     heard: Instant,
     tail: bool,
     paced: bool,
+    credit: i32,
     acknowledged_at: Option<Instant>,
     ungated: bool,
     paired: bool,
@@ -47,8 +48,7 @@ impl RestingTurns {
             heard,
             tail,
             acknowledged_at,
-            // Who rests has a window that is open, and begins with the whole slack again.
-            credit: _,
+            credit,
             paced,
         } = step;
         if queue.len() > 1 || carried.bytes > 0 || torn.is_some() {
@@ -62,6 +62,7 @@ impl RestingTurns {
             heard: *heard,
             tail: *tail,
             paced: *paced,
+            credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
             ungated: *ungated,
             paired: *paired,
@@ -81,6 +82,7 @@ impl RestingTurns {
                 heard: self.heard,
                 tail: self.tail,
                 paced: self.paced,
+                credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
             paired: self.paired,

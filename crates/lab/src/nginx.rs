@@ -12,11 +12,16 @@ use crate::interrupt;
 use crate::net::{Host, Lab};
 use crate::process::{Process, Spec};
 
+/// The file that [`Answer::File`] is served from.
+const BODY: &str = "body.bin";
+
 /// What the server answers with.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A body of this length, in bytes.
     Bytes(usize),
+    /// A file of this length that holds nothing but zeros, in bytes; it takes no room.
+    File(u64),
     /// The response of an upstream server.
     Proxy(SocketAddr),
 }
@@ -82,6 +87,11 @@ impl Nginx {
         }
         std::fs::create_dir(&folder).tried(|| format!("create {}", folder.display()))?;
         let file = folder.join("nginx.conf");
+        if let Answer::File(length) = config.answer {
+            let body = folder.join(BODY);
+            let made = std::fs::File::create(&body).and_then(|file| file.set_len(length));
+            made.tried(|| format!("make {}", body.display()))?;
+        }
         std::fs::write(&file, text(config)).tried(|| format!("write {}", file.display()))?;
         let (prefix, conf) = (folder.display().to_string(), file.display().to_string());
         let mut spec =
@@ -163,6 +173,7 @@ fn text(config: &Config) -> String {
     };
     let answer = match &config.answer {
         Answer::Bytes(length) => format!("return 200 '{}';", "x".repeat(*length)),
+        Answer::File(_) => format!("try_files /{BODY} =404; sendfile on;"),
         Answer::Proxy(upstream) => format!(
             "proxy_pass http://{upstream};\n            proxy_http_version 1.1;\n            \
              proxy_set_header Connection '';"
@@ -190,6 +201,7 @@ http {{
     tcp_nodelay on;
     {log}
     server {{
+        root .;
         listen {} backlog=4096{http2};
         location / {{
             default_type text/plain;

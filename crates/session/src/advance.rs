@@ -114,6 +114,7 @@ impl Session {
             response_timeout: ctx.config.response_timeout,
             target_closed: self.receive.is_finished(),
             is_held: self.holds_target_back(next),
+            longer: ctx.config.reply_slack / 2,
         };
         let verdict = self.turns.verdict(next, self.send.una(), patience, ctx.now);
         match verdict {

@@ -125,7 +125,7 @@ pub const REPLY_SLACK: u32 = 256 << 10;
 pub const ONLINE_SILENCE: Duration = Duration::from_secs(5);
 /// How fast targets may send what their responses are longer than those of the online server and the slack, once those
 /// are complete: in bytes per second, of all sessions of an engine together.
-pub const EXCESS_BYTES_PER_SECOND: u64 = 16 << 20;
+pub const EXCESS_BYTES_PER_SECOND: u64 = 64 << 20;
 /// How often a target is told that its window is open before it sends, the first time included; each time after twice the wait,
 /// which begins with [`RTO_MIN`].
 pub const WINDOW_TOLD_MAX: u8 = 6;

@@ -43,7 +43,7 @@ pub(crate) struct ReceiveHalf {
 /// The widest window without a scale, in bytes.
 const WINDOW_UNSCALED: u32 = u16::MAX as u32;
 /// The edge moves by at least this many bytes, or the target would send small segments (RFC 9293 section 3.8.6.2.2).
-const EDGE_STEP_MIN: u32 = 536;
+pub(crate) const EDGE_STEP_MIN: u32 = 536;
 
 impl ReceiveHalf {
     /// A half whose first byte is `nxt`, of which the target may send `window` bytes.

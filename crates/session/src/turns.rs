@@ -432,9 +432,12 @@ impl Turns {
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        // What was on its way to the client may have come from the target already.
+        // What was on its way to the client may have come from the target already, and what is missing of the response before
+        // may still come.
         let ahead = answer.bytes.saturating_sub(share).min(turn.early.into());
-        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) - ahead.cast_signed();
+        let missing = share.saturating_sub(answer.bytes);
+        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) + missing.cast_signed()
+            - ahead.cast_signed();
         if self.ungated {
             // Responses to turns before this one are still to come.
             self.step.credit = self.step.credit.max(credit);

@@ -17,6 +17,7 @@ use wire::seq::TargetSeq;
 
 use crate::context::Context;
 use crate::limits::{ONLINE_SILENCE, RTO_MIN, WINDOW_RETRY, WINDOW_TOLD_MAX};
+use crate::receive::EDGE_STEP_MIN;
 use crate::session::{Session, State};
 use crate::time::Instant;
 use crate::turns::Next;
@@ -90,7 +91,10 @@ impl Session {
             .turns
             .allowance(slack)
             .min(ctx.inflow.available(ctx.now));
-        if self.receive.would_open(allowance, step.min(slack / 4)) {
+        if self
+            .receive
+            .would_open(allowance, step.min(slack / 4).max(EDGE_STEP_MIN))
+        {
             self.ack_due = true;
             self.tell_again(ctx);
         }
@@ -105,7 +109,8 @@ impl Session {
             self.ack_due = true;
             self.tell_again(ctx);
         } else {
-            (self.window_told, self.window_at) = (0, None);
+            self.on_window_used();
+            self.open_window(ctx);
         }
     }
 

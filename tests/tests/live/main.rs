@@ -26,6 +26,7 @@ mod refusals;
 mod report;
 mod robust;
 mod samples;
+mod slow_readers;
 mod telling;
 
 use lab::Topology;

@@ -34,6 +34,9 @@ pub(crate) struct Patience {
     pub(crate) target_closed: bool,
     /// Whether our window keeps it silent.
     pub(crate) is_held: bool,
+    /// From so many bytes more than the online server's on, only silence ends a response: in the middle of a long one there are
+    /// segments that look like its end, because Linux sets PSH after each piece that a server has written.
+    pub(crate) longer: u32,
 }
 
 impl Turns {
@@ -72,9 +75,11 @@ impl Turns {
             return Verdict::Wait;
         }
         // After a RST of the client the rest of the response is wanted by nobody.
-        let whole = *tail || next.is_reset;
-        if wanted.is_some_and(|wanted| received >= wanted && (whole || wanted == 0))
-            || patience.target_closed
+        let ends = |wanted: u64| {
+            let looks_whole = *tail && received - wanted < u64::from(patience.longer);
+            looks_whole || next.is_reset || wanted == 0
+        };
+        if wanted.is_some_and(|wanted| received >= wanted && ends(wanted)) || patience.target_closed
         {
             return Verdict::Over;
         }

@@ -427,12 +427,19 @@ impl Session {
         }
     }
 
+    fn has_timed_out(&self, ctx: &Context<'_>) -> bool {
+        self.turns
+            .has_timed_out(ctx.config.response_timeout, ctx.now)
+    }
+
     /// The end of the run: every turn ends now, the connection with a RST.
     pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
         while let Some(turn) = self.turns.front() {
-            let outcome = turn
-                .fate
-                .unwrap_or_else(|| self.turns.outcome(self.send.una()));
+            let outcome = match (turn.fate, self.turns.outcome(self.send.una())) {
+                (Some(fate), _) => fate,
+                (None, Outcome::Pending) if self.has_timed_out(ctx) => Outcome::TimedOut,
+                (None, outcome) => outcome,
+            };
             self.end_turn(outcome, ctx);
         }
         self.input.clear(ctx.arena);

@@ -76,6 +76,7 @@ impl Impairment {
 /// What happened to packets on a path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
+    pub(crate) taken: u64,
     pub(crate) lost: u64,
     pub(crate) duplicated: u64,
     pub(crate) reordered: u64,
@@ -114,6 +115,7 @@ impl Link {
 
     /// When, how often and how a packet sent now arrives.
     pub(crate) fn send(&mut self, now: u64, packet: Vec<u8>) -> Vec<(u64, Vec<u8>)> {
+        self.done.taken += 1;
         if self.random.percent(self.impairment.splitting)
             && let Some((first, second)) = packet::split(&packet, self.random.next())
         {

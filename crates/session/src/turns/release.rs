@@ -165,6 +165,14 @@ impl Turns {
         !(complete || settled || (answer.bytes == 0 && silent))
     }
 
+    /// Whether the target has left the current turn without the answer that the online server gave for so long.
+    pub(crate) fn has_timed_out(&self, response_timeout: Duration, now: Instant) -> bool {
+        let acknowledged_at = self.step.acknowledged_at;
+        self.current().is_some_and(|turn| turn.online.bytes > 0)
+            && self.step.answer.bytes == 0
+            && acknowledged_at.is_some_and(|at| now.since(at) > response_timeout)
+    }
+
     /// Whether the current turn has an answer of the online server and of the target.
     pub(crate) fn is_answered_by_both(&self, una: u64) -> bool {
         self.outcome(una) == Outcome::Answered

@@ -283,7 +283,7 @@ fn a_last_turn_without_a_response_is_not_waited_for_longer_than_any_other() {
     s.wait(Duration::from_secs(2));
     assert_eq!(s.engine.turns_waiting(s.now), 0);
     s.engine.finish(s.now);
-    s.expect_outcomes(&[Outcome::Pending]);
+    s.expect_outcomes(&[Outcome::TimedOut]);
 }
 
 #[test]

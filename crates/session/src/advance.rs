@@ -341,8 +341,6 @@ impl Session {
             if self.reconnects > RECONNECTS_MAX {
                 self.doom_waiting(outcome, ctx);
                 then = self.back_off(outcome, ctx.now);
-            } else {
-                ctx.counters.sessions_reconnected += 1;
             }
         }
         match last {

@@ -191,13 +191,13 @@ counters! {
     too_big_believed;
     /// ICMP too-big messages that were not.
     too_big_ignored;
-    /// Sessions opened.
-    sessions_opened;
+    /// Sessions that have begun, connected or not.
+    sessions_begun;
     /// Connections that targets have accepted: one per session, and more where a target closes early.
-    connections_opened;
+    sessions_opened;
     /// Sessions that joined their flow mid-stream.
     sessions_joined;
-    /// Sessions closed.
+    /// Sessions that have ended.
     sessions_closed;
     /// Sessions closed that carried no turn.
     sessions_without_turn;
@@ -210,7 +210,7 @@ counters! {
     sessions_foreign;
     /// Connections not tried because the target had refused all those before.
     sessions_withheld;
-    /// Sessions that went on as a new one after the target closed early.
+    /// Connections that were opened because the target had ended the one before.
     sessions_reconnected;
     /// Sessions whose target ended the connection and whose next turn makes no sense without the beginning of the flow: the
     /// rest of the flow ends as the turn before.

@@ -331,7 +331,7 @@ impl Engine {
             session
         });
         self.live += 1;
-        self.shared.counters.sessions_opened += 1;
+        self.shared.counters.sessions_begun += 1;
         self.with(id, now, Session::connect);
         id
     }

@@ -277,6 +277,7 @@ impl Session {
         ctx.restart_sample(self.id);
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
         self.tail = None;
+        ctx.counters.sessions_reconnected += u64::from(self.opened);
         if self.opened || base > 0 {
             self.turns.begin_anew();
         }

@@ -79,7 +79,7 @@ impl Session {
         self.send.set_window(segment.window, false);
         self.state = State::Established;
         ctx.target.gate.on_accept();
-        ctx.counters.connections_opened += 1;
+        ctx.counters.sessions_opened += 1;
         // From here on a greeting is waited for.
         self.turns.on_acknowledged(self.send.una(), stamp);
         (self.recoveries, self.ack_due) = (0, true);

@@ -15,6 +15,7 @@ use crate::samples::Beginnings;
 pub struct Differences {
     compared: u64,
     unpaired: u64,
+    paced: u64,
     longer: u64,
     shorter: u64,
     no_response: u64,
@@ -49,6 +50,8 @@ impl Differences {
             self.unpaired += 1;
             return;
         }
+        // Its length is compared, its times are not: see `Latency::record`.
+        self.paced += u64::from(turn.paced);
         self.compared += 1;
         let length = turn.target.map_or(0, |target| target.bytes);
         let is_reset = turn.outcome == Outcome::Reset;
@@ -75,6 +78,7 @@ impl Differences {
     pub fn add(&mut self, other: &Self) {
         self.compared += other.compared;
         self.unpaired += other.unpaired;
+        self.paced += other.paced;
         self.longer += other.longer;
         self.shorter += other.shorter;
         self.no_response += other.no_response;
@@ -101,6 +105,7 @@ impl Differences {
             // Turns that the online server answered and that reached the target.
             ("compared", self.compared),
             ("unpaired", self.unpaired),
+            ("paced", self.paced),
             ("target_longer", self.longer),
             ("target_shorter", self.shorter),
             ("target_silent", self.no_response),
@@ -143,6 +148,7 @@ mod tests {
             target: target.map(response),
             lag: Duration::ZERO,
             online_reset: false,
+            paced: false,
             round_trip: None,
             samples: None,
         }
@@ -160,6 +166,7 @@ mod tests {
         record(&turn(Outcome::Reset, 100, Some(100)));
         record(&TurnEnded {
             online_reset: true,
+            paced: true,
             ..turn(Outcome::Answered, 100, Some(100))
         });
         record(&TurnEnded {
@@ -172,7 +179,7 @@ mod tests {
         all.add(&counted);
         let figures = all.figures();
         let values: Vec<u64> = figures.iter().map(|(_, count)| *count).collect();
-        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1, 5]);
+        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1, 1, 5]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Histograms of both servers' responses and of our own lag.
 //!
-//! Only paired turns enter the response histograms: a session out of step would compare different requests.
+//! Only paired turns enter the response histograms: a session out of step would compare different requests. Nor do turns
+//! whose target was held back to the pace of the online server (`paced`).
 //! One set per worker, merged when read.
 
 use core::time::Duration;
@@ -186,7 +187,9 @@ impl Latency {
     /// Adds what was measured of a turn.
     pub fn record(&mut self, turn: &TurnEnded) {
         self.add_time(Series::Lag, turn.lag);
-        if let (true, Some(online), Some(target)) = (turn.paired, turn.online, turn.target) {
+        // A target that was kept from sending has times of our making.
+        let comparable = turn.paired && !turn.paced;
+        if let (true, Some(online), Some(target)) = (comparable, turn.online, turn.target) {
             self.add_time(Series::OnlineFirst, online.first);
             self.add_time(Series::OnlineLast, online.last);
             self.add_time(Series::TargetFirst, target.first);
@@ -316,6 +319,7 @@ mod tests {
             target: response(micros * 10),
             lag: Duration::from_secs(10_000),
             online_reset: false,
+            paced: false,
             round_trip: Some(Duration::from_micros(30)),
             samples: None,
         }

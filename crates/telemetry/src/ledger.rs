@@ -168,6 +168,7 @@ mod tests {
             target: None,
             lag: Duration::ZERO,
             online_reset: false,
+            paced: false,
             round_trip: None,
             samples: None,
         }

@@ -150,6 +150,7 @@ mod tests {
             target: response(2 * micros),
             lag: Duration::from_micros(40),
             online_reset: false,
+            paced: false,
             round_trip: None,
             samples: None,
         }

@@ -312,6 +312,7 @@ mod tests {
             target: None,
             lag: Duration::from_micros(40),
             online_reset: false,
+            paced: false,
             round_trip: None,
             samples: None,
         });

@@ -4,6 +4,7 @@
 //! and the servers that they name; without them each says SKIP and does nothing.
 
 mod assistant;
+mod beginnings;
 mod bodies;
 mod doctor;
 mod early_close;

@@ -72,6 +72,14 @@ const LAB_TOOLS: &[Tool] = &[
         package: "redis-tools",
     },
     Tool {
+        program: "mosquitto",
+        package: "mosquitto",
+    },
+    Tool {
+        program: "mosquitto_pub",
+        package: "mosquitto-clients",
+    },
+    Tool {
         program: "wrk",
         package: "wrk",
     },
@@ -125,7 +133,12 @@ pub(super) const LLVM: &[&str] = &[
 ];
 
 /// Services that come with a package and would be started on this host.
-const SERVICES: &[(&str, &str)] = &[("nginx-light", "nginx"), ("redis-server", "redis-server")];
+const SERVICES: &[(&str, &str)] = &[
+    ("nginx-light", "nginx"),
+    ("redis-server", "redis-server"),
+    ("mosquitto", "mosquitto"),
+    ("prometheus", "prometheus"),
+];
 
 /// The packages that are missing, by their names on Debian.
 pub(super) fn missing(needs_compiler: bool, needs_linker: bool) -> Vec<&'static str> {

@@ -133,7 +133,7 @@ impl World {
         assert!(open as u64 <= self.engine.sessions());
         let counters = self.engine.counters();
         assert_eq!(
-            counters.sessions_opened - counters.sessions_closed,
+            counters.sessions_begun - counters.sessions_closed,
             self.engine.sessions()
         );
         assert!(self.engine.sessions() <= u64::from(self.config.sessions_max));

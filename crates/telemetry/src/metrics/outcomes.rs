@@ -9,6 +9,7 @@ use crate::summary::{RunTotals, Summary};
 /// Counts of [`crate::Differences`] that are not kinds of differences.
 const COMPARED: &str = "compared";
 const UNPAIRED: &str = "unpaired";
+const PACED: &str = "paced";
 const SAMPLED: &str = "sampled";
 const UNSAMPLED: &str = "unsampled";
 const DIFFERING: &str = "differing";
@@ -107,11 +108,17 @@ fn differences(families: &mut Families, figures: &Figures) {
             "Turns that were not compared, because their session is out of step.",
         )
         .count(&[], figure(figures, UNPAIRED));
+    families
+        .counter(
+            "tcpcopy_turns_paced_total",
+            "Turns whose target was kept from sending more than the online server had sent; their times are not compared.",
+        )
+        .count(&[], figure(figures, PACED));
     let mut differences = families.counter(
         "tcpcopy_differences_total",
         "Compared turns whose responses differ, by how; one turn may count under several.",
     );
-    let no_kinds = [COMPARED, UNPAIRED, SAMPLED, UNSAMPLED, DIFFERING];
+    let no_kinds = [COMPARED, UNPAIRED, PACED, SAMPLED, UNSAMPLED, DIFFERING];
     for (kind, n) in figures.iter().filter(|(name, _)| !no_kinds.contains(name)) {
         differences.count(&[("kind", kind)], *n);
     }

@@ -28,6 +28,7 @@ fn turn(online: &[u8], target: Option<&[u8]>) -> TurnEnded {
         target: target.map(response),
         lag: Duration::ZERO,
         online_reset: false,
+        paced: false,
         round_trip: None,
         samples: Some(Box::new(Samples {
             online: prefix(online),

@@ -41,6 +41,7 @@ pub(crate) struct Resting {
     timestamps: bool,
     active_at: Instant,
     opened: bool,
+    accepted: bool,
     reconnects: u8,
     refusals: u8,
     recoveries: u8,
@@ -80,6 +81,7 @@ impl Resting {
             gap_at,
             active_at,
             opened,
+            accepted,
             reconnects,
             refusals,
             recoveries,
@@ -88,8 +90,10 @@ impl Resting {
             tail,
             armed,
             queued,
+            held,
+            knocks,
         } = session;
-        let nothing_due = !*ack_due && !*queued && ack_at.or(*release_at).or(*gap_at).is_none();
+        let nothing_due = !*ack_due && !*queued && !*knocks && held.is_none() && ack_at.or(*release_at).or(*gap_at).is_none();
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
         let stays = matches!(
             state,
@@ -120,6 +124,7 @@ impl Resting {
             timestamps: *timestamps,
             active_at: *active_at,
             opened: *opened,
+            accepted: *accepted,
             reconnects: *reconnects,
             refusals: *refusals,
             recoveries: *recoveries,
@@ -158,6 +163,7 @@ impl Resting {
             gap_at: None,
             active_at: self.active_at,
             opened: self.opened,
+            accepted: self.accepted,
             reconnects: self.reconnects,
             refusals: self.refusals,
             recoveries: self.recoveries,
@@ -166,6 +172,8 @@ impl Resting {
             tail: self.tail,
             armed: self.armed,
             queued: false,
+            held: None,
+            knocks: false,
         }
     }
 }

@@ -403,6 +403,10 @@ impl Engine {
             let Some(session) = self.sessions.wake(id) else {
                 continue;
             };
+            if session.held.is_some() {
+                // Its number stood here for a session that is gone; this one waits at the gate.
+                continue;
+            }
             session.queued = false;
             if !self.pass_gate(id, now) {
                 continue;

@@ -19,9 +19,7 @@ use wire::flow::{Addr, Endpoint};
 
 use crate::context::SessionId;
 use crate::event::{Counters, Event};
-use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, HELD_MAX, PROBE_INTERVAL, PROBES_MAX, REFUSALS_MAX,
-};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, HELD_MAX, PROBE_INTERVAL, PROBES_MAX, REFUSALS_MAX};
 use crate::time::Instant;
 use lane::{Lane, State};
 use lanes::{LaneId, Lanes};
@@ -179,9 +177,6 @@ impl Gate {
         if self.lanes.get_mut(id).is_probe(session) {
             return true;
         }
-        if self.lanes.get(id).is_forsaken(now) {
-            self.on_failure(id, now, news);
-        }
         let State::Shut { probe, next_at } = self.lanes.get(id).state else {
             return false;
         };
@@ -328,6 +323,9 @@ impl Gate {
                 continue;
             };
             let Some(probe) = probe else {
+                if self.lanes.get(id).waiting() == 0 {
+                    continue;
+                }
                 if now < next_at.max(self.probe_at()) || self.probes >= self.probes_max() {
                     self.arm(id, now);
                     continue;
@@ -337,9 +335,7 @@ impl Gate {
                 return Some(Due::Try(id));
             };
             self.on_failure(id, now, news);
-            if let Some(session) = probe.session {
-                return Some(Due::Failed(session));
-            }
+            return Some(Due::Failed(probe.session));
         }
         None
     }
@@ -400,19 +396,31 @@ impl Gate {
         }
     }
 
-    /// A session is gone. Where it waited, and many that waited are gone, those are forgotten: `is_waiting` tells them.
-    pub(crate) fn forget(
+    /// Session `id` from `client` is gone. A probe that it was proves nothing any more.
+    pub(crate) fn on_left(
         &mut self,
         client: &Addr,
         id: SessionId,
-        waited: bool,
+        now: Instant,
+        news: &mut News<'_>,
+    ) {
+        if let Some(lane) = self.find(client)
+            && self.lanes.get(lane).probe() == Some(id)
+        {
+            self.on_failure(lane, now, news);
+        }
+    }
+
+    /// One that waited is gone. Where many that waited are, they are forgotten: `is_waiting` tells who is not.
+    pub(crate) fn on_left_waiting(
+        &mut self,
+        client: &Addr,
+        now: Instant,
         is_waiting: impl Fn(&Held) -> bool,
     ) {
         if let Some(lane) = self.find(client) {
-            self.lanes.get_mut(lane).forget(id, waited, is_waiting);
-            if self.lanes.get(lane).waiting() == 0 {
-                self.arm(lane, Instant::default());
-            }
+            self.lanes.get_mut(lane).forget_one(is_waiting);
+            self.arm(lane, now);
         }
     }
 
@@ -456,14 +464,17 @@ impl Gate {
             State::Open => None,
             State::Shut {
                 probe: Some(probe), ..
-            } if probe.session.is_some() || lane.waiting() > 0 => Some(probe.until),
+            } => Some(probe.until),
             _ if lane.waiting() == 0 || self.is_closed() => None,
-            State::Shut { probe, next_at } => {
-                debug_assert!(probe.is_none(), "somebody waits for it");
+            State::Shut { next_at, .. } => {
                 let at = next_at.max(self.probe_at());
                 // All probes are under way: one of them ends within this time.
                 let full = self.probes >= self.probes_max();
-                Some(if full { at.max(now + PROBE_INTERVAL) } else { at })
+                Some(if full {
+                    at.max(now + PROBE_INTERVAL)
+                } else {
+                    at
+                })
             }
         };
         self.lanes.arm(id, due);

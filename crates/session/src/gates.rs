@@ -11,7 +11,7 @@ use wire::tcp::Flags;
 use crate::context::{Context, SessionId};
 use crate::engine::Engine;
 use crate::event::Outcome;
-use crate::gate::{Due, Held, Need, News, Pass, Reply, Ticket};
+use crate::gate::{Due, Held, Need, News, Pass, Reply};
 use crate::session::{After, Session, State};
 use crate::time::Instant;
 
@@ -96,6 +96,7 @@ impl Engine {
     /// Lets one session of a lane ask: it is the probe. Where none of the next few has a question, one of them is let say
     /// what it has to say, but for where that would reach a real client.
     fn try_one(&mut self, target: usize, lane: u32) {
+        let prove = self.shared.config.prove_path;
         for asked in 0..=ASKED_MAX {
             let Some(held) = self.shared.targets[target].gate.take_held(lane) else {
                 return;
@@ -105,8 +106,14 @@ impl Engine {
                 self.shared.targets[target].gate.on_gone(lane);
                 continue;
             };
-            let says_nothing = session.wants_to_send() && session.need() != Need::Answer;
-            if says_nothing && (asked < ASKED_MAX || self.shared.config.prove_path) {
+            let waits_on = match session.need() {
+                _ if !session.wants_to_send() => false,
+                Need::Answer => false,
+                Need::Reset if prove => false,
+                Need::Nothing if prove => true,
+                Need::Reset | Need::Nothing => asked < ASKED_MAX,
+            };
+            if waits_on {
                 self.shared.targets[target].gate.put_back(lane, held);
             } else if self.release(held) {
                 return;
@@ -120,19 +127,26 @@ impl Engine {
         targets.filter_map(|target| target.gate.next_due()).min()
     }
 
-    /// A session is gone, and `ticket` with it.
-    pub(crate) fn leave_gate(&mut self, session: &Session, ticket: Option<Ticket>) {
-        let target = self.shared.target_of[usize::from(session.rule.0)];
+    /// A session is gone.
+    pub(crate) fn leave_gate(&mut self, session: &Session, now: Instant) {
+        let client = session.flow.client.addr;
+        let shared = &mut self.shared;
+        let gate = &mut shared.targets[shared.target_of[usize::from(session.rule.0)]].gate;
+        let mut news = News {
+            counters: &mut shared.counters,
+            events: &mut shared.events,
+        };
+        gate.on_left(&client, session.id, now, &mut news);
+        if session.held.is_none() {
+            return;
+        }
         let sessions = &self.sessions;
         let is_waiting = |held: &Held| {
             sessions
                 .get(held.id)
                 .is_some_and(|session| session.held == Some(held.ticket))
         };
-        let client = session.flow.client.addr;
-        self.shared.targets[target]
-            .gate
-            .forget(&client, session.id, ticket.is_some(), is_waiting);
+        gate.on_left_waiting(&client, now, is_waiting);
     }
 }
 

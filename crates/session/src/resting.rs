@@ -93,7 +93,11 @@ impl Resting {
             held,
             knocks,
         } = session;
-        let nothing_due = !*ack_due && !*queued && !*knocks && held.is_none() && ack_at.or(*release_at).or(*gap_at).is_none();
+        let nothing_due = !*ack_due
+            && !*queued
+            && !*knocks
+            && held.is_none()
+            && ack_at.or(*release_at).or(*gap_at).is_none();
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
         let stays = matches!(
             state,

@@ -119,7 +119,7 @@ impl Engine {
         let Some(mut session) = self.sessions.remove(id) else {
             return;
         };
-        self.leave_gate(&session, session.held);
+        self.leave_gate(&session, now);
         session.input.clear(&mut self.shared.arena);
         self.shared.arena.clear(&mut session.data);
         self.parked.remove(&session.local, id);

@@ -29,8 +29,7 @@ pub(super) enum State {
 /// A session that may go through a shut lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Probe {
-    /// `None` once it is gone.
-    pub(super) session: Option<SessionId>,
+    pub(super) session: SessionId,
     /// Until then it is waited for.
     pub(super) until: Instant,
     frames: u8,
@@ -177,7 +176,7 @@ impl Lane {
 
     pub(super) fn begin_probe(&mut self, session: SessionId, now: Instant) {
         let probe = Some(Probe {
-            session: Some(session),
+            session,
             until: now + PROBE_INTERVAL,
             frames: 1,
         });
@@ -193,19 +192,19 @@ impl Lane {
         else {
             return false;
         };
-        if probe.session != Some(session) || probe.frames >= PROBE_FRAMES_MAX {
+        if probe.session != session || probe.frames >= PROBE_FRAMES_MAX {
             return false;
         }
         probe.frames += 1;
         true
     }
 
-    /// Whether the session that probed is gone, and what it sent has not been answered in time.
-    pub(super) fn is_forsaken(&self, now: Instant) -> bool {
-        let State::Shut { probe, .. } = self.state else {
-            return false;
-        };
-        probe.is_some_and(|probe| probe.session.is_none() && probe.until <= now)
+    /// The session that probes.
+    pub(super) fn probe(&self) -> Option<SessionId> {
+        match self.state {
+            State::Shut { probe, .. } => probe.map(|probe| probe.session),
+            State::Open => None,
+        }
     }
 
     /// How many sessions wait that are not gone.
@@ -249,26 +248,13 @@ impl Lane {
         self.held.is_empty() && !matches!(self.state, State::Shut { probe: Some(_), .. })
     }
 
-    pub(super) fn forget(
-        &mut self,
-        id: SessionId,
-        waited: bool,
-        is_waiting: impl Fn(&Held) -> bool,
-    ) {
-        if let State::Shut {
-            probe: Some(probe), ..
-        } = &mut self.state
-            && probe.session == Some(id)
-        {
-            probe.session = None;
-        }
-        if waited {
-            self.gone += 1;
-            // Each is looked at once for every one that has gone.
-            if self.gone * 2 > self.held.len() {
-                self.held.retain(is_waiting);
-                self.gone = 0;
-            }
+    /// One that waited is gone; those that are gone are taken out when they are the most.
+    pub(super) fn forget_one(&mut self, is_waiting: impl Fn(&Held) -> bool) {
+        self.gone += 1;
+        // Each is looked at once for every one that has gone.
+        if self.gone * 2 > self.held.len() {
+            self.held.retain(is_waiting);
+            self.gone = 0;
         }
     }
 }

@@ -125,7 +125,10 @@ fn where_replies_could_reach_clients_silence_is_noticed_sooner() {
 fn a_proof_holds_for_its_own_network() {
     let mut s = Script::new(true);
     assert!(s.ask(HERE, 1));
-    assert!(!s.ask(THERE, 2), "nothing is proven yet: one at a time in all");
+    assert!(
+        !s.ask(THERE, 2),
+        "nothing is proven yet: one at a time in all"
+    );
     assert!(!s.hear(HERE, Reply::Accepts), "a SYN-ACK is no proof");
     assert!(s.hear(HERE, Reply::Word));
     assert!(s.ask(Addr::v4([10, 0, 1, 200]), 3), "its neighbour");
@@ -244,7 +247,7 @@ fn who_waits_is_bounded_and_who_is_gone_is_forgotten() {
         // All but every tenth go away at once.
         let stays = |id: u32| id.is_multiple_of(10);
         if !stays(id) {
-            s.gate.forget(&HERE, id, true, |held| stays(held.id));
+            s.gate.on_left_waiting(&HERE, s.now, |held| stays(held.id));
         }
     }
     assert!(s.gate.waiting() <= 201, "{}", s.gate.waiting());

@@ -64,7 +64,9 @@ fn a_proof_holds_for_the_network_that_it_came_from() {
     s.target(ACK, 1, 1, 0);
     assert_eq!(s.engine.counters().paths_proven, 1);
     // Another network's first session is a probe; its second waits, and others of the first network do not.
-    s.as_client(STRANGER).opens().expect(&[sent(SYN, 0, 0, b"")]);
+    s.as_client(STRANGER)
+        .opens()
+        .expect(&[sent(SYN, 0, 0, b"")]);
     let second = Endpoint::new(STRANGER.addr, 40_001);
     s.as_client(second).opens().expect(&[]);
     let neighbour = Endpoint::new(client.addr, 40_002);

@@ -16,7 +16,7 @@ pub(crate) mod facts;
 mod interfaces;
 mod pool;
 pub(crate) mod refusal;
-mod rules;
+pub(crate) mod rules;
 
 use std::net::IpAddr;
 use std::time::Duration;

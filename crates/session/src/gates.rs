@@ -32,6 +32,9 @@ impl Engine {
             target.gate.on_changed_mind(&client, now);
             return false;
         }
+        if shared.config.prove_path && !target.gate.is_open(&client) {
+            session.leave_unanswered();
+        }
         let mut news = News {
             counters: &mut shared.counters,
             events: &mut shared.events,
@@ -168,6 +171,15 @@ impl Session {
                 }
             }
             _ => Need::Answer,
+        }
+    }
+
+    /// A last FIN, whose answer may go astray and is not waited for, is a RST.
+    fn leave_unanswered(&mut self) {
+        if let State::Parting { with, .. } = &mut self.state
+            && with.contains(Flags::FIN)
+        {
+            *with = Flags::RST.with(Flags::ACK);
         }
     }
 

@@ -358,3 +358,33 @@ fn shares_become_thresholds() {
         );
     }
 }
+
+#[test]
+fn a_way_that_changes_while_running_is_judged_as_at_the_start() {
+    use super::rules::way_of_run;
+    let target = Endpoint::new(Addr::v4([10, 1, 0, 9]), 80);
+    let out = device(3, "eth1", "10.1.0.1");
+    let here = Route::Local { source: None };
+    let gone = Route::Unreachable {
+        why: "no route".to_owned(),
+    };
+    let tun = Framing::Other("tun".to_owned());
+    let judge = |route: &Route, framing, mode, was_local| {
+        way_of_run(target, route, framing, mode, was_local).map_err(|refusal| refusal.to_string())
+    };
+    for mode in [Mode::Direct, Mode::Assistant] {
+        for framing in [None, Some(&Framing::Ethernet)] {
+            assert!(judge(&out, framing, mode, false).is_ok());
+        }
+        let said = judge(&out, Some(&tun), mode, false).unwrap_err();
+        assert!(said.contains("no Ethernet header"), "{said}");
+        let said = judge(&gone, None, mode, false).unwrap_err();
+        assert!(said.contains("no route to the target"), "{said}");
+        // The VIP of the target has come to this host: the production server would answer.
+        let said = judge(&here, None, mode, false).unwrap_err();
+        assert!(said.contains("this very host"), "{said}");
+    }
+    assert!(judge(&here, None, Mode::Direct, true).is_ok());
+    let said = judge(&out, None, Mode::Direct, true).unwrap_err();
+    assert!(said.contains("elsewhere now"), "{said}");
+}

@@ -148,8 +148,8 @@ impl Bridge {
         }
         let began = *self.began.get_or_insert_with(Instant::now);
         let verdicts = self.probes.verdicts();
-        // A session that was answered proves the path as well as a probe does.
-        let answered = self.channels.reports.load(Ordering::Relaxed) > 0;
+        // A session of ours that was answered proves the path as well as a probe does; reports alone may be somebody else's.
+        let answered = crew.totals().counters.paths_proven > 0;
         let proven = verdicts.iter().filter(|verdict| verdict.proven).count();
         let patient = began.elapsed() < PROBE_PATIENCE;
         // One dead target must not keep the others from being copied.

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use wire::flow::FlowKey;
 
 use super::crew::Crew;
+use super::warnings;
 use crate::assistant::connection::Connection;
 use crate::assistant::probe::Probes;
 use crate::assistant::{ANNOUNCEMENTS_MAX, Announcement, Announcer, Channels};
@@ -170,6 +171,13 @@ impl Bridge {
         if !patient && !self.warned {
             self.warned = true;
             for verdict in verdicts.iter().filter(|verdict| !verdict.proven) {
+                if verdict.is_one_sided {
+                    warn!(
+                        "nothing is copied yet. {}",
+                        warnings::one_sided(verdict.target)
+                    );
+                    continue;
+                }
                 let sources: Vec<_> = verdict
                     .sources
                     .iter()

@@ -81,7 +81,8 @@ impl Warnings {
     }
 }
 
-fn one_sided(target: Endpoint) -> String {
+/// A target that takes connections, and then nothing.
+pub(super) fn one_sided(target: Endpoint) -> String {
     format!(
         "{target} accepts connections, and nothing that is sent on them arrives: a firewall before it, which does not see the \
          replies, takes the copies for forgeries. Have the replies pass it too, or let copies pass it untracked, on the target \

@@ -11,7 +11,7 @@
 //! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
-mod announcement;
+pub(crate) mod announcement;
 mod bridge;
 mod crew;
 mod ending;
@@ -33,8 +33,8 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::cpu::{self, Guard, MachineTime};
 use crate::loader::Loaded;
-use crate::plan::facts::Facts;
 use crate::plan::Plan;
+use crate::plan::facts::Facts;
 use crate::worker::Command;
 use announcement::announce;
 use bridge::{Bridge, Proof};

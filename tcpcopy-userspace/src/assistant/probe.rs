@@ -128,8 +128,7 @@ impl Probes {
         let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut verdicts: Vec<Verdict> = Vec::new();
         for probe in probes.iter() {
-            let is_one_sided =
-                matches!(probe.state, State::Accepted { .. } | State::Asked { .. });
+            let is_one_sided = matches!(probe.state, State::Accepted { .. } | State::Asked { .. });
             let proven = probe.state != State::Waiting && !is_one_sided;
             let refused = matches!(probe.state, State::Refused | State::Done { refused: true });
             match verdicts
@@ -195,11 +194,7 @@ fn frame(probe: &Probe, flags: Flags, seq: u32, ack: u32) -> Option<Vec<u8>> {
         seq,
         ack,
         flags,
-        window: if flags.contains(Flags::RST) {
-            0
-        } else {
-            1024
-        },
+        window: if flags.contains(Flags::RST) { 0 } else { 1024 },
         urgent: COPY_MARK,
         options: Options {
             mss: is_syn.then_some(536),

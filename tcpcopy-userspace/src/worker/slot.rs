@@ -2,8 +2,8 @@
 //!
 //! The worker writes a few times per second; a reader copies under the lock. Nothing else is shared with a worker.
 
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use session::Counters;

@@ -253,6 +253,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
+    /// Send bytes only once the online server has acknowledged them: what a firewall on this host drops, the target never gets
+    ///
+    /// Packets are captured before netfilter sees them. `auto` turns this on where a rule of this host's netfilter (drop,
+    /// reject, NFQUEUE, or a policy that drops) may hit the service; it takes nft or iptables-save to tell. It costs at most
+    /// what the online server delays an acknowledgement by. Without a word `always` is meant.
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, default_value_t = Confirmed::Auto, default_missing_value = "always")]
+    pub(crate) confirmed: Confirmed,
+
     /// Write the summary as JSON to this file, once a second and at the end
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
@@ -290,6 +298,17 @@ pub(crate) enum Progress {
     /// Where standard error is a terminal
     Auto,
     /// Wherever it goes
+    Always,
+    /// Not at all
+    Never,
+}
+
+/// Whether bytes wait for the online server's acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Confirmed {
+    /// Where a rule of this host's netfilter may hit the service
+    Auto,
+    /// Wherever it runs
     Always,
     /// Not at all
     Never,
@@ -337,7 +356,7 @@ fn intercept_address(text: &str) -> Result<String, String> {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Args, CommandLine, Errand, intercept_address};
+    use super::{Args, CommandLine, Confirmed, Errand, intercept_address};
 
     #[test]
     fn the_command_is_consistent() {
@@ -394,6 +413,20 @@ mod tests {
                 .join(" ")
                 .contains("PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE")
         );
+    }
+
+    #[test]
+    fn confirmed_without_a_word_is_always() {
+        let args = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().confirmed;
+        assert_eq!(args("tcpcopy -x 80-10.0.0.2:80"), Confirmed::Auto);
+        let always = [
+            "tcpcopy --confirmed -x 80-10.0.0.2:80",
+            "tcpcopy -x 80-10.0.0.2:80 --confirmed",
+            "tcpcopy -x 80-10.0.0.2:80 --confirmed always",
+        ];
+        assert!(always.iter().all(|line| args(line) == Confirmed::Always));
+        let never = args("tcpcopy -x 80-10.0.0.2:80 --confirmed=never");
+        assert_eq!(never, Confirmed::Never);
     }
 
     #[test]

@@ -161,8 +161,6 @@ pub(crate) struct Channels {
     pub(crate) reports_lost_there: AtomicU64,
     /// Reports that were dropped here because a worker took them too slowly.
     pub(crate) reports_lost_here: AtomicU64,
-    /// Reports that reached a worker.
-    pub(crate) reports: AtomicU64,
     /// Announcements that found a full queue.
     pub(crate) announcements_lost: Arc<AtomicU64>,
     /// What the doctor asks.
@@ -180,7 +178,6 @@ impl Channels {
             lost: AtomicU64::new(0),
             reports_lost_there: AtomicU64::new(0),
             reports_lost_here: AtomicU64::new(0),
-            reports: AtomicU64::new(0),
             announcements_lost: Arc::default(),
             inspections: Inspections::new(connections),
             clock_error_us: AtomicU64::new(0),
@@ -236,7 +233,6 @@ impl Channels {
             }
             match worker.reports.try_send(batch) {
                 Ok(()) => {
-                    self.reports.fetch_add(count, Ordering::Relaxed);
                     worker.shared.waker.wake();
                 }
                 Err(_) => {

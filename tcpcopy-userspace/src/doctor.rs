@@ -9,7 +9,8 @@
 //! | [`sheet`] | where findings are written: a check list, or JSON |
 //! | [`machine`] | kernel, rights, programs, memory, clock |
 //! | [`links`] | interfaces, offloads, programs of others |
-//! | [`ways`] | routes, pool, listeners |
+//! | [`ways`] | routes, pool, listeners, targets that call back |
+//! | [`firewall`] | what this host's netfilter drops and remembers |
 //! | [`refused`] | a refused plan, with the command that helps |
 //! | [`line`] | the line that probes go out by and answers come back on |
 //! | [`assistant`] | the assistants: whether they serve us, and what they would do without intercept |
@@ -22,6 +23,7 @@ mod assistant;
 mod diagnosis;
 mod evidence;
 mod finding;
+mod firewall;
 mod handshake;
 mod icmp;
 mod line;
@@ -103,6 +105,7 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
     let is_fit = !sheet.has_failure();
     sheet.extend(links::examine(&plan, &facts));
     sheet.extend(ways::examine(args, &plan, &facts));
+    sheet.extend(firewall::examine(&plan, &facts));
     if !is_fit {
         return unusable();
     }

@@ -13,6 +13,7 @@
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
 #![forbid(unsafe_code)]
 
+mod advice;
 mod args;
 mod assistant;
 mod clock;

@@ -16,18 +16,18 @@ pub(crate) mod facts;
 mod interfaces;
 mod pool;
 pub(crate) mod refusal;
-mod rules;
+pub(crate) mod rules;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
-use host::Route;
+use host::{Firewall, Route};
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
 
-use crate::args::{Args, Capture};
+use crate::args::{Args, Capture, Confirmed};
 use crate::clock;
 use budget::Budget;
 use facts::Facts;
@@ -75,6 +75,12 @@ pub(crate) struct Plan {
     pub(crate) sessions_max: u32,
     pub(crate) payload_bytes_max: u64,
     pub(crate) rate: Option<u32>,
+    /// What netfilter does to packets of the services.
+    pub(crate) firewall: Firewall,
+    /// This host's own address, where sessions come from it: whoever trusts it trusts every client's copies.
+    pub(crate) own_source: Option<IpAddr>,
+    /// Whether bytes wait until the online server has acknowledged them (`--confirmed`).
+    pub(crate) confirmed: bool,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
@@ -132,7 +138,7 @@ impl Plan {
             replies,
             reply_routes: sources.local_routes.clone(),
             probes: pool::probes(args, facts, &sources, &interfaces.observe),
-            source: sources.source,
+            source: sources.source.clone(),
             egress,
             capture_on: interfaces.capture,
             observe_on: interfaces.observe,
@@ -154,6 +160,9 @@ impl Plan {
             warnings: warning.into_iter().collect(),
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
+            firewall: facts.firewall.clone(),
+            own_source: own_source(&sources.source, facts),
+            confirmed: is_confirmed(args.confirmed, &facts.firewall),
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
         })
@@ -176,7 +185,7 @@ impl Plan {
             in_order: self.capture == Capture::Ring,
             gap_grace: gap_grace(self.capture),
             prove_path: self.source == Source::Clients,
-            confirmed: false,
+            confirmed: self.confirmed,
             reply_slack: session::limits::REPLY_SLACK,
             reply_bytes_per_second_max: None,
             unix_nanos,
@@ -244,6 +253,29 @@ pub(crate) fn network(address: IpAddr, prefix_len: u8) -> String {
     let bits = u128::from_be_bytes(*Addr::from(address).octets()) & mask;
     let network = IpAddr::from(Addr::v6(bits.to_be_bytes()));
     format!("{network}/{prefix_len}")
+}
+
+/// The address that sessions come from, where that is one of this host's own.
+fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
+    let Source::Pool { ranges, .. } = source else {
+        return None;
+    };
+    let whole = Addr::v6([255; 16]);
+    let mut single = ranges.iter().filter(|range| range.mask == whole);
+    let own = single.find(|range| {
+        let mut addresses = facts.addresses.iter();
+        addresses.any(|own| own.address == IpAddr::from(range.prefix))
+    })?;
+    Some(own.prefix.into())
+}
+
+/// Whether bytes wait for the online server's acknowledgement. Where nobody can tell, they do not: that is said.
+fn is_confirmed(asked: Confirmed, firewall: &Firewall) -> bool {
+    match asked {
+        Confirmed::Always => true,
+        Confirmed::Never => false,
+        Confirmed::Auto => matches!(firewall, Firewall::Guards { .. }),
+    }
 }
 
 /// A quarter of the processors, so that the online server keeps the rest.

@@ -6,35 +6,35 @@
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
+//! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | what a user should hear of while it goes on |
 //! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
-mod announcement;
+pub(crate) mod announcement;
 mod bridge;
 mod crew;
 mod ending;
 mod printer;
 mod telling;
 mod warnings;
+mod ways;
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use abi::maps::Egress;
-use host::{Route, RouteChange, RouteWatcher};
+use host::RouteWatcher;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::{Figures, Mode, RunTotals, Spread, State};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::args::Args;
 use crate::cpu::{self, Guard, MachineTime};
 use crate::loader::Loaded;
+use crate::plan::Plan;
 use crate::plan::facts::Facts;
-use crate::plan::{Plan, egress_of, mtu_in};
 use crate::worker::Command;
 use announcement::announce;
 use bridge::{Bridge, Proof};
@@ -42,6 +42,7 @@ use crew::Crew;
 pub(crate) use ending::Ending;
 use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
+use ways::Ways;
 
 /// How often the run looks at signals, routes and workers.
 const TICK: Duration = Duration::from_millis(100);
@@ -124,8 +125,7 @@ struct Run<'a> {
     began: Instant,
     is_ready: bool,
     told: Instant,
-    /// The way to each target as the programs know it.
-    ways: Vec<(IpAddr, Egress)>,
+    ways: Ways,
     route_changes: u64,
     /// CPU time of all threads but the workers, as last asked.
     cpu_of_others: Figures<f64>,
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
             began: now,
             is_ready: false,
             told: now,
-            ways: plan.egress.clone(),
+            ways: Ways::new(&plan.egress),
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
@@ -212,6 +212,7 @@ impl<'a> Run<'a> {
         }
         if self.told.elapsed() >= SECOND {
             // Not from now on: seconds must not grow by the tick.
+            self.retry_ways();
             self.told += SECOND;
             if self.told.elapsed() >= SECOND {
                 self.told = Instant::now();
@@ -236,43 +237,11 @@ impl<'a> Run<'a> {
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
             self.warnings.look(&totals.ledger);
+            let unproven = self.crew.take_unproven();
+            self.warnings.look_at_unproven(self.plan, &unproven);
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);
         }
-    }
-
-    fn follow(&mut self, change: &RouteChange) {
-        let egress = egress_of(&change.route);
-        let Some((_, way)) = self
-            .ways
-            .iter_mut()
-            .find(|(target, _)| *target == change.target)
-        else {
-            return;
-        };
-        // The first message for each target is its way at the start.
-        if std::mem::replace(way, egress) == egress {
-            return;
-        }
-        self.route_changes += 1;
-        info!("the way to {} is now {}", change.target, change.route);
-        // Replies come in by the new device: be there before the first copy leaves by it.
-        if let (Route::Device { name, .. }, Mode::Direct) = (&change.route, self.plan.mode)
-            && let Err(cause) = self.loaded.capture_on(name)
-        {
-            error!(
-                "{cause}; replies that come in there would be answered by the local stack, so copying to {} stops",
-                change.target
-            );
-            self.crew
-                .command(&|| Command::Route(change.target.into(), None));
-            return;
-        }
-        if let Err(cause) = self.loaded.set_egress(change.target, &egress) {
-            error!("{cause}");
-        }
-        self.crew
-            .command(&|| Command::Route(change.target.into(), mtu_in(&egress)));
     }
 
     /// Says `ready` once everything is attached and, in assistant mode, the path is proven.

@@ -24,7 +24,7 @@ use crate::clock;
 pub(crate) use command::{Command, Error};
 use intake::{Intake, Until};
 use pace::{Pace, Pause};
-use slot::Shared;
+use slot::{Shared, Unproven};
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
@@ -250,6 +250,15 @@ impl Running {
                         announcer.close(flow);
                     }
                 }
+                Event::PathUnproven {
+                    target,
+                    client,
+                    accepts,
+                } => self.worker.shared.note_unproven(Unproven {
+                    target,
+                    client,
+                    accepts,
+                }),
                 Event::TurnEnded(turn) => {
                     self.ledger.record(&turn);
                     self.latency.record(&turn);

@@ -13,6 +13,8 @@
 //! | `claim` | the right to the private device: one process per network namespace |
 //! | `qdisc` | queues in front of the private device |
 //! | `sysctl` | settings under `/proc/sys/net` |
+//! | `conntrack` | how many connections netfilter tracks |
+//! | `firewall` | whether netfilter may take packets of a service away |
 //! | `offload` | what an interface merges before anybody sees it |
 //! | `clock` | the clock that the programs stamp with |
 //! | `memory` | how much memory this process may take |
@@ -29,8 +31,10 @@ pub mod address;
 pub mod capability;
 mod claim;
 pub mod clock;
+pub mod conntrack;
 pub mod device;
 mod error;
+pub mod firewall;
 pub mod interface;
 pub mod kernel;
 pub mod memory;
@@ -47,6 +51,7 @@ mod watcher;
 
 pub use device::PrivateDevice;
 pub use error::Error;
+pub use firewall::Firewall;
 pub use interface::Interface;
 pub use netlink::Netlink;
 pub use route::Route;

@@ -61,6 +61,25 @@ pub fn connections_to(targets: &[SocketAddr]) -> Result<Vec<(SocketAddr, SocketA
     Ok(all)
 }
 
+/// The TCP connections of other hosts, or of this one, to those of its ports that `is_meant`: its own end and the other, IPv4 as
+/// such. Costs a walk over all connections.
+///
+/// # Errors
+///
+/// Where the kernel does not answer.
+pub fn connections_at(
+    is_meant: impl Fn(u16) -> bool,
+) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+    let mut all = sock_diag::connections(AddressFamily::Inet)?;
+    all.extend(sock_diag::connections(AddressFamily::Inet6)?);
+    all.retain(|(local, _)| is_meant(local.port()));
+    let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+    Ok(all
+        .into_iter()
+        .map(|(local, remote)| (plain(local), plain(remote)))
+        .collect())
+}
+
 /// Reads `8080,9000-9100`; nothing at all is an empty list.
 fn parse_ranges(text: &str) -> Option<Vec<RangeInclusive<u16>>> {
     text.split(',')
@@ -105,6 +124,9 @@ mod tests {
         let stream = std::net::TcpStream::connect(remote).unwrap();
         let expected = (stream.local_addr().unwrap(), remote);
         assert!(connections_to(&[remote]).unwrap().contains(&expected));
+        let (_served, peer) = listener.accept().unwrap();
+        let at = connections_at(|port| port == remote.port()).unwrap();
+        assert!(at.contains(&(remote, peer)), "{at:?}");
     }
 
     #[test]

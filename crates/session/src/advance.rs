@@ -442,7 +442,7 @@ impl Session {
         }
         self.input.clear(ctx.arena);
         ctx.arena.clear(&mut self.data);
-        if ctx.target.gate.is_open() {
+        if ctx.target.gate.is_open(&self.flow.client.addr) {
             self.part(Flags::RST, After::Closed, ctx);
         } else {
             // There will be no time to wait for it.

@@ -64,8 +64,6 @@ pub(crate) struct TargetState {
     /// `None` with the clients' own addresses.
     pub(crate) pool: Option<Pool>,
     pub(crate) path: Path,
-    /// Sessions that wait at the gate.
-    pub(crate) held: VecDeque<SessionId>,
 }
 
 /// The quiet time of a rule, learned from the gaps inside its responses.

@@ -17,7 +17,7 @@ use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
 use crate::event::{Counters, Event};
-use crate::gate::{Gate, Pass};
+use crate::gate::Gate;
 use crate::index::Index;
 use crate::inflow::Inflow;
 use crate::nursery::Nursery;
@@ -124,13 +124,12 @@ impl Engine {
                         config.workers,
                     )),
                 };
-                let gate = Gate::new(config.prove_path, now);
+                let gate = Gate::new(rule.target, config.prove_path);
                 targets.push(TargetState {
                     endpoint: rule.target,
                     gate,
                     pool,
                     path: Path::new(rule.mtu),
-                    held: VecDeque::new(),
                 });
             }
         }
@@ -284,12 +283,14 @@ impl Engine {
         self.shared.hold_sample(&segment, headers);
         let options = segment.options(headers);
         let opened = self.with(id, now, |session, ctx| {
-            let opened = ctx.target.gate.on_reply(now);
+            let client = session.flow.client.addr;
+            let opened = session.tell_gate(&segment, ctx);
             session.on_target(&segment, &options, stamp, ctx);
-            opened
+            session.knock(&segment, ctx);
+            (opened, session.rule, client)
         });
-        if opened == Some(true) {
-            self.let_in(&local.server, now);
+        if let Some((true, rule, client)) = opened {
+            self.let_in(self.shared.target_of[usize::from(rule.0)], Some(&client));
         }
     }
 
@@ -323,8 +324,7 @@ impl Engine {
                     state.path.set_route(mtu);
                 }
                 state.gate.set_route(mtu.is_some(), now);
-                let endpoint = state.endpoint;
-                self.let_in(&endpoint, now);
+                self.let_in(index, None);
             }
         }
     }
@@ -333,10 +333,8 @@ impl Engine {
     /// path is proven anew where [`Config::prove_path`] asks for it.
     pub fn on_channel(&mut self, now: Instant, connected: bool) {
         for index in 0..self.shared.targets.len() {
-            let state = &mut self.shared.targets[index];
-            state.gate.set_channel(connected, now);
-            let endpoint = state.endpoint;
-            self.let_in(&endpoint, now);
+            self.shared.targets[index].gate.set_channel(connected, now);
+            self.let_in(index, None);
         }
     }
 
@@ -381,27 +379,14 @@ impl Engine {
             self.rest(session, now);
         }
         self.due = due;
-        for target in &mut self.shared.targets {
-            // One at a time: it is a probe.
-            if !target.held.is_empty()
-                && target.gate.retry_at().is_some_and(|at| at <= now)
-                && let Some(id) = target.held.pop_front()
-            {
-                self.ready.push_back(id);
-            }
-        }
+        self.on_gates_due(now);
     }
 
     /// When [`Engine::on_timeout`] wants to be called next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let held = self
-            .shared
-            .targets
-            .iter()
-            .filter(|target| !target.held.is_empty());
-        let probe = held.filter_map(|target| target.gate.retry_at()).min();
-        [self.wheel.next(), probe].into_iter().flatten().min()
+        let all = [self.wheel.next(), self.gates_due()];
+        all.into_iter().flatten().min()
     }
 
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
@@ -422,18 +407,12 @@ impl Engine {
             let Some(session) = self.sessions.wake(id) else {
                 continue;
             };
-            session.queued = false;
-            let target =
-                &mut self.shared.targets[self.shared.target_of[usize::from(session.rule.0)]];
-            // A probe must not be wasted on a session that has changed its mind.
-            if !target.gate.is_open() && !session.wants_to_send() {
+            if session.held.is_some() {
+                // Its number stood here for a session that is gone; this one waits at the gate.
                 continue;
             }
-            let (pass, suspended) = target.gate.pass(now);
-            self.shared.counters.targets_suspended += u64::from(suspended);
-            if pass == Pass::Hold {
-                session.queued = true;
-                target.held.push_back(id);
+            session.queued = false;
+            if !self.pass_gate(id, now) {
                 continue;
             }
             if let Some(Some(len)) = self.with(id, now, |session, ctx| session.transmit(ctx, frame))

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use wire::flow::FlowKey;
+use wire::flow::{Addr, Endpoint, FlowKey};
 
 use crate::config::RuleId;
 use crate::sample::Samples;
@@ -28,6 +28,16 @@ pub enum Event {
     },
     /// A turn ended; every turn ends exactly once.
     TurnEnded(TurnEnded),
+    /// Sessions from this client's network have to wait, because nothing comes back to them; told once until it does.
+    PathUnproven {
+        /// The target.
+        target: Endpoint,
+        /// A client of the network.
+        client: Addr,
+        /// Whether connections are accepted and then nothing arrives at the target, as behind a firewall that sees one
+        /// direction. Otherwise nothing comes back at all.
+        accepts: bool,
+    },
 }
 
 /// How a turn ended, and what was measured of it.
@@ -247,6 +257,15 @@ counters! {
     nursery_overwritten;
     /// Out-of-order client bytes dropped because the store was full.
     reassembly_dropped;
-    /// Times a target stopped answering and was probed with one session at a time.
+    /// Times a target stopped answering, or answering the clients of one network, and was probed with one session at a time.
     targets_suspended;
+    /// Targets, or with the clients' own addresses networks of clients at a target, that answered for the first time what was
+    /// sent after a handshake.
+    paths_proven;
+    /// Probes of a suspended target or an unproven network that were not answered.
+    probes_failed;
+    /// Networks of clients that were forgotten because others came; they are proven anew.
+    prefixes_forgotten;
+    /// Sessions that ended because too many waited already for their target, or for their network's proof.
+    sessions_held_out;
 }

@@ -1,23 +1,38 @@
-//! The gate before a target: whether frames may be sent to it now.
+//! The gate before a target: whether frames may be sent to it now, and for which clients.
 //!
 //! A target that does not answer at all must neither stall the others (its frames wait in the kernel for a neighbour
-//! that is not there) nor, with the clients' own addresses, have its replies reach real clients. So frames without a
-//! reply are counted: beyond a limit the target is suspended, and one session at a time may probe it until it answers.
+//! that is not there) nor, with the clients' own addresses, have its replies reach real clients. So a gate has
+//! [lanes](lane). With a reply pool there is one, open from the start. With the clients' own addresses there is one for each
+//! network that clients come from (IPv4 /24, IPv6 /64), because the target's routes decide network by network where its
+//! replies go; each starts shut and is opened by a proof of its own. Through a shut lane one session at a time may go, as a
+//! probe.
+//!
+//! A proof is a *word*: a segment without SYN in answer to one of our sessions. A SYN-ACK is none, since a firewall that sees one
+//! direction lets SYN and SYN-ACK pass and nothing after them.
+//!
+//! **Invariant:** at most one probe is under way in a lane, and before any lane of a target is open, at most one in all.
 
-use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, PROBE_INTERVAL, REFUSALS_MAX, SILENCE, SILENCE_UNPROVEN,
-    UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
-};
+mod lane;
+mod lanes;
+
+use wire::flow::{Addr, Endpoint};
+
+use crate::context::SessionId;
+use crate::event::{Counters, Event};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, HELD_MAX, PROBE_INTERVAL, PROBES_MAX, REFUSALS_MAX};
 use crate::time::Instant;
+use lane::{Lane, State};
+use lanes::{LaneId, Lanes};
 
+/// What a session wants to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// It answers, as far as is known.
-    Open,
-    /// It does not; the next probe may leave at this time.
-    Suspended { probe_at: Instant },
-    /// Nothing may be sent: no route, or reports cannot arrive.
-    Closed,
+pub(crate) enum Need {
+    /// Something that the target answers.
+    Answer,
+    /// A mere acknowledgement: nobody answers it.
+    Nothing,
+    /// A RST: nobody answers it, and the target forgets what it would have sent again.
+    Reset,
 }
 
 /// What a session that wants to send has to do.
@@ -25,20 +40,63 @@ enum Mode {
 pub(crate) enum Pass {
     /// Send.
     Yes,
-    /// Wait until the gate opens or the next probe is due.
-    Hold,
+    /// Wait, with this ticket, until the lane opens or the next probe is due.
+    Hold(Ticket),
+    /// Too many wait already.
+    Full,
+}
+
+/// Tells a session that waits from another that has got its number since; never 0.
+pub(crate) type Ticket = u32;
+
+/// A session that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) id: SessionId,
+    pub(crate) ticket: Ticket,
+}
+
+/// What a reply of the target's is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// It takes a connection. Its next segment will show whether what we send after the handshake arrives.
+    Accepts,
+    /// The same once more: it has not seen that we know.
+    AcceptsAgain,
+    /// Anything else.
+    Word,
+}
+
+/// Something that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// This session's probe was not answered; it should leave nothing at the target that would be sent again.
+    Failed(SessionId),
+    /// A session may be tried in this lane.
+    Try(LaneId),
+}
+
+/// What a gate tells.
+pub(crate) struct News<'a> {
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) events: &'a mut std::collections::VecDeque<Event>,
 }
 
 /// The gate of one target.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    mode: Mode,
-    /// Whether it starts suspended, and falls back to that whenever reports stopped.
+    target: Endpoint,
+    /// Whether lanes are the clients' networks, start shut and have to be proven.
     prove: bool,
     channel: bool,
     route: bool,
-    unanswered: u32,
-    answered_at: Instant,
+    lanes: Lanes,
+    /// Probes under way.
+    probes: u32,
+    /// Probes that failed in a row, whosever; and when the next may leave while no lane is open.
+    strikes: u32,
+    probe_at: Instant,
+    ticket: Ticket,
     /// Connections that it has refused in a row.
     refusals: u32,
     /// Until then it is taken to refuse the next one as well.
@@ -46,66 +104,148 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// A gate that is open from the start, or opens with the first reply (`prove`).
-    pub(crate) fn new(prove: bool, now: Instant) -> Self {
-        let mut gate = Self {
-            mode: Mode::Closed,
+    /// A gate that is open from the start, or opens network by network (`prove`).
+    pub(crate) fn new(target: Endpoint, prove: bool) -> Self {
+        Self {
+            target,
             prove,
             channel: true,
             route: true,
-            unanswered: 0,
-            answered_at: now,
+            lanes: Lanes::new(),
+            probes: 0,
+            strikes: 0,
+            probe_at: Instant::default(),
+            ticket: 0,
             refusals: 0,
             refuses_until: Instant::default(),
-        };
-        gate.reopen(now);
-        gate
+        }
     }
 
-    /// Asks to send one frame. The second result is whether this suspended the target.
-    pub(crate) fn pass(&mut self, now: Instant) -> (Pass, bool) {
-        match self.mode {
-            Mode::Closed => (Pass::Hold, false),
-            Mode::Suspended { probe_at } if now < probe_at => (Pass::Hold, false),
-            Mode::Suspended { .. } => {
-                self.mode = Mode::Suspended {
-                    probe_at: now + PROBE_INTERVAL,
-                };
-                (Pass::Yes, false)
-            }
-            Mode::Open => {
-                if self.is_silent(now) {
-                    self.mode = Mode::Suspended {
-                        probe_at: now + PROBE_INTERVAL,
-                    };
-                    return (Pass::Hold, true);
-                }
-                (Pass::Yes, false)
-            }
+    /// Session `id` from `client` asks to send one frame.
+    pub(crate) fn pass(
+        &mut self,
+        client: &Addr,
+        id: SessionId,
+        need: Need,
+        now: Instant,
+        news: &mut News<'_>,
+    ) -> Pass {
+        let Some(lane) = self.enter(client, now, news) else {
+            news.counters.sessions_held_out += 1;
+            return Pass::Full;
+        };
+        if self.may_send(lane, id, need, now, news) {
+            return Pass::Yes;
         }
+        let held = self.lanes.get(lane).held.len();
+        if held >= HELD_MAX {
+            news.counters.sessions_held_out += 1;
+            return Pass::Full;
+        }
+        self.ticket = self.ticket.checked_add(1).unwrap_or(1);
+        let ticket = self.ticket;
+        self.hold(lane, Held { id, ticket });
+        self.arm(lane, now);
+        Pass::Hold(ticket)
+    }
+
+    fn may_send(
+        &mut self,
+        id: LaneId,
+        session: SessionId,
+        need: Need,
+        now: Instant,
+        news: &mut News<'_>,
+    ) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        if self.lanes.get(id).state == State::Open {
+            let Some(why) = self.lanes.get(id).fails(self.prove, now) else {
+                return true;
+            };
+            news.counters.targets_suspended += 1;
+            self.shut(id, now + PROBE_INTERVAL);
+            if why == lane::Why::OneSided {
+                self.tell(id, true, news);
+            }
+            return false;
+        }
+        if need == Need::Reset && self.prove {
+            return true;
+        }
+        if self.lanes.get_mut(id).is_probe(session) {
+            return true;
+        }
+        let State::Shut { probe, next_at } = self.lanes.get(id).state else {
+            return false;
+        };
+        // With a reply pool what nobody answers leaves one by one, where nobody has anything better to say.
+        let may_try = need == Need::Answer || !self.prove;
+        if !may_try || probe.is_some() || now < next_at.max(self.probe_at()) {
+            return false;
+        }
+        if self.probes >= self.probes_max() {
+            return false;
+        }
+        if need != Need::Answer {
+            self.lanes.get_mut(id).wait_until(now + PROBE_INTERVAL);
+            return true;
+        }
+        self.lanes.get_mut(id).begin_probe(session, now);
+        self.probes += 1;
+        self.arm(id, now);
+        true
     }
 
     /// A frame was sent that wants an answer. Mere acknowledgements do not: thousands of sessions that have acknowledged
     /// their responses and wait for their clients are not a target that is silent.
-    pub(crate) fn on_asked(&mut self, now: Instant) {
-        if self.mode == Mode::Open {
-            if self.unanswered == 0 {
-                // Silence counts from the first frame that wants an answer.
-                self.answered_at = now;
-            }
-            self.unanswered += 1;
+    pub(crate) fn on_asked(&mut self, client: &Addr, is_syn: bool, now: Instant) {
+        if let Some(lane) = self.find(client) {
+            self.lanes.get_mut(lane).on_asked(is_syn, now);
         }
     }
 
-    /// The target answered. Returns whether this opened the gate.
-    pub(crate) fn on_reply(&mut self, now: Instant) -> bool {
-        self.unanswered = 0;
-        self.answered_at = now;
-        if matches!(self.mode, Mode::Suspended { .. }) {
-            self.mode = Mode::Open;
-            return true;
+    /// The target answered a session from `client`. Returns whether this opened the lane.
+    pub(crate) fn on_reply(
+        &mut self,
+        client: &Addr,
+        reply: Reply,
+        now: Instant,
+        news: &mut News<'_>,
+    ) -> bool {
+        let Some(id) = self.enter(client, now, news) else {
+            return false;
+        };
+        let lane = self.lanes.get_mut(id);
+        lane.on_reply(reply, now);
+        if reply != Reply::Word {
+            return false;
         }
-        false
+        if !core::mem::replace(&mut lane.proven, true) {
+            news.counters.paths_proven += 1;
+        }
+        if lane.state == State::Open {
+            return false;
+        }
+        let was_dark = self.lanes.open() == 0;
+        self.probes -= u32::from(self.lanes.get_mut(id).open(now));
+        self.strikes = 0;
+        self.lanes.count_open(1);
+        self.arm(id, now);
+        if was_dark {
+            self.reconsider(now);
+        }
+        true
+    }
+
+    /// The target is back: networks that were proven before it went are tried again at once.
+    fn reconsider(&mut self, now: Instant) {
+        for id in self.lanes.ids() {
+            if self.lanes.get_mut(id).reconsider(now) {
+                self.arm(id, now);
+            }
+        }
     }
 
     /// The target refused a connection. After [`REFUSALS_MAX`] in a row it is believed to refuse all of them, for a time
@@ -134,133 +274,242 @@ impl Gate {
     /// Whether replies can arrive at all (the channel of assistant mode).
     pub(crate) fn set_channel(&mut self, connected: bool, now: Instant) {
         self.channel = connected;
-        self.reopen(now);
+        self.begin_anew(now);
     }
 
     /// Whether there is a route to the target.
     pub(crate) fn set_route(&mut self, exists: bool, now: Instant) {
         self.route = exists;
-        self.reopen(now);
+        self.begin_anew(now);
     }
 
-    /// Whether anything may be sent, if only a probe.
+    /// Nothing that was known before holds, but for what a network has failed to prove so far: a channel that comes and
+    /// goes must not have its clients asked again and again.
+    fn begin_anew(&mut self, now: Instant) {
+        for id in self.lanes.ids() {
+            if self.prove {
+                if self.lanes.get(id).state == State::Open {
+                    self.shut(id, now);
+                }
+            } else if self.lanes.get(id).state != State::Open {
+                self.probes -= u32::from(self.lanes.get_mut(id).open(now));
+                self.lanes.count_open(1);
+            }
+            self.lanes.get_mut(id).forget_silence(now);
+            self.arm(id, now);
+        }
+    }
+
+    /// Whether nothing may be sent, not even a probe: no route, or reports cannot arrive.
     pub(crate) fn is_closed(&self) -> bool {
-        self.mode == Mode::Closed
+        !(self.channel && self.route)
     }
 
-    /// Whether frames pass now.
-    pub(crate) fn is_open(&self) -> bool {
-        self.mode == Mode::Open
+    /// Whether frames of sessions from `client` pass now.
+    pub(crate) fn is_open(&self, client: &Addr) -> bool {
+        let lane = self.find(client).map(|lane| self.lanes.get(lane).state);
+        !self.is_closed() && lane.map_or(!self.prove, |state| state == State::Open)
     }
 
-    /// When a session that was held may try again; `None` while nothing is to be expected.
-    pub(crate) fn retry_at(&self) -> Option<Instant> {
-        match self.mode {
-            Mode::Open => Some(Instant::default()),
-            Mode::Suspended { probe_at } => Some(probe_at),
-            Mode::Closed => None,
+    /// When [`Gate::expire`] has something to say.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.lanes.next_due()
+    }
+
+    /// The next thing that is due at `now`.
+    pub(crate) fn expire(&mut self, now: Instant, news: &mut News<'_>) -> Option<Due> {
+        while let Some(id) = self.lanes.pop_due(now) {
+            let State::Shut { probe, next_at } = self.lanes.get(id).state else {
+                continue;
+            };
+            let Some(probe) = probe else {
+                if self.lanes.get(id).waiting() == 0 {
+                    continue;
+                }
+                if now < next_at.max(self.probe_at()) || self.probes >= self.probes_max() {
+                    self.arm(id, now);
+                    continue;
+                }
+                // Should the one that is tried change its mind, the next is.
+                self.lanes.arm(id, Some(now + PROBE_INTERVAL));
+                return Some(Due::Try(id));
+            };
+            self.on_failure(id, now, news);
+            return Some(Due::Failed(probe.session));
         }
+        None
     }
 
-    /// Whether the target has left too much unanswered for too long. Where a reply that nobody consumes would reach a
-    /// real client, far less is enough.
-    fn is_silent(&self, now: Instant) -> bool {
-        let silence = now.since(self.answered_at);
-        if self.prove {
-            let few = self.unanswered >= UNANSWERED_UNPROVEN_MAX && silence >= SILENCE_UNPROVEN;
-            return few || self.unanswered >= UNANSWERED_MAX;
+    fn on_failure(&mut self, id: LaneId, now: Instant, news: &mut News<'_>) {
+        news.counters.probes_failed += 1;
+        self.probes -= 1;
+        self.strikes = self.strikes.saturating_add(1);
+        self.probe_at = now + lane::pause(self.strikes);
+        let is_long = self.lanes.get_mut(id).fail_probe(self.prove, now);
+        if self.prove && is_long {
+            let heard = self.lanes.get(id).heard;
+            self.tell(id, heard, news);
         }
-        self.unanswered >= UNANSWERED_MAX && silence >= SILENCE
+        self.arm(id, now);
     }
 
-    fn reopen(&mut self, now: Instant) {
-        self.unanswered = 0;
-        self.answered_at = now;
-        self.mode = match (self.channel && self.route, self.prove) {
-            (false, _) => Mode::Closed,
-            (true, true) => Mode::Suspended { probe_at: now },
-            (true, false) => Mode::Open,
+    /// Who is to be tried next in a lane; to be asked again where the session is gone.
+    pub(crate) fn take_held(&mut self, lane: LaneId) -> Option<Held> {
+        self.lanes.get_mut(lane).held.pop_front()
+    }
+
+    /// Who was taken is gone.
+    pub(crate) fn on_gone(&mut self, lane: LaneId) {
+        let lane = self.lanes.get_mut(lane);
+        lane.gone = lane.gone.saturating_sub(1);
+    }
+
+    /// It is not to be tried now: it waits on.
+    pub(crate) fn put_back(&mut self, lane: LaneId, held: Held) {
+        self.hold(lane, held);
+    }
+
+    /// All that wait for a lane that is open now, or, with no address, for any.
+    pub(crate) fn take_released(&mut self, client: Option<&Addr>) -> Vec<Held> {
+        let mut released = Vec::new();
+        if self.is_closed() {
+            return released;
+        }
+        let lanes: Vec<LaneId> = match client {
+            Some(client) => self.find(client).into_iter().collect(),
+            None => self.lanes.ids().collect(),
         };
+        for id in lanes {
+            let lane = self.lanes.get_mut(id);
+            if lane.state == State::Open {
+                released.extend(lane.held.drain(..));
+                lane.gone = 0;
+            }
+        }
+        released
+    }
+
+    /// A session that could have been a probe had nothing to say.
+    pub(crate) fn on_changed_mind(&mut self, client: &Addr, now: Instant) {
+        if let Some(lane) = self.find(client) {
+            self.arm(lane, now);
+        }
+    }
+
+    /// Session `id` from `client` is gone. A probe that it was proves nothing any more.
+    pub(crate) fn on_left(
+        &mut self,
+        client: &Addr,
+        id: SessionId,
+        now: Instant,
+        news: &mut News<'_>,
+    ) {
+        if let Some(lane) = self.find(client)
+            && self.lanes.get(lane).probe() == Some(id)
+        {
+            self.on_failure(lane, now, news);
+        }
+    }
+
+    /// One that waited is gone. Where many that waited are, they are forgotten: `is_waiting` tells who is not.
+    pub(crate) fn on_left_waiting(
+        &mut self,
+        client: &Addr,
+        now: Instant,
+        is_waiting: impl Fn(&Held) -> bool,
+    ) {
+        if let Some(lane) = self.find(client) {
+            self.lanes.get_mut(lane).forget_one(is_waiting);
+            self.arm(lane, now);
+        }
+    }
+
+    /// How many wait, those included that are gone and not forgotten.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        let lanes = self.lanes.ids().map(|id| self.lanes.get(id).held.len());
+        lanes.sum()
+    }
+
+    fn find(&self, client: &Addr) -> Option<LaneId> {
+        self.lanes.find(&lanes::network(client, self.prove))
+    }
+
+    /// The lane of a client, made where there is none; `None` where there is no room for it.
+    fn enter(&mut self, client: &Addr, now: Instant, news: &mut News<'_>) -> Option<LaneId> {
+        let network = lanes::network(client, self.prove);
+        if let Some(id) = self.lanes.find(&network) {
+            self.lanes.get_mut(id).used_at = now;
+            return Some(id);
+        }
+        let lane = Lane::new(network, *client, !self.prove, now);
+        let (id, forgotten) = self.lanes.insert(lane)?;
+        news.counters.prefixes_forgotten += u64::from(forgotten);
+        Some(id)
+    }
+
+    fn shut(&mut self, id: LaneId, next_at: Instant) {
+        self.lanes.get_mut(id).shut(next_at);
+        self.lanes.count_open(-1);
+    }
+
+    fn hold(&mut self, lane: LaneId, held: Held) {
+        self.lanes.get_mut(lane).held.push_back(held);
+    }
+
+    /// Sees to it that [`Gate::expire`] is called for a lane when something is due there.
+    fn arm(&mut self, id: LaneId, now: Instant) {
+        let lane = self.lanes.get(id);
+        let due = match lane.state {
+            State::Open => None,
+            State::Shut {
+                probe: Some(probe), ..
+            } => Some(probe.until),
+            _ if lane.waiting() == 0 || self.is_closed() => None,
+            State::Shut { next_at, .. } => {
+                let at = next_at.max(self.probe_at());
+                // All probes are under way: one of them ends within this time.
+                let full = self.probes >= self.probes_max();
+                Some(if full {
+                    at.max(now + PROBE_INTERVAL)
+                } else {
+                    at
+                })
+            }
+        };
+        self.lanes.arm(id, due);
+    }
+
+    /// Before this time no probe leaves, whatever its lane says: a target of which no lane is open may be missing all its
+    /// routes, and its clients are many.
+    fn probe_at(&self) -> Instant {
+        if self.prove && self.lanes.open() == 0 {
+            self.probe_at
+        } else {
+            Instant::default()
+        }
+    }
+
+    /// How many probes may be under way.
+    fn probes_max(&self) -> u32 {
+        if self.lanes.open() == 0 {
+            1
+        } else {
+            PROBES_MAX
+        }
+    }
+
+    fn tell(&mut self, id: LaneId, heard: bool, news: &mut News<'_>) {
+        let lane = self.lanes.get_mut(id);
+        if !core::mem::replace(&mut lane.told, true) {
+            news.events.push_back(Event::PathUnproven {
+                target: self.target,
+                client: lane.client,
+                accepts: heard,
+            });
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Gate, Pass};
-    use crate::limits::{
-        PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN, UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
-    };
-    use crate::time::Instant;
-
-    fn ask(gate: &mut Gate, now: Instant) -> (Pass, bool) {
-        let answer = gate.pass(now);
-        if answer.0 == Pass::Yes {
-            gate.on_asked(now);
-        }
-        answer
-    }
-
-    #[test]
-    fn a_silent_target_is_suspended_and_probed() {
-        let start = Instant::from_nanos(1);
-        let mut gate = Gate::new(false, start);
-        for _ in 0..UNANSWERED_MAX {
-            assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
-        }
-        let later = start + SILENCE;
-        assert_eq!(ask(&mut gate, later), (Pass::Hold, true));
-        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Yes, false));
-        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Hold, false));
-        assert!(gate.on_reply(later + PROBE_INTERVAL));
-        assert_eq!(ask(&mut gate, later + PROBE_INTERVAL), (Pass::Yes, false));
-    }
-
-    #[test]
-    fn where_replies_could_reach_clients_silence_is_noticed_sooner() {
-        let start = Instant::from_nanos(1);
-        let mut gate = Gate::new(true, start);
-        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
-        assert!(gate.on_reply(start));
-        for _ in 0..UNANSWERED_UNPROVEN_MAX {
-            assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
-        }
-        assert_eq!(ask(&mut gate, start + SILENCE_UNPROVEN), (Pass::Hold, true));
-        assert!(gate.on_reply(start + SILENCE_UNPROVEN));
-        for _ in 0..UNANSWERED_MAX {
-            assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Yes, false));
-        }
-        assert_eq!(
-            ask(&mut gate, start + SILENCE),
-            (Pass::Hold, true),
-            "however fast they left"
-        );
-    }
-
-    #[test]
-    fn a_path_that_must_be_proven_lets_one_probe_through_at_a_time() {
-        let start = Instant::from_nanos(1);
-        let mut gate = Gate::new(true, start);
-        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
-        assert_eq!(ask(&mut gate, start), (Pass::Hold, false));
-        assert!(gate.on_reply(start));
-        assert_eq!(ask(&mut gate, start), (Pass::Yes, false));
-        gate.set_channel(false, start);
-        assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Hold, false));
-        assert_eq!(gate.retry_at(), None);
-        gate.set_channel(true, start);
-        assert_eq!(
-            (ask(&mut gate, start), ask(&mut gate, start)),
-            ((Pass::Yes, false), (Pass::Hold, false))
-        );
-    }
-
-    #[test]
-    fn acknowledgements_are_not_answered() {
-        let start = Instant::from_nanos(1);
-        let mut gate = Gate::new(false, start);
-        for _ in 0..2 * UNANSWERED_MAX {
-            assert_eq!(gate.pass(start), (Pass::Yes, false));
-        }
-        assert_eq!(ask(&mut gate, start + SILENCE), (Pass::Yes, false));
-    }
-}
+mod tests;

@@ -36,8 +36,13 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: Instant) {
-        let nanos = u128::from(now.since(self.filled).as_nanos() as u64);
-        let bytes = nanos * u128::from(self.per_second) / 1_000_000_000;
+        if self.level >= self.burst() / 2 {
+            // Enough for now, and the time is not lost.
+            return;
+        }
+        // More than a second's worth is more than the burst.
+        let nanos = now.as_nanos().saturating_sub(self.filled.as_nanos());
+        let bytes = self.per_second.saturating_mul(nanos.min(1_000_000_000)) / 1_000_000_000;
         // What is too little to count stays with the time that it took.
         if bytes > 0 {
             self.filled = now;

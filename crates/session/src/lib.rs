@@ -21,7 +21,8 @@
 //! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
-//! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
+//! | `gate`, `pool`, `path` | whether a target may be sent to and for whom, from where, and in what pieces |
+//! | `gates` | how sessions stand before the gates |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
 //! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |
@@ -38,6 +39,7 @@ mod context;
 pub mod engine;
 pub mod event;
 mod gate;
+mod gates;
 mod index;
 mod inflow;
 pub mod limits;

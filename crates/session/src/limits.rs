@@ -96,6 +96,32 @@ pub const NURSERY_AGE: Duration = Duration::from_secs(30);
 /// the SYN-ACK, so that a SYN flood stays on this side.
 pub const UNCONFIRMED_MAX: u32 = 1024;
 
+/// Most networks of clients (IPv4 /24, IPv6 /64) that a worker remembers per target whether replies to them come back; about 3 MB.
+/// Beyond it the one that was silent the longest is forgotten, counted (`prefixes_forgotten`), and proven anew when a client of
+/// it comes again.
+pub const PREFIXES_MAX: usize = 1 << 14;
+/// Most sessions of one network, or with a reply pool of one target, that wait for it to answer; others end as
+/// `shed`, and are counted (`sessions_held_out`).
+pub const HELD_MAX: usize = 1 << 16;
+/// Most probes of one target that are under way at a time once one network is proven; before that, one.
+pub const PROBES_MAX: u32 = 16;
+/// Most frames that a session sends as a probe: a handshake, a knock and a first request.
+pub const PROBE_FRAMES_MAX: u8 = 32;
+/// How long a network that did not prove itself is left in peace before its next client's session is tried; doubles up to
+/// [`PROVE_BACKOFF_MAX`]. If its route is missing, each try is one SYN-ACK to a real client: 13 in the first hour and 4 in each
+/// later one, per worker.
+pub const PROVE_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Longest such wait.
+pub const PROVE_BACKOFF_MAX: Duration = Duration::from_secs(900);
+/// Longest wait between two probes of a target no network of which is proven, whosever: it doubles from
+/// [`PROBE_INTERVAL`] with each that fails.
+pub const STRIKE_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Probes of a network that fail in a row before the user is told: after some four seconds.
+pub const FAILURES_UNTIL_TOLD: u32 = 3;
+/// Connections that a target accepts, and frames that it then leaves unanswered, without a word in between and for longer than
+/// [`SILENCE`]: what is sent after the handshake does not arrive there.
+pub const MUTE_CONNECTIONS_MAX: u32 = 8;
+
 /// Frames to a target without a reply before only probes are sent.
 pub const UNANSWERED_MAX: u32 = 1024;
 /// The same where a reply that nobody consumes would reach a real client.
@@ -104,7 +130,8 @@ pub const UNANSWERED_UNPROVEN_MAX: u32 = 64;
 pub const SILENCE: Duration = Duration::from_secs(1);
 /// The same with [`UNANSWERED_UNPROVEN_MAX`]: a target's TCP acknowledges at once even where its service is slow.
 pub const SILENCE_UNPROVEN: Duration = Duration::from_millis(200);
-/// Time between probes of a suspended target.
+/// How long a probe is waited for, and the time between probes of a suspended target. Less than the second after which a
+/// target sends its SYN-ACK again (RFC 6298 section 2.1): a probe that failed is reset before that.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Window scale that a session offers where its client's SYN was not seen, and the largest that it offers: 65,535 bytes

@@ -43,6 +43,7 @@ pub(crate) struct Resting {
     timestamps: bool,
     active_at: Instant,
     opened: bool,
+    accepted: bool,
     reconnects: u8,
     refusals: u8,
     recoveries: u8,
@@ -89,6 +90,7 @@ impl Resting {
             online_blocked: _,
             active_at,
             opened,
+            accepted,
             reconnects,
             refusals,
             recoveries,
@@ -97,8 +99,14 @@ impl Resting {
             tail,
             armed,
             queued,
+            held,
+            knocks,
         } = session;
-        let nothing_due = !*ack_due && !*queued && ack_at.or(*release_at).or(*gap_at).is_none();
+        let nothing_due = !*ack_due
+            && !*queued
+            && !*knocks
+            && held.is_none()
+            && ack_at.or(*release_at).or(*gap_at).is_none();
         // Whether the online server's client is what holds the target back is forgotten.
         let window_open = window_at.is_none() && receive.window() >= OPEN_WINDOW_MIN;
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
@@ -132,6 +140,7 @@ impl Resting {
             timestamps: *timestamps,
             active_at: *active_at,
             opened: *opened,
+            accepted: *accepted,
             reconnects: *reconnects,
             refusals: *refusals,
             recoveries: *recoveries,
@@ -175,6 +184,7 @@ impl Resting {
             online_blocked: false,
             active_at: self.active_at,
             opened: self.opened,
+            accepted: self.accepted,
             reconnects: self.reconnects,
             refusals: self.refusals,
             recoveries: self.recoveries,
@@ -183,6 +193,8 @@ impl Resting {
             tail: self.tail,
             armed: self.armed,
             queued: false,
+            held: None,
+            knocks: false,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
+use crate::gate::Ticket;
 use crate::limits::{OFFERED_MSS_MIN, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::receive::ReceiveHalf;
@@ -137,6 +138,8 @@ pub(crate) struct Session {
     pub(crate) active_at: Instant,
     /// Whether it has had a connection.
     pub(crate) opened: bool,
+    /// Whether the target has accepted one.
+    pub(crate) accepted: bool,
     pub(crate) reconnects: u8,
     pub(crate) refusals: u8,
     pub(crate) recoveries: u8,
@@ -150,6 +153,10 @@ pub(crate) struct Session {
     pub(crate) armed: Armed,
     /// Whether it stands in the engine's queue of sessions that may have something to send.
     pub(crate) queued: bool,
+    /// Its ticket, where it waits at the gate.
+    pub(crate) held: Option<Ticket>,
+    /// Whether a keep-alive probe is to ask for a word of the target.
+    pub(crate) knocks: bool,
 }
 
 impl Session {
@@ -220,6 +227,7 @@ impl Session {
             online_blocked: false,
             active_at: ctx.now,
             opened: false,
+            accepted: false,
             reconnects: 0,
             refusals: 0,
             recoveries: 0,
@@ -228,6 +236,8 @@ impl Session {
             tail: None,
             armed: Armed::default(),
             queued: false,
+            held: None,
+            knocks: false,
         }
     }
 
@@ -276,8 +286,7 @@ impl Session {
         self.receive = ReceiveHalf::new(TargetSeq::new(0), 0);
         ctx.restart_sample(self.id);
         (self.ack_due, self.ack_at, self.release_at) = (false, None, None);
-        self.tail = None;
-        ctx.counters.sessions_reconnected += u64::from(self.opened);
+        (self.tail, self.knocks) = (None, false);
         if self.opened || base > 0 {
             self.turns.begin_anew();
         }

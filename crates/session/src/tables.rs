@@ -7,7 +7,7 @@
 use core::time::Duration;
 use std::collections::{BinaryHeap, VecDeque};
 
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::FlowKey;
 
 use crate::config::Source;
 use crate::context::{Context, SessionId};
@@ -119,6 +119,7 @@ impl Engine {
         let Some(mut session) = self.sessions.remove(id) else {
             return;
         };
+        self.leave_gate(&session, now);
         session.input.clear(&mut self.shared.arena);
         self.shared.arena.clear(&mut session.data);
         self.parked.remove(&session.local, id);
@@ -178,19 +179,6 @@ impl Engine {
         while let Some(id) = at {
             at = self.sessions.sibling(id);
             self.with(id, now, &mut input);
-        }
-    }
-
-    /// The gate of a target opened, or might have: its sessions try again.
-    pub(crate) fn let_in(&mut self, target: &Endpoint, now: Instant) {
-        if let Some(target) = self
-            .shared
-            .targets
-            .iter_mut()
-            .find(|state| state.endpoint == *target)
-            && target.gate.retry_at().is_some_and(|at| at <= now)
-        {
-            self.ready.append(&mut target.held);
         }
     }
 

@@ -80,6 +80,7 @@ impl Session {
         self.state = State::Established;
         ctx.target.gate.on_accept();
         ctx.counters.sessions_opened += 1;
+        ctx.counters.sessions_reconnected += u64::from(self.accepted);
         // From here on a greeting is waited for.
         self.turns.on_acknowledged(self.send.una(), stamp);
         (self.recoveries, self.ack_due) = (0, true);

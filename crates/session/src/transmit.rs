@@ -23,6 +23,7 @@ impl Session {
             State::Parting { .. } => true,
             State::Established | State::Closing { .. } => {
                 self.ack_due
+                    || self.knocks
                     || self
                         .send
                         .sendable(self.send_limit(), u32::from(self.send.mss()))
@@ -65,6 +66,8 @@ impl Session {
 
     /// Writes the next segment into `frame` and returns the frame's length in bytes.
     pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        // Nobody is left to take an answer to a last segment, and a RST has none.
+        let asks = !matches!(self.state, State::Parting { .. });
         let sent = match self.state {
             State::SynSent { due: true } => match self.recover_reset.take() {
                 Some(seq) => {
@@ -82,19 +85,23 @@ impl Session {
             }
             State::Established | State::Closing { .. } => {
                 let data = self.transmit_data(ctx, frame);
-                if data.is_none() {
+                if data.is_none() && self.ack_due {
                     // Nobody answers it: the gate does not wait for that.
                     let sent = self.transmit_ack(ctx, frame);
                     ctx.counters.segments_sent += u64::from(sent.is_some());
                     return sent;
                 }
-                data
+                data.or_else(|| self.transmit_knock(ctx, frame))
             }
             _ => None,
         };
         if sent.is_some() {
             ctx.counters.segments_sent += 1;
-            ctx.target.gate.on_asked(ctx.now);
+            if asks {
+                let client = &self.flow.client.addr;
+                let is_syn = matches!(self.state, State::SynSent { .. });
+                ctx.target.gate.on_asked(client, is_syn, ctx.now);
+            }
         }
         sent
     }
@@ -185,6 +192,16 @@ impl Session {
             ctx,
             frame,
         )
+    }
+
+    /// A keep-alive probe, right behind the handshake: it stands one before what the target expects, which every TCP answers
+    /// (RFC 9293 section 3.8.4) and no application reads.
+    fn transmit_knock(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
+        if !core::mem::take(&mut self.knocks) {
+            return None;
+        }
+        let before = self.send.seq(self.send.una()).raw().wrapping_sub(1);
+        self.write(before, Flags::ACK, 0, ctx, frame)
     }
 
     fn write(

@@ -3,9 +3,11 @@
 //! With the clients' own addresses a target without the right route would answer real clients. So the first thing that
 //! leaves is a probe from addresses that hurt nobody: this host's own, from a port that its kernel hands to nobody, and
 //! one of a documentation network. If the target's route is missing, the answer comes to this host, whose kernel resets
-//! it, or goes nowhere. What a probe proves is that the target sends what is addressed to the probe's address to the
-//! assistant; that the clients' addresses go the same way is proven once more by the engine, which opens one session at
-//! a time until one was answered ([`session::Config::prove_path`]).
+//! it, or goes nowhere. A SYN-ACK alone proves little: a firewall that sees one direction lets SYN and SYN-ACK pass and nothing
+//! after them. So a probe completes the handshake and asks for one word more, by a keep-alive probe (RFC 9293 section 3.8.4),
+//! before it is reset; no byte that an application could read is sent. What a probe proves is that the target sends what is
+//! addressed to the probe's address to the assistant; that the clients' addresses go the same way is proven network by network
+//! by the engine ([`session::Config::prove_path`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,8 +35,12 @@ struct Probe {
 enum State {
     /// No answer yet.
     Waiting,
-    /// The target took the connection; it has to be reset with this sequence number.
-    Accepted { seq: u32 },
+    /// The target took the connection; it is to be asked for a word.
+    Accepted { seq: u32, ack: u32 },
+    /// It was asked, and has not answered.
+    Asked { seq: u32, ack: u32 },
+    /// It has answered what was sent after the handshake; the connection has to be reset with this sequence number.
+    Answered { seq: u32 },
     /// The target refused the connection: its way back is right, but nobody listens.
     Refused,
     /// Proven and reset.
@@ -51,6 +57,8 @@ pub(crate) struct Verdict {
     pub(crate) proven: bool,
     /// Whether the answer was a refusal.
     pub(crate) refused: bool,
+    /// Whether it takes connections and answers nothing that is sent on them.
+    pub(crate) is_one_sided: bool,
 }
 
 impl Probes {
@@ -82,28 +90,30 @@ impl Probes {
         else {
             return false;
         };
-        if probe.state == State::Waiting {
-            probe.state = match segment.flags {
-                flags if flags.contains(Flags::RST) => State::Refused,
-                flags if flags.contains(Flags::ACK) => State::Accepted { seq: segment.ack },
-                _ => State::Waiting,
-            };
-        }
+        probe.hear(segment);
         true
     }
 
-    /// The frames that are to be sent now: a reset for each probe that was answered and, with a sequence number to begin
-    /// at, a SYN for each that waits.
+    /// The frames that are to be sent now: a question for each probe that was accepted, a reset for each that was answered and,
+    /// with a sequence number to begin at, a SYN or the question once more for each that waits.
     pub(crate) fn frames(&self, isn: Option<u32>) -> Vec<Vec<u8>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut frames = Vec::new();
         for probe in probes.iter_mut() {
             match probe.state {
                 State::Waiting => {
-                    frames.extend(isn.and_then(|isn| frame(probe, Flags::SYN, isn)));
+                    frames.extend(isn.and_then(|isn| frame(probe, Flags::SYN, isn, 0)));
                 }
-                State::Accepted { seq } => {
-                    frames.extend(frame(probe, Flags::RST, seq));
+                State::Accepted { seq, ack } => {
+                    frames.extend(question(probe, seq, ack));
+                    probe.state = State::Asked { seq, ack };
+                }
+                State::Asked { seq, ack } if isn.is_some() => {
+                    frames.extend(question(probe, seq, ack));
+                }
+                State::Asked { .. } => {}
+                State::Answered { seq } => {
+                    frames.extend(frame(probe, Flags::RST, seq, 0));
                     probe.state = State::Done { refused: false };
                 }
                 State::Refused => probe.state = State::Done { refused: true },
@@ -118,7 +128,8 @@ impl Probes {
         let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut verdicts: Vec<Verdict> = Vec::new();
         for probe in probes.iter() {
-            let proven = probe.state != State::Waiting;
+            let is_one_sided = matches!(probe.state, State::Accepted { .. } | State::Asked { .. });
+            let proven = probe.state != State::Waiting && !is_one_sided;
             let refused = matches!(probe.state, State::Refused | State::Done { refused: true });
             match verdicts
                 .iter_mut()
@@ -128,6 +139,7 @@ impl Probes {
                     verdict.sources.push(probe.source);
                     verdict.proven |= proven;
                     verdict.refused |= refused;
+                    verdict.is_one_sided |= is_one_sided;
                 }
                 None => {
                     let (target, sources) = (probe.target, vec![probe.source]);
@@ -136,6 +148,7 @@ impl Probes {
                         sources,
                         proven,
                         refused,
+                        is_one_sided,
                     });
                 }
             }
@@ -149,15 +162,39 @@ impl Probes {
     }
 }
 
-fn frame(probe: &Probe, flags: Flags, seq: u32) -> Option<Vec<u8>> {
+impl Probe {
+    fn hear(&mut self, segment: &Segment) {
+        let is_syn = segment.flags.contains(Flags::SYN);
+        let (seq, ack) = (segment.ack, segment.seq.wrapping_add(1));
+        self.state = match self.state {
+            State::Waiting | State::Asked { .. } if segment.flags.contains(Flags::RST) => {
+                State::Refused
+            }
+            // It says it again where it has not seen that we know.
+            State::Waiting | State::Asked { .. } if is_syn => State::Accepted { seq, ack },
+            State::Asked { seq, .. } if !is_syn => State::Answered { seq },
+            // An answer to something older than our SYN, which all the same came the right way.
+            State::Waiting if segment.flags.contains(Flags::ACK) => State::Answered { seq },
+            state => state,
+        };
+    }
+}
+
+/// The end of the handshake, and a segment that stands one before what the target expects, which it has to answer.
+fn question(probe: &Probe, seq: u32, ack: u32) -> impl Iterator<Item = Vec<u8>> {
+    let frames = [seq, seq.wrapping_sub(1)].map(|seq| frame(probe, Flags::ACK, seq, ack));
+    frames.into_iter().flatten()
+}
+
+fn frame(probe: &Probe, flags: Flags, seq: u32, ack: u32) -> Option<Vec<u8>> {
     let is_syn = flags.contains(Flags::SYN);
     let header = Header {
         source: probe.source,
         destination: probe.target,
         seq,
-        ack: 0,
+        ack,
         flags,
-        window: if is_syn { 1024 } else { 0 },
+        window: if flags.contains(Flags::RST) { 0 } else { 1024 },
         urgent: COPY_MARK,
         options: Options {
             mss: is_syn.then_some(536),
@@ -218,6 +255,19 @@ mod tests {
         );
         assert!(!probes.verdicts()[0].proven);
         assert!(probes.take(&answer(Flags::SYN.with(Flags::ACK), 9999)));
+        let question = probes.frames(None);
+        assert_eq!(flags_of(&question), [Flags::ACK, Flags::ACK]);
+        let seqs: Vec<u32> = question
+            .iter()
+            .map(|frame| Segment::parse(&frame[14..], 0).unwrap().seq)
+            .collect();
+        assert_eq!(seqs, [778, 777]);
+        // A firewall that sees one direction lets the SYN-ACK come again and again.
+        assert!(probes.take(&answer(Flags::SYN.with(Flags::ACK), 9999)));
+        let verdict = &probes.verdicts()[0];
+        assert!(!verdict.proven && verdict.is_one_sided);
+        assert_eq!(probes.frames(None).len(), 2, "asked again");
+        assert!(probes.take(&answer(Flags::ACK, 9999)));
         assert!(probes.verdicts()[0].proven);
         let reset = probes.frames(None);
         let segment = Segment::parse(&reset[0][14..], 0).unwrap();

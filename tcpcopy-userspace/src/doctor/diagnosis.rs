@@ -16,6 +16,7 @@ use super::evidence::{Evidence, Try};
 use super::finding::Finding;
 use super::handshake::{Answer, Via};
 use super::narrow::{Narrow, Width};
+use crate::advice;
 
 /// What is looked at here.
 pub(crate) const CHECK: &str = "path";
@@ -24,6 +25,9 @@ pub(crate) const CHECK: &str = "path";
 pub(crate) fn of(evidence: &Evidence) -> Vec<Finding> {
     let via = evidence.via();
     if let Some(probe) = evidence.answered(Answer::Accepted(via)) {
+        if !evidence.probes.iter().any(|probe| probe.has_word) {
+            return vec![one_sided(evidence, probe)];
+        }
         let mut findings = vec![proven(evidence, probe)];
         findings.extend(length(evidence));
         findings.extend(strangers(evidence));
@@ -70,6 +74,39 @@ fn proven(evidence: &Evidence, probe: &Try) -> Finding {
             evidence.took.as_secs_f64() * 1000.0
         ),
     )
+}
+
+/// The target takes connections, and nothing that is sent on them arrives.
+fn one_sided(evidence: &Evidence, probe: &Try) -> Finding {
+    let target = evidence.target;
+    Finding::fail(
+        CHECK,
+        "one-sided",
+        format!(
+            "{}, the SYN-ACK came back, and nothing that was sent after it was answered, not even FIN: a firewall before {target} \
+             or on it, which does not see the replies pass, takes the rest of the connection for forged; let the replies pass \
+             it too, or the copies untracked",
+            tried(evidence, probe.source)
+        ),
+    )
+    .fix(
+        IpAddr::from(target.addr),
+        advice::pass_untracked(target),
+    )
+    .look(
+        IpAddr::from(target.addr),
+        "conntrack -S; nft list ruleset".to_owned(),
+    )
+}
+
+/// The command for the target that sends answers to sessions to the assistant. Where they go to clients, by port: a route by
+/// prefix, or by default, would take the target's own connections with it.
+fn send_back(evidence: &Evidence, prefix: &str, via: &str) -> String {
+    if evidence.keeps_addresses {
+        advice::route_service_by(evidence.target, via)
+    } else {
+        format!("ip route replace {prefix} via {via}")
+    }
 }
 
 /// What became of the longest packet.
@@ -146,11 +183,11 @@ fn strangers(evidence: &Evidence) -> Option<Finding> {
             "some-clients-astray",
             format!(
                 "a SYN from {}{stands} to {} was tried as well and {whither}: what the target routes like that address cannot \
-                 be copied; where clients come from there, give it a route",
+                 be copied; where clients come from there, send what the service answers to the assistant by its port",
                 lost.source.addr, evidence.target
             ),
         )
-        .fix(target, format!("ip route replace {} via {assistant}", lost.prefix)),
+        .fix(target, send_back(evidence, &lost.prefix, &assistant.to_string())),
     )
 }
 
@@ -190,7 +227,7 @@ fn came_here(evidence: &Evidence, probe: &Try) -> Finding {
     )
     .fix(
         IpAddr::from(evidence.target.addr),
-        format!("ip route replace {} via {assistant}", probe.prefix),
+        send_back(evidence, &probe.prefix, &assistant),
     )
 }
 
@@ -249,6 +286,7 @@ mod tests {
             source,
             prefix: "10.7.0.0/24".to_owned(),
             answer,
+            has_word: answer.is_some(),
         }
     }
 
@@ -269,6 +307,7 @@ mod tests {
                 address: TARGET.addr.into(),
                 mac: Some([2; 6]),
             }),
+            keeps_addresses: false,
             probes: vec![tried(POOL, None)],
             control: Some(tried(OWN, None)),
             may_probe: true,
@@ -341,6 +380,37 @@ mod tests {
         check("it was taken there", &evidence, "report-lost");
         evidence.probes = vec![tried(POOL, Some(Answer::Accepted(Via::Here)))];
         check("it came here", &evidence, "reply-came-here");
+    }
+
+    #[test]
+    fn clients_own_addresses_are_sent_back_by_port_and_not_by_prefix() {
+        let mut evidence = silent(Mode::Assistant);
+        evidence.keeps_addresses = true;
+        evidence.control = Some(tried(OWN, Some(Answer::Accepted(Via::Here))));
+        let finding = check("no route", &evidence, "reply-lost");
+        let command = &finding.fixes[0].command;
+        assert!(
+            command.contains("ip rule add ipproto tcp sport 80 lookup"),
+            "{command}"
+        );
+        evidence.probes = vec![tried(POOL, Some(Answer::Accepted(Via::Here)))];
+        let finding = check("it came here", &evidence, "reply-came-here");
+        assert_eq!(&finding.fixes[0].command, command);
+    }
+
+    #[test]
+    fn a_syn_ack_alone_proves_nothing() {
+        for mode in [Mode::Direct, Mode::Assistant] {
+            let mut evidence = silent(mode);
+            let mut probe = tried(POOL, Some(Answer::Accepted(evidence.via())));
+            probe.has_word = false;
+            evidence.probes = vec![probe];
+            let finding = check("no word", &evidence, "one-sided");
+            assert!(
+                finding.fixes[0].command.contains("--notrack"),
+                "{finding:?}"
+            );
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(crate) struct Evidence {
     pub(crate) route: Option<Route>,
     /// The neighbour that frames are given to; `None` for a target on this host.
     pub(crate) hop: Option<Hop>,
+    /// Whether sessions keep their clients' own addresses.
+    pub(crate) keeps_addresses: bool,
     /// From where sessions come.
     pub(crate) probes: Vec<Try>,
     /// From this host's own address towards the target, where that is another one and the probes were silent.
@@ -60,6 +62,8 @@ pub(crate) struct Try {
     /// The network that the source stands for.
     pub(crate) prefix: String,
     pub(crate) answer: Option<Answer>,
+    /// Whether anything was heard on the connection after the target took it: what is sent after the handshake arrives.
+    pub(crate) has_word: bool,
 }
 
 impl Evidence {

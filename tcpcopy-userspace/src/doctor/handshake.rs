@@ -52,6 +52,8 @@ pub(crate) struct Handshake {
     /// The longest packet that the target takes, by its MSS.
     mtu_of_target: u16,
     pub(crate) answer: Option<Answer>,
+    /// Whether the target said anything after it took the connection.
+    pub(crate) has_word: bool,
     /// Bare acknowledgements since this was last set to 0.
     pub(crate) bare_acks: u32,
 }
@@ -73,6 +75,7 @@ impl Handshake {
             mtu,
             mtu_of_target: mtu,
             answer: None,
+            has_word: false,
             bare_acks: 0,
         }
     }
@@ -151,6 +154,7 @@ impl Handshake {
     }
 
     fn take_more(&mut self, segment: &Segment) -> Option<Vec<u8>> {
+        self.has_word |= !segment.flags.contains(Flags::SYN);
         if segment.flags.contains(Flags::RST) {
             self.state = State::Closed;
             return None;

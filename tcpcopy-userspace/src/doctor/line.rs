@@ -160,6 +160,7 @@ impl Intercepts {
             slot: Mutex::new(Slot::new(0)),
             obeyed: AtomicU64::new(0),
             waker: Waker::new()?,
+            unproven: Mutex::default(),
         };
         let ears = WorkerHandle {
             commands,

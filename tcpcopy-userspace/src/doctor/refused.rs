@@ -57,6 +57,7 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         | Refusal::TooManyRules { .. }
         | Refusal::Loop { .. }
         | Refusal::LinkLocalTarget { .. }
+        | Refusal::TargetMoved { .. }
         | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
     }
 }

@@ -100,6 +100,7 @@ impl Trial {
                 source: shake.source(),
                 prefix: seen.prefix_of(shake.source().addr.into()),
                 answer: shake.answer,
+                has_word: shake.has_word,
             });
             tried.collect()
         };
@@ -113,6 +114,7 @@ impl Trial {
             assistant: seen.assistant(),
             route: self.route.clone(),
             hop,
+            keeps_addresses: seen.plan.source == session::Source::Clients,
             probes: tries(&self.probes),
             control: tries(self.control.as_slice()).pop(),
             may_probe: seen.may_probe,

@@ -10,6 +10,7 @@ use super::finding::Finding;
 use crate::args::Args;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
+use crate::run::announcement;
 
 /// Routes, pool and listeners.
 pub(crate) fn examine(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
@@ -20,7 +21,12 @@ pub(crate) fn examine(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
             .iter()
             .map(|warning| Finding::note("pool", "pool-small", warning)),
     );
+    if let Some(own) = plan.own_source {
+        let words = announcement::trusted(own);
+        findings.push(Finding::note("pool", "own-address-trusted", words));
+    }
     findings.extend(conflicts(plan));
+    findings.extend(loops(args, plan, facts));
     findings.extend(listeners(args, facts));
     findings
 }
@@ -96,6 +102,51 @@ fn conflicts(plan: &Plan) -> Option<Finding> {
         )
         .look_here(format!("ss -tnp 'sport = :{}'", local.port())),
     )
+}
+
+/// Targets that have a connection to an online port: what they are asked they may ask here again.
+fn loops(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
+    let Ok(connections) =
+        host::ports::connections_at(|port| args.rules.iter().any(|rule| rule.online.port == port))
+    else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for target in plan.targets() {
+        let address = IpAddr::from(target.addr);
+        let calls = connections.iter().find(|(local, remote)| {
+            let online = args.rules.iter().map(|rule| rule.online);
+            let mut online = online.filter(|online| online.port == local.port());
+            let at_us = |online: wire::flow::Endpoint| {
+                online.addr == Addr::UNSPECIFIED || IpAddr::from(online.addr) == local.ip()
+            };
+            remote.ip() == address && online.any(at_us)
+        });
+        let Some((local, remote)) = calls else {
+            continue;
+        };
+        let words = format!(
+            "the target {target} has a connection to the online service right now ({remote} to {local}): if it passes on what it \
+             is asked (a proxy, a cache, a replica), each copy comes back here as a request; point it elsewhere, or name a \
+             target that does not call back"
+        );
+        // Whoever asks from this host itself has the same address as a target on it.
+        let finding = if matches!(facts.route(address), Some(Route::Local { .. })) {
+            Finding::note("loop", "target-calls-back", words)
+        } else {
+            Finding::fail("loop", "target-calls-back", words)
+        };
+        let port = local.port();
+        findings.push(
+            finding
+                .look_here(format!("ss -tnp 'sport = :{port} and dst {address}'"))
+                .look(
+                    address,
+                    format!("ss -tnp 'dport = :{port} and dst {}'", local.ip()),
+                ),
+        );
+    }
+    findings
 }
 
 /// Online ports that nobody listens on.

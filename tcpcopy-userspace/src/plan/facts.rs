@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::thread;
 
 use host::address::Own;
-use host::{Interface, Netlink, Route};
+use host::{Firewall, Interface, Netlink, Route};
 
 use super::Refusal;
 use crate::args::Args;
@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     /// Addresses of each intercept, by its `host:port`.
     pub(crate) intercepts: Vec<(String, Vec<IpAddr>)>,
     pub(crate) processors: usize,
+    /// What netfilter does to packets of the services.
+    pub(crate) firewall: Firewall,
     /// Memory that this process may take, in bytes; `None` where the host does not say.
     pub(crate) memory_available: Option<u64>,
 }
@@ -64,6 +66,7 @@ impl Facts {
             reserved: host::ports::reserved()?,
             listening: host::ports::listening()?,
             intercepts: intercepts.collect::<Result<_, Refusal>>()?,
+            firewall: host::firewall::before(&online_ports(args)),
             processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory_available: host::memory::available(),
         })
@@ -99,4 +102,9 @@ impl Facts {
             .iter()
             .find(|interface| interface.name == name)
     }
+}
+
+/// The ports of the services.
+fn online_ports(args: &Args) -> Vec<u16> {
+    args.rules.iter().map(|rule| rule.online.port).collect()
 }

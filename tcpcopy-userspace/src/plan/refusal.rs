@@ -55,6 +55,13 @@ pub(crate) enum Refusal {
         "the target {target} is this very host, so its replies never pass an assistant; leave out -s for it (direct mode)"
     )]
     LocalTargetWithAssistant { target: Endpoint },
+    /// While running, the target came to this host or went away from it.
+    #[error(
+        "the target {target} is {} than at the start, and replies to where sessions come from would not come back here; \
+         start the run again, or give the address back",
+        if *is_local { "this very host now, another" } else { "elsewhere now, on another host" }
+    )]
+    TargetMoved { target: Endpoint, is_local: bool },
     /// No interface for the online addresses.
     #[error(
         "cannot tell the online interface: no Ethernet interface that is up owns {wanted}, and there is no default route; name \

@@ -68,27 +68,58 @@ fn target(rule: &RuleArg, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
             target,
             why: "the kernel was not asked".to_owned(),
         }),
-        Some(Route::Unreachable { why }) => Err(Refusal::NoRoute {
-            target,
-            why: why.clone(),
-        }),
-        Some(Route::Local { .. }) if mode == Mode::Assistant => {
-            Err(Refusal::LocalTargetWithAssistant {
-                target: rule.target,
-            })
-        }
-        Some(Route::Local { .. }) => Ok(()),
-        Some(Route::Device { name, .. }) => {
-            match facts.interface(name).map(|interface| &interface.framing) {
-                Some(Framing::Other(kind)) => Err(Refusal::EgressNotEthernet {
-                    target,
-                    interface: name.clone(),
-                    kind: kind.clone(),
-                }),
-                _ => Ok(()),
-            }
+        Some(route) => {
+            let framing = match route {
+                Route::Device { name, .. } => facts.interface(name).map(|it| &it.framing),
+                _ => None,
+            };
+            way(rule.target, route, framing, mode)
         }
     }
+}
+
+/// Whether copies to `target` may go this way; `framing` is what is known of the device. The run asks again whenever the way
+/// changes.
+pub(crate) fn way(
+    target: Endpoint,
+    route: &Route,
+    framing: Option<&Framing>,
+    mode: Mode,
+) -> Result<(), Refusal> {
+    match (route, framing) {
+        (Route::Unreachable { why }, _) => Err(Refusal::NoRoute {
+            target: target.addr.into(),
+            why: why.clone(),
+        }),
+        (Route::Local { .. }, _) if mode == Mode::Assistant => {
+            Err(Refusal::LocalTargetWithAssistant { target })
+        }
+        (Route::Device { name, .. }, Some(Framing::Other(kind))) => {
+            Err(Refusal::EgressNotEthernet {
+                target: target.addr.into(),
+                interface: name.clone(),
+                kind: kind.clone(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same while a run goes on, which began with the target on this host or elsewhere (`was_local`): where sessions come from
+/// was chosen for that.
+pub(crate) fn way_of_run(
+    target: Endpoint,
+    route: &Route,
+    framing: Option<&Framing>,
+    mode: Mode,
+    was_local: bool,
+) -> Result<(), Refusal> {
+    way(target, route, framing, mode)?;
+    let is_local = matches!(route, Route::Local { .. });
+    if is_local == was_local {
+        return Ok(());
+    }
+    Err(Refusal::TargetMoved { target, is_local })
 }
 
 /// Without a key only this very host is talked to, unless told otherwise.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Parser;
 use host::address::Own;
 use host::interface::Framing;
-use host::{Interface, Route};
+use host::{Firewall, Interface, Route};
 use session::Source;
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
@@ -98,6 +98,7 @@ fn facts() -> Facts {
             "10.1.0.1:11211".parse().unwrap(),
         ],
         intercepts: Vec::new(),
+        firewall: Firewall::Open,
         processors: 8,
         memory_available: Some(8 << 30),
     }
@@ -356,5 +357,62 @@ fn shares_become_thresholds() {
                 .sample_threshold,
             threshold
         );
+    }
+}
+
+#[test]
+fn a_way_that_changes_while_running_is_judged_as_at_the_start() {
+    use super::rules::way_of_run;
+    let target = Endpoint::new(Addr::v4([10, 1, 0, 9]), 80);
+    let out = device(3, "eth1", "10.1.0.1");
+    let here = Route::Local { source: None };
+    let gone = Route::Unreachable {
+        why: "no route".to_owned(),
+    };
+    let tun = Framing::Other("tun".to_owned());
+    let judge = |route: &Route, framing, mode, was_local| {
+        way_of_run(target, route, framing, mode, was_local).map_err(|refusal| refusal.to_string())
+    };
+    for mode in [Mode::Direct, Mode::Assistant] {
+        for framing in [None, Some(&Framing::Ethernet)] {
+            assert!(judge(&out, framing, mode, false).is_ok());
+        }
+        let said = judge(&out, Some(&tun), mode, false).unwrap_err();
+        assert!(said.contains("no Ethernet header"), "{said}");
+        let said = judge(&gone, None, mode, false).unwrap_err();
+        assert!(said.contains("no route to the target"), "{said}");
+        // The VIP of the target has come to this host: the production server would answer.
+        let said = judge(&here, None, mode, false).unwrap_err();
+        assert!(said.contains("this very host"), "{said}");
+    }
+    assert!(judge(&here, None, Mode::Direct, true).is_ok());
+    let said = judge(&out, None, Mode::Direct, true).unwrap_err();
+    assert!(said.contains("elsewhere now"), "{said}");
+}
+
+#[test]
+fn bytes_wait_for_the_online_server_where_a_firewall_may_drop_them() {
+    let rule = || Firewall::Guards {
+        rule: "-A INPUT -m string --string evil -j DROP".to_owned(),
+    };
+    let unknown = || Firewall::Unknown {
+        why: "nft is not installed".to_owned(),
+    };
+    for (firewall, option, confirmed) in [
+        (Firewall::Open, "auto", false),
+        (rule(), "auto", true),
+        (unknown(), "auto", false),
+        (Firewall::Open, "always", true),
+        (rule(), "never", false),
+    ] {
+        let facts = Facts {
+            firewall: firewall.clone(),
+            ..facts()
+        };
+        let line = ["tcpcopy", "-x", "80-10.1.0.9:80", "--confirmed", option];
+        let args = Args::try_parse_from(line).unwrap();
+        let plan = Plan::new(&args, &facts).unwrap();
+        assert_eq!(plan.confirmed, confirmed, "{firewall:?} {option}");
+        assert_eq!(plan.engine_config(0, 0).confirmed, confirmed);
     }
 }

@@ -1,8 +1,11 @@
 //! What is said before anything is copied: from where to where, how much at most, and what may go wrong.
 
+use std::net::IpAddr;
+
+use host::Firewall;
 use tracing::{info, warn};
 
-use crate::args::{Args, Capture};
+use crate::args::{Args, Capture, Confirmed};
 use crate::plan::Plan;
 
 /// Says what is going to happen.
@@ -13,6 +16,10 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
             plan.copies, plan.sessions_max
         );
     }
+    if let Some(own) = plan.own_source {
+        warn!("{}", trusted(own));
+    }
+    confirmed(args, plan);
     for warning in &plan.warnings {
         warn!("{warning}");
     }
@@ -48,4 +55,34 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         args.share,
         plan.seed
     );
+}
+
+/// What it means that sessions come from this host's own address; the doctor says so too.
+pub(crate) fn trusted(own: IpAddr) -> String {
+    format!(
+        "the target sees every client's request come from {own}, this host's own address: what trusts {own} there (allow lists, \
+         database logins without a password, rate limits) trusts strangers too; -c takes another address"
+    )
+}
+
+/// Whether bytes wait for the online server's acknowledgement, and why.
+fn confirmed(args: &Args, plan: &Plan) {
+    match (args.confirmed, &plan.firewall) {
+        (Confirmed::Always, _) => {
+            info!("--confirmed: bytes leave once the online server has acknowledged them");
+        }
+        (Confirmed::Auto, Firewall::Guards { rule }) => info!(
+            "--confirmed auto: bytes leave once the online server has acknowledged them, because this host's firewall may drop \
+             some after their capture: {rule}"
+        ),
+        (Confirmed::Auto, Firewall::Open) => {}
+        (Confirmed::Auto, Firewall::Unknown { why }) => info!(
+            "--confirmed auto: bytes leave as they are captured, and whether a firewall of this host drops some of them is not \
+             known ({why}); --confirmed has them wait for the online server"
+        ),
+        (Confirmed::Never, Firewall::Guards { rule }) => warn!(
+            "--confirmed never: the target may get what this host's firewall drops before the online server sees it: {rule}"
+        ),
+        (Confirmed::Never, _) => {}
+    }
 }

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use wire::flow::FlowKey;
 
 use super::crew::Crew;
+use super::warnings;
 use crate::assistant::connection::Connection;
 use crate::assistant::probe::Probes;
 use crate::assistant::{ANNOUNCEMENTS_MAX, Announcement, Announcer, Channels};
@@ -148,8 +149,8 @@ impl Bridge {
         }
         let began = *self.began.get_or_insert_with(Instant::now);
         let verdicts = self.probes.verdicts();
-        // A session that was answered proves the path as well as a probe does.
-        let answered = self.channels.reports.load(Ordering::Relaxed) > 0;
+        // A session of ours that was answered proves the path as well as a probe does; reports alone may be somebody else's.
+        let answered = crew.totals().counters.paths_proven > 0;
         let proven = verdicts.iter().filter(|verdict| verdict.proven).count();
         let patient = began.elapsed() < PROBE_PATIENCE;
         // One dead target must not keep the others from being copied.
@@ -170,6 +171,13 @@ impl Bridge {
         if !patient && !self.warned {
             self.warned = true;
             for verdict in verdicts.iter().filter(|verdict| !verdict.proven) {
+                if verdict.is_one_sided {
+                    warn!(
+                        "nothing is copied yet. {}",
+                        warnings::one_sided(verdict.target)
+                    );
+                    continue;
+                }
                 let sources: Vec<_> = verdict
                     .sources
                     .iter()

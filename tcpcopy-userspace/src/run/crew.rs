@@ -18,7 +18,7 @@ use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
 use crate::worker::intake::Intake;
-use crate::worker::slot::{Shared, Slot};
+use crate::worker::slot::{Shared, Slot, Unproven};
 use crate::worker::waker::Waker;
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
@@ -52,6 +52,7 @@ impl Crew {
                 slot: Mutex::new(Slot::new(rules)),
                 obeyed: AtomicU64::new(0),
                 waker: Waker::new()?,
+                unproven: Mutex::default(),
             });
             handles.push(WorkerHandle {
                 commands,
@@ -161,6 +162,12 @@ impl Crew {
             );
         }
         totals
+    }
+
+    /// Clients whose copies wait, of which the workers have left word since the last time.
+    pub(super) fn take_unproven(&self) -> Vec<Unproven> {
+        let shared = self.handles.iter().map(|handle| &handle.shared);
+        shared.flat_map(|shared| shared.take_unproven()).collect()
     }
 
     /// CPU time of each worker.

@@ -3,6 +3,11 @@
 use session::Outcome;
 use telemetry::Ledger;
 use tracing::warn;
+use wire::flow::Endpoint;
+
+use crate::advice;
+use crate::plan::{Plan, network};
+use crate::worker::slot::Unproven;
 
 /// Outcomes that are worth a warning, and what to do about each.
 const WORTH: [(Outcome, &str); 2] = [
@@ -17,10 +22,16 @@ const WORTH: [(Outcome, &str); 2] = [
     ),
 ];
 
+/// Most networks of clients that are named; more of them have the same cause.
+const NETWORKS_MAX: usize = 5;
+
 /// What has been said already.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     said: [bool; WORTH.len()],
+    networks: Vec<(Endpoint, String)>,
+    one_sided: Vec<Endpoint>,
+    more_networks: bool,
 }
 
 impl Warnings {
@@ -32,5 +43,83 @@ impl Warnings {
                 warn!("NOT EVERYTHING IS COPIED: {turns} turn(s) so far {words}");
             }
         }
+    }
+
+    /// Says whose copies wait because nothing comes back.
+    pub(super) fn look_at_unproven(&mut self, plan: &Plan, unproven: &[Unproven]) {
+        for unproven in unproven {
+            if let Some(words) = self.of(plan, unproven) {
+                warn!("NOT EVERYTHING IS COPIED: {words}");
+            }
+        }
+    }
+
+    fn of(&mut self, plan: &Plan, unproven: &Unproven) -> Option<String> {
+        let target = unproven.target;
+        if unproven.accepts {
+            if self.one_sided.contains(&target) {
+                return None;
+            }
+            self.one_sided.push(target);
+            return Some(one_sided(target));
+        }
+        let prefix_len = if unproven.client.is_v4() { 24 } else { 64 };
+        let prefix = network(unproven.client.into(), prefix_len);
+        let known = (target, prefix);
+        if self.networks.contains(&known) {
+            return None;
+        }
+        if self.networks.len() >= NETWORKS_MAX {
+            let is_first = !std::mem::replace(&mut self.more_networks, true);
+            return is_first.then(|| {
+                "the same holds for clients of more networks, which are not named".to_owned()
+            });
+        }
+        let words = astray(plan, target, &known.1);
+        self.networks.push(known);
+        Some(words)
+    }
+}
+
+/// A target that takes connections, and then nothing.
+pub(super) fn one_sided(target: Endpoint) -> String {
+    format!(
+        "{target} accepts connections, and nothing that is sent on them arrives: a firewall before it, which does not see the \
+         replies, takes the copies for forgeries. Have the replies pass it too, or let copies pass it untracked, on the target \
+         for instance: `{}`. One session at a time is tried meanwhile",
+        advice::pass_untracked(target)
+    )
+}
+
+fn astray(plan: &Plan, target: Endpoint, prefix: &str) -> String {
+    let assistant = plan
+        .intercepts
+        .first()
+        .map_or("ASSISTANT", |address| host_of(address));
+    format!(
+        "clients in {prefix}. No answer of {target} to them came back through intercept, so their copies wait: the target \
+         does not route {prefix} to the assistant (ask there: `ip route get {prefix}`). To send all that port {port} answers, and \
+         nothing else, to the assistant, run on the target: `{fix}`. Until then a client of theirs is tried ever more rarely, \
+         after a while once in 15 min; its own connections are not touched",
+        prefix = prefix,
+        port = target.port,
+        fix = advice::route_service_by(target, assistant),
+    )
+}
+
+/// The host in `host:port`.
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn a_host_is_found_in_its_address() {
+        assert_eq!(host_of("10.0.0.7:36524"), "10.0.0.7");
+        assert_eq!(host_of("[fd00::7]:36524"), "fd00::7");
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! The worker writes a few times per second; a reader copies under the lock. Nothing else is shared with a worker.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use session::Counters;
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
+use wire::flow::{Addr, Endpoint};
 
 use super::waker::Waker;
 
@@ -20,6 +21,35 @@ pub(crate) struct Shared {
     pub(crate) obeyed: AtomicU64,
     /// To be called after a command or reports were queued.
     pub(crate) waker: Waker,
+    /// What the user should hear of clients whose copies wait; taken by the run.
+    pub(crate) unproven: Mutex<Vec<Unproven>>,
+}
+
+/// Most networks of clients that a worker tells of between two looks of the run; of more nobody reads.
+const UNPROVEN_MAX: usize = 16;
+
+/// Clients whose copies wait, because nothing comes back to them: see [`session::Event::PathUnproven`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unproven {
+    pub(crate) target: Endpoint,
+    pub(crate) client: Addr,
+    pub(crate) accepts: bool,
+}
+
+impl Shared {
+    /// Leaves word of such clients.
+    pub(crate) fn note_unproven(&self, unproven: Unproven) {
+        let mut all = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < UNPROVEN_MAX {
+            all.push(unproven);
+        }
+    }
+
+    /// What was left.
+    pub(crate) fn take_unproven(&self) -> Vec<Unproven> {
+        let mut all = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut all)
+    }
 }
 
 /// Figures of one worker.

@@ -10,6 +10,7 @@ use crate::stack::Stack;
 #[derive(Debug)]
 pub(crate) struct Client {
     handle: SocketHandle,
+    address: [u8; 4],
     pub(crate) port: u16,
     /// How many connections used the port before.
     pub(crate) generation: usize,
@@ -34,13 +35,14 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         number: usize,
-        (port, generation): (u16, usize),
+        (address, port, generation): ([u8; 4], u16, usize),
         connection: &Connection,
         greeting: usize,
         handle: SocketHandle,
     ) -> Self {
         Self {
             handle,
+            address,
             port,
             generation,
             pushed: connection.pushes.0.iter().map(|push| push.1).sum(),
@@ -83,7 +85,7 @@ impl Client {
         if !self.opened {
             if now >= self.connection.start {
                 self.opened = true;
-                stack.connect(self.handle, server, self.port);
+                stack.connect(self.handle, server, (self.address, self.port));
             }
             return;
         }

@@ -154,6 +154,9 @@ fn oddities(random: &mut Random) -> Oddities {
 fn setting(random: &mut Random) -> Setting {
     let keep_addresses = random.percent(30);
     let workers = if random.percent(20) { 2 } else { 1 };
+    let prove_path = random.percent(15);
+    let two_networks = random.percent(40);
+    let goes_astray = keep_addresses && prove_path && two_networks && random.percent(50);
     Setting {
         keep_addresses,
         copies: if keep_addresses {
@@ -163,7 +166,13 @@ fn setting(random: &mut Random) -> Setting {
         },
         pool_ports: if random.percent(10) { 3 } else { PLENTY },
         waits: !random.percent(7),
-        prove_path: random.percent(15),
+        prove_path,
+        two_networks,
+        astray_until: if goes_astray {
+            random.range(100, 4000) * MILLISECOND
+        } else {
+            0
+        },
         sessions_max: if random.percent(5) {
             random.range(1, 4) as u32
         } else {

@@ -259,7 +259,7 @@ impl World {
             match event {
                 Event::TurnEnded(ended) => self.ended.push(ended),
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
-                Event::SessionOpened { .. } => {}
+                Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The hosts of a world, each run until it has nothing more to do now.
 
+use wire::flow::Addr;
 use wire::segment::Segment;
+use wire::tcp::Flags;
 
 use crate::client::Client;
 use crate::gro::Gro;
 use crate::packet;
 use crate::server::PORT;
-use crate::setting::{ONLINE, earlier};
+use crate::setting::{ONLINE, START, STRANGER, earlier};
 use crate::stack::MILLISECOND;
 use crate::watch;
 use crate::world::{Arrival, World};
@@ -118,6 +120,12 @@ impl World {
                 self.trace.packet(self.now, "target ->", &packet);
                 if let Ok(segment) = Segment::parse(&packet[..], 0) {
                     self.oracle.on_target(&segment);
+                    let is_early = self.now < START + self.plan.setting.astray_until;
+                    if is_early && segment.destination.addr == Addr::v4(STRANGER) {
+                        self.astray += u64::from(segment.flags.contains(Flags::SYN));
+                        self.trace.packet(self.now, "target -> client", &packet);
+                        continue;
+                    }
                 }
                 let arrivals = self.links.to_engine.send(self.now, packet);
                 self.send_all(arrivals, Arrival::Reply);

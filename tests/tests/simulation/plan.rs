@@ -108,6 +108,10 @@ pub(crate) struct Setting {
     pub(crate) waits: bool,
     /// Whether the engine has to see a reply before it sends at will.
     pub(crate) prove_path: bool,
+    /// Whether every second port's clients are of another network.
+    pub(crate) two_networks: bool,
+    /// Until when replies to the second network's clients are lost, because the target does not route them to the assistant.
+    pub(crate) astray_until: u64,
     pub(crate) sessions_max: u32,
     pub(crate) sessions_per_second_max: Option<u32>,
     pub(crate) payload_bytes_max: u64,
@@ -332,6 +336,11 @@ impl Plan {
             (self.is_scarce(), "few ports"),
             (!setting.waits, "no waiting"),
             (setting.prove_path, "the path is proven"),
+            (
+                setting.prove_path && setting.two_networks,
+                "two paths are proven",
+            ),
+            (setting.astray_until > 0, "a network's replies go astray"),
             (setting.sessions_max < u32::from(PLENTY), "few sessions"),
             (setting.sessions_per_second_max.is_some(), "a session rate"),
             (setting.payload_bytes_max < PAYLOAD_PLENTY, "little payload"),

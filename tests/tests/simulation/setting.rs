@@ -15,6 +15,8 @@ use crate::stack::{SECOND, Stack};
 
 /// Addresses of the hosts, and of the reply pool.
 pub(crate) const CLIENT: [u8; 4] = [10, 0, 0, 1];
+/// Another network's client.
+pub(crate) const STRANGER: [u8; 4] = [10, 0, 9, 1];
 pub(crate) const ONLINE: [u8; 4] = [10, 0, 0, 2];
 const POOL: [u8; 4] = [10, 0, 0, 3];
 pub(crate) const TARGET: [u8; 4] = [10, 0, 0, 4];

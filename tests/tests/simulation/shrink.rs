@@ -112,6 +112,10 @@ fn faults() -> Vec<Fault> {
         ("many ports", |p| p.setting.pool_ports = PLENTY),
         ("waits", |p| p.setting.waits = true),
         ("path not proven", |p| p.setting.prove_path = false),
+        ("one network", |p| {
+            (p.setting.two_networks, p.setting.astray_until) = (false, 0);
+        }),
+        ("nothing goes astray", |p| p.setting.astray_until = 0),
         ("many sessions", |p| p.setting.sessions_max = PLENTY.into()),
         ("no rate", |p| p.setting.sessions_per_second_max = None),
         ("much payload", |p| {

@@ -147,18 +147,31 @@ impl Stack {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = random.next();
         let mut interface = Interface::new(config, &mut wire, micros(now));
+        let [a, b, c, d] = address;
         interface.update_ip_addrs(|addresses| {
-            let [a, b, c, d] = address;
             addresses
                 .push(IpCidr::new(IpAddress::v4(a, b, c, d), 24))
                 .expect("room for one address");
         });
+        interface
+            .routes_mut()
+            .add_default_ipv4_route(smoltcp::wire::Ipv4Address::new(a, b, c, 254))
+            .expect("room for one route");
         Self {
             interface,
             wire,
             wrap: wraps.then(|| Wrap::new(random)),
             sockets: SocketSet::new(vec![]),
         }
+    }
+
+    /// Gives the host a second address.
+    pub(crate) fn add_address(&mut self, [a, b, c, d]: [u8; 4]) {
+        self.interface.update_ip_addrs(|addresses| {
+            addresses
+                .push(IpCidr::new(IpAddress::v4(a, b, c, d), 24))
+                .expect("room for two addresses");
+        });
     }
 
     pub(crate) fn add(&mut self, socket: tcp::Socket<'static>) -> SocketHandle {
@@ -169,14 +182,20 @@ impl Stack {
         self.sockets.get_mut(handle)
     }
 
-    pub(crate) fn connect(&mut self, handle: SocketHandle, to: ([u8; 4], u16), port: u16) {
+    pub(crate) fn connect(
+        &mut self,
+        handle: SocketHandle,
+        to: ([u8; 4], u16),
+        from: ([u8; 4], u16),
+    ) {
         let [a, b, c, d] = to.0;
+        let [e, f, g, h] = from.0;
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
         socket
             .connect(
                 self.interface.context(),
                 (IpAddress::v4(a, b, c, d), to.1),
-                port,
+                (IpAddress::v4(e, f, g, h), from.1),
             )
             .expect("a fresh socket connects");
     }

@@ -15,7 +15,7 @@ use crate::oracle::Oracle;
 use crate::plan::{Cut, Happening, Plan};
 use crate::random::Random;
 use crate::server::{Server, Side};
-use crate::setting::{CLIENT, CLIENT_PORT, ONLINE, START, TARGET};
+use crate::setting::{CLIENT, CLIENT_PORT, ONLINE, START, STRANGER, TARGET};
 use crate::stack::{MILLISECOND, SECOND, Stack, set_timestamp_base};
 use crate::trace::Trace;
 use crate::verdict;
@@ -105,6 +105,8 @@ pub(crate) struct World {
     pub(crate) ended: Vec<TurnEnded>,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
+    /// SYN-ACKs of the target that a real client has got.
+    pub(crate) astray: u64,
     pub(crate) forged: u64,
     /// How long the drain took, in virtual time.
     pub(crate) drained_in: u64,
@@ -134,6 +136,7 @@ impl World {
         });
         let network = &plan.network;
         let mut client_stack = Stack::new(CLIENT, network.client_mtu, wraps, START, random);
+        client_stack.add_address(STRANGER);
         Self {
             links: Links::new(&plan, random),
             online_stack: Stack::new(ONLINE, 1500, online_wraps, START, random),
@@ -156,6 +159,7 @@ impl World {
             ended: vec![],
             frames: 0,
             inputs: 0,
+            astray: 0,
             forged: 0,
             drained_in: 0,
             now: START,
@@ -350,11 +354,14 @@ fn clients(plan: &Plan, stack: &mut Stack) -> Vec<Client> {
     let numbered = (0u16..).zip(&plan.connections);
     numbered
         .map(|(number, connection)| {
-            let place = if plan.reuses_ports {
+            let (port, generation) = if plan.reuses_ports {
                 (CLIENT_PORT + number / 2, usize::from(number % 2))
             } else {
                 (CLIENT_PORT + number, 0)
             };
+            let is_stranger = plan.setting.two_networks && port % 2 == 1;
+            let address = if is_stranger { STRANGER } else { CLIENT };
+            let place = (address, port, generation);
             let handle = stack.add(plan.client_options.socket());
             let mut connection = connection.clone();
             connection.start += START;

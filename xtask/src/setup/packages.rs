@@ -56,6 +56,10 @@ const LAB_TOOLS: &[Tool] = &[
         package: "iptables",
     },
     Tool {
+        program: "nft",
+        package: "nftables",
+    },
+    Tool {
         program: "ethtool",
         package: "ethtool",
     },

@@ -48,6 +48,7 @@ impl Ledger {
                 self.closed.push(flow);
             }
             Event::TurnEnded(turn) => self.take_turn(&turn),
+            Event::PathUnproven { .. } => {}
         }
     }
 

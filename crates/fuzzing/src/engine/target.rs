@@ -171,6 +171,11 @@ impl Connection {
     }
 
     fn take(&mut self, segment: &Segment, payload: &[u8]) {
+        let start_of_stream = self.iss.wrapping_add(1);
+        if payload.is_empty() && segment.seq.wrapping_add(1) == start_of_stream {
+            // A keep-alive probe, right behind the handshake.
+            return;
+        }
         let start = segment.seq.wrapping_sub(self.iss).wrapping_sub(1) as usize;
         let end = start + payload.len();
         assert!(

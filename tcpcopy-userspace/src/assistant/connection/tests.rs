@@ -72,6 +72,7 @@ impl Stage {
             slot: Mutex::new(Slot::default()),
             obeyed: 0.into(),
             waker: Waker::new().unwrap(),
+            unproven: Mutex::default(),
         };
         let worker = WorkerHandle {
             commands: command_sender,

@@ -6,6 +6,7 @@ use host::Route;
 use telemetry::Mode;
 
 use super::{CHECK, closed, tried};
+use crate::advice::iptables;
 use crate::doctor::evidence::{Evidence, Try};
 use crate::doctor::finding::Finding;
 use crate::doctor::handshake::Answer;
@@ -192,7 +193,7 @@ fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
     let mut finding = finding
         .fix(
             router,
-            format!("ip route replace {} via {via}", probe.prefix),
+            super::send_back(evidence, &probe.prefix, &via.to_string()),
         )
         .look(target, format!("ip route get {}", probe.source.addr));
     if target.is_ipv4() {
@@ -325,13 +326,4 @@ pub(super) fn silent_target(evidence: &Evidence, probe: &Try) -> Finding {
         ),
     )
     .look(target, format!("tcpdump -ni any host {} and port {}", source.addr, evidence.target.port))
-}
-
-/// The firewall command of an address's family.
-fn iptables(address: IpAddr) -> &'static str {
-    if address.is_ipv4() {
-        "iptables"
-    } else {
-        "ip6tables"
-    }
 }

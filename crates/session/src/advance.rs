@@ -99,6 +99,10 @@ impl Session {
         if end.is_some_and(|end| matches!(end.end, End::Reset | End::Replaced))
             && self.awaits_confirmation()
         {
+            if !self.knows_service(ctx.now) {
+                self.release_at = Some(self.active_at + SERVICE_WAIT);
+                return false;
+            }
             // What the online server had not acknowledged by then it will not acknowledge any more.
             while self.turns.front().is_some() {
                 self.end_turn(Outcome::Unserved, ctx);

@@ -7,6 +7,8 @@
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
+//! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
 //! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
@@ -14,9 +16,11 @@ mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod pauses;
 mod printer;
 mod telling;
 mod warnings;
+mod watch;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -40,8 +44,10 @@ use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use pauses::Pauses;
 use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
+use watch::Watch;
 
 /// How often the run looks at signals, routes and workers.
 const TICK: Duration = Duration::from_millis(100);
@@ -115,6 +121,8 @@ struct Run<'a> {
     crew: Crew,
     bridge: Option<Bridge>,
     routes: RouteWatcher,
+    watch: Watch,
+    pauses: Pauses,
     guard: Option<Guard>,
     warnings: Warnings,
     telling: Telling,
@@ -148,6 +156,8 @@ impl<'a> Run<'a> {
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
         let routes =
             RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let watch = Watch::start(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let pauses = Pauses::new(loaded.paused(), plan.workers);
         if !parts.iter().all(|part| part.port.huge_pages()) {
             info!(
                 "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
@@ -166,6 +176,8 @@ impl<'a> Run<'a> {
             crew,
             bridge,
             routes,
+            watch,
+            pauses,
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
             telling,
@@ -210,6 +222,7 @@ impl<'a> Run<'a> {
         if let Ok(change) = self.routes.changes().recv_timeout(time) {
             self.follow(&change);
         }
+        self.watch.look(self.plan, &mut self.loaded, &self.crew);
         if self.told.elapsed() >= SECOND {
             // Not from now on: seconds must not grow by the tick.
             self.told += SECOND;
@@ -233,9 +246,10 @@ impl<'a> Run<'a> {
             }
             self.cpu_of_others = others_cpu();
             let mut totals = self.totals();
+            self.pauses.second(&totals.kernel);
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
-            self.warnings.look(&totals.ledger);
+            self.warnings.look(&totals.ledger, &totals.kernel);
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);
         }
@@ -323,7 +337,7 @@ impl<'a> Run<'a> {
         let failed = self.crew.leave();
         self.state = State::Ended;
         let totals = self.totals();
-        self.warnings.look(&totals.ledger);
+        self.warnings.look(&totals.ledger, &totals.kernel);
         let surroundings = self.surroundings();
         let summary = self.telling.finish(totals, surroundings);
         if let Err(cause) = self.loaded.remove() {
@@ -355,6 +369,8 @@ impl<'a> Run<'a> {
             "max_cpu_pauses",
             self.guard.as_ref().map_or(0, |guard| guard.pauses),
         );
+        self.pauses.notes(&mut notes);
+        self.watch.notes(&mut notes);
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }

@@ -75,7 +75,8 @@ pub enum Source {
     Pool {
         /// Ranges of addresses and ports; each target uses those of its own address family.
         ranges: Vec<PoolRange>,
-        /// Ports that are never used although they lie in a range: listening or reserved.
+        /// Ports that are not used at first although they lie in a range, because others on this host have them; see
+        /// [`crate::Engine::exclude_ports`].
         excluded_ports: Vec<u16>,
     },
 }

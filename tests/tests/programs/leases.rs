@@ -40,7 +40,7 @@ fn dropped_implies_leased() {
     kernel.replies_to(TARGET, &POOL_RANGE, POOL_OWN, 1);
     kernel.replies_to(other, &range(POOL.addr), POOL_OWN, 0);
     // Neighbours in a word, words at both ends, and ports outside the pool's range, where a bit must not matter.
-    let leased = |port: u16| port % 7 == 0 || (12_800..12_864).contains(&port);
+    let leased = |port: u16| port.is_multiple_of(7) || (12_800..12_864).contains(&port);
     for port in (0..=u16::MAX).filter(|port| leased(*port)) {
         kernel.lease(1, port, true);
     }
@@ -55,7 +55,7 @@ fn dropped_implies_leased() {
             verdict, NEXT,
             "port {port} towards a target that no session talks to"
         );
-        if port % 512 == 0 {
+        if port.is_multiple_of(512) {
             kernel.drain();
         }
     }

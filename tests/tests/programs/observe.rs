@@ -3,7 +3,7 @@
 use abi::counter::Counter;
 use abi::maps;
 use abi::record::KIND_ONLINE;
-use wire::flow::{Addr, Endpoint, owner};
+use wire::flow::{Endpoint, owner};
 use wire::tcp::Flags;
 
 use crate::kernel::{Kernel, NEXT, Settings, only, skipped};

@@ -15,6 +15,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::icmp::{TOO_BIG_LEN_MAX, TooBig};
 use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
+use wire::tcp::Flags;
 
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
@@ -162,12 +163,13 @@ fn from_target(skb: &Skb, segment: &Segment) -> i32 {
 /// Whether a leased port has become somebody else's on this host, who has bound it after we leased it. The lease ends with
 /// that, so the next packets pass without being looked at.
 ///
-/// A look-up costs half as much as all the rest, so segments with payload are spared it. Before a target sends payload to a
-/// new connection it must answer its SYN, and a target that knows another connection on the same ports says so with a bare
-/// acknowledgement (RFC 5961 section 4): each way a segment without payload comes first.
+/// A look-up costs half as much as all the rest, so segments with payload or FIN are spared it. Before a target sends those to
+/// a new connection it must answer its SYN, and a target that knows another connection on the same ports says so with a bare
+/// acknowledgement (RFC 5961 section 4): each way a segment without either comes first.
 #[inline(always)]
 fn is_foreign(skb: &Skb, segment: &Segment, lease: &Lease) -> bool {
-    if segment.payload_len != 0 || !sockets::is_connected(skb, segment) {
+    let late = segment.payload_len != 0 || segment.flags.contains(Flags::FIN);
+    if late || !sockets::is_connected(skb, segment) {
         return false;
     }
     lease.revoke();

@@ -91,6 +91,9 @@ pub(crate) struct Plan {
     pub(crate) intercepts: Vec<String>,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
+    /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is
+    /// answered.
+    pub(crate) controls: Vec<(Endpoint, Endpoint)>,
 }
 
 impl Plan {
@@ -121,6 +124,11 @@ impl Plan {
             full_sessions_only: args.full_sessions_only,
         });
         let rules: Vec<Rule> = rules.collect();
+        let probes = pool::probes(args, facts, &sources, &interfaces.observe);
+        let controls = probes.iter().filter_map(|(source, target)| {
+            let own = facts.route(target.addr.into())?.source()?;
+            Some((Endpoint::new(own.into(), source.port), *target))
+        });
         let source_words = args
             .rules
             .iter()
@@ -145,7 +153,8 @@ impl Plan {
             filter,
             exclusions,
             reply_routes: sources.local_routes.clone(),
-            probes: pool::probes(args, facts, &sources, &interfaces.observe),
+            controls: controls.collect(),
+            probes,
             source: sources.source,
             egress,
             capture_on: interfaces.capture,
@@ -203,7 +212,7 @@ impl Plan {
         let mut plan = Self {
             rules: Vec::new(),
             sample_bytes: 0,
-            filter: Filter::of_probes(&self.probes),
+            filter: Filter::of_probes(&[&self.probes[..], &self.controls[..]].concat()),
             ..self.clone()
         };
         for name in ways_out {

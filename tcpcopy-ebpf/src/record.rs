@@ -139,10 +139,13 @@ fn put<const BODY: usize>(ring: &Ring, skb: &Skb, kind: u32, len: usize) -> bool
     };
     // SAFETY: the entry is as long as `Entry` and ours until it is submitted.
     unsafe { (&raw mut (*to).header).write(header) };
-    // The helper refuses a length of 0, and no caller has one.
+    // The helper refuses a length of 0, and no caller has one. Two comparisons, of which the compiler must not make one: it
+    // would compare another register, and verifiers before Linux 6.13 or so would not see what that says about the length.
     let mut failed = true;
-    let len = unknown(len);
-    if len >= 1 && len <= BODY {
+    let mut len = unknown(len);
+    let some = len != 0;
+    len = unknown(len);
+    if some && len <= BODY {
         // SAFETY: `len` bytes fit into the body, by the line above.
         failed = unsafe {
             bpf_skb_load_bytes(

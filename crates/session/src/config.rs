@@ -1,8 +1,11 @@
 //! What an engine is told once, at its start.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use wire::flow::{Endpoint, PoolRange};
+
+use crate::ports::Ports;
 
 /// Everything that an engine needs to know; one engine runs per worker.
 #[derive(Clone, Debug)]
@@ -79,4 +82,14 @@ pub enum Source {
         /// [`crate::Engine::exclude_ports`].
         excluded_ports: Vec<u16>,
     },
+}
+
+impl Source {
+    /// The ports that are not used at first.
+    pub(crate) fn excluded(&self) -> Arc<Ports> {
+        match self {
+            Self::Clients => Arc::default(),
+            Self::Pool { excluded_ports, .. } => Arc::new(excluded_ports.iter().copied().collect()),
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use wire::checksum::{Verdict, judge};
 use wire::flow::{Addr, FlowKey};
@@ -24,7 +23,6 @@ use crate::nursery::Nursery;
 use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
-use crate::ports::Ports;
 use crate::sample::Sampler;
 use crate::session::Session;
 use crate::slots::Slots;
@@ -102,12 +100,7 @@ impl Engine {
     /// If there are more than 65,535 rules; the programs allow 1,024.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
-        let excluded = match &config.source {
-            Source::Clients => Arc::default(),
-            Source::Pool { excluded_ports, .. } => {
-                Arc::new(excluded_ports.iter().copied().collect())
-            }
-        };
+        let excluded = config.source.excluded();
         let mut targets: Vec<TargetState> = Vec::new();
         let mut target_of = Vec::new();
         for rule in &config.rules {
@@ -118,12 +111,9 @@ impl Engine {
             if known.is_none() {
                 let pool = match &config.source {
                     Source::Clients => None,
-                    Source::Pool {
+                    Source::Pool { ranges, .. } => Some(Pool::new(
                         ranges,
-                        excluded_ports: _,
-                    } => Some(Pool::new(
-                        ranges,
-                        Arc::clone(&excluded),
+                        excluded.clone(),
                         &rule.target.addr,
                         config.worker,
                         config.workers,
@@ -342,22 +332,6 @@ impl Engine {
             let endpoint = state.endpoint;
             self.let_in(&endpoint, now);
         }
-    }
-
-    /// Sessions that open from now on use no port of these, whose others on this host have taken, and any other of the pool.
-    /// Running sessions keep theirs.
-    pub fn exclude_ports(&mut self, excluded: &Arc<Ports>) {
-        let pools = self.shared.targets.iter_mut();
-        for pool in pools.filter_map(|target| target.pool.as_mut()) {
-            pool.exclude(excluded);
-        }
-    }
-
-    /// Whether no target can be reached at all: for each there is no route, or its replies cannot arrive.
-    #[must_use]
-    pub fn is_cut_off(&self) -> bool {
-        let targets = &self.shared.targets;
-        !targets.is_empty() && targets.iter().all(|target| target.gate.is_closed())
     }
 
     /// Whether new flows may get sessions (`--max-cpu`). Running sessions go on.

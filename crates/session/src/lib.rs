@@ -19,7 +19,7 @@
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
-//! | `gate`, `pool`, `ports`, `path` | whether a target may be sent to, from where, and in what pieces |
+//! | `gate`, `pool`, `ports`, `path`, `reach` | whether a target may be sent to, from where, and in what pieces |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
 //! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |
@@ -47,6 +47,7 @@ mod pool;
 mod ports;
 #[cfg(test)]
 mod properties;
+mod reach;
 mod receive;
 mod resting;
 pub mod sample;

@@ -23,8 +23,9 @@ pub(super) struct Watch {
     excluded: Arc<Ports>,
     scarce: bool,
     address_changes: u64,
-    services_left_out: u64,
-    ports_excluded: u64,
+    /// Most at a time, of both.
+    services_left_out_max: u64,
+    ports_excluded_max: u64,
 }
 
 impl Watch {
@@ -48,8 +49,8 @@ impl Watch {
             excluded: Arc::default(),
             scarce: false,
             address_changes: 0,
-            services_left_out: 0,
-            ports_excluded: 0,
+            services_left_out_max: 0,
+            ports_excluded_max: 0,
         })
     }
 
@@ -73,9 +74,9 @@ impl Watch {
         }
     }
 
-    /// Says at the start what there was no room for.
-    pub(super) fn say_left_out(&mut self, left_out: usize) {
-        self.services_left_out = left_out as u64;
+    /// Says what there is no room for.
+    fn say_left_out(&mut self, left_out: usize) {
+        self.services_left_out_max = self.services_left_out_max.max(left_out as u64);
         if left_out > 0 {
             warn!(
                 "NOT EVERYTHING IS COPIED: this host has so many addresses that {left_out} of its services have no place in the \
@@ -95,7 +96,7 @@ impl Watch {
         crew.command(&|| Command::Exclude(Arc::clone(&self.excluded)));
         let pools = plan.exclusions.pools.iter();
         let count = pools.map(|guarded| self.excluded.count_in(&guarded.pool.range));
-        self.ports_excluded = count.sum::<usize>() as u64;
+        self.ports_excluded_max = self.ports_excluded_max.max(count.sum::<usize>() as u64);
         let Some((pool, left)) = plan.exclusions.scarcest(&self.excluded) else {
             return;
         };
@@ -117,10 +118,10 @@ impl Watch {
         if self.addresses.is_some() {
             // The first answer is how things were at the start.
             notes.push("address_changes", self.address_changes.saturating_sub(1));
-            notes.push("services_left_out", self.services_left_out);
+            notes.push("services_left_out_max", self.services_left_out_max);
         }
         if self.ports.is_some() {
-            notes.push("pool_ports_excluded", self.ports_excluded);
+            notes.push("pool_ports_excluded_max", self.ports_excluded_max);
         }
     }
 }

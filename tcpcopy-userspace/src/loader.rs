@@ -229,13 +229,12 @@ impl Loaded {
         self.ways.set(&mut self.ebpf, target, egress)
     }
 
-    /// These are the addresses of this host now. Returns how many online services the programs' table has no room for, where
-    /// that is another number than before.
+    /// These are the addresses of this host now. Returns how many online services the programs' table has no room for.
     pub(crate) fn set_own_addresses(
         &mut self,
         plan: &Plan,
         own: &[IpAddr],
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<usize, Error> {
         self.services.set(&mut self.ebpf, &plan.rules, own)
     }
 

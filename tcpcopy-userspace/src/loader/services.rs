@@ -15,25 +15,21 @@ use super::{Error, maps};
 #[derive(Debug, Default)]
 pub(super) struct Services {
     captured: BTreeSet<Endpoint>,
-    /// Services that the map had no room for.
-    left_out: usize,
 }
 
 impl Services {
     /// Captures what the rules name on a host with these addresses, and nothing else. Returns how many services the map has no
-    /// room for, where that is another number than before.
+    /// room for.
     pub(super) fn set(
         &mut self,
         ebpf: &mut Ebpf,
         rules: &[Rule],
         own: &[IpAddr],
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<usize, Error> {
         let (wanted, left_out) = wanted(rules, own);
         let captured = std::mem::take(&mut self.captured);
-        for (online, _) in captured.iter().filter_map(|online| {
-            let gone = wanted.iter().all(|(wanted, _)| wanted != online);
-            gone.then_some((online, ()))
-        }) {
+        let kept: BTreeSet<Endpoint> = wanted.iter().map(|(online, _)| *online).collect();
+        for online in captured.difference(&kept) {
             maps::remove_service(ebpf, online)?;
         }
         for (online, rule) in &wanted {
@@ -41,9 +37,8 @@ impl Services {
                 maps::add_service(ebpf, online, *rule)?;
             }
         }
-        self.captured = wanted.into_iter().map(|(online, _)| online).collect();
-        let before = std::mem::replace(&mut self.left_out, left_out);
-        Ok((before != left_out).then_some(left_out))
+        self.captured = kept;
+        Ok(left_out)
     }
 }
 

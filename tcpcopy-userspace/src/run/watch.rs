@@ -60,8 +60,7 @@ impl Watch {
         if let Some(own) = addresses.and_then(|watcher| watcher.changes().try_recv().ok()) {
             self.address_changes += 1;
             match loaded.set_own_addresses(plan, &own) {
-                Ok(Some(left_out)) => self.say_left_out(left_out),
-                Ok(None) => {}
+                Ok(left_out) => self.say_left_out(left_out),
                 Err(cause) => error!("{cause}; new addresses of this host are not captured"),
             }
         }
@@ -74,10 +73,11 @@ impl Watch {
         }
     }
 
-    /// Says what there is no room for.
+    /// Says what there is no room for, where it is more than was said before.
     fn say_left_out(&mut self, left_out: usize) {
-        self.services_left_out_max = self.services_left_out_max.max(left_out as u64);
-        if left_out > 0 {
+        let before = self.services_left_out_max;
+        self.services_left_out_max = before.max(left_out as u64);
+        if self.services_left_out_max > before {
             warn!(
                 "NOT EVERYTHING IS COPIED: this host has so many addresses that {left_out} of its services have no place in the \
                  programs' table of {}; name the addresses that matter in -x",

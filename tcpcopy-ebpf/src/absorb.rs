@@ -13,19 +13,18 @@ use wire::segment::Segment;
 
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
-use crate::rules::is_reply;
+use crate::rules::{Reply, reply};
 use crate::skb::Skb;
 
 /// The program.
 #[classifier]
 pub fn absorb(ctx: TcContext) -> i32 {
     let skb = Skb::new(&ctx);
-    let segment = match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) if is_reply(&segment.source, &segment.destination) => segment,
-        _ => {
-            count(Counter::AbsorbForeign);
-            return TCX_NEXT;
-        }
+    let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else {
+        return foreign();
+    };
+    let (Reply::Ours | Reply::Leased(_)) = reply(&segment.source, &segment.destination) else {
+        return foreign();
     };
     count(Counter::AbsorbMatched);
     let recorded = put_headers(
@@ -43,4 +42,10 @@ pub fn absorb(ctx: TcContext) -> i32 {
     // with every segment. A redirect to a device that does not exist frees the packet and reports success.
     // SAFETY: the helper only notes its arguments.
     unsafe { bpf_redirect(0, 0) as i32 }
+}
+
+#[inline(always)]
+fn foreign() -> i32 {
+    count(Counter::AbsorbForeign);
+    TCX_NEXT
 }

@@ -1,8 +1,9 @@
 //! `capture`: tcx ingress of the online interfaces (and of those that replies come in by), ordered first.
 //!
 //! A client's packet to an online service is recorded whole (or cloned, with `--capture af-xdp`) and always passes.
-//! A target's reply to the pool is recorded as far as its headers and never passes: the local stack has no socket
-//! for it and would answer RST. Everything else passes untouched.
+//! A target's reply to a session is recorded as far as its headers and never passes: the local stack has no socket
+//! for it and would answer RST. Everything else passes untouched, a target's packets for others among it: on an address of
+//! this host those to ports that no session has leased, and those of a connection that a socket of this host has.
 
 use abi::counter::Counter;
 use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, RECORD_HEADER_LEN, SIZE_CLASSES};
@@ -14,12 +15,14 @@ use wire::ethernet::HEADER_LEN;
 use wire::icmp::{TOO_BIG_LEN_MAX, TooBig};
 use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
+use wire::tcp::Flags;
 
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
 use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
-use crate::rules::{is_reply, is_sampled, is_service};
+use crate::rules::{Lease, Reply, is_paused, is_sampled, is_service, reply};
 use crate::skb::Skb;
+use crate::sockets;
 
 /// The program.
 #[classifier]
@@ -53,12 +56,14 @@ fn judge(skb: &Skb) -> Result<i32, Skip> {
         PROTOCOL_TCP => {
             let segment = Segment::parse_tcp(skb, HEADER_LEN, &ip)?;
             if is_service(&segment.destination) {
+                if skb.is_for_other_host() {
+                    count(Counter::CaptureOtherHost);
+                    return Ok(TCX_NEXT);
+                }
                 client(skb, &ip, &segment)?;
-            } else if is_reply(&segment.source, &segment.destination) {
-                reply(skb, &segment);
-                return Ok(TCX_DROP);
+                return Ok(TCX_NEXT);
             }
-            Ok(TCX_NEXT)
+            Ok(from_target(skb, &segment))
         }
         PROTOCOL_ICMP | PROTOCOL_ICMPV6 => {
             too_big(skb, &ip)?;
@@ -87,11 +92,14 @@ fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip> {
         return Ok(());
     }
     count(Counter::CaptureMatched);
+    let worker = worker_of(&segment.source);
     count(if !is_sampled(&segment.source, &segment.destination) {
         Counter::CaptureSampledOut
+    } else if is_paused(worker) {
+        Counter::CapturePaused
     } else if CLONE_IFINDEX.load() != 0 {
-        clone(skb, segment, len)
-    } else if put_packet(skb, worker_of(&segment.source), KIND_CLIENT, len) {
+        clone(skb, segment, worker, len)
+    } else if put_packet(skb, worker, KIND_CLIENT, len) {
         Counter::CaptureRecorded
     } else {
         Counter::CaptureRingFull
@@ -101,7 +109,7 @@ fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip> {
 
 /// Clones a client's packet into the private device.
 #[inline(always)]
-fn clone(skb: &Skb, segment: &Segment, len: u32) -> Counter {
+fn clone(skb: &Skb, segment: &Segment, worker: u32, len: u32) -> Counter {
     // A super-packet is cut up again on its way through the device. What does not fit vanishes there unreported.
     let gso_size = skb.gso_size();
     let longest = if gso_size == 0 {
@@ -119,16 +127,58 @@ fn clone(skb: &Skb, segment: &Segment, len: u32) -> Counter {
     // SAFETY: the helper checks its arguments itself. It reports some failures by a positive number.
     let failed = unsafe { bpf_clone_redirect(skb.as_ptr(), CLONE_IFINDEX.load(), 0) };
     if failed == 0 {
-        put_clone(worker_of(&segment.source), stamp_ns, frames);
+        put_clone(worker, stamp_ns, frames);
         Counter::CaptureCloned
     } else {
         Counter::CaptureCloneFailed
     }
 }
 
-/// A target's reply to the pool.
+/// Anything else that may be a target's word. Returns the verdict.
 #[inline(always)]
-fn reply(skb: &Skb, segment: &Segment) {
+fn from_target(skb: &Skb, segment: &Segment) -> i32 {
+    let lease = match reply(&segment.source, &segment.destination) {
+        Reply::No => return TCX_NEXT,
+        Reply::Unleased => {
+            count(Counter::ReplyUnleased);
+            return TCX_NEXT;
+        }
+        Reply::Ours => None,
+        Reply::Leased(lease) => Some(lease),
+    };
+    if skb.is_for_other_host() {
+        count(Counter::CaptureOtherHost);
+        return TCX_NEXT;
+    }
+    if let Some(lease) = lease
+        && is_foreign(skb, segment, &lease)
+    {
+        count(Counter::ReplyForeign);
+        return TCX_NEXT;
+    }
+    consume(skb, segment);
+    TCX_DROP
+}
+
+/// Whether a leased port has become somebody else's on this host, who has bound it after we leased it. The lease ends with
+/// that, so the next packets pass without being looked at.
+///
+/// A look-up costs half as much as all the rest, so segments with payload or FIN are spared it. Before a target sends those to
+/// a new connection it must answer its SYN, and a target that knows another connection on the same ports says so with a bare
+/// acknowledgement (RFC 5961 section 4): each way a segment without either comes first.
+#[inline(always)]
+fn is_foreign(skb: &Skb, segment: &Segment, lease: &Lease) -> bool {
+    let late = segment.payload_len != 0 || segment.flags.contains(Flags::FIN);
+    if late || !sockets::is_connected(skb, segment) {
+        return false;
+    }
+    lease.revoke();
+    true
+}
+
+/// A target's reply to a session.
+#[inline(always)]
+fn consume(skb: &Skb, segment: &Segment) {
     count(Counter::ReplyMatched);
     let recorded = put_headers(
         skb,
@@ -150,7 +200,8 @@ fn too_big(skb: &Skb, ip: &ip::Header) -> Result<(), Skip> {
     let Ok(message) = TooBig::parse_icmp(skb, HEADER_LEN, ip) else {
         return Ok(());
     };
-    if is_reply(&message.flow.server, &message.flow.client) {
+    let flow = &message.flow;
+    if let Reply::Ours | Reply::Leased(_) = reply(&flow.server, &flow.client) {
         let worker = worker_of(&message.flow.client);
         if put_headers(skb, worker, KIND_TOO_BIG, TOO_BIG_LEN_MAX as u32) {
             count(Counter::ReplyTooBig);

@@ -9,7 +9,7 @@
 //! | [`steer`] | tcx egress, `tcpcopy0` | `--capture af-xdp`: sends a clone to its owner's queue, stamped |
 //! | [`deliver`] | XDP, `tcpcopy1` | `--capture af-xdp`: hands a clone to its queue's socket |
 //!
-//! They share [`skb`] (a socket buffer as [`wire::bytes::Bytes`]), [`rules`] (what is ours), [`record`] (writing to
+//! They share [`skb`] (a socket buffer as [`wire::bytes::Bytes`]), [`rules`] (what is ours), [`sockets`] (what is another's), [`record`] (writing to
 //! a worker's ring), [`count`] and [`maps`].
 //!
 //! **Architecture invariant:** programs decide and count; they hold no session state. On any doubt the packet
@@ -29,6 +29,7 @@ mod observe;
 mod record;
 mod rules;
 mod skb;
+mod sockets;
 mod steer;
 
 /// The helpers that read and redirect packets are open to GPL-compatible programs only.

@@ -2,12 +2,17 @@
 
 use abi::counter::COUNTERS_LEN;
 use abi::maps::{
-    Egress, PORTS_LEN, RING_TEMPLATE_LEN, SERVICES_MAX, Service, TARGETS_MAX, WORKERS_MAX,
+    GATEWAYS_MAX, LEASE_WORDS, POOL_ADDRESSES_MAX, PORTS_LEN, RING_TEMPLATE_LEN, Replies,
+    SERVICES_MAX, Service, TARGETS_MAX, WORKERS_MAX,
 };
 use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
-use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
+use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
+
+/// User space maps the array into its memory and writes words of it without a system call.
+const MAPPED: usize = BPF_F_MMAPABLE as usize;
 
 /// A worker's ring.
 pub type Ring = RingBuf<(), { RING_TEMPLATE_LEN as usize }>;
@@ -17,9 +22,20 @@ pub static PORTS: Array<u32, { PORTS_LEN as usize }> = Array::new();
 #[btf_map]
 pub static SERVICES: HashMap<Endpoint, Service, { SERVICES_MAX as usize }> = HashMap::new();
 #[btf_map]
-pub static REPLIES: HashMap<Endpoint, PoolRange, { TARGETS_MAX as usize }> = HashMap::new();
+pub static REPLIES: HashMap<Endpoint, Replies, { TARGETS_MAX as usize }> = HashMap::new();
 #[btf_map]
-pub static EGRESS: HashMap<Addr, Egress, { TARGETS_MAX as usize }> = HashMap::new();
+pub static POOL_ADDRESSES: HashMap<Addr, u32, { POOL_ADDRESSES_MAX as usize }> = HashMap::new();
+// One slot here; user space makes as many as the run needs.
+#[btf_map]
+pub static LEASES: Array<u64, { LEASE_WORDS as usize }, MAPPED> = Array::new();
+#[btf_map]
+pub static PAUSED: Array<u64, { WORKERS_MAX as usize }, MAPPED> = Array::new();
+#[btf_map]
+pub static EGRESS_SLOTS: HashMap<Addr, u32, { TARGETS_MAX as usize }> = HashMap::new();
+#[btf_map]
+pub static EGRESS: Array<u64, { TARGETS_MAX as usize }, MAPPED> = Array::new();
+#[btf_map]
+pub static GATEWAYS: Array<[u8; 16], { GATEWAYS_MAX as usize }> = Array::new();
 #[btf_map]
 pub static RINGS: ArrayOfMaps<Ring, { WORKERS_MAX as usize }> = ArrayOfMaps::new();
 #[btf_map]

@@ -15,7 +15,7 @@ use wire::segment::Segment;
 
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
-use crate::rules::{is_sampled, is_service};
+use crate::rules::{is_paused, is_sampled, is_service};
 use crate::skb::Skb;
 
 /// The program.
@@ -46,9 +46,12 @@ fn online(skb: &Skb, segment: &Segment) {
     }
     count(Counter::ObserveMatched);
     let client = &segment.destination;
+    let worker = worker_of(client);
     count(if !is_sampled(client, &segment.source) {
         Counter::ObserveSampledOut
-    } else if put_headers(skb, worker_of(client), KIND_ONLINE, response_len(segment)) {
+    } else if is_paused(worker) {
+        Counter::ObservePaused
+    } else if put_headers(skb, worker, KIND_ONLINE, response_len(segment)) {
         Counter::ObserveRecorded
     } else {
         Counter::ObserveRingFull

@@ -139,10 +139,13 @@ fn put<const BODY: usize>(ring: &Ring, skb: &Skb, kind: u32, len: usize) -> bool
     };
     // SAFETY: the entry is as long as `Entry` and ours until it is submitted.
     unsafe { (&raw mut (*to).header).write(header) };
-    // The helper refuses a length of 0, and no caller has one.
+    // The helper refuses a length of 0, and no caller has one. Two comparisons would become one on another register, and
+    // verifiers before that of Linux 6.13 or so do not see what that says about the length, nor those before 6.8 what "not 0"
+    // does. So one comparison of the number that is smaller by one; of 0 that is the largest there is.
     let mut failed = true;
-    let len = unknown(len);
-    if len >= 1 && len <= BODY {
+    let less = unknown(len.wrapping_sub(1));
+    if less < BODY {
+        let len = less + 1;
         // SAFETY: `len` bytes fit into the body, by the line above.
         failed = unsafe {
             bpf_skb_load_bytes(

@@ -13,6 +13,9 @@ use crate::load;
 /// The part of a tag that says which VLAN.
 const VLAN_ID: u32 = 0x0fff;
 
+/// The packet type of frames for others.
+const PACKET_OTHERHOST: u32 = 3;
+
 /// The socket buffer that a tc program was called for.
 ///
 /// Offsets count from the Ethernet header: the kernel runs tc programs with it in place on both directions.
@@ -92,6 +95,20 @@ impl Skb {
     pub fn ifindex(&self) -> u32 {
         // SAFETY: as in `is_tagged`.
         unsafe { (*self.raw).ifindex }
+    }
+
+    /// Whether the frame was for another Ethernet address: only a promiscuous device shows it to us.
+    #[inline(always)]
+    pub fn is_for_other_host(&self) -> bool {
+        // SAFETY: as in `is_tagged`.
+        unsafe { (*self.raw).pkt_type == PACKET_OTHERHOST }
+    }
+
+    /// Has the packet leave after all others, where the device's queues know of priorities.
+    #[inline(always)]
+    pub fn set_priority(&self, priority: u32) {
+        // SAFETY: as in `is_tagged`; tc programs may write the field.
+        unsafe { (*self.raw).priority = priority };
     }
 
     /// Has the packet leave by this queue (counted from 1) of the device that it is on the way out of.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 
-pub(crate) use pool::PoolArg;
+pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 
 /// Port of `intercept` where `-s` names none.
@@ -150,7 +150,9 @@ impl CommandLine {
 pub(crate) struct Args {
     /// What to copy where: [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[,...]
     ///
-    /// Without ONLINE_IP every address of this host is meant. IPv6 addresses stand in brackets.
+    /// Without ONLINE_IP every address of this host is meant, those that it gets while the run goes on included, and no
+    /// others: what this host forwards for containers or neighbours is not copied. With ONLINE_IP whatever passes to that
+    /// address is copied. IPv6 addresses stand in brackets.
     #[arg(short = 'x', value_name = "RULE", required = true, value_delimiter = ',', action = ArgAction::Append)]
     pub(crate) rules: Vec<RuleArg>,
 
@@ -168,7 +170,9 @@ pub(crate) struct Args {
     ///
     /// Default in direct mode: this host's address towards the target with ports 10000-32767, less those in use or
     /// reserved; 198.18.0.0/16 for a target on this very host. In assistant mode: the clients' own addresses.
-    /// One range per address family, separated by a comma.
+    /// One range per address family, separated by a comma. On an address of this host, ports that somebody listens on or
+    /// is connected from, and those that the kernel gives to outgoing connections, are left alone; give a run ports of its own
+    /// by net.ipv4.ip_local_reserved_ports.
     #[arg(short = 'c', value_name = "POOL", value_delimiter = ',')]
     pub(crate) pool: Vec<PoolArg>,
 

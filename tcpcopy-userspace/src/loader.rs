@@ -7,17 +7,23 @@
 //! | module | holds |
 //! |---|---|
 //! | [`maps`] | what stands in the maps, and how |
+//! | [`services`] | which online services are captured, as addresses of this host come and go |
+//! | [`ways`] | where the frames to each target leave |
 //! | [`error`] | what can go wrong, and what to do |
 
 mod error;
 mod maps;
+mod services;
+mod ways;
 
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use abi::maps::{
     Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN,
-    GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, RING_LEN_DEFAULT, XSKS,
+    GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED,
+    RING_LEN_DEFAULT, WORKERS_MAX, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
@@ -34,7 +40,12 @@ use wire::ethernet;
 
 use crate::args::Capture;
 use crate::plan::Plan;
+use crate::worker::leases::Leases;
+use crate::worker::pausing::Switch;
 pub(crate) use error::Error;
+use services::Services;
+use ways::Ways;
+use words::Words;
 
 /// Bytes of all rings together, where each has at least [`RING_LEN_DEFAULT`].
 const RINGS_LEN: u32 = 64 << 20;
@@ -62,6 +73,10 @@ pub(crate) struct WorkerParts {
     pub(crate) ring: RingBuf<MapData>,
     pub(crate) sleeping: Array<MapData, u32>,
     pub(crate) port: Port,
+    /// Which ports its sessions have leased.
+    pub(crate) leases: Leases,
+    /// Whether the programs record anything for it.
+    pub(crate) switch: Switch,
 }
 
 /// The set-up kernel.
@@ -72,6 +87,9 @@ pub(crate) struct Loaded {
     deliver: Option<XdpLink>,
     capture: Vec<(u32, SchedClassifierLink)>,
     ebpf: Ebpf,
+    services: Services,
+    ways: Ways,
+    paused: Arc<Words>,
     device: PrivateDevice,
     frame_len_max: usize,
 }
@@ -104,6 +122,17 @@ impl Loaded {
             mtu,
         )?;
         maps::fill(&mut ebpf, plan)?;
+        let mut services = Services::default();
+        // What there is no room for is said when the addresses are first looked at again, which is at once.
+        services.set(&mut ebpf, &plan.rules, &plan.own_addresses)?;
+        let targets = plan.egress.iter().map(|(target, _)| *target).collect();
+        let mut ways = Ways::new(&ebpf, targets)?;
+        for (target, egress) in &plan.egress {
+            ways.set(&mut ebpf, *target, egress)?;
+        }
+        let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
+        let leased = Arc::new(maps::words(&ebpf, LEASES, lease_words(plan))?);
+        let filter = Arc::new(plan.filter.clone());
         let ports = open_ports(plan, mtu)?;
         if clones {
             let mut sockets =
@@ -124,7 +153,15 @@ impl Loaded {
                 ring,
                 sleeping,
                 port,
+                leases: Leases::new(Arc::clone(&filter), Arc::clone(&leased)),
+                switch: Switch::new(Arc::clone(&paused), worker),
             });
+        }
+        if let Some(parts) = parts.first_mut() {
+            plan.filter
+                .leased
+                .iter()
+                .for_each(|flow| parts.leases.open(flow));
         }
         let mut loaded = Self {
             online: Vec::new(),
@@ -132,6 +169,9 @@ impl Loaded {
             deliver: None,
             capture: Vec::new(),
             ebpf,
+            services,
+            ways,
+            paused,
             device,
             frame_len_max: mtu as usize + ethernet::HEADER_LEN,
         };
@@ -186,7 +226,21 @@ impl Loaded {
 
     /// The way to a target is another one now.
     pub(crate) fn set_egress(&mut self, target: IpAddr, egress: &Egress) -> Result<(), Error> {
-        maps::set_egress(&mut self.ebpf, target, egress)
+        self.ways.set(&mut self.ebpf, target, egress)
+    }
+
+    /// These are the addresses of this host now. Returns how many online services the programs' table has no room for.
+    pub(crate) fn set_own_addresses(
+        &mut self,
+        plan: &Plan,
+        own: &[IpAddr],
+    ) -> Result<usize, Error> {
+        self.services.set(&mut self.ebpf, &plan.rules, own)
+    }
+
+    /// The switches of all workers: whether the programs record anything for them.
+    pub(crate) fn paused(&self) -> Arc<Words> {
+        Arc::clone(&self.paused)
     }
 
     /// The programs' counters, summed over all processors.
@@ -300,6 +354,11 @@ fn device_mtu(plan: &Plan) -> u32 {
     largest.clamp(1500, frame_len)
 }
 
+/// Words of the leases of all targets; no map can be empty.
+fn lease_words(plan: &Plan) -> u32 {
+    plan.filter.slots.max(1) * LEASE_WORDS
+}
+
 fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
     let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
@@ -311,7 +370,8 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
         .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
-        .override_global(GLOBAL_CLONE_MTU, &mtu, true);
+        .override_global(GLOBAL_CLONE_MTU, &mtu, true)
+        .map_max_entries(LEASES, lease_words(plan));
     let mut ebpf = loader.load(object).map_err(Error::Load)?;
     for program in [
         name::CAPTURE,

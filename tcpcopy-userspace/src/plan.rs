@@ -6,13 +6,17 @@
 //! | [`rules`] | whether the rules make sense together and on this host |
 //! | [`interfaces`] | where `capture` and `observe` are attached |
 //! | [`pool`] | where sessions come from |
+//! | [`exclusions`] | which ports of a pool are not leased, because others have them |
+//! | [`filter`] | which packets of the targets are replies |
 //! | [`budget`] | how much memory the run may take, and how many sessions that is |
 //! | [`refusal`] | in which words a plan is refused |
 //!
 //! **Architecture invariant:** building a plan is a pure function of its arguments.
 
 mod budget;
+pub(crate) mod exclusions;
 pub(crate) mod facts;
+pub(crate) mod filter;
 mod interfaces;
 mod pool;
 pub(crate) mod refusal;
@@ -25,12 +29,14 @@ use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
 use host::{Firewall, Route};
 use session::{Rule, Source};
 use telemetry::Mode;
-use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
+use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
 use crate::args::{Args, Capture, Confirmed};
 use crate::clock;
 use budget::Budget;
+use exclusions::Exclusions;
 use facts::Facts;
+use filter::Filter;
 pub(crate) use refusal::Refusal;
 
 /// MTU towards a target on this very host, in bytes: frames to it pass the private device, not `lo`.
@@ -46,8 +52,12 @@ pub(crate) struct Plan {
     /// Where each rule's sessions come from, in words.
     pub(crate) source_words: Vec<String>,
     pub(crate) source: Source,
+    /// Addresses of this host at the start: those that a rule without an address means.
+    pub(crate) own_addresses: Vec<IpAddr>,
     /// Which replies are consumed here; empty in assistant mode.
-    pub(crate) replies: Vec<(Endpoint, PoolRange)>,
+    pub(crate) filter: Filter,
+    /// What is to be asked of the pool's ports while the run goes on; empty where none of its addresses is this host's.
+    pub(crate) exclusions: Exclusions,
     /// Routes to the private device: address and prefix length.
     pub(crate) reply_routes: Vec<(IpAddr, u8)>,
     /// Distinct target addresses with the way to each.
@@ -87,6 +97,9 @@ pub(crate) struct Plan {
     pub(crate) intercepts: Vec<String>,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
+    /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is
+    /// answered.
+    pub(crate) controls: Vec<(Endpoint, Endpoint)>,
 }
 
 impl Plan {
@@ -118,26 +131,37 @@ impl Plan {
             resume_anywhere: false,
         });
         let rules: Vec<Rule> = rules.collect();
+        let probes = pool::probes(args, facts, &sources, &interfaces.observe);
+        let controls = probes.iter().filter_map(|(source, target)| {
+            let own = facts.route(target.addr.into())?.source()?;
+            Some((Endpoint::new(own.into(), source.port), *target))
+        });
         let source_words = args
             .rules
             .iter()
             .map(|rule| sources.words(rule.target.addr))
             .collect();
-        let replies = match mode {
-            Mode::Direct => args
-                .rules
-                .iter()
-                .filter_map(|rule| sources.replies(rule.target))
-                .collect(),
-            Mode::Assistant => Vec::new(),
+        let filter = match mode {
+            Mode::Direct => Filter::new(args.rules.iter().filter_map(|rule| {
+                let (pool, own) = sources.pool(rule.target.addr)?;
+                Some((rule.target, pool, own))
+            }))?,
+            Mode::Assistant => Filter::default(),
+        };
+        let exclusions = match mode {
+            Mode::Direct => sources.exclusions(args),
+            Mode::Assistant => Exclusions::default(),
         };
         Ok(Self {
             mode,
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
             source_words,
-            replies,
+            own_addresses: facts.addresses.iter().map(|own| own.address).collect(),
+            filter,
+            exclusions,
             reply_routes: sources.local_routes.clone(),
-            probes: pool::probes(args, facts, &sources, &interfaces.observe),
+            controls: controls.collect(),
+            probes,
             source: sources.source.clone(),
             egress,
             capture_on: interfaces.capture,
@@ -192,23 +216,14 @@ impl Plan {
         }
     }
 
-    /// The same without clients: no packet of the live traffic is matched, and of the targets' replies only those to the
-    /// ports of these probes. In assistant mode too those that come to this host are taken, on the way out to the targets as
-    /// well: they should not come here.
+    /// The same without clients: no packet of the live traffic is matched, and of the targets' packets only those to the
+    /// addresses and ports that these probes come from. In assistant mode too those that come to this host are taken, on the
+    /// way out to the targets as well: they should not come here.
     pub(crate) fn for_probes(&self, ways_out: &[String]) -> Self {
-        let any_address = |port| PoolRange {
-            prefix: Addr::UNSPECIFIED,
-            mask: Addr::UNSPECIFIED,
-            port_first: port,
-            port_last: port,
-        };
-        let replies = self.probes.iter();
         let mut plan = Self {
             rules: Vec::new(),
             sample_bytes: 0,
-            replies: replies
-                .map(|(source, target)| (*target, any_address(source.port)))
-                .collect(),
+            filter: Filter::of_probes(&[&self.probes[..], &self.controls[..]].concat()),
             ..self.clone()
         };
         for name in ways_out {
@@ -234,6 +249,13 @@ impl Plan {
             bits
         };
         Some(network(address, u8::try_from(bits).ok()?))
+    }
+
+    /// Whether some rule means every address of this host.
+    pub(crate) fn follows_addresses(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.online.addr == Addr::UNSPECIFIED)
     }
 
     /// Distinct targets.

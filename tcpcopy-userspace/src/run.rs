@@ -8,6 +8,8 @@
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
+//! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
 //! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
@@ -15,9 +17,11 @@ pub(crate) mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod pauses;
 mod printer;
 mod telling;
 mod warnings;
+mod watch;
 mod ways;
 
 use std::path::Path;
@@ -40,8 +44,10 @@ use announcement::announce;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use pauses::Pauses;
 use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
+use watch::Watch;
 use ways::Ways;
 
 /// How often the run looks at signals, routes and workers.
@@ -116,6 +122,8 @@ struct Run<'a> {
     crew: Crew,
     bridge: Option<Bridge>,
     routes: RouteWatcher,
+    watch: Watch,
+    pauses: Pauses,
     guard: Option<Guard>,
     warnings: Warnings,
     telling: Telling,
@@ -148,6 +156,8 @@ impl<'a> Run<'a> {
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
         let routes =
             RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let watch = Watch::start(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let pauses = Pauses::new(loaded.paused(), plan.workers);
         if !parts.iter().all(|part| part.port.huge_pages()) {
             info!(
                 "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
@@ -166,6 +176,8 @@ impl<'a> Run<'a> {
             crew,
             bridge,
             routes,
+            watch,
+            pauses,
             guard: args.max_cpu.map(Guard::new),
             warnings: Warnings::default(),
             telling,
@@ -210,6 +222,7 @@ impl<'a> Run<'a> {
         if let Ok(change) = self.routes.changes().recv_timeout(time) {
             self.follow(&change);
         }
+        self.watch.look(self.plan, &mut self.loaded, &self.crew);
         if self.told.elapsed() >= SECOND {
             // Not from now on: seconds must not grow by the tick.
             self.retry_ways();
@@ -234,9 +247,10 @@ impl<'a> Run<'a> {
             }
             self.cpu_of_others = others_cpu();
             let mut totals = self.totals();
+            self.pauses.second(&totals.kernel);
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
-            self.warnings.look(&totals.ledger);
+            self.warnings.look(&totals.ledger, &totals.kernel);
             let unproven = self.crew.take_unproven();
             self.warnings.look_at_unproven(self.plan, &unproven);
             let surroundings = self.surroundings();
@@ -292,7 +306,7 @@ impl<'a> Run<'a> {
         let failed = self.crew.leave();
         self.state = State::Ended;
         let totals = self.totals();
-        self.warnings.look(&totals.ledger);
+        self.warnings.look(&totals.ledger, &totals.kernel);
         let surroundings = self.surroundings();
         let summary = self.telling.finish(totals, surroundings);
         if let Err(cause) = self.loaded.remove() {
@@ -324,6 +338,8 @@ impl<'a> Run<'a> {
             "max_cpu_pauses",
             self.guard.as_ref().map_or(0, |guard| guard.pauses),
         );
+        self.pauses.notes(&mut notes);
+        self.watch.notes(&mut notes);
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }

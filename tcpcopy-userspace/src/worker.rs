@@ -5,8 +5,10 @@
 
 mod command;
 pub(crate) mod intake;
+pub(crate) mod leases;
 mod merge;
 mod pace;
+pub(crate) mod pausing;
 pub(crate) mod slot;
 pub(crate) mod waker;
 
@@ -23,7 +25,9 @@ use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
 pub(crate) use command::{Command, Error};
 use intake::{Intake, Until};
+use leases::Leases;
 use pace::{Pace, Pause};
+use pausing::Pausing;
 use slot::{Shared, Unproven};
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
@@ -49,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) engine: Engine,
     pub(crate) intake: Intake,
     pub(crate) port: Port,
+    pub(crate) leases: Leases,
+    pub(crate) pausing: Pausing,
     pub(crate) commands: Receiver<Command>,
     pub(crate) reports: Receiver<ReportBatch>,
     /// Assistant mode: where sessions are announced.
@@ -138,6 +144,11 @@ impl Running {
         work += self.expire(now, drained && self.worker.reports.is_empty());
         work += self.drain_events(now);
         work += self.transmit()?;
+        self.worker.leases.expire(now);
+        let Worker {
+            pausing, engine, ..
+        } = &mut self.worker;
+        pausing.look(now, engine);
         if work > 0 {
             self.dirty = true;
         }
@@ -184,7 +195,11 @@ impl Running {
             match command {
                 Command::Route(target, mtu) => engine.on_route(now, target, mtu),
                 Command::Channel(connected) => engine.on_channel(now, connected),
-                Command::Admit(admit) => engine.admit(admit),
+                Command::Admit(admit) => {
+                    engine.admit(admit);
+                    self.worker.pausing.admit(admit);
+                }
+                Command::Exclude(ports) => engine.exclude_ports(&ports),
                 Command::StopCapture => {
                     engine.stop_capture(now);
                     self.catch_up()?;
@@ -241,11 +256,13 @@ impl Running {
             drained += 1;
             match event {
                 Event::SessionOpened { flow, .. } => {
+                    self.worker.leases.open(&flow);
                     if let Some(announcer) = &mut self.worker.announcer {
                         announcer.open(flow);
                     }
                 }
                 Event::SessionClosed { flow, .. } => {
+                    self.worker.leases.close(now, &flow);
                     if let Some(announcer) = &mut self.worker.announcer {
                         announcer.close(flow);
                     }
@@ -279,8 +296,8 @@ impl Running {
         while sent < BUDGET {
             let queued = self.queue();
             if queued > 0 {
-                // A session may have opened while its first segment was being written; it must be announced before that
-                // leaves.
+                // A session may have opened while its first segment was being written; its port must be leased, and it must be
+                // announced, before that leaves.
                 self.drain_events(clock::now());
                 if let Some(announcer) = &mut self.worker.announcer {
                     announcer.flush();

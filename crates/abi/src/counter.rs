@@ -1,6 +1,6 @@
 //! Counters of the programs: one per hook and verdict, in a per-CPU array.
 //!
-//! They are made to add up. For `capture` and `observe`: matched = sampled out + recorded + ring full (+ cloned +
+//! They are made to add up. For `capture` and `observe`: matched = sampled out + paused + recorded + ring full (+ cloned +
 //! clone failures + too big with `--capture af-xdp`). For `inject`: frames = injected + local + no egress + too big +
 //! foreign. For `sink`: matched = delivered + no socket.
 
@@ -125,6 +125,18 @@ counters! {
     SinkFragment = 41, "sink", "fragment";
     /// Everything else: passed to the assistant's own stack.
     SinkPassed = 42, "sink", "passed";
+
+    /// Client packets that were not recorded because nothing could be copied at that time.
+    CapturePaused = 43, "capture", "paused";
+    /// Segments of an online service that were not recorded because nothing could be copied at that time.
+    ObservePaused = 44, "observe", "paused";
+    /// Packets to an online service or to the pool in frames for another Ethernet address, which only a promiscuous device
+    /// shows us: passed, and not recorded.
+    CaptureOtherHost = 45, "capture", "other_host";
+    /// Packets of a target to a port of the pool that no session had leased: this host's own, passed.
+    ReplyUnleased = 46, "reply", "unleased";
+    /// Packets of a target to a leased port where a socket of this host has that very connection: passed.
+    ReplyForeign = 47, "reply", "foreign";
 }
 
 /// Number of counters: entries of the array.

@@ -4,23 +4,58 @@ use wire::flow::PoolRange;
 
 /// Array of `u32`, one per port: what a packet from or to it can be (the `PORT_` bits).
 ///
-/// Nearly all traffic of a host is told by its port not to be ours, and a service on any address is told by its port
-/// alone; a look into a hash map costs every packet as much as all the rest of a program.
+/// Nearly all traffic of a host is told by its port not to be ours; a look into a hash map costs every packet as much as
+/// all the rest of a program.
 pub const PORTS: &str = "PORTS";
 /// Entries of [`PORTS`].
 pub const PORTS_LEN: u32 = 65_536;
 /// The port belongs to an online service on some address: see [`SERVICES`].
 pub const PORT_SERVICE: u32 = 1;
-/// The port belongs to an online service on any address.
-pub const PORT_SERVICE_ANY: u32 = 2;
 /// The port belongs to a target: see [`REPLIES`].
 pub const PORT_TARGET: u32 = 4;
-/// Hash map [`wire::flow::Endpoint`] (online server; address `::` for "any") -> [`Service`]: what is captured.
+/// Hash map [`wire::flow::Endpoint`] (online server) -> [`Service`]: what is captured.
+///
+/// A rule without an address means the addresses of this host. Each of them has an entry of its own, and user space follows
+/// them while the run goes on: what this host merely forwards is never captured.
 pub const SERVICES: &str = "SERVICES";
-/// Hash map [`wire::flow::Endpoint`] (target server) -> [`PoolRange`]: which replies are consumed.
+/// Hash map [`wire::flow::Endpoint`] (target server) -> [`Replies`]: which replies are consumed. It is filled before the
+/// programs are attached and never changes after that, so what a program reads of a value stands for as long as it runs.
 pub const REPLIES: &str = "REPLIES";
-/// Hash map [`wire::flow::Addr`] (target server) -> [`Egress`]: where the frames to it leave.
+/// Hash map [`wire::flow::Addr`] (address of a pool) -> `u32`: how many slots after [`Replies::slot`] the slot of that
+/// address in [`LEASES`] is. It never changes after the start either.
+pub const POOL_ADDRESSES: &str = "POOL_ADDRESSES";
+/// Array of `u64` that workers write with atomic operations and programs read: one bit for each port that a session has
+/// leased, [`LEASE_WORDS`] words for each slot, the lowest bit of the first word for port 0.
+///
+/// A worker sets the bit before the session's first frame leaves, and clears it some time after the last one. A program
+/// clears it where it finds that a socket of this host has the very same connection.
+pub const LEASES: &str = "LEASES";
+/// Words of a slot of [`LEASES`].
+pub const LEASE_WORDS: u32 = 1024;
+/// Most slots of [`LEASES`]: one for each target and each address of this host that the pool towards it contains. A slot
+/// takes 8 KiB of kernel memory, so this is 32 MiB.
+pub const LEASE_SLOTS_MAX: u32 = 4096;
+/// Most addresses of this host in a reply pool: entries of [`POOL_ADDRESSES`].
+pub const POOL_ADDRESSES_MAX: u32 = 64;
+/// Array of `u64`, one per worker, that user space writes and programs read: not 0 while nothing can be copied by that
+/// worker (the `PAUSED_` bits say why), so that clients and the online server need not pay for records of nobody's use.
+pub const PAUSED: &str = "PAUSED";
+/// No target of the worker can be reached.
+pub const PAUSED_UNREACHABLE: u64 = 1;
+/// The machine is busier than `--max-cpu`, and the worker has no session left.
+pub const PAUSED_BUSY: u64 = 2;
+/// The worker's ring was full again and again.
+pub const PAUSED_RING_FULL: u64 = 4;
+/// Hash map [`wire::flow::Addr`] (target server) -> `u32`: the target's place in [`EGRESS`]. It never changes after the start.
+pub const EGRESS_SLOTS: &str = "EGRESS_SLOTS";
+/// Array of `u64`: where the frames to each target leave, as [`Egress::word`] says it. User space replaces a word by one
+/// atomic store, so that a program sees the old way or the new one and never half of each.
 pub const EGRESS: &str = "EGRESS";
+/// Array of 16 bytes: next hops, as in [`wire::flow::Addr`]. An entry is written before the first word of [`EGRESS`] names
+/// it, and never changes after that.
+pub const GATEWAYS: &str = "GATEWAYS";
+/// Most next hops in the course of a run: entries of [`GATEWAYS`].
+pub const GATEWAYS_MAX: u32 = 4096;
 /// Array of ring buffers, one per worker.
 pub const RINGS: &str = "RINGS";
 /// Per-CPU array of `u64`, indexed by [`crate::counter::Counter`].
@@ -59,9 +94,11 @@ pub const RING_LEN_DEFAULT: u32 = 16 << 20;
 
 /// Most workers that a run can have: slots of [`RINGS`], [`SLEEPING`] and [`XSKS`].
 pub const WORKERS_MAX: u32 = 64;
-/// Most online endpoints: entries of [`SERVICES`].
-pub const SERVICES_MAX: u32 = 1024;
-/// Most targets: entries of [`REPLIES`], [`EGRESS`] and [`TARGETS`].
+/// Most rules (`-x` entries) of a run.
+pub const RULES_MAX: u32 = 1024;
+/// Most online endpoints: entries of [`SERVICES`]. A rule without an address has one for each address of this host.
+pub const SERVICES_MAX: u32 = 8192;
+/// Most targets: entries of [`REPLIES`], [`EGRESS_SLOTS`], [`EGRESS`] and [`TARGETS`].
 pub const TARGETS_MAX: u32 = 1024;
 /// Most addresses of the assistant: entries of [`OWN_ADDRESSES`].
 pub const OWN_ADDRESSES_MAX: u32 = 1024;
@@ -90,9 +127,30 @@ pub struct Service {
     pub rule: u32,
 }
 
-/// Where frames to one target leave.
+/// What a program knows about the replies of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
+pub struct Replies {
+    /// Addresses and ports that replies come to.
+    pub pool: PoolRange,
+    /// Whose these are: one of the `POOL_` constants.
+    pub kind: u32,
+    /// The first slot in [`LEASES`] of the sessions towards this target.
+    pub slot: u32,
+}
+
+/// The addresses belong to the pool alone: whatever the target sends to them is a reply.
+pub const POOL_ALONE: u32 = 0;
+/// The pool is one address, and it is this host's own: a reply is what goes to a port that is leased.
+pub const POOL_OWN: u32 = 1;
+/// Some addresses of the pool are this host's own; those stand in [`POOL_ADDRESSES`] and have leases. The others belong to the
+/// pool alone.
+pub const POOL_MIXED: u32 = 2;
+/// Replies go to leased ports of addresses that stand in [`POOL_ADDRESSES`], and to no other: the doctor's probes.
+pub const POOL_LISTED: u32 = 3;
+
+/// Where frames to one target leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Egress {
     /// One of [`EGRESS_NONE`], [`EGRESS_DEVICE`], [`EGRESS_LOCAL`].
     pub kind: u32,
@@ -113,6 +171,77 @@ pub const EGRESS_DEVICE: u32 = 1;
 /// The target is this very host: pass the frame up.
 pub const EGRESS_LOCAL: u32 = 2;
 
+impl Egress {
+    /// All of it in one word, with `gateway` for the next hop's place in [`GATEWAYS`]: from the lowest bit on 32 bits of
+    /// device, 16 of MTU (longer packets do not exist), 12 of gateway, 2 of its family and 2 of kind.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self, gateway: u32) -> u64 {
+        let mtu = if self.mtu > 0xffff { 0xffff } else { self.mtu };
+        let family = match self.gateway_family {
+            4 => 1,
+            6 => 2,
+            _ => 0,
+        };
+        let low = (mtu | (gateway % GATEWAYS_MAX) << 16 | family << 28 | self.kind << 30) as u64;
+        low << 32 | self.ifindex as u64
+    }
+
+    /// The way that a word says, without the next hop's address, and the next hop's place in [`GATEWAYS`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> (Self, u32) {
+        let low = (word >> 32) as u32;
+        let egress = Self {
+            kind: low >> 30,
+            ifindex: word as u32,
+            mtu: low & 0xffff,
+            gateway_family: match low >> 28 & 3 {
+                1 => 4,
+                2 => 6,
+                _ => 0,
+            },
+            gateway: [0; 16],
+        };
+        (egress, low >> 16 & (GATEWAYS_MAX - 1))
+    }
+}
+
 const _: () = assert!(size_of::<Service>() == 4);
-const _: () = assert!(size_of::<Egress>() == 32);
 const _: () = assert!(size_of::<PoolRange>() == 36);
+const _: () = assert!(size_of::<Replies>() == 44);
+const _: () = assert!(LEASE_WORDS * 64 == PORTS_LEN);
+const _: () = assert!(GATEWAYS_MAX == 1 << 12);
+
+#[cfg(test)]
+mod tests {
+    use super::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress, GATEWAYS_MAX};
+
+    #[test]
+    fn a_way_comes_out_of_its_word_as_it_went_in() {
+        for kind in [EGRESS_NONE, EGRESS_DEVICE, EGRESS_LOCAL] {
+            for (ifindex, mtu, gateway_family, gateway) in [
+                (0, 0, 0, 0),
+                (1, 1500, 4, 7),
+                (u32::MAX, 65_535, 6, GATEWAYS_MAX - 1),
+            ] {
+                let way = Egress {
+                    kind,
+                    ifindex,
+                    mtu,
+                    gateway_family,
+                    gateway: [0; 16],
+                };
+                assert_eq!(Egress::from_word(way.word(gateway)), (way, gateway));
+            }
+        }
+        let long = Egress {
+            kind: EGRESS_DEVICE,
+            ifindex: 3,
+            mtu: 70_000,
+            gateway_family: 0,
+            gateway: [0; 16],
+        };
+        assert_eq!(Egress::from_word(long.word(0)).0.mtu, 65_535);
+    }
+}

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use rtnetlink::packet_core::NLM_F_DUMP;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 
-use crate::{Error, Netlink};
+use crate::{Error, Netlink, netlink};
 
 /// One address of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +25,17 @@ pub struct Own {
 ///
 /// Where the kernel does not answer.
 pub fn list(netlink: &Netlink) -> Result<Vec<Own>, Error> {
-    let answers = netlink
-        .dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))
-        .map_err(|cause| Error::Refused {
-            what: "list the addresses of this host".into(),
-            cause,
-        })?;
+    netlink.block_on(ask(netlink.handle()))
+}
+
+/// As [`list`], for the watcher's thread.
+pub(crate) async fn ask(handle: &rtnetlink::Handle) -> Result<Vec<Own>, Error> {
+    let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let answers = netlink::request(handle, question, NLM_F_DUMP).await;
+    let answers = answers.map_err(|cause| Error::Refused {
+        what: "list the addresses of this host".into(),
+        cause,
+    })?;
     Ok(answers.into_iter().filter_map(from_message).collect())
 }
 

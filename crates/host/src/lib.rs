@@ -8,7 +8,8 @@
 //! | `neighbour` | whether the next hop's Ethernet address is known |
 //! | `route` | the way to a target: device, next hop, MTU |
 //! | `watcher` | a thread that asks for the routes again whenever something changes |
-//! | `ports` | which TCP ports are taken: listening, ephemeral, reserved |
+//! | `address_watcher` | a thread that asks for the addresses again whenever one changes |
+//! | `ports` | which TCP ports are taken: listening, connected, ephemeral, reserved; a thread that asks again |
 //! | `device` | the private device: made, marked, routed to, removed |
 //! | `claim` | the right to the private device: one process per network namespace |
 //! | `qdisc` | queues in front of the private device |
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod address_watcher;
 pub mod capability;
 mod claim;
 pub mod clock;
@@ -49,10 +51,12 @@ mod sock_diag;
 mod sysctl;
 mod watcher;
 
+pub use address_watcher::AddressWatcher;
 pub use device::PrivateDevice;
 pub use error::Error;
 pub use firewall::Firewall;
 pub use interface::Interface;
 pub use netlink::Netlink;
+pub use ports::{PortWatcher, Taken};
 pub use route::Route;
 pub use watcher::{RouteChange, RouteWatcher};

@@ -1,8 +1,11 @@
-//! Which TCP ports of this host are taken.
+//! Which TCP ports of this host are taken, by whom, and a thread that asks again and again.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nix::sys::socket::AddressFamily;
 
 use crate::{Error, sock_diag, sysctl};
@@ -51,8 +54,16 @@ pub fn listening() -> Result<Vec<SocketAddr>, Error> {
 ///
 /// Where the kernel does not answer.
 pub fn connections_to(targets: &[SocketAddr]) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
-    let mut all = sock_diag::connections(AddressFamily::Inet)?;
-    all.extend(sock_diag::connections(AddressFamily::Inet6)?);
+    connections_from(None, targets)
+}
+
+/// The same for those whose own port lies in a range: the kernel chooses them, and the others are not copied.
+fn connections_from(
+    ports: Option<RangeInclusive<u16>>,
+    targets: &[SocketAddr],
+) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+    let mut all = sock_diag::connections(AddressFamily::Inet, ports.clone())?;
+    all.extend(sock_diag::connections(AddressFamily::Inet6, ports)?);
     all.retain(|(_, remote)| {
         // A socket of both families shows IPv4 peers as mapped addresses.
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
@@ -70,14 +81,112 @@ pub fn connections_to(targets: &[SocketAddr]) -> Result<Vec<(SocketAddr, SocketA
 pub fn connections_at(
     is_meant: impl Fn(u16) -> bool,
 ) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
-    let mut all = sock_diag::connections(AddressFamily::Inet)?;
-    all.extend(sock_diag::connections(AddressFamily::Inet6)?);
+    let mut all = sock_diag::connections(AddressFamily::Inet, None)?;
+    all.extend(sock_diag::connections(AddressFamily::Inet6, None)?);
     all.retain(|(local, _)| is_meant(local.port()));
     let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
     Ok(all
         .into_iter()
         .map(|(local, remote)| (plain(local), plain(remote)))
         .collect())
+}
+
+/// Who has ports of this host, as of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// See [`ephemeral`].
+    pub ephemeral: RangeInclusive<u16>,
+    /// See [`reserved`].
+    pub reserved: Vec<RangeInclusive<u16>>,
+    /// See [`listening`].
+    pub listening: Vec<SocketAddr>,
+    /// This host's own connections to the targets, from the ports asked for: its own end and the other.
+    pub connections: Vec<(SocketAddr, SocketAddr)>,
+}
+
+impl Taken {
+    /// Asks the kernel; of connections for those from one of `ports` to one of `targets`.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not answer, or a setting makes no sense.
+    pub fn ask(ports: RangeInclusive<u16>, targets: &[SocketAddr]) -> Result<Self, Error> {
+        Ok(Self {
+            ephemeral: ephemeral()?,
+            reserved: reserved()?,
+            listening: listening()?,
+            connections: connections_from(Some(ports), targets)?,
+        })
+    }
+
+    /// Whether the kernel takes no port for outgoing connections although it lies in the range for that.
+    #[must_use]
+    pub fn is_reserved(&self, port: u16) -> bool {
+        self.reserved.iter().any(|range| range.contains(&port))
+    }
+}
+
+/// The running thread that asks who has ports; dropping it ends the thread.
+#[derive(Debug)]
+pub struct PortWatcher {
+    answers: Receiver<Taken>,
+    /// Its end is the signal; nothing is ever sent.
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl PortWatcher {
+    /// How often the kernel is asked, at most.
+    pub const ASK_EVERY: Duration = Duration::from_secs(3);
+    /// How long the thread rests in proportion to the time that asking took: with hundreds of thousands of connections it
+    /// still takes a hundredth of a core at most.
+    const REST_PER_WORK: u32 = 99;
+
+    /// Starts to ask for what [`Taken::ask`] says.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel gives no thread.
+    pub fn start(ports: RangeInclusive<u16>, targets: Vec<SocketAddr>) -> Result<Self, Error> {
+        let (sender, answers) = bounded(1);
+        let (stop, stopped) = bounded::<()>(0);
+        let ask = move || {
+            let mut rest = Self::ASK_EVERY;
+            while stopped.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
+                let asked = Instant::now();
+                // What fails is asked again; a reader that is late gets the answer of another time.
+                if let Ok(taken) = Taken::ask(ports.clone(), &targets) {
+                    let _ = sender.try_send(taken);
+                }
+                rest = Self::ASK_EVERY.max(asked.elapsed() * Self::REST_PER_WORK);
+            }
+        };
+        let thread = thread::Builder::new().name("ports".into()).spawn(ask);
+        let thread = thread.map_err(|cause| Error::Refused {
+            what: "start the thread that watches ports".into(),
+            cause,
+        })?;
+        Ok(Self {
+            answers,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where the answers arrive.
+    #[must_use]
+    pub fn answers(&self) -> &Receiver<Taken> {
+        &self.answers
+    }
+}
+
+impl Drop for PortWatcher {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Reads `8080,9000-9100`; nothing at all is an empty list.
@@ -127,6 +236,24 @@ mod tests {
         let (_served, peer) = listener.accept().unwrap();
         let at = connections_at(|port| port == remote.port()).unwrap();
         assert!(at.contains(&(remote, peer)), "{at:?}");
+        let port = expected.0.port();
+        for (ports, seen) in [
+            (port..=port, true),
+            (1..=port, true),
+            (port..=u16::MAX, true),
+            (1..=port - 1, false),
+            (port + 1..=u16::MAX, false),
+        ] {
+            let taken = Taken::ask(ports.clone(), &[remote]).unwrap();
+            assert_eq!(taken.connections.contains(&expected), seen, "{ports:?}");
+        }
+    }
+
+    #[test]
+    fn a_watcher_tells_and_ends() {
+        let watcher = PortWatcher::start(1..=u16::MAX, Vec::new()).unwrap();
+        let answer = watcher.answers().recv_timeout(PortWatcher::ASK_EVERY * 3);
+        assert!(answer.is_ok());
     }
 
     #[test]

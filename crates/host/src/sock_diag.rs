@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd as _;
 
 use nix::sys::socket::{
@@ -23,10 +24,15 @@ const TCP_LISTEN: u32 = 10;
 const HEADER_LEN: usize = 16;
 /// `struct inet_diag_req_v2`.
 const REQUEST_LEN: usize = 56;
+/// The attribute that holds a program for the kernel to choose by, and its instructions: a comparison of the socket's own
+/// port with that in the next four bytes.
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+const INET_DIAG_BC_S_GE: u8 = 2;
+const INET_DIAG_BC_S_LE: u8 = 3;
 
 /// The listening sockets of a family.
 pub(crate) fn listening(family: AddressFamily) -> Result<Vec<SocketAddr>, Error> {
-    let found = ask(family, 1 << TCP_LISTEN).map_err(|cause| Error::Refused {
+    let found = ask(family, 1 << TCP_LISTEN, None).map_err(|cause| Error::Refused {
         what: "list the listening TCP sockets".into(),
         cause,
     })?;
@@ -34,16 +40,24 @@ pub(crate) fn listening(family: AddressFamily) -> Result<Vec<SocketAddr>, Error>
 }
 
 /// Both ends of every connection of a family, half-open and half-closed ones included; not those that are over and only
-/// remembered (TIME-WAIT).
-pub(crate) fn connections(family: AddressFamily) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
-    ask(family, !(1 << TCP_LISTEN | 1 << TCP_TIME_WAIT)).map_err(|cause| Error::Refused {
+/// remembered (TIME-WAIT). With `ports` only those whose own port lies in that range; the kernel chooses them.
+pub(crate) fn connections(
+    family: AddressFamily,
+    ports: Option<RangeInclusive<u16>>,
+) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+    let states = !(1 << TCP_LISTEN | 1 << TCP_TIME_WAIT);
+    ask(family, states, ports).map_err(|cause| Error::Refused {
         what: "list the TCP connections".into(),
         cause,
     })
 }
 
 /// Both ends of the sockets that are in one of these states.
-fn ask(family: AddressFamily, states: u32) -> io::Result<Vec<(SocketAddr, SocketAddr)>> {
+fn ask(
+    family: AddressFamily,
+    states: u32,
+    ports: Option<RangeInclusive<u16>>,
+) -> io::Result<Vec<(SocketAddr, SocketAddr)>> {
     let socket = socket(
         AddressFamily::Netlink,
         SockType::Raw,
@@ -52,7 +66,7 @@ fn ask(family: AddressFamily, states: u32) -> io::Result<Vec<(SocketAddr, Socket
     )?;
     sendto(
         socket.as_raw_fd(),
-        &request(family, states),
+        &request(family, states, ports),
         &NetlinkAddr::new(0, 0),
         MsgFlags::empty(),
     )?;
@@ -76,16 +90,40 @@ fn ask(family: AddressFamily, states: u32) -> io::Result<Vec<(SocketAddr, Socket
     }
 }
 
-fn request(family: AddressFamily, states: u32) -> Vec<u8> {
-    let mut message = Vec::with_capacity(HEADER_LEN + REQUEST_LEN);
-    message.extend(((HEADER_LEN + REQUEST_LEN) as u32).to_ne_bytes());
+fn request(family: AddressFamily, states: u32, ports: Option<RangeInclusive<u16>>) -> Vec<u8> {
+    let filter = ports.map(filter).unwrap_or_default();
+    let len = HEADER_LEN + REQUEST_LEN + filter.len();
+    let mut message = Vec::with_capacity(len);
+    message.extend((len as u32).to_ne_bytes());
     message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     message.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
     message.extend([0; 8]);
     message.extend([family as u8, IPPROTO_TCP, 0, 0]);
     message.extend(states.to_ne_bytes());
     message.resize(HEADER_LEN + REQUEST_LEN, 0);
+    message.extend(filter);
     message
+}
+
+/// The attribute that has the kernel tell of sockets with such a port of their own alone. Each instruction says how many
+/// bytes to go on where it holds and where it does not; a socket is told of where that leads to the very end.
+fn filter(ports: RangeInclusive<u16>) -> Vec<u8> {
+    const PROGRAM_LEN: u16 = 16;
+    const INSTRUCTION_LEN: u8 = 8;
+    let mut attribute = Vec::new();
+    attribute.extend((4 + PROGRAM_LEN).to_ne_bytes());
+    attribute.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
+    let instructions = [
+        (INET_DIAG_BC_S_GE, *ports.start(), PROGRAM_LEN),
+        (INET_DIAG_BC_S_LE, *ports.end(), PROGRAM_LEN - 8),
+    ];
+    for (code, port, left) in instructions {
+        attribute.extend([code, INSTRUCTION_LEN]);
+        attribute.extend((left + 4).to_ne_bytes());
+        attribute.extend([0, 0]);
+        attribute.extend(port.to_ne_bytes());
+    }
+    attribute
 }
 
 /// Type and body of the first message, and what follows it.

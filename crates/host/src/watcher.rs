@@ -161,7 +161,7 @@ async fn follow<M>(
 }
 
 /// Waits a moment, the longer the more work there was, and forgets what came meanwhile.
-async fn settle<M>(messages: &mut (impl Stream<Item = M> + Unpin), worked: Duration) {
+pub(crate) async fn settle<M>(messages: &mut (impl Stream<Item = M> + Unpin), worked: Duration) {
     sleep(RouteWatcher::SETTLE_MIN.max(worked * RouteWatcher::REST_PER_WORK)).await;
     while let Ok(Some(_)) = timeout(Duration::ZERO, messages.next()).await {}
 }

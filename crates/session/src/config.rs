@@ -1,8 +1,11 @@
 //! What an engine is told once, at its start.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use wire::flow::{Endpoint, PoolRange};
+
+use crate::ports::Ports;
 
 /// Everything that an engine needs to know; one engine runs per worker.
 #[derive(Clone, Debug)]
@@ -81,7 +84,18 @@ pub enum Source {
     Pool {
         /// Ranges of addresses and ports; each target uses those of its own address family.
         ranges: Vec<PoolRange>,
-        /// Ports that are never used although they lie in a range: listening or reserved.
+        /// Ports that are not used at first although they lie in a range, because others on this host have them; see
+        /// [`crate::Engine::exclude_ports`].
         excluded_ports: Vec<u16>,
     },
+}
+
+impl Source {
+    /// The ports that are not used at first.
+    pub(crate) fn excluded(&self) -> Arc<Ports> {
+        match self {
+            Self::Clients => Arc::default(),
+            Self::Pool { excluded_ports, .. } => Arc::new(excluded_ports.iter().copied().collect()),
+        }
+    }
 }

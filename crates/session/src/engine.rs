@@ -103,6 +103,7 @@ impl Engine {
     /// If there are more than 65,535 rules; the programs allow 1,024.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
+        let excluded = config.source.excluded();
         let mut targets: Vec<TargetState> = Vec::new();
         let mut target_of = Vec::new();
         for rule in &config.rules {
@@ -113,12 +114,9 @@ impl Engine {
             if known.is_none() {
                 let pool = match &config.source {
                     Source::Clients => None,
-                    Source::Pool {
+                    Source::Pool { ranges, .. } => Some(Pool::new(
                         ranges,
-                        excluded_ports,
-                    } => Some(Pool::new(
-                        ranges,
-                        excluded_ports,
+                        excluded.clone(),
                         &rule.target.addr,
                         config.worker,
                         config.workers,

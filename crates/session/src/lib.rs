@@ -21,7 +21,7 @@
 //! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
-//! | `gate`, `pool`, `path` | whether a target may be sent to and for whom, from where, and in what pieces |
+//! | `gate`, `pool`, `ports`, `path`, `reach` | whether a target may be sent to and for whom, from where, and in what pieces |
 //! | `gates` | how sessions stand before the gates |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
 //! | [`sample`] | what responses begin with, where a user asked for it |
@@ -49,8 +49,10 @@ mod openings;
 mod parked;
 mod path;
 mod pool;
+mod ports;
 #[cfg(test)]
 mod properties;
+mod reach;
 mod receive;
 mod resting;
 pub mod sample;
@@ -72,5 +74,6 @@ mod window;
 pub use config::{Config, Rule, RuleId, Source};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};
+pub use ports::Ports;
 pub use sample::{Prefix, Samples};
 pub use time::Instant;

@@ -170,3 +170,6 @@ pub const PATH_MTU_AGE: Duration = Duration::from_secs(600);
 /// Retransmission timeouts in a row after which a connection is given up (RFC 9293 section 3.8.3, R2): with the
 /// smallest timeout about 51 s.
 pub const TIMEOUTS_MAX: u8 = 8;
+
+/// Endpoints of a pool that wait for their ports to be free of others on this host.
+pub const ASIDE_MAX: usize = 65_536;

@@ -4,11 +4,19 @@
 //! A worker hands out only endpoints that it owns, so that replies arrive at the worker that holds the session.
 //! Endpoints are handed out oldest-free-first, and remember what was last sent from them: a new connection's ISN must
 //! exceed it (RFC 9293 section 3.4.1, RFC 6191).
+//!
+//! Ports that somebody else on this host uses are excluded, and who uses which changes while a run goes on. An endpoint whose
+//! port is excluded when its turn comes is set aside, and comes back once the port is not excluded any more; one that a
+//! session has at that time keeps it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use wire::flow::{Addr, Endpoint, PoolRange, owner};
 use wire::seq::LocalSeq;
+
+use crate::limits::ASIDE_MAX;
+use crate::ports::Ports;
 
 /// An endpoint to send from, and the sequence number that its last connection ended at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +29,14 @@ pub(crate) struct Lease {
 #[derive(Debug)]
 pub(crate) struct Pool {
     ranges: Vec<PoolRange>,
-    excluded_ports: Vec<u16>,
+    excluded: Arc<Ports>,
     worker: u32,
     workers: u32,
     /// Endpoints never handed out yet: the next candidate, as range, address and port.
     fresh: Option<Cursor>,
     freed: VecDeque<Lease>,
+    /// Endpoints whose ports were excluded when it was their turn.
+    aside: Vec<Lease>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +50,7 @@ impl Pool {
     /// The pool towards a target of one address family.
     pub(crate) fn new(
         ranges: &[PoolRange],
-        excluded_ports: &[u16],
+        excluded: Arc<Ports>,
         target: &Addr,
         worker: u32,
         workers: u32,
@@ -50,8 +60,6 @@ impl Pool {
             .copied()
             .filter(|range| range.prefix.is_v4() == target.is_v4())
             .collect();
-        let mut excluded_ports = excluded_ports.to_vec();
-        excluded_ports.sort_unstable();
         let fresh = ranges.first().map(|range| Cursor {
             range: 0,
             addr: u128::from_be_bytes(*range.prefix.octets()),
@@ -59,18 +67,37 @@ impl Pool {
         });
         Self {
             ranges,
-            excluded_ports,
+            excluded,
             worker,
             workers,
             fresh,
             freed: VecDeque::new(),
+            aside: Vec::new(),
         }
     }
 
     /// An endpoint to send from: one that was never used, else the one that has been free for longest; `None` where
     /// all are in use.
     pub(crate) fn allocate(&mut self) -> Option<Lease> {
-        self.next_fresh().or_else(|| self.freed.pop_front())
+        loop {
+            let lease = self.next_fresh().or_else(|| self.freed.pop_front())?;
+            if !self.excluded.contains(lease.endpoint.port) {
+                return Some(lease);
+            }
+            // Beyond the limit, which only pools of many addresses reach, an endpoint is lost to the run.
+            if self.aside.len() < ASIDE_MAX {
+                self.aside.push(lease);
+            }
+        }
+    }
+
+    /// From now on these ports are excluded, and no others.
+    pub(crate) fn exclude(&mut self, excluded: &Arc<Ports>) {
+        self.excluded = Arc::clone(excluded);
+        let back = self
+            .aside
+            .extract_if(.., |lease| !excluded.contains(lease.endpoint.port));
+        self.freed.extend(back);
     }
 
     /// Gives an endpoint back with the sequence number after the last byte sent from it.
@@ -86,8 +113,7 @@ impl Pool {
             let cursor = self.fresh?;
             self.fresh = self.after(cursor);
             let endpoint = Endpoint::new(Addr::v6(cursor.addr.to_be_bytes()), cursor.port);
-            let excluded = self.excluded_ports.binary_search(&cursor.port).is_ok();
-            if !excluded && owner(&endpoint, self.workers) == self.worker {
+            if owner(&endpoint, self.workers) == self.worker {
                 return Some(Lease {
                     endpoint,
                     last_seq: None,
@@ -122,7 +148,9 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::Pool;
+    use crate::ports::Ports;
     use std::collections::HashSet;
+    use std::sync::Arc;
     use wire::flow::{Addr, PoolRange};
     use wire::seq::LocalSeq;
 
@@ -139,13 +167,42 @@ mod tests {
         }
     }
 
+    fn excluded(ports: &[u16]) -> Arc<Ports> {
+        Arc::new(ports.iter().copied().collect())
+    }
+
+    #[test]
+    fn what_is_excluded_while_running_is_not_handed_out_until_it_comes_back() {
+        let target = Addr::v4([10, 0, 0, 2]);
+        let mut pool = Pool::new(&[range(0, (1000, 1003))], excluded(&[1000]), &target, 0, 1);
+        let first = pool.allocate().expect("free").endpoint;
+        assert_eq!(first.port, 1001);
+        // 1001 is in use, and 1002 was never handed out.
+        pool.exclude(&excluded(&[1001, 1002]));
+        pool.free(first, LocalSeq::new(7));
+        let ports = |pool: &mut Pool| {
+            let leases = std::iter::from_fn(|| pool.allocate());
+            leases.map(|lease| lease.endpoint.port).collect::<Vec<_>>()
+        };
+        assert_eq!(ports(&mut pool), [1003, 1000]);
+        pool.exclude(&excluded(&[1002]));
+        let lease = pool.allocate().expect("free");
+        assert_eq!(
+            (lease.endpoint, lease.last_seq),
+            (first, Some(LocalSeq::new(7)))
+        );
+        assert_eq!(pool.allocate(), None);
+        pool.exclude(&excluded(&[]));
+        assert_eq!(ports(&mut pool), [1002]);
+    }
+
     #[test]
     fn workers_share_a_pool_without_overlap_and_use_all_of_it() {
         let target = Addr::v4([10, 0, 0, 2]);
         let ranges = [range(3, (1000, 1099)), range(0, (2000, 2009))];
         let mut seen = HashSet::new();
         for worker in 0..3 {
-            let mut pool = Pool::new(&ranges, &[1003, 2001], &target, worker, 3);
+            let mut pool = Pool::new(&ranges, excluded(&[1003, 2001]), &target, worker, 3);
             while let Some(lease) = pool.allocate() {
                 assert!(seen.insert(lease.endpoint), "{:?} twice", lease.endpoint);
             }
@@ -160,7 +217,7 @@ mod tests {
     #[test]
     fn the_oldest_is_handed_out_first_and_knows_its_past() {
         let target = Addr::v4([10, 0, 0, 2]);
-        let mut pool = Pool::new(&[range(0, (1000, 1001))], &[], &target, 0, 1);
+        let mut pool = Pool::new(&[range(0, (1000, 1001))], excluded(&[]), &target, 0, 1);
         let (a, b) = (
             pool.allocate().expect("free"),
             pool.allocate().expect("free"),
@@ -177,7 +234,8 @@ mod tests {
 
     #[test]
     fn a_target_of_the_other_family_has_no_pool() {
-        let mut pool = Pool::new(&[range(0, (1, 2))], &[], &Addr::v6([0xfd; 16]), 0, 1);
+        let ranges = [range(0, (1, 2))];
+        let mut pool = Pool::new(&ranges, excluded(&[]), &Addr::v6([0xfd; 16]), 0, 1);
         assert_eq!(pool.allocate(), None);
     }
 }

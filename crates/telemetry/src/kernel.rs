@@ -64,6 +64,7 @@ const HOOKS: &[(Counter, &[Counter])] = &[
         Counter::CaptureMatched,
         &[
             Counter::CaptureSampledOut,
+            Counter::CapturePaused,
             Counter::CaptureRecorded,
             Counter::CaptureRingFull,
             Counter::CaptureCloned,
@@ -79,6 +80,7 @@ const HOOKS: &[(Counter, &[Counter])] = &[
         Counter::ObserveMatched,
         &[
             Counter::ObserveSampledOut,
+            Counter::ObservePaused,
             Counter::ObserveRecorded,
             Counter::ObserveRingFull,
         ],
@@ -229,10 +231,11 @@ mod tests {
 
     use super::{KernelCounters, Reconciliation, WorkerTotals};
 
-    /// Twelve client packets, of which one was sampled out and one lost; ten frames sent.
+    /// Fifteen client packets, of which one was sampled out, three came during a pause and one was lost; ten frames sent.
     fn sound() -> (KernelCounters, Counters, WorkerTotals) {
         let mut kernel = KernelCounters::default();
-        kernel.set(Counter::CaptureMatched, 12);
+        kernel.set(Counter::CaptureMatched, 15);
+        kernel.set(Counter::CapturePaused, 3);
         kernel.set(Counter::CaptureSampledOut, 1);
         kernel.set(Counter::CaptureRecorded, 10);
         kernel.set(Counter::CaptureRingFull, 1);

@@ -6,6 +6,7 @@ use host::Error;
 
 use super::finding::Finding;
 use crate::plan::Refusal;
+use crate::plan::refusal::RESERVE;
 
 /// The finding, and what is to be done about it.
 pub(crate) fn finding(refusal: &Refusal) -> Finding {
@@ -35,12 +36,16 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
             "sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
             pool.range.port_first, pool.range.port_last
         )),
-        Refusal::NoDefaultPool { .. } => {
-            fail("no-default-pool").fix_here("sysctl -w net.ipv4.ip_local_port_range='32768 60999'")
+        Refusal::PoolPortTaken { port, .. } => {
+            fail("pool-port-taken").look_here(format!("ss -tanp 'sport = :{port}'"))
         }
+        Refusal::NoDefaultPool { .. } => fail("no-default-pool").fix_here(format!(
+            "sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE}"
+        )),
         Refusal::PoolTooSmall { .. } => fail("pool-too-small"),
         Refusal::PoolIsLocal { .. }
         | Refusal::PoolHoldsTarget { .. }
+        | Refusal::TooManyLeases { .. }
         | Refusal::NoPoolOfFamily { .. }
         | Refusal::TwoPools { .. }
         | Refusal::MixedSources { .. }

@@ -79,25 +79,25 @@ fn pool(plan: &Plan) -> Option<Finding> {
     })
 }
 
-/// Connections of this host whose packets would be taken for replies.
+/// Connections of this host from ports of the pool: those are left to it.
 fn conflicts(plan: &Plan) -> Option<Finding> {
     let targets: Vec<SocketAddr> = plan.targets().into_iter().map(SocketAddr::from).collect();
     let connections = host::ports::connections_to(&targets).ok()?;
     let taken = connections.iter().find(|(local, remote)| {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        plan.replies
-            .iter()
-            .any(|(target, pool)| *target == remote.into() && pool.contains(&local.into()))
+        plan.filter.replies.iter().any(|(target, replies)| {
+            *target == remote.into() && replies.pool.contains(&local.into())
+        })
     });
     let (local, remote) = taken?;
     Some(
-        Finding::fail(
+        Finding::note(
             "pool",
             "pool-connection",
             format!(
                 "this host has a connection of its own from {local} to the target {remote}, and {local} lies in the reply \
-                 pool: its packets would be taken for replies and never arrive"
+                 pool: it goes on undisturbed, and no session uses that port"
             ),
         )
         .look_here(format!("ss -tnp 'sport = :{}'", local.port())),

@@ -1,13 +1,12 @@
 //! The maps of the programs: filled, made, read, in the bytes that the programs see.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use abi::counter::Counter;
 use abi::maps::{
-    COUNTERS, EGRESS, Egress, PORT_SERVICE, PORT_SERVICE_ANY, PORT_TARGET, PORTS, REPLIES, RINGS,
-    SERVICES, SLEEPING, Service,
+    COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_SERVICE, PORT_TARGET, PORTS, REPLIES,
+    RINGS, Replies, SERVICES, SLEEPING, Service,
 };
 use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
@@ -16,43 +15,45 @@ use wire::flow::{Addr, Endpoint, PoolRange};
 
 use super::Error;
 use crate::plan::Plan;
+use words::Words;
 
-/// Writes down what is captured, which replies are consumed, and where copies leave.
+/// Writes down which replies are consumed, and which target stands where in the array of ways.
 pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
-    let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?
-        .try_into()
-        .map_err(in_map(SERVICES))?;
-    for (index, rule) in (0..).zip(&plan.rules) {
-        let Service { rule: index } = Service { rule: index };
-        services
-            .insert(endpoint_bytes(&rule.online), index, 0)
-            .map_err(in_map(SERVICES))?;
-    }
-    let mut replies: HashMap<_, [u8; 18], [u8; 36]> = map_mut(ebpf, REPLIES)?
+    let mut replies: HashMap<_, [u8; 18], [u8; 44]> = map_mut(ebpf, REPLIES)?
         .try_into()
         .map_err(in_map(REPLIES))?;
-    for (target, range) in &plan.replies {
+    for (target, value) in &plan.filter.replies {
         replies
-            .insert(endpoint_bytes(target), pool_bytes(range), 0)
+            .insert(endpoint_bytes(target), replies_bytes(value), 0)
             .map_err(in_map(REPLIES))?;
     }
-    let mut ways: HashMap<_, [u8; 16], [u8; 32]> =
-        map_mut(ebpf, EGRESS)?.try_into().map_err(in_map(EGRESS))?;
-    for (target, egress) in &plan.egress {
-        ways.insert(Addr::from(*target).octets(), egress_bytes(egress), 0)
-            .map_err(in_map(EGRESS))?;
+    let mut addresses: HashMap<_, [u8; 16], u32> = map_mut(ebpf, POOL_ADDRESSES)?
+        .try_into()
+        .map_err(in_map(POOL_ADDRESSES))?;
+    for (address, offset) in &plan.filter.addresses {
+        addresses
+            .insert(address.octets(), offset, 0)
+            .map_err(in_map(POOL_ADDRESSES))?;
+    }
+    let mut slots: HashMap<_, [u8; 16], u32> = map_mut(ebpf, EGRESS_SLOTS)?
+        .try_into()
+        .map_err(in_map(EGRESS_SLOTS))?;
+    for (slot, (target, _)) in (0..).zip(&plan.egress) {
+        slots
+            .insert(Addr::from(*target).octets(), slot, 0)
+            .map_err(in_map(EGRESS_SLOTS))?;
     }
     fill_ports(ebpf, plan)
 }
 
 /// Which ports the programs have to look at at all: most packets of a busy host are neither from nor to one of them.
 fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
-    let services = plan.rules.iter().map(|rule| {
-        let any = rule.online.addr == Addr::UNSPECIFIED;
-        let bit = if any { PORT_SERVICE_ANY } else { PORT_SERVICE };
-        (rule.online.port, bit)
-    });
+    let services = plan
+        .rules
+        .iter()
+        .map(|rule| (rule.online.port, PORT_SERVICE));
     let targets = plan
+        .filter
         .replies
         .iter()
         .map(|(target, _)| (target.port, PORT_TARGET));
@@ -67,12 +68,44 @@ fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// The way to a target is another one now.
-pub(super) fn set_egress(ebpf: &mut Ebpf, target: IpAddr, egress: &Egress) -> Result<(), Error> {
-    let mut map: HashMap<_, [u8; 16], [u8; 32]> =
-        map_mut(ebpf, EGRESS)?.try_into().map_err(in_map(EGRESS))?;
-    map.insert(Addr::from(target).octets(), egress_bytes(egress), 0)
-        .map_err(in_map(EGRESS))
+/// An online service is captured from now on.
+pub(super) fn add_service(ebpf: &mut Ebpf, online: &Endpoint, rule: u32) -> Result<(), Error> {
+    let Service { rule } = Service { rule };
+    let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?
+        .try_into()
+        .map_err(in_map(SERVICES))?;
+    services
+        .insert(endpoint_bytes(online), rule, 0)
+        .map_err(in_map(SERVICES))
+}
+
+/// An online service is not captured any more.
+pub(super) fn remove_service(ebpf: &mut Ebpf, online: &Endpoint) -> Result<(), Error> {
+    let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?
+        .try_into()
+        .map_err(in_map(SERVICES))?;
+    match services.remove(&endpoint_bytes(online)) {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(error) => Err(in_map(SERVICES)(error)),
+    }
+}
+
+/// A next hop that no way names yet.
+pub(super) fn set_gateway(ebpf: &mut Ebpf, index: u32, gateway: [u8; 16]) -> Result<(), Error> {
+    let mut gateways: Array<_, [u8; 16]> = map_mut(ebpf, GATEWAYS)?
+        .try_into()
+        .map_err(in_map(GATEWAYS))?;
+    gateways.set(index, gateway, 0).map_err(in_map(GATEWAYS))
+}
+
+/// The words of an array, in this process's memory.
+pub(super) fn words(ebpf: &Ebpf, map: &'static str, len: u32) -> Result<Words, Error> {
+    let Some(Map::Array(data)) = ebpf.map(map) else {
+        return Err(Error::Absent(map));
+    };
+    Words::map(data.fd(), len as usize)
+        .map_err(|errno| MapError::IoError(errno.into()))
+        .map_err(in_map(map))
 }
 
 /// The programs' counters, summed over all processors.
@@ -133,21 +166,19 @@ fn endpoint_bytes(endpoint: &Endpoint) -> [u8; 18] {
     bytes
 }
 
+fn replies_bytes(replies: &Replies) -> [u8; 44] {
+    let mut bytes = [0; 44];
+    bytes[..36].copy_from_slice(&pool_bytes(&replies.pool));
+    bytes[36..40].copy_from_slice(&replies.kind.to_ne_bytes());
+    bytes[40..].copy_from_slice(&replies.slot.to_ne_bytes());
+    bytes
+}
+
 fn pool_bytes(range: &PoolRange) -> [u8; 36] {
     let mut bytes = [0; 36];
     bytes[..16].copy_from_slice(range.prefix.octets());
     bytes[16..32].copy_from_slice(range.mask.octets());
     bytes[32..34].copy_from_slice(&range.port_first.to_ne_bytes());
     bytes[34..].copy_from_slice(&range.port_last.to_ne_bytes());
-    bytes
-}
-
-fn egress_bytes(egress: &Egress) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&egress.kind.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&egress.ifindex.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&egress.mtu.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&egress.gateway_family.to_ne_bytes());
-    bytes[16..].copy_from_slice(&egress.gateway);
     bytes
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::thread;
 
 use host::address::Own;
-use host::{Firewall, Interface, Netlink, Route};
+use host::{Firewall, Interface, Netlink, Route, Taken};
 
 use super::Refusal;
 use crate::args::Args;
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) ephemeral: RangeInclusive<u16>,
     pub(crate) reserved: Vec<RangeInclusive<u16>>,
     pub(crate) listening: Vec<SocketAddr>,
+    /// This host's own connections to the targets.
+    pub(crate) connections: Vec<(SocketAddr, SocketAddr)>,
     /// Addresses of each intercept, by its `host:port`.
     pub(crate) intercepts: Vec<(String, Vec<IpAddr>)>,
     pub(crate) processors: usize,
@@ -57,14 +59,17 @@ impl Facts {
             Err(host::Error::NoDefaultRoute) => None,
             Err(error) => return Err(error.into()),
         };
+        let targets: Vec<SocketAddr> = args.rules.iter().map(|rule| rule.target.into()).collect();
+        let taken = Taken::ask(1..=u16::MAX, &targets)?;
         Ok(Self {
             interfaces: host::interface::list(&netlink)?,
             addresses: host::address::list(&netlink)?,
             default_device,
             routes: routes.collect::<Result<_, _>>()?,
-            ephemeral: host::ports::ephemeral()?,
-            reserved: host::ports::reserved()?,
-            listening: host::ports::listening()?,
+            ephemeral: taken.ephemeral,
+            reserved: taken.reserved,
+            listening: taken.listening,
+            connections: taken.connections,
             intercepts: intercepts.collect::<Result<_, Refusal>>()?,
             firewall: host::firewall::before(&online_ports(args)),
             processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -89,11 +94,14 @@ impl Facts {
             || self.addresses.iter().any(|own| own.address == address)
     }
 
-    /// Whether the kernel keeps its hands off all ports of a range although they may be ephemeral.
-    pub(crate) fn are_reserved(&self, ports: RangeInclusive<u16>) -> bool {
-        ports
-            .into_iter()
-            .all(|port| self.reserved.iter().any(|range| range.contains(&port)))
+    /// Who has ports of this host.
+    pub(crate) fn taken(&self) -> Taken {
+        Taken {
+            ephemeral: self.ephemeral.clone(),
+            reserved: self.reserved.clone(),
+            listening: self.listening.clone(),
+            connections: self.connections.clone(),
+        }
     }
 
     /// The interface of this name.

@@ -9,10 +9,11 @@ use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, PoolRange};
 
 use super::Refusal;
+use super::exclusions::{Exclusions, Guarded, POOL_PORTS_MIN, Why};
 use super::facts::Facts;
-use crate::args::{Args, PoolArg};
+use crate::args::{Args, PORT_FIRST, PoolArg};
 
-/// Ports of the default pool.
+/// Ports of the default pool; where too few of them are left, reserved ones (`ip_local_reserved_ports`) that nobody uses.
 const DEFAULT_PORTS: RangeInclusive<u16> = 10_000..=32_767;
 /// Sources towards a target on this very host: addresses for benchmarks (RFC 2544), that nobody owns.
 const LOCAL_V4: (IpAddr, u8) = (IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 0)), 16);
@@ -34,7 +35,9 @@ const STRANGER_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0,
 #[derive(Clone, Debug)]
 struct Chosen {
     pool: PoolArg,
-    /// Ports of the range that are not used.
+    /// What is asked of its ports, now and while the run goes on.
+    guarded: Guarded,
+    /// Ports of the range that are not used at first.
     excluded: Vec<u16>,
     /// The target that it was first chosen for.
     target: Endpoint,
@@ -58,10 +61,19 @@ impl Sources {
         }
     }
 
-    /// Which replies of this target are ours.
-    pub(super) fn replies(&self, target: Endpoint) -> Option<(Endpoint, PoolRange)> {
-        self.chosen(target.addr)
-            .map(|chosen| (target, chosen.pool.range))
+    /// The pool towards this target, and which of its addresses are this host's own.
+    pub(super) fn pool(&self, target: Addr) -> Option<(PoolRange, &[IpAddr])> {
+        self.chosen(target)
+            .map(|chosen| (chosen.pool.range, &chosen.guarded.own[..]))
+    }
+
+    /// What is to be asked of all ports while the run goes on.
+    pub(super) fn exclusions(&self, args: &Args) -> Exclusions {
+        let own = self.chosen.iter().map(|chosen| &chosen.guarded);
+        Exclusions {
+            pools: own.filter(|pool| !pool.own.is_empty()).cloned().collect(),
+            online_ports: online_ports(args),
+        }
     }
 
     fn chosen(&self, target: Addr) -> Option<&Chosen> {
@@ -137,7 +149,7 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
             Some(Route::Local { .. })
         );
         let chosen = if args.pool.is_empty() {
-            default(rule.target, local, facts)?
+            default(rule.target, local, args, facts)?
         } else {
             named(rule.target, local, args, facts)?
         };
@@ -194,50 +206,48 @@ fn named(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Ch
     if pool.contains(target.addr) {
         return Err(Refusal::PoolHoldsTarget { pool, target });
     }
-    let own = facts
-        .addresses
-        .iter()
-        .map(|own| own.address)
-        .find(|address| pool.contains((*address).into()));
-    let ports = pool.range.port_first..=pool.range.port_last;
-    if let Some(address) = own {
-        if local {
-            return Err(Refusal::PoolIsLocal {
-                pool,
-                address,
-                target,
-            });
-        }
-        let taken = facts.listening.iter().find(|socket| {
-            let here = socket.ip().is_unspecified() || pool.contains(socket.ip().into());
-            here && ports.contains(&socket.port())
+    let own = own_addresses(&pool, facts);
+    if let (Some(&address), true) = (own.first(), local) {
+        return Err(Refusal::PoolIsLocal {
+            pool,
+            address,
+            target,
         });
-        if let Some(socket) = taken {
-            return Err(Refusal::PoolPortInUse {
-                pool,
-                port: socket.port(),
-            });
-        }
-        let (first, last) = (
-            *ports.start().max(facts.ephemeral.start()),
-            *ports.end().min(facts.ephemeral.end()),
-        );
-        if first <= last && !facts.are_reserved(first..=last) {
-            return Err(Refusal::PoolEphemeral {
-                pool,
-                ephemeral: facts.ephemeral.clone(),
-            });
-        }
+    }
+    // Whoever names a pool has reserved its ports for us, if anybody has.
+    let guarded = Guarded {
+        pool,
+        own,
+        takes_reserved: true,
+    };
+    let excluded = guarded.excluded(&facts.taken(), &online_ports(args));
+    if guarded.is_too_small(&excluded) {
+        return Err(too_small(pool, &excluded, facts));
     }
     Ok(Chosen {
         pool,
-        excluded: Vec::new(),
+        excluded: ports_of(&excluded),
+        guarded,
         target,
     })
 }
 
+/// Why so few ports of a named pool are left.
+fn too_small(pool: PoolArg, excluded: &[(u16, Why)], facts: &Facts) -> Refusal {
+    let first = |why| excluded.iter().find(|(_, w)| *w == why);
+    if first(Why::Ephemeral).is_some() {
+        let ephemeral = facts.ephemeral.clone();
+        return Refusal::PoolEphemeral { pool, ephemeral };
+    }
+    if let Some(&(port, _)) = first(Why::Listening) {
+        return Refusal::PoolPortInUse { pool, port };
+    }
+    let port = excluded.first().map_or(0, |(port, _)| *port);
+    Refusal::PoolPortTaken { pool, port }
+}
+
 /// The pool that is taken where none is named.
-fn default(target: Endpoint, local: bool, facts: &Facts) -> Result<Chosen, Refusal> {
+fn default(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Chosen, Refusal> {
     let whole = if target.addr.is_v4() { 32 } else { 128 };
     let (ip, prefix_len) = match facts.route(target.addr.into()) {
         _ if local && target.addr.is_v4() => LOCAL_V4,
@@ -251,28 +261,58 @@ fn default(target: Endpoint, local: bool, facts: &Facts) -> Result<Chosen, Refus
     let refused = || Refusal::NoDefaultPool {
         ephemeral: facts.ephemeral.clone(),
     };
-    // Addresses that nobody owns have no ephemeral ports.
-    let ports = if local {
-        DEFAULT_PORTS
-    } else {
-        outside(&DEFAULT_PORTS, &facts.ephemeral).ok_or_else(refused)?
+    let chosen = |ports: &RangeInclusive<u16>, takes_reserved| {
+        let pool = PoolArg::new(ip, prefix_len, *ports.start(), *ports.end())?;
+        let guarded = Guarded {
+            pool,
+            // Addresses that nobody owns have no ephemeral ports.
+            own: if local { Vec::new() } else { vec![ip] },
+            takes_reserved,
+        };
+        let excluded = guarded.excluded(&facts.taken(), &online_ports(args));
+        (!guarded.is_too_small(&excluded)).then(|| Chosen {
+            pool,
+            excluded: ports_of(&excluded),
+            guarded,
+            target,
+        })
     };
-    let listening = facts.listening.iter().map(std::net::SocketAddr::port);
-    let reserved = facts.reserved.iter().cloned().flatten();
-    let mut excluded: Vec<u16> = if local {
-        Vec::new()
-    } else {
-        listening.chain(reserved).collect()
-    };
-    excluded.retain(|port| ports.contains(port));
-    excluded.sort_unstable();
-    excluded.dedup();
-    let pool = PoolArg::new(ip, prefix_len, *ports.start(), *ports.end()).ok_or_else(refused)?;
-    Ok(Chosen {
-        pool,
-        excluded,
-        target,
-    })
+    if local {
+        return chosen(&DEFAULT_PORTS, false).ok_or_else(refused);
+    }
+    let usual = outside(&DEFAULT_PORTS, &facts.ephemeral)
+        .filter(|ports| ports.len() as u64 >= POOL_PORTS_MIN)
+        .and_then(|ports| chosen(&ports, false));
+    let reserved = || all_reserved(facts).and_then(|ports| chosen(&ports, true));
+    usual.or_else(reserved).ok_or_else(refused)
+}
+
+/// From the first reserved port to the last, of those that an ordinary process may bind. What lies between and is neither
+/// reserved nor ephemeral may be used as well.
+fn all_reserved(facts: &Facts) -> Option<RangeInclusive<u16>> {
+    let first = facts.reserved.iter().map(|range| *range.start()).min()?;
+    let last = facts.reserved.iter().map(|range| *range.end()).max()?;
+    let ports = first.max(PORT_FIRST)..=last;
+    (ports.len() as u64 >= POOL_PORTS_MIN).then_some(ports)
+}
+
+/// The addresses of this host that lie in a pool.
+fn own_addresses(pool: &PoolArg, facts: &Facts) -> Vec<IpAddr> {
+    let all = facts.addresses.iter().map(|own| own.address);
+    let mut own: Vec<IpAddr> = all
+        .filter(|address| pool.contains((*address).into()))
+        .collect();
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
+fn ports_of(excluded: &[(u16, Why)]) -> Vec<u16> {
+    excluded.iter().map(|(port, _)| *port).collect()
+}
+
+fn online_ports(args: &Args) -> Vec<u16> {
+    args.rules.iter().map(|rule| rule.online.port).collect()
 }
 
 /// The longer of the two parts of `wanted` that lie outside `taken`.

@@ -7,6 +7,9 @@ use wire::flow::Endpoint;
 
 use crate::args::{PoolArg, RuleArg};
 
+/// Ports that are good to reserve for a pool.
+pub(crate) const RESERVE: &str = "20000-29999";
+
 /// Why there is no plan. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -120,16 +123,23 @@ pub(crate) enum Refusal {
         "the route to {target} names no source address of this host; add an address to the interface, or say -c"
     )]
     NoSourceAddress { target: Endpoint },
-    /// Somebody listens in the pool.
+    /// Somebody listens in the pool, and too little else is left of it.
     #[error(
-        "the reply pool {pool} contains port {port}, where somebody listens on this host: its clients' packets would be taken \
-         for replies; choose ports with -c that nobody uses (`ss -tln`)"
+        "the reply pool {pool} contains port {port}, where somebody listens on this host, and too few other ports are free: name \
+         a wider range with -c, of which nobody uses most (`ss -tln`)"
     )]
     PoolPortInUse { pool: PoolArg, port: u16 },
+    /// Somebody has a connection in the pool, or it contains an online port, and too little else is left of it.
+    #[error(
+        "the reply pool {pool} contains port {port}, which a connection of this host to the target has or clients are served \
+         on, and too few other ports are free: name a wider range with -c"
+    )]
+    PoolPortTaken { pool: PoolArg, port: u16 },
     /// The pool and the kernel want the same ports.
     #[error(
-        "the reply pool {pool} overlaps the ports that the kernel gives to outgoing connections ({}-{}), so replies to those \
-         could be taken for ours; choose other ports with -c, or reserve yours: sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
+        "the reply pool {pool} lies in the ports that the kernel gives to outgoing connections ({}-{}), and too few others are \
+         left of it: one port would have two connections to the target; choose other ports with -c, or reserve yours: \
+         sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
         ephemeral.start(), ephemeral.end(), pool.range.port_first, pool.range.port_last
     )]
     PoolEphemeral {
@@ -138,11 +148,24 @@ pub(crate) enum Refusal {
     },
     /// No ports for the default pool.
     #[error(
-        "no ports are left for the reply pool: of 10000-32767 the kernel's ephemeral range {}-{} leaves nothing; narrow it \
-         (sysctl net.ipv4.ip_local_port_range), or name another range with -c",
+        "no ports are left for the reply pool: of 10000-32767 the kernel's range for outgoing connections {}-{} leaves too few, \
+         and none are reserved; reserve some, which takes them out of that range: \
+         sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE} (with those that stand there already), or narrow the range \
+         (sysctl net.ipv4.ip_local_port_range)",
         ephemeral.start(), ephemeral.end()
     )]
     NoDefaultPool { ephemeral: RangeInclusive<u16> },
+    /// More addresses of this host in pools than leases are kept for.
+    #[error(
+        "the reply pools contain {addresses} addresses of this host and there are {targets} targets: leases are kept for at \
+         most {slots_max} pairs of them and {addresses_max} addresses; name a pool with fewer of them with -c"
+    )]
+    TooManyLeases {
+        addresses: usize,
+        targets: usize,
+        slots_max: u32,
+        addresses_max: u32,
+    },
     /// The pool is one of this host's addresses although the target is this host.
     #[error(
         "the reply pool {pool} contains {address}, which is this host's own, and the target {target} is this very host: its \

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use abi::maps::SERVICES_MAX;
+use abi::maps::RULES_MAX;
 use host::Route;
 use host::interface::Framing;
 use telemetry::Mode;
@@ -13,10 +13,10 @@ use super::facts::Facts;
 use crate::args::{Args, RuleArg};
 
 pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
-    if args.rules.len() > SERVICES_MAX as usize {
+    if args.rules.len() > RULES_MAX as usize {
         return Err(Refusal::TooManyRules {
             rules: args.rules.len(),
-            max: SERVICES_MAX,
+            max: RULES_MAX,
         });
     }
     for (index, rule) in args.rules.iter().enumerate() {

@@ -8,7 +8,7 @@ use host::interface::Framing;
 use host::{Firewall, Interface, Route};
 use session::Source;
 use telemetry::Mode;
-use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
+use wire::flow::{Addr, Endpoint, FlowKey, SAMPLE_ALL};
 
 use super::facts::Facts;
 use super::{Plan, Refusal};
@@ -97,6 +97,7 @@ fn facts() -> Facts {
             "0.0.0.0:80".parse().unwrap(),
             "10.1.0.1:11211".parse().unwrap(),
         ],
+        connections: Vec::new(),
         intercepts: Vec::new(),
         firewall: Firewall::Open,
         processors: 8,
@@ -158,12 +159,12 @@ fn what_cannot_work_is_refused_in_clear_words() {
         ("-x 80-10.1.0.9:80 -s 10.1.0.7", "--insecure"),
         ("-x 80-127.0.0.1:81 -s 127.0.0.1", "never pass an assistant"),
         (
-            "-x 80-10.1.0.9:80 -c 10.1.0.1:11000-12000",
+            "-x 80-10.1.0.9:80 -c 10.1.0.1:11200-11220",
             "contains port 11211",
         ),
         (
-            "-x 80-10.1.0.9:80 -c 10.1.0.1:30000-40000",
-            "ip_local_reserved_ports=30000-40000",
+            "-x 80-10.1.0.9:80 -c 10.1.0.1:33000-40000",
+            "ip_local_reserved_ports=33000-40000",
         ),
         ("-x 80-10.1.0.9:80 -c fd00:9::/64", "names no IPv4 range"),
         (
@@ -210,31 +211,87 @@ fn what_cannot_work_is_refused_in_clear_words() {
     }
 }
 
+fn pool_of(plan: &Plan) -> (std::ops::RangeInclusive<u16>, Vec<u16>) {
+    let Source::Pool {
+        ranges,
+        excluded_ports,
+    } = &plan.source
+    else {
+        panic!("a pool")
+    };
+    (
+        ranges[0].port_first..=ranges[0].port_last,
+        excluded_ports.clone(),
+    )
+}
+
 #[test]
 fn an_ephemeral_range_that_leaves_no_ports_is_named() {
     let mut facts = facts();
     facts.ephemeral = 1024..=65_535;
     let refusal = plan_on("-x 80-10.1.0.9:80", &facts).unwrap_err();
-    assert!(
-        refusal.to_string().contains("1024-65535 leaves nothing"),
-        "{refusal}"
-    );
+    for words in [
+        "1024-65535 leaves too few",
+        "ip_local_reserved_ports=20000-29999",
+    ] {
+        assert!(refusal.to_string().contains(words), "{refusal}");
+    }
     facts.ephemeral = 9_000..=20_000;
     let plan = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    let Source::Pool { ranges, .. } = &plan.source else {
-        panic!("a pool")
-    };
-    assert_eq!(
-        (ranges[0].port_first, ranges[0].port_last),
-        (20_001, 32_767)
-    );
+    assert_eq!(pool_of(&plan).0, 20_001..=32_767);
+}
+
+/// Where nothing else is left, ports that are reserved for anybody are taken, but those that somebody has.
+#[test]
+fn reserved_ports_are_taken_where_nothing_else_is_left() {
+    let mut facts = facts();
+    facts.ephemeral = 1024..=65_535;
+    facts.reserved = vec![20_000..=20_099, 20_200..=20_299];
+    facts.listening = vec!["0.0.0.0:20005".parse().unwrap()];
+    facts.connections = vec![(
+        "10.1.0.1:20010".parse().unwrap(),
+        "10.1.0.9:80".parse().unwrap(),
+    )];
+    let plan = plan_on("-x 20020-10.1.0.9:80", &facts).unwrap();
+    let (range, excluded) = pool_of(&plan);
+    assert_eq!(range, 20_000..=20_299);
+    let expected: Vec<u16> = [20_005, 20_010, 20_020]
+        .into_iter()
+        .chain(20_100..20_200)
+        .collect();
+    assert_eq!(excluded, expected);
+    // Elsewhere they are an application's own.
+    facts.ephemeral = 32_768..=60_999;
+    let (range, excluded) = pool_of(&plan_on("-x 80-10.1.0.9:80", &facts).unwrap());
+    assert_eq!((range, excluded.len()), (10_000..=32_767, 200));
+}
+
+#[test]
+fn what_others_have_is_left_out_of_a_named_pool() {
+    let mut facts = facts();
+    facts.connections = vec![(
+        "10.1.0.1:11300".parse().unwrap(),
+        "10.1.0.9:80".parse().unwrap(),
+    )];
+    let line = "-x 80-10.1.0.9:80,11400-10.1.0.9:81 -c 10.1.0.1:11000-12000";
+    let plan = plan_on(line, &facts).unwrap();
+    assert_eq!(pool_of(&plan).1, [11_211, 11_300, 11_400]);
+    // Of a pool that nobody on this host can have anything to do with, nothing is.
+    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.7.0.0/24", &facts).unwrap();
+    assert_eq!(pool_of(&plan).1, [0; 0]);
+    assert_eq!(plan.filter.slots, 0);
 }
 
 #[test]
 fn reserved_ports_may_be_ephemeral() {
     let mut facts = facts();
     facts.reserved = vec![30_000..=40_000];
-    assert!(plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:30000-40000", &facts).is_ok());
+    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:30000-40000", &facts).unwrap();
+    assert_eq!(pool_of(&plan).1, [0; 0]);
+    facts.reserved = vec![33_000..=33_099];
+    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:32000-40000", &facts).unwrap();
+    let (_, excluded) = pool_of(&plan);
+    assert_eq!(excluded.len(), 40_001 - 32_768 - 100);
 }
 
 #[test]
@@ -253,7 +310,8 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
     assert_eq!(excluded_ports, &[11_211, 20_000, 20_001]);
     assert!(ranges[0].contains(&Endpoint::new(Addr::v4([10, 1, 0, 1]), 10_000)));
     assert!(!ranges[0].contains(&Endpoint::new(Addr::v4([10, 1, 0, 1]), 32_768)));
-    assert_eq!(plan.replies.len(), 1);
+    assert_eq!((plan.filter.replies.len(), plan.filter.slots), (1, 1));
+    assert_eq!(plan.exclusions.pools.len(), 1);
     assert_eq!(
         (plan.workers, plan.sessions_max, plan.sample_threshold),
         (2, 262_144, SAMPLE_ALL)
@@ -271,7 +329,15 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
     assert_eq!(plan.probes.len(), 1, "{:?}", plan.probes);
     let probes = plan.for_probes(&["eth1".to_owned()]);
     assert!(probes.rules.is_empty(), "no client is captured");
-    assert!(probes.replies[0].1.contains(&plan.probes[0].0));
+    let (source, target) = plan.probes[0];
+    let elsewhere = Endpoint::new(Addr::v4([10, 1, 0, 2]), source.port);
+    for (client, heard) in [(source, true), (elsewhere, false)] {
+        let flow = FlowKey {
+            client,
+            server: target,
+        };
+        assert_eq!(probes.filter.bit(&flow).is_some(), heard, "{client}");
+    }
     assert!(!plan.engine_config(0, 1).prove_path);
     assert_eq!(plan.rules[0].mtu, 1500);
 }
@@ -299,7 +365,7 @@ fn assistant_mode_keeps_the_clients_addresses_and_proves_the_path_first() {
         (plan.mode, &plan.source),
         (Mode::Assistant, &Source::Clients)
     );
-    assert!(plan.replies.is_empty());
+    assert!(plan.filter.replies.is_empty() && plan.exclusions.pools.is_empty());
     assert_eq!(plan.capture_on, ["eth0"]);
     assert!(plan.engine_config(1, 1).prove_path);
     let sources: Vec<_> = plan.probes.iter().map(|(source, _)| source.addr).collect();

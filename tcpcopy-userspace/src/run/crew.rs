@@ -18,6 +18,7 @@ use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
 use crate::worker::intake::Intake;
+use crate::worker::pausing::Pausing;
 use crate::worker::slot::{Shared, Slot, Unproven};
 use crate::worker::waker::Waker;
 use crate::worker::{self, Command, Worker};
@@ -106,6 +107,8 @@ impl Crew {
                 engine,
                 intake: Intake::new(parts.ring, parts.sleeping, index, from_port),
                 port: parts.port,
+                leases: parts.leases,
+                pausing: Pausing::new(parts.switch, plan.response_timeout),
                 commands,
                 reports,
                 announcer: bridge.map(Bridge::announcer),

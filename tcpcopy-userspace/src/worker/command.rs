@@ -1,5 +1,8 @@
 //! What a worker is told, and why it may end without being told.
 
+use std::sync::Arc;
+
+use session::Ports;
 use wire::flow::Addr;
 
 /// What a worker is told while it runs.
@@ -11,6 +14,8 @@ pub(crate) enum Command {
     Channel(bool),
     /// Whether new flows may get sessions.
     Admit(bool),
+    /// Ports that others on this host have: no new session takes one of them.
+    Exclude(Arc<Ports>),
     /// Client packets that are seen from now on are ignored.
     StopCapture,
     /// Every session is reset, every open turn ends.

@@ -17,6 +17,7 @@ mod measures;
 mod metrics;
 mod nginx;
 mod options;
+mod own_traffic;
 mod page;
 mod path;
 mod places;

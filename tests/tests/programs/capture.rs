@@ -138,19 +138,6 @@ fn what_is_not_ours_passes_uncounted() {
 }
 
 #[test]
-fn a_service_on_any_address_is_found_by_its_port() {
-    if skipped() {
-        return;
-    }
-    let mut kernel = Kernel::tcpcopy(&Settings::default());
-    kernel.service(Endpoint::new(Addr::UNSPECIFIED, 80));
-    for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
-        assert_eq!(kernel.tc(CAPTURE, &data(client, online, 10)), NEXT);
-        assert_eq!(kernel.counted(), only(&RECORDED));
-    }
-}
-
-#[test]
 fn a_flow_goes_to_the_ring_of_its_owner_and_all_or_none_of_it_is_sampled() {
     if skipped() {
         return;

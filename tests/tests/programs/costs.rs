@@ -38,6 +38,8 @@ fn costs() {
     let copy = frame_of(&copy, 100);
     let mut udp = data(CLIENT, ONLINE, 100);
     udp[14 + 9] = 17;
+    let unleased = Endpoint::new(POOL.addr, 10_008);
+    tcpcopy.lease(0, unleased.port, false);
     let other = data(CLIENT, Endpoint::new(Addr::v4([10, 9, 8, 7]), 443), 100);
     eprintln!(
         "{:<10} {:<34} {:>12} {:>12} {:>8}",
@@ -57,6 +59,12 @@ fn costs() {
             bare(CLIENT, ONLINE, Flags::ACK),
         ),
         (CAPTURE, "reply", data(TARGET, POOL, 600)),
+        (CAPTURE, "reply, bare ACK", bare(TARGET, POOL, Flags::ACK)),
+        (
+            CAPTURE,
+            "target, port not leased",
+            data(TARGET, unleased, 600),
+        ),
         (CAPTURE, "other TCP", other.clone()),
         (CAPTURE, "UDP", udp),
         (OBSERVE, "online, 600 B payload", data(ONLINE, CLIENT, 600)),

@@ -26,6 +26,9 @@ pub(crate) const XDP_DROP: u32 = 1;
 /// What XDP programs return for "pass".
 pub(crate) const XDP_PASS: u32 = 2;
 
+/// Where `priority` stands in `struct __sk_buff`.
+const PRIORITY: usize = 32;
+
 const TC_PROGRAMS: [&str; 5] = [
     programs::name::CAPTURE,
     programs::name::OBSERVE,
@@ -58,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) ring_len: u32,
     /// Whether the programs may rely on `PORTS`.
     pub(crate) ports: bool,
+    /// Slots of leases: one for each target and own address of its pool.
+    pub(crate) lease_slots: u32,
     pub(crate) globals: Vec<(&'static str, u32)>,
 }
 
@@ -67,6 +72,7 @@ impl Default for Settings {
             workers: 1,
             ring_len: 1 << 20,
             ports: true,
+            lease_slots: 1,
             globals: Vec::new(),
         }
     }
@@ -86,6 +92,7 @@ impl Kernel {
         let mut loader = EbpfLoader::new();
         loader.override_global(maps::GLOBAL_WORKERS, &settings.workers, true);
         loader.override_global(maps::GLOBAL_PORTS_FILLED, &ports, true);
+        loader.map_max_entries(maps::LEASES, settings.lease_slots * maps::LEASE_WORDS);
         for (name, value) in &settings.globals {
             loader.override_global(name, value, true);
         }
@@ -139,22 +146,59 @@ impl Kernel {
 
     /// An online service.
     pub(crate) fn service(&mut self, endpoint: Endpoint) {
-        let any = endpoint.addr == Addr::UNSPECIFIED;
-        self.mark_port(
-            endpoint.port,
-            if any {
-                maps::PORT_SERVICE_ANY
-            } else {
-                maps::PORT_SERVICE
-            },
-        );
+        self.mark_port(endpoint.port, maps::PORT_SERVICE);
         self.insert(maps::SERVICES, endpoint_bytes(&endpoint), [0; 4]);
     }
 
-    /// A target with the pool that its replies go to.
+    /// A target with the pool that its replies go to: an address of this host, all of whose ports are leased.
     pub(crate) fn replies(&mut self, target: Endpoint, pool: &PoolRange) {
+        self.replies_to(target, pool, maps::POOL_OWN, 0);
+        for port in pool.port_first..=pool.port_last {
+            self.lease(0, port, true);
+        }
+    }
+
+    /// A target with a pool of this kind, and its first slot of leases.
+    pub(crate) fn replies_to(&mut self, target: Endpoint, pool: &PoolRange, kind: u32, slot: u32) {
         self.mark_port(target.port, maps::PORT_TARGET);
-        self.insert(maps::REPLIES, endpoint_bytes(&target), pool_bytes(pool));
+        let mut value = [0; 44];
+        value[..36].copy_from_slice(&pool_bytes(pool));
+        value[36..40].copy_from_slice(&kind.to_ne_bytes());
+        value[40..].copy_from_slice(&slot.to_ne_bytes());
+        self.insert(maps::REPLIES, endpoint_bytes(&target), value);
+    }
+
+    /// An address of this host in a pool, and its slot after the first one.
+    pub(crate) fn pool_address(&mut self, addr: Addr, offset: u32) {
+        self.insert(maps::POOL_ADDRESSES, *addr.octets(), offset.to_ne_bytes());
+    }
+
+    /// Says whether a session has leased a port.
+    pub(crate) fn lease(&mut self, slot: u32, port: u16, leased: bool) {
+        let bit = 1 << (port % 64);
+        let (mut words, index) = self.lease_word(slot, port);
+        let word: u64 = words.get(&index, 0).expect("slot");
+        let word = if leased { word | bit } else { word & !bit };
+        words.set(index, word, 0).expect("slot");
+    }
+
+    /// Whether a port is leased.
+    pub(crate) fn is_leased(&mut self, slot: u32, port: u16) -> bool {
+        let (words, index) = self.lease_word(slot, port);
+        words.get(&index, 0).expect("slot") & 1 << (port % 64) != 0
+    }
+
+    fn lease_word(&mut self, slot: u32, port: u16) -> (Array<&mut MapData, u64>, u32) {
+        let map = self.ebpf.map_mut(maps::LEASES).expect("map");
+        let index = slot * maps::LEASE_WORDS + u32::from(port) / 64;
+        (Array::try_from(map).expect("u64"), index)
+    }
+
+    /// Says why a worker's records would be of no use.
+    pub(crate) fn pause(&mut self, worker: u32, reasons: u64) {
+        let map = self.ebpf.map_mut(maps::PAUSED).expect("map");
+        let mut words = Array::<_, u64>::try_from(map).expect("u64");
+        words.set(worker, reasons, 0).expect("slot");
     }
 
     fn mark_port(&mut self, port: u16, bit: u32) {
@@ -167,13 +211,14 @@ impl Kernel {
 
     /// How a target is reached.
     pub(crate) fn egress(&mut self, target: Addr, egress: &maps::Egress) {
-        let mut bytes = [0; 32];
-        bytes[0..4].copy_from_slice(&egress.kind.to_ne_bytes());
-        bytes[4..8].copy_from_slice(&egress.ifindex.to_ne_bytes());
-        bytes[8..12].copy_from_slice(&egress.mtu.to_ne_bytes());
-        bytes[12..16].copy_from_slice(&egress.gateway_family.to_ne_bytes());
-        bytes[16..32].copy_from_slice(&egress.gateway);
-        self.insert(maps::EGRESS, *target.octets(), bytes);
+        const GATEWAY: u32 = 5;
+        let map = self.ebpf.map_mut(maps::GATEWAYS).expect("map");
+        let mut gateways = Array::<_, [u8; 16]>::try_from(map).expect("16 bytes");
+        gateways.set(GATEWAY, egress.gateway, 0).expect("slot");
+        let map = self.ebpf.map_mut(maps::EGRESS).expect("map");
+        let mut words = Array::<_, u64>::try_from(map).expect("u64");
+        words.set(0, egress.word(GATEWAY), 0).expect("slot");
+        self.insert(maps::EGRESS_SLOTS, *target.octets(), 0u32.to_ne_bytes());
     }
 
     /// Runs a tc program on a frame.
@@ -184,19 +229,33 @@ impl Kernel {
     /// Runs a tc program on a frame that is a super-packet of segments of `gso_size` bytes; also returns the frame
     /// as the program left it.
     pub(crate) fn tc_gso(&mut self, name: &str, frame: &[u8], gso_size: u32) -> (u32, Vec<u8>) {
+        let (verdict, out, _) = self.tc_context(name, frame, gso_size);
+        (verdict, out)
+    }
+
+    /// Runs a tc program on a frame and returns the priority that it left the packet with.
+    pub(crate) fn tc_priority(&mut self, name: &str, frame: &[u8]) -> (u32, u32) {
+        let (verdict, _, context) = self.tc_context(name, frame, 0);
+        let priority = context[PRIORITY..].first_chunk().expect("a context");
+        (verdict, u32::from_ne_bytes(*priority))
+    }
+
+    fn tc_context(&mut self, name: &str, frame: &[u8], gso_size: u32) -> (u32, Vec<u8>, [u8; 192]) {
         let context = context(gso_size);
+        let mut context_out = [0; 192];
         let mut out = vec![0; frame.len() + 64];
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut out),
             ctx_in: Some(&context),
+            ctx_out: Some(&mut context_out),
             ..TestRunOptions::new()
         };
         let result = tc(&mut self.ebpf, name)
             .test_run(options)
             .expect("test run");
         out.truncate(result.data_size_out as usize);
-        (result.return_value, out)
+        (result.return_value, out, context_out)
     }
 
     /// Runs an XDP program on a frame.

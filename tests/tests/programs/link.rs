@@ -56,6 +56,17 @@ impl Link {
         }
     }
 
+    /// The same where sockets can be bound to the loopback addresses.
+    pub(crate) fn with_addresses() -> Self {
+        let link = Self::new();
+        for address in ["127.0.0.1/8", "::1/128"] {
+            let arguments = ["addr", "add", address, "dev", "lo"];
+            let status = Command::new("ip").args(arguments).status();
+            assert!(status.expect("ip runs").success(), "{address}");
+        }
+        link
+    }
+
     /// Sends a frame.
     ///
     /// # Errors

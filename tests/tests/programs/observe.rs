@@ -3,7 +3,7 @@
 use abi::counter::Counter;
 use abi::maps;
 use abi::record::KIND_ONLINE;
-use wire::flow::{Addr, Endpoint, owner};
+use wire::flow::{Endpoint, owner};
 use wire::tcp::Flags;
 
 use crate::kernel::{Kernel, NEXT, Settings, only, skipped};
@@ -21,8 +21,9 @@ fn every_segment_of_a_service_is_recorded_without_its_payload() {
         workers: 2,
         ..Settings::default()
     });
-    kernel.service(ONLINE);
-    kernel.service(Endpoint::new(Addr::UNSPECIFIED, 80));
+    for endpoint in [ONLINE, v6(ONLINE)] {
+        kernel.service(endpoint);
+    }
     for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
         let worker = owner(&client, 2) as usize;
         let acknowledged = Flags::SYN.with(Flags::ACK);
@@ -76,7 +77,7 @@ fn the_sample_is_that_of_capture() {
         globals,
         ..Settings::default()
     });
-    kernel.service(Endpoint::new(Addr::UNSPECIFIED, 80));
+    kernel.service(ONLINE);
     let (mut sampled, mut left_out) = (0, 0);
     for port in 1024..1124 {
         let client = Endpoint::new(CLIENT.addr, port);

@@ -53,6 +53,12 @@ pub(crate) fn capture(frame: &[u8]) -> Outcome {
             };
         }
     };
+    // To the loopback device, whose address is zero.
+    let other_host = frame[0] & 1 == 0 && frame[..6] != [0; 6];
+    let ours = is_service(segment.destination) || is_reply(segment.source, segment.destination);
+    if ours && other_host {
+        return (NEXT, only(&[Counter::CaptureOtherHost]));
+    }
     if is_service(segment.destination) {
         let len = usize::from(segment.payload_offset) + usize::from(segment.payload_len);
         let counters: &[Counter] = if HEADER_LEN + len > frame.len() {

@@ -57,6 +57,21 @@ fn a_copy_leaves_by_the_device_of_its_target() {
     );
 }
 
+/// Production goes first: `TC_PRIO_FILLER` is the last band of every queue that has bands.
+#[test]
+fn a_copy_has_the_lowest_priority() {
+    if skipped() {
+        return;
+    }
+    let mut kernel = Kernel::tcpcopy(&Settings::default());
+    for gateway_family in [0, 4, 6] {
+        kernel.egress(TARGET.addr, &egress(EGRESS_DEVICE, gateway_family));
+        assert_eq!(kernel.tc_priority(INJECT, &copy(100)), (REDIRECT, 1));
+    }
+    let foreign = data(POOL, TARGET, 10);
+    assert_eq!(kernel.tc_priority(INJECT, &foreign), (NEXT, 0));
+}
+
 #[test]
 fn a_copy_without_a_route_is_dropped_and_one_for_this_host_passes() {
     if skipped() {

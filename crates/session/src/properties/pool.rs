@@ -1,6 +1,7 @@
 //! The pool hands out what belongs to it, to one owner, once, and the oldest first.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -67,7 +68,13 @@ proptest! {
         let target = if v4 { Addr::v4([10, 0, 0, 2]) } else { Addr::v6([0xfe; 16]) };
         let members = members(&ranges, &excluded, v4);
         for worker in 0..workers {
-            let mut pool = Pool::new(&ranges, &excluded, &target, worker, workers);
+            let mut pool = Pool::new(
+                &ranges,
+                Arc::new(excluded.iter().copied().collect()),
+                &target,
+                worker,
+                workers,
+            );
             let mut fresh: HashSet<Endpoint> = members
                 .iter()
                 .copied()

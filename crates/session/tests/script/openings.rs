@@ -1,5 +1,7 @@
 //! Where sessions begin, and from which source.
 
+use std::sync::Arc;
+
 use super::*;
 
 #[test]
@@ -337,4 +339,52 @@ fn sessions_wait_in_line_for_a_clients_own_port() {
         }
         s.expect(&frames);
     }
+}
+
+#[test]
+fn a_port_that_somebody_else_has_taken_is_not_used_again() {
+    let mut s = Script::with(|config| {
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            panic!("a pool")
+        };
+        ranges[0].port_last = 10_001;
+    });
+    let open = |s: &mut Script, client: u16| {
+        s.client.port = client;
+        s.client(SYN, 0, 0, b"")
+            .online(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(SYN, 0, 0, b"")]);
+        s.local.port
+    };
+    assert_eq!(open(&mut s, 40_000), 10_000);
+    // The session that has the port keeps it.
+    s.engine
+        .exclude_ports(&Arc::new([10_000].into_iter().collect()));
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+    s.client(RST, 1, 0, b"").frames();
+    assert_eq!(open(&mut s, 40_001), 10_001);
+    s.client(RST, 1, 0, b"").frames();
+    assert_eq!(
+        open(&mut s, 40_002),
+        10_001,
+        "the other port is still taken"
+    );
+    s.client(RST, 1, 0, b"").frames();
+    s.engine.exclude_ports(&Arc::default());
+    let next = [open(&mut s, 40_003), open(&mut s, 40_004)];
+    assert!(next.contains(&10_000), "{next:?}");
+}
+
+#[test]
+fn an_engine_without_a_way_to_any_target_says_so() {
+    let mut s = Script::new();
+    let target = s.target.addr;
+    assert!(!s.engine.is_cut_off());
+    s.engine.on_route(s.now, target, None);
+    assert!(s.engine.is_cut_off());
+    s.engine.on_route(s.now, target, Some(1500));
+    assert!(!s.engine.is_cut_off());
+    s.engine.on_channel(s.now, false);
+    assert!(s.engine.is_cut_off());
 }

@@ -176,17 +176,34 @@ pub(super) const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the reply pool overlaps the kernel's ports",
-        more: &["-c", "10.0.2.1:30000-40000"],
+        more: &["-c", "10.0.2.1:33000-40000"],
         finding: "pool-ephemeral",
         exit: 2,
         said: &["outgoing connections"],
-        fix: "sysctl -w net.ipv4.ip_local_reserved_ports=30000-40000",
+        fix: "sysctl -w net.ipv4.ip_local_reserved_ports=33000-40000",
+        ..DIRECT
+    },
+    Fault {
+        name: "every port of this host may be the kernel's",
+        plant: |stand| {
+            let range = "net.ipv4.ip_local_port_range=1024 65535";
+            stand
+                .lab
+                .run(Host::Online, "sysctl", &["-q", "-w", range])
+                .expect("sysctl");
+            Vec::new()
+        },
+        finding: "no-default-pool",
+        exit: 2,
+        said: &["none are reserved"],
+        fix: "sysctl -w net.ipv4.ip_local_reserved_ports=20000-29999",
         ..DIRECT
     },
     Fault {
         name: "this host has a connection of its own in the reply pool",
         plant: |stand| vec![Box::new(connection_from(stand, 12_000))],
         finding: "pool-connection",
+        exit: 0,
         said: &["a connection of its own from 10.0.2.1:12000 to the target 10.0.2.2:8080"],
         fix: "ss -tnp 'sport = :12000'",
         mend: Mend::Uproot,

@@ -1,0 +1,127 @@
+//! What others change on this host while a run goes on: its addresses, which a rule without an address means, and who has
+//! ports of the reply pool.
+
+use std::sync::Arc;
+
+use host::{AddressWatcher, PortWatcher, Taken};
+use session::Ports;
+use telemetry::Figures;
+use tracing::{error, info, warn};
+
+use super::crew::Crew;
+use crate::loader::Loaded;
+use crate::plan::Plan;
+use crate::plan::exclusions::POOL_PORTS_MIN;
+use crate::worker::Command;
+
+/// The watchers, and what was found last.
+pub(super) struct Watch {
+    /// Where some rule means every address of this host.
+    addresses: Option<AddressWatcher>,
+    /// Where the pool has addresses of this host.
+    ports: Option<PortWatcher>,
+    excluded: Arc<Ports>,
+    scarce: bool,
+    address_changes: u64,
+    /// Most at a time, of both.
+    services_left_out_max: u64,
+    ports_excluded_max: u64,
+}
+
+impl Watch {
+    /// Starts to watch what the plan depends on.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel gives no thread or no netlink socket.
+    pub(super) fn start(plan: &Plan) -> Result<Self, host::Error> {
+        let addresses = plan.follows_addresses().then(AddressWatcher::start);
+        let pools = plan.exclusions.pools.iter().map(|pool| &pool.pool.range);
+        let first = pools.clone().map(|range| range.port_first).min();
+        let last = pools.map(|range| range.port_last).max();
+        let targets = plan.targets().into_iter().map(Into::into).collect();
+        let ports = first
+            .zip(last)
+            .map(|(first, last)| PortWatcher::start(first..=last, targets));
+        Ok(Self {
+            addresses: addresses.transpose()?,
+            ports: ports.transpose()?,
+            excluded: Arc::default(),
+            scarce: false,
+            address_changes: 0,
+            services_left_out_max: 0,
+            ports_excluded_max: 0,
+        })
+    }
+
+    /// Does what follows from the changes since the last look.
+    pub(super) fn look(&mut self, plan: &Plan, loaded: &mut Loaded, crew: &Crew) {
+        let addresses = self.addresses.as_ref();
+        if let Some(own) = addresses.and_then(|watcher| watcher.changes().try_recv().ok()) {
+            self.address_changes += 1;
+            match loaded.set_own_addresses(plan, &own) {
+                Ok(left_out) => self.say_left_out(left_out),
+                Err(cause) => error!("{cause}; new addresses of this host are not captured"),
+            }
+        }
+        let answer = self
+            .ports
+            .as_ref()
+            .and_then(|watcher| watcher.answers().try_recv().ok());
+        if let Some(taken) = answer {
+            self.exclude(plan, &taken, crew);
+        }
+    }
+
+    /// Says what there is no room for, where it is more than was said before.
+    fn say_left_out(&mut self, left_out: usize) {
+        let before = self.services_left_out_max;
+        self.services_left_out_max = before.max(left_out as u64);
+        if self.services_left_out_max > before {
+            warn!(
+                "NOT EVERYTHING IS COPIED: this host has so many addresses that {left_out} of its services have no place in the \
+                 programs' table of {}; name the addresses that matter in -x",
+                abi::maps::SERVICES_MAX
+            );
+        }
+    }
+
+    /// Takes ports that others have now out of leasing, and those that they have no more back in.
+    fn exclude(&mut self, plan: &Plan, taken: &Taken, crew: &Crew) {
+        let excluded = plan.exclusions.ports(taken);
+        if excluded == *self.excluded {
+            return;
+        }
+        self.excluded = Arc::new(excluded);
+        crew.command(&|| Command::Exclude(Arc::clone(&self.excluded)));
+        let pools = plan.exclusions.pools.iter();
+        let count = pools.map(|guarded| self.excluded.count_in(&guarded.pool.range));
+        self.ports_excluded_max = self.ports_excluded_max.max(count.sum::<usize>() as u64);
+        let Some((pool, left)) = plan.exclusions.scarcest(&self.excluded) else {
+            return;
+        };
+        let scarce = left < POOL_PORTS_MIN;
+        if scarce && !self.scarce {
+            warn!(
+                "others on this host have taken all but {left} ports of the reply pool {pool}, or may get them from the kernel: \
+                 what finds no port ends as `collision`; name another pool with -c, or reserve its ports \
+                 (net.ipv4.ip_local_reserved_ports)"
+            );
+        } else if self.scarce && !scarce {
+            info!("{left} ports of the reply pool {pool} are free again");
+        }
+        self.scarce = scarce;
+    }
+
+    /// What was found, for the summary.
+    pub(super) fn notes(&self, notes: &mut Figures) {
+        if self.addresses.is_some() {
+            // The first answer is how things were at the start.
+            notes.push("address_changes", self.address_changes.saturating_sub(1));
+            notes.push("services_left_out_max", self.services_left_out_max);
+        }
+        if self.ports.is_some() {
+            notes.push("pool_ports_excluded_max", self.ports_excluded_max);
+        }
+    }
+}

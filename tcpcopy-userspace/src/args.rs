@@ -59,8 +59,9 @@ Exit status:
   1  failed while running
   2  unusable arguments or environment (nothing was changed)
   3  fidelity below --min-fidelity
-SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
-second one ends it at once.";
+SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
+drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
+nothing.";
 
 const DOCTOR_EXIT: &str = "\
 The findings go to standard output; with --json as one JSON document. What a
@@ -114,8 +115,16 @@ pub(crate) struct ReportArgs {
     pub(crate) summaries: Vec<PathBuf>,
 
     /// The report: one file that needs no other and asks nobody
+    ///
+    /// A file that only its owner may read; what is no regular file is not replaced.
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: PathBuf,
+
+    /// Put payload of responses (--sample-bytes) into the report
+    ///
+    /// Without this option it has counts only, so that it can be sent to somebody who may not see what clients were answered.
+    #[arg(long)]
+    pub(crate) with_payload: bool,
 }
 
 /// What is to be done.
@@ -225,6 +234,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) max_cpu: Option<f64>,
 
+    /// Who waits where processors or memory run short
+    #[arg(long, value_enum, value_name = "WHOSE", default_value_t = Priority::Low)]
+    pub(crate) priority: Priority,
+
     /// Worker threads [default: a quarter of the processors, at least 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(abi::maps::WORKERS_MAX)))]
     pub(crate) workers: Option<u32>,
@@ -254,11 +267,16 @@ pub(crate) struct Args {
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Write the summary as JSON to this file, once a second and at the end
+    ///
+    /// Only its owner may read it. What exists and is no regular file (a device, a pipe, a link) is refused. Where it cannot be
+    /// written at the end, the file of before stays as it was and the exit status is 1.
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 
     /// Write histograms of all times into this folder, for the plotters of HdrHistogram: tcpcopy.hlog once a second, and a
     /// .hgrm for each series at the end
+    ///
+    /// From an hour on, an interval of the log is the 3,600th part of the run so far, so that the log stays small.
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
@@ -276,8 +294,14 @@ pub(crate) struct Args {
     pub(crate) progress: Progress,
 
     /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
+    ///
+    /// Payload of responses (--sample-bytes) is left out: what is printed often ends in a log. The file of --summary has it.
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Show payload of responses (--sample-bytes) in --json and in the closing table too
+    #[arg(long)]
+    pub(crate) with_payload: bool,
 
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
@@ -293,6 +317,15 @@ pub(crate) enum Progress {
     Always,
     /// Not at all
     Never,
+}
+
+/// Who waits where processors or memory run short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Priority {
+    /// The copy: workers are nice (10), and the kernel ends tcpcopy first where memory is out (oom_score_adj 500)
+    Low,
+    /// Nobody in particular: as tcpcopy was started
+    Normal,
 }
 
 /// How packets reach the workers.

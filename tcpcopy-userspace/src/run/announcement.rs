@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use crate::args::{Args, Capture};
+use crate::args::{Args, Capture, Priority};
 use crate::plan::Plan;
 
 /// Says what is going to happen.
@@ -35,6 +35,16 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
                 "; with -W no turn is in step, so none will be"
             }
         );
+    }
+    match args.priority {
+        Priority::Low => info!(
+            "low priority: workers are nice ({}), and the kernel ends tcpcopy first where memory is out (oom_score_adj {})",
+            process::priority::NICE,
+            process::priority::OOM_SCORE
+        ),
+        Priority::Normal => info!(
+            "normal priority: workers compete with the online server for processors, and for memory (--priority)"
+        ),
     }
     let engine = match plan.capture {
         Capture::Ring => "ring",

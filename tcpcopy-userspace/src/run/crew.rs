@@ -13,7 +13,7 @@ use telemetry::Figures;
 use tracing::warn;
 
 use super::bridge::Bridge;
-use crate::args::Capture;
+use crate::args::{Capture, Priority};
 use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
@@ -86,6 +86,7 @@ impl Crew {
         parts: Vec<WorkerParts>,
         frame_len_max: usize,
         bridge: Option<&Bridge>,
+        priority: Priority,
     ) -> io::Result<()> {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let unix_nanos = clock::unix_nanos();
@@ -122,6 +123,7 @@ impl Crew {
                 .name(format!("{WORKER_NAME}{index}"))
                 .spawn(move || {
                     pin(core);
+                    give_way(priority);
                     worker.run()
                 })?;
             self.threads.push(thread);
@@ -200,6 +202,15 @@ impl Crew {
             }
         }
         failure
+    }
+}
+
+/// Lets the online server's threads go first.
+fn give_way(priority: Priority) {
+    if priority == Priority::Low
+        && let Err(error) = process::priority::yield_to_others()
+    {
+        warn!("a worker keeps its priority, for the kernel refuses to make it nice: {error}");
     }
 }
 

@@ -12,6 +12,7 @@ mod flood;
 mod flows;
 mod habits;
 mod loss;
+mod manners;
 mod measures;
 mod metrics;
 mod nginx;

@@ -79,6 +79,12 @@ fn prepare(args: &Args) -> Result<Plan, Ending> {
     host::capability::require().map_err(|e| unusable(&e))?;
     host::kernel::require_af_xdp().map_err(|e| unusable(&e))?;
     programs::tcpcopy().map_err(|e| unusable(&e))?;
+    if let Some(squatter) = host::claim::squatter() {
+        warn!(
+            "{squatter}, the name by which one tcpcopy knows of another, and is none: somebody on this host tries to keep it \
+             from starting, which is ignored"
+        );
+    }
     let facts = Facts::gather(args).map_err(|e| unusable(&e))?;
     let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
     Ok(plan)

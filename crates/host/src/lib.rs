@@ -27,7 +27,7 @@
 
 pub mod address;
 pub mod capability;
-mod claim;
+pub mod claim;
 pub mod clock;
 pub mod device;
 mod error;

@@ -7,6 +7,7 @@ mod assistant;
 mod bodies;
 mod doctor;
 mod early_close;
+mod files;
 mod flat_out;
 mod flood;
 mod flows;

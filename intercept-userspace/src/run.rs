@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::{Interface, Netlink, capability, interface, kernel};
+use process::limits::{Limit, need};
 use process::{Printer, signals};
 use signal_hook::iterator::Signals;
 use wire::flow::Endpoint;
@@ -26,6 +27,9 @@ use crate::team::{self, Team};
 
 /// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
 const LINGER: Duration = Duration::from_millis(50);
+
+/// Descriptors of a run: programs, maps, netlink, a port per queue, those who read metrics, and a connection for each tcpcopy.
+const DESCRIPTORS: u64 = 512;
 
 /// How often metrics are read.
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,6 +51,7 @@ pub(crate) struct Prepared {
 
 /// Checks the environment and makes what is needed; changes nothing where something is missing.
 pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
+    need(Limit::Descriptors, DESCRIPTORS)?;
     capability::require()?;
     kernel::require_af_xdp()?;
     let mut metrics = options.metrics.map(Metrics::start).transpose()?;

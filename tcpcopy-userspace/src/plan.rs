@@ -245,7 +245,7 @@ pub(crate) fn network(address: IpAddr, prefix_len: u8) -> String {
 }
 
 /// A quarter of the processors, so that the online server keeps the rest.
-fn default_workers(processors: usize) -> u32 {
+pub(crate) fn default_workers(processors: usize) -> u32 {
     u32::try_from(processors / 4)
         .unwrap_or(1)
         .clamp(1, abi::maps::WORKERS_MAX)

@@ -6,6 +6,7 @@
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
+//! | [`limits`] | what it needs of the limits of its process |
 //! | [`warnings`] | what a user should hear of while it goes on |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
@@ -13,6 +14,7 @@ mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod limits;
 mod telling;
 mod warnings;
 
@@ -75,6 +77,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
 /// Everything that can be refused before anything is changed.
 fn prepare(args: &Args) -> Result<Plan, Ending> {
     let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    limits::at_start(args, processors).map_err(|e| unusable(&e))?;
     host::kernel::require().map_err(|e| unusable(&e))?;
     host::capability::require().map_err(|e| unusable(&e))?;
     host::kernel::require_af_xdp().map_err(|e| unusable(&e))?;
@@ -87,6 +91,7 @@ fn prepare(args: &Args) -> Result<Plan, Ending> {
     }
     let facts = Facts::gather(args).map_err(|e| unusable(&e))?;
     let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
+    limits::for_frames(&plan).map_err(|e| unusable(&e))?;
     Ok(plan)
 }
 

@@ -59,7 +59,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.is_frozen {
-            self.freeze(false);
+            let _ = system::run("fsfreeze", &["-u", &text(&self.folder)]);
         }
         let _ = system::run("umount", &["-l", &text(&self.folder)]);
     }
@@ -153,7 +153,7 @@ fn a_disk_that_hangs() {
         return;
     };
     let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    let mut disk = Disk::on_loop(&stand);
+    let disk = Disk::on_loop(&stand);
     let (file, folder) = (disk.folder.join("run.json"), disk.folder.join("hgrm"));
     let more = [
         "--summary",
@@ -165,6 +165,8 @@ fn a_disk_that_hangs() {
     ];
     let mut process = start(&stand, &more);
     pause(1500);
+    // Declared after the process, so that it is thawed before somebody waits for that to end.
+    let mut disk = disk;
     disk.freeze(true);
     let report = Clients::keep_alive(10, 200, 3).run(&stand);
     tests::copying::check_clients(&report);

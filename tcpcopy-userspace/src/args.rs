@@ -208,6 +208,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
 
+    /// At most this many bits per second leave as copies, e.g. 50M or 1G (powers of 1000) [default: no limit]
+    ///
+    /// Where clients send more, copies are late and none is lost, until --memory is spent; the summary says how often it was
+    /// reached (max_bandwidth_reached), and how late they were (lag). It is shared evenly among the workers.
+    #[arg(long, value_name = "RATE", value_parser = quantity::bit_rate)]
+    pub(crate) max_bandwidth: Option<u64>,
+
     /// How long a turn waits for a response that the online server gave
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
     pub(crate) response_timeout: Duration,

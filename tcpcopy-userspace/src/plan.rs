@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) sessions_max: u32,
     pub(crate) payload_bytes_max: u64,
     pub(crate) rate: Option<u32>,
+    /// Bits per second that may leave as copies (`--max-bandwidth`).
+    pub(crate) bits_per_second_max: Option<u64>,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
@@ -153,6 +155,7 @@ impl Plan {
             warnings: warning.into_iter().collect(),
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
+            bits_per_second_max: args.max_bandwidth,
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
         })
@@ -223,6 +226,12 @@ impl Plan {
             bits
         };
         Some(network(address, u8::try_from(bits).ok()?))
+    }
+
+    /// Each worker's share of `--max-bandwidth`.
+    pub(crate) fn worker_bits_per_second(&self) -> Option<u64> {
+        let share = |all: u64| all.div_ceil(self.workers.into());
+        self.bits_per_second_max.map(share)
     }
 
     /// Distinct targets.

@@ -364,6 +364,9 @@ impl<'a> Run<'a> {
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }
+        if self.plan.bits_per_second_max.is_some() {
+            notes.push("max_bandwidth_reached", slot.bandwidth_reached);
+        }
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);

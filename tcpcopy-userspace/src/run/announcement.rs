@@ -36,6 +36,12 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
             }
         );
     }
+    if let Some(bits) = plan.bits_per_second_max {
+        info!(
+            "at most {} kbit/s leave as copies (--max-bandwidth); what clients send beyond that is copied late",
+            bits / 1000
+        );
+    }
     match args.priority {
         Priority::Low => info!(
             "low priority: workers are nice ({}), and the kernel ends tcpcopy first where memory is out (oom_score_adj {})",

@@ -17,6 +17,7 @@ use crate::args::{Capture, Priority};
 use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
+use crate::worker::brake::Brake;
 use crate::worker::intake::Intake;
 use crate::worker::slot::{Shared, Slot};
 use crate::worker::waker::Waker;
@@ -113,6 +114,7 @@ impl Crew {
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
                 frame_len_max,
+                brake: Brake::new(plan.worker_bits_per_second(), clock::now()),
             };
             let core = cores
                 .len()

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::copier::Summary;
 use lab::net::{ASSISTANT, TARGET};
@@ -407,6 +407,47 @@ fn capabilities_are_for_a_few() {
     wait_copying(&mut process, &summary_file(&stand));
     let ended = process.stop(Signal::SIGINT, END_WITHIN).expect("it ends");
     assert_eq!(ended.code(), Some(0), "{}", process.log());
+}
+
+/// Bytes that a device has sent.
+fn sent_by(stand: &Stand, device: &str) -> u64 {
+    let file = format!("/sys/class/net/{device}/statistics/tx_bytes");
+    let text = stand.lab.run(Host::Online, "cat", &[&file]).expect("cat");
+    text.trim().parse().expect("a number")
+}
+
+/// What clients send beyond `--max-bandwidth` is late, and none of it is lost.
+#[test]
+fn no_more_leaves_than_max_bandwidth() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    // 1,000 requests per second in frames of some 200 bytes, and an acknowledgement for each, are nearly twice that.
+    let more = ["--max-bandwidth", "500K", "--drain", "60s"];
+    let mut process = start(&stand, r#"exec "$@""#, &more);
+    let file = summary_file(&stand);
+    wait_copying(&mut process, &file);
+    let (began, before) = (Instant::now(), sent_by(&stand, "eth1"));
+    let clients = Clients::keep_alive(20, 1000, 5).start(&stand);
+    super::robust::pause(4000);
+    let (time, bytes) = (began.elapsed(), sent_by(&stand, "eth1") - before);
+    let report = clients.wait();
+    let ended = process.stop(Signal::SIGINT, Duration::from_secs(90));
+    assert_eq!(ended.expect("it ends").code(), Some(0), "{}", process.log());
+    let summary = Summary::read(&file).expect("a summary");
+    let bits = bytes as f64 * 8.0 / time.as_secs_f64();
+    eprintln!(
+        "{bits:.0} bit/s left; lag {}; {}",
+        summary.value()["latency_us"]["lag"],
+        summary.ledger()
+    );
+    // Little else leaves by this device, and a burst.
+    assert!((350_000.0..600_000.0).contains(&bits), "{bits} bit/s");
+    assert!(note(&summary, "max_bandwidth_reached") > 0);
+    let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
+    tests::check_complete(&report, &online, &target, &summary);
+    check_nothing_left(&stand);
 }
 
 /// A figure of the notes.

@@ -223,15 +223,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
     pub(crate) idle_timeout: Duration,
 
-    /// Most sessions at a time [default: what an eighth of the free memory holds, 10000 to 1000000]
+    /// Most sessions at a time [default: what an eighth of the free memory holds, 1000 to 1000000]
     ///
     /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
     /// `collision`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_sessions: Option<u32>,
 
-    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 64M to 4G]
+    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
     ///
+    /// Another eighth holds rings and frames (at most 72M for one worker), and another the sessions. Free is what this host has, or
+    /// what its control group leaves.
     /// Where it is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
     /// whole, and its turns as `shed`.
     #[arg(long, value_name = "BYTES", value_parser = quantity::memory)]

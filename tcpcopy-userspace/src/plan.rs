@@ -7,12 +7,14 @@
 //! | [`interfaces`] | where `capture` and `observe` are attached |
 //! | [`pool`] | where sessions come from |
 //! | [`budget`] | how much memory the run may take, and how many sessions that is |
+//! | [`frames`] | how long a frame can be |
 //! | [`refusal`] | in which words a plan is refused |
 //!
 //! **Architecture invariant:** building a plan is a pure function of its arguments.
 
-mod budget;
+pub(crate) mod budget;
 pub(crate) mod facts;
+mod frames;
 mod interfaces;
 mod pool;
 pub(crate) mod refusal;
@@ -29,7 +31,7 @@ use wire::flow::{Addr, Endpoint, PoolRange, SAMPLE_ALL};
 
 use crate::args::{Args, Capture};
 use crate::clock;
-use budget::Budget;
+use budget::{Budget, Fixed};
 use facts::Facts;
 pub(crate) use refusal::Refusal;
 
@@ -74,6 +76,12 @@ pub(crate) struct Plan {
     pub(crate) idle_timeout: Duration,
     pub(crate) sessions_max: u32,
     pub(crate) payload_bytes_max: u64,
+    /// Ring and frames of each worker.
+    pub(crate) fixed: Fixed,
+    /// MTU of the private device, in bytes.
+    pub(crate) device_mtu: u32,
+    /// Bytes that each frame has in memory.
+    pub(crate) frame_len: u32,
     pub(crate) rate: Option<u32>,
     /// Bits per second that may leave as copies (`--max-bandwidth`).
     pub(crate) bits_per_second_max: Option<u64>,
@@ -104,7 +112,9 @@ impl Plan {
         let workers = args
             .workers
             .unwrap_or_else(|| default_workers(facts.processors));
-        let budget = Budget::new(args, facts.memory_available);
+        let device_mtu = frames::device_mtu(args.capture, &egress);
+        let frame_len = frames::frame_len(device_mtu);
+        let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
         let (room, warning) = pool::room(args, &sources, workers)?;
         let rules = args.rules.iter().map(|rule| Rule {
             online: rule.online,
@@ -137,7 +147,10 @@ impl Plan {
             egress,
             capture_on: interfaces.capture,
             observe_on: interfaces.observe,
-            notes: interfaces.notes,
+            notes: interfaces.notes.into_iter().chain(budget.note()).collect(),
+            fixed: budget.fixed,
+            device_mtu,
+            frame_len,
             loopback_target: rules
                 .iter()
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),

@@ -38,6 +38,7 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         Refusal::NoDefaultPool { .. } => {
             fail("no-default-pool").fix_here("sysctl -w net.ipv4.ip_local_port_range='32768 60999'")
         }
+        Refusal::NoMemory { .. } => fail("no-memory").look_here("free -m"),
         Refusal::PoolTooSmall { .. } => fail("pool-too-small"),
         Refusal::PoolIsLocal { .. }
         | Refusal::PoolHoldsTarget { .. }

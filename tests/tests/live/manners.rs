@@ -450,6 +450,82 @@ fn no_more_leaves_than_max_bandwidth() {
     check_nothing_left(&stand);
 }
 
+/// A control group that limits memory, of either version; it goes with the test.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    fn new(limit: u64) -> Option<Self> {
+        let name = format!("tcpcopy-test-{}", std::process::id());
+        let v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control");
+        let (root, file) = if v2.is_ok_and(|controllers| controllers.contains("memory")) {
+            ("/sys/fs/cgroup", "memory.max")
+        } else {
+            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        };
+        let group = Self(Path::new(root).join(name));
+        fs::create_dir(&group.0).ok()?;
+        fs::write(group.0.join(file), limit.to_string()).ok()?;
+        Some(group)
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Rings and frames are part of the budget, and the budget is part of what is free: in a small control group the numbers shrink
+/// and nobody is killed, and in one that is too small nothing starts.
+#[test]
+fn little_memory() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "nsenter"]) else {
+        return;
+    };
+    let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    let namespace = stand.lab.namespace(Host::Online);
+    let file = summary_file(&stand);
+    let started = |limit: u64, log: &Path| {
+        let group = MemoryGroup::new(limit)?;
+        // Not `ip netns exec`, which hides the control groups.
+        let script = r#"echo $$ >"$GROUP/cgroup.procs"; exec nsenter --net="$NETNS" "$@""#;
+        let log = fs::File::create(log).expect("a log");
+        let child = std::process::Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(&stand.binaries.tcpcopy)
+            .args(["-x", &stand.options().rules, "-i", "eth0,eth1"])
+            .args(["--workers", "1", "--summary", &file.display().to_string()])
+            .env("GROUP", &group.0)
+            .env("NETNS", namespace.path())
+            .stdin(std::process::Stdio::null())
+            .stderr(log)
+            .spawn();
+        Some((group, child.expect("sh")))
+    };
+    let log = stand.lab.folder().join("little.log");
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    let Some((_group, mut child)) = started(128 << 20, &log) else {
+        eprintln!("SKIP: no control group that limits memory can be made here");
+        return;
+    };
+    let ready = || Ok(said().contains("ready"));
+    interrupt::wait_until("ready", Duration::from_secs(20), ready)
+        .unwrap_or_else(|error| panic!("{error}: {}", said()));
+    assert!(said().contains("MiB of memory are free"), "{}", said());
+    let report = Clients::keep_alive(50, 2000, 4).run(&stand);
+    let pid = Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, Signal::SIGINT).expect("it runs");
+    let status = child.wait().expect("our child");
+    assert_eq!(status.code(), Some(0), "{}", said());
+    check_ended(&stand, &file, report.completed);
+    drop(_group);
+    let (_group, mut child) = started(24 << 20, &log).expect("a group");
+    let status = child.wait().expect("our child");
+    assert_eq!(status.code(), Some(2), "{}", said());
+    assert!(said().contains("need at least"), "{}", said());
+    check_nothing_left(&stand);
+}
+
 /// A figure of the notes.
 fn note(summary: &Summary, name: &str) -> u64 {
     summary.value()["notes"][name].as_u64().unwrap_or_else(|| {

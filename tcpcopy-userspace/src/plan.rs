@@ -89,6 +89,8 @@ pub(crate) struct Plan {
     pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
     pub(crate) intercepts: Vec<String>,
+    /// Whether they may be on another host although the channel has no key.
+    pub(crate) is_insecure: bool,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
 }
@@ -171,6 +173,7 @@ impl Plan {
             bits_per_second_max: args.max_bandwidth,
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
+            is_insecure: args.insecure,
         })
     }
 

@@ -526,6 +526,37 @@ fn little_memory() {
     check_nothing_left(&stand);
 }
 
+/// systemd understands the units, every line of them.
+#[test]
+fn units_are_understood() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["systemd-analyze"]) else {
+        return;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let units = root.expect("a folder above").join("deploy/systemd");
+    for name in ["tcpcopy", "intercept"] {
+        let unit = fs::read_to_string(units.join(format!("{name}.service"))).expect("a unit");
+        for line in [
+            "LimitCORE=0",
+            "MemoryMax=",
+            "PrivateDevices=yes",
+            "ProtectProc=",
+        ] {
+            assert!(unit.contains(line), "{name}: {line}");
+        }
+        // It wants the program to be where the unit says.
+        let here = format!("ExecStart={}", stand.binaries.tcpcopy.display());
+        let there = format!("ExecStart=/usr/local/sbin/{name}");
+        assert!(unit.contains(&there));
+        let file = stand.lab.folder().join(format!("{name}.service"));
+        fs::write(&file, unit.replace(&there, &here)).expect("a file");
+        let file = file.display().to_string();
+        let said = lab::system::output("systemd-analyze", &["verify", &file]).expect("it runs");
+        let words = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.status.success() && words.is_empty(), "{words}");
+    }
+}
+
 /// A figure of the notes.
 fn note(summary: &Summary, name: &str) -> u64 {
     summary.value()["notes"][name].as_u64().unwrap_or_else(|| {

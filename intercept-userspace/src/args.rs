@@ -67,7 +67,7 @@ While intercept does not run, this host must not forward what would have been co
 net.ipv4.ip_forward at 0, or set a blackhole route for the sessions' prefix.
 
 Logs go to standard error; a line with `ready` says that replies are consumed and tcpcopy can
-connect. SIGINT or SIGTERM ends it and prints what was counted.
+connect. SIGINT, SIGTERM or SIGHUP (not under nohup) ends it and prints what was counted.
 Exit status: 0 done, 1 failed while running, 2 unusable arguments or environment.";
 
 /// How XDP takes packets.

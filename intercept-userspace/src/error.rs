@@ -35,6 +35,8 @@ pub(crate) enum Unusable {
     #[error(transparent)]
     Metrics(#[from] exporter::BindError),
     #[error(transparent)]
+    Limit(#[from] process::limits::TooSmall),
+    #[error(transparent)]
     Host(#[from] host::Error),
     #[error("{0}")]
     Programs(#[from] programs::Missing),

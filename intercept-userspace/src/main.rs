@@ -47,11 +47,12 @@ mod witness;
 mod worker;
 mod writer;
 
-use std::io::IsTerminal as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
+use process::Printer;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Something failed while it ran.
 const FAILED: u8 = 1;
@@ -60,25 +61,37 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(filter)
-        .with_target(false)
-        .init();
+    process::dumps::forbid();
+    let printer = match process::log::start(LevelFilter::INFO) {
+        Ok(printer) => printer,
+        Err(error) => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "cannot start the thread that writes the log: {error}; is a limit of this process too low (`ulimit -n`, `ulimit -u`)?"
+            );
+            return ExitCode::from(UNUSABLE);
+        }
+    };
+    let code = run(args, &printer);
+    // What could not be written there is lost, and nobody is left who could be told.
+    let _ = printer.finish();
+    ExitCode::from(code)
+}
+
+/// Runs to the end; gives the exit status.
+fn run(args: args::Args, printer: &Printer) -> u8 {
     let prepared = args::Options::try_from(args)
         .and_then(|options| run::prepare(&options).map(|prepared| (prepared, options)));
     match prepared {
         Err(unusable) => fail(UNUSABLE, &unusable),
-        Ok((prepared, options)) => match prepared.run(&options) {
-            Ok(()) => ExitCode::SUCCESS,
+        Ok((prepared, options)) => match prepared.run(&options, printer) {
+            Ok(()) => 0,
             Err(failed) => fail(FAILED, &failed),
         },
     }
 }
 
-fn fail(status: u8, error: &dyn std::error::Error) -> ExitCode {
+fn fail(status: u8, error: &dyn std::error::Error) -> u8 {
     tracing::error!("{error}");
-    ExitCode::from(status)
+    status
 }

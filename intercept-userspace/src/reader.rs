@@ -11,6 +11,7 @@ use wire::flow::Endpoint;
 
 use crate::clock;
 use crate::connection::{Connection, Outgoing};
+use crate::limit::Limit;
 use crate::router::{ConnectionId, Router};
 use crate::witness::Witness;
 
@@ -42,11 +43,13 @@ pub(crate) fn run(
     connection: &Arc<Connection>,
     router: &Router,
     witness: Option<&Witness>,
+    log: &Limit,
 ) -> Ended {
     let mut reader = Reader {
         connection,
         router,
         witness,
+        log,
         subscription: None,
     };
     let ended = match reader.serve() {
@@ -70,6 +73,7 @@ struct Reader<'a> {
     connection: &'a Arc<Connection>,
     router: &'a Router,
     witness: Option<&'a Witness>,
+    log: &'a Limit,
     subscription: Option<(ConnectionId, HashSet<Endpoint>)>,
 }
 
@@ -119,7 +123,8 @@ impl Reader<'_> {
                         .subscribe(targets.clone(), payload_max, self.connection, granted);
                 match subscribed {
                     Ok(id) => {
-                        if payload_max > 0 {
+                        // Whoever subscribes and leaves in a loop must not fill the log.
+                        if payload_max > 0 && self.log.allow(Instant::now()).is_some() {
                             let peer = self.connection.peer;
                             tracing::info!(
                                 "{peer} asks for the first {payload_max} payload bytes of each reply: they go to it over the \

@@ -1,14 +1,14 @@
 //! One run: everything is checked and made, then the threads work until a signal comes.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::{Interface, Netlink, capability, interface, kernel};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use process::limits::{Limit, need};
+use process::{Printer, signals};
 use signal_hook::iterator::Signals;
 use wire::flow::Endpoint;
 
@@ -27,6 +27,9 @@ use crate::team::{self, Team};
 
 /// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
 const LINGER: Duration = Duration::from_millis(50);
+
+/// Descriptors of a run: programs, maps, netlink, a port per queue, those who read metrics, and a connection for each tcpcopy.
+const DESCRIPTORS: u64 = 512;
 
 /// How often metrics are read.
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,6 +51,7 @@ pub(crate) struct Prepared {
 
 /// Checks the environment and makes what is needed; changes nothing where something is missing.
 pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
+    need(Limit::Descriptors, DESCRIPTORS)?;
     capability::require()?;
     kernel::require_af_xdp()?;
     let mut metrics = options.metrics.map(Metrics::start).transpose()?;
@@ -65,7 +69,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
         options.targets.iter().map(|target| Endpoint::from(*target)),
     ));
     let server = Server::bind(options.listen, Arc::clone(&router))?;
-    let signals = Signals::new([SIGINT, SIGTERM]).map_err(|cause| Unusable::Start {
+    let signals = signals::listen().map_err(|cause| Unusable::Start {
         what: "the handling of signals",
         cause,
     })?;
@@ -106,8 +110,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
 }
 
 impl Prepared {
-    /// Works until SIGINT or SIGTERM, or until something fails; then ends cleanly and prints the closing table.
-    pub(crate) fn run(self, options: &Options) -> Result<(), Failed> {
+    /// Works until a signal ends it, or until something fails; then ends cleanly and prints the closing table.
+    pub(crate) fn run(self, options: &Options, printer: &Printer) -> Result<(), Failed> {
         announce(options, &self.interface, &self.intake);
         let Self {
             interface,
@@ -161,7 +165,8 @@ impl Prepared {
         drop(follower.join());
         drop(server_stop);
         let departures = accepting.join().unwrap_or_default();
-        close(&sink, &queues, &departures);
+        let table = closing_table(&sink, &queues, &departures);
+        printer.print_surely(table.into_bytes());
         outcome
     }
 }
@@ -210,8 +215,7 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
     }
 }
 
-/// Prints the closing table.
-fn close(sink: &Sink, queues: &[team::Finished], departures: &Departures) {
+fn closing_table(sink: &Sink, queues: &[team::Finished], departures: &Departures) -> String {
     let kernel = sink.counters().unwrap_or_else(|error| {
         tracing::warn!("cannot read what `sink` counted: {error}");
         Vec::new()
@@ -224,7 +228,5 @@ fn close(sink: &Sink, queues: &[team::Finished], departures: &Departures) {
             port: finished.port,
         })
         .collect();
-    let table = summary::table(&kernel, &queues, departures);
-    // Standard error may be gone; then nobody wants to know.
-    let _ = std::io::stderr().write_all(table.as_bytes());
+    summary::table(&kernel, &queues, departures)
 }

@@ -155,7 +155,7 @@ impl Server {
                 .name("writer".into())
                 .spawn(move || writer::run(&writing, &queue));
             let ended = match &writer {
-                Ok(_) => reader::run(&reading, &shared.router, shared.witness.get()),
+                Ok(_) => reader::run(&reading, &shared.router, shared.witness.get(), &shared.log),
                 Err(_) => Ended::Here,
             };
             if let Ok(writer) = writer {

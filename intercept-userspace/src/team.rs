@@ -120,7 +120,7 @@ impl Team {
             for signal in signals.forever() {
                 if first {
                     let _ = outcome.try_send(Ok(()));
-                } else {
+                } else if process::signals::hurries(signal) {
                     let _ = emulate_default_handler(signal);
                 }
                 first = false;

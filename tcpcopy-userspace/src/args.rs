@@ -59,8 +59,9 @@ Exit status:
   1  failed while running
   2  unusable arguments or environment (nothing was changed)
   3  fidelity below --min-fidelity
-SIGINT and SIGTERM end a run cleanly: capture stops, open turns are drained. A
-second one ends it at once.";
+SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
+drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
+nothing.";
 
 const DOCTOR_EXIT: &str = "\
 The findings go to standard output; with --json as one JSON document. What a
@@ -114,8 +115,16 @@ pub(crate) struct ReportArgs {
     pub(crate) summaries: Vec<PathBuf>,
 
     /// The report: one file that needs no other and asks nobody
+    ///
+    /// A file that only its owner may read; what is no regular file is not replaced.
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: PathBuf,
+
+    /// Put payload of responses (--sample-bytes) into the report
+    ///
+    /// Without this option it has counts only, so that it can be sent to somebody who may not see what clients were answered.
+    #[arg(long)]
+    pub(crate) with_payload: bool,
 }
 
 /// What is to be done.
@@ -203,6 +212,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
 
+    /// At most this many bits per second leave as copies, e.g. 50M or 1G (powers of 1000) [default: no limit]
+    ///
+    /// Where clients send more, copies are late and none is lost, until --memory is spent; the summary says how often it was
+    /// reached (max_bandwidth_reached), and how late they were (lag). It is shared evenly among the workers.
+    #[arg(long, value_name = "RATE", value_parser = quantity::bit_rate)]
+    pub(crate) max_bandwidth: Option<u64>,
+
     /// How long a turn waits for a response that the online server gave
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
     pub(crate) response_timeout: Duration,
@@ -211,15 +227,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
     pub(crate) idle_timeout: Duration,
 
-    /// Most sessions at a time [default: what an eighth of the free memory holds, 10000 to 1000000]
+    /// Most sessions at a time [default: what an eighth of the free memory holds, 1000 to 1000000]
     ///
     /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
     /// `collision`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_sessions: Option<u32>,
 
-    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 64M to 4G]
+    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
     ///
+    /// Another eighth holds rings and frames (at most 72M for one worker), and another the sessions. Free is what this host has, or
+    /// what its control group leaves.
     /// Where it is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
     /// whole, and its turns as `shed`.
     #[arg(long, value_name = "BYTES", value_parser = quantity::memory)]
@@ -228,6 +246,10 @@ pub(crate) struct Args {
     /// Take no new flow while the machine is busier than this, in percent of all its processors
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) max_cpu: Option<f64>,
+
+    /// Who waits where processors or memory run short
+    #[arg(long, value_enum, value_name = "WHOSE", default_value_t = Priority::Low)]
+    pub(crate) priority: Priority,
 
     /// Worker threads [default: a quarter of the processors, at least 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(abi::maps::WORKERS_MAX)))]
@@ -266,11 +288,16 @@ pub(crate) struct Args {
     pub(crate) confirmed: Confirmed,
 
     /// Write the summary as JSON to this file, once a second and at the end
+    ///
+    /// Only its owner may read it. What exists and is no regular file (a device, a pipe, a link) is refused. Where it cannot be
+    /// written at the end, the file of before stays as it was and the exit status is 1.
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
 
     /// Write histograms of all times into this folder, for the plotters of HdrHistogram: tcpcopy.hlog once a second, and a
     /// .hgrm for each series at the end
+    ///
+    /// From an hour on, an interval of the log is the 3,600th part of the run so far, so that the log stays small.
     #[arg(long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
@@ -288,8 +315,14 @@ pub(crate) struct Args {
     pub(crate) progress: Progress,
 
     /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
+    ///
+    /// Payload of responses (--sample-bytes) is left out: what is printed often ends in a log. The file of --summary has it.
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Show payload of responses (--sample-bytes) in --json and in the closing table too
+    #[arg(long)]
+    pub(crate) with_payload: bool,
 
     /// Exit with 3 if the run ends below this fidelity, in percent
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
@@ -316,6 +349,15 @@ pub(crate) enum Confirmed {
     Always,
     /// Not at all
     Never,
+}
+
+/// Who waits where processors or memory run short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Priority {
+    /// The copy: workers are nice (10), and the kernel ends tcpcopy first where memory is out (oom_score_adj 500)
+    Low,
+    /// Nobody in particular: as tcpcopy was started
+    Normal,
 }
 
 /// How packets reach the workers.

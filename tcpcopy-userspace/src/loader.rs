@@ -23,7 +23,7 @@ use std::sync::Arc;
 use abi::maps::{
     Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN,
     GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED,
-    RING_LEN_DEFAULT, WORKERS_MAX, XSKS,
+    WORKERS_MAX, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::links::LinkOrder;
@@ -46,17 +46,6 @@ pub(crate) use error::Error;
 use services::Services;
 use ways::Ways;
 use words::Words;
-
-/// Bytes of all rings together, where each has at least [`RING_LEN_DEFAULT`].
-const RINGS_LEN: u32 = 64 << 20;
-/// Frames per worker for sending.
-const TX_FRAMES: u32 = 4096;
-/// Frames per worker for receiving clones.
-const RX_FRAMES: u32 = 8192;
-/// MTU of the private device where clones pass it: more does not go through native XDP on veth.
-const CLONE_MTU: u32 = 3500;
-/// Frames of this size where packets fit, else of the other.
-const FRAME_LENS: [u32; 2] = [2048, 4096];
 
 /// Every program of a run.
 const PROGRAMS: [&str; 6] = [
@@ -103,7 +92,7 @@ impl Loaded {
     pub(crate) fn new(plan: &Plan) -> Result<(Self, Vec<WorkerParts>), Error> {
         let object = programs::tcpcopy()?;
         let clones = plan.capture == Capture::AfXdp;
-        let mtu = device_mtu(plan);
+        let mtu = plan.device_mtu;
         let device = PrivateDevice::create(host::device::Config {
             queues: plan.workers,
             mtu,
@@ -133,7 +122,7 @@ impl Loaded {
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
         let leased = Arc::new(maps::words(&ebpf, LEASES, lease_words(plan))?);
         let filter = Arc::new(plan.filter.clone());
-        let ports = open_ports(plan, mtu)?;
+        let ports = open_ports(plan)?;
         if clones {
             let mut sockets =
                 XskMap::try_from(maps::map_mut(&mut ebpf, XSKS)?).map_err(maps::in_map(XSKS))?;
@@ -146,7 +135,7 @@ impl Loaded {
         let mut parts = Vec::new();
         for (worker, port) in (0..).zip(ports) {
             let (ring, sleeping) = (
-                maps::ring(&mut ebpf, worker, ring_len(plan.workers))?,
+                maps::ring(&mut ebpf, worker, plan.fixed.ring_len)?,
                 maps::sleeping(&ebpf)?,
             );
             parts.push(WorkerParts {
@@ -317,41 +306,12 @@ impl Loaded {
     }
 }
 
-/// Bytes of one worker's ring: a large upload comes in entries of 64 KiB, and a worker may have to wait for a processor
-/// for some 10 ms while it does.
-fn ring_len(workers: u32) -> u32 {
-    (RINGS_LEN / workers.next_power_of_two()).max(RING_LEN_DEFAULT)
-}
-
 /// Bytes of all rings of a plan, and of all frames, which count as locked memory.
 pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
-    let frames = TX_FRAMES
-        + if plan.capture == Capture::AfXdp {
-            RX_FRAMES
-        } else {
-            0
-        };
-    let frames = u64::from(frames) * u64::from(frame_len(device_mtu(plan)));
+    let fixed = plan.fixed;
+    let frames = u64::from(fixed.tx_frames + fixed.rx_frames) * u64::from(plan.frame_len);
     let workers = u64::from(plan.workers);
-    (
-        u64::from(ring_len(plan.workers)) * workers,
-        frames * workers,
-    )
-}
-
-/// The largest route MTU that frames can hold.
-fn device_mtu(plan: &Plan) -> u32 {
-    if plan.capture == Capture::AfXdp {
-        return CLONE_MTU;
-    }
-    let frame_len = FRAME_LENS[1] - port::Config::HEADROOM - ethernet::HEADER_LEN as u32;
-    let largest = plan
-        .egress
-        .iter()
-        .map(|(_, egress)| egress.mtu)
-        .max()
-        .unwrap_or_default();
-    largest.clamp(1500, frame_len)
+    (u64::from(fixed.ring_len) * workers, frames * workers)
 }
 
 /// Words of the leases of all targets; no map can be empty.
@@ -399,29 +359,14 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
     Ok(ebpf)
 }
 
-/// Bytes of each frame where the private device has this MTU.
-const fn frame_len(mtu: u32) -> u32 {
-    let needed = mtu + ethernet::HEADER_LEN as u32 + port::Config::HEADROOM;
-    if needed <= FRAME_LENS[0] {
-        FRAME_LENS[0]
-    } else {
-        FRAME_LENS[1]
-    }
-}
-
-fn open_ports(plan: &Plan, mtu: u32) -> Result<Vec<Port>, Error> {
-    let frame_len = frame_len(mtu);
+fn open_ports(plan: &Plan) -> Result<Vec<Port>, Error> {
     let ports = (0..plan.workers).map(|queue| {
         Port::open(&port::Config {
             interface: PrivateDevice::INNER.to_owned(),
             queue,
-            tx_frames: TX_FRAMES,
-            rx_frames: if plan.capture == Capture::AfXdp {
-                RX_FRAMES
-            } else {
-                0
-            },
-            frame_len,
+            tx_frames: plan.fixed.tx_frames,
+            rx_frames: plan.fixed.rx_frames,
+            frame_len: plan.frame_len,
             mode: port::Mode::Copy,
         })
     });

@@ -25,39 +25,59 @@ mod report;
 mod run;
 mod worker;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, Write as _, stderr};
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use args::{CommandLine, Errand, Wish};
+use args::{CommandLine, Errand, Priority, Wish};
+use run::Ending;
 
 fn main() -> ExitCode {
     let wish = CommandLine::wish();
-    // What a run logs on its way, an errand says in its own form.
-    let level = match &wish {
-        Wish::Run(_) => LevelFilter::INFO,
-        Wish::Errand(_) => LevelFilter::OFF,
+    // Before dumps are forbidden, after which the file belongs to root.
+    let yielded = match &wish {
+        Wish::Run(args) if args.priority == Priority::Low => process::priority::go_first(),
+        Wish::Run(_) | Wish::Errand(_) => Ok(()),
     };
-    tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_target(false)
-        .with_env_filter(
-            EnvFilter::builder()
-                .with_default_directive(level.into())
-                .from_env_lossy(),
-        )
-        .init();
-    let args = match &wish {
-        Wish::Run(args) => args,
-        Wish::Errand(Errand::Doctor(args)) => return ExitCode::from(doctor::run(args)),
-        Wish::Errand(Errand::Report(args)) => return ExitCode::from(report::run(args)),
-    };
-    let ending = run::run(args);
-    if let Some(words) = ending.complaint() {
-        tracing::error!("{words}");
+    process::dumps::forbid();
+    match &wish {
+        Wish::Errand(Errand::Doctor(args)) => with_log(LevelFilter::OFF, |_| doctor::run(args)),
+        Wish::Errand(Errand::Report(args)) => with_log(LevelFilter::OFF, |_| report::run(args)),
+        Wish::Run(args) => with_log(LevelFilter::INFO, |printer| {
+            let ending = run(args, printer, yielded);
+            if let Some(words) = ending.complaint() {
+                tracing::error!("{words}");
+            }
+            ending.code()
+        }),
     }
-    ExitCode::from(ending.code())
+}
+
+/// What a run logs on its way, an errand says in its own form: hence the level.
+fn with_log(level: LevelFilter, body: impl FnOnce(&process::Printer) -> u8) -> ExitCode {
+    match process::log::start(level) {
+        Ok(printer) => {
+            let code = body(&printer);
+            // What could not be written there is lost, and nobody is left who could be told.
+            let _ = printer.finish();
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            let _ = writeln!(
+                stderr(),
+                "cannot start the thread that writes the log: {error}; is a limit of this process too low (`ulimit -n`, `ulimit -u`)?"
+            );
+            ExitCode::from(Ending::UNUSABLE)
+        }
+    }
+}
+
+fn run(args: &args::Args, printer: &process::Printer, yielded: io::Result<()>) -> Ending {
+    if let Err(error) = yielded {
+        tracing::warn!(
+            "cannot have the kernel end tcpcopy first where memory runs out (/proc/self/oom_score_adj): {error}"
+        );
+    }
+    run::run(args, printer)
 }

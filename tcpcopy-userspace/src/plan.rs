@@ -9,14 +9,16 @@
 //! | [`exclusions`] | which ports of a pool are not leased, because others have them |
 //! | [`filter`] | which packets of the targets are replies |
 //! | [`budget`] | how much memory the run may take, and how many sessions that is |
+//! | [`frames`] | how long a frame can be |
 //! | [`refusal`] | in which words a plan is refused |
 //!
 //! **Architecture invariant:** building a plan is a pure function of its arguments.
 
-mod budget;
+pub(crate) mod budget;
 pub(crate) mod exclusions;
 pub(crate) mod facts;
 pub(crate) mod filter;
+mod frames;
 mod interfaces;
 mod pool;
 pub(crate) mod refusal;
@@ -33,7 +35,7 @@ use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
 use crate::args::{Args, Capture, Confirmed};
 use crate::clock;
-use budget::Budget;
+use budget::{Budget, Fixed};
 use exclusions::Exclusions;
 use facts::Facts;
 use filter::Filter;
@@ -84,6 +86,12 @@ pub(crate) struct Plan {
     pub(crate) idle_timeout: Duration,
     pub(crate) sessions_max: u32,
     pub(crate) payload_bytes_max: u64,
+    /// Ring and frames of each worker.
+    pub(crate) fixed: Fixed,
+    /// MTU of the private device, in bytes.
+    pub(crate) device_mtu: u32,
+    /// Bytes that each frame has in memory.
+    pub(crate) frame_len: u32,
     pub(crate) rate: Option<u32>,
     /// What netfilter does to packets of the services.
     pub(crate) firewall: Firewall,
@@ -91,10 +99,14 @@ pub(crate) struct Plan {
     pub(crate) own_source: Option<IpAddr>,
     /// Whether bytes wait until the online server has acknowledged them (`--confirmed`).
     pub(crate) confirmed: bool,
+    /// Bits per second that may leave as copies (`--max-bandwidth`).
+    pub(crate) bits_per_second_max: Option<u64>,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
     pub(crate) intercepts: Vec<String>,
+    /// Whether they may be on another host although the channel has no key.
+    pub(crate) is_insecure: bool,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
     /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is
@@ -121,7 +133,9 @@ impl Plan {
         let workers = args
             .workers
             .unwrap_or_else(|| default_workers(facts.processors));
-        let budget = Budget::new(args, facts.memory_available);
+        let device_mtu = frames::device_mtu(args.capture, &egress);
+        let frame_len = frames::frame_len(device_mtu);
+        let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
         let (room, warning) = pool::room(args, &sources, workers)?;
         let rules = args.rules.iter().map(|rule| Rule {
             online: rule.online,
@@ -166,7 +180,10 @@ impl Plan {
             egress,
             capture_on: interfaces.capture,
             observe_on: interfaces.observe,
-            notes: interfaces.notes,
+            notes: interfaces.notes.into_iter().chain(budget.note()).collect(),
+            fixed: budget.fixed,
+            device_mtu,
+            frame_len,
             loopback_target: rules
                 .iter()
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
@@ -187,8 +204,10 @@ impl Plan {
             firewall: facts.firewall.clone(),
             own_source: own_source(&sources.source, facts),
             confirmed: is_confirmed(args.confirmed, &facts.firewall),
+            bits_per_second_max: args.max_bandwidth,
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
+            is_insecure: args.insecure,
         })
     }
 
@@ -258,6 +277,12 @@ impl Plan {
             .any(|rule| rule.online.addr == Addr::UNSPECIFIED)
     }
 
+    /// Each worker's share of `--max-bandwidth`.
+    pub(crate) fn worker_bits_per_second(&self) -> Option<u64> {
+        let share = |all: u64| all.div_ceil(self.workers.into());
+        self.bits_per_second_max.map(share)
+    }
+
     /// Distinct targets.
     pub(crate) fn targets(&self) -> Vec<Endpoint> {
         let mut targets: Vec<_> = self.rules.iter().map(|rule| rule.target).collect();
@@ -301,7 +326,7 @@ fn is_confirmed(asked: Confirmed, firewall: &Firewall) -> bool {
 }
 
 /// A quarter of the processors, so that the online server keeps the rest.
-fn default_workers(processors: usize) -> u32 {
+pub(crate) fn default_workers(processors: usize) -> u32 {
     u32::try_from(processors / 4)
         .unwrap_or(1)
         .clamp(1, abi::maps::WORKERS_MAX)

@@ -9,7 +9,7 @@ const UNUSABLE: u8 = 2;
 
 /// Makes the report; gives the exit status.
 pub(crate) fn run(args: &ReportArgs) -> u8 {
-    match telemetry::report::write(&args.summaries, &args.out) {
+    match telemetry::report::write(&args.summaries, &args.out, args.with_payload) {
         Ok(()) => 0,
         Err(error) => {
             // Whoever closed our standard error does not want to hear it.

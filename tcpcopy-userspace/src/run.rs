@@ -6,19 +6,19 @@
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`announcement`] | what is said before anything is copied |
+//! | [`limits`] | what it needs of the limits of its process |
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | what a user should hear of while it goes on |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
-//! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 pub(crate) mod announcement;
 mod bridge;
 mod crew;
 mod ending;
+mod limits;
 mod pauses;
-mod printer;
 mod telling;
 mod warnings;
 mod watch;
@@ -28,10 +28,10 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
+use process::{Printer, signals};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Mode, RunTotals, Spread, State};
+use telemetry::{Figures, Mode, Place, RunTotals, Spread, State};
 use tracing::{info, warn};
 
 use crate::args::Args;
@@ -60,8 +60,8 @@ const LINGER: Duration = Duration::from_millis(200);
 const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
-pub(crate) fn run(args: &Args) -> Ending {
-    let mut signals = match Signals::new([SIGINT, SIGTERM]) {
+pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
+    let mut signals = match signals::listen() {
         Ok(signals) => signals,
         Err(error) => return Ending::Unusable(format!("cannot listen for signals: {error}")),
     };
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Ending {
         Ok(plan) => plan,
         Err(ending) => return ending,
     };
-    let telling = match Telling::start(args) {
+    let telling = match Telling::start(args, printer) {
         Ok(telling) => telling,
         Err(words) => return Ending::Unusable(words),
     };
@@ -84,33 +84,28 @@ pub(crate) fn run(args: &Args) -> Ending {
 /// Everything that can be refused before anything is changed.
 fn prepare(args: &Args) -> Result<Plan, Ending> {
     let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    limits::at_start(args, processors).map_err(|e| unusable(&e))?;
     host::kernel::require().map_err(|e| unusable(&e))?;
     host::capability::require().map_err(|e| unusable(&e))?;
     host::kernel::require_af_xdp().map_err(|e| unusable(&e))?;
     programs::tcpcopy().map_err(|e| unusable(&e))?;
+    if let Some(squatter) = host::claim::squatter() {
+        warn!(
+            "{squatter}, the name by which one tcpcopy knows of another, and is none: somebody on this host tries to keep it \
+             from starting, which is ignored"
+        );
+    }
     let facts = Facts::gather(args).map_err(|e| unusable(&e))?;
     let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
-    if let Some(path) = &args.summary {
-        check_folder(path).map_err(|e| unusable(&e))?;
-    }
+    limits::for_frames(&plan).map_err(|e| unusable(&e))?;
     Ok(plan)
 }
 
 /// Fails at the start rather than after an hour.
 pub(crate) fn check_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if folder.is_dir() && path.file_name().is_some() {
-        return Ok(());
-    }
-    let words = format!(
-        "cannot write a summary to {}: there is no folder {}",
-        path.display(),
-        folder.display()
-    );
-    Err(std::io::Error::other(words))
+    let place = Place::open(path);
+    place.map(drop).map_err(std::io::Error::other)
 }
 
 /// A run that was started.
@@ -163,8 +158,14 @@ impl<'a> Run<'a> {
                 "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
             );
         }
-        crew.start(plan, parts, loaded.frame_len_max(), bridge.as_ref())
-            .map_err(|error| Ending::Unusable(error.to_string()))?;
+        crew.start(
+            plan,
+            parts,
+            loaded.frame_len_max(),
+            bridge.as_ref(),
+            args.priority,
+        )
+        .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
         telling.watch(loaded.program_ids());
         announce(args, plan);
@@ -291,7 +292,7 @@ impl<'a> Run<'a> {
             && self.crew.totals().turns_waiting > 0
         {
             self.tick(TICK);
-            at_once = signals.pending().next().is_some() || self.crew.failure().is_some();
+            at_once = signals.pending().any(signals::hurries) || self.crew.failure().is_some();
         }
         self.crew.command(&|| Command::Finish);
         self.crew.wait_obeyed(OBEY_MAX);
@@ -308,14 +309,19 @@ impl<'a> Run<'a> {
         let totals = self.totals();
         self.warnings.look(&totals.ledger, &totals.kernel);
         let surroundings = self.surroundings();
-        let summary = self.telling.finish(totals, surroundings);
+        // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
+        let told = self.telling.finish(totals, surroundings);
         // What a worker said itself is worth more than that it ended.
         if let Some(words) = failed.or(failure) {
             return Ending::Failed(words);
         }
+        let summary = match told {
+            Ok(summary) => summary,
+            Err(words) => return Ending::Failed(words),
+        };
         match self.args.min_fidelity {
             Some(percent) if summary.fidelity * 100.0 < percent => Ending::BelowFidelity {
                 percent,
@@ -342,6 +348,9 @@ impl<'a> Run<'a> {
         self.watch.notes(&mut notes);
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
+        }
+        if self.plan.bits_per_second_max.is_some() {
+            notes.push("max_bandwidth_reached", slot.bandwidth_reached);
         }
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);

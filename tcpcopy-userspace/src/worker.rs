@@ -3,6 +3,7 @@
 //! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
 
+pub(crate) mod brake;
 mod command;
 pub(crate) mod intake;
 pub(crate) mod leases;
@@ -23,6 +24,7 @@ use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
 use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
+use brake::Brake;
 pub(crate) use command::{Command, Error};
 use intake::{Intake, Until};
 use leases::Leases;
@@ -65,6 +67,8 @@ pub(crate) struct Worker {
     pub(crate) sample_bytes: u8,
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
+    /// How fast frames may leave.
+    pub(crate) brake: Brake,
 }
 
 /// State of the loop.
@@ -204,7 +208,11 @@ impl Running {
                     engine.stop_capture(now);
                     self.catch_up()?;
                 }
-                Command::Finish => engine.finish(now),
+                Command::Finish => {
+                    engine.finish(now);
+                    // Resets are small, and a target that does not hear them keeps dead connections.
+                    self.worker.brake.lift();
+                }
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
             }
@@ -326,6 +334,7 @@ impl Running {
                     engine,
                     port,
                     frame_len_max,
+                    brake,
                     ..
                 },
             probes,
@@ -339,7 +348,13 @@ impl Running {
             }
             let len = frame.len().min(*frame_len_max);
             // A clock of its own for each: the target's time begins with its transmission.
-            engine.poll_transmit(clock::now(), &mut frame[..len])
+            let now = clock::now();
+            if brake.closed_until(now).is_some() {
+                return None;
+            }
+            let len = engine.poll_transmit(now, &mut frame[..len])?;
+            brake.spend(now, len);
+            Some(len)
         })
     }
 
@@ -360,12 +375,12 @@ impl Running {
         self.worker.port.reap();
     }
 
-    /// `time`, or less where the engine wants to be called sooner.
+    /// `time`, or less where the engine wants to be called sooner, or frames wait for `--max-bandwidth`.
     fn until_due(&self, now: Instant, time: Duration) -> Duration {
-        self.worker
-            .engine
-            .next_timeout()
-            .map_or(time, |due| due.since(now).min(time))
+        let timeout = self.worker.engine.next_timeout();
+        let frames = self.worker.brake.worth_a_look(now);
+        let dues = [timeout, frames].into_iter().flatten();
+        dues.map(|due| due.since(now)).fold(time, Duration::min)
     }
 
     /// Sleeps until a record, a report, a command or a timeout; see [`waker`].
@@ -417,6 +432,7 @@ impl Running {
         slot.counters = *engine.counters();
         slot.totals = self.totals;
         slot.port = statistics;
+        slot.bandwidth_reached = self.worker.brake.reached();
         slot.sessions = engine.sessions();
         slot.turns_open = engine.turns_open();
         slot.turns_waiting = engine.turns_waiting(now);

@@ -213,8 +213,9 @@ pub fn owner(interfaces: &[Interface]) -> Option<String> {
         .iter()
         .find(|found| found.name == PrivateDevice::OUTER && is_ours(found));
     let alias = outer.and_then(|outer| outer.alias.as_deref());
-    let pid = alias.and_then(|alias| alias.strip_prefix("tcpcopy "));
-    Some(pid.unwrap_or("of unknown pid").to_owned())
+    // In another container the number would be somebody else's here.
+    let pid = alias.and_then(|alias| alias.strip_prefix("tcpcopy pid "));
+    Some(claim::words_of(pid.and_then(|pid| pid.parse().ok())))
 }
 
 /// Whether an interface is an end of a private device, of whatever run.

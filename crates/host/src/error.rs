@@ -85,10 +85,33 @@ pub enum Error {
         owner: String,
     },
     /// Capabilities are missing.
-    #[error("{} missing; run as root, or give the binary what it needs (`setcap {}+ep`)", missing.join(", "), missing.join(",").to_lowercase())]
+    #[error(
+        "{} missing; run as root, or have systemd give a user of your choice all that it needs: `systemd-run --pty -p User=USER -p \
+         AmbientCapabilities='{}' -p LimitMEMLOCK=infinity {program} ...` (not by setcap on a file that everybody may run: that \
+         would let every user of this host copy its traffic)",
+        missing.join(", "), all.join(" ")
+    )]
     Capabilities {
         /// Their names.
         missing: Vec<String>,
+        /// All that are needed, those that are there too.
+        all: Vec<String>,
+        /// This program.
+        program: String,
+    },
+    /// The binary gives its powers to everybody.
+    #[error(
+        "{program} has {what} and may be run by every user of this host, who could copy any traffic with it, take the host's own \
+         connections off the network and load programs into the kernel; let a group alone run it: `chown root:GROUP {program} && \
+         chmod 0750 {program}`, and then {again}"
+    )]
+    ForEverybody {
+        /// This program.
+        program: String,
+        /// What it has.
+        what: &'static str,
+        /// What has to be done again, for a change of the owner takes it away.
+        again: String,
     },
     /// The kernel lacks something.
     #[error("{what}; {todo}")]

@@ -121,17 +121,14 @@ pub fn default_route(netlink: &Netlink) -> Result<Interface, Error> {
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut wanted = RouteMessage::default();
         wanted.header.address_family = family;
+        // The kernel knows no filter for it, and an edge of the Internet has a million routes.
         let routes = netlink
-            .dump(RouteNetlinkMessage::GetRoute(wanted))
+            .dump_and_pick(RouteNetlinkMessage::GetRoute(wanted), default_device)
             .map_err(|cause| Error::Refused {
                 what: "list the routes".into(),
                 cause,
             })?;
-        index = routes
-            .into_iter()
-            .filter_map(default_device)
-            .min()
-            .map(|(_, index)| index);
+        index = routes.into_iter().min().map(|(_, index)| index);
         if index.is_some() {
             break;
         }

@@ -31,7 +31,7 @@
 pub mod address;
 mod address_watcher;
 pub mod capability;
-mod claim;
+pub mod claim;
 pub mod clock;
 pub mod conntrack;
 pub mod device;

@@ -44,6 +44,16 @@ impl Netlink {
             .block_on(request(&self.handle, message, NLM_F_DUMP))
     }
 
+    /// Asks for everything of a kind, and keeps what `pick` makes of it: the answer itself may be large.
+    pub(crate) fn dump_and_pick<T>(
+        &self,
+        message: RouteNetlinkMessage,
+        pick: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
+        self.runtime
+            .block_on(request_and_pick(&self.handle, message, NLM_F_DUMP, pick))
+    }
+
     /// The socket, for what is asynchronous inside this crate.
     pub(crate) fn handle(&self) -> &rtnetlink::Handle {
         &self.handle
@@ -76,13 +86,22 @@ pub(crate) async fn request(
     message: RouteNetlinkMessage,
     flags: u16,
 ) -> io::Result<Vec<RouteNetlinkMessage>> {
+    request_and_pick(handle, message, flags, Some).await
+}
+
+async fn request_and_pick<T>(
+    handle: &rtnetlink::Handle,
+    message: RouteNetlinkMessage,
+    flags: u16,
+    mut pick: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+) -> io::Result<Vec<T>> {
     let mut message = NetlinkMessage::from(message);
     message.header.flags = NLM_F_REQUEST | flags;
     let mut answers = handle.clone().request(message).map_err(io::Error::other)?;
     let mut messages = Vec::new();
     while let Some(answer) = answers.next().await {
         match answer.payload {
-            NetlinkPayload::InnerMessage(message) => messages.push(message),
+            NetlinkPayload::InnerMessage(message) => messages.extend(pick(message)),
             NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
             NetlinkPayload::Overrun(_) => {
                 return Err(io::Error::other("the answer overran the socket's buffer"));

@@ -3,19 +3,24 @@
 //!
 //! Files are written by a thread of their own: a slow disk holds up nobody. What it could not take in time becomes part
 //! of a later interval.
+//!
+//! The log stays small however long a run is: an interval is a second, and from an hour on the 3,600th part of the run so far,
+//! so that a day has three times as many lines as an hour, and a month seven times.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
+use crate::file::{FileError, Folder};
 use crate::latency::{Latency, Series};
+use crate::writer::END_MAX;
 
 /// Name of the log.
 const LOG: &str = "tcpcopy.hlog";
@@ -23,21 +28,35 @@ const LOG: &str = "tcpcopy.hlog";
 const SCALE: f64 = 1000.0;
 /// Intervals that wait for the disk; with more, they grow longer.
 const WAITING_MAX: usize = 4;
+/// Into at least so many intervals a run is cut.
+const INTERVALS_MIN: u32 = 3600;
 /// Lines for each halving of the distance to 100 %.
 const TICKS_PER_HALF: u32 = 5;
+/// How often the end looks whether the thread has room for it.
+const ROOM_EVERY: Duration = Duration::from_millis(10);
 
 /// The folder of a run's histograms.
 #[derive(Debug)]
 pub struct Histograms {
     folder: PathBuf,
-    sender: SyncSender<Interval>,
-    writer: JoinHandle<io::Result<()>>,
+    sender: SyncSender<Message>,
+    /// What came of the writing: once.
+    outcome: Receiver<Result<(), FileError>>,
     /// What the log has already.
     logged: Latency,
     logged_until: Duration,
+    is_complained: bool,
+}
+
+#[derive(Debug)]
+enum Message {
+    Interval(Interval),
+    /// The last interval, and everything since the start.
+    End(Interval, Box<Latency>),
 }
 
 /// What was measured between two moments of a run.
+#[derive(Debug)]
 struct Interval {
     from: Duration,
     length: Duration,
@@ -46,10 +65,18 @@ struct Interval {
 
 /// A histogram file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write histograms to {folder}: {source}; name a folder that can be written to", folder = folder.display())]
-pub struct HistogramsError {
-    folder: PathBuf,
-    source: io::Error,
+pub enum HistogramsError {
+    /// There is no such folder, and none can be made; or the kernel gives no thread.
+    #[error("cannot write histograms to {folder}: {source}; name a folder that can be written to", folder = folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A file in it.
+    #[error("histograms are missing: {0}")]
+    File(#[from] FileError),
 }
 
 impl Histograms {
@@ -59,28 +86,96 @@ impl Histograms {
     ///
     /// Where the folder or the log in it cannot be written, or the kernel gives no thread.
     pub fn create(folder: &Path) -> Result<Self, HistogramsError> {
-        let failed = |source| HistogramsError {
+        let failed = |source| HistogramsError::Folder {
             folder: folder.to_owned(),
             source,
         };
         fs::create_dir_all(folder).map_err(failed)?;
-        let log = File::create(folder.join(LOG)).map_err(failed)?;
-        let (sender, intervals) = sync_channel(WAITING_MAX);
-        let writer = thread::Builder::new()
+        let opened = Folder::open(folder).map_err(failed)?;
+        for series in Series::ALL {
+            opened.place(file_name(series))?;
+        }
+        let log = opened.place(LOG)?.create()?;
+        let (sender, messages) = sync_channel(WAITING_MAX);
+        let (tell, outcome) = sync_channel(1);
+        let log_path = folder.join(LOG);
+        thread::Builder::new()
             .name("histograms".to_owned())
-            .spawn(move || write_log(&log, &intervals))
+            .spawn(move || {
+                let written = write_log(&log, &messages).map_err(|cause| FileError::Write {
+                    path: log_path,
+                    cause,
+                });
+                let _ = tell.send(written.and_then(|latency| write_tables(&opened, latency)));
+            })
             .map_err(failed)?;
         Ok(Self {
             folder: folder.to_owned(),
             sender,
-            writer,
+            outcome,
             logged: Latency::new(),
             logged_until: Duration::ZERO,
+            is_complained: false,
         })
     }
 
-    /// Logs what was measured since the last time; `latency` is everything since the start, `now` the time since then.
+    /// Logs what was measured since the last time, where an interval is over; `latency` is everything since the start, `now` the
+    /// time since then. Never waits.
     pub fn log(&mut self, latency: &Latency, now: Duration) {
+        if !is_due(self.logged_until, now) {
+            return;
+        }
+        let interval = self.interval(latency, now);
+        if self.sender.try_send(Message::Interval(interval)).is_ok() {
+            self.logged.clone_from(latency);
+            self.logged_until = now;
+        }
+    }
+
+    /// Why there are no more histograms, said once.
+    pub fn complaint(&mut self) -> Option<HistogramsError> {
+        if self.is_complained {
+            return None;
+        }
+        let failure = self.outcome.try_recv().ok()?.err()?;
+        self.is_complained = true;
+        Some(failure.into())
+    }
+
+    /// Ends the log, and has the percentiles of the whole run written, a file for each series that has any. Waits for that, but
+    /// no longer than [`END_MAX`]. A thread that hangs ends with the process.
+    ///
+    /// # Errors
+    ///
+    /// Where a file could not be written, the log included.
+    pub fn finish(self, latency: &Latency, now: Duration) -> Result<(), HistogramsError> {
+        let until = Instant::now() + END_MAX;
+        let interval = self.interval(latency, now);
+        let mut end = Message::End(interval, Box::new(latency.clone()));
+        while let Err(TrySendError::Full(back)) = self.sender.try_send(end)
+            && Instant::now() < until
+        {
+            end = back;
+            thread::sleep(ROOM_EVERY);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let log = || self.folder.join(LOG);
+        let outcome = match self.outcome.recv_timeout(left) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => Err(FileError::Hangs {
+                path: log(),
+                waited: END_MAX,
+            }),
+            // It failed before, and said so then; or it panicked.
+            Err(RecvTimeoutError::Disconnected) => Err(FileError::Write {
+                path: log(),
+                cause: io::Error::other("the thread that writes it ended before"),
+            }),
+        };
+        Ok(outcome?)
+    }
+
+    fn interval(&self, latency: &Latency, now: Duration) -> Interval {
         let mut measured = Vec::new();
         for series in Series::ALL {
             let mut since = latency.series(series).clone();
@@ -89,49 +184,30 @@ impl Histograms {
                 measured.push((series, since));
             }
         }
-        let interval = Interval {
+        Interval {
             from: self.logged_until,
             length: now.saturating_sub(self.logged_until),
             measured,
-        };
-        if self.sender.try_send(interval).is_ok() {
-            self.logged.clone_from(latency);
-            self.logged_until = now;
         }
-    }
-
-    /// Ends the log, and writes the percentiles of the whole run, a file for each series that has any.
-    ///
-    /// # Errors
-    ///
-    /// Where a file could not be written, the log included.
-    pub fn finish(mut self, latency: &Latency, now: Duration) -> Result<(), HistogramsError> {
-        self.log(latency, now);
-        let Self {
-            folder,
-            sender,
-            writer,
-            ..
-        } = self;
-        drop(sender);
-        let gone = || Err(io::Error::other("the thread that writes them panicked"));
-        let written = writer.join().unwrap_or_else(|_| gone()).and_then(|()| {
-            for series in Series::ALL {
-                let histogram = latency.series(series);
-                if !histogram.is_empty() {
-                    let file = File::create(folder.join(format!("{}.hgrm", series.name())))?;
-                    write_percentiles(histogram, &mut BufWriter::new(file))?;
-                }
-            }
-            Ok(())
-        });
-        written.map_err(|source| HistogramsError { folder, source })
     }
 }
 
-/// One line per interval and series, as they come.
-fn write_log(log: &File, intervals: &Receiver<Interval>) -> io::Result<()> {
-    let (mut file, mut serializer) = (log, V2DeflateSerializer::new());
+/// Whether an interval is over.
+fn is_due(logged_until: Duration, now: Duration) -> bool {
+    now.saturating_sub(logged_until) >= now / INTERVALS_MIN
+}
+
+/// The file of a series' percentiles.
+fn file_name(series: Series) -> String {
+    format!("{}.hgrm", series.name())
+}
+
+/// One line per interval and series, as they come; gives everything that was measured, once that comes.
+fn write_log(
+    mut file: impl Write,
+    messages: &Receiver<Message>,
+) -> io::Result<Option<Box<Latency>>> {
+    let mut serializer = V2DeflateSerializer::new();
     let began = SystemTime::now();
     let mut writer = IntervalLogWriterBuilder::new()
         .add_comment(concat!(
@@ -143,16 +219,36 @@ fn write_log(log: &File, intervals: &Receiver<Interval>) -> io::Result<()> {
         .with_base_time(began)
         .with_max_value_divisor(SCALE)
         .begin_log_with(&mut file, &mut serializer)?;
-    for Interval {
-        from,
-        length,
-        measured,
-    } in intervals
-    {
-        for (series, histogram) in measured {
+    for message in messages {
+        let (interval, all) = match message {
+            Message::Interval(interval) => (interval, None),
+            Message::End(interval, latency) => (interval, Some(latency)),
+        };
+        for (series, histogram) in interval.measured {
+            let tag = Tag::new(series.name());
             writer
-                .write_histogram(&histogram, from, length, Tag::new(series.name()))
+                .write_histogram(&histogram, interval.from, interval.length, tag)
                 .map_err(|error| io::Error::other(format!("{error:?}")))?;
+        }
+        if all.is_some() {
+            return Ok(all);
+        }
+    }
+    Ok(None)
+}
+
+/// The percentiles of each series that has any.
+fn write_tables(folder: &Folder, latency: Option<Box<Latency>>) -> Result<(), FileError> {
+    let Some(latency) = latency else {
+        return Ok(());
+    };
+    for series in Series::ALL {
+        let histogram = latency.series(series);
+        if !histogram.is_empty() {
+            let mut table = Vec::new();
+            // A vector takes everything.
+            let _ = write_percentiles(histogram, &mut BufWriter::new(&mut table));
+            folder.place(file_name(series))?.write(&table, true)?;
         }
     }
     Ok(())
@@ -205,13 +301,14 @@ fn write_percentiles(histogram: &Histogram<u64>, out: &mut impl Write) -> io::Re
 mod tests {
     use core::time::Duration;
     use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use base64::Engine as _;
     use hdrhistogram::Histogram;
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
-    use super::{Histograms, LOG, write_percentiles};
+    use super::{Histograms, LOG, is_due, write_percentiles};
     use crate::latency::{Latency, Series};
 
     #[test]
@@ -226,6 +323,13 @@ mod tests {
             histograms.log(&latency, Duration::from_secs(second));
         }
         histograms.finish(&latency, Duration::from_secs(4)).unwrap();
+        for name in [LOG, "reaction.hgrm"] {
+            let mode = fs::metadata(folder.join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
         let log = fs::read(folder.join(LOG)).unwrap();
         let mut total = Histogram::<u64>::new(3).unwrap();
         for entry in IntervalLogIterator::new(&log) {
@@ -247,6 +351,36 @@ mod tests {
             !folder.join("lag.hgrm").exists(),
             "nothing was measured of it"
         );
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_log_of_a_long_run_stays_small() {
+        let (mut intervals, mut logged) = (0, Duration::ZERO);
+        for now in (1..=30 * 86_400).map(Duration::from_secs) {
+            if is_due(logged, now) {
+                (intervals, logged) = (intervals + 1, now);
+            }
+            let expected = match now.as_secs() {
+                3600 => 3600..=3600,
+                86_400 => 13_000..=16_000,
+                2_592_000 => 23_000..=29_000,
+                _ => continue,
+            };
+            assert!(expected.contains(&intervals), "{intervals} in {now:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_where_a_table_would_is_left_alone() {
+        let folder = std::env::temp_dir().join(format!("tcpcopy-hlink-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in [LOG, "lag.hgrm"] {
+            symlink("/etc/hostname", folder.join(name)).unwrap();
+            let error = Histograms::create(&folder).unwrap_err().to_string();
+            assert!(error.contains("symbolic link"), "{error}");
+            fs::remove_file(folder.join(name)).unwrap();
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -11,7 +11,9 @@
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
-//! | [`summary`] | the summary of a run, and its atomic file |
+//! | [`summary`] | the summary of a run |
+//! | [`file`] | files that a run leaves: whole or not at all, and nobody else's |
+//! | [`writer`] | a thread that keeps such a file up to date |
 //! | [`moment`] | a moment of the calendar, as text |
 //! | [`table`] | the same for a reader's eye |
 //! | [`progress`] | a line per second for who watches |
@@ -29,6 +31,7 @@
 pub mod differences;
 mod document;
 pub mod figures;
+pub mod file;
 pub mod histograms;
 pub mod kernel;
 pub mod latency;
@@ -43,9 +46,11 @@ pub mod spread;
 pub mod summary;
 pub mod table;
 pub mod verdict;
+pub mod writer;
 
 pub use differences::Differences;
 pub use figures::Figures;
+pub use file::{FileError, Place};
 pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
@@ -54,5 +59,6 @@ pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
-pub use summary::{Mode, RunTotals, State, Summary, WriteError};
+pub use summary::{Mode, RunTotals, State, Summary};
 pub use verdict::Verdict;
+pub use writer::Writer;

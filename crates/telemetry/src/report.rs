@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::document;
+use crate::file::{self, Contents, FileError, Place};
 use crate::latency::Series;
 use crate::summary::FORMAT;
 use crate::verdict::{Findings, Intervals};
@@ -77,14 +78,17 @@ pub enum ReportError {
         /// The file.
         path: PathBuf,
     },
-    /// The report could not be written.
-    #[error("cannot write the report to {path}: {source}; name a file in a folder that exists and can be written to", path = path.display())]
-    Write {
+    /// A file is no regular one, and reading it might never come to an end.
+    #[error("{path} is {kind} and no summary; name a file that --summary of a run wrote", path = path.display())]
+    NotRegular {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// What it is.
+        kind: &'static str,
     },
+    /// The report could not be written.
+    #[error("cannot write the report: {0}")]
+    Write(#[from] FileError),
 }
 
 /// A summary and the name of its file.
@@ -117,13 +121,14 @@ struct Data<'a> {
     comparisons: Vec<Comparison>,
 }
 
-/// Reads summaries and writes the report of them.
+/// Reads summaries and writes the report of them. What responses begin with is in it only `with_payload`: a report is made to be
+/// sent.
 ///
 /// # Errors
 ///
 /// [`ReportError`], each with the file and what to do. A report of before is left as it was where a summary is unusable.
-pub fn write(summaries: &[PathBuf], out: &Path) -> Result<(), ReportError> {
-    let runs = summaries
+pub fn write(summaries: &[PathBuf], out: &Path, with_payload: bool) -> Result<(), ReportError> {
+    let mut runs = summaries
         .iter()
         .map(|path| read(path))
         .collect::<Result<Vec<_>, _>>()?;
@@ -138,10 +143,12 @@ pub fn write(summaries: &[PathBuf], out: &Path) -> Result<(), ReportError> {
         let path = path.clone();
         return Err(ReportError::OverSummary { path });
     }
-    fs::write(out, html(&runs)).map_err(|source| ReportError::Write {
-        path: out.to_owned(),
-        source,
-    })
+    if !with_payload {
+        for run in &mut runs {
+            leave_payload_out(&mut run.summary);
+        }
+    }
+    Ok(Place::open(out)?.write(html(&runs).as_bytes(), true)?)
 }
 
 fn read(path: &Path) -> Result<Run, ReportError> {
@@ -149,12 +156,17 @@ fn read(path: &Path) -> Result<Run, ReportError> {
         path: path.to_owned(),
         source,
     };
-    let len = fs::metadata(path).map_err(unreadable)?.len();
-    if len > SUMMARY_LEN_MAX {
-        let path = path.to_owned();
-        return Err(ReportError::TooLong { path, len });
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
+    let owned = || path.to_owned();
+    let bytes = match file::read(path, SUMMARY_LEN_MAX).map_err(unreadable)? {
+        Contents::Whole(bytes) => bytes,
+        Contents::TooLong(len) => return Err(ReportError::TooLong { path: owned(), len }),
+        Contents::NotRegular(kind) => {
+            return Err(ReportError::NotRegular {
+                path: owned(),
+                kind,
+            });
+        }
+    };
     let summary = serde_json::from_slice(&bytes).map_err(|source| ReportError::NotJson {
         path: path.to_owned(),
         source,
@@ -185,6 +197,22 @@ fn check(path: &Path, summary: &Value) -> Result<(), ReportError> {
         }),
         _ => Err(ReportError::Older { path, version }),
     }
+}
+
+/// As [`crate::Summary::without_payload`].
+fn leave_payload_out(summary: &mut Value) {
+    let Some(samples) = summary.get_mut("samples").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let listed = samples.remove("differing");
+    let listed = listed
+        .as_ref()
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    let unlisted = samples.get("differing_unlisted").and_then(Value::as_u64);
+    let all = unlisted.unwrap_or_default() + listed as u64;
+    samples.insert("differing".to_owned(), Value::Array(Vec::new()));
+    samples.insert("differing_unlisted".to_owned(), all.into());
 }
 
 fn html(runs: &[Run]) -> String {

@@ -1,11 +1,7 @@
 //! The summary of a run: what happened to every turn, and whether the counters agree.
 //!
-//! It is written while the run goes on as well, atomically, so that a killed run leaves one behind and a reader
-//! never sees half of it.
+//! It is written while the run goes on as well ([`crate::writer`]), so that a killed run leaves one behind.
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
@@ -258,37 +254,6 @@ impl Summary {
         json.push(b'\n');
         Ok(json)
     }
-
-    /// Writes the summary as JSON: into a new file beside `path`, which then takes its name.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`] where the folder cannot be written; a summary of before is left as it was.
-    pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        let failed = |source: io::Error| WriteError {
-            path: path.to_owned(),
-            source,
-        };
-        let json = self.json().map_err(|error| failed(error.into()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        let written = fs::File::create(&temporary)
-            .and_then(|mut file| file.write_all(&json))
-            .and_then(|()| fs::rename(&temporary, path));
-        written.map_err(|error| {
-            // Best effort: the folder may not even exist.
-            let _ = fs::remove_file(&temporary);
-            failed(error)
-        })
-    }
-}
-
-/// A summary could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the summary to {path}: {source}; name a file in a folder that exists and can be written to", path = path.display())]
-pub struct WriteError {
-    path: PathBuf,
-    source: io::Error,
 }
 
 #[cfg(test)]
@@ -377,25 +342,5 @@ mod tests {
         for outcome in Outcome::ALL {
             assert!(json["ledger"].get(outcome.name()).is_some());
         }
-    }
-
-    #[test]
-    fn a_summary_replaces_the_one_before_and_leaves_nothing_else() {
-        let folder = std::env::temp_dir().join(format!("tcpcopy-summary-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join("summary.json");
-        for _ in 0..2 {
-            Summary::new(&run()).write(&path).unwrap();
-        }
-        let names: Vec<_> = std::fs::read_dir(&folder)
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(names, ["summary.json"]);
-        let error = Summary::new(&run())
-            .write(&folder.join("missing/summary.json"))
-            .unwrap_err();
-        assert!(error.to_string().contains("missing/summary.json"));
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The least `--memory`, in bytes.
 const MEMORY_MIN: u64 = 1 << 20;
+/// The least `--max-bandwidth`, in bits per second.
+const BIT_RATE_MIN: u64 = 100_000;
 
 /// A time: a number and its unit (`ms`, `s`, `m`, `h`). A bare number other than 0 is refused: it would be guessed at.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -43,6 +45,30 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "more bytes than can be counted".to_owned())
 }
 
+/// Bits per second: a number, and `K`, `M` or `G` for powers of 1000, as networks count. A bare number is refused: it might be
+/// meant in bytes.
+pub(super) fn bit_rate(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit {
+        "K" | "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        _ => return Err("write bits per second with K, M or G, like 50M or 1G".to_owned()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| format!("{number:?} is no whole number"))?;
+    let rate = number
+        .checked_mul(factor)
+        .ok_or_else(|| "more bits than can be counted".to_owned())?;
+    if rate < BIT_RATE_MIN {
+        return Err(
+            "no more than a packet now and then would leave; write at least 100K".to_owned(),
+        );
+    }
+    Ok(rate)
+}
+
 /// A budget of memory, which must hold more than a request or two.
 pub(super) fn memory(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;
@@ -79,7 +105,7 @@ fn split(text: &str) -> (&str, &str) {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, memory, percent, share, size};
+    use super::{bit_rate, duration, memory, percent, share, size};
 
     #[test]
     fn times() {
@@ -121,6 +147,23 @@ mod tests {
         }
         assert_eq!(memory("1M"), Ok(1 << 20));
         assert!(memory("0").is_err() && memory("1023K").is_err());
+    }
+
+    #[test]
+    fn bit_rates() {
+        for (text, bits) in [
+            ("50M", Some(50_000_000)),
+            ("1G", Some(1_000_000_000)),
+            ("100k", Some(100_000)),
+            ("99K", None),
+            ("1000000", None),
+            ("1MB", None),
+            ("0G", None),
+            ("M", None),
+            ("18446744073709551615K", None),
+        ] {
+            assert_eq!(bit_rate(text).ok(), bits, "{text}");
+        }
     }
 
     #[test]

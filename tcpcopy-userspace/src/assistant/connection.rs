@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     pub(crate) index: usize,
     /// `host:port`.
     pub(crate) address: String,
+    /// Whether another host may be talked to although the channel has no key (`--insecure`).
+    pub(crate) is_insecure: bool,
     pub(crate) targets: Vec<Endpoint>,
     /// How many payload bytes of each reply are asked for (`--sample-bytes`).
     pub(crate) payload_max: u8,
@@ -52,6 +54,12 @@ pub(crate) enum Failure {
         "cannot connect to intercept at {address}: {cause}; start it there, or check -s and the firewall"
     )]
     Connect { address: String, cause: io::Error },
+    /// Its name means another host now.
+    #[error(
+        "the intercept at {address} is on another host ({ip}) and the channel has no key: whoever reaches it could feed us \
+         replies; say --insecure if that network is yours alone"
+    )]
+    Insecure { address: String, ip: IpAddr },
     /// It was there.
     #[error("lost the connection to intercept at {address}: {cause}")]
     Lost { address: String, cause: io::Error },
@@ -117,6 +125,12 @@ impl Connection {
         let addresses = self.address.to_socket_addrs().map_err(failed)?;
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address in addresses {
+            // Here and not only at the start: the address that is judged is the one that is connected to.
+            let ip = address.ip().to_canonical();
+            if !self.is_insecure && !ip.is_loopback() {
+                let address = self.address.clone();
+                return Err(Failure::Insecure { address, ip });
+            }
             match TcpStream::connect_timeout(&address, CONNECT_MAX) {
                 Ok(stream) => {
                     stream

@@ -190,6 +190,7 @@ impl Intercepts {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                is_insecure: plan.is_insecure,
                 targets: plan.targets(),
                 // Headers are enough to know an answer.
                 payload_max: 0,

@@ -42,6 +42,7 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         Refusal::NoDefaultPool { .. } => fail("no-default-pool").fix_here(format!(
             "sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE}"
         )),
+        Refusal::NoMemory { .. } => fail("no-memory").look_here("free -m"),
         Refusal::PoolTooSmall { .. } => fail("pool-too-small"),
         Refusal::PoolIsLocal { .. }
         | Refusal::PoolHoldsTarget { .. }

@@ -15,7 +15,7 @@ use crate::args::Args;
 pub(crate) struct Facts {
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) addresses: Vec<Own>,
-    /// Name of the device of the default route.
+    /// Name of the device of the default route; not asked for where -i names the interfaces.
     pub(crate) default_device: Option<String>,
     /// The way to each target.
     pub(crate) routes: Vec<(IpAddr, Route)>,
@@ -54,10 +54,15 @@ impl Facts {
                 })?;
             Ok((address.clone(), found.map(|socket| socket.ip()).collect()))
         });
-        let default_device = match host::interface::default_route(&netlink) {
-            Ok(interface) => Some(interface.name),
-            Err(host::Error::NoDefaultRoute) => None,
-            Err(error) => return Err(error.into()),
+        // All routes have to be looked at for it.
+        let default_device = if args.interfaces.is_empty() {
+            match host::interface::default_route(&netlink) {
+                Ok(interface) => Some(interface.name),
+                Err(host::Error::NoDefaultRoute) => None,
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            None
         };
         let targets: Vec<SocketAddr> = args.rules.iter().map(|rule| rule.target.into()).collect();
         let taken = Taken::ask(1..=u16::MAX, &targets)?;

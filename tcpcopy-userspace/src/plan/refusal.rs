@@ -182,6 +182,17 @@ pub(crate) enum Refusal {
         IpAddr::from(target.addr)
     )]
     PoolHoldsTarget { pool: PoolArg, target: Endpoint },
+    /// Not enough memory.
+    #[error(
+        "only {} MiB of memory are free here (this host's, or what the limit of its control group leaves), and {workers} worker(s) \
+         need at least {} MiB; ask for fewer --workers, or leave the online server more memory to spare",
+        free >> 20, needed.div_ceil(1 << 20)
+    )]
+    NoMemory {
+        needed: u64,
+        free: u64,
+        workers: u32,
+    },
     /// Not enough addresses and ports.
     #[error(
         "the reply pool {pool} is too small: {what} needs {needed} addresses and ports at a time, and {addresses} x {ports} \

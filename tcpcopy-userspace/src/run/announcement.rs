@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use host::Firewall;
 use tracing::{info, warn};
 
-use crate::args::{Args, Capture, Confirmed};
+use crate::args::{Args, Capture, Confirmed, Priority};
 use crate::plan::Plan;
 
 /// Says what is going to happen.
@@ -42,6 +42,22 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
                 "; with -W no turn is in step, so none will be"
             }
         );
+    }
+    if let Some(bits) = plan.bits_per_second_max {
+        info!(
+            "at most {} kbit/s leave as copies (--max-bandwidth); what clients send beyond that is copied late",
+            bits / 1000
+        );
+    }
+    match args.priority {
+        Priority::Low => info!(
+            "low priority: workers are nice ({}), and the kernel ends tcpcopy first where memory is out (oom_score_adj {})",
+            process::priority::NICE,
+            process::priority::OOM_SCORE
+        ),
+        Priority::Normal => info!(
+            "normal priority: workers compete with the online server for processors, and for memory (--priority)"
+        ),
     }
     let engine = match plan.capture {
         Capture::Ring => "ring",

@@ -77,6 +77,7 @@ impl Bridge {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                is_insecure: plan.is_insecure,
                 targets: plan.targets(),
                 payload_max: plan.sample_bytes,
                 announcements,

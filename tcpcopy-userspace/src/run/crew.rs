@@ -13,10 +13,11 @@ use telemetry::Figures;
 use tracing::warn;
 
 use super::bridge::Bridge;
-use crate::args::Capture;
+use crate::args::{Capture, Priority};
 use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
+use crate::worker::brake::Brake;
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
 use crate::worker::slot::{Shared, Slot, Unproven};
@@ -88,6 +89,7 @@ impl Crew {
         parts: Vec<WorkerParts>,
         frame_len_max: usize,
         bridge: Option<&Bridge>,
+        priority: Priority,
     ) -> io::Result<()> {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let unix_nanos = clock::unix_nanos();
@@ -116,6 +118,7 @@ impl Crew {
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
                 frame_len_max,
+                brake: Brake::new(plan.worker_bits_per_second(), clock::now()),
             };
             let core = cores
                 .len()
@@ -126,6 +129,7 @@ impl Crew {
                 .name(format!("{WORKER_NAME}{index}"))
                 .spawn(move || {
                     pin(core);
+                    give_way(priority);
                     worker.run()
                 })?;
             self.threads.push(thread);
@@ -210,6 +214,15 @@ impl Crew {
             }
         }
         failure
+    }
+}
+
+/// Lets the online server's threads go first.
+fn give_way(priority: Priority) {
+    if priority == Priority::Low
+        && let Err(error) = process::priority::yield_to_others()
+    {
+        warn!("a worker keeps its priority, for the kernel refuses to make it nice: {error}");
     }
 }
 

@@ -14,12 +14,15 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// The exit status where nothing was changed.
+    pub(crate) const UNUSABLE: u8 = 2;
+
     /// The exit status.
     pub(crate) const fn code(&self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed(_) => 1,
-            Self::Unusable(_) => 2,
+            Self::Unusable(_) => Self::UNUSABLE,
             Self::BelowFidelity { .. } => 3,
         }
     }

@@ -3,28 +3,34 @@
 //!
 //! The run gives its totals once a second; nothing here asks a worker for anything.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::io::{IsTerminal as _, stderr, stdout};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) use exporter::Phase;
 use exporter::routes::{JSON, PROMETHEUS};
 use exporter::{Board, Bound, Routes, Server};
 use host::run_time::RunTime;
-use telemetry::{Histograms, ProgramRuns, Progress, RunTotals, Snapshot, Summary, table::Table};
+use process::Printer;
+use process::printer::TEXTS_MAX;
+use telemetry::{
+    Histograms, Place, ProgramRuns, Progress, RunTotals, Snapshot, Summary, Writer, table::Table,
+};
 use tracing::{error, info, warn};
 
-use super::printer::Printer;
 use crate::args::{self, Args};
 
 /// All who are told.
 pub(super) struct Telling {
-    summary: Option<PathBuf>,
+    /// Of standard error.
+    printer: Printer,
+    summary: Option<Writer>,
     histograms: Option<Histograms>,
     exporter: Option<Exporter>,
-    progress: Option<(Progress, Printer)>,
+    progress: Option<Progress>,
     json: Option<Printer>,
+    /// Whether payload of responses may go to standard error and output, which often end in somebody's log.
+    with_payload: bool,
 }
 
 /// The server at the metrics address, and what it shows.
@@ -46,25 +52,31 @@ impl Telling {
     /// # Errors
     ///
     /// In words, where one of them cannot be; nothing was changed then but for a folder that was made.
-    pub(super) fn start(args: &Args) -> Result<Self, String> {
+    pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, String> {
+        let no_thread = |error| format!("cannot start a thread that writes: {error}");
+        // Files last: nothing is to be made where something else is refused.
         let exporter = args.metrics.map(Exporter::start).transpose()?;
+        let place = args.summary.as_deref().map(Place::open).transpose();
+        let place = place.map_err(|error| error.to_string())?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
-        let no_thread = |error| format!("cannot start a thread that prints: {error}");
+        let histograms = histograms.map_err(|error| error.to_string())?;
         let progress = match args.progress {
             args::Progress::Auto => stderr().is_terminal(),
             args::Progress::Always => true,
             args::Progress::Never => false,
         };
-        let progress = progress.then(|| Printer::start(stderr())).transpose();
-        let json = args.json.then(|| Printer::start(stdout())).transpose();
+        let json = args
+            .json
+            .then(|| Printer::for_descriptor(stdout(), TEXTS_MAX))
+            .transpose();
         Ok(Self {
-            summary: args.summary.clone(),
-            histograms: histograms.map_err(|error| error.to_string())?,
+            printer: printer.clone(),
+            summary: place.map(Writer::start).transpose().map_err(no_thread)?,
+            histograms,
             exporter,
-            progress: progress
-                .map_err(no_thread)?
-                .map(|printer| (Progress::new(), printer)),
+            progress: progress.then(Progress::new),
             json: json.map_err(no_thread)?,
+            with_payload: args.with_payload,
         })
     }
 
@@ -94,46 +106,78 @@ impl Telling {
             exporter.second();
         }
         let summary = Summary::new(&totals);
-        if let Some(path) = &self.summary
-            && let Err(cause) = summary.write(path)
-        {
-            warn!("{cause}");
+        if let Some(writer) = &mut self.summary {
+            writer.write(summary.json().unwrap_or_default());
+            if let Some(complaint) = writer.complaint() {
+                warn!("{complaint}; it is tried again each second");
+            }
         }
         if let Some(histograms) = &mut self.histograms {
             histograms.log(&totals.latency, totals.duration);
+            if let Some(complaint) = histograms.complaint() {
+                warn!("{complaint}");
+            }
         }
-        if let Some((progress, printer)) = &mut self.progress {
-            printer.print(progress.line(&totals).into_bytes());
+        if let Some(progress) = &mut self.progress {
+            self.printer.print(progress.line(&totals).into_bytes());
         }
         if let Some(printer) = &self.json {
-            printer.print(summary.json_line().unwrap_or_default());
+            printer.print(self.json_line(&summary));
         }
         self.publish(totals, summary, surroundings);
     }
 
     /// What there is to tell at the end.
-    pub(super) fn finish(&mut self, totals: RunTotals, surroundings: Surroundings) -> Summary {
+    ///
+    /// # Errors
+    ///
+    /// In words, what of it could not be told to whom it was to be told: a file, or standard output.
+    pub(super) fn finish(
+        &mut self,
+        totals: RunTotals,
+        surroundings: Surroundings,
+    ) -> Result<Summary, String> {
         let summary = Summary::new(&totals);
-        if let Some((_, printer)) = self.progress.take() {
-            printer.finish(Vec::new());
-        }
-        if let Some(printer) = self.json.take() {
-            printer.finish(summary.json_line().unwrap_or_default());
-        }
-        // Whoever closed our standard error does not want to hear it.
-        let _ = write!(stderr(), "{}", Table(&summary));
-        if let Some(path) = &self.summary
-            && let Err(cause) = summary.write(path)
+        let mut failures = Vec::new();
+        if let Some(writer) = self.summary.take()
+            && let Err(cause) = writer.finish(summary.json().unwrap_or_default())
         {
-            error!("{cause}");
+            failures.push(format!("the summary is missing: {cause}"));
         }
         if let Some(histograms) = self.histograms.take()
             && let Err(cause) = histograms.finish(&totals.latency, totals.duration)
         {
-            warn!("{cause}");
+            failures.push(cause.to_string());
         }
+        if let Some(printer) = self.json.take() {
+            printer.print_surely(self.json_line(&summary));
+            if let Err(cause) = printer.finish() {
+                failures.push(format!("cannot write to standard output: {cause}"));
+            }
+        }
+        let shown = self.shown(&summary);
+        let table = Table(shown.as_ref().unwrap_or(&summary)).to_string();
+        self.printer.print_surely(table.into_bytes());
         self.publish(totals, summary.clone(), surroundings);
-        summary
+        let Some(last) = failures.pop() else {
+            return Ok(summary);
+        };
+        for failure in failures {
+            error!("{failure}");
+        }
+        Err(last)
+    }
+
+    /// The summary as it may be shown on standard error and output, where that is not all of it.
+    fn shown(&self, summary: &Summary) -> Option<Summary> {
+        let is_less = !self.with_payload && summary.samples.is_some();
+        is_less.then(|| summary.clone().without_payload())
+    }
+
+    fn json_line(&self, summary: &Summary) -> Vec<u8> {
+        let shown = self.shown(summary);
+        let line = shown.as_ref().unwrap_or(summary).json_line();
+        line.unwrap_or_default()
     }
 
     fn publish(&self, totals: RunTotals, summary: Summary, surroundings: Surroundings) {

@@ -65,6 +65,8 @@ pub(crate) struct Slot {
     pub(crate) turns_open: u64,
     pub(crate) turns_waiting: u64,
     pub(crate) payload_bytes: u64,
+    /// Times that `--max-bandwidth` was reached.
+    pub(crate) bandwidth_reached: u64,
     /// CPU time of the worker's thread.
     pub(crate) cpu: Duration,
 }
@@ -89,6 +91,7 @@ impl Slot {
         self.turns_open += other.turns_open;
         self.turns_waiting += other.turns_waiting;
         self.payload_bytes += other.payload_bytes;
+        self.bandwidth_reached += other.bandwidth_reached;
         self.port.tx_dropped += other.port.tx_dropped;
         self.port.kicks += other.port.kicks;
         self.port.kicks_no_memory += other.port.kicks_no_memory;

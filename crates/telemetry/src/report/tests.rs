@@ -88,7 +88,7 @@ fn runs_are_compared_with_the_first() {
         folder.summary("before.json", &summary(0)),
         folder.summary("after.json", &summary(5_000)),
     );
-    write(&[before.clone(), after, before], &out).unwrap();
+    write(&[before.clone(), after, before], &out, false).unwrap();
     let data = data(&out);
     assert_eq!(data["runs"].as_array().unwrap().len(), 3);
     assert_eq!(data["runs"][1]["name"], "after.json");
@@ -121,7 +121,8 @@ fn what_cannot_be_used_is_named() {
     let cut = summary(0).to_string();
     for (file, words) in [
         (folder.0.join("missing.json"), "cannot read"),
-        (folder.0.clone(), "cannot read"),
+        (folder.0.clone(), "is a folder and no summary"),
+        ("/dev/zero".into(), "is a device and no summary"),
         (folder.file("text.json", b"hello"), "is not JSON"),
         (folder.file("empty.json", b""), "is not JSON"),
         (folder.file("bytes.json", b"\xff\xfe{}"), "is not JSON"),
@@ -141,7 +142,7 @@ fn what_cannot_be_used_is_named() {
         (folder.summary("older.json", &older), "older tcpcopy"),
         (folder.summary("later.json", &later), "later tcpcopy"),
     ] {
-        let error = write(std::slice::from_ref(&file), &out)
+        let error = write(std::slice::from_ref(&file), &out, false)
             .unwrap_err()
             .to_string();
         assert!(
@@ -151,17 +152,47 @@ fn what_cannot_be_used_is_named() {
         assert!(!out.exists());
     }
     let good = folder.summary("good.json", &summary(0));
-    let error = write(&[good], &folder.0.join("nowhere/report.html"))
+    let error = write(&[good], &folder.0.join("nowhere/report.html"), false)
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("cannot write the report") && error.contains("nowhere"),
         "{error}"
     );
-    assert!(write(&[], &out).is_err());
+    assert!(write(&[], &out, false).is_err());
     let good = folder.summary("good.json", &summary(0));
-    let error = write(std::slice::from_ref(&good), &good).unwrap_err();
+    let error = write(std::slice::from_ref(&good), &good, false).unwrap_err();
     assert!(error.to_string().contains("itself"), "{error}");
+}
+
+/// The report is made to be sent: what clients were answered is in it only where somebody wants that.
+#[test]
+fn payload_is_in_it_only_where_it_is_asked_for() {
+    let folder = Folder::new("payload");
+    let out = folder.0.join("report.html");
+    let mut sampled = summary(0);
+    sampled["samples"] = json!({
+        "differing": [{"online": "Set-Cookie: secret", "target": "HTTP/1.1 500"}],
+        "differing_unlisted": 2,
+    });
+    let file = [folder.summary("run.json", &sampled)];
+    write(&file, &out, false).unwrap();
+    assert!(!fs::read_to_string(&out).unwrap().contains("secret"));
+    let samples = &data(&out)["runs"][0]["summary"]["samples"];
+    assert_eq!(samples["differing_unlisted"], 3, "{samples}");
+    write(&file, &out, true).unwrap();
+    assert!(fs::read_to_string(&out).unwrap().contains("secret"));
+}
+
+#[test]
+fn only_a_file_is_replaced_by_a_report() {
+    let folder = Folder::new("out");
+    let file = [folder.summary("run.json", &summary(0))];
+    let (out, other) = (folder.0.join("report.html"), folder.file("other", b"other"));
+    std::os::unix::fs::symlink(&other, &out).unwrap();
+    let error = write(&file, &out, false).unwrap_err().to_string();
+    assert!(error.contains("cannot write the report"), "{error}");
+    assert_eq!(fs::read(&other).unwrap(), b"other");
 }
 
 #[test]
@@ -178,7 +209,7 @@ fn hostile_content_stays_data() {
     hostile["curves"] = json!({"online_last_byte": [[1e308, -1, null], "x", []], "__proto__": []});
     let name = "<b>x&y.json";
     let file = folder.summary(name, &hostile);
-    write(&[file.clone(), file], &out).unwrap();
+    write(&[file.clone(), file], &out, false).unwrap();
     let html = fs::read_to_string(&out).unwrap();
     assert_eq!(
         html.matches("<script").count(),

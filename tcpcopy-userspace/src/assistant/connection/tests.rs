@@ -65,6 +65,11 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::at(None)
+    }
+
+    /// A connection to this address, or to a listener of the stage's own.
+    fn at(address: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (command_sender, commands) = bounded(64);
         let (report_sender, reports) = bounded(64);
@@ -86,7 +91,9 @@ impl Stage {
         let waker = Arc::new(Waker::new().unwrap());
         let connection = Connection {
             index: 0,
-            address: listener.local_addr().unwrap().to_string(),
+            address: address
+                .map_or_else(|| listener.local_addr().unwrap().to_string(), str::to_owned),
+            is_insecure: false,
             targets: vec![target()],
             payload_max: PAYLOAD_MAX,
             announcements,
@@ -244,4 +251,15 @@ fn garbage_is_a_permanent_failure_and_the_thread_goes_on() {
     let mut intercept = stage.accept();
     intercept.subscribe();
     assert!(stage.channel_command());
+}
+
+/// A name may mean another host by the time that it is connected to: without `--insecure` no word is said to it.
+#[test]
+fn another_host_is_not_talked_to_without_a_key() {
+    for address in ["192.0.2.1:36524", "[::ffff:192.0.2.1]:36524"] {
+        let stage = Stage::at(Some(address));
+        let failure = stage.first.recv_timeout(PATIENCE).unwrap().unwrap_err();
+        assert!(matches!(failure, Failure::Insecure { .. }), "{failure}");
+        assert!(failure.to_string().contains("--insecure"));
+    }
 }

@@ -1,0 +1,22 @@
+//! What a process of ours owes to the host that it runs on, whatever it does there: both binaries begin with it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`printer`] | lines for whoever watches, written by a thread that may hang without holding anybody |
+//! | [`log`] | the log on standard error, through a printer |
+//! | [`signals`] | the signals that end a run, in order |
+//! | [`dumps`] | no memory of ours on a disk: it holds what clients sent |
+//! | [`limits`] | limits of the process: raised where that is allowed, else named |
+//! | [`priority`] | who waits where processors or memory run short |
+//!
+//! **Architecture invariant:** nothing here changes anything outside of this process.
+#![forbid(unsafe_code)]
+
+pub mod dumps;
+pub mod limits;
+pub mod log;
+pub mod printer;
+pub mod priority;
+pub mod signals;
+
+pub use printer::Printer;

@@ -1,0 +1,73 @@
+//! Who waits where processors or memory run short: this process, and not the server that it runs beside.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{getpriority_process, setpriority_process};
+
+/// How much more willing than others a thread is to wait for a processor, as in nice(2): it gets about a tenth of the share of
+/// a thread at 0 where both want to run, and all that nobody else wants.
+pub const NICE: i32 = 10;
+/// How much sooner than others the process is ended where memory has run out, as in proc(5): as if it had half of all memory
+/// more than it has.
+pub const OOM_SCORE: i32 = 500;
+/// Where the kernel keeps that.
+const OOM_FILE: &str = "/proc/self/oom_score_adj";
+
+/// Has the calling thread wait for others: niceness belongs to a thread on Linux, whatever POSIX says, and threads that it
+/// starts inherit it. One that is nicer already stays so.
+///
+/// # Errors
+///
+/// Where the kernel refuses; being nicer is always allowed.
+pub fn yield_to_others() -> io::Result<()> {
+    if getpriority_process(None)? < NICE {
+        setpriority_process(None, NICE)?;
+    }
+    Ok(())
+}
+
+/// Has the kernel end this process sooner than others where memory has run out. To be called before [`crate::dumps::forbid`],
+/// after which the file belongs to root.
+///
+/// # Errors
+///
+/// Where `/proc` cannot be written to.
+pub fn go_first() -> io::Result<()> {
+    let now: i32 = fs::read_to_string(OOM_FILE)?
+        .trim()
+        .parse()
+        .map_err(io::Error::other)?;
+    if now < OOM_SCORE {
+        fs::write(OOM_FILE, OOM_SCORE.to_string())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use rustix::process::getpriority_process;
+
+    use super::{NICE, go_first, yield_to_others};
+
+    #[test]
+    fn a_thread_becomes_nice_and_its_maker_does_not() {
+        let before = getpriority_process(None).unwrap();
+        let of_thread = thread::spawn(|| {
+            yield_to_others().unwrap();
+            yield_to_others().unwrap();
+            getpriority_process(None).unwrap()
+        });
+        assert_eq!(of_thread.join().unwrap(), NICE.max(before));
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
+
+    #[test]
+    fn the_process_goes_first() {
+        go_first().unwrap();
+        let text = std::fs::read_to_string(super::OOM_FILE).unwrap();
+        assert!(text.trim().parse::<i32>().unwrap() >= super::OOM_SCORE);
+    }
+}

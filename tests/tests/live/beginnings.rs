@@ -16,9 +16,8 @@ fn broker(stand: &Stand, host: Host) -> Process {
         .folder()
         .join(format!("mosquitto-{}.conf", host.name()));
     let address = host.address().expect("a host with an address");
-    let text = format!(
-        "listener {PORT} {address}\nallow_anonymous true\nlog_dest stderr\nlog_type all\n"
-    );
+    let text =
+        format!("listener {PORT} {address}\nallow_anonymous true\nlog_dest stderr\nlog_type all\n");
     std::fs::write(&config, text).expect("a configuration");
     let name = format!("mosquitto-{}", host.name());
     let spec = Spec::new(&name, "mosquitto").args(["-c", &config.display().to_string()]);

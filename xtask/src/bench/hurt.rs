@@ -31,7 +31,7 @@ wrong with the target, the link, the assistant or the copy's memory.
 
 The measured load is 2,000 requests per second on 50 keep-alive connections. Times run from the moment when a request \
 should have left, so that a server that stands still is seen. A row is `ok` where both medians with a copy are at most \
-1.25 times those without, and no more requests failed. Beside the medians stand the lowest and the highest round \
+1.25 times those without, no more requests failed, and as many left in time. Beside the medians stand the lowest and the highest round \
 without a copy: a difference that is smaller than theirs says nothing, and on two shared processors neither do some \
 hundred microseconds of p99. The command succeeds whatever the figures are.
 
@@ -97,7 +97,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))?;
     stage::print(&figures::table(&rows))?;
     stage::print(&format!(
-        "Times in us; `rounds`: lowest and highest without a copy; `failed`: requests in all rounds, without/with; `captured`: turns.\n\
+        "Times in us; `rounds`: lowest and highest without a copy; `failed` and `unsent` (all connections \
+         waited): requests of all rounds, without/with a copy; `captured`: turns.\n\
          {} requests per second on {} connections, {} rounds of {} s; `ok` is at most {TIMES_MAX} times, p50 and p99.",
         run::RATE,
         run::CONNECTIONS,

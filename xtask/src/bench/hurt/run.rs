@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) from_sending_us: (f64, f64),
     pub(super) completed: u64,
     pub(super) failed: u64,
+    /// Requests that never left, because all connections were waiting when the time was over.
+    pub(super) unsent: u64,
     /// MB that the online server's device towards the target has received and sent.
     pub(super) received_mb: f64,
     pub(super) sent_mb: f64,
@@ -64,6 +66,7 @@ impl Run {
             from_sending_us: (0.0, 0.0),
             completed: 0,
             failed: 0,
+            unsent: 0,
             received_mb: 0.0,
             sent_mb: 0.0,
             captured: 0,
@@ -74,8 +77,8 @@ impl Run {
 
     /// It in one line.
     pub(super) fn line(&self) -> String {
-        let failed = if self.failed > 0 {
-            format!(", {} FAILED", self.failed)
+        let lost = if self.failed + self.unsent > 0 {
+            format!(", {} FAILED, {} NOT SENT", self.failed, self.unsent)
         } else {
             String::new()
         };
@@ -89,7 +92,7 @@ impl Run {
             .as_ref()
             .map_or(String::new(), |note| format!("; {note}"));
         format!(
-            "p50 {:.0} us, p99 {:.0} us, {} requests{failed}, from the target {:.1} MB, towards it {:.1} MB{ledger}{note}",
+            "p50 {:.0} us, p99 {:.0} us, {} requests{lost}, from the target {:.1} MB, towards it {:.1} MB{ledger}{note}",
             self.p50_us, self.p99_us, self.completed, self.received_mb, self.sent_mb
         )
     }
@@ -135,6 +138,7 @@ pub(super) fn run(
         from_sending_us: (report.latency.p50, report.latency.p99),
         completed: report.completed,
         failed: report.failed(),
+        unsent: u64::from(RATE * seconds).saturating_sub(report.sent),
         received_mb: (after.0 - before.0) as f64 / 1e6,
         sent_mb: (after.1 - before.1) as f64 / 1e6,
         ..Run::of(case, round)

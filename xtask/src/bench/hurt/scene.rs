@@ -130,8 +130,9 @@ fn narrow(lab: &Lab, link: Link) -> Result<()> {
         let words: Vec<&str> = arguments.split(' ').collect();
         lab.run(Host::Online, "tc", &words).map(drop)
     };
-    // 512 kB are 41 ms of queue, which a plain one shares out by arrival.
-    tc("qdisc add dev eth1 root handle 1: tbf rate 100mbit burst 32kb limit 512kb")?;
+    // 512 kB are 41 ms of queue, which a plain one shares out by arrival. The bucket is as large as what 10 ms let through,
+    // or a timer that comes late on a busy processor would make the link narrower than it is.
+    tc("qdisc add dev eth1 root handle 1: tbf rate 100mbit burst 128kb limit 512kb")?;
     if link == Link::SharedWithBands {
         tc("qdisc add dev eth1 parent 1:1 handle 2: pfifo_fast")?;
     }

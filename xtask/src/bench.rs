@@ -3,12 +3,14 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does, and
-//! `cargo xtask bench paired` holds the times that a copy tells against those that clients see.
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does,
+//! `cargo xtask bench paired` holds the times that a copy tells against those that clients see, and `cargo xtask bench hurt`
+//! measures whether clients feel a copy when something is wrong.
 
 mod callgrind;
 mod case;
 mod engine;
+mod hurt;
 mod metrics;
 mod paired;
 mod report;
@@ -32,6 +34,8 @@ enum Part {
     Metrics(metrics::Arguments),
     /// Whether the times that a copy tells are those that clients see.
     Paired(paired::Arguments),
+    /// Whether the online server's clients feel a copy while target, link, assistant or memory are in trouble.
+    Hurt(hurt::Arguments),
 }
 
 /// Arguments of `bench`.
@@ -112,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(Part::Engine(arguments)) => return engine::run(arguments),
         Some(Part::Metrics(arguments)) => return metrics::run(arguments),
         Some(Part::Paired(arguments)) => return paired::run(arguments),
+        Some(Part::Hurt(arguments)) => return hurt::run(arguments),
         None => {}
     }
     let wanted = |list: &[String], name: &str| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::process::Spec;
-use crate::{bulk, interrupt, load, service};
+use crate::{bulk, interrupt, load, readers, service};
 
 /// A part of the lab as a command.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -18,6 +18,9 @@ pub enum Command {
     /// The built-in HTTP clients.
     #[command(hide = true)]
     Load(load::Options),
+    /// Clients that take a long response slowly.
+    #[command(hide = true)]
+    ReadSlowly(readers::Options),
     /// A sink for bulk data.
     #[command(hide = true)]
     BulkSink(bulk::SinkOptions),
@@ -37,6 +40,11 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Load(options) => {
             interrupt::install()?;
             print_json(&load::run(options)?);
+            Ok(())
+        }
+        Command::ReadSlowly(options) => {
+            interrupt::install()?;
+            print_json(&readers::run(options)?);
             Ok(())
         }
         Command::BulkSink(options) => bulk::sink(options),

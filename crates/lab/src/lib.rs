@@ -13,6 +13,7 @@
 //! | [`system`] | running a command of the system |
 //! | [`service`] | the built-in HTTP service |
 //! | [`load`] | the built-in HTTP clients with unique request ids |
+//! | [`readers`] | clients that take a long response slowly |
 //! | [`digest`] | a digest of bodies |
 //! | [`bulk`] | raw TCP sender and sink |
 //! | [`command`] | these as commands, to be run inside a namespace |
@@ -40,6 +41,7 @@ pub mod machine;
 pub mod net;
 pub mod nginx;
 pub mod process;
+pub mod readers;
 pub mod redis;
 pub mod registry;
 pub mod service;

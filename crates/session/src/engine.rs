@@ -16,6 +16,7 @@ use wire::tcp::Flags;
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
+use crate::echo::{Echoes, Tally, Watch};
 use crate::event::{Counters, Event};
 use crate::gate::{Gate, Pass};
 use crate::index::Index;
@@ -51,6 +52,8 @@ pub struct Engine {
     pub(crate) capture_ended: Option<Instant>,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
+    /// Sessions whose SYN waits for the end of a hold.
+    pub(crate) unopened: Vec<SessionId>,
     pub(crate) shared: Shared,
 }
 
@@ -70,6 +73,7 @@ pub(crate) struct Shared {
     /// The target of each rule.
     pub(crate) target_of: Vec<usize>,
     pub(crate) samples: Option<Box<Sampler>>,
+    pub(crate) echoes: Echoes,
 }
 
 impl Shared {
@@ -88,6 +92,7 @@ impl Shared {
             quiet: &mut self.quiets[index],
             target: &mut self.targets[self.target_of[index]],
             samples: self.samples.as_deref_mut(),
+            echoes: &mut self.echoes,
         }
     }
 }
@@ -143,6 +148,7 @@ impl Engine {
             targets,
             target_of,
             samples: None,
+            echoes: Echoes::new(),
             config,
         };
         Self {
@@ -160,6 +166,7 @@ impl Engine {
             joining,
             capture_ended: None,
             rate: (0, 0),
+            unopened: Vec::new(),
             shared,
         }
     }
@@ -341,6 +348,44 @@ impl Engine {
         self.admitting = admit;
     }
 
+    /// From here on echoes are counted by the spans of `watch`, and departures are held in one of them: turns and connections
+    /// that begin, while acknowledgements, retransmissions and what is under way go on.
+    pub fn watch(&mut self, now: Instant, watch: Watch) {
+        self.end_hold(now);
+        self.shared.echoes.watch(now, watch);
+    }
+
+    /// What is held departs now, and nothing is held any more.
+    #[cold]
+    pub fn end_hold(&mut self, now: Instant) {
+        let Some(until) = self.shared.echoes.end_hold() else {
+            return;
+        };
+        self.ready.extend(self.unopened.drain(..));
+        let held = self
+            .sessions
+            .awake()
+            .filter(|session| session.release_at == Some(until) || session.turns.has_ceiling());
+        let held: Vec<SessionId> = held.map(|session| session.id).collect();
+        for id in held {
+            self.with(id, now, |session, ctx| {
+                session.turns.lift_ceiling();
+                session.advance(ctx);
+            });
+        }
+    }
+
+    /// What was counted of echoes, of all that was captured up to `seen`.
+    pub fn tally(&self, seen: Instant, into: &mut Tally) {
+        self.shared.echoes.tally(seen, into);
+    }
+
+    /// Where the latest [`Watch`] ends; the earliest instant where there was none.
+    #[must_use]
+    pub fn watch_end(&self) -> Instant {
+        self.shared.echoes.watch_end()
+    }
+
     /// The end of capture: client packets that were seen from `now` on are ignored. Earlier ones, which may still wait
     /// in the ring, are not: they were captured.
     pub fn stop_capture(&mut self, now: Instant) {
@@ -353,6 +398,7 @@ impl Engine {
 
     /// Ends everything: each session is reset, each open turn ends in the ledger. Frames and events are left to poll.
     pub fn finish(&mut self, now: Instant) {
+        self.end_hold(now);
         self.capture_ended = Some(Instant::default());
         for id in 0..self.sessions.len() as SessionId {
             self.with(id, now, Session::finish);
@@ -361,6 +407,10 @@ impl Engine {
 
     /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.
     pub fn on_timeout(&mut self, now: Instant) {
+        let hold_end = self.shared.echoes.hold_end();
+        if hold_end.is_some_and(|until| until <= now) {
+            self.end_hold(now);
+        }
         let mut due = core::mem::take(&mut self.due);
         self.wheel.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
@@ -397,7 +447,11 @@ impl Engine {
             .iter()
             .filter(|target| !target.held.is_empty());
         let probe = held.filter_map(|target| target.gate.retry_at()).min();
-        [self.wheel.next(), probe].into_iter().flatten().min()
+        let next = [self.wheel.next(), probe].into_iter().flatten().min();
+        match self.shared.echoes.hold_end() {
+            Some(until) => Some(next.map_or(until, |next| next.min(until))),
+            None => next,
+        }
     }
 
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
@@ -418,6 +472,14 @@ impl Engine {
             let Some(session) = self.sessions.wake(id) else {
                 continue;
             };
+            if self.shared.echoes.hold_end().is_some()
+                && self.shared.echoes.held_until(now).is_some()
+                && session.is_opening()
+            {
+                // It stays queued, so that it stands there once.
+                self.unopened.push(id);
+                continue;
+            }
             session.queued = false;
             let target =
                 &mut self.shared.targets[self.shared.target_of[usize::from(session.rule.0)]];

@@ -19,6 +19,7 @@
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
+//! | [`echo`] | turns that begin like one before, by client address: what a loop looks like |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
 //! | [`sample`] | what responses begin with, where a user asked for it |
@@ -33,6 +34,7 @@ mod arena;
 mod boundaries;
 pub mod config;
 mod context;
+pub mod echo;
 pub mod engine;
 pub mod event;
 mod gate;
@@ -63,6 +65,7 @@ mod turns;
 mod wheel;
 
 pub use config::{Config, Rule, RuleId, Source};
+pub use echo::{Suspect, Tally, Watch};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};
 pub use sample::{Prefix, Samples};

@@ -11,6 +11,7 @@ mod flat_out;
 mod flood;
 mod flows;
 mod habits;
+mod loops;
 mod loss;
 mod measures;
 mod metrics;

@@ -37,6 +37,7 @@ impl RestingTurns {
             unprompted,
             online_end,
             torn,
+            ceiling,
             count,
         } = turns;
         let Step {
@@ -47,7 +48,7 @@ impl RestingTurns {
             tail,
             acknowledged_at,
         } = step;
-        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() {
+        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || ceiling.is_some() {
             return None;
         }
         Some(Self {

@@ -5,12 +5,14 @@
 //! | [`ending`] | how a run ends, and the exit status of it |
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
+//! | [`brake`] | whether copies come back as requests: suspicion, experiment, proof |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`warnings`] | what a user should hear of while it goes on |
 //! | [`printer`] | lines for whoever watches, which must not hold the run |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 mod announcement;
+mod brake;
 mod bridge;
 mod crew;
 mod ending;
@@ -27,19 +29,22 @@ use host::{Route, RouteChange, RouteWatcher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Mode, RunTotals, Spread, State};
+use telemetry::{Feedback, Figures, Mode, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
+use crate::clock;
 use crate::cpu::{self, Guard, MachineTime};
 use crate::loader::Loaded;
 use crate::plan::facts::Facts;
 use crate::plan::{Plan, egress_of, mtu_in};
 use crate::worker::Command;
 use announcement::announce;
+use brake::Brake;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use ending::Stop;
 use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
 
@@ -70,8 +75,8 @@ pub(crate) fn run(args: &Args) -> Ending {
         Ok(run) => run,
         Err(ending) => return ending,
     };
-    let failure = run.copy(&mut signals);
-    run.end(&mut signals, failure)
+    let stop = run.copy(&mut signals);
+    run.end(&mut signals, stop)
 }
 
 /// Everything that can be refused before anything is changed.
@@ -117,6 +122,8 @@ struct Run<'a> {
     routes: RouteWatcher,
     guard: Option<Guard>,
     warnings: Warnings,
+    brake: Brake,
+    feedback: Option<Feedback>,
     telling: Telling,
     spread: Spread,
     state: State,
@@ -167,7 +174,9 @@ impl<'a> Run<'a> {
             bridge,
             routes,
             guard: args.max_cpu.map(Guard::new),
-            warnings: Warnings::default(),
+            warnings: Warnings::new(plan),
+            brake: Brake::new(plan.seed, clock::now()),
+            feedback: None,
             telling,
             spread: Spread::new(),
             state: State::Starting,
@@ -183,8 +192,8 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Copies until a signal, the end of `--duration` or a failure, which it returns.
-    fn copy(&mut self, signals: &mut Signals) -> Option<String> {
+    /// Copies until a signal, the end of `--duration`, a failure or a loop.
+    fn copy(&mut self, signals: &mut Signals) -> Stop {
         loop {
             self.become_ready();
             if signals.pending().next().is_some() {
@@ -192,16 +201,24 @@ impl<'a> Run<'a> {
                     "stopping: capture ends, up to {:?} for open turns; a second signal ends at once",
                     self.args.drain
                 );
-                return None;
+                return Stop::Asked;
             }
             let until = self.args.duration.filter(|_| self.is_ready);
             if until.is_some_and(|duration| self.began.elapsed() >= duration) {
-                return None;
+                return Stop::Asked;
             }
             if let Some(failure) = self.crew.failure() {
-                return Some(failure);
+                return Stop::Failed(failure);
             }
-            self.tick(TICK);
+            self.tick(self.brake.patience(TICK));
+            if self.is_ready
+                && let Some(feedback) = self.brake.look(&self.crew, self.plan, clock::now())
+            {
+                let words = brake::words(&feedback);
+                self.feedback = Some(feedback);
+                error!("{words}");
+                return Stop::Loop(words);
+            }
         }
     }
 
@@ -235,7 +252,7 @@ impl<'a> Run<'a> {
             let mut totals = self.totals();
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
-            self.warnings.look(&totals.ledger);
+            self.warnings.look(&totals.ledger, &totals.engine);
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);
         }
@@ -295,11 +312,11 @@ impl<'a> Run<'a> {
     }
 
     /// Drains, closes, detaches and tells.
-    fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
+    fn end(mut self, signals: &mut Signals, stop: Stop) -> Ending {
         self.telling.enter(Phase::Draining);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         self.state = State::Draining;
-        let mut at_once = failure.is_some();
+        let mut at_once = matches!(stop, Stop::Failed(_));
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         let draining = Instant::now();
@@ -323,14 +340,14 @@ impl<'a> Run<'a> {
         let failed = self.crew.leave();
         self.state = State::Ended;
         let totals = self.totals();
-        self.warnings.look(&totals.ledger);
+        self.warnings.look(&totals.ledger, &totals.engine);
         let surroundings = self.surroundings();
         let summary = self.telling.finish(totals, surroundings);
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
         // What a worker said itself is worth more than that it ended.
-        if let Some(words) = failed.or(failure) {
+        if let Some(words) = failed.or(stop.failure()) {
             return Ending::Failed(words);
         }
         match self.args.min_fidelity {
@@ -358,6 +375,7 @@ impl<'a> Run<'a> {
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }
+        self.brake.notes(&mut notes);
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);
@@ -385,6 +403,7 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
+            feedback: self.feedback.clone(),
         }
     }
 

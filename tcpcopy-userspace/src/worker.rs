@@ -35,6 +35,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
 /// second always finds some.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
+/// How often a worker tells what it counted of echoes while somebody watches.
+const TALLY_EVERY: Duration = Duration::from_millis(5);
 /// How long timeouts wait for a backlog of records to be taken.
 const BACKLOG_MAX: Duration = Duration::from_secs(1);
 /// How often a worker looks for free frames where it has none left.
@@ -71,6 +73,8 @@ struct Running {
     pace: Pace,
     published: Instant,
     handed_over: Instant,
+    /// When echoes were told last, and up to when everything had been counted then.
+    tallied: (Instant, Instant),
     /// When nothing was left to take, last.
     drained: Instant,
     /// When the first of the replies came that were taken since frames were sent last.
@@ -99,6 +103,7 @@ impl Worker {
             pace: Pace::new(now),
             published: now,
             handed_over: now,
+            tallied: (now, now),
             drained: now,
             replied: None,
             dirty: true,
@@ -140,6 +145,10 @@ impl Running {
         work += self.transmit()?;
         if work > 0 {
             self.dirty = true;
+        }
+        let (tallied, seen) = self.tallied;
+        if seen < self.worker.engine.watch_end() && now.since(tallied) >= TALLY_EVERY {
+            self.tell_echoes(now);
         }
         // Whoever gave a command waits for the figures after it.
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
@@ -185,6 +194,8 @@ impl Running {
                 Command::Route(target, mtu) => engine.on_route(now, target, mtu),
                 Command::Channel(connected) => engine.on_channel(now, connected),
                 Command::Admit(admit) => engine.admit(admit),
+                Command::Watch(watch) => engine.watch(now, watch),
+                Command::EndHold => engine.end_hold(now),
                 Command::StopCapture => {
                     engine.stop_capture(now);
                     self.catch_up()?;
@@ -362,9 +373,21 @@ impl Running {
         slept.map_err(Error::Sleep)
     }
 
+    fn tell_echoes(&mut self, now: Instant) {
+        let mut tally = self
+            .worker
+            .shared
+            .tally
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.worker.engine.tally(self.drained, &mut tally);
+        self.tallied = (now, tally.seen);
+    }
+
     fn publish(&mut self, now: Instant) {
         self.published = now;
         self.dirty = false;
+        self.tell_echoes(now);
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
         let engine = &self.worker.engine;
         let port = &mut self.worker.port;

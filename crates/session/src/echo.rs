@@ -92,7 +92,7 @@ impl Suspect {
 }
 
 /// What an engine counted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// The [`Watch`] that it is about.
     pub watch: u32,
@@ -102,17 +102,6 @@ pub struct Tally {
     pub seen: Instant,
     /// Whose turns are echoes.
     pub suspects: Vec<Suspect>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            watch: 0,
-            late: false,
-            seen: Instant::default(),
-            suspects: Vec::new(),
-        }
-    }
 }
 
 /// One unit of the time that is kept with a beginning: 2^20 ns, about a millisecond.

@@ -10,6 +10,7 @@
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
+//! | [`feedback`] | a loop that a run has found |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run, and its atomic file |
 //! | [`moment`] | a moment of the calendar, as text |
@@ -28,6 +29,7 @@
 
 pub mod differences;
 mod document;
+pub mod feedback;
 pub mod figures;
 pub mod histograms;
 pub mod kernel;
@@ -45,6 +47,7 @@ pub mod table;
 pub mod verdict;
 
 pub use differences::Differences;
+pub use feedback::Feedback;
 pub use figures::Figures;
 pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, bounded};
-use session::Engine;
+use session::{Engine, Tally};
 use telemetry::Figures;
 use tracing::warn;
 
@@ -50,6 +50,7 @@ impl Crew {
             let (reports, report_inbox) = bounded(BATCHES_MAX);
             let shared = Arc::new(Shared {
                 slot: Mutex::new(Slot::new(rules)),
+                tally: Mutex::default(),
                 obeyed: AtomicU64::new(0),
                 waker: Waker::new()?,
             });
@@ -161,6 +162,15 @@ impl Crew {
             );
         }
         totals
+    }
+
+    /// What each worker counted of echoes.
+    pub(super) fn tallies(&self) -> Vec<Tally> {
+        let tally = |handle: &WorkerHandle| {
+            let tally = handle.shared.tally.lock();
+            tally.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        self.handles.iter().map(tally).collect()
     }
 
     /// CPU time of each worker.

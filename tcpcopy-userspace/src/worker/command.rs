@@ -1,5 +1,6 @@
 //! What a worker is told, and why it may end without being told.
 
+use session::Watch;
 use wire::flow::Addr;
 
 /// What a worker is told while it runs.
@@ -11,6 +12,10 @@ pub(crate) enum Command {
     Channel(bool),
     /// Whether new flows may get sessions.
     Admit(bool),
+    /// Count echoes by these spans, and hold departures in one of them.
+    Watch(Watch),
+    /// What is held departs now.
+    EndHold,
     /// Client packets that are seen from now on are ignored.
     StopCapture,
     /// Every session is reset, every open turn ends.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use session::Counters;
+use session::{Counters, Tally};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
 use super::waker::Waker;
@@ -16,6 +16,8 @@ use super::waker::Waker;
 pub(crate) struct Shared {
     /// The latest figures.
     pub(crate) slot: Mutex<Slot>,
+    /// What was counted of echoes, more often than the rest while somebody watches.
+    pub(crate) tally: Mutex<Tally>,
     /// Commands that were obeyed before they were written.
     pub(crate) obeyed: AtomicU64,
     /// To be called after a command or reports were queued.

@@ -63,12 +63,22 @@ fn hide_target(stand: &Stand) {
     stand
         .lab
         .namespace(Host::Target)
-        .ip(&["route", "replace", &format!("{ONLINE}/32"), "via", &ASSISTANT.to_string()])
+        .ip(&[
+            "route",
+            "replace",
+            &format!("{ONLINE}/32"),
+            "via",
+            &ASSISTANT.to_string(),
+        ])
         .expect("a route");
     let middle = stand.lab.namespace(Host::Assistant);
     middle.set("net.ipv4.ip_forward", "1").expect("sysctl");
     let conditions = ["-s", &TARGET.to_string(), "-d", &ONLINE.to_string()];
-    let rule = [&["-t", "nat", "-A", "POSTROUTING"], &conditions[..], &["-j", "MASQUERADE"]];
+    let rule = [
+        &["-t", "nat", "-A", "POSTROUTING"],
+        &conditions[..],
+        &["-j", "MASQUERADE"],
+    ];
     middle.run("iptables", &rule.concat()).expect("iptables");
     let way = [
         "route",
@@ -92,14 +102,19 @@ fn known_by_its_address(topology: Topology) {
     let Some(stand) = super::stand(topology) else {
         return;
     };
-    let way = [
-        "route",
-        "replace",
-        &format!("{ONLINE}/32"),
-        "via",
-        &ONLINE_INSIDE.to_string(),
+    // Its calls, and only these, go straight to the online server: what it answers clients goes where it went before.
+    let target = stand.lab.namespace(Host::Target);
+    let (online, port) = (ONLINE.to_string(), PORT.to_string());
+    let calls = [
+        "rule", "add", "to", &online, "ipproto", "tcp", "dport", &port,
     ];
-    stand.lab.namespace(Host::Target).ip(&way).expect("a route");
+    target
+        .ip(&[&calls[..], &["lookup", "100"]].concat())
+        .expect("a rule");
+    let way = ["default", "via", &ONLINE_INSIDE.to_string(), "table", "100"];
+    target
+        .ip(&[&["route", "add"], &way[..]].concat())
+        .expect("a route");
     let mut online = stand.nginx(Host::Online);
     let _target = nginx_back(&stand);
     let mut copier = start(&stand);
@@ -108,10 +123,21 @@ fn known_by_its_address(topology: Topology) {
     let requests = online.requests().expect("log").len();
     let log = copier.tcpcopy.log();
     let summary = finish(&mut copier);
-    println!("{requests} requests at the online server for one; {}", summary.ledger());
-    assert!((1..=2).contains(&requests), "{requests} requests at the online server");
+    println!(
+        "{requests} requests at the online server for one; {}",
+        summary.ledger()
+    );
+    assert!(
+        (1..=2).contains(&requests),
+        "{requests} requests at the online server"
+    );
     assert_eq!(summary.captured(), 1, "{}", summary.ledger());
-    assert_eq!(summary.count("/engine/flows_from_target"), 1, "{}", summary.value());
+    assert_eq!(
+        summary.count("/engine/flows_from_target"),
+        1,
+        "{}",
+        summary.value()
+    );
     assert_eq!(log.matches("FLOWS OF A TARGET").count(), 1, "{log}");
     assert!(log.contains("proxy"), "it says what to do: {log}");
     check_books(&summary);
@@ -130,7 +156,10 @@ fn known_by_its_address_assistant() {
 
 /// The run ends by itself, says what it found, and the loop is over.
 fn check_ended(stand: &Stand, copier: &mut Copier, online: &mut Nginx, began: Instant) -> Summary {
-    let status = copier.tcpcopy.wait(END_WITHIN).expect("the run ends by itself");
+    let status = copier
+        .tcpcopy
+        .wait(END_WITHIN)
+        .expect("the run ends by itself");
     let took = began.elapsed();
     let log = copier.tcpcopy.log();
     assert_eq!(status.code(), Some(1), "{log}");
@@ -140,21 +169,33 @@ fn check_ended(stand: &Stand, copier: &mut Copier, online: &mut Nginx, began: In
     println!(
         "ended after {:.1} s, {first} requests at the online server\n{}",
         took.as_secs_f64(),
-        log.lines().filter(|line| line.contains("LOOP") || line.contains("loop")).collect::<Vec<_>>().join("\n")
+        log.lines()
+            .filter(|line| line.contains("LOOP") || line.contains("loop"))
+            .collect::<Vec<_>>()
+            .join("\n")
     );
     let address = ASSISTANT.to_string();
-    assert!(log.contains(&format!("LOOP: {address}")), "it names the address: {log}");
-    assert!(log.contains(&format!("{TARGET}:{PORT}")), "it names the target: {log}");
+    assert!(
+        log.contains(&format!("LOOP: {address}")),
+        "it names the address: {log}"
+    );
+    assert!(
+        log.contains(&format!("{TARGET}:{PORT}")),
+        "it names the target: {log}"
+    );
     let summary = copier.summary().expect("a summary");
-    let found = summary.value().pointer("/loop/client").and_then(|client| client.as_str());
+    let found = summary
+        .value()
+        .pointer("/loop/client")
+        .and_then(|client| client.as_str());
     assert_eq!(found, Some(address.as_str()), "{}", summary.value());
     check_books(&summary);
     check_nothing_left(stand);
-    summary
-        .count("/notes/holds")
-        .checked_sub(5)
-        .unwrap_or_else(|| panic!("at least five holds: {}", summary.value()));
-    assert!(second <= first + 2, "the loop goes on: {first}, then {second} requests");
+    assert!(summary.count("/notes/holds") >= 5, "{}", summary.value());
+    assert!(
+        second <= first + 2,
+        "the loop goes on: {first}, then {second} requests"
+    );
     summary
 }
 
@@ -187,20 +228,26 @@ fn hidden_by_nat_keep_alive_and_forwarded_for() {
 /// Where turns do not wait for responses, holding back must hold all the same.
 #[test]
 fn hidden_by_nat_without_waiting() {
-    hidden(&["haproxy"], &["-W"], |stand| Box::new(haproxy_back(stand, "")));
+    hidden(&["haproxy"], &["-W"], |stand| {
+        Box::new(haproxy_back(stand, ""))
+    });
 }
 
 /// The copies leave by another worker than their requests come in by.
 #[test]
 fn hidden_by_nat_two_workers() {
-    hidden(&[], &["--workers", "2"], |stand| Box::new(nginx_back(stand)));
+    hidden(&[], &["--workers", "2"], |stand| {
+        Box::new(nginx_back(stand))
+    });
 }
 
 /// A target that takes a tenth of a second: a few requests per second go round.
 #[test]
 fn hidden_by_nat_slow_target() {
     let slow = "option httpclose\n    tcp-request inspect-delay 100ms\n    tcp-request content accept if WAIT_END";
-    hidden(&["haproxy"], &[], |stand| Box::new(haproxy_back(stand, slow)));
+    hidden(&["haproxy"], &[], |stand| {
+        Box::new(haproxy_back(stand, slow))
+    });
 }
 
 /// Beside clients whose requests are all alike.
@@ -217,7 +264,10 @@ fn hidden_by_nat_beside_real_traffic() {
     let wrk = Spec::new("wrk", "wrk").args(["-t1", "-c2", "-d10s", "--latency", &url]);
     let began = Instant::now();
     let _wrk = stand.lab.spawn(Host::Client, &wrk).expect("wrk");
-    let status = copier.tcpcopy.wait(END_WITHIN).expect("the run ends by itself");
+    let status = copier
+        .tcpcopy
+        .wait(END_WITHIN)
+        .expect("the run ends by itself");
     println!("ended after {:.1} s", began.elapsed().as_secs_f64());
     assert_eq!(status.code(), Some(1), "{}", copier.tcpcopy.log());
     let log = copier.tcpcopy.log();
@@ -226,7 +276,11 @@ fn hidden_by_nat_beside_real_traffic() {
     pause(11_000);
     let first = online.requests().expect("log").len();
     pause(1000);
-    assert_eq!(online.requests().expect("log").len(), first, "the loop goes on");
+    assert_eq!(
+        online.requests().expect("log").len(),
+        first,
+        "the loop goes on"
+    );
     check_nothing_left(&stand);
 }
 
@@ -244,9 +298,8 @@ fn innocent(stand: &Stand, options: &Options, load: impl FnOnce(&Stand)) {
     let summary = finish(&mut copier);
     let lag = |name: &str| summary.count(&format!("/latency_us/lag/{name}"));
     println!(
-        "holds {}, held {} ms, experiments {}; lag p50 {} us, p99 {} us, p99.9 {} us, max {} us; {}",
+        "holds {}, experiments {}; lag p50 {} us, p99 {} us, p99.9 {} us, max {} us; {}",
         summary.count("/notes/holds"),
-        summary.count("/notes/held_ms"),
         summary.count("/notes/loop_experiments"),
         lag("p50"),
         lag("p99"),
@@ -255,7 +308,11 @@ fn innocent(stand: &Stand, options: &Options, load: impl FnOnce(&Stand)) {
         summary.ledger()
     );
     assert!(summary.value().get("loop").is_none(), "{}", summary.value());
-    assert!(summary.count("/notes/holds") <= 2 + 2 * seconds() / 60 * 2, "{}", summary.value());
+    assert!(
+        summary.count("/notes/holds") <= 2 + seconds() / 20,
+        "{}",
+        summary.value()
+    );
     check_books(&summary);
     check_clean(stand);
 }
@@ -271,7 +328,8 @@ fn wrk(more: &[&str]) {
         let time = format!("-d{}s", seconds());
         let wrk = Spec::new("wrk", "wrk").args(["-t1", "-c50", &time, "--latency", &url]);
         let mut wrk = stand.lab.spawn(Host::Client, &wrk).expect("wrk");
-        wrk.wait_success(Duration::from_secs(seconds() + 30)).expect("wrk ends");
+        wrk.wait_success(Duration::from_secs(seconds() + 30))
+            .expect("wrk ends");
         let load = lab::wrk::parse(&wrk.output()).expect("a result of wrk");
         println!("wrk: {:.0} requests/s", load.rate);
         assert_eq!(load.errors, 0, "{}", wrk.output());
@@ -302,7 +360,10 @@ fn redis_benchmark(more: &[&str]) {
         let spec = Spec::new("redis-benchmark", "redis-benchmark");
         let spec = spec.args(["-h", &address, "-p", &port, "-q", "-t", "set", "-c", "50"]);
         let spec = spec.args(["-n", "100000000"]);
-        let mut process = stand.lab.spawn(Host::Client, &spec).expect("redis-benchmark");
+        let mut process = stand
+            .lab
+            .spawn(Host::Client, &spec)
+            .expect("redis-benchmark");
         pause(seconds() * 1000);
         let stopped = process.stop(nix::sys::signal::Signal::SIGTERM, Duration::from_secs(5));
         stopped.expect("it ends");

@@ -70,6 +70,7 @@ impl Stage {
         let (report_sender, reports) = bounded(64);
         let shared = Shared {
             slot: Mutex::new(Slot::default()),
+            tally: Mutex::default(),
             obeyed: 0.into(),
             waker: Waker::new().unwrap(),
         };

@@ -214,10 +214,9 @@ impl<'a> Run<'a> {
             if self.is_ready
                 && let Some(feedback) = self.brake.look(&self.crew, self.plan, clock::now())
             {
-                let words = brake::words(&feedback);
+                error!("{}", brake::words(&feedback));
                 self.feedback = Some(feedback);
-                error!("{words}");
-                return Stop::Loop(words);
+                return Stop::Loop;
             }
         }
     }

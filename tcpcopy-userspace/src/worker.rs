@@ -196,6 +196,7 @@ impl Running {
                 Command::Admit(admit) => engine.admit(admit),
                 Command::Watch(watch) => engine.watch(now, watch),
                 Command::EndHold => engine.end_hold(now),
+                Command::Throttle(interval) => engine.throttle(now, interval),
                 Command::StopCapture => {
                     engine.stop_capture(now);
                     self.catch_up()?;
@@ -416,6 +417,7 @@ impl Running {
         slot.port = statistics;
         slot.sessions = engine.sessions();
         slot.turns_open = engine.turns_open();
+        slot.in_flight = engine.in_flight();
         slot.turns_waiting = engine.turns_waiting(now);
         slot.payload_bytes = engine.payload_bytes();
         slot.cpu = clock::thread_cpu();

@@ -21,7 +21,7 @@ pub const SPANS: usize = 4;
 
 /// A stretch of time that is cut into [`SPANS`] spans of equal length, of which one is held: no turn and no SYN departs in
 /// it that had not departed before. Each span begins with a guard, for what was under way, in which nothing is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
     /// Which one it is.
     pub number: u32,

@@ -3,6 +3,7 @@
 //! Packets are parsed here, once, and handed to the sessions of their flow. After each input the session is
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::checksum::{Verdict, judge};
@@ -52,6 +53,8 @@ pub struct Engine {
     pub(crate) capture_ended: Option<Instant>,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
+    /// How long after one flow another may be opened for the time being, and when that is.
+    pub(crate) throttle: Option<(Duration, Instant)>,
     /// Sessions whose SYN waits for the end of a hold.
     pub(crate) unopened: Vec<SessionId>,
     pub(crate) shared: Shared,
@@ -166,6 +169,7 @@ impl Engine {
             joining,
             capture_ended: None,
             rate: (0, 0),
+            throttle: None,
             unopened: Vec::new(),
             shared,
         }
@@ -209,6 +213,9 @@ impl Engine {
         let first = self
             .session_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet));
+        if first.is_none() && self.throttle.is_some() {
+            self.look_at_refused(&flow, payload, stamp);
+        }
         let piece = Piece {
             bytes: payload,
             cause: OnlineSeq::new(segment.ack),
@@ -373,6 +380,20 @@ impl Engine {
                 session.advance(ctx);
             });
         }
+    }
+
+    /// For the time being one flow may be opened in each `interval`, whatever [`Config::sessions_per_second_max`] allows.
+    pub fn throttle(&mut self, now: Instant, interval: Option<Duration>) {
+        self.throttle = interval.map(|interval| (interval, now));
+    }
+
+    /// Sessions whose target has a turn, or a part of one, and has not answered it yet.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let asked = self.sessions.awake();
+        asked
+            .filter(|session| session.turns.is_in_flight(session.send.una()))
+            .count() as u64
     }
 
     /// What was counted of echoes, of all that was captured up to `seen`.

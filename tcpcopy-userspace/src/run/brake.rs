@@ -40,24 +40,35 @@ const LEAD: Duration = Duration::from_millis(10);
 /// Shortest guard: how long copies that were under way may still come back as requests.
 const GUARD_MIN: Duration = Duration::from_millis(30);
 /// Longest guard.
-const GUARD_MAX: Duration = Duration::from_millis(1500);
-/// Where the guard is not known to be too short from the target's response times: how long it may grow by doubling with each
-/// experiment that found nothing.
+const GUARD_MAX: Duration = Duration::from_secs(5);
+/// How far the guard may grow by doubling with each experiment that acquitted a suspect, whatever is under way.
 const GUARD_DOUBLED_MAX: Duration = Duration::from_millis(500);
+/// The guard as a multiple of the time in which what is under way comes back.
+const GUARD_ROUNDS: f64 = 3.0;
+/// From this guard on, and once the evidence speaks for a loop, flows are opened only at [`THROTTLE`] until the experiment is
+/// over: so many requests go round that the target cannot keep up, and each new one adds to them.
+const GUARD_CROWDED: Duration = Duration::from_millis(100);
+/// Time between two flows of a worker then.
+const THROTTLE: Duration = Duration::from_millis(10);
+/// How many copies may be under way, per worker, before the experiment goes on then ...
+const CALM: u64 = 10;
+/// ... and how long that is waited for, at least and at most.
+const CALM_AFTER: Duration = Duration::from_millis(300);
+const CALM_WITHIN: Duration = Duration::from_secs(5);
 /// Shortest time in which echoes are counted.
 const WINDOW_MIN: Duration = Duration::from_millis(60);
 /// Longest such time.
 const WINDOW_MAX: Duration = Duration::from_secs(1);
 /// Echoes that are to be expected in it, if it need not be longer than [`WINDOW_MAX`].
-const EXPECTED_PER_WINDOW: f64 = 20.0;
+const EXPECTED_PER_WINDOW: f64 = 8.0;
 /// Experiments at once, and then one per [`CREDIT_EVERY`].
 const CREDIT_MAX: u32 = 4;
 /// How often an experiment may be made.
 const CREDIT_EVERY: Duration = Duration::from_secs(30);
 /// Watches of one experiment that may be void because a worker came too late, or could not keep up.
-const VOID_MAX: u32 = 3;
-/// How long the workers' counts of a watch are waited for.
-const COUNTS_WITHIN: Duration = Duration::from_secs(1);
+const VOID_MAX: u32 = 5;
+/// How long the workers' counts of a watch are waited for: those of a busy one lag behind.
+const COUNTS_WITHIN: Duration = Duration::from_secs(5);
 /// Echoes in a hold from which on it may end early, and from how much of it on.
 const EARLY_ECHOES_MIN: u64 = 5;
 const EARLY_AFTER: Duration = Duration::from_millis(10);
@@ -82,6 +93,12 @@ struct Experiment {
     suspects: Vec<(Candidate, Evidence)>,
     watch: Watch,
     void: u32,
+    /// Since when few flows are opened.
+    throttled: Option<Instant>,
+    /// Whether what is under way is waited for.
+    calming: bool,
+    /// Most copies that were under way at a time since the watch began.
+    in_flight: u64,
 }
 
 /// What comes of a look at an experiment.
@@ -123,20 +140,37 @@ impl Brake {
             }
             return None;
         };
+        let in_flight = crew.in_flight();
+        if experiment.calming {
+            if experiment.is_calm(in_flight, crew.handles().len(), now) {
+                experiment.calming = false;
+                experiment.in_flight = in_flight;
+                self.watch(&mut experiment, crew, now);
+            }
+            self.experiment = Some(experiment);
+            return None;
+        }
+        experiment.in_flight = experiment.in_flight.max(in_flight);
         match experiment.step(&crew.tallies(), now, &mut self.suspicion) {
             Step::Wait => self.experiment = Some(experiment),
             Step::Again => {
-                experiment.watch = self.watch(crew, now, &experiment.watch);
+                if experiment.is_crowded(crew.handles().len()) {
+                    experiment.throttled = Some(now);
+                    experiment.calming = true;
+                    crew.command(&|| Command::Throttle(Some(THROTTLE)));
+                } else {
+                    self.watch(&mut experiment, crew, now);
+                }
                 self.experiment = Some(experiment);
             }
             Step::Over => {
-                crew.command(&|| Command::EndHold);
+                Self::let_go(&experiment, crew);
                 self.suspicion.begin_anew();
                 self.looked = now;
             }
             Step::Proven(suspect, evidence) => {
-                crew.command(&|| Command::EndHold);
-                return Some(feedback(&suspect, &evidence, &experiment.watch, plan));
+                Self::let_go(&experiment, crew);
+                return Some(feedback(&suspect, &evidence, plan));
             }
         }
         None
@@ -152,41 +186,49 @@ impl Brake {
             return;
         }
         let suspects = self.suspicion.candidates(now);
-        let Some(slowest) = suspects.last() else {
+        if suspects.is_empty() {
             return;
-        };
+        }
         *credit -= 1;
         self.experiments += 1;
         debug!("an experiment: do copies cause what these send? {suspects:?}");
-        let window = Duration::from_secs_f64((EXPECTED_PER_WINDOW / slowest.rate).min(60.0));
-        let shape = Watch {
-            number: 0,
-            begin: now,
-            guard: guard(crew, &suspects),
-            window: window.clamp(WINDOW_MIN, WINDOW_MAX),
-            held: 0,
-        };
-        let watch = self.watch(crew, now, &shape);
         let suspects = suspects.into_iter();
-        self.experiment = Some(Experiment {
-            suspects: suspects.map(|who| (who, Evidence::default())).collect(),
-            watch,
+        let suspects = suspects.map(|suspect| (suspect, Evidence::default()));
+        let mut experiment = Experiment {
+            suspects: suspects.collect(),
+            watch: Watch::default(),
             void: 0,
-        });
+            throttled: None,
+            calming: false,
+            in_flight: crew.in_flight(),
+        };
+        self.watch(&mut experiment, crew, now);
+        self.experiment = Some(experiment);
     }
 
-    /// Begins a watch of this shape.
-    fn watch(&mut self, crew: &Crew, now: Instant, shape: &Watch) -> Watch {
+    /// Begins another watch.
+    fn watch(&mut self, experiment: &mut Experiment, crew: &Crew, now: Instant) {
         self.watches = self.watches.wrapping_add(1).max(1);
         self.holds += 1;
+        let (guard, window) = experiment.shape(crew.handles().len());
+        experiment.in_flight = 0;
         let watch = Watch {
             number: self.watches,
-            begin: now + LEAD,
+            begin: now + LEAD * (1 + experiment.void),
+            guard,
+            window,
             held: self.dice.rand_range(0..SPANS as u64) as u8,
-            ..*shape
         };
+        experiment.watch = watch;
         crew.command(&|| Command::Watch(watch));
-        watch
+    }
+
+    /// Nothing is held or throttled any more.
+    fn let_go(experiment: &Experiment, crew: &Crew) {
+        crew.command(&|| Command::EndHold);
+        if experiment.throttled.is_some() {
+            crew.command(&|| Command::Throttle(None));
+        }
     }
 
     /// What it has cost so far.
@@ -196,26 +238,54 @@ impl Brake {
     }
 }
 
-/// How long copies that were under way may still come back: about as long as the target takes to answer, if it is its
-/// answer that waits for what it calls; and a request that goes round alone comes once in that time. Who was acquitted before
-/// is looked at more patiently.
-fn guard(crew: &Crew, suspects: &[Candidate]) -> Duration {
-    let target = crew.totals().latency.summary().target.first;
-    let answer = Duration::from_micros(target.p90) * 2 + Duration::from_millis(20);
-    let slowest = suspects
-        .iter()
-        .map(|suspect| suspect.rate)
-        .fold(f64::MAX, f64::min);
-    let round = Duration::from_secs_f64((1.5 / slowest).min(60.0));
-    let acquittals = suspects.iter().map(|suspect| suspect.acquittals).max();
-    let doubled = GUARD_MIN * (1 << acquittals.unwrap_or(0).min(8));
-    answer
-        .max(round)
-        .max(doubled.min(GUARD_DOUBLED_MAX))
-        .clamp(GUARD_MIN, GUARD_MAX)
-}
-
 impl Experiment {
+    /// Guard and window of the next watch.
+    ///
+    /// What is under way comes back within the time that as many requests need otherwise (Little's law): if they are a loop's,
+    /// that is how long one takes to go round. Who was acquitted before is looked at more patiently.
+    fn shape(&self, workers: usize) -> (Duration, Duration) {
+        let in_flight = self.in_flight;
+        // What was measured before flows were throttled is no measure any more.
+        let most = match self.throttled {
+            Some(_) => workers as f64 / THROTTLE.as_secs_f64(),
+            None => f64::MAX,
+        };
+        let rates = self
+            .suspects
+            .iter()
+            .map(|(suspect, evidence)| evidence.latest_rate().unwrap_or(suspect.rate));
+        let slowest = rates.fold(most, f64::min);
+        let time = |echoes: f64| Duration::from_secs_f64((echoes / slowest).clamp(0.0, 60.0));
+        let acquittals = self.suspects.iter().map(|(suspect, _)| suspect.acquittals);
+        let doubled = GUARD_MIN * (1 << acquittals.max().unwrap_or(0).min(8));
+        let round = time(in_flight.max(1) as f64 * GUARD_ROUNDS);
+        // One that goes round alone is known to do so in that time.
+        let round = if in_flight <= 1 { round / 2 } else { round };
+        let guard = round.max(doubled.min(GUARD_DOUBLED_MAX));
+        let window = time(EXPECTED_PER_WINDOW);
+        (
+            guard.clamp(GUARD_MIN, GUARD_MAX),
+            window.clamp(WINDOW_MIN, WINDOW_MAX),
+        )
+    }
+
+    /// Whether so many requests go round that they would have to be waited for for long, and more with each one that is copied.
+    fn is_crowded(&self, workers: usize) -> bool {
+        let mut suspects = self.suspects.iter();
+        self.throttled.is_none()
+            && suspects.any(|(_, evidence)| evidence.is_grave())
+            && self.shape(workers).0 >= GUARD_CROWDED
+    }
+
+    /// Whether what is under way has come down to what is opened now.
+    fn is_calm(&self, in_flight: u64, workers: usize, now: Instant) -> bool {
+        let waited = self
+            .throttled
+            .map_or(Duration::MAX, |since| now.since(since));
+        let calm = in_flight <= CALM * workers as u64;
+        waited >= CALM_WITHIN || calm && waited >= CALM_AFTER
+    }
+
     fn step(&mut self, tallies: &[Tally], now: Instant, suspicion: &mut Suspicion) -> Step {
         let begun = tallies.iter().all(|tally| tally.watch == self.watch.number);
         let seen = tallies.iter().map(|tally| tally.seen).min();
@@ -223,17 +293,20 @@ impl Experiment {
         let late = begun && tallies.iter().any(|tally| tally.late);
         if late || now > self.watch.end() + COUNTS_WITHIN {
             self.void += 1;
-            if self.void <= VOID_MAX {
-                return Step::Again;
-            }
-            // The workers do not keep up: later, perhaps.
-            for (suspect, _) in self.suspects.drain(..) {
-                suspicion.acquit(&suspect, now);
-            }
-            return Step::Over;
+            debug!(
+                "a watch is void: late {late}, seen {seen:?} of {:?}",
+                self.watch.end()
+            );
+            // Where the workers do not keep up at all, the next suspicion tries again.
+            return if self.void <= VOID_MAX {
+                Step::Again
+            } else {
+                Step::Over
+            };
         }
         if seen < self.watch.end() {
             if self.may_end_early(tallies, seen) {
+                debug!("all suspects go on while departures are held");
                 for (suspect, _) in self.suspects.drain(..) {
                     suspicion.acquit(&suspect, now);
                 }
@@ -244,7 +317,7 @@ impl Experiment {
         let held = usize::from(self.watch.held);
         let mut proven = None;
         self.suspects.retain_mut(|(suspect, evidence)| {
-            let judgement = evidence.take(spans(tallies, &suspect.client), held);
+            let judgement = evidence.take(spans(tallies, &suspect.client), held, self.watch.window);
             debug!("{suspect:?}: {evidence:?}, {judgement:?}");
             match judgement {
                 Judgement::Open => return true,
@@ -267,10 +340,13 @@ impl Experiment {
         let counted = seen.min(until).since(from + self.watch.guard);
         counted >= EARLY_AFTER
             && self.suspects.iter().all(|(suspect, evidence)| {
-                let rate = evidence.rate(&self.watch).unwrap_or(suspect.rate);
+                let rate = evidence.rate().unwrap_or(suspect.rate);
                 let echoes = spans(tallies, &suspect.client)[usize::from(self.watch.held)];
                 let expected = rate * counted.as_secs_f64();
-                echoes >= EARLY_ECHOES_MIN && evidence::is_fair_share(echoes, expected)
+                // Against one who was silent before it may be a straggler that speaks.
+                !evidence.is_grave()
+                    && echoes >= EARLY_ECHOES_MIN
+                    && evidence::is_fair_share(echoes, expected)
             })
     }
 }
@@ -287,12 +363,12 @@ fn spans(tallies: &[Tally], client: &Addr) -> [u64; SPANS] {
     sums
 }
 
-fn feedback(suspect: &Candidate, evidence: &Evidence, watch: &Watch, plan: &Plan) -> Feedback {
+fn feedback(suspect: &Candidate, evidence: &Evidence, plan: &Plan) -> Feedback {
     let rule = plan.rules.get(usize::from(suspect.rule.0));
     Feedback {
         client: suspect.client.to_string(),
         target: rule.map_or_else(String::new, |rule| rule.target.to_string()),
-        requests_per_second: evidence.rate(watch).unwrap_or(suspect.rate),
+        requests_per_second: evidence.rate().unwrap_or(suspect.rate),
         requests: evidence.echoes(),
         holds: evidence.holds().into(),
         expected: evidence.expected(),

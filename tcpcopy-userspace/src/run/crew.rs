@@ -173,6 +173,14 @@ impl Crew {
         self.handles.iter().map(tally).collect()
     }
 
+    /// Sessions whose target has been asked and has not answered yet.
+    pub(super) fn in_flight(&self) -> u64 {
+        let slots = self.handles.iter().map(|handle| handle.shared.slot.lock());
+        slots
+            .map(|slot| slot.unwrap_or_else(PoisonError::into_inner).in_flight)
+            .sum()
+    }
+
     /// CPU time of each worker.
     pub(super) fn cpu_seconds(&self) -> Figures<f64> {
         let slots = self.handles.iter().map(|handle| {

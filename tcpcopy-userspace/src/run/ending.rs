@@ -7,8 +7,8 @@ pub(super) enum Stop {
     Asked,
     /// Something failed: nothing is waited for.
     Failed(String),
-    /// Copies come back as requests: what was taken is still brought to its end.
-    Loop(String),
+    /// Copies come back as requests, which has been said: what was taken is still brought to its end.
+    Loop,
 }
 
 impl Stop {
@@ -16,7 +16,10 @@ impl Stop {
     pub(super) fn failure(self) -> Option<String> {
         match self {
             Self::Asked => None,
-            Self::Failed(words) | Self::Loop(words) => Some(words),
+            Self::Failed(words) => Some(words),
+            Self::Loop => Some(
+                "copies came back as requests to the online service; see LOOP above for who sends them and what to do".to_owned(),
+            ),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a worker is told, and why it may end without being told.
 
+use std::time::Duration;
+
 use session::Watch;
 use wire::flow::Addr;
 
@@ -16,6 +18,8 @@ pub(crate) enum Command {
     Watch(Watch),
     /// What is held departs now.
     EndHold,
+    /// For the time being one flow may be opened in each such interval.
+    Throttle(Option<Duration>),
     /// Client packets that are seen from now on are ignored.
     StopCapture,
     /// Every session is reset, every open turn ends.

@@ -36,6 +36,8 @@ pub(crate) struct Slot {
     pub(crate) sessions: u64,
     pub(crate) turns_open: u64,
     pub(crate) turns_waiting: u64,
+    /// Sessions whose target has been asked and has not answered yet.
+    pub(crate) in_flight: u64,
     pub(crate) payload_bytes: u64,
     /// CPU time of the worker's thread.
     pub(crate) cpu: Duration,
@@ -60,6 +62,7 @@ impl Slot {
         self.sessions += other.sessions;
         self.turns_open += other.turns_open;
         self.turns_waiting += other.turns_waiting;
+        self.in_flight += other.in_flight;
         self.payload_bytes += other.payload_bytes;
         self.port.tx_dropped += other.port.tx_dropped;
         self.port.kicks += other.port.kicks;

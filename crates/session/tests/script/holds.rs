@@ -174,3 +174,22 @@ fn echoes_are_counted_by_address_once_for_all_copies() {
     assert_eq!((suspect.client, suspect.echoes), (proxy.addr, 1));
     assert_eq!(suspect.spans, [1, 0, 0, 0]);
 }
+
+/// Few sessions are opened while a loop is looked for; the echoes of the others are counted all the same.
+#[test]
+fn flows_that_are_refused_for_a_while_are_looked_at() {
+    let mut s = Script::new();
+    s.engine.throttle(s.now, Some(Duration::from_secs(1)));
+    s.hold().wait(TENTH / 2 + TENTH / 10);
+    for n in 0..3 {
+        s.visit(Endpoint::new(Addr::v4([10, 0, 9, 9]), 40_000 + n));
+    }
+    assert_eq!(s.engine.sessions(), 1);
+    assert_eq!(s.engine.counters().sessions_shed, 4, "at both chances");
+    let mut tally = Tally::default();
+    s.engine.tally(s.now, &mut tally);
+    assert_eq!(tally.suspects[0].spans, [2, 0, 0, 0]);
+    s.engine.throttle(s.now, None);
+    s.visit(Endpoint::new(Addr::v4([10, 0, 9, 9]), 50_000));
+    assert_eq!(s.engine.sessions(), 2);
+}

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use session::Watch;
 use session::echo::SPANS;
 
 /// Evidence from which on a loop is proven: one million to one.
@@ -46,8 +45,8 @@ const SILENT_WATCHES_MAX: u32 = 3;
 /// least; so a proof has 11 holds or more. A proof must also have had at least 25 echoes to expect in its holds, and have seen
 /// at most a quarter of them.
 ///
-/// What the test cannot see: a loop that is slower than the guard (the evidence is then against it; a later experiment is
-/// more patient), and one beside clients of the same address and request line that send a quarter as much.
+/// What the test cannot see: a loop that goes on in the hold for longer than the guard (the evidence is then against it; a
+/// later experiment is more patient), and one beside clients of the same address and request line that send a quarter as much.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     /// The logarithm of E.
@@ -57,6 +56,10 @@ pub(super) struct Evidence {
     silent: u32,
     held: u64,
     free: u64,
+    /// How long the spans that were not held were counted.
+    time: Duration,
+    /// Echoes per second in those of the latest watch.
+    latest: f64,
 }
 
 impl Default for Evidence {
@@ -67,6 +70,8 @@ impl Default for Evidence {
             silent: 0,
             held: 0,
             free: 0,
+            time: Duration::ZERO,
+            latest: 0.0,
         }
     }
 }
@@ -90,14 +95,16 @@ pub(super) fn is_fair_share(echoes: u64, expected: f64) -> bool {
 }
 
 impl Evidence {
-    /// Takes the echoes in each span of a watch, of which one was held.
-    pub(super) fn take(&mut self, spans: [u64; SPANS], held: usize) -> Judgement {
+    /// Takes the echoes in each span of a watch, counted for `window` each, of which one was held.
+    pub(super) fn take(&mut self, spans: [u64; SPANS], held: usize, window: Duration) -> Judgement {
         let inside = spans[held];
         let others = || spans.iter().enumerate().filter(|(span, _)| *span != held);
         let outside: u64 = others().map(|(_, echoes)| echoes).sum();
         let least = others().map(|(_, echoes)| *echoes).min().unwrap_or(0);
         if inside + outside == 0 {
             self.silent += 1;
+            // Longer windows find more.
+            self.latest /= 4.0;
             return if self.silent >= SILENT_WATCHES_MAX {
                 Judgement::Silent
             } else {
@@ -108,6 +115,9 @@ impl Evidence {
         self.holds += 1;
         self.held += inside;
         self.free += outside;
+        let time = window * (SPANS as u32 - 1);
+        self.time += time;
+        self.latest = outside as f64 / time.as_secs_f64();
         let speaks = inside * SILENCE_SHARE < least;
         self.log += if speaks {
             (LOOP_IS_SILENT / CHANCE).ln()
@@ -150,19 +160,31 @@ impl Evidence {
     }
 
     /// Echoes per second outside of holds; `None` before the first watch is over.
-    pub(super) fn rate(&self, watch: &Watch) -> Option<f64> {
-        let windows = self.holds * (SPANS as u32 - 1);
-        let time: Duration = watch.window * windows;
-        (windows > 0).then(|| self.free as f64 / time.as_secs_f64())
+    pub(super) fn rate(&self) -> Option<f64> {
+        (self.holds > 0).then(|| self.free as f64 / self.time.as_secs_f64())
+    }
+
+    /// The same of the latest watch.
+    pub(super) fn latest_rate(&self) -> Option<f64> {
+        (self.latest > 0.0).then_some(self.latest)
+    }
+
+    /// Whether it speaks for a loop rather than against one.
+    pub(super) fn is_grave(&self) -> bool {
+        self.log > 0.0
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use oorandom::Rand64;
     use session::echo::SPANS;
 
     use super::{Evidence, Judgement, PROOF};
+
+    const WINDOW: Duration = Duration::from_millis(60);
 
     /// Plays experiments until `many` are over; `echoes` says how many there are in a span, given its number since the
     /// beginning, the dice, and whether it is held.
@@ -178,7 +200,7 @@ mod tests {
                     *count = echoes(at, &mut dice, span == held);
                     at += 1;
                 }
-                match evidence.take(spans, held) {
+                match evidence.take(spans, held, WINDOW) {
                     Judgement::Open => {}
                     Judgement::Loop => {
                         loops += 1;
@@ -258,8 +280,8 @@ mod tests {
     #[test]
     fn who_sends_nothing_any_more_is_not_judged() {
         let mut evidence = Evidence::default();
-        assert_eq!(evidence.take([0; 4], 0), Judgement::Open);
-        assert_eq!(evidence.take([0; 4], 1), Judgement::Open);
-        assert_eq!(evidence.take([0; 4], 2), Judgement::Silent);
+        assert_eq!(evidence.take([0; 4], 0, WINDOW), Judgement::Open);
+        assert_eq!(evidence.take([0; 4], 1, WINDOW), Judgement::Open);
+        assert_eq!(evidence.take([0; 4], 2, WINDOW), Judgement::Silent);
     }
 }

@@ -292,12 +292,12 @@ fn hidden_beside_others(clients: &Clients) {
 
 #[test]
 fn hidden_by_nat_beside_keep_alive_clients() {
-    hidden_beside_others(&Clients::keep_alive(20, 200, 30));
+    hidden_beside_others(&Clients::keep_alive(20, 200, 20));
 }
 
 #[test]
 fn hidden_by_nat_beside_short_connections() {
-    hidden_beside_others(&Clients::short(200, 30));
+    hidden_beside_others(&Clients::short(200, 20));
 }
 
 /// How long loads run that must not be taken for loops, in seconds: more where `LOOPS_SECONDS` says so.
@@ -394,6 +394,19 @@ fn redis_benchmark_is_no_loop() {
 #[test]
 fn redis_benchmark_copied_three_times_is_no_loop() {
     redis_benchmark(&["-n", "3"]);
+}
+
+/// Clients whose requests begin alike, at a rate that everybody can keep up with: what the experiments cost is seen best here.
+#[test]
+fn steady_clients_are_no_loop() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    innocent(&stand, &stand.options(), |stand| {
+        let clients = Clients::keep_alive(50, 2000, seconds());
+        check_clients(&clients.run(stand));
+    });
 }
 
 /// Clients that ask the same at fixed intervals, faster and slower than any hold.

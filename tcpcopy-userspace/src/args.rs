@@ -39,7 +39,10 @@ Examples:
       tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
 
 THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
-It must not share a database with the online server.
+It must not share a database with the online server, nor call the online service
+(as a proxy whose upstream it is): each request would come again, for ever. What
+comes from a target's address is left out; behind NAT a run finds out, and ends
+with exit status 1 (docs/loops.md).
 
 Without -s (direct mode) replies come back to this host and are consumed before
 its own TCP sees them: no second machine and no route change. With -s (assistant
@@ -56,7 +59,7 @@ Letters that differ from TCPCopy's:
 
 Exit status:
   0  done
-  1  failed while running
+  1  failed while running, or copies came back as requests (a loop)
   2  unusable arguments or environment (nothing was changed)
   3  fidelity below --min-fidelity
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
@@ -218,6 +221,14 @@ pub(crate) struct Args {
     /// reached (max_bandwidth_reached), and how late they were (lag). It is shared evenly among the workers.
     #[arg(long, value_name = "RATE", value_parser = quantity::bit_rate)]
     pub(crate) max_bandwidth: Option<u64>,
+
+    /// At most this many bits per second are taken of what targets answer [default: half the speed of the slowest link to a
+    /// target, 1G where that is not known]
+    ///
+    /// A target may send no more than the online server has sent to the client, and 256 KiB; this is the limit of all
+    /// together. Beyond it targets wait: nothing is lost, their turns count as paced and their times are not compared.
+    #[arg(long, value_name = "RATE", value_parser = quantity::bit_rate)]
+    pub(crate) max_reply_bandwidth: Option<u64>,
 
     /// How long a turn waits for a response that the online server gave
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]

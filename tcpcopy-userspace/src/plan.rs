@@ -44,6 +44,9 @@ pub(crate) use refusal::Refusal;
 /// MTU towards a target on this very host, in bytes: frames to it pass the private device, not `lo`.
 const LOCAL_MTU: u32 = 1500;
 
+/// Bits per second that are taken of what targets answer where no link knows its speed.
+const REPLY_BITS_PER_SECOND_UNKNOWN: u64 = 1_000_000_000;
+
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -101,6 +104,8 @@ pub(crate) struct Plan {
     pub(crate) confirmed: bool,
     /// Bits per second that may leave as copies (`--max-bandwidth`).
     pub(crate) bits_per_second_max: Option<u64>,
+    /// Bits per second that are taken of what targets answer (`--max-reply-bandwidth`).
+    pub(crate) reply_bits_per_second_max: u64,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
     /// `host:port` of each intercept.
@@ -205,6 +210,9 @@ impl Plan {
             own_source: own_source(&sources.source, facts),
             confirmed: is_confirmed(args.confirmed, &facts.firewall),
             bits_per_second_max: args.max_bandwidth,
+            reply_bits_per_second_max: args
+                .max_reply_bandwidth
+                .unwrap_or_else(|| reply_bits_per_second(facts.link_bits_per_second)),
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
@@ -230,7 +238,9 @@ impl Plan {
             prove_path: self.source == Source::Clients,
             confirmed: self.confirmed,
             reply_slack: session::limits::REPLY_SLACK,
-            reply_bytes_per_second_max: None,
+            reply_bytes_per_second_max: Some(
+                (self.reply_bits_per_second_max / 8).div_ceil(self.workers.into()),
+            ),
             unix_nanos,
         }
     }
@@ -314,6 +324,11 @@ fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
         addresses.any(|own| own.address == IpAddr::from(range.prefix))
     })?;
     Some(own.prefix.into())
+}
+
+/// What is taken of the targets' answers unless said otherwise: clients' requests come in by the same link.
+fn reply_bits_per_second(link: Option<u64>) -> u64 {
+    link.map_or(REPLY_BITS_PER_SECOND_UNKNOWN, |link| link / 2)
 }
 
 /// Whether bytes wait for the online server's acknowledgement. Where nobody can tell, they do not: that is said.

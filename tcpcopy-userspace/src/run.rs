@@ -5,6 +5,7 @@
 //! | [`ending`] | how a run ends, and the exit status of it |
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
+//! | [`brake`] | whether copies come back as requests: suspicion, experiment, proof |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`limits`] | what it needs of the limits of its process |
 //! | [`ways`] | the ways to the targets, as they change |
@@ -14,6 +15,7 @@
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 pub(crate) mod announcement;
+mod brake;
 mod bridge;
 mod crew;
 mod ending;
@@ -31,19 +33,22 @@ use host::RouteWatcher;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{Figures, Mode, Place, RunTotals, Spread, State};
-use tracing::{info, warn};
+use telemetry::{Feedback, Figures, Mode, Place, RunTotals, Spread, State};
+use tracing::{error, info, warn};
 
 use crate::args::Args;
+use crate::clock;
 use crate::cpu::{self, Guard, MachineTime};
 use crate::loader::Loaded;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
 use crate::worker::Command;
 use announcement::announce;
+use brake::Brake;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 pub(crate) use ending::Ending;
+use ending::Stop;
 use pauses::Pauses;
 use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
@@ -77,8 +82,8 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
         Ok(run) => run,
         Err(ending) => return ending,
     };
-    let failure = run.copy(&mut signals);
-    run.end(&mut signals, failure)
+    let stop = run.copy(&mut signals);
+    run.end(&mut signals, stop)
 }
 
 /// Everything that can be refused before anything is changed.
@@ -121,6 +126,8 @@ struct Run<'a> {
     pauses: Pauses,
     guard: Option<Guard>,
     warnings: Warnings,
+    brake: Brake,
+    feedback: Option<Feedback>,
     telling: Telling,
     spread: Spread,
     state: State,
@@ -180,7 +187,9 @@ impl<'a> Run<'a> {
             watch,
             pauses,
             guard: args.max_cpu.map(Guard::new),
-            warnings: Warnings::default(),
+            warnings: Warnings::new(plan),
+            brake: Brake::new(plan.seed, clock::now()),
+            feedback: None,
             telling,
             spread: Spread::new(),
             state: State::Starting,
@@ -196,8 +205,8 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Copies until a signal, the end of `--duration` or a failure, which it returns.
-    fn copy(&mut self, signals: &mut Signals) -> Option<String> {
+    /// Copies until a signal, the end of `--duration`, a failure or a loop.
+    fn copy(&mut self, signals: &mut Signals) -> Stop {
         loop {
             self.become_ready();
             if signals.pending().next().is_some() {
@@ -205,16 +214,23 @@ impl<'a> Run<'a> {
                     "stopping: capture ends, up to {:?} for open turns; a second signal ends at once",
                     self.args.drain
                 );
-                return None;
+                return Stop::Asked;
             }
             let until = self.args.duration.filter(|_| self.is_ready);
             if until.is_some_and(|duration| self.began.elapsed() >= duration) {
-                return None;
+                return Stop::Asked;
             }
             if let Some(failure) = self.crew.failure() {
-                return Some(failure);
+                return Stop::Failed(failure);
             }
-            self.tick(TICK);
+            self.tick(self.brake.patience(TICK));
+            if self.is_ready
+                && let Some(feedback) = self.brake.look(&self.crew, self.plan, clock::now())
+            {
+                error!("{}", brake::words(&feedback));
+                self.feedback = Some(feedback);
+                return Stop::Loop;
+            }
         }
     }
 
@@ -251,7 +267,7 @@ impl<'a> Run<'a> {
             self.pauses.second(&totals.kernel);
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
-            self.warnings.look(&totals.ledger, &totals.kernel);
+            self.warnings.look(&totals);
             let unproven = self.crew.take_unproven();
             self.warnings.look_at_unproven(self.plan, &unproven);
             let surroundings = self.surroundings();
@@ -279,11 +295,11 @@ impl<'a> Run<'a> {
     }
 
     /// Drains, closes, detaches and tells.
-    fn end(mut self, signals: &mut Signals, failure: Option<String>) -> Ending {
+    fn end(mut self, signals: &mut Signals, stop: Stop) -> Ending {
         self.telling.enter(Phase::Draining);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         self.state = State::Draining;
-        let mut at_once = failure.is_some();
+        let mut at_once = matches!(stop, Stop::Failed(_));
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         let draining = Instant::now();
@@ -307,7 +323,7 @@ impl<'a> Run<'a> {
         let failed = self.crew.leave();
         self.state = State::Ended;
         let totals = self.totals();
-        self.warnings.look(&totals.ledger, &totals.kernel);
+        self.warnings.look(&totals);
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
@@ -315,7 +331,7 @@ impl<'a> Run<'a> {
         }
         let told = self.telling.finish(totals, surroundings);
         // What a worker said itself is worth more than that it ended.
-        if let Some(words) = failed.or(failure) {
+        if let Some(words) = failed.or(stop.failure()) {
             return Ending::Failed(words);
         }
         let summary = match told {
@@ -352,6 +368,7 @@ impl<'a> Run<'a> {
         if self.plan.bits_per_second_max.is_some() {
             notes.push("max_bandwidth_reached", slot.bandwidth_reached);
         }
+        self.brake.notes(&mut notes);
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);
@@ -379,6 +396,7 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
+            feedback: self.feedback.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
 
-pub(crate) mod brake;
+pub(crate) mod bandwidth;
 mod command;
 pub(crate) mod intake;
 pub(crate) mod leases;
@@ -24,7 +24,7 @@ use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
 use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
-use brake::Brake;
+use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
 use intake::{Intake, Until};
 use leases::Leases;
@@ -41,6 +41,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
 /// second always finds some.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
+/// How often a worker tells what it counted of echoes while somebody watches.
+const TALLY_EVERY: Duration = Duration::from_millis(5);
 /// How long timeouts wait for a backlog of records to be taken.
 const BACKLOG_MAX: Duration = Duration::from_secs(1);
 /// How often a worker looks for free frames where it has none left.
@@ -68,7 +70,7 @@ pub(crate) struct Worker {
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
     /// How fast frames may leave.
-    pub(crate) brake: Brake,
+    pub(crate) bandwidth: Bandwidth,
 }
 
 /// State of the loop.
@@ -81,6 +83,8 @@ struct Running {
     pace: Pace,
     published: Instant,
     handed_over: Instant,
+    /// When echoes were told last, and up to when everything had been counted then.
+    tallied: (Instant, Instant),
     /// When nothing was left to take, last.
     drained: Instant,
     /// When the first of the replies came that were taken since frames were sent last.
@@ -109,6 +113,7 @@ impl Worker {
             pace: Pace::new(now),
             published: now,
             handed_over: now,
+            tallied: (now, now),
             drained: now,
             replied: None,
             dirty: true,
@@ -155,6 +160,10 @@ impl Running {
         pausing.look(now, engine);
         if work > 0 {
             self.dirty = true;
+        }
+        let (tallied, seen) = self.tallied;
+        if seen < self.worker.engine.watch_end() && now.since(tallied) >= TALLY_EVERY {
+            self.tell_echoes(now);
         }
         // Whoever gave a command waits for the figures after it.
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
@@ -204,6 +213,9 @@ impl Running {
                     self.worker.pausing.admit(admit);
                 }
                 Command::Exclude(ports) => engine.exclude_ports(&ports),
+                Command::Watch(watch) => engine.watch(now, watch),
+                Command::EndHold => engine.end_hold(now),
+                Command::Throttle(interval) => engine.throttle(now, interval),
                 Command::StopCapture => {
                     engine.stop_capture(now);
                     self.catch_up()?;
@@ -211,7 +223,7 @@ impl Running {
                 Command::Finish => {
                     engine.finish(now);
                     // Resets are small, and a target that does not hear them keeps dead connections.
-                    self.worker.brake.lift();
+                    self.worker.bandwidth.lift();
                 }
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
@@ -334,7 +346,7 @@ impl Running {
                     engine,
                     port,
                     frame_len_max,
-                    brake,
+                    bandwidth,
                     ..
                 },
             probes,
@@ -349,11 +361,11 @@ impl Running {
             let len = frame.len().min(*frame_len_max);
             // A clock of its own for each: the target's time begins with its transmission.
             let now = clock::now();
-            if brake.closed_until(now).is_some() {
+            if bandwidth.closed_until(now).is_some() {
                 return None;
             }
             let len = engine.poll_transmit(now, &mut frame[..len])?;
-            brake.spend(now, len);
+            bandwidth.spend(now, len);
             Some(len)
         })
     }
@@ -378,7 +390,7 @@ impl Running {
     /// `time`, or less where the engine wants to be called sooner, or frames wait for `--max-bandwidth`.
     fn until_due(&self, now: Instant, time: Duration) -> Duration {
         let timeout = self.worker.engine.next_timeout();
-        let frames = self.worker.brake.worth_a_look(now);
+        let frames = self.worker.bandwidth.worth_a_look(now);
         let dues = [timeout, frames].into_iter().flatten();
         dues.map(|due| due.since(now)).fold(time, Duration::min)
     }
@@ -403,9 +415,21 @@ impl Running {
         slept.map_err(Error::Sleep)
     }
 
+    fn tell_echoes(&mut self, now: Instant) {
+        let mut tally = self
+            .worker
+            .shared
+            .tally
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.worker.engine.tally(self.drained, &mut tally);
+        self.tallied = (now, tally.seen);
+    }
+
     fn publish(&mut self, now: Instant) {
         self.published = now;
         self.dirty = false;
+        self.tell_echoes(now);
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
         let engine = &self.worker.engine;
         let port = &mut self.worker.port;
@@ -432,9 +456,10 @@ impl Running {
         slot.counters = *engine.counters();
         slot.totals = self.totals;
         slot.port = statistics;
-        slot.bandwidth_reached = self.worker.brake.reached();
+        slot.bandwidth_reached = self.worker.bandwidth.reached();
         slot.sessions = engine.sessions();
         slot.turns_open = engine.turns_open();
+        slot.in_flight = engine.in_flight();
         slot.turns_waiting = engine.turns_waiting(now);
         slot.payload_bytes = engine.payload_bytes();
         slot.cpu = clock::thread_cpu();

@@ -1,4 +1,5 @@
-//! Offloads of an interface, by generic netlink (`ethtool`): what it merges before anybody sees it.
+//! What an interface says of itself by generic netlink (`ethtool`): its offloads, which are what it merges before anybody sees
+//! it, and its speed. Not from /sys, which may show the devices of another network namespace.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -17,6 +18,11 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 /// linux/ethtool_netlink.h.
+const ETHTOOL_MSG_LINKMODES_GET: u8 = 4;
+const ETHTOOL_A_LINKMODES_HEADER: u16 = 1;
+const ETHTOOL_A_LINKMODES_SPEED: u16 = 5;
+/// What a device says that does not know its speed.
+const SPEED_UNKNOWN: u32 = u32::MAX;
 const ETHTOOL_MSG_FEATURES_GET: u8 = 11;
 const ETHTOOL_A_FEATURES_HEADER: u16 = 1;
 const ETHTOOL_A_HEADER_DEV_NAME: u16 = 2;
@@ -33,19 +39,11 @@ const NESTED: u16 = 0x8000;
 ///
 /// Where the kernel does not know the question, or the interface.
 pub fn active(interface: &str) -> io::Result<Vec<String>> {
-    let name = [interface.as_bytes(), &[0]].concat();
-    let family = ask(
-        GENL_ID_CTRL,
-        CTRL_CMD_GETFAMILY,
-        &attribute(CTRL_ATTR_FAMILY_NAME, b"ethtool\0"),
+    let answer = ask_of(
+        interface,
+        ETHTOOL_MSG_FEATURES_GET,
+        ETHTOOL_A_FEATURES_HEADER,
     )?;
-    let family = find(&family, CTRL_ATTR_FAMILY_ID)
-        .and_then(|id| id.first_chunk())
-        .map(|id| u16::from_ne_bytes(*id))
-        .ok_or(io::ErrorKind::InvalidData)?;
-    let device = attribute(ETHTOOL_A_HEADER_DEV_NAME, &name);
-    let wanted = attribute(ETHTOOL_A_FEATURES_HEADER | NESTED, &device);
-    let answer = ask(family, ETHTOOL_MSG_FEATURES_GET, &wanted)?;
     let bits = find(&answer, ETHTOOL_A_FEATURES_ACTIVE)
         .and_then(|active| find(active, ETHTOOL_A_BITSET_BITS))
         .unwrap_or_default();
@@ -58,6 +56,39 @@ pub fn active(interface: &str) -> io::Result<Vec<String>> {
             String::from_utf8_lossy(name).into_owned()
         })
         .collect())
+}
+
+/// Speed of an interface's link, in bits per second; `None` where the interface does not know, as virtual ones often do not.
+///
+/// # Errors
+///
+/// Where the kernel does not know the question, or the interface.
+pub fn speed(interface: &str) -> io::Result<Option<u64>> {
+    let answer = ask_of(
+        interface,
+        ETHTOOL_MSG_LINKMODES_GET,
+        ETHTOOL_A_LINKMODES_HEADER,
+    )?;
+    let speed = find(&answer, ETHTOOL_A_LINKMODES_SPEED).and_then(|speed| speed.first_chunk());
+    let megabits = speed.map(|speed| u32::from_ne_bytes(*speed));
+    let known = megabits.filter(|speed| !matches!(*speed, 0 | SPEED_UNKNOWN));
+    Ok(known.map(|megabits| u64::from(megabits) * 1_000_000))
+}
+
+/// Asks one question about an interface, which stands in the attribute `header`.
+fn ask_of(interface: &str, command: u8, header: u16) -> io::Result<Vec<u8>> {
+    let name = [interface.as_bytes(), &[0]].concat();
+    let family = ask(
+        GENL_ID_CTRL,
+        CTRL_CMD_GETFAMILY,
+        &attribute(CTRL_ATTR_FAMILY_NAME, b"ethtool\0"),
+    )?;
+    let family = find(&family, CTRL_ATTR_FAMILY_ID)
+        .and_then(|id| id.first_chunk())
+        .map(|id| u16::from_ne_bytes(*id))
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let device = attribute(ETHTOOL_A_HEADER_DEV_NAME, &name);
+    ask(family, command, &attribute(header | NESTED, &device))
 }
 
 /// Sends one request and gives the attributes of the answer.

@@ -89,6 +89,9 @@ impl Session {
             self.end_at_gap(end, ctx);
             return false;
         }
+        if ctx.echoes.hold_end().is_some() && self.is_held(ctx) {
+            return false;
+        }
         let Some(next) = self
             .turns
             .next()
@@ -170,6 +173,16 @@ impl Session {
             }
             (false, None) => return false,
         }
+        true
+    }
+
+    /// Whether a turn waits that may not depart for the moment.
+    #[cold]
+    fn is_held(&mut self, ctx: &Context<'_>) -> bool {
+        let Some(until) = ctx.held_until().filter(|_| self.turns.next().is_some()) else {
+            return false;
+        };
+        self.release_at = Some(until);
         true
     }
 

@@ -11,6 +11,7 @@ use wire::seq::LocalSeq;
 
 use crate::arena::Arena;
 use crate::config::Config;
+use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
 use crate::index::Index;
@@ -140,9 +141,16 @@ pub(crate) struct Context<'a> {
     pub(crate) target: &'a mut TargetState,
     pub(crate) samples: Option<&'a mut Sampler>,
     pub(crate) inflow: &'a mut Inflow,
+    pub(crate) echoes: &'a mut Echoes,
 }
 
 impl Context<'_> {
+    /// Until when no turn may depart that has not departed yet, where that is so now.
+    #[inline]
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.echoes.held_until(self.now)
+    }
+
     /// A source for a new connection of `client`'s flow, or `None` where there is none now.
     pub(crate) fn lease(&mut self, client: Endpoint) -> Option<Lease> {
         match &mut self.target.pool {

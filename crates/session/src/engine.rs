@@ -3,6 +3,7 @@
 //! Packets are parsed here, once, and handed to the sessions of their flow. After each input the session is
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::checksum::{Verdict, judge};
@@ -16,6 +17,7 @@ use wire::tcp::Flags;
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
+use crate::echo::{Echoes, Tally, Watch};
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
 use crate::index::Index;
@@ -52,6 +54,10 @@ pub struct Engine {
     pub(crate) capture_ended: Option<Instant>,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
+    /// How long after one flow another may be opened for the time being, and when that is.
+    pub(crate) throttle: Option<(Duration, Instant)>,
+    /// Sessions whose SYN waits for the end of a hold.
+    pub(crate) unopened: Vec<SessionId>,
     pub(crate) shared: Shared,
 }
 
@@ -72,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) target_of: Vec<usize>,
     pub(crate) samples: Option<Box<Sampler>>,
     pub(crate) inflow: Inflow,
+    pub(crate) echoes: Echoes,
 }
 
 impl Shared {
@@ -91,6 +98,7 @@ impl Shared {
             target: &mut self.targets[self.target_of[index]],
             samples: self.samples.as_deref_mut(),
             inflow: &mut self.inflow,
+            echoes: &mut self.echoes,
         }
     }
 }
@@ -144,6 +152,7 @@ impl Engine {
             target_of,
             samples: None,
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
+            echoes: Echoes::new(),
             config,
         };
         Self {
@@ -161,6 +170,8 @@ impl Engine {
             joining,
             capture_ended: None,
             rate: (0, 0),
+            throttle: None,
+            unopened: Vec::new(),
             shared,
         }
     }
@@ -203,6 +214,9 @@ impl Engine {
         let first = self
             .session_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet));
+        if first.is_none() && self.throttle.is_some() {
+            self.look_at_refused(&flow, payload, stamp);
+        }
         let piece = Piece {
             bytes: payload,
             cause: OnlineSeq::new(segment.ack),
@@ -341,6 +355,58 @@ impl Engine {
         self.admitting = admit;
     }
 
+    /// From here on echoes are counted by the spans of `watch`, and departures are held in one of them: turns and connections
+    /// that begin, while acknowledgements, retransmissions and what is under way go on.
+    pub fn watch(&mut self, now: Instant, watch: Watch) {
+        self.end_hold(now);
+        self.shared.echoes.watch(now, watch);
+    }
+
+    /// What is held departs now, and nothing is held any more.
+    #[cold]
+    pub fn end_hold(&mut self, now: Instant) {
+        let Some(until) = self.shared.echoes.end_hold() else {
+            return;
+        };
+        self.ready.extend(self.unopened.drain(..));
+        let held = self
+            .sessions
+            .awake()
+            .filter(|session| session.release_at == Some(until) || session.turns.has_ceiling());
+        let held: Vec<SessionId> = held.map(|session| session.id).collect();
+        for id in held {
+            self.with(id, now, |session, ctx| {
+                session.turns.lift_ceiling();
+                session.advance(ctx);
+            });
+        }
+    }
+
+    /// For the time being one flow may be opened in each `interval`, whatever [`Config::sessions_per_second_max`] allows.
+    pub fn throttle(&mut self, now: Instant, interval: Option<Duration>) {
+        self.throttle = interval.map(|interval| (interval, now));
+    }
+
+    /// Sessions whose target has a turn, or a part of one, and has not answered it yet.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let asked = self.sessions.awake();
+        asked
+            .filter(|session| session.turns.is_in_flight(session.send.una()))
+            .count() as u64
+    }
+
+    /// What was counted of echoes, of all that was captured up to `seen`.
+    pub fn tally(&self, seen: Instant, into: &mut Tally) {
+        self.shared.echoes.tally(seen, into);
+    }
+
+    /// Where the latest [`Watch`] ends; the earliest instant where there was none.
+    #[must_use]
+    pub fn watch_end(&self) -> Instant {
+        self.shared.echoes.watch_end()
+    }
+
     /// The end of capture: client packets that were seen from `now` on are ignored. Earlier ones, which may still wait
     /// in the ring, are not: they were captured.
     pub fn stop_capture(&mut self, now: Instant) {
@@ -353,6 +419,7 @@ impl Engine {
 
     /// Ends everything: each session is reset, each open turn ends in the ledger. Frames and events are left to poll.
     pub fn finish(&mut self, now: Instant) {
+        self.end_hold(now);
         self.capture_ended = Some(Instant::default());
         for id in 0..self.sessions.len() as SessionId {
             self.with(id, now, Session::finish);
@@ -361,6 +428,10 @@ impl Engine {
 
     /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.
     pub fn on_timeout(&mut self, now: Instant) {
+        let hold_end = self.shared.echoes.hold_end();
+        if hold_end.is_some_and(|until| until <= now) {
+            self.end_hold(now);
+        }
         let mut due = core::mem::take(&mut self.due);
         self.wheel.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
@@ -383,7 +454,11 @@ impl Engine {
     /// When [`Engine::on_timeout`] wants to be called next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let all = [self.wheel.next(), self.gates_due()];
+        let all = [
+            self.wheel.next(),
+            self.gates_due(),
+            self.shared.echoes.hold_end(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -407,6 +482,14 @@ impl Engine {
             };
             if session.held.is_some() {
                 // Its number stood here for a session that is gone; this one waits at the gate.
+                continue;
+            }
+            if self.shared.echoes.hold_end().is_some()
+                && self.shared.echoes.held_until(now).is_some()
+                && session.is_opening()
+            {
+                // It stays queued, so that it stands there once.
+                self.unopened.push(id);
                 continue;
             }
             session.queued = false;

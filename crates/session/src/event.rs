@@ -218,6 +218,9 @@ counters! {
     /// Sessions not opened because client and target are of different address families, and the client's own address was
     /// to be used.
     sessions_foreign;
+    /// Flows left out because their client is a target, or an address and port of the reply pool. One that is silent for
+    /// longer than the nursery remembers counts again.
+    flows_from_target;
     /// Connections not tried because the target had refused all those before.
     sessions_withheld;
     /// Connections that were opened because the target had ended the one before.

@@ -21,6 +21,7 @@
 //! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
+//! | [`echo`] | turns that begin like one before, by client address: what a loop looks like |
 //! | `gate`, `pool`, `ports`, `path`, `reach` | whether a target may be sent to and for whom, from where, and in what pieces |
 //! | `gates` | how sessions stand before the gates |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
@@ -36,6 +37,7 @@ mod arena;
 mod boundaries;
 pub mod config;
 mod context;
+pub mod echo;
 pub mod engine;
 pub mod event;
 mod gate;
@@ -72,6 +74,7 @@ mod wheel;
 mod window;
 
 pub use config::{Config, Rule, RuleId, Source};
+pub use echo::{Suspect, Tally, Watch};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};
 pub use ports::Ports;

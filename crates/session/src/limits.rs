@@ -88,6 +88,18 @@ pub const SERVICE_WAIT: Duration = Duration::from_secs(1);
 /// as much as a turn.
 pub const REST_AFTER: Duration = Duration::from_secs(2);
 
+/// What is compared of a turn to tell whether it begins like another, in bytes; less where its first line ends before.
+pub const ECHO_BYTES_MAX: usize = 48;
+/// How long a turn's beginning is remembered, so that another that begins alike is its echo: longer than a target takes that
+/// calls back, and than any hold.
+pub const ECHO_MEMORY: Duration = Duration::from_secs(8);
+/// Most beginnings that are remembered; a newer one takes the place of an older one.
+pub const ECHO_PRINTS: usize = 2048;
+/// Where nobody watches, turns are looked at in one of so many milliseconds.
+pub const ECHO_SAMPLING: u32 = 4;
+/// Most client addresses whose echoes are counted; those that send most of them stay.
+pub const ECHO_SUSPECTS: usize = 256;
+
 /// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
 pub const NURSERY_SLOTS: usize = 8192;
 /// How long an entry of the nursery means anything.

@@ -36,6 +36,8 @@ pub(crate) enum Infant {
         /// lost to us, and is counted.
         copied: Option<RuleId>,
     },
+    /// It is not to be copied.
+    LeftOut,
 }
 
 /// The client's half of a handshake, and the online server's answer once it was seen.
@@ -102,7 +104,14 @@ impl Nursery {
             .iter_mut()
             .flatten()
             .find(|slot| slot.flow == *flow)?;
-        slot.is_alive(now).then_some(&mut slot.infant)
+        if !slot.is_alive(now) {
+            return None;
+        }
+        if let Infant::LeftOut = slot.infant {
+            // As long as it speaks.
+            slot.at = now;
+        }
+        Some(&mut slot.infant)
     }
 
     /// Remembers `infant`, and returns whether another living flow had to make place.

@@ -102,6 +102,7 @@ impl Engine {
                     Beginning::Joined(seq, cause, segment.options(packet).timestamps.is_some())
                 })
             }
+            Some(Infant::LeftOut) => None,
             _ => {
                 self.put_infant(
                     now,
@@ -193,7 +194,7 @@ impl Engine {
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
     pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
         let infant = match self.nursery.get(&flow, now) {
-            Some(Infant::Syn(..)) => return,
+            Some(Infant::Syn(..) | Infant::LeftOut) => return,
             Some(Infant::Running {
                 answered, copied, ..
             }) => {
@@ -274,6 +275,11 @@ impl Engine {
         if copies == 0 {
             return None;
         }
+        if self.is_ours(&flow) {
+            self.shared.counters.flows_from_target += 1;
+            self.put_infant(now, flow, Infant::LeftOut);
+            return None;
+        }
         if !self.may_open(now, copies) {
             self.shared.counters.sessions_shed += copies;
             return None;
@@ -292,12 +298,57 @@ impl Engine {
         first
     }
 
+    /// Whether a flow comes from a target, or from where our own sessions come: what is copied would cause it, for ever. Where
+    /// a host talks to itself the address says nothing.
+    fn is_ours(&self, flow: &FlowKey) -> bool {
+        let client = &flow.client;
+        if client.addr == flow.server.addr || client.addr.is_loopback() {
+            return false;
+        }
+        let config = &self.shared.config;
+        let is_source = match &config.source {
+            Source::Clients => false,
+            Source::Pool {
+                ranges,
+                excluded_ports,
+            } => {
+                ranges.iter().any(|range| range.contains(client))
+                    && !excluded_ports.contains(&client.port)
+            }
+        };
+        let mut targets = config.rules.iter().map(|rule| &rule.target.addr);
+        is_source || targets.any(|target| *target == client.addr)
+    }
+
+    /// A flow that has no session because few are opened for the time being: whether its turns are echoes must be seen all the
+    /// same. A segment is taken for a turn.
+    #[cold]
+    pub(crate) fn look_at_refused(&mut self, flow: &FlowKey, payload: &[u8], stamp: Instant) {
+        let rules = &self.shared.config.rules;
+        let port = flow.server.port;
+        let rule = (0..).zip(rules).find(|(_, rule)| {
+            rule.online == flow.server || rule.online == Endpoint::new(Addr::UNSPECIFIED, port)
+        });
+        if let Some((index, _)) = rule.filter(|_| !payload.is_empty()) {
+            let client = &flow.client.addr;
+            self.shared
+                .echoes
+                .on_turn(client, RuleId(index), payload, stamp);
+        }
+    }
+
     pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
         let config = &self.shared.config;
         let crowded = self.live + copies > u64::from(config.sessions_max)
             || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
         if crowded || !self.admitting {
             return false;
+        }
+        if let Some((interval, next)) = &mut self.throttle {
+            if now < *next {
+                return false;
+            }
+            *next = now + *interval;
         }
         let Some(max) = config.sessions_per_second_max else {
             return true;

@@ -364,6 +364,7 @@ impl Session {
                 unreplayable: false,
                 skipped: 0,
                 at_start: self.client_isn.is_some(),
+                began: None,
             };
             let fin = flags.contains(Flags::FIN);
             self.input.on_segment(
@@ -377,7 +378,11 @@ impl Session {
                 },
             );
             let (over_budget, unreplayable) = (taker.over_budget, taker.unreplayable);
+            let began = taker.began;
             ctx.counters.bytes_skipped += taker.skipped;
+            if let Some(start) = began {
+                self.on_turn_began(start, piece, ctx);
+            }
             if over_budget {
                 self.give_up(Outcome::Shed, ctx);
             } else if unreplayable {
@@ -387,6 +392,19 @@ impl Session {
         self.watch_holes(ctx);
         self.advance(ctx);
         self.open_window(ctx);
+    }
+
+    /// A turn begins at `start` of the stream, with this segment as nearly always.
+    fn on_turn_began(&mut self, start: u64, piece: Piece<'_>, ctx: &mut Context<'_>) {
+        if self.sibling.is_none() {
+            // One of a flow's sessions looks at its turns for all.
+            let client = &self.flow.client.addr;
+            ctx.echoes
+                .on_turn(client, self.rule, piece.bytes, piece.stamp);
+        }
+        if ctx.echoes.hold_end().is_some() && ctx.held_until().is_some() {
+            self.turns.put_ceiling(start);
+        }
     }
 
     pub(crate) fn watch_holes(&mut self, ctx: &Context<'_>) {

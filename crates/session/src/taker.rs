@@ -20,6 +20,8 @@ pub(crate) struct Taker<'a> {
     pub(crate) unreplayable: bool,
     pub(crate) skipped: u64,
     pub(crate) at_start: bool,
+    /// Where in the stream the latest turn begins that began with these bytes.
+    pub(crate) began: Option<u64>,
 }
 
 impl Taker<'_> {
@@ -33,6 +35,7 @@ impl Taker<'_> {
         }
         if self.turns.on_bytes(start, end, piece.cause, piece.stamp) {
             arena.charge(Turns::TURN_BYTES);
+            self.began = Some(start);
             match self.state {
                 State::Dead(outcome) => self.turns.doom_last(outcome),
                 State::Parting {

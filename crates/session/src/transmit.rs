@@ -33,6 +33,11 @@ impl Session {
         }
     }
 
+    /// Whether its first SYN is what it wants to send.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.state == State::SynSent { due: true } && self.send.timeouts == 0
+    }
+
     /// How far may be sent: FIN takes the position after the last byte.
     pub(crate) fn send_limit(&self) -> u64 {
         let limit = match self.state {

@@ -89,6 +89,8 @@ pub(crate) struct Turns {
     online_end: OnlineSeq,
     /// The cause of a turn that ended before the client had finished it.
     torn: Option<OnlineSeq>,
+    /// How far the stream may be sent where turns do not wait but are held for a moment.
+    ceiling: Option<u64>,
     /// How many turns there have been.
     pub(crate) count: u64,
 }
@@ -106,6 +108,7 @@ impl Turns {
             unprompted: false,
             online_end: cause,
             torn: None,
+            ceiling: None,
             count: 0,
         }
     }
@@ -345,13 +348,27 @@ impl Turns {
     /// How far the stream may be sent.
     pub(crate) fn limit(&self, stream_end: u64) -> u64 {
         if self.ungated {
-            return stream_end;
+            return self.ceiling.unwrap_or(stream_end);
         }
         match (self.queue.front(), self.current) {
             (Some(turn), true) => turn.end,
             (Some(turn), false) => turn.start,
             (None, _) => stream_end,
         }
+    }
+
+    /// Nothing from `start` on may be sent for the time being, also where turns do not wait.
+    pub(crate) fn put_ceiling(&mut self, start: u64) {
+        self.ceiling.get_or_insert(start);
+    }
+
+    pub(crate) fn has_ceiling(&self) -> bool {
+        self.ceiling.is_some()
+    }
+
+    /// It may again.
+    pub(crate) fn lift_ceiling(&mut self) {
+        self.ceiling = None;
     }
 
     /// What comes after the current turn, if it is a turn.

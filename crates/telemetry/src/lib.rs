@@ -10,6 +10,7 @@
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
+//! | [`feedback`] | a loop that a run has found |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run |
 //! | [`file`] | files that a run leaves: whole or not at all, and nobody else's |
@@ -30,6 +31,7 @@
 
 pub mod differences;
 mod document;
+pub mod feedback;
 pub mod figures;
 pub mod file;
 pub mod histograms;
@@ -49,6 +51,7 @@ pub mod verdict;
 pub mod writer;
 
 pub use differences::Differences;
+pub use feedback::Feedback;
 pub use figures::Figures;
 pub use file::{FileError, Place};
 pub use histograms::{Histograms, HistogramsError};

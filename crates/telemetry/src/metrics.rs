@@ -111,6 +111,7 @@ pub(crate) mod tests {
             notes: [("route_changes", 0), ("clock_error_us", 1500)]
                 .into_iter()
                 .collect(),
+            feedback: None,
         }
     }
 

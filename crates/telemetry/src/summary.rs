@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use session::Counters;
 
 use crate::differences::Differences;
+use crate::feedback::Feedback;
 use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary, Point};
@@ -94,6 +95,8 @@ pub struct RunTotals {
     pub cpu_seconds: Figures<f64>,
     /// Times that something was paused or lost for a reason of the run's own: `max_cpu` pauses, lost channels, ...
     pub notes: Figures,
+    /// The loop that ended the run.
+    pub feedback: Option<Feedback>,
 }
 
 /// One rule's share of the ledger.
@@ -157,6 +160,9 @@ pub struct Summary {
     pub cpu_seconds: Figures<f64>,
     /// Times that the run itself had to pause or lost something.
     pub notes: Figures,
+    /// The loop that ended the run: copies caused requests to the online service.
+    #[serde(rename = "loop", skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Feedback>,
 }
 
 fn reconciliation_rows<S: Serializer>(
@@ -220,6 +226,7 @@ impl Summary {
             engine,
             cpu_seconds,
             notes: run.notes.clone(),
+            feedback: run.feedback.clone(),
         }
     }
 
@@ -302,6 +309,7 @@ mod tests {
             kernel: KernelCounters::default(),
             cpu_seconds: [("worker-0", 0.5), ("main", 0.25)].into_iter().collect(),
             notes: Figures::new(),
+            feedback: None,
         }
     }
 

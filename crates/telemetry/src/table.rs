@@ -75,6 +75,9 @@ fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         turns("answered") + turns("delivered"),
         percent(summary.fidelity),
     )?;
+    if let Some(feedback) = &summary.feedback {
+        writeln!(f, "  A LOOP ENDED THE RUN: {feedback}")?;
+    }
     if total == 0 {
         writeln!(
             f,
@@ -192,8 +195,8 @@ mod tests {
 
     use super::{Table, percent};
     use crate::{
-        Differences, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread, State,
-        Summary, WorkerTotals,
+        Differences, Feedback, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread,
+        State, Summary, WorkerTotals,
     };
 
     #[test]
@@ -226,10 +229,25 @@ mod tests {
             kernel: KernelCounters::default(),
             cpu_seconds: Figures::new(),
             notes: Figures::new(),
+            feedback: Some(Feedback {
+                client: "10.0.0.9".to_owned(),
+                target: "10.0.0.2:80".to_owned(),
+                requests_per_second: 560.0,
+                requests: 4000,
+                holds: 11,
+                expected: 410.4,
+                observed: 2,
+            }),
         };
         let text = Table(&Summary::new(&run)).to_string();
         assert!(
             text.contains("DOES NOT ADD UP: online, residue -3"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "A LOOP ENDED THE RUN: 10.0.0.9 asks the online service what 10.0.0.2:80"
+            ),
             "{text}"
         );
         assert!(

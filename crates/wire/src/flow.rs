@@ -45,6 +45,13 @@ impl Addr {
         self.word(0) | self.word(1) == 0 && self.word(2) == 0xffff
     }
 
+    /// Whether it is one of a host's own alone: 127.0.0.0/8 or `::1`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_loopback(&self) -> bool {
+        (self.is_v4() && self.0[12] == 127) || u128::from_be_bytes(self.0) == 1
+    }
+
     /// The last four bytes: the whole address where it is IPv4.
     #[inline(always)]
     #[must_use]

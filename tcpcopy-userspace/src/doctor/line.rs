@@ -158,6 +158,7 @@ impl Intercepts {
         let (report_sender, reports) = bounded(BATCHES_MAX);
         let shared = Shared {
             slot: Mutex::new(Slot::new(0)),
+            tally: Mutex::default(),
             obeyed: AtomicU64::new(0),
             waker: Waker::new()?,
             unproven: Mutex::default(),

@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     pub(crate) processors: usize,
     /// What netfilter does to packets of the services.
     pub(crate) firewall: Firewall,
+    /// Bits per second of the slowest link to a target; `None` where no device knows its own.
+    pub(crate) link_bits_per_second: Option<u64>,
     /// Memory that this process may take, in bytes; `None` where the host does not say.
     pub(crate) memory_available: Option<u64>,
 }
@@ -66,11 +68,13 @@ impl Facts {
         };
         let targets: Vec<SocketAddr> = args.rules.iter().map(|rule| rule.target.into()).collect();
         let taken = Taken::ask(1..=u16::MAX, &targets)?;
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
+            link_bits_per_second: slowest(&routes),
             interfaces: host::interface::list(&netlink)?,
             addresses: host::address::list(&netlink)?,
             default_device,
-            routes: routes.collect::<Result<_, _>>()?,
+            routes,
             ephemeral: taken.ephemeral,
             reserved: taken.reserved,
             listening: taken.listening,
@@ -120,4 +124,16 @@ impl Facts {
 /// The ports of the services.
 fn online_ports(args: &Args) -> Vec<u16> {
     args.rules.iter().map(|rule| rule.online.port).collect()
+}
+
+/// Speed of the slowest device that targets are reached by, among those that know it.
+fn slowest(routes: &[(IpAddr, Route)]) -> Option<u64> {
+    let devices = routes.iter().filter_map(|(_, route)| match route {
+        Route::Device { name, .. } => Some(name),
+        _ => None,
+    });
+    // A kernel that cannot be asked is one that does not know.
+    devices
+        .filter_map(|name| host::offload::speed(name).ok().flatten())
+        .min()
 }

@@ -60,6 +60,7 @@ fn facts() -> Facts {
         )
     };
     Facts {
+        link_bits_per_second: Some(10_000_000_000),
         interfaces: vec![
             interface(1, "lo", Framing::Loopback, true),
             interface(2, "eth0", Framing::Ethernet, true),

@@ -43,6 +43,11 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
             }
         );
     }
+    info!(
+        "at most {} Mbit/s of what targets answer are taken (--max-reply-bandwidth), and of each turn what the online server \
+         answers and 256 KiB",
+        plan.reply_bits_per_second_max / 1_000_000
+    );
     if let Some(bits) = plan.bits_per_second_max {
         info!(
             "at most {} kbit/s leave as copies (--max-bandwidth); what clients send beyond that is copied late",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, bounded};
-use session::Engine;
+use session::{Engine, Tally};
 use telemetry::Figures;
 use tracing::warn;
 
@@ -17,7 +17,7 @@ use crate::args::{Capture, Priority};
 use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
-use crate::worker::brake::Brake;
+use crate::worker::bandwidth::Bandwidth;
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
 use crate::worker::slot::{Shared, Slot, Unproven};
@@ -52,6 +52,7 @@ impl Crew {
             let (reports, report_inbox) = bounded(BATCHES_MAX);
             let shared = Arc::new(Shared {
                 slot: Mutex::new(Slot::new(rules)),
+                tally: Mutex::default(),
                 obeyed: AtomicU64::new(0),
                 waker: Waker::new()?,
                 unproven: Mutex::default(),
@@ -118,7 +119,7 @@ impl Crew {
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
                 frame_len_max,
-                brake: Brake::new(plan.worker_bits_per_second(), clock::now()),
+                bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
             };
             let core = cores
                 .len()
@@ -175,6 +176,23 @@ impl Crew {
     pub(super) fn take_unproven(&self) -> Vec<Unproven> {
         let shared = self.handles.iter().map(|handle| &handle.shared);
         shared.flat_map(|shared| shared.take_unproven()).collect()
+    }
+
+    /// What each worker counted of echoes.
+    pub(super) fn tallies(&self) -> Vec<Tally> {
+        let tally = |handle: &WorkerHandle| {
+            let tally = handle.shared.tally.lock();
+            tally.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        self.handles.iter().map(tally).collect()
+    }
+
+    /// Sessions whose target has been asked and has not answered yet.
+    pub(super) fn in_flight(&self) -> u64 {
+        let slots = self.handles.iter().map(|handle| handle.shared.slot.lock());
+        slots
+            .map(|slot| slot.unwrap_or_else(PoisonError::into_inner).in_flight)
+            .sum()
     }
 
     /// CPU time of each worker.

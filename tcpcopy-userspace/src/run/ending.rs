@@ -1,5 +1,29 @@
 //! How a run ends, and the exit status of it: a contract that scripts rely on.
 
+/// Why a run stops copying.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// By a signal or `--duration`.
+    Asked,
+    /// Something failed: nothing is waited for.
+    Failed(String),
+    /// Copies come back as requests, which has been said: what was taken is still brought to its end.
+    Loop,
+}
+
+impl Stop {
+    /// What makes the run a failed one.
+    pub(super) fn failure(self) -> Option<String> {
+        match self {
+            Self::Asked => None,
+            Self::Failed(words) => Some(words),
+            Self::Loop => Some(
+                "copies came back as requests to the online service; see LOOP above for who sends them and what to do".to_owned(),
+            ),
+        }
+    }
+}
+
 /// The end of a run.
 #[derive(Debug)]
 pub(crate) enum Ending {

@@ -1,8 +1,10 @@
 //! What a user should hear of while the run goes on, each once: what cannot be copied, and why.
 
+use std::collections::BTreeSet;
+
 use abi::counter::Counter;
 use session::Outcome;
-use telemetry::{KernelCounters, Ledger};
+use telemetry::RunTotals;
 use tracing::warn;
 use wire::flow::Endpoint;
 
@@ -27,18 +29,37 @@ const WORTH: [(Outcome, &str); 2] = [
 const NETWORKS_MAX: usize = 5;
 
 /// What has been said already.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Warnings {
     said: [bool; WORTH.len()],
     networks: Vec<(Endpoint, String)>,
     one_sided: Vec<Endpoint>,
     more_networks: bool,
     said_other_host: bool,
+    said_of_targets: bool,
+    /// The targets' addresses, in words.
+    targets: String,
 }
 
 impl Warnings {
-    /// Looks at the ledger and at what the programs counted, and says what is new.
-    pub(super) fn look(&mut self, ledger: &Ledger, kernel: &KernelCounters) {
+    /// Nothing was said yet.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let targets: BTreeSet<_> = plan.rules.iter().map(|rule| rule.target.addr).collect();
+        let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
+        Self {
+            said: [false; WORTH.len()],
+            networks: Vec::new(),
+            one_sided: Vec::new(),
+            more_networks: false,
+            said_other_host: false,
+            said_of_targets: false,
+            targets: targets.join(", "),
+        }
+    }
+
+    /// Looks at what was counted, and says what is new.
+    pub(super) fn look(&mut self, totals: &RunTotals) {
+        let (ledger, kernel) = (&totals.ledger, &totals.kernel);
         let other_host = kernel.get(Counter::CaptureOtherHost);
         let recorded = kernel.get(Counter::CaptureRecorded) + kernel.get(Counter::CaptureCloned);
         if other_host > recorded && !std::mem::replace(&mut self.said_other_host, true) {
@@ -52,6 +73,16 @@ impl Warnings {
             if turns > 0 && !std::mem::replace(said, true) {
                 warn!("NOT EVERYTHING IS COPIED: {turns} turn(s) so far {words}");
             }
+        }
+        let flows = totals.engine.flows_from_target;
+        if flows > 0 && !std::mem::replace(&mut self.said_of_targets, true) {
+            warn!(
+                "FLOWS OF A TARGET ARE LEFT OUT: {flows} connection(s) to the online service so far come from a target ({}) or from \
+                 the reply pool, so that their copies would cause more of them, for ever. Most likely the target is a proxy whose \
+                 upstream is the online service, or calls it in another way: point it at something else, for each copy that it \
+                 gets now costs the online server a request. Clients that live on a target's host are not copied either",
+                self.targets
+            );
         }
     }
 

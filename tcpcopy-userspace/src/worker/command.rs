@@ -1,8 +1,9 @@
 //! What a worker is told, and why it may end without being told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use session::Ports;
+use session::{Ports, Watch};
 use wire::flow::Addr;
 
 /// What a worker is told while it runs.
@@ -16,6 +17,12 @@ pub(crate) enum Command {
     Admit(bool),
     /// Ports that others on this host have: no new session takes one of them.
     Exclude(Arc<Ports>),
+    /// Count echoes by these spans, and hold departures in one of them.
+    Watch(Watch),
+    /// What is held departs now.
+    EndHold,
+    /// For the time being one flow may be opened in each such interval.
+    Throttle(Option<Duration>),
     /// Client packets that are seen from now on are ignored.
     StopCapture,
     /// Every session is reset, every open turn ends.

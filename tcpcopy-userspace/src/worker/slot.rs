@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use session::Counters;
+use session::{Counters, Tally};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 use wire::flow::{Addr, Endpoint};
 
@@ -17,6 +17,8 @@ use super::waker::Waker;
 pub(crate) struct Shared {
     /// The latest figures.
     pub(crate) slot: Mutex<Slot>,
+    /// What was counted of echoes, more often than the rest while somebody watches.
+    pub(crate) tally: Mutex<Tally>,
     /// Commands that were obeyed before they were written.
     pub(crate) obeyed: AtomicU64,
     /// To be called after a command or reports were queued.
@@ -64,6 +66,8 @@ pub(crate) struct Slot {
     pub(crate) sessions: u64,
     pub(crate) turns_open: u64,
     pub(crate) turns_waiting: u64,
+    /// Sessions whose target has been asked and has not answered yet.
+    pub(crate) in_flight: u64,
     pub(crate) payload_bytes: u64,
     /// Times that `--max-bandwidth` was reached.
     pub(crate) bandwidth_reached: u64,
@@ -90,6 +94,7 @@ impl Slot {
         self.sessions += other.sessions;
         self.turns_open += other.turns_open;
         self.turns_waiting += other.turns_waiting;
+        self.in_flight += other.in_flight;
         self.payload_bytes += other.payload_bytes;
         self.bandwidth_reached += other.bandwidth_reached;
         self.port.tx_dropped += other.port.tx_dropped;

@@ -13,6 +13,7 @@ mod flat_out;
 mod flood;
 mod flows;
 mod habits;
+mod loops;
 mod loss;
 mod manners;
 mod measures;

@@ -68,6 +68,10 @@ const LAB_TOOLS: &[Tool] = &[
         package: "nginx-light",
     },
     Tool {
+        program: "haproxy",
+        package: "haproxy",
+    },
+    Tool {
         program: "redis-server",
         package: "redis-server",
     },

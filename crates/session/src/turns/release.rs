@@ -136,6 +136,15 @@ impl Turns {
         wanted > 0 && self.step.tail && self.received() >= wanted
     }
 
+    /// Whether the target has something of the current turn and has not answered it as the online server did.
+    pub(crate) fn is_in_flight(&self, una: u64) -> bool {
+        self.current().is_some_and(|turn| {
+            let received = self.received();
+            let answered = una >= turn.end && received > 0 && received >= turn.online.bytes;
+            turn.departed_first.is_some() && !answered
+        })
+    }
+
     /// Whether the current turn waits for the target although the client has not gone on: for a drain.
     pub(crate) fn is_waiting(
         &self,

@@ -39,6 +39,7 @@ impl RestingTurns {
             unprompted,
             online_end,
             torn,
+            ceiling,
             count,
         } = turns;
         let Step {
@@ -51,7 +52,7 @@ impl RestingTurns {
             credit,
             paced,
         } = step;
-        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() {
+        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || ceiling.is_some() {
             return None;
         }
         Some(Self {

@@ -5,6 +5,7 @@
 
 mod endings;
 mod gate;
+mod holds;
 mod losses;
 mod openings;
 mod release;

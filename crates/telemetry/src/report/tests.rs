@@ -70,6 +70,7 @@ fn summary(more: u64) -> Value {
         kernel: KernelCounters::default(),
         cpu_seconds: Figures::new(),
         notes: Figures::new(),
+        feedback: None,
     });
     serde_json::to_value(summary).unwrap()
 }

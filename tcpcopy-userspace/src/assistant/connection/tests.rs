@@ -75,6 +75,7 @@ impl Stage {
         let (report_sender, reports) = bounded(64);
         let shared = Shared {
             slot: Mutex::new(Slot::default()),
+            tally: Mutex::default(),
             obeyed: 0.into(),
             waker: Waker::new().unwrap(),
             unproven: Mutex::default(),

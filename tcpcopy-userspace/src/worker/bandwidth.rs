@@ -14,7 +14,7 @@ const NANOS_BY_BITS: u64 = 8_000_000_000;
 
 /// One worker's share of the rate.
 #[derive(Debug)]
-pub(crate) struct Brake {
+pub(crate) struct Bandwidth {
     /// `None` where nothing is limited.
     bits_per_second: Option<u64>,
     free_at: Instant,
@@ -22,8 +22,8 @@ pub(crate) struct Brake {
     reached: u64,
 }
 
-impl Brake {
-    /// A brake of so many bits per second.
+impl Bandwidth {
+    /// A line of so many bits per second.
     pub(crate) const fn new(bits_per_second: Option<u64>, now: Instant) -> Self {
         Self {
             bits_per_second,
@@ -75,16 +75,16 @@ mod tests {
 
     use session::Instant;
 
-    use super::{BURST, Brake};
+    use super::{BURST, Bandwidth};
 
     const START: Instant = Instant::from_nanos(1_000_000_000);
 
     /// Bytes that leave within a time where frames of this length are always there, after a silence.
-    fn sent(brake: &mut Brake, from: Instant, time: Duration, len: usize) -> u64 {
+    fn sent(bandwidth: &mut Bandwidth, from: Instant, time: Duration, len: usize) -> u64 {
         let (mut now, mut bytes) = (from, 0);
         while now.since(from) < time {
-            while brake.closed_until(now).is_none() {
-                brake.spend(now, len);
+            while bandwidth.closed_until(now).is_none() {
+                bandwidth.spend(now, len);
                 bytes += len as u64;
             }
             // The worker looks as often as it likes.
@@ -101,30 +101,33 @@ mod tests {
             (1_000_000, 1514),
             (100_000, 60),
         ] {
-            let mut brake = Brake::new(Some(rate), START);
+            let mut bandwidth = Bandwidth::new(Some(rate), START);
             let second = Duration::from_secs(1);
             let burst = u128::from(rate) * BURST.as_nanos() / 8_000_000_000;
             let most = rate / 8 + u64::try_from(burst).unwrap() + len as u64;
             for from in [START, START + 5 * second] {
-                let bytes = sent(&mut brake, from, second, len);
+                let bytes = sent(&mut bandwidth, from, second, len);
                 assert!(bytes <= most, "{bytes} of {most} at {rate}");
                 assert!(bytes * 100 >= rate / 8 * 98, "{bytes} at {rate}");
             }
-            assert!(brake.reached() > 0);
+            assert!(bandwidth.reached() > 0);
         }
     }
 
     #[test]
     fn without_a_rate_nothing_is_held() {
-        let mut brake = Brake::new(None, START);
+        let mut bandwidth = Bandwidth::new(None, START);
         for _ in 0..10_000 {
-            brake.spend(START, 1514);
+            bandwidth.spend(START, 1514);
         }
-        assert_eq!((brake.closed_until(START), brake.reached()), (None, 0));
-        let mut brake = Brake::new(Some(1), START);
-        brake.spend(START, 1514);
-        assert!(brake.closed_until(START).is_some());
-        brake.lift();
-        assert_eq!(brake.closed_until(START), None);
+        assert_eq!(
+            (bandwidth.closed_until(START), bandwidth.reached()),
+            (None, 0)
+        );
+        let mut bandwidth = Bandwidth::new(Some(1), START);
+        bandwidth.spend(START, 1514);
+        assert!(bandwidth.closed_until(START).is_some());
+        bandwidth.lift();
+        assert_eq!(bandwidth.closed_until(START), None);
     }
 }

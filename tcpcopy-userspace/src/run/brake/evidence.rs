@@ -1,0 +1,287 @@
+//! What the watches of an experiment say of one suspect.
+
+use std::time::Duration;
+
+use session::echo::SPANS;
+
+/// Evidence from which on a loop is proven: one million to one.
+const PROOF: f64 = 1e6;
+/// Evidence from which on the suspicion is dropped.
+const DOUBT: f64 = 1e-2;
+/// How often a loop is expected to be silent in a hold, and to be so in no other span: the machine may stumble.
+const LOOP_IS_SILENT: f64 = 0.9;
+/// How often chance makes the held span, of [`SPANS`], the one that is silent.
+const CHANCE: f64 = 1.0 / SPANS as f64;
+/// A span is silent if it has less than this share of the echoes of each other one.
+const SILENCE_SHARE: u64 = 4;
+/// Fewest holds of a proof.
+const HOLDS_MIN: u32 = 5;
+/// Most holds of an experiment.
+const HOLDS_MAX: u32 = 40;
+/// Fewest echoes that must have been to be expected in the holds of a proof.
+const EXPECTED_MIN: f64 = 25.0;
+/// Watches without any echo after which there is nothing to judge.
+const SILENT_WATCHES_MAX: u32 = 3;
+
+/// The evidence against one suspect.
+///
+/// **The statistic.** In each watch one of four spans is held, drawn by lot. A watch *speaks for a loop* if the held span has
+/// less than a quarter of the echoes of each of the three others. Of whoever does not react to holding (H0) at most one span
+/// of a watch can be like that, whatever his rhythm, his pauses and his bursts; the lot falls on that one with a
+/// probability of at most 1/4, independently of all watches before. So under H0 the evidence
+///
+/// ```text
+/// E = product over watches of  0.9 / 0.25 = 3.6      where the watch speaks for a loop
+///                              0.1 / 0.75 = 0.133    where it does not
+/// ```
+///
+/// has an expectation of at most 1 after any number of watches (a test martingale), and by Ville's inequality the
+/// probability that it *ever* reaches 10^6 is at most 10^-6, however often one looks. That is the probability of a false
+/// alarm per suspect and experiment, without any assumption about how clients behave but one: that they do not know of holds.
+/// (Clients who know only that a target, or the machine, has less to do meanwhile are faster in a hold, which speaks against a
+/// loop.) A watch without any echo says nothing and is left out, which does not depend on the lot.
+///
+/// Of a loop that is silent in nine of ten holds the evidence reaches 10^6 after 13 watches on the average, after 11 at the
+/// least; so a proof has 11 holds or more. A proof must also have had at least 25 echoes to expect in its holds, and have seen
+/// at most a quarter of them.
+///
+/// What the test cannot see: a loop that goes on in the hold for longer than the guard (the evidence is then against it; a
+/// later experiment is more patient), and one beside clients of the same address and request line that send a quarter as much.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence {
+    /// The logarithm of E.
+    log: f64,
+    holds: u32,
+    /// Watches without any echo, in a row.
+    silent: u32,
+    held: u64,
+    free: u64,
+    /// How long the spans that were not held were counted.
+    time: Duration,
+    /// Echoes per second in those of the latest watch.
+    latest: f64,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self {
+            log: 0.0,
+            holds: 0,
+            silent: 0,
+            held: 0,
+            free: 0,
+            time: Duration::ZERO,
+            latest: 0.0,
+        }
+    }
+}
+
+/// What is to be thought of a suspect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// Nothing yet.
+    Open,
+    /// Copies cause what he sends.
+    Loop,
+    /// They do not, or it cannot be told.
+    Innocent,
+    /// He sends nothing any more.
+    Silent,
+}
+
+/// Whether so many echoes in a hold show that it does not stop them: half of what was to be expected.
+pub(super) fn is_fair_share(echoes: u64, expected: f64) -> bool {
+    echoes as f64 * 2.0 >= expected
+}
+
+impl Evidence {
+    /// Takes the echoes in each span of a watch, counted for `window` each, of which one was held.
+    pub(super) fn take(&mut self, spans: [u64; SPANS], held: usize, window: Duration) -> Judgement {
+        let inside = spans[held];
+        let others = || spans.iter().enumerate().filter(|(span, _)| *span != held);
+        let outside: u64 = others().map(|(_, echoes)| echoes).sum();
+        let least = others().map(|(_, echoes)| *echoes).min().unwrap_or(0);
+        if inside + outside == 0 {
+            self.silent += 1;
+            // Longer windows find more.
+            self.latest /= 4.0;
+            return if self.silent >= SILENT_WATCHES_MAX {
+                Judgement::Silent
+            } else {
+                Judgement::Open
+            };
+        }
+        self.silent = 0;
+        self.holds += 1;
+        self.held += inside;
+        self.free += outside;
+        let time = window * (SPANS as u32 - 1);
+        self.time += time;
+        self.latest = outside as f64 / time.as_secs_f64();
+        let speaks = inside * SILENCE_SHARE < least;
+        self.log += if speaks {
+            (LOOP_IS_SILENT / CHANCE).ln()
+        } else {
+            ((1.0 - LOOP_IS_SILENT) / (1.0 - CHANCE)).ln()
+        };
+        let fair = is_fair_share(inside, outside as f64 / (SPANS - 1) as f64);
+        if fair || self.log < DOUBT.ln() {
+            return Judgement::Innocent;
+        }
+        let nearly_none = (self.held * SILENCE_SHARE) as f64 <= self.expected();
+        let enough = self.holds >= HOLDS_MIN && self.expected() >= EXPECTED_MIN;
+        if self.log >= PROOF.ln() && enough && nearly_none {
+            return Judgement::Loop;
+        }
+        if self.holds >= HOLDS_MAX {
+            return Judgement::Innocent;
+        }
+        Judgement::Open
+    }
+
+    /// Holds in which something was to be expected.
+    pub(super) fn holds(&self) -> u32 {
+        self.holds
+    }
+
+    /// All echoes that were counted.
+    pub(super) fn echoes(&self) -> u64 {
+        self.held + self.free
+    }
+
+    /// Echoes that were to be expected in holds, by what came outside.
+    pub(super) fn expected(&self) -> f64 {
+        self.free as f64 / (SPANS - 1) as f64
+    }
+
+    /// Echoes that came in holds.
+    pub(super) fn observed(&self) -> u64 {
+        self.held
+    }
+
+    /// Echoes per second outside of holds; `None` before the first watch is over.
+    pub(super) fn rate(&self) -> Option<f64> {
+        (self.holds > 0).then(|| self.free as f64 / self.time.as_secs_f64())
+    }
+
+    /// The same of the latest watch.
+    pub(super) fn latest_rate(&self) -> Option<f64> {
+        (self.latest > 0.0).then_some(self.latest)
+    }
+
+    /// Whether it speaks for a loop rather than against one.
+    pub(super) fn is_grave(&self) -> bool {
+        self.log > 0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oorandom::Rand64;
+    use session::echo::SPANS;
+
+    use super::{Evidence, Judgement, PROOF};
+
+    const WINDOW: Duration = Duration::from_millis(60);
+
+    /// Plays experiments until `many` are over; `echoes` says how many there are in a span, given its number since the
+    /// beginning, the dice, and whether it is held.
+    fn play(many: u32, mut echoes: impl FnMut(u64, &mut Rand64, bool) -> u64) -> (u32, u32, f64) {
+        let mut dice = Rand64::new(7);
+        let (mut loops, mut innocent, mut holds, mut at) = (0, 0, 0.0, 0);
+        for _ in 0..many {
+            let mut evidence = Evidence::default();
+            loop {
+                let held = dice.rand_range(0..SPANS as u64) as usize;
+                let mut spans = [0; SPANS];
+                for (span, count) in spans.iter_mut().enumerate() {
+                    *count = echoes(at, &mut dice, span == held);
+                    at += 1;
+                }
+                match evidence.take(spans, held, WINDOW) {
+                    Judgement::Open => {}
+                    Judgement::Loop => {
+                        loops += 1;
+                        break;
+                    }
+                    Judgement::Innocent | Judgement::Silent => {
+                        innocent += 1;
+                        break;
+                    }
+                }
+            }
+            holds += f64::from(evidence.holds()) / f64::from(many);
+        }
+        (loops, innocent, holds)
+    }
+
+    #[test]
+    fn a_loop_is_found_although_the_machine_stumbles() {
+        // In one of twenty holds a straggler or two too many, in one of fifty other spans a standstill.
+        let (loops, _, holds) = play(1000, |_, dice, held| {
+            match (held, dice.rand_range(0..100)) {
+                (true, 0..5) => 9,
+                (true, _) => 0,
+                (false, 0..2) => 0,
+                (false, noise) => 20 + noise / 10,
+            }
+        });
+        assert!(loops >= 950, "{loops} of 1000");
+        assert!((11.0..20.0).contains(&holds), "{holds}");
+    }
+
+    #[test]
+    fn a_slow_loop_is_found_after_more_holds() {
+        let (loops, _, holds) = play(
+            100,
+            |_, dice, held| if held { 0 } else { dice.rand_range(1..3) },
+        );
+        assert_eq!(loops, 100);
+        assert!((13.0..30.0).contains(&holds), "{holds}");
+    }
+
+    #[test]
+    fn who_goes_on_is_acquitted_after_a_hold_or_two() {
+        // At a fixed interval, at random, and faster in holds.
+        let (loops, _, holds) = play(1000, |_, _, _| 3);
+        assert_eq!((loops, holds.round()), (0, 1.0));
+        let (loops, _, holds) = play(1000, |_, dice, _| dice.rand_range(0..20));
+        assert!(loops == 0 && holds < 2.5, "{loops} {holds}");
+        let (loops, _, holds) = play(1000, |_, _, held| if held { 30 } else { 20 });
+        assert!(loops == 0 && holds < 1.1, "{loops} {holds}");
+    }
+
+    /// The worst that a client can do by chance: to be silent in exactly one span of four, always. Then each watch speaks for a
+    /// loop with a probability of one in four, and no more than one experiment in a million proves one.
+    #[test]
+    fn who_pauses_by_himself_is_no_loop() {
+        let worst = |at: u64, _: &mut Rand64, _| if at % SPANS as u64 == 2 { 0 } else { 50 };
+        let (loops, innocent, _) = play(200_000, worst);
+        assert_eq!((loops, innocent), (0, 200_000));
+        // Long pauses and bursts.
+        let bursts = |at: u64, dice: &mut Rand64, _| match (at / 7) % 3 {
+            0 => 0,
+            _ => dice.rand_range(0..100),
+        };
+        assert_eq!(play(100_000, bursts).0, 0);
+    }
+
+    /// The expectation of the evidence under the worst case is 1: the bet is fair.
+    #[test]
+    fn the_evidence_of_chance_does_not_grow() {
+        let chance = 1.0 / SPANS as f64;
+        let (win, lose) = (0.9 / chance, 0.1 / (1.0 - chance));
+        assert!((chance * win + (1.0 - chance) * lose - 1.0).abs() < 1e-12);
+        assert!(3.6_f64.powi(10) < PROOF && 3.6_f64.powi(11) > PROOF);
+    }
+
+    #[test]
+    fn who_sends_nothing_any_more_is_not_judged() {
+        let mut evidence = Evidence::default();
+        assert_eq!(evidence.take([0; 4], 0, WINDOW), Judgement::Open);
+        assert_eq!(evidence.take([0; 4], 1, WINDOW), Judgement::Open);
+        assert_eq!(evidence.take([0; 4], 2, WINDOW), Judgement::Silent);
+    }
+}

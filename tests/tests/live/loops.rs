@@ -1,0 +1,425 @@
+//! Never a loop: a target that calls back to the online service must not make its clients' requests come again for ever.
+//!
+//! Where the target's own address is seen, its flows are left out. Where NAT hides it, the run finds out by an experiment
+//! (`run::brake`) and ends; whoever only repeats himself must never be taken for a loop.
+
+use std::time::{Duration, Instant};
+
+use lab::copier::{Copier, Options, Summary};
+use lab::interrupt;
+use lab::net::{ASSISTANT, ONLINE, ONLINE_INSIDE, TARGET};
+use lab::nginx::{Answer, Config, Nginx, wait_listening};
+use lab::redis::Redis;
+use lab::{Host, Process, Spec, Topology};
+use tests::copying::{check_books, check_clients, check_nothing_left, finish, start, start_with};
+use tests::{Clients, PORT, Stand, check_clean};
+
+/// How long a loop may turn before the run has found it and has ended, on a machine that is busy otherwise.
+const END_WITHIN: Duration = Duration::from_secs(40);
+
+fn pause(milliseconds: u64) {
+    interrupt::sleep(Duration::from_millis(milliseconds)).expect("no signal");
+}
+
+/// The target is a proxy, and its upstream the online service.
+fn nginx_back(stand: &Stand) -> Nginx {
+    let mut config = Config::new("nginx-back", (TARGET, PORT).into());
+    config.answer = Answer::Proxy((ONLINE, PORT).into());
+    Nginx::start(&stand.lab, Host::Target, &config).expect("the proxy")
+}
+
+/// The same with haproxy, which keeps its connections and adds a header each time.
+fn haproxy_back(stand: &Stand, more: &str) -> Process {
+    let text = format!(
+        "global
+    maxconn 2000
+    # Or it would refuse what has gone round a hundred times.
+    tune.http.maxhdr 32767
+    tune.bufsize 262144
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+frontend front
+    bind {TARGET}:{PORT}
+    {more}
+    default_backend online
+backend online
+    option forwardfor
+    http-reuse always
+    server online {ONLINE}:{PORT}
+"
+    );
+    let file = stand.lab.folder().join("haproxy.cfg");
+    std::fs::write(&file, text).expect("a file");
+    let spec = Spec::new("haproxy", "haproxy").args(["-db", "-f", &file.display().to_string()]);
+    let mut process = stand.lab.spawn(Host::Target, &spec).expect("haproxy");
+    let listen = (TARGET, PORT).into();
+    wait_listening(&stand.lab, Host::Target, listen, &mut process).expect("haproxy listens");
+    process
+}
+
+/// From here on the target's calls to the online service go through the assistant's host, which puts its own address in
+/// their place.
+fn hide_target(stand: &Stand) {
+    stand
+        .lab
+        .namespace(Host::Target)
+        .ip(&[
+            "route",
+            "replace",
+            &format!("{ONLINE}/32"),
+            "via",
+            &ASSISTANT.to_string(),
+        ])
+        .expect("a route");
+    let middle = stand.lab.namespace(Host::Assistant);
+    middle.set("net.ipv4.ip_forward", "1").expect("sysctl");
+    let conditions = ["-s", &TARGET.to_string(), "-d", &ONLINE.to_string()];
+    let rule = [
+        &["-t", "nat", "-A", "POSTROUTING"],
+        &conditions[..],
+        &["-j", "MASQUERADE"],
+    ];
+    middle.run("iptables", &rule.concat()).expect("iptables");
+    let way = [
+        "route",
+        "replace",
+        &format!("{ONLINE}/32"),
+        "via",
+        &ONLINE_INSIDE.to_string(),
+    ];
+    middle.ip(&way).expect("a route");
+}
+
+/// One request of one client.
+fn ask_once(stand: &Stand) {
+    let report = Clients::keep_alive(1, 1, 1).run(stand);
+    check_clients(&report);
+    assert_eq!(report.sent, 1);
+}
+
+/// The target calls by an address that it has: what it asks is not copied.
+fn known_by_its_address(topology: Topology) {
+    let Some(stand) = super::stand(topology) else {
+        return;
+    };
+    // Its calls, and only these, go straight to the online server: what it answers clients goes where it went before.
+    let target = stand.lab.namespace(Host::Target);
+    let (online, port) = (ONLINE.to_string(), PORT.to_string());
+    let calls = [
+        "rule", "add", "to", &online, "ipproto", "tcp", "dport", &port,
+    ];
+    target
+        .ip(&[&calls[..], &["lookup", "100"]].concat())
+        .expect("a rule");
+    let way = ["default", "via", &ONLINE_INSIDE.to_string(), "table", "100"];
+    target
+        .ip(&[&["route", "add"], &way[..]].concat())
+        .expect("a route");
+    let mut online = stand.nginx(Host::Online);
+    let _target = nginx_back(&stand);
+    let mut copier = start(&stand);
+    ask_once(&stand);
+    pause(1500);
+    let requests = online.requests().expect("log").len();
+    let log = copier.tcpcopy.log();
+    let summary = finish(&mut copier);
+    println!(
+        "{requests} requests at the online server for one; {}",
+        summary.ledger()
+    );
+    assert!(
+        (1..=2).contains(&requests),
+        "{requests} requests at the online server"
+    );
+    assert_eq!(summary.captured(), 1, "{}", summary.ledger());
+    assert_eq!(
+        summary.count("/engine/flows_from_target"),
+        1,
+        "{}",
+        summary.value()
+    );
+    assert_eq!(log.matches("FLOWS OF A TARGET").count(), 1, "{log}");
+    assert!(log.contains("proxy"), "it says what to do: {log}");
+    check_books(&summary);
+    check_clean(&stand);
+}
+
+#[test]
+fn known_by_its_address_direct() {
+    known_by_its_address(Topology::Direct);
+}
+
+#[test]
+fn known_by_its_address_assistant() {
+    known_by_its_address(Topology::Assistant);
+}
+
+/// The run ends by itself, says what it found, and the loop is over.
+fn check_ended(stand: &Stand, copier: &mut Copier, online: &mut Nginx, began: Instant) -> Summary {
+    let status = copier
+        .tcpcopy
+        .wait(END_WITHIN)
+        .expect("the run ends by itself");
+    let took = began.elapsed();
+    let log = copier.tcpcopy.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let first = online.requests().expect("log").len();
+    pause(1000);
+    let second = online.requests().expect("log").len();
+    println!(
+        "ended after {:.1} s, {first} requests at the online server\n{}",
+        took.as_secs_f64(),
+        log.lines()
+            .filter(|line| line.contains("LOOP") || line.contains("loop"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    let address = ASSISTANT.to_string();
+    assert!(
+        log.contains(&format!("LOOP: {address}")),
+        "it names the address: {log}"
+    );
+    assert!(
+        log.contains(&format!("{TARGET}:{PORT}")),
+        "it names the target: {log}"
+    );
+    let summary = copier.summary().expect("a summary");
+    let found = summary
+        .value()
+        .pointer("/loop/client")
+        .and_then(|client| client.as_str());
+    assert_eq!(found, Some(address.as_str()), "{}", summary.value());
+    check_books(&summary);
+    check_nothing_left(stand);
+    assert!(summary.count("/notes/holds") >= 5, "{}", summary.value());
+    assert!(
+        second <= first + 2,
+        "the loop goes on: {first}, then {second} requests"
+    );
+    summary
+}
+
+/// What a loop looks like on today's path: through NAT.
+fn hidden(needs: &[&str], more: &[&str], back: impl FnOnce(&Stand) -> Box<dyn std::any::Any>) {
+    let needs = [&["nginx", "iptables"], needs].concat();
+    let Some(stand) = super::stand_with(Topology::Direct, &needs) else {
+        return;
+    };
+    hide_target(&stand);
+    let mut online = stand.nginx(Host::Online);
+    let _target = back(&stand);
+    let options = super::options::with(stand.options(), more);
+    let mut copier = start_with(&stand, &options);
+    let began = Instant::now();
+    ask_once(&stand);
+    check_ended(&stand, &mut copier, &mut online, began);
+}
+
+#[test]
+fn hidden_by_nat_short_connections() {
+    hidden(&[], &[], |stand| Box::new(nginx_back(stand)));
+}
+
+#[test]
+fn hidden_by_nat_keep_alive_and_forwarded_for() {
+    hidden(&["haproxy"], &[], |stand| Box::new(haproxy_back(stand, "")));
+}
+
+/// Where turns do not wait for responses, holding back must hold all the same.
+#[test]
+fn hidden_by_nat_without_waiting() {
+    hidden(&[], &["-W"], |stand| Box::new(nginx_back(stand)));
+}
+
+/// The copies leave by another worker than their requests come in by.
+#[test]
+fn hidden_by_nat_two_workers() {
+    hidden(&[], &["--workers", "2"], |stand| {
+        Box::new(nginx_back(stand))
+    });
+}
+
+/// A target that takes a tenth of a second: a few requests per second go round.
+#[test]
+fn hidden_by_nat_slow_target() {
+    let slow = "option httpclose\n    tcp-request inspect-delay 100ms\n    tcp-request content accept if WAIT_END";
+    hidden(&["haproxy"], &[], |stand| {
+        Box::new(haproxy_back(stand, slow))
+    });
+}
+
+/// Beside real clients, each of whose requests begins to go round: a few seconds later the target cannot keep up.
+fn hidden_beside_others(clients: &Clients) {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
+        return;
+    };
+    hide_target(&stand);
+    let mut online = stand.nginx(Host::Online);
+    let _target = nginx_back(&stand);
+    let mut copier = start(&stand);
+    let began = Instant::now();
+    let clients = clients.start(&stand);
+    let status = copier
+        .tcpcopy
+        .wait(END_WITHIN)
+        .expect("the run ends by itself");
+    println!("ended after {:.1} s", began.elapsed().as_secs_f64());
+    assert_eq!(status.code(), Some(1), "{}", copier.tcpcopy.log());
+    let log = copier.tcpcopy.log();
+    println!(
+        "{}",
+        log.lines()
+            .filter(|line| line.contains("LOOP"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    assert!(log.contains(&format!("LOOP: {ASSISTANT}")), "{log}");
+    let _ = clients.wait();
+    pause(1000);
+    // The clients are through; what they asked is not asked again.
+    let first = online.requests().expect("log").len();
+    pause(1000);
+    assert_eq!(
+        online.requests().expect("log").len(),
+        first,
+        "the loop goes on"
+    );
+    check_nothing_left(&stand);
+}
+
+#[test]
+fn hidden_by_nat_beside_keep_alive_clients() {
+    hidden_beside_others(&Clients::keep_alive(20, 200, 20));
+}
+
+#[test]
+fn hidden_by_nat_beside_short_connections() {
+    hidden_beside_others(&Clients::short(200, 20));
+}
+
+/// How long loads run that must not be taken for loops, in seconds: more where `LOOPS_SECONDS` says so.
+fn seconds() -> u64 {
+    let said = std::env::var("LOOPS_SECONDS").ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(8)
+}
+
+/// A copy of a load that is no loop; what the experiments cost it is printed.
+fn innocent(stand: &Stand, options: &Options, load: impl FnOnce(&Stand)) {
+    let mut copier = start_with(stand, options);
+    load(stand);
+    copier.tcpcopy.expect_alive().expect("the run goes on");
+    let summary = finish(&mut copier);
+    let lag = |name: &str| summary.count(&format!("/latency_us/lag/{name}"));
+    println!(
+        "holds {}, experiments {}; lag p50 {} us, p99 {} us, p99.9 {} us, max {} us; {}",
+        summary.count("/notes/holds"),
+        summary.count("/notes/loop_experiments"),
+        lag("p50"),
+        lag("p99"),
+        lag("p99.9"),
+        lag("max"),
+        summary.ledger()
+    );
+    assert!(summary.value().get("loop").is_none(), "{}", summary.value());
+    assert!(
+        summary.count("/notes/holds") <= 2 + seconds() / 20,
+        "{}",
+        summary.value()
+    );
+    check_books(&summary);
+    check_clean(stand);
+}
+
+fn wrk(more: &[&str]) {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "wrk"]) else {
+        return;
+    };
+    let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    let options = super::options::with(stand.options(), more);
+    innocent(&stand, &options, |stand| {
+        let url = format!("http://{ONLINE}:{PORT}/?id=wrk");
+        let time = format!("-d{}s", seconds());
+        let wrk = Spec::new("wrk", "wrk").args(["-t1", "-c50", &time, "--latency", &url]);
+        let mut wrk = stand.lab.spawn(Host::Client, &wrk).expect("wrk");
+        wrk.wait_success(Duration::from_secs(seconds() + 30))
+            .expect("wrk ends");
+        let load = lab::wrk::parse(&wrk.output()).expect("a result of wrk");
+        println!("wrk: {:.0} requests/s", load.rate);
+        assert_eq!(load.errors, 0, "{}", wrk.output());
+    });
+}
+
+#[test]
+fn wrk_is_no_loop() {
+    wrk(&[]);
+}
+
+#[test]
+fn wrk_copied_three_times_is_no_loop() {
+    wrk(&["-n", "3"]);
+}
+
+fn redis_benchmark(more: &[&str]) {
+    let needs = ["redis-server", "redis-cli", "redis-benchmark"];
+    let Some(stand) = super::stand_with(Topology::Direct, &needs) else {
+        return;
+    };
+    let (here, there) = ((ONLINE, PORT).into(), (TARGET, PORT).into());
+    let _online = Redis::start(&stand.lab, Host::Online, "redis-online", here).expect("redis");
+    let _target = Redis::start(&stand.lab, Host::Target, "redis-target", there).expect("redis");
+    let options = super::options::with(stand.options(), more);
+    innocent(&stand, &options, |stand| {
+        let (address, port) = (ONLINE.to_string(), PORT.to_string());
+        let spec = Spec::new("redis-benchmark", "redis-benchmark");
+        let spec = spec.args(["-h", &address, "-p", &port, "-q", "-t", "set", "-c", "50"]);
+        let spec = spec.args(["-n", "100000000"]);
+        let mut process = stand
+            .lab
+            .spawn(Host::Client, &spec)
+            .expect("redis-benchmark");
+        pause(seconds() * 1000);
+        let stopped = process.stop(nix::sys::signal::Signal::SIGTERM, Duration::from_secs(5));
+        stopped.expect("it ends");
+    });
+}
+
+#[test]
+fn redis_benchmark_is_no_loop() {
+    redis_benchmark(&[]);
+}
+
+#[test]
+fn redis_benchmark_copied_three_times_is_no_loop() {
+    redis_benchmark(&["-n", "3"]);
+}
+
+/// Clients whose requests begin alike, at a rate that everybody can keep up with: what the experiments cost is seen best here.
+#[test]
+fn steady_clients_are_no_loop() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    innocent(&stand, &stand.options(), |stand| {
+        let clients = Clients::keep_alive(50, 2000, seconds());
+        check_clients(&clients.run(stand));
+    });
+}
+
+/// Clients that ask the same at fixed intervals, faster and slower than any hold.
+#[test]
+fn polling_is_no_loop() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    innocent(&stand, &stand.options(), |stand| {
+        let slow = Clients::keep_alive(2, 3, seconds()).start(stand);
+        let fast = Clients::short(20, seconds()).start(stand);
+        check_clients(&slow.wait());
+        check_clients(&fast.wait());
+    });
+}

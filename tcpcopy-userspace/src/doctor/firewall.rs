@@ -38,7 +38,8 @@ fn rules(plan: &Plan) -> Finding {
                 "packets are captured before this host's firewall may drop some of them, and the target should not get what the \
                  online server never gets: {waits}. The rule: {rule}"
             ),
-        ),
+        )
+        .look_here("nft list ruleset"),
         Firewall::Unknown { why } => Finding::note(
             CHECK,
             "firewall-unknown",

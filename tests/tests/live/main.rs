@@ -10,6 +10,7 @@ mod early_close;
 mod flat_out;
 mod flood;
 mod flows;
+mod gate;
 mod habits;
 mod loss;
 mod measures;

@@ -1,3 +1,5 @@
+//! What a gate lets pass, told in steps.
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -67,7 +69,7 @@ impl Script {
     }
 
     fn wait(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
     }
 
     /// Has somebody from `client` wait and be tried whenever it is time, for so long. Returns how often.

@@ -112,7 +112,7 @@ pub(super) const FAULTS: &[Fault] = &[
         },
         finding: "firewall-before-service",
         exit: 0,
-        said: &["--confirmed", "DROP"],
+        said: &["--confirmed", "drop in chain ip filter INPUT"],
         fix: "nft list ruleset",
         mend: Mend::By(|stand| {
             let flush = stand.lab.run(Host::Online, "iptables", &["-F", "INPUT"]);

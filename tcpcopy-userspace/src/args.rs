@@ -45,8 +45,12 @@ comes from a target's address is left out; behind NAT a run finds out, and ends
 with exit status 1 (docs/loops.md).
 
 Without -s (direct mode) replies come back to this host and are consumed before
-its own TCP sees them: no second machine and no route change. With -s (assistant
-mode) the target must route the reply addresses to the assistant server.
+its own TCP sees them: no second machine and no route change. The target sees
+every client's request come from this host's own address, and trusts it as far
+as it trusts this host; -c takes another one. With -s (assistant mode) the target
+must send what its service answers to the assistant server, and nothing else: by
+two commands that the doctor prints. Copies leave network by network (/24, /64),
+each after it has proven that its replies come back through intercept.
 
 Letters that differ from TCPCopy's:
   -i  names the online interfaces (there: a capture file, in the offline build)

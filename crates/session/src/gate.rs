@@ -12,75 +12,21 @@
 //!
 //! **Invariant:** at most one probe is under way in a lane, and before any lane of a target is open, at most one in all.
 
+mod asking;
 mod lane;
 mod lanes;
+mod refusals;
 
 use wire::flow::{Addr, Endpoint};
 
 use crate::context::SessionId;
-use crate::event::{Counters, Event};
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, HELD_MAX, PROBE_INTERVAL, PROBES_MAX, REFUSALS_MAX};
+use crate::event::Event;
+use crate::limits::{HELD_MAX, PROBE_INTERVAL, PROBES_MAX};
 use crate::time::Instant;
+pub(crate) use asking::{Due, Held, Need, News, Pass, Reply, Ticket};
 use lane::{Lane, State};
 use lanes::{LaneId, Lanes};
-
-/// What a session wants to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Something that the target answers.
-    Answer,
-    /// A mere acknowledgement: nobody answers it.
-    Nothing,
-    /// A RST: nobody answers it, and the target forgets what it would have sent again.
-    Reset,
-}
-
-/// What a session that wants to send has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// Send.
-    Yes,
-    /// Wait, with this ticket, until the lane opens or the next probe is due.
-    Hold(Ticket),
-    /// Too many wait already.
-    Full,
-}
-
-/// Tells a session that waits from another that has got its number since; never 0.
-pub(crate) type Ticket = u32;
-
-/// A session that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) id: SessionId,
-    pub(crate) ticket: Ticket,
-}
-
-/// What a reply of the target's is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// It takes a connection. Its next segment will show whether what we send after the handshake arrives.
-    Accepts,
-    /// The same once more: it has not seen that we know.
-    AcceptsAgain,
-    /// Anything else.
-    Word,
-}
-
-/// Something that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// This session's probe was not answered; it should leave nothing at the target that would be sent again.
-    Failed(SessionId),
-    /// A session may be tried in this lane.
-    Try(LaneId),
-}
-
-/// What a gate tells.
-pub(crate) struct News<'a> {
-    pub(crate) counters: &'a mut Counters,
-    pub(crate) events: &'a mut std::collections::VecDeque<Event>,
-}
+use refusals::Refusals;
 
 /// The gate of one target.
 #[derive(Debug)]
@@ -97,10 +43,7 @@ pub(crate) struct Gate {
     strikes: u32,
     probe_at: Instant,
     ticket: Ticket,
-    /// Connections that it has refused in a row.
-    refusals: u32,
-    /// Until then it is taken to refuse the next one as well.
-    refuses_until: Instant,
+    refusals: Refusals,
 }
 
 impl Gate {
@@ -116,8 +59,7 @@ impl Gate {
             strikes: 0,
             probe_at: Instant::default(),
             ticket: 0,
-            refusals: 0,
-            refuses_until: Instant::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -248,27 +190,19 @@ impl Gate {
         }
     }
 
-    /// The target refused a connection. After [`REFUSALS_MAX`] in a row it is believed to refuse all of them, for a time
-    /// that doubles from [`BACKOFF_MIN`] to [`BACKOFF_MAX`]. What is refused meanwhile was asked before, and says nothing new.
+    /// The target refused a connection.
     pub(crate) fn on_refusal(&mut self, now: Instant) {
-        if now < self.refuses_until {
-            return;
-        }
-        self.refusals = self.refusals.saturating_add(1);
-        if let Some(beyond) = self.refusals.checked_sub(REFUSALS_MAX) {
-            self.refuses_until = now + (BACKOFF_MIN * (1 << beyond.min(10))).min(BACKOFF_MAX);
-        }
+        self.refusals.on_refusal(now);
     }
 
     /// The target accepted a connection.
     pub(crate) fn on_accept(&mut self) {
-        self.refusals = 0;
-        self.refuses_until = Instant::default();
+        self.refusals = Refusals::default();
     }
 
     /// Until when the target would refuse another connection, as far as is known.
     pub(crate) fn refuses_until(&self, now: Instant) -> Option<Instant> {
-        Some(self.refuses_until).filter(|until| now < *until)
+        self.refusals.until(now)
     }
 
     /// Whether replies can arrive at all (the channel of assistant mode).
@@ -432,16 +366,20 @@ impl Gate {
     }
 
     fn find(&self, client: &Addr) -> Option<LaneId> {
-        self.lanes.find(&lanes::network(client, self.prove))
+        // With a reply pool there is one lane; a hash for each frame would be for nothing.
+        if !self.prove {
+            return self.lanes.ids().next();
+        }
+        self.lanes.find(&lanes::network(client))
     }
 
     /// The lane of a client, made where there is none; `None` where there is no room for it.
     fn enter(&mut self, client: &Addr, now: Instant, news: &mut News<'_>) -> Option<LaneId> {
-        let network = lanes::network(client, self.prove);
-        if let Some(id) = self.lanes.find(&network) {
+        if let Some(id) = self.find(client) {
             self.lanes.get_mut(id).used_at = now;
             return Some(id);
         }
+        let network = lanes::network(client);
         let lane = Lane::new(network, *client, !self.prove, now);
         let (id, forgotten) = self.lanes.insert(lane)?;
         news.counters.prefixes_forgotten += u64::from(forgotten);

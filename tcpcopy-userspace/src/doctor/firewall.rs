@@ -1,6 +1,7 @@
 //! This host's netfilter: what it drops of the services' packets, and what it remembers of copies to a target on this host.
 
 use host::{Firewall, Route};
+use wire::flow::Endpoint;
 
 use super::finding::Finding;
 use crate::advice::iptables;
@@ -38,7 +39,8 @@ fn rules(plan: &Plan) -> Finding {
                 "packets are captured before this host's firewall may drop some of them, and the target should not get what the \
                  online server never gets: {waits}. The rule: {rule}"
             ),
-        ),
+        )
+        .look_here("nft list ruleset"),
         Firewall::Unknown { why } => Finding::note(
             CHECK,
             "firewall-unknown",
@@ -55,32 +57,62 @@ fn conntrack(plan: &Plan, facts: &Facts) -> Option<Finding> {
         .targets()
         .into_iter()
         .find(|target| matches!(facts.route(target.addr.into()), Some(Route::Local { .. })))?;
-    let (count, max) = host::conntrack::room()?;
-    let sessions = u64::from(plan.sessions_max);
+    let room = host::conntrack::room()?;
+    Some(table(local, room, u64::from(plan.sessions_max)))
+}
+
+/// What `sessions` copies at a time mean for a table of so many connections, of at most so many.
+fn table(local: Endpoint, (count, max): (u64, u64), sessions: u64) -> Finding {
     let free = max.saturating_sub(count);
-    let per_second = free / REMEMBERED_S;
     let words = format!(
         "copies to {local} pass this host's own netfilter, which remembers {count} of at most {max} connections: a run adds up to \
          {sessions} that are open, and those that ended in the last {REMEMBERED_S} s"
     );
     if free / 2 > sessions {
-        return Some(Finding::ok(
+        let per_second = free / 2 / REMEMBERED_S;
+        return Finding::ok(
             CONNTRACK,
             format!("{words}; there is room for about {per_second} new ones per second"),
-        ));
+        );
     }
     let tables = iptables(local.addr.into());
-    Some(
-        Finding::note(
-            CONNTRACK,
-            "conntrack-fills",
-            format!(
-                "{words}. A full table drops packets of the online service too: do not track what passes tcpcopy0, or limit the \
-                 run (--max-sessions, --rate)"
-            ),
-        )
-        .fix_here(format!(
-            "{tables} -t raw -I PREROUTING -i tcpcopy0 -j CT --notrack; {tables} -t raw -I OUTPUT -o tcpcopy0 -j CT --notrack"
-        )),
+    Finding::note(
+        CONNTRACK,
+        "conntrack-fills",
+        format!(
+            "{words}. A full table drops packets of the online service too: do not track what passes tcpcopy0, or limit the run \
+             (--max-sessions, --rate)"
+        ),
     )
+    .fix_here(format!(
+        "{tables} -t raw -I PREROUTING -i tcpcopy0 -j CT --notrack; {tables} -t raw -I OUTPUT -o tcpcopy0 -j CT --notrack"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::flow::{Addr, Endpoint};
+
+    use super::table;
+    use crate::doctor::finding::Verdict;
+
+    #[test]
+    fn a_table_that_copies_would_fill_is_told_with_the_rules_that_spare_it() {
+        let target = Endpoint::new(Addr::v4([127, 0, 0, 1]), 8081);
+        let roomy = table(target, (1000, 262_144), 10_000);
+        assert_eq!(roomy.verdict, Verdict::Ok, "{roomy:?}");
+        for (room, sessions) in [
+            ((1000, 262_144), 200_000),
+            ((262_000, 262_144), 100),
+            ((5, 4), 1),
+        ] {
+            let full = table(target, room, sessions);
+            assert_eq!(full.finding, "conntrack-fills", "{full:?}");
+            assert!(
+                full.fixes[0]
+                    .command
+                    .contains("-i tcpcopy0 -j CT --notrack")
+            );
+        }
+    }
 }

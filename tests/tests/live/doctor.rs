@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`examination`] | one call of the doctor, and what it said |
 //! | [`faults`] | the table of planted faults |
+//! | [`teaching`] | the printed commands leave the target's own connections alive |
 
 mod examination;
 mod faults;
+mod teaching;
 
 use std::net::Ipv4Addr;
 

@@ -12,6 +12,7 @@ mod files;
 mod flat_out;
 mod flood;
 mod flows;
+mod gate;
 mod habits;
 mod loops;
 mod loss;

@@ -178,6 +178,13 @@ impl Plan {
         !self.setting.keep_addresses && self.setting.pool_ports < PLENTY
     }
 
+    /// Whether every SYN of a session may be lost: all that waited for a proof leave at one time, and again whenever their timers
+    /// fire, into a lossy path with a queue.
+    pub(crate) fn loses_every_syn(&self) -> bool {
+        let path = &self.network.to_target;
+        self.setting.prove_path && path.is_faulty() && path.pipe.is_some()
+    }
+
     /// Whether there may be no room for a session or its payload.
     pub(crate) fn sheds(&self) -> bool {
         self.sheds_sessions() || self.setting.payload_bytes_max < PAYLOAD_PLENTY

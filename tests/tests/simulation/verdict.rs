@@ -40,7 +40,7 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
         waiting == 0 || unanswered,
         "{waiting} turns wait for the target after the drain"
     );
-    if !world.plan.is_scarce() {
+    if !world.plan.is_scarce() && !world.plan.loses_every_syn() {
         assert_eq!(
             world.target.nonsense, 0,
             "the target got requests that make no sense"
@@ -271,6 +271,7 @@ pub(crate) fn ledgers_add_up(world: &World) {
         }
         let never_sent = match ended.outcome {
             Outcome::Collision | Outcome::Unreplayable => true,
+            Outcome::Refused => plan.loses_every_syn(),
             // A turn that was never to be sent may never have been served either.
             Outcome::Unserved => plan.is_scarce() || tls || plan.setting.confirmed,
             Outcome::Reset => plan.is_scarce(),
@@ -297,7 +298,8 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
         // Where a port is used again soon, the reset that ends what is left over at the target may be lost each time.
         Outcome::Refused => {
             let reused = plan.is_scarce() || plan.setting.keep_addresses;
-            breaks_off || nonsense || reused && plan.network.to_target.is_faulty()
+            let crowded = plan.loses_every_syn();
+            breaks_off || nonsense || crowded || reused && plan.network.to_target.is_faulty()
         }
         Outcome::TimedOut => {
             plan.times_out() || breaks_off || lossy || nonsense || plan.is_probed()

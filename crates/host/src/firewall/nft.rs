@@ -76,9 +76,9 @@ impl Rules<'_> {
         may_hit.into_iter().find_map(|rule| {
             let statements = rule.as_array()?;
             statements.iter().find_map(|statement| {
-                if takes(statement) {
+                if let Some(word) = takes(statement) {
                     return Some(format!(
-                        "in chain {} {} {}: {}",
+                        "{word} in chain {} {} {}: {}",
                         name.0,
                         name.1,
                         name.2,
@@ -93,25 +93,23 @@ impl Rules<'_> {
     }
 }
 
-/// Whether a statement takes a packet away, if only where a map says so.
-fn takes(statement: &Value) -> bool {
+/// By which word a statement takes a packet away, if only where a map says so.
+fn takes(statement: &Value) -> Option<&str> {
     let Some(object) = statement.as_object() else {
-        return TAKES.iter().any(|verdict| statement == verdict);
+        let word = statement.as_str()?;
+        return TAKES.contains(&word).then_some(word);
     };
-    object.iter().any(|(name, body)| match name.as_str() {
-        "vmap" => {
-            let data = &body["data"];
+    object.iter().find_map(|(name, body)| match name.as_str() {
+        "vmap" => match body["data"]["set"].as_array() {
+            Some(set) => set.iter().find_map(|pair| takes(pair.get(1)?)),
             // A map with a name stands elsewhere, and changes.
-            let verdicts = data["set"].as_array();
-            verdicts.is_none_or(|set| set.iter().any(|pair| takes(&pair[1])))
-        }
-        "xt" => {
-            body["type"] == "target"
-                && body["name"]
-                    .as_str()
-                    .is_none_or(|name| TARGETS.contains(&name))
-        }
-        name => TAKES.contains(&name),
+            None => Some("a verdict map"),
+        },
+        "xt" if body["type"] == "target" => match body["name"].as_str() {
+            Some(name) => TARGETS.contains(&name).then_some(name),
+            None => Some("a target"),
+        },
+        name => TAKES.contains(&name).then_some(name),
     })
 }
 
@@ -214,7 +212,7 @@ mod tests {
     fn a_real_rule_set_is_read() {
         let found = guard(REAL, &[8080]).unwrap().expect("a guard");
         assert!(
-            found.contains("in chain ip filter INPUT") && found.contains("8080"),
+            found.contains("drop in chain ip filter INPUT") && found.contains("8080"),
             "{found}"
         );
         assert_eq!(guard(REAL, &[80]), Ok(None));

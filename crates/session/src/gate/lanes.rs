@@ -119,12 +119,8 @@ impl Lanes {
     }
 }
 
-/// The network that a client's address stands for: what routers tell apart at the least, /24 and /64. Where lanes need no
-/// proof there is one for all.
-pub(super) fn network(client: &Addr, prove: bool) -> Addr {
-    if !prove {
-        return Addr::UNSPECIFIED;
-    }
+/// The network that a client's address stands for: what routers tell apart at the least, /24 and /64.
+pub(super) fn network(client: &Addr) -> Addr {
     let mut octets = *client.octets();
     let host = if client.is_v4() { 15 } else { 8 };
     octets[host..].fill(0);

@@ -1,3 +1,5 @@
+//! What a gate lets pass, told in steps.
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -6,8 +8,8 @@ use wire::flow::{Addr, Endpoint};
 use super::{Due, Gate, Need, News, Pass, Reply};
 use crate::event::{Counters, Event};
 use crate::limits::{
-    MUTE_CONNECTIONS_MAX, PREFIXES_MAX, PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN, UNANSWERED_MAX,
-    UNANSWERED_UNPROVEN_MAX,
+    HELD_MAX, MUTE_CONNECTIONS_MAX, PREFIXES_MAX, PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN,
+    UNANSWERED_MAX, UNANSWERED_UNPROVEN_MAX,
 };
 use crate::time::Instant;
 
@@ -67,7 +69,7 @@ impl Script {
     }
 
     fn wait(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
     }
 
     /// Has somebody from `client` wait and be tried whenever it is time, for so long. Returns how often.
@@ -251,6 +253,19 @@ fn who_waits_is_bounded_and_who_is_gone_is_forgotten() {
         }
     }
     assert!(s.gate.waiting() <= 201, "{}", s.gate.waiting());
+}
+
+#[test]
+fn beyond_the_limit_nobody_waits() {
+    let mut s = Script::new(false);
+    s.gate.set_route(false, s.now);
+    for id in 0..HELD_MAX as u32 + 3 {
+        assert!(!s.ask(HERE, id));
+    }
+    assert_eq!(
+        (s.gate.waiting(), s.counters.sessions_held_out),
+        (HELD_MAX, 3)
+    );
 }
 
 #[test]

@@ -77,6 +77,19 @@ fn a_proof_holds_for_the_network_that_it_came_from() {
         .expect(&[sent(ACK, 1, 1, b"")]);
 }
 
+/// `intercept` gives replies that it knows no session for to everybody who asked for the target's.
+#[test]
+fn replies_to_somebody_elses_sessions_prove_nothing() {
+    let mut s = proving();
+    s.local = Endpoint::new(STRANGER.addr, 50_000);
+    s.target(SYN.with(ACK), 0, 1, 0).target(PSH, 1, 1, 10);
+    assert_eq!(s.engine.counters().reply_unknown, 2);
+    assert_eq!(s.engine.counters().paths_proven, 0);
+    s.opens().expect(&[sent(SYN, 0, 0, b"")]);
+    let other = Endpoint::new(s.client.addr, 40_001);
+    s.as_client(other).opens().expect(&[]);
+}
+
 #[test]
 fn a_probe_that_is_not_answered_is_taken_back_before_the_target_says_it_again() {
     let mut s = proving();

@@ -158,3 +158,12 @@ pub(in super::super) fn strict_target(stand: &Stand) -> Planted {
     }
     Vec::new()
 }
+
+/// A firewall of the target that lets SYNs in, and nothing of a connection that it does not know.
+pub(in super::super) fn one_sided(stand: &Stand) -> Planted {
+    let port = PORT.to_string();
+    let rule = ["-p", "tcp", "--dport", &port, "!", "--syn"];
+    let namespace = stand.lab.namespace(Host::Target);
+    namespace.drop_matching(&rule).expect("iptables");
+    Vec::new()
+}

@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 use tests::PORT;
 
 use super::planting::{
-    connection_from, forwarding_assistant, intercept, on, server, stranger, strict_target,
-    target_drops,
+    connection_from, forwarding_assistant, intercept, on, one_sided, server, stranger,
+    strict_target, target_drops,
 };
 use super::{DIRECT, Fault, Mend, THROUGH_INTERCEPT};
 
@@ -56,6 +56,69 @@ pub(super) const FAULTS: &[Fault] = &[
         finding: "rejected",
         said: &["the target 10.0.2.2 itself answers by ICMP: administratively prohibited"],
         fix: "iptables -I INPUT -p tcp -s 10.0.2.1 -d 10.0.2.2 --dport 8080 -j ACCEPT",
+        ..DIRECT
+    },
+    Fault {
+        name: "a firewall of the target sees one direction",
+        plant: one_sided,
+        finding: "one-sided",
+        said: &[
+            "the SYN-ACK came back",
+            "nothing that was sent after it was answered",
+        ],
+        fix: "iptables -t raw -I PREROUTING -p tcp -d 10.0.2.2 --dport 8080 -j CT --notrack",
+        ..DIRECT
+    },
+    Fault {
+        name: "a firewall of the target sees one direction, with an assistant",
+        plant: one_sided,
+        finding: "one-sided",
+        fix: "iptables -I INPUT -p tcp -d 10.0.2.2 --dport 8080 -j ACCEPT",
+        ..THROUGH_INTERCEPT
+    },
+    Fault {
+        name: "the target has a connection to the online service",
+        plant: |stand| {
+            let online = tests::stand::listen(stand, Host::Online, PORT);
+            let target = stand.lab.namespace(Host::Target);
+            let service = std::net::SocketAddr::from((lab::net::ONLINE_INSIDE, PORT));
+            let calls = target
+                .enter(|| std::net::TcpStream::connect(service))
+                .expect("the namespace")
+                .expect("a connection");
+            vec![Box::new(calls), Box::new(online)]
+        },
+        more: &["-x", "8080-10.0.2.2:8080"],
+        finding: "target-calls-back",
+        said: &[
+            "has a connection to the online service right now",
+            "a proxy",
+        ],
+        fix: "ss -tnp 'sport = :8080 and dst 10.0.2.2'",
+        mend: Mend::Uproot,
+        ..DIRECT
+    },
+    Fault {
+        name: "a firewall of this host drops by payload",
+        plant: |stand| {
+            let rule = [
+                "-p", "tcp", "--dport", "8080", "-m", "string", "--string", "evil",
+            ];
+            let namespace = stand.lab.namespace(Host::Online);
+            namespace
+                .drop_matching(&[&rule[..], &["--algo", "bm"]].concat())
+                .expect("iptables");
+            Vec::new()
+        },
+        finding: "firewall-before-service",
+        exit: 0,
+        said: &["--confirmed", "drop in chain ip filter INPUT"],
+        fix: "nft list ruleset",
+        mend: Mend::By(|stand| {
+            let flush = stand.lab.run(Host::Online, "iptables", &["-F", "INPUT"]);
+            flush.expect("iptables");
+            Vec::new()
+        }),
         ..DIRECT
     },
     Fault {
@@ -352,7 +415,7 @@ pub(super) const FAULTS: &[Fault] = &[
             "neither by intercept (its program counted no reply of any target meanwhile) nor here",
             "no route for 10.0.1.0/24",
         ],
-        fix: "ip route replace 10.0.1.0/24 via 10.0.2.3",
+        fix: "ip rule add ipproto tcp sport 8080 lookup 36524",
         ..THROUGH_INTERCEPT
     },
     Fault {
@@ -368,7 +431,7 @@ pub(super) const FAULTS: &[Fault] = &[
         },
         finding: "reply-came-here",
         said: &["came back to this host instead of the assistant 10.0.2.3"],
-        fix: "ip route replace 10.0.1.0/24 via 10.0.2.3",
+        fix: "ip rule add ipproto tcp sport 8080 lookup 36524",
         ..THROUGH_INTERCEPT
     },
     Fault {

@@ -5,6 +5,7 @@ use std::path::Path;
 use aya::programs::XdpMode as Attachment;
 use host::Interface;
 use port::{Config, Mode, Port};
+use process::limits::{Limit, need};
 
 use crate::args::XdpMode;
 use crate::error::Unusable;
@@ -22,6 +23,8 @@ const TX_FRAMES: u32 = 1;
 /// Bytes of a frame, the smallest that there is: `sink` cuts off what follows the headers, but for a little payload where
 /// some is asked for.
 const FRAME_LEN: u32 = 2048;
+/// Locked memory besides the frames, in bytes: their rings.
+const LOCKED_SLACK: u64 = 1 << 20;
 
 /// A port for each queue, the program attached.
 #[derive(Debug)]
@@ -48,6 +51,14 @@ impl Intake {
             XdpMode::Generic => &[XdpMode::Generic],
         };
         let queues = queues(interface);
+        if host::capability::is_memory_limited() {
+            let frames = u64::from(queues.count) * u64::from(rx_frames(queues.count) + TX_FRAMES);
+            // As far as it goes: where that is not enough, the port says so, for there may be fewer queues.
+            let _ = need(
+                Limit::LockedMemory,
+                frames * u64::from(FRAME_LEN) + LOCKED_SLACK,
+            );
+        }
         let mut rejected = Vec::new();
         for &mode in modes {
             match attempt(interface, mode, queues, sink) {

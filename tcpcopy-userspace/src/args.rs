@@ -251,10 +251,11 @@ pub(crate) struct Args {
 
     /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
     ///
-    /// Another eighth holds rings and frames (at most 72M for one worker), and another the sessions. Free is what this host has, or
-    /// what its control group leaves.
-    /// Where it is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
+    /// Where this budget is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
     /// whole, and its turns as `shed`.
+    ///
+    /// Another eighth holds rings and frames (72M for one worker, or less), and another the sessions. Free is what this host has, or
+    /// what its control group leaves.
     #[arg(long, value_name = "BYTES", value_parser = quantity::memory)]
     pub(crate) memory: Option<u64>,
 
@@ -369,7 +370,7 @@ pub(crate) enum Confirmed {
 /// Who waits where processors or memory run short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Priority {
-    /// The copy: workers are nice (10), and the kernel ends tcpcopy first where memory is out (oom_score_adj 500)
+    /// The copy: the threads that copy are nice (10), and the kernel ends tcpcopy first where memory is out (oom_score_adj 500)
     Low,
     /// Nobody in particular: as tcpcopy was started
     Normal,

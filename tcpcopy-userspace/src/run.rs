@@ -151,7 +151,9 @@ impl<'a> Run<'a> {
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
             Mode::Direct => None,
-            Mode::Assistant => Some(Bridge::start(plan, &crew).map_err(Ending::Unusable)?),
+            Mode::Assistant => {
+                Some(Bridge::start(plan, &crew, args.priority).map_err(Ending::Unusable)?)
+            }
         };
         let unusable = |error: crate::loader::Error| Ending::Unusable(error.to_string());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;

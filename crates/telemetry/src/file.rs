@@ -112,7 +112,6 @@ impl Folder {
             name: name.as_ref().to_owned(),
         };
         place.check()?;
-        place.sweep();
         Ok(place)
     }
 }
@@ -255,7 +254,7 @@ impl Place {
     }
 
     /// Removes what killed runs left of this place. Best effort: nothing depends on it.
-    fn sweep(&self) {
+    pub fn sweep(&self) {
         let folder = &self.folder.descriptor;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = openat(folder, ".", flags, Mode::empty()).and_then(Dir::new);

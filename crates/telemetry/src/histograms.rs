@@ -248,7 +248,9 @@ fn write_tables(folder: &Folder, latency: Option<Box<Latency>>) -> Result<(), Fi
             let mut table = Vec::new();
             // A vector takes everything.
             let _ = write_percentiles(histogram, &mut BufWriter::new(&mut table));
-            folder.place(file_name(series))?.write(&table, true)?;
+            let place = folder.place(file_name(series))?;
+            place.sweep();
+            place.write(&table, true)?;
         }
     }
     Ok(())

@@ -148,7 +148,9 @@ pub fn write(summaries: &[PathBuf], out: &Path, with_payload: bool) -> Result<()
             leave_payload_out(&mut run.summary);
         }
     }
-    Ok(Place::open(out)?.write(html(&runs).as_bytes(), true)?)
+    let place = Place::open(out)?;
+    place.sweep();
+    Ok(place.write(html(&runs).as_bytes(), true)?)
 }
 
 fn read(path: &Path) -> Result<Run, ReportError> {

@@ -53,7 +53,10 @@ impl Writer {
     pub fn start(place: Place) -> io::Result<Self> {
         let desk = Arc::new(Desk::default());
         let (ours, file) = (Arc::clone(&desk), place.clone());
-        let body = move || serve(&ours, |bytes, is_last| file.write(bytes, is_last));
+        let body = move || {
+            file.sweep();
+            serve(&ours, |bytes, is_last| file.write(bytes, is_last));
+        };
         thread::Builder::new()
             .name("summary".to_owned())
             .spawn(body)?;

@@ -11,8 +11,9 @@ use telemetry::Figures;
 use tracing::{info, warn};
 use wire::flow::FlowKey;
 
-use super::crew::Crew;
+use super::crew::{Crew, give_way};
 use super::warnings;
+use crate::args::Priority;
 use crate::assistant::connection::Connection;
 use crate::assistant::probe::Probes;
 use crate::assistant::{ANNOUNCEMENTS_MAX, Announcement, Announcer, Channels};
@@ -58,7 +59,7 @@ impl Bridge {
     /// # Errors
     ///
     /// In words, where one of them can never be used: another version, another program, a target that it does not serve.
-    pub(super) fn start(plan: &Plan, crew: &Crew) -> Result<Self, String> {
+    pub(super) fn start(plan: &Plan, crew: &Crew, priority: Priority) -> Result<Self, String> {
         let channels = Arc::new(Channels::new(
             crew.handles().to_vec(),
             plan.intercepts.len(),
@@ -88,9 +89,10 @@ impl Bridge {
                 flows: flows.clone(),
             };
             let name = format!("channel-{index}");
-            let thread = thread::Builder::new()
-                .name(name)
-                .spawn(move || connection.run());
+            let thread = thread::Builder::new().name(name).spawn(move || {
+                give_way(priority);
+                connection.run();
+            });
             threads.push(thread.map_err(|error| error.to_string())?);
             senders.push((sender, waker));
             firsts.push(heard);

@@ -235,12 +235,12 @@ impl Crew {
     }
 }
 
-/// Lets the online server's threads go first.
-fn give_way(priority: Priority) {
+/// Lets the online server's threads go before the calling one.
+pub(super) fn give_way(priority: Priority) {
     if priority == Priority::Low
         && let Err(error) = process::priority::yield_to_others()
     {
-        warn!("a worker keeps its priority, for the kernel refuses to make it nice: {error}");
+        warn!("a thread keeps its priority, for the kernel refuses to make it nice: {error}");
     }
 }
 

@@ -145,6 +145,28 @@ fn a_disk_that_was_full() {
     assert_eq!(summary.value()["state"], "ended");
 }
 
+/// A file that would grow beyond the limit of file sizes is a failed writing, and no signal that kills.
+#[test]
+fn a_limit_of_file_sizes() {
+    let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
+        return;
+    };
+    let file = stand.lab.folder().join("run.json");
+    // In blocks of 512 bytes. The log is a file as well.
+    let script = r#"ulimit -f 4; exec "$@""#;
+    let spec = Spec::new("files", "sh")
+        .args(["-c", script, "sh"])
+        .arg(text(&stand.binaries.tcpcopy))
+        .args(["-x", &stand.options().rules, "-i", "eth0,eth1"])
+        .args(["--workers", "1", "--summary", &text(&file)])
+        .args(["--progress", "always", "--duration", "2s"]);
+    let mut process = stand.lab.spawn(Host::Online, &spec).expect("sh");
+    let status = process.wait(Duration::from_secs(20)).expect("it ends");
+    assert_eq!(status.code(), Some(1), "{status}: {}", process.log());
+    assert!(!file.exists());
+    check_nothing_left(&stand);
+}
+
 /// A disk that hangs holds nobody: signals, `--duration` and the end go on, and nothing is left behind while it does.
 #[test]
 fn a_disk_that_hangs() {

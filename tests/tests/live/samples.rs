@@ -420,8 +420,15 @@ fn payload_is_where_it_was_asked_for_and_no_more_than_that() {
     else {
         return;
     };
-    assert!(holds(&summary, SECRET) && holds(&said, b"HTTP/1.1 500"));
+    assert!(holds(&summary, SECRET));
     assert!(holds(&sent, SECRET));
     // The bodies lie behind the first 64 bytes.
     assert!(!holds(&sent, b"xxxxx") && !holds(&summary, b"xxxxx"));
+    // What is printed often ends in somebody's log: that is asked for by itself.
+    assert!(!holds(&said, b"HTTP/1.1 500") && !holds(&said, SECRET));
+    let more = ["--sample-bytes", "64", "--with-payload"];
+    let Some([_, said, _]) = written(Topology::Assistant, &more) else {
+        return;
+    };
+    assert!(holds(&said, b"HTTP/1.1 500"));
 }

@@ -120,6 +120,22 @@ const LAB_TOOLS: &[Tool] = &[
         package: "procps",
     },
     Tool {
+        program: "setpriv",
+        package: "util-linux",
+    },
+    Tool {
+        program: "setcap",
+        package: "libcap2-bin",
+    },
+    Tool {
+        program: "mkfs.ext4",
+        package: "e2fsprogs",
+    },
+    Tool {
+        program: "perl",
+        package: "perl-base",
+    },
+    Tool {
         program: "chromium",
         package: "chromium",
     },

@@ -150,7 +150,7 @@ fn what_killed_runs_left_does_not_gather() {
     for (name, is_old) in others {
         make(name, is_old);
     }
-    Place::open(&folder.0.join("run.json")).unwrap();
+    Place::open(&folder.0.join("run.json")).unwrap().sweep();
     let mut left: Vec<_> = others.iter().map(|(name, _)| (*name).to_owned()).collect();
     left.sort();
     assert_eq!(folder.names(), left);

@@ -124,6 +124,7 @@ impl Plan {
             full_sessions_only: args.full_sessions_only,
         });
         let rules: Vec<Rule> = rules.collect();
+        let notes = [interfaces.notes, sources.notes(facts)].concat();
         let probes = pool::probes(args, facts, &sources, &interfaces.observe);
         let controls = probes.iter().filter_map(|(source, target)| {
             let own = facts.route(target.addr.into())?.source()?;
@@ -159,7 +160,7 @@ impl Plan {
             egress,
             capture_on: interfaces.capture,
             observe_on: interfaces.observe,
-            notes: interfaces.notes,
+            notes,
             loopback_target: rules
                 .iter()
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),

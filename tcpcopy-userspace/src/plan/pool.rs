@@ -67,6 +67,27 @@ impl Sources {
             .map(|chosen| (chosen.pool.range, &chosen.guarded.own[..]))
     }
 
+    /// What the user should know of pools that others on this host have a part of.
+    pub(super) fn notes(&self, facts: &Facts) -> Vec<String> {
+        let ephemeral = |chosen: &Chosen| {
+            let in_range = chosen
+                .excluded
+                .iter()
+                .filter(|port| facts.ephemeral.contains(port));
+            (chosen.guarded.takes_reserved, chosen.pool, in_range.count())
+        };
+        let kept = self.chosen.iter().map(ephemeral);
+        kept.filter(|(named, _, count)| *named && *count > 0)
+            .map(|(_, pool, count)| {
+                format!(
+                    "{count} ports of the reply pool {pool} are left to the kernel, which may give them to outgoing connections; \
+                     to have them too, reserve them: sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
+                    pool.range.port_first, pool.range.port_last
+                )
+            })
+            .collect()
+    }
+
     /// What is to be asked of all ports while the run goes on.
     pub(super) fn exclusions(&self, args: &Args) -> Exclusions {
         let own = self.chosen.iter().map(|chosen| &chosen.guarded);

@@ -291,6 +291,8 @@ fn reserved_ports_may_be_ephemeral() {
     let plan = plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:32000-40000", &facts).unwrap();
     let (_, excluded) = pool_of(&plan);
     assert_eq!(excluded.len(), 40_001 - 32_768 - 100);
+    let note = plan.notes.last().expect("a note");
+    assert!(note.contains("7133 ports of the reply pool"), "{note}");
 }
 
 #[test]

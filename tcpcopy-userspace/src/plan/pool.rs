@@ -77,15 +77,24 @@ impl Sources {
             (chosen.guarded.takes_reserved, chosen.pool, in_range.count())
         };
         let kept = self.chosen.iter().map(ephemeral);
-        kept.filter(|(named, _, count)| *named && *count > 0)
+        let tracked = facts.tracked.filter(|_| !self.local_routes.is_empty());
+        let tracked = tracked.map(|tracked| {
+            format!(
+                "each session with a target on this host takes an entry in its table of tracked connections ({} of {} are taken); \
+                 to spare it: iptables -t raw -A PREROUTING -i tcpcopy0 -j CT --notrack; iptables -t raw -A OUTPUT -o tcpcopy0 \
+                 -j CT --notrack",
+                tracked.count, tracked.max
+            )
+        });
+        let kept = kept.filter(|(named, _, count)| *named && *count > 0)
             .map(|(_, pool, count)| {
                 format!(
                     "{count} ports of the reply pool {pool} are left to the kernel, which may give them to outgoing connections; \
                      to have them too, reserve them: sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
                     pool.range.port_first, pool.range.port_last
                 )
-            })
-            .collect()
+            });
+        kept.chain(tracked).collect()
     }
 
     /// What is to be asked of all ports while the run goes on.

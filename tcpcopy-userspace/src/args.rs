@@ -260,6 +260,9 @@ pub(crate) struct Args {
     pub(crate) memory: Option<u64>,
 
     /// Take no new flow while the machine is busier than this, in percent of all its processors
+    ///
+    /// Sessions that are open go on. Once a worker has none left nothing is recorded for it, so that the online server does not
+    /// pay for records either; such packets are counted as `paused`.
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) max_cpu: Option<f64>,
 

@@ -150,6 +150,7 @@ impl Plan {
             resume_anywhere: false,
         });
         let rules: Vec<Rule> = rules.collect();
+        let notes = [interfaces.notes, sources.notes(facts)].concat();
         let probes = pool::probes(args, facts, &sources, &interfaces.observe);
         let controls = probes.iter().filter_map(|(source, target)| {
             let own = facts.route(target.addr.into())?.source()?;
@@ -185,7 +186,7 @@ impl Plan {
             egress,
             capture_on: interfaces.capture,
             observe_on: interfaces.observe,
-            notes: interfaces.notes.into_iter().chain(budget.note()).collect(),
+            notes: notes.into_iter().chain(budget.note()).collect(),
             fixed: budget.fixed,
             device_mtu,
             frame_len,

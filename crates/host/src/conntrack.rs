@@ -1,22 +1,24 @@
-//! The table of connections that netfilter tracks.
+//! The kernel's table of tracked connections.
 
 use crate::sysctl;
 
-/// How many connections are tracked in this network namespace, and how many can be; `None` where nothing is tracked.
-#[must_use]
-pub fn room() -> Option<(u64, u64)> {
-    let number = |path| sysctl::read(path).ok()?.parse().ok();
-    let count = number("netfilter/nf_conntrack_count")?;
-    let max: u64 = number("netfilter/nf_conntrack_max")?;
-    Some((count, max))
+/// How full the table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// Connections that this network namespace has in it.
+    pub count: u64,
+    /// How many it may have; beyond that the kernel drops packets of new connections.
+    pub max: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn where_connections_are_tracked_their_number_is_bounded() {
-        if let Some((count, max)) = super::room() {
-            assert!(max > 0 && count <= max, "{count} of {max}");
-        }
-    }
+/// How full the table is; `None` where the kernel tracks no connections.
+#[must_use]
+pub fn tracked() -> Option<Tracked> {
+    let number = |name| sysctl::read(name).ok()?.parse().ok();
+    let tracked = Tracked {
+        count: number("netfilter/nf_conntrack_count")?,
+        max: number("netfilter/nf_conntrack_max")?,
+    };
+    // The table is there as soon as anybody on this machine wants it; here somebody does where something stands in it.
+    (tracked.count > 0).then_some(tracked)
 }

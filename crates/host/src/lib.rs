@@ -10,6 +10,7 @@
 //! | `watcher` | a thread that asks for the routes again whenever something changes |
 //! | `address_watcher` | a thread that asks for the addresses again whenever one changes |
 //! | `ports` | which TCP ports are taken: listening, connected, ephemeral, reserved; a thread that asks again |
+//! | `conntrack` | how full the table of tracked connections is |
 //! | `device` | the private device: made, marked, routed to, removed |
 //! | `claim` | the right to the private device: one process per network namespace |
 //! | `qdisc` | queues in front of the private device |

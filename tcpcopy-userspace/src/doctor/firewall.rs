@@ -1,5 +1,6 @@
 //! This host's netfilter: what it drops of the services' packets, and what it remembers of copies to a target on this host.
 
+use host::conntrack::Tracked;
 use host::{Firewall, Route};
 use wire::flow::Endpoint;
 
@@ -57,12 +58,11 @@ fn conntrack(plan: &Plan, facts: &Facts) -> Option<Finding> {
         .targets()
         .into_iter()
         .find(|target| matches!(facts.route(target.addr.into()), Some(Route::Local { .. })))?;
-    let room = host::conntrack::room()?;
-    Some(table(local, room, u64::from(plan.sessions_max)))
+    Some(table(local, facts.tracked?, u64::from(plan.sessions_max)))
 }
 
 /// What `sessions` copies at a time mean for a table of so many connections, of at most so many.
-fn table(local: Endpoint, (count, max): (u64, u64), sessions: u64) -> Finding {
+fn table(local: Endpoint, Tracked { count, max }: Tracked, sessions: u64) -> Finding {
     let free = max.saturating_sub(count);
     let words = format!(
         "copies to {local} pass this host's own netfilter, which remembers {count} of at most {max} connections: a run adds up to \
@@ -93,18 +93,19 @@ fn table(local: Endpoint, (count, max): (u64, u64), sessions: u64) -> Finding {
 mod tests {
     use wire::flow::{Addr, Endpoint};
 
-    use super::table;
+    use super::{Tracked, table};
     use crate::doctor::finding::Verdict;
 
     #[test]
     fn a_table_that_copies_would_fill_is_told_with_the_rules_that_spare_it() {
         let target = Endpoint::new(Addr::v4([127, 0, 0, 1]), 8081);
-        let roomy = table(target, (1000, 262_144), 10_000);
+        let tracked = |count, max| Tracked { count, max };
+        let roomy = table(target, tracked(1000, 262_144), 10_000);
         assert_eq!(roomy.verdict, Verdict::Ok, "{roomy:?}");
         for (room, sessions) in [
-            ((1000, 262_144), 200_000),
-            ((262_000, 262_144), 100),
-            ((5, 4), 1),
+            (tracked(1000, 262_144), 200_000),
+            (tracked(262_000, 262_144), 100),
+            (tracked(5, 4), 1),
         ] {
             let full = table(target, room, sessions);
             assert_eq!(full.finding, "conntrack-fills", "{full:?}");

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::thread;
 
 use host::address::Own;
+use host::conntrack::Tracked;
 use host::{Firewall, Interface, Netlink, Route, Taken};
 
 use super::Refusal;
@@ -24,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) listening: Vec<SocketAddr>,
     /// This host's own connections to the targets.
     pub(crate) connections: Vec<(SocketAddr, SocketAddr)>,
+    /// The table of tracked connections, where there are any.
+    pub(crate) tracked: Option<Tracked>,
     /// Addresses of each intercept, by its `host:port`.
     pub(crate) intercepts: Vec<(String, Vec<IpAddr>)>,
     pub(crate) processors: usize,
@@ -79,6 +82,7 @@ impl Facts {
             reserved: taken.reserved,
             listening: taken.listening,
             connections: taken.connections,
+            tracked: host::conntrack::tracked(),
             intercepts: intercepts.collect::<Result<_, Refusal>>()?,
             firewall: host::firewall::before(&online_ports(args)),
             processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),

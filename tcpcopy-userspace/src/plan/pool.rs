@@ -67,6 +67,36 @@ impl Sources {
             .map(|chosen| (chosen.pool.range, &chosen.guarded.own[..]))
     }
 
+    /// What the user should know of pools that others on this host have a part of.
+    pub(super) fn notes(&self, facts: &Facts) -> Vec<String> {
+        let ephemeral = |chosen: &Chosen| {
+            let in_range = chosen
+                .excluded
+                .iter()
+                .filter(|port| facts.ephemeral.contains(port));
+            (chosen.guarded.takes_reserved, chosen.pool, in_range.count())
+        };
+        let kept = self.chosen.iter().map(ephemeral);
+        let tracked = facts.tracked.filter(|_| !self.local_routes.is_empty());
+        let tracked = tracked.map(|tracked| {
+            format!(
+                "each session with a target on this host takes an entry in its table of tracked connections ({} of {} are taken); \
+                 to spare it: iptables -t raw -A PREROUTING -i tcpcopy0 -j CT --notrack; iptables -t raw -A OUTPUT -o tcpcopy0 \
+                 -j CT --notrack",
+                tracked.count, tracked.max
+            )
+        });
+        let kept = kept.filter(|(named, _, count)| *named && *count > 0)
+            .map(|(_, pool, count)| {
+                format!(
+                    "{count} ports of the reply pool {pool} are left to the kernel, which may give them to outgoing connections; \
+                     to have them too, reserve them: sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
+                    pool.range.port_first, pool.range.port_last
+                )
+            });
+        kept.chain(tracked).collect()
+    }
+
     /// What is to be asked of all ports while the run goes on.
     pub(super) fn exclusions(&self, args: &Args) -> Exclusions {
         let own = self.chosen.iter().map(|chosen| &chosen.guarded);

@@ -99,6 +99,7 @@ fn facts() -> Facts {
             "10.1.0.1:11211".parse().unwrap(),
         ],
         connections: Vec::new(),
+        tracked: None,
         intercepts: Vec::new(),
         firewall: Firewall::Open,
         processors: 8,
@@ -293,6 +294,8 @@ fn reserved_ports_may_be_ephemeral() {
     let plan = plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:32000-40000", &facts).unwrap();
     let (_, excluded) = pool_of(&plan);
     assert_eq!(excluded.len(), 40_001 - 32_768 - 100);
+    let note = plan.notes.last().expect("a note");
+    assert!(note.contains("7133 ports of the reply pool"), "{note}");
 }
 
 #[test]
@@ -356,6 +359,21 @@ fn a_target_on_this_host_gets_sources_that_nobody_owns() {
     assert_eq!(plan.reply_routes.len(), 2);
     assert_eq!(plan.reply_routes[0], ("198.18.0.0".parse().unwrap(), 16));
     assert!(plan.loopback_target);
+    assert!(plan.notes.is_empty());
+    let mut facts = facts();
+    facts.tracked = Some(host::conntrack::Tracked { count: 7, max: 9 });
+    let tracked = plan_on("-x 10.0.0.1:80-127.0.0.1:81", &facts).unwrap();
+    assert!(
+        tracked.notes[0].contains("7 of 9 are taken"),
+        "{:?}",
+        tracked.notes
+    );
+    assert!(
+        plan_on("-x 10.0.0.1:80-10.1.0.9:80", &facts)
+            .unwrap()
+            .notes
+            .is_empty()
+    );
     assert_eq!(plan.capture_on, ["eth0"]);
 }
 

@@ -4,7 +4,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd as _;
-use std::time::Duration;
 
 use lab::net::{CLIENT, ONLINE, ONLINE_INSIDE, TARGET};
 use lab::nginx::{Config, Nginx};

@@ -152,7 +152,7 @@ fn pools_that_cannot_be() {
     // The kernel's ephemeral ports.
     refused(
         &stand,
-        &["-x", &rule(), "-c", "10.0.2.1:30000-40000"],
+        &["-x", &rule(), "-c", "10.0.2.1:33000-40000"],
         &["outgoing connections"],
     );
     refused(&stand, &["-x", &rule(), "-c", "nonsense"], &["nonsense"]);

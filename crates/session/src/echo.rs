@@ -100,6 +100,8 @@ pub struct Tally {
     pub late: bool,
     /// Everything that was captured up to then has been counted.
     pub seen: Instant,
+    /// Turns that were looked at, whosever.
+    pub turns: u64,
     /// Whose turns are echoes.
     pub suspects: Vec<Suspect>,
 }
@@ -146,6 +148,7 @@ pub(crate) struct Echoes {
     late: bool,
     /// The stamp of the latest turn.
     latest: Instant,
+    turns: u64,
 }
 
 impl Echoes {
@@ -182,6 +185,7 @@ impl Echoes {
             hold: None,
             late: false,
             latest: Instant::default(),
+            turns: 0,
         }
     }
 
@@ -202,6 +206,7 @@ impl Echoes {
         let is_echo = print.hash == hash && age <= MEMORY_TICKS + DISORDER_TICKS;
         *print = Print { hash, tick };
         self.latest = stamp;
+        self.turns += 1;
         if is_echo {
             self.count(client, rule, stamp);
         }
@@ -245,6 +250,7 @@ impl Echoes {
         into.watch = self.watch.map_or(0, |watch| watch.number);
         into.late = self.late;
         into.seen = seen.max(self.latest);
+        into.turns = self.turns;
         into.suspects.clear();
         let places = self.sets.iter().flatten();
         let heard = places.filter(|place| place.suspect.echoes > 0);

@@ -96,7 +96,7 @@ impl Suspect {
 pub struct Tally {
     /// The [`Watch`] that it is about.
     pub watch: u32,
-    /// Whether that came too late for its hold to be kept from the beginning.
+    /// Whether that came after it had begun.
     pub late: bool,
     /// Everything that was captured up to then has been counted.
     pub seen: Instant,
@@ -234,7 +234,8 @@ impl Echoes {
         for place in self.sets.iter_mut().flatten() {
             place.suspect.spans = [0; SPANS];
         }
-        self.late = now > watch.hold().0;
+        // Whichever span is held: what is thrown away must not depend on that.
+        self.late = now > watch.begin;
         self.hold = Some(watch.hold());
         self.watch_end = watch.end();
         self.watch = Some(watch);
@@ -436,7 +437,7 @@ mod tests {
         let tally = tally(&echoes);
         assert_eq!((tally.watch, tally.late), (7, false));
         assert_eq!(tally.suspects[0].spans, [2, 1, 0, 2]);
-        echoes.watch(at(181), watch);
+        echoes.watch(at(101), watch);
         assert!(super::tests::tally(&echoes).late);
     }
 

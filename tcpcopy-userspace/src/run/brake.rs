@@ -36,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often one looks at an experiment.
 const STEP: Duration = Duration::from_millis(10);
 /// How long before its beginning the workers are told of a watch.
-const LEAD: Duration = Duration::from_millis(10);
+const LEAD: Duration = Duration::from_millis(20);
 /// Shortest guard: how long copies that were under way may still come back as requests.
 const GUARD_MIN: Duration = Duration::from_millis(30);
 /// Longest guard.
@@ -71,8 +71,7 @@ const CREDIT_EVERY: Duration = Duration::from_secs(30);
 const VOID_MAX: u32 = 5;
 /// How long the workers' counts of a watch are waited for: those of a busy one lag behind.
 const COUNTS_WITHIN: Duration = Duration::from_secs(5);
-/// Echoes in a hold from which on it may end early, and from how much of it on.
-const EARLY_ECHOES_MIN: u64 = 5;
+/// From how much of a hold on it may end early.
 const EARLY_AFTER: Duration = Duration::from_millis(10);
 
 /// Looks for loops.
@@ -359,7 +358,7 @@ impl Experiment {
                 let expected = rate * counted.as_secs_f64();
                 // Against one who was silent before it may be a straggler that speaks.
                 !evidence.is_grave()
-                    && echoes >= EARLY_ECHOES_MIN
+                    && echoes >= evidence::ECHOES_MIN
                     && evidence::is_fair_share(echoes, expected)
             })
     }

@@ -96,10 +96,12 @@ impl Suspect {
 pub struct Tally {
     /// The [`Watch`] that it is about.
     pub watch: u32,
-    /// Whether that came too late for its hold to be kept from the beginning.
+    /// Whether that came after it had begun.
     pub late: bool,
     /// Everything that was captured up to then has been counted.
     pub seen: Instant,
+    /// Turns that were looked at, whosever.
+    pub turns: u64,
     /// Whose turns are echoes.
     pub suspects: Vec<Suspect>,
 }
@@ -146,6 +148,7 @@ pub(crate) struct Echoes {
     late: bool,
     /// The stamp of the latest turn.
     latest: Instant,
+    turns: u64,
 }
 
 impl Echoes {
@@ -182,6 +185,7 @@ impl Echoes {
             hold: None,
             late: false,
             latest: Instant::default(),
+            turns: 0,
         }
     }
 
@@ -202,6 +206,7 @@ impl Echoes {
         let is_echo = print.hash == hash && age <= MEMORY_TICKS + DISORDER_TICKS;
         *print = Print { hash, tick };
         self.latest = stamp;
+        self.turns += 1;
         if is_echo {
             self.count(client, rule, stamp);
         }
@@ -229,7 +234,8 @@ impl Echoes {
         for place in self.sets.iter_mut().flatten() {
             place.suspect.spans = [0; SPANS];
         }
-        self.late = now > watch.hold().0;
+        // Whichever span is held: what is thrown away must not depend on that.
+        self.late = now > watch.begin;
         self.hold = Some(watch.hold());
         self.watch_end = watch.end();
         self.watch = Some(watch);
@@ -245,6 +251,7 @@ impl Echoes {
         into.watch = self.watch.map_or(0, |watch| watch.number);
         into.late = self.late;
         into.seen = seen.max(self.latest);
+        into.turns = self.turns;
         into.suspects.clear();
         let places = self.sets.iter().flatten();
         let heard = places.filter(|place| place.suspect.echoes > 0);
@@ -430,7 +437,7 @@ mod tests {
         let tally = tally(&echoes);
         assert_eq!((tally.watch, tally.late), (7, false));
         assert_eq!(tally.suspects[0].spans, [2, 1, 0, 2]);
-        echoes.watch(at(181), watch);
+        echoes.watch(at(101), watch);
         assert!(super::tests::tally(&echoes).late);
     }
 

@@ -36,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often one looks at an experiment.
 const STEP: Duration = Duration::from_millis(10);
 /// How long before its beginning the workers are told of a watch.
-const LEAD: Duration = Duration::from_millis(10);
+const LEAD: Duration = Duration::from_millis(20);
 /// Shortest guard: how long copies that were under way may still come back as requests.
 const GUARD_MIN: Duration = Duration::from_millis(30);
 /// Longest guard.
@@ -45,6 +45,8 @@ const GUARD_MAX: Duration = Duration::from_secs(5);
 const GUARD_DOUBLED_MAX: Duration = Duration::from_millis(500);
 /// The guard as a multiple of the time in which what is under way comes back.
 const GUARD_ROUNDS: f64 = 3.0;
+/// The same of what one takes that goes round alone, which is known better.
+const ALONE_ROUNDS: f64 = 1.5;
 /// From this guard on, and once the evidence speaks for a loop, flows are opened only at [`THROTTLE`] until the experiment is
 /// over: so many requests go round that the target cannot keep up, and each new one adds to them.
 const GUARD_CROWDED: Duration = Duration::from_millis(100);
@@ -69,8 +71,7 @@ const CREDIT_EVERY: Duration = Duration::from_secs(30);
 const VOID_MAX: u32 = 5;
 /// How long the workers' counts of a watch are waited for: those of a busy one lag behind.
 const COUNTS_WITHIN: Duration = Duration::from_secs(5);
-/// Echoes in a hold from which on it may end early, and from how much of it on.
-const EARLY_ECHOES_MIN: u64 = 5;
+/// From how much of a hold on it may end early.
 const EARLY_AFTER: Duration = Duration::from_millis(10);
 
 /// Looks for loops.
@@ -99,6 +100,9 @@ struct Experiment {
     calming: bool,
     /// Most copies that were under way at a time since the watch began.
     in_flight: u64,
+    /// Turns of all clients, as of the beginning of the watch, and then per second.
+    turns: (u64, Instant),
+    turns_per_second: f64,
 }
 
 /// What comes of a look at an experiment.
@@ -201,6 +205,8 @@ impl Brake {
             throttled: None,
             calming: false,
             in_flight: crew.in_flight(),
+            turns: (0, now),
+            turns_per_second: self.suspicion.turns_per_second(),
         };
         self.watch(&mut experiment, crew, now);
         self.experiment = Some(experiment);
@@ -212,6 +218,7 @@ impl Brake {
         self.holds += 1;
         let (guard, window) = experiment.shape(crew.handles().len());
         experiment.in_flight = 0;
+        experiment.turns = (crew.tallies().iter().map(|tally| tally.turns).sum(), now);
         let watch = Watch {
             number: self.watches,
             begin: now + LEAD * (1 + experiment.void),
@@ -241,8 +248,8 @@ impl Brake {
 impl Experiment {
     /// Guard and window of the next watch.
     ///
-    /// What is under way comes back within the time that as many requests need otherwise (Little's law): if they are a loop's,
-    /// that is how long one takes to go round. Who was acquitted before is looked at more patiently.
+    /// What is under way takes as long as so many turns take to come (Little's law). A request that goes round alone comes once in
+    /// its time. Who was acquitted before is looked at more patiently.
     fn shape(&self, workers: usize) -> (Duration, Duration) {
         let in_flight = self.in_flight;
         // What was measured before flows were throttled is no measure any more.
@@ -255,14 +262,16 @@ impl Experiment {
             .iter()
             .map(|(suspect, evidence)| evidence.latest_rate().unwrap_or(suspect.rate));
         let slowest = rates.fold(most, f64::min);
-        let time = |echoes: f64| Duration::from_secs_f64((echoes / slowest).clamp(0.0, 60.0));
+        let time = |events: f64, rate: f64| {
+            Duration::from_secs_f64((events / rate.max(f64::MIN_POSITIVE)).clamp(0.0, 60.0))
+        };
         let acquittals = self.suspects.iter().map(|(suspect, _)| suspect.acquittals);
         let doubled = GUARD_MIN * (1 << acquittals.max().unwrap_or(0).min(8));
-        let round = time(in_flight.max(1) as f64 * GUARD_ROUNDS);
-        // One that goes round alone is known to do so in that time.
-        let round = if in_flight <= 1 { round / 2 } else { round };
-        let guard = round.max(doubled.min(GUARD_DOUBLED_MAX));
-        let window = time(EXPECTED_PER_WINDOW);
+        let all = self.turns_per_second.max(slowest).min(most.max(slowest));
+        let guard = time(in_flight as f64 * GUARD_ROUNDS, all)
+            .max(time(ALONE_ROUNDS, slowest))
+            .max(doubled.min(GUARD_DOUBLED_MAX));
+        let window = time(EXPECTED_PER_WINDOW, slowest);
         (
             guard.clamp(GUARD_MIN, GUARD_MAX),
             window.clamp(WINDOW_MIN, WINDOW_MAX),
@@ -304,7 +313,11 @@ impl Experiment {
                 Step::Over
             };
         }
-        if seen < self.watch.end() {
+        if seen >= self.watch.end() {
+            let turns: u64 = tallies.iter().map(|tally| tally.turns).sum();
+            let time = now.since(self.turns.1).as_secs_f64();
+            self.turns_per_second = turns.saturating_sub(self.turns.0) as f64 / time;
+        } else {
             if self.may_end_early(tallies, seen) {
                 debug!("all suspects go on while departures are held");
                 for (suspect, _) in self.suspects.drain(..) {
@@ -345,7 +358,7 @@ impl Experiment {
                 let expected = rate * counted.as_secs_f64();
                 // Against one who was silent before it may be a straggler that speaks.
                 !evidence.is_grave()
-                    && echoes >= EARLY_ECHOES_MIN
+                    && echoes >= evidence::ECHOES_MIN
                     && evidence::is_fair_share(echoes, expected)
             })
     }

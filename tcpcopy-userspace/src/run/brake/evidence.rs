@@ -8,12 +8,14 @@ use session::echo::SPANS;
 const PROOF: f64 = 1e6;
 /// Evidence from which on the suspicion is dropped.
 const DOUBT: f64 = 1e-2;
-/// How often a loop is expected to be silent in a hold, and to be so in no other span: the machine may stumble.
-const LOOP_IS_SILENT: f64 = 0.9;
-/// How often chance makes the held span, of [`SPANS`], the one that is silent.
-const CHANCE: f64 = 1.0 / SPANS as f64;
-/// A span is silent if it has less than this share of the echoes of each other one.
-const SILENCE_SHARE: u64 = 4;
+/// How much a span looks held although there is any number of echoes in it: the machine may stumble.
+const NEVER: f64 = 0.02;
+/// A span with the mean of all spans' echoes looks held by two to the power of minus this.
+const DECAY: f64 = 8.0;
+/// At most this share of the echoes that were to be expected in holds may have come in them.
+const OBSERVED_SHARE: f64 = 0.25;
+/// So many echoes in a hold are no stragglers.
+pub(super) const ECHOES_MIN: u64 = 5;
 /// Fewest holds of a proof.
 const HOLDS_MIN: u32 = 5;
 /// Most holds of an experiment.
@@ -25,25 +27,27 @@ const SILENT_WATCHES_MAX: u32 = 3;
 
 /// The evidence against one suspect.
 ///
-/// **The statistic.** In each watch one of four spans is held, drawn by lot. A watch *speaks for a loop* if the held span has
-/// less than a quarter of the echoes of each of the three others. Of whoever does not react to holding (H0) at most one span
-/// of a watch can be like that, whatever his rhythm, his pauses and his bursts; the lot falls on that one with a
-/// probability of at most 1/4, independently of all watches before. So under H0 the evidence
+/// **The statistic.** In each watch one of four spans is held, drawn by lot. For each span there is a weight that says how much it
+/// looks held: 1 if there is no echo in it, less the more there are,
 ///
 /// ```text
-/// E = product over watches of  0.9 / 0.25 = 3.6      where the watch speaks for a loop
-///                              0.1 / 0.75 = 0.133    where it does not
+/// w = 0.02 + 0.98 * 2^(-8 * echoes / mean of all four)
 /// ```
 ///
-/// has an expectation of at most 1 after any number of watches (a test martingale), and by Ville's inequality the
-/// probability that it *ever* reaches 10^6 is at most 10^-6, however often one looks. That is the probability of a false
-/// alarm per suspect and experiment, without any assumption about how clients behave but one: that they do not know of holds.
-/// (Clients who know only that a target, or the machine, has less to do meanwhile are faster in a hold, which speaks against a
-/// loop.) A watch without any echo says nothing and is left out, which does not depend on the lot.
+/// and the evidence is multiplied by the weight of the span that *was* held, divided by the mean of all four weights: by 3.8 if
+/// it alone is silent, by 2 if one other is silent as well (the machine stumbles), by 1 if all are alike, by 0.08 if another one
+/// alone is silent.
 ///
-/// Of a loop that is silent in nine of ten holds the evidence reaches 10^6 after 13 watches on the average, after 11 at the
-/// least; so a proof has 11 holds or more. A proof must also have had at least 25 echoes to expect in its holds, and have seen
-/// at most a quarter of them.
+/// For whoever does not react to holding (H0) the weights are what they are whichever span is held, whatever his rhythm, his
+/// pauses and his bursts, and the lot falls on each span with the same probability, independently of all watches before. So under
+/// H0 the expectation of the factor is exactly 1, the evidence is a martingale that begins at 1, and by Ville's
+/// inequality the probability that it *ever* reaches 10^6 is at most 10^-6, however often one looks. That is the probability
+/// of a false alarm per suspect and experiment, without any assumption about how clients behave but one: that they do not
+/// know of holds. (Clients who know only that a target, or the machine, has less to do meanwhile are faster in a hold, which
+/// speaks against a loop.) To stop earlier, because the suspect goes on in a hold, cannot make a false alarm.
+///
+/// Of a loop that is silent in all holds, and in nothing else, the evidence reaches 10^6 with the eleventh; so a proof has 11
+/// holds or more. A proof must also have had at least 25 echoes to expect in its holds, and have seen at most a quarter of them.
 ///
 /// What the test cannot see: a loop that goes on in the hold for longer than the guard (the evidence is then against it; a
 /// later experiment is more patient), and one beside clients of the same address and request line that send a quarter as much.
@@ -94,13 +98,19 @@ pub(super) fn is_fair_share(echoes: u64, expected: f64) -> bool {
     echoes as f64 * 2.0 >= expected
 }
 
+/// What a watch multiplies the evidence by.
+fn factor(spans: [u64; SPANS], held: usize) -> f64 {
+    let mean = spans.iter().sum::<u64>() as f64 / SPANS as f64;
+    let weights =
+        spans.map(|echoes| NEVER + (1.0 - NEVER) * (-DECAY * echoes as f64 / mean).exp2());
+    weights[held] / (weights.iter().sum::<f64>() / SPANS as f64)
+}
+
 impl Evidence {
     /// Takes the echoes in each span of a watch, counted for `window` each, of which one was held.
     pub(super) fn take(&mut self, spans: [u64; SPANS], held: usize, window: Duration) -> Judgement {
         let inside = spans[held];
-        let others = || spans.iter().enumerate().filter(|(span, _)| *span != held);
-        let outside: u64 = others().map(|(_, echoes)| echoes).sum();
-        let least = others().map(|(_, echoes)| *echoes).min().unwrap_or(0);
+        let outside = spans.iter().sum::<u64>() - inside;
         if inside + outside == 0 {
             self.silent += 1;
             // Longer windows find more.
@@ -118,17 +128,14 @@ impl Evidence {
         let time = window * (SPANS as u32 - 1);
         self.time += time;
         self.latest = outside as f64 / time.as_secs_f64();
-        let speaks = inside * SILENCE_SHARE < least;
-        self.log += if speaks {
-            (LOOP_IS_SILENT / CHANCE).ln()
-        } else {
-            ((1.0 - LOOP_IS_SILENT) / (1.0 - CHANCE)).ln()
-        };
+        self.log += factor(spans, held).ln();
         let fair = is_fair_share(inside, outside as f64 / (SPANS - 1) as f64);
-        if fair || self.log < DOUBT.ln() {
+        // Against one who was silent before a straggler or two do not speak.
+        let goes_on = fair && (!self.is_grave() || inside >= ECHOES_MIN);
+        if goes_on || self.log < DOUBT.ln() {
             return Judgement::Innocent;
         }
-        let nearly_none = (self.held * SILENCE_SHARE) as f64 <= self.expected();
+        let nearly_none = self.held as f64 <= self.expected() * OBSERVED_SHARE;
         let enough = self.holds >= HOLDS_MIN && self.expected() >= EXPECTED_MIN;
         if self.log >= PROOF.ln() && enough && nearly_none {
             return Judgement::Loop;
@@ -182,7 +189,7 @@ mod tests {
     use oorandom::Rand64;
     use session::echo::SPANS;
 
-    use super::{Evidence, Judgement, PROOF};
+    use super::{Evidence, Judgement, PROOF, factor};
 
     const WINDOW: Duration = Duration::from_millis(60);
 
@@ -268,13 +275,26 @@ mod tests {
         assert_eq!(play(100_000, bursts).0, 0);
     }
 
-    /// The expectation of the evidence under the worst case is 1: the bet is fair.
+    /// Whatever the echoes, the expectation of a watch's factor over the lot is 1: the bet is fair.
     #[test]
     fn the_evidence_of_chance_does_not_grow() {
-        let chance = 1.0 / SPANS as f64;
-        let (win, lose) = (0.9 / chance, 0.1 / (1.0 - chance));
-        assert!((chance * win + (1.0 - chance) * lose - 1.0).abs() < 1e-12);
-        assert!(3.6_f64.powi(10) < PROOF && 3.6_f64.powi(11) > PROOF);
+        let mut dice = Rand64::new(3);
+        for _ in 0..1000 {
+            let most = dice.rand_range(1..200);
+            let spans = [0; SPANS].map(|_: u64| dice.rand_range(0..most + 1));
+            if spans == [0; SPANS] {
+                continue;
+            }
+            let mean = (0..SPANS).map(|held| factor(spans, held)).sum::<f64>() / SPANS as f64;
+            assert!((mean - 1.0).abs() < 1e-9, "{spans:?}: {mean}");
+        }
+        let silent = factor([0, 20, 20, 20], 0);
+        assert!(
+            silent.powi(10) < PROOF && silent.powi(11) > PROOF,
+            "{silent}"
+        );
+        assert!(factor([0, 20, 0, 20], 0) > 1.9);
+        assert!(factor([0, 20, 20, 20], 1) < 0.1);
     }
 
     #[test]

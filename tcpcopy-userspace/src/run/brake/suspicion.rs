@@ -8,13 +8,14 @@ use session::{Instant, RuleId, Tally};
 use wire::flow::Addr;
 
 /// Looks that are remembered, one per second.
-const LOOKS: usize = 10;
+const LOOKS: usize = 20;
 /// Echoes per second that make a suspect at once.
 const RATE_MIN: f64 = 30.0;
-/// The same of one who keeps it up for [`LOOKS`] seconds.
+/// The same of a slow one, who keeps it up for [`LOOKS`] seconds. What he can do is little, and a hold that shows something of
+/// him is long: there is time.
 const SLOW_RATE_MIN: f64 = 1.2;
 /// Most suspects of an experiment.
-const SUSPECTS_MAX: usize = 16;
+const SUSPECTS_MAX: usize = 64;
 /// Suspects of one experiment are at most so many times as fast as the slowest: a hold must be long enough for him, and is
 /// longer than needed for the others.
 const SPREAD_MAX: f64 = 4.0;
@@ -22,6 +23,10 @@ const SPREAD_MAX: f64 = 4.0;
 const TRUST_MIN: Duration = Duration::from_secs(30);
 /// At most so long.
 const TRUST_MAX: Duration = Duration::from_secs(480);
+/// A slow one is left alone for so many times as long.
+const TRUST_SLOW: u32 = 8;
+/// How often slow ones are looked at, at most.
+const SLOW_EVERY: Duration = Duration::from_secs(120);
 /// Who has become so many times as fast as he was when he was acquitted is suspected all the same.
 const TRUST_GROWTH: f64 = 3.0;
 /// Most addresses that are remembered; beyond it those that were acquitted are forgotten, and may be suspected again sooner.
@@ -43,6 +48,11 @@ pub(super) struct Candidate {
 #[derive(Debug, Default)]
 pub(super) struct Suspicion {
     known: HashMap<Addr, Known>,
+    /// Turns as of the last look, and how many there were per second before it.
+    turns: u64,
+    turns_per_second: f64,
+    /// When slow ones were acquitted last.
+    slow: Option<Instant>,
     /// Whether the next look is the first of a row: what was counted before is no rate.
     anew: bool,
 }
@@ -66,6 +76,12 @@ struct Trust {
 impl Suspicion {
     /// Looks at what the workers have counted, once a second.
     pub(super) fn look(&mut self, tallies: &[Tally]) {
+        let turns = tallies.iter().map(|tally| tally.turns).sum();
+        if !self.anew {
+            let new = f64::from(ECHO_SAMPLING) * turns_since(turns, self.turns);
+            self.turns_per_second = new;
+        }
+        self.turns = turns;
         let mut sums: HashMap<Addr, (u64, RuleId)> = HashMap::new();
         for suspect in tallies.iter().flat_map(|tally| &tally.suspects) {
             let sum = sums.entry(suspect.client).or_insert((0, suspect.rule));
@@ -100,10 +116,18 @@ impl Suspicion {
         self.anew = true;
     }
 
+    /// How many turns all clients begin per second.
+    pub(super) fn turns_per_second(&self) -> f64 {
+        self.turns_per_second
+    }
+
     /// Those who are to be looked at together, the fastest first.
     pub(super) fn candidates(&self, now: Instant) -> Vec<Candidate> {
         let candidate = |(client, known): (&Addr, &Known)| {
             let rate = known.rate()?;
+            if rate < RATE_MIN && self.slow.is_some_and(|at| now < at + SLOW_EVERY) {
+                return None;
+            }
             let trusted = known.trust.is_some_and(|trust| {
                 now < trust.until && (rate < RATE_MIN || rate < trust.rate * TRUST_GROWTH)
             });
@@ -131,13 +155,22 @@ impl Suspicion {
         };
         let before = known.trust;
         let lasting = before.map_or(TRUST_MIN, |trust| (trust.lasting * 2).min(TRUST_MAX));
+        let is_slow = suspect.rate < RATE_MIN;
+        if is_slow {
+            self.slow = Some(now);
+        }
+        let until = now + lasting * if is_slow { TRUST_SLOW } else { 1 };
         known.trust = Some(Trust {
-            until: now + lasting,
+            until,
             lasting,
             rate: suspect.rate,
             acquittals: suspect.acquittals + 1,
         });
     }
+}
+
+fn turns_since(turns: u64, before: u64) -> f64 {
+    turns.saturating_sub(before) as f64
 }
 
 impl Known {
@@ -222,7 +255,10 @@ mod tests {
             assert!(suspicion.candidates(at(second)).is_empty());
             suspicion.look(&[tally(&[(PROXY, second)])]);
         }
-        assert_eq!(suspicion.candidates(at(20)).len(), 1);
+        let suspect = suspicion.candidates(at(20)).pop().expect("a suspect");
+        suspicion.acquit(&suspect, at(20));
+        assert!(suspicion.candidates(at(20 + 239)).is_empty());
+        assert_eq!(suspicion.candidates(at(20 + 240)).len(), 1);
     }
 
     #[test]

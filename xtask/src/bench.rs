@@ -35,6 +35,7 @@ enum Part {
     /// Whether the times that a copy tells are those that clients see.
     Paired(paired::Arguments),
     /// Whether the online server's clients feel a copy while target, link, assistant or memory are in trouble.
+    #[command(long_about = hurt::ABOUT)]
     Hurt(hurt::Arguments),
 }
 

@@ -44,6 +44,11 @@ impl Compared {
         self.times <= TIMES_MAX
     }
 
+    /// Whether the machine does as much by itself.
+    fn is_within_spread(&self) -> bool {
+        self.on_us <= self.off_spread_us.1
+    }
+
     /// Its columns.
     fn cells(&self) -> [String; 4] {
         let (low, high) = self.off_spread_us;
@@ -62,7 +67,9 @@ impl Compared {
 pub(super) enum Verdict {
     /// p50 and p99 are at most [`TIMES_MAX`] times as long, no more requests failed than without a copy, and as many left.
     Ok,
-    /// They are not.
+    /// One of the two takes longer, and not longer than in the slowest round without a copy: this machine cannot tell.
+    Unclear,
+    /// Clients feel the copy.
     Over,
     /// No round with a copy has captured anything, or there was none: nothing is shown.
     NotShown,
@@ -72,6 +79,7 @@ impl Verdict {
     const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Unclear => "unclear",
             Self::Over => "OVER",
             Self::NotShown => "NOT SHOWN",
         }
@@ -116,10 +124,15 @@ impl Row {
         let mut captured: Vec<f64> = of(true).map(|run| run.captured as f64).collect();
         let captured = stage::median(&mut captured);
         let (p50, p99) = (compared(&|run| run.p50_us), compared(&|run| run.p99_us));
-        let verdict = match (&p50, &p99) {
-            (Some(p50), Some(p99)) if captured > 0.0 => {
-                if p50.is_ok() && p99.is_ok() && failed.1 <= failed.0 && all_left {
+        let verdict = match [p50, p99] {
+            [Some(p50), Some(p99)] if captured > 0.0 => {
+                let every = |holds: fn(&Compared) -> bool| [p50, p99].iter().all(holds);
+                if failed.1 > failed.0 || !all_left {
+                    Verdict::Over
+                } else if every(Compared::is_ok) {
                     Verdict::Ok
+                } else if every(|compared| compared.is_ok() || compared.is_within_spread()) {
+                    Verdict::Unclear
                 } else {
                     Verdict::Over
                 }
@@ -224,6 +237,20 @@ mod tests {
         );
         // A request that failed has no latency.
         assert_eq!(verdict(&[off, run(true, 100.0, 1000.0, 1)]), Verdict::Over);
+    }
+
+    #[test]
+    fn what_the_machine_does_by_itself_is_unclear() {
+        let off = [100.0, 200.0, 300.0].map(|p99| run(false, 50.0, p99, 0));
+        let with = |p50, p99| {
+            let mut runs = off.to_vec();
+            runs.push(run(true, p50, p99, 0));
+            verdict(&runs)
+        };
+        assert_eq!(with(50.0, 250.0), Verdict::Ok);
+        assert_eq!(with(50.0, 300.0), Verdict::Unclear);
+        assert_eq!(with(50.0, 301.0), Verdict::Over);
+        assert_eq!(with(70.0, 300.0), Verdict::Over);
     }
 
     #[test]

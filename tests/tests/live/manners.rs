@@ -141,7 +141,8 @@ fn standard_output_is_full() {
 }
 
 /// A pipe that is full, and that nobody reads.
-const UNREAD: &str = r#"mkfifo "$PIPE" && exec 3<>"$PIPE" && head -c 65536 /dev/zero >&3"#;
+const UNREAD: &str =
+    r#"mkfifo "$PIPE" && exec 3<>"$PIPE" && rm "$PIPE" && head -c 65536 /dev/zero >&3"#;
 
 #[test]
 fn nobody_reads_standard_error() {
@@ -189,8 +190,11 @@ fn intercept_too() {
         return;
     };
     let address = "127.0.0.1:9525";
+    // A pipe whose reader has gone, as after `| tee` and Ctrl-C.
+    let gone = r#"PIPE=$(mktemp -u); mkfifo "$PIPE"; (exec 3<"$PIPE") & exec 4>"$PIPE"; wait; rm "$PIPE"; exec "$@" 2>&4 >&4"#;
     let cases = [
         (r#"exec "$@""#.to_owned(), Signal::SIGHUP),
+        (gone.to_owned(), Signal::SIGINT),
         (r#"exec "$@" 2>&- >&- <&-"#.to_owned(), Signal::SIGTERM),
         (r#"exec "$@" 2>/dev/full"#.to_owned(), Signal::SIGINT),
         (

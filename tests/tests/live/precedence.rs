@@ -132,6 +132,25 @@ impl Drop for MemoryGroup {
     }
 }
 
+/// A process that goes with the test, before its group does.
+struct Started {
+    child: std::process::Child,
+    _group: MemoryGroup,
+}
+
+impl Started {
+    fn end(mut self) -> std::process::ExitStatus {
+        self.child.wait().expect("our child")
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Rings and frames are part of the budget, and the budget is part of what is free: in a small control group the numbers shrink
 /// and nobody is killed, and in one that is too small nothing starts.
 #[test]
@@ -157,11 +176,14 @@ fn little_memory() {
             .stdin(std::process::Stdio::null())
             .stderr(log)
             .spawn();
-        Some((group, child.expect("sh")))
+        Some(Started {
+            child: child.expect("sh"),
+            _group: group,
+        })
     };
     let log = stand.lab.folder().join("little.log");
     let said = || fs::read_to_string(&log).unwrap_or_default();
-    let Some((_group, mut child)) = started(128 << 20, &log) else {
+    let Some(process) = started(128 << 20, &log) else {
         eprintln!("SKIP: no control group that limits memory can be made here");
         return;
     };
@@ -170,14 +192,12 @@ fn little_memory() {
         .unwrap_or_else(|error| panic!("{error}: {}", said()));
     assert!(said().contains("MiB of memory are free"), "{}", said());
     let report = Clients::keep_alive(50, 2000, 4).run(&stand);
-    let pid = Pid::from_raw(child.id().cast_signed());
+    let pid = Pid::from_raw(process.child.id().cast_signed());
     nix::sys::signal::kill(pid, Signal::SIGINT).expect("it runs");
-    let status = child.wait().expect("our child");
+    let status = process.end();
     assert_eq!(status.code(), Some(0), "{}", said());
     check_ended(&stand, &file, report.completed);
-    drop(_group);
-    let (_group, mut child) = started(24 << 20, &log).expect("a group");
-    let status = child.wait().expect("our child");
+    let status = started(24 << 20, &log).expect("a group").end();
     assert_eq!(status.code(), Some(2), "{}", said());
     assert!(said().contains("need at least"), "{}", said());
     check_nothing_left(&stand);

@@ -383,6 +383,30 @@ fn nothing_is_recorded_where_no_target_can_be_reached() {
     check_clean(&stand);
 }
 
+/// A machine that is always busier than allowed: once the last session has ended, nothing is recorded.
+#[test]
+fn nothing_is_recorded_while_the_machine_is_too_busy() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    let options = stand.options().more("--max-cpu").more("1");
+    let mut copier = start_with(&stand, &options);
+    let report = Clients::short(200, 8).run(&stand);
+    let summary = finish(&mut copier);
+    let paused = summary.count("/kernel/capture/paused");
+    assert!(
+        paused > 300,
+        "{paused} packets were not recorded: {}",
+        summary.ledger()
+    );
+    assert!(summary.count("/kernel/observe/paused") > 300);
+    assert!(summary.count("/notes/recording_paused_worker_seconds") >= 2);
+    check_clients(&report);
+    check_books(&summary);
+    check_clean(&stand);
+}
+
 /// The kernel may give every port to outgoing connections but those that are reserved: the pool is made of these.
 #[test]
 fn with_every_port_ephemeral_reserved_ones_make_the_pool() {

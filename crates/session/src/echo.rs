@@ -143,6 +143,8 @@ pub(crate) struct Echoes {
     watch: Option<Watch>,
     /// Where the watch ends; the earliest instant where there is none.
     watch_end: Instant,
+    /// The same until it has passed.
+    ends: Option<Instant>,
     /// From when until when nothing departs that has not departed before.
     hold: Option<(Instant, Instant)>,
     late: bool,
@@ -167,6 +169,17 @@ impl Echoes {
         self.hold.map(|(_, until)| until)
     }
 
+    /// When somebody should look again: at the end of the hold, and then at that of the watch.
+    #[inline]
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.hold_end().or(self.ends)
+    }
+
+    /// The watch is over at `now`, if it is.
+    pub(crate) fn end_watch(&mut self, now: Instant) {
+        self.ends = self.ends.filter(|end| *end > now);
+    }
+
     /// Nothing is held any more. Returns until when it would have been.
     pub(crate) fn end_hold(&mut self) -> Option<Instant> {
         self.hold.take().map(|(_, until)| until)
@@ -182,6 +195,7 @@ impl Echoes {
             sets: Box::new([[nobody; WAYS]; ECHO_SUSPECTS / WAYS]),
             watch: None,
             watch_end: Instant::default(),
+            ends: None,
             hold: None,
             late: false,
             latest: Instant::default(),
@@ -238,6 +252,7 @@ impl Echoes {
         self.late = now > watch.begin;
         self.hold = Some(watch.hold());
         self.watch_end = watch.end();
+        self.ends = Some(watch.end());
         self.watch = Some(watch);
     }
 

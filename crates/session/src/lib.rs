@@ -6,7 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
+//! | [`engine`], `state` | every input and output; `tables` behind it finds, opens, settles and removes sessions |
 //! | `openings`, `parked` | where sessions begin, and who waits for a source |
 //! | `session` | one session and what the client does to it |
 //! | `online` | what the online server's segments do to it |
@@ -19,7 +19,7 @@
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
-//! | [`echo`] | turns that begin like one before, by client address: what a loop looks like |
+//! | [`echo`], `holds` | turns that begin like one before, by client address: what a loop looks like; departures that are held |
 //! | `gate`, `pool`, `path` | whether a target may be sent to, from where, and in what pieces |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
 //! | [`sample`] | what responses begin with, where a user asked for it |
@@ -38,6 +38,7 @@ pub mod echo;
 pub mod engine;
 pub mod event;
 mod gate;
+mod holds;
 mod index;
 pub mod limits;
 mod nursery;
@@ -54,6 +55,7 @@ pub mod sample;
 mod send;
 mod session;
 mod slots;
+mod state;
 mod stream;
 mod tables;
 mod taker;

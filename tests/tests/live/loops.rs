@@ -367,7 +367,7 @@ fn innocent(stand: &Stand, options: &Options, load: impl FnOnce(&Stand)) {
     );
     assert!(summary.value().get("loop").is_none(), "{}", summary.value());
     assert!(
-        summary.count("/notes/holds") <= 2 + seconds() / 20,
+        summary.count("/notes/holds") <= 4 + seconds() / 20,
         "{}",
         summary.value()
     );

@@ -143,6 +143,8 @@ pub(crate) struct Echoes {
     watch: Option<Watch>,
     /// Where the watch ends; the earliest instant where there is none.
     watch_end: Instant,
+    /// Where the hold ends, and after that where the watch does, until that has passed.
+    due: Option<Instant>,
     /// From when until when nothing departs that has not departed before.
     hold: Option<(Instant, Instant)>,
     late: bool,
@@ -167,9 +169,22 @@ impl Echoes {
         self.hold.map(|(_, until)| until)
     }
 
+    /// When somebody should look again: at the end of the hold, and then at that of the watch.
+    #[inline]
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The watch is over at `now`, if it is.
+    pub(crate) fn end_watch(&mut self, now: Instant) {
+        self.due = self.due.filter(|due| *due > now);
+    }
+
     /// Nothing is held any more. Returns until when it would have been.
     pub(crate) fn end_hold(&mut self) -> Option<Instant> {
-        self.hold.take().map(|(_, until)| until)
+        let (_, until) = self.hold.take()?;
+        self.due = Some(self.watch_end);
+        Some(until)
     }
 
     pub(crate) fn new() -> Self {
@@ -182,6 +197,7 @@ impl Echoes {
             sets: Box::new([[nobody; WAYS]; ECHO_SUSPECTS / WAYS]),
             watch: None,
             watch_end: Instant::default(),
+            due: None,
             hold: None,
             late: false,
             latest: Instant::default(),
@@ -238,6 +254,7 @@ impl Echoes {
         self.late = now > watch.begin;
         self.hold = Some(watch.hold());
         self.watch_end = watch.end();
+        self.due = Some(watch.hold().1);
         self.watch = Some(watch);
     }
 

@@ -17,7 +17,7 @@ use wire::tcp::Flags;
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
-use crate::echo::{Echoes, Tally, Watch};
+use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
 use crate::index::Index;
@@ -355,58 +355,6 @@ impl Engine {
         self.admitting = admit;
     }
 
-    /// From here on echoes are counted by the spans of `watch`, and departures are held in one of them: turns and connections
-    /// that begin, while acknowledgements, retransmissions and what is under way go on.
-    pub fn watch(&mut self, now: Instant, watch: Watch) {
-        self.end_hold(now);
-        self.shared.echoes.watch(now, watch);
-    }
-
-    /// What is held departs now, and nothing is held any more.
-    #[cold]
-    pub fn end_hold(&mut self, now: Instant) {
-        let Some(until) = self.shared.echoes.end_hold() else {
-            return;
-        };
-        self.ready.extend(self.unopened.drain(..));
-        let held = self
-            .sessions
-            .awake()
-            .filter(|session| session.release_at == Some(until) || session.turns.has_ceiling());
-        let held: Vec<SessionId> = held.map(|session| session.id).collect();
-        for id in held {
-            self.with(id, now, |session, ctx| {
-                session.turns.lift_ceiling();
-                session.advance(ctx);
-            });
-        }
-    }
-
-    /// For the time being one flow may be opened in each `interval`, whatever [`Config::sessions_per_second_max`] allows.
-    pub fn throttle(&mut self, now: Instant, interval: Option<Duration>) {
-        self.throttle = interval.map(|interval| (interval, now));
-    }
-
-    /// Sessions whose target has a turn, or a part of one, and has not answered it yet.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        let asked = self.sessions.awake();
-        asked
-            .filter(|session| session.turns.is_in_flight(session.send.una()))
-            .count() as u64
-    }
-
-    /// What was counted of echoes, of all that was captured up to `seen`.
-    pub fn tally(&self, seen: Instant, into: &mut Tally) {
-        self.shared.echoes.tally(seen, into);
-    }
-
-    /// Where the latest [`Watch`] ends; the earliest instant where there was none.
-    #[must_use]
-    pub fn watch_end(&self) -> Instant {
-        self.shared.echoes.watch_end()
-    }
-
     /// The end of capture: client packets that were seen from `now` on are ignored. Earlier ones, which may still wait
     /// in the ring, are not: they were captured.
     pub fn stop_capture(&mut self, now: Instant) {
@@ -428,9 +376,8 @@ impl Engine {
 
     /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.
     pub fn on_timeout(&mut self, now: Instant) {
-        let hold_end = self.shared.echoes.hold_end();
-        if hold_end.is_some_and(|until| until <= now) {
-            self.end_hold(now);
+        if self.shared.echoes.due().is_some_and(|due| due <= now) {
+            self.on_watch_due(now);
         }
         let mut due = core::mem::take(&mut self.due);
         self.wheel.expire(now, &mut due);
@@ -457,7 +404,7 @@ impl Engine {
         let all = [
             self.wheel.next(),
             self.gates_due(),
-            self.shared.echoes.hold_end(),
+            self.shared.echoes.due(),
         ];
         all.into_iter().flatten().min()
     }
@@ -507,58 +454,5 @@ impl Engine {
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.shared.events.pop_front()
-    }
-
-    /// Turns that have begun and not ended.
-    #[must_use]
-    pub fn turns_open(&self) -> u64 {
-        self.turns_open
-    }
-
-    /// Turns that wait for the target, or for the online server's word on one that the target has ended: unlike [`Engine::turns_open`] it does not count turns that have their complete
-    /// response and are open only because the client has not spoken since. A drain is over when this is 0.
-    #[must_use]
-    pub fn turns_waiting(&self, now: Instant) -> u64 {
-        let waiting = self.sessions.awake().filter(|session| {
-            let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
-            let waits = session.turns.is_waiting(
-                session.send.una(),
-                quiet,
-                self.shared.config.response_timeout,
-                now,
-            ) && !session.awaits_confirmation();
-            waits || session.awaits_service(now)
-        });
-        waiting.map(|session| session.turns.len() as u64).sum()
-    }
-
-    /// Sessions at this moment.
-    #[must_use]
-    pub fn sessions(&self) -> u64 {
-        self.live
-    }
-
-    /// How many of them have been silent for so long that they hold half the memory.
-    #[must_use]
-    pub fn sessions_resting(&self) -> u64 {
-        self.sessions.resting()
-    }
-
-    /// Payload bytes held at this moment.
-    #[must_use]
-    pub fn payload_bytes(&self) -> u64 {
-        self.shared.arena.used()
-    }
-
-    /// Flows of running sessions (from source to target), for an `intercept` that came back.
-    pub fn flows(&self) -> impl Iterator<Item = FlowKey> + '_ {
-        let connected = self.shared.by_local.sessions();
-        connected.filter_map(|id| self.sessions.local(id).copied())
-    }
-
-    /// Totals since the start.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.shared.counters
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`engine`] | every input and output; `tables` behind it finds, opens, settles and removes sessions |
+//! | [`engine`], `state` | every input and output; `tables` behind it finds, opens, settles and removes sessions |
 //! | `openings`, `parked` | where sessions begin, and who waits for a source |
 //! | `session` | one session and what the client does to it |
 //! | `online` | what the online server's segments do to it |
@@ -21,7 +21,7 @@
 //! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
 //! | `nursery` | flows that have no session yet |
-//! | [`echo`] | turns that begin like one before, by client address: what a loop looks like |
+//! | [`echo`], `holds` | turns that begin like one before, by client address: what a loop looks like; departures that are held |
 //! | `gate`, `pool`, `ports`, `path`, `reach` | whether a target may be sent to and for whom, from where, and in what pieces |
 //! | `gates` | how sessions stand before the gates |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
@@ -42,6 +42,7 @@ pub mod engine;
 pub mod event;
 mod gate;
 mod gates;
+mod holds;
 mod index;
 mod inflow;
 pub mod limits;
@@ -62,6 +63,7 @@ mod send;
 mod session;
 mod slots;
 mod standalone;
+mod state;
 mod stream;
 mod tables;
 mod taker;

@@ -217,7 +217,14 @@ fn hidden(needs: &[&str], more: &[&str], back: impl FnOnce(&Stand) -> Box<dyn st
     let options = super::options::with(stand.options(), more);
     let mut copier = start_with(&stand, &options);
     let began = Instant::now();
-    ask_once(&stand);
+    // On a machine that is busy otherwise a request may fall out of its loop, which is then over.
+    let mut asked = 0;
+    while asked < 5 && copier.tcpcopy.poll().expect("a status").is_none() {
+        ask_once(&stand);
+        asked += 1;
+        let ends = || Ok(copier.tcpcopy.poll()?.is_some());
+        let _ = interrupt::wait_until("the end", END_WITHIN / 2, ends);
+    }
     check_ended(&stand, &mut copier, &mut online, began);
 }
 
@@ -245,12 +252,44 @@ fn hidden_by_nat_two_workers() {
     });
 }
 
-/// A target that takes a tenth of a second: a few requests per second go round.
+/// A target that takes a while: few requests per second go round. Longer where `LOOPS_DELAY_MS` says so; beyond 30 ms the
+/// suspicion alone takes 20 s.
 #[test]
 fn hidden_by_nat_slow_target() {
-    let slow = "option httpclose\n    tcp-request inspect-delay 100ms\n    tcp-request content accept if WAIT_END";
-    hidden(&["haproxy"], &[], |stand| {
-        Box::new(haproxy_back(stand, slow))
+    let said = std::env::var("LOOPS_DELAY_MS").ok();
+    let delay = said.and_then(|said| said.parse().ok()).unwrap_or(15);
+    hidden(&[], &[], |stand| {
+        slow_back(stand, Duration::from_millis(delay));
+        Box::new(())
+    });
+}
+
+/// A proxy that lets each request wait before it asks the online service. It ends with the test.
+fn slow_back(stand: &Stand, delay: Duration) {
+    let listener = tests::stand::listen(stand, Host::Target, PORT);
+    let namespace = stand.lab.namespace(Host::Target);
+    let pass_on = move |mut client: TcpStream| -> std::io::Result<()> {
+        let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+        while !request.ends_with(b"\r\n\r\n") {
+            let read = client.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            request.extend_from_slice(&buffer[..read]);
+        }
+        std::thread::sleep(delay);
+        let mut server = TcpStream::connect((ONLINE, PORT))?;
+        server.write_all(&request)?;
+        let read = server.read(&mut buffer)?;
+        client.write_all(&buffer[..read])
+    };
+    std::thread::spawn(move || {
+        // A thread stays where it was born.
+        namespace.enter(|| {
+            for client in listener.incoming().flatten() {
+                std::thread::spawn(move || pass_on(client));
+            }
+        })
     });
 }
 
@@ -328,7 +367,7 @@ fn innocent(stand: &Stand, options: &Options, load: impl FnOnce(&Stand)) {
     );
     assert!(summary.value().get("loop").is_none(), "{}", summary.value());
     assert!(
-        summary.count("/notes/holds") <= 2 + seconds() / 20,
+        summary.count("/notes/holds") <= 4 + seconds() / 20,
         "{}",
         summary.value()
     );

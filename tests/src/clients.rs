@@ -7,6 +7,7 @@ use lab::command::last_line;
 use lab::load::Report;
 use lab::net::ONLINE;
 use lab::{Host, Process, Spec};
+use nix::sys::signal::Signal;
 
 use crate::{PORT, Stand};
 
@@ -126,6 +127,19 @@ pub struct Running {
 }
 
 impl Running {
+    /// Ends it now: what it was to go on beside is over. Requests that are under way are answered first.
+    ///
+    /// # Panics
+    ///
+    /// As [`Running::wait`].
+    #[must_use]
+    pub fn stop(mut self) -> Report {
+        self.process
+            .signal(Signal::SIGTERM)
+            .unwrap_or_else(|error| panic!("the clients: {error}"));
+        self.wait()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

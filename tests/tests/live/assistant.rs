@@ -67,7 +67,8 @@ fn nothing_is_copied_before_the_path_is_proven() {
             &ONLINE_INSIDE.to_string(),
         ])
         .expect("route");
-    let options = stand.options();
+    // Nothing is to come of what waits at the end.
+    let options = stand.options().more("--drain").more("1s");
     let _intercept =
         lab::copier::start_intercept(&stand.lab, &stand.binaries, &options).expect("intercept");
     let mut copier =

@@ -18,6 +18,7 @@ use lab::{Host, Topology};
 use tests::copying::{check_books, check_clients, check_nothing_left, finish, start};
 use tests::{Clients, PORT, Stand};
 
+use super::robust::pause;
 use examination::{Examination, examine};
 
 /// What every examination is asked: the rule of the lab.
@@ -61,8 +62,9 @@ fn a_sound_direct_path_is_proven_and_no_client_is_copied() {
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let clients = Clients::keep_alive(10, 200, 8).start(&stand);
+    pause(1000);
     let examination = examine(&stand, &arguments(Topology::Direct));
-    let report = clients.wait();
+    let report = clients.stop();
     check_proven(&stand, &examination, Host::Target);
     assert!(
         examination.says("packets of 1500 bytes arrive"),
@@ -165,8 +167,9 @@ fn a_running_copy_is_left_alone() {
     let _servers = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let mut copier = start(&stand);
     let clients = Clients::keep_alive(20, 200, 8).start(&stand);
+    pause(1000);
     let examination = examine(&stand, &arguments(Topology::Direct));
-    let report = clients.wait();
+    let report = clients.stop();
     assert_eq!(examination.exit, Some(1), "{examination}");
     assert!(examination.find("occupied").is_some(), "{examination}");
     let pid = copier.tcpcopy.pid();

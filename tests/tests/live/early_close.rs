@@ -6,7 +6,7 @@ use lab::access_log::Comparison;
 use lab::nginx::Config;
 use lab::{Host, Topology};
 use nix::sys::signal::Signal;
-use tests::copying::{check_books, check_clients, finish, start};
+use tests::copying::{check_books, check_clients, finish, start, start_with};
 use tests::{Clients, PORT, Stand, check_clean, check_complete};
 
 use super::robust::{pause, survived};
@@ -120,7 +120,9 @@ fn refusing(refusal: &Refusal, clients: &Clients, most: u64) {
         Refusal::Drop => rule.extend(["-j", "DROP"]),
     }
     target.run("iptables", &rule).expect("iptables");
-    let mut copier = start(&stand);
+    // Nothing is to come of what waits at the end.
+    let options = stand.options().more("--drain").more("1s");
+    let mut copier = start_with(&stand, &options);
     let report = clients.run(&stand);
     let asked = arrived(&stand);
     let summary = finish(&mut copier);

@@ -33,7 +33,7 @@ fn start(stand: &Stand, options: &Options) -> Copier {
 fn keep_alive_2k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 2_000, 20),
+        &Clients::keep_alive(50, 2_000, 10),
         |options| options,
     );
 }
@@ -49,7 +49,7 @@ fn keep_alive_10k_direct() {
 
 #[test]
 fn short_1k_direct() {
-    copied(Topology::Direct, &Clients::short(1_000, 20), |options| {
+    copied(Topology::Direct, &Clients::short(1_000, 10), |options| {
         options
     });
 }
@@ -66,7 +66,7 @@ fn short_3k_direct() {
 fn keep_alive_2k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 2_000, 20),
+        &Clients::keep_alive(50, 2_000, 10),
         |options| options,
     );
 }
@@ -82,7 +82,7 @@ fn keep_alive_10k_assistant() {
 
 #[test]
 fn short_1k_assistant() {
-    copied(Topology::Assistant, &Clients::short(1_000, 20), |options| {
+    copied(Topology::Assistant, &Clients::short(1_000, 10), |options| {
         options
     });
 }
@@ -97,7 +97,7 @@ fn short_3k_assistant() {
 /// Its rings hold far less than the ring buffer: a worker that is held up for a moment loses frames at higher rates.
 #[test]
 fn keep_alive_2k_direct_af_xdp() {
-    let clients = Clients::keep_alive(50, 2_000, 20);
+    let clients = Clients::keep_alive(50, 2_000, 10);
     copied(Topology::Direct, &clients, |options| Options {
         capture: Capture::AfXdp,
         ..options

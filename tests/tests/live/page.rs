@@ -222,7 +222,7 @@ fn the_page_shows_the_run_as_it_goes_on() {
     }
     check_looks(&browser);
 
-    check_clients(&clients.wait());
+    check_clients(&clients.stop());
     check_figures(&browser);
     check_quiet(&browser, &[&origin, &format!("{origin}summary.json")]);
     finish(&mut copier);

@@ -112,7 +112,8 @@ fn of_two_targets_the_dead_one_does_not_hurt_the_other() {
     let second = Config::new("nginx-second", (ONLINE, PORT + 1).into());
     let _second = Nginx::start(&stand.lab, Host::Online, &second).expect("nginx");
     // Nobody answers ARP for 10.0.2.77.
-    let mut options = stand.options();
+    // Nothing is to come of what waits for the dead one at the end.
+    let mut options = stand.options().more("--drain").more("3s");
     options.rules = format!("{},{ONLINE}:{}-10.0.2.77:{PORT}", options.rules, PORT + 1);
     let mut copier = Copier::start(&stand.lab, &stand.binaries, &options)
         .unwrap_or_else(|error| panic!("{error}"));

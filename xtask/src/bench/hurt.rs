@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
     /// Where all numbers go, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Measure the tcpcopy and intercept of this folder, instead of building this tree's: an earlier build, say.
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
     /// Do not look for what is missing on this machine.
     #[arg(long)]
     no_setup: bool,
@@ -60,7 +63,11 @@ pub(crate) struct Arguments {
 
 /// Runs the bench.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let binaries = stage::prepare(!arguments.no_setup)?;
+    let binaries = match &arguments.binaries {
+        None => stage::prepare(!arguments.no_setup)?,
+        Some(folder) => Binaries::in_folder(folder)
+            .with_context(|| format!("no tcpcopy and intercept in {}", folder.display()))?,
+    };
     let missing = system::missing(&["nginx", "tc"]);
     if !missing.is_empty() {
         bail!(

@@ -161,16 +161,13 @@ impl Plan {
             .iter()
             .map(|rule| sources.words(rule.target.addr))
             .collect();
-        let filter = match mode {
-            Mode::Direct => Filter::new(args.rules.iter().filter_map(|rule| {
-                let (pool, own) = sources.pool(rule.target.addr)?;
-                Some((rule.target, pool, own))
-            }))?,
-            Mode::Assistant => Filter::default(),
-        };
-        let exclusions = match mode {
-            Mode::Direct => sources.exclusions(args),
-            Mode::Assistant => Exclusions::default(),
+        let pools = args.rules.iter().filter_map(|rule| {
+            let (pool, own) = sources.pool(rule.target.addr)?;
+            Some((rule.target, pool, own))
+        });
+        let (filter, exclusions) = match mode {
+            Mode::Direct => (Filter::new(pools)?, sources.exclusions(args)),
+            Mode::Assistant => (Filter::default(), Exclusions::default()),
         };
         Ok(Self {
             mode,
@@ -211,9 +208,7 @@ impl Plan {
             own_source: own_source(&sources.source, facts),
             confirmed: is_confirmed(args.confirmed, &facts.firewall),
             bits_per_second_max: args.max_bandwidth,
-            reply_bits_per_second_max: args
-                .max_reply_bandwidth
-                .unwrap_or_else(|| reply_bits_per_second(facts.link_bits_per_second)),
+            reply_bits_per_second_max: reply_bits_per_second(args, facts),
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
@@ -328,8 +323,10 @@ fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
 }
 
 /// What is taken of the targets' answers unless said otherwise: clients' requests come in by the same link.
-fn reply_bits_per_second(link: Option<u64>) -> u64 {
-    link.map_or(REPLY_BITS_PER_SECOND_UNKNOWN, |link| link / 2)
+fn reply_bits_per_second(args: &Args, facts: &Facts) -> u64 {
+    let link = facts.link_bits_per_second;
+    let default = link.map_or(REPLY_BITS_PER_SECOND_UNKNOWN, |link| link / 2);
+    args.max_reply_bandwidth.unwrap_or(default)
 }
 
 /// Whether bytes wait for the online server's acknowledgement. Where nobody can tell, they do not: that is said.

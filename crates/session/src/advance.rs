@@ -99,18 +99,7 @@ impl Session {
         else {
             return false;
         };
-        if end.is_some_and(|end| matches!(end.end, End::Reset | End::Replaced))
-            && self.awaits_confirmation()
-        {
-            if !self.knows_service(ctx.now) {
-                self.release_at = Some(self.active_at + SERVICE_WAIT);
-                return false;
-            }
-            // What the online server had not acknowledged by then it will not acknowledge any more.
-            while self.turns.front().is_some() {
-                self.end_turn(Outcome::Unserved, ctx);
-            }
-            self.part(Flags::RST, After::Closed, ctx);
+        if self.awaits_confirmation() && self.end_unconfirmed(ctx) {
             return false;
         }
         // A target whose window is full pauses for a round trip in the middle of a response.
@@ -173,6 +162,24 @@ impl Session {
             }
             (false, None) => return false,
         }
+        true
+    }
+
+    /// Bytes wait for the online server's acknowledgement, and the client's connection may be gone: then it does not come any
+    /// more. Returns whether that is so, or has to be waited for.
+    fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
+        let end = self.input.end().map(|end| end.end);
+        if !matches!(end, Some(End::Reset | End::Replaced)) {
+            return false;
+        }
+        if !self.knows_service(ctx.now) {
+            self.release_at = Some(self.active_at + SERVICE_WAIT);
+            return true;
+        }
+        while self.turns.front().is_some() {
+            self.end_turn(Outcome::Unserved, ctx);
+        }
+        self.part(Flags::RST, After::Closed, ctx);
         true
     }
 

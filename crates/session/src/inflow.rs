@@ -81,7 +81,7 @@ impl Inflow {
             return u32::MAX;
         };
         budget.fill(now);
-        budget.level.clamp(0, i64::from(u32::MAX)) as u32
+        u32::try_from(budget.level.max(0)).unwrap_or(u32::MAX)
     }
 
     /// How long no window may be opened any further because the budget is spent; `None` where it is not.
@@ -101,13 +101,13 @@ impl Inflow {
     /// Up to `wanted` bytes beyond what the online server has sent; 0 where none are to be had now.
     pub(crate) fn excess(&mut self, wanted: u32, now: Instant) -> u32 {
         self.excess.fill(now);
-        let granted = self.excess.level.clamp(0, i64::from(wanted));
+        let granted = u32::try_from(self.excess.level).unwrap_or(0).min(wanted);
         // In small pieces it would be spent on headers.
-        if granted < i64::from(wanted / 4) {
+        if granted < wanted / 4 {
             return 0;
         }
-        self.excess.level -= granted;
-        granted as u32
+        self.excess.level -= i64::from(granted);
+        granted
     }
 }
 

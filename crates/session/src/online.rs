@@ -44,10 +44,10 @@ impl Session {
         self.input.on_acknowledged(ack);
         if len == 0 && seq < self.turns.online_end() {
             // A probe of a closed window (RFC 9293 section 3.8.6.1) says that there is more; a keep-alive probe looks the same.
-            self.online_blocked = true;
+            self.pacing.on_online_probe();
         }
         if len > 0 {
-            (self.online_at, self.online_blocked) = (stamp, false);
+            self.pacing.on_online_payload(stamp);
             self.confirmed = true;
             let distance = i64::from(ack - self.input.next());
             let acknowledged = self.stream_end.saturating_add_signed(distance);

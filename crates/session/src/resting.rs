@@ -19,6 +19,7 @@ use crate::stream::{ClientStream, RestingStream};
 use crate::time::Instant;
 use crate::turns::resting::RestingTurns;
 use crate::wheel::Armed;
+use crate::window::Pacing;
 
 /// What is left of a session while it rests.
 #[derive(Debug)]
@@ -82,12 +83,7 @@ impl Resting {
             ack_at,
             release_at,
             gap_at,
-            window_at,
-            // Means something only while there is such a time.
-            window_told: _,
-            // Means something only while a window is nearly closed.
-            online_at: _,
-            online_blocked: _,
+            pacing,
             active_at,
             opened,
             accepted,
@@ -108,7 +104,7 @@ impl Resting {
             && held.is_none()
             && ack_at.or(*release_at).or(*gap_at).is_none();
         // Whether the online server's client is what holds the target back is forgotten.
-        let window_open = window_at.is_none() && receive.window() >= OPEN_WINDOW_MIN;
+        let window_open = pacing.is_idle() && receive.window() >= OPEN_WINDOW_MIN;
         let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
         let stays = matches!(
             state,
@@ -178,10 +174,7 @@ impl Resting {
             ack_at: None,
             release_at: None,
             gap_at: None,
-            window_at: None,
-            window_told: 0,
-            online_at: self.active_at,
-            online_blocked: false,
+            pacing: Pacing::new(self.active_at),
             active_at: self.active_at,
             opened: self.opened,
             accepted: self.accepted,

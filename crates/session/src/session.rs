@@ -33,6 +33,7 @@ use crate::taker::Taker;
 use crate::time::Instant;
 use crate::turns::Turns;
 use crate::wheel::Armed;
+use crate::window::Pacing;
 
 /// Where the connection to the target stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,14 +128,7 @@ pub(crate) struct Session {
     pub(crate) release_at: Option<Instant>,
     /// When a hole counts as lost.
     pub(crate) gap_at: Option<Instant>,
-    /// When a window that is nearly closed may be opened, or the target is told again that it is open ...
-    pub(crate) window_at: Option<Instant>,
-    /// ... and how often it has been told without sending anything.
-    pub(crate) window_told: u8,
-    /// When the online server last sent payload.
-    pub(crate) online_at: Instant,
-    /// Whether it has probed the window of its client since: it has more to say.
-    pub(crate) online_blocked: bool,
+    pub(crate) pacing: Pacing,
     pub(crate) active_at: Instant,
     /// Whether it has had a connection.
     pub(crate) opened: bool,
@@ -221,10 +215,7 @@ impl Session {
             ack_at: None,
             release_at: None,
             gap_at: None,
-            window_at: None,
-            window_told: 0,
-            online_at: ctx.now,
-            online_blocked: false,
+            pacing: Pacing::new(ctx.now),
             active_at: ctx.now,
             opened: false,
             accepted: false,

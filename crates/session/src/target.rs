@@ -220,11 +220,11 @@ impl Session {
             // may be short for that, and so may be one that asks for a closed window.
             let looks_last =
                 segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
-            if looks_last && self.window_told == 0 && !self.is_cut_by_window(end, ctx) {
+            if looks_last && !self.pacing.is_telling() && !self.is_cut_by_window(end, ctx) {
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }
         }
-        self.on_window_used();
+        self.pacing.on_used();
         let before = self.receive.nxt();
         let unanswered = self.turns.answer_bytes() == 0;
         let arrived = self.receive.on_segment(seq, len, fin);
@@ -299,7 +299,7 @@ impl Session {
         if due(self.send.timer_at()) {
             self.on_send_timer(ctx);
         }
-        if due(self.window_at) {
+        if due(self.pacing.due()) {
             self.on_window_timer(ctx);
         }
         self.check_closed(ctx);

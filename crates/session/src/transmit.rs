@@ -276,7 +276,7 @@ impl Session {
         let at = earlier(at, self.release_at);
         let at = earlier(at, self.ack_at);
         let at = earlier(at, self.gap_at);
-        let at = earlier(at, self.window_at);
+        let at = earlier(at, self.pacing.due());
         earlier(at, self.closed_at())
     }
 }

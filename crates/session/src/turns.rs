@@ -324,7 +324,7 @@ impl Turns {
     /// How many more bytes the target may send now, where it may be ahead of the online server by `slack`.
     pub(crate) fn allowance(&self, slack: u32) -> u32 {
         let allowed = self.step.credit.saturating_add(i64::from(slack));
-        allowed.clamp(0, i64::from(u32::MAX)) as u32
+        u32::try_from(allowed.max(0)).unwrap_or(u32::MAX)
     }
 
     /// The target was kept from sending more; returns whether this is new of the current turn.

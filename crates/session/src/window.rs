@@ -22,6 +22,63 @@ use crate::session::{Session, State};
 use crate::time::Instant;
 use crate::turns::Next;
 
+/// When a session's window is to be looked at, and what it depends on.
+#[derive(Debug)]
+pub(crate) struct Pacing {
+    /// When a window that is nearly closed may be opened, or the target is told again that it is open ...
+    at: Option<Instant>,
+    /// ... and how often it has been told without sending anything.
+    told: u8,
+    /// When the online server last sent payload.
+    online_at: Instant,
+    /// Whether it has probed the window of its client since: it has more to say.
+    online_blocked: bool,
+}
+
+impl Pacing {
+    /// Nothing is to be looked at; the online server counts as having spoken at `now`.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            at: None,
+            told: 0,
+            online_at: now,
+            online_blocked: false,
+        }
+    }
+
+    /// When [`Session::on_window_timer`] wants to be called.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.at
+    }
+
+    /// Whether nothing would be lost by forgetting it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.at.is_none()
+    }
+
+    /// Whether the target has been told of a window that it has not used yet.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.told > 0
+    }
+
+    /// The online server has sent payload.
+    pub(crate) fn on_online_payload(&mut self, stamp: Instant) {
+        (self.online_at, self.online_blocked) = (stamp, false);
+    }
+
+    /// The online server asks whether its client's window has opened.
+    pub(crate) fn on_online_probe(&mut self) {
+        self.online_blocked = true;
+    }
+
+    /// The target has sent something: it knows of the window.
+    pub(crate) fn on_used(&mut self) {
+        if self.told > 0 {
+            (self.told, self.at) = (0, None);
+        }
+    }
+}
+
 /// Whether the online server's response to the current turn is complete.
 enum Online {
     /// It is, as far as anybody can tell.
@@ -67,11 +124,11 @@ impl Session {
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
     /// that would be acknowledged.
     pub(crate) fn open_window(&mut self, ctx: &mut Context<'_>) {
-        if self.window_told > 0 && self.window_at.is_some() {
+        if self.pacing.told > 0 && self.pacing.at.is_some() {
             // Under way, and told again by its own timer.
             return;
         }
-        self.window_at = None;
+        self.pacing.at = None;
         let slack = ctx.config.reply_slack;
         let connected = matches!(self.state, State::Established | State::Closing { .. });
         let low = self.low_water(ctx);
@@ -80,7 +137,7 @@ impl Session {
         }
         if let Some(wait) = ctx.inflow.spent_for(ctx.now) {
             ctx.counters.replies_over_budget += 1;
-            self.window_at = Some(ctx.now + wait);
+            self.pacing.at = Some(ctx.now + wait);
             return;
         }
         if self.turns.allowance(slack) < low {
@@ -103,38 +160,31 @@ impl Session {
     /// The time has come to open a window, or to say once more that it is open: nobody acknowledges an acknowledgement, and a
     /// target's own probe may be a minute away.
     pub(crate) fn on_window_timer(&mut self, ctx: &mut Context<'_>) {
-        if self.window_told == 0 {
+        if self.pacing.told == 0 {
             self.open_window(ctx);
-        } else if self.window_told < WINDOW_TOLD_MAX {
+        } else if self.pacing.told < WINDOW_TOLD_MAX {
             self.ack_due = true;
             self.tell_again(ctx);
         } else {
-            self.on_window_used();
+            self.pacing.on_used();
             self.open_window(ctx);
         }
     }
 
     fn tell_again(&mut self, ctx: &Context<'_>) {
-        self.window_at = Some(ctx.now + RTO_MIN * (1 << self.window_told));
-        self.window_told += 1;
-    }
-
-    /// The target has sent something: it knows of the window.
-    pub(crate) fn on_window_used(&mut self) {
-        if self.window_told > 0 {
-            (self.window_told, self.window_at) = (0, None);
-        }
+        self.pacing.at = Some(ctx.now + RTO_MIN * (1 << self.pacing.told));
+        self.pacing.told += 1;
     }
 
     /// The target has sent more than the online server: it goes on where that one has nothing more to say.
     fn open_beyond(&mut self, ctx: &mut Context<'_>) {
         match self.online(ctx.now) {
             Online::GoesOn => {}
-            Online::Until(at) => self.window_at = Some(at),
+            Online::Until(at) => self.pacing.at = Some(at),
             Online::Complete => {
                 let granted = ctx.inflow.excess(ctx.config.reply_slack, ctx.now);
                 if granted == 0 {
-                    self.window_at = Some(ctx.now + WINDOW_RETRY);
+                    self.pacing.at = Some(ctx.now + WINDOW_RETRY);
                 }
                 ctx.counters.reply_bytes_excess += u64::from(granted);
                 self.turns.grant(granted);
@@ -146,10 +196,10 @@ impl Session {
         if self.online_closed || self.turns.next().is_some_and(|next| next.saw_all) {
             return Online::Complete;
         }
-        if self.online_blocked {
+        if self.pacing.online_blocked {
             return Online::GoesOn;
         }
-        let at = self.online_at + ONLINE_SILENCE;
+        let at = self.pacing.online_at + ONLINE_SILENCE;
         if now >= at {
             Online::Complete
         } else {

@@ -1,5 +1,7 @@
 //! Tables of command lines on a host that exists on paper only.
 
+mod pools;
+
 use std::net::IpAddr;
 
 use clap::Parser;
@@ -211,91 +213,6 @@ fn what_cannot_work_is_refused_in_clear_words() {
             Err(refusal) => assert!(refusal.to_string().contains(words), "{line}: {refusal}"),
         }
     }
-}
-
-fn pool_of(plan: &Plan) -> (std::ops::RangeInclusive<u16>, Vec<u16>) {
-    let Source::Pool {
-        ranges,
-        excluded_ports,
-    } = &plan.source
-    else {
-        panic!("a pool")
-    };
-    (
-        ranges[0].port_first..=ranges[0].port_last,
-        excluded_ports.clone(),
-    )
-}
-
-#[test]
-fn an_ephemeral_range_that_leaves_no_ports_is_named() {
-    let mut facts = facts();
-    facts.ephemeral = 1024..=65_535;
-    let refusal = plan_on("-x 80-10.1.0.9:80", &facts).unwrap_err();
-    for words in [
-        "1024-65535 leaves too few",
-        "ip_local_reserved_ports=20000-29999",
-    ] {
-        assert!(refusal.to_string().contains(words), "{refusal}");
-    }
-    facts.ephemeral = 9_000..=20_000;
-    let plan = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    assert_eq!(pool_of(&plan).0, 20_001..=32_767);
-}
-
-/// Where nothing else is left, ports that are reserved for anybody are taken, but those that somebody has.
-#[test]
-fn reserved_ports_are_taken_where_nothing_else_is_left() {
-    let mut facts = facts();
-    facts.ephemeral = 1024..=65_535;
-    facts.reserved = vec![20_000..=20_099, 20_200..=20_299];
-    facts.listening = vec!["0.0.0.0:20005".parse().unwrap()];
-    facts.connections = vec![(
-        "10.1.0.1:20010".parse().unwrap(),
-        "10.1.0.9:80".parse().unwrap(),
-    )];
-    let plan = plan_on("-x 20020-10.1.0.9:80", &facts).unwrap();
-    let (range, excluded) = pool_of(&plan);
-    assert_eq!(range, 20_000..=20_299);
-    let expected: Vec<u16> = [20_005, 20_010, 20_020]
-        .into_iter()
-        .chain(20_100..20_200)
-        .collect();
-    assert_eq!(excluded, expected);
-    // Elsewhere they are an application's own.
-    facts.ephemeral = 32_768..=60_999;
-    let (range, excluded) = pool_of(&plan_on("-x 80-10.1.0.9:80", &facts).unwrap());
-    assert_eq!((range, excluded.len()), (10_000..=32_767, 200));
-}
-
-#[test]
-fn what_others_have_is_left_out_of_a_named_pool() {
-    let mut facts = facts();
-    facts.connections = vec![(
-        "10.1.0.1:11300".parse().unwrap(),
-        "10.1.0.9:80".parse().unwrap(),
-    )];
-    let line = "-x 80-10.1.0.9:80,11400-10.1.0.9:81 -c 10.1.0.1:11000-12000";
-    let plan = plan_on(line, &facts).unwrap();
-    assert_eq!(pool_of(&plan).1, [11_211, 11_300, 11_400]);
-    // Of a pool that nobody on this host can have anything to do with, nothing is.
-    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.7.0.0/24", &facts).unwrap();
-    assert_eq!(pool_of(&plan).1, [0; 0]);
-    assert_eq!(plan.filter.slots, 0);
-}
-
-#[test]
-fn reserved_ports_may_be_ephemeral() {
-    let mut facts = facts();
-    facts.reserved = vec![30_000..=40_000];
-    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:30000-40000", &facts).unwrap();
-    assert_eq!(pool_of(&plan).1, [0; 0]);
-    facts.reserved = vec![33_000..=33_099];
-    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.1.0.1:32000-40000", &facts).unwrap();
-    let (_, excluded) = pool_of(&plan);
-    assert_eq!(excluded.len(), 40_001 - 32_768 - 100);
-    let note = plan.notes.last().expect("a note");
-    assert!(note.contains("7133 ports of the reply pool"), "{note}");
 }
 
 #[test]

@@ -441,6 +441,8 @@ impl Running {
         self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
         // One that found no frame in the fill ring is among those dropped.
         self.totals.frames_lost = statistics.rx_ring_full + statistics.rx_dropped;
+        // A walk over the sessions, before anybody waits for the lock.
+        let (in_flight, turns_waiting) = (engine.in_flight(), engine.turns_waiting(now));
         let mut slot = self
             .worker
             .shared
@@ -459,8 +461,8 @@ impl Running {
         slot.bandwidth_reached = self.worker.bandwidth.reached();
         slot.sessions = engine.sessions();
         slot.turns_open = engine.turns_open();
-        slot.in_flight = engine.in_flight();
-        slot.turns_waiting = engine.turns_waiting(now);
+        slot.in_flight = in_flight;
+        slot.turns_waiting = turns_waiting;
         slot.payload_bytes = engine.payload_bytes();
         slot.cpu = clock::thread_cpu();
         drop(slot);

@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) room: Option<String>,
     /// What will go wrong under load.
     pub(crate) warnings: Vec<String>,
+    /// Services that no interface of the run hears, in words.
+    pub(crate) unheard: Vec<String>,
     /// Interfaces that were left out, and why.
     pub(crate) notes: Vec<String>,
     /// Whether some target stands on 127.0.0.0/8.
@@ -202,6 +204,7 @@ impl Plan {
             sessions_max: budget.sessions,
             room,
             warnings: warning.into_iter().collect(),
+            unheard: interfaces.unheard,
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
             firewall: facts.firewall.clone(),

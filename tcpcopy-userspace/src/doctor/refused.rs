@@ -63,6 +63,7 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         | Refusal::TooManyRules { .. }
         | Refusal::Loop { .. }
         | Refusal::LinkLocalTarget { .. }
+        | Refusal::LoopbackClients
         | Refusal::TargetMoved { .. }
         | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
     }

@@ -28,6 +28,8 @@ pub(crate) fn examine(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
     findings.extend(conflicts(plan));
     findings.extend(loops(args, plan, facts));
     findings.extend(listeners(args, facts));
+    let unheard = plan.unheard.iter();
+    findings.extend(unheard.map(|words| Finding::fail("online", "online-port-on-loopback", words)));
     findings
 }
 

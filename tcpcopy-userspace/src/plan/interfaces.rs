@@ -11,7 +11,7 @@ use wire::flow::Addr;
 
 use super::Refusal;
 use super::facts::Facts;
-use crate::args::Args;
+use crate::args::{Args, RuleArg};
 
 /// Names of interfaces.
 #[derive(Debug)]
@@ -19,7 +19,12 @@ pub(super) struct Interfaces {
     pub(super) capture: Vec<String>,
     pub(super) observe: Vec<String>,
     pub(super) notes: Vec<String>,
+    /// What will not be captured by any of them, in words.
+    pub(super) unheard: Vec<String>,
 }
+
+/// The loopback interface.
+pub(crate) const LOOPBACK: &str = "lo";
 
 pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interfaces, Refusal> {
     let mut notes = Vec::new();
@@ -36,10 +41,37 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
             }
         }
     }
+    if mode == Mode::Assistant && args.pool.is_empty() && online.iter().any(|name| name == LOOPBACK)
+    {
+        return Err(Refusal::LoopbackClients);
+    }
     Ok(Interfaces {
+        unheard: args
+            .rules
+            .iter()
+            .filter_map(|rule| unheard(rule, facts, &online))
+            .collect(),
         capture,
         observe: online,
         notes,
+    })
+}
+
+/// A service that this host alone can reach passes `lo` and no other device, so that nothing of it would be captured and
+/// nobody would know: in words, where that is so.
+fn unheard(rule: &RuleArg, facts: &Facts, online: &[String]) -> Option<String> {
+    let port = rule.online.port;
+    let mut listening = facts
+        .listening
+        .iter()
+        .filter(|socket| socket.port() == port);
+    let first = listening.next()?;
+    let all = first.ip().is_loopback() && listening.all(|socket| socket.ip().is_loopback());
+    (all && online.iter().all(|name| name != LOOPBACK)).then(|| {
+        format!(
+            "nothing of \"{rule}\" will be captured: port {port} is listened to on {first} alone, and what is said there passes \
+             lo and no other interface; name it (-i {LOOPBACK}; with -s that takes a pool, -c)"
+        )
     })
 }
 

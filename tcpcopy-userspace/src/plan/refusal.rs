@@ -33,6 +33,12 @@ pub(crate) enum Refusal {
          another target, or another address or port"
     )]
     Loop { rule: RuleArg, online: RuleArg },
+    /// Clients whose addresses mean another host at the target.
+    #[error(
+        "-i lo with the clients' own addresses: clients there come from addresses of this very host, 127.0.0.1 for one, to which \
+         the target would answer itself; name a reply pool (-c), or leave -s out"
+    )]
+    LoopbackClients,
     /// A target address that does not say by which interface.
     #[error(
         "the target {target} is a link-local address, which does not say by which interface; use a global one"

@@ -271,6 +271,30 @@ fn any_address_means_every_interface_that_has_one_and_is_usable() {
 }
 
 #[test]
+fn a_service_on_loopback_alone_is_not_left_out_without_a_word() {
+    let mut facts = facts();
+    facts.listening = vec!["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()];
+    let plan = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
+    assert!(plan.unheard[0].contains("-i lo"), "{:?}", plan.unheard);
+    let heard = plan_on("-x 80-10.1.0.9:80 -i lo", &facts).unwrap();
+    assert_eq!(heard.unheard, [""; 0]);
+    facts.listening.push("10.0.0.1:80".parse().unwrap());
+    let heard = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
+    assert_eq!(heard.unheard, [""; 0]);
+    let with_assistant = "-x 80-10.1.0.9:80 -i lo -s 127.0.0.1";
+    let mut facts = facts;
+    facts.intercepts = vec![(
+        "127.0.0.1:36524".to_owned(),
+        vec!["127.0.0.1".parse().unwrap()],
+    )];
+    let refusal = plan_on(with_assistant, &facts).unwrap_err();
+    assert!(
+        refusal.to_string().contains("name a reply pool"),
+        "{refusal}"
+    );
+}
+
+#[test]
 fn a_target_on_this_host_gets_sources_that_nobody_owns() {
     let plan = plan("-x 10.0.0.1:80-127.0.0.1:81,10.0.0.1:82-[::1]:81").unwrap();
     assert_eq!(plan.reply_routes.len(), 2);

@@ -20,7 +20,7 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         warn!("{}", trusted(own));
     }
     confirmed(args, plan);
-    for warning in &plan.warnings {
+    for warning in plan.unheard.iter().chain(&plan.warnings) {
         warn!("{warning}");
     }
     if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {

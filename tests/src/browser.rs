@@ -78,6 +78,12 @@ impl Browser {
     /// Opens an address, and waits until it is loaded.
     pub fn open(&self, address: &str) {
         self.command("url", &json!({"url": address}));
+        // The driver may answer while the page is still another process's blank one.
+        let there = format!(
+            "document.readyState === 'complete' && location.href.startsWith({})",
+            json!(address)
+        );
+        self.wait(&there, COMMAND_MAX);
     }
 
     /// Runs a function's body in the page, and gives what it returns.

@@ -248,6 +248,15 @@ impl Turns {
         let carried = self.step.carried.bytes;
         match self.current() {
             Some(_) if self.ungated => carried,
+            // To the byte what the client had seen when it went on: its turn was no question, and the answer to the one before
+            // came first here, but second there (the acknowledgement of settings in HTTP/2).
+            Some(turn)
+                if self.queue.get(1).is_some_and(|next| {
+                    u64::from(next.cause.ahead_of(turn.cause)) == carried + self.step.answer.bytes
+                }) =>
+            {
+                carried
+            }
             Some(turn) => carried.min(u64::from(turn.early)),
             None => 0,
         }

@@ -454,7 +454,7 @@ const Charts = (() => {
     prefix_differs: "other in its first bytes",
   };
   /** Counts beside these that are not kinds of differences. */
-  const NO_KINDS = ["compared", "unpaired", "differing", "sampled", "unsampled"];
+  const NO_KINDS = ["compared", "unpaired", "paced", "differing", "sampled", "unsampled"];
   function differences(summary) {
     const compared = number(summary, "differences.compared");
     const known = numbers(summary?.differences).filter(([name]) => !NO_KINDS.includes(name));
@@ -463,7 +463,7 @@ const Charts = (() => {
     const unpaired = number(summary, "differences.unpaired");
     return [
       table("Responses that differed", ["The target's response was", "Turns", "Of those compared"], rows),
-      h("p", { class: "small muted" }, figure("differences.compared", compared, count(compared)), " responses were compared by length; ", figure("differences.unpaired", unpaired, count(unpaired)), " were not, because their session was out of step."),
+      h("p", { class: "small muted" }, figure("differences.compared", compared, count(compared)), " responses were compared by length; ", figure("differences.unpaired", unpaired, count(unpaired)), " were not, because their session was out of step. Of those compared, ", figure("differences.paced", number(summary, "differences.paced") ?? 0, count(number(summary, "differences.paced") ?? 0)), " had a target that was held back to the pace of the online server: their times are in no figure here."),
     ];
   }
 

@@ -392,7 +392,8 @@ fn nothing_is_recorded_while_the_machine_is_too_busy() {
     let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let options = stand.options().more("--max-cpu").more("1");
     let mut copier = start_with(&stand, &options);
-    let report = Clients::short(200, 8).run(&stand);
+    // So many that an idle machine is busy with them.
+    let report = Clients::short(1000, 8).run(&stand);
     let summary = finish(&mut copier);
     let paused = summary.count("/kernel/capture/paused");
     assert!(

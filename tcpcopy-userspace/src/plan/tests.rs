@@ -282,7 +282,6 @@ fn a_service_on_loopback_alone_is_not_left_out_without_a_word() {
     let heard = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
     assert_eq!(heard.unheard, [""; 0]);
     let with_assistant = "-x 80-10.1.0.9:80 -i lo -s 127.0.0.1";
-    let mut facts = facts;
     facts.intercepts = vec![(
         "127.0.0.1:36524".to_owned(),
         vec!["127.0.0.1".parse().unwrap()],

@@ -248,8 +248,9 @@ impl Turns {
         let carried = self.step.carried.bytes;
         match self.current() {
             Some(_) if self.ungated => carried,
-            // To the byte what the client had seen when it went on: its turn was no question, and the answer to the one before
-            // came first here, but second there (the acknowledgement of settings in HTTP/2).
+            // To the byte what the online server answered between this turn and the next. This turn asked nothing (an
+            // acknowledgement of settings in HTTP/2, say): the answer to the turn before came after it online, and before it
+            // at the target.
             Some(turn)
                 if self.queue.get(1).is_some_and(|next| {
                     u64::from(next.cause.ahead_of(turn.cause)) == carried + self.step.answer.bytes

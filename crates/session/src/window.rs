@@ -2,11 +2,11 @@
 //!
 //! A client that reads slowly closes its window to the online server, and nothing of that reaches the copy: an open window
 //! would have the target pour whole responses into the online host. So the target may send what the online server has sent
-//! in this turn, and some slack ([`crate::Config::reply_slack`]); the rest of the difference is the target's own:
+//! in this turn, and some slack ([`crate::Config::reply_slack`]). Beyond that:
 //!
 //! - While the online server's response goes on, or waits for its client, the window stays closed.
-//! - Once it is complete, what the target's is longer comes at a rate of its own ([`Inflow::excess`]), or a later turn would
-//!   never get its answer.
+//! - Once it is complete, the rest of a longer response of the target comes at a rate of its own ([`Inflow::excess`]), or a
+//!   later turn would never get its answer.
 //! - Where the budget of response bytes is spent, no window is opened any further.
 //!
 //! Not here: what the window is as a number of TCP, which is [`crate::receive::ReceiveHalf::open`].

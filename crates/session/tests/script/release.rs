@@ -361,3 +361,20 @@ fn a_session_that_falls_behind_without_being_in_step_departs_by_time_in_the_end(
     s.frames();
     assert_eq!(s.engine.counters().bytes_sent, 100);
 }
+
+/// The client's second turn asks nothing: it acknowledges what the server said first, as HTTP/2 does with settings. The target has
+/// answered the request before it sooner than that turn came, the online server after it.
+#[test]
+fn an_answer_that_came_before_a_turn_that_asks_nothing_is_not_waited_for() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10).frames();
+    s.target(PSH, 1, 2, 110).client(PSH, 2, 11, b"k").frames();
+    s.target(ACK, 111, 3, 0).online(PSH, 11, 3, 100).frames();
+    s.client(PSH, 3, 111, b"b");
+    assert!(s.frames().iter().any(|sent| sent.payload == b"b"));
+    // The same answer counts once.
+    s.online(PSH, 111, 4, 100).client(PSH, 4, 211, b"c");
+    s.target(ACK, 111, 4, 0).wait(Duration::from_secs(1));
+    assert!(s.frames().iter().all(|sent| sent.payload != b"c"));
+}

@@ -273,7 +273,11 @@ pub(crate) fn ledgers_add_up(world: &World) {
             Outcome::Collision | Outcome::Unreplayable => true,
             Outcome::Refused => plan.loses_every_syn(),
             // A turn that was never to be sent may never have been served either.
-            Outcome::Unserved => plan.is_scarce() || tls || plan.setting.confirmed,
+            Outcome::Unserved => {
+                // With confirmed bytes: only where a client left some that the online server never acknowledged.
+                let unconfirmed = plan.setting.confirmed && captured(world).2 > 0;
+                plan.is_scarce() || tls || unconfirmed
+            }
             Outcome::Reset => plan.is_scarce(),
             _ => false,
         };

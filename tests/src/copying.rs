@@ -16,7 +16,13 @@ use crate::Stand;
 pub fn check_complete(report: &Report, online: &[Request], target: &[Request], summary: &Summary) {
     check_clients(report);
     let comparison = Comparison::of(online, target);
-    let context = format!("{comparison}; ledger: {}", summary.ledger());
+    let context = format!(
+        "{comparison}; ledger: {}; sessions: {}; notes: {}; kernel: {}",
+        summary.ledger(),
+        summary.value()["sessions"],
+        summary.value()["notes"],
+        summary.value()["kernel"]["capture"]
+    );
     assert_eq!(
         online.len() as u64,
         report.completed,

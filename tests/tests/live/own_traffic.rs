@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd as _;
 
 use lab::net::{CLIENT, ONLINE, ONLINE_INSIDE, TARGET};
 use lab::nginx::{Config, Nginx};
-use lab::{Host, Topology};
+use lab::{Host, Spec, Topology};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
 };
@@ -391,8 +391,10 @@ fn nothing_is_recorded_while_the_machine_is_too_busy() {
     };
     let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let options = stand.options().more("--max-cpu").more("1");
+    // One that does nothing but to be busy: requests alone may come and go between two ticks of the kernel's clock.
+    let busy = Spec::new("busy", "sh").args(["-c", "while :; do :; done"]);
+    let _busy = stand.lab.spawn(Host::Client, &busy).expect("sh");
     let mut copier = start_with(&stand, &options);
-    // So many that an idle machine is busy with them.
     let report = Clients::short(1000, 8).run(&stand);
     let summary = finish(&mut copier);
     let paused = summary.count("/kernel/capture/paused");

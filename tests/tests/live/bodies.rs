@@ -10,7 +10,7 @@ use lab::service::{Entry, read_record};
 use lab::{Host, Process, Topology, Way};
 use nix::sys::signal::Signal;
 use tests::copying::{check_books, check_clients, finish};
-use tests::{Clients, PORT, Stand, check_clean};
+use tests::{Clients, PORT, Stand, check_nothing_left};
 
 /// The built-in service, which keeps the digest of each body.
 pub(super) struct Service(Process, PathBuf);
@@ -129,7 +129,7 @@ fn posted_by(
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 fn small() -> Clients {

@@ -135,7 +135,7 @@ fn a_leased_port_that_an_application_binds_is_its() {
     let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let options = stand.options().more("-c").more("10.0.2.1:12000-12199");
     let mut copier = start_with(&stand, &options);
-    let clients = Clients::keep_alive(40, 400, 14).start(&stand);
+    let clients = Clients::keep_alive(40, 400, 7).start(&stand);
     pause(1500);
     let peers = [
         "-Htn",

@@ -28,13 +28,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
+use aya::programs::TcAttachType;
 use host::{Firewall, Route};
+use programs::name;
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
 use crate::args::{Args, Capture, Confirmed};
 use crate::clock;
+use crate::worker::intake::Several;
 use budget::{Budget, Fixed};
 use exclusions::Exclusions;
 use facts::Facts;
@@ -71,12 +74,20 @@ pub(crate) struct Plan {
     pub(crate) capture_on: Vec<String>,
     /// Names of the interfaces that online responses are observed on.
     pub(crate) observe_on: Vec<String>,
+    /// Whether they may leave by others, as routes come and go.
+    pub(crate) follows_exits: bool,
+    /// Names of the host's ends of containers' links (`-i veth0:host`).
+    pub(crate) host_sides: Vec<String>,
+    /// Names of mirror ports (`-i span0:mirror`).
+    pub(crate) mirrors: Vec<String>,
     /// How many sessions the reply pool has room for, in words; `None` with the clients' own addresses.
     pub(crate) room: Option<String>,
     /// What will go wrong under load.
     pub(crate) warnings: Vec<String>,
     /// Services that no interface of the run hears, in words.
     pub(crate) unheard: Vec<String>,
+    /// Services that `lo` was taken for, in words.
+    pub(crate) heard_on_loopback: Vec<String>,
     /// Interfaces that were left out, and why.
     pub(crate) notes: Vec<String>,
     /// Whether some target stands on 127.0.0.0/8.
@@ -153,7 +164,7 @@ impl Plan {
         });
         let rules: Vec<Rule> = rules.collect();
         let notes = [interfaces.notes, sources.notes(facts)].concat();
-        let probes = pool::probes(args, facts, &sources, &interfaces.observe);
+        let probes = pool::probes(args, facts, &sources, &interfaces.online);
         let controls = probes.iter().filter_map(|(source, target)| {
             let own = facts.route(target.addr.into())?.source()?;
             Some((Endpoint::new(own.into(), source.port), *target))
@@ -184,7 +195,13 @@ impl Plan {
             source: sources.source.clone(),
             egress,
             capture_on: interfaces.capture,
+            follows_exits: interfaces
+                .online
+                .iter()
+                .any(|name| name != interfaces::LOOPBACK),
             observe_on: interfaces.observe,
+            host_sides: interfaces.host_sides,
+            mirrors: interfaces.mirrors,
             notes: notes.into_iter().chain(budget.note()).collect(),
             fixed: budget.fixed,
             device_mtu,
@@ -205,6 +222,7 @@ impl Plan {
             room,
             warnings: warning.into_iter().collect(),
             unheard: interfaces.unheard,
+            heard_on_loopback: interfaces.heard_on_loopback,
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
             firewall: facts.firewall.clone(),
@@ -260,6 +278,28 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
+    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, TcAttachType)> {
+        let mut hooks = Vec::new();
+        for device in &self.host_sides {
+            hooks.push((device.as_str(), name::CAPTURE_OUT, TcAttachType::Egress));
+            hooks.push((device.as_str(), name::OBSERVE_IN, TcAttachType::Ingress));
+        }
+        for device in &self.mirrors {
+            hooks.push((device.as_str(), name::OVERHEAR, TcAttachType::Ingress));
+        }
+        hooks
+    }
+
+    /// Which directions more than one device may show, so that one packet may be recorded twice.
+    pub(crate) fn several_devices(&self) -> Several {
+        let apart = self.host_sides.len() + self.mirrors.len();
+        Several {
+            clients: self.capture_on.len() + apart > 1,
+            online: self.observe_on.len() + apart > 1,
+        }
     }
 
     /// The network of the reply pool that an address lies in.

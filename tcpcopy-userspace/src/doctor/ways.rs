@@ -30,6 +30,8 @@ pub(crate) fn examine(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
     findings.extend(listeners(args, facts));
     let unheard = plan.unheard.iter();
     findings.extend(unheard.map(|words| Finding::fail("online", "online-port-on-loopback", words)));
+    let heard = plan.heard_on_loopback.iter();
+    findings.extend(heard.map(|words| Finding::ok("online", words)));
     findings
 }
 

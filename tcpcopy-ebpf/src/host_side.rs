@@ -56,8 +56,11 @@ pub fn observe_in(ctx: TcContext) -> i32 {
         return TCX_NEXT;
     }
     match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) if is_service_anywhere(&segment.source) => observe::online(&skb, &segment),
-        Ok(_) => {}
+        Ok(segment) => {
+            if is_service_anywhere(&segment.source) {
+                observe::online(&skb, &segment);
+            }
+        }
         Err(skip) => observe::skipped(skip),
     }
     TCX_NEXT

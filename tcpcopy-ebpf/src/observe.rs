@@ -30,8 +30,11 @@ pub fn observe(ctx: TcContext) -> i32 {
         return TCX_NEXT;
     }
     match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) if is_service(&segment.source) => online(&skb, &segment),
-        Ok(_) => {}
+        Ok(segment) => {
+            if is_service(&segment.source) {
+                online(&skb, &segment);
+            }
+        }
         Err(skip) => skipped(skip),
     }
     TCX_NEXT

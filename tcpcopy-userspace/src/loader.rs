@@ -79,8 +79,10 @@ pub(crate) struct Loaded {
     private: Vec<SchedClassifierLink>,
     deliver: Option<XdpLink>,
     capture: Vec<(u32, SchedClassifierLink)>,
-    /// Devices that show packets another way than those of this host.
-    apart: Vec<u32>,
+    /// Where some device shows packets another way than those of this host: the others that clients are captured on. By what is
+    /// not among them copies leave, and what clients send this host's own addresses there is not what was asked for; with NAT
+    /// it would be the same request once more.
+    clients_on: Option<Vec<String>>,
     ebpf: Ebpf,
     services: Services,
     ways: Ways,
@@ -163,7 +165,7 @@ impl Loaded {
             private: Vec::new(),
             deliver: None,
             capture: Vec::new(),
-            apart: Vec::new(),
+            clients_on: None,
             ebpf,
             services,
             ways,
@@ -182,7 +184,7 @@ impl Loaded {
             let index = index_of(interface)?;
             let link = self.tcx(program, interface, hook)?;
             self.online.push((index, link));
-            self.apart.push(index);
+            self.clients_on = Some(plan.online_on.clone());
         }
         for interface in &plan.capture_on {
             self.capture_on(interface)?;
@@ -193,15 +195,19 @@ impl Loaded {
         Ok(())
     }
 
-    /// Attaches `capture` to one more interface, if it is not there yet; where packets pass another way, the part of it that
-    /// takes replies. An interface that was removed and made anew is another one: its programs went with it.
+    /// Attaches `capture` to one more interface, if it is not there yet, or the part of it that takes replies where those are
+    /// all that is wanted there. An interface that was removed and made anew is another one: its programs went with it.
     pub(crate) fn capture_on(&mut self, interface: &str) -> Result<(), Error> {
         let index = index_of(interface)?;
         if self.capture.iter().all(|(known, _)| *known != index) {
-            let program = if self.apart.contains(&index) {
-                name::REPLIES
-            } else {
+            let everything = match &self.clients_on {
+                Some(online) => online.iter().any(|online| online == interface),
+                None => true,
+            };
+            let program = if everything {
                 name::CAPTURE
+            } else {
+                name::REPLIES
             };
             let link = self.tcx(program, interface, TcAttachType::Ingress)?;
             self.capture.push((index, link));

@@ -72,10 +72,10 @@ pub(crate) struct Plan {
     pub(crate) egress: Vec<(IpAddr, Egress)>,
     /// Names of the interfaces that client packets and replies are captured on.
     pub(crate) capture_on: Vec<String>,
+    /// Those among them that are online interfaces; by the others copies leave.
+    pub(crate) online_on: Vec<String>,
     /// Names of the interfaces that online responses are observed on.
     pub(crate) observe_on: Vec<String>,
-    /// Whether they may leave by others, as routes come and go.
-    pub(crate) follows_exits: bool,
     /// Names of the host's ends of containers' links (`-i veth0:host`).
     pub(crate) host_sides: Vec<String>,
     /// Names of mirror ports (`-i span0:mirror`).
@@ -155,14 +155,7 @@ impl Plan {
         let frame_len = frames::frame_len(device_mtu);
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
         let (room, warning) = pool::room(args, &sources, workers)?;
-        let rules = args.rules.iter().map(|rule| Rule {
-            online: rule.online,
-            target: rule.target,
-            mtu: mtu_of(&egress, rule.target.addr),
-            full_sessions_only: args.full_sessions_only,
-            resume_anywhere: false,
-        });
-        let rules: Vec<Rule> = rules.collect();
+        let rules = engine_rules(args, &egress);
         let notes = [interfaces.notes, sources.notes(facts)].concat();
         let probes = pool::probes(args, facts, &sources, &interfaces.online);
         let controls = probes.iter().filter_map(|(source, target)| {
@@ -195,10 +188,7 @@ impl Plan {
             source: sources.source.clone(),
             egress,
             capture_on: interfaces.capture,
-            follows_exits: interfaces
-                .online
-                .iter()
-                .any(|name| name != interfaces::LOOPBACK),
+            online_on: interfaces.online,
             observe_on: interfaces.observe,
             host_sides: interfaces.host_sides,
             mirrors: interfaces.mirrors,
@@ -278,6 +268,13 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Whether answers may leave by other devices too, as routes come and go: those to clients on this very host never do, and
+    /// what others answer is not for this host to route.
+    pub(crate) fn follows_exits(&self) -> bool {
+        let mut online = self.online_on.iter();
+        online.any(|name| name != interfaces::LOOPBACK)
     }
 
     /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
@@ -363,6 +360,18 @@ fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
         addresses.any(|own| own.address == IpAddr::from(range.prefix))
     })?;
     Some(own.prefix.into())
+}
+
+/// The rules as the engines know them.
+fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
+    let rules = args.rules.iter().map(|rule| Rule {
+        online: rule.online,
+        target: rule.target,
+        mtu: mtu_of(egress, rule.target.addr),
+        full_sessions_only: args.full_sessions_only,
+        resume_anywhere: false,
+    });
+    rules.collect()
 }
 
 /// What is taken of the targets' answers unless said otherwise: clients' requests come in by the same link.

@@ -13,7 +13,7 @@ use wire::flow::Addr;
 
 use super::Refusal;
 use super::facts::Facts;
-use crate::args::{Args, InterfaceArg, Place, RuleArg};
+use crate::args::{Args, Capture, InterfaceArg, Place, RuleArg};
 
 /// Names of interfaces.
 #[derive(Debug)]
@@ -67,6 +67,13 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
                 .first()
                 .map_or_else(|| "-i lo".to_owned(), |rule| said_on_loopback(rule)),
         });
+    }
+    if hears_loopback && args.capture == Capture::AfXdp {
+        found.notes.push(
+            "lo carries packets of up to 64 KiB, and --capture af-xdp takes none that is longer than the private device carries: \
+             such requests end as `gap` (clone_too_big says how many packets); use --capture ring there"
+                .to_owned(),
+        );
     }
     // What is mirrored or belongs to a container is listened to elsewhere.
     if !hears_loopback && found.host_sides.is_empty() && found.mirrors.is_empty() {

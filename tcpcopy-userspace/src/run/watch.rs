@@ -61,7 +61,7 @@ impl Watch {
         let ports = first
             .zip(last)
             .map(|(first, last)| PortWatcher::start(first..=last, targets));
-        let exits = plan.follows_exits.then(ExitWatcher::start);
+        let exits = plan.follows_exits().then(ExitWatcher::start);
         Ok(Self {
             exits: exits.transpose()?,
             addresses: addresses.transpose()?,

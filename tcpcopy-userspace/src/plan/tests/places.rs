@@ -40,7 +40,7 @@ fn an_address_of_loopback_means_lo_and_nothing_else() {
         let alone = plan(&format!("-x {online}-10.1.0.9:80")).unwrap();
         assert_eq!(alone.observe_on, ["lo"], "{online}");
         assert_eq!(alone.capture_on, ["lo", "eth1"], "{online}: and replies");
-        assert!(!alone.follows_exits && alone.notes.is_empty());
+        assert!(!alone.follows_exits() && alone.notes.is_empty());
     }
     // A host without a network serves itself.
     let mut facts = on_loopback();
@@ -83,7 +83,7 @@ fn a_suffix_chooses_the_programs() {
     // Answers come in there, and replies where copies leave.
     assert_eq!(apart.observe_on, [""; 0]);
     assert_eq!(apart.capture_on, ["eth0"]);
-    assert!(!apart.follows_exits);
+    assert!(!apart.follows_exits());
     let several = apart.several_devices();
     assert!(several.clients && several.online);
     let plain = plan("-x 10.0.0.1:80-10.0.0.9:80").unwrap();
@@ -109,7 +109,7 @@ fn answers_are_observed_wherever_routes_leave() {
         let plan = plan_on(line, &facts).unwrap();
         assert_eq!(plan.observe_on, ["eth0", "eth9"], "{line}");
         assert_eq!(plan.capture_on, ["eth0"], "{line}");
-        assert!(plan.follows_exits);
+        assert!(plan.follows_exits());
     }
     let mirrored = plan_on("-x 80-10.0.0.9:80 -i eth0,eth9:mirror", &facts).unwrap();
     assert_eq!(mirrored.observe_on, ["eth0"]);

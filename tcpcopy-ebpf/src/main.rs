@@ -3,7 +3,10 @@
 //! | module | hook | does |
 //! |---|---|---|
 //! | [`capture`] | tcx ingress, online and egress interfaces | records clients' packets, consumes targets' replies |
-//! | [`observe`] | tcx egress, online interfaces | records the headers of the online server's segments |
+//! | [`observe`] | tcx egress, wherever the online server's answers leave | records the headers of the online server's segments |
+//! | [`host_side`] | tcx egress and ingress, the host's end of a container's link | the two above, the other way round |
+//! | [`overhear`] | tcx ingress, mirror ports | both sides of mirrored connections |
+//! | [`replies`] | tcx ingress, such devices where copies leave as well | consumes targets' replies |
 //! | [`inject`] | tcx ingress, `tcpcopy0` | sends the engine's frames to their targets |
 //! | [`absorb`] | tcx egress, `tcpcopy0` | consumes the replies of a target on this very host |
 //! | [`steer`] | tcx egress, `tcpcopy0` | `--capture af-xdp`: sends a clone to its owner's queue, stamped |
@@ -22,11 +25,14 @@ mod absorb;
 mod capture;
 mod count;
 mod deliver;
+mod host_side;
 mod inject;
 mod load;
 mod maps;
 mod observe;
+mod overhear;
 mod record;
+mod replies;
 mod rules;
 mod skb;
 mod sockets;

@@ -30,20 +30,30 @@ pub fn observe(ctx: TcContext) -> i32 {
         return TCX_NEXT;
     }
     match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) => online(&skb, &segment),
-        Err(Skip::OtherProtocol) => {}
-        Err(Skip::Fragment) => count(Counter::ObserveFragment),
-        Err(Skip::BigTcp) => count(Counter::ObserveBigTcp),
-        Err(Skip::Malformed) => count(Counter::ObserveMalformed),
+        Ok(segment) => {
+            if is_service(&segment.source) {
+                online(&skb, &segment);
+            }
+        }
+        Err(skip) => skipped(skip),
     }
     TCX_NEXT
 }
 
+/// Counts what cannot be looked at on the way out.
 #[inline(always)]
-fn online(skb: &Skb, segment: &Segment) {
-    if !is_service(&segment.source) {
-        return;
+pub fn skipped(skip: Skip) {
+    match skip {
+        Skip::OtherProtocol => {}
+        Skip::Fragment => count(Counter::ObserveFragment),
+        Skip::BigTcp => count(Counter::ObserveBigTcp),
+        Skip::Malformed => count(Counter::ObserveMalformed),
     }
+}
+
+/// A segment of an online service on its way to a client.
+#[inline(always)]
+pub fn online(skb: &Skb, segment: &Segment) {
     count(Counter::ObserveMatched);
     let client = &segment.destination;
     let worker = worker_of(client);

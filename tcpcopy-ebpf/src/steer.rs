@@ -13,7 +13,7 @@ use wire::segment::Segment;
 
 use crate::count::count_many;
 use crate::record::worker_of;
-use crate::rules::is_service;
+use crate::rules::{Reply, is_service_anywhere, reply};
 use crate::skb::Skb;
 
 /// The program.
@@ -23,7 +23,12 @@ pub fn steer(ctx: TcContext) -> i32 {
     let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else {
         return TCX_NEXT;
     };
-    if !is_service(&segment.destination) {
+    // Replies of a target on this very host leave by this device too, to addresses that a rule without one would mean.
+    let reply = matches!(
+        reply(&segment.source, &segment.destination),
+        Reply::Ours | Reply::Leased(_)
+    );
+    if reply || !is_service_anywhere(&segment.destination) {
         return TCX_NEXT;
     }
     // The device cuts a super-packet into its segments, and `deliver` counts those.

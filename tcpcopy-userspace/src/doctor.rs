@@ -209,14 +209,22 @@ fn order(plan: &Plan) -> Vec<Finding> {
     let hooks = plan
         .capture_on
         .iter()
-        .map(|name| (name, TcAttachType::Ingress, "ingress"))
+        .map(|name| (name.as_str(), TcAttachType::Ingress, "ingress"))
         .chain(
             plan.observe_on
                 .iter()
-                .map(|name| (name, TcAttachType::Egress, "egress")),
+                .map(|name| (name.as_str(), TcAttachType::Egress, "egress")),
         );
+    let apart = plan.hooks_apart();
+    let apart = apart.iter().map(|(name, _, hook)| {
+        let words = match hook {
+            TcAttachType::Ingress => "ingress",
+            _ => "egress",
+        };
+        (*name, *hook, words)
+    });
     let mut findings = Vec::new();
-    for (name, hook, words) in hooks {
+    for (name, hook, words) in hooks.chain(apart) {
         let names = links::attached(name, hook);
         if links::position_of_ours(&names) != Some(0) {
             findings.push(

@@ -48,9 +48,13 @@ use ways::Ways;
 use words::Words;
 
 /// Every program of a run.
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 10] = [
     name::CAPTURE,
     name::OBSERVE,
+    name::CAPTURE_OUT,
+    name::OBSERVE_IN,
+    name::OVERHEAR,
+    name::REPLIES,
     name::INJECT,
     name::ABSORB,
     name::STEER,
@@ -71,10 +75,14 @@ pub(crate) struct WorkerParts {
 /// The set-up kernel.
 pub(crate) struct Loaded {
     // In the order in which they are to go.
-    online: Vec<SchedClassifierLink>,
+    online: Vec<(u32, SchedClassifierLink)>,
     private: Vec<SchedClassifierLink>,
     deliver: Option<XdpLink>,
     capture: Vec<(u32, SchedClassifierLink)>,
+    /// Where some device shows packets another way than those of this host: the others that clients are captured on. By what is
+    /// not among them copies leave, and what clients send this host's own addresses there is not what was asked for; with NAT
+    /// it would be the same request once more.
+    clients_on: Option<Vec<String>>,
     ebpf: Ebpf,
     services: Services,
     ways: Ways,
@@ -157,6 +165,7 @@ impl Loaded {
             private: Vec::new(),
             deliver: None,
             capture: Vec::new(),
+            clients_on: None,
             ebpf,
             services,
             ways,
@@ -168,30 +177,53 @@ impl Loaded {
         Ok((loaded, parts))
     }
 
-    /// Attaches `capture` and then `observe` to the online interfaces: from here on packets are recorded.
+    /// Attaches `capture` and then `observe` to the online interfaces, and to those where packets pass another way the
+    /// programs that know: from here on packets are recorded.
     pub(crate) fn attach(&mut self, plan: &Plan) -> Result<(), Error> {
+        for (interface, program, hook) in plan.hooks_apart() {
+            let index = index_of(interface)?;
+            let link = self.tcx(program, interface, hook)?;
+            self.online.push((index, link));
+            self.clients_on = Some(plan.online_on.clone());
+        }
         for interface in &plan.capture_on {
             self.capture_on(interface)?;
         }
         for interface in &plan.observe_on {
-            let link = self.tcx(name::OBSERVE, interface, TcAttachType::Egress)?;
-            self.online.push(link);
+            self.observe_on(interface)?;
         }
         Ok(())
     }
 
-    /// Attaches `capture` to one more interface, if it is not there yet. An interface that was removed and made anew is
-    /// another one: its programs went with it.
+    /// Attaches `capture` to one more interface, if it is not there yet, or the part of it that takes replies where those are
+    /// all that is wanted there. An interface that was removed and made anew is another one: its programs went with it.
     pub(crate) fn capture_on(&mut self, interface: &str) -> Result<(), Error> {
-        let index = if_nametoindex(interface).map_err(|errno| Error::Gone {
-            interface: interface.to_owned(),
-            cause: errno.into(),
-        })?;
+        let index = index_of(interface)?;
         if self.capture.iter().all(|(known, _)| *known != index) {
-            let link = self.tcx(name::CAPTURE, interface, TcAttachType::Ingress)?;
+            let everything = match &self.clients_on {
+                Some(online) => online.iter().any(|online| online == interface),
+                None => true,
+            };
+            let program = if everything {
+                name::CAPTURE
+            } else {
+                name::REPLIES
+            };
+            let link = self.tcx(program, interface, TcAttachType::Ingress)?;
             self.capture.push((index, link));
         }
         Ok(())
+    }
+
+    /// Attaches `observe` to one more interface; returns whether it was not there yet.
+    pub(crate) fn observe_on(&mut self, interface: &str) -> Result<bool, Error> {
+        let index = index_of(interface)?;
+        let is_new = self.online.iter().all(|(known, _)| *known != index);
+        if is_new {
+            let link = self.tcx(name::OBSERVE, interface, TcAttachType::Egress)?;
+            self.online.push((index, link));
+        }
+        Ok(is_new)
     }
 
     /// Detaches everything, `capture` last. Counters can still be read.
@@ -306,6 +338,13 @@ impl Loaded {
     }
 }
 
+fn index_of(interface: &str) -> Result<u32, Error> {
+    if_nametoindex(interface).map_err(|errno| Error::Gone {
+        interface: interface.to_owned(),
+        cause: errno.into(),
+    })
+}
+
 /// Bytes of all rings of a plan, and of all frames, which count as locked memory.
 pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
     let fixed = plan.fixed;
@@ -333,13 +372,8 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .override_global(GLOBAL_CLONE_MTU, &mtu, true)
         .map_max_entries(LEASES, lease_words(plan));
     let mut ebpf = loader.load(object).map_err(Error::Load)?;
-    for program in [
-        name::CAPTURE,
-        name::OBSERVE,
-        name::INJECT,
-        name::ABSORB,
-        name::STEER,
-    ] {
+    let classifiers = PROGRAMS.into_iter().filter(|name| *name != name::DELIVER);
+    for program in classifiers {
         let loaded: Result<&mut SchedClassifier, _> = ebpf
             .program_mut(program)
             .ok_or(Error::Absent(program))?

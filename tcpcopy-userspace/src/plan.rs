@@ -28,13 +28,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
+use aya::programs::TcAttachType;
 use host::{Firewall, Route};
+use programs::name;
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
 use crate::args::{Args, Capture, Confirmed};
 use crate::clock;
+use crate::worker::intake::Several;
 use budget::{Budget, Fixed};
 use exclusions::Exclusions;
 use facts::Facts;
@@ -69,14 +72,22 @@ pub(crate) struct Plan {
     pub(crate) egress: Vec<(IpAddr, Egress)>,
     /// Names of the interfaces that client packets and replies are captured on.
     pub(crate) capture_on: Vec<String>,
+    /// Those among them that are online interfaces; by the others copies leave.
+    pub(crate) online_on: Vec<String>,
     /// Names of the interfaces that online responses are observed on.
     pub(crate) observe_on: Vec<String>,
+    /// Names of the host's ends of containers' links (`-i veth0:host`).
+    pub(crate) host_sides: Vec<String>,
+    /// Names of mirror ports (`-i span0:mirror`).
+    pub(crate) mirrors: Vec<String>,
     /// How many sessions the reply pool has room for, in words; `None` with the clients' own addresses.
     pub(crate) room: Option<String>,
     /// What will go wrong under load.
     pub(crate) warnings: Vec<String>,
     /// Services that no interface of the run hears, in words.
     pub(crate) unheard: Vec<String>,
+    /// Services that `lo` was taken for, in words.
+    pub(crate) heard_on_loopback: Vec<String>,
     /// Interfaces that were left out, and why.
     pub(crate) notes: Vec<String>,
     /// Whether some target stands on 127.0.0.0/8.
@@ -144,16 +155,9 @@ impl Plan {
         let frame_len = frames::frame_len(device_mtu);
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
         let (room, warning) = pool::room(args, &sources, workers)?;
-        let rules = args.rules.iter().map(|rule| Rule {
-            online: rule.online,
-            target: rule.target,
-            mtu: mtu_of(&egress, rule.target.addr),
-            full_sessions_only: args.full_sessions_only,
-            resume_anywhere: false,
-        });
-        let rules: Vec<Rule> = rules.collect();
+        let rules = engine_rules(args, &egress);
         let notes = [interfaces.notes, sources.notes(facts)].concat();
-        let probes = pool::probes(args, facts, &sources, &interfaces.observe);
+        let probes = pool::probes(args, facts, &sources, &interfaces.online);
         let controls = probes.iter().filter_map(|(source, target)| {
             let own = facts.route(target.addr.into())?.source()?;
             Some((Endpoint::new(own.into(), source.port), *target))
@@ -184,7 +188,10 @@ impl Plan {
             source: sources.source.clone(),
             egress,
             capture_on: interfaces.capture,
+            online_on: interfaces.online,
             observe_on: interfaces.observe,
+            host_sides: interfaces.host_sides,
+            mirrors: interfaces.mirrors,
             notes: notes.into_iter().chain(budget.note()).collect(),
             fixed: budget.fixed,
             device_mtu,
@@ -205,6 +212,7 @@ impl Plan {
             room,
             warnings: warning.into_iter().collect(),
             unheard: interfaces.unheard,
+            heard_on_loopback: interfaces.heard_on_loopback,
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
             firewall: facts.firewall.clone(),
@@ -260,6 +268,35 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Whether answers may leave by other devices too, as routes come and go: those to clients on this very host never do, and
+    /// what others answer is not for this host to route.
+    pub(crate) fn follows_exits(&self) -> bool {
+        let mut online = self.online_on.iter();
+        online.any(|name| name != interfaces::LOOPBACK)
+    }
+
+    /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
+    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, TcAttachType)> {
+        let mut hooks = Vec::new();
+        for device in &self.host_sides {
+            hooks.push((device.as_str(), name::CAPTURE_OUT, TcAttachType::Egress));
+            hooks.push((device.as_str(), name::OBSERVE_IN, TcAttachType::Ingress));
+        }
+        for device in &self.mirrors {
+            hooks.push((device.as_str(), name::OVERHEAR, TcAttachType::Ingress));
+        }
+        hooks
+    }
+
+    /// Which directions more than one device may show, so that one packet may be recorded twice.
+    pub(crate) fn several_devices(&self) -> Several {
+        let apart = self.host_sides.len() + self.mirrors.len();
+        Several {
+            clients: self.capture_on.len() + apart > 1,
+            online: self.observe_on.len() + apart > 1,
+        }
     }
 
     /// The network of the reply pool that an address lies in.
@@ -323,6 +360,18 @@ fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
         addresses.any(|own| own.address == IpAddr::from(range.prefix))
     })?;
     Some(own.prefix.into())
+}
+
+/// The rules as the engines know them.
+fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
+    let rules = args.rules.iter().map(|rule| Rule {
+        online: rule.online,
+        target: rule.target,
+        mtu: mtu_of(egress, rule.target.addr),
+        full_sessions_only: args.full_sessions_only,
+        resume_anywhere: false,
+    });
+    rules.collect()
 }
 
 /// What is taken of the targets' answers unless said otherwise: clients' requests come in by the same link.

@@ -11,8 +11,12 @@ pub const PORTS: &str = "PORTS";
 pub const PORTS_LEN: u32 = 65_536;
 /// The port belongs to an online service on some address: see [`SERVICES`].
 pub const PORT_SERVICE: u32 = 1;
+/// The port belongs to a rule without an address, and some device shows packets of other hosts: there it means any address.
+pub const PORT_ANYWHERE: u32 = 2;
 /// The port belongs to a target: see [`REPLIES`].
 pub const PORT_TARGET: u32 = 4;
+/// The port belongs to a target, in whichever mode: [`PORT_ANYWHERE`] does not mean it at an address of [`EGRESS_SLOTS`].
+pub const PORT_OF_TARGET: u32 = 8;
 /// Hash map [`wire::flow::Endpoint`] (online server) -> [`Service`]: what is captured.
 ///
 /// A rule without an address means the addresses of this host. Each of them has an entry of its own, and user space follows

@@ -9,6 +9,7 @@
 //! | `route` | the way to a target: device, next hop, MTU |
 //! | `watcher` | a thread that asks for the routes again whenever something changes |
 //! | `address_watcher` | a thread that asks for the addresses again whenever one changes |
+//! | `exits` | the devices that routes leave by; a thread that asks for them again |
 //! | `ports` | which TCP ports are taken: listening, connected, ephemeral, reserved; a thread that asks again |
 //! | `conntrack` | how full the table of tracked connections is |
 //! | `device` | the private device: made, marked, routed to, removed |
@@ -37,6 +38,7 @@ pub mod clock;
 pub mod conntrack;
 pub mod device;
 mod error;
+pub mod exits;
 pub mod firewall;
 pub mod interface;
 pub mod kernel;
@@ -55,6 +57,7 @@ mod watcher;
 pub use address_watcher::AddressWatcher;
 pub use device::PrivateDevice;
 pub use error::Error;
+pub use exits::ExitWatcher;
 pub use firewall::Firewall;
 pub use interface::Interface;
 pub use netlink::Netlink;

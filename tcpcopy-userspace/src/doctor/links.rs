@@ -12,15 +12,19 @@ use crate::plan::facts::Facts;
 /// One finding per interface, and one for each that is worth a word besides.
 pub(crate) fn examine(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for name in &plan.capture_on {
+    let devices = plan.host_sides.iter().chain(&plan.mirrors);
+    let mut devices: Vec<&String> = devices.chain(&plan.capture_on).collect();
+    for name in &plan.observe_on {
+        if !devices.contains(&name) {
+            devices.push(name);
+        }
+    }
+    devices.dedup();
+    for name in devices {
         let Some(interface) = facts.interface(name) else {
             continue;
         };
-        let does = if plan.observe_on.contains(name) {
-            "clients are captured and answers observed here"
-        } else {
-            "replies come in here"
-        };
+        let does = does(plan, name);
         findings.push(Finding::ok(
             "interface",
             format!("{name} is up, Ethernet, MTU {}: {does}", interface.mtu),
@@ -34,6 +38,25 @@ pub(crate) fn examine(plan: &Plan, facts: &Facts) -> Vec<Finding> {
             .map(|note| Finding::note("interface", "interface-left-out", note)),
     );
     findings
+}
+
+/// What is done on a device, in words.
+fn does(plan: &Plan, name: &String) -> &'static str {
+    let (captured, observed) = (
+        plan.capture_on.contains(name),
+        plan.observe_on.contains(name),
+    );
+    if plan.host_sides.contains(name) {
+        "what clients send a container leaves here, and its answers come in"
+    } else if plan.mirrors.contains(name) {
+        "both sides of mirrored connections come in here"
+    } else if captured && observed {
+        "clients are captured and answers observed here"
+    } else if captured {
+        "replies come in here"
+    } else {
+        "answers that leave here are observed"
+    }
 }
 
 /// An offload that merges packets into what cannot be taken apart again.
@@ -128,7 +151,14 @@ pub(crate) fn position_of_ours(names: &[String]) -> Option<usize> {
 
 /// Whether a program has the name of one of ours.
 fn is_ours(found: &str) -> bool {
-    let ours = [name::CAPTURE, name::OBSERVE];
+    let ours = [
+        name::CAPTURE,
+        name::OBSERVE,
+        name::CAPTURE_OUT,
+        name::OBSERVE_IN,
+        name::OVERHEAR,
+        name::REPLIES,
+    ];
     ours.iter()
         .any(|ours| found.starts_with(&format!("`{ours}`")))
 }

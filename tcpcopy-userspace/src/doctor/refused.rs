@@ -63,7 +63,9 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         | Refusal::TooManyRules { .. }
         | Refusal::Loop { .. }
         | Refusal::LinkLocalTarget { .. }
-        | Refusal::LoopbackClients
+        | Refusal::LoopbackClients { .. }
+        | Refusal::LoopbackPlace { .. }
+        | Refusal::TwoPlaces { .. }
         | Refusal::TargetMoved { .. }
         | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
     }

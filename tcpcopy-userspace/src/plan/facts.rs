@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) addresses: Vec<Own>,
     /// Name of the device of the default route; not asked for where -i names the interfaces.
     pub(crate) default_device: Option<String>,
+    /// Names of the devices that routes of this host leave by, those of the widest networks first.
+    pub(crate) exits: Vec<String>,
     /// The way to each target.
     pub(crate) routes: Vec<(IpAddr, Route)>,
     pub(crate) ephemeral: RangeInclusive<u16>,
@@ -77,6 +79,10 @@ impl Facts {
             interfaces: host::interface::list(&netlink)?,
             addresses: host::address::list(&netlink)?,
             default_device,
+            exits: host::exits::list(&netlink)?
+                .into_iter()
+                .map(|exit| exit.name)
+                .collect(),
             routes,
             ephemeral: taken.ephemeral,
             reserved: taken.reserved,

@@ -1,5 +1,6 @@
 //! Tables of command lines on a host that exists on paper only.
 
+mod places;
 mod pools;
 
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ fn interface(index: u32, name: &str, framing: Framing, up: bool) -> Interface {
         index,
         name: name.to_owned(),
         up,
+        promiscuous: false,
         framing,
         mtu: 1500,
         tx_queues: 1,
@@ -79,6 +81,7 @@ fn facts() -> Facts {
             own("10.3.0.1", 5),
         ],
         default_device: Some("eth0".to_owned()),
+        exits: vec!["eth0".to_owned()],
         routes: vec![
             (ip("10.1.0.9"), device(3, "eth1", "10.1.0.1")),
             (ip("10.0.0.9"), device(2, "eth0", "10.0.0.1")),
@@ -268,29 +271,6 @@ fn any_address_means_every_interface_that_has_one_and_is_usable() {
     let plan = plan("-x 80-10.1.0.9:8080").unwrap();
     assert_eq!(plan.observe_on, ["eth0", "eth1"]);
     assert_eq!(plan.notes.len(), 2, "{:?}", plan.notes);
-}
-
-#[test]
-fn a_service_on_loopback_alone_is_not_left_out_without_a_word() {
-    let mut facts = facts();
-    facts.listening = vec!["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()];
-    let plan = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    assert!(plan.unheard[0].contains("-i lo"), "{:?}", plan.unheard);
-    let heard = plan_on("-x 80-10.1.0.9:80 -i lo", &facts).unwrap();
-    assert_eq!(heard.unheard, [""; 0]);
-    facts.listening.push("10.0.0.1:80".parse().unwrap());
-    let heard = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    assert_eq!(heard.unheard, [""; 0]);
-    let with_assistant = "-x 80-10.1.0.9:80 -i lo -s 127.0.0.1";
-    facts.intercepts = vec![(
-        "127.0.0.1:36524".to_owned(),
-        vec!["127.0.0.1".parse().unwrap()],
-    )];
-    let refusal = plan_on(with_assistant, &facts).unwrap_err();
-    assert!(
-        refusal.to_string().contains("name a reply pool"),
-        "{refusal}"
-    );
 }
 
 #[test]

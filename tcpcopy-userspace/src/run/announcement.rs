@@ -23,6 +23,9 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
     for warning in plan.unheard.iter().chain(&plan.warnings) {
         warn!("{warning}");
     }
+    for words in &plan.heard_on_loopback {
+        info!("{words}");
+    }
     if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
         info!("{room}");
     }
@@ -68,14 +71,30 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",
     };
+    for (devices, words) in [
+        (&plan.host_sides, "the host's end of a container's link"),
+        (&plan.mirrors, "a mirror port"),
+    ] {
+        for device in devices {
+            info!("capturing and observing on {device}, {words}");
+        }
+    }
     info!(
         "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
-        plan.capture_on.join(", "),
-        plan.observe_on.join(", "),
+        list(&plan.capture_on),
+        list(&plan.observe_on),
         plan.workers,
         args.share,
         plan.seed
     );
+}
+
+/// Names of devices, in words.
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no device of this host's own".to_owned();
+    }
+    names.join(", ")
 }
 
 /// What it means that sessions come from this host's own address; the doctor says so too.

@@ -6,6 +6,7 @@
 mod assistant;
 mod beginnings;
 mod bodies;
+mod directions;
 mod doctor;
 mod early_close;
 mod files;
@@ -14,6 +15,7 @@ mod flood;
 mod flows;
 mod gate;
 mod habits;
+mod loopback;
 mod loops;
 mod loss;
 mod manners;

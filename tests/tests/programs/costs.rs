@@ -1,7 +1,10 @@
 //! What the programs cost: instructions, and the time of one run as the kernel measures it. Printed, not judged.
 
 use abi::maps::{EGRESS_DEVICE, Egress};
-use programs::name::{ABSORB, CAPTURE, DELIVER, INJECT, OBSERVE, SINK, STEER};
+use programs::name::{
+    ABSORB, CAPTURE, CAPTURE_OUT, DELIVER, INJECT, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES, SINK,
+    STEER,
+};
 use wire::flow::{Addr, Endpoint};
 use wire::tcp::{COPY_MARK, Flags};
 
@@ -69,6 +72,20 @@ fn costs() {
         (CAPTURE, "UDP", udp),
         (OBSERVE, "online, 600 B payload", data(ONLINE, CLIENT, 600)),
         (OBSERVE, "other TCP", other.clone()),
+        (
+            CAPTURE_OUT,
+            "client, 200 B payload",
+            data(CLIENT, ONLINE, 200),
+        ),
+        (
+            OBSERVE_IN,
+            "online, 600 B payload",
+            data(ONLINE, CLIENT, 600),
+        ),
+        (OVERHEAR, "client, 200 B payload", data(CLIENT, ONLINE, 200)),
+        (OVERHEAR, "online, 600 B payload", data(ONLINE, CLIENT, 600)),
+        (OVERHEAR, "other TCP", other.clone()),
+        (REPLIES, "reply", data(TARGET, POOL, 600)),
         (INJECT, "copy", copy),
         (ABSORB, "reply", data(TARGET, POOL, 600)),
         (STEER, "client, 200 B payload", data(CLIENT, ONLINE, 200)),

@@ -33,7 +33,7 @@ const NSFS_MAGIC: FsWord = 0x6e73_6673;
 const OWN: &str = "/proc/thread-self/ns/net";
 
 /// What there is to do where the kernel says no.
-const RIGHTS: &str = "to enter another network namespace takes CAP_SYS_ADMIN (and CAP_SYS_PTRACE to look at another user's process): run as root";
+const RIGHTS: &str = "to enter another network namespace takes CAP_SYS_ADMIN (and CAP_SYS_PTRACE to look at another user's process): run as root; in a systemd unit see docs/containers.md";
 
 /// A network namespace as a user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,17 +9,20 @@
 mod inside;
 mod published;
 
+use std::time::Duration;
+
 use lab::access_log::Request;
 use lab::copier::{Copier, Options};
 use lab::nginx::Nginx;
-use lab::{Host, Process};
+use lab::{Host, Process, Spec};
+use serde_json::Value;
 use tests::copying::{check_books, finish};
 use tests::{Clients, Stand, check_complete};
 
 /// How long a program may take to become ready.
-const READY_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
+const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How long a program may take to end.
-const END_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
+const END_WITHIN: Duration = Duration::from_secs(20);
 
 /// Starts `tcpcopy` on a host and waits until it copies.
 fn start_on(stand: &Stand, host: Host, options: &Options) -> Copier {
@@ -33,6 +36,18 @@ fn wait_ready(process: &mut Process) {
     process
         .wait_for("ready", READY_WITHIN)
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Runs the doctor on a host; its exit status, and what it said.
+fn doctor(stand: &Stand, host: Host, arguments: &[&str]) -> (Option<i32>, Value) {
+    let spec = Spec::new("doctor", &stand.binaries.tcpcopy).args(["doctor", "--json"]);
+    let process = stand.lab.spawn(host, &spec.args(arguments));
+    let mut process = process.expect("the doctor");
+    let status = process.wait(Duration::from_secs(30)).expect("it ends");
+    let text = process.output();
+    let document = serde_json::from_str(&text);
+    let document = document.unwrap_or_else(|error| panic!("{error}: {text} {}", process.log()));
+    (status.code(), document)
 }
 
 /// Servers that a copy runs between.

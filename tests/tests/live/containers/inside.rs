@@ -53,18 +53,11 @@ fn check_nothing_left(stand: &Stand) {
 /// Runs the doctor outside, for the inside.
 fn doctor(stand: &Stand, more: &[&str]) -> (Option<i32>, Value) {
     let rule = format!("{ONLINE}:{PORT}-{TARGET}:{PORT}");
-    let spec = Spec::new("doctor", &stand.binaries.tcpcopy)
-        .args(["doctor", "--json", "-x", &rule])
-        .args(more);
-    let mut process = stand.lab.spawn(OUTSIDE, &spec).expect("the doctor");
-    let status = process.wait(Duration::from_secs(30)).expect("it ends");
-    let text = process.output();
-    let document = serde_json::from_str(&text)
-        .unwrap_or_else(|error| panic!("{error}: {text} {}", process.log()));
-    (status.code(), document)
+    let arguments: Vec<&str> = ["-x", &rule].iter().chain(more).copied().collect();
+    super::doctor(stand, OUTSIDE, &arguments)
 }
 
-/// The findings of a document that are failures, and their commands.
+/// The commands of a finding.
 fn commands(document: &Value, finding: &str) -> Vec<String> {
     let findings = document["findings"].as_array().cloned().unwrap_or_default();
     let meant = findings
@@ -225,6 +218,9 @@ fn what_is_no_network_namespace_is_refused() {
     std::fs::write(&file, "").expect("a file");
     let file = file.display().to_string();
     let pod = pod(&stand, Host::Online);
+    // A namespace whose name is a number, of a process that there cannot be.
+    let ambiguous = Numbered("4194398".to_owned());
+    lab::system::run("ip", &["netns", "add", &ambiguous.0]).expect("a namespace");
     let of_another_kind = format!("/proc/{}/ns/mnt", pod.pid());
     let rule = format!("{ONLINE}:{PORT}-{TARGET}:{PORT}");
     let target = format!("{TARGET}:{PORT}");
@@ -235,6 +231,7 @@ fn what_is_no_network_namespace_is_refused() {
         (&of_another_kind, "none of the network"),
         ("/no/such/file", "/no/such/file"),
         ("0", "no number of a process"),
+        (&ambiguous.0, "write /run/netns/"),
     ] {
         refused(&stand, "tcpcopy", &["-x", &rule, "--netns", place], word);
         refused(
@@ -267,6 +264,15 @@ fn what_is_no_network_namespace_is_refused() {
         namespace.name(),
     ];
     refused(&stand, "setpriv", &arguments, "CAP_SYS_ADMIN");
+}
+
+/// A namespace beside the lab's; it goes with this value.
+struct Numbered(String);
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        let _ = lab::system::run("ip", &["netns", "delete", &self.0]);
+    }
 }
 
 fn refused(stand: &Stand, program: &str, arguments: &[&str], word: &str) {

@@ -13,10 +13,11 @@ use lab::copier::{Copier, Options};
 use lab::net::{ONLINE, TARGET};
 use lab::{Host, Topology};
 use nix::sys::signal::Signal;
+use tests::copying::finish;
 use tests::{Clients, PORT, Stand};
 
 use super::super::places::nginx;
-use super::{END_WITHIN, Servers, check_nothing_on, start_on};
+use super::{END_WITHIN, Servers, check_nothing_on, doctor, start_on};
 
 /// The container.
 const CONTAINER: Host = Host::Further(1);
@@ -105,6 +106,11 @@ fn a_published_port_is_copied_on_the_host() {
     let mut by_port = by_address.clone();
     // As a user would say it: no address, no interface.
     by_port.rules = format!("{PORT}-{TARGET}:{PORT}");
+    let (exit, document) = {
+        let _servers = servers(&stand);
+        doctor(&stand, Host::Online, &["-x", &by_port.rules])
+    };
+    assert_eq!(exit, Some(0), "{document:#}");
     for (options, clients) in [by_address, by_port].iter().zip(loads()) {
         let servers = servers(&stand);
         let copier = start_on(&stand, Host::Online, options);
@@ -124,6 +130,15 @@ fn a_container_is_copied_from_inside_through_masquerade() {
         .more(container.name());
     let mut from_inside = copy((INSIDE, SERVED).into());
     from_inside.rules = format!("{SERVED}-{TARGET}:{PORT}");
+    let (exit, document) = {
+        let _servers = servers(&stand);
+        doctor(
+            &stand,
+            Host::Switch,
+            &["-x", &from_inside.rules, "--netns", container.name()],
+        )
+    };
+    assert_eq!(exit, Some(0), "{document:#}");
     for ((host, options), clients) in [(Host::Switch, from_outside), (CONTAINER, from_inside)]
         .iter()
         .zip(loads())
@@ -135,9 +150,10 @@ fn a_container_is_copied_from_inside_through_masquerade() {
     }
 }
 
-/// The container goes on to serve when its copier is killed, and its own connections through the same NAT are its own.
+/// The container goes on to serve when its copier is killed; and where the container goes, the copier can still be ended. Meanwhile its
+/// host can have a copier of its own.
 #[test]
-fn a_killed_copier_leaves_the_container_alone() {
+fn a_copier_that_is_killed_and_a_container_that_goes() {
     let Some(stand) = stand() else { return };
     let container = stand.lab.namespace(CONTAINER);
     let options = copy((INSIDE, SERVED).into())
@@ -157,6 +173,17 @@ fn a_killed_copier_leaves_the_container_alone() {
     drop(servers);
     let servers = self::servers(&stand);
     let copier = start_on(&stand, Host::Switch, &options);
+    let rule = format!("{PORT}-{TARGET}:{PORT}");
+    let (exit, document) = doctor(&stand, Host::Online, &["-x", &rule]);
+    assert_eq!(exit, Some(0), "{document:#}");
     servers.check_copied(&stand, copier, &clients);
+    check_clean(&stand);
+    let mut copier = start_on(&stand, Host::Switch, &options);
+    // As an engine does it.
+    container
+        .ip(&["link", "delete", "eth0"])
+        .expect("its device");
+    super::super::robust::pause(500);
+    tests::copying::check_books(&finish(&mut copier));
     check_clean(&stand);
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use host::netns::Place;
 
 use crate::error::Unusable;
 
@@ -19,6 +20,13 @@ pub(crate) struct Args {
     /// The interface that the targets' replies come in by
     #[arg(short, value_name = "IFACE")]
     pub(crate) interface: String,
+
+    /// Work inside another network namespace: NAME as `ip netns` lists it, PID of a process in it, or PATH of its file
+    ///
+    /// The interface and its addresses are those inside. Outside stay the port for tcpcopy (-b, -p) and the metrics. It takes
+    /// CAP_SYS_ADMIN.
+    #[arg(long, value_name = "NAME|PID|PATH")]
+    pub(crate) netns: Option<Place>,
 
     /// Target servers whose replies are consumed
     #[arg(
@@ -104,6 +112,8 @@ pub(crate) struct Options {
     pub(crate) targets: Vec<SocketAddr>,
     /// Where tcpcopy connects.
     pub(crate) listen: SocketAddr,
+    /// The network namespace that the interface is in, where that is another one.
+    pub(crate) netns: Option<Place>,
     /// Where metrics are shown.
     pub(crate) metrics: Option<SocketAddr>,
     /// How XDP takes packets.
@@ -144,6 +154,7 @@ impl TryFrom<Args> for Options {
             interface: args.interface,
             targets,
             listen: SocketAddr::new(addr, args.port),
+            netns: args.netns,
             metrics: args.metrics,
             xdp_mode: args.xdp_mode,
         })

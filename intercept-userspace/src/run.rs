@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
+use host::netns::{Namespace, Outside};
 use host::{Interface, Netlink, capability, interface, kernel};
 use process::limits::{Limit, need};
 use process::{Printer, signals};
+use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use wire::flow::Endpoint;
 
@@ -47,6 +49,7 @@ pub(crate) struct Prepared {
     stop: Stop,
     stopped: Stopped,
     metrics: Option<Metrics>,
+    outside: Outside,
 }
 
 /// Checks the environment and makes what is needed; changes nothing where something is missing.
@@ -55,6 +58,15 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
     capability::require()?;
     kernel::require_af_xdp()?;
     let mut metrics = options.metrics.map(Metrics::start).transpose()?;
+    let router = Arc::new(Router::new(
+        options.targets.iter().map(|target| Endpoint::from(*target)),
+    ));
+    let server = Server::bind(options.listen, Arc::clone(&router))?;
+    // What listens stays outside. Everything from here on, and every thread that works, is inside.
+    let outside = match &options.netns {
+        Some(place) => Namespace::open(place)?.enter()?,
+        None => Outside::default(),
+    };
     let interface = interface::by_name(&Netlink::open()?, &options.interface)?;
     interface.require_usable()?;
     let addresses = Addresses::open()?;
@@ -65,10 +77,6 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
     {
         return Err(Unusable::TargetIsOurs(*ours));
     }
-    let router = Arc::new(Router::new(
-        options.targets.iter().map(|target| Endpoint::from(*target)),
-    ));
-    let server = Server::bind(options.listen, Arc::clone(&router))?;
     let signals = signals::listen().map_err(|cause| Unusable::Start {
         what: "the handling of signals",
         cause,
@@ -106,6 +114,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
         stop,
         stopped,
         metrics,
+        outside,
     })
 }
 
@@ -125,6 +134,7 @@ impl Prepared {
             stop,
             stopped,
             mut metrics,
+            outside,
         } = self;
         // Connections end after the workers, so that the last reports still reach them.
         let (server_stop, server_stopped) = stop::new().map_err(Failed::Thread)?;
@@ -136,7 +146,7 @@ impl Prepared {
         team.watch(signals)?;
         let counts: Vec<_> = workers.iter().map(team::Running::counts).collect();
         enter(metrics.as_ref(), Phase::Ready);
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        notify(&outside, NotifyState::Ready);
         tracing::info!("ready: replies are consumed, tcpcopy can connect");
 
         let outcome = loop {
@@ -155,7 +165,7 @@ impl Prepared {
             }
         };
         enter(metrics.as_ref(), Phase::Draining);
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        notify(&outside, NotifyState::Stopping);
         std::thread::sleep(LINGER);
         if let Err(error) = sink.detach() {
             tracing::warn!("cannot detach from `{}`: {error}", team.interface);
@@ -171,6 +181,12 @@ impl Prepared {
     }
 }
 
+/// Tells systemd, whose socket may have a name that only its own network namespace knows.
+fn notify(outside: &Outside, state: NotifyState<'_>) {
+    // Fails only where that socket is gone, which is systemd's own trouble.
+    let _ = outside.run(|| sd_notify::notify(&[state]));
+}
+
 fn enter(metrics: Option<&Metrics>, phase: Phase) {
     if let Some(metrics) = metrics {
         metrics.enter(phase);
@@ -179,6 +195,12 @@ fn enter(metrics: Option<&Metrics>, phase: Phase) {
 
 /// Says what is about to happen.
 fn announce(options: &Options, interface: &Interface, intake: &Intake) {
+    if let Some(place) = &options.netns {
+        tracing::info!(
+            "in the network namespace of --netns {place}: `{}` and its addresses are those inside; tcpcopy is waited for outside",
+            interface.name
+        );
+    }
     for target in &options.targets {
         tracing::info!(
             "replies of {target} to others than this host are consumed on `{}`",

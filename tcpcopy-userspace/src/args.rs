@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+use host::netns::Place;
 
 pub(crate) use interface::{InterfaceArg, Place};
 pub(crate) use pool::{PORT_FIRST, PoolArg};
@@ -32,6 +33,8 @@ Examples:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
   With the clients' own addresses, replies going to an assistant that runs intercept:
       tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  What clients ask a container, from the host (PID is a process of the container):
+      tcpcopy --netns PID -x 80-10.0.0.9:80
   Nothing arrives? Ask what is wrong and what to do, with the options of the run:
       tcpcopy doctor -x 80-10.0.0.9:80
   What a run found, as a file to send; two runs side by side:
@@ -188,6 +191,14 @@ pub(crate) struct Args {
     /// address that is seen there: name ONLINE_IP where others use the same port. docs/where.md has a table of places.
     #[arg(short = 'i', value_name = "IFACE", value_delimiter = ',')]
     pub(crate) interfaces: Vec<InterfaceArg>,
+
+    /// Work inside another network namespace: a container's, by the number of one of its processes, for example
+    ///
+    /// A NAME as `ip netns` lists it, a PID, or the PATH of a file that stands for it. Interfaces, addresses, routes, ports and
+    /// firewall are those inside, and the private device lives there. Outside stay the address of --metrics, the connection to
+    /// intercept (-s), and files. It takes CAP_SYS_ADMIN. docs/containers.md has recipes.
+    #[arg(long, value_name = "NAME|PID|PATH")]
+    pub(crate) netns: Option<Place>,
 
     /// Assistant mode through these intercepts, HOST[:36524] [default: direct mode]
     #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept_address)]

@@ -41,6 +41,7 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::TcAttachType;
+use host::netns::Outside;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::Mode;
@@ -63,13 +64,20 @@ const PLAIN_AT_A_TIME: usize = 16;
 
 /// Examines, tells, and gives the exit status.
 pub(crate) fn run(args: &Args) -> u8 {
-    let mut sheet = Sheet::new(args.json);
-    let (conclusion, words) = examine(args, &mut sheet);
+    let mut sheet = Sheet::new(args.json, args.netns.as_ref());
+    let (conclusion, words) = match crate::run::enter(args) {
+        Ok(outside) => examine(args, &outside, &mut sheet),
+        Err(error) => {
+            let finding = Finding::fail("netns", "no-namespace", error.to_string());
+            sheet.add(finding.look_outside("ip netns"));
+            unusable()
+        }
+    };
     sheet.conclude(conclusion, &words);
     conclusion.code()
 }
 
-fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
+fn examine(args: &Args, outside: &Outside, sheet: &mut Sheet) -> (Conclusion, String) {
     let mut signals = match Signals::new([SIGINT, SIGTERM]) {
         Ok(signals) => signals,
         Err(cause) => {
@@ -80,8 +88,14 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
         }
     };
     let mut interrupted = move || signals.pending().next().is_some();
+    if let (Some(place), true) = (&args.netns, outside.is_elsewhere()) {
+        let words = format!(
+            "all of this is about the network namespace of --netns {place}, but for metrics, intercept and files"
+        );
+        sheet.add(Finding::ok("netns", words));
+    }
     sheet.extend(machine::kernel_and_rights());
-    let facts = match Facts::gather(args) {
+    let facts = match Facts::gather(args, outside) {
         Ok(facts) => facts,
         Err(refusal) => {
             sheet.add(refused::finding(&refusal));
@@ -98,7 +112,7 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
     let owner = host::device::owner(&facts.interfaces);
     // What another tcpcopy has bound says nothing about these arguments.
     if owner.is_none() {
-        sheet.extend(machine::outputs(args));
+        sheet.extend(machine::outputs(args, outside));
     }
     sheet.extend(machine::memory_and_clock(&plan, facts.memory_available));
     // Up to here everything is what a run refuses.

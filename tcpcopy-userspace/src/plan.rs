@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
 use aya::programs::TcAttachType;
+use host::netns::Outside;
 use host::{Firewall, Route};
 use programs::name;
 use session::{Rule, Source};
@@ -125,6 +126,8 @@ pub(crate) struct Plan {
     pub(crate) intercepts: Vec<String>,
     /// Whether they may be on another host although the channel has no key.
     pub(crate) is_insecure: bool,
+    /// Where this process came from (`--netns`).
+    pub(crate) outside: Outside,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
     /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is
@@ -139,11 +142,7 @@ impl Plan {
     ///
     /// A [`Refusal`]; nothing has been changed then.
     pub(crate) fn new(args: &Args, facts: &Facts) -> Result<Self, Refusal> {
-        let mode = if args.intercepts.is_empty() {
-            Mode::Direct
-        } else {
-            Mode::Assistant
-        };
+        let mode = mode_of(args);
         rules::check(args, facts, mode)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
@@ -223,6 +222,7 @@ impl Plan {
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
+            outside: facts.outside.clone(),
         })
     }
 
@@ -335,6 +335,15 @@ impl Plan {
         targets.sort_unstable();
         targets.dedup();
         targets
+    }
+}
+
+/// The mode of a run: without an intercept it is the direct one.
+fn mode_of(args: &Args) -> Mode {
+    if args.intercepts.is_empty() {
+        Mode::Direct
+    } else {
+        Mode::Assistant
     }
 }
 

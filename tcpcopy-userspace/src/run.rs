@@ -30,6 +30,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
+use host::netns::{Namespace, Outside};
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
@@ -66,15 +67,43 @@ const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
 pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
+    let outside = match enter(args) {
+        Ok(outside) => outside,
+        Err(error) => return Ending::Unusable(error.to_string()),
+    };
+    match (course(args, printer, &outside), &args.netns) {
+        (Ending::Unusable(words), Some(place)) => Ending::Unusable(format!(
+            "{words} (this is about the network namespace of --netns {place}: commands for it begin with `{}`)",
+            place.command()
+        )),
+        (ending, _) => ending,
+    }
+}
+
+/// Puts this process into the network namespace that it is to work in. Before any thread that works: threads stay where they
+/// were started.
+///
+/// # Errors
+///
+/// Where there is none, or it may not be entered.
+pub(crate) fn enter(args: &Args) -> Result<Outside, host::Error> {
+    match &args.netns {
+        Some(place) => Namespace::open(place)?.enter(),
+        None => Ok(Outside::default()),
+    }
+}
+
+/// A run, in the network namespace that it works in.
+fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
     let mut signals = match signals::listen() {
         Ok(signals) => signals,
         Err(error) => return Ending::Unusable(format!("cannot listen for signals: {error}")),
     };
-    let plan = match prepare(args) {
+    let plan = match prepare(args, outside) {
         Ok(plan) => plan,
         Err(ending) => return ending,
     };
-    let telling = match Telling::start(args, printer) {
+    let telling = match Telling::start(args, printer, outside) {
         Ok(telling) => telling,
         Err(words) => return Ending::Unusable(words),
     };
@@ -87,7 +116,7 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
 }
 
 /// Everything that can be refused before anything is changed.
-fn prepare(args: &Args) -> Result<Plan, Ending> {
+fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Ending> {
     let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     limits::at_start(args, processors).map_err(|e| unusable(&e))?;
@@ -101,7 +130,7 @@ fn prepare(args: &Args) -> Result<Plan, Ending> {
              from starting, which is ignored"
         );
     }
-    let facts = Facts::gather(args).map_err(|e| unusable(&e))?;
+    let facts = Facts::gather(args, outside).map_err(|e| unusable(&e))?;
     let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
     limits::for_frames(&plan).map_err(|e| unusable(&e))?;
     Ok(plan)
@@ -291,15 +320,14 @@ impl<'a> Run<'a> {
             self.began = Instant::now();
             self.telling.enter(Phase::Ready);
             info!("ready");
-            // Fails only where systemd's socket is gone, which is systemd's own trouble.
-            let _ = sd_notify::notify(&[NotifyState::Ready]);
+            notify(&self.plan.outside, NotifyState::Ready);
         }
     }
 
     /// Drains, closes, detaches and tells.
     fn end(mut self, signals: &mut Signals, stop: Stop) -> Ending {
         self.telling.enter(Phase::Draining);
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;
         let mut at_once = matches!(stop, Stop::Failed(_));
         self.crew.command(&|| Command::StopCapture);
@@ -417,6 +445,12 @@ impl<'a> Run<'a> {
         }
         figures
     }
+}
+
+/// Tells systemd, whose socket may have a name that only its own network namespace knows.
+fn notify(outside: &Outside, state: NotifyState<'_>) {
+    // Fails only where that socket is gone, which is systemd's own trouble.
+    let _ = outside.run(|| sd_notify::notify(&[state]));
 }
 
 fn others_cpu() -> Figures<f64> {

@@ -6,6 +6,7 @@
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
 //! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds; `bench engine`: the engine alone; `bench hurt`: the first law |
 //! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
+//! | [`dist`] | `dist` | the binaries as others get them: stripped, and shown to need glibc alone |
 //! | [`fuzz`] | `fuzz` | libFuzzer on the parsers and on the engine |
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`test`] | `test` | every test there is, in the order of what it costs |
@@ -18,6 +19,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod dist;
 mod fuzz;
 mod lab;
 mod setup;
@@ -49,6 +51,8 @@ enum Task {
     Demo(demo::Arguments),
     /// What a copy costs the online server and how complete it is, in interleaved rounds.
     Bench(bench::Arguments),
+    /// The binaries as others get them: stripped, debug information beside them; --check starts them on a base system.
+    Dist(dist::Arguments),
     /// Look for inputs that break the parsers or the engine; needs nightly and cargo-fuzz.
     Fuzz(fuzz::Arguments),
     /// Every test there is: format, house rules, lints, unit, program and live tests.
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run(),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),

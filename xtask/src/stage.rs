@@ -22,6 +22,11 @@ pub(crate) fn prepare(set_up: bool) -> Result<Binaries> {
     if !system::is_root() {
         bail!("network namespaces, AF_XDP and BPF programs need root: run this as root");
     }
+    build()
+}
+
+/// Builds programs and binaries, and says where the binaries are.
+pub(crate) fn build() -> Result<Binaries> {
     build_ebpf::run()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{build_ebpf, setup, stage, step, tidy, workspace};
+use crate::{build_ebpf, dist, setup, stage, step, tidy, workspace};
 
 /// Read by every test that may have to skip itself: where it is set, skipping is a failure.
 const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
@@ -86,6 +86,7 @@ fn live(arguments: &Arguments, no_skip: bool) -> Result<()> {
         return Ok(());
     }
     stage::prepare(false)?;
+    dist::check_links(&workspace::target().join("release"))?;
     let mut tests = cargo(no_skip);
     tests.args([
         "test",

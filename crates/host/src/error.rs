@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::netns::Place;
+
 /// Why the host did not answer, did not obey, or is not fit.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +85,16 @@ pub enum Error {
     Occupied {
         /// `pid N`, or that it is not known.
         owner: String,
+    },
+    /// The network namespace cannot be entered.
+    #[error("--netns {place}: cannot enter this network namespace: {why}; {todo}")]
+    Namespace {
+        /// What was asked for.
+        place: Place,
+        /// Why not.
+        why: String,
+        /// What to do.
+        todo: String,
     },
     /// Capabilities are missing.
     #[error(

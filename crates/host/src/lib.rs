@@ -3,6 +3,7 @@
 //! | module | noun |
 //! |---|---|
 //! | `netlink` | the connection to the kernel that the others ask through |
+//! | `netns` | another network namespace: entered, and what stays outside of it |
 //! | `interface` | network interfaces: up, Ethernet, MTU, queues, which one has the default route |
 //! | `address` | the addresses of this host |
 //! | `neighbour` | whether the next hop's Ethernet address is known |
@@ -45,6 +46,7 @@ pub mod kernel;
 pub mod memory;
 pub mod neighbour;
 mod netlink;
+pub mod netns;
 pub mod offload;
 pub mod ports;
 mod qdisc;

@@ -34,6 +34,43 @@ pub(crate) struct Fix {
     #[serde(rename = "where")]
     pub(crate) place: String,
     pub(crate) command: String,
+    /// Whether it is about this host itself, whatever network namespace is examined.
+    #[serde(skip)]
+    pub(crate) is_outside: bool,
+}
+
+/// Commands whose answer depends on the network namespace.
+const OF_THE_NETWORK: [&str; 12] = [
+    "bpftool",
+    "conntrack",
+    "ethtool",
+    "ip",
+    "ip6tables",
+    "iptables",
+    "nft",
+    "ping",
+    "ss",
+    "sysctl",
+    "tc",
+    "tcpdump",
+];
+
+impl Fix {
+    /// Has what is to be done here done inside a network namespace, by what such commands begin with.
+    pub(crate) fn inside(&mut self, prefix: &str) {
+        if self.place != HERE || self.is_outside {
+            return;
+        }
+        let parts = self.command.split("; ").map(|part| {
+            let program = part.split(' ').next().unwrap_or_default();
+            if OF_THE_NETWORK.contains(&program) {
+                format!("{prefix} {part}")
+            } else {
+                part.to_owned()
+            }
+        });
+        self.command = parts.collect::<Vec<_>>().join("; ");
+    }
 }
 
 /// This very host, as the place of a [`Fix`].
@@ -109,6 +146,15 @@ impl Finding {
         self.with(Purpose::Look, HERE, command)
     }
 
+    /// Adds a command that shows more of this host itself, whatever network namespace is examined.
+    pub(crate) fn look_outside(self, command: impl Into<String>) -> Self {
+        let mut finding = self.look_here(command);
+        if let Some(fix) = finding.fixes.last_mut() {
+            fix.is_outside = true;
+        }
+        finding
+    }
+
     fn with(
         mut self,
         purpose: Purpose,
@@ -119,6 +165,7 @@ impl Finding {
             purpose,
             place: place.to_string(),
             command: command.into(),
+            is_outside: false,
         });
         self
     }
@@ -165,6 +212,28 @@ mod tests {
                 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
         };
         into.extend(code.split('"').filter(is_name).map(str::to_owned));
+    }
+
+    #[test]
+    fn what_is_about_the_network_is_done_inside() {
+        let command = |finding: super::Finding| {
+            let mut fix = finding.fixes.into_iter().next().expect("a command");
+            fix.inside("ip netns exec web");
+            fix.command
+        };
+        let finding = || super::Finding::fail("path", "target-silent", "no answer");
+        assert_eq!(
+            command(finding().fix_here("iptables -A x; ip6tables -A y")),
+            "ip netns exec web iptables -A x; ip netns exec web ip6tables -A y"
+        );
+        for untouched in [
+            finding().fix_here("ulimit -l unlimited"),
+            finding().look_outside("ss -tlnp"),
+            finding().look("10.0.0.9", "ss -tln"),
+        ] {
+            let before = untouched.fixes[0].command.clone();
+            assert_eq!(command(untouched), before);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use host::Error;
+use host::netns::Outside;
 use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
@@ -130,17 +131,20 @@ fn time() -> Finding {
 }
 
 /// What a run would refuse of its other arguments.
-pub(crate) fn outputs(args: &Args) -> Vec<Finding> {
+pub(crate) fn outputs(args: &Args, outside: &Outside) -> Vec<Finding> {
     let summary = args.summary.as_deref().and_then(|path| {
         let cause = crate::run::check_folder(path).err()?;
         Some(refused::of_file(path, &cause))
     });
     let metrics = args.metrics.and_then(|address| {
         // Bound and let go: a run binds it for itself.
-        let error = exporter::Bound::bind(address).err()?;
+        let error = match outside.run(|| exporter::Bound::bind(address)) {
+            Ok(bound) => bound.err()?.to_string(),
+            Err(error) => error.to_string(),
+        };
         Some(
-            Finding::fail("arguments", "metrics-address", error.to_string())
-                .look_here(format!("ss -tlnp 'sport = :{}'", address.port())),
+            Finding::fail("arguments", "metrics-address", error)
+                .look_outside(format!("ss -tlnp 'sport = :{}'", address.port())),
         )
     });
     summary.into_iter().chain(metrics).collect()

@@ -4,6 +4,7 @@
 
 use std::io::{IsTerminal, Write, stdout};
 
+use host::netns::Place;
 use serde::Serialize;
 
 use super::finding::{Conclusion, Finding, HERE, Purpose, Verdict};
@@ -17,6 +18,8 @@ const INDENT: usize = 18;
 #[derive(Debug)]
 pub(crate) struct Sheet {
     findings: Vec<Finding>,
+    /// What commands begin with that are to run in the network namespace that is examined.
+    inside: Option<String>,
     as_json: bool,
     /// Whether a person looks on: then there are colours, and long lines are broken.
     on_terminal: bool,
@@ -32,16 +35,20 @@ struct Document<'a> {
 }
 
 impl Sheet {
-    pub(crate) fn new(as_json: bool) -> Self {
+    pub(crate) fn new(as_json: bool, namespace: Option<&Place>) -> Self {
         Self {
             findings: Vec::new(),
+            inside: namespace.map(Place::command),
             as_json,
             on_terminal: stdout().is_terminal(),
         }
     }
 
     /// Writes a finding down.
-    pub(crate) fn add(&mut self, finding: Finding) {
+    pub(crate) fn add(&mut self, mut finding: Finding) {
+        if let Some(prefix) = &self.inside {
+            finding.fixes.iter_mut().for_each(|fix| fix.inside(prefix));
+        }
         if !self.as_json {
             let _ = stdout()
                 .lock()

@@ -6,6 +6,7 @@ use std::thread;
 
 use host::address::Own;
 use host::conntrack::Tracked;
+use host::netns::Outside;
 use host::{Firewall, Interface, Netlink, Route, Taken};
 
 use super::Refusal;
@@ -38,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) link_bits_per_second: Option<u64>,
     /// Memory that this process may take, in bytes; `None` where the host does not say.
     pub(crate) memory_available: Option<u64>,
+    /// Where this process came from (`--netns`).
+    pub(crate) outside: Outside,
 }
 
 impl Facts {
@@ -46,19 +49,18 @@ impl Facts {
     /// # Errors
     ///
     /// Where it does not answer, or an intercept's name means nothing.
-    pub(crate) fn gather(args: &Args) -> Result<Self, Refusal> {
+    pub(crate) fn gather(args: &Args, outside: &Outside) -> Result<Self, Refusal> {
         let netlink = Netlink::open()?;
         let routes = args.rules.iter().map(|rule| {
             let target = IpAddr::from(rule.target.addr);
             host::route::get(&netlink, target).map(|route| (target, route))
         });
         let intercepts = args.intercepts.iter().map(|address| {
-            let found = address
-                .to_socket_addrs()
-                .map_err(|cause| Refusal::UnknownIntercept {
-                    address: address.clone(),
-                    cause,
-                })?;
+            let found = outside.run(|| address.to_socket_addrs()).flatten();
+            let found = found.map_err(|cause| Refusal::UnknownIntercept {
+                address: address.clone(),
+                cause,
+            })?;
             Ok((address.clone(), found.map(|socket| socket.ip()).collect()))
         });
         // All routes have to be looked at for it.
@@ -93,6 +95,7 @@ impl Facts {
             firewall: host::firewall::before(&online_ports(args)),
             processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory_available: host::memory::available(),
+            outside: outside.clone(),
         })
     }
 

@@ -109,6 +109,7 @@ fn facts() -> Facts {
         firewall: Firewall::Open,
         processors: 8,
         memory_available: Some(8 << 30),
+        outside: host::netns::Outside::default(),
     }
 }
 

@@ -10,6 +10,16 @@ use crate::plan::Plan;
 
 /// Says what is going to happen.
 pub(super) fn announce(args: &Args, plan: &Plan) {
+    match (&args.netns, plan.outside.is_elsewhere()) {
+        (Some(place), true) => info!(
+            "in the network namespace of --netns {place}: devices, addresses, routes and ports are those inside; metrics, the \
+             connection to intercept and files are outside"
+        ),
+        (Some(place), false) => info!(
+            "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
+        ),
+        (None, _) => {}
+    }
     for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
         info!(
             "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",

@@ -29,6 +29,10 @@ const BUILD_TOOLS: &[Tool] = &[
         package: "gcc",
     },
     Tool {
+        program: "objcopy",
+        package: "binutils",
+    },
+    Tool {
         program: "m4",
         package: "m4",
     },
@@ -134,6 +138,11 @@ const LAB_TOOLS: &[Tool] = &[
     Tool {
         program: "perl",
         package: "perl-base",
+    },
+    // For `cargo xtask dist --check`.
+    Tool {
+        program: "debootstrap",
+        package: "debootstrap",
     },
     Tool {
         program: "chromium",

@@ -9,6 +9,7 @@ mod packet;
 
 mod capture;
 mod costs;
+mod deadline;
 mod hostile;
 mod leases;
 mod live;

@@ -158,30 +158,35 @@ impl Shared {
 impl Charge {
     /// Another janitor where the old one is gone.
     fn look_after(&mut self) {
-        let Some(janitor) = &mut self.janitor else {
-            return;
-        };
-        let Some(ended) = janitor.ended() else {
-            return;
-        };
-        self.janitor = None;
-        if self.started >= JANITORS_MAX {
+        if let Some(janitor) = &mut self.janitor {
+            let Some(ended) = janitor.ended() else {
+                return;
+            };
+            self.janitor = None;
+            let words = if self.started < JANITORS_MAX {
+                "another one is started".to_owned()
+            } else {
+                format!(
+                    "no other one is started after {JANITORS_MAX}, and if this process is killed now, its filters stay until the next start"
+                )
+            };
             warn!(
-                "the janitor ended again ({ended}), which makes {JANITORS_MAX}: none is started any more; if this process is killed too, its \
-                 filters let everything pass after {DEADLINE:?}, and the next start removes them"
+                "the janitor, who removes filters should this process be killed, ended ({ended}); {words}"
             );
+        }
+        if self.started >= JANITORS_MAX {
             return;
         }
-        warn!(
-            "the janitor, who removes filters should this process be killed, ended ({ended}); another one is started"
-        );
         self.started += 1;
         match Janitor::start() {
             Ok(janitor) => {
                 self.janitor = Some(janitor);
                 self.pass_on(&self.things.clone());
             }
-            Err(error) => warn!("no other janitor can be started: {error}"),
+            Err(error) => warn!(
+                "no janitor can be started ({} of {JANITORS_MAX} times): {error}",
+                self.started
+            ),
         }
     }
 

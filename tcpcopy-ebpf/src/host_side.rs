@@ -1,4 +1,4 @@
-//! `capture_out` and `observe_in`: both tcx hooks of the host's end of a container's link (`-i veth0:host`), where everything
+//! `capture_out` and `observe_in`: both hooks of the host's end of a container's link (`-i veth0:host`), where everything
 //! goes the other way round: what clients send the container *leaves* by that device, and its answers *come in*.
 //!
 //! The container's own connections to such a service elsewhere go the other way, so each hook looks at one side alone: they
@@ -12,6 +12,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::ip::{self, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::rules::is_service_anywhere;
 use crate::skb::Skb;
@@ -20,6 +21,10 @@ use crate::{capture, observe};
 /// The program at egress: clients' packets on their way to the container.
 #[classifier]
 pub fn capture_out(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::CaptureAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::CaptureVlan);
@@ -47,6 +52,10 @@ fn client(skb: &Skb) -> Result<(), Skip> {
 /// The program at ingress: the container's answers.
 #[classifier]
 pub fn observe_in(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::ObserveAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::ObserveVlan);

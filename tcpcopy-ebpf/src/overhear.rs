@@ -1,4 +1,4 @@
-//! `overhear`: tcx ingress of a mirror port (`-i span0:mirror`): a switch's SPAN port, a TAP, `tc mirred`, a cloud's traffic
+//! `overhear`: ingress of a mirror port (`-i span0:mirror`): a switch's SPAN port, a TAP, `tc mirred`, a cloud's traffic
 //! mirror that arrives by a VXLAN device.
 //!
 //! Both directions of a connection come in here, in frames for anybody, and what a packet is follows from what it matches.
@@ -13,6 +13,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::ip::{self, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::rules::is_service_anywhere;
 use crate::skb::Skb;
@@ -21,6 +22,10 @@ use crate::{capture, observe};
 /// The program.
 #[classifier]
 pub fn overhear(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::CaptureAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::CaptureVlan);

@@ -1,7 +1,8 @@
-//! `replies`: tcx ingress of a mirror port or a container's link by which copies leave as well.
+//! `replies`: ingress of a mirror port or a container's link by which copies leave as well.
 //!
 //! What `capture` does there would take clients' packets twice: this is its other half, the targets' replies alone.
 
+use abi::counter::Counter;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
@@ -9,12 +10,18 @@ use wire::ethernet::HEADER_LEN;
 use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::capture;
+use crate::count::count;
 use crate::skb::Skb;
 
 /// The program.
 #[classifier]
 pub fn replies(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::CaptureAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() || !skb.is_ip() {
         return TCX_NEXT;

@@ -28,7 +28,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
-use aya::programs::TcAttachType;
+use host::clsact::Direction;
+use host::kernel::Tcx;
 use host::netns::Outside;
 use host::{Firewall, Route};
 use programs::name;
@@ -36,7 +37,7 @@ use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed};
+use crate::args::{Args, Capture, Confirmed, HookChoice};
 use crate::clock;
 use crate::worker::intake::Several;
 use budget::{Budget, Fixed};
@@ -50,6 +51,15 @@ const LOCAL_MTU: u32 = 1500;
 
 /// Bits per second that are taken of what targets answer where no link knows its speed.
 const REPLY_BITS_PER_SECOND_UNKNOWN: u64 = 1_000_000_000;
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// By tcx links.
+    Tcx,
+    /// As filters of a clsact qdisc.
+    Clsact,
+}
 
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
@@ -94,6 +104,7 @@ pub(crate) struct Plan {
     /// Whether some target stands on 127.0.0.0/8.
     pub(crate) loopback_target: bool,
     pub(crate) capture: Capture,
+    pub(crate) hook: Hook,
     pub(crate) workers: u32,
     pub(crate) copies: u16,
     pub(crate) wait_for_responses: bool,
@@ -144,6 +155,7 @@ impl Plan {
     pub(crate) fn new(args: &Args, facts: &Facts) -> Result<Self, Refusal> {
         let mode = mode_of(args);
         rules::check(args, facts, mode)?;
+        let hook = hook(args.hook, facts.tcx)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress(args, facts);
@@ -200,6 +212,7 @@ impl Plan {
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
             rules,
             capture: args.capture,
+            hook,
             workers,
             copies: args.copies,
             wait_for_responses: !args.no_wait,
@@ -278,14 +291,14 @@ impl Plan {
     }
 
     /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
-    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, TcAttachType)> {
+    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, Direction)> {
         let mut hooks = Vec::new();
         for device in &self.host_sides {
-            hooks.push((device.as_str(), name::CAPTURE_OUT, TcAttachType::Egress));
-            hooks.push((device.as_str(), name::OBSERVE_IN, TcAttachType::Ingress));
+            hooks.push((device.as_str(), name::CAPTURE_OUT, Direction::Egress));
+            hooks.push((device.as_str(), name::OBSERVE_IN, Direction::Ingress));
         }
         for device in &self.mirrors {
-            hooks.push((device.as_str(), name::OVERHEAR, TcAttachType::Ingress));
+            hooks.push((device.as_str(), name::OVERHEAR, Direction::Ingress));
         }
         hooks
     }
@@ -344,6 +357,18 @@ fn mode_of(args: &Args) -> Mode {
         Mode::Direct
     } else {
         Mode::Assistant
+    }
+}
+
+/// The hook that was asked for, or the best that the kernel has.
+fn hook(choice: HookChoice, tcx: Tcx) -> Result<Hook, Refusal> {
+    match (choice, tcx) {
+        (HookChoice::Clsact, _) | (HookChoice::Auto, Tcx::No) => Ok(Hook::Clsact),
+        (HookChoice::Tcx, Tcx::No) => Err(Refusal::NoTcx {
+            release: host::kernel::release(),
+        }),
+        // Who may not ask may not attach either, and hears of that.
+        (HookChoice::Auto | HookChoice::Tcx, Tcx::Yes | Tcx::Unknown) => Ok(Hook::Tcx),
     }
 }
 

@@ -98,6 +98,7 @@ const HOOKS: &[(Counter, &[Counter])] = &[
             Counter::InjectLocal,
             Counter::InjectNoEgress,
             Counter::InjectTooBig,
+            Counter::InjectAbandoned,
         ],
     ),
     (

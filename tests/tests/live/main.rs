@@ -16,6 +16,7 @@ mod flood;
 mod flows;
 mod gate;
 mod habits;
+mod hooks;
 mod loopback;
 mod loops;
 mod loss;

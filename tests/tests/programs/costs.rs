@@ -1,6 +1,6 @@
 //! What the programs cost: instructions, and the time of one run as the kernel measures it. Printed, not judged.
 
-use abi::maps::{EGRESS_DEVICE, Egress};
+use abi::maps::{EGRESS_DEVICE, Egress, GLOBAL_DEADLINE_KEPT};
 use programs::name::{
     ABSORB, CAPTURE, CAPTURE_OUT, DELIVER, INJECT, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES, SINK,
     STEER,
@@ -21,11 +21,22 @@ fn costs() {
     if skipped() {
         return;
     }
+    of_tcpcopy("tcx", &[]);
+    of_tcpcopy("clsact", &[(GLOBAL_DEADLINE_KEPT, 1)]);
+    let mut intercept = Kernel::intercept();
+    let other = data(CLIENT, Endpoint::new(Addr::v4([10, 9, 8, 7]), 443), 100);
+    print(&mut intercept, SINK, "other TCP", &other);
+}
+
+/// The programs as they are loaded for one way of attaching them.
+fn of_tcpcopy(hook: &str, globals: &[(&'static str, u32)]) {
     let settings = Settings {
         ring_len: 16 << 20,
+        globals: globals.to_vec(),
         ..Settings::default()
     };
     let mut tcpcopy = Kernel::tcpcopy(&settings);
+    tcpcopy.deadline(u64::MAX);
     tcpcopy.service(ONLINE);
     tcpcopy.replies(TARGET, &POOL_RANGE);
     let egress = Egress {
@@ -46,7 +57,7 @@ fn costs() {
     let other = data(CLIENT, Endpoint::new(Addr::v4([10, 9, 8, 7]), 443), 100);
     eprintln!(
         "{:<10} {:<34} {:>12} {:>12} {:>8}",
-        "program", "packet", "instructions", "verified", "ns"
+        hook, "packet", "instructions", "verified", "ns"
     );
     for (program, packet, frame) in [
         (CAPTURE, "client, 50 B payload", data(CLIENT, ONLINE, 50)),
@@ -93,8 +104,6 @@ fn costs() {
     ] {
         print(&mut tcpcopy, program, packet, &frame);
     }
-    let mut intercept = Kernel::intercept();
-    print(&mut intercept, SINK, "other TCP", &other);
 }
 
 fn print(kernel: &mut Kernel, program: &str, packet: &str, frame: &[u8]) {

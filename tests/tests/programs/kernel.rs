@@ -220,6 +220,13 @@ impl Kernel {
         );
     }
 
+    /// Until when the programs may do anything, in ns of `CLOCK_MONOTONIC`.
+    pub(crate) fn deadline(&mut self, until: u64) {
+        let map = self.ebpf.map_mut(maps::DEADLINE).expect("map");
+        let mut words = Array::<_, u64>::try_from(map).expect("u64");
+        words.set(0, until, 0).expect("slot");
+    }
+
     fn mark_port(&mut self, port: u16, bit: u32) {
         let map = self.ebpf.map_mut(maps::PORTS).expect("map");
         let mut ports = Array::<_, u32>::try_from(map).expect("u32");

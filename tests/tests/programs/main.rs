@@ -9,6 +9,7 @@ mod packet;
 
 mod capture;
 mod costs;
+mod deadline;
 mod directions;
 mod hostile;
 mod leases;

@@ -1,6 +1,6 @@
 //! Devices: where the service listens, which way packets pass a device, where answers leave.
 
-use aya::programs::TcAttachType;
+use host::clsact::Direction;
 use programs::name::{CAPTURE_OUT, OBSERVE_IN, OVERHEAR};
 
 use super::{Framing, facts, interface, plan, plan_on};
@@ -75,9 +75,9 @@ fn a_suffix_chooses_the_programs() {
     assert_eq!(
         apart.hooks_apart(),
         [
-            ("eth1", CAPTURE_OUT, TcAttachType::Egress),
-            ("eth1", OBSERVE_IN, TcAttachType::Ingress),
-            ("eth0", OVERHEAR, TcAttachType::Ingress),
+            ("eth1", CAPTURE_OUT, Direction::Egress),
+            ("eth1", OBSERVE_IN, Direction::Ingress),
+            ("eth0", OVERHEAR, Direction::Ingress),
         ]
     );
     // Answers come in there, and replies where copies leave.

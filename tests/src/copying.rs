@@ -124,9 +124,10 @@ pub fn check_nothing_left(stand: &Stand) {
                 .lab
                 .run(host, "bpftool", &["net", "show"])
                 .expect("bpftool net");
-            let ours = ["capture", "observe", "inject", "absorb", "sink"]
-                .iter()
-                .any(|name| programs.contains(name));
+            let ours = [
+                "capture", "observe", "overhear", "replies", "inject", "absorb", "sink",
+            ];
+            let ours = ours.iter().any(|name| programs.contains(name));
             assert!(!ours, "programs are left on {}: {programs}", host.name());
         }
     }

@@ -1,5 +1,5 @@
-//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, live
-//! tests in namespaces.
+//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, a few
+//! live tests under other kernels in emulated machines, live tests in namespaces.
 //!
 //! A test that cannot run here says SKIP; with `--no-skip`, which CI implies, that is a failure.
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{build_ebpf, setup, stage, step, tidy, workspace};
+use crate::{build_ebpf, setup, stage, step, tidy, vm, workspace};
 
 /// Read by every test that may have to skip itself: where it is set, skipping is a failure.
 const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Leave the live tests out.
     #[arg(long)]
     no_live: bool,
+    /// Leave the tests under other kernels out.
+    #[arg(long)]
+    no_vm: bool,
     /// Run only live tests whose name contains this.
     #[arg(long, value_name = "NAME")]
     live: Option<String>,
@@ -67,6 +70,9 @@ fn all(arguments: &Arguments, no_skip: bool, parts: &mut Parts) -> Result<()> {
     parts.run("programs", build_ebpf::run)?;
     if arguments.live.is_none() {
         still(no_skip, parts)?;
+        if !arguments.no_vm {
+            parts.run("other kernels", || vm::short(no_skip))?;
+        }
     }
     if arguments.no_live {
         return Ok(());

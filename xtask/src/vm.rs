@@ -133,6 +133,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     matrix(&kernels, &wanted, no_skip)
 }
 
+/// The short form, as a part of `cargo xtask test`, which has set the machine up.
+pub(crate) fn short(no_skip: bool) -> Result<()> {
+    run(&Arguments {
+        short: true,
+        no_skip,
+        no_setup: true,
+        ..Arguments::default()
+    })
+}
+
 /// Why there can be no machine here.
 fn cannot() -> Option<String> {
     if std::env::consts::ARCH != "x86_64" {
@@ -372,7 +382,7 @@ mod tests {
         let line = line(&CASES[0], Path::new("/a b/kernels-1"));
         assert_eq!(
             line,
-            "(cd tests && test_case direct 240 '/a b/kernels-1' --test-threads=1 --nocapture --exact 'sound::direct')\n"
+            "(cd tests && test_case direct 400 '/a b/kernels-1' --test-threads=1 --nocapture --exact 'sound::direct')\n"
         );
     }
 }

@@ -61,7 +61,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Kernels,
         tests: &["sound::direct"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "assistant",
@@ -71,7 +71,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Kernels,
         tests: &["sound::assistant"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "programs",
@@ -91,7 +91,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Kernels,
         tests: &["engines::af_xdp_direct", "engines::af_xdp_assistant"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "metrics",
@@ -101,7 +101,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Live,
         tests: &["metrics::a_prometheus_scrapes_both_programs"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "vlan",
@@ -111,7 +111,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Kernels,
         tests: &["links::vlan_devices", "links::vlan_trunk"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "bond",
@@ -121,7 +121,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Kernels,
         tests: &["links::bonds_that_fail_over"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "bridge",
@@ -131,7 +131,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Plain,
         suite: Suite::Kernels,
         tests: &["links::bridge", "links::port_of_a_bridge"],
-        seconds_max: 240,
+        seconds_max: 400,
     },
     Case {
         name: "netem",
@@ -145,7 +145,7 @@ pub(super) const CASES: &[Case] = &[
             "lossy::reorder",
             "lossy::loss_of_1_percent",
         ],
-        seconds_max: 360,
+        seconds_max: 600,
     },
     Case {
         name: "four",
@@ -159,7 +159,7 @@ pub(super) const CASES: &[Case] = &[
             "engines::four_workers_assistant",
             "engines::four_workers_af_xdp",
         ],
-        seconds_max: 360,
+        seconds_max: 600,
     },
     Case {
         name: "virtio-net",
@@ -169,7 +169,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Devices(Model::VirtioNet),
         suite: Suite::Kernels,
         tests: &["cards::direct", "cards::direct_af_xdp", "cards::assistant"],
-        seconds_max: 360,
+        seconds_max: 600,
     },
     Case {
         name: "vmxnet3",
@@ -179,7 +179,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Devices(Model::Vmxnet3),
         suite: Suite::Kernels,
         tests: &["cards::direct", "cards::direct_af_xdp", "cards::assistant"],
-        seconds_max: 360,
+        seconds_max: 600,
     },
     Case {
         name: "e1000e",
@@ -189,7 +189,7 @@ pub(super) const CASES: &[Case] = &[
         shape: Shape::Devices(Model::E1000e),
         suite: Suite::Kernels,
         tests: &["cards::direct", "cards::direct_af_xdp", "cards::assistant"],
-        seconds_max: 360,
+        seconds_max: 600,
     },
 ];
 

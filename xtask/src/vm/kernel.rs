@@ -202,7 +202,9 @@ fn download(package: &str, folder: &Path) -> Result<()> {
         "downloading {package} (about 100 MB, once) into {}",
         folder.display()
     ));
-    let draft = folder.with_file_name(format!("draft-{}", std::process::id()));
+    let drafts = folder.with_file_name("drafts");
+    super::machine::sweep(&drafts);
+    let draft = drafts.join(std::process::id().to_string());
     let _ = fs::remove_dir_all(&draft);
     fs::create_dir_all(&draft).with_context(|| format!("cannot create {}", draft.display()))?;
     let made = unpack(package, &draft).and_then(|()| {

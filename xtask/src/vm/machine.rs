@@ -239,8 +239,8 @@ impl Drop for Folder {
     }
 }
 
-/// Removes the folders of processes that are gone.
-fn sweep(parent: &Path) {
+/// Removes the folders of processes that are gone: each is called by its id.
+pub(super) fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! `capture`: tcx ingress of the online interfaces (and of those that replies come in by), ordered first.
+//! `capture`: ingress of the online interfaces (and of those that replies come in by), ordered first.
 //!
 //! A client's packet to an online service is recorded whole (or cloned, with `--capture af-xdp`) and always passes.
 //! A target's reply to a session is recorded as far as its headers and never passes: the local stack has no socket
@@ -17,6 +17,7 @@ use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
 use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
@@ -27,6 +28,10 @@ use crate::sockets;
 /// The program.
 #[classifier]
 pub fn capture(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::CaptureAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::CaptureVlan);

@@ -1,4 +1,4 @@
-//! `observe`: tcx egress of the online interfaces.
+//! `observe`: egress of the online interfaces.
 //!
 //! The headers of every segment that an online service sends to a client, bare acknowledgements and resets
 //! included: they open sessions, tell causes, find holes and measure the online server. With `--sample-bytes` the first
@@ -13,6 +13,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::ip::Skip;
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::{is_paused, is_sampled, is_service};
@@ -21,6 +22,10 @@ use crate::skb::Skb;
 /// The program.
 #[classifier]
 pub fn observe(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::ObserveAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::ObserveVlan);

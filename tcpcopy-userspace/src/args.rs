@@ -110,6 +110,9 @@ pub(crate) enum Errand {
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(after_help = DOCTOR_EXIT)]
     Doctor(Args),
+    /// Removes what a run leaves behind where it is killed; for tcpcopy itself
+    #[command(hide = true)]
+    Janitor,
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
 }
@@ -214,6 +217,14 @@ pub(crate) struct Args {
     /// How packets reach the workers
     #[arg(long, value_enum, default_value_t = Capture::Ring)]
     pub(crate) capture: Capture,
+
+    /// How the programs are attached to interfaces
+    ///
+    /// Filters outlive a run that is killed, tcx links do not. So with filters another process (`tcpcopy janitor`) removes them as
+    /// soon as the run is gone; should that one be killed too, the programs let every packet pass after 8 s, and the next start
+    /// removes what is left (docs/kernels.md).
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = HookChoice::Auto)]
+    pub(crate) hook: HookChoice,
 
     /// At most this many new sessions per second [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -388,6 +399,17 @@ pub(crate) enum Capture {
     AfXdp,
 }
 
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookChoice {
+    /// tcx where the kernel has it (Linux 6.6 and later), else clsact
+    Auto,
+    /// tcx links: they go with the process
+    Tcx,
+    /// Filters of a clsact qdisc, first by preference
+    Clsact,
+}
+
 /// `HOST[:PORT]` with the port filled in; names are looked up when connecting, each time anew.
 fn intercept_address(text: &str) -> Result<String, String> {
     let (host, port) = match text.rsplit_once(':') {
@@ -543,6 +565,7 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",
+            "tcpcopy -x 80-10.0.0.2:80 --hook xdp",
         ] {
             assert!(
                 Args::try_parse_from(line.split(' ')).is_err(),

@@ -28,12 +28,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
+use host::kernel::Tcx;
 use host::{Firewall, Route};
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed};
+use crate::args::{Args, Capture, Confirmed, HookChoice};
 use crate::clock;
 use budget::{Budget, Fixed};
 use exclusions::Exclusions;
@@ -46,6 +47,15 @@ const LOCAL_MTU: u32 = 1500;
 
 /// Bits per second that are taken of what targets answer where no link knows its speed.
 const REPLY_BITS_PER_SECOND_UNKNOWN: u64 = 1_000_000_000;
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// By tcx links.
+    Tcx,
+    /// As filters of a clsact qdisc.
+    Clsact,
+}
 
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
@@ -82,6 +92,7 @@ pub(crate) struct Plan {
     /// Whether some target stands on 127.0.0.0/8.
     pub(crate) loopback_target: bool,
     pub(crate) capture: Capture,
+    pub(crate) hook: Hook,
     pub(crate) workers: u32,
     pub(crate) copies: u16,
     pub(crate) wait_for_responses: bool,
@@ -134,6 +145,7 @@ impl Plan {
             Mode::Assistant
         };
         rules::check(args, facts, mode)?;
+        let hook = hook(args.hook, facts.tcx)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress(args, facts);
@@ -194,6 +206,7 @@ impl Plan {
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
             rules,
             capture: args.capture,
+            hook,
             workers,
             copies: args.copies,
             wait_for_responses: !args.no_wait,
@@ -298,6 +311,18 @@ impl Plan {
         targets.sort_unstable();
         targets.dedup();
         targets
+    }
+}
+
+/// The hook that was asked for, or the best that the kernel has.
+fn hook(choice: HookChoice, tcx: Tcx) -> Result<Hook, Refusal> {
+    match (choice, tcx) {
+        (HookChoice::Clsact, _) | (HookChoice::Auto, Tcx::No) => Ok(Hook::Clsact),
+        (HookChoice::Tcx, Tcx::No) => Err(Refusal::NoTcx {
+            release: host::kernel::release(),
+        }),
+        // Who may not ask may not attach either, and hears of that.
+        (HookChoice::Auto | HookChoice::Tcx, Tcx::Yes | Tcx::Unknown) => Ok(Hook::Tcx),
     }
 }
 

@@ -84,7 +84,7 @@ pub fn check_clean(stand: &Stand) {
     check_nothing_left(stand);
 }
 
-/// Checks that no program and no device of ours is left.
+/// Checks that no program, no filter and no device of ours is left.
 ///
 /// # Panics
 ///
@@ -108,6 +108,17 @@ fn left(stand: &Stand) -> Vec<String> {
     let mut hosts = vec![Host::Online];
     if stand.lab.topology() == Topology::Assistant {
         hosts.push(Host::Assistant);
+    }
+    for interface in ["eth0", "eth1"] {
+        for direction in ["ingress", "egress"] {
+            let arguments = ["filter", "show", "dev", interface, direction];
+            // A host without `tc` has no filters either.
+            let filters = stand
+                .lab
+                .run(Host::Online, "tc", &arguments)
+                .unwrap_or_default();
+            assert!(!filters.contains("tcpcopy/"), "filters are left: {filters}");
+        }
     }
     if lab::system::missing(&["bpftool"]).is_empty() {
         for host in hosts {

@@ -46,6 +46,9 @@ pub const PAUSED_UNREACHABLE: u64 = 1;
 pub const PAUSED_BUSY: u64 = 2;
 /// The worker's ring was full again and again.
 pub const PAUSED_RING_FULL: u64 = 4;
+/// Array of one `u64`: until when the programs may do anything, in ns of `CLOCK_MONOTONIC`. The run renews it as long as it lives
+/// (see [`GLOBAL_DEADLINE_KEPT`]); past it every program passes every packet at once, records nothing and drops nothing.
+pub const DEADLINE: &str = "DEADLINE";
 /// Hash map [`wire::flow::Addr`] (target server) -> `u32`: the target's place in [`EGRESS`]. It never changes after the start.
 pub const EGRESS_SLOTS: &str = "EGRESS_SLOTS";
 /// Array of `u64`: where the frames to each target leave, as [`Egress::word`] says it. User space replaces a word by one
@@ -118,6 +121,9 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
 /// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
 pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
+
+/// Global `u32`: not 0 where the programs are attached so that they outlive a killed process (clsact), and [`DEADLINE`] is kept.
+pub const GLOBAL_DEADLINE_KEPT: &str = "DEADLINE_KEPT";
 
 /// What a program knows about an online service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

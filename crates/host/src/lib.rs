@@ -13,6 +13,8 @@
 //! | `conntrack` | how full the table of tracked connections is |
 //! | `device` | the private device: made, marked, routed to, removed |
 //! | `claim` | the right to the private device: one process per network namespace |
+//! | `clsact` | filters at clsact hooks: programs where the kernel has no tcx |
+//! | `sign` | what says that the owner of the private device lives |
 //! | `qdisc` | queues in front of the private device |
 //! | `sysctl` | settings under `/proc/sys/net` |
 //! | `conntrack` | how many connections netfilter tracks |
@@ -25,8 +27,8 @@
 //! | `run_time` | how often programs run, and how long |
 //!
 //! All calls block; nothing asynchronous leaves this crate. Everything refers to the network namespace of the calling
-//! thread. Only `device`, `claim` and `qdisc` change anything, and only what belongs to the private device; `run_time` has
-//! the kernel measure for a second at a time.
+//! thread. Only `device`, `claim` and `qdisc` change anything, and only what belongs to the private device; `clsact` adds and
+//! removes filters of ours; `run_time` has the kernel measure for a second at a time.
 #![forbid(unsafe_code)]
 
 pub mod address;
@@ -34,6 +36,7 @@ mod address_watcher;
 pub mod capability;
 pub mod claim;
 pub mod clock;
+pub mod clsact;
 pub mod conntrack;
 pub mod device;
 mod error;
@@ -48,6 +51,7 @@ pub mod ports;
 mod qdisc;
 pub mod route;
 pub mod run_time;
+mod sign;
 mod sock_diag;
 mod sysctl;
 mod watcher;

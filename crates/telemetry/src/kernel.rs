@@ -92,6 +92,7 @@ const HOOKS: &[(Counter, &[Counter])] = &[
             Counter::InjectLocal,
             Counter::InjectNoEgress,
             Counter::InjectTooBig,
+            Counter::InjectAbandoned,
         ],
     ),
     (

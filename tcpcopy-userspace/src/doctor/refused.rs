@@ -58,6 +58,7 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
                 .map_or(&**address, |(name, _)| name);
             fail("intercept-unknown").look_here(format!("getent hosts {name}"))
         }
+        Refusal::NoTcx { .. } => fail("no-tcx"),
         Refusal::Insecure { .. } => fail("insecure"),
         Refusal::DuplicateRule { .. }
         | Refusal::TooManyRules { .. }

@@ -6,6 +6,7 @@ use std::thread;
 
 use host::address::Own;
 use host::conntrack::Tracked;
+use host::kernel::{self, Tcx};
 use host::{Firewall, Interface, Netlink, Route, Taken};
 
 use super::Refusal;
@@ -15,6 +16,8 @@ use crate::args::Args;
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) interfaces: Vec<Interface>,
+    /// Whether the kernel has tcx hooks.
+    pub(crate) tcx: Tcx,
     pub(crate) addresses: Vec<Own>,
     /// Name of the device of the default route; not asked for where -i names the interfaces.
     pub(crate) default_device: Option<String>,
@@ -75,6 +78,7 @@ impl Facts {
         Ok(Self {
             link_bits_per_second: slowest(&routes),
             interfaces: host::interface::list(&netlink)?,
+            tcx: kernel::tcx(),
             addresses: host::address::list(&netlink)?,
             default_device,
             routes,

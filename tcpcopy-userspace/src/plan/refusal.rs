@@ -39,6 +39,11 @@ pub(crate) enum Refusal {
          the target would answer itself; name a reply pool (-c), or leave -s out"
     )]
     LoopbackClients,
+    /// The kernel lacks the hook that was asked for.
+    #[error(
+        "--hook tcx: this kernel (Linux {release}) has no tcx hooks, which came with 6.6; leave --hook out, or say --hook clsact"
+    )]
+    NoTcx { release: String },
     /// A target address that does not say by which interface.
     #[error(
         "the target {target} is a link-local address, which does not say by which interface; use a global one"

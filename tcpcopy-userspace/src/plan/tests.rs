@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use clap::Parser;
 use host::address::Own;
 use host::interface::Framing;
+use host::kernel::Tcx;
 use host::{Firewall, Interface, Route};
 use session::Source;
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, FlowKey, SAMPLE_ALL};
 
 use super::facts::Facts;
-use super::{Plan, Refusal};
+use super::{Hook, Plan, Refusal};
 use crate::args::Args;
 
 fn interface(index: u32, name: &str, framing: Framing, up: bool) -> Interface {
@@ -63,6 +64,7 @@ fn facts() -> Facts {
     };
     Facts {
         link_bits_per_second: Some(10_000_000_000),
+        tcx: Tcx::Yes,
         interfaces: vec![
             interface(1, "lo", Framing::Loopback, true),
             interface(2, "eth0", Framing::Ethernet, true),
@@ -439,5 +441,29 @@ fn bytes_wait_for_the_online_server_where_a_firewall_may_drop_them() {
         let plan = Plan::new(&args, &facts).unwrap();
         assert_eq!(plan.confirmed, confirmed, "{firewall:?} {option}");
         assert_eq!(plan.engine_config(0, 0).confirmed, confirmed);
+    }
+}
+
+#[test]
+fn programs_are_attached_by_what_was_asked_for_or_by_the_best_there_is() {
+    for (option, tcx, expected) in [
+        ("auto", Tcx::Yes, Some(Hook::Tcx)),
+        ("auto", Tcx::No, Some(Hook::Clsact)),
+        ("auto", Tcx::Unknown, Some(Hook::Tcx)),
+        ("tcx", Tcx::Yes, Some(Hook::Tcx)),
+        ("tcx", Tcx::No, None),
+        ("clsact", Tcx::Yes, Some(Hook::Clsact)),
+        ("clsact", Tcx::No, Some(Hook::Clsact)),
+    ] {
+        let facts = Facts { tcx, ..facts() };
+        let line = ["tcpcopy", "-x", "80-10.1.0.9:80", "--hook", option];
+        let plan = Plan::new(&Args::try_parse_from(line).unwrap(), &facts);
+        match expected {
+            Some(expected) => assert_eq!(plan.unwrap().hook, expected, "{option} {tcx:?}"),
+            None => {
+                let said = plan.unwrap_err().to_string();
+                assert!(said.contains("--hook clsact"), "{said}");
+            }
+        }
     }
 }

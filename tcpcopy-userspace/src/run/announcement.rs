@@ -6,7 +6,7 @@ use host::Firewall;
 use tracing::{info, warn};
 
 use crate::args::{Args, Capture, Confirmed, Priority};
-use crate::plan::Plan;
+use crate::plan::{Hook, Plan};
 
 /// Says what is going to happen.
 pub(super) fn announce(args: &Args, plan: &Plan) {
@@ -68,6 +68,7 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",
     };
+    info!("{}", hook(plan.hook));
     info!(
         "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
         plan.capture_on.join(", "),
@@ -76,6 +77,19 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         args.share,
         plan.seed
     );
+}
+
+/// How programs are attached, and what that means.
+fn hook(hook: Hook) -> String {
+    match hook {
+        Hook::Tcx => {
+            "programs are attached by tcx links, which go with this process (--hook)".to_owned()
+        }
+        Hook::Clsact => format!(
+            "programs are attached as clsact filters (--hook; Linux {}): should this process be killed, its janitor removes them",
+            host::kernel::release()
+        ),
+    }
 }
 
 /// What it means that sessions come from this host's own address; the doctor says so too.

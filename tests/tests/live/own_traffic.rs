@@ -78,6 +78,17 @@ const fn target() -> SocketAddrV4 {
     SocketAddrV4::new(TARGET, PORT)
 }
 
+/// The online host asks the target from each of these ports by itself, and is answered.
+pub(super) fn ask_from_ports(stand: &Stand, ports: std::ops::Range<u16>) {
+    for port in ports {
+        let asked = Caller::connect(stand, Host::Online, inside(port), target());
+        let asked = asked
+            .map_err(std::io::Error::from)
+            .and_then(|mut caller| caller.ask());
+        asked.unwrap_or_else(|error| panic!("from port {port}: {error}"));
+    }
+}
+
 /// Calls of the online host to the target from ports of the pool: opened before the start, bound after it, and reserved for an
 /// application.
 #[test]

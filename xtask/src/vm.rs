@@ -322,6 +322,9 @@ fn line(case: &Case, program: &Path) -> String {
         "(cd tests && test_case {} {} {program} --test-threads=1 --nocapture",
         case.name, case.seconds_max
     );
+    for left_out in case.suite.left_out() {
+        line.push_str(&format!(" --skip {}", quoted(left_out)));
+    }
     if !case.tests.is_empty() {
         line.push_str(" --exact");
     }

@@ -26,6 +26,14 @@ impl Suite {
             Self::Programs => "programs",
         }
     }
+
+    /// Tests that say nothing here: what a program costs on an emulated processor.
+    pub(super) const fn left_out(self) -> &'static [&'static str] {
+        match self {
+            Self::Programs => &["costs::"],
+            Self::Kernels | Self::Live => &[],
+        }
+    }
 }
 
 /// A case.

@@ -71,7 +71,7 @@ pub(crate) struct WorkerParts {
 /// The set-up kernel.
 pub(crate) struct Loaded {
     // In the order in which they are to go.
-    online: Vec<SchedClassifierLink>,
+    observe: Vec<(u32, SchedClassifierLink)>,
     private: Vec<SchedClassifierLink>,
     deliver: Option<XdpLink>,
     capture: Vec<(u32, SchedClassifierLink)>,
@@ -153,7 +153,7 @@ impl Loaded {
                 .for_each(|flow| parts.leases.open(flow));
         }
         let mut loaded = Self {
-            online: Vec::new(),
+            observe: Vec::new(),
             private: Vec::new(),
             deliver: None,
             capture: Vec::new(),
@@ -174,19 +174,29 @@ impl Loaded {
             self.capture_on(interface)?;
         }
         for interface in &plan.observe_on {
-            let link = self.tcx(name::OBSERVE, interface, TcAttachType::Egress)?;
-            self.online.push(link);
+            self.observe_on(interface)?;
         }
         Ok(())
+    }
+
+    /// Attaches to an online interface that was made anew what the plan wants there.
+    pub(crate) fn attach_again(&mut self, plan: &Plan, interface: &str) -> Result<(), Error> {
+        if plan.capture_on.iter().any(|name| name == interface) {
+            self.capture_on(interface)?;
+        }
+        self.observe_on(interface)
+    }
+
+    /// The interface of this index is gone, and the programs with it: another one may get the index.
+    pub(crate) fn forget(&mut self, index: u32) {
+        self.observe.retain(|(known, _)| *known != index);
+        self.capture.retain(|(known, _)| *known != index);
     }
 
     /// Attaches `capture` to one more interface, if it is not there yet. An interface that was removed and made anew is
     /// another one: its programs went with it.
     pub(crate) fn capture_on(&mut self, interface: &str) -> Result<(), Error> {
-        let index = if_nametoindex(interface).map_err(|errno| Error::Gone {
-            interface: interface.to_owned(),
-            cause: errno.into(),
-        })?;
+        let index = index_of(interface)?;
         if self.capture.iter().all(|(known, _)| *known != index) {
             let link = self.tcx(name::CAPTURE, interface, TcAttachType::Ingress)?;
             self.capture.push((index, link));
@@ -194,9 +204,19 @@ impl Loaded {
         Ok(())
     }
 
+    /// The same for `observe`.
+    fn observe_on(&mut self, interface: &str) -> Result<(), Error> {
+        let index = index_of(interface)?;
+        if self.observe.iter().all(|(known, _)| *known != index) {
+            let link = self.tcx(name::OBSERVE, interface, TcAttachType::Egress)?;
+            self.observe.push((index, link));
+        }
+        Ok(())
+    }
+
     /// Detaches everything, `capture` last. Counters can still be read.
     pub(crate) fn detach(&mut self) {
-        self.online.clear();
+        self.observe.clear();
         self.private.clear();
         self.deliver = None;
         self.capture.clear();
@@ -304,6 +324,13 @@ impl Loaded {
                 source,
             })
     }
+}
+
+fn index_of(interface: &str) -> Result<u32, Error> {
+    if_nametoindex(interface).map_err(|errno| Error::Gone {
+        interface: interface.to_owned(),
+        cause: errno.into(),
+    })
 }
 
 /// Bytes of all rings of a plan, and of all frames, which count as locked memory.

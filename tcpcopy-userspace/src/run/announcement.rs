@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use host::Firewall;
+use telemetry::warning::Kind;
 use tracing::{info, warn};
 
+use super::warnings::{Subject, Warnings};
 use crate::args::{Args, Capture, Confirmed, Priority};
 use crate::plan::Plan;
 
 /// Says what is going to happen.
-pub(super) fn announce(args: &Args, plan: &Plan) {
+pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
         info!(
             "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
@@ -20,7 +22,13 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         warn!("{}", trusted(own));
     }
     confirmed(args, plan);
-    for warning in plan.unheard.iter().chain(&plan.warnings) {
+    for unheard in &plan.unheard {
+        let mut rules = plan.rule_names.iter();
+        let rule = rules.find(|rule| unheard.contains(*rule));
+        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
+        warnings.raise(Kind::Unheard, subject, unheard);
+    }
+    for warning in &plan.warnings {
         warn!("{warning}");
     }
     if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {

@@ -14,6 +14,7 @@ mod flood;
 mod flows;
 mod gate;
 mod habits;
+mod halves;
 mod loops;
 mod loss;
 mod manners;

@@ -80,6 +80,7 @@ fn examine(args: &Args, sheet: &mut Sheet) -> (Conclusion, String) {
         }
     };
     let mut interrupted = move || signals.pending().next().is_some();
+    sheet.extend(machine::limits(args));
     sheet.extend(machine::kernel_and_rights());
     let facts = match Facts::gather(args) {
         Ok(facts) => facts,

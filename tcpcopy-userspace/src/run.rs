@@ -23,7 +23,7 @@ mod bridge;
 mod crew;
 mod devices;
 mod ending;
-mod limits;
+pub(crate) mod limits;
 mod lookout;
 mod pauses;
 mod sides;

@@ -51,6 +51,8 @@ kinds! {
     Unreplayable = "unreplayable";
     /// No port of the reply pool was free.
     Collision = "collision";
+    /// The reply pool will be too small under load.
+    PoolSmall = "pool_small";
     /// Ports of the reply pool are scarce.
     PoolScarce = "pool_scarce";
     /// This host has more services than the programs' table has room for.

@@ -29,7 +29,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         warnings.raise(Kind::Unheard, subject, unheard);
     }
     for warning in &plan.warnings {
-        warn!("{warning}");
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
     }
     if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
         info!("{room}");

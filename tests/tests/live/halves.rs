@@ -242,6 +242,20 @@ fn nothing_is_told_and_not_judged() {
     let summary = copier.summary().expect("a summary");
     assert_eq!(summary.captured(), 0, "{}", summary.ledger());
 
+    // A wrong device: where clients are connected says which is right.
+    let options = with(stand.options(), &["-i", "eth1"]);
+    let mut copier = copier_on(&stand, Host::Online, &options);
+    let clients = Clients::keep_alive(5, 50, 8).start(&stand);
+    copier
+        .tcpcopy
+        .wait_for("name it", SAID_WITHIN)
+        .unwrap_or_else(|error| panic!("{error}"));
+    check_clients(&clients.stop());
+    let log = copier.tcpcopy.log();
+    let told = ["name it, -i eth0", "name it too, -i eth1,eth0"];
+    assert!(told.iter().any(|words| log.contains(words)), "{log}");
+    finish(&mut copier);
+
     // Without a gate it is no failure, but the last word; and it is over once somebody asks.
     let mut copier = copier_on(&stand, Host::Online, &stand.options());
     copier

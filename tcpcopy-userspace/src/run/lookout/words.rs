@@ -69,27 +69,27 @@ pub(super) fn half(half: &Half<'_>) -> String {
 }
 
 fn unanswered(half: &Half<'_>) -> String {
-    let captured = half.captured.join(", ");
+    let observed = half.observed.join(", ");
     let both = both_directions(half.observed);
     let Some((client, server, route)) = &half.flow else {
         return format!(
-            "Either {captured} shows one direction only ({both}), or a firewall drops them"
+            "Either {observed} shows one direction only ({both}), or a firewall drops them"
         );
     };
     if !half.is_own {
         return format!(
-            "{server} is no address of this host, so its packets only pass here, or are mirrored here, and {captured} shows one \
+            "{server} is no address of this host, so its packets only pass here, or are mirrored here, and {observed} shows one \
              direction of them: {both}"
         );
     }
     match route {
         Some(Route::Device { name, .. }) if !half.observed.contains(name) => format!(
-            "By this host's routing table {server} answers {client} through {name}, where nobody looks: name it too, -i {},{name}",
-            half.observed.join(",")
+            "By this host's routing table {server} answers {client} through {name}, where nobody looks: name it too, -i {}",
+            and(half.observed, name)
         ),
         Some(Route::Local { .. }) if !half.observed.iter().any(|name| name == LOOPBACK) => format!(
-            "{client} is an address of this host, so the answers pass lo, where nobody looks: name it too, -i {},{LOOPBACK}",
-            half.observed.join(",")
+            "{client} is an address of this host, so the answers pass lo, where nobody looks: name it too, -i {}",
+            and(half.observed, LOOPBACK)
         ),
         Some(Route::Unreachable { why }) => {
             format!("This host has no way to {client} ({why}), so nobody can answer it")
@@ -97,10 +97,10 @@ fn unanswered(half: &Half<'_>) -> String {
         Some(Route::Device { name, .. }) => format!(
             "The answers to {client} should leave through {name}, which is looked at: most likely a firewall of this host drops the \
              requests before anybody answers (`nft list ruleset`, `iptables-save`). Otherwise they leave past the kernel (XDP, \
-             offload), or {captured} shows one direction only: {both}"
+             offload), or {observed} shows one direction only: {both}"
         ),
         Some(Route::Local { .. }) | None => format!(
-            "Either {captured} shows one direction only ({both}), or a firewall of this host drops the requests before anybody \
+            "Either {observed} shows one direction only ({both}), or a firewall of this host drops the requests before anybody \
              answers"
         ),
     }
@@ -121,14 +121,23 @@ fn unasked(half: &Half<'_>) -> String {
     match way {
         Some((client, name)) => format!(
             "They come in by another device than {captured}, most likely by {name}, through which this host reaches {client}: name \
-             it too, -i {},{name}",
-            half.observed.join(",")
+             it too, -i {}",
+            and(half.observed, name)
         ),
         None => format!(
             "They come in by another device than {captured} (name it too with -i), or {captured} shows one direction only: {both}. \
              If the clients' network has just gone, it is that"
         ),
     }
+}
+
+/// These devices and one more, as `-i` takes them.
+fn and(devices: &[String], more: &str) -> String {
+    let mut all: Vec<&str> = devices.iter().map(String::as_str).collect();
+    if !all.contains(&more) {
+        all.push(more);
+    }
+    all.join(",")
 }
 
 /// How to say what a device is that shows both directions otherwise than an ordinary one.

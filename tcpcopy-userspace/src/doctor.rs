@@ -94,6 +94,7 @@ fn examine(args: &Args, outside: &Outside, sheet: &mut Sheet) -> (Conclusion, St
         );
         sheet.add(Finding::ok("netns", words));
     }
+    sheet.extend(machine::limits(args));
     sheet.extend(machine::kernel_and_rights());
     let facts = match Facts::gather(args, outside) {
         Ok(facts) => facts,

@@ -193,10 +193,8 @@ impl Loaded {
     /// Attaches `capture` and then `observe` to the online interfaces, and to those where packets pass another way the
     /// programs that know: from here on packets are recorded.
     pub(crate) fn attach(&mut self, plan: &Plan) -> Result<(), Error> {
-        for (interface, program, direction) in plan.hooks_apart() {
-            let index = index_of(interface)?;
-            let link = self.hook(program, interface, direction)?;
-            self.online.push((index, link));
+        self.attach_apart(plan, None)?;
+        if !plan.hooks_apart().is_empty() {
             self.clients_on = Some(plan.online_on.clone());
         }
         for interface in &plan.capture_on {
@@ -206,6 +204,37 @@ impl Loaded {
             self.observe_on(interface)?;
         }
         Ok(())
+    }
+
+    /// Attaches to an interface of the plan that was made anew what the plan wants there.
+    pub(crate) fn attach_again(&mut self, plan: &Plan, interface: &str) -> Result<(), Error> {
+        self.attach_apart(plan, Some(interface))?;
+        if plan.capture_on.iter().any(|name| name == interface) {
+            self.capture_on(interface)?;
+        }
+        if plan.observe_on.iter().any(|name| name == interface) {
+            self.observe_on(interface)?;
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs that know another way, to one interface or to all that have such.
+    fn attach_apart(&mut self, plan: &Plan, only: Option<&str>) -> Result<(), Error> {
+        for (interface, program, direction) in plan.hooks_apart() {
+            if only.is_some_and(|only| only != interface) {
+                continue;
+            }
+            let index = index_of(interface)?;
+            let link = self.hook(program, interface, direction)?;
+            self.online.push((index, link));
+        }
+        Ok(())
+    }
+
+    /// The interface of this index is gone, and the programs with it: another one may get the index.
+    pub(crate) fn forget(&mut self, index: u32) {
+        self.online.retain(|(known, _)| *known != index);
+        self.capture.retain(|(known, _)| *known != index);
     }
 
     /// Attaches `capture` to one more interface, if it is not there yet, or the part of it that takes replies where those are

@@ -88,7 +88,8 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
     found.observe.clone_from(&found.online);
     // Answers to clients on this very host leave by lo, and what others answer is not for this host to route.
     if found.online.iter().any(|name| name != LOOPBACK) {
-        let exits = facts.exits.iter().filter(|exit| !found.is_apart(exit));
+        let names = facts.exits.names.iter();
+        let exits = names.filter(|exit| !found.is_apart(exit));
         for exit in exits.collect::<Vec<_>>() {
             add(&mut found.observe, exit);
         }

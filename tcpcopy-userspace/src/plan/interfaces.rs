@@ -68,6 +68,14 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
                 .map_or_else(|| "-i lo".to_owned(), |rule| said_on_loopback(rule)),
         });
     }
+    let any = |rule: &RuleArg| rule.online.addr == Addr::UNSPECIFIED;
+    if !found.online.is_empty() && !found.host_sides.is_empty() && args.rules.iter().any(any) {
+        found.notes.push(format!(
+            "-i names {} beside a container's link, and a rule names no ONLINE_IP: where this host publishes the container's port \
+             (NAT), each request is seen with both addresses and would be copied twice; name one of the devices, or ONLINE_IP",
+            found.online.join(", ")
+        ));
+    }
     if hears_loopback && args.capture == Capture::AfXdp {
         found.notes.push(
             "lo carries packets of up to 64 KiB, and --capture af-xdp takes none that is longer than the private device carries: \

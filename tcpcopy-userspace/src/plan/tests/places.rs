@@ -114,6 +114,8 @@ fn answers_are_observed_wherever_routes_leave() {
     }
     let mirrored = plan_on("-x 80-10.0.0.9:80 -i eth0,eth9:mirror", &facts).unwrap();
     assert_eq!(mirrored.observe_on, ["eth0"]);
+    let both = plan_on("-x 80-10.0.0.9:80 -i eth0,eth9:host", &facts).unwrap();
+    assert!(both.notes[0].contains("copied twice"), "{:?}", both.notes);
 }
 
 #[test]

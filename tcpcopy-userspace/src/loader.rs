@@ -50,7 +50,7 @@ use services::Services;
 use ways::Ways;
 use words::Words;
 
-/// Every program of a run.
+/// Every program that a run may have.
 const PROGRAMS: [&str; 10] = [
     name::CAPTURE,
     name::OBSERVE,
@@ -379,6 +379,16 @@ impl Loaded {
     }
 }
 
+/// Whether a run has a place for a program: the verifier takes its time, and memory is the online server's.
+fn is_needed(plan: &Plan, program: &str) -> bool {
+    match program {
+        name::CAPTURE_OUT | name::OBSERVE_IN => !plan.host_sides.is_empty(),
+        name::OVERHEAR => !plan.mirrors.is_empty(),
+        name::REPLIES => !plan.hooks_apart().is_empty(),
+        _ => true,
+    }
+}
+
 fn index_of(interface: &str) -> Result<u32, Error> {
     if_nametoindex(interface).map_err(|errno| Error::Gone {
         interface: interface.to_owned(),
@@ -418,7 +428,9 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         release: host::kernel::release(),
         source: source.into(),
     })?;
-    let classifiers = PROGRAMS.into_iter().filter(|name| *name != name::DELIVER);
+    let classifiers = PROGRAMS
+        .into_iter()
+        .filter(|name| *name != name::DELIVER && is_needed(plan, name));
     for program in classifiers {
         let loaded: Result<&mut SchedClassifier, _> = ebpf
             .program_mut(program)

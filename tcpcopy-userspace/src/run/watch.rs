@@ -42,8 +42,9 @@ pub(super) struct Watch {
     ports: Option<PortWatcher>,
     excluded: Arc<Ports>,
     address_changes: u64,
-    /// Most at a time, of both.
+    /// Most at a time, of all.
     services_left_out_max: u64,
+    exits_left_out_max: u64,
     ports_excluded_max: u64,
 }
 
@@ -70,6 +71,7 @@ impl Watch {
             excluded: Arc::default(),
             address_changes: 0,
             services_left_out_max: 0,
+            exits_left_out_max: 0,
             ports_excluded_max: 0,
         })
     }
@@ -92,7 +94,8 @@ impl Watch {
         }
         let exits = self.exits.as_ref();
         if let Some(exits) = exits.and_then(|watcher| watcher.changes().try_recv().ok()) {
-            observe_on(&exits, plan, loaded);
+            observe_on(&exits.names, plan, loaded);
+            self.say_exits_left_out(exits.left_out);
         }
         let answer = self
             .ports
@@ -100,6 +103,19 @@ impl Watch {
             .and_then(|watcher| watcher.answers().try_recv().ok());
         if let Some(taken) = answer {
             self.exclude(plan, &taken, crew, warnings);
+        }
+    }
+
+    /// Says how many devices are not looked at, where they are more than was said before.
+    fn say_exits_left_out(&mut self, left_out: usize) {
+        let before = self.exits_left_out_max;
+        self.exits_left_out_max = before.max(left_out as u64);
+        if self.exits_left_out_max > before {
+            warn!(
+                "routes of this host leave by so many devices that {left_out} of them are not looked at (the limit is {}): where \
+                 answers of the online server leave by one of those, name it with -i",
+                host::exits::EXITS_MAX
+            );
         }
     }
 
@@ -153,6 +169,9 @@ impl Watch {
             // The first answer is how things were at the start.
             notes.push("address_changes", self.address_changes.saturating_sub(1));
             notes.push("services_left_out_max", self.services_left_out_max);
+        }
+        if self.exits.is_some() {
+            notes.push("exits_left_out_max", self.exits_left_out_max);
         }
         if self.ports.is_some() {
             notes.push("pool_ports_excluded_max", self.ports_excluded_max);

@@ -34,7 +34,7 @@ use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed, HookChoice};
+use crate::args::{Args, Capture, Confirmed, HookChoice, RuleArg};
 use crate::clock;
 use budget::{Budget, Fixed};
 use exclusions::Exclusions;
@@ -145,7 +145,6 @@ impl Plan {
             Mode::Assistant
         };
         rules::check(args, facts, mode)?;
-        let hook = hook(args.hook, facts.tcx)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress(args, facts);
@@ -170,11 +169,8 @@ impl Plan {
             let own = facts.route(target.addr.into())?.source()?;
             Some((Endpoint::new(own.into(), source.port), *target))
         });
-        let source_words = args
-            .rules
-            .iter()
-            .map(|rule| sources.words(rule.target.addr))
-            .collect();
+        let words_of = |rule: &RuleArg| sources.words(rule.target.addr);
+        let source_words = args.rules.iter().map(words_of).collect();
         let pools = args.rules.iter().filter_map(|rule| {
             let (pool, own) = sources.pool(rule.target.addr)?;
             Some((rule.target, pool, own))
@@ -206,7 +202,7 @@ impl Plan {
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
             rules,
             capture: args.capture,
-            hook,
+            hook: hook(args.hook, facts.tcx)?,
             workers,
             copies: args.copies,
             wait_for_responses: !args.no_wait,

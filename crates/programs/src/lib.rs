@@ -8,15 +8,15 @@ use thiserror::Error;
 
 /// Names of the programs in the object of `tcpcopy`.
 pub mod name {
-    /// tcx ingress of the online interfaces and of those that replies come in by: ordered first.
+    /// Ingress of the online interfaces and of those that replies come in by: ordered first.
     pub const CAPTURE: &str = "capture";
-    /// tcx egress of the online interfaces.
+    /// Egress of the online interfaces.
     pub const OBSERVE: &str = "observe";
-    /// tcx ingress of `tcpcopy0`.
+    /// Ingress of `tcpcopy0`.
     pub const INJECT: &str = "inject";
-    /// tcx egress of `tcpcopy0`.
+    /// Egress of `tcpcopy0`.
     pub const ABSORB: &str = "absorb";
-    /// tcx egress of `tcpcopy0`, only with `--capture af-xdp`.
+    /// Egress of `tcpcopy0`, only with `--capture af-xdp`.
     pub const STEER: &str = "steer";
     /// Native XDP of `tcpcopy1`, only with `--capture af-xdp`.
     pub const DELIVER: &str = "deliver";

@@ -1,5 +1,6 @@
 //! `--netns`: `tcpcopy`, its doctor and `intercept` are started on one host and work on another.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lab::copier::Options;
@@ -129,16 +130,38 @@ fn check_places(stand: &Stand, pid: u32) {
     };
     ask(OUTSIDE).expect("metrics are shown outside");
     assert!(ask(Host::Online).is_err(), "metrics are shown inside");
-    let inside = std::fs::metadata(stand.lab.namespace(Host::Online).path());
-    let workers = std::fs::metadata(format!("/proc/{pid}/ns/net"));
-    let number = |file: std::io::Result<std::fs::Metadata>| {
-        std::os::unix::fs::MetadataExt::ino(&file.expect("a namespace"))
+    check_threads(stand, pid);
+}
+
+/// The process is outside, for whoever asks (`ip netns pids`), and so is every thread that needs nothing of the inside.
+fn check_threads(stand: &Stand, pid: u32) {
+    let number = |file: &Path| {
+        let about = std::fs::metadata(file).expect("a namespace");
+        std::os::unix::fs::MetadataExt::ino(&about)
     };
-    assert_eq!(
-        number(inside),
-        number(workers),
-        "what it does is done inside"
+    let inside = number(&stand.lab.namespace(Host::Online).path());
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    assert_ne!(
+        number(&process.join("ns/net")),
+        inside,
+        "the process is inside"
     );
+    let threads = std::fs::read_dir(process.join("task")).expect("threads");
+    let threads: Vec<(String, bool)> = threads
+        .flatten()
+        .map(|task| {
+            let name = std::fs::read_to_string(task.path().join("comm")).expect("a name");
+            let is_inside = number(&task.path().join("ns/net")) == inside;
+            (name.trim().to_owned(), is_inside)
+        })
+        .collect();
+    for (name, is_inside) in [("inside", true), ("worker-0", false), ("metrics", false)] {
+        let mut meant = threads.iter().filter(|(of, _)| of == name);
+        assert!(
+            meant.next().is_some_and(|(_, found)| *found == is_inside),
+            "{name} is not where it should be: {threads:?}"
+        );
+    }
 }
 
 /// Both programs are outside, each works inside another host, and the channel between them is the loopback device outside, which

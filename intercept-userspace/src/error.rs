@@ -40,7 +40,7 @@ pub(crate) enum Unusable {
     Host(#[from] host::Error),
     #[error("{0}")]
     Programs(#[from] programs::Missing),
-    #[error("cannot load the program `sink` into the kernel: {}; {}", last_lines(&cause.to_string()), load_advice(cause))]
+    #[error("cannot load the program `sink` into Linux {}: {}; {}", host::kernel::release(), last_lines(&cause.to_string()), load_advice(cause))]
     Load { cause: Box<aya::EbpfError> },
     #[error(
         "the program `sink` has no {0}: it was built from other sources, run `cargo xtask build-ebpf` and build again"
@@ -88,7 +88,7 @@ fn load_advice(cause: &aya::EbpfError) -> &'static str {
     let text = format!("{cause:?}");
     // The verifier's refusal is a lack of permission as well.
     if text.contains("processed ") {
-        "this kernel's verifier refuses the program: please report it with the version of the kernel"
+        "this kernel's verifier does not follow the program (6.1 and later are tested): use another kernel, and please report this"
     } else if text.contains("PermissionDenied") {
         "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW"
     } else {

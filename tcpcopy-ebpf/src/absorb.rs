@@ -1,4 +1,4 @@
-//! `absorb`: tcx egress of `tcpcopy0`, to which the pool is routed where a target runs on this very host.
+//! `absorb`: egress of `tcpcopy0`, to which the pool is routed where a target runs on this very host.
 //!
 //! A reply is recorded as far as its headers and consumed. Everything else passes, clones for `steer` among it.
 
@@ -11,6 +11,7 @@ use aya_ebpf::programs::TcContext;
 use wire::ethernet::HEADER_LEN;
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::{Reply, reply};
@@ -19,6 +20,10 @@ use crate::skb::Skb;
 /// The program.
 #[classifier]
 pub fn absorb(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::AbsorbAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else {
         return foreign();

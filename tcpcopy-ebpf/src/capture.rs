@@ -1,4 +1,4 @@
-//! `capture`: tcx ingress of the online interfaces (and of those that replies come in by), ordered first.
+//! `capture`: ingress of the online interfaces (and of those that replies come in by), ordered first.
 //!
 //! A client's packet to an online service is recorded whole (or cloned, with `--capture af-xdp`) and always passes.
 //! A target's reply to a session is recorded as far as its headers and never passes: the local stack has no socket
@@ -17,6 +17,7 @@ use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
 use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
@@ -27,6 +28,10 @@ use crate::sockets;
 /// The program.
 #[classifier]
 pub fn capture(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::CaptureAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::CaptureVlan);
@@ -38,14 +43,20 @@ pub fn capture(ctx: TcContext) -> i32 {
     match judge(&skb) {
         Ok(verdict) => verdict,
         Err(skip) => {
-            match skip {
-                Skip::OtherProtocol => {}
-                Skip::Fragment => count(Counter::CaptureFragment),
-                Skip::BigTcp => count(Counter::CaptureBigTcp),
-                Skip::Malformed => count(Counter::CaptureMalformed),
-            }
+            skipped(skip);
             TCX_NEXT
         }
+    }
+}
+
+/// Counts what cannot be looked at on the way in.
+#[inline(always)]
+pub fn skipped(skip: Skip) {
+    match skip {
+        Skip::OtherProtocol => {}
+        Skip::Fragment => count(Counter::CaptureFragment),
+        Skip::BigTcp => count(Counter::CaptureBigTcp),
+        Skip::Malformed => count(Counter::CaptureMalformed),
     }
 }
 
@@ -75,7 +86,7 @@ fn judge(skb: &Skb) -> Result<i32, Skip> {
 
 /// A client's packet on its way to an online service.
 #[inline(always)]
-fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip> {
+pub fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip> {
     let len = u32::from(ip.header_len) + u32::from(ip.payload_len);
     if len > skb.network_len() {
         return Err(Skip::Malformed);
@@ -136,7 +147,7 @@ fn clone(skb: &Skb, segment: &Segment, worker: u32, len: u32) -> Counter {
 
 /// Anything else that may be a target's word. Returns the verdict.
 #[inline(always)]
-fn from_target(skb: &Skb, segment: &Segment) -> i32 {
+pub fn from_target(skb: &Skb, segment: &Segment) -> i32 {
     let lease = match reply(&segment.source, &segment.destination) {
         Reply::No => return TCX_NEXT,
         Reply::Unleased => {
@@ -195,7 +206,7 @@ fn consume(skb: &Skb, segment: &Segment) {
 
 /// A router's word that a segment of ours did not fit. The stack gets it as well: it keeps the route's MTU.
 #[inline(always)]
-fn too_big(skb: &Skb, ip: &ip::Header) -> Result<(), Skip> {
+pub fn too_big(skb: &Skb, ip: &ip::Header) -> Result<(), Skip> {
     // Most ICMP is something else, or quotes something else: that is not malformed to us.
     let Ok(message) = TooBig::parse_icmp(skb, HEADER_LEN, ip) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `inject`: tcx ingress of `tcpcopy0`, where the frames come out that the engine sends through `tcpcopy1`.
+//! `inject`: ingress of `tcpcopy0`, where the frames come out that the engine sends through `tcpcopy1`.
 //!
 //! A frame leaves by the device that user space found for its target; the kernel resolves the neighbour. Nothing is
 //! checked against the MTU on that path, so it is checked here. A frame for a target on this very host goes up the
@@ -20,6 +20,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::flow::Addr;
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::maps::{EGRESS, EGRESS_SLOTS, GATEWAYS};
 use crate::skb::Skb;
@@ -43,6 +44,11 @@ pub fn inject(ctx: TcContext) -> i32 {
         }
     };
     count(Counter::InjectFrames);
+    // Behind that, so that the frames which a run sends before it renews its deadline are told of.
+    if is_abandoned() {
+        count(Counter::InjectAbandoned);
+        return TCX_NEXT;
+    }
     let (egress, gateway) = Egress::from_word(way_to(&segment.destination.addr));
     match egress.kind {
         EGRESS_DEVICE => leave(&skb, &egress, gateway),

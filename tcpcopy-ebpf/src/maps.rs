@@ -31,6 +31,8 @@ pub static LEASES: Array<u64, { LEASE_WORDS as usize }, MAPPED> = Array::new();
 #[btf_map]
 pub static PAUSED: Array<u64, { WORKERS_MAX as usize }, MAPPED> = Array::new();
 #[btf_map]
+pub static DEADLINE: Array<u64, 1, MAPPED> = Array::new();
+#[btf_map]
 pub static EGRESS_SLOTS: HashMap<Addr, u32, { TARGETS_MAX as usize }> = HashMap::new();
 #[btf_map]
 pub static EGRESS: Array<u64, { TARGETS_MAX as usize }, MAPPED> = Array::new();
@@ -59,3 +61,5 @@ pub static CLONE_MTU: Global<u32> = Global::new(1500);
 pub static SAMPLE_LEN: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static PORTS_FILLED: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+pub static DEADLINE_KEPT: Global<u32> = Global::new(0);

@@ -1,4 +1,4 @@
-//! `observe`: tcx egress of the online interfaces.
+//! `observe`: egress of the online interfaces.
 //!
 //! The headers of every segment that an online service sends to a client, bare acknowledgements and resets
 //! included: they open sessions, tell causes, find holes and measure the online server. With `--sample-bytes` the first
@@ -13,6 +13,7 @@ use wire::ethernet::HEADER_LEN;
 use wire::ip::Skip;
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::{is_paused, is_sampled, is_service};
@@ -21,6 +22,10 @@ use crate::skb::Skb;
 /// The program.
 #[classifier]
 pub fn observe(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        count(Counter::ObserveAbandoned);
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::ObserveVlan);
@@ -30,20 +35,30 @@ pub fn observe(ctx: TcContext) -> i32 {
         return TCX_NEXT;
     }
     match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) => online(&skb, &segment),
-        Err(Skip::OtherProtocol) => {}
-        Err(Skip::Fragment) => count(Counter::ObserveFragment),
-        Err(Skip::BigTcp) => count(Counter::ObserveBigTcp),
-        Err(Skip::Malformed) => count(Counter::ObserveMalformed),
+        Ok(segment) => {
+            if is_service(&segment.source) {
+                online(&skb, &segment);
+            }
+        }
+        Err(skip) => skipped(skip),
     }
     TCX_NEXT
 }
 
+/// Counts what cannot be looked at on the way out.
 #[inline(always)]
-fn online(skb: &Skb, segment: &Segment) {
-    if !is_service(&segment.source) {
-        return;
+pub fn skipped(skip: Skip) {
+    match skip {
+        Skip::OtherProtocol => {}
+        Skip::Fragment => count(Counter::ObserveFragment),
+        Skip::BigTcp => count(Counter::ObserveBigTcp),
+        Skip::Malformed => count(Counter::ObserveMalformed),
     }
+}
+
+/// A segment of an online service on its way to a client.
+#[inline(always)]
+pub fn online(skb: &Skb, segment: &Segment) {
     count(Counter::ObserveMatched);
     let client = &segment.destination;
     let worker = worker_of(client);

@@ -3,13 +3,14 @@
 use core::arch::asm;
 
 use abi::maps::{
-    LEASE_WORDS, POOL_ALONE, POOL_LISTED, POOL_OWN, PORT_SERVICE, PORT_TARGET, Replies,
+    LEASE_WORDS, POOL_ALONE, POOL_LISTED, POOL_OWN, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
+    PORT_TARGET, Replies,
 };
 use wire::flow::{Endpoint, FlowKey, sampled};
 
 use crate::maps::{
-    LEASES, PAUSED, POOL_ADDRESSES, PORTS, PORTS_FILLED, REPLIES, SAMPLE_SEED, SAMPLE_THRESHOLD,
-    SERVICES,
+    EGRESS_SLOTS, LEASES, PAUSED, POOL_ADDRESSES, PORTS, PORTS_FILLED, REPLIES, SAMPLE_SEED,
+    SAMPLE_THRESHOLD, SERVICES,
 };
 
 /// Whether this is an online service.
@@ -19,6 +20,20 @@ pub fn is_service(endpoint: &Endpoint) -> bool {
         return false;
     }
     SERVICES.get_ptr(endpoint).is_some()
+}
+
+/// Whether this is an online service on a device that shows packets of other hosts: the host's end of a container's link, a
+/// mirror port. There a rule without an address means every address but the targets', for what targets are asked are copies.
+#[inline(always)]
+pub fn is_service_anywhere(endpoint: &Endpoint) -> bool {
+    let bits = port_bits(endpoint.port);
+    if bits & PORT_ANYWHERE != 0 {
+        let may_be_target = bits & PORT_OF_TARGET != 0;
+        if !may_be_target || EGRESS_SLOTS.get_ptr(&endpoint.addr).is_none() {
+            return true;
+        }
+    }
+    is_service(endpoint)
 }
 
 /// What a packet from a target can be.

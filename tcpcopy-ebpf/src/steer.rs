@@ -1,4 +1,4 @@
-//! `steer`: tcx egress of `tcpcopy0`, only with `--capture af-xdp`.
+//! `steer`: egress of `tcpcopy0`, only with `--capture af-xdp`.
 //!
 //! A clone leaves by its owner's queue and comes out of the peer's queue of the same number. Its stamp travels in
 //! the place of the MAC addresses, which nobody needs any more: 8 bytes in native order from the start of the frame.
@@ -11,19 +11,28 @@ use aya_ebpf::programs::TcContext;
 use wire::ethernet::HEADER_LEN;
 use wire::segment::Segment;
 
+use crate::alive::is_abandoned;
 use crate::count::count_many;
 use crate::record::worker_of;
-use crate::rules::is_service;
+use crate::rules::{Reply, is_service_anywhere, reply};
 use crate::skb::Skb;
 
 /// The program.
 #[classifier]
 pub fn steer(ctx: TcContext) -> i32 {
+    if is_abandoned() {
+        return TCX_NEXT;
+    }
     let skb = Skb::new(&ctx);
     let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else {
         return TCX_NEXT;
     };
-    if !is_service(&segment.destination) {
+    // Replies of a target on this very host leave by this device too, to addresses that a rule without one would mean.
+    let reply = matches!(
+        reply(&segment.source, &segment.destination),
+        Reply::Ours | Reply::Leased(_)
+    );
+    if reply || !is_service_anywhere(&segment.destination) {
         return TCX_NEXT;
     }
     // The device cuts a super-packet into its segments, and `deliver` counts those.

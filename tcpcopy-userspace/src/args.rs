@@ -3,6 +3,7 @@
 //! Letters are TCPCopy's where the meaning is. Parsing checks the form of each value alone; what must fit the
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
 
+mod interface;
 mod pool;
 mod quantity;
 mod rule;
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
-use host::netns::Place;
+use host::netns;
 
+pub(crate) use interface::{InterfaceArg, Place};
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 
@@ -113,6 +115,9 @@ pub(crate) enum Errand {
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(after_help = DOCTOR_EXIT)]
     Doctor(Args),
+    /// Removes what a run leaves behind where it is killed; for tcpcopy itself
+    #[command(hide = true)]
+    Janitor,
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
 }
@@ -170,16 +175,25 @@ pub(crate) struct Args {
     /// What to copy where: [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[,...]
     ///
     /// Without ONLINE_IP every address of this host is meant, those that it gets while the run goes on included, and no
-    /// others: what this host forwards for containers or neighbours is not copied. With ONLINE_IP whatever passes to that
+    /// others: what this host forwards for containers or neighbours is not copied. (On an interface that is named with :host or
+    /// :mirror every address that is seen there is meant, but for the targets'.) With ONLINE_IP whatever passes to that
     /// address is copied. IPv6 addresses stand in brackets.
     #[arg(short = 'x', value_name = "RULE", required = true, value_delimiter = ',', action = ArgAction::Append)]
     pub(crate) rules: Vec<RuleArg>,
 
-    /// Online interfaces [default: those that own the online addresses]
+    /// Online interfaces: IFACE[:host|:mirror][,...] [default: those that own the online addresses]
     ///
-    /// Where the addresses stand on lo or on a dummy device, the default is the device of the default route.
+    /// Where the addresses stand on a dummy device or, like an anycast address, on lo, the default is the device of the default
+    /// route. lo is taken as well where a rule's port is listened to on loopback alone (a service behind the proxy of the same
+    /// host). Answers are looked for on every device that routes leave by, so they may leave by another one than the requests
+    /// came in by.
+    ///
+    /// A suffix says that packets pass a device another way: IFACE:host is the host's end of a container's link (veth, tap), by
+    /// which clients' packets leave and answers come in; at IFACE:mirror, a SPAN port, a TAP or the device of a traffic mirror,
+    /// both come in, and nothing is consumed. There no address is this host's own, so a rule without ONLINE_IP means every
+    /// address that is seen there: name ONLINE_IP where others use the same port. docs/where.md has a table of places.
     #[arg(short = 'i', value_name = "IFACE", value_delimiter = ',')]
-    pub(crate) interfaces: Vec<String>,
+    pub(crate) interfaces: Vec<InterfaceArg>,
 
     /// Work inside another network namespace: a container's, by the number of one of its processes, for example
     ///
@@ -187,7 +201,7 @@ pub(crate) struct Args {
     /// firewall are those inside, and the private device lives there. Outside stay the address of --metrics, the connection to
     /// intercept (-s), and files. It takes CAP_SYS_ADMIN. docs/containers.md has recipes.
     #[arg(long, value_name = "NAME|PID|PATH")]
-    pub(crate) netns: Option<Place>,
+    pub(crate) netns: Option<netns::Place>,
 
     /// Assistant mode through these intercepts, HOST[:36524] [default: direct mode]
     #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept_address)]
@@ -225,6 +239,14 @@ pub(crate) struct Args {
     /// How packets reach the workers
     #[arg(long, value_enum, default_value_t = Capture::Ring)]
     pub(crate) capture: Capture,
+
+    /// How the programs are attached to interfaces
+    ///
+    /// Filters outlive a run that is killed, tcx links do not. So with filters another process (`tcpcopy janitor`) removes them as
+    /// soon as the run is gone; should that one be killed too, the programs let every packet pass after 8 s, and the next start
+    /// removes what is left (docs/kernels.md).
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = HookChoice::Auto)]
+    pub(crate) hook: HookChoice,
 
     /// At most this many new sessions per second [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -399,6 +421,17 @@ pub(crate) enum Capture {
     AfXdp,
 }
 
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookChoice {
+    /// tcx where the kernel has it (Linux 6.6 and later), else clsact
+    Auto,
+    /// tcx links: they go with the process
+    Tcx,
+    /// Filters of a clsact qdisc, first by preference
+    Clsact,
+}
+
 /// `HOST[:PORT]` with the port filled in; names are looked up when connecting, each time anew.
 fn intercept_address(text: &str) -> Result<String, String> {
     let (host, port) = match text.rsplit_once(':') {
@@ -514,7 +547,7 @@ mod tests {
             "-x",
             "10.0.0.1:82-10.0.0.3:82",
             "-i",
-            "eth0,eth1",
+            "eth0,eth1:host",
             "-n",
             "2",
             "-c",
@@ -536,7 +569,8 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(args.rules.len(), 3);
-        assert_eq!(args.interfaces, ["eth0", "eth1"]);
+        let named: Vec<String> = args.interfaces.iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["eth0", "eth1:host"]);
         assert_eq!((args.copies, args.memory), (2, Some(64 << 20)));
         assert!(args.full_sessions_only && args.no_wait);
     }
@@ -554,6 +588,9 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",
+            "tcpcopy -x 80-10.0.0.2:80 -i eth0:outside",
+            "tcpcopy -x 80-10.0.0.2:80 -i eth0,:host",
+            "tcpcopy -x 80-10.0.0.2:80 --hook xdp",
         ] {
             assert!(
                 Args::try_parse_from(line.split(' ')).is_err(),

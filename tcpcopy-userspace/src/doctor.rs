@@ -40,7 +40,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use aya::programs::TcAttachType;
+use host::clsact::Direction;
 use host::netns::Outside;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -49,8 +49,8 @@ use wire::flow::Endpoint;
 
 use crate::args::Args;
 use crate::loader;
-use crate::plan::Plan;
 use crate::plan::facts::Facts;
+use crate::plan::{Hook, Plan};
 use assistant::Assistants;
 use finding::{Conclusion, Finding};
 use line::Intercepts;
@@ -114,6 +114,7 @@ fn examine(args: &Args, outside: &Outside, sheet: &mut Sheet) -> (Conclusion, St
     // What another tcpcopy has bound says nothing about these arguments.
     if owner.is_none() {
         sheet.extend(machine::outputs(args, outside));
+        sheet.extend(links::left_behind(&facts.interfaces));
     }
     sheet.extend(machine::memory_and_clock(&plan, facts.memory_available));
     // Up to here everything is what a run refuses.
@@ -221,27 +222,32 @@ fn conclude(plan: &Plan, sheet: &Sheet) -> (Conclusion, String) {
 
 /// Whether ours come first on the hooks of the interfaces, now that they are attached.
 fn order(plan: &Plan) -> Vec<Finding> {
-    let hooks = plan
+    let capture = plan
         .capture_on
         .iter()
-        .map(|name| (name, TcAttachType::Ingress, "ingress"))
-        .chain(
-            plan.observe_on
-                .iter()
-                .map(|name| (name, TcAttachType::Egress, "egress")),
-        );
+        .map(|name| (name.as_str(), Direction::Ingress));
+    let observe = plan
+        .observe_on
+        .iter()
+        .map(|name| (name.as_str(), Direction::Egress));
+    let apart = plan.hooks_apart();
+    let apart = apart.iter().map(|(name, _, direction)| (*name, *direction));
     let mut findings = Vec::new();
-    for (name, hook, words) in hooks {
-        let names = links::attached(name, hook);
-        if links::position_of_ours(&names) != Some(0) {
+    for (name, direction) in capture.chain(observe).chain(apart) {
+        let places = links::attached(name, direction);
+        if links::position_of_ours(&places) != Some(0) {
+            let names: Vec<String> = places.into_iter().map(|place| place.name).collect();
             findings.push(
                 Finding::fail(
                     "hooks",
                     "hidden-by-tcx",
                     format!(
-                        "our program does not come first at tcx {words} of {name}, though it was attached so: {}; somebody \
-                         attaches programs just now",
-                        names.join(", ")
+                        "our program does not come first at {direction} of {name}, though it was attached so: {}; {}",
+                        names.join(", "),
+                        match plan.hook {
+                            Hook::Tcx => "somebody attaches programs just now",
+                            Hook::Clsact => "tcx programs come before filters, and --hook tcx before both",
+                        }
                     ),
                 )
                 .look_here(format!("bpftool net show dev {name}")),
@@ -252,7 +258,11 @@ fn order(plan: &Plan) -> Vec<Finding> {
         findings.push(Finding::ok(
             "hooks",
             format!(
-                "programs load and attach, before all others: capture on {}, observe on {}, inject and absorb on tcpcopy0",
+                "programs load and attach, before all others, {}: capture on {}, observe on {}, inject and absorb on tcpcopy0",
+                match plan.hook {
+                    Hook::Tcx => "by tcx links",
+                    Hook::Clsact => "as clsact filters, with a janitor that removes them",
+                },
                 plan.capture_on.join(", "),
                 plan.observe_on.join(", ")
             ),
@@ -267,6 +277,17 @@ fn of_set_up(error: &loader::Error) -> Finding {
     match error {
         loader::Error::Host(host::Error::ForeignDevice { name, .. }) => {
             Finding::fail("device", "foreign-device", words).fix_here(format!("ip link del {name}"))
+        }
+        loader::Error::Host(host::Error::FilterFirst {
+            interface,
+            direction,
+            ..
+        }) => Finding::fail("hooks", "filter-first", words)
+            .look_here(format!("tc filter show dev {interface} {direction}")),
+        loader::Error::Host(host::Error::HooksTaken { interface, kind }) => {
+            Finding::fail("hooks", "hooks-taken", words).fix_here(format!(
+                "tc qdisc del dev {interface} {kind}; tc qdisc add dev {interface} clsact"
+            ))
         }
         loader::Error::Host(host::Error::Occupied { .. }) => {
             Finding::fail("device", "occupied", words).look_here("pgrep -a tcpcopy")

@@ -7,11 +7,13 @@
 //! | module | holds |
 //! |---|---|
 //! | [`maps`] | what stands in the maps, and how |
+//! | [`hooks`] | how programs are attached: by tcx links or as clsact filters, and what keeps the latter from outliving the run |
 //! | [`services`] | which online services are captured, as addresses of this host come and go |
 //! | [`ways`] | where the frames to each target leave |
 //! | [`error`] | what can go wrong, and what to do |
 
 mod error;
+pub(crate) mod hooks;
 mod maps;
 mod services;
 mod ways;
@@ -21,36 +23,41 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use abi::maps::{
-    Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN,
-    GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED,
-    WORKERS_MAX, XSKS,
+    DEADLINE, Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT,
+    GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
+    GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED, WORKERS_MAX, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
-use aya::programs::links::LinkOrder;
-use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{SchedClassifier, TcAttachType, Xdp};
+use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use host::PrivateDevice;
+use host::clsact::Direction;
 use nix::net::if_::if_nametoindex;
 use port::Port;
 use programs::name;
 use telemetry::KernelCounters;
+use tracing::warn;
 use wire::ethernet;
 
 use crate::args::Capture;
-use crate::plan::Plan;
+use crate::plan::{Hook, Plan};
 use crate::worker::leases::Leases;
 use crate::worker::pausing::Switch;
 pub(crate) use error::Error;
+use hooks::{Hooks, Link};
 use services::Services;
 use ways::Ways;
 use words::Words;
 
 /// Every program of a run.
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 10] = [
     name::CAPTURE,
     name::OBSERVE,
+    name::CAPTURE_OUT,
+    name::OBSERVE_IN,
+    name::OVERHEAR,
+    name::REPLIES,
     name::INJECT,
     name::ABSORB,
     name::STEER,
@@ -71,10 +78,15 @@ pub(crate) struct WorkerParts {
 /// The set-up kernel.
 pub(crate) struct Loaded {
     // In the order in which they are to go.
-    online: Vec<SchedClassifierLink>,
-    private: Vec<SchedClassifierLink>,
+    online: Vec<(u32, Link)>,
+    private: Vec<Link>,
     deliver: Option<XdpLink>,
-    capture: Vec<(u32, SchedClassifierLink)>,
+    capture: Vec<(u32, Link)>,
+    /// Where some device shows packets another way than those of this host: the others that clients are captured on. By what is
+    /// not among them copies leave, and what clients send this host's own addresses there is not what was asked for; with NAT
+    /// it would be the same request once more.
+    clients_on: Option<Vec<String>>,
+    hooks: Hooks,
     ebpf: Ebpf,
     services: Services,
     ways: Ways,
@@ -98,6 +110,12 @@ impl Loaded {
             mtu,
             fifos: clones,
         })?;
+        if device.filters_left() > 0 {
+            warn!(
+                "a tcpcopy that was killed had left {} clsact filters on this host, and nobody to remove them: they are removed now",
+                device.filters_left()
+            );
+        }
         for (prefix, prefix_len) in &plan.reply_routes {
             device.add_reply_route(*prefix, *prefix_len)?;
         }
@@ -120,6 +138,8 @@ impl Loaded {
             ways.set(&mut ebpf, *target, egress)?;
         }
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
+        let deadline = maps::words(&ebpf, DEADLINE, 1)?;
+        let hooks = Hooks::new(plan.hook, deadline, device.outer().index)?;
         let leased = Arc::new(maps::words(&ebpf, LEASES, lease_words(plan))?);
         let filter = Arc::new(plan.filter.clone());
         let ports = open_ports(plan)?;
@@ -157,6 +177,8 @@ impl Loaded {
             private: Vec::new(),
             deliver: None,
             capture: Vec::new(),
+            clients_on: None,
+            hooks,
             ebpf,
             services,
             ways,
@@ -168,30 +190,53 @@ impl Loaded {
         Ok((loaded, parts))
     }
 
-    /// Attaches `capture` and then `observe` to the online interfaces: from here on packets are recorded.
+    /// Attaches `capture` and then `observe` to the online interfaces, and to those where packets pass another way the
+    /// programs that know: from here on packets are recorded.
     pub(crate) fn attach(&mut self, plan: &Plan) -> Result<(), Error> {
+        for (interface, program, direction) in plan.hooks_apart() {
+            let index = index_of(interface)?;
+            let link = self.hook(program, interface, direction)?;
+            self.online.push((index, link));
+            self.clients_on = Some(plan.online_on.clone());
+        }
         for interface in &plan.capture_on {
             self.capture_on(interface)?;
         }
         for interface in &plan.observe_on {
-            let link = self.tcx(name::OBSERVE, interface, TcAttachType::Egress)?;
-            self.online.push(link);
+            self.observe_on(interface)?;
         }
         Ok(())
     }
 
-    /// Attaches `capture` to one more interface, if it is not there yet. An interface that was removed and made anew is
-    /// another one: its programs went with it.
+    /// Attaches `capture` to one more interface, if it is not there yet, or the part of it that takes replies where those are
+    /// all that is wanted there. An interface that was removed and made anew is another one: its programs went with it.
     pub(crate) fn capture_on(&mut self, interface: &str) -> Result<(), Error> {
-        let index = if_nametoindex(interface).map_err(|errno| Error::Gone {
-            interface: interface.to_owned(),
-            cause: errno.into(),
-        })?;
+        let index = index_of(interface)?;
         if self.capture.iter().all(|(known, _)| *known != index) {
-            let link = self.tcx(name::CAPTURE, interface, TcAttachType::Ingress)?;
+            let everything = match &self.clients_on {
+                Some(online) => online.iter().any(|online| online == interface),
+                None => true,
+            };
+            let program = if everything {
+                name::CAPTURE
+            } else {
+                name::REPLIES
+            };
+            let link = self.hook(program, interface, Direction::Ingress)?;
             self.capture.push((index, link));
         }
         Ok(())
+    }
+
+    /// Attaches `observe` to one more interface; returns whether it was not there yet.
+    pub(crate) fn observe_on(&mut self, interface: &str) -> Result<bool, Error> {
+        let index = index_of(interface)?;
+        let is_new = self.online.iter().all(|(known, _)| *known != index);
+        if is_new {
+            let link = self.hook(name::OBSERVE, interface, Direction::Egress)?;
+            self.online.push((index, link));
+        }
+        Ok(is_new)
     }
 
     /// Detaches everything, `capture` last. Counters can still be read.
@@ -208,9 +253,16 @@ impl Loaded {
     ///
     /// Where the kernel keeps the private device; the next start takes it over.
     pub(crate) fn remove(self) -> Result<(), Error> {
-        let Self { ebpf, device, .. } = self;
+        let Self {
+            mut hooks,
+            ebpf,
+            device,
+            ..
+        } = self;
         drop(ebpf);
-        Ok(device.remove()?)
+        device.remove()?;
+        hooks.end();
+        Ok(())
     }
 
     /// The way to a target is another one now.
@@ -246,6 +298,12 @@ impl Loaded {
         PROGRAMS.into_iter().filter_map(id).collect()
     }
 
+    /// How often this process stood still so long that the programs let everything pass, and for how many seconds altogether;
+    /// nothing where they go with the process (tcx).
+    pub(crate) fn missed(&self) -> Option<(u64, u64)> {
+        self.hooks.missed()
+    }
+
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) const fn frame_len_max(&self) -> usize {
         self.frame_len_max
@@ -253,39 +311,25 @@ impl Loaded {
 
     fn attach_private(&mut self, clones: bool) -> Result<(), Error> {
         let device = PrivateDevice::OUTER;
-        let inject = self.tcx(name::INJECT, device, TcAttachType::Ingress)?;
-        let absorb = self.tcx(name::ABSORB, device, TcAttachType::Egress)?;
+        let inject = self.hook(name::INJECT, device, Direction::Ingress)?;
+        let absorb = self.hook(name::ABSORB, device, Direction::Egress)?;
         self.private.extend([inject, absorb]);
         if clones {
-            let steer = self.tcx(name::STEER, device, TcAttachType::Egress)?;
+            let steer = self.hook(name::STEER, device, Direction::Egress)?;
             self.private.push(steer);
             self.deliver = Some(self.xdp(name::DELIVER, PrivateDevice::INNER)?);
         }
         Ok(())
     }
 
-    /// Attaches a program before all others: one before ours that returns `TC_ACT_OK` would hide us.
-    fn tcx(
+    fn hook(
         &mut self,
         program: &'static str,
         interface: &str,
-        hook: TcAttachType,
-    ) -> Result<SchedClassifierLink, Error> {
-        let classifier: &mut SchedClassifier = self
-            .ebpf
-            .program_mut(program)
-            .ok_or(Error::Absent(program))?
-            .try_into()
-            .map_err(|source| Error::Program { program, source })?;
-        let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-        classifier
-            .attach_with_options(interface, hook, order)
-            .and_then(|id| classifier.take_link(id))
-            .map_err(|source| Error::Attach {
-                program,
-                interface: interface.to_owned(),
-                source,
-            })
+        direction: Direction,
+    ) -> Result<Link, Error> {
+        self.hooks
+            .attach(&mut self.ebpf, program, interface, direction)
     }
 
     fn xdp(&mut self, program: &'static str, interface: &str) -> Result<XdpLink, Error> {
@@ -306,6 +350,13 @@ impl Loaded {
     }
 }
 
+fn index_of(interface: &str) -> Result<u32, Error> {
+    if_nametoindex(interface).map_err(|errno| Error::Gone {
+        interface: interface.to_owned(),
+        cause: errno.into(),
+    })
+}
+
 /// Bytes of all rings of a plan, and of all frames, which count as locked memory.
 pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
     let fixed = plan.fixed;
@@ -322,6 +373,7 @@ fn lease_words(plan: &Plan) -> u32 {
 fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
     let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
+    let deadline_kept = u32::from(plan.hook == Hook::Clsact);
     let mut loader = EbpfLoader::new();
     loader
         .override_global(GLOBAL_WORKERS, &plan.workers, true)
@@ -331,22 +383,21 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
         .override_global(GLOBAL_CLONE_MTU, &mtu, true)
+        .override_global(GLOBAL_DEADLINE_KEPT, &deadline_kept, true)
         .map_max_entries(LEASES, lease_words(plan));
-    let mut ebpf = loader.load(object).map_err(Error::Load)?;
-    for program in [
-        name::CAPTURE,
-        name::OBSERVE,
-        name::INJECT,
-        name::ABSORB,
-        name::STEER,
-    ] {
+    let mut ebpf = loader.load(object).map_err(|source| Error::Load {
+        release: host::kernel::release(),
+        source: source.into(),
+    })?;
+    let classifiers = PROGRAMS.into_iter().filter(|name| *name != name::DELIVER);
+    for program in classifiers {
         let loaded: Result<&mut SchedClassifier, _> = ebpf
             .program_mut(program)
             .ok_or(Error::Absent(program))?
             .try_into();
         loaded
             .and_then(SchedClassifier::load)
-            .map_err(|source| Error::Program { program, source })?;
+            .map_err(|source| Error::of_load(program, source))?;
     }
     let program = name::DELIVER;
     let loaded: Result<&mut Xdp, _> = ebpf
@@ -355,7 +406,7 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         .try_into();
     loaded
         .and_then(Xdp::load)
-        .map_err(|source| Error::Program { program, source })?;
+        .map_err(|source| Error::of_load(program, source))?;
     Ok(ebpf)
 }
 

@@ -35,6 +35,10 @@ use run::Ending;
 
 fn main() -> ExitCode {
     let wish = CommandLine::wish();
+    // A process that has to be small and to live on whatever happens: it has no log and no threads.
+    if matches!(wish, Wish::Errand(Errand::Janitor)) {
+        return ExitCode::from(loader::hooks::janitor::run());
+    }
     // Before dumps are forbidden, after which the file belongs to root.
     let yielded = match &wish {
         Wish::Run(args) if args.priority == Priority::Low => process::priority::go_first(),
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     process::dumps::forbid();
     match &wish {
         Wish::Errand(Errand::Doctor(args)) => with_log(LevelFilter::OFF, |_| doctor::run(args)),
+        Wish::Errand(Errand::Janitor) => ExitCode::SUCCESS,
         Wish::Errand(Errand::Report(args)) => with_log(LevelFilter::OFF, |_| report::run(args)),
         Wish::Run(args) => with_log(LevelFilter::INFO, |printer| {
             let ending = run(args, printer, yielded);

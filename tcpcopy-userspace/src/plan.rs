@@ -28,14 +28,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
+use host::clsact::Direction;
+use host::kernel::Tcx;
 use host::netns::Outside;
 use host::{Firewall, Route};
+use programs::name;
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed};
+use crate::args::{Args, Capture, Confirmed, HookChoice};
 use crate::clock;
+use crate::worker::intake::Several;
 use budget::{Budget, Fixed};
 use exclusions::Exclusions;
 use facts::Facts;
@@ -47,6 +51,15 @@ const LOCAL_MTU: u32 = 1500;
 
 /// Bits per second that are taken of what targets answer where no link knows its speed.
 const REPLY_BITS_PER_SECOND_UNKNOWN: u64 = 1_000_000_000;
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// By tcx links.
+    Tcx,
+    /// As filters of a clsact qdisc.
+    Clsact,
+}
 
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
@@ -70,19 +83,28 @@ pub(crate) struct Plan {
     pub(crate) egress: Vec<(IpAddr, Egress)>,
     /// Names of the interfaces that client packets and replies are captured on.
     pub(crate) capture_on: Vec<String>,
+    /// Those among them that are online interfaces; by the others copies leave.
+    pub(crate) online_on: Vec<String>,
     /// Names of the interfaces that online responses are observed on.
     pub(crate) observe_on: Vec<String>,
+    /// Names of the host's ends of containers' links (`-i veth0:host`).
+    pub(crate) host_sides: Vec<String>,
+    /// Names of mirror ports (`-i span0:mirror`).
+    pub(crate) mirrors: Vec<String>,
     /// How many sessions the reply pool has room for, in words; `None` with the clients' own addresses.
     pub(crate) room: Option<String>,
     /// What will go wrong under load.
     pub(crate) warnings: Vec<String>,
     /// Services that no interface of the run hears, in words.
     pub(crate) unheard: Vec<String>,
+    /// Services that `lo` was taken for, in words.
+    pub(crate) heard_on_loopback: Vec<String>,
     /// Interfaces that were left out, and why.
     pub(crate) notes: Vec<String>,
     /// Whether some target stands on 127.0.0.0/8.
     pub(crate) loopback_target: bool,
     pub(crate) capture: Capture,
+    pub(crate) hook: Hook,
     pub(crate) workers: u32,
     pub(crate) copies: u16,
     pub(crate) wait_for_responses: bool,
@@ -133,6 +155,7 @@ impl Plan {
     pub(crate) fn new(args: &Args, facts: &Facts) -> Result<Self, Refusal> {
         let mode = mode_of(args);
         rules::check(args, facts, mode)?;
+        let hook = hook(args.hook, facts.tcx)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress(args, facts);
@@ -143,16 +166,9 @@ impl Plan {
         let frame_len = frames::frame_len(device_mtu);
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
         let (room, warning) = pool::room(args, &sources, workers)?;
-        let rules = args.rules.iter().map(|rule| Rule {
-            online: rule.online,
-            target: rule.target,
-            mtu: mtu_of(&egress, rule.target.addr),
-            full_sessions_only: args.full_sessions_only,
-            resume_anywhere: false,
-        });
-        let rules: Vec<Rule> = rules.collect();
+        let rules = engine_rules(args, &egress);
         let notes = [interfaces.notes, sources.notes(facts)].concat();
-        let probes = pool::probes(args, facts, &sources, &interfaces.observe);
+        let probes = pool::probes(args, facts, &sources, &interfaces.online);
         let controls = probes.iter().filter_map(|(source, target)| {
             let own = facts.route(target.addr.into())?.source()?;
             Some((Endpoint::new(own.into(), source.port), *target))
@@ -183,7 +199,10 @@ impl Plan {
             source: sources.source.clone(),
             egress,
             capture_on: interfaces.capture,
+            online_on: interfaces.online,
             observe_on: interfaces.observe,
+            host_sides: interfaces.host_sides,
+            mirrors: interfaces.mirrors,
             notes: notes.into_iter().chain(budget.note()).collect(),
             fixed: budget.fixed,
             device_mtu,
@@ -193,6 +212,7 @@ impl Plan {
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
             rules,
             capture: args.capture,
+            hook,
             workers,
             copies: args.copies,
             wait_for_responses: !args.no_wait,
@@ -204,6 +224,7 @@ impl Plan {
             room,
             warnings: warning.into_iter().collect(),
             unheard: interfaces.unheard,
+            heard_on_loopback: interfaces.heard_on_loopback,
             payload_bytes_max: budget.payload_bytes,
             rate: args.rate,
             firewall: facts.firewall.clone(),
@@ -262,6 +283,35 @@ impl Plan {
         plan
     }
 
+    /// Whether answers may leave by other devices too, as routes come and go: those to clients on this very host never do, and
+    /// what others answer is not for this host to route.
+    pub(crate) fn follows_exits(&self) -> bool {
+        let mut online = self.online_on.iter();
+        online.any(|name| name != interfaces::LOOPBACK)
+    }
+
+    /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
+    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, Direction)> {
+        let mut hooks = Vec::new();
+        for device in &self.host_sides {
+            hooks.push((device.as_str(), name::CAPTURE_OUT, Direction::Egress));
+            hooks.push((device.as_str(), name::OBSERVE_IN, Direction::Ingress));
+        }
+        for device in &self.mirrors {
+            hooks.push((device.as_str(), name::OVERHEAR, Direction::Ingress));
+        }
+        hooks
+    }
+
+    /// Which directions more than one device may show, so that one packet may be recorded twice.
+    pub(crate) fn several_devices(&self) -> Several {
+        let apart = self.host_sides.len() + self.mirrors.len();
+        Several {
+            clients: self.capture_on.len() + apart > 1,
+            online: self.observe_on.len() + apart > 1,
+        }
+    }
+
     /// The network of the reply pool that an address lies in.
     pub(crate) fn pool_prefix(&self, address: IpAddr) -> Option<String> {
         let Source::Pool { ranges, .. } = &self.source else {
@@ -310,6 +360,18 @@ fn mode_of(args: &Args) -> Mode {
     }
 }
 
+/// The hook that was asked for, or the best that the kernel has.
+fn hook(choice: HookChoice, tcx: Tcx) -> Result<Hook, Refusal> {
+    match (choice, tcx) {
+        (HookChoice::Clsact, _) | (HookChoice::Auto, Tcx::No) => Ok(Hook::Clsact),
+        (HookChoice::Tcx, Tcx::No) => Err(Refusal::NoTcx {
+            release: host::kernel::release(),
+        }),
+        // Who may not ask may not attach either, and hears of that.
+        (HookChoice::Auto | HookChoice::Tcx, Tcx::Yes | Tcx::Unknown) => Ok(Hook::Tcx),
+    }
+}
+
 /// The network of an address, as routes name it.
 pub(crate) fn network(address: IpAddr, prefix_len: u8) -> String {
     let offset = if address.is_ipv4() { 96 } else { 0 };
@@ -332,6 +394,18 @@ fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
         addresses.any(|own| own.address == IpAddr::from(range.prefix))
     })?;
     Some(own.prefix.into())
+}
+
+/// The rules as the engines know them.
+fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
+    let rules = args.rules.iter().map(|rule| Rule {
+        online: rule.online,
+        target: rule.target,
+        mtu: mtu_of(egress, rule.target.addr),
+        full_sessions_only: args.full_sessions_only,
+        resume_anywhere: false,
+    });
+    rules.collect()
 }
 
 /// What is taken of the targets' answers unless said otherwise: clients' requests come in by the same link.

@@ -392,6 +392,10 @@ impl<'a> Run<'a> {
         );
         self.pauses.notes(&mut notes);
         self.watch.notes(&mut notes);
+        if let Some((times, seconds)) = self.loaded.missed() {
+            notes.push("deadlines_missed", times);
+            notes.push("deadlines_missed_seconds", seconds);
+        }
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }

@@ -5,6 +5,7 @@
 
 pub(crate) mod bandwidth;
 mod command;
+mod duplicates;
 pub(crate) mod intake;
 pub(crate) mod leases;
 mod merge;
@@ -436,6 +437,8 @@ impl Running {
         // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.
         let statistics = port.statistics().unwrap_or_default();
         self.totals.records_broken = self.worker.intake.broken();
+        (self.totals.duplicate_clients, self.totals.duplicate_online) =
+            self.worker.intake.duplicates();
         self.totals.frames_sent = statistics.queued;
         self.totals.frames_waiting = u64::from(port.tx_waiting());
         self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;

@@ -41,6 +41,14 @@ impl Clients {
         }
     }
 
+    /// For so many seconds in the long form, which `TCPCOPY_LONG=1` asks for: CI has no time for it.
+    #[must_use]
+    pub fn long(self, seconds: u64) -> Self {
+        let asked = std::env::var_os("TCPCOPY_LONG").is_some_and(|value| value == "1");
+        let seconds = if asked { seconds } else { self.seconds };
+        Self { seconds, ..self }
+    }
+
     /// Another port of the online server than [`PORT`].
     #[must_use]
     pub fn at_port(self, port: u16) -> Self {

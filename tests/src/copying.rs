@@ -16,7 +16,13 @@ use crate::Stand;
 pub fn check_complete(report: &Report, online: &[Request], target: &[Request], summary: &Summary) {
     check_clients(report);
     let comparison = Comparison::of(online, target);
-    let context = format!("{comparison}; ledger: {}", summary.ledger());
+    let context = format!(
+        "{comparison}; ledger: {}; sessions: {}; notes: {}; kernel: {}",
+        summary.ledger(),
+        summary.value()["sessions"],
+        summary.value()["notes"],
+        summary.value()["kernel"]["capture"]
+    );
     assert_eq!(
         online.len() as u64,
         report.completed,
@@ -83,7 +89,7 @@ pub fn check_clean(stand: &Stand) {
     check_nothing_left(stand);
 }
 
-/// Checks that no program and no device of ours is left.
+/// Checks that no program, no filter and no device of ours is left.
 ///
 /// # Panics
 ///
@@ -100,6 +106,17 @@ pub fn check_nothing_left(stand: &Stand) {
     let mut hosts = vec![Host::Online];
     if stand.lab.topology() == Topology::Assistant {
         hosts.push(Host::Assistant);
+    }
+    for interface in ["eth0", "eth1"] {
+        for direction in ["ingress", "egress"] {
+            let arguments = ["filter", "show", "dev", interface, direction];
+            // A host without `tc` has no filters either.
+            let filters = stand
+                .lab
+                .run(Host::Online, "tc", &arguments)
+                .unwrap_or_default();
+            assert!(!filters.contains("tcpcopy/"), "filters are left: {filters}");
+        }
     }
     if lab::system::missing(&["bpftool"]).is_empty() {
         for host in hosts {

@@ -18,7 +18,7 @@ pub mod copying;
 pub mod stand;
 
 pub use clients::Clients;
-pub use copying::{check_clean, check_complete};
+pub use copying::{check_clean, check_complete, check_nothing_left};
 pub use stand::Stand;
 
 /// The port of servers in live tests.

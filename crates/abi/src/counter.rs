@@ -2,7 +2,7 @@
 //!
 //! They are made to add up. For `capture` and `observe`: matched = sampled out + paused + recorded + ring full (+ cloned +
 //! clone failures + too big with `--capture af-xdp`). For `inject`: frames = injected + local + no egress + too big +
-//! foreign. For `sink`: matched = delivered + no socket.
+//! abandoned. For `sink`: matched = delivered + no socket.
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident = $index:literal, $hook:literal, $verdict:literal;)+) => {
@@ -137,6 +137,14 @@ counters! {
     ReplyUnleased = 46, "reply", "unleased";
     /// Packets of a target to a leased port where a socket of this host has that very connection: passed.
     ReplyForeign = 47, "reply", "foreign";
+    /// Packets that passed at once because the run did not renew its deadline: it was stopped, or is gone (clsact only).
+    CaptureAbandoned = 48, "capture", "abandoned";
+    /// The same on the way out.
+    ObserveAbandoned = 49, "observe", "abandoned";
+    /// ... passed up to this host because the run did not renew its deadline (clsact only).
+    InjectAbandoned = 50, "inject", "abandoned";
+    /// Packets that passed at once because the run did not renew its deadline (clsact only).
+    AbsorbAbandoned = 51, "absorb", "abandoned";
 }
 
 /// Number of counters: entries of the array.

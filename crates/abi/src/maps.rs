@@ -11,8 +11,12 @@ pub const PORTS: &str = "PORTS";
 pub const PORTS_LEN: u32 = 65_536;
 /// The port belongs to an online service on some address: see [`SERVICES`].
 pub const PORT_SERVICE: u32 = 1;
+/// The port belongs to a rule without an address, and some device shows packets of other hosts: there it means any address.
+pub const PORT_ANYWHERE: u32 = 2;
 /// The port belongs to a target: see [`REPLIES`].
 pub const PORT_TARGET: u32 = 4;
+/// The port belongs to a target, in whichever mode: [`PORT_ANYWHERE`] does not mean it at an address of [`EGRESS_SLOTS`].
+pub const PORT_OF_TARGET: u32 = 8;
 /// Hash map [`wire::flow::Endpoint`] (online server) -> [`Service`]: what is captured.
 ///
 /// A rule without an address means the addresses of this host. Each of them has an entry of its own, and user space follows
@@ -46,6 +50,9 @@ pub const PAUSED_UNREACHABLE: u64 = 1;
 pub const PAUSED_BUSY: u64 = 2;
 /// The worker's ring was full again and again.
 pub const PAUSED_RING_FULL: u64 = 4;
+/// Array of one `u64`: until when the programs may do anything, in ns of `CLOCK_MONOTONIC`. The run renews it as long as it lives
+/// (see [`GLOBAL_DEADLINE_KEPT`]); past it every program passes every packet at once, records nothing and drops nothing.
+pub const DEADLINE: &str = "DEADLINE";
 /// Hash map [`wire::flow::Addr`] (target server) -> `u32`: the target's place in [`EGRESS`]. It never changes after the start.
 pub const EGRESS_SLOTS: &str = "EGRESS_SLOTS";
 /// Array of `u64`: where the frames to each target leave, as [`Egress::word`] says it. User space replaces a word by one
@@ -118,6 +125,9 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
 /// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
 pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
+
+/// Global `u32`: not 0 where the programs are attached so that they outlive a killed process (clsact), and [`DEADLINE`] is kept.
+pub const GLOBAL_DEADLINE_KEPT: &str = "DEADLINE_KEPT";
 
 /// What a program knows about an online service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! Two things say who has it. An abstract UNIX socket does from the first moment of a start: such a name belongs to a network
 //! namespace as the device does, and the kernel frees it however the process ends, so there is no stale lock to recognise. But
 //! every local user may take the name, so it is believed only of root and of our own user. What nobody can pretend without
-//! CAP_NET_ADMIN is a `tcpcopy0` with programs attached to it: it has an owner that runs, for programs go with their process.
+//! CAP_NET_ADMIN is a `tcpcopy0` with tcx programs attached to it: it has an owner that runs, for those go with their process.
+//! Clsact filters stay, and say nothing; hence the owner's [`crate::sign`], which takes CAP_NET_RAW.
 //!
 //! A file that is locked would need a folder that only the right processes can write to. There is none that root, a service
 //! with a user of its own, and two containers in one network namespace have in common.
@@ -22,7 +23,8 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
 use nix::unistd::geteuid;
 
-use crate::{Error, PrivateDevice};
+use crate::kernel::{self, Tcx};
+use crate::{Error, PrivateDevice, sign};
 
 const NAME: &str = "tcpcopy/private-device";
 
@@ -128,9 +130,10 @@ fn answer(holder: Option<Holder>, device: Device, waited: Duration) -> Answer {
 enum Device {
     /// There is none.
     Absent,
-    /// No program is attached to it.
+    /// Nothing of it says that its owner runs.
     Idle,
-    /// A program is attached to it, so its owner runs; or the kernel does not say, which is no reason to take it away.
+    /// A tcx program is attached to it, or the sign is up, so its owner runs; or the kernel does not say, which is no reason to
+    /// take it away.
     Alive,
 }
 
@@ -139,8 +142,12 @@ impl Device {
         if if_nametoindex(PrivateDevice::OUTER).is_err() {
             return Self::Absent;
         }
+        if sign::is_up() {
+            return Self::Alive;
+        }
         match SchedClassifier::query_tcx(PrivateDevice::OUTER, TcAttachType::Ingress) {
             Ok((_, programs)) if programs.is_empty() => Self::Idle,
+            Err(_) if kernel::tcx() == Tcx::No => Self::Idle,
             Ok(_) | Err(_) => Self::Alive,
         }
     }

@@ -20,6 +20,8 @@ use rtnetlink::packet_route::route::{
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::claim::{self, Claim};
+use crate::clsact::{Clsact, Filter};
+use crate::sign::Sign;
 use crate::{Error, Interface, Netlink, interface, qdisc, sysctl};
 
 /// What the private device is to be like.
@@ -51,6 +53,8 @@ pub struct PrivateDevice {
     outer: End,
     inner: End,
     is_removed: bool,
+    filters_left: usize,
+    _sign: Option<Sign>,
     // Last: the device is gone before somebody else may have one.
     _claim: Claim,
 }
@@ -66,7 +70,8 @@ impl PrivateDevice {
     /// Ethernet address of [`PrivateDevice::INNER`].
     pub const INNER_MAC: [u8; 6] = [0x02, b't', b'c', b'p', b'y', 1];
 
-    /// Makes the device and sets it up, after removing what a crashed run left behind.
+    /// Makes the device and sets it up, after removing what a crashed run left behind: its device, and its clsact filters on
+    /// whatever interface.
     ///
     /// # Errors
     ///
@@ -75,6 +80,7 @@ impl PrivateDevice {
     pub fn create(config: Config) -> Result<Self, Error> {
         let claim = Claim::take()?;
         let netlink = Netlink::open()?;
+        let filters_left = remove_filters_left(&netlink)?;
         remove_leftover(&netlink)?;
         netlink
             .change(
@@ -99,6 +105,8 @@ impl PrivateDevice {
             outer,
             inner,
             is_removed: false,
+            filters_left,
+            _sign: Sign::put_up(),
             _claim: claim,
         };
         device.silence()?;
@@ -113,6 +121,12 @@ impl PrivateDevice {
     #[must_use]
     pub fn outer(&self) -> End {
         self.outer
+    }
+
+    /// How many clsact filters of a tcpcopy that is gone were found and removed.
+    #[must_use]
+    pub fn filters_left(&self) -> usize {
+        self.filters_left
     }
 
     /// `tcpcopy1`.
@@ -223,6 +237,35 @@ fn is_ours(interface: &Interface) -> bool {
     let macs = [PrivateDevice::OUTER_MAC, PrivateDevice::INNER_MAC];
     interface.kind.as_deref() == Some("veth")
         && interface.mac.is_some_and(|mac| macs.contains(&mac))
+}
+
+/// Clsact filters of a tcpcopy on whatever interface; where none runs they were left behind.
+///
+/// # Errors
+///
+/// Where the kernel does not answer.
+pub fn filters_of_ours(interfaces: &[Interface]) -> Result<Vec<Filter>, Error> {
+    Clsact::open()?.ours(interfaces.iter().map(|interface| interface.index))
+}
+
+/// Removes the private device of this index, if it is one and is there: for who cleans up after another process.
+///
+/// # Errors
+///
+/// Where the kernel refuses.
+pub fn remove(netlink: &Netlink, index: u32) -> Result<(), Error> {
+    let interfaces = interface::list(netlink)?;
+    let found = interfaces.iter().find(|found| found.index == index);
+    match found.filter(|found| is_ours(found)) {
+        Some(_) => delete(netlink, index),
+        None => Ok(()),
+    }
+}
+
+/// To be called with the claim in hand: whoever made these is gone.
+fn remove_filters_left(netlink: &Netlink) -> Result<usize, Error> {
+    let filters = filters_of_ours(&interface::list(netlink)?)?;
+    Clsact::open()?.remove(&filters)
 }
 
 fn remove_leftover(netlink: &Netlink) -> Result<(), Error> {

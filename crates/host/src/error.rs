@@ -96,6 +96,31 @@ pub enum Error {
         /// What to do.
         todo: String,
     },
+    /// Something else has the place of the clsact hooks.
+    #[error(
+        "the interface `{interface}` has a qdisc `{kind}` in the place of the clsact hooks, which this kernel (without tcx) needs there; \
+         it was not made by tcpcopy, so it is left alone: replace it (`tc qdisc del dev {interface} {kind}`, \
+         `tc qdisc add dev {interface} clsact`) and add its filters again, which work there as before; or use a kernel with tcx (6.6)"
+    )]
+    HooksTaken {
+        /// The interface.
+        interface: String,
+        /// What is there.
+        kind: String,
+    },
+    /// Somebody else's filter stands first and will stay so.
+    #[error(
+        "at clsact {direction} of `{interface}`, {filter} is asked before any filter of ours could be, and could hide packets from it; \
+         give it a higher preference (`tc filter show dev {interface} {direction}`), or use a kernel with tcx (6.6)"
+    )]
+    FilterFirst {
+        /// The interface.
+        interface: String,
+        /// The hook.
+        direction: crate::clsact::Direction,
+        /// The filter, in words.
+        filter: String,
+    },
     /// Capabilities are missing.
     #[error(
         "{} missing; run as root, or have systemd give a user of your choice all that it needs: `systemd-run --pty -p User=USER -p \

@@ -1,12 +1,13 @@
 //! Network interfaces: what they are and whether they are fit to capture on.
 
+use rtnetlink::packet_core::NLM_F_DUMP;
 use rtnetlink::packet_route::link::{
     InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, LinkXdp,
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use crate::{Error, Netlink};
+use crate::{Error, Netlink, netlink};
 
 /// One network interface, as it was when asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Interface {
     pub name: String,
     /// Whether it is set up (not whether it has a carrier).
     pub up: bool,
+    /// Whether it takes frames for other Ethernet addresses too.
+    pub promiscuous: bool,
     /// What its frames begin with.
     pub framing: Framing,
     /// Its MTU in bytes, Ethernet header not included.
@@ -53,6 +56,12 @@ impl Interface {
         self.framing == Framing::Loopback || self.kind.as_deref() == Some("dummy")
     }
 
+    /// Whether it is made by hardware, real or emulated: only that looks at Ethernet addresses before the kernel does.
+    #[must_use]
+    pub fn is_hardware(&self) -> bool {
+        self.framing == Framing::Ethernet && self.kind.is_none()
+    }
+
     /// Refuses an interface that cannot be captured on.
     ///
     /// # Errors
@@ -80,8 +89,14 @@ impl Interface {
 ///
 /// Where the kernel does not answer.
 pub fn list(netlink: &Netlink) -> Result<Vec<Interface>, Error> {
-    let answers = netlink
-        .dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))
+    netlink.block_on(ask(netlink.handle()))
+}
+
+/// As [`list`], for the threads of watchers.
+pub(crate) async fn ask(handle: &rtnetlink::Handle) -> Result<Vec<Interface>, Error> {
+    let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let answers = netlink::request(handle, question, NLM_F_DUMP)
+        .await
         .map_err(|cause| Error::Refused {
             what: "list the network interfaces".into(),
             cause,
@@ -169,6 +184,7 @@ fn from_message(link: LinkMessage) -> Interface {
         index: link.header.index,
         name: String::new(),
         up: link.header.flags.contains(LinkFlags::Up),
+        promiscuous: link.header.flags.contains(LinkFlags::Promisc),
         framing: match link.header.link_layer_type {
             LinkLayerType::Ether => Framing::Ethernet,
             LinkLayerType::Loopback => Framing::Loopback,
@@ -186,6 +202,8 @@ fn from_message(link: LinkMessage) -> Interface {
         match attribute {
             LinkAttribute::IfName(name) => interface.name = name,
             LinkAttribute::Mtu(mtu) => interface.mtu = mtu,
+            // What asked for it counts, a bridge or a sniffer for one: the flag is what `ip link` was told.
+            LinkAttribute::Promiscuity(askers) => interface.promiscuous |= askers > 0,
             LinkAttribute::NumTxQueues(queues) => interface.tx_queues = queues,
             LinkAttribute::NumRxQueues(queues) => interface.rx_queues = queues,
             LinkAttribute::Address(bytes) => interface.mac = bytes.try_into().ok(),

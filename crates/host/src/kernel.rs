@@ -1,7 +1,9 @@
 //! What this kernel can do.
 
+use std::io;
 use std::path::Path;
 
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::utsname::uname;
@@ -9,25 +11,75 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{Error, capability};
 
-/// The first release with tcx (6.6).
-pub const RELEASE_MIN: (u32, u32) = (6, 6);
+/// The first release that runs the programs: they have an atomic operation that came with 5.12.
+pub const RELEASE_MIN: (u32, u32) = (5, 12);
 /// Types of the running kernel, which programs are checked and fitted against.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Refuses to go on where the kernel lacks what a run needs: tcx and BTF.
+/// Whether programs can be attached by tcx links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tcx {
+    /// They can: Linux 6.6 and later, and older ones that it was brought back to.
+    Yes,
+    /// They cannot.
+    No,
+    /// This process may not ask.
+    Unknown,
+}
+
+/// Asks whether this kernel has tcx: not by its release, for distributions bring features back to older ones.
+#[must_use]
+pub fn tcx() -> Tcx {
+    // Every network namespace has one.
+    const ANY: &str = "lo";
+    match SchedClassifier::query_tcx(ANY, TcAttachType::Ingress) {
+        Ok(_) => Tcx::Yes,
+        Err(error) => match errno_of(&error) {
+            // A type of attachment that the kernel does not know, or knows and was built without.
+            Some(Errno::EINVAL | Errno::EOPNOTSUPP) => Tcx::No,
+            _ => Tcx::Unknown,
+        },
+    }
+}
+
+/// The number of the kernel's that an error of aya's hides among its causes.
+fn errno_of(error: &ProgramError) -> Option<Errno> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(found) = cause {
+        if let Some(code) = found
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error)
+        {
+            return Some(Errno::from_raw(code));
+        }
+        cause = found.source();
+    }
+    None
+}
+
+/// The release of the running kernel, as `uname -r` says it.
+#[must_use]
+pub fn release() -> String {
+    uname().map_or_else(
+        |_| "?".to_owned(),
+        |names| names.release().to_string_lossy().into_owned(),
+    )
+}
+
+/// Refuses to go on where the kernel lacks what a run needs whatever its hooks: operations of programs, and BTF.
 ///
 /// # Errors
 ///
 /// Names the first thing that is missing.
 pub fn require() -> Result<(), Error> {
-    let release = uname()
-        .map(|names| names.release().to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let release = release();
     if parse_release(&release).is_none_or(|found| found < RELEASE_MIN) {
         let (major, minor) = RELEASE_MIN;
         return Err(Error::Kernel {
-            what: format!("this is Linux {release}, and tcx hooks came with {major}.{minor}"),
-            todo: "use a newer kernel",
+            what: format!(
+                "this is Linux {release}, and the programs need atomic operations, which came with {major}.{minor}"
+            ),
+            todo: "use a newer kernel (6.1 and later are tested)",
         });
     }
     if !Path::new(BTF).exists() {
@@ -82,8 +134,8 @@ mod tests {
         assert_eq!(parse_release("6.18.44-fc-v445"), Some((6, 18)));
         assert_eq!(parse_release("6.6-rc1"), Some((6, 6)));
         assert_eq!(parse_release("7.0+"), Some((7, 0)));
-        assert!(parse_release("5.15.0-105-generic").unwrap() < RELEASE_MIN);
-        assert!(parse_release("6.10.1").unwrap() > RELEASE_MIN);
+        assert!(parse_release("5.4.0-105-generic").unwrap() < RELEASE_MIN);
+        assert!(parse_release("5.15.0-105-generic").unwrap() > RELEASE_MIN);
         assert_eq!(parse_release("unknown"), None);
     }
 }

@@ -89,7 +89,8 @@ pub(crate) async fn request(
     request_and_pick(handle, message, flags, Some).await
 }
 
-async fn request_and_pick<T>(
+/// As [`request`], and keeps what `pick` makes of each answer.
+pub(crate) async fn request_and_pick<T>(
     handle: &rtnetlink::Handle,
     message: RouteNetlinkMessage,
     flags: u16,

@@ -77,6 +77,8 @@ pub struct Options {
     pub capture: Capture,
     /// The only CPU that the programs may use.
     pub cpu: Option<usize>,
+    /// Whether `tcpcopy` finds its interfaces by itself; otherwise, on the online server, they are all named.
+    pub finds_interfaces: bool,
     /// More arguments of `tcpcopy`.
     pub more: Vec<String>,
     /// More arguments of `intercept`.
@@ -94,6 +96,7 @@ impl Options {
             targets: target.to_owned(),
             capture: Capture::Ring,
             cpu: None,
+            finds_interfaces: false,
             more: Vec::new(),
             intercept: Vec::new(),
         }
@@ -182,7 +185,7 @@ impl Copier {
         if !said("--workers") {
             spec = spec.args(["--workers", "1"]);
         }
-        if host == Host::Online && !said("-i") {
+        if host == Host::Online && !options.finds_interfaces && !said("-i") {
             spec = spec.args(["-i", "eth0,eth1"]);
         }
         if options.mode == Topology::Assistant && !said("-s") {

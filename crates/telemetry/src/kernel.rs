@@ -34,6 +34,10 @@ impl KernelCounters {
 pub struct WorkerTotals {
     /// Ring entries that were shorter than they said or of an unknown kind.
     pub records_broken: u64,
+    /// Records of clients' packets that another device had shown already.
+    pub duplicate_clients: u64,
+    /// Records of the online server's segments that another device had shown already.
+    pub duplicate_online: u64,
     /// Reports that came over the channel.
     pub reports: u64,
     /// Frames handed to AF_XDP tx rings.
@@ -50,6 +54,8 @@ impl WorkerTotals {
     /// Adds those of another worker.
     pub const fn add(&mut self, other: &Self) {
         self.records_broken += other.records_broken;
+        self.duplicate_clients += other.duplicate_clients;
+        self.duplicate_online += other.duplicate_online;
         self.reports += other.reports;
         self.frames_sent += other.frames_sent;
         self.frames_waiting += other.frames_waiting;
@@ -92,6 +98,7 @@ const HOOKS: &[(Counter, &[Counter])] = &[
             Counter::InjectLocal,
             Counter::InjectNoEgress,
             Counter::InjectTooBig,
+            Counter::InjectAbandoned,
         ],
     ),
     (
@@ -137,6 +144,7 @@ impl Reconciliation {
         let became = [
             ("parsed", engine.client_packets),
             ("malformed", engine.client_malformed),
+            ("duplicates", workers.duplicate_clients),
             ("rx_lost", workers.frames_lost),
         ];
         self.row("clients", &came, &became);
@@ -144,6 +152,7 @@ impl Reconciliation {
         let became = [
             ("parsed", engine.online_packets),
             ("malformed", engine.online_malformed),
+            ("duplicates", workers.duplicate_online),
         ];
         self.row("online", &came, &became);
         let came = [
@@ -231,7 +240,8 @@ mod tests {
 
     use super::{KernelCounters, Reconciliation, WorkerTotals};
 
-    /// Fifteen client packets, of which one was sampled out, three came during a pause and one was lost; ten frames sent.
+    /// Fifteen client packets, of which one was sampled out, three came during a pause, one was lost and one was shown twice; ten
+    /// frames sent.
     fn sound() -> (KernelCounters, Counters, WorkerTotals) {
         let mut kernel = KernelCounters::default();
         kernel.set(Counter::CaptureMatched, 15);
@@ -243,13 +253,14 @@ mod tests {
         kernel.set(Counter::InjectFrames, 8);
         kernel.set(Counter::InjectInjected, 8);
         let engine = Counters {
-            client_packets: 9,
+            client_packets: 8,
             client_malformed: 1,
             reply_packets: 3,
             ..Counters::default()
         };
         let workers = WorkerTotals {
             reports: 3,
+            duplicate_clients: 1,
             frames_sent: 10,
             frames_waiting: 2,
             ..WorkerTotals::default()

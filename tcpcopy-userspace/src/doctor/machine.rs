@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use host::Error;
+use host::kernel::{self, Tcx};
 use host::netns::Outside;
-use nix::sys::utsname::uname;
 use nix::time::{ClockId, clock_gettime};
 
 use super::finding::Finding;
@@ -20,12 +20,15 @@ pub(crate) fn kernel_and_rights() -> Vec<Finding> {
     let mut findings = Vec::new();
     match host::kernel::require().and_then(|()| host::kernel::require_af_xdp()) {
         Ok(()) => {
-            let release = uname()
-                .map(|names| names.release().to_string_lossy().into_owned())
-                .unwrap_or_default();
+            let hooks = match kernel::tcx() {
+                Tcx::Yes => "tcx hooks",
+                Tcx::No => "clsact hooks (no tcx)",
+                Tcx::Unknown => "hooks (whether tcx, this process may not ask)",
+            };
+            let release = kernel::release();
             findings.push(Finding::ok(
                 "kernel",
-                format!("Linux {release} with tcx hooks, BTF and AF_XDP sockets"),
+                format!("Linux {release} with {hooks}, BTF and AF_XDP sockets"),
             ));
         }
         // Without rights no AF_XDP socket can be made, which says nothing of the kernel.

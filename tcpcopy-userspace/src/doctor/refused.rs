@@ -58,12 +58,15 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
                 .map_or(&**address, |(name, _)| name);
             fail("intercept-unknown").look_here(format!("getent hosts {name}"))
         }
+        Refusal::NoTcx { .. } => fail("no-tcx"),
         Refusal::Insecure { .. } => fail("insecure"),
         Refusal::DuplicateRule { .. }
         | Refusal::TooManyRules { .. }
         | Refusal::Loop { .. }
         | Refusal::LinkLocalTarget { .. }
-        | Refusal::LoopbackClients
+        | Refusal::LoopbackClients { .. }
+        | Refusal::LoopbackPlace { .. }
+        | Refusal::TwoPlaces { .. }
         | Refusal::TargetMoved { .. }
         | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
     }

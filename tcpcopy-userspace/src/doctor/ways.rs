@@ -27,9 +27,14 @@ pub(crate) fn examine(args: &Args, plan: &Plan, facts: &Facts) -> Vec<Finding> {
     }
     findings.extend(conflicts(plan));
     findings.extend(loops(args, plan, facts));
-    findings.extend(listeners(args, facts));
+    // What is mirrored or belongs to a container is listened to elsewhere.
+    if plan.hooks_apart().is_empty() {
+        findings.extend(listeners(args, facts));
+    }
     let unheard = plan.unheard.iter();
     findings.extend(unheard.map(|words| Finding::fail("online", "online-port-on-loopback", words)));
+    let heard = plan.heard_on_loopback.iter();
+    findings.extend(heard.map(|words| Finding::ok("online", words)));
     findings
 }
 

@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 
 use abi::counter::Counter;
 use abi::maps::{
-    COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_SERVICE, PORT_TARGET, PORTS, REPLIES,
-    RINGS, Replies, SERVICES, SLEEPING, Service,
+    COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
+    PORT_TARGET, PORTS, REPLIES, RINGS, Replies, SERVICES, SLEEPING, Service,
 };
 use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
@@ -57,8 +57,18 @@ fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
         .replies
         .iter()
         .map(|(target, _)| (target.port, PORT_TARGET));
+    // Only where some device shows packets of other hosts: nobody else asks.
+    let has_others = !plan.hooks_apart().is_empty();
+    let anywhere = plan.rules.iter().filter_map(|rule| {
+        let any = has_others && rule.online.addr == Addr::UNSPECIFIED;
+        any.then_some((rule.online.port, PORT_ANYWHERE))
+    });
+    let copied_to = plan
+        .rules
+        .iter()
+        .map(|rule| (rule.target.port, PORT_OF_TARGET));
     let mut bits: BTreeMap<u16, u32> = BTreeMap::new();
-    for (port, bit) in services.chain(targets) {
+    for (port, bit) in services.chain(targets).chain(anywhere).chain(copied_to) {
         *bits.entry(port).or_default() |= bit;
     }
     let mut ports: Array<_, u32> = map_mut(ebpf, PORTS)?.try_into().map_err(in_map(PORTS))?;

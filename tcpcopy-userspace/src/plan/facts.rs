@@ -6,6 +6,7 @@ use std::thread;
 
 use host::address::Own;
 use host::conntrack::Tracked;
+use host::kernel::{self, Tcx};
 use host::netns::Outside;
 use host::{Firewall, Interface, Netlink, Route, Taken};
 
@@ -16,9 +17,13 @@ use crate::args::Args;
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) interfaces: Vec<Interface>,
+    /// Whether the kernel has tcx hooks.
+    pub(crate) tcx: Tcx,
     pub(crate) addresses: Vec<Own>,
     /// Name of the device of the default route; not asked for where -i names the interfaces.
     pub(crate) default_device: Option<String>,
+    /// Names of the devices that routes of this host leave by, those of the widest networks first.
+    pub(crate) exits: Vec<String>,
     /// The way to each target.
     pub(crate) routes: Vec<(IpAddr, Route)>,
     pub(crate) ephemeral: RangeInclusive<u16>,
@@ -77,8 +82,13 @@ impl Facts {
         Ok(Self {
             link_bits_per_second: slowest(&routes),
             interfaces: host::interface::list(&netlink)?,
+            tcx: kernel::tcx(),
             addresses: host::address::list(&netlink)?,
             default_device,
+            exits: host::exits::list(&netlink)?
+                .into_iter()
+                .map(|exit| exit.name)
+                .collect(),
             routes,
             ephemeral: taken.ephemeral,
             reserved: taken.reserved,

@@ -35,10 +35,27 @@ pub(crate) enum Refusal {
     Loop { rule: RuleArg, online: RuleArg },
     /// Clients whose addresses mean another host at the target.
     #[error(
-        "-i lo with the clients' own addresses: clients there come from addresses of this very host, 127.0.0.1 for one, to which \
-         the target would answer itself; name a reply pool (-c), or leave -s out"
+        "clients on lo ({why}) cannot be copied with their own addresses: they come from addresses of this very host, 127.0.0.1 \
+         for one, to which the target would answer itself; name a reply pool (-c), or leave -s out"
     )]
-    LoopbackClients,
+    LoopbackClients { why: String },
+    /// lo shows this host's own packets, each way.
+    #[error(
+        "-i {given}: lo is neither a container's link nor a mirror port, it shows this host's own packets; name it without a \
+         suffix (-i lo)"
+    )]
+    LoopbackPlace { given: String },
+    /// A device that is two things.
+    #[error(
+        "-i names {name} twice, in two places: packets pass a device of this host one way, the host's end of a container's link \
+         (:host) the other way, a mirror port (:mirror) both; name it once"
+    )]
+    TwoPlaces { name: String },
+    /// The kernel lacks the hook that was asked for.
+    #[error(
+        "--hook tcx: this kernel (Linux {release}) has no tcx hooks, which came with 6.6; leave --hook out, or say --hook clsact"
+    )]
+    NoTcx { release: String },
     /// A target address that does not say by which interface.
     #[error(
         "the target {target} is a link-local address, which does not say by which interface; use a global one"

@@ -1,5 +1,6 @@
 //! Tables of command lines on a host that exists on paper only.
 
+mod places;
 mod pools;
 
 use std::net::IpAddr;
@@ -7,13 +8,14 @@ use std::net::IpAddr;
 use clap::Parser;
 use host::address::Own;
 use host::interface::Framing;
+use host::kernel::Tcx;
 use host::{Firewall, Interface, Route};
 use session::Source;
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, FlowKey, SAMPLE_ALL};
 
 use super::facts::Facts;
-use super::{Plan, Refusal};
+use super::{Hook, Plan, Refusal};
 use crate::args::Args;
 
 fn interface(index: u32, name: &str, framing: Framing, up: bool) -> Interface {
@@ -21,6 +23,7 @@ fn interface(index: u32, name: &str, framing: Framing, up: bool) -> Interface {
         index,
         name: name.to_owned(),
         up,
+        promiscuous: false,
         framing,
         mtu: 1500,
         tx_queues: 1,
@@ -63,6 +66,7 @@ fn facts() -> Facts {
     };
     Facts {
         link_bits_per_second: Some(10_000_000_000),
+        tcx: Tcx::Yes,
         interfaces: vec![
             interface(1, "lo", Framing::Loopback, true),
             interface(2, "eth0", Framing::Ethernet, true),
@@ -79,6 +83,7 @@ fn facts() -> Facts {
             own("10.3.0.1", 5),
         ],
         default_device: Some("eth0".to_owned()),
+        exits: vec!["eth0".to_owned()],
         routes: vec![
             (ip("10.1.0.9"), device(3, "eth1", "10.1.0.1")),
             (ip("10.0.0.9"), device(2, "eth0", "10.0.0.1")),
@@ -272,29 +277,6 @@ fn any_address_means_every_interface_that_has_one_and_is_usable() {
 }
 
 #[test]
-fn a_service_on_loopback_alone_is_not_left_out_without_a_word() {
-    let mut facts = facts();
-    facts.listening = vec!["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()];
-    let plan = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    assert!(plan.unheard[0].contains("-i lo"), "{:?}", plan.unheard);
-    let heard = plan_on("-x 80-10.1.0.9:80 -i lo", &facts).unwrap();
-    assert_eq!(heard.unheard, [""; 0]);
-    facts.listening.push("10.0.0.1:80".parse().unwrap());
-    let heard = plan_on("-x 80-10.1.0.9:80", &facts).unwrap();
-    assert_eq!(heard.unheard, [""; 0]);
-    let with_assistant = "-x 80-10.1.0.9:80 -i lo -s 127.0.0.1";
-    facts.intercepts = vec![(
-        "127.0.0.1:36524".to_owned(),
-        vec!["127.0.0.1".parse().unwrap()],
-    )];
-    let refusal = plan_on(with_assistant, &facts).unwrap_err();
-    assert!(
-        refusal.to_string().contains("name a reply pool"),
-        "{refusal}"
-    );
-}
-
-#[test]
 fn a_target_on_this_host_gets_sources_that_nobody_owns() {
     let plan = plan("-x 10.0.0.1:80-127.0.0.1:81,10.0.0.1:82-[::1]:81").unwrap();
     assert_eq!(plan.reply_routes.len(), 2);
@@ -440,5 +422,29 @@ fn bytes_wait_for_the_online_server_where_a_firewall_may_drop_them() {
         let plan = Plan::new(&args, &facts).unwrap();
         assert_eq!(plan.confirmed, confirmed, "{firewall:?} {option}");
         assert_eq!(plan.engine_config(0, 0).confirmed, confirmed);
+    }
+}
+
+#[test]
+fn programs_are_attached_by_what_was_asked_for_or_by_the_best_there_is() {
+    for (option, tcx, expected) in [
+        ("auto", Tcx::Yes, Some(Hook::Tcx)),
+        ("auto", Tcx::No, Some(Hook::Clsact)),
+        ("auto", Tcx::Unknown, Some(Hook::Tcx)),
+        ("tcx", Tcx::Yes, Some(Hook::Tcx)),
+        ("tcx", Tcx::No, None),
+        ("clsact", Tcx::Yes, Some(Hook::Clsact)),
+        ("clsact", Tcx::No, Some(Hook::Clsact)),
+    ] {
+        let facts = Facts { tcx, ..facts() };
+        let line = ["tcpcopy", "-x", "80-10.1.0.9:80", "--hook", option];
+        let plan = Plan::new(&Args::try_parse_from(line).unwrap(), &facts);
+        match expected {
+            Some(expected) => assert_eq!(plan.unwrap().hook, expected, "{option} {tcx:?}"),
+            None => {
+                let said = plan.unwrap_err().to_string();
+                assert!(said.contains("--hook clsact"), "{said}");
+            }
+        }
     }
 }

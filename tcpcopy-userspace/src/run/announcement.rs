@@ -6,7 +6,7 @@ use host::Firewall;
 use tracing::{info, warn};
 
 use crate::args::{Args, Capture, Confirmed, Priority};
-use crate::plan::Plan;
+use crate::plan::{Hook, Plan};
 
 /// Says what is going to happen.
 pub(super) fn announce(args: &Args, plan: &Plan) {
@@ -32,6 +32,9 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
     confirmed(args, plan);
     for warning in plan.unheard.iter().chain(&plan.warnings) {
         warn!("{warning}");
+    }
+    for words in &plan.heard_on_loopback {
+        info!("{words}");
     }
     if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
         info!("{room}");
@@ -78,14 +81,44 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",
     };
+    for (devices, words) in [
+        (&plan.host_sides, "the host's end of a container's link"),
+        (&plan.mirrors, "a mirror port"),
+    ] {
+        for device in devices {
+            info!("capturing and observing on {device}, {words}");
+        }
+    }
+    info!("{}", hook(plan.hook));
     info!(
         "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
-        plan.capture_on.join(", "),
-        plan.observe_on.join(", "),
+        list(&plan.capture_on),
+        list(&plan.observe_on),
         plan.workers,
         args.share,
         plan.seed
     );
+}
+
+/// Names of devices, in words.
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no device of this host's own".to_owned();
+    }
+    names.join(", ")
+}
+
+/// How programs are attached, and what that means.
+fn hook(hook: Hook) -> String {
+    match hook {
+        Hook::Tcx => {
+            "programs are attached by tcx links, which go with this process (--hook)".to_owned()
+        }
+        Hook::Clsact => format!(
+            "programs are attached as clsact filters (--hook; Linux {}): should this process be killed, its janitor removes them",
+            host::kernel::release()
+        ),
+    }
 }
 
 /// What it means that sessions come from this host's own address; the doctor says so too.

@@ -108,7 +108,13 @@ impl Crew {
             }
             let worker = Worker {
                 engine,
-                intake: Intake::new(parts.ring, parts.sleeping, index, from_port),
+                intake: Intake::new(
+                    parts.ring,
+                    parts.sleeping,
+                    index,
+                    from_port,
+                    plan.several_devices(),
+                ),
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),

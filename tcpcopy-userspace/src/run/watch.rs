@@ -1,9 +1,9 @@
 //! What others change on this host while a run goes on: its addresses, which a rule without an address means, and who has
-//! ports of the reply pool.
+//! ports of the reply pool; and where answers may leave, as routes come and go.
 
 use std::sync::Arc;
 
-use host::{AddressWatcher, PortWatcher, Taken};
+use host::{AddressWatcher, ExitWatcher, PortWatcher, Taken};
 use session::Ports;
 use telemetry::Figures;
 use tracing::{error, info, warn};
@@ -14,10 +14,28 @@ use crate::plan::Plan;
 use crate::plan::exclusions::POOL_PORTS_MIN;
 use crate::worker::Command;
 
+/// Observes answers where they may leave now as well. What is observed already stays so: nothing passes there any more, at worst.
+fn observe_on(exits: &[String], plan: &Plan, loaded: &mut Loaded) {
+    let apart = |name: &String| plan.host_sides.contains(name) || plan.mirrors.contains(name);
+    for exit in exits.iter().filter(|exit| !apart(exit)) {
+        match loaded.observe_on(exit) {
+            Ok(true) if !plan.observe_on.contains(exit) => {
+                info!(
+                    "routes leave by {exit} now: answers of the online server are observed there too"
+                );
+            }
+            Ok(_) => {}
+            Err(cause) => warn!("{cause}; answers that leave by {exit} are not seen"),
+        }
+    }
+}
+
 /// The watchers, and what was found last.
 pub(super) struct Watch {
     /// Where some rule means every address of this host.
     addresses: Option<AddressWatcher>,
+    /// Where answers leave by a device of this host.
+    exits: Option<ExitWatcher>,
     /// Where the pool has addresses of this host.
     ports: Option<PortWatcher>,
     excluded: Arc<Ports>,
@@ -43,7 +61,9 @@ impl Watch {
         let ports = first
             .zip(last)
             .map(|(first, last)| PortWatcher::start(first..=last, targets));
+        let exits = plan.follows_exits().then(ExitWatcher::start);
         Ok(Self {
+            exits: exits.transpose()?,
             addresses: addresses.transpose()?,
             ports: ports.transpose()?,
             excluded: Arc::default(),
@@ -63,6 +83,10 @@ impl Watch {
                 Ok(left_out) => self.say_left_out(left_out),
                 Err(cause) => error!("{cause}; new addresses of this host are not captured"),
             }
+        }
+        let exits = self.exits.as_ref();
+        if let Some(exits) = exits.and_then(|watcher| watcher.changes().try_recv().ok()) {
+            observe_on(&exits, plan, loaded);
         }
         let answer = self
             .ports

@@ -16,6 +16,7 @@ use port::Port;
 use session::{Engine, Instant};
 use wire::ethernet;
 
+use super::duplicates::Duplicates;
 use super::merge::Merge;
 use super::waker::Waker;
 use crate::clock;
@@ -51,6 +52,16 @@ struct Ring {
     /// When the first reply came since this was last asked.
     replied: Option<Instant>,
     broken: u64,
+    /// What several devices show, of clients and of the online server.
+    clients: Duplicates,
+    online: Duplicates,
+}
+
+/// Which directions several devices may show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Several {
+    pub(crate) clients: bool,
+    pub(crate) online: bool,
 }
 
 impl Intake {
@@ -59,6 +70,7 @@ impl Intake {
         sleeping: Array<MapData, u32>,
         index: u32,
         from_port: bool,
+        several: Several,
     ) -> Self {
         Self {
             ring: Ring {
@@ -66,6 +78,8 @@ impl Intake {
                 bulk: false,
                 replied: None,
                 broken: 0,
+                clients: Duplicates::new(several.clients),
+                online: Duplicates::new(several.online),
             },
             sleeping,
             index,
@@ -76,6 +90,11 @@ impl Intake {
     /// Ring entries that made no sense.
     pub(crate) const fn broken(&self) -> u64 {
         self.ring.broken
+    }
+
+    /// Records of packets that another device had shown, of clients and of the online server.
+    pub(crate) const fn duplicates(&self) -> (u64, u64) {
+        (self.ring.clients.found(), self.ring.online.found())
     }
 
     /// Whether part of a long response came since this was last asked.
@@ -184,6 +203,14 @@ impl Ring {
             };
             taken += 1;
             let stamp = Instant::from_nanos(header.stamp_ns);
+            let is_second = match header.kind {
+                KIND_CLIENT => self.clients.is_second(header.ifindex, stamp, packet),
+                KIND_ONLINE => self.online.is_second(header.ifindex, stamp, packet),
+                _ => false,
+            };
+            if is_second {
+                continue;
+            }
             match (header.kind, &mut merge) {
                 (KIND_CLIENT, _) => engine.on_client_packet(now, stamp, packet),
                 (KIND_ONLINE, None) => engine.on_online_packet(now, stamp, packet),

@@ -7,7 +7,7 @@ use lab::process::Spec;
 use lab::{Host, Process, Topology};
 use nix::sys::signal::Signal;
 use tests::copying::{check_books, finish, start_with};
-use tests::{PORT, Stand, check_clean};
+use tests::{PORT, Stand, check_nothing_left};
 
 /// A broker on a host, which logs each connection.
 fn broker(stand: &Stand, host: Host) -> Process {
@@ -79,5 +79,5 @@ fn mqtt_clients_that_the_broker_throws_out() {
         "what the target saw: {}",
         summary.value()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }

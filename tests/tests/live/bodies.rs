@@ -1,6 +1,7 @@
 //! Bodies of requests: the target must have received the same bytes, whatever the segments looked like on the way.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use lab::service::{Entry, read_record};
 use lab::{Host, Process, Topology, Way};
 use nix::sys::signal::Signal;
 use tests::copying::{check_books, check_clients, finish};
-use tests::{Clients, PORT, Stand, check_clean};
+use tests::{Clients, PORT, Stand, check_nothing_left};
 
 /// The built-in service, which keeps the digest of each body.
 pub(super) struct Service(Process, PathBuf);
@@ -21,12 +22,16 @@ impl Service {
     }
 
     pub(super) fn start_with(stand: &Stand, host: Host, more: &[&str]) -> Self {
-        let record = stand.lab.folder().join(format!("{}.record", host.name()));
         let address = host.address().expect("a host with an address");
+        Self::start_at(stand, host, (address, PORT).into(), more)
+    }
+
+    pub(super) fn start_at(stand: &Stand, host: Host, listen: SocketAddr, more: &[&str]) -> Self {
+        let record = stand.lab.folder().join(format!("{}.record", host.name()));
         let spec = spec_of(stand.part(), &format!("service-{}", host.name()), "serve");
         let spec = spec.args([
             "--listen",
-            &format!("{address}:{PORT}"),
+            &listen.to_string(),
             "--record",
             &record.display().to_string(),
         ]);
@@ -129,7 +134,7 @@ fn posted_by(
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 fn small() -> Clients {

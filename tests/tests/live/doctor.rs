@@ -36,6 +36,13 @@ fn arguments(topology: Topology) -> Vec<String> {
     arguments
 }
 
+/// What the doctor says with these options too, in the mode of the lab.
+pub(super) fn examine_with(stand: &Stand, more: &[&str]) -> String {
+    let mut arguments = arguments(stand.lab.topology());
+    arguments.extend(more.iter().map(ToString::to_string));
+    examine(stand, &arguments).to_string()
+}
+
 /// A proof, and nothing left of it: no program, no device, no connection at the target.
 fn check_proven(stand: &Stand, examination: &Examination, target: Host) {
     assert_eq!(examination.exit, Some(0), "{examination}");

@@ -7,7 +7,7 @@ use lab::nginx::Config;
 use lab::{Host, Topology};
 use nix::sys::signal::Signal;
 use tests::copying::{check_books, check_clients, finish, start, start_with};
-use tests::{Clients, PORT, Stand, check_clean, check_complete};
+use tests::{Clients, PORT, Stand, check_complete, check_nothing_left};
 
 use super::robust::{pause, survived};
 
@@ -28,7 +28,7 @@ fn closed_early(topology: Topology, clients: &Clients, change: impl FnOnce(&mut 
         "{}",
         summary.value()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn refusing(refusal: &Refusal, clients: &Clients, most: u64) {
     assert_eq!(summary.captured(), report.completed, "{}", summary.ledger());
     assert_eq!(summary.answered(), 0, "{}", summary.ledger());
     assert!((20..=most).contains(&asked), "{asked} packets");
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Packets that have come to the target's port.

@@ -4,7 +4,7 @@
 use lab::access_log::Comparison;
 use lab::{Host, Topology};
 use tests::copying::{check_books, check_clients, finish, start_with};
-use tests::{Clients, check_clean};
+use tests::{Clients, check_nothing_left};
 
 /// Runs some connections as fast as they go; at least 99.9 % of the turns must be answered within the drain.
 fn flat_out(topology: Topology, connections: u32) {
@@ -39,7 +39,7 @@ fn flat_out(topology: Topology, connections: u32) {
         "{comparison}; {}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use lab::net::{ONLINE, TARGET};
 use lab::{Host, Topology};
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
-use tests::copying::{check_books, check_clients, check_nothing_left, finish, start};
-use tests::{Clients, PORT, Stand, check_clean, check_complete};
+use tests::copying::{check_books, check_clients, finish, start};
+use tests::{Clients, PORT, Stand, check_complete, check_nothing_left};
 
 use super::bodies::Service;
 
@@ -52,7 +52,7 @@ fn a_second_copy_on_the_same_host() {
     let summary = finish(&mut first);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Without its private device a run cannot go on; it says so, and clients notice nothing.
@@ -82,7 +82,7 @@ fn the_private_device_is_removed() {
     );
     check_clients(&clients.wait());
     check_nothing_left(&stand);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// The online server's interface loses its link for a second: clients wait, and the copy with them.
@@ -106,7 +106,7 @@ fn the_online_link_goes_down_for_a_second() {
     let summary = finish(&mut copier);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Long responses keep coming: the target must not wait for our acknowledgements.
@@ -135,7 +135,7 @@ fn responses_of_a_megabyte() {
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Clients that reset each connection after the response: the requests are copied all the same.
@@ -164,7 +164,7 @@ fn clients_that_reset() {
         summary.ledger()
     );
     assert_eq!(summary.answered(), 500, "{}", summary.ledger());
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 fn ask_and_reset(id: u32) -> std::io::Result<()> {
@@ -284,5 +284,5 @@ fn a_greeting_comes_first() {
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }

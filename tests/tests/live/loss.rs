@@ -5,7 +5,7 @@
 
 use lab::{Host, Topology, Way};
 use tests::copying::{finish, start};
-use tests::{Clients, check_clean, check_complete};
+use tests::{Clients, check_complete, check_nothing_left};
 
 const TO_TARGET: &[Way] = &[Way::ToTarget];
 const FROM_TARGET: &[Way] = &[Way::FromTarget];
@@ -56,7 +56,7 @@ fn lossy(topology: Topology, ways: &[Way], probability: f64, offloads: bool, cli
     assert!(lost > 0, "nothing was lost");
     check_complete(&report, &online, &target, &summary);
     stand.lab.lose_no_more(ways[0]).expect("iptables");
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]

@@ -228,14 +228,15 @@ fn intercept_too() {
     }
 }
 
-/// Whoever stops a run for a while, or a machine that is suspended, loses nothing of it: what comes meanwhile waits in the ring.
+/// Whoever stops a run for a while, or a machine that is suspended, loses nothing of it: what comes meanwhile waits in the ring, and
+/// the deadline of clsact filters is longer.
 #[test]
 fn a_run_that_was_stopped_for_five_seconds() {
     let Some(stand) = super::stand(Topology::Direct) else {
         return;
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    let mut process = start(&stand, r#"exec "$@""#, &[]);
+    let mut process = start(&stand, r#"exec "$@""#, &["--hook", "clsact"]);
     let file = summary_file(&stand);
     wait_copying(&mut process, &file);
     let clients = Clients::keep_alive(20, 200, 9).start(&stand);

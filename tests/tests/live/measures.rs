@@ -4,7 +4,7 @@ use std::fs;
 
 use lab::{Host, Topology};
 use tests::copying::{check_books, check_clients, finish};
-use tests::{Clients, check_clean};
+use tests::{Clients, check_nothing_left};
 
 use super::bodies::Service;
 use super::options::with;
@@ -60,7 +60,7 @@ fn slower_and_shorter(topology: Topology) {
     let log = fs::read_to_string(folder.join("tcpcopy.hlog")).expect("the log");
     let intervals = log.lines().filter(|line| line.starts_with("Tag=lag,"));
     assert!(intervals.count() >= 4, "one for each second: {log}");
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]

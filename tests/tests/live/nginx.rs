@@ -6,7 +6,7 @@ use lab::copier::{Capture, Copier, Options};
 use lab::net::ONLINE;
 use lab::{Host, Spec, Topology};
 use tests::copying::{check_books, finish};
-use tests::{Clients, PORT, Stand, check_clean, check_complete};
+use tests::{Clients, PORT, Stand, check_complete, check_nothing_left};
 
 /// Copies a load and checks everything.
 fn copied(topology: Topology, clients: &Clients, change: impl FnOnce(Options) -> Options) {
@@ -22,7 +22,7 @@ fn copied(topology: Topology, clients: &Clients, change: impl FnOnce(Options) ->
         target.finish().expect("target log"),
     );
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 fn start(stand: &Stand, options: &Options) -> Copier {
@@ -33,7 +33,7 @@ fn start(stand: &Stand, options: &Options) -> Copier {
 fn keep_alive_2k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 2_000, 10),
+        &Clients::keep_alive(50, 2_000, 5).long(10),
         |options| options,
     );
 }
@@ -42,31 +42,35 @@ fn keep_alive_2k_direct() {
 fn keep_alive_10k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 10_000, 20),
+        &Clients::keep_alive(50, 10_000, 8).long(20),
         |options| options,
     );
 }
 
 #[test]
 fn short_1k_direct() {
-    copied(Topology::Direct, &Clients::short(1_000, 10), |options| {
-        options
-    });
+    copied(
+        Topology::Direct,
+        &Clients::short(1_000, 5).long(10),
+        |options| options,
+    );
 }
 
 /// 60,000 connections: more than the pool has ports.
 #[test]
 fn short_3k_direct() {
-    copied(Topology::Direct, &Clients::short(3_000, 20), |options| {
-        options
-    });
+    copied(
+        Topology::Direct,
+        &Clients::short(3_000, 8).long(20),
+        |options| options,
+    );
 }
 
 #[test]
 fn keep_alive_2k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 2_000, 10),
+        &Clients::keep_alive(50, 2_000, 5).long(10),
         |options| options,
     );
 }
@@ -75,29 +79,33 @@ fn keep_alive_2k_assistant() {
 fn keep_alive_10k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 10_000, 20),
+        &Clients::keep_alive(50, 10_000, 8).long(20),
         |options| options,
     );
 }
 
 #[test]
 fn short_1k_assistant() {
-    copied(Topology::Assistant, &Clients::short(1_000, 10), |options| {
-        options
-    });
+    copied(
+        Topology::Assistant,
+        &Clients::short(1_000, 5).long(10),
+        |options| options,
+    );
 }
 
 #[test]
 fn short_3k_assistant() {
-    copied(Topology::Assistant, &Clients::short(3_000, 20), |options| {
-        options
-    });
+    copied(
+        Topology::Assistant,
+        &Clients::short(3_000, 8).long(20),
+        |options| options,
+    );
 }
 
 /// Its rings hold far less than the ring buffer: a worker that is held up for a moment loses frames at higher rates.
 #[test]
 fn keep_alive_2k_direct_af_xdp() {
-    let clients = Clients::keep_alive(50, 2_000, 10);
+    let clients = Clients::keep_alive(50, 2_000, 5).long(10);
     copied(Topology::Direct, &clients, |options| Options {
         capture: Capture::AfXdp,
         ..options
@@ -141,5 +149,5 @@ fn full_speed_direct() {
         target as f64 >= 0.999 * online as f64,
         "{target} of {online}: {context}"
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }

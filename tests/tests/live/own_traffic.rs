@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd as _;
 
 use lab::net::{CLIENT, ONLINE, ONLINE_INSIDE, TARGET};
 use lab::nginx::{Config, Nginx};
-use lab::{Host, Topology};
+use lab::{Host, Spec, Topology};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, setsockopt, socket, sockopt,
 };
@@ -78,6 +78,17 @@ const fn target() -> SocketAddrV4 {
     SocketAddrV4::new(TARGET, PORT)
 }
 
+/// The online host asks the target from each of these ports by itself, and is answered.
+pub(super) fn ask_from_ports(stand: &Stand, ports: std::ops::Range<u16>) {
+    for port in ports {
+        let asked = Caller::connect(stand, Host::Online, inside(port), target());
+        let asked = asked
+            .map_err(std::io::Error::from)
+            .and_then(|mut caller| caller.ask());
+        asked.unwrap_or_else(|error| panic!("from port {port}: {error}"));
+    }
+}
+
 /// Calls of the online host to the target from ports of the pool: opened before the start, bound after it, and reserved for an
 /// application.
 #[test]
@@ -135,7 +146,7 @@ fn a_leased_port_that_an_application_binds_is_its() {
     let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let options = stand.options().more("-c").more("10.0.2.1:12000-12199");
     let mut copier = start_with(&stand, &options);
-    let clients = Clients::keep_alive(40, 400, 14).start(&stand);
+    let clients = Clients::keep_alive(40, 400, 7).start(&stand);
     pause(1500);
     let peers = [
         "-Htn",
@@ -391,8 +402,10 @@ fn nothing_is_recorded_while_the_machine_is_too_busy() {
     };
     let (_online, _target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let options = stand.options().more("--max-cpu").more("1");
+    // One that does nothing but to be busy: requests alone may come and go between two ticks of the kernel's clock.
+    let busy = Spec::new("busy", "sh").args(["-c", "while :; do :; done"]);
+    let _busy = stand.lab.spawn(Host::Client, &busy).expect("sh");
     let mut copier = start_with(&stand, &options);
-    // So many that an idle machine is busy with them.
     let report = Clients::short(1000, 8).run(&stand);
     let summary = finish(&mut copier);
     let paused = summary.count("/kernel/capture/paused");

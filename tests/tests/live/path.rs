@@ -6,7 +6,7 @@ use lab::net::{ONLINE, TARGET};
 use lab::nginx::{Config, Nginx};
 use lab::{Host, Topology};
 use tests::copying::{finish, start};
-use tests::{Clients, PORT, check_clean, check_complete};
+use tests::{Clients, PORT, check_complete, check_nothing_left};
 
 use super::robust::{pause, survived};
 
@@ -34,7 +34,7 @@ fn egress_mtu_of_1400() {
         summary.value()
     );
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// The MTU falls while sessions run: what was sent too big is counted, and sent again in smaller pieces.
@@ -58,7 +58,7 @@ fn egress_mtu_falls_under_load() {
     let summary = finish(&mut copier);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// The route to the target moves to another device while sessions run.

@@ -9,7 +9,7 @@ use lab::net::{ASSISTANT, ONLINE, ONLINE_INSIDE, TARGET};
 use lab::nginx::{Config, Nginx};
 use lab::{Host, Topology};
 use tests::copying::finish;
-use tests::{Clients, PORT, Stand, check_clean, check_complete};
+use tests::{Clients, PORT, Stand, check_complete, check_nothing_left};
 
 /// What the two sides have seen of a copy that is over.
 pub(super) struct Seen {
@@ -23,7 +23,7 @@ impl Seen {
     /// Each request once, nothing left, and the next start works.
     pub(super) fn check(&self, stand: &Stand) {
         check_complete(&self.report, &self.online, &self.target, &self.summary);
-        check_clean(stand);
+        check_nothing_left(stand);
     }
 }
 

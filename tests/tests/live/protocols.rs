@@ -11,7 +11,7 @@ use lab::net::{ONLINE, TARGET};
 use lab::redis::Redis;
 use lab::{Host, Topology};
 use tests::copying::{check_books, finish, start, start_with};
-use tests::{PORT, Stand, check_clean};
+use tests::{PORT, Stand, check_nothing_left};
 
 use super::bodies::Service;
 use super::robust::pause;
@@ -64,7 +64,7 @@ fn chunked_uploads() {
     let summary = finish(&mut copier);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_same(&online, &target, 20, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// A body that the client sends only once the server has asked for it: a turn of its own.
@@ -96,7 +96,7 @@ fn uploads_with_100_continue() {
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Requests one after the other and several at once on one connection; the server speaks before the first of them.
@@ -122,7 +122,7 @@ fn http2_in_clear_text() {
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_same(&online, &target, 800, &summary);
     assert_eq!(target.len(), 800, "{}", summary.ledger());
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// What begins like TLS or SSH is not copied, counted, and said loudly.
@@ -155,7 +155,7 @@ fn tls_and_ssh_are_unreplayable() {
         "{said}"
     );
     assert!(target.finish().expect("log").is_empty());
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// What a server of [`serve`] was told.
@@ -229,7 +229,7 @@ fn one_way() {
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 fn log_lines(number: u32) -> std::io::Result<()> {
@@ -303,7 +303,7 @@ fn full_duplex(every: Duration, target_every: Option<Duration>, timeout: &str) -
     check_books(&summary);
     assert_eq!(online.lock().expect("no panic").len(), 300);
     assert_eq!(sorted(&online), sorted(&target), "{context}");
-    check_clean(&stand);
+    check_nothing_left(&stand);
     Some(summary)
 }
 
@@ -367,7 +367,7 @@ fn redis_publish_and_subscribe() {
     };
     assert_eq!(calls(&online), [100, 1, 10]);
     assert_eq!(calls(&online), calls(&target), "{}", summary.ledger());
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Hears 100 pieces of news and says PING after every tenth of them; returns how many came.

@@ -6,7 +6,7 @@ use lab::net::TARGET;
 use lab::nginx::{Answer, Config, Nginx};
 use lab::{Host, Topology};
 use tests::copying::{finish, start};
-use tests::{Clients, PORT, check_clean, check_complete};
+use tests::{Clients, PORT, check_complete, check_nothing_left};
 
 const UPSTREAM_PORT: u16 = 9090;
 
@@ -49,7 +49,7 @@ fn proxied(topology: Topology) {
         summary.ledger()
     );
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]

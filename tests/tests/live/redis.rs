@@ -9,7 +9,7 @@ use lab::net::{ONLINE, TARGET};
 use lab::redis::Redis;
 use lab::{Host, Spec, Topology};
 use tests::copying::{check_books, finish, start};
-use tests::{PORT, Stand, check_clean};
+use tests::{PORT, Stand, check_nothing_left};
 
 /// Runs a load between two empty servers and compares what they hold.
 fn copied(topology: Topology, load: impl FnOnce(&Stand)) {
@@ -48,7 +48,7 @@ fn copied(topology: Topology, load: impl FnOnce(&Stand)) {
         "{}",
         summary.ledger()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 fn benchmark(stand: &Stand, arguments: &[&str]) {

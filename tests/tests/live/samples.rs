@@ -18,7 +18,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use tests::copying::{check_books, check_clients, finish};
 use tests::stand::listen;
-use tests::{Clients, PORT, Stand, check_clean};
+use tests::{Clients, PORT, Stand, check_nothing_left};
 use wire::ethernet;
 use wire::segment::Segment;
 
@@ -124,7 +124,7 @@ fn one_percent_fails(topology: Topology, capture: Capture) {
         "{said}"
     );
     eprintln!("{found} of {planted} errors found among {compared} turns");
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn tiny_segments(topology: Topology) {
         replies > 20 * compared,
         "{replies} segments: {compared} turns"
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn redis_errors(topology: Topology) {
     assert_eq!(first["online"]["prefix"], r":1\x0d\x0a");
     let error = first["target"]["prefix"].as_str().expect("text");
     assert!(error.starts_with("-WRONGTYPE Operation against"), "{error}");
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn binary_responses_are_compared_byte_by_byte() {
             .is_some_and(|prefix| prefix.ends_with(r"\x80\x81")),
         "{first}"
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Keeps what travels over the channel.
@@ -392,7 +392,7 @@ fn written(topology: Topology, more: &[&str]) -> Option<[Vec<u8>; 3]> {
     let _ = (online.finish(), target.finish());
     assert_eq!(summary.value().get("samples").is_some(), !more.is_empty());
     assert_eq!(!sent.is_empty(), topology == Topology::Assistant);
-    check_clean(&stand);
+    check_nothing_left(&stand);
     Some([summary.value().to_string().into(), said.into(), sent])
 }
 

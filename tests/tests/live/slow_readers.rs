@@ -13,7 +13,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
 };
 use tests::copying::{check_books, finish, start};
-use tests::{Clients, PORT, Stand, check_clean, check_complete};
+use tests::{Clients, PORT, Stand, check_complete, check_nothing_left};
 
 use super::robust::pause;
 
@@ -115,7 +115,7 @@ fn a_client_that_reads_nothing() {
     let summary = finish(&mut copier);
     check_books(&summary);
     assert_eq!(summary.count("/sessions/open"), 0, "{}", summary.value());
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Reads at so many bytes per second, a tenth at a time.
@@ -158,7 +158,7 @@ fn slow_readers() {
         "{}",
         summary.value()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn aborted_downloads() {
     let summary = finish(&mut copier);
     check_books(&summary);
     assert_eq!(summary.captured(), 20, "{}", summary.ledger());
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// Nobody is slower for it who reads as fast as he can.
@@ -198,7 +198,7 @@ fn fast_readers_get_all_of_it() {
     let summary = finish(&mut copier);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_complete(&report, &online, &target, &summary);
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }
 
 /// A target that says more than the online server, by more than the slack, holds no later turn up.
@@ -221,5 +221,5 @@ fn a_target_that_says_more() {
         "{}",
         summary.value()
     );
-    check_clean(&stand);
+    check_nothing_left(&stand);
 }

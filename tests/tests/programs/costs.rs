@@ -1,7 +1,10 @@
 //! What the programs cost: instructions, and the time of one run as the kernel measures it. Printed, not judged.
 
-use abi::maps::{EGRESS_DEVICE, Egress};
-use programs::name::{ABSORB, CAPTURE, DELIVER, INJECT, OBSERVE, SINK, STEER};
+use abi::maps::{EGRESS_DEVICE, Egress, GLOBAL_DEADLINE_KEPT};
+use programs::name::{
+    ABSORB, CAPTURE, CAPTURE_OUT, DELIVER, INJECT, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES, SINK,
+    STEER,
+};
 use wire::flow::{Addr, Endpoint};
 use wire::tcp::{COPY_MARK, Flags};
 
@@ -18,11 +21,22 @@ fn costs() {
     if skipped() {
         return;
     }
+    of_tcpcopy("tcx", &[]);
+    of_tcpcopy("clsact", &[(GLOBAL_DEADLINE_KEPT, 1)]);
+    let mut intercept = Kernel::intercept();
+    let other = data(CLIENT, Endpoint::new(Addr::v4([10, 9, 8, 7]), 443), 100);
+    print(&mut intercept, SINK, "other TCP", &other);
+}
+
+/// The programs as they are loaded for one way of attaching them.
+fn of_tcpcopy(hook: &str, globals: &[(&'static str, u32)]) {
     let settings = Settings {
         ring_len: 16 << 20,
+        globals: globals.to_vec(),
         ..Settings::default()
     };
     let mut tcpcopy = Kernel::tcpcopy(&settings);
+    tcpcopy.deadline(u64::MAX);
     tcpcopy.service(ONLINE);
     tcpcopy.replies(TARGET, &POOL_RANGE);
     let egress = Egress {
@@ -43,7 +57,7 @@ fn costs() {
     let other = data(CLIENT, Endpoint::new(Addr::v4([10, 9, 8, 7]), 443), 100);
     eprintln!(
         "{:<10} {:<34} {:>12} {:>12} {:>8}",
-        "program", "packet", "instructions", "verified", "ns"
+        hook, "packet", "instructions", "verified", "ns"
     );
     for (program, packet, frame) in [
         (CAPTURE, "client, 50 B payload", data(CLIENT, ONLINE, 50)),
@@ -69,6 +83,20 @@ fn costs() {
         (CAPTURE, "UDP", udp),
         (OBSERVE, "online, 600 B payload", data(ONLINE, CLIENT, 600)),
         (OBSERVE, "other TCP", other.clone()),
+        (
+            CAPTURE_OUT,
+            "client, 200 B payload",
+            data(CLIENT, ONLINE, 200),
+        ),
+        (
+            OBSERVE_IN,
+            "online, 600 B payload",
+            data(ONLINE, CLIENT, 600),
+        ),
+        (OVERHEAR, "client, 200 B payload", data(CLIENT, ONLINE, 200)),
+        (OVERHEAR, "online, 600 B payload", data(ONLINE, CLIENT, 600)),
+        (OVERHEAR, "other TCP", other.clone()),
+        (REPLIES, "reply", data(TARGET, POOL, 600)),
         (INJECT, "copy", copy),
         (ABSORB, "reply", data(TARGET, POOL, 600)),
         (STEER, "client, 200 B payload", data(CLIENT, ONLINE, 200)),
@@ -76,8 +104,6 @@ fn costs() {
     ] {
         print(&mut tcpcopy, program, packet, &frame);
     }
-    let mut intercept = Kernel::intercept();
-    print(&mut intercept, SINK, "other TCP", &other);
 }
 
 fn print(kernel: &mut Kernel, program: &str, packet: &str, frame: &[u8]) {

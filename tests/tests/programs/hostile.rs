@@ -4,6 +4,7 @@
 
 use abi::maps;
 use abi::record::SAMPLE_LEN_MAX;
+use programs::name;
 use wire::flow::{Addr, Endpoint};
 use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_TCP};
 use wire::tcp::Flags;
@@ -69,12 +70,18 @@ impl Bench {
     }
 
     fn check_tc(&mut self, frame: &[u8]) {
-        let verdict = self.tcpcopy.tc(programs::name::CAPTURE, frame);
-        let captured: Outcome = (verdict, self.tcpcopy.counted());
-        assert_eq!(captured, oracle::capture(frame), "capture {frame:02x?}");
-        let verdict = self.tcpcopy.tc(programs::name::OBSERVE, frame);
-        let observed: Outcome = (verdict, self.tcpcopy.counted());
-        assert_eq!(observed, oracle::observe(frame), "observe {frame:02x?}");
+        for (program, expected) in [
+            (name::CAPTURE, oracle::capture(frame)),
+            (name::OBSERVE, oracle::observe(frame)),
+            (name::CAPTURE_OUT, oracle::overhear(frame, false)),
+            (name::OBSERVE_IN, oracle::observe(frame)),
+            (name::OVERHEAR, oracle::overhear(frame, true)),
+            (name::REPLIES, oracle::replies(frame)),
+        ] {
+            let verdict = self.tcpcopy.tc(program, frame);
+            let outcome: Outcome = (verdict, self.tcpcopy.counted());
+            assert_eq!(outcome, expected, "{program} {frame:02x?}");
+        }
         for (header, packet) in self.tcpcopy.records(0) {
             assert!(14 + packet.len() <= frame.len(), "{header:?}");
             assert_eq!(packet, frame[14..14 + packet.len()]);

@@ -29,9 +29,13 @@ pub(crate) const XDP_PASS: u32 = 2;
 /// Where `priority` stands in `struct __sk_buff`.
 const PRIORITY: usize = 32;
 
-const TC_PROGRAMS: [&str; 5] = [
+const TC_PROGRAMS: [&str; 9] = [
     programs::name::CAPTURE,
     programs::name::OBSERVE,
+    programs::name::CAPTURE_OUT,
+    programs::name::OBSERVE_IN,
+    programs::name::OVERHEAR,
+    programs::name::REPLIES,
     programs::name::INJECT,
     programs::name::ABSORB,
     programs::name::STEER,
@@ -199,6 +203,28 @@ impl Kernel {
         let map = self.ebpf.map_mut(maps::PAUSED).expect("map");
         let mut words = Array::<_, u64>::try_from(map).expect("u64");
         words.set(worker, reasons, 0).expect("slot");
+    }
+
+    /// A rule without an address, on a host with devices that show packets of others.
+    pub(crate) fn service_anywhere(&mut self, port: u16) {
+        self.mark_port(port, maps::PORT_ANYWHERE);
+    }
+
+    /// A target that copies leave to, in whichever mode.
+    pub(crate) fn copied_to(&mut self, target: Endpoint) {
+        self.mark_port(target.port, maps::PORT_OF_TARGET);
+        self.insert(
+            maps::EGRESS_SLOTS,
+            *target.addr.octets(),
+            0u32.to_ne_bytes(),
+        );
+    }
+
+    /// Until when the programs may do anything, in ns of `CLOCK_MONOTONIC`.
+    pub(crate) fn deadline(&mut self, until: u64) {
+        let map = self.ebpf.map_mut(maps::DEADLINE).expect("map");
+        let mut words = Array::<_, u64>::try_from(map).expect("u64");
+        words.set(0, until, 0).expect("slot");
     }
 
     fn mark_port(&mut self, port: u16, bit: u32) {

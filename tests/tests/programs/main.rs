@@ -9,6 +9,8 @@ mod packet;
 
 mod capture;
 mod costs;
+mod deadline;
+mod directions;
 mod hostile;
 mod leases;
 mod live;

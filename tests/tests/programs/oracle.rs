@@ -1,4 +1,4 @@
-//! What `capture`, `observe` and `sink` should do with a frame, said once more in user space: the same parser of
+//! What the programs that look at others' packets should do with a frame, said once more in user space: the same parser of
 //! `wire`, but on a slice, and the rules of the tests.
 
 use std::collections::BTreeMap;
@@ -36,12 +36,6 @@ pub(crate) fn capture(frame: &[u8]) -> Outcome {
         IPV4 | IPV6 => {}
         _ => return (NEXT, only(&[])),
     }
-    let skipped = |skip| match skip {
-        Skip::OtherProtocol => (NEXT, only(&[])),
-        Skip::Fragment => (NEXT, only(&[Counter::CaptureFragment])),
-        Skip::BigTcp => (NEXT, only(&[Counter::CaptureBigTcp])),
-        Skip::Malformed => (NEXT, only(&[Counter::CaptureMalformed])),
-    };
     let segment = match Segment::parse(frame, HEADER_LEN) {
         Ok(segment) => segment,
         Err(skip) => {
@@ -49,7 +43,7 @@ pub(crate) fn capture(frame: &[u8]) -> Outcome {
                 Ok(message) if is_reply(message.flow.server, message.flow.client) => {
                     (NEXT, only(&[Counter::ReplyTooBig]))
                 }
-                _ => skipped(skip),
+                _ => (NEXT, only(skipped(skip))),
             };
         }
     };
@@ -60,19 +54,60 @@ pub(crate) fn capture(frame: &[u8]) -> Outcome {
         return (NEXT, only(&[Counter::CaptureOtherHost]));
     }
     if is_service(segment.destination) {
-        let len = usize::from(segment.payload_offset) + usize::from(segment.payload_len);
-        let counters: &[Counter] = if HEADER_LEN + len > frame.len() {
-            &[Counter::CaptureMalformed]
-        } else if segment.is_pure_ack() {
-            &[Counter::CapturePureAck]
-        } else if segment.is_copy() {
-            &[Counter::CaptureMarked]
-        } else {
-            &[Counter::CaptureMatched, Counter::CaptureRecorded]
-        };
-        (NEXT, only(counters))
+        (NEXT, only(client(frame, &segment)))
     } else if is_reply(segment.source, segment.destination) {
         (DROP, only(&[Counter::ReplyMatched, Counter::ReplyRecorded]))
+    } else {
+        (NEXT, only(&[]))
+    }
+}
+
+/// What is counted of what `capture` cannot look at.
+fn skipped(skip: Skip) -> &'static [Counter] {
+    match skip {
+        Skip::OtherProtocol => &[],
+        Skip::Fragment => &[Counter::CaptureFragment],
+        Skip::BigTcp => &[Counter::CaptureBigTcp],
+        Skip::Malformed => &[Counter::CaptureMalformed],
+    }
+}
+
+/// What is counted of a packet to a service.
+fn client(frame: &[u8], segment: &Segment) -> &'static [Counter] {
+    let len = usize::from(segment.payload_offset) + usize::from(segment.payload_len);
+    if HEADER_LEN + len > frame.len() {
+        &[Counter::CaptureMalformed]
+    } else if segment.is_pure_ack() {
+        &[Counter::CapturePureAck]
+    } else if segment.is_copy() {
+        &[Counter::CaptureMarked]
+    } else {
+        &[Counter::CaptureMatched, Counter::CaptureRecorded]
+    }
+}
+
+/// What `overhear` should do; `answers` is false for `capture_out`, which hears one side.
+pub(crate) fn overhear(frame: &[u8], answers: bool) -> Outcome {
+    let counters: &[Counter] = match (ethertype(frame), Segment::parse(frame, HEADER_LEN)) {
+        (VLAN | QINQ, _) => &[Counter::CaptureVlan],
+        (IPV4 | IPV6, Ok(segment)) if is_service(segment.destination) => client(frame, &segment),
+        (IPV4 | IPV6, Ok(segment)) if answers && is_service(segment.source) => {
+            &[Counter::ObserveMatched, Counter::ObserveRecorded]
+        }
+        (IPV4 | IPV6, Err(skip)) => skipped(skip),
+        _ => &[],
+    };
+    (NEXT, only(counters))
+}
+
+/// What `replies` should do: what `capture` does with replies, and nothing with anything else.
+pub(crate) fn replies(frame: &[u8]) -> Outcome {
+    let is_one = match Segment::parse(frame, HEADER_LEN) {
+        Ok(segment) => is_reply(segment.source, segment.destination),
+        Err(_) => TooBig::parse(frame, HEADER_LEN).is_ok(),
+    };
+    if is_one && matches!(ethertype(frame), IPV4 | IPV6) {
+        capture(frame)
     } else {
         (NEXT, only(&[]))
     }

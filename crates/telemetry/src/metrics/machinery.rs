@@ -97,6 +97,17 @@ fn frames(families: &mut Families, totals: &RunTotals) {
             "Records that were shorter than they said or of an unknown kind: a bug.",
         )
         .count(&[], workers.records_broken);
+    let mut duplicates = families.counter(
+        "tcpcopy_duplicate_records_total",
+        "Records of packets that another device had shown already (a bridge and its member, a device and its mirror): each \
+         packet was taken once.",
+    );
+    for (source, n) in [
+        ("client", workers.duplicate_clients),
+        ("online", workers.duplicate_online),
+    ] {
+        duplicates.count(&[("source", source)], n);
+    }
     families
         .counter(
             "tcpcopy_reports_total",

@@ -8,6 +8,9 @@ use session::echo::SPANS;
 const PROOF: f64 = 1e6;
 /// Evidence from which on the suspicion is dropped.
 const DOUBT: f64 = 1e-2;
+/// Evidence from which on flows may be left out for the sake of the experiment: one thousand to one, which is six silent holds.
+/// By the same inequality it is reached by chance in one of a thousand experiments.
+const STRONG: f64 = 1e3;
 /// How much a span looks held although there is any number of echoes in it: the machine may stumble.
 const NEVER: f64 = 0.02;
 /// A span with the mean of all spans' echoes looks held by two to the power of minus this.
@@ -180,6 +183,11 @@ impl Evidence {
     pub(super) fn is_grave(&self) -> bool {
         self.log > 0.0
     }
+
+    /// Whether it is strong enough for a measure that real clients' requests may be lost by.
+    pub(super) fn is_strong(&self) -> bool {
+        self.log >= STRONG.ln()
+    }
 }
 
 #[cfg(test)]
@@ -295,6 +303,35 @@ mod tests {
         );
         assert!(factor([0, 20, 0, 20], 0) > 1.9);
         assert!(factor([0, 20, 20, 20], 1) < 0.1);
+    }
+
+    /// Requests of real clients are lost where flows are left out, so a chance or two must not be enough for it.
+    #[test]
+    fn a_few_silent_holds_are_not_strong() {
+        let mut evidence = Evidence::default();
+        for hold in 1..=6 {
+            assert!(!evidence.is_strong(), "{hold}");
+            assert_eq!(evidence.take([0, 20, 20, 20], 0, WINDOW), Judgement::Open);
+            assert!(evidence.is_grave());
+        }
+        assert!(evidence.is_strong());
+
+        let mut strong = 0;
+        for seed in 0..20_000 {
+            let (mut dice, mut evidence) = (Rand64::new(seed), Evidence::default());
+            let mut reached = false;
+            // Whoever is silent in one span of four by himself.
+            while evidence.take(
+                [0, 50, 50, 50],
+                dice.rand_range(0..SPANS as u64) as usize,
+                WINDOW,
+            ) == Judgement::Open
+            {
+                reached |= evidence.is_strong();
+            }
+            strong += u32::from(reached);
+        }
+        assert!(strong <= 20, "{strong} of 20000");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab::copier::Options;
+use lab::copier::{Copier, Options};
 use lab::net::{ONLINE, TARGET};
 use lab::{Host, Process, Spec, Topology};
 use nix::sys::signal::Signal;
@@ -203,7 +203,7 @@ fn assistant_mode_with_both_inside_and_the_channel_outside() {
     check_nothing_left(&stand);
 }
 
-/// What a killed run leaves inside, the next one takes over; and two do not work in one namespace, however it is named.
+/// Nothing works on inside after a SIGKILL, by whichever hooks; and two do not work in one namespace, however it is named.
 #[test]
 fn a_killed_run_inside_hurts_nobody() {
     let Some(stand) = super::super::stand(Topology::Direct) else {
@@ -212,23 +212,35 @@ fn a_killed_run_inside_hurts_nobody() {
     let namespace = stand.lab.namespace(Host::Online);
     let path = namespace.path().display().to_string();
     let servers = servers(&stand);
-    let mut first = start_on(&stand, OUTSIDE, &options(&stand, namespace.name()));
-    let mut second = options(&stand, &path);
-    second.name = "second".to_owned();
-    let second =
-        lab::copier::Copier::start_without_intercept(&stand.lab, &stand.binaries, &second, OUTSIDE);
-    let mut second = second.expect("it starts").tcpcopy;
-    let ended = second.wait(END_WITHIN).expect("it ends");
-    assert_eq!(ended.code(), Some(2), "{}", second.log());
-    assert!(second.log().contains("another tcpcopy"), "{}", second.log());
-    first
-        .tcpcopy
-        .stop(Signal::SIGKILL, END_WITHIN)
-        .expect("it ends");
+    for hook in ["auto", "clsact"] {
+        let options = options(&stand, namespace.name()).more("--hook").more(hook);
+        let mut copier = start_on(&stand, OUTSIDE, &options);
+        refuses_a_second(&stand, &path);
+        let tcpcopy = &mut copier.tcpcopy;
+        tcpcopy.stop(Signal::SIGKILL, END_WITHIN).expect("it ends");
+        let attached = || {
+            let shown = stand.lab.run(Host::Online, "bpftool", &["net", "show"]);
+            Ok(shown.unwrap_or_default().contains("capture"))
+        };
+        lab::interrupt::wait_until("the programs to go", Duration::from_secs(3), || {
+            attached().map(|attached| !attached)
+        })
+        .unwrap_or_else(|error| panic!("{error} ({hook})"));
+    }
     // The same from inside: it is one namespace.
     let copier = start_on(&stand, Host::Online, &stand.options());
     servers.check_copied(&stand, copier, &load());
     check_nothing_left(&stand);
+}
+
+fn refuses_a_second(stand: &Stand, place: &str) {
+    let mut options = options(stand, place);
+    options.name = "second".to_owned();
+    let second = Copier::start_without_intercept(&stand.lab, &stand.binaries, &options, OUTSIDE);
+    let mut second = second.expect("it starts").tcpcopy;
+    let ended = second.wait(END_WITHIN).expect("it ends");
+    assert_eq!(ended.code(), Some(2), "{}", second.log());
+    assert!(second.log().contains("another tcpcopy"), "{}", second.log());
 }
 
 /// What is no network namespace is refused, and nothing was changed.

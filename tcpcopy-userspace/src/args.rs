@@ -40,7 +40,8 @@ Examples:
   What a run found, as a file to send; two runs side by side:
       tcpcopy report run.json --out report.html
       tcpcopy report before.json after.json --out report.html
-  In a script: fail (exit 3) if the target took less than 99.9 % of the requests:
+  In a script: fail (exit 3) if the target took less than 99.9 % of the requests,
+  and with 4 if there were none:
       tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
 
 THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
@@ -70,7 +71,10 @@ Exit status:
   0  done
   1  failed while running, or copies came back as requests (a loop)
   2  unusable arguments or environment (nothing was changed)
-  3  fidelity below --min-fidelity
+  3  below --min-fidelity, what --max-sessions, --rate, --max-cpu and --memory
+     left out among the requests
+  4  with --min-fidelity: nothing to judge (nothing was captured, or the run was
+     never ready)
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
 drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
 nothing.";
@@ -376,7 +380,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) with_payload: bool,
 
-    /// Exit with 3 if the run ends below this fidelity, in percent
+    /// Exit with 3 if the run ends below this fidelity, in percent; with 4 if there is nothing to judge
+    ///
+    /// Of all requests that were to be copied: those that found no session because of --max-sessions, --rate, --max-cpu or
+    /// --memory count as missing here, though they stand beside the fidelity of the summary (`left_out`). A share that -r
+    /// takes is all of it. Where nothing was captured, or the run was never ready, there is nothing to judge: 4.
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
 }

@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use host::clsact::Direction;
 use host::netns::Outside;
+use programs::name;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use telemetry::Mode;
@@ -95,6 +96,7 @@ fn examine(args: &Args, outside: &Outside, sheet: &mut Sheet) -> (Conclusion, St
         );
         sheet.add(Finding::ok("netns", words));
     }
+    sheet.extend(machine::limits(args));
     sheet.extend(machine::kernel_and_rights());
     let facts = match Facts::gather(args, outside) {
         Ok(facts) => facts,
@@ -258,17 +260,41 @@ fn order(plan: &Plan) -> Vec<Finding> {
         findings.push(Finding::ok(
             "hooks",
             format!(
-                "programs load and attach, before all others, {}: capture on {}, observe on {}, inject and absorb on tcpcopy0",
+                "programs load and attach, before all others, {}: {}inject and absorb on tcpcopy0",
                 match plan.hook {
                     Hook::Tcx => "by tcx links",
                     Hook::Clsact => "as clsact filters, with a janitor that removes them",
                 },
-                plan.capture_on.join(", "),
-                plan.observe_on.join(", ")
+                attached_where(plan)
             ),
         ));
     }
     findings
+}
+
+/// Which program is where, each followed by a comma.
+fn attached_where(plan: &Plan) -> String {
+    let apart = plan.hooks_apart();
+    let (everything, replies): (Vec<&str>, Vec<&str>) = plan
+        .capture_on
+        .iter()
+        .map(String::as_str)
+        .partition(|name| apart.is_empty() || plan.online_on.iter().any(|online| online == name));
+    let observed = plan.observe_on.iter().map(String::as_str).collect();
+    let mut places = vec![
+        (name::CAPTURE, everything),
+        (name::OBSERVE, observed),
+        (name::REPLIES, replies),
+    ];
+    places.extend(
+        apart
+            .iter()
+            .map(|(device, program, _)| (*program, vec![*device])),
+    );
+    let places = places.iter().filter(|(_, devices)| !devices.is_empty());
+    places
+        .map(|(program, devices)| format!("{program} on {}, ", devices.join(", ")))
+        .collect()
 }
 
 /// A line that could not be set up.

@@ -50,7 +50,7 @@ use services::Services;
 use ways::Ways;
 use words::Words;
 
-/// Every program of a run.
+/// Every program that a run may have.
 const PROGRAMS: [&str; 10] = [
     name::CAPTURE,
     name::OBSERVE,
@@ -193,10 +193,8 @@ impl Loaded {
     /// Attaches `capture` and then `observe` to the online interfaces, and to those where packets pass another way the
     /// programs that know: from here on packets are recorded.
     pub(crate) fn attach(&mut self, plan: &Plan) -> Result<(), Error> {
-        for (interface, program, direction) in plan.hooks_apart() {
-            let index = index_of(interface)?;
-            let link = self.hook(program, interface, direction)?;
-            self.online.push((index, link));
+        self.attach_apart(plan, None)?;
+        if !plan.hooks_apart().is_empty() {
             self.clients_on = Some(plan.online_on.clone());
         }
         for interface in &plan.capture_on {
@@ -206,6 +204,37 @@ impl Loaded {
             self.observe_on(interface)?;
         }
         Ok(())
+    }
+
+    /// Attaches to an interface of the plan that was made anew what the plan wants there.
+    pub(crate) fn attach_again(&mut self, plan: &Plan, interface: &str) -> Result<(), Error> {
+        self.attach_apart(plan, Some(interface))?;
+        if plan.capture_on.iter().any(|name| name == interface) {
+            self.capture_on(interface)?;
+        }
+        if plan.observe_on.iter().any(|name| name == interface) {
+            self.observe_on(interface)?;
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs that know another way, to one interface or to all that have such.
+    fn attach_apart(&mut self, plan: &Plan, only: Option<&str>) -> Result<(), Error> {
+        for (interface, program, direction) in plan.hooks_apart() {
+            if only.is_some_and(|only| only != interface) {
+                continue;
+            }
+            let index = index_of(interface)?;
+            let link = self.hook(program, interface, direction)?;
+            self.online.push((index, link));
+        }
+        Ok(())
+    }
+
+    /// The interface of this index is gone, and the programs with it: another one may get the index.
+    pub(crate) fn forget(&mut self, index: u32) {
+        self.online.retain(|(known, _)| *known != index);
+        self.capture.retain(|(known, _)| *known != index);
     }
 
     /// Attaches `capture` to one more interface, if it is not there yet, or the part of it that takes replies where those are
@@ -350,6 +379,16 @@ impl Loaded {
     }
 }
 
+/// Whether a run has a place for a program: the verifier takes its time, and memory is the online server's.
+fn is_needed(plan: &Plan, program: &str) -> bool {
+    match program {
+        name::CAPTURE_OUT | name::OBSERVE_IN => !plan.host_sides.is_empty(),
+        name::OVERHEAR => !plan.mirrors.is_empty(),
+        name::REPLIES => !plan.hooks_apart().is_empty(),
+        _ => true,
+    }
+}
+
 fn index_of(interface: &str) -> Result<u32, Error> {
     if_nametoindex(interface).map_err(|errno| Error::Gone {
         interface: interface.to_owned(),
@@ -389,7 +428,9 @@ fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf
         release: host::kernel::release(),
         source: source.into(),
     })?;
-    let classifiers = PROGRAMS.into_iter().filter(|name| *name != name::DELIVER);
+    let classifiers = PROGRAMS
+        .into_iter()
+        .filter(|name| *name != name::DELIVER && is_needed(plan, name));
     for program in classifiers {
         let loaded: Result<&mut SchedClassifier, _> = ebpf
             .program_mut(program)

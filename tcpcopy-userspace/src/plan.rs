@@ -44,6 +44,7 @@ use budget::{Budget, Fixed};
 use exclusions::Exclusions;
 use facts::Facts;
 use filter::Filter;
+pub(crate) use interfaces::LOOPBACK;
 pub(crate) use refusal::Refusal;
 
 /// MTU towards a target on this very host, in bytes: frames to it pass the private device, not `lo`.

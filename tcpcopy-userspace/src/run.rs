@@ -9,7 +9,10 @@
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`limits`] | what it needs of the limits of its process |
 //! | [`ways`] | the ways to the targets, as they change |
-//! | [`warnings`] | what a user should hear of while it goes on |
+//! | [`warnings`] | the one door through which a user hears what is wrong |
+//! | [`signs`] | what the figures tell of that |
+//! | [`sides`], [`lookout`] | whether anything comes, and from both sides; what it may be where not |
+//! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
@@ -18,9 +21,13 @@ pub(crate) mod announcement;
 mod brake;
 mod bridge;
 mod crew;
+mod devices;
 mod ending;
-mod limits;
+pub(crate) mod limits;
+mod lookout;
 mod pauses;
+mod sides;
+mod signs;
 mod telling;
 mod warnings;
 mod watch;
@@ -34,7 +41,7 @@ use host::netns::{Namespace, Outside};
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{Feedback, Figures, Mode, Place, RunTotals, Spread, State};
+use telemetry::{Feedback, Figures, LeftOut, Mode, Place, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -48,9 +55,12 @@ use announcement::announce;
 use brake::Brake;
 use bridge::{Bridge, Proof};
 use crew::Crew;
+use devices::Devices;
 pub(crate) use ending::Ending;
 use ending::Stop;
+use lookout::Lookout;
 use pauses::Pauses;
+use signs::Signs;
 use telling::{Phase, Surroundings, Telling};
 use warnings::Warnings;
 use watch::Watch;
@@ -157,6 +167,9 @@ struct Run<'a> {
     pauses: Pauses,
     guard: Option<Guard>,
     warnings: Warnings,
+    signs: Signs,
+    lookout: Lookout,
+    devices: Devices,
     brake: Brake,
     feedback: Option<Feedback>,
     telling: Telling,
@@ -206,7 +219,8 @@ impl<'a> Run<'a> {
         .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
         telling.watch(loaded.program_ids());
-        announce(args, plan);
+        let mut warnings = Warnings::default();
+        announce(args, plan, &mut warnings);
         let now = Instant::now();
         let run = Self {
             args,
@@ -218,7 +232,10 @@ impl<'a> Run<'a> {
             watch,
             pauses,
             guard: args.max_cpu.map(Guard::new),
-            warnings: Warnings::new(plan),
+            warnings,
+            signs: Signs::new(plan),
+            lookout: Lookout::new(plan),
+            devices: Devices::new(plan),
             brake: Brake::new(plan.seed, clock::now()),
             feedback: None,
             telling,
@@ -270,7 +287,9 @@ impl<'a> Run<'a> {
         if let Ok(change) = self.routes.changes().recv_timeout(time) {
             self.follow(&change);
         }
-        self.watch.look(self.plan, &mut self.loaded, &self.crew);
+        self.watch
+            .look(self.plan, &mut self.loaded, &self.crew, &mut self.warnings);
+        self.look_at_devices();
         if self.told.elapsed() >= SECOND {
             // Not from now on: seconds must not grow by the tick.
             self.retry_ways();
@@ -295,14 +314,51 @@ impl<'a> Run<'a> {
             }
             self.cpu_of_others = others_cpu();
             let mut totals = self.totals();
-            self.pauses.second(&totals.kernel);
+            self.pauses.second(&totals.kernel, &mut self.warnings);
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
-            self.warnings.look(&totals);
-            let unproven = self.crew.take_unproven();
-            self.warnings.look_at_unproven(self.plan, &unproven);
+            self.look_out(&totals);
+            totals.warnings = self.warnings.list();
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);
+        }
+    }
+
+    /// Says what there is to say of what was counted.
+    fn look_out(&mut self, totals: &RunTotals) {
+        self.signs.look(totals, &mut self.warnings);
+        let unproven = self.crew.take_unproven();
+        self.signs
+            .look_at_unproven(self.plan, &unproven, &mut self.warnings);
+        // While it drains nothing is captured.
+        if self.state != State::Draining {
+            let ready_for = self.is_ready.then(|| self.began.elapsed());
+            self.lookout.look(
+                self.plan,
+                ready_for,
+                &totals.kernel,
+                &self.crew.sights(),
+                &mut self.warnings,
+            );
+        }
+    }
+
+    /// Attaches to devices that were made anew; while one is missing the run is not ready.
+    fn look_at_devices(&mut self) {
+        let was_missing = self.devices.is_missing();
+        self.devices
+            .look(self.plan, &mut self.loaded, &mut self.warnings);
+        if self.devices.is_missing() != was_missing && self.state == State::Copying {
+            self.telling.enter(self.phase());
+        }
+    }
+
+    /// How far a run is that copies.
+    fn phase(&self) -> Phase {
+        if self.devices.is_missing() {
+            Phase::Impaired
+        } else {
+            Phase::Ready
         }
     }
 
@@ -318,7 +374,7 @@ impl<'a> Run<'a> {
             self.is_ready = true;
             self.state = State::Copying;
             self.began = Instant::now();
-            self.telling.enter(Phase::Ready);
+            self.telling.enter(self.phase());
             info!("ready");
             notify(&self.plan.outside, NotifyState::Ready);
         }
@@ -352,8 +408,11 @@ impl<'a> Run<'a> {
         self.loaded.detach();
         let failed = self.crew.leave();
         self.state = State::Ended;
-        let totals = self.totals();
-        self.warnings.look(&totals);
+        let mut totals = self.totals();
+        self.signs.look(&totals, &mut self.warnings);
+        totals.warnings = self.warnings.list();
+        let judged = LeftOut::new(&totals.kernel, &totals.engine);
+        let judged = (judged.turns, judged.share_copied(&totals.ledger.total()));
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
@@ -364,17 +423,11 @@ impl<'a> Run<'a> {
         if let Some(words) = failed.or(stop.failure()) {
             return Ending::Failed(words);
         }
-        let summary = match told {
-            Ok(summary) => summary,
+        let captured = match told {
+            Ok(summary) => summary.ledger.get("captured").copied().unwrap_or_default(),
             Err(words) => return Ending::Failed(words),
         };
-        match self.args.min_fidelity {
-            Some(percent) if summary.fidelity * 100.0 < percent => Ending::BelowFidelity {
-                percent,
-                reached: summary.fidelity * 100.0,
-            },
-            _ => Ending::Done,
-        }
+        ending::judge(self.args.min_fidelity, self.is_ready, captured, judged)
     }
 
     /// Everything that was counted and measured so far.
@@ -396,6 +449,7 @@ impl<'a> Run<'a> {
             notes.push("deadlines_missed", times);
             notes.push("deadlines_missed_seconds", seconds);
         }
+        self.devices.notes(&mut notes);
         if let Some(bridge) = &self.bridge {
             bridge.notes(&mut notes);
         }
@@ -430,6 +484,7 @@ impl<'a> Run<'a> {
             kernel,
             cpu_seconds: self.cpu_seconds(),
             notes,
+            warnings: self.warnings.list(),
             feedback: self.feedback.clone(),
         }
     }

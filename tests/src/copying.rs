@@ -5,7 +5,7 @@ use lab::copier::{Copier, Options, Summary};
 use lab::load::Report;
 use lab::{Host, Topology};
 
-use crate::Stand;
+use crate::{Stand, figures};
 
 /// Checks that clients saw no error, that the target has seen each request of the online server exactly once, and
 /// that the books of the copy say the same.
@@ -14,6 +14,7 @@ use crate::Stand;
 ///
 /// Where that is not so.
 pub fn check_complete(report: &Report, online: &[Request], target: &[Request], summary: &Summary) {
+    figures::copied(online, target, summary);
     check_clients(report);
     let comparison = Comparison::of(online, target);
     let context = format!(
@@ -95,14 +96,21 @@ pub fn check_clean(stand: &Stand) {
 ///
 /// Where one is.
 pub fn check_nothing_left(stand: &Stand) {
+    let left = left(stand);
+    figures::left(left.len());
+    assert!(left.is_empty(), "left behind: {}", left.join("; "));
+}
+
+/// The private device, filters and the hosts' programs of ours that are there.
+fn left(stand: &Stand) -> Vec<String> {
+    let mut left = Vec::new();
     let links = stand
         .lab
         .run(Host::Online, "ip", &["-brief", "link"])
         .expect("ip link");
-    assert!(
-        !links.contains("tcpcopy0"),
-        "the private device is left: {links}"
-    );
+    if links.contains("tcpcopy0") {
+        left.push(format!("the private device: {links}"));
+    }
     let mut hosts = vec![Host::Online];
     if stand.lab.topology() == Topology::Assistant {
         hosts.push(Host::Assistant);
@@ -115,7 +123,9 @@ pub fn check_nothing_left(stand: &Stand) {
                 .lab
                 .run(Host::Online, "tc", &arguments)
                 .unwrap_or_default();
-            assert!(!filters.contains("tcpcopy/"), "filters are left: {filters}");
+            if filters.contains("tcpcopy/") {
+                left.push(format!("filters on {interface}: {filters}"));
+            }
         }
     }
     if lab::system::missing(&["bpftool"]).is_empty() {
@@ -124,13 +134,18 @@ pub fn check_nothing_left(stand: &Stand) {
                 .lab
                 .run(host, "bpftool", &["net", "show"])
                 .expect("bpftool net");
-            let ours = ["capture", "observe", "inject", "absorb", "sink"]
-                .iter()
-                .any(|name| programs.contains(name));
-            assert!(!ours, "programs are left on {}: {programs}", host.name());
+            if PROGRAMS.iter().any(|name| programs.contains(name)) {
+                left.push(format!("programs on {}: {programs}", host.name()));
+            }
         }
     }
+    left
 }
+
+/// The names of our programs in the kernel.
+pub const PROGRAMS: [&str; 9] = [
+    "capture", "observe", "overhear", "replies", "inject", "absorb", "steer", "deliver", "sink",
+];
 
 /// Starts a copy as the stand's options say.
 ///

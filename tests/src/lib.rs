@@ -9,12 +9,14 @@
 //! | [`stand`] | the lab, the binaries, and why there are none |
 //! | [`browser`] | headless Chromium, driven by chromedriver |
 //! | [`clients`] | loads and what they report |
+//! | [`figures`] | what a test tells whoever runs it |
 //! | [`copying`] | a copy from start to end, and what must be true of each |
 #![forbid(unsafe_code)]
 
 pub mod browser;
 pub mod clients;
 pub mod copying;
+pub mod figures;
 pub mod stand;
 
 pub use clients::Clients;

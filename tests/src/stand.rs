@@ -116,7 +116,12 @@ pub fn listen(stand: &Stand, host: Host, port: u16) -> TcpListener {
 const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
 
 /// Says why a test does not run.
-fn skip<T>(why: &str) -> Option<T> {
+///
+/// # Panics
+///
+/// Where skipping is a failure.
+#[must_use]
+pub fn skip<T>(why: &str) -> Option<T> {
     assert!(std::env::var_os(NO_SKIP).is_none(), "{why}");
     // Not eprintln: the test harness would swallow it.
     let _ = writeln!(std::io::stderr(), "SKIP: {why}");

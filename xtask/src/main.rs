@@ -11,6 +11,7 @@
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`test`] | `test` | every test there is, in the order of what it costs |
 //! | [`tidy`] | `tidy` | the rules of the house that no compiler knows |
+//! | [`vm`] | `vm` | live tests under other kernels and on other devices, in emulated machines |
 //! | [`workspace`] | | where this repository's folders are |
 //! | [`stage`] | | what demo and bench stand on |
 //! | [`step`] | | runs another program and says so |
@@ -27,6 +28,7 @@ mod stage;
 mod step;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -57,6 +59,9 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Every test there is: format, house rules, lints, unit, program and live tests.
     Test(test::Arguments),
+    /// Live tests under other kernels and on other network devices, in emulated machines.
+    #[command(about = "Live tests under other kernels and on other network devices, in emulated machines", long_about = vm::ABOUT)]
+    Vm(vm::Arguments),
     /// The rules of the house that no compiler knows.
     Tidy,
     /// The test network: client, online, target and assistant as namespaces.
@@ -76,6 +81,7 @@ fn main() -> ExitCode {
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Vm(arguments) => vm::run(&arguments),
         Task::Tidy => tidy::run(),
         Task::Part(part) => ::lab::command::run(&part).map_err(Into::into),
     };

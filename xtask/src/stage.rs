@@ -1,6 +1,7 @@
 //! What demo and bench stand on: the built programs and binaries, and which CPU does what.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 
 use ::lab::copier::Binaries;
@@ -22,11 +23,17 @@ pub(crate) fn prepare(set_up: bool) -> Result<Binaries> {
     if !system::is_root() {
         bail!("network namespaces, AF_XDP and BPF programs need root: run this as root");
     }
-    build()
+    let folder = build()?;
+    Binaries::in_folder(&folder).with_context(|| {
+        format!(
+            "the build did not leave tcpcopy and intercept in {}: is another target folder set?",
+            folder.display()
+        )
+    })
 }
 
-/// Builds programs and binaries, and says where the binaries are.
-pub(crate) fn build() -> Result<Binaries> {
+/// Builds programs and binaries, which needs no rights, and says in which folder the binaries are.
+pub(crate) fn build() -> Result<PathBuf> {
     build_ebpf::run()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
@@ -40,9 +47,7 @@ pub(crate) fn build() -> Result<Binaries> {
         "intercept-userspace",
     ]);
     step::run("building tcpcopy and intercept", &mut build)?;
-    Binaries::in_folder(&workspace::target().join("release")).context(
-        "the build did not leave target/release/tcpcopy and target/release/intercept: is another target folder set?",
-    )
+    Ok(workspace::target().join("release"))
 }
 
 /// Prints a line of results to standard output.

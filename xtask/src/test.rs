@@ -1,13 +1,14 @@
-//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, live
-//! tests in namespaces.
+//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, a few
+//! live tests under other kernels in emulated machines, live tests in namespaces.
 //!
 //! A test that cannot run here says SKIP; with `--no-skip`, which CI implies, that is a failure.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{build_ebpf, dist, setup, stage, step, tidy, workspace};
+use crate::{build_ebpf, dist, setup, stage, step, tidy, vm, workspace};
 
 /// Read by every test that may have to skip itself: where it is set, skipping is a failure.
 const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// Leave the live tests out.
     #[arg(long)]
     no_live: bool,
+    /// Leave the tests under other kernels out.
+    #[arg(long)]
+    no_vm: bool,
     /// Run only live tests whose name contains this.
     #[arg(long, value_name = "NAME")]
     live: Option<String>,
@@ -29,50 +33,78 @@ pub(crate) struct Arguments {
     screenshots: bool,
 }
 
-/// Runs all tests.
+/// How long each part took.
+#[derive(Default)]
+struct Parts(Vec<(&'static str, Duration)>);
+
+impl Parts {
+    fn run(&mut self, name: &'static str, part: impl FnOnce() -> Result<()>) -> Result<()> {
+        let began = Instant::now();
+        let result = part();
+        self.0.push((name, began.elapsed()));
+        result
+    }
+
+    fn table(&self) -> String {
+        let rows: Vec<Vec<String>> = self
+            .0
+            .iter()
+            .map(|(name, took)| vec![(*name).to_owned(), format!("{} s", took.as_secs())])
+            .collect();
+        stage::table(&rows)
+    }
+}
+
+/// Runs all tests, and says how long each part took.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let no_skip = arguments.no_skip || std::env::var("CI").is_ok_and(|ci| ci == "true");
-    setup::run(&setup::Arguments::default())?;
-    build_ebpf::run()?;
+    let mut parts = Parts::default();
+    let result = all(arguments, no_skip, &mut parts);
+    step::say("how long each part took");
+    eprint!("{}", parts.table());
+    result
+}
+
+fn all(arguments: &Arguments, no_skip: bool, parts: &mut Parts) -> Result<()> {
+    parts.run("set-up", || setup::run(&setup::Arguments::default()))?;
+    parts.run("programs", build_ebpf::run)?;
     if arguments.live.is_none() {
-        still(no_skip)?;
+        still(no_skip, parts)?;
+        if !arguments.no_vm {
+            parts.run("other kernels", || vm::short(no_skip))?;
+        }
     }
     if arguments.no_live {
         return Ok(());
     }
-    live(arguments, no_skip)
+    parts.run("live tests", || live(arguments, no_skip))
 }
 
 /// What needs no lab.
-fn still(no_skip: bool) -> Result<()> {
-    step::run("format", cargo(no_skip).args(["fmt", "--all", "--check"]))?;
-    for programs in ["tcpcopy-ebpf", "intercept-ebpf"] {
-        let manifest = workspace::root().join(programs).join("Cargo.toml");
-        let mut format = cargo(no_skip);
-        format
-            .args(["fmt", "--check", "--manifest-path"])
-            .arg(manifest);
-        step::run(&format!("format of {programs}"), &mut format)?;
-    }
-    step::say("house rules");
-    tidy::run()?;
+fn still(no_skip: bool, parts: &mut Parts) -> Result<()> {
+    parts.run("format and house rules", || {
+        step::run("format", cargo(no_skip).args(["fmt", "--all", "--check"]))?;
+        for programs in ["tcpcopy-ebpf", "intercept-ebpf"] {
+            let manifest = workspace::root().join(programs).join("Cargo.toml");
+            let mut format = cargo(no_skip);
+            format
+                .args(["fmt", "--check", "--manifest-path"])
+                .arg(manifest);
+            step::run(&format!("format of {programs}"), &mut format)?;
+        }
+        step::say("house rules");
+        tidy::run()
+    })?;
     let mut clippy = cargo(no_skip);
-    clippy.args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        // All but what `cargo test` leaves out by itself.
-        "--test",
-        "live",
-        "--",
-        "-D",
-        "warnings",
-    ]);
-    step::run("lints", &mut clippy)?;
-    step::run(
-        "unit, property and program tests",
-        cargo(no_skip).args(["test", "--workspace"]),
-    )
+    clippy.args(["clippy", "--workspace", "--all-targets"]);
+    // All but what `cargo test` leaves out by itself.
+    clippy.args(["--test", "live", "--test", "kernels"]);
+    clippy.args(["--", "-D", "warnings"]);
+    parts.run("lints", || step::run("lints", &mut clippy))?;
+    let mut tests = cargo(no_skip);
+    tests.args(["test", "--workspace"]);
+    let name = "unit, property and program tests";
+    parts.run(name, || step::run(name, &mut tests))
 }
 
 /// Real servers, real clients, real traffic, one test at a time: there are two cores.

@@ -13,6 +13,8 @@ pub enum Phase {
     Starting,
     /// It does its work.
     Ready,
+    /// It does its work in part only: something that it needs is missing for now.
+    Impaired,
     /// It ends: no new work, what was begun is being finished.
     Draining,
 }
@@ -24,6 +26,7 @@ impl Phase {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Impaired => "impaired",
             Self::Draining => "draining",
         }
     }

@@ -176,6 +176,7 @@ mod tests {
         for (phase, status) in [
             (Phase::Starting, 503),
             (Phase::Ready, 200),
+            (Phase::Impaired, 503),
             (Phase::Draining, 503),
         ] {
             board.enter(phase);

@@ -23,14 +23,31 @@ use crate::{Error, Interface, Netlink, PrivateDevice, interface, netlink};
 /// networks come first.
 pub const EXITS_MAX: usize = 16;
 
-/// Devices that are fit to look at (up, Ethernet) and that some unicast route leaves by, those of the widest networks first, at
-/// most [`EXITS_MAX`].
+/// Devices that are fit to look at (up, Ethernet) and that some unicast route leaves by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exits {
+    /// Their names, those of the widest networks first, at most [`EXITS_MAX`].
+    pub names: Vec<String>,
+    /// How many there are besides.
+    pub left_out: usize,
+}
+
+/// The devices as they are now.
 ///
 /// # Errors
 ///
 /// Where the kernel does not answer.
-pub fn list(netlink: &Netlink) -> Result<Vec<Interface>, Error> {
-    netlink.block_on(ask(netlink.handle()))
+pub fn list(netlink: &Netlink) -> Result<Exits, Error> {
+    let found = netlink.block_on(ask(netlink.handle()))?;
+    Ok(exits(&found))
+}
+
+fn exits(found: &[Interface]) -> Exits {
+    let names = found.iter().take(EXITS_MAX).map(|exit| exit.name.clone());
+    Exits {
+        names: names.collect(),
+        left_out: found.len().saturating_sub(EXITS_MAX),
+    }
 }
 
 async fn ask(handle: &rtnetlink::Handle) -> Result<Vec<Interface>, Error> {
@@ -59,7 +76,6 @@ async fn ask(handle: &rtnetlink::Handle) -> Result<Vec<Interface>, Error> {
         .filter_map(|interface| Some((*widest.get(&interface.index)?, interface)))
         .collect();
     exits.sort_by_key(|(prefix_len, interface)| (*prefix_len, interface.index));
-    exits.truncate(EXITS_MAX);
     Ok(exits.into_iter().map(|(_, interface)| interface).collect())
 }
 
@@ -105,7 +121,7 @@ fn note(widest: &mut BTreeMap<u32, u8>, answer: RouteNetlinkMessage) {
 /// The running thread; dropping it ends the thread.
 #[derive(Debug)]
 pub struct ExitWatcher {
-    changes: Receiver<Vec<String>>,
+    changes: Receiver<Exits>,
     /// Its end is the signal; nothing is ever sent.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -143,9 +159,9 @@ impl ExitWatcher {
         }
     }
 
-    /// Where the changes arrive: each time the names of all devices, those of the widest networks first.
+    /// Where the changes arrive: each time all devices.
     #[must_use]
-    pub fn changes(&self) -> &Receiver<Vec<String>> {
+    pub fn changes(&self) -> &Receiver<Exits> {
         &self.changes
     }
 }
@@ -166,11 +182,7 @@ const GROUPS: [MulticastGroup; 4] = [
     MulticastGroup::Nexthop,
 ];
 
-fn run(
-    changes: &Sender<Vec<String>>,
-    stopped: oneshot::Receiver<()>,
-    ready: &Sender<Result<(), Error>>,
-) {
+fn run(changes: &Sender<Exits>, stopped: oneshot::Receiver<()>, ready: &Sender<Result<(), Error>>) {
     let runtime = match netlink::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return drop(ready.send(Err(error))),
@@ -193,19 +205,18 @@ fn run(
 async fn follow<M>(
     handle: rtnetlink::Handle,
     mut messages: impl Stream<Item = M> + Unpin,
-    changes: &Sender<Vec<String>>,
+    changes: &Sender<Exits>,
 ) {
     // With the index: a device that was made anew under its old name is another one.
     let mut known: Option<Vec<(u32, String)>> = None;
     loop {
         let asked = Instant::now();
         // A question that fails is asked again after the next message.
-        if let Ok(exits) = ask(&handle).await {
-            let all = exits.into_iter().map(|exit| (exit.index, exit.name));
+        if let Ok(found) = ask(&handle).await {
+            let all = found.iter().map(|exit| (exit.index, exit.name.clone()));
             let all: Vec<(u32, String)> = all.collect();
-            let names = all.iter().map(|(_, name)| name.clone()).collect();
             // Where the reader is late, the change is told another time.
-            if known.as_ref() != Some(&all) && changes.try_send(names).is_ok() {
+            if known.as_ref() != Some(&all) && changes.try_send(exits(&found)).is_ok() {
                 known = Some(all);
             }
         }

@@ -72,6 +72,25 @@ fn connections_from(
     Ok(all)
 }
 
+/// The TCP connections whose end on this host has this port: its own end and the other, IPv4 as such. Costs a walk over all
+/// connections, of which the kernel hands out these.
+///
+/// # Errors
+///
+/// Where the kernel does not answer.
+pub fn connections_of(port: u16) -> Result<Vec<(SocketAddr, SocketAddr)>, Error> {
+    let mut all = sock_diag::connections(AddressFamily::Inet, Some(port..=port))?;
+    all.extend(sock_diag::connections(
+        AddressFamily::Inet6,
+        Some(port..=port),
+    )?);
+    let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+    Ok(all
+        .into_iter()
+        .map(|(local, remote)| (plain(local), plain(remote)))
+        .collect())
+}
+
 /// The TCP connections of other hosts, or of this one, to those of its ports that `is_meant`: its own end and the other, IPv4 as
 /// such. Costs a walk over all connections.
 ///

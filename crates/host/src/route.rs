@@ -88,13 +88,39 @@ pub fn get(netlink: &Netlink, target: IpAddr) -> Result<Route, Error> {
     netlink.block_on(ask(netlink.handle(), target))
 }
 
+/// The same for a packet that is sent from `source`, which rules of routing may look at.
+///
+/// # Errors
+///
+/// Where the kernel does not answer.
+pub fn get_from(netlink: &Netlink, target: IpAddr, source: IpAddr) -> Result<Route, Error> {
+    let mut question = question(target);
+    if let RouteNetlinkMessage::GetRoute(message) = &mut question
+        && source.is_ipv4() == target.is_ipv4()
+    {
+        message.header.source_prefix_length = message.header.destination_prefix_length;
+        message
+            .attributes
+            .push(RouteAttribute::Source(source.into()));
+    }
+    netlink.block_on(ask_with(netlink.handle(), target, question))
+}
+
 /// As [`get`], for the watcher's thread.
 pub(crate) async fn ask(handle: &rtnetlink::Handle, target: IpAddr) -> Result<Route, Error> {
+    ask_with(handle, target, question(target)).await
+}
+
+async fn ask_with(
+    handle: &rtnetlink::Handle,
+    target: IpAddr,
+    question: RouteNetlinkMessage,
+) -> Result<Route, Error> {
     let refused = |cause| Error::Refused {
         what: format!("ask for the route to {target}"),
         cause,
     };
-    let found = match netlink::request(handle, question(target), 0).await {
+    let found = match netlink::request(handle, question, 0).await {
         Ok(answers) => first_route(answers),
         Err(cause) => return unreachable(&cause).ok_or_else(|| refused(cause)),
     };

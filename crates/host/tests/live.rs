@@ -471,6 +471,53 @@ fn changes_of_routes_are_followed() {
     });
 }
 
+/// Whatever table a route stands in; and neither what only stands for addresses nor what is down.
+#[test]
+fn devices_that_routes_leave_by_are_found_and_followed() {
+    in_namespace(|| {
+        add_device("wide", "10.1.0.1/24");
+        add_device("narrow", "10.2.0.1/24");
+        add_device("ruled", "10.3.0.1/32");
+        add_device("bare", "10.4.0.1/32");
+        ip("route add default via 10.1.0.9");
+        ip("route add default dev ruled table 77");
+        let netlink = Netlink::open().unwrap();
+        let found = host::exits::list(&netlink).unwrap();
+        assert_eq!(found.names, ["wide", "ruled", "narrow"]);
+        assert_eq!(found.left_out, 0);
+
+        let watcher = host::ExitWatcher::start().unwrap();
+        let next = || {
+            watcher
+                .changes()
+                .recv_timeout(Duration::from_secs(5))
+                .unwrap()
+        };
+        assert_eq!(next(), found);
+        ip("route add 10.9.0.0/16 nexthop dev bare nexthop via 10.2.0.9");
+        assert_eq!(next().names, ["wide", "ruled", "narrow", "bare"]);
+        // Made anew under its old name it is another device.
+        ip("link del bare");
+        add_device("bare", "10.4.0.1/16");
+        let names = (0..9).map(|_| next().names);
+        let mut names = names.skip_while(|names| names.iter().all(|name| name != "bare"));
+        assert!(names.next().is_some());
+
+        for number in 0..15 {
+            add_device(
+                &format!("many{number}"),
+                &format!("10.{}.0.1/30", 100 + number),
+            );
+        }
+        let many = host::exits::list(&netlink).unwrap();
+        assert_eq!(
+            (many.names.len(), many.left_out),
+            (host::exits::EXITS_MAX, 3)
+        );
+        assert_eq!(many.names[..2], ["wide", "ruled"]);
+    });
+}
+
 #[test]
 fn interfaces_are_told_apart() {
     in_namespace(|| {

@@ -66,16 +66,33 @@ pub fn sleep(duration: Duration) -> Result<()> {
     }
 }
 
+/// How many times longer than it says every limit of a wait is: `TCPCOPY_PATIENCE`, 1 to 20, or 1.
+///
+/// A machine whose processors are emulated needs several times longer for everything. What a test asserts of durations that
+/// it has measured itself stays as it is.
+#[must_use]
+pub fn patience() -> u32 {
+    static PATIENCE: OnceLock<u32> = OnceLock::new();
+    *PATIENCE.get_or_init(|| factor(std::env::var("TCPCOPY_PATIENCE").ok().as_deref()))
+}
+
+/// The factor that a text names; 1 where it names none.
+fn factor(text: Option<&str>) -> u32 {
+    text.and_then(|text| text.trim().parse().ok())
+        .map_or(1, |factor: u32| factor.clamp(1, 20))
+}
+
 /// Waits until `done` says so.
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`] after `limit`, [`Error::Interrupted`], or what `done` returned.
+/// [`Error::Timeout`] after `limit` (times [`patience`]), [`Error::Interrupted`], or what `done` returned.
 pub fn wait_until(
     what: &str,
     limit: Duration,
     mut done: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
+    let limit = limit * patience();
     let end = Instant::now() + limit;
     loop {
         check()?;
@@ -89,5 +106,19 @@ pub fn wait_until(
             });
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::factor;
+
+    #[test]
+    fn patience_is_bounded_and_never_less_than_one() {
+        assert_eq!(factor(None), 1);
+        assert_eq!(factor(Some("4")), 4);
+        for (text, patience) in [("0", 1), ("", 1), ("-3", 1), ("long", 1), ("9999", 20)] {
+            assert_eq!(factor(Some(text)), patience, "{text}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`net`] | the network: client, online, target and assistant as namespaces |
 //! | [`host`] | one of them and its knobs: offloads, MTU, loss |
 //! | [`loss`] | packets that get lost between them |
+//! | [`devices`] | cards of the machine instead of veth pairs |
 //! | [`registry`] | which labs stand, and the removal of left-overs |
 //! | [`process`] | a process in a namespace: logs, signals, CPU time |
 //! | [`machine`] | CPU of the whole machine and of processes |
@@ -30,6 +31,7 @@ pub mod access_log;
 pub mod bulk;
 pub mod command;
 pub mod copier;
+pub mod devices;
 pub mod digest;
 pub mod error;
 pub mod host;

@@ -282,6 +282,18 @@ impl Lab {
         )
     }
 
+    /// Sets the routes of client and target again, after their devices were made anew.
+    ///
+    /// # Errors
+    ///
+    /// Where `ip` fails.
+    pub fn route_again(&self) -> Result<()> {
+        let via = ONLINE.to_string();
+        self.namespace(Host::Client)
+            .ip(&["route", "replace", "default", "via", &via])?;
+        self.route_replies(Host::Target)
+    }
+
     fn route_replies(&self, host: Host) -> Result<()> {
         let gateway = match self.topology {
             Topology::Direct => ONLINE_INSIDE,

@@ -145,8 +145,10 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`Error::Ended`] where the process ends first, [`Error::NotReady`] after `limit`, [`Error::Interrupted`].
+    /// [`Error::Ended`] where the process ends first, [`Error::NotReady`] after `limit` (times [`interrupt::patience`]),
+    /// [`Error::Interrupted`].
     pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<()> {
+        let limit = limit * interrupt::patience();
         let end = Instant::now() + limit;
         loop {
             interrupt::check()?;
@@ -210,8 +212,9 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] after `limit`, [`Error::Interrupted`].
+    /// [`Error::Timeout`] after `limit` (times [`interrupt::patience`]), [`Error::Interrupted`].
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let limit = limit * interrupt::patience();
         let end = Instant::now() + limit;
         loop {
             if let Some(status) = self.poll()? {

@@ -25,6 +25,15 @@ pub struct TooSmall {
     allowed: u64,
 }
 
+impl TooSmall {
+    /// The shell's command that raises it.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let needed = self.limit.in_shell(self.needed);
+        format!("ulimit {} {needed}", self.limit.letter())
+    }
+}
+
 impl Limit {
     const fn resource(self) -> Resource {
         match self {

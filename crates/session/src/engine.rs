@@ -28,6 +28,7 @@ use crate::path::Path;
 use crate::pool::Pool;
 use crate::sample::Sampler;
 use crate::session::Session;
+use crate::sights::{Sight, Sights};
 use crate::slots::Slots;
 use crate::stream::Piece;
 use crate::time::Instant;
@@ -58,6 +59,7 @@ pub struct Engine {
     pub(crate) throttle: Option<(Duration, Instant)>,
     /// Sessions whose SYN waits for the end of a hold.
     pub(crate) unopened: Vec<SessionId>,
+    pub(crate) sights: Sights,
     pub(crate) shared: Shared,
 }
 
@@ -139,6 +141,7 @@ impl Engine {
                 });
             }
         }
+        let sights = Sights::new(&config.rules);
         let joining = config.rules.iter().any(|rule| !rule.full_sessions_only);
         let shared = Shared {
             clock: Clock::new(config.unix_nanos, now),
@@ -172,6 +175,7 @@ impl Engine {
             rate: (0, 0),
             throttle: None,
             unopened: Vec::new(),
+            sights,
             shared,
         }
     }
@@ -203,6 +207,7 @@ impl Engine {
             client: segment.source,
             server: segment.destination,
         };
+        self.sights.on_client(&flow);
         if segment.flags.contains(Flags::SYN) {
             self.on_client_syn(now, flow, &segment, packet);
             return;
@@ -238,6 +243,7 @@ impl Engine {
             client: segment.destination,
             server: segment.source,
         };
+        self.sights.on_online(&flow);
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
             if self.is_captured(stamp) {
@@ -449,6 +455,12 @@ impl Engine {
             }
         }
         None
+    }
+
+    /// What was seen of each rule's service, in the order of the command line.
+    #[must_use]
+    pub fn sights(&self) -> &[Sight] {
+        self.sights.of_rules()
     }
 
     /// The next event.

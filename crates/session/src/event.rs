@@ -211,7 +211,8 @@ counters! {
     sessions_closed;
     /// Sessions closed that carried no turn.
     sessions_without_turn;
-    /// Sessions not opened because of `sessions_max`, the rate limit or a pause.
+    /// Sessions not opened because of `sessions_max`, the rate limit or a pause, once for each first packet of a request that
+    /// found none.
     sessions_shed;
     /// Sessions not opened because the pool had no free port.
     sessions_collided;

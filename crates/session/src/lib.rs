@@ -25,6 +25,7 @@
 //! | `gate`, `pool`, `ports`, `path`, `reach` | whether a target may be sent to and for whom, from where, and in what pieces |
 //! | `gates` | how sessions stand before the gates |
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
+//! | [`sights`] | which sides of each service are seen at all |
 //! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
@@ -61,6 +62,7 @@ mod resting;
 pub mod sample;
 mod send;
 mod session;
+pub mod sights;
 mod slots;
 mod standalone;
 mod state;
@@ -81,4 +83,5 @@ pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};
 pub use ports::Ports;
 pub use sample::{Prefix, Samples};
+pub use sights::Sight;
 pub use time::Instant;

@@ -75,6 +75,8 @@ impl Engine {
                 // A first request that starts where its SYN's payload did says that the server did not take that.
                 if handshake.online_isn.is_some() {
                     early = core::mem::take(data);
+                } else if self.shared.config.in_order {
+                    self.sights.on_unmet(&flow);
                 }
                 handshake
                     .online_isn
@@ -140,6 +142,9 @@ impl Engine {
             return;
         };
         let early: Box<[u8]> = early.into();
+        if handshake.online_isn.is_none() {
+            self.sights.on_met(&flow);
+        }
         handshake.online_isn = Some(seq);
         *data = early.clone();
         let handshake = *handshake;
@@ -148,7 +153,10 @@ impl Engine {
             self.for_each_sibling(Some(old), now, Session::on_replaced);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
+            let shed = self.shared.counters.sessions_shed;
             let opened = self.open(now, flow, Beginning::Handshake(handshake, seq));
+            // A flow that is refused here asks again with its first payload, and is counted there if at all.
+            self.shared.counters.sessions_shed = shed;
             self.take_early(now, opened, &early);
         }
     }

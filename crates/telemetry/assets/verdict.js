@@ -12,6 +12,9 @@ const Verdict = (() => {
   const DIFFERING = { good: 0, warn: 0.001 };
   /** Above these shares of turns that could not be compared. */
   const UNPAIRED = { good: 0.01, warn: 0.2 };
+  /** Most warnings that are shown, and most letters of each. */
+  const WARNINGS_MAX = 100;
+  const WARNING_LEN_MAX = 4000;
 
   const size = (micros) => joined(time(Math.abs(micros)));
   const span = (finding) => {
@@ -48,16 +51,19 @@ const Verdict = (() => {
   function fidelityOf(summary) {
     const [captured, fidelity] = [number(summary, "ledger.captured"), number(summary, "fidelity")];
     if (captured === null || fidelity === null) return { level: "neutral", title: "How much was copied is unknown", more: "" };
-    if (captured === 0) return { level: "neutral", title: "Nothing was captured", more: "So this says nothing of the target." };
+    const leftOut = number(summary, "left_out.turns") ?? 0;
+    const leftOutWords = leftOut > 0 ? ` ${count(leftOut)} more were left out by --max-sessions, --rate, --max-cpu or --memory, and are in no share here.` : "";
+    if (captured === 0) return { level: leftOut > 0 ? "bad" : "neutral", title: "Nothing was captured", more: `So this says nothing of the target.${leftOutWords}` };
     const taken = (number(summary, "ledger.answered") ?? 0) + (number(summary, "ledger.delivered") ?? 0);
     const lost = numbers(summary.ledger)
       .filter(([name, turns]) => turns > 0 && !["captured", "answered", "delivered", "unserved"].includes(name))
       .sort((a, b) => b[1] - a[1]);
-    const level = rated(fidelity, FIDELITY, (share, limit) => share >= limit);
+    const copied = rated(captured / (captured + leftOut), FIDELITY, (share, limit) => share >= limit);
+    const level = worst([rated(fidelity, FIDELITY, (share, limit) => share >= limit), copied]);
     const more = lost.length === 0
       ? "Nothing was lost."
       : `Lost: ${lost.map(([name, turns]) => { const [, label, why] = outcomeOf(name); return `${count(turns)} ${label}${why ? ` (${why})` : ""}`; }).join("; ")}.`;
-    return { level, title: [h("span", {}, "Fidelity ", figure("fidelity", fidelity, percent(fidelity, 3))), `: the target took ${count(taken)} of ${count(captured)} requests`], more };
+    return { level, title: [h("span", {}, "Fidelity ", figure("fidelity", fidelity, percent(fidelity, 3))), `: the target took ${count(taken)} of ${count(captured)} requests`], more: more + leftOutWords };
   }
 
   function differencesOf(summary) {
@@ -90,6 +96,22 @@ const Verdict = (() => {
     const running = summary.state !== "ended";
     return { level: running ? "warn" : "bad", title: running ? "Some counters do not add up yet" : "Counters do not add up",
       more: `${list.map(([name, residue]) => `${name.replaceAll("_", " ")}: residue ${count(residue)}`).join(", ")}. ${running ? "While a run goes on, a residue is what is under way." : "Something was lost or counted twice, and nobody knows what."}` };
+  }
+
+  /** What the user was told of while the run went on, what holds first. */
+  function warningsOf(summary) {
+    const list = Array.isArray(summary?.warnings) ? summary.warnings.slice(0, WARNINGS_MAX) : [];
+    const entry = (warning) => {
+      const holds = at(warning, "over") === null;
+      const about = at(warning, "rule") ?? at(warning, "about");
+      const words = at(warning, "text");
+      return {
+        level: holds ? "bad" : "warn",
+        title: `${Charts.text(at(warning, "kind")).replaceAll("_", " ")}${typeof about === "string" ? `, ${Charts.text(about)}` : ""}: since ${Charts.text(at(warning, "since"))}${holds ? "" : `, over at ${Charts.text(at(warning, "over"))}`}`,
+        more: typeof words === "string" ? words.slice(0, WARNING_LEN_MAX) : "",
+      };
+    };
+    return list.map(entry).sort((a, b) => (b.level === "bad") - (a.level === "bad"));
   }
 
   const stateOf = (summary) =>
@@ -131,7 +153,7 @@ const Verdict = (() => {
   }
 
   function items(summary) {
-    return [fidelityOf(summary), speedItem(summary), differencesOf(summary), unpairedOf(summary), booksOf(summary), stateOf(summary)].filter(Boolean);
+    return [fidelityOf(summary), speedItem(summary), differencesOf(summary), unpairedOf(summary), booksOf(summary), stateOf(summary), ...warningsOf(summary)].filter(Boolean);
   }
 
   const item = ({ level, title, more }) =>
@@ -157,5 +179,8 @@ const Verdict = (() => {
     return `The target of ${name} ${pace}; it took ${percent(after)} of the requests, ${before === after ? "as before" : `before ${percent(before)}`}.`;
   }
 
-  return { card, speed, beside, item, worst };
+  /** The warnings of a run as the contents of a card; nothing where there are none. */
+  const warnings = (summary) => warningsOf(summary).map(item);
+
+  return { card, speed, beside, item, worst, warnings };
 })();

@@ -11,6 +11,8 @@
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
 //! | [`feedback`] | a loop that a run has found |
+//! | [`left_out`] | what was not copied because a budget was spent |
+//! | [`warning`] | what a user should hear of while a run goes on |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
 //! | [`summary`] | the summary of a run |
 //! | [`file`] | files that a run leaves: whole or not at all, and nobody else's |
@@ -38,6 +40,7 @@ pub mod histograms;
 pub mod kernel;
 pub mod latency;
 pub mod ledger;
+pub mod left_out;
 pub mod metrics;
 pub mod moment;
 pub mod page;
@@ -48,6 +51,7 @@ pub mod spread;
 pub mod summary;
 pub mod table;
 pub mod verdict;
+pub mod warning;
 pub mod writer;
 
 pub use differences::Differences;
@@ -58,10 +62,12 @@ pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Series};
 pub use ledger::{Ledger, Tally};
+pub use left_out::LeftOut;
 pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
 pub use summary::{Mode, RunTotals, State, Summary};
 pub use verdict::Verdict;
+pub use warning::{Warning, Warnings};
 pub use writer::Writer;

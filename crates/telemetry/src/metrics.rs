@@ -67,6 +67,13 @@ impl Snapshot {
                 "Time since the run was ready, or began where it is not.",
             )
             .sample(&[], self.totals.duration.as_secs_f64());
+        let mut warnings = families.gauge(
+            "tcpcopy_warnings",
+            "Warnings that hold now, by kind; what each says stands in the log and in the summary.",
+        );
+        for (kind, n) in self.totals.warnings.holding().iter() {
+            warnings.count(&[("kind", kind)], *n);
+        }
         outcomes::add(&mut families, &self.totals, &self.summary);
         times::add(&mut families, &self.totals.latency);
         machinery::add(&mut families, self);
@@ -111,6 +118,7 @@ pub(crate) mod tests {
             notes: [("route_changes", 0), ("clock_error_us", 1500)]
                 .into_iter()
                 .collect(),
+            warnings: crate::Warnings::default(),
             feedback: None,
         }
     }

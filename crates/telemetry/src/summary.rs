@@ -13,10 +13,12 @@ use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary, Point};
 use crate::ledger::Ledger;
+use crate::left_out::LeftOut;
 use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
 use crate::spread::Spread;
 use crate::verdict::Verdict;
+use crate::warning::{Warning, Warnings};
 
 /// The form of the JSON that `tcpcopy report` and the live page read. It grows by 1 where a key changes its meaning or
 /// goes; a new key changes nothing.
@@ -95,6 +97,8 @@ pub struct RunTotals {
     pub cpu_seconds: Figures<f64>,
     /// Times that something was paused or lost for a reason of the run's own: `max_cpu` pauses, lost channels, ...
     pub notes: Figures,
+    /// What the user was told of while it went on.
+    pub warnings: Warnings,
     /// The loop that ended the run.
     pub feedback: Option<Feedback>,
 }
@@ -131,6 +135,8 @@ pub struct Summary {
     pub ledger: Figures,
     /// (answered + delivered) / (captured - unserved), 0 to 1; 1 where nothing was served.
     pub fidelity: f64,
+    /// What was not copied because a budget was spent, and is no turn of the ledger: see [`LeftOut`].
+    pub left_out: Figures,
     /// Client bytes: `captured` and each outcome, of turns that ended.
     pub bytes: Figures,
     /// The same, rule by rule.
@@ -160,9 +166,22 @@ pub struct Summary {
     pub cpu_seconds: Figures<f64>,
     /// Times that the run itself had to pause or lost something.
     pub notes: Figures,
+    /// What the user was told of while the run went on, oldest first.
+    pub warnings: Vec<Warning>,
+    /// Warnings that the list has no room for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub warnings_unlisted: u64,
     /// The loop that ended the run: copies caused requests to the online service.
     #[serde(rename = "loop", skip_serializing_if = "Option::is_none")]
     pub feedback: Option<Feedback>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn reconciliation_rows<S: Serializer>(
@@ -210,6 +229,7 @@ impl Summary {
             duration_seconds: run.duration.as_secs_f64(),
             ledger: total.turn_figures(),
             fidelity: total.fidelity(),
+            left_out: LeftOut::new(&run.kernel, &run.engine).figures(),
             bytes: total.byte_figures(),
             rules: rules.collect(),
             latency_us: run.latency.summary(),
@@ -226,6 +246,8 @@ impl Summary {
             engine,
             cpu_seconds,
             notes: run.notes.clone(),
+            warnings: run.warnings.list(),
+            warnings_unlisted: run.warnings.unlisted(),
             feedback: run.feedback.clone(),
         }
     }
@@ -309,6 +331,7 @@ mod tests {
             kernel: KernelCounters::default(),
             cpu_seconds: [("worker-0", 0.5), ("main", 0.25)].into_iter().collect(),
             notes: Figures::new(),
+            warnings: crate::Warnings::default(),
             feedback: None,
         }
     }
@@ -327,6 +350,8 @@ mod tests {
             "duration_seconds",
             "ledger",
             "fidelity",
+            "left_out",
+            "warnings",
             "bytes",
             "kernel",
             "sessions",

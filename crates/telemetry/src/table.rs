@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use crate::figures::Figures;
 use crate::latency::{LatencySummary, Quantiles};
+use crate::moment::rfc3339;
 use crate::summary::Summary;
 
 /// Rows that are a program's own counters.
@@ -66,22 +67,45 @@ impl Display for Table<'_> {
 fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let turns = |name| figure(&summary.ledger, name);
     let total = turns("captured");
-    writeln!(
+    write!(
         f,
-        "tcpcopy {}, {} mode, {:.1} s: {} of {total} turns answered, fidelity {}",
+        "tcpcopy {}, {} mode, {:.1} s: ",
         summary.version,
         summary.mode.name(),
         summary.duration_seconds,
-        turns("answered") + turns("delivered"),
-        percent(summary.fidelity),
     )?;
+    if total == 0 {
+        write!(f, "NOTHING WAS CAPTURED")?;
+    } else {
+        write!(
+            f,
+            "{} of {total} turns answered, fidelity {}",
+            turns("answered") + turns("delivered"),
+            percent(summary.fidelity),
+        )?;
+    }
+    match figure(&summary.left_out, "turns") {
+        0 => writeln!(f)?,
+        left_out => writeln!(
+            f,
+            "; {left_out} MORE WERE LEFT OUT by --max-sessions, --rate, --max-cpu or --memory"
+        )?,
+    }
+    let paused = figure(&summary.left_out, "paused_packets");
+    if paused > 0 {
+        writeln!(
+            f,
+            "  {paused} packet(s) of clients were not recorded while recording was paused"
+        )?;
+    }
+    warnings(f, summary)?;
     if let Some(feedback) = &summary.feedback {
         writeln!(f, "  A LOOP ENDED THE RUN: {feedback}")?;
     }
     if total == 0 {
         writeln!(
             f,
-            "  nothing was captured, so this says nothing of the target; if clients did ask: -i names the interfaces that they \
+            "  this says nothing of the target; if clients did ask: -i names the interfaces that they \
              come in by, -x the address and port that they ask"
         )?;
     }
@@ -113,6 +137,28 @@ fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     }
     for (name, residue) in residues {
         writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
+    }
+    Ok(())
+}
+
+/// What the user was told of, each in a line: what is over with its time, what holds in full.
+fn warnings(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    for warning in &summary.warnings {
+        let about = warning.rule.as_deref().or(warning.about.as_deref());
+        let about = about.map_or_else(String::new, |about| format!(" ({about})"));
+        write!(
+            f,
+            "  WARNING {}{about} since {}",
+            warning.kind.name(),
+            rfc3339(warning.since)
+        )?;
+        match warning.over {
+            Some(over) => writeln!(f, ", over at {}", rfc3339(over))?,
+            None => writeln!(f, ": {}", warning.text)?,
+        }
+    }
+    if summary.warnings_unlisted > 0 {
+        writeln!(f, "  and {} warnings more", summary.warnings_unlisted)?;
     }
     Ok(())
 }
@@ -229,6 +275,7 @@ mod tests {
             kernel: KernelCounters::default(),
             cpu_seconds: Figures::new(),
             notes: Figures::new(),
+            warnings: crate::Warnings::default(),
             feedback: Some(Feedback {
                 client: "10.0.0.9".to_owned(),
                 target: "10.0.0.2:80".to_owned(),
@@ -251,7 +298,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("direct mode, 1.0 s: 0 of 0 turns answered, fidelity 100.000 %"),
+            text.contains("direct mode, 1.0 s: NOTHING WAS CAPTURED"),
             "{text}"
         );
     }

@@ -225,7 +225,14 @@ pub(crate) fn attached(interface: &str, direction: Direction) -> Vec<Place> {
     let (_, programs) = SchedClassifier::query_tcx(interface, hook).unwrap_or_default();
     let tcx = programs.iter().map(|program| {
         let name = described(program);
-        let ours = [name::CAPTURE, name::OBSERVE];
+        let ours = [
+            name::CAPTURE,
+            name::OBSERVE,
+            name::CAPTURE_OUT,
+            name::OBSERVE_IN,
+            name::OVERHEAR,
+            name::REPLIES,
+        ];
         Place {
             is_tcx: true,
             is_ours: ours

@@ -14,6 +14,16 @@ use crate::args::Args;
 use crate::clock;
 use crate::loader;
 use crate::plan::Plan;
+use crate::run;
+
+/// Limits of this process, which are raised where that is allowed, as a run does: what comes after them would fail in words of
+/// its own.
+pub(crate) fn limits(args: &Args) -> Option<Finding> {
+    let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let short = run::limits::at_start(args, processors).err()?;
+    let finding = Finding::fail("limits", "limit-short", short.to_string());
+    Some(finding.fix_here(short.command()))
+}
 
 /// What a run needs of any machine.
 pub(crate) fn kernel_and_rights() -> Vec<Finding> {

@@ -6,6 +6,7 @@ use std::thread;
 
 use host::address::Own;
 use host::conntrack::Tracked;
+use host::exits::Exits;
 use host::kernel::{self, Tcx};
 use host::netns::Outside;
 use host::{Firewall, Interface, Netlink, Route, Taken};
@@ -22,8 +23,8 @@ pub(crate) struct Facts {
     pub(crate) addresses: Vec<Own>,
     /// Name of the device of the default route; not asked for where -i names the interfaces.
     pub(crate) default_device: Option<String>,
-    /// Names of the devices that routes of this host leave by, those of the widest networks first.
-    pub(crate) exits: Vec<String>,
+    /// The devices that routes of this host leave by.
+    pub(crate) exits: Exits,
     /// The way to each target.
     pub(crate) routes: Vec<(IpAddr, Route)>,
     pub(crate) ephemeral: RangeInclusive<u16>,
@@ -85,10 +86,7 @@ impl Facts {
             tcx: kernel::tcx(),
             addresses: host::address::list(&netlink)?,
             default_device,
-            exits: host::exits::list(&netlink)?
-                .into_iter()
-                .map(|exit| exit.name)
-                .collect(),
+            exits: host::exits::list(&netlink)?,
             routes,
             ephemeral: taken.ephemeral,
             reserved: taken.reserved,

@@ -68,6 +68,14 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
                 .map_or_else(|| "-i lo".to_owned(), |rule| said_on_loopback(rule)),
         });
     }
+    let any = |rule: &RuleArg| rule.online.addr == Addr::UNSPECIFIED;
+    if !found.online.is_empty() && !found.host_sides.is_empty() && args.rules.iter().any(any) {
+        found.notes.push(format!(
+            "-i names {} beside a container's link, and a rule names no ONLINE_IP: where this host publishes the container's port \
+             (NAT), each request is seen with both addresses and would be copied twice; name one of the devices, or ONLINE_IP",
+            found.online.join(", ")
+        ));
+    }
     if hears_loopback && args.capture == Capture::AfXdp {
         found.notes.push(
             "lo carries packets of up to 64 KiB, and --capture af-xdp takes none that is longer than the private device carries: \
@@ -88,7 +96,8 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
     found.observe.clone_from(&found.online);
     // Answers to clients on this very host leave by lo, and what others answer is not for this host to route.
     if found.online.iter().any(|name| name != LOOPBACK) {
-        let exits = facts.exits.iter().filter(|exit| !found.is_apart(exit));
+        let names = facts.exits.names.iter();
+        let exits = names.filter(|exit| !found.is_apart(exit));
         for exit in exits.collect::<Vec<_>>() {
             add(&mut found.observe, exit);
         }

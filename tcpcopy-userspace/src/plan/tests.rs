@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use clap::Parser;
 use host::address::Own;
+use host::exits::Exits;
 use host::interface::Framing;
 use host::kernel::Tcx;
 use host::{Firewall, Interface, Route};
@@ -83,7 +84,10 @@ fn facts() -> Facts {
             own("10.3.0.1", 5),
         ],
         default_device: Some("eth0".to_owned()),
-        exits: vec!["eth0".to_owned()],
+        exits: Exits {
+            names: vec!["eth0".to_owned()],
+            left_out: 0,
+        },
         routes: vec![
             (ip("10.1.0.9"), device(3, "eth1", "10.1.0.1")),
             (ip("10.0.0.9"), device(2, "eth0", "10.0.0.1")),

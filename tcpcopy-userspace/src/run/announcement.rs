@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use host::Firewall;
+use telemetry::warning::Kind;
 use tracing::{info, warn};
 
+use super::warnings::{Subject, Warnings};
 use crate::args::{Args, Capture, Confirmed, Priority};
 use crate::plan::{Hook, Plan};
 
 /// Says what is going to happen.
-pub(super) fn announce(args: &Args, plan: &Plan) {
+pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     match (&args.netns, plan.outside.is_elsewhere()) {
         (Some(place), true) => info!(
             "in the network namespace of --netns {place}: devices, addresses, routes and ports are those inside; metrics, the \
@@ -30,8 +32,14 @@ pub(super) fn announce(args: &Args, plan: &Plan) {
         warn!("{}", trusted(own));
     }
     confirmed(args, plan);
-    for warning in plan.unheard.iter().chain(&plan.warnings) {
-        warn!("{warning}");
+    for unheard in &plan.unheard {
+        let mut rules = plan.rule_names.iter();
+        let rule = rules.find(|rule| unheard.contains(*rule));
+        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
+        warnings.raise(Kind::Unheard, subject, unheard);
+    }
+    for warning in &plan.warnings {
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
     }
     for words in &plan.heard_on_loopback {
         info!("{words}");

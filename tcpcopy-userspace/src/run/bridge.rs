@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use wire::flow::FlowKey;
 
 use super::crew::{Crew, give_way};
-use super::warnings;
+use super::signs;
 use crate::args::Priority;
 use crate::assistant::connection::Connection;
 use crate::assistant::probe::Probes;
@@ -177,7 +177,7 @@ impl Bridge {
                 if verdict.is_one_sided {
                     warn!(
                         "nothing is copied yet. {}",
-                        warnings::one_sided(verdict.target)
+                        signs::one_sided(verdict.target)
                     );
                     continue;
                 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, bounded};
-use session::{Engine, Tally};
+use session::{Engine, Sight, Tally};
 use telemetry::Figures;
 use tracing::warn;
 
@@ -176,6 +176,19 @@ impl Crew {
             );
         }
         totals
+    }
+
+    /// What all workers have seen of each rule's service.
+    pub(super) fn sights(&self) -> Vec<Sight> {
+        let mut sights = vec![Sight::default(); self.rules];
+        for handle in &self.handles {
+            let slot = handle.shared.slot.lock();
+            let slot = slot.unwrap_or_else(PoisonError::into_inner);
+            for (all, one) in sights.iter_mut().zip(&slot.sights) {
+                all.add(one);
+            }
+        }
+        sights
     }
 
     /// Clients whose copies wait, of which the workers have left word since the last time.

@@ -1,5 +1,7 @@
 //! How a run ends, and the exit status of it: a contract that scripts rely on.
 
+use tracing::warn;
+
 /// Why a run stops copying.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -34,7 +36,14 @@ pub(crate) enum Ending {
     /// The arguments or this host are unusable; nothing was changed.
     Unusable(String),
     /// As planned, but the target did worse than was asked for, in percent.
-    BelowFidelity { percent: f64, reached: f64 },
+    BelowFidelity {
+        percent: f64,
+        reached: f64,
+        /// Requests that were left out, of which there is a word where there are any.
+        left_out: u64,
+    },
+    /// As planned, but there is nothing that --min-fidelity could judge, because of this.
+    NothingToJudge(&'static str),
 }
 
 impl Ending {
@@ -48,6 +57,7 @@ impl Ending {
             Self::Failed(_) => 1,
             Self::Unusable(_) => Self::UNUSABLE,
             Self::BelowFidelity { .. } => 3,
+            Self::NothingToJudge(_) => 4,
         }
     }
 
@@ -57,9 +67,75 @@ impl Ending {
             Self::Done => None,
             Self::Failed(words) => Some(format!("the run failed: {words}")),
             Self::Unusable(words) => Some(words.clone()),
-            Self::BelowFidelity { percent, reached } => Some(format!(
+            Self::BelowFidelity {
+                percent,
+                reached,
+                left_out: 0,
+            } => Some(format!(
                 "fidelity {reached:.3} % is below --min-fidelity {percent} %"
             )),
+            Self::BelowFidelity {
+                percent, reached, ..
+            } => Some(format!(
+                "{reached:.3} % of the requests were copied and answered, what was left out by --max-sessions, --rate, --max-cpu or \
+                 --memory among them: that is below --min-fidelity {percent} %"
+            )),
+            Self::NothingToJudge(why) => {
+                Some(format!("--min-fidelity has nothing to judge: {why}"))
+            }
         }
+    }
+}
+
+/// How a run that was not disturbed ends: whether it was ready, how many turns were captured, how many requests were left out, and
+/// which share of all was copied and answered ([`telemetry::LeftOut::share_copied`]).
+pub(super) fn judge(
+    min_fidelity: Option<f64>,
+    was_ready: bool,
+    captured: u64,
+    (left_out, share): (u64, Option<f64>),
+) -> Ending {
+    let Some(percent) = min_fidelity else {
+        if captured == 0 {
+            warn!("nothing was captured; with --min-fidelity this run would end with status 4");
+        }
+        return Ending::Done;
+    };
+    match share {
+        _ if !was_ready => Ending::NothingToJudge("the run was never ready, so nothing was copied"),
+        None if captured > 0 => {
+            Ending::NothingToJudge("the online server served nothing of what was captured")
+        }
+        None => Ending::NothingToJudge("nothing was captured"),
+        Some(share) if share * 100.0 < percent => Ending::BelowFidelity {
+            percent,
+            reached: share * 100.0,
+            left_out,
+        },
+        Some(_) => Ending::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+
+    #[test]
+    fn what_was_left_out_fails_and_nothing_is_not_judged() {
+        let code = |min, ready, captured, left_out, share| {
+            judge(min, ready, captured, (left_out, share)).code()
+        };
+        assert_eq!(code(Some(99.0), true, 20, 0, Some(1.0)), 0);
+        assert_eq!(code(Some(99.0), true, 20, 0, Some(0.9)), 3);
+        assert_eq!(code(Some(99.0), true, 20, 1160, Some(0.02)), 3);
+        assert_eq!(code(Some(99.0), true, 0, 5, Some(0.0)), 3);
+        assert_eq!(code(Some(99.0), true, 0, 0, None), 4);
+        assert_eq!(code(Some(99.0), true, 3, 0, None), 4, "all unserved");
+        assert_eq!(code(Some(0.0), false, 0, 0, None), 4, "never ready");
+        for (captured, share) in [(0, None), (20, Some(0.1))] {
+            assert_eq!(code(None, true, captured, 0, share), 0);
+        }
+        let words = judge(Some(99.0), true, 20, (1160, Some(0.02))).complaint();
+        assert!(words.is_some_and(|words| words.contains("left out")));
     }
 }

@@ -17,7 +17,7 @@ const THREADS_FIXED: u64 = 16;
 const LOCKED_SLACK: u64 = 1 << 20;
 
 /// Makes room for what the command line asks for.
-pub(super) fn at_start(args: &Args, processors: usize) -> Result<(), TooSmall> {
+pub(crate) fn at_start(args: &Args, processors: usize) -> Result<(), TooSmall> {
     let workers = args.workers.unwrap_or_else(|| default_workers(processors));
     let workers = u64::from(workers);
     let intercepts = 2 * args.intercepts.len() as u64;

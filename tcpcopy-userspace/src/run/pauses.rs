@@ -9,9 +9,11 @@ use std::sync::atomic::Ordering;
 
 use abi::counter::Counter;
 use abi::maps::{PAUSED_BUSY, PAUSED_RING_FULL, PAUSED_UNREACHABLE};
+use telemetry::warning::Kind;
 use telemetry::{Figures, KernelCounters};
-use tracing::{info, warn};
 use words::Words;
+
+use super::warnings::{Subject, Warnings};
 
 /// For so many seconds in a row ...
 const FULL_SECONDS: u32 = 3;
@@ -45,7 +47,7 @@ impl Pauses {
     }
 
     /// To be called once a second.
-    pub(super) fn second(&mut self, kernel: &KernelCounters) {
+    pub(super) fn second(&mut self, kernel: &KernelCounters, warnings: &mut Warnings) {
         let sum =
             |counters: [Counter; 2]| counters.iter().map(|&counter| kernel.get(counter)).sum();
         let lost = sum([Counter::CaptureRingFull, Counter::ObserveRingFull]);
@@ -61,7 +63,7 @@ impl Pauses {
         }
         self.seconds += paused;
         self.pauses += u64::from((reasons & !self.said).count_ones());
-        say(reasons & !self.said, reasons, self.said);
+        say(reasons, self.said, warnings);
         self.said = reasons;
     }
 
@@ -82,7 +84,7 @@ impl Pauses {
     }
 }
 
-fn say(new: u64, now: u64, before: u64) {
+fn say(now: u64, before: u64, warnings: &mut Warnings) {
     const WORDS: [(u64, &str); 3] = [
         (PAUSED_UNREACHABLE, "no target can be reached"),
         (
@@ -95,14 +97,20 @@ fn say(new: u64, now: u64, before: u64) {
         ),
     ];
     for (reason, words) in WORDS {
-        if new & reason != 0 {
-            warn!(
+        let subject = Subject::Thing(words);
+        if now & reason != 0 {
+            let words = format!(
                 "nothing is recorded for now: {words}; what is not recorded is counted as `paused`"
             );
+            warnings.raise(Kind::RecordingPaused, subject, &words);
+        } else if before & reason != 0 {
+            let words = if now == 0 {
+                "recording goes on".to_owned()
+            } else {
+                format!("no reason any more to record nothing: {words}")
+            };
+            warnings.end(Kind::RecordingPaused, subject, &words);
         }
-    }
-    if now == 0 && before != 0 {
-        info!("recording goes on");
     }
 }
 

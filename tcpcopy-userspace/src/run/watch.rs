@@ -6,9 +6,11 @@ use std::sync::Arc;
 use host::{AddressWatcher, ExitWatcher, PortWatcher, Taken};
 use session::Ports;
 use telemetry::Figures;
+use telemetry::warning::Kind;
 use tracing::{error, info, warn};
 
 use super::crew::Crew;
+use super::warnings::{Subject, Warnings};
 use crate::loader::Loaded;
 use crate::plan::Plan;
 use crate::plan::exclusions::POOL_PORTS_MIN;
@@ -39,10 +41,10 @@ pub(super) struct Watch {
     /// Where the pool has addresses of this host.
     ports: Option<PortWatcher>,
     excluded: Arc<Ports>,
-    scarce: bool,
     address_changes: u64,
-    /// Most at a time, of both.
+    /// Most at a time, of all.
     services_left_out_max: u64,
+    exits_left_out_max: u64,
     ports_excluded_max: u64,
 }
 
@@ -67,51 +69,75 @@ impl Watch {
             addresses: addresses.transpose()?,
             ports: ports.transpose()?,
             excluded: Arc::default(),
-            scarce: false,
             address_changes: 0,
             services_left_out_max: 0,
+            exits_left_out_max: 0,
             ports_excluded_max: 0,
         })
     }
 
     /// Does what follows from the changes since the last look.
-    pub(super) fn look(&mut self, plan: &Plan, loaded: &mut Loaded, crew: &Crew) {
+    pub(super) fn look(
+        &mut self,
+        plan: &Plan,
+        loaded: &mut Loaded,
+        crew: &Crew,
+        warnings: &mut Warnings,
+    ) {
         let addresses = self.addresses.as_ref();
         if let Some(own) = addresses.and_then(|watcher| watcher.changes().try_recv().ok()) {
             self.address_changes += 1;
             match loaded.set_own_addresses(plan, &own) {
-                Ok(left_out) => self.say_left_out(left_out),
+                Ok(left_out) => self.say_left_out(left_out, warnings),
                 Err(cause) => error!("{cause}; new addresses of this host are not captured"),
             }
         }
         let exits = self.exits.as_ref();
         if let Some(exits) = exits.and_then(|watcher| watcher.changes().try_recv().ok()) {
-            observe_on(&exits, plan, loaded);
+            observe_on(&exits.names, plan, loaded);
+            self.say_exits_left_out(exits.left_out);
         }
         let answer = self
             .ports
             .as_ref()
             .and_then(|watcher| watcher.answers().try_recv().ok());
         if let Some(taken) = answer {
-            self.exclude(plan, &taken, crew);
+            self.exclude(plan, &taken, crew, warnings);
         }
     }
 
-    /// Says what there is no room for, where it is more than was said before.
-    fn say_left_out(&mut self, left_out: usize) {
-        let before = self.services_left_out_max;
-        self.services_left_out_max = before.max(left_out as u64);
-        if self.services_left_out_max > before {
+    /// Says how many devices are not looked at, where they are more than was said before.
+    fn say_exits_left_out(&mut self, left_out: usize) {
+        let before = self.exits_left_out_max;
+        self.exits_left_out_max = before.max(left_out as u64);
+        if self.exits_left_out_max > before {
             warn!(
-                "NOT EVERYTHING IS COPIED: this host has so many addresses that {left_out} of its services have no place in the \
-                 programs' table of {}; name the addresses that matter in -x",
-                abi::maps::SERVICES_MAX
+                "routes of this host leave by so many devices that {left_out} of them are not looked at (the limit is {}): where \
+                 answers of the online server leave by one of those, name it with -i",
+                host::exits::EXITS_MAX
             );
         }
     }
 
+    /// Says what there is no room for.
+    fn say_left_out(&mut self, left_out: usize, warnings: &mut Warnings) {
+        let before = self.services_left_out_max;
+        self.services_left_out_max = before.max(left_out as u64);
+        if left_out > 0 {
+            let words = format!(
+                "NOT EVERYTHING IS COPIED: this host has so many addresses that {left_out} of its services have no place in the \
+                 programs' table of {}; name the addresses that matter in -x",
+                abi::maps::SERVICES_MAX
+            );
+            warnings.raise(Kind::ServicesLeftOut, Subject::Run, &words);
+        } else {
+            let words = "every service of this host has a place in the programs' table again";
+            warnings.end(Kind::ServicesLeftOut, Subject::Run, words);
+        }
+    }
+
     /// Takes ports that others have now out of leasing, and those that they have no more back in.
-    fn exclude(&mut self, plan: &Plan, taken: &Taken, crew: &Crew) {
+    fn exclude(&mut self, plan: &Plan, taken: &Taken, crew: &Crew, warnings: &mut Warnings) {
         let excluded = plan.exclusions.ports(taken);
         if excluded == *self.excluded {
             return;
@@ -124,17 +150,17 @@ impl Watch {
         let Some((pool, left)) = plan.exclusions.scarcest(&self.excluded) else {
             return;
         };
-        let scarce = left < POOL_PORTS_MIN;
-        if scarce && !self.scarce {
-            warn!(
+        if left < POOL_PORTS_MIN {
+            let words = format!(
                 "others on this host have taken all but {left} ports of the reply pool {pool}, or may get them from the kernel: \
                  what finds no port ends as `collision`; name another pool with -c, or reserve its ports \
                  (net.ipv4.ip_local_reserved_ports)"
             );
-        } else if self.scarce && !scarce {
-            info!("{left} ports of the reply pool {pool} are free again");
+            warnings.raise(Kind::PoolScarce, Subject::Run, &words);
+        } else {
+            let words = format!("{left} ports of the reply pool {pool} are free again");
+            warnings.end(Kind::PoolScarce, Subject::Run, &words);
         }
-        self.scarce = scarce;
     }
 
     /// What was found, for the summary.
@@ -143,6 +169,9 @@ impl Watch {
             // The first answer is how things were at the start.
             notes.push("address_changes", self.address_changes.saturating_sub(1));
             notes.push("services_left_out_max", self.services_left_out_max);
+        }
+        if self.exits.is_some() {
+            notes.push("exits_left_out_max", self.exits_left_out_max);
         }
         if self.ports.is_some() {
             notes.push("pool_ports_excluded_max", self.ports_excluded_max);

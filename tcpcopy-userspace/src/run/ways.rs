@@ -9,10 +9,12 @@ use abi::maps::{EGRESS_LOCAL, EGRESS_NONE, Egress};
 use host::interface::Framing;
 use host::{Netlink, Route, RouteChange};
 use telemetry::Mode;
+use telemetry::warning::Kind;
 use tracing::{error, info};
 use wire::flow::Endpoint;
 
 use super::Run;
+use super::warnings::Subject;
 use crate::plan::{egress_of, mtu_in, rules};
 use crate::worker::Command;
 
@@ -121,7 +123,10 @@ impl Run<'_> {
         if let Some(way) = self.ways.0.get_mut(index) {
             (way.applied, way.retry) = (egress, false);
             if way.complaint.take().is_some() {
-                info!("copying to {target} goes on: its way is {route}");
+                let words = format!("copying to {target} goes on: its way is {route}");
+                let target = target.to_string();
+                self.warnings
+                    .end(Kind::WayUnfit, Subject::Thing(&target), &words);
             }
         }
         self.crew
@@ -136,8 +141,11 @@ impl Run<'_> {
         let target = way.target;
         way.retry = retry;
         if way.complaint.as_deref() != Some(why) {
-            error!("copying to {target} stops until its way is fit again: {why}");
             way.complaint = Some(why.to_owned());
+            let words = format!("copying to {target} stops until its way is fit again: {why}");
+            let target = target.to_string();
+            let subject = Subject::Thing(&target);
+            self.warnings.replace(Kind::WayUnfit, subject, &words);
         }
         if way.applied.kind == EGRESS_NONE {
             return;

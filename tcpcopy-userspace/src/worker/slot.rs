@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use session::{Counters, Tally};
+use session::{Counters, Sight, Tally};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 use wire::flow::{Addr, Endpoint};
 
@@ -61,6 +61,8 @@ pub(crate) struct Slot {
     pub(crate) latency: Latency,
     pub(crate) differences: Differences,
     pub(crate) counters: Counters,
+    /// What was seen of each rule's service.
+    pub(crate) sights: Vec<Sight>,
     pub(crate) totals: WorkerTotals,
     pub(crate) port: port::Statistics,
     pub(crate) sessions: u64,
@@ -80,6 +82,7 @@ impl Slot {
     pub(crate) fn new(rules: usize) -> Self {
         Self {
             ledger: Ledger::new(rules),
+            sights: vec![Sight::default(); rules],
             ..Self::default()
         }
     }
@@ -90,6 +93,9 @@ impl Slot {
         self.latency.add(&other.latency);
         self.differences.add(&other.differences);
         self.counters.add(&other.counters);
+        for (mine, theirs) in self.sights.iter_mut().zip(&other.sights) {
+            mine.add(theirs);
+        }
         self.totals.add(&other.totals);
         self.sessions += other.sessions;
         self.turns_open += other.turns_open;

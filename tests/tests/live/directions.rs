@@ -8,6 +8,7 @@ use lab::{Host, Topology};
 use tests::copying::{check_clean, finish, start_with};
 use tests::{Clients, PORT, Stand, check_complete};
 
+use super::own_traffic::{CONTAINER, CONTAINER_ADDRESS, container};
 use super::places::nginx;
 
 fn stand() -> Option<Stand> {
@@ -33,9 +34,34 @@ fn run(stand: &Stand, host: Host, command: &str) {
         .unwrap_or_else(|error| panic!("{command}: {error}"));
 }
 
-/// Copies from anywhere in the lab, with everything that clients ask at `online` compared.
-fn copied(stand: &Stand, host: Host, options: &Options, online: SocketAddr, from: Host) -> Summary {
-    copied_while(stand, host, options, online, from, || {})
+/// Who serves and who asks.
+#[derive(Clone, Copy)]
+struct Scene {
+    server: (Host, SocketAddr),
+    /// Where clients ask, and who they are.
+    asked: SocketAddr,
+    clients: Host,
+}
+
+impl Scene {
+    /// Clients of the online server, which listens at this address.
+    fn at(address: Ipv4Addr) -> Self {
+        let here = (address, PORT).into();
+        Self {
+            server: (Host::Online, here),
+            asked: here,
+            clients: Host::Client,
+        }
+    }
+
+    fn from(self, clients: Host) -> Self {
+        Self { clients, ..self }
+    }
+}
+
+/// Copies from anywhere in the lab, with everything that clients ask compared.
+fn copied(stand: &Stand, host: Host, options: &Options, scene: Scene) -> Summary {
+    copied_while(stand, host, options, scene, || {})
 }
 
 /// The same, with something that happens while it goes on.
@@ -43,11 +69,10 @@ fn copied_while(
     stand: &Stand,
     host: Host,
     options: &Options,
-    online: SocketAddr,
-    from: Host,
+    scene: Scene,
     meanwhile: impl FnOnce(),
 ) -> Summary {
-    let mut server = nginx(stand, Host::Online, online);
+    let mut server = nginx(stand, scene.server.0, scene.server.1);
     let mut target = nginx(stand, Host::Target, (TARGET, PORT).into());
     let mut copier = if host == Host::Online {
         start_with(stand, options)
@@ -61,8 +86,8 @@ fn copied_while(
             .unwrap_or_else(|error| panic!("{error}"));
         copier
     };
-    let clients = [Clients::keep_alive(10, 300, 3), Clients::short(100, 3)];
-    let running = clients.map(|clients| clients.at(online).from(from).start(stand));
+    let clients = [Clients::keep_alive(10, 300, 2), Clients::short(100, 2)];
+    let running = clients.map(|clients| clients.at(scene.asked).from(scene.clients).start(stand));
     meanwhile();
     let [mut report, more] = running.map(tests::clients::Running::wait);
     report.sent += more.sent;
@@ -132,15 +157,12 @@ fn mirror_port() {
         Host::Assistant,
         "span1",
     );
-    let online = (ONLINE, PORT).into();
-    for rule in [format!("{PORT}"), format!("{ONLINE}:{PORT}")] {
-        let mut options = stand.options().more("-i").more("span0:mirror,span1:mirror");
-        options.rules = format!("{rule}-{TARGET}:{PORT}");
-        let summary = copied(&stand, Host::Assistant, &options, online, Host::Client);
-        assert_eq!(summary.count("/kernel/capture/other_host"), 0);
-        let replies = summary.count("/kernel/reply/matched");
-        assert!(replies > 0, "replies are consumed where they arrive");
-    }
+    let mut options = stand.options().more("-i").more("span0:mirror,span1:mirror");
+    options.rules = format!("{PORT}-{TARGET}:{PORT}");
+    let summary = copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
+    assert_eq!(summary.count("/kernel/capture/other_host"), 0);
+    let replies = summary.count("/kernel/reply/matched");
+    assert!(replies > 0, "replies are consumed where they arrive");
 }
 
 /// As clouds mirror: in VXLAN, by the device of which the packets come out. Copies leave by the device that it comes in by.
@@ -161,12 +183,22 @@ fn mirror_in_a_tunnel() {
         ip(&stand, host, "link set vx0 up");
     }
     mirror(&stand, Host::Online, "eth0", "vx0");
-    let options = stand.options().more("-i").more("vx0:mirror");
-    let online = (ONLINE, PORT).into();
-    copied(&stand, Host::Assistant, &options, online, Host::Client);
     // The device of the mirror may be that of the copies as well.
     let options = stand.options().more("-i").more("vx0:mirror,eth0:mirror");
-    copied(&stand, Host::Assistant, &options, online, Host::Client);
+    copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
+    let _target = nginx(&stand, Host::Target, (TARGET, PORT).into());
+    let spec = lab::Spec::new("doctor", &stand.binaries.tcpcopy)
+        .args(["doctor", "-x", &options.rules])
+        .args(&options.more);
+    let mut doctor = stand.lab.spawn(Host::Assistant, &spec).expect("the doctor");
+    let status = doctor
+        .wait(std::time::Duration::from_secs(20))
+        .expect("it ends");
+    let said = doctor.output();
+    assert_eq!(status.code(), Some(0), "{said}");
+    for words in ["replies on eth0, overhear on vx0", "both sides of mirrored"] {
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 /// The online server is a container, and the copy runs on its host.
@@ -176,19 +208,39 @@ fn host_end_of_a_containers_link() {
         return;
     };
     ip(&stand, Host::Switch, "address add 10.0.2.250/24 dev br0");
-    let online = (ONLINE_INSIDE, PORT).into();
-    for rule in [format!("{PORT}"), format!("{ONLINE_INSIDE}:{PORT}")] {
-        let mut options = stand.options().more("-i").more("online-eth1:host");
+    for (devices, rule) in [
+        ("online-eth1:host", format!("{PORT}")),
+        // The bridge is where copies leave, too.
+        ("online-eth1:host,br0", format!("{ONLINE_INSIDE}:{PORT}")),
+    ] {
+        let mut options = stand.options().more("-i").more(devices);
         options.rules = format!("{rule}-{TARGET}:{PORT}");
-        copied(&stand, Host::Switch, &options, online, Host::Assistant);
+        let scene = Scene::at(ONLINE_INSIDE).from(Host::Assistant);
+        copied(&stand, Host::Switch, &options, scene);
     }
-    // The target in the same place: what it answers comes in by the bridge and by the container's link.
-    let options = stand.options().more("-i").more("online-eth1:host,br0");
-    let options = Options {
-        rules: format!("{ONLINE_INSIDE}:{PORT}-{TARGET}:{PORT}"),
-        ..options
+}
+
+/// Clients ask the host's address, which publishes the container's port: each request comes in by the device that copies leave by,
+/// and leaves by the container's link with the container's address. It is copied once.
+#[test]
+fn host_end_of_a_link_behind_a_published_port() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "iptables"]) else {
+        return;
     };
-    copied(&stand, Host::Switch, &options, online, Host::Assistant);
+    container(&stand, "50000-50999");
+    let published = format!(
+        "iptables -w -t nat -A PREROUTING -d {ONLINE_INSIDE} -p tcp --dport {PORT} -j DNAT --to {CONTAINER_ADDRESS}"
+    );
+    run(&stand, Host::Online, &published);
+    let scene = Scene {
+        server: (CONTAINER, (CONTAINER_ADDRESS, PORT).into()),
+        asked: (ONLINE_INSIDE, PORT).into(),
+        clients: Host::Assistant,
+    };
+    let mut options = stand.options().more("-i").more("ctr0:host");
+    options.rules = format!("{PORT}-{TARGET}:{PORT}");
+    copied(&stand, Host::Online, &options, scene);
+    check_clean(&stand);
 }
 
 /// A second link between client and online server, by which what the online server answers can leave.
@@ -219,20 +271,28 @@ fn answers_that_leave_by_another_device() {
         return;
     };
     second_link(&stand);
-    let online = SocketAddr::from((ONLINE, PORT));
     let to_client = format!("route add {CLIENT}/32 via 10.0.9.2");
     ip(&stand, Host::Online, &to_client);
     let named = stand.options().more("-i").more("eth0");
-    copied(&stand, Host::Online, &named, online, Host::Client);
+    copied(&stand, Host::Online, &named, Scene::at(ONLINE));
+    // Some connections by one device, some by the other.
+    let paths = format!("route replace {CLIENT}/32 nexthop via 10.0.9.2 nexthop dev eth0");
+    ip(&stand, Host::Online, &paths);
+    let by_ports = "net.ipv4.fib_multipath_hash_policy";
+    stand
+        .lab
+        .namespace(Host::Online)
+        .set(by_ports, "1")
+        .expect("sysctl");
     let found = Options {
         finds_interfaces: true,
         ..stand.options()
     };
-    copied(&stand, Host::Online, &found, online, Host::Client);
+    copied(&stand, Host::Online, &found, Scene::at(ONLINE));
     // A rule decides (`ip rule`), by a table of its own; and that while the run goes on.
-    ip(&stand, Host::Online, &to_client.replace("add", "del"));
+    ip(&stand, Host::Online, &format!("route del {CLIENT}/32"));
     ip(&stand, Host::Online, "link set eth9 down");
-    copied_while(&stand, Host::Online, &named, online, Host::Client, || {
+    copied_while(&stand, Host::Online, &named, Scene::at(ONLINE), || {
         std::thread::sleep(std::time::Duration::from_millis(500));
         ip(&stand, Host::Online, "link set eth9 up");
         ip(&stand, Host::Online, &format!("{to_client} table 77"));
@@ -273,8 +333,7 @@ fn answers_of_an_address_on_lo() {
     let mut options = stand.options();
     options.finds_interfaces = true;
     options.rules = format!("{address}:{PORT}-{TARGET}:{PORT}");
-    let online = (address, PORT).into();
-    copied(&stand, Host::Online, &options, online, Host::Client);
+    copied(&stand, Host::Online, &options, Scene::at(address));
     check_clean(&stand);
 }
 
@@ -303,10 +362,9 @@ fn devices_that_show_the_same_packets() {
         &format!("address add {ONLINE}/24 dev brx"),
     );
     mirror_to(&stand, Host::Online, "brx", Host::Online, "span0");
-    let online = (ONLINE, PORT).into();
-    for devices in ["brx,eth0", "brx,span0:mirror", "eth0,brx,span0:mirror"] {
+    for devices in ["brx,eth0", "eth0,brx,span0:mirror"] {
         let options = stand.options().more("-i").more(devices);
-        let summary = copied(&stand, Host::Online, &options, online, Host::Client);
+        let summary = copied(&stand, Host::Online, &options, Scene::at(ONLINE));
         for row in ["clients", "online"] {
             let count = |term: &str| summary.count(&format!("/kernel/{row}/{term}"));
             let others = devices.split(',').count() as u64 - 1;

@@ -16,6 +16,7 @@ mod flood;
 mod flows;
 mod gate;
 mod habits;
+mod halves;
 mod hooks;
 mod loopback;
 mod loops;

@@ -192,13 +192,13 @@ fn a_leased_port_that_an_application_binds_is_its() {
 }
 
 /// A container of the online host, behind its NAT.
-const CONTAINER: Host = Host::Further(7);
-const CONTAINER_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 2);
+pub(super) const CONTAINER: Host = Host::Further(7);
+pub(super) const CONTAINER_ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 2);
 /// Somebody whom the container talks to.
 const THIRD_PARTY: Host = Host::Further(3);
 
 /// Makes the container: the online host forwards for it, and gives its connections these ports.
-fn container(stand: &Stand, ports: &str) {
+pub(super) fn container(stand: &Stand, ports: &str) {
     stand.lab.add_target(7).expect("a host");
     let (inner, online) = (
         stand.lab.namespace(CONTAINER),

@@ -48,7 +48,17 @@ fn stand() -> Option<Stand> {
 #[test]
 fn an_unknown_interface() {
     let Some(stand) = stand() else { return };
-    refused(&stand, &["-x", &rule(), "-i", "nosuch0"], &["nosuch0"]);
+    for (interface, words) in [
+        ("nosuch0", ["nosuch0", "there are"]),
+        ("nosuch0:host", ["nosuch0", "there are"]),
+        ("nosuch0:mirror", ["nosuch0", "there are"]),
+        ("eth0:outside", [":outside", "IFACE:mirror"]),
+        ("eth0:1", ["label of an address", "name eth0"]),
+        ("eth0,eth0:host", ["eth0", "twice"]),
+        ("lo:mirror", ["lo", "without a"]),
+    ] {
+        refused(&stand, &["-x", &rule(), "-i", interface], &words);
+    }
     refused_on(
         &stand,
         Host::Assistant,

@@ -95,6 +95,22 @@ fn small_limits() {
         assert!(process.log().contains(words), "{}", process.log());
         check_nothing_left(&stand);
     }
+    // The doctor raises what a run raises, and names what a run refuses.
+    for (script, is_short) in [
+        (r#"ulimit -S -n 16; exec "$@""#.to_owned(), false),
+        (format!(r#"ulimit -n 16; exec {bound} "$@""#), true),
+    ] {
+        let rules = stand.options().rules;
+        let spec = Spec::new("doctor", "sh").args(["-c", &script, "sh"]);
+        let tcpcopy = stand.binaries.tcpcopy.display().to_string();
+        let spec = spec.args([&tcpcopy, "doctor", "-x", &rules, "-i", "eth0,eth1"]);
+        let mut process = stand.lab.spawn(Host::Online, &spec).expect("sh");
+        let ended = process.wait(Duration::from_secs(20)).expect("it ends");
+        let said = process.output();
+        assert_eq!(said.contains("[limit-short]"), is_short, "{said}");
+        assert_eq!(said.contains("`ulimit -n "), is_short, "{said}");
+        assert_eq!(ended.code() == Some(2), is_short, "{said}");
+    }
 }
 
 /// The advice for missing capabilities is enough for a run, and a binary that gives them to everybody is refused.

@@ -68,6 +68,10 @@ const LAB_TOOLS: &[Tool] = &[
         package: "ethtool",
     },
     Tool {
+        program: "bpftool",
+        package: "bpftool",
+    },
+    Tool {
         program: "nginx",
         package: "nginx-light",
     },
@@ -154,6 +158,30 @@ const LAB_TOOLS: &[Tool] = &[
     },
 ];
 
+/// What tests under other kernels need: an emulated machine and its first file system.
+const MACHINE_TOOLS: &[Tool] = &[
+    Tool {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+    },
+    Tool {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Tool {
+        program: "cpio",
+        package: "cpio",
+    },
+    Tool {
+        program: "depmod",
+        package: "kmod",
+    },
+    Tool {
+        program: "xz",
+        package: "xz-utils",
+    },
+];
+
 /// A compiler with `core` for the BPF target.
 const COMPILER: &[&str] = &["rustc-web", "libstd-rust-web-dev-bpf"];
 /// What bpf-linker is built with.
@@ -175,7 +203,7 @@ const SERVICES: &[(&str, &str)] = &[
 
 /// The packages that are missing, by their names on Debian.
 pub(super) fn missing(needs_compiler: bool, needs_linker: bool) -> Vec<&'static str> {
-    let tools = BUILD_TOOLS.iter().chain(LAB_TOOLS);
+    let tools = BUILD_TOOLS.iter().chain(LAB_TOOLS).chain(MACHINE_TOOLS);
     let mut missing: Vec<_> = tools
         .filter(|tool| step::find(tool.program).is_none())
         .map(|tool| tool.package)

@@ -70,6 +70,7 @@ fn summary(more: u64) -> Value {
         kernel: KernelCounters::default(),
         cpu_seconds: Figures::new(),
         notes: Figures::new(),
+        warnings: crate::Warnings::default(),
         feedback: None,
     });
     serde_json::to_value(summary).unwrap()

@@ -11,6 +11,7 @@ use crate::doctor::evidence::{Evidence, Try};
 use crate::doctor::finding::Finding;
 use crate::doctor::handshake::Answer;
 use crate::doctor::icmp::Word;
+use crate::plan::refusal::RESERVE;
 
 /// Nothing came back to any probe.
 pub(super) fn of(evidence: &Evidence) -> Finding {
@@ -19,11 +20,13 @@ pub(super) fn of(evidence: &Evidence) -> Finding {
             CHECK,
             "no-probe",
             format!(
-                "no port of this host is free for a probe to {}: narrow net.ipv4.ip_local_port_range",
+                "no port of this host is free for a probe to {}: reserve some (net.ipv4.ip_local_reserved_ports)",
                 evidence.target
             ),
         )
-        .fix_here("sysctl -w net.ipv4.ip_local_port_range='32768 60999'");
+        .fix_here(format!(
+            "sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE}"
+        ));
     };
     if let Some(finding) = on_this_host(evidence, probe) {
         return finding;

@@ -1,6 +1,7 @@
 //! Devices: where the service listens, which way packets pass a device, where answers leave.
 
 use host::clsact::Direction;
+use host::exits::Exits;
 use programs::name::{CAPTURE_OUT, OBSERVE_IN, OVERHEAR};
 
 use super::{Framing, facts, interface, plan, plan_on};
@@ -45,7 +46,7 @@ fn an_address_of_loopback_means_lo_and_nothing_else() {
     // A host without a network serves itself.
     let mut facts = on_loopback();
     facts.addresses.truncate(1);
-    (facts.default_device, facts.exits) = (None, Vec::new());
+    (facts.default_device, facts.exits) = (None, Exits::default());
     let alone = plan_on("-x 80-127.0.0.1:81", &facts).unwrap();
     assert_eq!(alone.capture_on, ["lo"]);
 }
@@ -101,7 +102,7 @@ fn answers_are_observed_wherever_routes_leave() {
     facts
         .interfaces
         .push(interface(6, "eth9", Framing::Ethernet, true));
-    facts.exits = vec!["eth9".to_owned(), "eth0".to_owned()];
+    facts.exits.names = vec!["eth9".to_owned(), "eth0".to_owned()];
     for line in [
         "-x 10.0.0.1:80-10.0.0.9:80",
         "-x 10.0.0.1:80-10.0.0.9:80 -i eth0",
@@ -113,6 +114,8 @@ fn answers_are_observed_wherever_routes_leave() {
     }
     let mirrored = plan_on("-x 80-10.0.0.9:80 -i eth0,eth9:mirror", &facts).unwrap();
     assert_eq!(mirrored.observe_on, ["eth0"]);
+    let both = plan_on("-x 80-10.0.0.9:80 -i eth0,eth9:host", &facts).unwrap();
+    assert!(both.notes[0].contains("copied twice"), "{:?}", both.notes);
 }
 
 #[test]

@@ -51,6 +51,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use host::netns::{Namespace, Outside};
 use process::Printer;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -80,11 +81,23 @@ fn main() -> ExitCode {
 
 /// Runs to the end; gives the exit status.
 fn run(args: args::Args, printer: &Printer) -> u8 {
-    let prepared = args::Options::try_from(args)
-        .and_then(|options| run::prepare(&options).map(|prepared| (prepared, options)));
-    match prepared {
+    let options = match args::Options::try_from(args) {
+        Ok(options) => options,
+        Err(unusable) => return fail(UNUSABLE, &unusable),
+    };
+    let Some(place) = &options.netns else {
+        return course(&options, printer, &Outside::default());
+    };
+    let inside = |outside: &Outside| course(&options, printer, outside);
+    let code = Namespace::open(place).and_then(|namespace| namespace.run(inside));
+    code.unwrap_or_else(|error| fail(UNUSABLE, &error))
+}
+
+/// A run, in the network namespace that it works in.
+fn course(options: &args::Options, printer: &Printer, outside: &Outside) -> u8 {
+    match run::prepare(options, outside) {
         Err(unusable) => fail(UNUSABLE, &unusable),
-        Ok((prepared, options)) => match prepared.run(&options, printer) {
+        Ok(prepared) => match prepared.run(options, printer) {
             Ok(()) => 0,
             Err(failed) => fail(FAILED, &failed),
         },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
-use host::netns::{Namespace, Outside};
+use host::netns::Outside;
 use host::{Interface, Netlink, capability, interface, kernel};
 use process::limits::{Limit, need};
 use process::{Printer, signals};
@@ -52,21 +52,18 @@ pub(crate) struct Prepared {
     outside: Outside,
 }
 
-/// Checks the environment and makes what is needed; changes nothing where something is missing.
-pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
+/// Checks the environment and makes what is needed; changes nothing where something is missing. The calling thread is in the network
+/// namespace that is worked in, and what listens is `outside`.
+pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, Unusable> {
+    let no_thread = |cause| Unusable::Start {
+        what: "a thread",
+        cause,
+    };
     need(Limit::Descriptors, DESCRIPTORS)?;
     capability::require()?;
     kernel::require_af_xdp()?;
-    let mut metrics = options.metrics.map(Metrics::start).transpose()?;
-    let router = Arc::new(Router::new(
-        options.targets.iter().map(|target| Endpoint::from(*target)),
-    ));
-    let server = Server::bind(options.listen, Arc::clone(&router))?;
-    // What listens stays outside. Everything from here on, and every thread that works, is inside.
-    let outside = match &options.netns {
-        Some(place) => Namespace::open(place)?.enter()?,
-        None => Outside::default(),
-    };
+    let start_metrics = || options.metrics.map(Metrics::start).transpose();
+    let mut metrics = outside.run(start_metrics).map_err(no_thread)??;
     let interface = interface::by_name(&Netlink::open()?, &options.interface)?;
     interface.require_usable()?;
     let addresses = Addresses::open()?;
@@ -77,6 +74,11 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
     {
         return Err(Unusable::TargetIsOurs(*ours));
     }
+    let router = Arc::new(Router::new(
+        options.targets.iter().map(|target| Endpoint::from(*target)),
+    ));
+    let bind = || Server::bind(options.listen, Arc::clone(&router));
+    let server = outside.run(bind).map_err(no_thread)??;
     let signals = signals::listen().map_err(|cause| Unusable::Start {
         what: "the handling of signals",
         cause,
@@ -114,7 +116,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Unusable> {
         stop,
         stopped,
         metrics,
-        outside,
+        outside: outside.clone(),
     })
 }
 
@@ -139,10 +141,12 @@ impl Prepared {
         // Connections end after the workers, so that the last reports still reach them.
         let (server_stop, server_stopped) = stop::new().map_err(Failed::Thread)?;
         let (team, ended) = Team::new(interface.name);
-        let workers = team.start_workers(intake.ports, &router, &stopped)?;
+        let start = || team.start_workers(intake.ports, &router, &stopped);
+        let workers = outside.run(start).map_err(Failed::Thread)??;
         let follower = team.start_follower(addresses, own, stopped)?;
         let tally = server.tally();
-        let accepting = team.start("accept", move || server.run(&server_stopped))?;
+        let start = || team.start("accept", move || server.run(&server_stopped));
+        let accepting = outside.run(start).map_err(Failed::Thread)??;
         team.watch(signals)?;
         let counts: Vec<_> = workers.iter().map(team::Running::counts).collect();
         enter(metrics.as_ref(), Phase::Ready);

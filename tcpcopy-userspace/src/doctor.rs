@@ -66,8 +66,9 @@ const PLAIN_AT_A_TIME: usize = 16;
 /// Examines, tells, and gives the exit status.
 pub(crate) fn run(args: &Args) -> u8 {
     let mut sheet = Sheet::new(args.json, args.netns.as_ref());
-    let (conclusion, words) = match crate::run::enter(args) {
-        Ok(outside) => examine(args, &outside, &mut sheet),
+    let examined = crate::run::inside(args, |outside| examine(args, outside, &mut sheet));
+    let (conclusion, words) = match examined {
+        Ok(examined) => examined,
         Err(error) => {
             let finding = Finding::fail("netns", "no-namespace", error.to_string());
             sheet.add(finding.look_outside("ip netns"));
@@ -146,7 +147,7 @@ fn prove(
 ) -> (Conclusion, String) {
     let intercepts = match plan.mode {
         Mode::Direct => None,
-        Mode::Assistant => match Intercepts::connect(plan) {
+        Mode::Assistant => match plan.outside.run(|| Intercepts::connect(plan)).flatten() {
             Ok(intercepts) => Some(intercepts),
             Err(cause) => {
                 return (

@@ -77,29 +77,29 @@ const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
 pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
-    let outside = match enter(args) {
-        Ok(outside) => outside,
-        Err(error) => return Ending::Unusable(error.to_string()),
-    };
-    match (course(args, printer, &outside), &args.netns) {
-        (Ending::Unusable(words), Some(place)) => Ending::Unusable(format!(
+    let ending = inside(args, |outside| course(args, printer, outside));
+    match (ending, &args.netns) {
+        (Err(error), _) => Ending::Unusable(error.to_string()),
+        (Ok(Ending::Unusable(words)), Some(place)) => Ending::Unusable(format!(
             "{words} (this is about the network namespace of --netns {place}: commands for it begin with `{}`)",
             place.command()
         )),
-        (ending, _) => ending,
+        (Ok(ending), _) => ending,
     }
 }
 
-/// Puts this process into the network namespace that it is to work in. Before any thread that works: threads stay where they
-/// were started.
+/// Does something in the network namespace that the arguments name: in this one, where they name none.
 ///
 /// # Errors
 ///
 /// Where there is none, or it may not be entered.
-pub(crate) fn enter(args: &Args) -> Result<Outside, host::Error> {
+pub(crate) fn inside<T: Send>(
+    args: &Args,
+    work: impl FnOnce(&Outside) -> T + Send,
+) -> Result<T, host::Error> {
     match &args.netns {
-        Some(place) => Namespace::open(place)?.enter(),
-        None => Ok(Outside::default()),
+        Some(place) => Namespace::open(place)?.run(work),
+        None => Ok(work(&Outside::default())),
     }
 }
 
@@ -113,9 +113,11 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
         Ok(plan) => plan,
         Err(ending) => return ending,
     };
-    let telling = match Telling::start(args, printer, outside) {
-        Ok(telling) => telling,
-        Err(words) => return Ending::Unusable(words),
+    // Whoever asks for metrics is outside, and so is whoever writes.
+    let telling = match outside.run(|| Telling::start(args, printer)) {
+        Ok(Ok(telling)) => telling,
+        Ok(Err(words)) => return Ending::Unusable(words),
+        Err(error) => return Ending::Unusable(error.to_string()),
     };
     let mut run = match Run::start(args, &plan, telling) {
         Ok(run) => run,
@@ -194,7 +196,8 @@ impl<'a> Run<'a> {
         let bridge = match plan.mode {
             Mode::Direct => None,
             Mode::Assistant => {
-                Some(Bridge::start(plan, &crew, args.priority).map_err(Ending::Unusable)?)
+                let bridge = outside(plan, || Bridge::start(plan, &crew, args.priority))?;
+                Some(bridge.map_err(Ending::Unusable)?)
             }
         };
         let unusable = |error: crate::loader::Error| Ending::Unusable(error.to_string());
@@ -209,13 +212,10 @@ impl<'a> Run<'a> {
                 "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
             );
         }
-        crew.start(
-            plan,
-            parts,
-            loaded.frame_len_max(),
-            bridge.as_ref(),
-            args.priority,
-        )
+        let frame_len_max = loaded.frame_len_max();
+        outside(plan, || {
+            crew.start(plan, parts, frame_len_max, bridge.as_ref(), args.priority)
+        })?
         .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;
         telling.watch(loaded.program_ids());
@@ -504,6 +504,12 @@ impl<'a> Run<'a> {
         }
         figures
     }
+}
+
+/// Starts threads that need nothing of the network namespace that is worked in.
+fn outside<T: Send>(plan: &Plan, start: impl FnOnce() -> T + Send) -> Result<T, Ending> {
+    let started = plan.outside.run(start);
+    started.map_err(|error| Ending::Unusable(error.to_string()))
 }
 
 /// Tells systemd, whose socket may have a name that only its own network namespace knows.

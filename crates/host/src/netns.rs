@@ -1,19 +1,20 @@
 //! Another network namespace than the one that this process was started in (`--netns`).
 //!
-//! **Invariant:** the process lives inside from [`Namespace::enter`] on, which is called before there is a thread that works: a
-//! thread, and a program that is started, begin in the namespace of the thread that starts them. Whatever asks the host something,
-//! or changes it, therefore means the inside without knowing of it, and what somebody forgets can never touch the host itself.
+//! **Invariant:** the process stays outside, and one thread of it goes inside: [`Namespace::run`] has it do all that is to be done
+//! there, from the first look at the host to the end of a run. A thread, and a program that is started, begin in the namespace of
+//! the thread that starts them, and so do sockets. Whatever asks the host something, or changes it, therefore means the inside
+//! without knowing of it, and what somebody forgets can never touch the host itself.
 //!
-//! The other way round is the exception, and has a name: what is to stay outside (the metrics address, the channel to `intercept`,
-//! looking up its name, telling systemd) goes through [`Outside`].
+//! The other way round has a name: what is to be outside (the metrics address, the channel to `intercept`, looking up its name,
+//! telling systemd, and every thread that needs nothing of the inside) is opened or started through [`Outside`].
 //!
-//! Files are not part of it: this is the file system of the process, wherever the namespace's own processes have theirs.
+//! Files are not part of it: this is the file system of the process, wherever the namespace's own processes have theirs. But
+//! `/proc/net` is the process's own, not the thread's: `/proc/thread-self/net` is meant.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use std::thread;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
-use rustix::fs::{FsWord, Mode, OFlags, fstatfs, open};
+use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs, open};
 
 use crate::Error;
 
@@ -153,13 +154,32 @@ impl Namespace {
         ))
     }
 
-    /// Puts the calling thread inside, and with it every thread and program that it starts from now on.
+    /// Does something inside, on a thread of its own, and waits for it.
     ///
     /// # Errors
     ///
-    /// Where the kernel refuses: without rights, or because it is a namespace of another kind.
-    pub fn enter(self) -> Result<Outside, Error> {
-        let refused = |cause: io::Error| match cause.raw_os_error().map(Errno::from_raw) {
+    /// Where the kernel refuses: without rights, or because it is a namespace of another kind. Nothing was done then.
+    ///
+    /// # Panics
+    ///
+    /// Where `work` does.
+    pub fn run<T: Send>(self, work: impl FnOnce(&Outside) -> T + Send) -> Result<T, Error> {
+        let home = File::open(OWN).map_err(|cause| self.refused(&cause))?;
+        let identity = |file: BorrowedFd<'_>| fstat(file).map(|about| (about.st_dev, about.st_ino));
+        if identity(home.as_fd()) == identity(self.file.as_fd()) {
+            return Ok(work(&Outside::default()));
+        }
+        let outside = Outside(Some(Arc::new(home.into())));
+        let inside = || {
+            let entered = setns(&self.file, CloneFlags::CLONE_NEWNET);
+            entered.map_err(|errno| self.refused(&errno.into()))?;
+            Ok(work(&outside))
+        };
+        on_a_thread("inside", inside).map_err(|cause| self.refused(&cause))?
+    }
+
+    fn refused(&self, cause: &io::Error) -> Error {
+        match cause.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EINVAL) => self.place.refused(
                 "it is a namespace, but none of the network",
                 "give its ns/net, as in /proc/PID/ns/net",
@@ -168,15 +188,7 @@ impl Namespace {
             _ => self
                 .place
                 .refused(cause.to_string(), "see the kernel's log (`dmesg`)"),
-        };
-        let home = File::open(OWN).map_err(refused)?;
-        let identity = |file: &File| file.metadata().map(|about| (about.dev(), about.ino()));
-        let file = File::from(self.file.try_clone().map_err(refused)?);
-        if identity(&home).map_err(refused)? == identity(&file).map_err(refused)? {
-            return Ok(Outside::default());
         }
-        setns(&file, CloneFlags::CLONE_NEWNET).map_err(|errno| refused(errno.into()))?;
-        Ok(Outside(Some(Arc::new(home.into()))))
     }
 }
 
@@ -191,41 +203,37 @@ impl Outside {
         self.0.is_some()
     }
 
-    /// Puts the calling thread outside, for good: one that has nothing to do inside.
+    /// Does something outside, on a thread of its own, and waits for it. What is opened and whoever is started there stays there.
     ///
     /// # Errors
     ///
-    /// Where the kernel refuses, because rights were given up meanwhile.
-    pub fn stay(&self) -> io::Result<()> {
-        match &self.0 {
-            Some(home) => Ok(setns(home, CloneFlags::CLONE_NEWNET)?),
-            None => Ok(()),
-        }
-    }
-
-    /// Does something outside, on a thread of its own; what is opened there stays there.
-    ///
-    /// # Errors
-    ///
-    /// Where the kernel gives no thread, or does not let it out.
+    /// Where the kernel gives no thread, or does not let it out, because rights were given up meanwhile.
     ///
     /// # Panics
     ///
     /// Where `work` does.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-        if self.0.is_none() {
+        let Some(home) = &self.0 else {
             return Ok(work());
-        }
-        thread::scope(|scope| {
-            let outside = || self.stay().map(|()| work());
-            let thread = thread::Builder::new()
-                .name("outside".into())
-                .spawn_scoped(scope, outside)?;
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        };
+        let outside = || {
+            setns(home, CloneFlags::CLONE_NEWNET)?;
+            Ok(work())
+        };
+        on_a_thread("outside", outside)?
     }
+}
+
+/// Does something on a thread that ends with it.
+fn on_a_thread<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .spawn_scoped(scope, work)?;
+        Ok(thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// The file of a namespace of this name, if there is one.
@@ -336,11 +344,8 @@ mod tests {
 
     #[test]
     fn our_own_namespace_is_not_another_one() {
-        let outside = Namespace::open(&place("/proc/thread-self/ns/net"))
-            .unwrap()
-            .enter()
-            .unwrap();
-        assert!(!outside.is_elsewhere());
+        let own = Namespace::open(&place("/proc/thread-self/ns/net")).unwrap();
+        assert!(!own.run(Outside::is_elsewhere).unwrap());
         assert_eq!(Outside::default().run(|| 17).unwrap(), 17);
     }
 }

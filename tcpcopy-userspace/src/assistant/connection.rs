@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use host::netns::Outside;
 use tracing::{info, warn};
 use wire::flow::{Endpoint, FlowKey};
 
@@ -34,8 +33,6 @@ pub(crate) struct Connection {
     pub(crate) address: String,
     /// Whether another host may be talked to although the channel has no key (`--insecure`).
     pub(crate) is_insecure: bool,
-    /// Where it connects from: not from inside another network namespace.
-    pub(crate) outside: Outside,
     pub(crate) targets: Vec<Endpoint>,
     /// How many payload bytes of each reply are asked for (`--sample-bytes`).
     pub(crate) payload_max: u8,
@@ -124,7 +121,6 @@ impl Connection {
             address: self.address.clone(),
             cause,
         };
-        self.outside.stay().map_err(failed)?;
         // Looked up each time: an assistant that was replaced may have another address.
         let addresses = self.address.to_socket_addrs().map_err(failed)?;
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");

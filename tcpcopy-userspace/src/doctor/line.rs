@@ -192,7 +192,6 @@ impl Intercepts {
                 index,
                 address: address.clone(),
                 is_insecure: plan.is_insecure,
-                outside: plan.outside.clone(),
                 targets: plan.targets(),
                 // Headers are enough to know an answer.
                 payload_max: 0,

@@ -79,7 +79,6 @@ impl Bridge {
                 index,
                 address: address.clone(),
                 is_insecure: plan.is_insecure,
-                outside: plan.outside.clone(),
                 targets: plan.targets(),
                 payload_max: plan.sample_bytes,
                 announcements,

@@ -10,7 +10,6 @@ use std::sync::Arc;
 pub(super) use exporter::Phase;
 use exporter::routes::{JSON, PROMETHEUS};
 use exporter::{Board, Bound, Routes, Server};
-use host::netns::Outside;
 use host::run_time::RunTime;
 use process::Printer;
 use process::printer::TEXTS_MAX;
@@ -53,13 +52,10 @@ impl Telling {
     /// # Errors
     ///
     /// In words, where one of them cannot be; nothing was changed then but for a folder that was made.
-    pub(super) fn start(args: &Args, printer: &Printer, outside: &Outside) -> Result<Self, String> {
+    pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, String> {
         let no_thread = |error| format!("cannot start a thread that writes: {error}");
         // Files last: nothing is to be made where something else is refused.
-        let exporter = args
-            .metrics
-            .map(|addr| Exporter::start(addr, outside))
-            .transpose()?;
+        let exporter = args.metrics.map(Exporter::start).transpose()?;
         let place = args.summary.as_deref().map(Place::open).transpose();
         let place = place.map_err(|error| error.to_string())?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
@@ -197,13 +193,9 @@ impl Telling {
 }
 
 impl Exporter {
-    fn start(addr: SocketAddr, outside: &Outside) -> Result<Self, String> {
+    fn start(addr: SocketAddr) -> Result<Self, String> {
         let board = Board::new();
-        // Whoever asks is outside; what a socket that listens there accepts is outside as well.
-        let bound = outside
-            .run(|| Bound::bind(addr))
-            .map_err(|error| error.to_string())?;
-        let server = bound.and_then(|bound| bound.serve(routes(&board)));
+        let server = Bound::bind(addr).and_then(|bound| bound.serve(routes(&board)));
         let server = server.map_err(|error| error.to_string())?;
         Ok(Self {
             board,

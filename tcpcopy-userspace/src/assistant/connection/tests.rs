@@ -95,7 +95,6 @@ impl Stage {
             address: address
                 .map_or_else(|| listener.local_addr().unwrap().to_string(), str::to_owned),
             is_insecure: false,
-            outside: host::netns::Outside::default(),
             targets: vec![target()],
             payload_max: PAYLOAD_MAX,
             announcements,

@@ -1,8 +1,9 @@
 //! `--netns`: `tcpcopy`, its doctor and `intercept` are started on one host and work on another.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab::copier::Options;
+use lab::copier::{Copier, Options};
 use lab::net::{ONLINE, TARGET};
 use lab::{Host, Process, Spec, Topology};
 use nix::sys::signal::Signal;
@@ -129,16 +130,38 @@ fn check_places(stand: &Stand, pid: u32) {
     };
     ask(OUTSIDE).expect("metrics are shown outside");
     assert!(ask(Host::Online).is_err(), "metrics are shown inside");
-    let inside = std::fs::metadata(stand.lab.namespace(Host::Online).path());
-    let workers = std::fs::metadata(format!("/proc/{pid}/ns/net"));
-    let number = |file: std::io::Result<std::fs::Metadata>| {
-        std::os::unix::fs::MetadataExt::ino(&file.expect("a namespace"))
+    check_threads(stand, pid);
+}
+
+/// The process is outside, for whoever asks (`ip netns pids`), and so is every thread that needs nothing of the inside.
+fn check_threads(stand: &Stand, pid: u32) {
+    let number = |file: &Path| {
+        let about = std::fs::metadata(file).expect("a namespace");
+        std::os::unix::fs::MetadataExt::ino(&about)
     };
-    assert_eq!(
-        number(inside),
-        number(workers),
-        "what it does is done inside"
+    let inside = number(&stand.lab.namespace(Host::Online).path());
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    assert_ne!(
+        number(&process.join("ns/net")),
+        inside,
+        "the process is inside"
     );
+    let threads = std::fs::read_dir(process.join("task")).expect("threads");
+    let threads: Vec<(String, bool)> = threads
+        .flatten()
+        .map(|task| {
+            let name = std::fs::read_to_string(task.path().join("comm")).expect("a name");
+            let is_inside = number(&task.path().join("ns/net")) == inside;
+            (name.trim().to_owned(), is_inside)
+        })
+        .collect();
+    for (name, is_inside) in [("inside", true), ("worker-0", false), ("metrics", false)] {
+        let mut meant = threads.iter().filter(|(of, _)| of == name);
+        assert!(
+            meant.next().is_some_and(|(_, found)| *found == is_inside),
+            "{name} is not where it should be: {threads:?}"
+        );
+    }
 }
 
 /// Both programs are outside, each works inside another host, and the channel between them is the loopback device outside, which
@@ -180,7 +203,7 @@ fn assistant_mode_with_both_inside_and_the_channel_outside() {
     check_nothing_left(&stand);
 }
 
-/// What a killed run leaves inside, the next one takes over; and two do not work in one namespace, however it is named.
+/// Nothing works on inside after a SIGKILL, by whichever hooks; and two do not work in one namespace, however it is named.
 #[test]
 fn a_killed_run_inside_hurts_nobody() {
     let Some(stand) = super::super::stand(Topology::Direct) else {
@@ -189,23 +212,35 @@ fn a_killed_run_inside_hurts_nobody() {
     let namespace = stand.lab.namespace(Host::Online);
     let path = namespace.path().display().to_string();
     let servers = servers(&stand);
-    let mut first = start_on(&stand, OUTSIDE, &options(&stand, namespace.name()));
-    let mut second = options(&stand, &path);
-    second.name = "second".to_owned();
-    let second =
-        lab::copier::Copier::start_without_intercept(&stand.lab, &stand.binaries, &second, OUTSIDE);
-    let mut second = second.expect("it starts").tcpcopy;
-    let ended = second.wait(END_WITHIN).expect("it ends");
-    assert_eq!(ended.code(), Some(2), "{}", second.log());
-    assert!(second.log().contains("another tcpcopy"), "{}", second.log());
-    first
-        .tcpcopy
-        .stop(Signal::SIGKILL, END_WITHIN)
-        .expect("it ends");
+    for hook in ["auto", "clsact"] {
+        let options = options(&stand, namespace.name()).more("--hook").more(hook);
+        let mut copier = start_on(&stand, OUTSIDE, &options);
+        refuses_a_second(&stand, &path);
+        let tcpcopy = &mut copier.tcpcopy;
+        tcpcopy.stop(Signal::SIGKILL, END_WITHIN).expect("it ends");
+        let attached = || {
+            let shown = stand.lab.run(Host::Online, "bpftool", &["net", "show"]);
+            Ok(shown.unwrap_or_default().contains("capture"))
+        };
+        lab::interrupt::wait_until("the programs to go", Duration::from_secs(3), || {
+            attached().map(|attached| !attached)
+        })
+        .unwrap_or_else(|error| panic!("{error} ({hook})"));
+    }
     // The same from inside: it is one namespace.
     let copier = start_on(&stand, Host::Online, &stand.options());
     servers.check_copied(&stand, copier, &load());
     check_nothing_left(&stand);
+}
+
+fn refuses_a_second(stand: &Stand, place: &str) {
+    let mut options = options(stand, place);
+    options.name = "second".to_owned();
+    let second = Copier::start_without_intercept(&stand.lab, &stand.binaries, &options, OUTSIDE);
+    let mut second = second.expect("it starts").tcpcopy;
+    let ended = second.wait(END_WITHIN).expect("it ends");
+    assert_eq!(ended.code(), Some(2), "{}", second.log());
+    assert!(second.log().contains("another tcpcopy"), "{}", second.log());
 }
 
 /// What is no network namespace is refused, and nothing was changed.

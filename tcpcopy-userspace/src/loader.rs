@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use abi::counter::Counter;
 use abi::maps::{
     DEADLINE, Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT,
     GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
@@ -79,6 +80,8 @@ pub(crate) struct Loaded {
     deliver: Option<XdpLink>,
     capture: Vec<(u32, Link)>,
     hooks: Hooks,
+    /// Whether client packets come as clones, by the private device.
+    clones: bool,
     ebpf: Ebpf,
     services: Services,
     ways: Ways,
@@ -170,6 +173,7 @@ impl Loaded {
             deliver: None,
             capture: Vec::new(),
             hooks,
+            clones,
             ebpf,
             services,
             ways,
@@ -254,7 +258,11 @@ impl Loaded {
 
     /// The programs' counters, summed over all processors.
     pub(crate) fn counters(&self) -> Result<KernelCounters, Error> {
-        maps::counters(&self.ebpf)
+        let mut counters = maps::counters(&self.ebpf)?;
+        if self.clones {
+            counters.set(Counter::SteerDropped, self.device.dropped()?);
+        }
+        Ok(counters)
     }
 
     /// Each program by its name, and the kernel's number for it.

@@ -160,6 +160,8 @@ fn mirror_port() {
     let mut options = stand.options().more("-i").more("span0:mirror,span1:mirror");
     options.rules = format!("{PORT}-{TARGET}:{PORT}");
     let summary = copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
+    options.capture = lab::copier::Capture::AfXdp;
+    copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
     assert_eq!(summary.count("/kernel/capture/other_host"), 0);
     let replies = summary.count("/kernel/reply/matched");
     assert!(replies > 0, "replies are consumed where they arrive");

@@ -39,7 +39,7 @@ use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed, HookChoice};
+use crate::args::{Args, Capture, Confirmed, HookChoice, RuleArg};
 use crate::clock;
 use crate::worker::intake::Several;
 use budget::{Budget, Fixed};
@@ -156,7 +156,6 @@ impl Plan {
     pub(crate) fn new(args: &Args, facts: &Facts) -> Result<Self, Refusal> {
         let mode = mode_of(args);
         rules::check(args, facts, mode)?;
-        let hook = hook(args.hook, facts.tcx)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress::to_targets(args, facts);
@@ -174,11 +173,8 @@ impl Plan {
             let own = facts.route(target.addr.into())?.source()?;
             Some((Endpoint::new(own.into(), source.port), *target))
         });
-        let source_words = args
-            .rules
-            .iter()
-            .map(|rule| sources.words(rule.target.addr))
-            .collect();
+        let words_of = |rule: &RuleArg| sources.words(rule.target.addr);
+        let source_words = args.rules.iter().map(words_of).collect();
         let pools = args.rules.iter().filter_map(|rule| {
             let (pool, own) = sources.pool(rule.target.addr)?;
             Some((rule.target, pool, own))
@@ -213,7 +209,7 @@ impl Plan {
                 .any(|rule| IpAddr::from(rule.target.addr).is_loopback()),
             rules,
             capture: args.capture,
-            hook,
+            hook: hook(args.hook, facts.tcx)?,
             workers,
             copies: args.copies,
             wait_for_responses: !args.no_wait,

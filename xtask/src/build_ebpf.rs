@@ -15,7 +15,8 @@ use crate::{step, workspace};
 const TARGET: &str = "bpfel-unknown-none";
 /// The compiler of Debian's package rustc-web.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-/// The oldest instruction set that all kernels with tcx (6.6) have; 32-bit arithmetic makes the programs shorter.
+/// The newest instruction set that every kernel has which the programs are for (it came with 5.1); 32-bit arithmetic makes the
+/// programs shorter.
 const TARGET_CPU: &str = "v3";
 
 /// The workspaces of the programs; each makes one object.

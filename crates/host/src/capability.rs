@@ -15,7 +15,7 @@ struct Need {
 
 /// What a run needs, with the reason.
 const NEEDS: [Need; 4] = [
-    // The private device, routes, tcx and XDP links, SO_SNDBUFFORCE, settings below /proc/sys/net.
+    // The private device, routes, tcx and XDP links, clsact filters, SO_SNDBUFFORCE, settings below /proc/sys/net.
     Need {
         any_of: &[Capability::CAP_NET_ADMIN],
     },

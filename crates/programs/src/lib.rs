@@ -8,23 +8,23 @@ use thiserror::Error;
 
 /// Names of the programs in the object of `tcpcopy`.
 pub mod name {
-    /// tcx ingress of the online interfaces and of those that replies come in by: ordered first.
+    /// Ingress of the online interfaces and of those that replies come in by: ordered first.
     pub const CAPTURE: &str = "capture";
-    /// tcx egress of the online interfaces, and of those that answers leave by.
+    /// Egress of the online interfaces, and of those that answers leave by.
     pub const OBSERVE: &str = "observe";
-    /// tcx egress of the host's end of a container's link: clients' packets leave by it.
+    /// Egress of the host's end of a container's link: clients' packets leave by it.
     pub const CAPTURE_OUT: &str = "capture_out";
-    /// tcx ingress of the host's end of a container's link: the online server's answers come in by it.
+    /// Ingress of the host's end of a container's link: the online server's answers come in by it.
     pub const OBSERVE_IN: &str = "observe_in";
-    /// tcx ingress of a mirror port: both sides come in by it.
+    /// Ingress of a mirror port: both sides come in by it.
     pub const OVERHEAR: &str = "overhear";
-    /// tcx ingress of a mirror port or a container's link that replies come in by as well.
+    /// Ingress of a mirror port or a container's link that replies come in by as well.
     pub const REPLIES: &str = "replies";
-    /// tcx ingress of `tcpcopy0`.
+    /// Ingress of `tcpcopy0`.
     pub const INJECT: &str = "inject";
-    /// tcx egress of `tcpcopy0`.
+    /// Egress of `tcpcopy0`.
     pub const ABSORB: &str = "absorb";
-    /// tcx egress of `tcpcopy0`, only with `--capture af-xdp`.
+    /// Egress of `tcpcopy0`, only with `--capture af-xdp`.
     pub const STEER: &str = "steer";
     /// Native XDP of `tcpcopy1`, only with `--capture af-xdp`.
     pub const DELIVER: &str = "deliver";

@@ -41,9 +41,12 @@ const TCA_CHAIN: u16 = 11;
 const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_FLAGS_GEN: u16 = 9;
 const TCA_BPF_ID: u16 = 11;
 /// `TCA_BPF_FLAG_ACT_DIRECT`: what the program returns is the verdict.
 const DIRECT_ACTION: u32 = 1;
+/// `TCA_CLS_FLAGS_SKIP_HW`: no NIC is to run the program, which would not see our maps.
+const SKIP_HARDWARE: u32 = 1;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 /// The upper bits of an attribute's type are flags.
 const TYPE_MASK: u16 = 0x3fff;
@@ -208,7 +211,8 @@ pub(super) fn add_filter(filter: &Filter, program: BorrowedFd<'_>) -> Vec<u8> {
     let options = Message::attributes()
         .number(TCA_BPF_FD, program.as_raw_fd().cast_unsigned())
         .text(TCA_BPF_NAME, name)
-        .number(TCA_BPF_FLAGS, DIRECT_ACTION);
+        .number(TCA_BPF_FLAGS, DIRECT_ACTION)
+        .number(TCA_BPF_FLAGS_GEN, SKIP_HARDWARE);
     about(
         filter,
         Message::new(RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL),

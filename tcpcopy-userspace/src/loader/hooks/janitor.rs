@@ -33,7 +33,8 @@ const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 /// How long a line to standard error may wait for its reader.
 const SAY_MAX: u16 = 1000;
-/// Things that it keeps in mind at most: far more than a run has hooks. The oldest are forgotten first, for those are gone.
+/// Things that it keeps in mind at most: far more than a run has hooks. Of filters and qdiscs the oldest are forgotten first:
+/// interfaces that came and went.
 const THINGS_MAX: usize = 4096;
 
 /// Something that is to be removed.
@@ -223,8 +224,12 @@ fn listen() -> Option<Vec<Thing>> {
             return None;
         }
         things.extend(Thing::parse(&line));
-        if things.len() > THINGS_MAX {
-            things.remove(0);
+        if things.len() > THINGS_MAX
+            && let Some(oldest) = things
+                .iter()
+                .position(|thing| !matches!(thing, Thing::Device(_)))
+        {
+            things.remove(oldest);
         }
     }
     Some(things)

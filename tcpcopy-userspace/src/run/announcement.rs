@@ -12,16 +12,7 @@ use crate::plan::{Hook, Plan};
 
 /// Says what is going to happen.
 pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
-    match (&args.netns, plan.outside.is_elsewhere()) {
-        (Some(place), true) => info!(
-            "in the network namespace of --netns {place}: devices, addresses, routes and ports are those inside; metrics, the \
-             connection to intercept and files are outside"
-        ),
-        (Some(place), false) => info!(
-            "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
-        ),
-        (None, _) => {}
-    }
+    namespace(args, plan);
     for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
         info!(
             "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
@@ -132,6 +123,20 @@ fn hook(hook: Hook) -> String {
             "programs are attached as clsact filters (--hook; Linux {}): should this process be killed, its janitor removes them",
             host::kernel::release()
         ),
+    }
+}
+
+/// Which network namespace all of it is about.
+fn namespace(args: &Args, plan: &Plan) {
+    match (&args.netns, plan.outside.is_elsewhere()) {
+        (Some(place), true) => info!(
+            "in the network namespace of --netns {place}: devices, addresses, routes and ports are those inside; metrics, the \
+             connection to intercept and files are outside"
+        ),
+        (Some(place), false) => info!(
+            "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
+        ),
+        (None, _) => {}
     }
 }
 

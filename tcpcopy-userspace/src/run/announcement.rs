@@ -76,6 +76,11 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
             "normal priority: workers compete with the online server for processors, and for memory (--priority)"
         ),
     }
+    places(args, plan);
+}
+
+/// Where the programs are attached, and how.
+fn places(args: &Args, plan: &Plan) {
     let engine = match plan.capture {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",

@@ -43,18 +43,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         plan.payload_bytes_max >> 20,
         (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
     );
-    if plan.sample_bytes > 0 {
-        warn!(
-            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
-             are kept in the summary{}",
-            plan.sample_bytes,
-            if plan.wait_for_responses {
-                ""
-            } else {
-                "; with -W no turn is in step, so none will be"
-            }
-        );
-    }
+    samples(plan);
     info!(
         "at most {} Mbit/s of what targets answer are taken (--max-reply-bandwidth), and of each turn what the online server \
          answers and 256 KiB",
@@ -89,6 +78,12 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         }
     }
     info!("{}", hook(plan.hook));
+    if plan.capture == Capture::AfXdp && host::kernel::is_before(6, 16) {
+        warn!(
+            "--capture af-xdp: before Linux 6.16 the private device drops clones where clients send much at once, and what they said is missing \
+             from the copy (`gap`, counted as `steer` / `dropped`); --capture ring loses nothing there"
+        );
+    }
     info!(
         "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
         list(&plan.capture_on),
@@ -131,6 +126,22 @@ fn namespace(args: &Args, plan: &Plan) {
             "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
         ),
         (None, _) => {}
+    }
+}
+
+/// What is kept of payload.
+fn samples(plan: &Plan) {
+    if plan.sample_bytes > 0 {
+        warn!(
+            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
+             are kept in the summary{}",
+            plan.sample_bytes,
+            if plan.wait_for_responses {
+                ""
+            } else {
+                "; with -W no turn is in step, so none will be"
+            }
+        );
     }
 }
 

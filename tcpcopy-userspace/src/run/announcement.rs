@@ -43,18 +43,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         plan.payload_bytes_max >> 20,
         (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
     );
-    if plan.sample_bytes > 0 {
-        warn!(
-            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
-             are kept in the summary{}",
-            plan.sample_bytes,
-            if plan.wait_for_responses {
-                ""
-            } else {
-                "; with -W no turn is in step, so none will be"
-            }
-        );
-    }
+    samples(plan);
     info!(
         "at most {} Mbit/s of what targets answer are taken (--max-reply-bandwidth), and of each turn what the online server \
          answers and 256 KiB",
@@ -142,6 +131,22 @@ fn namespace(args: &Args, plan: &Plan) {
             "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
         ),
         (None, _) => {}
+    }
+}
+
+/// What is kept of payload.
+fn samples(plan: &Plan) {
+    if plan.sample_bytes > 0 {
+        warn!(
+            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
+             are kept in the summary{}",
+            plan.sample_bytes,
+            if plan.wait_for_responses {
+                ""
+            } else {
+                "; with -W no turn is in step, so none will be"
+            }
+        );
     }
 }
 

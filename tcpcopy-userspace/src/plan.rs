@@ -5,6 +5,7 @@
 //! | [`facts`] | nothing: it asks the host everything that the others need, once |
 //! | [`rules`] | whether the rules make sense together and on this host |
 //! | [`interfaces`] | where `capture` and `observe` are attached |
+//! | [`places`] | the same devices as others ask for them |
 //! | [`pool`] | where sessions come from |
 //! | [`exclusions`] | which ports of a pool are not leased, because others have them |
 //! | [`filter`] | which packets of the targets are replies |
@@ -20,6 +21,7 @@ pub(crate) mod facts;
 pub(crate) mod filter;
 mod frames;
 mod interfaces;
+mod places;
 mod pool;
 pub(crate) mod refusal;
 pub(crate) mod rules;
@@ -28,18 +30,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
-use host::clsact::Direction;
 use host::kernel::Tcx;
 use host::netns::Outside;
 use host::{Firewall, Route};
-use programs::name;
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
 use crate::args::{Args, Capture, Confirmed, HookChoice, RuleArg};
 use crate::clock;
-use crate::worker::intake::Several;
 use budget::{Budget, Fixed};
 use exclusions::Exclusions;
 use facts::Facts;
@@ -278,35 +277,6 @@ impl Plan {
             }
         }
         plan
-    }
-
-    /// Whether answers may leave by other devices too, as routes come and go: those to clients on this very host never do, and
-    /// what others answer is not for this host to route.
-    pub(crate) fn follows_exits(&self) -> bool {
-        let mut online = self.online_on.iter();
-        online.any(|name| name != interfaces::LOOPBACK)
-    }
-
-    /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
-    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, Direction)> {
-        let mut hooks = Vec::new();
-        for device in &self.host_sides {
-            hooks.push((device.as_str(), name::CAPTURE_OUT, Direction::Egress));
-            hooks.push((device.as_str(), name::OBSERVE_IN, Direction::Ingress));
-        }
-        for device in &self.mirrors {
-            hooks.push((device.as_str(), name::OVERHEAR, Direction::Ingress));
-        }
-        hooks
-    }
-
-    /// Which directions more than one device may show, so that one packet may be recorded twice.
-    pub(crate) fn several_devices(&self) -> Several {
-        let apart = self.host_sides.len() + self.mirrors.len();
-        Several {
-            clients: self.capture_on.len() + apart > 1,
-            online: self.observe_on.len() + apart > 1,
-        }
     }
 
     /// The network of the reply pool that an address lies in.

@@ -28,19 +28,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
             plan.copies, plan.sessions_max
         );
     }
-    if let Some(own) = plan.own_source {
-        warn!("{}", trusted(own));
-    }
-    confirmed(args, plan);
-    for unheard in &plan.unheard {
-        let mut rules = plan.rule_names.iter();
-        let rule = rules.find(|rule| unheard.contains(*rule));
-        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
-        warnings.raise(Kind::Unheard, subject, unheard);
-    }
-    for warning in &plan.warnings {
-        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
-    }
+    dangers(args, plan, warnings);
     for words in &plan.heard_on_loopback {
         info!("{words}");
     }
@@ -126,6 +114,23 @@ fn hook(hook: Hook) -> String {
             "programs are attached as clsact filters (--hook; Linux {}): should this process be killed, its janitor removes them",
             host::kernel::release()
         ),
+    }
+}
+
+/// What may go wrong.
+fn dangers(args: &Args, plan: &Plan, warnings: &mut Warnings) {
+    if let Some(own) = plan.own_source {
+        warn!("{}", trusted(own));
+    }
+    confirmed(args, plan);
+    for unheard in &plan.unheard {
+        let mut rules = plan.rule_names.iter();
+        let rule = rules.find(|rule| unheard.contains(*rule));
+        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
+        warnings.raise(Kind::Unheard, subject, unheard);
+    }
+    for warning in &plan.warnings {
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
     }
 }
 

@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use abi::counter::Counter;
 use abi::maps::{
     DEADLINE, Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT,
     GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
@@ -87,6 +88,8 @@ pub(crate) struct Loaded {
     /// it would be the same request once more.
     clients_on: Option<Vec<String>>,
     hooks: Hooks,
+    /// Whether client packets come as clones, by the private device.
+    clones: bool,
     ebpf: Ebpf,
     services: Services,
     ways: Ways,
@@ -179,6 +182,7 @@ impl Loaded {
             capture: Vec::new(),
             clients_on: None,
             hooks,
+            clones,
             ebpf,
             services,
             ways,
@@ -322,7 +326,11 @@ impl Loaded {
 
     /// The programs' counters, summed over all processors.
     pub(crate) fn counters(&self) -> Result<KernelCounters, Error> {
-        maps::counters(&self.ebpf)
+        let mut counters = maps::counters(&self.ebpf)?;
+        if self.clones {
+            counters.set(Counter::SteerDropped, self.device.dropped()?);
+        }
+        Ok(counters)
     }
 
     /// Each program by its name, and the kernel's number for it.

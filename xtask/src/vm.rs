@@ -253,6 +253,7 @@ fn on_kernel(series: Series, wanted: &Wanted, built: &Built) -> Result<Vec<Row>>
     };
     let mut rows = Vec::new();
     for shape in wanted.shapes(series) {
+        interrupt::check()?;
         rows.extend(in_machine(
             &kernel,
             shape,

@@ -145,6 +145,9 @@ counters! {
     InjectAbandoned = 50, "inject", "abandoned";
     /// Packets that passed at once because the run did not renew its deadline (clsact only).
     AbsorbAbandoned = 51, "absorb", "abandoned";
+    /// Clones that the private device dropped because its queue was full: before Linux 6.16 no one waits for it. No program
+    /// counts these; user space asks the device.
+    SteerDropped = 52, "steer", "dropped";
 }
 
 /// Number of counters: entries of the array.

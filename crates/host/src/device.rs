@@ -22,7 +22,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use crate::claim::{self, Claim};
 use crate::clsact::{Clsact, Filter};
 use crate::sign::Sign;
-use crate::{Error, Interface, Netlink, interface, qdisc, sysctl};
+use crate::{Error, Interface, Netlink, interface, netlink, qdisc, sysctl};
 
 /// What the private device is to be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +168,35 @@ impl PrivateDevice {
     /// Where the setting cannot be written.
     pub fn allow_loopback_targets(&self) -> Result<(), Error> {
         sysctl::write(&format!("ipv4/conf/{}/route_localnet", Self::OUTER), "1")
+    }
+
+    /// How many frames the device has dropped that were to leave by its outer end.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel does not answer.
+    pub fn dropped(&self) -> Result<u64, Error> {
+        let mut wanted = LinkMessage::default();
+        wanted.header.index = self.outer.index;
+        let asked = netlink::request(
+            self.netlink.handle(),
+            RouteNetlinkMessage::GetLink(wanted),
+            0,
+        );
+        let answers = self
+            .netlink
+            .block_on(asked)
+            .map_err(|cause| refused("read the counters of the private device", cause))?;
+        let links = answers.into_iter().filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        });
+        let attributes = links.flat_map(|link| link.attributes);
+        let dropped = attributes.filter_map(|attribute| match attribute {
+            LinkAttribute::Stats64(counters) => Some(counters.tx_dropped),
+            _ => None,
+        });
+        Ok(dropped.sum())
     }
 
     /// Removes the device now, and says so if that fails.

@@ -57,6 +57,12 @@ fn errno_of(error: &ProgramError) -> Option<Errno> {
     None
 }
 
+/// Whether the running kernel is known to be older than this release.
+#[must_use]
+pub fn is_before(major: u32, minor: u32) -> bool {
+    parse_release(&release()).is_some_and(|found| found < (major, minor))
+}
+
 /// The release of the running kernel, as `uname -r` says it.
 #[must_use]
 pub fn release() -> String {

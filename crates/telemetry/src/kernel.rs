@@ -107,7 +107,11 @@ const HOOKS: &[(Counter, &[Counter])] = &[
     ),
     (
         Counter::SteerFrames,
-        &[Counter::DeliverFrames, Counter::DeliverNoSocket],
+        &[
+            Counter::DeliverFrames,
+            Counter::DeliverNoSocket,
+            Counter::SteerDropped,
+        ],
     ),
 ];
 

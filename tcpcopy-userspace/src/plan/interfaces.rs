@@ -7,13 +7,16 @@
 
 use std::net::IpAddr;
 
+use host::clsact::Direction;
 use host::{Interface, PrivateDevice, Route};
+use programs::name;
 use telemetry::Mode;
 use wire::flow::Addr;
 
-use super::Refusal;
 use super::facts::Facts;
+use super::{Plan, Refusal};
 use crate::args::{Args, Capture, InterfaceArg, Place, RuleArg};
+use crate::worker::intake::Several;
 
 /// Names of interfaces.
 #[derive(Debug)]
@@ -118,6 +121,37 @@ impl Interfaces {
     fn is_apart(&self, name: &str) -> bool {
         let mut apart = self.host_sides.iter().chain(&self.mirrors);
         apart.any(|apart| apart == name)
+    }
+}
+
+impl Plan {
+    /// Whether answers may leave by other devices too, as routes come and go: those to clients on this very host never do, and
+    /// what others answer is not for this host to route.
+    pub(crate) fn follows_exits(&self) -> bool {
+        let mut online = self.online_on.iter();
+        online.any(|name| name != LOOPBACK)
+    }
+
+    /// Devices where packets pass another way than those of this host, each with a program that knows and its hook.
+    pub(crate) fn hooks_apart(&self) -> Vec<(&str, &'static str, Direction)> {
+        let mut hooks = Vec::new();
+        for device in &self.host_sides {
+            hooks.push((device.as_str(), name::CAPTURE_OUT, Direction::Egress));
+            hooks.push((device.as_str(), name::OBSERVE_IN, Direction::Ingress));
+        }
+        for device in &self.mirrors {
+            hooks.push((device.as_str(), name::OVERHEAR, Direction::Ingress));
+        }
+        hooks
+    }
+
+    /// Which directions more than one device may show, so that one packet may be recorded twice.
+    pub(crate) fn several_devices(&self) -> Several {
+        let apart = self.host_sides.len() + self.mirrors.len();
+        Several {
+            clients: self.capture_on.len() + apart > 1,
+            online: self.observe_on.len() + apart > 1,
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) enum Refusal {
     /// Clients whose addresses mean another host at the target.
     #[error(
         "clients on lo ({why}) cannot be copied with their own addresses: they come from addresses of this very host, 127.0.0.1 \
-         for one, to which the target would answer itself; name a reply pool (-c), or leave -s out"
+         for one, to which the target would answer itself; name a reply pool (-c), or leave -s out; where clients come in by another \
+         interface all the same (NAT), name that (-i)"
     )]
     LoopbackClients { why: String },
     /// lo shows this host's own packets, each way.

@@ -86,6 +86,12 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         }
     }
     info!("{}", hook(plan.hook));
+    if plan.capture == Capture::AfXdp && host::kernel::is_before(6, 16) {
+        warn!(
+            "--capture af-xdp: before Linux 6.16 the private device drops clones where clients send much at once, and what they said is missing \
+             from the copy (`gap`, counted as `steer` / `dropped`); --capture ring loses nothing there"
+        );
+    }
     info!(
         "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
         list(&plan.capture_on),

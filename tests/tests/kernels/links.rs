@@ -1,5 +1,7 @@
 //! Devices that are made of others: VLAN devices and their trunk, a bond whose active member fails, a bridge and its port.
 
+use std::time::Duration;
+
 use lab::copier::Options;
 use lab::net::{CLIENT, ONLINE, ONLINE_INSIDE, TARGET};
 use lab::{Host, Namespace, Topology, interrupt};
@@ -58,13 +60,17 @@ fn vlan_devices() {
     complete(&stand, &on(&stand, "eth0.7,eth1.9"), &loads(), |_| {});
 }
 
-/// On the trunk packets are tagged: they are skipped and counted, clients notice nothing, and nothing is copied.
+/// On the trunk packets are tagged: they are skipped, counted and told, clients notice nothing, and nothing is copied.
 #[test]
 fn vlan_trunk() {
     let Some(stand) = tagged() else { return };
     let (_online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let mut copier = start_with(&stand, &on(&stand, "eth0,eth1.9"));
     let report = run(&stand, &loads());
+    copier
+        .tcpcopy
+        .wait_for("had a VLAN tag", Duration::from_secs(10))
+        .expect("the run tells why it sees nothing");
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);
@@ -121,21 +127,17 @@ fn bonds_that_fail_over() {
     let failures = std::thread::scope(|scope| {
         let failing = scope.spawn(|| {
             // The load begins when the servers and the copy stand; what fails while it runs is what counts.
-            interrupt::wait_until(
-                "a captured request",
-                std::time::Duration::from_secs(60),
-                || {
-                    let seen = lab.run(
-                        Host::Online,
-                        "ss",
-                        &["-Htn", "state", "established", "sport = :8080"],
-                    )?;
-                    Ok(!seen.trim().is_empty())
-                },
-            )?;
-            interrupt::sleep(std::time::Duration::from_secs(1))?;
+            interrupt::wait_until("a captured request", Duration::from_secs(60), || {
+                let seen = lab.run(
+                    Host::Online,
+                    "ss",
+                    &["-Htn", "state", "established", "sport = :8080"],
+                )?;
+                Ok(!seen.trim().is_empty())
+            })?;
+            interrupt::sleep(Duration::from_secs(1))?;
             lab.namespace(Host::Wire).set_link("online-eth0", false)?;
-            interrupt::sleep(std::time::Duration::from_secs(1))?;
+            interrupt::sleep(Duration::from_secs(1))?;
             lab.namespace(Host::Switch).set_link("online-eth1", false)
         });
         complete(&stand, &on(&stand, "bond0,bond1"), &loads(), |_| {});

@@ -160,6 +160,8 @@ fn mirror_port() {
     let mut options = stand.options().more("-i").more("span0:mirror,span1:mirror");
     options.rules = format!("{PORT}-{TARGET}:{PORT}");
     let summary = copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
+    options.capture = lab::copier::Capture::AfXdp;
+    copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
     assert_eq!(summary.count("/kernel/capture/other_host"), 0);
     let replies = summary.count("/kernel/reply/matched");
     assert!(replies > 0, "replies are consumed where they arrive");
@@ -184,7 +186,9 @@ fn mirror_in_a_tunnel() {
     }
     mirror(&stand, Host::Online, "eth0", "vx0");
     // The device of the mirror may be that of the copies as well.
+    // Older kernels attach otherwise.
     let options = stand.options().more("-i").more("vx0:mirror,eth0:mirror");
+    let options = options.more("--hook").more("clsact");
     copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
     let _target = nginx(&stand, Host::Target, (TARGET, PORT).into());
     let spec = lab::Spec::new("doctor", &stand.binaries.tcpcopy)
@@ -215,6 +219,9 @@ fn host_end_of_a_containers_link() {
     ] {
         let mut options = stand.options().more("-i").more(devices);
         options.rules = format!("{rule}-{TARGET}:{PORT}");
+        if devices.contains("br0") {
+            options = options.more("--hook").more("clsact");
+        }
         let scene = Scene::at(ONLINE_INSIDE).from(Host::Assistant);
         copied(&stand, Host::Switch, &options, scene);
     }

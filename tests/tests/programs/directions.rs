@@ -2,7 +2,7 @@
 
 use abi::counter::Counter;
 use abi::record::{KIND_CLIENT, KIND_ONLINE, KIND_REPLY};
-use programs::name::{CAPTURE, CAPTURE_OUT, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES};
+use programs::name::{CAPTURE, CAPTURE_OUT, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES, STEER};
 use wire::flow::{Addr, Endpoint};
 use wire::tcp::{COPY_MARK, Flags};
 
@@ -142,6 +142,14 @@ fn a_rule_without_an_address_means_any_where_others_are_shown() {
         let (verdict, record) = of(&mut kernel, program, frame);
         assert_eq!((verdict, record.map(|it| it.0)), (NEXT, kind), "{program}");
     }
+    // A clone of such a packet finds its queue; what a target on this host answers leaves by the same device and is none.
+    kernel.counted();
+    kernel.tc(STEER, &request);
+    assert_eq!(kernel.counted(), only(&[Counter::SteerFrames]));
+    let pool = Endpoint::new(POOL.addr, 10_080);
+    kernel.service_anywhere(pool.port);
+    kernel.tc(STEER, &data(TARGET, pool, 50));
+    assert_eq!(kernel.counted(), only(&[]));
     // Another port of the container is the target: its address alone is not left out.
     kernel.copied_to(Endpoint::new(container.addr, 8080));
     let (_, record) = of(&mut kernel, OVERHEAR, &request);

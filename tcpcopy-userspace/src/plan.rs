@@ -5,7 +5,6 @@
 //! | [`facts`] | nothing: it asks the host everything that the others need, once |
 //! | [`rules`] | whether the rules make sense together and on this host |
 //! | [`interfaces`] | where `capture` and `observe` are attached |
-//! | [`places`] | the same devices as others ask for them |
 //! | [`pool`] | where sessions come from |
 //! | [`exclusions`] | which ports of a pool are not leased, because others have them |
 //! | [`filter`] | which packets of the targets are replies |
@@ -21,7 +20,6 @@ pub(crate) mod facts;
 pub(crate) mod filter;
 mod frames;
 mod interfaces;
-mod places;
 mod pool;
 pub(crate) mod refusal;
 pub(crate) mod rules;

@@ -130,6 +130,7 @@ fn common(kernel: &KernelCounters) -> Common {
             Counter::CaptureCloneFailed,
             Counter::CaptureCloneTooBig,
             Counter::CaptureBigTcp,
+            Counter::SteerDropped,
         ]),
         online_lost: sum(&[Counter::ObserveRingFull, Counter::ObserveBigTcp]),
     }

@@ -272,6 +272,13 @@ impl Loaded {
         Ok(is_new)
     }
 
+    /// Whether some program records what an online service sends through this interface.
+    pub(crate) fn is_observed(&self, interface: &str) -> bool {
+        let index = index_of(interface).ok();
+        let mut observed = self.online.iter();
+        observed.any(|(known, _)| Some(*known) == index)
+    }
+
     /// Detaches everything, `capture` last. Counters can still be read.
     pub(crate) fn detach(&mut self) {
         self.online.clear();

@@ -16,6 +16,7 @@
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
+//! | [`totals`] | everything that was counted and measured so far |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
 pub(crate) mod announcement;
@@ -31,6 +32,7 @@ mod pauses;
 mod sides;
 mod signs;
 mod telling;
+mod totals;
 mod warnings;
 mod watch;
 mod ways;
@@ -48,7 +50,7 @@ use tracing::{error, info, warn};
 
 use crate::args::Args;
 use crate::clock;
-use crate::cpu::{self, Guard, MachineTime};
+use crate::cpu::{Guard, MachineTime};
 use crate::loader::Loaded;
 use crate::plan::Plan;
 use crate::plan::facts::Facts;
@@ -63,7 +65,8 @@ use ending::Stop;
 use lookout::Lookout;
 use pauses::Pauses;
 use signs::Signs;
-use telling::{Phase, Surroundings, Telling};
+use telling::{Phase, Telling};
+use totals::others_cpu;
 use warnings::Warnings;
 use watch::Watch;
 use ways::Ways;
@@ -315,6 +318,7 @@ impl<'a> Run<'a> {
             let ready_for = self.is_ready.then(|| self.began.elapsed());
             self.lookout.look(
                 self.plan,
+                &self.loaded,
                 ready_for,
                 &totals.kernel,
                 &self.crew.sights(),
@@ -409,89 +413,4 @@ impl<'a> Run<'a> {
         };
         ending::judge(self.args.min_fidelity, self.is_ready, captured, judged)
     }
-
-    /// Everything that was counted and measured so far.
-    fn totals(&self) -> RunTotals {
-        let slot = self.crew.totals();
-        let kernel = self.loaded.counters().unwrap_or_else(|cause| {
-            warn!("{cause}");
-            telemetry::KernelCounters::default()
-        });
-        let mut notes = Figures::new();
-        notes.push("route_changes", self.route_changes);
-        notes.push(
-            "max_cpu_pauses",
-            self.guard.as_ref().map_or(0, |guard| guard.pauses),
-        );
-        self.pauses.notes(&mut notes);
-        self.watch.notes(&mut notes);
-        if let Some((times, seconds)) = self.loaded.missed() {
-            notes.push("deadlines_missed", times);
-            notes.push("deadlines_missed_seconds", seconds);
-        }
-        self.devices.notes(&mut notes);
-        if let Some(bridge) = &self.bridge {
-            bridge.notes(&mut notes);
-        }
-        if self.plan.bits_per_second_max.is_some() {
-            notes.push("max_bandwidth_reached", slot.bandwidth_reached);
-        }
-        self.brake.notes(&mut notes);
-        notes.push("tx_no_memory", slot.port.kicks_no_memory);
-        notes.push("rx_ring_full", slot.port.rx_ring_full);
-        notes.push("rx_dropped", slot.port.rx_dropped);
-        RunTotals {
-            mode: self.plan.mode,
-            state: self.state,
-            started: self.started,
-            duration: self.began.elapsed(),
-            rules: self.plan.rule_names.clone(),
-            ledger: slot.ledger,
-            turns_open: slot.turns_open,
-            sessions_open: slot.sessions,
-            budget: [
-                ("payload_bytes", slot.payload_bytes),
-                ("payload_bytes_max", self.plan.payload_bytes_max),
-                ("sessions_max", self.plan.sessions_max.into()),
-            ]
-            .into_iter()
-            .collect(),
-            latency: slot.latency,
-            spread: self.spread.clone(),
-            differences: slot.differences,
-            engine: slot.counters,
-            workers: slot.totals,
-            kernel,
-            cpu_seconds: self.cpu_seconds(),
-            notes,
-            warnings: self.warnings.list(),
-            feedback: self.feedback.clone(),
-        }
-    }
-
-    fn surroundings(&self) -> Surroundings {
-        let channels = self.bridge.as_ref().map(Bridge::connected);
-        Surroundings {
-            channels: channels.unwrap_or_default(),
-        }
-    }
-
-    /// Of the workers as they say themselves, for theirs ends with the thread; of the others as the kernel says.
-    fn cpu_seconds(&self) -> Figures<f64> {
-        let mut figures = self.crew.cpu_seconds();
-        for (name, seconds) in self.cpu_of_others.iter() {
-            figures.push(name, *seconds);
-        }
-        figures
-    }
-}
-
-fn others_cpu() -> Figures<f64> {
-    let threads = cpu::threads();
-    let others = threads
-        .iter()
-        .filter(|(name, _)| !name.starts_with(crew::WORKER_NAME));
-    others
-        .map(|(name, seconds)| (name.to_owned(), *seconds))
-        .collect()
 }

@@ -145,6 +145,14 @@ impl Plan {
         hooks
     }
 
+    /// The devices that clients come in by, as `-i` takes them.
+    pub(crate) fn named_devices(&self) -> Vec<String> {
+        let host_sides = self.host_sides.iter().map(|name| format!("{name}:host"));
+        let mirrors = self.mirrors.iter().map(|name| format!("{name}:mirror"));
+        let online = self.online_on.iter().cloned();
+        online.chain(host_sides).chain(mirrors).collect()
+    }
+
     /// Which directions more than one device may show, so that one packet may be recorded twice.
     pub(crate) fn several_devices(&self) -> Several {
         let apart = self.host_sides.len() + self.mirrors.len();

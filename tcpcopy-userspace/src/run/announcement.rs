@@ -19,19 +19,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
             plan.copies, plan.sessions_max
         );
     }
-    if let Some(own) = plan.own_source {
-        warn!("{}", trusted(own));
-    }
-    confirmed(args, plan);
-    for unheard in &plan.unheard {
-        let mut rules = plan.rule_names.iter();
-        let rule = rules.find(|rule| unheard.contains(*rule));
-        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
-        warnings.raise(Kind::Unheard, subject, unheard);
-    }
-    for warning in &plan.warnings {
-        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
-    }
+    dangers(args, plan, warnings);
     for words in &plan.heard_on_loopback {
         info!("{words}");
     }
@@ -147,6 +135,23 @@ fn samples(plan: &Plan) {
                 "; with -W no turn is in step, so none will be"
             }
         );
+    }
+}
+
+/// What may go wrong.
+fn dangers(args: &Args, plan: &Plan, warnings: &mut Warnings) {
+    if let Some(own) = plan.own_source {
+        warn!("{}", trusted(own));
+    }
+    confirmed(args, plan);
+    for unheard in &plan.unheard {
+        let mut rules = plan.rule_names.iter();
+        let rule = rules.find(|rule| unheard.contains(*rule));
+        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
+        warnings.raise(Kind::Unheard, subject, unheard);
+    }
+    for warning in &plan.warnings {
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
     }
 }
 

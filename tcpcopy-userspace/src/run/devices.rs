@@ -98,6 +98,8 @@ impl Devices {
                 continue;
             };
             if let Err(cause) = loaded.attach_again(plan, &device.name) {
+                // What was attached before it failed must not be there twice.
+                loaded.forget(index);
                 if failed.is_none() {
                     error!("{cause}; it is tried again every second");
                 }

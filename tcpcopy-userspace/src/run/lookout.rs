@@ -22,7 +22,8 @@ use wire::flow::FlowKey;
 
 use super::sides::{Change, Common, Nothing, Sides};
 use super::warnings::{Subject, Warnings};
-use crate::plan::Plan;
+use crate::loader::Loaded;
+use crate::plan::{LOOPBACK, Plan};
 use words::{Connection, Half, Listening, Scene, Sight as Seen};
 
 /// Most rules that are asked about, and named, where nothing comes.
@@ -50,6 +51,7 @@ impl Lookout {
     pub(super) fn look(
         &mut self,
         plan: &Plan,
+        loaded: &Loaded,
         ready_for: Option<Duration>,
         kernel: &KernelCounters,
         sights: &[Sight],
@@ -75,7 +77,7 @@ impl Lookout {
                     } else {
                         Seen::Requests
                     };
-                    let words = half(plan, name, seen, sight.unanswered.flows(), flow);
+                    let words = half(plan, loaded, name, seen, sight.unanswered.flows(), flow);
                     warnings.raise(Kind::NoAnswers, rule, &words);
                 }
                 Some(Change::Ends) => {
@@ -87,7 +89,14 @@ impl Lookout {
             match news.no_requests {
                 Some(Change::Begins) => {
                     let flow = sight.unasked.example();
-                    let words = half(plan, name, Seen::Answers, sight.unasked.flows(), flow);
+                    let words = half(
+                        plan,
+                        loaded,
+                        name,
+                        Seen::Answers,
+                        sight.unasked.flows(),
+                        flow,
+                    );
                     warnings.raise(Kind::NoRequests, rule, &words);
                 }
                 Some(Change::Ends) => {
@@ -121,6 +130,7 @@ fn common(kernel: &KernelCounters) -> Common {
             Counter::CaptureCloneFailed,
             Counter::CaptureCloneTooBig,
             Counter::CaptureBigTcp,
+            Counter::SteerDropped,
         ]),
         online_lost: sum(&[Counter::ObserveRingFull, Counter::ObserveBigTcp]),
     }
@@ -140,7 +150,14 @@ fn seen(kernel: &KernelCounters) -> u64 {
 }
 
 /// What is to be said where one side of a rule is missing.
-fn half(plan: &Plan, rule: &str, seen: Seen, flows: u32, flow: Option<FlowKey>) -> String {
+fn half(
+    plan: &Plan,
+    loaded: &Loaded,
+    rule: &str,
+    seen: Seen,
+    flows: u32,
+    flow: Option<FlowKey>,
+) -> String {
     let netlink = Netlink::open().ok();
     let flow = flow.map(|flow| {
         let (client, server) = (flow.client.addr.into(), flow.server.addr.into());
@@ -151,14 +168,24 @@ fn half(plan: &Plan, rule: &str, seen: Seen, flows: u32, flow: Option<FlowKey>) 
     let is_own = flow.as_ref().is_none_or(|(_, server, _)| {
         own.is_empty() || own.contains(server) || server.is_loopback()
     });
+    let named = plan.named_devices();
+    let way = flow.as_ref().and_then(|(.., route)| match route.as_ref()? {
+        Route::Device { name, .. } => Some(name.as_str()),
+        Route::Local { .. } => Some(LOOPBACK),
+        Route::Unreachable { .. } => None,
+    });
+    let is_looked_at = way.is_some_and(|name| match seen {
+        Seen::Requests | Seen::RequestsAndSomeAnswers => loaded.is_observed(name),
+        Seen::Answers => named.iter().any(|named| words::is_named(named, name)),
+    });
     words::half(&Half {
         rule,
         seen,
         flows,
         flow,
         is_own,
-        captured: &plan.capture_on,
-        observed: &plan.observe_on,
+        is_looked_at,
+        named: &named,
     })
 }
 
@@ -180,7 +207,8 @@ fn scene(plan: &Plan, kernel: &KernelCounters) -> Scene {
     let netlink = Netlink::open().ok();
     let interfaces = netlink.as_ref();
     let interfaces = interfaces.and_then(|netlink| host::interface::list(netlink).ok());
-    let captured = plan.capture_on.iter().map(|name| {
+    let apart = plan.host_sides.iter().chain(&plan.mirrors);
+    let captured = plan.capture_on.iter().chain(apart).map(|name| {
         let all = interfaces.iter().flatten();
         let kind = all
             .filter(|interface| interface.name == *name)
@@ -206,7 +234,7 @@ fn scene(plan: &Plan, kernel: &KernelCounters) -> Scene {
             .collect(),
         rules_unnamed: plan.rules.len().saturating_sub(RULES_MAX),
         captured: captured.collect(),
-        online: plan.observe_on.clone(),
+        named: plan.named_devices(),
         listening: match host::ports::listening() {
             Ok(all) => Listening::Known(all),
             Err(_) => Listening::Unknown,

@@ -30,8 +30,10 @@ pub(super) struct Half<'a> {
     pub(super) flow: Option<(IpAddr, IpAddr, Option<Route>)>,
     /// Whether the service's address is one of this host.
     pub(super) is_own: bool,
-    pub(super) captured: &'a [String],
-    pub(super) observed: &'a [String],
+    /// Whether the missing side would be seen on the device of that way.
+    pub(super) is_looked_at: bool,
+    /// The devices that clients come in by, as `-i` takes them.
+    pub(super) named: &'a [String],
 }
 
 /// The words for [`Half`].
@@ -69,27 +71,26 @@ pub(super) fn half(half: &Half<'_>) -> String {
 }
 
 fn unanswered(half: &Half<'_>) -> String {
-    let observed = half.observed.join(", ");
-    let both = both_directions(half.observed);
+    let (named, other) = (half.named.join(", "), other_places(half.named));
     let Some((client, server, route)) = &half.flow else {
         return format!(
-            "Either {observed} shows one direction only ({both}), or a firewall drops them"
+            "Either {named} shows one direction only ({other}), or a firewall drops them"
         );
     };
     if !half.is_own {
         return format!(
-            "{server} is no address of this host, so its packets only pass here, or are mirrored here, and {observed} shows one \
-             direction of them: {both}"
+            "{server} is no address of this host, so its packets only pass here, or are mirrored here, and {named} shows one \
+             direction of them: {other}"
         );
     }
     match route {
-        Some(Route::Device { name, .. }) if !half.observed.contains(name) => format!(
+        Some(Route::Device { name, .. }) if !half.is_looked_at => format!(
             "By this host's routing table {server} answers {client} through {name}, where nobody looks: name it too, -i {}",
-            and(half.observed, name)
+            and(half.named, name)
         ),
-        Some(Route::Local { .. }) if !half.observed.iter().any(|name| name == LOOPBACK) => format!(
+        Some(Route::Local { .. }) if !half.is_looked_at => format!(
             "{client} is an address of this host, so the answers pass lo, where nobody looks: name it too, -i {}",
-            and(half.observed, LOOPBACK)
+            and(half.named, LOOPBACK)
         ),
         Some(Route::Unreachable { why }) => {
             format!("This host has no way to {client} ({why}), so nobody can answer it")
@@ -97,55 +98,64 @@ fn unanswered(half: &Half<'_>) -> String {
         Some(Route::Device { name, .. }) => format!(
             "The answers to {client} should leave through {name}, which is looked at: most likely a firewall of this host drops the \
              requests before anybody answers (`nft list ruleset`, `iptables-save`). Otherwise they leave past the kernel (XDP, \
-             offload), or {observed} shows one direction only: {both}"
+             offload), or {named} shows one direction only: {other}"
         ),
         Some(Route::Local { .. }) | None => format!(
-            "Either {observed} shows one direction only ({both}), or a firewall of this host drops the requests before anybody \
+            "Either {named} shows one direction only ({other}), or a firewall of this host drops the requests before anybody \
              answers"
         ),
     }
 }
 
 fn unasked(half: &Half<'_>) -> String {
-    let captured = half.captured.join(", ");
-    let both = both_directions(half.captured);
-    let way = half
-        .flow
-        .as_ref()
-        .and_then(|(client, _, route)| match route {
-            Some(Route::Device { name, .. }) if !half.captured.contains(name) => {
-                Some((client, name))
-            }
-            _ => None,
-        });
-    match way {
-        Some((client, name)) => format!(
-            "They come in by another device than {captured}, most likely by {name}, through which this host reaches {client}: name \
-             it too, -i {}",
-            and(half.observed, name)
+    let (named, other) = (half.named.join(", "), other_places(half.named));
+    match &half.flow {
+        Some((client, _, Some(Route::Device { name, .. }))) if !half.is_looked_at => format!(
+            "They come in by another device than {named}, most likely by {name}, through which this host reaches {client}: name it \
+             too, -i {}",
+            and(half.named, name)
         ),
-        None => format!(
-            "They come in by another device than {captured} (name it too with -i), or {captured} shows one direction only: {both}. \
-             If the clients' network has just gone, it is that"
+        _ => format!(
+            "They come in by another device than {named} (name it too with -i), or {named} shows one direction only: {other}. If the \
+             clients' network has just gone, it is that"
         ),
     }
 }
 
+/// Whether this argument of `-i` names that device.
+pub(super) fn is_named(named: &str, device: &str) -> bool {
+    named.split(':').next() == Some(device)
+}
+
 /// These devices and one more, as `-i` takes them.
-fn and(devices: &[String], more: &str) -> String {
-    let mut all: Vec<&str> = devices.iter().map(String::as_str).collect();
-    if !all.contains(&more) {
+fn and(named: &[String], more: &str) -> String {
+    let mut all: Vec<&str> = named.iter().map(String::as_str).collect();
+    if !named.iter().any(|named| is_named(named, more)) {
         all.push(more);
     }
     all.join(",")
 }
 
-/// How to say what a device is that shows both directions otherwise than an ordinary one.
-fn both_directions(devices: &[String]) -> String {
-    let device = devices.first().map_or("DEVICE", String::as_str);
-    format!(
-        "for a port that traffic is mirrored to say -i {device}:mirror, for the host's end of a container's veth -i {device}:host"
-    )
+/// How else the first of these devices can be named, where it shows packets another way than it was said.
+fn other_places(named: &[String]) -> String {
+    let said = named.first().map_or("DEVICE", String::as_str);
+    let device = said.split(':').next().unwrap_or(said);
+    let places = [
+        ("an ordinary device", device.to_owned()),
+        (
+            "a port that traffic is mirrored to",
+            format!("{device}:mirror"),
+        ),
+        (
+            "the host's end of a container's veth",
+            format!("{device}:host"),
+        ),
+    ];
+    let other = places.iter().filter(|(_, argument)| argument != said);
+    let other: Vec<String> = other
+        .map(|(place, argument)| format!("{place} is named as -i {argument}"))
+        .collect();
+    other.join(", ")
 }
 
 /// Who listens.
@@ -172,8 +182,8 @@ pub(super) struct Scene {
     pub(super) rules_unnamed: usize,
     /// The devices that clients' packets and replies are captured on, with their kinds.
     pub(super) captured: Vec<(String, Option<String>)>,
-    /// The devices that online services are observed on.
-    pub(super) online: Vec<String>,
+    /// The devices that clients come in by, as `-i` takes them.
+    pub(super) named: Vec<String>,
     pub(super) listening: Listening,
     pub(super) own: Vec<IpAddr>,
     /// Of the services.
@@ -210,9 +220,8 @@ pub(super) fn nothing(scene: &Scene) -> String {
     if scene.other_host > 0 {
         words.push(format!(
             "{} packet(s) to a service came in frames for another Ethernet address: on a port that traffic is mirrored to say so, \
-             -i {}:mirror",
-            scene.other_host,
-            scene.online.first().map_or("DEVICE", String::as_str)
+             -i DEVICE:mirror",
+            scene.other_host
         ));
     }
     words.push(
@@ -269,22 +278,21 @@ fn elsewhere(scene: &Scene, connection: &Connection) -> Option<String> {
 }
 
 fn not_own(scene: &Scene, addr: IpAddr) -> String {
-    let veth = scene
-        .captured
-        .iter()
-        .find(|(name, kind)| kind.as_deref() == Some("veth") && scene.online.contains(name));
-    let device = scene.online.first().map_or("DEVICE", String::as_str);
-    let container = match veth {
-        Some((name, _)) => format!(
-            "{name} is one end of a veth pair: if {addr} is a container at its other end, say -i {name}:host, or copy inside of it \
-             with --netns"
+    let is_veth = |named: &&String| {
+        let mut captured = scene.captured.iter();
+        captured.any(|(name, kind)| is_named(named, name) && kind.as_deref() == Some("veth"))
+    };
+    let veth = scene.named.iter().find(is_veth);
+    let container = match veth.and_then(|named| named.split(':').next()) {
+        Some(name) => format!(
+            "{name} is one end of a veth pair: if {addr} is a container at its other end, -i {name}:host is the host's end, or copy \
+             inside of the container with --netns"
         ),
         None => "if it is a container's, copy inside of it with --netns, or name the host's end of its veth, -i VETH:host"
             .to_owned(),
     };
-    format!(
-        "{addr} is no address of this host; {container}; if its traffic is mirrored to {device}, say -i {device}:mirror"
-    )
+    let other = other_places(&scene.named);
+    format!("{addr} is no address of this host; {container}; otherwise {other}")
 }
 
 fn listeners(scene: &Scene, service: &Endpoint, any: bool) -> String {

@@ -22,15 +22,16 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn said_of_half(seen: Sight, route: Option<Route>, is_own: bool) -> String {
-    let devices = ["eth0".to_owned()];
+    let named = ["eth0".to_owned()];
+    let is_looked_at = route == through("eth0");
     half(&Half {
         rule: "10.0.1.1:80 -> 10.0.2.2:80",
         seen,
         flows: 7,
         flow: Some((ip("10.0.1.2"), ip("10.0.1.1"), route)),
         is_own,
-        captured: &devices,
-        observed: &devices,
+        is_looked_at,
+        named: &named,
     })
 }
 
@@ -72,7 +73,7 @@ fn scene(service: &str, port: u16) -> Scene {
         rules: vec![("the rule".to_owned(), Endpoint::new(addr, port))],
         rules_unnamed: 0,
         captured: vec![("eth0".to_owned(), Some("veth".to_owned()))],
-        online: vec!["eth0".to_owned()],
+        named: vec!["eth0".to_owned()],
         listening: Listening::Known(vec![
             "0.0.0.0:80".parse().expect("a socket"),
             "127.0.0.1:81".parse().expect("a socket"),
@@ -131,5 +132,20 @@ fn what_the_programs_left_out_is_told() {
     (found.tagged, found.other_host) = (5, 6);
     let words = nothing(&found);
     assert!(words.contains("5 packet(s) had a VLAN tag"), "{words}");
-    assert!(words.contains("-i eth0:mirror"), "{words}");
+    assert!(words.contains("-i DEVICE:mirror"), "{words}");
+}
+
+#[test]
+fn the_other_ways_to_name_a_device_are_named() {
+    for (said, others) in [
+        ("eth0", ["-i eth0:mirror", "-i eth0:host"]),
+        ("eth0:host", ["-i eth0,", "-i eth0:mirror"]),
+        ("eth0:mirror", ["-i eth0,", "-i eth0:host"]),
+    ] {
+        let words = super::other_places(&[said.to_owned()]);
+        assert!(others.iter().all(|other| words.contains(other)), "{words}");
+    }
+    let named = ["eth0:host".to_owned(), "eth1".to_owned()];
+    assert_eq!(super::and(&named, "eth0"), "eth0:host,eth1");
+    assert_eq!(super::and(&named, "eth2"), "eth0:host,eth1,eth2");
 }

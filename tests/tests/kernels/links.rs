@@ -69,8 +69,8 @@ fn vlan_trunk() {
     let report = run(&stand, &loads());
     copier
         .tcpcopy
-        .wait_for("had a VLAN tag", Duration::from_secs(10))
-        .expect("the run tells why it sees nothing");
+        .wait_for("-i eth0,eth1.9,eth0.7", Duration::from_secs(10))
+        .expect("the run tells that it sees half, and what to name instead");
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);

@@ -246,7 +246,7 @@ pub(crate) struct Args {
 
     /// How the programs are attached to interfaces
     ///
-    /// Filters outlive a run that is killed, tcx links do not. So with filters another process (`tcpcopy janitor`) removes them as
+    /// Filters outlive a run that is killed, tcx links do not. So with filters another process (`tcpcopy-janitor`) removes them as
     /// soon as the run is gone; should that one be killed too, the programs let every packet pass after 8 s, and the next start
     /// removes what is left (docs/kernels.md).
     #[arg(long, value_enum, value_name = "HOW", default_value_t = HookChoice::Auto)]

@@ -66,7 +66,8 @@ const PLAIN_AT_A_TIME: usize = 16;
 /// Examines, tells, and gives the exit status.
 pub(crate) fn run(args: &Args) -> u8 {
     let mut sheet = Sheet::new(args.json, args.netns.as_ref());
-    let examined = crate::run::inside(args, |outside| examine(args, outside, &mut sheet));
+    let examined =
+        crate::run::namespace::inside(args, |outside| examine(args, outside, &mut sheet));
     let (conclusion, words) = match examined {
         Ok(examined) => examined,
         Err(error) => {

@@ -6,6 +6,7 @@
 //! | [`rules`] | whether the rules make sense together and on this host |
 //! | [`interfaces`] | where `capture` and `observe` are attached |
 //! | [`pool`] | where sessions come from |
+//! | [`egress`] | where copies leave, in the programs' words |
 //! | [`exclusions`] | which ports of a pool are not leased, because others have them |
 //! | [`filter`] | which packets of the targets are replies |
 //! | [`budget`] | how much memory the run may take, and how many sessions that is |
@@ -15,6 +16,7 @@
 //! **Architecture invariant:** building a plan is a pure function of its arguments.
 
 pub(crate) mod budget;
+mod egress;
 pub(crate) mod exclusions;
 pub(crate) mod facts;
 pub(crate) mod filter;
@@ -27,10 +29,10 @@ pub(crate) mod rules;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, EGRESS_NONE, Egress};
+use abi::maps::Egress;
+use host::Firewall;
 use host::kernel::Tcx;
 use host::netns::Outside;
-use host::{Firewall, Route};
 use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
@@ -38,14 +40,12 @@ use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 use crate::args::{Args, Capture, Confirmed, HookChoice, RuleArg};
 use crate::clock;
 use budget::{Budget, Fixed};
+pub(crate) use egress::{egress_of, mtu_in};
 use exclusions::Exclusions;
 use facts::Facts;
 use filter::Filter;
 pub(crate) use interfaces::LOOPBACK;
 pub(crate) use refusal::Refusal;
-
-/// MTU towards a target on this very host, in bytes: frames to it pass the private device, not `lo`.
-const LOCAL_MTU: u32 = 1500;
 
 /// Bits per second that are taken of what targets answer where no link knows its speed.
 const REPLY_BITS_PER_SECOND_UNKNOWN: u64 = 1_000_000_000;
@@ -155,7 +155,7 @@ impl Plan {
         rules::check(args, facts, mode)?;
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
-        let egress = egress(args, facts);
+        let egress = egress::to_targets(args, facts);
         let workers = args
             .workers
             .unwrap_or_else(|| default_workers(facts.processors));
@@ -366,7 +366,7 @@ fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
     let rules = args.rules.iter().map(|rule| Rule {
         online: rule.online,
         target: rule.target,
-        mtu: mtu_of(egress, rule.target.addr),
+        mtu: egress::mtu_of(egress, rule.target.addr),
         full_sessions_only: args.full_sessions_only,
         resume_anywhere: false,
     });
@@ -405,62 +405,6 @@ fn threshold(percent: f64) -> u32 {
     )]
     let threshold = (percent / 100.0 * f64::from(SAMPLE_ALL)).round() as u32;
     threshold
-}
-
-/// The way to a target in the words of the `EGRESS` map.
-pub(crate) fn egress_of(route: &Route) -> Egress {
-    let none = Egress {
-        kind: EGRESS_NONE,
-        ifindex: 0,
-        mtu: 0,
-        gateway_family: 0,
-        gateway: [0; 16],
-    };
-    match route {
-        Route::Unreachable { .. } => none,
-        Route::Local { .. } => Egress {
-            kind: EGRESS_LOCAL,
-            mtu: LOCAL_MTU,
-            ..none
-        },
-        Route::Device {
-            index,
-            next_hop,
-            mtu,
-            ..
-        } => Egress {
-            kind: EGRESS_DEVICE,
-            ifindex: *index,
-            mtu: *mtu,
-            gateway_family: next_hop.map_or(0, |hop| if hop.is_ipv4() { 4 } else { 6 }),
-            gateway: next_hop.map_or([0; 16], |hop| *Addr::from(hop).octets()),
-        },
-    }
-}
-
-/// The MTU that the engine is told; `None` where there is no way.
-pub(crate) fn mtu_in(egress: &Egress) -> Option<u16> {
-    (egress.kind != EGRESS_NONE).then(|| u16::try_from(egress.mtu).unwrap_or(u16::MAX))
-}
-
-fn egress(args: &Args, facts: &Facts) -> Vec<(IpAddr, Egress)> {
-    let mut egress: Vec<(IpAddr, Egress)> = Vec::new();
-    for rule in &args.rules {
-        let target = IpAddr::from(rule.target.addr);
-        if !egress.iter().any(|(known, _)| *known == target)
-            && let Some(route) = facts.route(target)
-        {
-            egress.push((target, egress_of(route)));
-        }
-    }
-    egress
-}
-
-fn mtu_of(egress: &[(IpAddr, Egress)], target: Addr) -> u16 {
-    let target = IpAddr::from(target);
-    let found = egress.iter().find(|(known, _)| *known == target);
-    // 1280 is what every link carries (RFC 8200 section 5).
-    found.and_then(|(_, egress)| mtu_in(egress)).unwrap_or(1280)
 }
 
 /// How far the two sides of a flow may overtake each other: the ring has one total order, up to two processors that

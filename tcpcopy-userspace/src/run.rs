@@ -8,6 +8,7 @@
 //! | [`brake`] | whether copies come back as requests: suspicion, experiment, proof |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`limits`] | what it needs of the limits of its process |
+//! | [`namespace`] | which of it is done inside another network namespace (`--netns`), and what outside |
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | the one door through which a user hears what is wrong |
 //! | [`signs`] | what the figures tell of that |
@@ -26,6 +27,7 @@ mod devices;
 mod ending;
 pub(crate) mod limits;
 mod lookout;
+pub(crate) mod namespace;
 mod pauses;
 mod sides;
 mod signs;
@@ -39,7 +41,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
-use host::netns::{Namespace, Outside};
+use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
@@ -80,30 +82,7 @@ const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
 pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
-    let ending = inside(args, |outside| course(args, printer, outside));
-    match (ending, &args.netns) {
-        (Err(error), _) => Ending::Unusable(error.to_string()),
-        (Ok(Ending::Unusable(words)), Some(place)) => Ending::Unusable(format!(
-            "{words} (this is about the network namespace of --netns {place}: commands for it begin with `{}`)",
-            place.command()
-        )),
-        (Ok(ending), _) => ending,
-    }
-}
-
-/// Does something in the network namespace that the arguments name: in this one, where they name none.
-///
-/// # Errors
-///
-/// Where there is none, or it may not be entered.
-pub(crate) fn inside<T: Send>(
-    args: &Args,
-    work: impl FnOnce(&Outside) -> T + Send,
-) -> Result<T, host::Error> {
-    match &args.netns {
-        Some(place) => Namespace::open(place)?.run(work),
-        None => Ok(work(&Outside::default())),
-    }
+    namespace::run(args, |outside| course(args, printer, outside))
 }
 
 /// A run, in the network namespace that it works in.
@@ -199,7 +178,8 @@ impl<'a> Run<'a> {
         let bridge = match plan.mode {
             Mode::Direct => None,
             Mode::Assistant => {
-                let bridge = outside(plan, || Bridge::start(plan, &crew, args.priority))?;
+                let bridge =
+                    namespace::outside(plan, || Bridge::start(plan, &crew, args.priority))?;
                 Some(bridge.map_err(Ending::Unusable)?)
             }
         };
@@ -216,7 +196,7 @@ impl<'a> Run<'a> {
             );
         }
         let frame_len_max = loaded.frame_len_max();
-        outside(plan, || {
+        namespace::outside(plan, || {
             crew.start(plan, parts, frame_len_max, bridge.as_ref(), args.priority)
         })?
         .map_err(|error| Ending::Unusable(error.to_string()))?;
@@ -380,14 +360,14 @@ impl<'a> Run<'a> {
             self.began = Instant::now();
             self.telling.enter(self.phase());
             info!("ready");
-            notify(&self.plan.outside, NotifyState::Ready);
+            namespace::notify(&self.plan.outside, NotifyState::Ready);
         }
     }
 
     /// Drains, closes, detaches and tells.
     fn end(mut self, signals: &mut Signals, stop: Stop) -> Ending {
         self.telling.enter(Phase::Draining);
-        notify(&self.plan.outside, NotifyState::Stopping);
+        namespace::notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;
         let mut at_once = matches!(stop, Stop::Failed(_));
         self.crew.command(&|| Command::StopCapture);
@@ -433,16 +413,4 @@ impl<'a> Run<'a> {
         };
         ending::judge(self.args.min_fidelity, self.is_ready, captured, judged)
     }
-}
-
-/// Starts threads that need nothing of the network namespace that is worked in.
-fn outside<T: Send>(plan: &Plan, start: impl FnOnce() -> T + Send) -> Result<T, Ending> {
-    let started = plan.outside.run(start);
-    started.map_err(|error| Ending::Unusable(error.to_string()))
-}
-
-/// Tells systemd, whose socket may have a name that only its own network namespace knows.
-fn notify(outside: &Outside, state: NotifyState<'_>) {
-    // Fails only where that socket is gone, which is systemd's own trouble.
-    let _ = outside.run(|| sd_notify::notify(&[state]));
 }

@@ -320,7 +320,7 @@ fn preamble(kernel: &Kernel, binaries: &Path) -> String {
 fn line(case: &Case, program: &Path) -> String {
     let program = quoted(&program.display().to_string());
     let mut line = format!(
-        "(cd tests && test_case {} {} {program} --test-threads=1 --nocapture",
+        "(cd tests && test_case {} {} {program} --test-threads=1 --nocapture --color=never",
         case.name, case.seconds_max
     );
     for left_out in case.suite.left_out() {
@@ -386,7 +386,7 @@ mod tests {
         let line = line(&CASES[0], Path::new("/a b/kernels-1"));
         assert_eq!(
             line,
-            "(cd tests && test_case direct 400 '/a b/kernels-1' --test-threads=1 --nocapture --exact 'sound::direct')\n"
+            "(cd tests && test_case direct 400 '/a b/kernels-1' --test-threads=1 --nocapture --color=never --exact 'sound::direct')\n"
         );
     }
 }

@@ -293,4 +293,21 @@ mod tests {
             [("capture", 1), ("clients", 2), ("frames", -1)]
         );
     }
+
+    #[test]
+    fn a_clone_that_the_private_device_dropped_is_accounted_for() {
+        let (mut kernel, engine, workers) = sound();
+        kernel.set(Counter::SteerFrames, 5);
+        kernel.set(Counter::DeliverFrames, 3);
+        let residue = |kernel: &KernelCounters| {
+            let found = Reconciliation::new(kernel, &engine, &workers);
+            found
+                .residues()
+                .find(|(name, _)| *name == "steer")
+                .map(|(_, residue)| residue)
+        };
+        assert_eq!(residue(&kernel), Some(2));
+        kernel.set(Counter::SteerDropped, 2);
+        assert_eq!(residue(&kernel), None);
+    }
 }

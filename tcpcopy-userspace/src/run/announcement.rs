@@ -12,23 +12,26 @@ use crate::plan::{Hook, Plan};
 
 /// Says what is going to happen.
 pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
-    match (&args.netns, plan.outside.is_elsewhere()) {
-        (Some(place), true) => info!(
-            "in the network namespace of --netns {place}: devices, addresses, routes and ports are those inside; metrics, the \
-             connection to intercept and files are outside"
-        ),
-        (Some(place), false) => info!(
-            "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
-        ),
-        (None, _) => {}
-    }
+    namespace(args, plan);
     for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
         info!(
             "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
             plan.copies, plan.sessions_max
         );
     }
-    dangers(args, plan, warnings);
+    if let Some(own) = plan.own_source {
+        warn!("{}", trusted(own));
+    }
+    confirmed(args, plan);
+    for unheard in &plan.unheard {
+        let mut rules = plan.rule_names.iter();
+        let rule = rules.find(|rule| unheard.contains(*rule));
+        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
+        warnings.raise(Kind::Unheard, subject, unheard);
+    }
+    for warning in &plan.warnings {
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
+    }
     for words in &plan.heard_on_loopback {
         info!("{words}");
     }
@@ -40,18 +43,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         plan.payload_bytes_max >> 20,
         (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
     );
-    if plan.sample_bytes > 0 {
-        warn!(
-            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
-             are kept in the summary{}",
-            plan.sample_bytes,
-            if plan.wait_for_responses {
-                ""
-            } else {
-                "; with -W no turn is in step, so none will be"
-            }
-        );
-    }
+    samples(plan);
     info!(
         "at most {} Mbit/s of what targets answer are taken (--max-reply-bandwidth), and of each turn what the online server \
          answers and 256 KiB",
@@ -73,6 +65,11 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
             "normal priority: workers compete with the online server for processors, and for memory (--priority)"
         ),
     }
+    places(args, plan);
+}
+
+/// Where the programs are attached, and how.
+fn places(args: &Args, plan: &Plan) {
     let engine = match plan.capture {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",
@@ -123,20 +120,33 @@ fn hook(hook: Hook) -> String {
     }
 }
 
-/// What may go wrong.
-fn dangers(args: &Args, plan: &Plan, warnings: &mut Warnings) {
-    if let Some(own) = plan.own_source {
-        warn!("{}", trusted(own));
+/// Which network namespace all of it is about.
+fn namespace(args: &Args, plan: &Plan) {
+    match (&args.netns, plan.outside.is_elsewhere()) {
+        (Some(place), true) => info!(
+            "in the network namespace of --netns {place}: devices, addresses, routes and ports are those inside; metrics, the \
+             connection to intercept and files are outside"
+        ),
+        (Some(place), false) => info!(
+            "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
+        ),
+        (None, _) => {}
     }
-    confirmed(args, plan);
-    for unheard in &plan.unheard {
-        let mut rules = plan.rule_names.iter();
-        let rule = rules.find(|rule| unheard.contains(*rule));
-        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
-        warnings.raise(Kind::Unheard, subject, unheard);
-    }
-    for warning in &plan.warnings {
-        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
+}
+
+/// What is kept of payload.
+fn samples(plan: &Plan) {
+    if plan.sample_bytes > 0 {
+        warn!(
+            "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
+             are kept in the summary{}",
+            plan.sample_bytes,
+            if plan.wait_for_responses {
+                ""
+            } else {
+                "; with -W no turn is in step, so none will be"
+            }
+        );
     }
 }
 

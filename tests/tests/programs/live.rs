@@ -7,7 +7,7 @@ use abi::counter::Counter;
 use abi::maps;
 use aya::programs::TcAttachType;
 use aya::programs::links::LinkOrder;
-use aya::programs::tc::TcAttachOptions;
+use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact};
 use programs::name::{ABSORB, CAPTURE, OBSERVE};
 
 use crate::kernel::{Kernel, Settings, only, skipped};
@@ -26,11 +26,20 @@ fn attached_with(name: &str, hook: TcAttachType, settings: &Settings) -> (Link, 
         kernel.service(endpoint);
     }
     kernel.replies(TARGET, &POOL_RANGE);
-    let order = TcAttachOptions::TcxOrder(LinkOrder::first());
-    kernel
-        .program(name)
-        .attach_with_options("lo", hook, order)
-        .expect("attach to lo");
+    let program = kernel.program(name);
+    let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+    if program.attach_with_options("lo", hook, first).is_err() {
+        // A kernel before 6.6 has no tcx.
+        qdisc_add_clsact("lo").expect("a qdisc for filters");
+        let first = TcAttachOptions::Netlink(NlOptions {
+            priority: 1,
+            handle: 1.into(),
+            ..NlOptions::default()
+        });
+        program
+            .attach_with_options("lo", hook, first)
+            .expect("attach to lo");
+    }
     (link, kernel)
 }
 

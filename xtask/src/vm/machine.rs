@@ -79,7 +79,7 @@ pub(super) fn run(
         within + BOOT_WITHIN,
         |console, verdicts| {
             if show {
-                let _ = std::io::stdout().lock().write_all(console);
+                let _ = std::io::stdout().lock().write_all(&plain(console));
             }
             if !verdicts.is_empty() {
                 look(&folder.read("verdicts", VERDICTS_MAX));
@@ -96,6 +96,12 @@ pub(super) fn run(
         verdicts: folder.read("verdicts", VERDICTS_MAX),
         killed,
     })
+}
+
+/// What a terminal may get of a console: text and ends of lines, nothing that moves its cursor.
+fn plain(console: &[u8]) -> Vec<u8> {
+    let keeps = |byte: &u8| matches!(byte, b'\n' | b'\t') || (*byte >= b' ' && *byte != 0x7f);
+    console.iter().copied().filter(keeps).collect()
 }
 
 /// Looks at a machine until it ends; says why it had to be ended, if it had to.
@@ -252,9 +258,14 @@ pub(super) fn sweep(parent: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::Said;
+    use super::{Said, plain};
     use std::fs::OpenOptions;
     use std::io::Write;
+
+    #[test]
+    fn a_console_does_not_move_the_cursor() {
+        assert_eq!(plain(b"a\x1b[2Jb\r\n\tc\x7f\x00"), b"a[2Jb\n\tc");
+    }
 
     #[test]
     fn what_is_said_is_read_once_and_bounded() {

@@ -175,8 +175,9 @@ pub(crate) fn run() -> u8 {
     {
         return UNUSABLE;
     }
-    let Some(things) = listen() else {
-        return 0;
+    let things = match listen() {
+        Some(things) if !things.is_empty() => things,
+        _ => return 0,
     };
     for _ in 0..TRIES {
         match clean_up(&clsact, &netlink, &things) {

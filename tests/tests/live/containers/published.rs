@@ -183,7 +183,8 @@ fn a_copier_that_is_killed_and_a_container_that_goes() {
     container
         .ip(&["link", "delete", "eth0"])
         .expect("its device");
-    super::super::robust::pause(500);
+    let told = copier.tcpcopy.wait_for("eth0 is gone", super::READY_WITHIN);
+    told.unwrap_or_else(|error| panic!("{error}"));
     tests::copying::check_books(&finish(&mut copier));
     check_clean(&stand);
 }

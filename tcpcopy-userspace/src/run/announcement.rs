@@ -19,7 +19,19 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
             plan.copies, plan.sessions_max
         );
     }
-    dangers(args, plan, warnings);
+    if let Some(own) = plan.own_source {
+        warn!("{}", trusted(own));
+    }
+    confirmed(args, plan);
+    for unheard in &plan.unheard {
+        let mut rules = plan.rule_names.iter();
+        let rule = rules.find(|rule| unheard.contains(*rule));
+        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
+        warnings.raise(Kind::Unheard, subject, unheard);
+    }
+    for warning in &plan.warnings {
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
+    }
     for words in &plan.heard_on_loopback {
         info!("{words}");
     }
@@ -135,23 +147,6 @@ fn samples(plan: &Plan) {
                 "; with -W no turn is in step, so none will be"
             }
         );
-    }
-}
-
-/// What may go wrong.
-fn dangers(args: &Args, plan: &Plan, warnings: &mut Warnings) {
-    if let Some(own) = plan.own_source {
-        warn!("{}", trusted(own));
-    }
-    confirmed(args, plan);
-    for unheard in &plan.unheard {
-        let mut rules = plan.rule_names.iter();
-        let rule = rules.find(|rule| unheard.contains(*rule));
-        let subject = rule.map_or(Subject::Run, |rule| Subject::Rule(rule));
-        warnings.raise(Kind::Unheard, subject, unheard);
-    }
-    for warning in &plan.warnings {
-        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
     }
 }
 

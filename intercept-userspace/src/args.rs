@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use host::netns::Place;
+use host::netns::Reference;
 
 use crate::error::Unusable;
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// The interface and its addresses are those inside. Outside stay the port for tcpcopy (-b, -p) and the metrics. It takes
     /// CAP_SYS_ADMIN.
     #[arg(long, value_name = "NAME|PID|PATH")]
-    pub(crate) netns: Option<Place>,
+    pub(crate) netns: Option<Reference>,
 
     /// Target servers whose replies are consumed
     #[arg(
@@ -113,7 +113,7 @@ pub(crate) struct Options {
     /// Where tcpcopy connects.
     pub(crate) listen: SocketAddr,
     /// The network namespace that the interface is in, where that is another one.
-    pub(crate) netns: Option<Place>,
+    pub(crate) netns: Option<Reference>,
     /// Where metrics are shown.
     pub(crate) metrics: Option<SocketAddr>,
     /// How XDP takes packets.

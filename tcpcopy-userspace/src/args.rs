@@ -16,7 +16,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use host::netns;
 
-pub(crate) use interface::{InterfaceArg, Place};
+pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 
@@ -205,7 +205,7 @@ pub(crate) struct Args {
     /// firewall are those inside, and the private device lives there. Outside stay the address of --metrics, the connection to
     /// intercept (-s), and files. It takes CAP_SYS_ADMIN. docs/containers.md has recipes.
     #[arg(long, value_name = "NAME|PID|PATH")]
-    pub(crate) netns: Option<netns::Place>,
+    pub(crate) netns: Option<netns::Reference>,
 
     /// Assistant mode through these intercepts, HOST[:36524] [default: direct mode]
     #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept_address)]

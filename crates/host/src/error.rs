@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::netns::Place;
+use crate::netns::Reference;
 
 /// Why the host did not answer, did not obey, or is not fit.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ pub enum Error {
     #[error("--netns {place}: cannot enter this network namespace: {why}; {todo}")]
     Namespace {
         /// What was asked for.
-        place: Place,
+        place: Reference,
         /// Why not.
         why: String,
         /// What to do.

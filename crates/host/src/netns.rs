@@ -38,7 +38,7 @@ const RIGHTS: &str = "to enter another network namespace takes CAP_SYS_ADMIN (an
 
 /// A network namespace as a user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Reference {
     /// As `ip netns` knows it.
     Name(String),
     /// That of a process: the first one of a container, for example.
@@ -47,7 +47,7 @@ pub enum Place {
     File(PathBuf),
 }
 
-impl FromStr for Place {
+impl FromStr for Reference {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -70,7 +70,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => write!(f, "{name}"),
@@ -80,7 +80,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl Reference {
     /// What a command begins with that is to run inside.
     #[must_use]
     pub fn command(&self) -> String {
@@ -112,7 +112,7 @@ impl Place {
 /// A network namespace that is there.
 #[derive(Debug)]
 pub struct Namespace {
-    place: Place,
+    place: Reference,
     file: OwnedFd,
 }
 
@@ -122,8 +122,8 @@ impl Namespace {
     /// # Errors
     ///
     /// Where there is none, or what is there is something else.
-    pub fn open(place: &Place) -> Result<Self, Error> {
-        if let Place::Process(pid) = place
+    pub fn open(place: &Reference) -> Result<Self, Error> {
+        if let Reference::Process(pid) = place
             && let Some(path) = named(&pid.to_string())
         {
             return Err(place.refused(
@@ -145,7 +145,7 @@ impl Namespace {
         }
         let todo = match place {
             // What `ip netns add` makes is an empty file, and what it mounts over it is gone after a restart.
-            Place::Name(name) => format!("it is a left-over of one (`ip netns delete {name}`)"),
+            Reference::Name(name) => format!("it is a left-over of one (`ip netns delete {name}`)"),
             _ => "give the file that `ip netns` or the container engine made, or the number of a process (`--netns PID`)".to_owned(),
         };
         Err(place.refused(
@@ -243,14 +243,14 @@ fn named(name: &str) -> Option<PathBuf> {
 }
 
 /// Why the file of a namespace cannot be opened.
-fn absent(place: &Place, cause: &io::Error) -> Error {
+fn absent(place: &Reference, cause: &io::Error) -> Error {
     let is_missing = cause.kind() == io::ErrorKind::NotFound;
     match place {
-        Place::Name(_) if is_missing => place.refused(
+        Reference::Name(_) if is_missing => place.refused(
             format!("there is none of that name; there are: {}", names()),
             "give one of them, the number of a process (`--netns PID`, as `docker inspect -f '{{.State.Pid}}' NAME` says it), or the path of a file",
         ),
-        Place::Process(pid) if is_missing => place.refused(
+        Reference::Process(pid) if is_missing => place.refused(
             format!("there is no process {pid}, or it has just ended"),
             "ask the container engine again (`docker inspect -f '{{.State.Pid}}' NAME`, `crictl inspect ID`)",
         ),
@@ -294,24 +294,24 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Namespace, Outside, Place};
+    use super::{Namespace, Outside, Reference};
     use crate::Error;
 
-    fn place(text: &str) -> Place {
+    fn place(text: &str) -> Reference {
         text.parse().unwrap()
     }
 
     #[test]
     fn a_namespace_is_named_in_three_ways() {
-        assert_eq!(place("web"), Place::Name("web".into()));
-        assert_eq!(place("17"), Place::Process(17));
+        assert_eq!(place("web"), Reference::Name("web".into()));
+        assert_eq!(place("17"), Reference::Process(17));
         assert_eq!(
             place("/proc/17/ns/net"),
-            Place::File("/proc/17/ns/net".into())
+            Reference::File("/proc/17/ns/net".into())
         );
-        assert_eq!(place("./x"), Place::File("./x".into()));
+        assert_eq!(place("./x"), Reference::File("./x".into()));
         for text in ["", "0", "99999999999", ".", "..", "a\0b"] {
-            assert!(text.parse::<Place>().is_err(), "{text:?} was taken");
+            assert!(text.parse::<Reference>().is_err(), "{text:?} was taken");
         }
     }
 

@@ -7,12 +7,12 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InterfaceArg {
     pub(crate) name: String,
-    pub(crate) place: Place,
+    pub(crate) place: Vantage,
 }
 
 /// Where a device stands between clients and the online server, which says which way their packets pass it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Vantage {
     /// A device of the host that the online server runs on: clients' packets come in, answers leave.
     Own,
     /// The host's end of a container's link: clients' packets leave by it, answers come in.
@@ -30,9 +30,9 @@ impl FromStr for InterfaceArg {
     fn from_str(text: &str) -> Result<Self, String> {
         // No device has a colon in its name: the kernel forbids it.
         let (name, place) = match text.split_once(':') {
-            None => (text, Place::Own),
-            Some((name, "host")) => (name, Place::Host),
-            Some((name, "mirror")) => (name, Place::Mirror),
+            None => (text, Vantage::Own),
+            Some((name, "host")) => (name, Vantage::Host),
+            Some((name, "mirror")) => (name, Vantage::Mirror),
             Some((name, suffix)) if suffix.parse::<u16>().is_ok() => {
                 return Err(format!(
                     "{text} is the label of an address and no device: name {name}, and the address in -x"
@@ -53,9 +53,9 @@ impl FromStr for InterfaceArg {
 impl fmt::Display for InterfaceArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = match self.place {
-            Place::Own => "",
-            Place::Host => ":host",
-            Place::Mirror => ":mirror",
+            Vantage::Own => "",
+            Vantage::Host => ":host",
+            Vantage::Mirror => ":mirror",
         };
         write!(f, "{}{suffix}", self.name)
     }
@@ -63,15 +63,15 @@ impl fmt::Display for InterfaceArg {
 
 #[cfg(test)]
 mod tests {
-    use super::{InterfaceArg, Place};
+    use super::{InterfaceArg, Vantage};
 
     #[test]
     fn a_suffix_says_which_way_packets_pass() {
         for (text, name, place) in [
-            ("eth0", "eth0", Place::Own),
-            ("eth0.100", "eth0.100", Place::Own),
-            ("veth0:host", "veth0", Place::Host),
-            ("span0:mirror", "span0", Place::Mirror),
+            ("eth0", "eth0", Vantage::Own),
+            ("eth0.100", "eth0.100", Vantage::Own),
+            ("veth0:host", "veth0", Vantage::Host),
+            ("span0:mirror", "span0", Vantage::Mirror),
         ] {
             let parsed: InterfaceArg = text.parse().unwrap();
             assert_eq!((parsed.name.as_str(), parsed.place), (name, place));

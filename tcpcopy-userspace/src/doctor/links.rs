@@ -110,7 +110,7 @@ fn others(interface: &Interface, hook: Hook) -> Vec<Finding> {
 /// Programs of others at a hook that ours use, and where they stand.
 fn beside(name: &str, hook: Hook, direction: Direction) -> Option<Finding> {
     let places = attached(name, direction);
-    let names = |places: &[Place]| {
+    let names = |places: &[Attached]| {
         let names: Vec<&str> = places.iter().map(|place| &*place.name).collect();
         names.join(", ")
     };
@@ -127,7 +127,7 @@ fn beside(name: &str, hook: Hook, direction: Direction) -> Option<Finding> {
             ),
         ),
         (None, Hook::Clsact) if first.is_tcx => {
-            let before: Vec<Place> = places
+            let before: Vec<Attached> = places
                 .iter()
                 .filter(|place| place.is_tcx)
                 .cloned()
@@ -208,7 +208,7 @@ pub(crate) fn left_behind(interfaces: &[Interface]) -> Option<Finding> {
 
 /// A program at a hook.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Attached {
     /// What it is called, and its number.
     pub(crate) name: String,
     is_tcx: bool,
@@ -216,7 +216,7 @@ pub(crate) struct Place {
 }
 
 /// What is at a hook, in the order in which the kernel asks: tcx programs, then clsact filters.
-pub(crate) fn attached(interface: &str, direction: Direction) -> Vec<Place> {
+pub(crate) fn attached(interface: &str, direction: Direction) -> Vec<Attached> {
     let hook = match direction {
         Direction::Ingress => TcAttachType::Ingress,
         Direction::Egress => TcAttachType::Egress,
@@ -233,7 +233,7 @@ pub(crate) fn attached(interface: &str, direction: Direction) -> Vec<Place> {
             name::OVERHEAR,
             name::REPLIES,
         ];
-        Place {
+        Attached {
             is_tcx: true,
             is_ours: ours
                 .iter()
@@ -245,16 +245,19 @@ pub(crate) fn attached(interface: &str, direction: Direction) -> Vec<Place> {
         let clsact = Clsact::open().ok()?;
         clsact.filters(index, direction).ok()
     });
-    let filters = filters.unwrap_or_default().into_iter().map(|filter| Place {
-        is_tcx: false,
-        is_ours: filter.is_ours(),
-        name: filter.to_string(),
-    });
+    let filters = filters
+        .unwrap_or_default()
+        .into_iter()
+        .map(|filter| Attached {
+            is_tcx: false,
+            is_ours: filter.is_ours(),
+            name: filter.to_string(),
+        });
     tcx.chain(filters).collect()
 }
 
 /// Where the first program of ours stands.
-pub(crate) fn position_of_ours(places: &[Place]) -> Option<usize> {
+pub(crate) fn position_of_ours(places: &[Attached]) -> Option<usize> {
     places.iter().position(|place| place.is_ours)
 }
 

@@ -65,8 +65,8 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         | Refusal::Loop { .. }
         | Refusal::LinkLocalTarget { .. }
         | Refusal::LoopbackClients { .. }
-        | Refusal::LoopbackPlace { .. }
-        | Refusal::TwoPlaces { .. }
+        | Refusal::LoopbackVantage { .. }
+        | Refusal::TwoVantages { .. }
         | Refusal::TargetMoved { .. }
         | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
     }

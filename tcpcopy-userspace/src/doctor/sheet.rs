@@ -4,7 +4,7 @@
 
 use std::io::{IsTerminal, Write, stdout};
 
-use host::netns::Place;
+use host::netns::Reference;
 use serde::Serialize;
 
 use super::finding::{Conclusion, Finding, HERE, Purpose, Verdict};
@@ -35,10 +35,10 @@ struct Document<'a> {
 }
 
 impl Sheet {
-    pub(crate) fn new(as_json: bool, namespace: Option<&Place>) -> Self {
+    pub(crate) fn new(as_json: bool, namespace: Option<&Reference>) -> Self {
         Self {
             findings: Vec::new(),
-            inside: namespace.map(Place::command),
+            inside: namespace.map(Reference::command),
             as_json,
             on_terminal: stdout().is_terminal(),
         }

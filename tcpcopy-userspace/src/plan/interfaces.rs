@@ -15,7 +15,7 @@ use wire::flow::Addr;
 
 use super::facts::Facts;
 use super::{Plan, Refusal};
-use crate::args::{Args, Capture, InterfaceArg, Place, RuleArg};
+use crate::args::{Args, Capture, InterfaceArg, RuleArg, Vantage};
 use crate::worker::intake::Several;
 
 /// Names of interfaces.
@@ -202,24 +202,24 @@ fn named(wanted: &InterfaceArg, facts: &Facts, found: &mut Interfaces) -> Result
                 .collect(),
         })?;
     interface.require_usable()?;
-    if wanted.place != Place::Own && name == LOOPBACK {
-        return Err(Refusal::LoopbackPlace {
+    if wanted.place != Vantage::Own && name == LOOPBACK {
+        return Err(Refusal::LoopbackVantage {
             given: wanted.to_string(),
         });
     }
     let places = [
-        (Place::Own, &mut found.online),
-        (Place::Host, &mut found.host_sides),
-        (Place::Mirror, &mut found.mirrors),
+        (Vantage::Own, &mut found.online),
+        (Vantage::Host, &mut found.host_sides),
+        (Vantage::Mirror, &mut found.mirrors),
     ];
     for (place, names) in places {
         if place == wanted.place {
             add(names, name);
         } else if names.contains(name) {
-            return Err(Refusal::TwoPlaces { name: name.clone() });
+            return Err(Refusal::TwoVantages { name: name.clone() });
         }
     }
-    if wanted.place == Place::Mirror && interface.is_hardware() && !interface.promiscuous {
+    if wanted.place == Vantage::Mirror && interface.is_hardware() && !interface.promiscuous {
         found.notes.push(format!(
             "{name} takes frames for its own address alone, and those of a mirror are for others: nothing of them is seen until \
              it is promiscuous (`ip link set {name} promisc on`)"

@@ -45,13 +45,13 @@ pub(crate) enum Refusal {
         "-i {given}: lo is neither a container's link nor a mirror port, it shows this host's own packets; name it without a \
          suffix (-i lo)"
     )]
-    LoopbackPlace { given: String },
+    LoopbackVantage { given: String },
     /// A device that is two things.
     #[error(
         "-i names {name} twice, in two places: packets pass a device of this host one way, the host's end of a container's link \
          (:host) the other way, a mirror port (:mirror) both; name it once"
     )]
-    TwoPlaces { name: String },
+    TwoVantages { name: String },
     /// The kernel lacks the hook that was asked for.
     #[error(
         "--hook tcx: this kernel (Linux {release}) has no tcx hooks, which came with 6.6; leave --hook out, or say --hook clsact"

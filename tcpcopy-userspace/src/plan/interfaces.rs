@@ -16,7 +16,6 @@ use wire::flow::Addr;
 use super::facts::Facts;
 use super::{Plan, Refusal};
 use crate::args::{Args, Capture, InterfaceArg, RuleArg, Vantage};
-use crate::worker::intake::Several;
 
 /// Names of interfaces.
 #[derive(Debug)]
@@ -151,15 +150,6 @@ impl Plan {
         let mirrors = self.mirrors.iter().map(|name| format!("{name}:mirror"));
         let online = self.online_on.iter().cloned();
         online.chain(host_sides).chain(mirrors).collect()
-    }
-
-    /// Which directions more than one device may show, so that one packet may be recorded twice.
-    pub(crate) fn several_devices(&self) -> Several {
-        let apart = self.host_sides.len() + self.mirrors.len();
-        Several {
-            clients: self.capture_on.len() + apart > 1,
-            online: self.observe_on.len() + apart > 1,
-        }
     }
 }
 

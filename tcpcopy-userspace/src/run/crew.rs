@@ -108,13 +108,7 @@ impl Crew {
             }
             let worker = Worker {
                 engine,
-                intake: Intake::new(
-                    parts.ring,
-                    parts.sleeping,
-                    index,
-                    from_port,
-                    plan.several_devices(),
-                ),
+                intake: Intake::new(parts.ring, parts.sleeping, index, from_port),
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),

@@ -57,20 +57,12 @@ struct Ring {
     online: Duplicates,
 }
 
-/// Which directions several devices may show.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Several {
-    pub(crate) clients: bool,
-    pub(crate) online: bool,
-}
-
 impl Intake {
     pub(crate) fn new(
         ring: RingBuf<MapData>,
         sleeping: Array<MapData, u32>,
         index: u32,
         from_port: bool,
-        several: Several,
     ) -> Self {
         Self {
             ring: Ring {
@@ -78,8 +70,8 @@ impl Intake {
                 bulk: false,
                 replied: None,
                 broken: 0,
-                clients: Duplicates::new(several.clients),
-                online: Duplicates::new(several.online),
+                clients: Duplicates::new(),
+                online: Duplicates::new(),
             },
             sleeping,
             index,

@@ -277,8 +277,10 @@ fn filters_of_a_killed_run_are_gone_soon() {
     pause(1500);
     copier.tcpcopy.stop(Signal::SIGKILL, SOON).expect("it dies");
     gone(&stand, "the janitor to clean up");
-    let log = copier.tcpcopy.log();
-    assert!(log.contains("janitor removed 6 filters"), "{log}");
+    // It says so afterwards.
+    let says = || Ok(copier.tcpcopy.log().contains("janitor removed 6 filters"));
+    interrupt::wait_until("the janitor to say so", SOON, says)
+        .unwrap_or_else(|error| panic!("{error}: {}", copier.tcpcopy.log()));
     check_clients(&clients.wait());
     check_clean(&stand);
 }

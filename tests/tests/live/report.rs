@@ -18,7 +18,7 @@ use super::places::start;
 /// How long the online server thinks, in milliseconds.
 const ONLINE_MS: &str = "4";
 /// Seconds of load: enough stretches for an estimate of the noise.
-const SECONDS: u64 = 8;
+const SECONDS: u64 = 15;
 
 /// Copies to a target with these faults; gives the summary and where it is.
 fn run(stand: &Stand, name: &str, target: &[&str]) -> (Summary, PathBuf) {

@@ -80,7 +80,7 @@ impl Browser {
         self.command("url", &json!({"url": address}));
         // The driver may answer while the page is still another process's blank one.
         let there = format!(
-            "document.readyState === 'complete' && location.href.startsWith({}) && document.body?.childElementCount > 0",
+            "document.readyState === 'complete' && location.href.startsWith({}) && (location.protocol === 'about:' || document.body?.childElementCount > 0)",
             json!(address)
         );
         self.wait(&there, COMMAND_MAX);

@@ -60,8 +60,15 @@ fn open(stand: &Stand, report: &Path) -> Browser {
     browser
 }
 
+/// Waits until the page's script has drawn its figures: the page may be complete a moment before.
+fn drawn(browser: &Browser) {
+    let figures = "document.querySelector('[data-figure]') !== null";
+    browser.wait(figures, std::time::Duration::from_secs(10));
+}
+
 /// What the verdict says of a comparison, and the difference in microseconds.
 fn says(browser: &Browser, key: &str) -> (String, f64) {
+    drawn(browser);
     let found = browser.run(&format!(
         "const {{ says, difference }} = document.querySelector('[data-finding=\"{key}\"]').dataset; return [says, difference]"
     ));
@@ -166,6 +173,7 @@ fn errors_and_cut_replies_are_told() {
     let report = stand.lab.folder().join("faults.html");
     make(&stand, &[&file], &report);
     let browser = open(&stand, &report);
+    drawn(&browser);
     let figure = |key: &str| -> f64 {
         let value = browser.run(&format!(
             "return Number(document.querySelector('[data-figure=\"{key}\"]').dataset.value)"

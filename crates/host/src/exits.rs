@@ -4,19 +4,15 @@
 //! way is not asked: a device too many shows nothing, and one too few would hide half of a conversation.
 
 use std::collections::BTreeMap;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use futures_util::{Stream, StreamExt as _};
+use crossbeam_channel::Receiver;
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NLM_F_DUMP;
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 
-use crate::watcher::settle;
+use crate::follower::{Follower, Subject};
 use crate::{Error, Interface, Netlink, PrivateDevice, interface, netlink};
 
 /// Most devices that are told of: a host of many containers has a route of its own to each of them. Those of the widest
@@ -120,12 +116,20 @@ fn note(widest: &mut BTreeMap<u32, u8>, answer: RouteNetlinkMessage) {
 
 /// The running thread; dropping it ends the thread.
 #[derive(Debug)]
-pub struct ExitWatcher {
-    changes: Receiver<Exits>,
-    /// Its end is the signal; nothing is ever sent.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct ExitWatcher(Follower<Exits>);
+
+const EXITS: Subject = Subject {
+    name: "exits",
+    what: "the devices of routes",
+    groups: &[
+        MulticastGroup::Link,
+        MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
+        MulticastGroup::Nexthop,
+    ],
+    ask_every: ExitWatcher::ASK_EVERY,
+    room: 1,
+};
 
 impl ExitWatcher {
     /// How often the kernel is asked though no message came.
@@ -137,94 +141,26 @@ impl ExitWatcher {
     ///
     /// Where the messages cannot be subscribed to.
     pub fn start() -> Result<Self, Error> {
-        let (sender, changes) = bounded(1);
-        let (stop, stopped) = oneshot::channel();
-        let (ready, started) = bounded(1);
-        let no_thread = |cause| Error::Refused {
-            what: "start the thread that follows the devices of routes".into(),
-            cause,
-        };
-        let thread = thread::Builder::new()
-            .name("exits".into())
-            .spawn(move || run(&sender, stopped, &ready))
-            .map_err(no_thread)?;
-        match started.recv() {
-            Ok(Ok(())) => Ok(Self {
-                changes,
-                stop: Some(stop),
-                thread: Some(thread),
-            }),
-            Ok(Err(error)) => Err(error),
-            Err(gone) => Err(no_thread(std::io::Error::other(gone))),
-        }
-    }
-
-    /// Where the changes arrive: each time all devices.
-    #[must_use]
-    pub fn changes(&self) -> &Receiver<Exits> {
-        &self.changes
-    }
-}
-
-impl Drop for ExitWatcher {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-const GROUPS: [MulticastGroup; 4] = [
-    MulticastGroup::Link,
-    MulticastGroup::Ipv4Route,
-    MulticastGroup::Ipv6Route,
-    MulticastGroup::Nexthop,
-];
-
-fn run(changes: &Sender<Exits>, stopped: oneshot::Receiver<()>, ready: &Sender<Result<(), Error>>) {
-    let runtime = match netlink::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return drop(ready.send(Err(error))),
-    };
-    runtime.block_on(async move {
-        let (connection, handle, messages) = match rtnetlink::new_multicast_connection(&GROUPS) {
-            Ok(connected) => connected,
-            Err(cause) => return drop(ready.send(Err(Error::Socket { cause }))),
-        };
-        let connection = tokio::spawn(connection);
-        let _ = ready.send(Ok(()));
-        tokio::select! {
-            () = follow(handle, messages, changes) => {}
-            _ = stopped => {}
-        }
-        connection.abort();
-    });
-}
-
-async fn follow<M>(
-    handle: rtnetlink::Handle,
-    mut messages: impl Stream<Item = M> + Unpin,
-    changes: &Sender<Exits>,
-) {
-    // With the index: a device that was made anew under its old name is another one.
-    let mut known: Option<Vec<(u32, String)>> = None;
-    loop {
-        let asked = Instant::now();
-        // A question that fails is asked again after the next message.
-        if let Ok(found) = ask(&handle).await {
+        // With the index: a device that was made anew under its old name is another one.
+        let mut known: Option<Vec<(u32, String)>> = None;
+        let follower = Follower::start(EXITS, async move |handle, changes| {
+            // A question that fails is asked again after the next message.
+            let Ok(found) = ask(handle).await else {
+                return;
+            };
             let all = found.iter().map(|exit| (exit.index, exit.name.clone()));
             let all: Vec<(u32, String)> = all.collect();
             // Where the reader is late, the change is told another time.
             if known.as_ref() != Some(&all) && changes.try_send(exits(&found)).is_ok() {
                 known = Some(all);
             }
-        }
-        let worked = asked.elapsed();
-        match timeout(ExitWatcher::ASK_EVERY, messages.next()).await {
-            Ok(None) => return,
-            Ok(Some(_)) => settle(&mut messages, worked).await,
-            Err(_) => {}
-        }
+        })?;
+        Ok(Self(follower))
+    }
+
+    /// Where the changes arrive: each time all devices.
+    #[must_use]
+    pub fn changes(&self) -> &Receiver<Exits> {
+        self.0.changes()
     }
 }

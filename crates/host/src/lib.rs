@@ -44,6 +44,7 @@ pub mod device;
 mod error;
 pub mod exits;
 pub mod firewall;
+mod follower;
 pub mod interface;
 pub mod kernel;
 pub mod memory;

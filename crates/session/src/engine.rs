@@ -3,6 +3,15 @@
 //! Packets are parsed here, once, and handed to the sessions of their flow. After each input the session is
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
+mod gates;
+mod holds;
+mod openings;
+mod parked;
+mod reach;
+mod slots;
+mod state;
+mod tables;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -23,16 +32,16 @@ use crate::gate::Gate;
 use crate::index::Index;
 use crate::inflow::Inflow;
 use crate::nursery::Nursery;
-use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::sample::Sampler;
 use crate::session::Session;
 use crate::sights::{Sight, Sights};
-use crate::slots::Slots;
 use crate::stream::Piece;
 use crate::time::Instant;
 use crate::wheel::{Entry, Wheel};
+use parked::Parked;
+use slots::Slots;
 
 /// All the sessions of one worker.
 #[derive(Debug)]
@@ -319,10 +328,10 @@ impl Engine {
             let mtu = u16::try_from(too_big.mtu).unwrap_or(u16::MAX);
             id.and_then(|id| {
                 self.with(id, now, |session, ctx| {
-                    let ours = session.send.was_sent(LocalSeq::new(too_big.seq));
+                    let ours = session.connection.was_sent(LocalSeq::new(too_big.seq));
                     let believed = ours && ctx.target.path.narrow(mtu, now);
                     if believed {
-                        session.send.on_too_big(now);
+                        session.connection.on_too_big(now);
                     }
                     believed
                 })

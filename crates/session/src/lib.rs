@@ -33,49 +33,33 @@
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, no logging; depends on `wire` only.
 #![forbid(unsafe_code)]
 
-mod advance;
 mod arena;
 mod boundaries;
 pub mod config;
+mod connection;
 mod context;
 pub mod echo;
 pub mod engine;
 pub mod event;
 mod gate;
-mod gates;
-mod holds;
 mod index;
 mod inflow;
 pub mod limits;
 mod nursery;
-mod online;
-mod openings;
-mod parked;
 mod path;
 mod pool;
 mod ports;
 #[cfg(test)]
 mod properties;
-mod reach;
-mod receive;
-mod resting;
 pub mod sample;
-mod send;
 mod session;
 pub mod sights;
-mod slots;
 mod standalone;
-mod state;
 mod stream;
-mod tables;
-mod taker;
-mod target;
 pub mod time;
-mod transmit;
 mod turn;
 mod turns;
 mod wheel;
-mod window;
 
 pub use config::{Config, Rule, RuleId, Source};
 pub use echo::{Suspect, Tally, Watch};

@@ -301,7 +301,9 @@ impl Session {
         ctx: &mut Context<'_>,
     ) -> Option<TurnEnded> {
         let turn = self.turns.front()?.start;
-        let mut ended = self.turns.end_front(outcome, self.send.una(), self.rule)?;
+        let mut ended = self
+            .turns
+            .end_front(outcome, self.connection.una(), self.rule)?;
         if let Some(samples) = ctx.samples.as_deref_mut() {
             ended.samples = samples.take(self.id, turn, &ended);
         }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 use wire::seq::TargetSeq;
 
-use crate::receive::ReceiveHalf;
+use crate::connection::receive::ReceiveHalf;
 
 /// Length of the target's stream, in bytes; FIN follows.
 const STREAM: u32 = 64;

@@ -2,7 +2,7 @@
 
 use wire::flow::FlowKey;
 
-use crate::engine::Engine;
+use super::Engine;
 use crate::event::Counters;
 use crate::time::Instant;
 
@@ -20,7 +20,7 @@ impl Engine {
         let waiting = self.sessions.awake().filter(|session| {
             let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
             let waits = session.turns.is_waiting(
-                session.send.una(),
+                session.connection.una(),
                 quiet,
                 self.shared.config.response_timeout,
                 now,

@@ -1,8 +1,8 @@
 //! Where the client's bytes become turns and payload.
 
+use super::{After, Life};
 use crate::arena::{Arena, Chain};
 use crate::boundaries::Boundaries;
-use crate::session::{After, State};
 use crate::stream::Piece;
 use crate::time::Instant;
 use crate::turns::Turns;
@@ -14,7 +14,7 @@ pub(crate) struct Taker<'a> {
     pub(crate) data_start: &'a mut u64,
     pub(crate) boundaries: &'a mut Boundaries,
     pub(crate) stream_end: &'a mut u64,
-    pub(crate) state: State,
+    pub(crate) life: Life,
     pub(crate) now: Instant,
     pub(crate) over_budget: bool,
     pub(crate) unreplayable: bool,
@@ -36,17 +36,14 @@ impl Taker<'_> {
         if self.turns.on_bytes(start, end, piece.cause, piece.stamp) {
             arena.charge(Turns::TURN_BYTES);
             self.began = Some(start);
-            match self.state {
-                State::Dead(outcome) => self.turns.doom_last(outcome),
-                State::Parting {
-                    then: After::Dead(outcome),
-                    ..
-                } => self.turns.doom_last(outcome),
-                State::Detached { retry_at, outcome }
-                | State::Parting {
-                    then: After::Detached { retry_at, outcome },
-                    ..
-                } if self.now < retry_at => {
+            match self.life {
+                Life::Dead(outcome) | Life::Leaving(After::Dead(outcome)) => {
+                    self.turns.doom_last(outcome);
+                }
+                Life::Detached { retry_at, outcome }
+                | Life::Leaving(After::Detached { retry_at, outcome })
+                    if self.now < retry_at =>
+                {
                     self.turns.doom_last(outcome);
                 }
                 _ => {}

@@ -3,12 +3,12 @@
 
 use wire::tcp::Flags;
 
+use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT,
 };
-use crate::session::{After, Session, State};
 use crate::standalone;
 use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
@@ -24,40 +24,40 @@ impl Session {
         self.release_at = None;
         loop {
             self.end_doomed(ctx);
-            match self.state {
-                State::Detached { outcome, .. } => match (self.turns.front(), self.input.end()) {
+            match self.life {
+                Life::Detached { outcome, .. } => match (self.turns.front(), self.input.end()) {
                     (Some(turn), _) if turn.fate.is_none() && !self.may_begin(turn, ctx) => {
                         ctx.counters.flows_without_beginning += 1;
                         self.doom_waiting(outcome, ctx);
-                        self.state = State::Dead(outcome);
+                        self.life = Life::Dead(outcome);
                         continue;
                     }
                     (Some(turn), _) if turn.fate.is_none() => {
                         self.connect(ctx);
-                        match self.state {
-                            State::SynSent { .. } => {}
+                        match self.life {
+                            Life::Connected => {}
                             // There was no source, and the turn is doomed: perhaps it is the last.
-                            State::Detached { .. } => continue,
+                            Life::Detached { .. } => continue,
                             _ => return,
                         }
                     }
                     (None, Some(end)) => {
                         self.count_gap(end, ctx);
-                        self.state = State::Closed;
+                        self.life = Life::Closed;
                         return;
                     }
                     _ => return,
                 },
-                State::Dead(_) if self.turns.front().is_none() && self.input.end().is_some() => {
-                    self.state = State::Closed;
+                Life::Dead(_) if self.turns.front().is_none() && self.input.end().is_some() => {
+                    self.life = Life::Closed;
                     return;
                 }
-                State::SynSent { .. } | State::Established => {}
-                State::Closing { since } => {
+                Life::Connected => {}
+                Life::Closing { since } => {
                     self.await_last_response(since, ctx);
                     return;
                 }
-                State::Parked | State::Dead(_) | State::Parting { .. } | State::Closed => return,
+                Life::Parked | Life::Dead(_) | Life::Leaving(_) | Life::Closed => return,
             }
             if !self.advance_once(ctx) {
                 return;
@@ -103,16 +103,18 @@ impl Session {
             return false;
         }
         // A target whose window is full pauses for a round trip in the middle of a response.
-        let pause = self.send.trip().shortest().unwrap_or_default() * 2;
+        let pause = self.connection.round_trip().unwrap_or_default() * 2;
         let patience = Patience {
             quiet: ctx.quiet.time().max(pause.min(QUIET_MAX)),
-            has_hole: self.receive.has_hole(),
+            has_hole: self.connection.has_hole(),
             response_timeout: ctx.config.response_timeout,
-            target_closed: self.receive.is_finished(),
+            target_closed: self.connection.is_finished(),
             is_held: self.holds_target_back(next),
             longer: ctx.config.reply_slack / 2,
         };
-        let verdict = self.turns.verdict(next, self.send.una(), patience, ctx.now);
+        let verdict = self
+            .turns
+            .verdict(next, self.connection.una(), patience, ctx.now);
         match verdict {
             Verdict::Wait => return false,
             Verdict::At(at) => {
@@ -140,7 +142,7 @@ impl Session {
             ctx.counters.sessions_streaming += 1;
         }
         if self.turns.current().is_some() {
-            let outcome = match self.turns.outcome(self.send.una()) {
+            let outcome = match self.turns.outcome(self.connection.una()) {
                 Outcome::Pending if end.is_some_and(|end| end.end == End::Reset) => {
                     Outcome::Aborted
                 }
@@ -150,11 +152,11 @@ impl Session {
             self.end_turn(outcome, ctx);
         }
         match (self.turns.front().is_some(), end) {
-            (true, _) if self.receive.is_finished() => {
+            (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
             }
             (true, _) => {
-                self.turns.release(self.send.una(), ctx.now);
+                self.turns.release(self.connection.una(), ctx.now);
             }
             (false, Some(end)) => {
                 self.close(end, ctx);
@@ -227,8 +229,8 @@ impl Session {
     fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match end.end {
             // First the connection that the client had: the SYN-ACK brings us back here.
-            End::Fin | End::Replaced if matches!(self.state, State::SynSent { .. }) => {}
-            End::Fin | End::Replaced => self.state = State::Closing { since: ctx.now },
+            End::Fin | End::Replaced if self.connection.is_opening() => {}
+            End::Fin | End::Replaced => self.life = Life::Closing { since: ctx.now },
             End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
         }
     }
@@ -236,15 +238,15 @@ impl Session {
     /// The client's end has left before the response to the last turn: the turn is over when both servers have closed as
     /// well, or one has not for too long.
     fn await_last_response(&mut self, since: Instant, ctx: &mut Context<'_>) {
-        let una = self.send.una();
+        let una = self.connection.una();
         let Some(turn) = self.turns.current() else {
-            if self.input.is_abandoned() && !self.receive.is_finished() {
+            if self.input.is_abandoned() && !self.connection.is_finished() {
                 // What the target still says of it is wanted by nobody.
                 self.part(Flags::RST, After::Closed, ctx);
             }
             return;
         };
-        if self.receive.is_finished() && self.online_closed && una >= turn.end {
+        if self.connection.is_finished() && self.online_closed && una >= turn.end {
             self.end_last(Outcome::TargetClosed, ctx);
             return;
         }
@@ -272,7 +274,7 @@ impl Session {
 
     /// Ends the current turn as it stands, or as `otherwise` where it has no response.
     fn end_last(&mut self, otherwise: Outcome, ctx: &mut Context<'_>) {
-        let outcome = match self.turns.outcome(self.send.una()) {
+        let outcome = match self.turns.outcome(self.connection.una()) {
             Outcome::Pending => otherwise,
             outcome => outcome,
         };
@@ -281,7 +283,7 @@ impl Session {
 
     /// The last turn has a hole, or stands before one.
     fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        match self.turns.outcome(self.send.una()) {
+        match self.turns.outcome(self.connection.una()) {
             Outcome::Answered => {
                 self.end_turn(Outcome::Answered, ctx);
                 self.count_gap(end, ctx);
@@ -303,10 +305,10 @@ impl Session {
 
     /// The target reset the connection, or has not answered for too long.
     pub(crate) fn on_lost(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        let closing = matches!(self.state, State::Closing { .. });
+        let closing = matches!(self.life, Life::Closing { .. });
         // A target that has reset the connection knows.
         let last = (outcome == Outcome::TimedOut).then_some(Flags::RST);
-        let outcome = if self.receive.is_finished() {
+        let outcome = if self.connection.is_finished() {
             Outcome::TargetClosed
         } else {
             outcome
@@ -326,11 +328,11 @@ impl Session {
         while self
             .turns
             .front()
-            .is_some_and(|turn| turn.fate.is_none() && turn.start < self.send.una())
+            .is_some_and(|turn| turn.fate.is_none() && turn.start < self.connection.una())
         {
             // A response that came before its request was complete answers nothing yet.
             let answered = self.turns.looks_answered()
-                && self.turns.outcome(self.send.una()) == Outcome::Answered;
+                && self.turns.outcome(self.connection.una()) == Outcome::Answered;
             if !answered && self.turns.len() == 1 {
                 if !self.input.is_served() && !self.knows_service(ctx.now) {
                     self.turns.doom_last(outcome);
@@ -386,11 +388,15 @@ impl Session {
     /// both answered, this side closes too: the next turn opens another connection.
     pub(crate) fn follow_target_close(&mut self, ctx: &mut Context<'_>) {
         let waiting = self.turns.next().is_some() || self.input.end().is_some();
-        if self.state != State::Established || !self.receive.is_finished() || waiting {
+        if self.life != Life::Connected
+            || !self.connection.is_synchronized()
+            || !self.connection.is_finished()
+            || waiting
+        {
             return;
         }
         if self.turns.current().is_some() {
-            if !self.turns.is_answered_by_both(self.send.una()) || !self.input.is_served() {
+            if !self.turns.is_answered_by_both(self.connection.una()) || !self.input.is_served() {
                 return;
             }
             self.end_turn(Outcome::Answered, ctx);
@@ -404,7 +410,7 @@ impl Session {
 
     /// Whether both sides have closed; the last acknowledgement may still have to leave.
     pub(crate) fn check_closed(&mut self, ctx: &mut Context<'_>) {
-        let State::Closing { since } = self.state else {
+        let Life::Closing { since } = self.life else {
             return;
         };
         if self.turns.current().is_some() {
@@ -419,7 +425,7 @@ impl Session {
         if waited < patience {
             return;
         }
-        if self.receive.is_finished() {
+        if self.connection.is_finished() {
             self.settle(After::Closed, ctx);
         } else {
             self.part(Flags::RST, After::Closed, ctx);
@@ -428,15 +434,12 @@ impl Session {
 
     /// Whether our FIN was acknowledged, and whether the target's has arrived.
     pub(crate) fn ends(&self) -> (bool, bool) {
-        (
-            self.send.una() > self.stream_end,
-            self.receive.is_finished(),
-        )
+        self.connection.ends(self.stream_end)
     }
 
     /// When [`Session::check_closed`] is to be asked again.
     pub(crate) fn closed_at(&self) -> Option<Instant> {
-        let State::Closing { since } = self.state else {
+        let Life::Closing { since } = self.life else {
             return None;
         };
         if self.turns.current().is_some() {
@@ -457,7 +460,7 @@ impl Session {
     /// The end of the run: every turn ends now, the connection with a RST.
     pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
         while let Some(turn) = self.turns.front() {
-            let outcome = match (turn.fate, self.turns.outcome(self.send.una())) {
+            let outcome = match (turn.fate, self.turns.outcome(self.connection.una())) {
                 (Some(fate), _) => fate,
                 (None, Outcome::Pending) if self.has_timed_out(ctx) => Outcome::TimedOut,
                 (None, outcome) => outcome,

@@ -4,15 +4,12 @@
 //! session that has gone. Only this file writes to [`Session::held`].
 
 use wire::flow::Addr;
-use wire::segment::Segment;
-use wire::seq::LocalSeq;
-use wire::tcp::Flags;
 
-use crate::context::{Context, SessionId};
-use crate::engine::Engine;
+use super::Engine;
+use crate::context::SessionId;
 use crate::event::Outcome;
-use crate::gate::{Due, Held, Need, News, Pass, Reply};
-use crate::session::{After, Session, State};
+use crate::gate::{Due, Held, Need, News, Pass};
+use crate::session::Session;
 use crate::time::Instant;
 
 /// Most sessions of a lane that are asked whether they have something to say that a target answers, at a time.
@@ -150,82 +147,5 @@ impl Engine {
                 .is_some_and(|session| session.held == Some(held.ticket))
         };
         gate.on_left_waiting(&client, now, is_waiting);
-    }
-}
-
-impl Session {
-    /// What it wants to send.
-    pub(crate) fn need(&self) -> Need {
-        match self.state {
-            State::Parting { with, .. } if with.contains(Flags::RST) => Need::Reset,
-            // It is not there any more to take the answer.
-            State::Parting { .. } => Need::Nothing,
-            State::Established | State::Closing { .. } => {
-                let data = self
-                    .send
-                    .sendable(self.send_limit(), u32::from(self.send.mss()));
-                if data.is_some() || self.knocks {
-                    Need::Answer
-                } else {
-                    Need::Nothing
-                }
-            }
-            _ => Need::Answer,
-        }
-    }
-
-    /// A last FIN, whose answer may go astray and is not waited for, is a RST.
-    fn leave_unanswered(&mut self) {
-        if let State::Parting { with, .. } = &mut self.state
-            && with.contains(Flags::FIN)
-        {
-            *with = Flags::RST.with(Flags::ACK);
-        }
-    }
-
-    /// The gate hears of a reply. Returns whether that opened the session's lane.
-    pub(crate) fn tell_gate(&self, segment: &Segment, ctx: &mut Context<'_>) -> bool {
-        let is_connecting = matches!(self.state, State::SynSent { .. });
-        let reply = match segment.flags {
-            flags if flags.contains(Flags::SYN) && is_connecting => Reply::Accepts,
-            flags if flags.contains(Flags::SYN) => Reply::AcceptsAgain,
-            // Anybody can guess that much of a reset.
-            flags
-                if flags.contains(Flags::RST)
-                    && is_connecting
-                    && LocalSeq::new(segment.ack) != self.send.iss() + 1 =>
-            {
-                return false;
-            }
-            _ => Reply::Word,
-        };
-        let mut news = News {
-            counters: ctx.counters,
-            events: ctx.events,
-        };
-        let client = &self.flow.client.addr;
-        ctx.target.gate.on_reply(client, reply, ctx.now, &mut news)
-    }
-
-    /// Where its lane is not open yet, a connection that has just been accepted asks for a word at once: its client may
-    /// not speak for long.
-    pub(crate) fn knock(&mut self, segment: &Segment, ctx: &Context<'_>) {
-        let is_accepted = segment.flags.contains(Flags::SYN) && self.state == State::Established;
-        self.accepted |= is_accepted;
-        self.knocks |= is_accepted && !ctx.target.gate.is_open(&self.flow.client.addr);
-    }
-
-    /// The lane has given up to wait for this session's answer. A connection that is not there yet is taken back before
-    /// the target sends its SYN-ACK again, to whom it may concern, and made anew when it is asked next.
-    pub(crate) fn on_probe_failed(&mut self, ctx: &mut Context<'_>) {
-        if ctx.config.prove_path && matches!(self.state, State::SynSent { due: false }) {
-            let then = After::Detached {
-                retry_at: ctx.now,
-                outcome: Outcome::Refused,
-            };
-            // Where no connection ever stood, a greeting is still to be waited for.
-            self.opened &= self.accepted;
-            self.part(Flags::RST, then, ctx);
-        }
     }
 }

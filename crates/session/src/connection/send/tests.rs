@@ -196,7 +196,7 @@ fn a_zero_window_is_probed_by_one_byte_for_as_long_as_the_target_acknowledges() 
     let mut half = established();
     half.set_window(0, true);
     assert_eq!(half.sendable(100, 1000), None);
-    assert!(half.wants_probe_timer(|| 100));
+    assert!(half.wants_probe_timer(100));
     half.arm_retransmission(at(10));
     assert_eq!(half.on_timer(100, at(300)), Fired::Timeout);
     assert_eq!(half.sendable(100, 1000), Some((0, 1)));

@@ -4,9 +4,9 @@
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
+use super::{Life, Session};
 use crate::context::Context;
 use crate::limits::CONNECTION_DISTANCE_MAX;
-use crate::session::{Session, State};
 use crate::stream::End;
 use crate::time::Instant;
 
@@ -59,7 +59,7 @@ impl Session {
         }
         self.follow_target_close(ctx);
         self.watch_holes(ctx);
-        let closing = matches!(self.state, State::Closing { .. });
+        let closing = matches!(self.life, Life::Closing { .. });
         let doomed = self.turns.front().is_some_and(|turn| turn.fate.is_some());
         if doomed || closing && self.turns.current().is_some() {
             self.advance(ctx);

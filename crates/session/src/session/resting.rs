@@ -7,48 +7,39 @@
 use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, TargetSeq};
 
+use super::pacing::Pacing;
+use super::{Life, Session};
 use crate::arena::Chain;
 use crate::boundaries::Boundaries;
 use crate::config::RuleId;
+use crate::connection::resting::RestingConnection;
 use crate::context::SessionId;
-use crate::limits::OPEN_WINDOW_MIN;
-use crate::receive::{ReceiveHalf, RestingReceive};
-use crate::send::resting::RestingSend;
-use crate::session::{Offer, Session, State};
 use crate::stream::{ClientStream, RestingStream};
 use crate::time::Instant;
 use crate::turns::resting::RestingTurns;
 use crate::wheel::Armed;
-use crate::window::Pacing;
 
 /// What is left of a session while it rests.
 #[derive(Debug)]
 pub(crate) struct Resting {
     rule: RuleId,
     pub(crate) flow: FlowKey,
-    pub(crate) local: FlowKey,
     pub(crate) sibling: Option<SessionId>,
-    state: State,
+    life: Life,
     client_isn: Option<ClientSeq>,
     confirmed: bool,
-    offer: Offer,
     input: RestingStream,
     stream_end: u64,
     online_closed: bool,
     confirmed_only: bool,
     data_start: u64,
     turns: RestingTurns,
-    send: RestingSend,
-    receive: RestingReceive,
-    sack: bool,
-    timestamps: bool,
+    connection: RestingConnection,
     active_at: Instant,
     opened: bool,
     accepted: bool,
     reconnects: u8,
     refusals: u8,
-    recoveries: u8,
-    receive_mss: u16,
     tail: Option<TargetSeq>,
     pub(crate) armed: Armed,
 }
@@ -61,12 +52,10 @@ impl Resting {
             id: _,
             rule,
             flow,
-            local,
             sibling,
-            state,
+            life,
             client_isn,
             confirmed,
-            offer,
             input,
             stream_end,
             online_closed,
@@ -75,12 +64,7 @@ impl Resting {
             data,
             data_start,
             boundaries,
-            send,
-            receive,
-            sack,
-            timestamps,
-            ack_due,
-            ack_at,
+            connection,
             release_at,
             gap_at,
             pacing,
@@ -89,61 +73,52 @@ impl Resting {
             accepted,
             reconnects,
             refusals,
-            recoveries,
-            recover_reset,
-            receive_mss,
             tail,
             armed,
             queued,
             held,
-            knocks,
         } = session;
-        let nothing_due = !*ack_due
-            && !*queued
-            && !*knocks
-            && held.is_none()
-            && ack_at.or(*release_at).or(*gap_at).is_none();
+        let nothing_due = !*queued && held.is_none() && release_at.or(*gap_at).is_none();
         // Whether the online server's client is what holds the target back is forgotten.
-        let window_open = pacing.is_idle() && receive.window() >= OPEN_WINDOW_MIN;
-        let nothing_held = data.is_empty() && boundaries.is_empty() && recover_reset.is_none();
+        let nothing_held = pacing.is_idle() && data.is_empty() && boundaries.is_empty();
         let stays = matches!(
-            state,
-            State::Established | State::Detached { .. } | State::Dead(_)
+            life,
+            Life::Connected | Life::Detached { .. } | Life::Dead(_)
         );
-        if !stays || !nothing_due || !nothing_held || !window_open {
+        if !stays || !nothing_due || !nothing_held {
             return None;
         }
-        let (input, send) = (RestingStream::of(input)?, RestingSend::of(send)?);
-        let receive = RestingReceive::of(receive)?;
+        let (input, connection) = (
+            RestingStream::of(input)?,
+            RestingConnection::of(connection)?,
+        );
         Some(Self {
             rule: *rule,
             flow: *flow,
-            local: *local,
             sibling: *sibling,
-            state: *state,
+            life: *life,
             client_isn: *client_isn,
             confirmed: *confirmed,
-            offer: *offer,
             input,
             stream_end: *stream_end,
             online_closed: *online_closed,
             confirmed_only: *confirmed_only,
             data_start: *data_start,
             turns: RestingTurns::of(turns)?,
-            send,
-            receive,
-            sack: *sack,
-            timestamps: *timestamps,
+            connection,
             active_at: *active_at,
             opened: *opened,
             accepted: *accepted,
             reconnects: *reconnects,
             refusals: *refusals,
-            recoveries: *recoveries,
-            receive_mss: *receive_mss,
             tail: *tail,
             armed: *armed,
         })
+    }
+
+    /// From its source to the target.
+    pub(crate) fn local(&self) -> &FlowKey {
+        self.connection.local()
     }
 
     /// The session as it was, in slot `id`.
@@ -152,12 +127,10 @@ impl Resting {
             id,
             rule: self.rule,
             flow: self.flow,
-            local: self.local,
             sibling: self.sibling,
-            state: self.state,
+            life: self.life,
             client_isn: self.client_isn,
             confirmed: self.confirmed,
-            offer: self.offer,
             input: ClientStream::from(self.input),
             stream_end: self.stream_end,
             online_closed: self.online_closed,
@@ -166,12 +139,7 @@ impl Resting {
             data: Chain::default(),
             data_start: self.data_start,
             boundaries: Boundaries::default(),
-            send: self.send.wake(),
-            receive: ReceiveHalf::from(self.receive),
-            sack: self.sack,
-            timestamps: self.timestamps,
-            ack_due: false,
-            ack_at: None,
+            connection: self.connection.wake(),
             release_at: None,
             gap_at: None,
             pacing: Pacing::new(self.active_at),
@@ -180,14 +148,10 @@ impl Resting {
             accepted: self.accepted,
             reconnects: self.reconnects,
             refusals: self.refusals,
-            recoveries: self.recoveries,
-            recover_reset: None,
-            receive_mss: self.receive_mss,
             tail: self.tail,
             armed: self.armed,
             queued: false,
             held: None,
-            knocks: false,
         }
     }
 }

@@ -399,8 +399,8 @@ impl SendHalf {
     }
 
     /// Whether a timer is missing although bytes wait for a window.
-    pub(crate) fn wants_probe_timer(&self, limit: impl FnOnce() -> u64) -> bool {
-        self.window == 0 && self.timer == Timer::Idle && limit() > self.nxt
+    pub(crate) fn wants_probe_timer(&self, limit: u64) -> bool {
+        self.window == 0 && self.timer == Timer::Idle && limit > self.nxt
     }
 
     /// Starts the timer: that of a tail loss probe, where one can tell anything sooner than a timeout would.

@@ -7,9 +7,9 @@ use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
+use super::Engine;
 use crate::config::{RuleId, Source};
 use crate::context::SessionId;
-use crate::engine::Engine;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::UNCONFIRMED_MAX;
 use crate::nursery::{Handshake, Infant};

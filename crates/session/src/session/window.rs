@@ -9,75 +9,16 @@
 //!   later turn would never get its answer.
 //! - Where the budget of response bytes is spent, no window is opened any further.
 //!
-//! Not here: what the window is as a number of TCP, which is [`crate::receive::ReceiveHalf::open`].
+//! Not here: what the window is as a number of TCP, which is in [`crate::connection`].
 //!
 //! [`Inflow::excess`]: crate::inflow::Inflow::excess
 
-use wire::seq::TargetSeq;
-
+use super::Session;
+use crate::connection::Arrival;
 use crate::context::Context;
 use crate::limits::{ONLINE_SILENCE, RTO_MIN, WINDOW_RETRY, WINDOW_TOLD_MAX};
-use crate::receive::EDGE_STEP_MIN;
-use crate::session::{Session, State};
 use crate::time::Instant;
 use crate::turns::Next;
-
-/// When a session's window is to be looked at, and what it depends on.
-#[derive(Debug)]
-pub(crate) struct Pacing {
-    /// When a window that is nearly closed may be opened, or the target is told again that it is open ...
-    at: Option<Instant>,
-    /// ... and how often it has been told without sending anything.
-    told: u8,
-    /// When the online server last sent payload.
-    online_at: Instant,
-    /// Whether it has probed the window of its client since: it has more to say.
-    online_blocked: bool,
-}
-
-impl Pacing {
-    /// Nothing is to be looked at; the online server counts as having spoken at `now`.
-    pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            at: None,
-            told: 0,
-            online_at: now,
-            online_blocked: false,
-        }
-    }
-
-    /// When [`Session::on_window_timer`] wants to be called.
-    pub(crate) fn due(&self) -> Option<Instant> {
-        self.at
-    }
-
-    /// Whether nothing would be lost by forgetting it.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.at.is_none()
-    }
-
-    /// Whether the target has been told of a window that it has not used yet.
-    pub(crate) fn is_telling(&self) -> bool {
-        self.told > 0
-    }
-
-    /// The online server has sent payload.
-    pub(crate) fn on_online_payload(&mut self, stamp: Instant) {
-        (self.online_at, self.online_blocked) = (stamp, false);
-    }
-
-    /// The online server asks whether its client's window has opened.
-    pub(crate) fn on_online_probe(&mut self) {
-        self.online_blocked = true;
-    }
-
-    /// The target has sent something: it knows of the window.
-    pub(crate) fn on_used(&mut self) {
-        if self.told > 0 {
-            (self.told, self.at) = (0, None);
-        }
-    }
-}
 
 /// Whether the online server's response to the current turn is complete.
 enum Online {
@@ -90,35 +31,29 @@ enum Online {
 }
 
 impl Session {
-    /// What a SYN says of the window, which no scale is applied to (RFC 7323 section 2.2).
-    pub(crate) fn syn_window(&self, ctx: &Context<'_>) -> u16 {
-        u16::try_from(ctx.config.reply_slack).unwrap_or(u16::MAX)
+    /// How many more bytes the target may send, by the flow and by the budget of response bytes.
+    pub(super) fn allowance(&self, ctx: &mut Context<'_>) -> u32 {
+        self.turns
+            .allowance(ctx.config.reply_slack)
+            .min(ctx.inflow.available(ctx.now))
     }
 
-    /// What the window field of a header says, and what the target may send from then on.
-    pub(crate) fn window(&mut self, ctx: &mut Context<'_>) -> u16 {
-        let allowance = self.turns.allowance(ctx.config.reply_slack);
-        self.receive
-            .open(allowance.min(ctx.inflow.available(ctx.now)))
-    }
-
-    /// Whether a segment that ends at `end` may end there because the target was not allowed to send more.
-    pub(crate) fn is_cut_by_window(&self, end: TargetSeq, ctx: &Context<'_>) -> bool {
-        let room = self.receive.room_after(end);
-        room < u32::from(self.receive_mss)
+    /// Whether a segment may end where it does because the target was not allowed to send more.
+    pub(super) fn is_cut_by_window(&self, arrival: &Arrival, ctx: &Context<'_>) -> bool {
+        arrival.room < u32::from(self.connection.receive_mss())
             && self
-                .receive
+                .connection
                 .is_narrowed(self.turns.allowance(ctx.config.reply_slack))
     }
 
     /// Whether it is our window that keeps the target silent, which will be opened: that is no end of a response.
     pub(crate) fn holds_target_back(&self, next: Next) -> bool {
-        next.saw_all && self.receive.window() < u32::from(self.receive_mss)
+        next.saw_all && self.connection.window() < u32::from(self.connection.receive_mss())
     }
 
     /// With less than this of its window left a target may be kept from sending.
     fn low_water(&self, ctx: &Context<'_>) -> u32 {
-        (ctx.config.reply_slack / 4).max(2 * u32::from(self.receive_mss))
+        (ctx.config.reply_slack / 4).max(2 * u32::from(self.connection.receive_mss()))
     }
 
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
@@ -130,9 +65,9 @@ impl Session {
         }
         self.pacing.at = None;
         let slack = ctx.config.reply_slack;
-        let connected = matches!(self.state, State::Established | State::Closing { .. });
+        let connected = self.connection.is_synchronized();
         let low = self.low_water(ctx);
-        if self.receive.window() >= low || !connected || self.receive.is_finished() {
+        if self.connection.window() >= low || !connected || self.connection.is_finished() {
             return;
         }
         if let Some(wait) = ctx.inflow.spent_for(ctx.now) {
@@ -143,16 +78,11 @@ impl Session {
         if self.turns.allowance(slack) < low {
             self.open_beyond(ctx);
         }
-        let step = 2 * u32::from(self.receive_mss).max(u32::from(self.send.mss()));
-        let allowance = self
-            .turns
-            .allowance(slack)
-            .min(ctx.inflow.available(ctx.now));
-        if self
-            .receive
-            .would_open(allowance, step.min(slack / 4).max(EDGE_STEP_MIN))
-        {
-            self.ack_due = true;
+        let step =
+            2 * u32::from(self.connection.receive_mss()).max(u32::from(self.connection.mss()));
+        let allowance = self.allowance(ctx);
+        if self.connection.would_open(allowance, step.min(slack / 4)) {
+            self.connection.acknowledge();
             self.tell_again(ctx);
         }
     }
@@ -163,7 +93,7 @@ impl Session {
         if self.pacing.told == 0 {
             self.open_window(ctx);
         } else if self.pacing.told < WINDOW_TOLD_MAX {
-            self.ack_due = true;
+            self.connection.acknowledge();
             self.tell_again(ctx);
         } else {
             self.pacing.on_used();
@@ -210,9 +140,9 @@ impl Session {
     /// Notes of the current turn whether its target has filled the window, and so was kept from sending more.
     pub(crate) fn note_pace(&mut self, ctx: &mut Context<'_>) {
         let allowance = self.turns.allowance(ctx.config.reply_slack);
-        let full = self.receive.window() < u32::from(self.receive_mss);
+        let full = self.connection.window() < u32::from(self.connection.receive_mss());
         let mut held =
-            || self.receive.is_narrowed(allowance) || ctx.inflow.spent_for(ctx.now).is_some();
+            || self.connection.is_narrowed(allowance) || ctx.inflow.spent_for(ctx.now).is_some();
         if full && held() && self.turns.note_paced() {
             ctx.counters.turns_paced += 1;
         }

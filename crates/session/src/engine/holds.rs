@@ -6,9 +6,9 @@
 
 use core::time::Duration;
 
+use super::Engine;
 use crate::context::SessionId;
 use crate::echo::{Tally, Watch};
-use crate::engine::Engine;
 use crate::time::Instant;
 
 impl Engine {
@@ -59,7 +59,7 @@ impl Engine {
     pub fn in_flight(&self) -> u64 {
         let asked = self.sessions.awake();
         asked
-            .filter(|session| session.turns.is_in_flight(session.send.una()))
+            .filter(|session| session.turns.is_in_flight(session.connection.una()))
             .count() as u64
     }
 

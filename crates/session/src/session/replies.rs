@@ -1,0 +1,199 @@
+//! What the target's segments do to a session, and what its timers do.
+
+use wire::segment::Segment;
+use wire::tcp::{Flags, Options};
+
+use super::{After, Life, Session};
+use crate::connection::{Arrival, Change, Expired};
+use crate::context::Context;
+use crate::event::{Event, Outcome, TurnEnded};
+use crate::limits::DELAYED_ACK;
+use crate::stream::End;
+use crate::time::Instant;
+
+impl Session {
+    /// A segment of the target, by its headers.
+    pub(crate) fn on_target(
+        &mut self,
+        segment: &Segment,
+        options: &Options,
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) {
+        self.active_at = ctx.now;
+        let ends = self.ends();
+        let (reach, mtu) = (self.reach(), ctx.target.path.mtu(ctx.now));
+        let effects = self
+            .connection
+            .on_segment(segment, options, stamp, reach, mtu, ctx.counters);
+        if let Some(mtu) = effects.mtu {
+            ctx.target.path.narrow(mtu, ctx.now);
+        }
+        if effects.acknowledged {
+            self.on_acknowledged(stamp, ctx);
+        }
+        match effects.change {
+            Change::None => {}
+            Change::Accepted => return self.on_accepted(stamp, ctx),
+            Change::Refused => return self.on_refused(ctx),
+            Change::Reset => return self.on_lost(Outcome::Reset, ctx),
+        }
+        if !effects.accepted {
+            return;
+        }
+        if let Some(arrival) = &effects.arrival {
+            self.on_arrival(arrival, stamp, ctx);
+        }
+        let went_on = self.ends() != ends;
+        if let Life::Closing { since } = &mut self.life
+            && went_on
+        {
+            // Each step of the closing is waited for anew; the last one's wait is TIME-WAIT.
+            *since = ctx.now;
+        }
+        self.advance(ctx);
+        self.check_closed(ctx);
+        self.open_window(ctx);
+    }
+
+    fn on_accepted(&mut self, stamp: Instant, ctx: &mut Context<'_>) {
+        ctx.target.gate.on_accept();
+        ctx.counters.sessions_opened += 1;
+        ctx.counters.sessions_reconnected += u64::from(self.accepted);
+        // From here on a greeting is waited for.
+        self.turns.on_acknowledged(self.connection.una(), stamp);
+        self.advance(ctx);
+    }
+
+    fn on_acknowledged(&mut self, stamp: Instant, ctx: &mut Context<'_>) {
+        let una = self.connection.una();
+        self.forget_data_before(una.min(self.stream_end), ctx.arena);
+        self.turns.on_acknowledged(una, stamp);
+    }
+
+    /// The target has said something, or closed.
+    fn on_arrival(&mut self, arrival: &Arrival, stamp: Instant, ctx: &mut Context<'_>) {
+        if arrival.end > arrival.before {
+            self.turns.on_heard(stamp);
+            // A segment behind a hole may be the one that ends the response. One that fills our window
+            // may be short for that, and so may be one that asks for a closed window.
+            if arrival.looks_last
+                && !self.pacing.is_telling()
+                && !self.is_cut_by_window(arrival, ctx)
+            {
+                let end = arrival.end;
+                self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
+            }
+        }
+        self.pacing.on_used();
+        let unanswered = self.turns.answer_bytes() == 0;
+        if arrival.bytes > 0 {
+            self.on_response(arrival, stamp, ctx);
+        }
+        // A response begins with the first byte that was taken for it; until there is one, with the next to come.
+        let answered = self.turns.answer_bytes() as u32;
+        let begins = unanswered.then(|| arrival.before + arrival.bytes.saturating_sub(answered));
+        ctx.sample_target(self.id, arrival.seq, begins);
+        if !arrival.ack_now && self.turns.looks_answered() {
+            // A complete response: its acknowledgement may ride on the next turn.
+            self.connection.acknowledge_at(ctx.now + DELAYED_ACK);
+        } else {
+            self.connection.acknowledge();
+        }
+        self.note_pace(ctx);
+        if arrival.fin {
+            self.follow_target_close(ctx);
+        }
+    }
+
+    /// Bytes of the target are in order.
+    fn on_response(&mut self, arrival: &Arrival, stamp: Instant, ctx: &mut Context<'_>) {
+        let bytes = arrival.bytes;
+        ctx.counters.reply_bytes += u64::from(bytes);
+        self.turns.charge(bytes);
+        ctx.inflow.take(bytes);
+        let tail = arrival.fin || self.tail == Some(arrival.nxt);
+        // What waited behind the hole that this segment fills came with acknowledgements of its own.
+        let own = arrival.end.ahead_of(arrival.before).min(bytes);
+        let behind = self.connection.una();
+        for (bytes, acknowledged) in [(own, arrival.acknowledged), (bytes - own, behind)] {
+            if bytes > 0
+                && let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp)
+            {
+                ctx.quiet.learn(gap);
+            }
+        }
+    }
+
+    /// What stands behind a hole that can never be filled is lost with it.
+    pub(crate) fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
+        for _ in 0..self.input.turns_behind_hole(self.turns.last_cause()) {
+            self.turns.count += 1;
+            let turn = TurnEnded::unseen(self.rule, Outcome::Gap);
+            ctx.events.push_back(Event::TurnEnded(turn));
+        }
+        self.input.finish(End::Gap, None, ctx.now, ctx.arena);
+    }
+
+    /// Does what is due at `ctx.now`.
+    pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        self.connection.on_acknowledgement_due(now);
+        if due(self.gap_at) {
+            self.gap_at = None;
+            if self.input.has_acknowledged_hole() {
+                self.end_input_at_gap(ctx);
+            }
+            self.advance(ctx);
+        }
+        if due(self.release_at) {
+            self.advance(ctx);
+        }
+        if self.connection.is_timer_due(now) {
+            self.on_send_timer(ctx);
+        }
+        if due(self.pacing.due()) {
+            self.on_window_timer(ctx);
+        }
+        self.check_closed(ctx);
+        if now.since(self.active_at) >= ctx.config.idle_timeout && self.life != Life::Closed {
+            self.expire(ctx);
+        }
+    }
+
+    fn on_send_timer(&mut self, ctx: &mut Context<'_>) {
+        if ctx.target.gate.is_closed() {
+            // Nothing could have been answered: this is no time-out of the target's.
+            self.connection.postpone_timer(ctx.now);
+            return;
+        }
+        let reach = self.reach();
+        match self.connection.on_timer(reach, ctx.now, ctx.counters) {
+            Expired::Sending => {}
+            Expired::Unanswered => self.on_refused(ctx),
+            Expired::GivenUp => self.on_lost(Outcome::TimedOut, ctx),
+        }
+    }
+
+    /// Neither side has said anything for longer than the user wants to remember.
+    fn expire(&mut self, ctx: &mut Context<'_>) {
+        while let Some(turn) = self.turns.front() {
+            let outcome =
+                turn.fate
+                    .unwrap_or_else(|| match self.turns.outcome(self.connection.una()) {
+                        Outcome::Pending => Outcome::TimedOut,
+                        outcome => outcome,
+                    });
+            self.end_turn(outcome, ctx);
+        }
+        self.input.finish(End::Replaced, None, ctx.now, ctx.arena);
+        if matches!(self.life, Life::Leaving(_)) {
+            // Its last segment has waited at the gate for as long.
+            self.settle(After::Closed, ctx);
+            return;
+        }
+        self.active_at = ctx.now;
+        self.part(Flags::RST, After::Closed, ctx);
+    }
+}

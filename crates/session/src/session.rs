@@ -135,7 +135,10 @@ pub(crate) struct Session {
     pub(crate) release_at: Option<Instant>,
     /// When a hole counts as lost.
     gap_at: Option<Instant>,
+    /// When anybody last said something.
     pub(crate) active_at: Instant,
+    /// When its client or the online server did.
+    captured_at: Instant,
     /// Whether it has had a connection.
     opened: bool,
     /// Whether the target has accepted one.
@@ -208,6 +211,7 @@ impl Session {
             release_at: None,
             gap_at: None,
             active_at: ctx.now,
+            captured_at: ctx.now,
             opened: false,
             accepted: false,
             reconnects: 0,

@@ -109,7 +109,9 @@ impl Session {
             has_hole: self.connection.has_hole(),
             response_timeout: ctx.config.response_timeout,
             target_closed: self.connection.is_finished(),
-            is_held: self.holds_target_back(next),
+            // An acknowledgement that opens the window does not pass a gate that wants a question.
+            is_held: self.holds_target_back(next)
+                && ctx.target.gate.is_open(&self.flow.client.addr),
             longer: ctx.config.reply_slack / 2,
         };
         let verdict = self
@@ -175,7 +177,7 @@ impl Session {
             return false;
         }
         if !self.knows_service(ctx.now) {
-            self.release_at = Some(self.active_at + SERVICE_WAIT);
+            self.release_at = Some(self.captured_at + SERVICE_WAIT);
             return true;
         }
         while self.turns.front().is_some() {
@@ -202,7 +204,7 @@ impl Session {
             !matches!(end.end, End::Fin | End::Reset)
                 || self.input.is_served()
                 || self.online_closed
-                || now >= self.active_at + SERVICE_WAIT
+                || now >= self.captured_at + SERVICE_WAIT
         })
     }
 
@@ -211,14 +213,14 @@ impl Session {
         self.turns.front().is_some_and(|turn| turn.fate.is_some())
             && !self.input.is_served()
             && !self.online_closed
-            && now < self.active_at + SERVICE_WAIT
+            && now < self.captured_at + SERVICE_WAIT
     }
 
     /// Ends turns that were never to be sent, or were lost, up to the one that may still grow.
     fn end_doomed(&mut self, ctx: &mut Context<'_>) {
         while let Some(fate) = self.turns.front().and_then(|turn| turn.fate) {
             if self.turns.len() == 1 && !self.knows_service(ctx.now) {
-                self.release_at = self.input.end().map(|_| self.active_at + SERVICE_WAIT);
+                self.release_at = self.input.end().map(|_| self.captured_at + SERVICE_WAIT);
                 return;
             }
             self.end_turn(fate, ctx);

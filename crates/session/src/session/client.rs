@@ -18,7 +18,7 @@ impl Session {
         piece: Piece<'_>,
         ctx: &mut Context<'_>,
     ) {
-        self.active_at = ctx.now;
+        (self.active_at, self.captured_at) = (ctx.now, ctx.now);
         self.confirmed = true;
         if flags.contains(Flags::RST) {
             // A RST without ACK answers a segment that came after the client's socket was closed: what the client had

@@ -27,7 +27,7 @@ impl Session {
         stamp: Instant,
         ctx: &mut Context<'_>,
     ) {
-        self.active_at = ctx.now;
+        (self.active_at, self.captured_at) = (ctx.now, ctx.now);
         let distance = (seq - self.turns.online_end()).unsigned_abs();
         if flags.contains(Flags::RST) && distance > CONNECTION_DISTANCE_MAX {
             // About an older connection of the same client's port, to a segment of it that came late.

@@ -69,6 +69,8 @@ impl Resting {
             gap_at,
             pacing,
             active_at,
+            // Long ago, and so was the other.
+            captured_at: _,
             opened,
             accepted,
             reconnects,
@@ -144,6 +146,7 @@ impl Resting {
             gap_at: None,
             pacing: Pacing::new(self.active_at),
             active_at: self.active_at,
+            captured_at: self.active_at,
             opened: self.opened,
             accepted: self.accepted,
             reconnects: self.reconnects,

@@ -113,11 +113,12 @@ impl Session {
             Online::Until(at) => self.pacing.at = Some(at),
             Online::Complete => {
                 let granted = ctx.inflow.excess(ctx.config.reply_slack, ctx.now);
-                if granted == 0 {
-                    self.pacing.at = Some(ctx.now + WINDOW_RETRY);
-                }
                 ctx.counters.reply_bytes_excess += u64::from(granted);
                 self.turns.grant(granted);
+                if self.turns.allowance(ctx.config.reply_slack) < self.low_water(ctx) {
+                    // What was granted pays first for what the target has sent already.
+                    self.pacing.at = Some(ctx.now + WINDOW_RETRY);
+                }
             }
         }
     }

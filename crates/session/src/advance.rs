@@ -5,9 +5,7 @@ use wire::tcp::Flags;
 
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT,
-};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
 use crate::session::{After, Session, State};
 use crate::standalone;
 use crate::stream::{End, EndOfStream};
@@ -102,17 +100,19 @@ impl Session {
         if self.awaits_confirmation() && self.end_unconfirmed(ctx) {
             return false;
         }
-        // A target whose window is full pauses for a round trip in the middle of a response.
-        let pause = self.send.trip().shortest().unwrap_or_default() * 2;
         let patience = Patience {
-            quiet: ctx.quiet.time().max(pause.min(QUIET_MAX)),
+            habits: ctx.habits,
+            // A target whose window is full pauses for a round trip in the middle of a response.
+            trips: self.send.trip().shortest().unwrap_or_default() * 2,
             has_hole: self.receive.has_hole(),
             response_timeout: ctx.config.response_timeout,
             target_closed: self.receive.is_finished(),
             is_held: self.holds_target_back(next),
             longer: ctx.config.reply_slack / 2,
         };
-        let verdict = self.turns.verdict(next, self.send.una(), patience, ctx.now);
+        let verdict = self
+            .turns
+            .verdict(next, self.send.una(), &patience, ctx.now);
         match verdict {
             Verdict::Wait => return false,
             Verdict::At(at) => {
@@ -120,7 +120,7 @@ impl Session {
                 return false;
             }
             Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
-            Verdict::Over | Verdict::Quiet => {}
+            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet => {}
         }
         if let Some(end) = end
             && end.end == End::Fin
@@ -131,13 +131,13 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
+        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
+        if self.turns.note(verdict, next, overdue, ctx.habits, ctx.now) {
+            ctx.counters.sessions_streaming += 1;
+        }
         if verdict == Verdict::TimedOut && self.turns.current().is_some() {
             // Out of step are those behind it: that this one has no response is a difference that can be told.
             self.end_turn(Outcome::TimedOut, ctx);
-        }
-        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
-        if self.turns.note(verdict, overdue) {
-            ctx.counters.sessions_streaming += 1;
         }
         if self.turns.current().is_some() {
             let outcome = match self.turns.outcome(self.send.una()) {

@@ -246,10 +246,9 @@ impl Session {
             // What waited behind the hole that this segment fills came with acknowledgements of its own.
             let own = end.ahead_of(before).min(bytes);
             for (bytes, acknowledged) in [(own, acknowledged), (bytes - own, self.send.una())] {
-                if bytes > 0
-                    && let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp)
-                {
-                    ctx.quiet.learn(gap);
+                if bytes > 0 {
+                    self.turns
+                        .on_target_bytes(acknowledged, bytes, tail, stamp, ctx.habits);
                 }
             }
         }

@@ -4,8 +4,6 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 
-use core::time::Duration;
-
 use wire::flow::{Endpoint, FlowKey};
 use wire::seq::LocalSeq;
 
@@ -16,11 +14,11 @@ use crate::event::{Counters, Event};
 use crate::gate::Gate;
 use crate::index::Index;
 use crate::inflow::Inflow;
-use crate::limits::{QUIET_MAX, QUIET_MIN};
 use crate::path::Path;
 use crate::pool::{Lease, Pool};
 use crate::sample::Sampler;
 use crate::time::Instant;
+use crate::turns::Habits;
 
 /// Number of a session's slot.
 pub(crate) type SessionId = u32;
@@ -67,35 +65,6 @@ pub(crate) struct TargetState {
     pub(crate) path: Path,
 }
 
-/// The quiet time of a rule, learned from the gaps inside its responses.
-#[derive(Debug)]
-pub(crate) struct Quiet {
-    gap: Duration,
-}
-
-impl Quiet {
-    /// Before anything was learned: 20 ms.
-    pub(crate) fn new() -> Self {
-        Self {
-            gap: Duration::from_millis(10),
-        }
-    }
-
-    /// A gap between two segments of one response: a longer one counts at once, shorter ones fade it out.
-    pub(crate) fn learn(&mut self, gap: Duration) {
-        if gap > self.gap {
-            self.gap = gap.min(QUIET_MAX);
-        } else {
-            self.gap -= (self.gap - gap) / 64;
-        }
-    }
-
-    /// How long a target must be silent before a short response counts as complete.
-    pub(crate) fn time(&self) -> Duration {
-        (self.gap * 2).clamp(QUIET_MIN, QUIET_MAX)
-    }
-}
-
 /// The clocks that a session's numbers come from. Both go on where a run before stopped, because they derive from the
 /// wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +106,7 @@ pub(crate) struct Context<'a> {
     /// The clients' own addresses: whether another session uses this one's.
     pub(crate) source_taken: bool,
     pub(crate) unparked: &'a mut Vec<(FlowKey, LocalSeq)>,
-    pub(crate) quiet: &'a mut Quiet,
+    pub(crate) habits: &'a mut Habits,
     pub(crate) target: &'a mut TargetState,
     pub(crate) samples: Option<&'a mut Sampler>,
     pub(crate) inflow: &'a mut Inflow,

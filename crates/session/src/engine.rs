@@ -25,7 +25,7 @@ use wire::tcp::Flags;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, Quiet, SessionId, TargetState};
+use crate::context::{Clock, Context, SessionId, TargetState};
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::gate::Gate;
@@ -39,6 +39,7 @@ use crate::session::Session;
 use crate::sights::{Sight, Sights};
 use crate::stream::Piece;
 use crate::time::Instant;
+use crate::turns::Habits;
 use crate::wheel::{Entry, Wheel};
 use parked::Parked;
 use slots::Slots;
@@ -83,7 +84,7 @@ pub(crate) struct Shared {
     pub(crate) by_local: Index,
     /// Sources of clients that came free, and what was last sent from them.
     pub(crate) unparked: Vec<(FlowKey, LocalSeq)>,
-    pub(crate) quiets: Vec<Quiet>,
+    pub(crate) habits: Vec<Habits>,
     pub(crate) targets: Vec<TargetState>,
     /// The target of each rule.
     pub(crate) target_of: Vec<usize>,
@@ -105,7 +106,7 @@ impl Shared {
             by_local: &mut self.by_local,
             source_taken: false,
             unparked: &mut self.unparked,
-            quiet: &mut self.quiets[index],
+            habits: &mut self.habits[index],
             target: &mut self.targets[self.target_of[index]],
             samples: self.samples.as_deref_mut(),
             inflow: &mut self.inflow,
@@ -159,7 +160,7 @@ impl Engine {
             events: VecDeque::new(),
             by_local: Index::default(),
             unparked: Vec::new(),
-            quiets: config.rules.iter().map(|_| Quiet::new()).collect(),
+            habits: config.rules.iter().map(|_| Habits::new()).collect(),
             targets,
             target_of,
             samples: None,

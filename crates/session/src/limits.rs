@@ -63,6 +63,13 @@ pub const RESPONSE_RANGES_MAX: usize = 32;
 pub const QUIET_MIN: Duration = Duration::from_millis(1);
 /// Largest such quiet time.
 pub const QUIET_MAX: Duration = Duration::from_millis(200);
+/// The quiet time of a rule whose target has not been seen to pause inside its responses, once silence has confirmed that; at
+/// first it is [`QUIET_MAX`].
+pub const QUIET_SETTLED: Duration = Duration::from_millis(20);
+/// Longest that a target is waited for inside a response because the online server has paused there.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(1);
+/// Turns after a time-out that wait for what may still come of the response that never came.
+pub const RESYNC_CHECKS: u8 = 4;
 /// Silence after which a response that is shorter than the online server's and visibly cut off counts as complete: a target
 /// whose segment was lost needs a retransmission timeout, perhaps two, of 1 s and 2 s where it knows no round trip.
 pub const CUT_OFF: Duration = Duration::from_secs(4);

@@ -9,6 +9,9 @@
 //! A client that pipelines goes on while a response is on its way: those *early* bytes are part of N for the turn that it
 //! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
+mod doubt;
+mod ends;
+mod habits;
 mod release;
 pub(crate) mod resting;
 
@@ -24,6 +27,9 @@ use crate::limits::UNPROMPTED_PAUSE;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
+use doubt::Doubt;
+use ends::End;
+pub(crate) use habits::Habits;
 pub(crate) use release::{Patience, Verdict};
 
 /// The target's side of the current turn; of the handshake, before there is one.
@@ -32,11 +38,18 @@ struct Step {
     cause: OnlineSeq,
     answer: Answer,
     /// What the target has sent beyond the share of the turn before.
-    carried: Answer,
+    carried: Carried,
     /// When the target last sent payload of any kind, in order or not.
     heard: Instant,
     /// Whether the last segment looked like the end of a response.
     tail: bool,
+    /// How many segments of the answer have looked like its end.
+    tails: u8,
+    /// How the answer to the turn before has ended, where it was taken to be complete although it is not as long as the online
+    /// server's.
+    before: Option<End>,
+    /// Whether what the target sends is known to answer this turn.
+    paired: bool,
     acknowledged_at: Option<Instant>,
     /// What the online server has sent since its client had seen `cause`, less what the target has sent since the turn was
     /// released, in bytes: the target's window is this and the slack.
@@ -50,14 +63,28 @@ impl Step {
         Self {
             cause,
             answer: Answer::default(),
-            carried: Answer::default(),
+            carried: Carried::default(),
             heard: Instant::default(),
             tail: false,
+            tails: 0,
+            before: None,
+            paired: true,
             acknowledged_at,
             credit: 0,
             paced: false,
         }
     }
+}
+
+/// The whole stream may be sent.
+const NO_CEILING: u64 = u64::MAX;
+
+/// What the target has sent beyond the share of the turn before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carried {
+    bytes: u64,
+    /// When the last of it came, or of the answer to the turn before.
+    last: Instant,
 }
 
 /// What must have happened before the next turn, or the end of the stream, may depart.
@@ -81,7 +108,8 @@ pub(crate) struct Turns {
     step: Step,
     /// Whether turns leave without waiting (`-W`, or the session became streaming).
     ungated: bool,
-    paired: bool,
+    /// Whether bytes may come that answer other turns than they seem to.
+    doubt: Doubt,
     timeouts: u8,
     /// Whether the online server has spoken without having been asked, as far as can be told.
     unprompted: bool,
@@ -89,8 +117,8 @@ pub(crate) struct Turns {
     online_end: OnlineSeq,
     /// The cause of a turn that ended before the client had finished it.
     torn: Option<OnlineSeq>,
-    /// How far the stream may be sent where turns do not wait but are held for a moment.
-    ceiling: Option<u64>,
+    /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
+    ceiling: u64,
     /// How many turns there have been.
     pub(crate) count: u64,
 }
@@ -103,12 +131,12 @@ impl Turns {
             current: false,
             step: Step::new(cause, None),
             ungated,
-            paired: true,
+            doubt: Doubt::default(),
             timeouts: 0,
             unprompted: false,
             online_end: cause,
             torn: None,
-            ceiling: None,
+            ceiling: NO_CEILING,
             count: 0,
         }
     }
@@ -252,9 +280,11 @@ impl Turns {
             // acknowledgement of settings in HTTP/2, say): the answer to the turn before came after it online, and before it
             // at the target.
             Some(turn)
-                if self.queue.get(1).is_some_and(|next| {
-                    u64::from(next.cause.ahead_of(turn.cause)) == carried + self.step.answer.bytes
-                }) =>
+                if self.step.before.is_none()
+                    && self.queue.get(1).is_some_and(|next| {
+                        u64::from(next.cause.ahead_of(turn.cause))
+                            == carried + self.step.answer.bytes
+                    }) =>
             {
                 carried
             }
@@ -286,39 +316,53 @@ impl Turns {
     }
 
     /// The target sent `bytes` in order, acknowledging the stream up to `acknowledged`; `tail` says whether the segment
-    /// looks like the end of a response. Returns the gap since its segment before, within one response.
+    /// looks like the end of a response.
     pub(crate) fn on_target_bytes(
         &mut self,
         acknowledged: u64,
         bytes: u32,
         tail: bool,
         stamp: Instant,
-    ) -> Option<Duration> {
-        if bytes == 0 {
-            self.step.tail |= tail;
-            return None;
-        }
-        if self.current
-            && self
-                .queue
-                .front()
-                .is_some_and(|turn| acknowledged <= turn.start)
-        {
-            // The rest of a response that was longer than we waited for.
-            self.step.carried.add(bytes, stamp);
+        habits: &mut Habits,
+    ) {
+        let answers_before = self
+            .current()
+            .is_some_and(|turn| acknowledged <= turn.start);
+        if answers_before {
+            self.on_late_bytes(bytes, stamp, habits);
             if self.step.answer.bytes == 0 {
                 self.step.tail = tail;
             }
-            return None;
+            return;
         }
-        let gap = self
-            .step
-            .answer
-            .first
-            .map(|_| stamp.since(self.step.answer.last));
+        if self.step.answer.bytes > 0 {
+            if self.step.tail
+                && let Some(end) = self.false_end()
+            {
+                habits.refute(end, None);
+            }
+            habits.on_pause(stamp.since(self.step.answer.last));
+        }
         self.step.answer.add(bytes, stamp);
         self.step.tail = tail;
-        gap
+        self.step.tails = self.step.tails.saturating_add(u8::from(tail));
+    }
+
+    /// The rest of a response came after it had been taken to be complete.
+    fn on_late_bytes(&mut self, bytes: u32, stamp: Instant, habits: &mut Habits) {
+        let carried = &mut self.step.carried;
+        let last = core::mem::replace(&mut carried.last, stamp);
+        carried.bytes += u64::from(bytes);
+        let Some(end) = self.step.before else {
+            return;
+        };
+        if self.current().is_some_and(|turn| turn.early > 0) {
+            // Its client had not waited for it either.
+            return;
+        }
+        habits.refute(end, Some(stamp.since(last)));
+        self.doubt.pay(bytes);
+        self.step.paired = false;
     }
 
     /// The target has sent `bytes`, in order, in answer to whatever.
@@ -358,7 +402,7 @@ impl Turns {
     /// How far the stream may be sent.
     pub(crate) fn limit(&self, stream_end: u64) -> u64 {
         if self.ungated {
-            return self.ceiling.unwrap_or(stream_end);
+            return self.ceiling.min(stream_end);
         }
         match (self.queue.front(), self.current) {
             (Some(turn), true) => turn.end,
@@ -369,16 +413,16 @@ impl Turns {
 
     /// Nothing from `start` on may be sent for the time being, also where turns do not wait.
     pub(crate) fn put_ceiling(&mut self, start: u64) {
-        self.ceiling.get_or_insert(start);
+        self.ceiling = self.ceiling.min(start);
     }
 
     pub(crate) fn has_ceiling(&self) -> bool {
-        self.ceiling.is_some()
+        self.ceiling != NO_CEILING
     }
 
     /// It may again.
     pub(crate) fn lift_ceiling(&mut self) {
-        self.ceiling = None;
+        self.ceiling = NO_CEILING;
     }
 
     /// What comes after the current turn, if it is a turn.
@@ -405,7 +449,7 @@ impl Turns {
         if credit > 0 {
             let carried = self.step.carried;
             self.step.answer.bytes += credit;
-            self.step.answer.first = carried.first;
+            self.step.answer.first = Some(carried.last);
             self.step.answer.last = self.step.answer.last.max(carried.last);
         }
         let beyond = match self.queue.front() {
@@ -431,7 +475,7 @@ impl Turns {
             outcome,
             bytes: turn.end - turn.start,
             bytes_acknowledged: una.clamp(turn.start, turn.end) - turn.start,
-            paired: self.paired && !self.ungated && credit == 0,
+            paired: self.step.paired && !self.ungated && credit == 0,
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,
             lag: turn.departed_first.map_or(Duration::ZERO, |departed| {
@@ -458,7 +502,10 @@ impl Turns {
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
+        let before = self.step.before;
         self.step = Step::new(turn.cause, answerable.then_some(now));
+        (self.step.before, self.step.paired) = (before, !self.doubt.is_open);
+        self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before
         // may still come.
         let ahead = answer.bytes.saturating_sub(share).min(turn.early.into());
@@ -470,11 +517,7 @@ impl Turns {
             self.step.credit = self.step.credit.max(credit);
         }
         if answer.bytes > share && (answerable || !self.ungated) {
-            self.step.carried = Answer {
-                bytes: answer.bytes - share,
-                first: Some(answer.last),
-                last: answer.last,
-            };
+            self.step.carried.bytes = answer.bytes - share;
             self.step.tail = tail;
         }
         self.current = true;
@@ -493,6 +536,7 @@ impl Turns {
             .map_or(self.step.cause, |turn| turn.cause);
         self.step = Step::new(cause, None);
         self.step.credit = i64::from(self.online_end.ahead_of(cause));
+        self.doubt = Doubt::default();
     }
 
     /// Bytes that the latest turn has, for budgets.

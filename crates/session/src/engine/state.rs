@@ -18,7 +18,7 @@ impl Engine {
     #[must_use]
     pub fn turns_waiting(&self, now: Instant) -> u64 {
         let waiting = self.sessions.awake().filter(|session| {
-            let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
+            let quiet = self.shared.habits[usize::from(session.rule.0)].quiet();
             let waits = session.turns.is_waiting(
                 session.connection.una(),
                 quiet,

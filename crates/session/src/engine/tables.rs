@@ -99,7 +99,7 @@ impl Engine {
         if now < session.active_at + REST_AFTER {
             return;
         }
-        let quiet = self.shared.quiets[usize::from(session.rule.0)].time();
+        let quiet = self.shared.habits[usize::from(session.rule.0)].quiet();
         if !session.turns.is_waiting(
             session.connection.una(),
             quiet,

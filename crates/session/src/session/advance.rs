@@ -6,9 +6,7 @@ use wire::tcp::Flags;
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, QUIET_MAX, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT,
-};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
 use crate::standalone;
 use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
@@ -102,10 +100,10 @@ impl Session {
         if self.awaits_confirmation() && self.end_unconfirmed(ctx) {
             return false;
         }
-        // A target whose window is full pauses for a round trip in the middle of a response.
-        let pause = self.connection.round_trip().unwrap_or_default() * 2;
         let patience = Patience {
-            quiet: ctx.quiet.time().max(pause.min(QUIET_MAX)),
+            habits: ctx.habits,
+            // A target whose window is full pauses for a round trip in the middle of a response.
+            trips: self.connection.round_trip().unwrap_or_default() * 2,
             has_hole: self.connection.has_hole(),
             response_timeout: ctx.config.response_timeout,
             target_closed: self.connection.is_finished(),
@@ -116,7 +114,7 @@ impl Session {
         };
         let verdict = self
             .turns
-            .verdict(next, self.connection.una(), patience, ctx.now);
+            .verdict(next, self.connection.una(), &patience, ctx.now);
         match verdict {
             Verdict::Wait => return false,
             Verdict::At(at) => {
@@ -124,7 +122,7 @@ impl Session {
                 return false;
             }
             Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
-            Verdict::Over | Verdict::Quiet => {}
+            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet => {}
         }
         if let Some(end) = end
             && end.end == End::Fin
@@ -135,13 +133,13 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
+        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
+        if self.turns.note(verdict, next, overdue, ctx.habits, ctx.now) {
+            ctx.counters.sessions_streaming += 1;
+        }
         if verdict == Verdict::TimedOut && self.turns.current().is_some() {
             // Out of step are those behind it: that this one has no response is a difference that can be told.
             self.end_turn(Outcome::TimedOut, ctx);
-        }
-        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
-        if self.turns.note(verdict, overdue) {
-            ctx.counters.sessions_streaming += 1;
         }
         if self.turns.current().is_some() {
             let outcome = match self.turns.outcome(self.connection.una()) {

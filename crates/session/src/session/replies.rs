@@ -117,10 +117,9 @@ impl Session {
         let own = arrival.end.ahead_of(arrival.before).min(bytes);
         let behind = self.connection.una();
         for (bytes, acknowledged) in [(own, arrival.acknowledged), (bytes - own, behind)] {
-            if bytes > 0
-                && let Some(gap) = self.turns.on_target_bytes(acknowledged, bytes, tail, stamp)
-            {
-                ctx.quiet.learn(gap);
+            if bytes > 0 {
+                self.turns
+                    .on_target_bytes(acknowledged, bytes, tail, stamp, ctx.habits);
             }
         }
     }

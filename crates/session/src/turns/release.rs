@@ -1,10 +1,16 @@
 //! The release rule: whether the current turn is over, and how it ends.
 
+use core::num::NonZeroU8;
 use core::time::Duration;
 
-use super::{Next, Step, Turns};
+use super::doubt::Doubt;
+use super::ends::End;
+use super::habits::Habits;
+use super::{Next, Turns};
 use crate::event::Outcome;
-use crate::limits::{CUT_OFF, TIMEOUTS_UNTIL_STREAMING};
+use crate::limits::{
+    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING,
+};
 use crate::time::Instant;
 
 /// Whether the current turn is over.
@@ -12,6 +18,8 @@ use crate::time::Instant;
 pub(crate) enum Verdict {
     /// It is answered as the online server answered it.
     Over,
+    /// It is answered differently, and responses of this rule are known to end like this one.
+    Learned(End),
     /// It is answered differently, and the target has been quiet.
     Quiet,
     /// The response timeout has passed.
@@ -24,10 +32,12 @@ pub(crate) enum Verdict {
 
 /// What the verdict depends on besides the turns.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// After this much silence a response counts as complete ...
-    pub(crate) quiet: Duration,
-    /// ... unless its last segment was a full one without PSH, or it has a hole: then more must come.
+pub(crate) struct Patience<'a> {
+    /// What is known of the target's responses.
+    pub(crate) habits: &'a Habits,
+    /// Two round trips: silence means nothing before they have passed.
+    pub(crate) trips: Duration,
+    /// Whether the response has a hole: then more must come.
     pub(crate) has_hole: bool,
     pub(crate) response_timeout: Duration,
     /// Whether the target has closed: its response is complete.
@@ -45,70 +55,169 @@ impl Turns {
         &self,
         next: Next,
         una: u64,
-        patience: Patience,
+        patience: &Patience<'_>,
         now: Instant,
     ) -> Verdict {
-        let Step {
-            cause,
-            answer,
-            carried,
-            heard,
-            tail,
-            acknowledged_at,
-            ..
-        } = &self.step;
-        let (current, received) = (self.current(), self.received());
-        if current.is_some_and(|turn| turn.fate.is_some()) {
+        let wanted = self.wanted(next);
+        if self.waits_for_nothing(wanted) {
             return Verdict::Over;
         }
-        // N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in
-        // the stream, where what was observed so far stands in.
-        let wanted = match (next.cause, current) {
-            (Some(next), _) => Some(u64::from(next.ahead_of(*cause))),
-            (None, Some(turn)) if turn.online.bytes > 0 => Some(turn.online.bytes),
-            (None, _) => None,
-        };
-        if current.is_none() && (wanted.is_none_or(|wanted| wanted == 0) || self.ungated) {
-            return Verdict::Over;
-        }
-        if current.is_some_and(|turn| una < turn.end) {
+        if self.current().is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        // After a RST of the client the rest of the response is wanted by nobody.
-        let ends = |wanted: u64| {
-            let looks_whole = *tail && received - wanted < u64::from(patience.longer);
-            looks_whole || next.is_reset || wanted == 0
-        };
-        if wanted.is_some_and(|wanted| received >= wanted && ends(wanted)) || patience.target_closed
-        {
+        if patience.target_closed || self.is_answered(wanted, next.is_reset, patience.longer) {
             return Verdict::Over;
         }
-        // What the client had seen before it went on was on its way already: nothing shows that the online server has
-        // answered this turn at all.
-        let unasked = wanted
-            .is_some_and(|wanted| current.is_some_and(|turn| wanted <= u64::from(turn.early)));
-        if answer.bytes > 0 || wanted.is_none() || unasked {
-            let since = if answer.bytes > 0 {
-                answer.last.max(*heard)
-            } else {
-                acknowledged_at.unwrap_or(now).max(carried.last).max(*heard)
-            };
-            let short = wanted.is_some_and(|wanted| received < wanted);
-            let cut_off = answer.bytes > 0 && short && (!*tail || patience.has_hole);
-            let at = since + if cut_off { CUT_OFF } else { patience.quiet };
-            return if now < at {
-                Verdict::At(at)
-            } else if patience.is_held {
-                Verdict::At(now + patience.quiet)
-            } else {
-                Verdict::Quiet
-            };
+        if let Some(end) = self.learned_end(wanted, patience) {
+            return Verdict::Learned(end);
         }
-        // What stands behind a hole is a response too, of which the target will send the beginning again.
-        let since = acknowledged_at
+        if self.step.answer.bytes > 0 || wanted.is_none() || self.asked_nothing(wanted) {
+            self.silence(wanted, patience, now)
+        } else {
+            self.absence(next, patience, now)
+        }
+    }
+
+    /// N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in
+    /// the stream, where what was observed so far stands in.
+    fn wanted(&self, next: Next) -> Option<u64> {
+        match (next.cause, self.current()) {
+            (Some(next), _) => Some(u64::from(next.ahead_of(self.step.cause))),
+            (None, Some(turn)) if turn.online.bytes > 0 => Some(turn.online.bytes),
+            (None, _) => None,
+        }
+    }
+
+    /// By how much R is less than N, in bytes.
+    fn missing(&self, wanted: Option<u64>) -> u32 {
+        let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(self.received()));
+        u32::try_from(missing).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is no response to wait for: the current turn was never sent, or there is none and no greeting either.
+    fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
+        match self.current() {
+            Some(turn) => turn.fate.is_some(),
+            None => self.ungated || wanted.is_none_or(|wanted| wanted == 0),
+        }
+    }
+
+    /// Whether the target has answered as the online server did: R has reached N, and the last segment looks like the end. What is
+    /// still owed of the turns before is waited for as well, as long as there is hope. After a RST of the client the rest of
+    /// the response is wanted by nobody.
+    fn is_answered(&self, wanted: Option<u64>, is_reset: bool, longer: u32) -> bool {
+        let Some(wanted) = wanted else {
+            return false;
+        };
+        if wanted == 0 {
+            return true;
+        }
+        let Some(beyond) = self.received().checked_sub(wanted) else {
+            return false;
+        };
+        let looks_whole = self.step.tail && beyond < u64::from(longer);
+        is_reset || looks_whole && beyond >= self.doubt.waited_for()
+    }
+
+    /// How the response has ended, if this was its end: the last segment must look like it.
+    fn end(&self, wanted: Option<u64>) -> Option<End> {
+        if !self.step.tail || self.step.answer.bytes == 0 {
+            return None;
+        }
+        let received = self.received();
+        let missing = wanted?.cast_signed() - received.cast_signed();
+        Some(End {
+            received: u32::try_from(received).unwrap_or(u32::MAX),
+            missing: missing.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+            tails: NonZeroU8::new(self.step.tails).unwrap_or(NonZeroU8::MIN),
+        })
+    }
+
+    /// The end that the response seemed to have before more of it came: nothing is shown by more than the online server's.
+    pub(super) fn false_end(&self) -> Option<End> {
+        let wanted = match (self.current(), self.queue.get(1)) {
+            (Some(turn), Some(next)) => u64::from(next.cause.ahead_of(turn.cause)),
+            (Some(turn), None) => turn.online.bytes,
+            (None, _) => return None,
+        };
+        self.end(Some(wanted)).filter(|end| end.missing > 0)
+    }
+
+    /// The response's end, where the target's responses are known to end like this.
+    fn learned_end(&self, wanted: Option<u64>, patience: &Patience<'_>) -> Option<End> {
+        if patience.has_hole || patience.is_held || self.doubt.checks > 0 {
+            return None;
+        }
+        let at_once = self.online_spread() <= patience.trips.max(PATIENCE_MAX / 500);
+        self.end(wanted)
+            .filter(|end| patience.habits.believe(*end, at_once))
+    }
+
+    /// How long the online server took from its response's first byte to its last.
+    fn online_spread(&self) -> Duration {
+        self.current()
+            .and_then(|turn| Some(turn.online.last.since(turn.online.first?)))
+            .unwrap_or_default()
+    }
+
+    /// Whether what the client had seen before it went on was on its way already: nothing shows that the online server has
+    /// answered this turn at all.
+    fn asked_nothing(&self, wanted: Option<u64>) -> bool {
+        self.current()
+            .is_some_and(|turn| wanted.is_some_and(|wanted| wanted <= u64::from(turn.early)))
+    }
+
+    /// Since when the target is silent, having answered something or having had nothing to answer.
+    fn silent_since(&self, now: Instant) -> Instant {
+        let step = &self.step;
+        if step.answer.bytes > 0 {
+            return step.answer.last.max(step.heard);
+        }
+        let acknowledged_at = step.acknowledged_at.unwrap_or(now);
+        acknowledged_at.max(step.carried.last).max(step.heard)
+    }
+
+    /// The target has said something, or need not say anything: silence ends the turn.
+    fn silence(&self, wanted: Option<u64>, patience: &Patience<'_>, now: Instant) -> Verdict {
+        let answered = self.step.answer.bytes > 0;
+        let short = wanted.is_some_and(|wanted| self.received() < wanted);
+        let quiet = self.quiet(patience);
+        let cut_off = answered && short && (!self.step.tail || patience.has_hole);
+        let at = self.silent_since(now) + if cut_off { CUT_OFF } else { quiet };
+        if now < at {
+            Verdict::At(at)
+        } else if patience.is_held {
+            Verdict::At(now + quiet)
+        } else {
+            Verdict::Quiet
+        }
+    }
+
+    /// How long a silence has to be: longer where the online server has paused in this response as well, and where it is to be found
+    /// out whether something is still to come.
+    fn quiet(&self, patience: &Patience<'_>) -> Duration {
+        let trips = patience.trips.min(PATIENCE_MAX);
+        if self.step.answer.bytes == 0 {
+            return patience.habits.quiet().min(QUIET_SETTLED).max(trips);
+        }
+        let paused = (self.online_spread() * 4).min(PATIENCE_MAX);
+        let quiet = patience.habits.quiet().max(trips).max(paused);
+        if self.doubt.checks > 0 {
+            quiet * 2
+        } else {
+            quiet
+        }
+    }
+
+    /// The target has said nothing although the online server has. What stands behind a hole is a response too, of which the
+    /// target will send the beginning again.
+    fn absence(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Verdict {
+        let since = self
+            .step
+            .acknowledged_at
             .unwrap_or(now)
             .max(next.captured)
-            .max(*heard);
+            .max(self.step.heard);
         let at = since + patience.response_timeout;
         if now >= at {
             Verdict::TimedOut
@@ -201,26 +310,111 @@ impl Turns {
         }
     }
 
-    /// A verdict was acted upon; `overdue` says that the next turn had waited for it longer than the response timeout, for
-    /// which a target that is slow but otherwise in step may well be the reason. A session out of step is unpaired until it
-    /// is in step again, and streaming after several time-outs. Returns whether it became streaming just now.
-    pub(crate) fn note(&mut self, verdict: Verdict, overdue: bool) -> bool {
+    /// A verdict is about to be acted upon; `overdue` says that the next turn had waited for it longer than the response
+    /// timeout, for which a target that is slow but otherwise in step may well be the reason. A session out of step is unpaired
+    /// until it is in step again, and streaming after several time-outs. Returns whether it became streaming just now.
+    pub(crate) fn note(
+        &mut self,
+        verdict: Verdict,
+        next: Next,
+        overdue: bool,
+        habits: &mut Habits,
+        now: Instant,
+    ) -> bool {
+        let wanted = self.wanted(next);
+        let missing = self.missing(wanted);
+        let before = self.step.before.take();
         match verdict {
             Verdict::Over => {
-                self.paired = true;
                 self.timeouts = 0;
+                self.settle_doubt(wanted, before, habits);
             }
-            Verdict::Quiet if !overdue => {}
-            Verdict::TimedOut | Verdict::Quiet => {
-                self.paired = false;
-                self.timeouts = self.timeouts.saturating_add(1);
-                let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-                if enough && !self.ungated {
-                    self.ungated = true;
-                    return true;
+            Verdict::Learned(end) => {
+                self.step.before = Some(end);
+                if self.doubt.is_open {
+                    self.doubt.grow(missing, 0);
                 }
             }
+            Verdict::Quiet if overdue => {
+                self.doubt.grow(missing, 0);
+                return self.count_timeout();
+            }
+            Verdict::Quiet => self.note_silence(wanted, before, habits, now),
+            Verdict::TimedOut => {
+                self.doubt.grow(missing, RESYNC_CHECKS);
+                return self.count_timeout();
+            }
             Verdict::At(_) | Verdict::Wait => {}
+        }
+        false
+    }
+
+    /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
+    /// with it.
+    fn settle_doubt(&mut self, wanted: Option<u64>, before: Option<End>, habits: &mut Habits) {
+        let Some(wanted) = wanted.filter(|wanted| self.doubt.is_open && *wanted > 0) else {
+            return;
+        };
+        let (received, owed) = (self.received(), u64::from(self.doubt.owed));
+        if received < wanted + owed {
+            let came = u32::try_from(received.saturating_sub(wanted)).unwrap_or(u32::MAX);
+            self.doubt.owed = self.doubt.owed.saturating_sub(came);
+            self.doubt.checks = self.doubt.checks.saturating_sub(1);
+            return;
+        }
+        let doubt = core::mem::take(&mut self.doubt);
+        if let Some(end) = before.filter(|_| doubt.of_silence && received == wanted + owed) {
+            // The response before had a second part, and this turn both of its own.
+            habits.refute(end, None);
+        }
+    }
+
+    /// The target's silence has ended a turn: it teaches how responses end, at once where it was as long as it ever has to be, and
+    /// otherwise if the next turn does not show that something was still to come.
+    fn note_silence(
+        &mut self,
+        wanted: Option<u64>,
+        before: Option<End>,
+        habits: &mut Habits,
+        now: Instant,
+    ) {
+        if self.step.answer.bytes == 0 {
+            return;
+        }
+        let silence = now.since(self.silent_since(now));
+        // Of one that was doubled to find out about the turn before, so much is known as well.
+        let is_sure = silence >= QUIET_MAX || self.doubt.of_silence;
+        let missing = self.missing(wanted);
+        if self.doubt.of_silence {
+            // What was still to come has not come.
+            if let Some(end) = before {
+                habits.confirm(end);
+            }
+            self.doubt = Doubt::default();
+            self.step.paired = true;
+        } else if self.doubt.is_open {
+            self.doubt.grow(missing, 0);
+            self.doubt.checks = self.doubt.checks.saturating_sub(1);
+            return;
+        }
+        let Some(end) = self.end(wanted) else {
+            return;
+        };
+        self.step.before = Some(end);
+        if is_sure {
+            habits.confirm(end);
+        } else if missing > 0 {
+            self.doubt = Doubt::of_silence(missing);
+            self.step.paired = false;
+        }
+    }
+
+    fn count_timeout(&mut self) -> bool {
+        self.timeouts = self.timeouts.saturating_add(1);
+        let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
+        if enough && !self.ungated {
+            self.ungated = true;
+            return true;
         }
         false
     }

@@ -2,7 +2,8 @@
 
 use wire::seq::OnlineSeq;
 
-use super::{Step, Turns};
+use super::doubt::Doubt;
+use super::{NO_CEILING, Step, Turns};
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -20,6 +21,7 @@ pub(crate) struct RestingTurns {
     acknowledged_at: Option<Instant>,
     ungated: bool,
     paired: bool,
+    doubt: Doubt,
     timeouts: u8,
     unprompted: bool,
     online_end: OnlineSeq,
@@ -34,7 +36,7 @@ impl RestingTurns {
             current,
             step,
             ungated,
-            paired,
+            doubt,
             timeouts,
             unprompted,
             online_end,
@@ -48,11 +50,14 @@ impl RestingTurns {
             carried,
             heard,
             tail,
+            tails: _,
+            before: _,
+            paired,
             acknowledged_at,
             credit,
             paced,
         } = step;
-        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || ceiling.is_some() {
+        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || *ceiling != NO_CEILING {
             return None;
         }
         Some(Self {
@@ -67,6 +72,7 @@ impl RestingTurns {
             acknowledged_at: *acknowledged_at,
             ungated: *ungated,
             paired: *paired,
+            doubt: *doubt,
             timeouts: *timeouts,
             unprompted: *unprompted,
             online_end: *online_end,
@@ -83,10 +89,11 @@ impl RestingTurns {
                 heard: self.heard,
                 tail: self.tail,
                 paced: self.paced,
+                paired: self.paired,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
-            paired: self.paired,
+            doubt: self.doubt,
             timeouts: self.timeouts,
             unprompted: self.unprompted,
             online_end: self.online_end,

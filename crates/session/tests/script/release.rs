@@ -62,7 +62,8 @@ fn a_shorter_response_is_complete_when_the_target_is_quiet() {
         .client(PSH, 2, 3001, b"b");
     s.expect(&[sent(PSH, 1, 1, b"a")]);
     s.target(PSH, 1, 2, 10).expect(&[sent(ACK, 2, 11, b"")]);
-    s.wait(Duration::from_millis(100))
+    s.wait(Duration::from_millis(190)).expect(&[]);
+    s.wait(Duration::from_millis(20))
         .expect(&[sent(PSH, 2, 11, b"b")])
         .expect_outcomes(&[Outcome::Answered]);
 }
@@ -202,15 +203,15 @@ fn silence_means_nothing_before_two_round_trips() {
     s.client(SYN, 0, 0, b"")
         .online(SYN.with(ACK), 0, 1, 0)
         .frames();
-    s.wait(Duration::from_millis(50));
+    s.wait(Duration::from_millis(150));
     s.target(SYN.with(ACK), 0, 1, 0).frames();
     s.client(PSH, 1, 1, b"a")
         .online(PSH, 1, 2, 3000)
         .client(PSH, 2, 3001, b"b");
     s.expect(&[sent(PSH, 1, 1, b"a")]);
-    s.wait(Duration::from_millis(50));
+    s.wait(Duration::from_millis(150));
     s.target(PSH, 1, 2, 1000).frames();
-    s.wait(Duration::from_millis(90)).expect(&[]);
+    s.wait(Duration::from_millis(290)).expect(&[]);
     s.wait(Duration::from_millis(20))
         .expect(&[sent(PSH, 2, 1001, b"b")]);
 }

@@ -1,0 +1,57 @@
+//! Whether what a target sends answers the turn that it is taken for.
+//!
+//! A turn that is released before its response is known to be complete leaves a doubt: the rest may come later, and would be
+//! taken for the response to the next turn. Until it is known better, turns are not compared (*unpaired*).
+
+/// The doubt about the turns to come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Doubt {
+    /// Whether there is one.
+    pub(crate) is_open: bool,
+    /// So many bytes may still come that answer turns before.
+    pub(crate) owed: u32,
+    /// For so many more turns the target's silence is waited for, to find out whether they do.
+    pub(crate) checks: u8,
+    /// Whether it was silence that ended the turn before, which is confirmed if they do not.
+    pub(crate) of_silence: bool,
+}
+
+impl Doubt {
+    /// After a response that silence has ended `missing` bytes before the online server's.
+    pub(crate) fn of_silence(missing: u32) -> Self {
+        Self {
+            is_open: true,
+            owed: missing,
+            checks: 1,
+            of_silence: true,
+        }
+    }
+
+    /// A turn was released that has `owed` bytes of its response still to come, for all that is known; so may be those of
+    /// turns before it.
+    pub(crate) fn grow(&mut self, owed: u32, checks: u8) {
+        *self = Self {
+            is_open: true,
+            owed: self.owed.saturating_add(owed),
+            checks: self.checks.max(checks),
+            of_silence: false,
+        };
+    }
+
+    /// Bytes have come that answer no turn but those before.
+    pub(crate) fn pay(&mut self, bytes: u32) {
+        self.owed = self.owed.saturating_sub(bytes);
+        if self.owed == 0 {
+            *self = Self::default();
+        }
+    }
+
+    /// How many bytes more than its own a turn has to see before it is answered without a doubt, where that is waited for.
+    pub(crate) fn waited_for(self) -> u64 {
+        if self.checks > 0 {
+            u64::from(self.owed)
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Ends of responses that are shorter than the online server's: learned from silence, and unlearned from what comes late.
+
+use super::*;
+
+/// A flow whose client asks again as soon as it has its response, and whose target answers in its own way.
+struct Asking {
+    s: Script,
+    asked: u32,
+    seen: u32,
+    said: u32,
+}
+
+impl Asking {
+    fn new() -> Self {
+        let mut s = Script::new();
+        s.handshake();
+        Self {
+            s,
+            asked: 0,
+            seen: 0,
+            said: 0,
+        }
+    }
+
+    /// The client asks, and the online server answers with `online` bytes at once.
+    fn ask(&mut self, online: usize) -> &mut Self {
+        let (seq, ack) = (1 + self.asked, 1 + self.seen);
+        self.s.client(PSH, seq, ack, b"a");
+        self.asked += 1;
+        self.s.online(PSH, 1 + self.seen, 1 + self.asked, online);
+        self.seen += online as u32;
+        self
+    }
+
+    /// The target sends `len` bytes that acknowledge the first `turns` turns.
+    fn say(&mut self, turns: u32, len: usize) -> &mut Self {
+        self.s.target(PSH, 1 + self.said, 1 + turns, len);
+        self.said += len as u32;
+        self
+    }
+
+    /// How many turns leave now.
+    fn leave(&mut self) -> usize {
+        let frames = self.s.frames();
+        frames
+            .iter()
+            .filter(|sent| !sent.payload.is_empty())
+            .count()
+    }
+
+    /// How long the turn behind the current one waits after the target has answered that with `len` bytes.
+    fn waits(&mut self, len: usize) -> Duration {
+        assert_eq!(self.leave(), 0, "the next turn left without an answer");
+        self.say(self.asked - 1, len);
+        self.leaves_after(Duration::from_secs(5))
+    }
+
+    fn leaves_after(&mut self, longest: Duration) -> Duration {
+        let from = self.s.now;
+        while self.leave() == 0 {
+            assert!(self.s.now.since(from) < longest, "the next turn never left");
+            self.s.wait(Duration::from_millis(1));
+        }
+        self.s.now.since(from)
+    }
+
+    fn ended(&mut self) -> Vec<session::TurnEnded> {
+        core::iter::from_fn(|| self.s.engine.poll_event())
+            .filter_map(|event| match event {
+                Event::TurnEnded(turn) => Some(turn),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// `turns` turns whose online responses have `online(turn)` bytes, and the target's `target(turn)`: how long each waited.
+fn waits(
+    flow: &mut Asking,
+    turns: u32,
+    online: impl Fn(u32) -> usize,
+    target: impl Fn(u32) -> usize,
+) -> Vec<Duration> {
+    if flow.asked == 0 {
+        flow.ask(online(0));
+        assert_eq!(flow.leave(), 1);
+    }
+    (1..=turns)
+        .map(|turn| {
+            flow.ask(online(turn));
+            flow.waits(target(turn - 1))
+        })
+        .collect()
+}
+
+/// How long the first ten of these waited together, the last ten, and how many of the last ten turns were compared.
+fn learned(online: impl Fn(u32) -> usize, target: impl Fn(u32) -> usize) -> (Duration, Duration) {
+    let mut flow = Asking::new();
+    let waits = waits(&mut flow, 200, online, target);
+    let ended = flow.ended();
+    assert!(ended.iter().all(|turn| turn.outcome == Outcome::Answered));
+    let last = &ended[ended.len() - 100..];
+    let unpaired: Vec<_> = ended
+        .iter()
+        .enumerate()
+        .filter(|turn| !turn.1.paired)
+        .map(|turn| turn.0)
+        .collect();
+    assert!(
+        last.iter().all(|turn| turn.paired),
+        "they are compared {unpaired:?} {waits:?}"
+    );
+    (waits.iter().sum(), waits[100..].iter().sum())
+}
+
+#[test]
+fn a_target_that_is_always_one_byte_shorter_sets_no_pace() {
+    let (all, last) = learned(|_| 600, |_| 599);
+    assert_eq!(last, Duration::ZERO);
+    assert!(all < Duration::from_secs(1), "{all:?}");
+}
+
+#[test]
+fn nor_does_one_whose_responses_vary_as_the_online_servers_do() {
+    let (all, last) = learned(
+        |turn| 600 + turn as usize % 97,
+        |turn| 599 + turn as usize % 97,
+    );
+    assert_eq!(last, Duration::ZERO);
+    assert!(all < Duration::from_secs(1), "{all:?}");
+}
+
+#[test]
+fn nor_one_that_always_says_the_same() {
+    let (all, last) = learned(|turn| 1000 + 31 * (turn as usize % 13), |_| 5);
+    assert_eq!(last, Duration::ZERO);
+    assert!(all < Duration::from_secs(1), "{all:?}");
+}
+
+#[test]
+fn nor_one_whose_responses_are_shorter_at_random() {
+    let (all, last) = learned(|_| 600, |turn| 60 + (turn as usize * 7919) % 540);
+    assert_eq!(last, Duration::ZERO);
+    assert!(all < Duration::from_secs(3), "{all:?}");
+}
+
+/// What was learned on one connection holds for the others of the rule.
+#[test]
+fn an_end_is_learned_by_all_connections_of_a_rule() {
+    let mut flow = Asking::new();
+    waits(&mut flow, 20, |_| 600, |_| 599);
+    flow.s.client = Endpoint::new(Addr::v4([10, 0, 1, 2]), 40_001);
+    flow.s.handshake();
+    (flow.asked, flow.seen, flow.said) = (0, 0, 0);
+    let waits = waits(&mut flow, 5, |_| 600, |_| 599);
+    assert_eq!(waits.iter().sum::<Duration>(), Duration::ZERO);
+}
+
+#[test]
+fn what_comes_after_such_an_end_takes_the_belief_away() {
+    let mut flow = Asking::new();
+    waits(&mut flow, 100, |_| 600, |_| 599);
+    flow.ask(600);
+    // The target has had this turn for a while when it sends what belongs to the turn before.
+    flow.say(flow.asked - 2, 1);
+    assert_eq!(flow.leave(), 0);
+    flow.say(flow.asked - 1, 599);
+    assert!(flow.leaves_after(Duration::from_secs(1)) > Duration::ZERO);
+    // It comes back, after more silences than at first.
+    let mut silences = 0;
+    for _ in 0..40 {
+        flow.ask(600);
+        silences += u32::from(flow.waits(599) > Duration::ZERO);
+    }
+    assert!((5..=15).contains(&silences), "{silences}");
+}
+
+/// Head and body come apart, on the target later than online.
+#[test]
+fn the_second_part_of_a_response_is_never_taken_for_the_next() {
+    for pause in [10, 30, 60, 90, 150, 190] {
+        let mut flow = Asking::new();
+        let pause = Duration::from_millis(pause);
+        let mut ahead = 0;
+        flow.ask(1000);
+        assert_eq!(flow.leave(), 1);
+        for _ in 0..40 {
+            flow.ask(1000);
+            flow.say(flow.asked - 1, 100);
+            ahead += flow.leave();
+            flow.s.wait(pause);
+            ahead += flow.leave();
+            if ahead == 0 {
+                flow.say(flow.asked - 1, 900);
+                assert_eq!(flow.leave(), 1);
+            }
+        }
+        assert_eq!(ahead, 0, "{pause:?}");
+    }
+}
+
+/// The same where the rule has learned before that its target answers at once: the first may be cut, and it is in step again
+/// soon, with nothing compared to what it is not an answer to.
+#[test]
+fn a_second_part_that_comes_as_a_surprise_is_compared_with_nothing() {
+    let mut flow = Asking::new();
+    waits(&mut flow, 60, |_| 600, |_| 600);
+    waits(
+        &mut flow,
+        60,
+        |_| 600,
+        |turn| 300 + (turn as usize * 7919) % 300,
+    );
+    flow.ended();
+    let mut server = Server::new(flow);
+    server.run(40, Duration::from_millis(70));
+    let ended = server.flow.ended();
+    let wrong = ended
+        .iter()
+        .filter(|turn| turn.paired && turn.target.is_some_and(|target| target.bytes != 1000));
+    assert!(wrong.count() <= 2);
+    let last = &ended[ended.len() - 10..];
+    assert!(
+        last.iter()
+            .all(|turn| turn.paired && turn.outcome == Outcome::Answered)
+    );
+}
+
+/// A target that sends 100 bytes at once and 900 after a pause, one turn after the other.
+struct Server {
+    flow: Asking,
+    /// Turns that have reached it.
+    has: u32,
+    /// Turns that it has answered.
+    answered: u32,
+    body_at: Option<Instant>,
+}
+
+impl Server {
+    fn new(flow: Asking) -> Self {
+        let has = flow.asked;
+        Self {
+            flow,
+            has,
+            answered: has,
+            body_at: None,
+        }
+    }
+
+    fn run(&mut self, turns: u32, pause: Duration) {
+        let mut left = turns;
+        // The last turn of before is still unanswered.
+        self.flow.say(self.has, 600);
+        while left > 0 || self.answered < self.has {
+            if left > 0 && self.flow.asked < self.has + 2 {
+                self.flow.ask(1000);
+                left -= 1;
+            }
+            self.has += self.flow.leave() as u32;
+            if self.body_at.is_none() && self.answered < self.has {
+                self.flow.say(self.has, 100);
+                self.body_at = Some(self.flow.s.now + pause);
+            }
+            self.flow.s.wait(Duration::from_millis(1));
+            if self.body_at.is_some_and(|at| at <= self.flow.s.now) {
+                self.body_at = None;
+                self.answered += 1;
+                self.flow.say(self.has, 900);
+            }
+        }
+    }
+}

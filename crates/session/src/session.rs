@@ -56,6 +56,20 @@ pub(crate) enum State {
     Closed,
 }
 
+impl State {
+    /// How every turn ends, where nothing is copied.
+    pub(crate) const fn fate(self) -> Option<Outcome> {
+        match self {
+            Self::Dead(outcome)
+            | Self::Parting {
+                then: After::Dead(outcome),
+                ..
+            } => Some(outcome),
+            _ => None,
+        }
+    }
+}
+
 /// What a session is after its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
@@ -371,6 +385,7 @@ impl Session {
             let (over_budget, unreplayable) = (taker.over_budget, taker.unreplayable);
             let began = taker.began;
             ctx.counters.bytes_skipped += taker.skipped;
+            ctx.counters.left_out_cut_off_bytes += taker.skipped;
             if let Some(start) = began {
                 self.on_turn_began(start, piece, ctx);
             }
@@ -408,6 +423,16 @@ impl Session {
 
     /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
     pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        if outcome == Outcome::Unreplayable
+            && self.turns.len() > 1
+            && self.turns.current().is_some()
+        {
+            // What was said before in plain words has its answer.
+            match self.turns.outcome(self.send.una()) {
+                Outcome::Pending => {}
+                answered => self.end_turn(answered, ctx),
+            }
+        }
         self.doom_waiting(outcome, ctx);
         if outcome == Outcome::Shed {
             // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.

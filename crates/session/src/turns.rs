@@ -21,6 +21,7 @@ use wire::seq::OnlineSeq;
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
 use crate::limits::UNPROMPTED_PAUSE;
+use crate::running::LastAnswer;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -93,6 +94,8 @@ pub(crate) struct Turns {
     ceiling: Option<u64>,
     /// How many turns there have been.
     pub(crate) count: u64,
+    /// How the online server has answered the latest turn that ended.
+    last_answer: LastAnswer,
 }
 
 impl Turns {
@@ -110,7 +113,13 @@ impl Turns {
             torn: None,
             ceiling: None,
             count: 0,
+            last_answer: LastAnswer::None,
         }
+    }
+
+    /// How the online server has answered the latest turn that ended.
+    pub(crate) fn last_answer(&self) -> LastAnswer {
+        self.last_answer
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -426,6 +435,7 @@ impl Turns {
             None
         };
         self.step.cause = turn.cause;
+        self.last_answer = LastAnswer::of(turn.online.bytes);
         Some(TurnEnded {
             rule,
             outcome,

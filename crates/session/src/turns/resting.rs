@@ -3,6 +3,7 @@
 use wire::seq::OnlineSeq;
 
 use super::{Step, Turns};
+use crate::running::LastAnswer;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -24,6 +25,7 @@ pub(crate) struct RestingTurns {
     unprompted: bool,
     online_end: OnlineSeq,
     count: u64,
+    last_answer: LastAnswer,
 }
 
 impl RestingTurns {
@@ -41,6 +43,7 @@ impl RestingTurns {
             torn,
             ceiling,
             count,
+            last_answer,
         } = turns;
         let Step {
             cause,
@@ -71,6 +74,7 @@ impl RestingTurns {
             unprompted: *unprompted,
             online_end: *online_end,
             count: *count,
+            last_answer: *last_answer,
         })
     }
 
@@ -91,6 +95,7 @@ impl RestingTurns {
             unprompted: self.unprompted,
             online_end: self.online_end,
             count: self.count,
+            last_answer: self.last_answer,
             ..Turns::new(self.cause, self.ungated)
         };
         if let Some(turn) = self.turn {

@@ -6,12 +6,14 @@
 mod endings;
 mod gate;
 mod holds;
+mod joining;
 mod losses;
 mod openings;
 mod release;
 mod resting;
 mod samples;
 mod sending;
+mod truth;
 mod window;
 
 use core::time::Duration;
@@ -77,7 +79,7 @@ impl Script {
                 online,
                 target,
                 mtu: 1500,
-                full_sessions_only: false,
+                join: session::Join::Always,
                 resume_anywhere: true,
             }],
             source: Source::Pool {

@@ -58,6 +58,20 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u16);
 
+/// Which flows are joined whose beginning was not copied: those that were open before the start, lost a part of theirs, or come
+/// back after the idle timeout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// Those whose next turn stands alone (an HTTP/1 request or a memcached command), behind one that was seen to end. The
+    /// connection of any other may have state that a new one has not: a login, a database that was chosen, keys.
+    #[default]
+    Standalone,
+    /// All, at every turn boundary.
+    Always,
+    /// None (`-O`).
+    Never,
+}
+
 /// One `-x` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -67,8 +81,8 @@ pub struct Rule {
     pub target: Endpoint,
     /// MTU of the route to the target at the start, in bytes.
     pub mtu: u16,
-    /// Copy only flows whose SYN was captured (`-O`).
-    pub full_sessions_only: bool,
+    /// Which flows are joined whose beginning was not copied.
+    pub join: Join,
     /// Whether a flow whose connection the target has ended goes on, on a new one, with whatever turn comes next. Otherwise
     /// only with its first turn, or with one that stands alone: an HTTP/1 request or a memcached command. What follows a
     /// login, or a beginning of any kind, makes no sense without it.

@@ -6,6 +6,7 @@
 mod gates;
 mod holds;
 mod openings;
+mod outside;
 mod parked;
 mod reach;
 mod slots;
@@ -59,8 +60,8 @@ pub struct Engine {
     pub(crate) wheel: Wheel,
     pub(crate) due: Vec<Entry>,
     pub(crate) admitting: bool,
-    /// Whether any rule takes flows that were open before.
-    pub(crate) joining: bool,
+    /// When the first packet of a client or an online server came.
+    pub(crate) first_packet_at: Option<Instant>,
     /// Packets seen from here on are none of ours.
     pub(crate) capture_ended: Option<Instant>,
     /// The second that sessions are being counted in, and how many began in it.
@@ -152,7 +153,6 @@ impl Engine {
             }
         }
         let sights = Sights::new(&config.rules);
-        let joining = config.rules.iter().any(|rule| !rule.full_sessions_only);
         let shared = Shared {
             clock: Clock::new(config.unix_nanos, now),
             arena: Arena::new(config.payload_bytes_max),
@@ -180,7 +180,7 @@ impl Engine {
             wheel: Wheel::new(now),
             due: Vec::new(),
             admitting: true,
-            joining,
+            first_packet_at: None,
             capture_ended: None,
             rate: (0, 0),
             throttle: None,
@@ -218,6 +218,7 @@ impl Engine {
             server: segment.destination,
         };
         self.sights.on_client(&flow);
+        self.first_packet_at.get_or_insert(now);
         if segment.flags.contains(Flags::SYN) {
             self.on_client_syn(now, flow, &segment, packet);
             return;
@@ -228,7 +229,7 @@ impl Engine {
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
         let first = self
             .session_of(&flow)
-            .or_else(|| self.begin(now, flow, &segment, packet));
+            .or_else(|| self.begin(now, flow, &segment, packet, payload));
         if first.is_none() && self.throttle.is_some() {
             self.look_at_refused(&flow, payload, stamp);
         }
@@ -254,6 +255,7 @@ impl Engine {
             server: segment.source,
         };
         self.sights.on_online(&flow);
+        self.first_packet_at.get_or_insert(now);
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
             if self.is_captured(stamp) {

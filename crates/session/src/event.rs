@@ -28,6 +28,13 @@ pub enum Event {
     },
     /// A turn ended; every turn ends exactly once.
     TurnEnded(TurnEnded),
+    /// Further bytes of a turn that ended as [`Outcome::Missed`] when its first ones came.
+    MissedBytes {
+        /// The rule it belonged to.
+        rule: RuleId,
+        /// How many.
+        bytes: u64,
+    },
     /// Sessions from this client's network have to wait, because nothing comes back to them; told once until it does.
     PathUnproven {
         /// The target.
@@ -73,7 +80,7 @@ pub struct TurnEnded {
 }
 
 impl TurnEnded {
-    /// A turn of which no byte was captured, but of which is known that it was.
+    /// A turn of which nothing was measured: no byte of it was captured, or it had no session.
     pub(crate) fn unseen(rule: RuleId, outcome: Outcome) -> Self {
         Self {
             rule,
@@ -150,6 +157,9 @@ outcomes! {
     Aborted = "aborted";
     /// Captured, but the online server never acknowledged it.
     Unserved = "unserved";
+    /// It belonged to no session although it should have: the session before it ended at a gap or after the idle timeout and it
+    /// could not begin another, or the other side of its handshake was not seen.
+    Missed = "missed";
     /// The run ended while it waited.
     Pending = "pending";
 }
@@ -211,8 +221,7 @@ counters! {
     sessions_closed;
     /// Sessions closed that carried no turn.
     sessions_without_turn;
-    /// Sessions not opened because of `sessions_max`, the rate limit or a pause, once for each first packet of a request that
-    /// found none.
+    /// Turns that found no session because of `sessions_max`, the memory, the rate limit or a pause, once per copy.
     sessions_shed;
     /// Sessions not opened because the pool had no free port.
     sessions_collided;
@@ -255,6 +264,26 @@ counters! {
     turns_paced;
     /// Times a window stayed closed because the budget of response bytes was spent.
     replies_over_budget;
+    /// Turns whose target answered and then closed or reset the connection where the online server went on.
+    target_closes;
+    /// Flows that were open before the start and were not joined; each is counted once.
+    left_out_open_before_flows;
+    /// Client bytes of flows that were open before the start, until they were joined, once per session that they would have had.
+    left_out_open_before_bytes;
+    /// ... of flows that are encrypted, and have no session whose turns could end as `unreplayable`.
+    left_out_unreplayable_bytes;
+    /// ... of flows that found no session because of `sessions_max`, the memory, the rate limit or a pause.
+    left_out_shed_bytes;
+    /// ... of flows whose client and target are of different address families.
+    left_out_foreign_bytes;
+    /// ... of flows whose client is a target, or of the reply pool.
+    left_out_from_target_bytes;
+    /// ... of further paths of Multipath TCP.
+    left_out_subflow_bytes;
+    /// Client bytes that came after the target had ended their turn in the middle.
+    left_out_cut_off_bytes;
+    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream.
+    left_out_unordered_bytes;
     /// Turns that were released unpaired.
     turns_unpaired;
     /// Entries of the nursery overwritten by newer ones.

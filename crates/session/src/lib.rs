@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`engine`], `state` | every input and output; `tables` behind it finds, opens, settles and removes sessions |
 //! | `openings`, `parked` | where sessions begin, and who waits for a source |
+//! | `outside`, `running`, `request` | flows without a session: what is told of them, where one may be joined, where a request ends |
+//! | `encrypted` | what encryption looks like |
 //! | `session` | one session and what the client does to it |
 //! | `online` | what the online server's segments do to it |
 //! | `target` | what the target's segments and the timers do to it |
@@ -39,6 +41,7 @@ pub mod config;
 mod connection;
 mod context;
 pub mod echo;
+mod encrypted;
 pub mod engine;
 pub mod event;
 mod gate;
@@ -51,6 +54,8 @@ mod pool;
 mod ports;
 #[cfg(test)]
 mod properties;
+mod request;
+mod running;
 pub mod sample;
 mod session;
 pub mod sights;
@@ -61,7 +66,7 @@ mod turn;
 mod turns;
 mod wheel;
 
-pub use config::{Config, Rule, RuleId, Source};
+pub use config::{Config, Join, Rule, RuleId, Source};
 pub use echo::{Suspect, Tally, Watch};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Response, TurnEnded};

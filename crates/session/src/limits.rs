@@ -109,8 +109,19 @@ pub const ECHO_SUSPECTS: usize = 256;
 
 /// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
 pub const NURSERY_SLOTS: usize = 8192;
-/// How long an entry of the nursery means anything.
+/// How long a handshake in the nursery means anything.
 pub const NURSERY_AGE: Duration = Duration::from_secs(30);
+/// How long a running flow without a session is remembered after its last packet: a client that asks once in so long is joined
+/// at its second request. It costs nothing but its slot, which a newer flow may take.
+pub const FLOW_MEMORY: Duration = Duration::from_secs(3600);
+/// How long after the first packet a connection of whose handshake one side was seen counts as one that was open before: its
+/// other half came before the programs were attached.
+pub const START_GRACE: Duration = Duration::from_secs(1);
+/// Longest head of a request that is read to find its end, in bytes; a flow with a longer one is joined later.
+pub const REQUEST_HEAD_MAX: u32 = 64 << 10;
+/// Lengths that an interim response of HTTP/1 has whose server says no more than it must, in bytes (`HTTP/1.1 100 \r\n\r\n` to
+/// `HTTP/1.1 100 Continue\r\n\r\n`; RFC 9110 section 15.2): behind one of these, a body may follow that looks like a request.
+pub const INTERIM_BYTES: core::ops::RangeInclusive<u64> = 17..=25;
 /// Sessions that no byte of either side has confirmed yet: above it a session opens at its first payload and not at
 /// the SYN-ACK, so that a SYN flood stays on this side.
 pub const UNCONFIRMED_MAX: u32 = 1024;

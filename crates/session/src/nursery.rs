@@ -1,5 +1,5 @@
-//! The nursery: flows that have no session yet, because their handshake is under way or because their first turn
-//! boundary has not been seen.
+//! The nursery: flows that have no session, because their handshake is under way, because they were open before the start, or
+//! because they are not to be copied.
 //!
 //! It is a table of sets of [`WAYS`] slots: in a full set a newer flow takes the place of another one. So it can neither
 //! grow under a SYN flood nor be slow, and what is lost by it is counted. Which one has to go is as good as random: with
@@ -9,8 +9,8 @@ use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
-use crate::config::RuleId;
-use crate::limits::{NURSERY_AGE, NURSERY_SLOTS};
+use crate::limits::{FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS};
+use crate::running::Running;
 use crate::time::Instant;
 
 /// Slots of a set.
@@ -24,20 +24,8 @@ pub(crate) enum Infant {
     /// Its SYN was captured, with the payload that it carried (RFC 7413): at first all of it, and what the online server took
     /// of it once that has answered.
     Syn(Handshake, Box<[u8]>),
-    /// It was running before we came; what was last seen of either side.
-    Running {
-        /// The highest acknowledgement number of the client's segments with payload.
-        cause: Option<OnlineSeq>,
-        /// Where the client's bytes end, as far as seen.
-        next: Option<ClientSeq>,
-        /// What the online server had acknowledged when it last sent payload.
-        answered: Option<ClientSeq>,
-        /// The rule that it was copied by until a gap, where it was: what is answered until it is joined again was
-        /// lost to us, and is counted.
-        copied: Option<RuleId>,
-    },
-    /// It is not to be copied.
-    LeftOut,
+    /// It runs without a session.
+    Running(Running),
 }
 
 /// The client's half of a handshake, and the online server's answer once it was seen.
@@ -76,7 +64,11 @@ struct Slot {
 
 impl Slot {
     fn is_alive(&self, now: Instant) -> bool {
-        now.since(self.at) < NURSERY_AGE
+        let age = match self.infant {
+            Infant::Syn(..) => NURSERY_AGE,
+            Infant::Running(_) => FLOW_MEMORY,
+        };
+        now.since(self.at) < age
     }
 }
 
@@ -107,7 +99,7 @@ impl Nursery {
         if !slot.is_alive(now) {
             return None;
         }
-        if let Infant::LeftOut = slot.infant {
+        if let Infant::Running(_) = slot.infant {
             // As long as it speaks.
             slot.at = now;
         }
@@ -168,15 +160,11 @@ mod tests {
     use wire::flow::{Addr, Endpoint, FlowKey};
 
     use super::{Infant, NURSERY_SLOTS, Nursery, WAYS};
-    use crate::limits::NURSERY_AGE;
+    use crate::limits::FLOW_MEMORY;
+    use crate::running::{Running, Why};
     use crate::time::Instant;
 
-    const RUNNING: Infant = Infant::Running {
-        cause: None,
-        next: None,
-        answered: None,
-        copied: None,
-    };
+    const RUNNING: Infant = Infant::Running(Running::new(Why::OpenBefore, 1));
     const NOW: Instant = Instant::from_nanos(1);
 
     /// So many flows that share a set.
@@ -240,7 +228,7 @@ mod tests {
         for flow in &flows[..WAYS] {
             nursery.put(*flow, RUNNING, NOW);
         }
-        let later = NOW + NURSERY_AGE;
+        let later = NOW + FLOW_MEMORY;
         assert!(nursery.get(&flows[0], later).is_none());
         assert!(!nursery.put(flows[WAYS], RUNNING, later));
         assert!(nursery.get(&flows[WAYS], later).is_some());

@@ -67,6 +67,16 @@ pub(crate) enum Life {
     Closed,
 }
 
+impl Life {
+    /// How every turn ends, where nothing is copied.
+    pub(crate) const fn fate(self) -> Option<Outcome> {
+        match self {
+            Self::Dead(outcome) | Self::Leaving(After::Dead(outcome)) => Some(outcome),
+            _ => None,
+        }
+    }
+}
+
 /// What a session is after its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {

@@ -163,7 +163,7 @@ mod tests {
     use wire::flow::{Addr, Endpoint, FlowKey};
 
     use super::{Sight, Sights};
-    use crate::config::Rule;
+    use crate::config::{Join, Rule};
 
     const CLIENT: Addr = Addr::v4([10, 0, 0, 9]);
     const SERVER: Addr = Addr::v4([10, 0, 0, 1]);
@@ -173,7 +173,7 @@ mod tests {
             online: Endpoint::new(addr, port),
             target: Endpoint::new(Addr::v4([10, 1, 0, 9]), 80),
             mtu: 1500,
-            full_sessions_only: false,
+            join: Join::Always,
             resume_anywhere: false,
         }
     }

@@ -1,7 +1,8 @@
 //! Which turns make sense on a connection of their own.
 //!
-//! Where a target has ended a connection early, the flow goes on with a new one only if its next turn needs nothing that
-//! came before: an HTTP/1 request or a memcached command does not, a statement without its login does.
+//! Where a flow was open before the start, or its target has ended a connection early, the flow goes on with a new connection
+//! only if its next turn needs nothing that came before: an HTTP/1 request or a memcached command does not, a statement without
+//! its login does.
 
 /// Bytes of a turn that tell.
 pub(crate) const LEN: usize = 32;
@@ -39,10 +40,16 @@ const MEMCACHED: [&[u8]; 22] = [
 
 /// Whether a turn that begins like this, with at most [`LEN`] bytes, stands alone.
 pub(crate) fn stands_alone(first: &[u8]) -> bool {
-    is_http(first) || MEMCACHED.iter().any(|command| first.starts_with(command))
+    is_http(first) || is_memcached(first)
 }
 
-fn is_http(first: &[u8]) -> bool {
+/// Whether it is a command of memcached.
+pub(crate) fn is_memcached(first: &[u8]) -> bool {
+    MEMCACHED.iter().any(|command| first.starts_with(command))
+}
+
+/// Whether it is a request of HTTP/1.
+pub(crate) fn is_http(first: &[u8]) -> bool {
     let letters = first
         .iter()
         .take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-');

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::arena::Arena;
-use crate::event::Counters;
+use crate::event::{Counters, Outcome};
 use crate::limits::{CLIENT_WINDOW_MAX, REASSEMBLY_BYTES_MAX, REASSEMBLY_SEGMENTS_MAX};
 use crate::time::Instant;
 
@@ -31,6 +31,9 @@ pub(crate) enum End {
     Reset,
     /// A new connection took the 4-tuple, so this one must have ended unseen.
     Replaced,
+    /// Neither side has said anything for longer than the user wants to remember: the flow may go on. Where its turns ended
+    /// otherwise than copied, this is how.
+    Idle(Option<Outcome>),
     /// A hole that the online server has acknowledged can never be filled.
     Gap,
 }
@@ -59,11 +62,15 @@ impl Waiting {
     }
 }
 
-/// Segments that wait behind a hole, by sequence number, without overlaps; never empty.
+/// Segments that wait behind a hole, by sequence number, without overlaps; and what never will be in order.
 #[derive(Debug, Default)]
 struct Reassembly {
     segments: VecDeque<Waiting>,
     bytes: usize,
+    /// Bytes that never will be in order: what stood behind a hole that was never filled, and what came after the end.
+    unordered_bytes: u64,
+    /// Where they end.
+    unordered_end: Option<ClientSeq>,
 }
 
 /// One client's stream.
@@ -113,6 +120,32 @@ impl ClientStream {
     /// What the online server has acknowledged, as far as was seen.
     pub(crate) fn acknowledged(&self) -> Option<ClientSeq> {
         self.acknowledged
+    }
+
+    /// Where the client's bytes end that came, in order or not.
+    pub(crate) fn seen(&self) -> ClientSeq {
+        let end = self
+            .waiting
+            .as_ref()
+            .and_then(|waiting| waiting.unordered_end);
+        end.map_or(self.next, |end| end.max(self.next))
+    }
+
+    /// Bytes that came and never will be in order: what stood behind a hole, and what came after the end.
+    pub(crate) fn unordered_bytes(&self) -> u64 {
+        self.waiting
+            .as_ref()
+            .map_or(0, |waiting| waiting.unordered_bytes)
+    }
+
+    fn lose(&mut self, bytes: u64, end: Option<ClientSeq>) {
+        if bytes > 0 {
+            let waiting = self.waiting.get_or_insert_default();
+            waiting.unordered_bytes += bytes;
+            if let Some(end) = end {
+                waiting.unordered_end = Some(waiting.unordered_end.map_or(end, |it| it.max(end)));
+            }
+        }
     }
 
     /// Bytes that wait behind a hole.
@@ -169,8 +202,22 @@ impl ClientStream {
 
     /// Forgets what waits behind a hole.
     pub(crate) fn clear(&mut self, arena: &mut Arena) {
-        if let Some(waiting) = self.waiting.take() {
-            arena.discharge(waiting.bytes);
+        if let Some(waiting) = &mut self.waiting {
+            let bytes = core::mem::take(&mut waiting.bytes);
+            let end = waiting.segments.back().map(Waiting::end);
+            waiting.segments = VecDeque::new();
+            arena.discharge(bytes);
+            self.lose(bytes as u64, end);
+        }
+    }
+
+    /// A segment that belongs to no place of the stream.
+    fn pass_over(&mut self, seq: ClientSeq, len: u32) {
+        let end = seq + len;
+        if (seq - self.next).unsigned_abs() > CLIENT_WINDOW_MAX {
+            self.lose(len.into(), None);
+        } else if end > self.seen() {
+            self.lose(end.ahead_of(self.seen()).min(len).into(), Some(end));
         }
     }
 
@@ -217,6 +264,7 @@ impl ClientStream {
     ) {
         let len = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
         if self.end.is_some() || (seq - self.next).unsigned_abs() > CLIENT_WINDOW_MAX {
+            self.pass_over(seq, len);
             return;
         }
         // The nearest: one far ahead is not the client's, or the bytes before it would have to come first.
@@ -271,6 +319,7 @@ impl ClientStream {
             let bytes = &piece.bytes[at.ahead_of(seq) as usize..until.ahead_of(seq) as usize];
             if self.is_full(bytes.len()) || arena.is_full() {
                 counters.reassembly_dropped += u64::from(end.ahead_of(at));
+                self.lose(end.ahead_of(at).into(), None);
                 return;
             }
             arena.charge(bytes.len());
@@ -319,7 +368,7 @@ impl ClientStream {
                 );
             }
         }
-        if store.segments.is_empty() {
+        if store.segments.is_empty() && store.unordered_bytes == 0 {
             self.waiting = None;
         }
     }

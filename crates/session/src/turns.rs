@@ -24,6 +24,7 @@ use wire::seq::OnlineSeq;
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
 use crate::limits::UNPROMPTED_PAUSE;
+use crate::running::LastAnswer;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -121,6 +122,8 @@ pub(crate) struct Turns {
     ceiling: u64,
     /// How many turns there have been.
     pub(crate) count: u64,
+    /// How the online server has answered the latest turn that ended.
+    last_answer: LastAnswer,
 }
 
 impl Turns {
@@ -138,7 +141,13 @@ impl Turns {
             torn: None,
             ceiling: NO_CEILING,
             count: 0,
+            last_answer: LastAnswer::None,
         }
+    }
+
+    /// How the online server has answered the latest turn that ended.
+    pub(crate) fn last_answer(&self) -> LastAnswer {
+        self.last_answer
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -470,6 +479,7 @@ impl Turns {
             None
         };
         self.step.cause = turn.cause;
+        self.last_answer = LastAnswer::of(turn.online.bytes);
         Some(TurnEnded {
             rule,
             outcome,

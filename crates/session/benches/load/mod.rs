@@ -81,7 +81,7 @@ impl Load {
             online,
             target,
             mtu: 1500,
-            full_sessions_only: false,
+            join: session::Join::Always,
             resume_anywhere: true,
         };
         let config = Config {

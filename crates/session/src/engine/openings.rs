@@ -8,23 +8,15 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
-use crate::config::{RuleId, Source};
+use super::outside::Lost;
+use crate::config::{Join, RuleId, Source};
 use crate::context::SessionId;
-use crate::event::{Event, Outcome, TurnEnded};
 use crate::limits::UNCONFIRMED_MAX;
 use crate::nursery::{Handshake, Infant};
+use crate::running::{Running, Why};
 use crate::session::{Beginning, Session};
 use crate::stream::Piece;
 use crate::time::Instant;
-
-/// What is kept of a session that ended at a gap.
-#[derive(Debug)]
-pub(crate) struct Lost {
-    pub(crate) rule: RuleId,
-    pub(crate) flow: FlowKey,
-    /// What the online server had acknowledged.
-    pub(crate) acknowledged: Option<ClientSeq>,
-}
 
 impl Engine {
     pub(crate) fn on_client_syn(
@@ -57,74 +49,91 @@ impl Engine {
         flow: FlowKey,
         segment: &Segment,
         packet: &[u8],
+        payload: &[u8],
     ) -> Option<SessionId> {
-        let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
-        if segment.flags.contains(Flags::RST) || segment.payload_len == 0 {
+        if segment.flags.contains(Flags::RST) || payload.is_empty() {
             self.nursery.remove(&flow);
             return None;
         }
-        let end = seq + u32::from(segment.payload_len);
-        // In one total order a request without a SYN-ACK before it is nobody's; otherwise it may have overtaken it, and
-        // its acknowledgement number says what the SYN-ACK will say.
-        let overtook = (!self.shared.config.in_order).then(|| cause - 1);
-        let mut early = Box::default();
-        let beginning = match self.nursery.get(&flow, now) {
-            Some(Infant::Syn(handshake, data))
-                if seq == handshake.isn + 1 + taken(handshake, data) =>
-            {
-                // A first request that starts where its SYN's payload did says that the server did not take that.
-                if handshake.online_isn.is_some() {
-                    early = core::mem::take(data);
-                } else if self.shared.config.in_order {
-                    self.sights.on_unmet(&flow);
-                }
-                handshake
-                    .online_isn
-                    .or(overtook)
-                    .map(|isn| Beginning::Handshake(*handshake, isn))
-            }
-            Some(Infant::Running {
-                cause: before,
-                next,
-                answered,
-                ..
-            }) => {
-                // Only new bytes begin a turn: a retransmission, or the byte of a keep-alive probe, carries a newer
-                // acknowledgement number in the middle of an old one.
-                let goes_on = *next == Some(seq) && before.is_some_and(|before| before < cause);
-                // Nor may bytes from there on have come before: they are gone, and joining would only find the hole.
-                let fresh = next.is_none_or(|next| next <= seq);
-                // A keep-alive probe may carry a byte of rubbish (RFC 9293 section 3.8.4); who writes one byte pushes it.
-                let probe = segment.payload_len == 1 && !segment.flags.contains(Flags::PSH);
-                let boundary = !probe && (goes_on || (fresh && *answered == Some(seq)));
-                if next.is_none_or(|next| next < end) {
-                    (*before, *next) = (Some(cause), Some(end));
-                }
-                boundary.then(|| {
-                    Beginning::Joined(seq, cause, segment.options(packet).timestamps.is_some())
-                })
-            }
-            Some(Infant::LeftOut) => None,
-            _ => {
-                self.put_infant(
-                    now,
-                    flow,
-                    Infant::Running {
-                        cause: Some(cause),
-                        next: Some(end),
-                        answered: None,
-                        copied: None,
-                    },
-                );
-                None
-            }
+        let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        let mut running = match self.nursery.get(&flow, now) {
+            Some(Infant::Running(running)) => running.clone(),
+            Some(Infant::Syn(..)) => match self.begin_whole(now, flow, seq, cause) {
+                Ok(opened) => return Some(opened),
+                Err(why) => Running::new(why, self.weight(&flow)),
+            },
+            None => Running::new(Why::OpenBefore, self.weight(&flow)),
         };
-        let opened = beginning.and_then(|beginning| self.open(now, flow, beginning));
-        self.take_early(now, opened, &early);
-        if opened.is_none() {
-            self.shared.counters.bytes_skipped += u64::from((end - seq).unsigned_abs());
+        if running.weight == 0 {
+            self.nursery.remove(&flow);
+            return None;
         }
-        opened
+        let pushed = segment.flags.contains(Flags::PSH);
+        let seen = running.on_client(seq, cause, pushed, payload);
+        if seen.boundary && running.is_joinable() {
+            let joins = |rule: &RuleId| match self.join_of(*rule) {
+                Join::Always => true,
+                Join::Standalone => seen.stands_alone,
+                Join::Never => false,
+            };
+            let rules: Vec<RuleId> = self.rules_of(&flow).filter(joins).collect();
+            let timestamps = segment.options(packet).timestamps.is_some();
+            let beginning = Beginning::Joined(seq, cause, timestamps);
+            match self.open(now, flow, beginning, rules) {
+                Ok(opened) => return Some(opened),
+                Err(Some(why)) => running.why = why,
+                // No rule joins it here.
+                Err(None) => {}
+            }
+        }
+        self.account(&flow, &mut running, seen);
+        self.put_running(now, flow, running);
+        None
+    }
+
+    /// The first session of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
+    fn begin_whole(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        seq: ClientSeq,
+        cause: OnlineSeq,
+    ) -> Result<SessionId, Why> {
+        let in_order = self.shared.config.in_order;
+        let why_unmet = self.why_unmet(now);
+        let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
+            return Err(why_unmet);
+        };
+        let handshake = *handshake;
+        let is_met = handshake.online_isn.is_some();
+        if seq != handshake.isn + 1 + taken(&handshake, data) {
+            // What comes before it was not seen.
+            return Err(if is_met { Why::Missed } else { why_unmet });
+        }
+        // A first request that starts where its SYN's payload did says that the server did not take that.
+        let early = if is_met {
+            core::mem::take(data)
+        } else {
+            Box::default()
+        };
+        if !is_met && in_order {
+            self.sights.on_unmet(&flow);
+            return Err(why_unmet);
+        }
+        // In one total order a request without a SYN-ACK before it is nobody's; otherwise it may have overtaken it, and its
+        // acknowledgement number says what the SYN-ACK will say.
+        let isn = handshake.online_isn.unwrap_or(cause - 1);
+        let rules = self.rules_of(&flow).collect();
+        let opened = self.open(now, flow, Beginning::Handshake(handshake, isn), rules);
+        match opened {
+            Ok(opened) => self.take_early(now, Some(opened), &early),
+            Err(Some(Why::Shed)) => {
+                let bytes = early.len() as u64 * u64::from(self.weight(&flow));
+                self.shared.counters.left_out_shed_bytes += bytes;
+            }
+            Err(_) => {}
+        }
+        opened.map_err(|why| why.unwrap_or(Why::Missed))
     }
 
     pub(crate) fn on_online_syn(
@@ -134,7 +143,9 @@ impl Engine {
         seq: OnlineSeq,
         ack: ClientSeq,
     ) {
+        let why_unmet = self.why_unmet(now);
         let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
+            self.on_unasked_syn(now, flow, why_unmet);
             return;
         };
         let taken = usize::try_from(ack - (handshake.isn + 1)).ok();
@@ -153,11 +164,28 @@ impl Engine {
             self.for_each_sibling(Some(old), now, Session::on_replaced);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
-            let shed = self.shared.counters.sessions_shed;
-            let opened = self.open(now, flow, Beginning::Handshake(handshake, seq));
-            // A flow that is refused here asks again with its first payload, and is counted there if at all.
-            self.shared.counters.sessions_shed = shed;
-            self.take_early(now, opened, &early);
+            let rules = self.rules_of(&flow).collect();
+            match self.open(now, flow, Beginning::Handshake(handshake, seq), rules) {
+                Ok(opened) => self.take_early(now, Some(opened), &early),
+                // A flow that is refused here asks again with its first payload, and is counted there if at all.
+                Err(Some(Why::Shed) | None) => {}
+                Err(Some(why)) => {
+                    let running = Running::new(why, self.weight(&flow));
+                    self.put_running(now, flow, running.seen_up_to(ack));
+                }
+            }
+        }
+    }
+
+    /// The online server answers a SYN that was not seen. Where there is no session either, which it would be an answer of that
+    /// was sent again, one side of its handshake is missed.
+    fn on_unasked_syn(&mut self, now: Instant, flow: FlowKey, why: Why) {
+        if why == Why::Missed
+            && self.session_of(&flow).is_none()
+            && self.nursery.get(&flow, now).is_none()
+        {
+            let running = Running::new(why, self.weight(&flow));
+            self.put_running(now, flow, running);
         }
     }
 
@@ -185,125 +213,83 @@ impl Engine {
         first: SessionId,
         ack: ClientSeq,
     ) {
-        let Some(rule) = self.sessions.wake(first).map(|session| session.rule) else {
-            return;
-        };
         self.by_flow.remove(&flow, first);
         self.for_each_sibling(Some(first), now, Session::on_replaced);
-        self.count_unseen(rule);
+        self.count_unseen(&flow);
         let lost = Lost {
-            rule,
             flow,
+            why: Why::Missed,
+            next: ack,
             acknowledged: Some(ack),
+            whole: None,
         };
         self.put_lost(now, &lost);
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
     pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
-        let infant = match self.nursery.get(&flow, now) {
-            Some(Infant::Syn(..) | Infant::LeftOut) => return,
-            Some(Infant::Running {
-                answered, copied, ..
-            }) => {
-                let another = answered.is_none_or(|answered| answered < ack);
-                *answered = Some(ack);
-                let lost = copied.filter(|_| another);
-                if let Some(rule) = lost {
-                    self.count_unseen(rule);
+        match self.nursery.get(&flow, now) {
+            Some(Infant::Syn(..)) => {}
+            Some(Infant::Running(running)) => {
+                if running.on_online(ack) && running.why == Why::Missed {
+                    self.count_unseen(&flow);
                 }
-                return;
             }
-            None => Infant::Running {
-                cause: None,
-                next: None,
-                answered: Some(ack),
-                copied: None,
-            },
-        };
-        self.put_infant(now, flow, infant);
-    }
-
-    /// A flow that was copied has lost its session to a gap: what it asks before it is joined again is lost too.
-    pub(crate) fn put_lost(&mut self, now: Instant, session: &Lost) {
-        let infant = Infant::Running {
-            cause: None,
-            next: None,
-            answered: session.acknowledged,
-            copied: Some(session.rule),
-        };
-        self.put_infant(now, session.flow, infant);
-    }
-
-    /// A turn was answered online of which no byte was captured: it is a turn all the same, once per copy.
-    fn count_unseen(&mut self, rule: RuleId) {
-        for _ in 0..self.shared.config.copies {
-            let turn = TurnEnded::unseen(rule, Outcome::Gap);
-            self.shared.events.push_back(Event::TurnEnded(turn));
+            None => {
+                let running = Running::new(Why::OpenBefore, self.weight(&flow));
+                self.put_running(now, flow, running.answered(Some(ack)));
+            }
         }
     }
 
     pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
-        if !self.joining && matches!(infant, Infant::Running { copied: None, .. }) {
-            return;
-        }
         self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
     }
 
-    /// Opens the sessions of a flow: one per matching rule and copy. Returns the first.
+    /// Opens the sessions of a flow: one per rule and copy. Returns the first, or why there is none; nothing where no rule asks for
+    /// one.
     pub(crate) fn open(
         &mut self,
         now: Instant,
         flow: FlowKey,
         beginning: Beginning,
-    ) -> Option<SessionId> {
+        mut rules: Vec<RuleId>,
+    ) -> Result<SessionId, Option<Why>> {
         let joined = matches!(beginning, Beginning::Joined(..));
-        let any = Endpoint::new(Addr::UNSPECIFIED, flow.server.port);
-        let rules = &self.shared.config.rules;
-        let server = if rules.iter().any(|rule| rule.online == flow.server) {
-            flow.server
-        } else {
-            any
-        };
-        let mut matching: Vec<RuleId> = (0u16..)
-            .zip(rules)
-            .filter(|(_, rule)| rule.online == server && !(joined && rule.full_sessions_only))
-            .map(|(index, _)| RuleId(index))
-            .collect();
+        if rules.is_empty() {
+            return Err(None);
+        }
         let copies = u64::from(self.shared.config.copies);
         if self.shared.config.source == Source::Clients {
             // A client of the other address family has no address that the target could answer to.
-            let named = matching.len();
+            let named = rules.len();
             let v4 = flow.client.addr.is_v4();
-            matching.retain(|rule| rules[usize::from(rule.0)].target.addr.is_v4() == v4);
-            let foreign = (named - matching.len()) as u64;
+            let all = &self.shared.config.rules;
+            rules.retain(|rule| all[usize::from(rule.0)].target.addr.is_v4() == v4);
+            let foreign = (named - rules.len()) as u64;
             self.shared.counters.sessions_foreign += foreign * copies;
         }
-        let copies = matching.len() as u64 * copies;
-        if copies == 0 {
-            return None;
+        if rules.is_empty() {
+            return Err(Some(Why::Foreign));
         }
         if self.is_ours(&flow) {
             self.shared.counters.flows_from_target += 1;
-            self.put_infant(now, flow, Infant::LeftOut);
-            return None;
+            return Err(Some(Why::FromTarget));
         }
-        if !self.may_open(now, copies) {
-            self.shared.counters.sessions_shed += copies;
-            return None;
+        if !self.may_open(now, rules.len() as u64 * copies) {
+            return Err(Some(Why::Shed));
         }
         self.nursery.remove(&flow);
         let mut first = None;
-        for rule in matching {
+        for rule in rules {
             for _ in 0..self.shared.config.copies {
                 first = Some(self.insert(now, rule, flow, beginning, first));
                 self.shared.counters.sessions_joined += u64::from(joined);
             }
         }
-        if let Some(first) = first {
-            self.by_flow.insert(&flow, first);
-        }
-        first
+        let first = first.ok_or(None)?;
+        self.by_flow.insert(&flow, first);
+        Ok(first)
     }
 
     /// Whether a flow comes from a target, or from where our own sessions come: what is copied would cause it, for ever. Where

@@ -10,11 +10,12 @@ use std::collections::{BinaryHeap, VecDeque};
 use wire::flow::FlowKey;
 
 use super::Engine;
-use super::openings::Lost;
+use super::outside::Lost;
 use crate::config::Source;
 use crate::context::{Context, SessionId};
 use crate::event::Outcome;
 use crate::limits::REST_AFTER;
+use crate::running::Why;
 use crate::session::{Life, Session};
 use crate::stream::End;
 use crate::time::Instant;
@@ -70,23 +71,27 @@ impl Engine {
         let Some(session) = self.sessions.wake(id) else {
             return;
         };
-        if session.life == Life::Closed {
+        let (life, local, lost) = (session.life, *session.local(), lost(session));
+        if life == Life::Parked {
+            self.parked.insert(local, id);
+        }
+        if let Some(lost) = lost
+            && self.unlink(&lost.flow, id)
+        {
+            // The flow may go on as a new session.
+            self.put_lost(now, &lost);
+            if lost.whole.is_some() {
+                // What the client says next is new for its other sessions too: one of them cannot go on with it alone.
+                let rest = self.session_of(&lost.flow);
+                if let Some(rest) = rest {
+                    self.by_flow.remove(&lost.flow, rest);
+                }
+                self.for_each_sibling(rest, now, Session::expire);
+            }
+        }
+        if life == Life::Closed {
             self.remove(id, now);
             return;
-        }
-        if session.life == Life::Parked {
-            self.parked.insert(*session.local(), id);
-        }
-        if session.input.end().is_some_and(|end| end.end == End::Gap) {
-            // The flow goes on as a new session.
-            let lost = Lost {
-                rule: session.rule,
-                flow: session.flow,
-                acknowledged: session.input.acknowledged(),
-            };
-            if self.unlink(&lost.flow, id) {
-                self.put_lost(now, &lost);
-            }
         }
         self.unpark(now);
     }
@@ -121,6 +126,7 @@ impl Engine {
         };
         self.leave_gate(&session, now);
         session.input.clear(&mut self.shared.arena);
+        self.shared.counters.left_out_unordered_bytes += session.input.unordered_bytes();
         self.shared.arena.clear(&mut session.data);
         self.parked.remove(session.local(), id);
         self.shared.forget_samples(id);
@@ -228,5 +234,31 @@ fn settle(
             at: deadline,
         });
     }
-    session.life == Life::Parked || session.input.end().is_some_and(|end| end.end == End::Gap)
+    session.life == Life::Parked || is_lost(session)
+}
+
+/// Whether a session is over, or about to be, although its flow is not.
+fn is_lost(session: &Session) -> bool {
+    session
+        .input
+        .end()
+        .is_some_and(|end| matches!(end.end, End::Gap | End::Idle(_)))
+}
+
+/// What is to be remembered of the flow of a session that is over although its flow is not.
+fn lost(session: &Session) -> Option<Lost> {
+    let end = session.input.end().filter(|_| is_lost(session))?;
+    let why = match end.end {
+        End::Idle(Some(Outcome::Unreplayable)) => Why::Encrypted,
+        End::Idle(Some(Outcome::Shed)) => Why::Shed,
+        _ => Why::Missed,
+    };
+    let whole = (session.turns.last_cause(), session.turns.last_answer());
+    Some(Lost {
+        flow: session.flow,
+        why,
+        next: session.input.seen(),
+        acknowledged: session.input.acknowledged(),
+        whole: matches!(end.end, End::Idle(_)).then_some(whole),
+    })
 }

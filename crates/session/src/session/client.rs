@@ -58,6 +58,7 @@ impl Session {
             let (over_budget, unreplayable) = (taker.over_budget, taker.unreplayable);
             let began = taker.began;
             ctx.counters.bytes_skipped += taker.skipped;
+            ctx.counters.left_out_cut_off_bytes += taker.skipped;
             if let Some(start) = began {
                 self.on_turn_began(start, piece, ctx);
             }

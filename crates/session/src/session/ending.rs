@@ -26,6 +26,16 @@ impl Session {
 
     /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
     pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+        if outcome == Outcome::Unreplayable
+            && self.turns.len() > 1
+            && self.turns.current().is_some()
+        {
+            // What was said before in plain words has its answer.
+            match self.turns.outcome(self.connection.una()) {
+                Outcome::Pending => {}
+                answered => self.end_turn(answered, ctx),
+            }
+        }
         self.doom_waiting(outcome, ctx);
         if outcome == Outcome::Shed {
             // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.

@@ -176,7 +176,7 @@ impl Session {
     }
 
     /// Neither side has said anything for longer than the user wants to remember.
-    fn expire(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn expire(&mut self, ctx: &mut Context<'_>) {
         while let Some(turn) = self.turns.front() {
             let outcome =
                 turn.fate
@@ -186,7 +186,8 @@ impl Session {
                     });
             self.end_turn(outcome, ctx);
         }
-        self.input.finish(End::Replaced, None, ctx.now, ctx.arena);
+        let fate = self.life.fate();
+        self.input.finish(End::Idle(fate), None, ctx.now, ctx.arena);
         if matches!(self.life, Life::Leaving(_)) {
             // Its last segment has waited at the gate for as long.
             self.settle(After::Closed, ctx);

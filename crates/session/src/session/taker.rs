@@ -3,6 +3,7 @@
 use super::{After, Life};
 use crate::arena::{Arena, Chain};
 use crate::boundaries::Boundaries;
+use crate::encrypted;
 use crate::stream::Piece;
 use crate::time::Instant;
 use crate::turns::Turns;
@@ -48,8 +49,9 @@ impl Taker<'_> {
                 }
                 _ => {}
             }
-            self.unreplayable |= start == 0 && self.at_start && is_unreplayable(piece.bytes);
+            self.unreplayable |= encrypted::is_client_hello(piece.bytes);
         }
+        self.unreplayable |= self.at_start && encrypted::is_early(start, piece.bytes);
         if self.turns.keeps_bytes() {
             if self.data.is_empty() {
                 *self.data_start = start;
@@ -59,10 +61,4 @@ impl Taker<'_> {
             self.over_budget |= arena.append(self.data, piece.bytes).is_err();
         }
     }
-}
-
-/// Whether a stream that begins like this is encrypted end to end: a TLS handshake record (RFC 8446 section 5.1) or an
-/// SSH identification string (RFC 4253 section 4.2).
-fn is_unreplayable(first: &[u8]) -> bool {
-    matches!(first, [0x16, 3, 0..=4, _, _, 1, ..]) || first.starts_with(b"SSH-")
 }

@@ -4,6 +4,7 @@ use wire::seq::OnlineSeq;
 
 use super::doubt::Doubt;
 use super::{NO_CEILING, Step, Turns};
+use crate::running::LastAnswer;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -26,6 +27,7 @@ pub(crate) struct RestingTurns {
     unprompted: bool,
     online_end: OnlineSeq,
     count: u64,
+    last_answer: LastAnswer,
 }
 
 impl RestingTurns {
@@ -43,6 +45,7 @@ impl RestingTurns {
             torn,
             ceiling,
             count,
+            last_answer,
         } = turns;
         let Step {
             cause,
@@ -77,6 +80,7 @@ impl RestingTurns {
             unprompted: *unprompted,
             online_end: *online_end,
             count: *count,
+            last_answer: *last_answer,
         })
     }
 
@@ -98,6 +102,7 @@ impl RestingTurns {
             unprompted: self.unprompted,
             online_end: self.online_end,
             count: self.count,
+            last_answer: self.last_answer,
             ..Turns::new(self.cause, self.ungated)
         };
         if let Some(turn) = self.turn {

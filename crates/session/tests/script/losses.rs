@@ -195,7 +195,8 @@ fn what_is_answered_online_after_a_gap_and_before_the_next_session_is_lost_and_c
     s.online(PSH, 21, 10, 10).wait(Duration::from_millis(200));
     s.expect_outcomes(&[Outcome::Gap, Outcome::Answered, Outcome::Gap]);
     // The fourth is lost as well.
-    s.online(PSH, 31, 13, 10).expect_outcomes(&[Outcome::Gap]);
+    s.online(PSH, 31, 13, 10)
+        .expect_outcomes(&[Outcome::Missed]);
     s.client(PSH, 13, 41, b"mno");
     assert_eq!(s.engine.sessions(), 2);
 }

@@ -7,12 +7,14 @@ mod endings;
 mod ends;
 mod gate;
 mod holds;
+mod joining;
 mod losses;
 mod openings;
 mod release;
 mod resting;
 mod samples;
 mod sending;
+mod truth;
 mod window;
 
 use core::time::Duration;
@@ -78,7 +80,7 @@ impl Script {
                 online,
                 target,
                 mtu: 1500,
-                full_sessions_only: false,
+                join: session::Join::Always,
                 resume_anywhere: true,
             }],
             source: Source::Pool {

@@ -40,8 +40,8 @@ fn a_flow_is_not_joined_at_a_keep_alive_probe() {
 }
 
 #[test]
-fn full_sessions_only_means_just_that() {
-    let mut s = Script::with(|config| config.rules[0].full_sessions_only = true);
+fn never_means_just_that() {
+    let mut s = Script::with(|config| config.rules[0].join = session::Join::Never);
     s.client(PSH, 500, 900, b"a")
         .online(PSH, 900, 501, 10)
         .client(PSH, 501, 910, b"b")

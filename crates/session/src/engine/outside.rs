@@ -1,0 +1,139 @@
+//! What is told of flows that have no session: every byte of them is counted, once per session that they would have had, either
+//! in a turn that was missed or among what was left out for a reason.
+
+use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::seq::{ClientSeq, OnlineSeq};
+
+use super::Engine;
+use crate::config::{Join, RuleId};
+use crate::event::{Event, Outcome, TurnEnded};
+use crate::limits::START_GRACE;
+use crate::nursery::Infant;
+use crate::running::{LastAnswer, Running, Seen, Why};
+use crate::time::Instant;
+
+/// A copied flow whose session ended before the flow did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lost {
+    pub(crate) flow: FlowKey,
+    pub(crate) why: Why,
+    /// Where the client's bytes end that are accounted for.
+    pub(crate) next: ClientSeq,
+    /// What the online server had acknowledged.
+    pub(crate) acknowledged: Option<ClientSeq>,
+    /// Where all of the client's bytes were copied: the cause of its last turn, and how that was answered.
+    pub(crate) whole: Option<(OnlineSeq, LastAnswer)>,
+}
+
+impl Engine {
+    /// The rules that name a flow's service: by its address, or where none does, by its port alone.
+    pub(crate) fn rules_of(&self, flow: &FlowKey) -> impl Iterator<Item = RuleId> + '_ {
+        let any = Endpoint::new(Addr::UNSPECIFIED, flow.server.port);
+        let rules = &self.shared.config.rules;
+        let server = if rules.iter().any(|rule| rule.online == flow.server) {
+            flow.server
+        } else {
+            any
+        };
+        let named = move |index: &RuleId| rules[usize::from(index.0)].online == server;
+        (0..)
+            .zip(rules)
+            .map(|(index, _)| RuleId(index))
+            .filter(named)
+    }
+
+    /// How many sessions a flow has, where it is copied.
+    pub(crate) fn weight(&self, flow: &FlowKey) -> u32 {
+        let rules = u32::try_from(self.rules_of(flow).count()).unwrap_or(u32::MAX);
+        rules.saturating_mul(self.shared.config.copies.into())
+    }
+
+    /// Why a flow of whose handshake one side was not seen is not copied: right after the start that side was seen by nobody yet.
+    pub(crate) fn why_unmet(&self, now: Instant) -> Why {
+        let early = self
+            .first_packet_at
+            .is_none_or(|first| now.since(first) < START_GRACE);
+        if early { Why::OpenBefore } else { Why::Missed }
+    }
+
+    /// Remembers a flow that runs without a session.
+    pub(crate) fn put_running(&mut self, now: Instant, flow: FlowKey, running: Running) {
+        if running.weight > 0 {
+            self.put_infant(now, flow, Infant::Running(running));
+        }
+    }
+
+    /// A flow that was copied has lost its session: what it asks before it is joined again is missed, or left out for the reason
+    /// that it was not copied for.
+    pub(crate) fn put_lost(&mut self, now: Instant, lost: &Lost) {
+        let weight = self.weight(&lost.flow);
+        let mut running = Running::new(lost.why, weight).answered(lost.acknowledged);
+        running = match lost.whole {
+            Some((cause, answer)) => running.copied_up_to(lost.next, cause, answer),
+            None => running.seen_up_to(lost.next),
+        };
+        self.put_running(now, lost.flow, running);
+    }
+
+    /// A turn was answered online of which no byte was captured: it is a turn all the same, once per copy.
+    pub(crate) fn count_unseen(&mut self, flow: &FlowKey) {
+        self.miss(flow, true, 0);
+    }
+
+    fn miss(&mut self, flow: &FlowKey, begins_turn: bool, bytes: u32) {
+        let rules: Vec<RuleId> = self.rules_of(flow).collect();
+        let bytes = u64::from(bytes);
+        for rule in rules {
+            for _ in 0..self.shared.config.copies {
+                let event = if begins_turn {
+                    let unseen = TurnEnded::unseen(rule, Outcome::Missed);
+                    Event::TurnEnded(TurnEnded { bytes, ..unseen })
+                } else {
+                    Event::MissedBytes { rule, bytes }
+                };
+                self.shared.events.push_back(event);
+            }
+        }
+    }
+
+    /// Counts what the client has sent in a flow that has no session and gets none now.
+    pub(crate) fn account(&mut self, flow: &FlowKey, running: &mut Running, seen: Seen) {
+        if seen.bytes == 0 {
+            return;
+        }
+        if running.why == Why::Missed {
+            self.miss(flow, seen.begins_turn, seen.bytes);
+        }
+        let never = running.why == Why::OpenBefore && self.joins_none(flow);
+        let weight = u64::from(running.weight);
+        let bytes = u64::from(seen.bytes) * weight;
+        let counters = &mut self.shared.counters;
+        counters.bytes_skipped += u64::from(seen.bytes);
+        match running.why {
+            Why::Missed => {}
+            Why::OpenBefore if running.is_encrypted() => {
+                counters.left_out_unreplayable_bytes += bytes;
+            }
+            Why::OpenBefore => counters.left_out_open_before_bytes += bytes,
+            Why::Encrypted => counters.left_out_unreplayable_bytes += bytes,
+            Why::Shed => {
+                counters.sessions_shed += if seen.begins_turn { weight } else { 0 };
+                counters.left_out_shed_bytes += bytes;
+            }
+            Why::Foreign => counters.left_out_foreign_bytes += bytes,
+            Why::FromTarget => counters.left_out_from_target_bytes += bytes,
+            Why::Subflow => counters.left_out_subflow_bytes += bytes,
+        }
+        counters.left_out_open_before_flows += u64::from(running.is_told_now(never, seen.boundary));
+    }
+
+    /// Whether no rule of a flow's service takes flows that were open before.
+    fn joins_none(&self, flow: &FlowKey) -> bool {
+        self.rules_of(flow)
+            .all(|rule| self.join_of(rule) == Join::Never)
+    }
+
+    pub(crate) fn join_of(&self, rule: RuleId) -> Join {
+        self.shared.config.rules[usize::from(rule.0)].join
+    }
+}

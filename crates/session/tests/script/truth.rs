@@ -1,0 +1,228 @@
+//! Every byte that a client sent is told once: in a turn of the ledger, in one that was missed, or among what was left out.
+
+use session::Join;
+
+use super::*;
+
+impl Script {
+    /// Bytes in turns that have ended, of which in turns that were missed.
+    fn bytes_told(&mut self) -> (u64, u64) {
+        let (mut all, mut missed) = (0, 0);
+        while let Some(event) = self.engine.poll_event() {
+            let (bytes, is_missed) = match event {
+                Event::TurnEnded(turn) => (turn.bytes, turn.outcome == Outcome::Missed),
+                Event::MissedBytes { bytes, .. } => (bytes, true),
+                _ => continue,
+            };
+            all += bytes;
+            missed += if is_missed { bytes } else { 0 };
+        }
+        (all, missed)
+    }
+
+    fn left_out(&self) -> u64 {
+        let counters = self.engine.counters();
+        let named = counters
+            .iter()
+            .filter(|(name, _)| name.starts_with("left_out_") && name.ends_with("_bytes"));
+        named.map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Ends the run, and looks whether `sent` bytes are told.
+    #[track_caller]
+    fn check(&mut self, sent: u64) {
+        self.wait(Duration::from_secs(1)).frames();
+        self.engine.finish(self.now);
+        self.frames();
+        let (told, missed) = self.bytes_told();
+        let left_out = self.left_out();
+        assert_eq!(
+            told + left_out,
+            sent,
+            "{told} in turns, {missed} of them missed, {left_out} left out: {:?}",
+            self.engine.counters()
+        );
+    }
+}
+
+/// Both handshakes of a flow, or of its last copy.
+fn open(s: &mut Script) {
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .frames();
+    s.target(SYN.with(ACK), 0, 1, 0).frames();
+}
+
+/// What a client of one flow does, by its number.
+fn play(s: &mut Script, shape: u32) -> u64 {
+    match shape {
+        // All is well.
+        0 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").client(PSH, 1, 1, b"abcd");
+            s.online(PSH, 1, 5, 10).client(PSH, 5, 11, b"ef");
+            6
+        }
+        // A hole, and bytes of three turns behind it, of which some come again.
+        1 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").client(PSH, 8, 1, b"xy");
+            s.client(PSH, 10, 11, b"z").online(PSH, 11, 11, 10);
+            s.wait(Duration::from_secs(1));
+            s.client(PSH, 10, 11, b"z").client(PSH, 11, 21, b"next");
+            11
+        }
+        // The answer to the SYN is missing.
+        2 => {
+            s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"abcd");
+            s.client(PSH, 5, 1, b"ef").client(PSH, 7, 11, b"ghi");
+            9
+        }
+        // It was open before.
+        3 => {
+            s.client(PSH, 500, 900, b"abcd").online(PSH, 900, 504, 10);
+            s.client(PSH, 504, 910, b"efg")
+                .client(PSH, 504, 910, b"efg");
+            7
+        }
+        // Its client is a target.
+        4 => {
+            s.client = Endpoint::new(s.target.addr, 40_000);
+            s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+            s.client(PSH, 1, 1, b"abcd").client(PSH, 5, 11, b"ef");
+            6
+        }
+        // No session may be opened.
+        5 => {
+            s.engine.admit(false);
+            s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+            s.client(PSH, 1, 1, b"abcd").client(PSH, 5, 11, b"ef");
+            s.client(PSH, 5, 11, b"ef");
+            6
+        }
+        // The target resets the connection in the middle of a turn.
+        6 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").online(ACK, 1, 5, 0).frames();
+            s.target(ACK, 1, 5, 0).target(RST, 1, 5, 0).frames();
+            s.client(PSH, 5, 1, b"rest").online(PSH, 1, 9, 10);
+            s.client(PSH, 9, 11, b"next");
+            12
+        }
+        // The online server resets, and the client goes on for a moment.
+        7 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").online(RST, 1, 5, 0);
+            s.client(PSH, 5, 1, b"ef").client(PSH, 5, 1, b"efgh");
+            8
+        }
+        // It comes back after the idle timeout.
+        8 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").online(PSH, 1, 5, 10).frames();
+            s.target(PSH, 1, 5, 10).wait(Duration::from_secs(601));
+            s.frames();
+            s.client(PSH, 5, 11, b"ef").client(PSH, 7, 11, b"g");
+            7
+        }
+        // It is encrypted, and then it is not in order.
+        9 => {
+            open(s);
+            s.client(PSH, 1, 1, &[0x16, 3, 1, 2, 0, 1, 0, 1]);
+            s.client(PSH, 12, 1, b"later").online(PSH, 1, 9, 10);
+            13
+        }
+        // A SYN carries data, of which the server takes a part.
+        10 => {
+            s.client(SYN, 0, 0, b"abcd").online(SYN.with(ACK), 0, 3, 0);
+            s.client(PSH, 3, 1, b"cdef");
+            6
+        }
+        // A byte of rubbish in a probe, a FIN with data, and data behind the end.
+        11 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").client(ACK, 4, 1, b"?");
+            s.client(FIN, 5, 1, b"ef").client(PSH, 8, 1, b"gh");
+            8
+        }
+        _ => 0,
+    }
+}
+
+#[test]
+fn every_byte_is_told_once() {
+    for join in [Join::Standalone, Join::Always, Join::Never] {
+        for copies in [1, 3] {
+            for shape in 0..12 {
+                let mut s = Script::with(|config| {
+                    config.rules[0].join = join;
+                    config.rules[0].resume_anywhere = join == Join::Always;
+                    config.copies = copies;
+                });
+                s.engine.on_client_packet(s.now, s.now, &[]);
+                s.online(ACK, 1, 1, 0).wait(Duration::from_secs(2));
+                let sent = play(&mut s, shape) * u64::from(copies);
+                std::println!("{join:?}, {copies} copies, shape {shape}");
+                s.check(sent);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_turn_that_is_missed_is_one_however_many_segments_it_has() {
+    let mut s = Script::new();
+    s.online(ACK, 1, 1, 0).wait(Duration::from_secs(2));
+    s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"abcd");
+    s.client(PSH, 5, 1, b"ef").client(PSH, 5, 1, b"ef");
+    let (told, missed) = s.bytes_told();
+    assert_eq!((told, missed), (6, 6));
+    s.client(PSH, 7, 1, b"g").expect_outcomes(&[]);
+}
+
+/// Only what the online server says is seen.
+#[test]
+fn what_is_answered_and_was_never_seen_is_missed() {
+    let mut s = Script::new();
+    s.online(ACK, 1, 1, 0).wait(Duration::from_secs(2));
+    s.client.port += 1;
+    s.online(SYN.with(ACK), 0, 1, 0).online(PSH, 1, 20, 100);
+    s.online(PSH, 101, 20, 100).online(PSH, 201, 39, 100);
+    s.expect_outcomes(&[Outcome::Missed; 2]);
+}
+
+/// What came before the programs were attached is nobody's fault.
+#[test]
+fn right_after_the_start_half_a_handshake_says_nothing() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"abcd");
+    s.expect_outcomes(&[]);
+    assert_eq!(s.engine.counters().left_out_open_before_bytes, 4);
+    let mut s = Script::new();
+    s.online(SYN.with(ACK), 0, 1, 0).online(PSH, 1, 20, 100);
+    s.expect_outcomes(&[]);
+}
+
+/// Encryption that begins later: after an `SSLRequest`, after STARTTLS, after a greeting.
+#[test]
+fn a_client_hello_in_the_middle_ends_what_can_be_replayed() {
+    let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 7, 7];
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"\0\0\0\x08\x04\xd2\x16\x2f")
+        .online(PSH, 1, 9, 1)
+        .frames();
+    s.target(PSH, 1, 9, 1).client(PSH, 9, 2, &hello);
+    s.online(PSH, 2, 22, 100)
+        .client(PSH, 22, 102, b"\x17\x03\x03");
+    s.frames();
+    s.expect_outcomes(&[Outcome::Answered, Outcome::Unreplayable]);
+    // MySQL asks and begins in one breath.
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 80).target(PSH, 1, 1, 80);
+    s.client(PSH, 1, 81, &[1; 36]).client(PSH, 37, 81, &hello);
+    s.online(PSH, 81, 50, 100).client(PSH, 50, 181, b"more");
+    s.frames();
+    s.expect_outcomes(&[Outcome::Unreplayable]);
+}

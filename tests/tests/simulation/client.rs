@@ -110,7 +110,7 @@ impl Client {
         let Some(batch) = self.connection.batches.get(self.batch) else {
             return;
         };
-        let answered = self.read >= self.read_until || batch.unprompted;
+        let answered = self.read + batch.early >= self.read_until || batch.unprompted;
         if self.written < self.write_until || !answered {
             return;
         }

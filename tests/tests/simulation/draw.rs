@@ -2,12 +2,12 @@
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::Shape;
 use crate::link::Impairment;
 use crate::plan::{
-    Cut, Faults, Happening, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
+    Cut, Faults, Happening, Joining, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
 };
 use crate::random::Random;
+use crate::shape::{Likeness, Shape};
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND, SocketOptions};
 
 /// Most packets that a path loses, in percent.
@@ -16,11 +16,14 @@ const LOSS_MAX: u64 = 20;
 impl Plan {
     pub(crate) fn random(random: &mut Random) -> Self {
         let mute = if random.percent(7) { 20 } else { 0 };
-        let equal = mute == 0 && random.percent(60);
-        let shape = Shape::random(random, equal, mute);
-        // Few long connections or many short ones: a seed is to be quick.
-        let connections_max = 30 / shape.weight();
-        let connections = (0..random.range(1, connections_max.max(2)))
+        let likeness = if mute == 0 {
+            Likeness::random(random)
+        } else {
+            Likeness::Random
+        };
+        let equal = likeness == Likeness::Equal;
+        let shape = Shape::random(random, likeness, mute);
+        let connections = (0..shape.connections(random))
             .map(|_| shape.connection(random))
             .collect();
         let (mut network, ring) = (network(random), ring(random));
@@ -33,7 +36,7 @@ impl Plan {
         Self {
             connections,
             greeting: greeting(random, equal),
-            equal,
+            likeness,
             reuses_ports: random.percent(25),
             ring,
             oddities: oddities(random),
@@ -44,7 +47,9 @@ impl Plan {
                 slow: random
                     .percent(15)
                     .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
-                closes_after: random.percent(10).then(|| random.range(1, 5) as usize),
+                closes_after: random
+                    .percent(10)
+                    .then(|| random.pick(&[1, 1, 2, 3, 5]) as usize),
                 resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
             },
             happenings: happenings(random, &network),
@@ -185,7 +190,14 @@ fn setting(random: &mut Random) -> Setting {
             PAYLOAD_PLENTY
         },
         workers,
-        full_sessions_only: random.percent(15),
+        joining: random.pick(&[
+            Joining::Standalone,
+            Joining::Standalone,
+            Joining::Standalone,
+            Joining::Standalone,
+            Joining::Always,
+            Joining::Never,
+        ]),
         idle_timeout: random
             .percent(5)
             .then(|| random.range(500, 20_000) * MILLISECOND),

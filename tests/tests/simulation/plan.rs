@@ -4,6 +4,7 @@ use session::limits::REPLY_SLACK;
 
 use crate::application::{Application, Connection, Ending, RESPONSE_LEN_MAX};
 use crate::link::Impairment;
+use crate::shape::Likeness;
 use crate::stack::SocketOptions;
 
 /// Ports of a reply pool, and sessions, that are enough for every plan.
@@ -95,6 +96,15 @@ pub(crate) struct Faults {
     pub(crate) resets_after: Option<usize>,
 }
 
+/// Which flows are taken up in the middle (`--join`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// Those whose next turn stands alone.
+    Standalone,
+    Always,
+    Never,
+}
+
 /// How the engine is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
@@ -116,8 +126,8 @@ pub(crate) struct Setting {
     pub(crate) sessions_per_second_max: Option<u32>,
     pub(crate) payload_bytes_max: u64,
     pub(crate) workers: u32,
-    /// Whether flows that were open before are left alone.
-    pub(crate) full_sessions_only: bool,
+    /// Which flows that were open before are joined.
+    pub(crate) joining: Joining,
     /// How long a silent session is remembered, where that is not for ever.
     pub(crate) idle_timeout: Option<u64>,
     /// How many bytes a target may be ahead of the online server.
@@ -132,8 +142,8 @@ pub(crate) struct Plan {
     pub(crate) connections: Vec<Connection>,
     /// What either server says first, in bytes: online, target.
     pub(crate) greeting: (usize, usize),
-    /// Whether responses of online and target are of the same size.
-    pub(crate) equal: bool,
+    /// How the target's responses differ in length.
+    pub(crate) likeness: Likeness,
     /// Whether every second connection uses the client's port of the one before.
     pub(crate) reuses_ports: bool,
     pub(crate) network: Network,
@@ -258,7 +268,7 @@ impl Plan {
         let greets_again = self.greeting.1 > 0 && (self.target_breaks_off() || self.is_scarce());
         // A first request that overtakes the SYN-ACK hides how much the client had seen before it.
         let hides_greeting = self.greeting.0 > 0 && self.ring.observe_delay.is_some();
-        self.equal
+        self.likeness == Likeness::Equal
             && !self.is_interrupted()
             && in_one_go
             && self.faults.slow.is_none()
@@ -352,7 +362,21 @@ impl Plan {
             (setting.sessions_per_second_max.is_some(), "a session rate"),
             (setting.payload_bytes_max < PAYLOAD_PLENTY, "little payload"),
             (setting.workers > 1, "several workers"),
-            (setting.full_sessions_only, "full sessions only"),
+            (setting.joining == Joining::Never, "no flow is joined"),
+            (setting.joining == Joining::Always, "every flow is joined"),
+            (
+                matches!(self.likeness, Likeness::Shorter(_)),
+                "shorter responses",
+            ),
+            (
+                matches!(self.likeness, Likeness::Longer(_)),
+                "longer responses",
+            ),
+            (
+                matches!(self.likeness, Likeness::Scaled(..)),
+                "responses of another scale",
+            ),
+            (self.likeness == Likeness::Random, "responses of any length"),
             (setting.idle_timeout.is_some(), "an idle timeout"),
             (setting.reply_slack < REPLY_SLACK, "little slack"),
             (setting.confirmed, "confirmed bytes only"),

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::{Answer, Connection};
+use crate::application::{Answer, Connection, HEADER_LEN};
 use crate::link::Impairment;
-use crate::plan::{PAYLOAD_PLENTY, PLENTY, Plan};
+use crate::plan::{Joining, PAYLOAD_PLENTY, PLENTY, Plan};
 use crate::runner::run;
 use crate::stack::{MICROSECOND, SocketOptions};
 use crate::trace::Trace;
@@ -125,7 +125,7 @@ fn faults() -> Vec<Fault> {
         ("no idle timeout", |p| p.setting.idle_timeout = None),
         ("much slack", |p| p.setting.reply_slack = REPLY_SLACK),
         ("unconfirmed", |p| p.setting.confirmed = false),
-        ("joins", |p| p.setting.full_sessions_only = false),
+        ("joins", |p| p.setting.joining = Joining::Standalone),
     ]
 }
 
@@ -168,7 +168,7 @@ fn simplifications() -> Vec<Simplification> {
                 .iter_mut()
                 .flat_map(|it| &mut it.requests)
             {
-                request.len = request.len.min(10);
+                request.len = request.len.min(HEADER_LEN + 2);
             }
         }),
         ("short responses", |connection| {

@@ -4,6 +4,7 @@ use wire::segment::Segment;
 
 use crate::application::HEADER_LEN;
 use crate::server::Read;
+use crate::shape::Likeness;
 use crate::world::World;
 
 /// How much of what a connection has read tells whose it is, in bytes.
@@ -93,7 +94,10 @@ pub(crate) fn on_window(world: &World, segment: &Segment) {
     let plan = &world.plan;
     let setting = &plan.setting;
     // A turn that goes on before its client has seen the last gets a slack of its own.
-    let alike = plan.equal && setting.waits && !plan.is_pipelined() && plan.sees_everything();
+    let alike = plan.likeness == Likeness::Equal
+        && setting.waits
+        && !plan.is_pipelined()
+        && plan.sees_everything();
     if !alike || plan.target_breaks_off() || plan.times_out() || plan.is_scarce() {
         return;
     }

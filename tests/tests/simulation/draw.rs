@@ -10,6 +10,8 @@ use crate::random::Random;
 use crate::shape::{Likeness, Shape};
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND, SocketOptions};
 
+/// How many plans are without faults on the engine's side, in percent.
+const CALM: u64 = 25;
 /// Most packets that a path loses, in percent.
 const LOSS_MAX: u64 = 20;
 
@@ -33,7 +35,7 @@ impl Plan {
             (network.to_engine.loss, network.to_engine.corruption) = (0, 0);
         }
         let setting = setting(random);
-        Self {
+        let plan = Self {
             connections,
             greeting: greeting(random, equal),
             likeness,
@@ -64,7 +66,51 @@ impl Plan {
             },
             network,
             setting,
+        };
+        if random.percent(CALM) {
+            plan.calm()
+        } else {
+            plan
         }
+    }
+
+    /// The same plan where nothing keeps the engine from sending what it has: there every wait can be judged.
+    fn calm(mut self) -> Self {
+        let network = &mut self.network;
+        for path in [&mut network.to_target, &mut network.to_engine] {
+            *path = Impairment {
+                delay: path.delay.min(MILLISECOND),
+                jitter: path.jitter.min(100 * MICROSECOND),
+                ..Impairment::default()
+            };
+        }
+        if let Some(report) = &mut network.report {
+            report.loss = 0;
+        }
+        network.narrow = None;
+        let ring = &mut self.ring;
+        (ring.capture_lost, ring.observe_lost, ring.reply_lost) = (0, 0, 0);
+        self.happenings.clear();
+        (self.capture_from, self.cut) = (0, None);
+        self.faults = Faults {
+            slow: None,
+            closes_after: None,
+            resets_after: None,
+        };
+        self.setting = Setting {
+            pool_ports: PLENTY,
+            waits: true,
+            prove_path: false,
+            astray_until: 0,
+            sessions_max: PLENTY.into(),
+            sessions_per_second_max: None,
+            payload_bytes_max: PAYLOAD_PLENTY,
+            reply_slack: REPLY_SLACK,
+            confirmed: false,
+            idle_timeout: None,
+            ..self.setting
+        };
+        self
     }
 }
 

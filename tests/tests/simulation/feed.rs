@@ -95,7 +95,7 @@ impl World {
     /// A client's packet, merged with others or not, passes `capture` and enters the online server's TCP.
     fn enter_online(&mut self, packet: &[u8]) {
         self.trace.packet(self.now, "client -> online", packet);
-        self.oracle.on_client(packet);
+        self.oracle.on_client(self.now, packet);
         let segment = Segment::parse(packet, 0).ok();
         if segment.is_some_and(|segment| !segment.is_pure_ack() && !segment.is_copy()) {
             self.record(Arrival::ClientRecord, packet);
@@ -280,7 +280,7 @@ impl World {
                 "larger than the MTU"
             );
             self.trace.packet(self.now, "engine ->", &packet);
-            self.oracle.on_engine(&segment, &packet);
+            self.oracle.on_engine(self.now, &segment, &packet);
             let ends = segment.flags.intersects(Flags::SYN.with(Flags::RST));
             if segment.flags.contains(Flags::ACK) && !ends {
                 watch::on_window(self, &segment);

@@ -14,6 +14,7 @@
 //! | `gro`, `packet`, `forge` | packets merged, cut, changed, forged |
 //! | `oracle` | what the engine ought to know, kept naively |
 //! | `watch`, `verdict` | what must be true all the time, and at the end |
+//! | `pace` | whether turns departed when they could |
 //! | `demands` | what is asked of the engine and not held yet |
 //! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
 //! | `trace`, `random` | what a replay prints, and the source of everything random |
@@ -41,6 +42,7 @@ mod gro;
 mod hosts;
 mod link;
 mod oracle;
+mod pace;
 mod packet;
 mod plan;
 mod random;

@@ -12,6 +12,7 @@ use crate::engines::Engines;
 use crate::gro::Gro;
 use crate::link::{Impairment, Link};
 use crate::oracle::Oracle;
+use crate::pace;
 use crate::plan::{Cut, Happening, Plan};
 use crate::random::Random;
 use crate::server::{Server, Side};
@@ -225,6 +226,7 @@ impl World {
         self.run_until(self.now + SECOND);
         verdict::nothing_is_left(self);
         verdict::ledgers_add_up(self);
+        pace::is_kept(self);
         verdict::no_timer_is_left(self);
     }
 

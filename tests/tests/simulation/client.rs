@@ -3,7 +3,7 @@
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
-use crate::application::{Connection, Ending};
+use crate::application::{Connection, Ending, Protocol};
 use crate::stack::Stack;
 
 /// One connection of the client.
@@ -58,6 +58,11 @@ impl Client {
             ended: false,
             gone: false,
         }
+    }
+
+    /// Whether each of its requests makes sense on a connection of its own.
+    pub(crate) fn stands_alone(&self) -> bool {
+        self.connection.protocol == Protocol::Lines
     }
 
     /// Whether it has begun.

@@ -107,7 +107,6 @@ impl Plan {
             payload_bytes_max: PAYLOAD_PLENTY,
             reply_slack: REPLY_SLACK,
             confirmed: false,
-            idle_timeout: None,
             ..self.setting
         };
         self
@@ -245,8 +244,8 @@ fn setting(random: &mut Random) -> Setting {
             Joining::Never,
         ]),
         idle_timeout: random
-            .percent(5)
-            .then(|| random.range(500, 20_000) * MILLISECOND),
+            .percent(6)
+            .then(|| random.pick(&[500, 1500, 5000, 20_000]) * MILLISECOND),
         reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
         confirmed: random.percent(10),
     }

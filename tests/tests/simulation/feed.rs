@@ -46,6 +46,9 @@ impl World {
             }
             Arrival::TooBig => self.record(Arrival::TooBigRecord, &packet),
             Arrival::ClientRecord => {
+                if stamp.as_nanos() < self.captured_until {
+                    self.oracle.on_recorded(&packet);
+                }
                 self.engine.on_client_packet(now, stamp, &packet);
                 self.on_input();
             }

@@ -14,6 +14,7 @@
 //! | `gro`, `packet`, `forge` | packets merged, cut, changed, forged |
 //! | `oracle` | what the engine ought to know, kept naively |
 //! | `watch`, `verdict` | what must be true all the time, and at the end |
+//! | `account` | whether every byte of the clients is accounted for |
 //! | `pace` | whether turns departed when they could |
 //! | `demands` | what is asked of the engine and not held yet |
 //! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
@@ -31,6 +32,7 @@
 //! | `SIM_THREADS=n` | on so many threads; all cores otherwise |
 //! | `SIM_DEMAND=name` | makes demands count that the engine does not hold yet: names with commas between, or `all` |
 
+mod account;
 mod application;
 mod client;
 mod demands;

@@ -22,6 +22,8 @@ pub(crate) struct Flow {
     causes: Vec<Option<u32>>,
     /// When the stream was first captured up to where, in the order of time: offsets and times grow.
     captured: Vec<(usize, u64)>,
+    /// Which of its bytes an engine was given.
+    recorded: Vec<bool>,
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
     fin: Option<usize>,
     online_acknowledged: usize,
@@ -65,6 +67,19 @@ impl Flow {
         let new = new.take_while(|cause| cause.is_some()).count();
         if new > 0 {
             self.captured.push((from + new, now));
+        }
+    }
+
+    /// An engine was given a segment of the client's; what nobody sent is nobody's byte.
+    fn on_recorded(&mut self, segment: &Segment) {
+        let Some(isn) = self.isn else {
+            return;
+        };
+        let start = segment.seq.wrapping_sub(isn.wrapping_add(1)) as usize;
+        let end = start + usize::from(segment.payload_len);
+        if start < self.causes.len() && !segment.flags.contains(Flags::SYN) {
+            self.recorded.resize(self.causes.len(), false);
+            self.recorded[start..end.min(self.causes.len())].fill(true);
         }
     }
 
@@ -209,7 +224,8 @@ fn after(steps: &[(u32, u64)], offset: u32) -> Option<u64> {
 
 /// When something that grows had come to `len`.
 fn reached(steps: &[(u32, u64)], len: u32) -> Option<u64> {
-    len.checked_sub(1).map_or(Some(0), |last| after(steps, last))
+    len.checked_sub(1)
+        .map_or(Some(0), |last| after(steps, last))
 }
 
 /// All that is watched.
@@ -235,6 +251,26 @@ impl Oracle {
         if let Some(flow) = latest.find(|flow| syn || flow.is_near(segment.seq)) {
             flow.on_client(now, &segment);
         }
+    }
+
+    /// An engine is given a client's packet.
+    pub(crate) fn on_recorded(&mut self, packet: &[u8]) {
+        let Some(segment) = captured(packet) else {
+            return;
+        };
+        let flows = self.flows.get_mut(&segment.source.port);
+        let mut latest = flows.into_iter().flatten().rev();
+        if let Some(flow) = latest.find(|flow| flow.is_near(segment.seq)) {
+            flow.on_recorded(&segment);
+        }
+    }
+
+    /// How many different bytes of clients engines were given.
+    pub(crate) fn recorded(&self) -> u64 {
+        let flows = self.flows.values().flatten();
+        flows
+            .map(|flow| flow.recorded.iter().filter(|recorded| **recorded).count() as u64)
+            .sum()
     }
 
     /// The sequence numbers of the SYN of the latest connection from a port, and after all that it has sent.

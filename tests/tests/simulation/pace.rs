@@ -89,8 +89,7 @@ pub(crate) fn is_kept(world: &World) {
     }
     let (mut turns, mut late) = (0, vec![]);
     for accepted in 0..world.target.accepted.len() {
-        let (Some((number, start)), Some(life)) =
-            (origin(world, accepted), world.lives[accepted])
+        let (Some((number, start)), Some(life)) = (origin(world, accepted), world.lives[accepted])
         else {
             continue;
         };
@@ -101,7 +100,10 @@ pub(crate) fn is_kept(world: &World) {
         let Some(flow) = world.oracle.flow(&world.clients[number]) else {
             continue;
         };
-        let is_duplex = matches!(connection.application, Application::Duplex | Application::Streams);
+        let is_duplex = matches!(
+            connection.application,
+            Application::Duplex | Application::Streams
+        );
         let (demand, most) = if is_duplex {
             (Demand::DuplexInStep, DUPLEX_WAIT_MAX)
         } else {

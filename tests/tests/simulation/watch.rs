@@ -3,6 +3,8 @@
 use wire::segment::Segment;
 
 use crate::application::HEADER_LEN;
+use crate::demands::Demand;
+use crate::plan::Joining;
 use crate::server::Read;
 use crate::shape::Likeness;
 use crate::world::World;
@@ -57,6 +59,12 @@ pub(crate) fn on_read(world: &mut World, read: &Read) {
         client.stream.get(start + from..end) == Some(got),
         "connection {} got other bytes than client {number} sent at {start}..{end}",
         read.accepted
+    );
+    let joins = world.plan.setting.joining == Joining::Always;
+    let stands_alone = start == 0 || client.stands_alone();
+    assert!(
+        joins || stands_alone || !Demand::Joining.is_held(),
+        "client {number}: a connection begins at {start} of what makes no sense without its beginning"
     );
     // What it begins with tells, where the session begins with it and it comes in one piece.
     let told = world.plan.sees_everything() && world.plan.network.to_online.splitting == 0;

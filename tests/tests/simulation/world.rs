@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use session::{Instant, TurnEnded};
 use wire::flow::Addr;
 
+use crate::account;
 use crate::application::Ending;
 use crate::client::Client;
 use crate::engines::Engines;
@@ -106,6 +107,8 @@ pub(crate) struct World {
     pub(crate) ended: Vec<TurnEnded>,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
+    /// Stamps from which on nothing is captured any more.
+    pub(crate) captured_until: u64,
     /// SYN-ACKs of the target that a real client has got.
     pub(crate) astray: u64,
     pub(crate) forged: u64,
@@ -160,6 +163,7 @@ impl World {
             ended: vec![],
             frames: 0,
             inputs: 0,
+            captured_until: u64::MAX,
             astray: 0,
             forged: 0,
             drained_in: 0,
@@ -205,6 +209,7 @@ impl World {
         }
         self.trace.note(self.now, "capture stops");
         self.engine.stop_capture(self.instant());
+        self.captured_until = self.now;
         let begin = self.now;
         let now_ends = cut.is_some_and(|(_, cut)| cut == Cut::Finish);
         let limit = self.now + if now_ends { 0 } else { DRAIN_MAX };
@@ -221,12 +226,15 @@ impl World {
         verdict::before_the_end(self, waiting);
         self.trace.note(self.now, "the end");
         self.engine.finish(self.instant());
+        self.captured_until = 0;
         self.run_engine();
         verdict::nothing_is_left(self);
         self.run_until(self.now + SECOND);
         verdict::nothing_is_left(self);
         verdict::ledgers_add_up(self);
         pace::is_kept(self);
+        account::every_byte(self);
+        account::taken_up_again(self);
         verdict::no_timer_is_left(self);
     }
 

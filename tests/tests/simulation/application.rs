@@ -151,6 +151,8 @@ pub(crate) struct Connection {
     pub(crate) protocol: Protocol,
     pub(crate) start: u64,
     pub(crate) batches: Vec<Batch>,
+    /// The batch that its client sends only once all faults are over; 0 where it does not even connect before.
+    pub(crate) rests_at: Option<usize>,
     /// What either server says unprompted, counted from its first request: online, target.
     pub(crate) pushes: (Vec<Push>, Vec<Push>),
     pub(crate) ending: Ending,

@@ -2,6 +2,7 @@
 
 use session::limits::REPLY_SLACK;
 
+use crate::application::Connection;
 use crate::link::Impairment;
 use crate::plan::{
     Cut, Faults, Happening, Joining, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
@@ -24,10 +25,15 @@ impl Plan {
             Likeness::Random
         };
         let equal = likeness == Likeness::Equal;
-        let shape = Shape::random(random, likeness, mute);
-        let connections = (0..shape.connections(random))
+        let mut shape = Shape::random(random, likeness, mute);
+        let reuses_ports = random.percent(25);
+        shape.calms = !reuses_ports && random.percent(30);
+        let mut connections: Vec<Connection> = (0..shape.connections(random))
             .map(|_| shape.connection(random))
             .collect();
+        if shape.calms {
+            connections.extend((0..random.range(1, 3)).map(|_| shape.calm_connection(random)));
+        }
         let (mut network, ring) = (network(random), ring(random));
         // A handshake gets through one lossy stage, not through three.
         let reports_lost = network.report.is_some_and(|report| report.loss > 0);
@@ -39,7 +45,7 @@ impl Plan {
             connections,
             greeting: greeting(random, equal),
             likeness,
-            reuses_ports: random.percent(25),
+            reuses_ports,
             ring,
             oddities: oddities(random),
             client_options: SocketOptions::random(random),
@@ -55,7 +61,8 @@ impl Plan {
                 resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
             },
             happenings: happenings(random, &network),
-            cut: random.percent(10).then(|| {
+            calm: shape.calms.then(|| random.pick(&[1, 10, 40]) * SECOND),
+            cut: (!shape.calms && random.percent(14)).then(|| {
                 let at = random.range(1, 3000) * MILLISECOND;
                 (at, random.pick(&[Cut::Stop, Cut::Finish]))
             }),
@@ -92,11 +99,7 @@ impl Plan {
         (ring.capture_lost, ring.observe_lost, ring.reply_lost) = (0, 0, 0);
         self.happenings.clear();
         (self.capture_from, self.cut) = (0, None);
-        self.faults = Faults {
-            slow: None,
-            closes_after: None,
-            resets_after: None,
-        };
+        self.faults = Faults::default();
         self.setting = Setting {
             pool_ports: PLENTY,
             waits: true,

@@ -147,11 +147,11 @@ impl World {
 
     /// A program makes a record, and a ring or the channel takes it to the engine, or not.
     pub(crate) fn record(&mut self, arrival: Arrival, packet: &[u8]) {
-        let ring = &self.plan.ring;
+        let ring = self.plan.ring.clone();
         let online = arrival == Arrival::OnlineRecord;
         let lost = match arrival {
-            Arrival::ClientRecord => self.random.percent(ring.capture_lost),
-            Arrival::OnlineRecord => self.random.percent(ring.observe_lost),
+            Arrival::ClientRecord => self.has_fault(ring.capture_lost),
+            Arrival::OnlineRecord => self.has_fault(ring.observe_lost),
             _ if self.links.report.is_some() => {
                 self.report(arrival, packet);
                 return;
@@ -165,6 +165,7 @@ impl World {
         if lost || self.now < START + self.plan.capture_from {
             self.records_lost += 1;
             self.trace.packet(self.now, "record lost", packet);
+            self.oracle.on_record_lost(packet);
             return;
         }
         // Without one total order `observe` comes later, but never sooner: what `capture` took is read first.
@@ -175,6 +176,11 @@ impl World {
         let at = from + self.random.range(0, delay);
         self.record_at[ring] = self.record_at[ring].max(at);
         self.send(self.record_at[ring], arrival, self.now, packet.to_vec());
+    }
+
+    /// Whether something goes wrong that does in `percent` of 100 cases, as long as anything does.
+    fn has_fault(&mut self, percent: u64) -> bool {
+        self.random.percent(percent) && self.calm.is_none()
     }
 
     /// `intercept` reports what it took. The channel keeps the order, and stamps are those of the arrival.
@@ -217,7 +223,7 @@ impl World {
 
     /// Somebody speaks in the name of the client that has just spoken.
     fn forge_client(&mut self, packet: &[u8]) {
-        if !self.random.percent(self.plan.oddities.forged_clients) {
+        if !self.has_fault(self.plan.oddities.forged_clients) {
             return;
         }
         // Before the handshake is over even the online server can only guess whose word counts.
@@ -234,7 +240,7 @@ impl World {
 
     /// Somebody speaks in the name of the target that has just been spoken to.
     fn forge_reply(&mut self, packet: &[u8]) {
-        if !self.random.percent(self.plan.oddities.forged_replies) {
+        if !self.has_fault(self.plan.oddities.forged_replies) {
             return;
         }
         match forge::about(packet, &mut self.random) {
@@ -260,7 +266,10 @@ impl World {
         while let Some(event) = self.engine.poll_event() {
             self.trace.event(self.now, &event);
             match event {
-                Event::TurnEnded(ended) => self.ended.push(ended),
+                Event::TurnEnded(ended) => {
+                    self.ended.push(ended);
+                    self.ended_at.push(self.now);
+                }
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
                 Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
             }

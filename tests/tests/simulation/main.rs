@@ -15,6 +15,7 @@
 //! | `oracle` | what the engine ought to know, kept naively |
 //! | `watch`, `verdict` | what must be true all the time, and at the end |
 //! | `account` | whether every byte of the clients is accounted for |
+//! | `calm` | whether every new turn is answered once all faults are over |
 //! | `pace` | whether turns departed when they could |
 //! | `demands` | what is asked of the engine and not held yet |
 //! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
@@ -34,6 +35,7 @@
 
 mod account;
 mod application;
+mod calm;
 mod client;
 mod demands;
 mod draw;

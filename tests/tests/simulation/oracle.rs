@@ -8,6 +8,7 @@ use wire::tcp::Flags;
 
 use crate::client::Client;
 use crate::packet::captured;
+use crate::server::PORT;
 use crate::stack::SECOND;
 
 /// Silence after which a response that was cut off counts as complete, in nanoseconds.
@@ -22,6 +23,8 @@ pub(crate) struct Flow {
     causes: Vec<Option<u32>>,
     /// When the stream was first captured up to where, in the order of time: offsets and times grow.
     captured: Vec<(usize, u64)>,
+    /// Whether a record of either of its sides was lost.
+    pub(crate) lost_record: bool,
     /// Which of its bytes an engine was given.
     recorded: Vec<bool>,
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
@@ -250,6 +253,24 @@ impl Oracle {
         let mut latest = flows.iter_mut().rev();
         if let Some(flow) = latest.find(|flow| syn || flow.is_near(segment.seq)) {
             flow.on_client(now, &segment);
+        }
+    }
+
+    /// A record of a client's or of the online server's packet is lost.
+    pub(crate) fn on_record_lost(&mut self, packet: &[u8]) {
+        let Ok(segment) = Segment::parse(packet, 0) else {
+            return;
+        };
+        let [here, there] = [segment.source.port, segment.destination.port];
+        let (port, seq) = if there == PORT {
+            (here, segment.seq)
+        } else {
+            (there, segment.ack)
+        };
+        let flows = self.flows.get_mut(&port);
+        let mut latest = flows.into_iter().flatten().rev();
+        if let Some(flow) = latest.find(|flow| flow.is_near(seq)) {
+            flow.lost_record = true;
         }
     }
 

@@ -86,7 +86,7 @@ pub(crate) struct Oddities {
 }
 
 /// What is wrong with the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     /// It reads at most this many bytes at a time, and as often.
     pub(crate) slow: Option<(usize, u64)>,
@@ -158,6 +158,8 @@ pub(crate) struct Plan {
     pub(crate) happenings: Vec<(u64, Happening)>,
     /// Capture begins this long after the first connection.
     pub(crate) capture_from: u64,
+    /// All faults end once the clients have said what they say before, and this much later they go on.
+    pub(crate) calm: Option<u64>,
     /// The run is cut short this long after the first connection.
     pub(crate) cut: Option<(u64, Cut)>,
 }
@@ -382,6 +384,7 @@ impl Plan {
             (setting.confirmed, "confirmed bytes only"),
             (self.capture_from > 0, "capture begins late"),
             (self.cut.is_some(), "the run is cut short"),
+            (self.calm.is_some(), "a calm phase"),
         ]
         .into()
     }

@@ -7,6 +7,8 @@ use crate::application::{
 use crate::random::Random;
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND};
 
+/// Requests of a connection once all faults are over.
+const CALM_BATCHES: u64 = 3;
 /// Length of the interim response to the first part of a request in two parts ("HTTP/1.1 100 Continue").
 const INTERIM_LEN: usize = 25;
 
@@ -52,6 +54,8 @@ impl Likeness {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) likeness: Likeness,
+    /// Whether connections go on after the faults.
+    pub(crate) calms: bool,
     /// Whether many requests follow each other at once.
     fast: bool,
     /// What requests look like, or `None` for either.
@@ -82,6 +86,7 @@ impl Shape {
         };
         let shape = Self {
             likeness,
+            calms: false,
             fast: false,
             protocol: random.pick(&[Some(Protocol::Lines), Some(Protocol::Frames), None]),
             target_pieces: random.pick(&[1, 1, 1, 2, 3]),
@@ -163,6 +168,12 @@ impl Shape {
         let mut batches: Vec<Batch> = (0..batches)
             .flat_map(|_| self.batches(application, random))
             .collect();
+        let mut rests_at = None;
+        if self.calms && application == Application::Requests {
+            rests_at = Some(batches.len());
+            let calm = (0..CALM_BATCHES).flat_map(|_| self.quick().batches(application, random));
+            batches.extend(calm);
+        }
         if ending == Ending::Server
             && let Some(last) = batches
                 .last_mut()
@@ -186,8 +197,35 @@ impl Shape {
             protocol,
             start: random.range(0, 2 * SECOND) / random.pick(&[1, 100]),
             batches,
+            rests_at,
             pushes,
             ending,
+        }
+    }
+
+    /// A connection that begins once all faults are over.
+    pub(crate) fn calm_connection(self, random: &mut Random) -> Connection {
+        let shape = Self {
+            application: Some(Application::Requests),
+            batches_max: CALM_BATCHES,
+            calms: false,
+            fast: false,
+            ..self.quick()
+        };
+        Connection {
+            rests_at: Some(0),
+            ..shape.connection(random)
+        }
+    }
+
+    /// The same with answers that nobody has to wait for.
+    fn quick(self) -> Self {
+        Self {
+            mute: 0,
+            think_max: self.think_max.min(50 * MILLISECOND),
+            online_delay_max: self.online_delay_max.min(MILLISECOND),
+            target_delay_max: self.target_delay_max.min(MILLISECOND),
+            ..self
         }
     }
 

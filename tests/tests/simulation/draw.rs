@@ -13,6 +13,9 @@ use crate::stack::{MICROSECOND, MILLISECOND, SECOND, SocketOptions};
 
 /// How many plans are without faults on the engine's side, in percent.
 const CALM: u64 = 25;
+/// In how many of those some 500 requests per second follow each other on each connection, in percent. Where replies are lost, a
+/// hundred requests may take longer than the response timeout.
+const FAST: u64 = 30;
 /// Most packets that a path loses, in percent.
 const LOSS_MAX: u64 = 20;
 
@@ -25,8 +28,14 @@ impl Plan {
             Likeness::Random
         };
         let equal = likeness == Likeness::Equal;
+        let is_calm = random.percent(CALM);
         let mut shape = Shape::random(random, likeness, mute);
+        if is_calm && random.percent(FAST) {
+            shape = shape.fast(random);
+        }
         let reuses_ports = random.percent(25);
+        let setting = setting(random);
+        shape.silence = setting.idle_timeout.unwrap_or(0);
         shape.calms = !reuses_ports && random.percent(30);
         let mut connections: Vec<Connection> = (0..shape.connections(random))
             .map(|_| shape.connection(random))
@@ -40,7 +49,6 @@ impl Plan {
         if reports_lost || ring.reply_lost > 0 {
             (network.to_engine.loss, network.to_engine.corruption) = (0, 0);
         }
-        let setting = setting(random);
         let plan = Self {
             connections,
             greeting: greeting(random, equal),
@@ -74,11 +82,7 @@ impl Plan {
             network,
             setting,
         };
-        if random.percent(CALM) {
-            plan.calm()
-        } else {
-            plan
-        }
+        if is_calm { plan.calm() } else { plan }
     }
 
     /// The same plan where nothing keeps the engine from sending what it has: there every wait can be judged.
@@ -246,9 +250,7 @@ fn setting(random: &mut Random) -> Setting {
             Joining::Always,
             Joining::Never,
         ]),
-        idle_timeout: random
-            .percent(6)
-            .then(|| random.pick(&[500, 1500, 5000, 20_000]) * MILLISECOND),
+        idle_timeout: random.percent(6).then(|| random.pick(&[5, 20]) * SECOND),
         reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
         confirmed: random.percent(10),
     }

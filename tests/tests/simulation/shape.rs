@@ -7,6 +7,8 @@ use crate::application::{
 use crate::random::Random;
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND};
 
+/// How many requests are preceded by a silence that is longer than the idle timeout, in percent.
+const SILENT: u64 = 20;
 /// Requests of a connection once all faults are over.
 const CALM_BATCHES: u64 = 3;
 /// Length of the interim response to the first part of a request in two parts ("HTTP/1.1 100 Continue").
@@ -54,6 +56,8 @@ impl Likeness {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) likeness: Likeness,
+    /// Longer than this some clients are silent; 0 where they are not.
+    pub(crate) silence: u64,
     /// Whether connections go on after the faults.
     pub(crate) calms: bool,
     /// Whether many requests follow each other at once.
@@ -84,8 +88,9 @@ impl Shape {
         } else {
             None
         };
-        let shape = Self {
+        Self {
             likeness,
+            silence: 0,
             calms: false,
             fast: false,
             protocol: random.pick(&[Some(Protocol::Lines), Some(Protocol::Frames), None]),
@@ -99,18 +104,14 @@ impl Shape {
             think_max: random.pick(&[0, 1, 50, 2000]) * MILLISECOND,
             online_delay_max: random.pick(&[0, 1, 100]) * MILLISECOND,
             target_delay_max: random.pick(&[0, 1, 100, 3000]) * MILLISECOND,
-        };
-        if random.percent(8) {
-            shape.fast(random)
-        } else {
-            shape
         }
     }
 
     /// Connections on which some 500 requests per second follow each other.
-    fn fast(self, random: &mut Random) -> Self {
+    pub(crate) fn fast(self, random: &mut Random) -> Self {
         Self {
             fast: true,
+            silence: 0,
             application: Some(Application::Requests),
             batches_max: random.pick(&[30, 60, 100]),
             request_len_max: 100,
@@ -236,7 +237,11 @@ impl Shape {
             Application::Continue => 2,
             _ => 1,
         };
-        let think = random.range(0, self.think_max);
+        let think = if self.silence > 0 && random.percent(SILENT) {
+            self.silence + random.range(SECOND, 5 * SECOND)
+        } else {
+            random.range(0, self.think_max)
+        };
         let requests: Vec<Request> = (0..requests)
             .map(|part| self.request(application, part, random))
             .collect();

@@ -1,19 +1,34 @@
 //! The applications: what clients ask, and how either server answers.
 
 use crate::random::Random;
-use crate::stack::{MICROSECOND, MILLISECOND, SECOND};
 
-/// Length of what a request begins with: a magic number, its connection, its place in it, and its length.
-pub(crate) const HEADER_LEN: usize = 8;
-/// The magic number, which neither looks like TLS nor like SSH.
-const MAGIC: [u8; 2] = *b"Rq";
+/// Length of what a request begins with: a mark of its protocol, its connection, its place in it, and its length.
+pub(crate) const HEADER_LEN: usize = MARK_LEN + 6;
+/// Length of a protocol's mark.
+const MARK_LEN: usize = 5;
 /// What a connection begins with that looks like TLS: a handshake record with a ClientHello (RFC 8446 section 5.1).
 pub(crate) const TLS: [u8; 6] = [0x16, 3, 1, 2, 0, 1];
 
 /// Longest response, in bytes.
 pub(crate) const RESPONSE_LEN_MAX: usize = 20_000;
-/// Length of the interim response to the first part of a request in two parts ("HTTP/1.1 100 Continue").
-const INTERIM_LEN: usize = 25;
+/// What requests look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Each stands alone, and begins like a request line of HTTP/1.
+    Lines,
+    /// Binary frames, which make sense only on a connection that has begun with the first of them.
+    Frames,
+}
+
+impl Protocol {
+    /// Neither looks like TLS or SSH.
+    const fn mark(self) -> [u8; MARK_LEN] {
+        match self {
+            Self::Lines => *b"GET /",
+            Self::Frames => *b"\0\x02Frm",
+        }
+    }
+}
 
 /// What kind of conversation a connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +47,15 @@ pub(crate) enum Application {
     LongPoll,
     /// Both sides speak when they like.
     Duplex,
+    /// Binary frames of which some ask nothing (an acknowledgement of settings in HTTP/2): the client sends them when it has
+    /// seen the first part of a response.
+    Streams,
     /// Encrypted: it cannot be copied.
     Tls,
 }
 
 impl Application {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Requests,
         Self::Pipelined,
         Self::OneWay,
@@ -45,6 +63,7 @@ impl Application {
         Self::Continue,
         Self::LongPoll,
         Self::Duplex,
+        Self::Streams,
         Self::Tls,
     ];
 
@@ -57,6 +76,7 @@ impl Application {
             Self::Continue => "two-part requests",
             Self::LongPoll => "long-poll",
             Self::Duplex => "full-duplex",
+            Self::Streams => "frames that ask nothing",
             Self::Tls => "TLS",
         }
     }
@@ -103,6 +123,8 @@ pub(crate) struct Batch {
     pub(crate) think: u64,
     /// Whether it does not wait for the response before.
     pub(crate) unprompted: bool,
+    /// How many bytes of the response before it does not wait for.
+    pub(crate) early: usize,
     pub(crate) requests: Vec<Request>,
 }
 
@@ -126,8 +148,11 @@ pub(crate) type Push = (u64, usize);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
     pub(crate) application: Application,
+    pub(crate) protocol: Protocol,
     pub(crate) start: u64,
     pub(crate) batches: Vec<Batch>,
+    /// The batch that its client sends only once all faults are over; 0 where it does not even connect before.
+    pub(crate) rests_at: Option<usize>,
     /// What either server says unprompted, counted from its first request: online, target.
     pub(crate) pushes: (Vec<Push>, Vec<Push>),
     pub(crate) ending: Ending,
@@ -141,8 +166,8 @@ impl Connection {
     /// All that the client sends.
     pub(crate) fn stream(&self, connection: usize) -> Vec<u8> {
         let requests = self.requests().enumerate();
-        let requests =
-            requests.flat_map(|(index, request)| content(connection, index, request.len));
+        let requests = requests
+            .flat_map(|(index, request)| content(self.protocol, (connection, index), request.len));
         let prefix = TLS.iter().copied().take(self.prefix_len());
         prefix.chain(requests).collect()
     }
@@ -162,10 +187,12 @@ impl Connection {
     pub(crate) fn is_pipelined(&self) -> bool {
         let unanswered = |request: &Request| request.online.len == 0;
         let alone = |batch: &Batch| batch.requests.len() == 1;
-        self.batches
-            .iter()
-            .any(|batch| batch.unprompted || !alone(batch) || batch.requests.iter().any(unanswered))
-            || !self.pushes.0.is_empty()
+        self.batches.iter().any(|batch| {
+            batch.unprompted
+                || batch.early > 0
+                || !alone(batch)
+                || batch.requests.iter().any(unanswered)
+        }) || !self.pushes.0.is_empty()
     }
 
     /// Whether the target leaves a request unanswered that the online server answers.
@@ -192,9 +219,9 @@ impl Connection {
 }
 
 /// The bytes of a request.
-fn content(connection: usize, index: usize, len: usize) -> Vec<u8> {
+fn content(protocol: Protocol, (connection, index): (usize, usize), len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len);
-    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&protocol.mark());
     for word in [connection, index, len] {
         bytes.extend_from_slice(&(word as u16).to_be_bytes());
     }
@@ -208,199 +235,8 @@ fn content(connection: usize, index: usize, len: usize) -> Vec<u8> {
 
 /// Connection, index and length of a request, or `None` where this is not the beginning of one.
 pub(crate) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Option<(usize, usize, usize)> {
-    let [m, n, a, b, c, d, e, f] = *bytes;
-    let word = |high, low| usize::from(u16::from_be_bytes([high, low]));
-    ([m, n] == MAGIC).then(|| (word(a, b), word(c, d), word(e, f)))
-}
-
-/// What the connections of one simulation have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// Whether responses of online and target are of the same size.
-    pub(crate) equal: bool,
-    /// How many requests only the target leaves unanswered, in percent.
-    pub(crate) mute: u64,
-    /// The application, or `None` for any.
-    application: Option<Application>,
-    pub(crate) batches_max: u64,
-    requests_max: u64,
-    request_len_max: u64,
-    response_len_max: u64,
-    think_max: u64,
-    online_delay_max: u64,
-    target_delay_max: u64,
-}
-
-impl Shape {
-    pub(crate) fn random(random: &mut Random, equal: bool, mute: u64) -> Self {
-        let application = if random.percent(40) {
-            Some(Application::Requests)
-        } else if random.percent(80) {
-            Some(random.pick(&Application::ALL))
-        } else {
-            None
-        };
-        Self {
-            equal,
-            mute,
-            application,
-            batches_max: random.pick(&[1, 3, 10]),
-            requests_max: random.pick(&[2, 5]),
-            request_len_max: random.pick(&[100, 100, 1000, 1000, 1000, 5000, 5000, 5000, 40_000]),
-            response_len_max: random.pick(&[50, 1400, 5000, RESPONSE_LEN_MAX as u64]),
-            think_max: random.pick(&[0, 1, 50, 2000]) * MILLISECOND,
-            online_delay_max: random.pick(&[0, 1, 100]) * MILLISECOND,
-            target_delay_max: random.pick(&[0, 1, 100, 3000]) * MILLISECOND,
-        }
-    }
-
-    /// About how many requests a connection has.
-    pub(crate) fn weight(&self) -> u64 {
-        match self.application {
-            Some(Application::Requests) => self.batches_max,
-            _ => self.batches_max + self.requests_max,
-        }
-    }
-
-    pub(crate) fn connection(self, random: &mut Random) -> Connection {
-        let application = self
-            .application
-            .unwrap_or_else(|| random.pick(&Application::ALL));
-        let mut ending = random.pick(&[
-            Ending::Close,
-            Ending::Close,
-            Ending::HalfClose,
-            Ending::Abort,
-            Ending::Server,
-        ]);
-        if application == Application::Duplex && ending == Ending::Server {
-            ending = Ending::Close;
-        }
-        let batches = random.range(1, self.batches_max);
-        let batches = if application == Application::LongPoll {
-            batches.min(3)
-        } else {
-            batches
-        };
-        let mut batches: Vec<Batch> = (0..batches)
-            .flat_map(|_| self.batches(application, random))
-            .collect();
-        if ending == Ending::Server
-            && let Some(last) = batches
-                .last_mut()
-                .and_then(|batch| batch.requests.last_mut())
-        {
-            (last.online.closes, last.target.closes) = (true, true);
-        }
-        let pushes = if application == Application::Duplex {
-            let online = pushes(random);
-            let target = if self.equal {
-                online.clone()
-            } else {
-                pushes(random)
-            };
-            (online, target)
-        } else {
-            (vec![], vec![])
-        };
-        Connection {
-            application,
-            start: random.range(0, 2 * SECOND) / random.pick(&[1, 100]),
-            batches,
-            pushes,
-            ending,
-        }
-    }
-
-    /// One batch; two where a request has two parts.
-    fn batches(self, application: Application, random: &mut Random) -> Vec<Batch> {
-        let requests = match application {
-            Application::Pipelined => random.range(1, self.requests_max),
-            Application::Continue => 2,
-            _ => 1,
-        };
-        let think = random.range(0, self.think_max);
-        let requests: Vec<Request> = (0..requests)
-            .map(|part| self.request(application, part, random))
-            .collect();
-        let batch = |think, requests| Batch {
-            think,
-            unprompted: application == Application::Duplex,
-            requests,
-        };
-        if application == Application::Continue {
-            let parts = requests.into_iter().map(|request| vec![request]);
-            return parts
-                .zip([think, 0])
-                .map(|(r, think)| batch(think, r))
-                .collect();
-        }
-        vec![batch(think, requests)]
-    }
-
-    fn request(self, application: Application, part: u64, random: &mut Random) -> Request {
-        let one_way = match application {
-            Application::OneWay => random.pick(&[100, 100, 50]),
-            Application::Pipelined | Application::Duplex => 20,
-            _ => 0,
-        };
-        let interim = application == Application::Continue && part == 0;
-        let answered = !random.percent(one_way);
-        let len = |random: &mut Random| random.range(1, self.response_len_max) as usize;
-        let online = match (answered, interim) {
-            (false, _) => 0,
-            (true, true) => INTERIM_LEN,
-            (true, false) => len(random),
-        };
-        let target = if self.equal {
-            online
-        } else if answered {
-            let mute = if interim { 20 } else { self.mute };
-            match (random.percent(mute), interim) {
-                (true, _) => 0,
-                (false, true) => INTERIM_LEN,
-                (false, false) => len(random),
-            }
-        } else if random.percent(20) {
-            // Only the target says something.
-            len(random)
-        } else {
-            0
-        };
-        let mut online = Answer::new(online, random.range(0, self.online_delay_max));
-        let mut target = Answer::new(target, random.range(0, self.target_delay_max));
-        match application {
-            Application::Chunked => {
-                for answer in [&mut online, &mut target] {
-                    answer.pieces = random.range(1, 6) as usize;
-                    answer.pause = random.pick(&[
-                        200 * MICROSECOND,
-                        5 * MILLISECOND,
-                        100 * MILLISECOND,
-                        SECOND,
-                    ]);
-                }
-            }
-            Application::LongPoll => {
-                online.delay = random.range(1, 40) * SECOND;
-                target.delay = random.pick(&[target.delay, online.delay, 2 * online.delay]);
-            }
-            _ => {}
-        }
-        Request {
-            len: random.range(HEADER_LEN as u64, self.request_len_max) as usize,
-            online,
-            target,
-        }
-    }
-}
-
-fn pushes(random: &mut Random) -> Vec<Push> {
-    let most = random.pick(&[0, 3, 10]);
-    (0..random.range(0, most))
-        .map(|_| {
-            let pause = random.pick(&[MILLISECOND, 100 * MILLISECOND, 2 * SECOND]);
-            (random.range(0, pause), random.range(1, 3000) as usize)
-        })
-        .collect()
+    let (mark, words) = bytes.split_first_chunk::<MARK_LEN>()?;
+    let word = |at: usize| usize::from(u16::from_be_bytes([words[at], words[at + 1]]));
+    let known = [Protocol::Lines, Protocol::Frames].map(Protocol::mark);
+    known.contains(mark).then(|| (word(0), word(2), word(4)))
 }

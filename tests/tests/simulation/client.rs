@@ -3,7 +3,7 @@
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
-use crate::application::{Connection, Ending};
+use crate::application::{Connection, Ending, Protocol};
 use crate::stack::Stack;
 
 /// One connection of the client.
@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pushed: usize,
     ended: bool,
     gone: bool,
+    /// Whether all faults are over.
+    is_calm: bool,
 }
 
 impl Client {
@@ -57,7 +59,29 @@ impl Client {
             read_until: greeting,
             ended: false,
             gone: false,
+            is_calm: false,
         }
+    }
+
+    /// All faults are over from `at` on.
+    pub(crate) fn calm(&mut self, at: u64) {
+        self.is_calm = true;
+        if self.opened {
+            self.batch_at = Some(at);
+        } else {
+            self.connection.start = at;
+        }
+    }
+
+    /// Whether it waits for all faults to be over.
+    pub(crate) fn is_resting(&self) -> bool {
+        let waits = !self.is_calm && self.connection.rests_at == Some(self.batch);
+        waits && self.written == self.write_until && (!self.opened || self.read >= self.read_until)
+    }
+
+    /// Whether each of its requests makes sense on a connection of its own.
+    pub(crate) fn stands_alone(&self) -> bool {
+        self.connection.protocol == Protocol::Lines
     }
 
     /// Whether it has begun.
@@ -83,7 +107,7 @@ impl Client {
             return;
         }
         if !self.opened {
-            if now >= self.connection.start {
+            if now >= self.connection.start && !self.is_resting() {
                 self.opened = true;
                 stack.connect(self.handle, server, (self.address, self.port));
             }
@@ -110,8 +134,8 @@ impl Client {
         let Some(batch) = self.connection.batches.get(self.batch) else {
             return;
         };
-        let answered = self.read >= self.read_until || batch.unprompted;
-        if self.written < self.write_until || !answered {
+        let answered = self.read + batch.early >= self.read_until || batch.unprompted;
+        if self.written < self.write_until || !answered || self.is_resting() {
             return;
         }
         let at = *self.batch_at.get_or_insert(now + batch.think);
@@ -151,6 +175,8 @@ impl Client {
     pub(crate) fn due(&self) -> Option<u64> {
         if self.opened {
             self.batch_at
+        } else if self.is_resting() {
+            None
         } else {
             Some(self.connection.start)
         }

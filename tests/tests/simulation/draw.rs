@@ -2,39 +2,58 @@
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::Shape;
+use crate::application::Connection;
 use crate::link::Impairment;
 use crate::plan::{
-    Cut, Faults, Happening, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
+    Cut, Faults, Happening, Joining, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
 };
 use crate::random::Random;
+use crate::shape::{Likeness, Shape};
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND, SocketOptions};
 
+/// How many plans are without faults on the engine's side, in percent.
+const CALM: u64 = 25;
+/// In how many of those some 500 requests per second follow each other on each connection, in percent. Where replies are lost, a
+/// hundred requests may take longer than the response timeout.
+const FAST: u64 = 30;
 /// Most packets that a path loses, in percent.
 const LOSS_MAX: u64 = 20;
 
 impl Plan {
     pub(crate) fn random(random: &mut Random) -> Self {
         let mute = if random.percent(7) { 20 } else { 0 };
-        let equal = mute == 0 && random.percent(60);
-        let shape = Shape::random(random, equal, mute);
-        // Few long connections or many short ones: a seed is to be quick.
-        let connections_max = 30 / shape.weight();
-        let connections = (0..random.range(1, connections_max.max(2)))
+        let likeness = if mute == 0 {
+            Likeness::random(random)
+        } else {
+            Likeness::Random
+        };
+        let equal = likeness == Likeness::Equal;
+        let is_calm = random.percent(CALM);
+        let mut shape = Shape::random(random, likeness, mute);
+        if is_calm && random.percent(FAST) {
+            shape = shape.fast(random);
+        }
+        let reuses_ports = random.percent(25);
+        let setting = setting(random);
+        shape.silence = setting.idle_timeout.unwrap_or(0);
+        shape.calms = !reuses_ports && random.percent(30);
+        let mut connections: Vec<Connection> = (0..shape.connections(random))
             .map(|_| shape.connection(random))
             .collect();
+        if shape.calms {
+            connections.extend((0..random.range(1, 3)).map(|_| shape.calm_connection(random)));
+        }
         let (mut network, ring) = (network(random), ring(random));
         // A handshake gets through one lossy stage, not through three.
         let reports_lost = network.report.is_some_and(|report| report.loss > 0);
         if reports_lost || ring.reply_lost > 0 {
             (network.to_engine.loss, network.to_engine.corruption) = (0, 0);
         }
-        let setting = setting(random);
-        Self {
+        let plan = Self {
             connections,
             greeting: greeting(random, equal),
-            equal,
-            reuses_ports: random.percent(25),
+            likeness,
+            reuses_ports,
             ring,
             oddities: oddities(random),
             client_options: SocketOptions::random(random),
@@ -44,11 +63,14 @@ impl Plan {
                 slow: random
                     .percent(15)
                     .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
-                closes_after: random.percent(10).then(|| random.range(1, 5) as usize),
+                closes_after: random
+                    .percent(10)
+                    .then(|| random.pick(&[1, 1, 2, 3, 5]) as usize),
                 resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
             },
             happenings: happenings(random, &network),
-            cut: random.percent(10).then(|| {
+            calm: shape.calms.then(|| random.pick(&[1, 10, 40]) * SECOND),
+            cut: (!shape.calms && random.percent(14)).then(|| {
                 let at = random.range(1, 3000) * MILLISECOND;
                 (at, random.pick(&[Cut::Stop, Cut::Finish]))
             }),
@@ -59,7 +81,42 @@ impl Plan {
             },
             network,
             setting,
+        };
+        if is_calm { plan.calm() } else { plan }
+    }
+
+    /// The same plan where nothing keeps the engine from sending what it has: there every wait can be judged.
+    fn calm(mut self) -> Self {
+        let network = &mut self.network;
+        for path in [&mut network.to_target, &mut network.to_engine] {
+            *path = Impairment {
+                delay: path.delay.min(MILLISECOND),
+                jitter: path.jitter.min(100 * MICROSECOND),
+                ..Impairment::default()
+            };
         }
+        if let Some(report) = &mut network.report {
+            report.loss = 0;
+        }
+        network.narrow = None;
+        let ring = &mut self.ring;
+        (ring.capture_lost, ring.observe_lost, ring.reply_lost) = (0, 0, 0);
+        self.happenings.clear();
+        (self.capture_from, self.cut) = (0, None);
+        self.faults = Faults::default();
+        self.setting = Setting {
+            pool_ports: PLENTY,
+            waits: true,
+            prove_path: false,
+            astray_until: 0,
+            sessions_max: PLENTY.into(),
+            sessions_per_second_max: None,
+            payload_bytes_max: PAYLOAD_PLENTY,
+            reply_slack: REPLY_SLACK,
+            confirmed: false,
+            ..self.setting
+        };
+        self
     }
 }
 
@@ -185,10 +242,15 @@ fn setting(random: &mut Random) -> Setting {
             PAYLOAD_PLENTY
         },
         workers,
-        full_sessions_only: random.percent(15),
-        idle_timeout: random
-            .percent(5)
-            .then(|| random.range(500, 20_000) * MILLISECOND),
+        joining: random.pick(&[
+            Joining::Standalone,
+            Joining::Standalone,
+            Joining::Standalone,
+            Joining::Standalone,
+            Joining::Always,
+            Joining::Never,
+        ]),
+        idle_timeout: random.percent(6).then(|| random.pick(&[5, 20]) * SECOND),
         reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
         confirmed: random.percent(10),
     }

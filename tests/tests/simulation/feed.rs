@@ -46,6 +46,9 @@ impl World {
             }
             Arrival::TooBig => self.record(Arrival::TooBigRecord, &packet),
             Arrival::ClientRecord => {
+                if stamp.as_nanos() < self.captured_until {
+                    self.oracle.on_recorded(&packet);
+                }
                 self.engine.on_client_packet(now, stamp, &packet);
                 self.on_input();
             }
@@ -95,7 +98,7 @@ impl World {
     /// A client's packet, merged with others or not, passes `capture` and enters the online server's TCP.
     fn enter_online(&mut self, packet: &[u8]) {
         self.trace.packet(self.now, "client -> online", packet);
-        self.oracle.on_client(packet);
+        self.oracle.on_client(self.now, packet);
         let segment = Segment::parse(packet, 0).ok();
         if segment.is_some_and(|segment| !segment.is_pure_ack() && !segment.is_copy()) {
             self.record(Arrival::ClientRecord, packet);
@@ -144,11 +147,11 @@ impl World {
 
     /// A program makes a record, and a ring or the channel takes it to the engine, or not.
     pub(crate) fn record(&mut self, arrival: Arrival, packet: &[u8]) {
-        let ring = &self.plan.ring;
+        let ring = self.plan.ring.clone();
         let online = arrival == Arrival::OnlineRecord;
         let lost = match arrival {
-            Arrival::ClientRecord => self.random.percent(ring.capture_lost),
-            Arrival::OnlineRecord => self.random.percent(ring.observe_lost),
+            Arrival::ClientRecord => self.has_fault(ring.capture_lost),
+            Arrival::OnlineRecord => self.has_fault(ring.observe_lost),
             _ if self.links.report.is_some() => {
                 self.report(arrival, packet);
                 return;
@@ -162,6 +165,7 @@ impl World {
         if lost || self.now < START + self.plan.capture_from {
             self.records_lost += 1;
             self.trace.packet(self.now, "record lost", packet);
+            self.oracle.on_record_lost(packet);
             return;
         }
         // Without one total order `observe` comes later, but never sooner: what `capture` took is read first.
@@ -172,6 +176,11 @@ impl World {
         let at = from + self.random.range(0, delay);
         self.record_at[ring] = self.record_at[ring].max(at);
         self.send(self.record_at[ring], arrival, self.now, packet.to_vec());
+    }
+
+    /// Whether something goes wrong that does in `percent` of 100 cases, as long as anything does.
+    fn has_fault(&mut self, percent: u64) -> bool {
+        self.random.percent(percent) && self.calm.is_none()
     }
 
     /// `intercept` reports what it took. The channel keeps the order, and stamps are those of the arrival.
@@ -214,7 +223,7 @@ impl World {
 
     /// Somebody speaks in the name of the client that has just spoken.
     fn forge_client(&mut self, packet: &[u8]) {
-        if !self.random.percent(self.plan.oddities.forged_clients) {
+        if !self.has_fault(self.plan.oddities.forged_clients) {
             return;
         }
         // Before the handshake is over even the online server can only guess whose word counts.
@@ -231,7 +240,7 @@ impl World {
 
     /// Somebody speaks in the name of the target that has just been spoken to.
     fn forge_reply(&mut self, packet: &[u8]) {
-        if !self.random.percent(self.plan.oddities.forged_replies) {
+        if !self.has_fault(self.plan.oddities.forged_replies) {
             return;
         }
         match forge::about(packet, &mut self.random) {
@@ -257,7 +266,10 @@ impl World {
         while let Some(event) = self.engine.poll_event() {
             self.trace.event(self.now, &event);
             match event {
-                Event::TurnEnded(ended) => self.ended.push(ended),
+                Event::TurnEnded(ended) => {
+                    self.ended.push(ended);
+                    self.ended_at.push(self.now);
+                }
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
                 Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
             }
@@ -280,7 +292,7 @@ impl World {
                 "larger than the MTU"
             );
             self.trace.packet(self.now, "engine ->", &packet);
-            self.oracle.on_engine(&segment, &packet);
+            self.oracle.on_engine(self.now, &segment, &packet);
             let ends = segment.flags.intersects(Flags::SYN.with(Flags::RST));
             if segment.flags.contains(Flags::ACK) && !ends {
                 watch::on_window(self, &segment);

@@ -113,6 +113,15 @@ impl Link {
         }
     }
 
+    /// Nothing is wrong with it any more.
+    pub(crate) fn calm(&mut self) {
+        self.impairment = Impairment {
+            delay: self.impairment.delay,
+            jitter: self.impairment.jitter,
+            ..Impairment::default()
+        };
+    }
+
     /// When, how often and how a packet sent now arrives.
     pub(crate) fn send(&mut self, now: u64, packet: Vec<u8>) -> Vec<(u64, Vec<u8>)> {
         self.done.taken += 1;

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `plan`, `draw` | what a seed decides: connections, faults, the engine's configuration |
-//! | `application` | requests, responses and what else the two sides say |
+//! | `application`, `shape` | requests, responses and what else the two sides say; how a seed draws them |
 //! | `world` | hosts, paths, rings of records and the engines, run step by step |
 //! | `hosts`, `feed` | its hosts; its programs and engines |
 //! | `setting`, `engines` | addresses, configuration, and the engines of all workers |
@@ -14,6 +14,10 @@
 //! | `gro`, `packet`, `forge` | packets merged, cut, changed, forged |
 //! | `oracle` | what the engine ought to know, kept naively |
 //! | `watch`, `verdict` | what must be true all the time, and at the end |
+//! | `account` | whether every byte of the clients is accounted for |
+//! | `calm` | whether every new turn is answered once all faults are over |
+//! | `pace` | whether turns departed when they could |
+//! | `demands` | what is asked of the engine and not held yet |
 //! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
 //! | `trace`, `random` | what a replay prints, and the source of everything random |
 //!
@@ -27,9 +31,13 @@
 //! | `SIM_FROM=n` | begins with the n-th |
 //! | `SIM_MINUTES=n` | runs seeds for so many minutes |
 //! | `SIM_THREADS=n` | on so many threads; all cores otherwise |
+//! | `SIM_DEMAND=name` | makes demands count that the engine does not hold yet: names with commas between, or `all` |
 
+mod account;
 mod application;
+mod calm;
 mod client;
+mod demands;
 mod draw;
 mod engines;
 mod feed;
@@ -38,12 +46,14 @@ mod gro;
 mod hosts;
 mod link;
 mod oracle;
+mod pace;
 mod packet;
 mod plan;
 mod random;
 mod runner;
 mod server;
 mod setting;
+mod shape;
 mod shrink;
 mod stack;
 mod tally;

@@ -8,6 +8,7 @@ use wire::tcp::Flags;
 
 use crate::client::Client;
 use crate::packet::captured;
+use crate::server::PORT;
 use crate::stack::SECOND;
 
 /// Silence after which a response that was cut off counts as complete, in nanoseconds.
@@ -20,6 +21,12 @@ pub(crate) struct Flow {
     online_isn: Option<u32>,
     /// The cause of each byte of the stream.
     causes: Vec<Option<u32>>,
+    /// When the stream was first captured up to where, in the order of time: offsets and times grow.
+    captured: Vec<(usize, u64)>,
+    /// Whether a record of either of its sides was lost.
+    pub(crate) lost_record: bool,
+    /// Which of its bytes an engine was given.
+    recorded: Vec<bool>,
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
     fin: Option<usize>,
     online_acknowledged: usize,
@@ -33,7 +40,7 @@ impl Flow {
         self.isn.is_some_and(|isn| seq.wrapping_sub(isn) < 1 << 24)
     }
 
-    fn on_client(&mut self, segment: &Segment) {
+    fn on_client(&mut self, now: u64, segment: &Segment) {
         if segment.flags.contains(Flags::SYN) {
             self.isn = Some(segment.seq);
             return;
@@ -58,6 +65,31 @@ impl Flow {
         for cause in &mut self.causes[start..start + len] {
             cause.get_or_insert(segment.ack);
         }
+        let from = self.captured.last().map_or(0, |(end, _)| *end);
+        let new = self.causes[from..].iter();
+        let new = new.take_while(|cause| cause.is_some()).count();
+        if new > 0 {
+            self.captured.push((from + new, now));
+        }
+    }
+
+    /// An engine was given a segment of the client's; what nobody sent is nobody's byte.
+    fn on_recorded(&mut self, segment: &Segment) {
+        let Some(isn) = self.isn else {
+            return;
+        };
+        let start = segment.seq.wrapping_sub(isn.wrapping_add(1)) as usize;
+        let end = start + usize::from(segment.payload_len);
+        if start < self.causes.len() && !segment.flags.contains(Flags::SYN) {
+            self.recorded.resize(self.causes.len(), false);
+            self.recorded[start..end.min(self.causes.len())].fill(true);
+        }
+    }
+
+    /// When the byte at `offset`, and all before it, had been captured.
+    pub(crate) fn captured_at(&self, offset: usize) -> Option<u64> {
+        let index = self.captured.partition_point(|(end, _)| *end <= offset);
+        self.captured.get(index).map(|(_, at)| *at)
     }
 
     fn on_online(&mut self, segment: &Segment) {
@@ -131,6 +163,10 @@ pub(crate) struct Life {
     pub(crate) sent_before: u32,
     /// Bytes whose acknowledgement has reached the engine while it had the connection.
     pub(crate) acknowledged: u32,
+    /// Up to where its bytes had left, been acknowledged and been answered when: offsets and times grow.
+    departed: Vec<(u32, u64)>,
+    acknowledged_at: Vec<(u32, u64)>,
+    heard_until: Vec<(u32, u64)>,
     /// Which of its bytes have reached the engine, and when something last did.
     heard: Vec<bool>,
     heard_at: u64,
@@ -158,8 +194,41 @@ impl Life {
         if end <= self.sent as usize && !segment.flags.intersects(Flags::SYN.with(Flags::RST)) {
             self.heard.resize(self.heard.len().max(end), false);
             self.heard[start..end].fill(true);
+            let from = self.heard_until.last().map_or(0, |(end, _)| *end);
+            let new = self.heard[from as usize..].iter();
+            let new = new.take_while(|heard| **heard).count();
+            if new > 0 {
+                self.heard_until.push((from + new as u32, now));
+            }
         }
     }
+
+    /// When the byte at `offset` of the client's stream first left.
+    pub(crate) fn departed_at(&self, offset: u32) -> Option<u64> {
+        after(&self.departed, offset)
+    }
+
+    /// When the engine knew that the target had got the `len` first bytes of the client.
+    pub(crate) fn acknowledged_at(&self, len: u32) -> Option<u64> {
+        reached(&self.acknowledged_at, len)
+    }
+
+    /// When the `len` first bytes of the target had reached the engine.
+    pub(crate) fn heard_at(&self, len: u32) -> Option<u64> {
+        reached(&self.heard_until, len)
+    }
+}
+
+/// When something that grows went beyond `offset`.
+fn after(steps: &[(u32, u64)], offset: u32) -> Option<u64> {
+    let index = steps.partition_point(|(end, _)| *end <= offset);
+    steps.get(index).map(|(_, at)| *at)
+}
+
+/// When something that grows had come to `len`.
+fn reached(steps: &[(u32, u64)], len: u32) -> Option<u64> {
+    len.checked_sub(1)
+        .map_or(Some(0), |last| after(steps, last))
 }
 
 /// All that is watched.
@@ -172,7 +241,7 @@ pub(crate) struct Oracle {
 
 impl Oracle {
     /// A client's packet, at `capture`'s place.
-    pub(crate) fn on_client(&mut self, packet: &[u8]) {
+    pub(crate) fn on_client(&mut self, now: u64, packet: &[u8]) {
         let Some(segment) = captured(packet) else {
             return;
         };
@@ -183,8 +252,46 @@ impl Oracle {
         }
         let mut latest = flows.iter_mut().rev();
         if let Some(flow) = latest.find(|flow| syn || flow.is_near(segment.seq)) {
-            flow.on_client(&segment);
+            flow.on_client(now, &segment);
         }
+    }
+
+    /// A record of a client's or of the online server's packet is lost.
+    pub(crate) fn on_record_lost(&mut self, packet: &[u8]) {
+        let Ok(segment) = Segment::parse(packet, 0) else {
+            return;
+        };
+        let [here, there] = [segment.source.port, segment.destination.port];
+        let (port, seq) = if there == PORT {
+            (here, segment.seq)
+        } else {
+            (there, segment.ack)
+        };
+        let flows = self.flows.get_mut(&port);
+        let mut latest = flows.into_iter().flatten().rev();
+        if let Some(flow) = latest.find(|flow| flow.is_near(seq)) {
+            flow.lost_record = true;
+        }
+    }
+
+    /// An engine is given a client's packet.
+    pub(crate) fn on_recorded(&mut self, packet: &[u8]) {
+        let Some(segment) = captured(packet) else {
+            return;
+        };
+        let flows = self.flows.get_mut(&segment.source.port);
+        let mut latest = flows.into_iter().flatten().rev();
+        if let Some(flow) = latest.find(|flow| flow.is_near(segment.seq)) {
+            flow.on_recorded(&segment);
+        }
+    }
+
+    /// How many different bytes of clients engines were given.
+    pub(crate) fn recorded(&self) -> u64 {
+        let flows = self.flows.values().flatten();
+        flows
+            .map(|flow| flow.recorded.iter().filter(|recorded| **recorded).count() as u64)
+            .sum()
     }
 
     /// The sequence numbers of the SYN of the latest connection from a port, and after all that it has sent.
@@ -221,7 +328,7 @@ impl Oracle {
     }
 
     /// A frame leaves the engine.
-    pub(crate) fn on_engine(&mut self, segment: &Segment, packet: &[u8]) {
+    pub(crate) fn on_engine(&mut self, now: u64, segment: &Segment, packet: &[u8]) {
         let port = segment.source.port;
         let new = self.life(port).is_none_or(|life| life.iss != segment.seq);
         if segment.flags.contains(Flags::SYN) && new {
@@ -233,11 +340,23 @@ impl Oracle {
                 sent: 0,
                 sent_before: 0,
                 acknowledged: 0,
+                departed: vec![],
+                acknowledged_at: vec![],
+                heard_until: vec![],
                 heard: vec![],
                 heard_at: 0,
                 cut_off: false,
                 closed: false,
             });
+        }
+        if segment.payload_len > 0
+            && let Some(life) = self.life(port)
+        {
+            let start = segment.seq.wrapping_sub(life.iss.wrapping_add(1));
+            let end = start.wrapping_add(u32::from(segment.payload_len));
+            if life.departed.last().is_none_or(|(known, _)| *known < end) {
+                life.departed.push((end, now));
+            }
         }
     }
 
@@ -300,6 +419,9 @@ impl Oracle {
             life.hear(now, &segment);
             let acknowledged = segment.ack.wrapping_sub(life.iss.wrapping_add(1));
             if acknowledged < 1 << 30 {
+                if acknowledged > life.acknowledged {
+                    life.acknowledged_at.push((acknowledged, now));
+                }
                 life.acknowledged = life.acknowledged.max(acknowledged);
             }
         }

@@ -4,6 +4,7 @@ use session::limits::REPLY_SLACK;
 
 use crate::application::{Application, Connection, Ending, RESPONSE_LEN_MAX};
 use crate::link::Impairment;
+use crate::shape::Likeness;
 use crate::stack::SocketOptions;
 
 /// Ports of a reply pool, and sessions, that are enough for every plan.
@@ -85,7 +86,7 @@ pub(crate) struct Oddities {
 }
 
 /// What is wrong with the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     /// It reads at most this many bytes at a time, and as often.
     pub(crate) slow: Option<(usize, u64)>,
@@ -93,6 +94,15 @@ pub(crate) struct Faults {
     pub(crate) closes_after: Option<usize>,
     /// It resets each connection after so many responses.
     pub(crate) resets_after: Option<usize>,
+}
+
+/// Which flows are taken up in the middle (`--join`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joining {
+    /// Those whose next turn stands alone.
+    Standalone,
+    Always,
+    Never,
 }
 
 /// How the engine is set.
@@ -116,8 +126,8 @@ pub(crate) struct Setting {
     pub(crate) sessions_per_second_max: Option<u32>,
     pub(crate) payload_bytes_max: u64,
     pub(crate) workers: u32,
-    /// Whether flows that were open before are left alone.
-    pub(crate) full_sessions_only: bool,
+    /// Which flows that were open before are joined.
+    pub(crate) joining: Joining,
     /// How long a silent session is remembered, where that is not for ever.
     pub(crate) idle_timeout: Option<u64>,
     /// How many bytes a target may be ahead of the online server.
@@ -132,8 +142,8 @@ pub(crate) struct Plan {
     pub(crate) connections: Vec<Connection>,
     /// What either server says first, in bytes: online, target.
     pub(crate) greeting: (usize, usize),
-    /// Whether responses of online and target are of the same size.
-    pub(crate) equal: bool,
+    /// How the target's responses differ in length.
+    pub(crate) likeness: Likeness,
     /// Whether every second connection uses the client's port of the one before.
     pub(crate) reuses_ports: bool,
     pub(crate) network: Network,
@@ -148,6 +158,8 @@ pub(crate) struct Plan {
     pub(crate) happenings: Vec<(u64, Happening)>,
     /// Capture begins this long after the first connection.
     pub(crate) capture_from: u64,
+    /// All faults end once the clients have said what they say before, and this much later they go on.
+    pub(crate) calm: Option<u64>,
     /// The run is cut short this long after the first connection.
     pub(crate) cut: Option<(u64, Cut)>,
 }
@@ -258,7 +270,7 @@ impl Plan {
         let greets_again = self.greeting.1 > 0 && (self.target_breaks_off() || self.is_scarce());
         // A first request that overtakes the SYN-ACK hides how much the client had seen before it.
         let hides_greeting = self.greeting.0 > 0 && self.ring.observe_delay.is_some();
-        self.equal
+        self.likeness == Likeness::Equal
             && !self.is_interrupted()
             && in_one_go
             && self.faults.slow.is_none()
@@ -352,12 +364,27 @@ impl Plan {
             (setting.sessions_per_second_max.is_some(), "a session rate"),
             (setting.payload_bytes_max < PAYLOAD_PLENTY, "little payload"),
             (setting.workers > 1, "several workers"),
-            (setting.full_sessions_only, "full sessions only"),
+            (setting.joining == Joining::Never, "no flow is joined"),
+            (setting.joining == Joining::Always, "every flow is joined"),
+            (
+                matches!(self.likeness, Likeness::Shorter(_)),
+                "shorter responses",
+            ),
+            (
+                matches!(self.likeness, Likeness::Longer(_)),
+                "longer responses",
+            ),
+            (
+                matches!(self.likeness, Likeness::Scaled(..)),
+                "responses of another scale",
+            ),
+            (self.likeness == Likeness::Random, "responses of any length"),
             (setting.idle_timeout.is_some(), "an idle timeout"),
             (setting.reply_slack < REPLY_SLACK, "little slack"),
             (setting.confirmed, "confirmed bytes only"),
             (self.capture_from > 0, "capture begins late"),
             (self.cut.is_some(), "the run is cut short"),
+            (self.calm.is_some(), "a calm phase"),
         ]
         .into()
     }

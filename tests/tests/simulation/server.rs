@@ -6,7 +6,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
 use crate::application::{Answer, HEADER_LEN, TLS, parse_header};
-use crate::plan::Plan;
+use crate::plan::{Faults, Plan};
 use crate::stack::{SocketOptions, Stack};
 
 /// The port that it listens on.
@@ -87,6 +87,8 @@ pub(crate) struct Server {
     acknowledged: HashMap<u16, u32>,
     /// Requests that made no sense.
     pub(crate) nonsense: u64,
+    /// What is wrong with it.
+    pub(crate) faults: Faults,
     /// Whether nothing listens, so that connections are refused.
     pub(crate) refuses: bool,
     /// Whether no connection is accepted, and SYNs are not answered.
@@ -94,7 +96,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(side: Side, options: SocketOptions) -> Self {
+    pub(crate) fn new(side: Side, options: SocketOptions, faults: Faults) -> Self {
         Self {
             side,
             options,
@@ -102,6 +104,7 @@ impl Server {
             accepted: vec![],
             acknowledged: HashMap::new(),
             nonsense: 0,
+            faults,
             refuses: false,
             is_deaf: false,
         }
@@ -133,14 +136,14 @@ impl Server {
             if self.accepted[index].gone {
                 continue;
             }
-            let bytes = self.read(index, now, plan, stack);
+            let bytes = self.read(index, now, stack);
             if bytes > 0 {
                 let accepted = index;
                 reads.push(Read { accepted, bytes });
             }
             self.parse(index, now, plan, stack);
-            self.answer(index, now, plan, stack);
-            self.leave(index, plan, stack);
+            self.answer(index, now, stack);
+            self.leave(index, stack);
         }
         reads
     }
@@ -268,10 +271,10 @@ impl Server {
         }
     }
 
-    fn read(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) -> usize {
+    fn read(&mut self, index: usize, now: u64, stack: &mut Stack) -> usize {
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
-        let slow = plan.faults.slow.filter(|_| self.side == Side::Target);
+        let slow = self.faults.slow;
         if !socket.can_recv() || now < accepted.read_at {
             return 0;
         }
@@ -331,8 +334,8 @@ impl Server {
         }
     }
 
-    fn answer(&mut self, index: usize, now: u64, plan: &Plan, stack: &mut Stack) {
-        let enough = self.pick((None, plan.faults.closes_after.or(plan.faults.resets_after)));
+    fn answer(&mut self, index: usize, now: u64, stack: &mut Stack) {
+        let enough = self.faults.closes_after.or(self.faults.resets_after);
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
         loop {
@@ -379,14 +382,14 @@ impl Server {
         }
     }
 
-    fn leave(&mut self, index: usize, plan: &Plan, stack: &mut Stack) {
+    fn leave(&mut self, index: usize, stack: &mut Stack) {
         let accepted = &mut self.accepted[index];
         let socket = stack.socket(accepted.handle);
         let finished = accepted.writing == 0
             && accepted.rest.bytes == 0
             && (accepted.closes || (accepted.jobs.is_empty() && !socket.may_recv()));
         if finished && socket.is_active() && socket.may_send() {
-            let resets = self.side == Side::Target && plan.faults.resets_after.is_some();
+            let resets = self.faults.resets_after.is_some();
             if resets && accepted.closes {
                 socket.abort();
             } else {

@@ -9,7 +9,7 @@ use wire::segment::Segment;
 use wire::tcp::{Flags, Header, Options};
 
 use crate::packet;
-use crate::plan::Plan;
+use crate::plan::{Joining, Plan};
 use crate::server::{PORT, Server, Syn};
 use crate::stack::{SECOND, Stack};
 
@@ -61,8 +61,8 @@ fn plain(plan: &Plan, worker: u32) -> Config {
             online: endpoint(ONLINE),
             target: endpoint(TARGET),
             mtu: plan.network.target_mtu,
-            full_sessions_only: setting.full_sessions_only,
-            resume_anywhere: true,
+            full_sessions_only: setting.joining == Joining::Never,
+            resume_anywhere: setting.joining == Joining::Always,
         }],
         source: if setting.keep_addresses {
             Source::Clients

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::{Answer, Connection};
+use crate::application::{Answer, Connection, HEADER_LEN};
 use crate::link::Impairment;
-use crate::plan::{PAYLOAD_PLENTY, PLENTY, Plan};
+use crate::plan::{Joining, PAYLOAD_PLENTY, PLENTY, Plan};
 use crate::runner::run;
-use crate::stack::{MICROSECOND, SocketOptions};
+use crate::stack::{MICROSECOND, SECOND, SocketOptions};
 use crate::trace::Trace;
 use crate::world::plan_of;
 
@@ -55,6 +55,8 @@ pub(crate) fn candidates(plan: &Plan) -> Vec<(String, Plan)> {
                     let batches = &mut plan.connections[number].batches;
                     if batches.len() > 1 {
                         batches.remove(batch);
+                        let rests_at = &mut plan.connections[number].rests_at;
+                        *rests_at = rests_at.map(|at| if batch < at { at - 1 } else { at });
                     }
                 }),
             );
@@ -107,6 +109,16 @@ fn faults() -> Vec<Fault> {
         ("own client ports", |p| p.reuses_ports = false),
         ("capture from the start", |p| p.capture_from = 0),
         ("not cut short", |p| p.cut = None),
+        ("no calm phase", |p| {
+            p.calm = None;
+            p.connections.retain(|it| it.rests_at != Some(0));
+            for connection in &mut p.connections {
+                if let Some(rests_at) = connection.rests_at.take() {
+                    connection.batches.truncate(rests_at);
+                }
+            }
+        }),
+        ("a short rest", |p| p.calm = p.calm.map(|_| SECOND)),
         ("pool", |p| p.setting.keep_addresses = false),
         ("one copy", |p| p.setting.copies = 1),
         ("many ports", |p| p.setting.pool_ports = PLENTY),
@@ -125,7 +137,7 @@ fn faults() -> Vec<Fault> {
         ("no idle timeout", |p| p.setting.idle_timeout = None),
         ("much slack", |p| p.setting.reply_slack = REPLY_SLACK),
         ("unconfirmed", |p| p.setting.confirmed = false),
-        ("joins", |p| p.setting.full_sessions_only = false),
+        ("joins", |p| p.setting.joining = Joining::Standalone),
     ]
 }
 
@@ -168,7 +180,7 @@ fn simplifications() -> Vec<Simplification> {
                 .iter_mut()
                 .flat_map(|it| &mut it.requests)
             {
-                request.len = request.len.min(10);
+                request.len = request.len.min(HEADER_LEN + 2);
             }
         }),
         ("short responses", |connection| {

@@ -73,7 +73,7 @@ fn few_astray(world: &World) {
 
 /// What each connection of the target carried, in the order that the engine opened them: whose bytes, from where to
 /// where, and how many of them the engine knows to have arrived.
-fn carried(world: &World) -> Vec<(usize, usize, usize, usize)> {
+pub(crate) fn carried(world: &World) -> Vec<(usize, usize, usize, usize)> {
     let mut accepted: Vec<usize> = (0..world.target.accepted.len()).collect();
     accepted.sort_by_key(|&accepted| world.lives[accepted]);
     let carried = accepted.into_iter().filter_map(|accepted| {

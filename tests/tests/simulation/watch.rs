@@ -3,7 +3,10 @@
 use wire::segment::Segment;
 
 use crate::application::HEADER_LEN;
+use crate::demands::Demand;
+use crate::plan::Joining;
 use crate::server::Read;
+use crate::shape::Likeness;
 use crate::world::World;
 
 /// How much of what a connection has read tells whose it is, in bytes.
@@ -57,6 +60,12 @@ pub(crate) fn on_read(world: &mut World, read: &Read) {
         "connection {} got other bytes than client {number} sent at {start}..{end}",
         read.accepted
     );
+    let joins = world.plan.setting.joining == Joining::Always;
+    let stands_alone = start == 0 || client.stands_alone();
+    assert!(
+        joins || stands_alone || !Demand::Joining.is_held(),
+        "client {number}: a connection begins at {start} of what makes no sense without its beginning"
+    );
     // What it begins with tells, where the session begins with it and it comes in one piece.
     let told = world.plan.sees_everything() && world.plan.network.to_online.splitting == 0;
     assert!(
@@ -93,7 +102,10 @@ pub(crate) fn on_window(world: &World, segment: &Segment) {
     let plan = &world.plan;
     let setting = &plan.setting;
     // A turn that goes on before its client has seen the last gets a slack of its own.
-    let alike = plan.equal && setting.waits && !plan.is_pipelined() && plan.sees_everything();
+    let alike = plan.likeness == Likeness::Equal
+        && setting.waits
+        && !plan.is_pipelined()
+        && plan.sees_everything();
     if !alike || plan.target_breaks_off() || plan.times_out() || plan.is_scarce() {
         return;
     }

@@ -6,13 +6,16 @@ use std::collections::{BinaryHeap, VecDeque};
 use session::{Instant, TurnEnded};
 use wire::flow::Addr;
 
+use crate::account;
 use crate::application::Ending;
+use crate::calm;
 use crate::client::Client;
 use crate::engines::Engines;
 use crate::gro::Gro;
 use crate::link::{Impairment, Link};
 use crate::oracle::Oracle;
-use crate::plan::{Cut, Happening, Plan};
+use crate::pace;
+use crate::plan::{Cut, Faults, Happening, Plan};
 use crate::random::Random;
 use crate::server::{Server, Side};
 use crate::setting::{CLIENT, CLIENT_PORT, ONLINE, START, STRANGER, TARGET};
@@ -22,6 +25,8 @@ use crate::verdict;
 
 /// Longest that the clients may take, in virtual time.
 const CLIENTS_MAX: u64 = 300 * SECOND;
+/// How long after each other clients go on once all faults are over.
+const CALM_APART: u64 = 100 * MILLISECOND;
 /// Longest that the engine may take afterwards.
 const DRAIN_MAX: u64 = 1200 * SECOND;
 /// How long it is watched after that.
@@ -102,9 +107,15 @@ pub(crate) struct World {
     pub(crate) channel_up: bool,
     /// MTU of the route to the target, as the engine was told.
     pub(crate) route_mtu: u16,
+    /// Turns that ended, each with the time.
     pub(crate) ended: Vec<TurnEnded>,
+    pub(crate) ended_at: Vec<u64>,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
+    /// When all faults were over, and how many turns were open then.
+    pub(crate) calm: Option<(u64, u64)>,
+    /// Stamps from which on nothing is captured any more.
+    pub(crate) captured_until: u64,
     /// SYN-ACKs of the target that a real client has got.
     pub(crate) astray: u64,
     pub(crate) forged: u64,
@@ -145,8 +156,8 @@ impl World {
             client_stack,
             capture_merge: Gro::default(),
             reply_merge: Gro::default(),
-            online: Server::new(Side::Online, plan.online_options),
-            target: Server::new(Side::Target, plan.target_options),
+            online: Server::new(Side::Online, plan.online_options, Faults::default()),
+            target: Server::new(Side::Target, plan.target_options, plan.faults),
             engine: Engines::new(&plan, seed, Instant::from_nanos(START)),
             oracle: Oracle::default(),
             lives: vec![],
@@ -157,8 +168,11 @@ impl World {
             channel_up: true,
             route_mtu: network.target_mtu,
             ended: vec![],
+            ended_at: vec![],
             frames: 0,
             inputs: 0,
+            calm: None,
+            captured_until: u64::MAX,
             astray: 0,
             forged: 0,
             drained_in: 0,
@@ -177,8 +191,22 @@ impl World {
 
     /// Runs the clients, then the drain, then the end, and judges.
     pub(crate) fn run(&mut self) {
-        let limit = START + CLIENTS_MAX;
         let cut = self.plan.cut.map(|(at, cut)| (START + at, cut));
+        self.run_clients_until_done(cut);
+        if let Some(rest) = self.plan.calm.filter(|_| !self.stuck) {
+            self.calm_down(rest);
+            self.run_clients_until_done(cut);
+        }
+        if cut.is_none() {
+            // The last acknowledgements still have to pass the programs.
+            self.run_until(self.now + 5 * SECOND);
+        }
+        self.end(cut.map(|(_, cut)| cut));
+    }
+
+    /// Runs until the clients are done, or wait for all faults to be over.
+    fn run_clients_until_done(&mut self, cut: Option<(u64, Cut)>) {
+        let limit = self.now + CLIENTS_MAX;
         while !self.clients_are_done() && cut.is_none_or(|(at, _)| self.now < at) {
             // smoltcp can lose a FIN for good, or fall into sending single bytes; that is not what is tried here.
             let endless = self.steps >= CLIENTS_STEPS_MAX;
@@ -198,14 +226,36 @@ impl World {
             }
             self.step(cut.map_or(limit, |(at, _)| at));
         }
-        if cut.is_none() {
-            // The last acknowledgements still have to pass the programs.
-            self.run_until(self.now + 5 * SECOND);
+    }
+
+    /// Ends all faults, now and for good, and lets the clients go on after a `rest`.
+    fn calm_down(&mut self, rest: u64) {
+        if let Some((last, _)) = self.happenings.back() {
+            self.run_until(self.now.max(START + last + MILLISECOND));
         }
+        self.run_until(self.now.max(START + self.plan.setting.astray_until));
+        self.trace.note(self.now, "all faults are over");
+        self.links.calm();
+        self.target.faults = Faults::default();
+        self.calm = Some((self.now, self.engine.turns_open()));
+        self.run_until(self.now + rest);
+        let mut at = self.now;
+        for client in &mut self.clients {
+            if client.is_resting() {
+                client.calm(at);
+                at += CALM_APART;
+            }
+        }
+        self.run_clients();
+    }
+
+    /// Stops capture, drains, ends and judges.
+    fn end(&mut self, cut: Option<Cut>) {
         self.trace.note(self.now, "capture stops");
         self.engine.stop_capture(self.instant());
+        self.captured_until = self.now;
         let begin = self.now;
-        let now_ends = cut.is_some_and(|(_, cut)| cut == Cut::Finish);
+        let now_ends = cut == Some(Cut::Finish);
         let limit = self.now + if now_ends { 0 } else { DRAIN_MAX };
         while self.engine.turns_waiting(self.instant()) > 0 && self.now < limit {
             self.step((self.now + MILLISECOND * 500).min(limit));
@@ -220,11 +270,16 @@ impl World {
         verdict::before_the_end(self, waiting);
         self.trace.note(self.now, "the end");
         self.engine.finish(self.instant());
+        self.captured_until = 0;
         self.run_engine();
         verdict::nothing_is_left(self);
         self.run_until(self.now + SECOND);
         verdict::nothing_is_left(self);
         verdict::ledgers_add_up(self);
+        pace::is_kept(self);
+        account::every_byte(self);
+        account::taken_up_again(self);
+        calm::every_new_turn_is_answered(self);
         verdict::no_timer_is_left(self);
     }
 
@@ -234,7 +289,8 @@ impl World {
 
     fn clients_are_done(&mut self) -> bool {
         let stack = &mut self.client_stack;
-        self.clients.iter().all(|client| client.is_done(stack))
+        let mut clients = self.clients.iter();
+        clients.all(|client| client.is_resting() || client.is_done(stack))
     }
 
     fn run_until(&mut self, until: u64) {
@@ -333,6 +389,20 @@ impl World {
 }
 
 impl Links {
+    /// Nothing is wrong with any path any more.
+    fn calm(&mut self) {
+        let links = [
+            &mut self.to_online,
+            &mut self.to_client,
+            &mut self.to_target,
+            &mut self.to_engine,
+            &mut self.reply_ring,
+        ];
+        for link in links.into_iter().chain(&mut self.report) {
+            link.calm();
+        }
+    }
+
     fn new(plan: &Plan, random: &mut Random) -> Self {
         let network = &plan.network;
         let ring = Impairment {

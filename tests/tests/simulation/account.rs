@@ -1,0 +1,94 @@
+//! Whether every byte of the clients that an engine was given is accounted for, and whether flows that were silent are taken up
+//! again.
+
+use session::Counters;
+
+use crate::application::Application;
+use crate::demands::Demand;
+use crate::oracle::Flow;
+use crate::plan::{Joining, Plan};
+use crate::verdict::carried;
+use crate::world::World;
+
+/// Client bytes that an engine was given and that are in no turn, as it counts them.
+fn left_out(counters: &Counters) -> u64 {
+    counters.bytes_skipped + counters.reassembly_dropped
+}
+
+/// Bytes recorded are bytes of turns that ended, and bytes that were left out. Counters do not know of copies: with one of them.
+pub(crate) fn every_byte(world: &World) {
+    let plan = &world.plan;
+    if !Demand::EveryByte.is_held() || plan.setting.copies > 1 {
+        return;
+    }
+    let recorded = world.oracle.recorded();
+    let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
+    let left_out = left_out(&world.engine.counters());
+    assert!(
+        ended + left_out >= recorded,
+        "{recorded} bytes recorded, only {ended} in turns and {left_out} left out"
+    );
+    // What comes more than once, or comes from nobody, may be left out more than once.
+    let path = &plan.network.to_online;
+    let once = !path.is_faulty()
+        && !plan.network.to_client.is_faulty()
+        && path.splitting == 0
+        && plan.oddities.forged_clients == 0
+        && !plan.oddities.syn_data
+        && plan.client_options.keep_alive_ms.is_none();
+    assert!(
+        !once || ended + left_out == recorded,
+        "{recorded} bytes recorded, but {ended} in turns and {left_out} left out"
+    );
+}
+
+/// Whether all that a client sends comes to the engine, and nothing but silence keeps it from being copied.
+fn only_silence(plan: &Plan) -> bool {
+    let without = Plan {
+        setting: crate::plan::Setting {
+            idle_timeout: None,
+            ..plan.setting.clone()
+        },
+        ..plan.clone()
+    };
+    without.sees_everything()
+        && !plan.target_breaks_off()
+        && !plan.is_scarce()
+        && !plan.is_interrupted()
+        && !plan.loses_every_syn()
+        && plan.setting.joining != Joining::Never
+}
+
+/// A flow that was silent for longer than the idle timeout goes on with its next turn: every byte was copied.
+pub(crate) fn taken_up_again(world: &World) {
+    let plan = &world.plan;
+    if !Demand::TakenUpAgain.is_held() || plan.setting.idle_timeout.is_none() || world.stuck {
+        return;
+    }
+    if !only_silence(plan) {
+        return;
+    }
+    let carried = carried(world);
+    for (number, client) in world.clients.iter().enumerate() {
+        let connection = &plan.connections[number];
+        let joins = client.stands_alone() || plan.setting.joining == Joining::Always;
+        if connection.application != Application::Requests || !joins || plan.is_torn(number) {
+            continue;
+        }
+        let Some(flow) = world.oracle.flow(client).filter(|flow| flow.is_served()) else {
+            continue;
+        };
+        for turn in flow.turns() {
+            let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
+                *of == number && (*start..*end).contains(&turn)
+            };
+            let times = carried.iter().filter(holds).count();
+            let wanted = usize::from(plan.setting.copies);
+            assert!(
+                times >= wanted,
+                "client {number}: the turn at {turn} of {} was copied {times} times, not {wanted}",
+                Flow::len(flow)
+            );
+        }
+    }
+}

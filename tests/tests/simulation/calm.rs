@@ -1,0 +1,111 @@
+//! Whether every new turn is answered once all faults are over: of flows that begin then, and of those that have come through.
+
+use session::Outcome;
+
+use crate::demands::Demand;
+use crate::plan::{Joining, Plan};
+use crate::verdict::carried;
+use crate::world::World;
+
+/// Whether the engine is set so that it may have to leave out flows, or sends them at a rate of its own, for ever.
+fn leaves_out(plan: &Plan) -> bool {
+    if plan.setting.idle_timeout.is_some() && !Demand::TakenUpAgain.is_held() {
+        return true;
+    }
+    let sheds = plan.setting.sessions_max < u32::from(crate::plan::PLENTY)
+        || plan.setting.sessions_per_second_max.is_some()
+        || plan.setting.payload_bytes_max < crate::plan::PAYLOAD_PLENTY;
+    // Where `observe` is late the online server's acknowledgement may be missed.
+    sheds || plan.is_scarce() || !plan.setting.waits || plan.ring.observe_delay.is_some()
+}
+
+/// Whether a flow that began before all faults were over may have to be joined at its next turn: its session may be gone, or it
+/// had none.
+fn is_joined(world: &World, number: usize) -> bool {
+    let plan = &world.plan;
+    let flow = world.oracle.flow(&world.clients[number]);
+    flow.is_none_or(|flow| flow.lost_record)
+        || plan.loses_records()
+        || plan.sheds_sessions()
+        || plan.target_breaks_off()
+}
+
+/// Which of a client's turns after all faults must have been copied, as offsets in its stream.
+fn owed(world: &World, number: usize) -> Vec<usize> {
+    let connection = &world.plan.connections[number];
+    let client = &world.clients[number];
+    let Some(rests_at) = connection.rests_at.filter(|_| client.has_opened()) else {
+        return vec![];
+    };
+    let joins = match world.plan.setting.joining {
+        Joining::Standalone => client.stands_alone(),
+        Joining::Always => true,
+        Joining::Never => false,
+    };
+    let joined = rests_at > 0 && is_joined(world, number);
+    if joined && !joins {
+        return vec![];
+    }
+    let sent = world.oracle.flow(client).map_or(0, |flow| flow.len());
+    let mut at = connection.prefix_len();
+    let mut owed = vec![];
+    for (index, batch) in connection.batches.iter().enumerate() {
+        // A flow that is joined may be joined at its second turn.
+        if index >= rests_at + usize::from(joined) && at < sent {
+            owed.push(at);
+        }
+        at += batch
+            .requests
+            .iter()
+            .map(|request| request.len)
+            .sum::<usize>();
+    }
+    owed
+}
+
+/// Every new turn of every flow reaches the target and is answered.
+pub(crate) fn every_new_turn_is_answered(world: &World) {
+    let plan = &world.plan;
+    let Some((since, open)) = world.calm else {
+        return;
+    };
+    if !Demand::Calm.is_held() || leaves_out(plan) || world.stuck {
+        return;
+    }
+    let carried = carried(world);
+    let copies = usize::from(plan.setting.copies);
+    let mut excused = open as usize;
+    for number in 0..world.clients.len() {
+        let owed = if plan.is_unreplayable(number) {
+            vec![]
+        } else {
+            owed(world, number)
+        };
+        let connection = &plan.connections[number];
+        let rests_at = connection.rests_at.unwrap_or(usize::MAX);
+        let turns = connection.batches.len().saturating_sub(rests_at);
+        excused += copies * (turns - owed.len());
+        for turn in owed {
+            let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
+                *of == number && (*start..*end).contains(&turn)
+            };
+            let times = carried.iter().filter(holds).count();
+            assert!(
+                times >= copies,
+                "client {number}: the turn at {turn} was copied {times} times, although all faults were over"
+            );
+        }
+    }
+    let times = world.ended_at.iter().zip(&world.ended);
+    let bad: Vec<_> = times
+        .filter(|(at, ended)| {
+            let well = [Outcome::Answered, Outcome::Delivered, Outcome::Unreplayable];
+            **at > since && !well.contains(&ended.outcome)
+        })
+        .map(|(at, ended)| (*at, ended.outcome))
+        .collect();
+    assert!(
+        bad.len() <= excused,
+        "all faults were over at {since}, {excused} turns are excused, and later ended {bad:?}"
+    );
+}

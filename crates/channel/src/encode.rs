@@ -2,11 +2,12 @@
 
 use wire::flow::{Endpoint, FlowKey};
 
-use crate::decoder::LENGTH_LEN;
-use crate::message::{
-    CLOSE, FLOW_LEN, LOST, OPEN, PING, PONG, REFUSED, REFUSED_CONNECTIONS, REFUSED_TARGET,
-    REPORT_HEADER_LEN, REPORTS, Refusal, Report, SUBSCRIBE, SUBSCRIBED,
+use crate::layout::{
+    CLOSE, FLOW_LEN, LENGTH_LEN, LOST, OPEN, PING, PONG, REFUSED, REPORT_HEADER_LEN, REPORTS,
+    SUBSCRIBE, SUBSCRIBED, finish_frame, frame, put_endpoint,
 };
+use crate::message::Report;
+use crate::refusal::{REFUSED_CONNECTIONS, REFUSED_TARGET, Refusal};
 use crate::{FRAME_LEN_MAX, HEADERS_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
 
 /// Most flows in one frame.
@@ -18,7 +19,7 @@ pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint], payload_max: u8) {
     frame(out, SUBSCRIBE, |out| {
         out.push(payload_max.min(PAYLOAD_LEN_MAX));
         for target in &targets[..targets.len().min(TARGETS_MAX)] {
-            endpoint(out, target);
+            put_endpoint(out, target);
         }
     });
 }
@@ -48,7 +49,7 @@ pub fn refused(out: &mut Vec<u8>, why: Refusal) {
     frame(out, REFUSED, |out| match why {
         Refusal::UnknownTarget(target) => {
             out.push(REFUSED_TARGET);
-            endpoint(out, &target);
+            put_endpoint(out, &target);
         }
         Refusal::TooManyConnections => out.push(REFUSED_CONNECTIONS),
     });
@@ -171,29 +172,9 @@ fn put_flows(out: &mut Vec<u8>, kind: u8, flows: impl IntoIterator<Item = FlowKe
     while flows.peek().is_some() {
         frame(out, kind, |out| {
             for flow in flows.by_ref().take(FLOWS_MAX) {
-                endpoint(out, &flow.client);
-                endpoint(out, &flow.server);
+                put_endpoint(out, &flow.client);
+                put_endpoint(out, &flow.server);
             }
         });
-    }
-}
-
-fn endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
-    out.extend_from_slice(endpoint.addr.octets());
-    out.extend_from_slice(&endpoint.port.to_be_bytes());
-}
-
-pub(crate) fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
-    let start = out.len();
-    out.extend_from_slice(&[0, 0, 0, 0, kind]);
-    body(out);
-    finish_frame(out, start);
-}
-
-/// Writes the length of the frame that begins at `start` and ends where `out` ends.
-fn finish_frame(out: &mut [u8], start: usize) {
-    let len = out.len().saturating_sub(start + LENGTH_LEN);
-    if let Some(length) = out.get_mut(start..start + LENGTH_LEN) {
-        length.copy_from_slice(&(len as u32).to_be_bytes());
     }
 }

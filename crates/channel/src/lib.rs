@@ -6,7 +6,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`hello`] | magic, version, role, features: what each end says first |
+//! | [`role`] | the two parts that an end can play |
+//! | `layout` | lengths, kinds and shared parts of frames, for those who read and those who write them |
 //! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
+//! | [`refusal`] | why `intercept` does not take a subscription |
 //! | [`inspection`] | what the doctor asks about an assistant, and the answer |
 //! | [`encode`] | the other way round: messages appended to a `Vec<u8>`; batches of reports |
 //! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
@@ -39,16 +42,26 @@ pub mod end;
 pub mod error;
 pub mod hello;
 pub mod inspection;
+mod layout;
 pub mod message;
+pub mod refusal;
+pub mod role;
 
 pub use decoder::Decoder;
 pub use encode::Batch;
 pub use end::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
 pub use error::Error;
-pub use hello::{Hello, Role, VERSION};
-pub use message::{Refusal, Report, ToIntercept, ToTcpcopy};
+pub use hello::Hello;
+pub use message::{Report, ToIntercept, ToTcpcopy};
+pub use refusal::Refusal;
+pub use role::Role;
 
 use core::time::Duration;
+
+/// The version of the channel that this build speaks. There is no negotiation: both ends are one release.
+///
+/// 2: the subscription says how much payload reports carry, and a report says how much it carries.
+pub const VERSION: u16 = 2;
 
 /// The port that `intercept` listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 36_524;

@@ -26,7 +26,11 @@ pub(crate) struct Sink {
 
 /// The map of addresses that `sink` lets through.
 #[derive(Debug)]
-pub(crate) struct OwnAddresses(HashMap<MapData, [u8; 16], u32>);
+pub(crate) struct OwnAddresses {
+    map: HashMap<MapData, [u8; 16], u32>,
+    /// What the map holds.
+    held: BTreeSet<IpAddr>,
+}
 
 /// How much payload `sink` leaves behind the headers of a reply.
 pub(crate) struct PayloadWanted(Mutex<Array<MapData, u32>>);
@@ -72,7 +76,10 @@ impl Sink {
             .take_map(maps::OWN_ADDRESSES)
             .ok_or(Unusable::NotOurs(maps::OWN_ADDRESSES))?;
         map.try_into()
-            .map(OwnAddresses)
+            .map(|map| OwnAddresses {
+                map,
+                held: BTreeSet::new(),
+            })
             .map_err(|cause| Unusable::Map {
                 map: maps::OWN_ADDRESSES,
                 cause,
@@ -205,22 +212,23 @@ impl PayloadWanted {
 }
 
 impl OwnAddresses {
-    /// Brings the map from `old` to `new`. Additions come first: at no time is an address missing that stays.
-    pub(crate) fn change(
-        &mut self,
-        old: &BTreeSet<IpAddr>,
-        new: &BTreeSet<IpAddr>,
-    ) -> Result<(), MapError> {
-        for address in new.difference(old) {
-            self.0.insert(Addr::from(*address).octets(), 1, 0)?;
+    /// Makes the map hold these addresses and no others; gives whether that changed anything. Additions come first: at no
+    /// time is an address missing that stays.
+    pub(crate) fn set(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<bool, MapError> {
+        if *addresses == self.held {
+            return Ok(false);
         }
-        for address in old.difference(new) {
-            match self.0.remove(Addr::from(*address).octets()) {
+        for address in addresses.difference(&self.held) {
+            self.map.insert(Addr::from(*address).octets(), 1, 0)?;
+        }
+        for address in self.held.difference(addresses) {
+            match self.map.remove(Addr::from(*address).octets()) {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        self.held.clone_from(addresses);
+        Ok(true)
     }
 }
 

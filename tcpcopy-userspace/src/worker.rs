@@ -3,16 +3,18 @@
 //! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
 
+pub(crate) mod announcer;
 pub(crate) mod bandwidth;
 mod command;
 mod duplicates;
+pub(crate) mod handle;
 pub(crate) mod intake;
 pub(crate) mod leases;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
+pub(crate) mod reports;
 pub(crate) mod slot;
-pub(crate) mod waker;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,14 +25,15 @@ use port::Port;
 use session::{Engine, Event, Instant};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
-use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
+use announcer::Announcer;
 use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
 use intake::{Intake, Until};
 use leases::Leases;
 use pace::{Pace, Pause};
 use pausing::Pausing;
+use reports::ReportBatch;
 use slot::{Shared, Unproven};
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
@@ -396,7 +399,7 @@ impl Running {
         dues.map(|due| due.since(now)).fold(time, Duration::min)
     }
 
-    /// Sleeps until a record, a report, a command or a timeout; see [`waker`].
+    /// Sleeps until a record, a report, a command or a timeout; see [`process::waker`].
     fn sleep(&mut self, now: Instant, until: Until, longest: Duration) -> Result<(), Error> {
         if self.dirty && until == Until::Record {
             self.publish(now);

@@ -14,15 +14,17 @@ use channel::{Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use process::Waker;
 use tracing::info;
 use wire::flow::{Endpoint, FlowKey, owner};
 use wire::segment::Segment;
 
+use super::Channels;
 use super::offset::Offset;
 use super::probe::Probes;
-use super::{Announcement, Channels, ReportBatch};
 use crate::clock;
-use crate::worker::waker::Waker;
+use crate::worker::announcer::Announcement;
+use crate::worker::reports::ReportBatch;
 
 /// How often the thread looks around although nothing happens: for pings and for the end.
 const TICK_MS: u16 = 200;

@@ -12,21 +12,22 @@ use std::time::{Duration, Instant};
 use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use process::Waker;
 use telemetry::KernelCounters;
 use wire::flow::{Addr, FlowKey};
 use wire::icmp::TooBig;
 use wire::segment::Segment;
 
 use super::handshake::Via;
+use crate::assistant::Channels;
 use crate::assistant::connection::{Connection, Failure};
 use crate::assistant::probe::Probes;
-use crate::assistant::{
-    ANNOUNCEMENTS_MAX, Announcement, BATCHES_MAX, Channels, ReportBatch, WorkerHandle,
-};
 use crate::loader::{Error, Loaded, WorkerParts};
 use crate::plan::Plan;
+use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement};
+use crate::worker::handle::WorkerHandle;
+use crate::worker::reports::{BATCHES_MAX, ReportBatch};
 use crate::worker::slot::{Shared, Slot};
-use crate::worker::waker::Waker;
 
 /// How long an intercept may take to take the subscription.
 const SUBSCRIBED_MAX: Duration = Duration::from_secs(3);

@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use core_affinity::CoreId;
 use crossbeam_channel::{Receiver, bounded};
+use process::{Processor, Waker};
 use session::{Engine, Sight, Tally};
 use telemetry::Figures;
 use tracing::warn;
 
 use super::bridge::Bridge;
 use crate::args::{Capture, Priority};
-use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
 use crate::worker::bandwidth::Bandwidth;
+use crate::worker::handle::WorkerHandle;
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
+use crate::worker::reports::{BATCHES_MAX, ReportBatch};
 use crate::worker::slot::{Shared, Slot, Unproven};
-use crate::worker::waker::Waker;
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
 
@@ -78,8 +78,7 @@ impl Crew {
         &self.handles
     }
 
-    /// Starts the threads, each on a processor of its own as far as there are any, from the last one down: the first
-    /// ones are where interrupts and other people's defaults go.
+    /// Starts the threads, each on a processor of its own as far as there are any.
     ///
     /// # Errors
     ///
@@ -92,7 +91,7 @@ impl Crew {
         bridge: Option<&Bridge>,
         priority: Priority,
     ) -> io::Result<()> {
-        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
         for (index, (parts, (commands, reports))) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
@@ -121,15 +120,11 @@ impl Crew {
                 frame_len_max,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
             };
-            let core = cores
-                .len()
-                .checked_sub(1)
-                .and_then(|last| cores.get(last - index as usize % cores.len()))
-                .copied();
+            let processor = processors.next().flatten();
             let thread = thread::Builder::new()
                 .name(format!("{WORKER_NAME}{index}"))
                 .spawn(move || {
-                    pin(core);
+                    pin(processor);
                     give_way(priority);
                     worker.run()
                 })?;
@@ -258,13 +253,8 @@ pub(super) fn give_way(priority: Priority) {
 }
 
 /// Pins the thread. A processor that was taken away is no reason not to run.
-fn pin(core: Option<CoreId>) {
-    if let Some(core) = core
-        && !core_affinity::set_for_current(core)
-    {
-        warn!(
-            "cannot pin a worker to processor {}; it runs anywhere",
-            core.id
-        );
+fn pin(processor: Option<Processor>) {
+    if let Some(Err(error)) = processor.map(Processor::pin_this_thread) {
+        warn!("a worker: {error}");
     }
 }

@@ -6,11 +6,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use process::Waker;
 use session::{Counters, Sight, Tally};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 use wire::flow::{Addr, Endpoint};
-
-use super::waker::Waker;
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug)]

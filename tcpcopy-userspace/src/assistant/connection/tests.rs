@@ -10,15 +10,18 @@ use std::time::{Duration, Instant};
 
 use channel::{Batch, InterceptEnd, InterceptEvent, Report, encode};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use process::Waker;
 use wire::flow::{Addr, Endpoint, FlowKey};
 use wire::tcp::{Flags, Header, Options};
 
 use super::{Connection, Failure};
+use crate::assistant::Channels;
 use crate::assistant::probe::Probes;
-use crate::assistant::{Announcement, Channels, ReportBatch, WorkerHandle};
 use crate::worker::Command;
+use crate::worker::announcer::Announcement;
+use crate::worker::handle::WorkerHandle;
+use crate::worker::reports::ReportBatch;
 use crate::worker::slot::{Shared, Slot};
-use crate::worker::waker::Waker;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAYLOAD_MAX: u8 = 64;

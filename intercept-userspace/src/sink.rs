@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
 use abi::counter::Counter;
-use abi::maps;
+use abi::{bytes, maps};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
@@ -59,7 +59,7 @@ impl Sink {
             let endpoint = Endpoint::from(*target);
             // Port 0 stands for all fragments of the target: their ports are unknown.
             for key in [endpoint, Endpoint::new(endpoint.addr, 0)] {
-                map.insert(endpoint_key(key), 1, 0)
+                map.insert(bytes::endpoint(&key), 1, 0)
                     .map_err(|cause| Unusable::Map {
                         map: maps::TARGETS,
                         cause,
@@ -156,8 +156,8 @@ impl Sink {
             .iter()
             .filter(|counter| counter.hook() == "sink")
             .map(|counter| {
-                let values = map.get(&(*counter as u32), 0)?;
-                Ok((*counter, values.iter().sum()))
+                let total = programs::counters::total(&map, *counter)?;
+                Ok((*counter, total))
             })
             .collect()
     }
@@ -230,12 +230,4 @@ impl OwnAddresses {
         self.held.clone_from(addresses);
         Ok(true)
     }
-}
-
-/// The bytes of an [`Endpoint`] as the program has them: the port in host order.
-fn endpoint_key(endpoint: Endpoint) -> [u8; 18] {
-    let mut key = [0; 18];
-    key[..16].copy_from_slice(endpoint.addr.octets());
-    key[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
-    key
 }

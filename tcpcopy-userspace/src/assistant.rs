@@ -40,8 +40,8 @@ pub(crate) struct Channels {
     pub(crate) reports_lost_there: AtomicU64,
     /// Reports that were dropped here because a worker took them too slowly.
     pub(crate) reports_lost_here: AtomicU64,
-    /// Announcements that found a full queue.
-    pub(crate) announcements_lost: Arc<AtomicU64>,
+    /// Announcements that found a full queue and were made later.
+    pub(crate) announcements_late: Arc<AtomicU64>,
     /// What the doctor asks.
     pub(crate) inspections: Inspections,
     /// How far the estimates of the assistants' clocks may be off, in microseconds; 0 where none is used.
@@ -57,7 +57,7 @@ impl Channels {
             lost: AtomicU64::new(0),
             reports_lost_there: AtomicU64::new(0),
             reports_lost_here: AtomicU64::new(0),
-            announcements_lost: Arc::default(),
+            announcements_late: Arc::default(),
             inspections: Inspections::new(connections),
             clock_error_us: AtomicU64::new(0),
         }

@@ -53,6 +53,8 @@ const BACKLOG_MAX: Duration = Duration::from_secs(1);
 const STARVED_NAP: Duration = Duration::from_millis(1);
 /// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
 const BEHIND_MIN: Duration = Duration::from_millis(5);
+/// How often a worker tries again to announce what a connection's queue had no room for.
+const ANNOUNCE_AGAIN: Duration = Duration::from_millis(20);
 /// How long a worker catches up at the end of capture before it says that it has obeyed.
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
@@ -158,6 +160,11 @@ impl Running {
         work += self.drain_events(now);
         work += self.transmit()?;
         self.worker.leases.expire(now);
+        if let Some(announcer) = &mut self.worker.announcer
+            && announcer.is_behind()
+        {
+            announcer.flush();
+        }
         let Worker {
             pausing, engine, ..
         } = &mut self.worker;
@@ -391,11 +398,14 @@ impl Running {
         self.worker.port.reap();
     }
 
-    /// `time`, or less where the engine wants to be called sooner, or frames wait for `--max-bandwidth`.
+    /// `time`, or less where the engine wants to be called sooner, frames wait for `--max-bandwidth`, or announcements for room.
     fn until_due(&self, now: Instant, time: Duration) -> Duration {
         let timeout = self.worker.engine.next_timeout();
         let frames = self.worker.bandwidth.worth_a_look(now);
-        let dues = [timeout, frames].into_iter().flatten();
+        let announcer = self.worker.announcer.as_ref();
+        let is_behind = announcer.is_some_and(Announcer::is_behind);
+        let announcements = is_behind.then_some(now + ANNOUNCE_AGAIN);
+        let dues = [timeout, frames, announcements].into_iter().flatten();
         dues.map(|due| due.since(now)).fold(time, Duration::min)
     }
 

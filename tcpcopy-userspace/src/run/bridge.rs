@@ -137,7 +137,7 @@ impl Bridge {
     pub(super) fn announcer(&self) -> Announcer {
         Announcer::new(
             self.senders.clone(),
-            Arc::clone(&self.channels.announcements_lost),
+            Arc::clone(&self.channels.announcements_late),
         )
     }
 
@@ -238,8 +238,8 @@ impl Bridge {
         );
         notes.push("reports_lost_here", count(&self.channels.reports_lost_here));
         notes.push(
-            "announcements_lost",
-            count(&self.channels.announcements_lost),
+            "announcements_late",
+            count(&self.channels.announcements_late),
         );
     }
 

@@ -23,7 +23,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use inspection::Inspections;
 
-use crate::worker::Command;
 use crate::worker::handle::WorkerHandle;
 use crate::worker::reports::ReportBatch;
 
@@ -89,15 +88,14 @@ impl Channels {
     /// may come through any of them, so one that is missing is enough to pause.
     fn set_up(&self, index: usize, is_up: bool) {
         let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = up.iter().all(|&up| up);
         if let Some(slot) = up.get_mut(index) {
             *slot = is_up;
         }
-        let after = up.iter().all(|&up| up);
-        // Under the lock, so that two changes reach the workers in their order.
-        if before != after {
-            for worker in &self.workers {
-                worker.command(Command::Channel(after));
+        let all_up = up.iter().all(|&up| up);
+        // Under the lock, so that two changes reach the workers in their order; nothing here waits for one.
+        for worker in &self.workers {
+            if worker.shared.link.set(all_up) {
+                worker.shared.waker.wake();
             }
         }
     }
@@ -119,5 +117,37 @@ impl Channels {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    use crossbeam_channel::bounded;
+
+    use super::Channels;
+    use crate::worker::Command;
+    use crate::worker::handle::WorkerHandle;
+
+    #[test]
+    fn a_worker_that_takes_nothing_holds_nobody() {
+        let (worker, inbox) = WorkerHandle::new(0).unwrap();
+        let room = worker.commands.capacity().unwrap();
+        for _ in 0..room {
+            worker.command(Command::EndHold);
+        }
+        let channels = Arc::new(Channels::new(vec![worker], 1));
+        let (told, hears) = bounded(1);
+        let connection = Arc::clone(&channels);
+        thread::spawn(move || {
+            connection.set_up(0, true);
+            told.send(()).unwrap();
+        });
+        assert!(hears.recv_timeout(Duration::from_secs(5)).is_ok());
+        assert!(channels.all_up());
+        drop(inbox);
     }
 }

@@ -10,6 +10,7 @@ mod duplicates;
 pub(crate) mod handle;
 pub(crate) mod intake;
 pub(crate) mod leases;
+pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::Receiver;
 use port::Port;
 use session::{Engine, Event, Instant};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
@@ -29,11 +29,11 @@ use crate::clock;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
+use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
 use pace::{Pace, Pause};
 use pausing::Pausing;
-use reports::ReportBatch;
 use slot::{Shared, Unproven};
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
@@ -65,8 +65,7 @@ pub(crate) struct Worker {
     pub(crate) port: Port,
     pub(crate) leases: Leases,
     pub(crate) pausing: Pausing,
-    pub(crate) commands: Receiver<Command>,
-    pub(crate) reports: Receiver<ReportBatch>,
+    pub(crate) inbox: Inbox,
     /// Assistant mode: where sessions are announced.
     pub(crate) announcer: Option<Announcer>,
     pub(crate) shared: Arc<Shared>,
@@ -98,6 +97,8 @@ struct Running {
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
+    /// Assistant mode: what was last seen of the way that reports take.
+    link: link::Seen,
     /// Commands taken so far.
     obeyed: u64,
 }
@@ -125,6 +126,7 @@ impl Worker {
             dirty: true,
             probes: Vec::new(),
             leaving: false,
+            link: link::Seen::default(),
             obeyed: 0,
         };
         while !running.leaving {
@@ -156,7 +158,7 @@ impl Running {
         }
         self.replied = self.worker.intake.take_replied();
         work += self.take_reports(now);
-        work += self.expire(now, drained && self.worker.reports.is_empty());
+        work += self.expire(now, drained && self.worker.inbox.reports.is_empty());
         work += self.drain_events(now);
         work += self.transmit()?;
         self.worker.leases.expire(now);
@@ -212,13 +214,16 @@ impl Running {
 
     fn obey(&mut self, now: Instant) -> Result<usize, Error> {
         let mut obeyed = 0;
-        while let Ok(command) = self.worker.commands.try_recv() {
+        for is_up in self.worker.shared.link.news(&mut self.link) {
+            self.worker.engine.on_channel(now, is_up);
+            obeyed += 1;
+        }
+        while let Ok(command) = self.worker.inbox.commands.try_recv() {
             obeyed += 1;
             self.obeyed += 1;
             let engine = &mut self.worker.engine;
             match command {
                 Command::Route(target, mtu) => engine.on_route(now, target, mtu),
-                Command::Channel(connected) => engine.on_channel(now, connected),
                 Command::Admit(admit) => {
                     engine.admit(admit);
                     self.worker.pausing.admit(admit);
@@ -268,7 +273,7 @@ impl Running {
     fn take_reports(&mut self, now: Instant) -> usize {
         let mut taken = 0;
         while taken < BUDGET {
-            let Ok(batch) = self.worker.reports.try_recv() else {
+            let Ok(batch) = self.worker.inbox.reports.try_recv() else {
                 break;
             };
             for (stamp, headers) in batch.iter() {
@@ -420,7 +425,9 @@ impl Running {
         }
         let waker = &self.worker.shared.waker;
         waker.fall_asleep();
-        let pending = !self.worker.commands.is_empty() || !self.worker.reports.is_empty();
+        let inbox = &self.worker.inbox;
+        let has_news = self.worker.shared.link.has_news(&self.link);
+        let pending = has_news || !inbox.commands.is_empty() || !inbox.reports.is_empty();
         let slept = self
             .worker
             .intake

@@ -4,8 +4,7 @@
 //! Dropping it undoes everything.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,8 +25,7 @@ use crate::loader::{Error, Loaded, WorkerParts};
 use crate::plan::Plan;
 use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement};
 use crate::worker::handle::WorkerHandle;
-use crate::worker::reports::{BATCHES_MAX, ReportBatch};
-use crate::worker::slot::{Shared, Slot};
+use crate::worker::reports::ReportBatch;
 
 /// How long an intercept may take to take the subscription.
 const SUBSCRIBED_MAX: Duration = Duration::from_secs(3);
@@ -155,21 +153,8 @@ impl Intercepts {
     ///
     /// Where this process has no descriptor or thread left.
     pub(crate) fn connect(plan: &Plan) -> std::io::Result<Self> {
-        let (commands, _) = bounded(1);
-        let (report_sender, reports) = bounded(BATCHES_MAX);
-        let shared = Shared {
-            slot: Mutex::new(Slot::new(0)),
-            tally: Mutex::default(),
-            obeyed: AtomicU64::new(0),
-            waker: Waker::new()?,
-            unproven: Mutex::default(),
-        };
-        let ears = WorkerHandle {
-            commands,
-            reports: report_sender,
-            shared: Arc::new(shared),
-            given: Arc::default(),
-        };
+        // Reports go to a worker, and this one is the doctor.
+        let (ears, inbox) = WorkerHandle::new(0)?;
         let channels = Arc::new(Channels::new(vec![ears], plan.intercepts.len()));
         let flows: HashSet<FlowKey> = plan
             .probes
@@ -180,7 +165,7 @@ impl Intercepts {
             channels,
             wakers: Vec::new(),
             threads: Vec::new(),
-            reports,
+            reports: inbox.reports,
             _announcements: Vec::new(),
             firsts: Vec::new(),
         };

@@ -1,13 +1,12 @@
 //! The workers as the rest of the process sees them: queues to give commands through, figures to read, threads to join.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
-use process::{Processor, Waker};
+use process::Processor;
 use session::{Engine, Sight, Tally};
 use telemetry::Figures;
 use tracing::warn;
@@ -17,23 +16,20 @@ use crate::args::{Capture, Priority};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
 use crate::worker::bandwidth::Bandwidth;
-use crate::worker::handle::WorkerHandle;
+use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
-use crate::worker::reports::{BATCHES_MAX, ReportBatch};
-use crate::worker::slot::{Shared, Slot, Unproven};
+use crate::worker::slot::{Slot, Unproven};
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
 
 /// Names of the workers' threads begin with this.
 pub(super) const WORKER_NAME: &str = "worker-";
-/// Most commands that wait for a worker; who gives more waits.
-const COMMANDS_MAX: usize = 1024;
 
 /// All workers.
 pub(super) struct Crew {
     handles: Vec<WorkerHandle>,
-    inboxes: Vec<(Receiver<Command>, Receiver<ReportBatch>)>,
+    inboxes: Vec<Inbox>,
     threads: Vec<JoinHandle<Result<(), worker::Error>>>,
     rules: usize,
 }
@@ -48,22 +44,9 @@ impl Crew {
         let rules = plan.rules.len();
         let (mut handles, mut inboxes) = (Vec::new(), Vec::new());
         for _ in 0..plan.workers {
-            let (commands, command_inbox) = bounded(COMMANDS_MAX);
-            let (reports, report_inbox) = bounded(BATCHES_MAX);
-            let shared = Arc::new(Shared {
-                slot: Mutex::new(Slot::new(rules)),
-                tally: Mutex::default(),
-                obeyed: AtomicU64::new(0),
-                waker: Waker::new()?,
-                unproven: Mutex::default(),
-            });
-            handles.push(WorkerHandle {
-                commands,
-                reports,
-                shared,
-                given: Arc::default(),
-            });
-            inboxes.push((command_inbox, report_inbox));
+            let (handle, inbox) = WorkerHandle::new(rules)?;
+            handles.push(handle);
+            inboxes.push(inbox);
         }
         Ok(Self {
             handles,
@@ -94,7 +77,7 @@ impl Crew {
         let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
-        for (index, (parts, (commands, reports))) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
+        for (index, (parts, inbox)) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
             let Some(handle) = self.handles.get(index as usize) else {
                 break;
             };
@@ -102,8 +85,8 @@ impl Crew {
             let mut engine = Engine::new(plan.engine_config(index, unix_nanos), clock::now());
             engine.sample_responses(plan.sample_bytes.into());
             if bridge.is_some() {
-                // Until the connections stand.
-                engine.on_channel(clock::now(), bridge.is_some_and(Bridge::is_up));
+                // Until the connections stand, of which the worker hears at its first turn.
+                engine.on_channel(clock::now(), false);
             }
             let worker = Worker {
                 engine,
@@ -111,8 +94,7 @@ impl Crew {
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),
-                commands,
-                reports,
+                inbox,
                 announcer: bridge.map(Bridge::announcer),
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,

@@ -1,13 +1,24 @@
 //! How others reach a worker: the ends of its queues, and the figures that it leaves.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Command;
-use super::reports::ReportBatch;
+use super::reports::{BATCHES_MAX, ReportBatch};
 use super::slot::Shared;
+
+/// Most commands that wait for a worker; who gives more waits.
+const COMMANDS_MAX: usize = 1024;
+
+/// The worker's ends of its queues.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) commands: Receiver<Command>,
+    pub(crate) reports: Receiver<ReportBatch>,
+}
 
 /// How to reach one worker.
 #[derive(Clone, Debug)]
@@ -20,6 +31,27 @@ pub(crate) struct WorkerHandle {
 }
 
 impl WorkerHandle {
+    /// The way to a worker that is to be, of a run with so many rules, and the worker's ends of the queues.
+    ///
+    /// # Errors
+    ///
+    /// Where the process has no file descriptor left.
+    pub(crate) fn new(rules: usize) -> io::Result<(Self, Inbox)> {
+        let (commands, command_inbox) = bounded(COMMANDS_MAX);
+        let (reports, report_inbox) = bounded(BATCHES_MAX);
+        let handle = Self {
+            commands,
+            reports,
+            shared: Arc::new(Shared::new(rules)?),
+            given: Arc::default(),
+        };
+        let inbox = Inbox {
+            commands: command_inbox,
+            reports: report_inbox,
+        };
+        Ok((handle, inbox))
+    }
+
     /// Queues a command and wakes the worker; a worker that ended takes none.
     pub(crate) fn command(&self, command: Command) {
         if self.commands.send(command).is_ok() {

@@ -21,10 +21,11 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use channel::{Batch, Report};
+
 use inspection::Inspections;
 
 use crate::worker::handle::WorkerHandle;
-use crate::worker::reports::ReportBatch;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -100,22 +101,44 @@ impl Channels {
         }
     }
 
+    /// An empty batch for each worker.
+    fn batches(&self) -> Vec<Batch> {
+        self.workers.iter().map(|_| Batch::new()).collect()
+    }
+
+    /// Puts a report into the batch of a worker, which is handed over where it is full.
+    fn put(&self, worker: usize, report: &Report<'_>, batches: &mut [Batch]) {
+        let Some(batch) = batches.get_mut(worker) else {
+            return;
+        };
+        if batch.push(report) {
+            return;
+        }
+        if let Some(worker) = self.workers.get(worker) {
+            self.hand_over(worker, batch);
+        }
+        // An empty batch has room for every report that the channel can carry.
+        if !batch.push(report) {
+            self.reports_lost_here.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Hands over what arrived, one batch per worker.
-    fn deliver(&self, batches: &mut [ReportBatch]) {
+    fn deliver(&self, batches: &mut [Batch]) {
         for (worker, batch) in self.workers.iter().zip(batches) {
-            let batch = std::mem::take(batch);
-            let count = batch.count();
-            if count == 0 {
-                continue;
-            }
-            match worker.reports.try_send(batch) {
-                Ok(()) => {
-                    worker.shared.waker.wake();
-                }
-                Err(_) => {
-                    self.reports_lost_here.fetch_add(count, Ordering::Relaxed);
-                }
-            }
+            self.hand_over(worker, batch);
+        }
+    }
+
+    fn hand_over(&self, worker: &WorkerHandle, batch: &mut Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(batch);
+        let count = u64::from(batch.len());
+        match worker.reports.try_send(batch) {
+            Ok(()) => worker.shared.waker.wake(),
+            Err(_) => _ = self.reports_lost_here.fetch_add(count, Ordering::Relaxed),
         }
     }
 }

@@ -14,7 +14,6 @@ pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
-pub(crate) mod reports;
 pub(crate) mod slot;
 
 use std::sync::Arc;
@@ -276,9 +275,10 @@ impl Running {
             let Ok(batch) = self.worker.inbox.reports.try_recv() else {
                 break;
             };
-            for (stamp, headers) in batch.iter() {
+            for (stamp_ns, segment) in batch.segments() {
+                let stamp = Instant::from_nanos(stamp_ns);
                 self.replied.get_or_insert(stamp);
-                self.worker.engine.on_target_packet(now, stamp, headers);
+                self.worker.engine.on_target_packet(now, stamp, segment);
                 taken += 1;
                 self.totals.reports += 1;
             }

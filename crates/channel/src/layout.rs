@@ -23,9 +23,6 @@ pub(crate) const INSPECTED: u8 = 0x86;
 pub(crate) const ENDPOINT_LEN: usize = 18;
 /// Length of a flow: the session's source, then the target.
 pub(crate) const FLOW_LEN: usize = 2 * ENDPOINT_LEN;
-/// Bytes of a report before the segment's own: stamp (8), length of the packet (4), how many bytes of headers (1) and of
-/// payload (1) follow.
-pub(crate) const REPORT_HEADER_LEN: usize = 14;
 
 /// Reads an endpoint.
 pub(crate) fn endpoint(bytes: &[u8; ENDPOINT_LEN]) -> Endpoint {

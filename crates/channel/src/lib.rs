@@ -11,7 +11,8 @@
 //! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
 //! | [`refusal`] | why `intercept` does not take a subscription |
 //! | [`inspection`] | what the doctor asks about an assistant, and the answer |
-//! | [`encode`] | the other way round: messages appended to a `Vec<u8>`; batches of reports |
+//! | [`report`], [`batch`] | a target segment as it is told; those that travel together |
+//! | [`encode`] | the other way round: messages appended to a `Vec<u8>` |
 //! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
 //! | [`end`] | the two ends: [`TcpcopyEnd`] and [`InterceptEnd`] |
 //!
@@ -36,6 +37,7 @@
 //! [`decoder::BUFFER_LEN`].
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod decoder;
 pub mod encode;
 pub mod end;
@@ -45,15 +47,17 @@ pub mod inspection;
 mod layout;
 pub mod message;
 pub mod refusal;
+pub mod report;
 pub mod role;
 
+pub use batch::Batch;
 pub use decoder::Decoder;
-pub use encode::Batch;
 pub use end::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
 pub use error::Error;
 pub use hello::Hello;
-pub use message::{Report, ToIntercept, ToTcpcopy};
+pub use message::{ToIntercept, ToTcpcopy};
 pub use refusal::Refusal;
+pub use report::Report;
 pub use role::Role;
 
 use core::time::Duration;

@@ -9,11 +9,12 @@ use crate::decoder::Frame;
 use crate::error::Error;
 use crate::inspection::{Addresses, Inspection};
 use crate::layout::{
-    CLOSE, ENDPOINT_LEN, FLOW_LEN, INSPECT, INSPECTED, LOST, OPEN, PING, PONG, REFUSED,
-    REPORT_HEADER_LEN, REPORTS, SUBSCRIBE, SUBSCRIBED, endpoint,
+    CLOSE, ENDPOINT_LEN, FLOW_LEN, INSPECT, INSPECTED, LOST, OPEN, PING, PONG, REFUSED, REPORTS,
+    SUBSCRIBE, SUBSCRIBED, endpoint,
 };
 use crate::refusal::Refusal;
-use crate::{HEADERS_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
+use crate::report::Report;
+use crate::{PAYLOAD_LEN_MAX, TARGETS_MAX};
 
 /// What `tcpcopy` sends to `intercept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,19 +220,6 @@ impl<'a> Flows<'a> {
     }
 }
 
-/// One target segment, without its payload but for what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report<'a> {
-    /// When `intercept` saw it: nanoseconds of `CLOCK_MONOTONIC` on **its** machine.
-    pub stamp_ns: u64,
-    /// Bytes that arrived, from the IP header on.
-    pub packet_len: u32,
-    /// The IP and TCP headers, at most [`HEADERS_LEN_MAX`] bytes.
-    pub headers: &'a [u8],
-    /// The first bytes of the payload, at most as many as the subscription asks for; mostly none.
-    pub payload: &'a [u8],
-}
-
 /// A batch of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reports<'a> {
@@ -244,7 +232,7 @@ impl<'a> Reports<'a> {
     fn parse(body: &'a [u8]) -> Option<Self> {
         let (mut rest, mut count) = (body, 0);
         while !rest.is_empty() {
-            (_, rest) = split_report(rest)?;
+            (_, _, rest) = Report::split(rest)?;
             count += 1;
         }
         (count > 0).then_some(Self { body, count })
@@ -261,26 +249,9 @@ impl<'a> Reports<'a> {
     pub fn iter(&self) -> impl Iterator<Item = Report<'a>> + use<'a> {
         let mut rest = self.body;
         core::iter::from_fn(move || {
-            let (report, tail) = split_report(rest)?;
+            let (report, _, tail) = Report::split(rest)?;
             rest = tail;
             Some(report)
         })
     }
-}
-
-fn split_report(bytes: &[u8]) -> Option<(Report<'_>, &[u8])> {
-    let (h, rest) = bytes.split_first_chunk::<REPORT_HEADER_LEN>()?;
-    let (headers_len, payload_len) = (usize::from(h[12]), h[13]);
-    if headers_len == 0 || headers_len > HEADERS_LEN_MAX || payload_len > PAYLOAD_LEN_MAX {
-        return None;
-    }
-    let (headers, rest) = rest.split_at_checked(headers_len)?;
-    let (payload, rest) = rest.split_at_checked(payload_len.into())?;
-    let report = Report {
-        stamp_ns: u64::from_be_bytes([h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]]),
-        packet_len: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
-        headers,
-        payload,
-    };
-    Some((report, rest))
 }

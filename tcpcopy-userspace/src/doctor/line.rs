@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
+use channel::Batch;
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use process::Waker;
@@ -25,7 +26,6 @@ use crate::loader::{Error, Loaded, WorkerParts};
 use crate::plan::Plan;
 use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement};
 use crate::worker::handle::WorkerHandle;
-use crate::worker::reports::ReportBatch;
 
 /// How long an intercept may take to take the subscription.
 const SUBSCRIBED_MAX: Duration = Duration::from_secs(3);
@@ -139,7 +139,7 @@ pub(crate) struct Intercepts {
     channels: Arc<Channels>,
     wakers: Vec<Arc<Waker>>,
     threads: Vec<JoinHandle<()>>,
-    reports: Receiver<ReportBatch>,
+    reports: Receiver<Batch>,
     // Nobody announces anything: the probes are announced when the connection begins.
     _announcements: Vec<Sender<Announcement>>,
     /// What the first attempt came to, by the address of the intercept; `None` where it said nothing.
@@ -234,9 +234,9 @@ impl Intercepts {
     pub(crate) fn receive(&self) -> Vec<Heard> {
         let mut heard = Vec::new();
         while let Ok(batch) = self.reports.try_recv() {
-            for (_, headers) in batch.iter() {
-                if let Ok(segment) = Segment::parse(headers, 0) {
-                    heard.push(Heard::Segment(segment, headers.to_vec(), Via::Channel));
+            for (_, bytes) in batch.segments() {
+                if let Ok(segment) = Segment::parse(bytes, 0) {
+                    heard.push(Heard::Segment(segment, bytes.to_vec(), Via::Channel));
                 }
             }
         }

@@ -4,27 +4,30 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use channel::Batch;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Command;
-use super::reports::{BATCHES_MAX, ReportBatch};
 use super::slot::Shared;
 
 /// Most commands that wait for a worker; who gives more waits.
 const COMMANDS_MAX: usize = 1024;
+/// Most batches of reports that wait for one worker.
+const BATCHES_MAX: usize = 256;
 
 /// The worker's ends of its queues.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) commands: Receiver<Command>,
-    pub(crate) reports: Receiver<ReportBatch>,
+    /// What `intercept` reported of this worker's sessions, with stamps of this machine's clock.
+    pub(crate) reports: Receiver<Batch>,
 }
 
 /// How to reach one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerHandle {
     pub(crate) commands: Sender<Command>,
-    pub(crate) reports: Sender<ReportBatch>,
+    pub(crate) reports: Sender<Batch>,
     pub(crate) shared: Arc<Shared>,
     /// Commands given so far.
     pub(crate) given: Arc<AtomicU64>,

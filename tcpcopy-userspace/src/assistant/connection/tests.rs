@@ -205,8 +205,8 @@ fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
     intercept.stream.write_all(&batch.take()).unwrap();
     let received = stage.inbox.reports.recv_timeout(PATIENCE).unwrap();
     let received: Vec<_> = received
-        .iter()
-        .map(|(_, headers)| headers.to_vec())
+        .segments()
+        .map(|(_, segment)| segment.to_vec())
         .collect();
     // One piece again, as a program would record it.
     assert_eq!(received, [[&segment[..], b"HTTP/1.1"].concat()]);

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use host::netns::Reference;
 
 use crate::error::Unusable;
+use crate::xdp_mode::XdpMode;
 
 /// Consumes the replies of target servers and reports their headers to tcpcopy.
 ///
@@ -77,31 +78,6 @@ net.ipv4.ip_forward at 0, or set a blackhole route for the sessions' prefix.
 Logs go to standard error; a line with `ready` says that replies are consumed and tcpcopy can
 connect. SIGINT, SIGTERM or SIGHUP (not under nohup) ends it and prints what was counted.
 Exit status: 0 done, 1 failed while running, 2 unusable arguments or environment.";
-
-/// How XDP takes packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum XdpMode {
-    /// The best that works.
-    Auto,
-    /// The driver writes into our memory.
-    ZeroCopy,
-    /// The driver runs the program, the kernel copies.
-    Copy,
-    /// The network stack runs the program: works everywhere, slowest.
-    Generic,
-}
-
-impl XdpMode {
-    /// As it stands on the command line.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::ZeroCopy => "zero-copy",
-            Self::Copy => "copy",
-            Self::Generic => "generic",
-        }
-    }
-}
 
 /// A command line that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]

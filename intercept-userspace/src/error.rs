@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::args::XdpMode;
+use crate::xdp_mode::XdpMode;
 
 /// Arguments or an environment that cannot be used: nothing was changed, exit status 2.
 #[derive(Debug, thiserror::Error)]

@@ -7,9 +7,9 @@ use host::Interface;
 use port::{Config, Mode, Port};
 use process::limits::{Limit, need};
 
-use crate::args::XdpMode;
 use crate::error::Unusable;
 use crate::sink::Sink;
+use crate::xdp_mode::XdpMode;
 
 /// Frames that wait for a worker at most, per queue: 32 MB, and 160 ms at 100,000 packets a second. A worker that shares its
 /// CPU with others may be kept from it that long.

@@ -3,10 +3,10 @@
 //! | module | noun |
 //! |---|---|
 //! | `args` | the command line, checked |
+//! | `xdp_mode` | the ways in which XDP can take packets |
 //! | `run` | one run: prepared, then working until a signal |
 //! | `sink` | the XDP program: loaded, told what to take, attached |
 //! | `intake` | a port per rx queue, in the best mode that works |
-//! | `addresses` | this host's addresses, followed |
 //! | `forwarding` | whether this host would forward what is consumed |
 //! | `team` | the threads |
 //! | `worker`, `pace` | packets to reports; when to spin and when to sleep |
@@ -23,9 +23,7 @@
 //! connection.
 #![forbid(unsafe_code)]
 
-mod addresses;
 mod args;
-mod clock;
 mod connection;
 mod error;
 mod forwarding;
@@ -46,6 +44,7 @@ mod team;
 mod witness;
 mod worker;
 mod writer;
+mod xdp_mode;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode, inspection};
+use host::clock;
 use wire::flow::Endpoint;
 
-use crate::clock;
 use crate::connection::{Connection, Outgoing};
 use crate::limit::Limit;
 use crate::router::{ConnectionId, Router};
@@ -160,7 +160,7 @@ impl Reader<'_> {
                 };
                 flows.iter().for_each(|flow| self.router.close(&flow, *id));
             }
-            InterceptEvent::Ping { nonce } => encode::pong(&mut out, *nonce, clock::stamp_ns()),
+            InterceptEvent::Ping { nonce } => encode::pong(&mut out, *nonce, clock::now_ns()),
             InterceptEvent::Inspect(addresses) => {
                 if let Some(witness) = self.witness {
                     let subscribers = self.router.subscribers().len();

@@ -1,21 +1,21 @@
 //! One run: everything is checked and made, then the threads work until a signal comes.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::netns::Outside;
-use host::{Interface, Netlink, capability, interface, kernel};
+use host::{AddressWatcher, Interface, Netlink, address, capability, interface, kernel};
 use process::limits::{Limit, need};
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use wire::flow::Endpoint;
 
-use crate::addresses::Addresses;
-use crate::args::{Options, XdpMode};
+use crate::args::Options;
 use crate::error::{Failed, Unusable};
 use crate::forwarding;
 use crate::intake::Intake;
@@ -26,6 +26,7 @@ use crate::sink::{OwnAddresses, Sink};
 use crate::stop::{self, Stop, Stopped};
 use crate::summary::{self, Queue};
 use crate::team::{self, Team};
+use crate::xdp_mode::XdpMode;
 
 /// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
 const LINGER: Duration = Duration::from_millis(50);
@@ -41,7 +42,7 @@ pub(crate) struct Prepared {
     interface: Interface,
     sink: Sink,
     own: OwnAddresses,
-    addresses: Addresses,
+    addresses: AddressWatcher,
     intake: Intake,
     router: Arc<Router>,
     server: Server,
@@ -64,14 +65,15 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     kernel::require_af_xdp()?;
     let start_metrics = || options.metrics.map(Metrics::start).transpose();
     let mut metrics = outside.run(start_metrics).map_err(no_thread)??;
-    let interface = interface::by_name(&Netlink::open()?, &options.interface)?;
+    let netlink = Netlink::open()?;
+    let interface = interface::by_name(&netlink, &options.interface)?;
     interface.require_usable()?;
-    let addresses = Addresses::open()?;
-    if let Some(ours) = options
-        .targets
-        .iter()
-        .find(|target| addresses.current().contains(&target.ip()))
-    {
+    // Followed first and asked for then, so that no change falls between the two.
+    let addresses = AddressWatcher::start()?;
+    let listed = address::list(&netlink)?;
+    let current: BTreeSet<IpAddr> = listed.into_iter().map(|own| own.address).collect();
+    let mut targets = options.targets.iter();
+    if let Some(ours) = targets.find(|target| current.contains(&target.ip())) {
         return Err(Unusable::TargetIsOurs(*ours));
     }
     let router = Arc::new(Router::new(
@@ -95,11 +97,10 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
         cause,
     })?);
     let mut own = sink.take_own_addresses()?;
-    own.change(&BTreeSet::new(), addresses.current())
-        .map_err(|cause| Unusable::Map {
-            map: abi::maps::OWN_ADDRESSES,
-            cause,
-        })?;
+    own.set(&current).map_err(|cause| Unusable::Map {
+        map: abi::maps::OWN_ADDRESSES,
+        cause,
+    })?;
     let intake = Intake::open(&interface, options.xdp_mode, &mut sink)?;
     if let Some(metrics) = &mut metrics {
         metrics.watch(sink.program_id());
@@ -143,7 +144,7 @@ impl Prepared {
         let (team, ended) = Team::new(interface.name);
         let start = || team.start_workers(intake.ports, &router, &stopped);
         let workers = outside.run(start).map_err(Failed::Thread)??;
-        let follower = team.start_follower(addresses, own, stopped)?;
+        let follower = team.start_follower(addresses.changes().clone(), own)?;
         let tally = server.tally();
         let start = || team.start("accept", move || server.run(&server_stopped));
         let accepting = outside.run(start).map_err(Failed::Thread)??;
@@ -174,7 +175,7 @@ impl Prepared {
         if let Err(error) = sink.detach() {
             tracing::warn!("cannot detach from `{}`: {error}", team.interface);
         }
-        drop(stop);
+        drop((stop, addresses));
         let queues: Vec<_> = workers.into_iter().map(team::Running::finish).collect();
         drop(follower.join());
         drop(server_stop);

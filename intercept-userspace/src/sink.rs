@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, AsRawFd};
 use std::sync::{Mutex, PoisonError};
 
 use abi::counter::Counter;
-use abi::maps;
+use abi::{bytes, maps};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
@@ -26,7 +26,11 @@ pub(crate) struct Sink {
 
 /// The map of addresses that `sink` lets through.
 #[derive(Debug)]
-pub(crate) struct OwnAddresses(HashMap<MapData, [u8; 16], u32>);
+pub(crate) struct OwnAddresses {
+    map: HashMap<MapData, [u8; 16], u32>,
+    /// What the map holds.
+    held: BTreeSet<IpAddr>,
+}
 
 /// How much payload `sink` leaves behind the headers of a reply.
 pub(crate) struct PayloadWanted(Mutex<Array<MapData, u32>>);
@@ -55,7 +59,7 @@ impl Sink {
             let endpoint = Endpoint::from(*target);
             // Port 0 stands for all fragments of the target: their ports are unknown.
             for key in [endpoint, Endpoint::new(endpoint.addr, 0)] {
-                map.insert(endpoint_key(key), 1, 0)
+                map.insert(bytes::endpoint(&key), 1, 0)
                     .map_err(|cause| Unusable::Map {
                         map: maps::TARGETS,
                         cause,
@@ -72,7 +76,10 @@ impl Sink {
             .take_map(maps::OWN_ADDRESSES)
             .ok_or(Unusable::NotOurs(maps::OWN_ADDRESSES))?;
         map.try_into()
-            .map(OwnAddresses)
+            .map(|map| OwnAddresses {
+                map,
+                held: BTreeSet::new(),
+            })
             .map_err(|cause| Unusable::Map {
                 map: maps::OWN_ADDRESSES,
                 cause,
@@ -149,8 +156,8 @@ impl Sink {
             .iter()
             .filter(|counter| counter.hook() == "sink")
             .map(|counter| {
-                let values = map.get(&(*counter as u32), 0)?;
-                Ok((*counter, values.iter().sum()))
+                let total = programs::counters::total(&map, *counter)?;
+                Ok((*counter, total))
             })
             .collect()
     }
@@ -205,29 +212,22 @@ impl PayloadWanted {
 }
 
 impl OwnAddresses {
-    /// Brings the map from `old` to `new`. Additions come first: at no time is an address missing that stays.
-    pub(crate) fn change(
-        &mut self,
-        old: &BTreeSet<IpAddr>,
-        new: &BTreeSet<IpAddr>,
-    ) -> Result<(), MapError> {
-        for address in new.difference(old) {
-            self.0.insert(Addr::from(*address).octets(), 1, 0)?;
+    /// Makes the map hold these addresses and no others; gives whether that changed anything. Additions come first: at no
+    /// time is an address missing that stays.
+    pub(crate) fn set(&mut self, addresses: &BTreeSet<IpAddr>) -> Result<bool, MapError> {
+        if *addresses == self.held {
+            return Ok(false);
         }
-        for address in old.difference(new) {
-            match self.0.remove(Addr::from(*address).octets()) {
+        for address in addresses.difference(&self.held) {
+            self.map.insert(Addr::from(*address).octets(), 1, 0)?;
+        }
+        for address in self.held.difference(addresses) {
+            match self.map.remove(Addr::from(*address).octets()) {
                 Ok(()) | Err(MapError::KeyNotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        self.held.clone_from(addresses);
+        Ok(true)
     }
-}
-
-/// The bytes of an [`Endpoint`] as the program has them: the port in host order.
-fn endpoint_key(endpoint: Endpoint) -> [u8; 18] {
-    let mut key = [0; 18];
-    key[..16].copy_from_slice(endpoint.addr.octets());
-    key[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
-    key
 }

@@ -1,15 +1,17 @@
 //! The threads of a run: started together, and the first that fails ends it.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use port::{Port, Statistics};
+use process::Processor;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::addresses::Addresses;
 use crate::error::Failed;
 use crate::router::Router;
 use crate::sink::OwnAddresses;
@@ -70,17 +72,14 @@ impl Team {
         router: &Arc<Router>,
         stopped: &Stopped,
     ) -> Result<Vec<Running>, Failed> {
-        // From the last CPU on: the first ones tend to be busy with interrupts.
-        let mut cores = core_affinity::get_core_ids().unwrap_or_default();
-        cores.reverse();
-        let mut cores = cores.into_iter().cycle();
+        let mut processors = Processor::from_the_last().fuse();
         let start = |(port, queue): (Port, u32)| {
             let counts = Arc::new(Counts::default());
             let worker = Worker {
                 interface: self.interface.clone(),
                 queue,
                 port,
-                core: cores.next(),
+                processor: processors.next().flatten(),
                 router: Arc::clone(router),
                 counts: Arc::clone(&counts),
             };
@@ -94,20 +93,23 @@ impl Team {
         ports.into_iter().zip(0..).map(start).collect()
     }
 
-    /// The thread that keeps the map of own addresses true.
+    /// The thread that keeps the map of own addresses true, until the watcher that gives the changes is dropped.
     pub(crate) fn start_follower(
         &self,
-        addresses: Addresses,
+        changes: Receiver<Vec<IpAddr>>,
         mut own: OwnAddresses,
-        stopped: Stopped,
     ) -> Result<JoinHandle<()>, Failed> {
-        self.start("addresses", move || {
-            addresses.follow(&stopped, |old, new| match own.change(old, new) {
-                Ok(()) => tracing::info!("this host's addresses are now {new:?}"),
-                Err(error) => tracing::error!(
-                    "cannot tell `sink` of this host's new addresses: {error}; what targets send to them is consumed"
-                ),
-            });
+        self.start("own-addresses", move || {
+            for addresses in changes {
+                let addresses = BTreeSet::from_iter(addresses);
+                match own.set(&addresses) {
+                    Ok(false) => {}
+                    Ok(true) => tracing::info!("this host's addresses are now {addresses:?}"),
+                    Err(error) => tracing::error!(
+                        "cannot tell `sink` of this host's new addresses: {error}; what targets send to them is consumed"
+                    ),
+                }
+            }
             Ok(())
         })
     }

@@ -40,7 +40,7 @@ impl Witness {
         subscribers: usize,
     ) -> Inspected {
         std::thread::sleep(ANSWER_MIN);
-        let matched = self.counters.get(&(Counter::SinkMatched as u32), 0);
+        let matched = programs::counters::total(&self.counters, Counter::SinkMatched);
         let netlink = Netlink::open();
         let fate = |address: Addr| {
             let route = netlink
@@ -56,7 +56,7 @@ impl Witness {
         };
         Inspected {
             forwards: !forwarding::enabled(&self.interface).is_empty(),
-            matched: matched.map_or(0, |values| values.iter().sum()),
+            matched: matched.unwrap_or(0),
             subscribers: u32::try_from(subscribers).unwrap_or(u32::MAX),
             fates: addresses.map(fate).collect(),
         }

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use abi::record::frame_stamp_ns;
 use channel::Report;
-use core_affinity::CoreId;
+use host::clock;
 use nix::poll::PollTimeout;
 use port::{Port, Statistics};
+use process::Processor;
 use wire::ethernet;
 use wire::flow::FlowKey;
 use wire::segment::Segment;
 
-use crate::clock;
 use crate::error::Failed;
 use crate::outlets::{Outlets, Routed};
 use crate::pace::{NAP, Next, Pace};
@@ -53,7 +53,7 @@ pub(crate) struct Worker {
     pub(crate) interface: String,
     pub(crate) queue: u32,
     pub(crate) port: Port,
-    pub(crate) core: Option<CoreId>,
+    pub(crate) processor: Option<Processor>,
     pub(crate) router: Arc<Router>,
     pub(crate) counts: Arc<Counts>,
 }
@@ -70,20 +70,14 @@ struct Turn {
 impl Worker {
     /// Works until told to stop; then takes what is left, and gives the socket's own counters.
     pub(crate) fn run(mut self, stopped: &Stopped) -> Result<Option<Statistics>, Failed> {
-        if let Some(core) = self.core
-            && !core_affinity::set_for_current(core)
-        {
-            tracing::warn!(
-                "cannot pin the worker of queue {} to CPU {}: it may be moved about",
-                self.queue,
-                core.id
-            );
+        if let Some(Err(error)) = self.processor.map(Processor::pin_this_thread) {
+            tracing::warn!("the worker of queue {}: {error}", self.queue);
         }
         let mut outlets = Outlets::new(Arc::clone(&self.router));
         let mut pace = Pace::default();
         let mut looked_ns = 0;
         while !stopped.is_stopped() {
-            let now_ns = clock::stamp_ns();
+            let now_ns = clock::now_ns();
             let taken = self.turn(&mut outlets);
             if now_ns.saturating_sub(looked_ns) >= LOOK_EVERY_NS {
                 looked_ns = now_ns;

@@ -3,7 +3,7 @@
 use abi::counter::COUNTERS_LEN;
 use abi::maps::{
     GATEWAYS_MAX, LEASE_WORDS, POOL_ADDRESSES_MAX, PORTS_LEN, RING_TEMPLATE_LEN, Replies,
-    SERVICES_MAX, Service, TARGETS_MAX, WORKERS_MAX,
+    SERVICES_MAX, TARGETS_MAX, WORKERS_MAX,
 };
 use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
@@ -20,7 +20,7 @@ pub type Ring = RingBuf<(), { RING_TEMPLATE_LEN as usize }>;
 #[btf_map]
 pub static PORTS: Array<u32, { PORTS_LEN as usize }> = Array::new();
 #[btf_map]
-pub static SERVICES: HashMap<Endpoint, Service, { SERVICES_MAX as usize }> = HashMap::new();
+pub static SERVICES: HashMap<Endpoint, u32, { SERVICES_MAX as usize }> = HashMap::new();
 #[btf_map]
 pub static REPLIES: HashMap<Endpoint, Replies, { TARGETS_MAX as usize }> = HashMap::new();
 #[btf_map]

@@ -21,132 +21,11 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crossbeam_channel::{Sender, TrySendError};
-use session::Instant;
-use wire::flow::FlowKey;
+use channel::{Batch, Report};
 
 use inspection::Inspections;
 
-use crate::worker::Command;
-use crate::worker::slot::Shared;
-use crate::worker::waker::Waker;
-
-/// Most announcements that wait for one connection's thread.
-pub(crate) const ANNOUNCEMENTS_MAX: usize = 1 << 16;
-/// Most batches of reports that wait for one worker.
-pub(crate) const BATCHES_MAX: usize = 256;
-
-/// A session comes or goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Announcement {
-    Open(FlowKey),
-    Close(FlowKey),
-}
-
-/// A worker's way to the connections' threads.
-#[derive(Debug)]
-pub(crate) struct Announcer {
-    connections: Vec<(Sender<Announcement>, Arc<Waker>)>,
-    lost: Arc<AtomicU64>,
-    dirty: bool,
-}
-
-impl Announcer {
-    pub(crate) const fn new(
-        connections: Vec<(Sender<Announcement>, Arc<Waker>)>,
-        lost: Arc<AtomicU64>,
-    ) -> Self {
-        Self {
-            connections,
-            lost,
-            dirty: false,
-        }
-    }
-
-    /// Announces a session; to be followed by [`Announcer::flush`] before its first segment leaves.
-    pub(crate) fn open(&mut self, flow: FlowKey) {
-        self.announce(Announcement::Open(flow));
-    }
-
-    /// Announces the end of a session.
-    pub(crate) fn close(&mut self, flow: FlowKey) {
-        self.announce(Announcement::Close(flow));
-    }
-
-    /// Wakes the threads where there is something for them.
-    pub(crate) fn flush(&mut self) {
-        if std::mem::take(&mut self.dirty) {
-            for (_, waker) in &self.connections {
-                waker.wake();
-            }
-        }
-    }
-
-    fn announce(&mut self, announcement: Announcement) {
-        self.dirty = true;
-        for (sender, _) in &self.connections {
-            // An announcement that is lost costs little: intercept gives replies of unknown sessions to everybody who
-            // subscribed to their target.
-            if let Err(TrySendError::Full(_)) = sender.try_send(announcement) {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-/// Reports for one worker that arrived together.
-#[derive(Debug, Default)]
-pub(crate) struct ReportBatch {
-    /// Per report its stamp (8 bytes), its length (1 byte) and its bytes, payload right behind the headers.
-    bytes: Vec<u8>,
-    count: u64,
-}
-
-impl ReportBatch {
-    /// Adds a report; the channel's own limit keeps them below 256 bytes.
-    pub(crate) fn push(&mut self, stamp: Instant, headers: &[u8], payload: &[u8]) {
-        if let Ok(len) = u8::try_from(headers.len() + payload.len()) {
-            self.bytes
-                .extend_from_slice(&stamp.as_nanos().to_ne_bytes());
-            self.bytes.push(len);
-            self.bytes.extend_from_slice(headers);
-            self.bytes.extend_from_slice(payload);
-            self.count += 1;
-        }
-    }
-
-    /// Each report with its stamp.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Instant, &[u8])> {
-        let mut rest = self.bytes.as_slice();
-        std::iter::from_fn(move || {
-            let (stamp, tail) = rest.split_first_chunk::<8>()?;
-            let (&len, tail) = tail.split_first()?;
-            let (report, tail) = tail.split_at_checked(usize::from(len))?;
-            rest = tail;
-            Some((Instant::from_nanos(u64::from_ne_bytes(*stamp)), report))
-        })
-    }
-}
-
-/// How to reach one worker.
-#[derive(Clone, Debug)]
-pub(crate) struct WorkerHandle {
-    pub(crate) commands: Sender<Command>,
-    pub(crate) reports: Sender<ReportBatch>,
-    pub(crate) shared: Arc<Shared>,
-    /// Commands given so far.
-    pub(crate) given: Arc<AtomicU64>,
-}
-
-impl WorkerHandle {
-    /// Queues a command and wakes the worker; a worker that ended takes none.
-    pub(crate) fn command(&self, command: Command) {
-        if self.commands.send(command).is_ok() {
-            self.given.fetch_add(1, Ordering::Release);
-            self.shared.waker.wake();
-        }
-    }
-}
+use crate::worker::handle::WorkerHandle;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -161,8 +40,8 @@ pub(crate) struct Channels {
     pub(crate) reports_lost_there: AtomicU64,
     /// Reports that were dropped here because a worker took them too slowly.
     pub(crate) reports_lost_here: AtomicU64,
-    /// Announcements that found a full queue.
-    pub(crate) announcements_lost: Arc<AtomicU64>,
+    /// Announcements that found a full queue and were made later.
+    pub(crate) announcements_late: Arc<AtomicU64>,
     /// What the doctor asks.
     pub(crate) inspections: Inspections,
     /// How far the estimates of the assistants' clocks may be off, in microseconds; 0 where none is used.
@@ -178,7 +57,7 @@ impl Channels {
             lost: AtomicU64::new(0),
             reports_lost_there: AtomicU64::new(0),
             reports_lost_here: AtomicU64::new(0),
-            announcements_lost: Arc::default(),
+            announcements_late: Arc::default(),
             inspections: Inspections::new(connections),
             clock_error_us: AtomicU64::new(0),
         }
@@ -210,54 +89,88 @@ impl Channels {
     /// may come through any of them, so one that is missing is enough to pause.
     fn set_up(&self, index: usize, is_up: bool) {
         let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = up.iter().all(|&up| up);
         if let Some(slot) = up.get_mut(index) {
             *slot = is_up;
         }
-        let after = up.iter().all(|&up| up);
-        // Under the lock, so that two changes reach the workers in their order.
-        if before != after {
-            for worker in &self.workers {
-                worker.command(Command::Channel(after));
+        let all_up = up.iter().all(|&up| up);
+        // Under the lock, so that two changes reach the workers in their order; nothing here waits for one.
+        for worker in &self.workers {
+            if worker.shared.link.set(all_up) {
+                worker.shared.waker.wake();
             }
         }
     }
 
+    /// An empty batch for each worker.
+    fn batches(&self) -> Vec<Batch> {
+        self.workers.iter().map(|_| Batch::new()).collect()
+    }
+
+    /// Puts a report into the batch of a worker, which is handed over where it is full.
+    fn put(&self, worker: usize, report: &Report<'_>, batches: &mut [Batch]) {
+        let Some(batch) = batches.get_mut(worker) else {
+            return;
+        };
+        if batch.push(report) {
+            return;
+        }
+        if let Some(worker) = self.workers.get(worker) {
+            self.hand_over(worker, batch);
+        }
+        // An empty batch has room for every report that the channel can carry.
+        if !batch.push(report) {
+            self.reports_lost_here.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Hands over what arrived, one batch per worker.
-    fn deliver(&self, batches: &mut [ReportBatch]) {
+    fn deliver(&self, batches: &mut [Batch]) {
         for (worker, batch) in self.workers.iter().zip(batches) {
-            let batch = std::mem::take(batch);
-            let count = batch.count;
-            if count == 0 {
-                continue;
-            }
-            match worker.reports.try_send(batch) {
-                Ok(()) => {
-                    worker.shared.waker.wake();
-                }
-                Err(_) => {
-                    self.reports_lost_here.fetch_add(count, Ordering::Relaxed);
-                }
-            }
+            self.hand_over(worker, batch);
+        }
+    }
+
+    fn hand_over(&self, worker: &WorkerHandle, batch: &mut Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(batch);
+        let count = u64::from(batch.len());
+        match worker.reports.try_send(batch) {
+            Ok(()) => worker.shared.waker.wake(),
+            Err(_) => _ = self.reports_lost_here.fetch_add(count, Ordering::Relaxed),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use session::Instant;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
 
-    use super::ReportBatch;
+    use crossbeam_channel::bounded;
+
+    use super::Channels;
+    use crate::worker::Command;
+    use crate::worker::handle::WorkerHandle;
 
     #[test]
-    fn a_batch_gives_back_what_it_took() {
-        let mut batch = ReportBatch::default();
-        assert_eq!(batch.iter().count(), 0);
-        let stamp = Instant::from_nanos;
-        batch.push(stamp(7), b"one", b"");
-        batch.push(stamp(9), b"thr", b"ee");
-        batch.push(stamp(11), &[0; 300], b"");
-        let expected = [(stamp(7), &b"one"[..]), (stamp(9), b"three")];
-        assert_eq!(batch.iter().collect::<Vec<_>>(), expected);
+    fn a_worker_that_takes_nothing_holds_nobody() {
+        let (worker, inbox) = WorkerHandle::new(0).unwrap();
+        let room = worker.commands.capacity().unwrap();
+        for _ in 0..room {
+            worker.command(Command::EndHold);
+        }
+        let channels = Arc::new(Channels::new(vec![worker], 1));
+        let (told, hears) = bounded(1);
+        let connection = Arc::clone(&channels);
+        thread::spawn(move || {
+            connection.set_up(0, true);
+            told.send(()).unwrap();
+        });
+        assert!(hears.recv_timeout(Duration::from_secs(5)).is_ok());
+        assert!(channels.all_up());
+        drop(inbox);
     }
 }

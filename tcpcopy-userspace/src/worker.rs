@@ -3,30 +3,32 @@
 //! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
 
+pub(crate) mod announcer;
 pub(crate) mod bandwidth;
 mod command;
 mod duplicates;
+pub(crate) mod handle;
 pub(crate) mod intake;
 pub(crate) mod leases;
+pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
 pub(crate) mod slot;
-pub(crate) mod waker;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use crossbeam_channel::Receiver;
 use port::Port;
 use session::{Engine, Event, Instant};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 
-use crate::assistant::{Announcer, ReportBatch};
 use crate::clock;
+use announcer::Announcer;
 use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
+use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
 use pace::{Pace, Pause};
@@ -50,6 +52,8 @@ const BACKLOG_MAX: Duration = Duration::from_secs(1);
 const STARVED_NAP: Duration = Duration::from_millis(1);
 /// How long after the capture of a turn's first byte it may leave before the worker spins to catch up.
 const BEHIND_MIN: Duration = Duration::from_millis(5);
+/// How often a worker tries again to announce what a connection's queue had no room for.
+const ANNOUNCE_AGAIN: Duration = Duration::from_millis(20);
 /// How long a worker catches up at the end of capture before it says that it has obeyed.
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 
@@ -60,8 +64,7 @@ pub(crate) struct Worker {
     pub(crate) port: Port,
     pub(crate) leases: Leases,
     pub(crate) pausing: Pausing,
-    pub(crate) commands: Receiver<Command>,
-    pub(crate) reports: Receiver<ReportBatch>,
+    pub(crate) inbox: Inbox,
     /// Assistant mode: where sessions are announced.
     pub(crate) announcer: Option<Announcer>,
     pub(crate) shared: Arc<Shared>,
@@ -93,6 +96,8 @@ struct Running {
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
+    /// Assistant mode: what was last seen of the way that reports take.
+    link: link::Seen,
     /// Commands taken so far.
     obeyed: u64,
 }
@@ -120,6 +125,7 @@ impl Worker {
             dirty: true,
             probes: Vec::new(),
             leaving: false,
+            link: link::Seen::default(),
             obeyed: 0,
         };
         while !running.leaving {
@@ -151,10 +157,15 @@ impl Running {
         }
         self.replied = self.worker.intake.take_replied();
         work += self.take_reports(now);
-        work += self.expire(now, drained && self.worker.reports.is_empty());
+        work += self.expire(now, drained && self.worker.inbox.reports.is_empty());
         work += self.drain_events(now);
         work += self.transmit()?;
         self.worker.leases.expire(now);
+        if let Some(announcer) = &mut self.worker.announcer
+            && announcer.is_behind()
+        {
+            announcer.flush();
+        }
         let Worker {
             pausing, engine, ..
         } = &mut self.worker;
@@ -202,13 +213,16 @@ impl Running {
 
     fn obey(&mut self, now: Instant) -> Result<usize, Error> {
         let mut obeyed = 0;
-        while let Ok(command) = self.worker.commands.try_recv() {
+        for is_up in self.worker.shared.link.news(&mut self.link) {
+            self.worker.engine.on_channel(now, is_up);
+            obeyed += 1;
+        }
+        while let Ok(command) = self.worker.inbox.commands.try_recv() {
             obeyed += 1;
             self.obeyed += 1;
             let engine = &mut self.worker.engine;
             match command {
                 Command::Route(target, mtu) => engine.on_route(now, target, mtu),
-                Command::Channel(connected) => engine.on_channel(now, connected),
                 Command::Admit(admit) => {
                     engine.admit(admit);
                     self.worker.pausing.admit(admit);
@@ -258,12 +272,13 @@ impl Running {
     fn take_reports(&mut self, now: Instant) -> usize {
         let mut taken = 0;
         while taken < BUDGET {
-            let Ok(batch) = self.worker.reports.try_recv() else {
+            let Ok(batch) = self.worker.inbox.reports.try_recv() else {
                 break;
             };
-            for (stamp, headers) in batch.iter() {
+            for (stamp_ns, segment) in batch.segments() {
+                let stamp = Instant::from_nanos(stamp_ns);
                 self.replied.get_or_insert(stamp);
-                self.worker.engine.on_target_packet(now, stamp, headers);
+                self.worker.engine.on_target_packet(now, stamp, segment);
                 taken += 1;
                 self.totals.reports += 1;
             }
@@ -388,15 +403,18 @@ impl Running {
         self.worker.port.reap();
     }
 
-    /// `time`, or less where the engine wants to be called sooner, or frames wait for `--max-bandwidth`.
+    /// `time`, or less where the engine wants to be called sooner, frames wait for `--max-bandwidth`, or announcements for room.
     fn until_due(&self, now: Instant, time: Duration) -> Duration {
         let timeout = self.worker.engine.next_timeout();
         let frames = self.worker.bandwidth.worth_a_look(now);
-        let dues = [timeout, frames].into_iter().flatten();
+        let announcer = self.worker.announcer.as_ref();
+        let is_behind = announcer.is_some_and(Announcer::is_behind);
+        let announcements = is_behind.then_some(now + ANNOUNCE_AGAIN);
+        let dues = [timeout, frames, announcements].into_iter().flatten();
         dues.map(|due| due.since(now)).fold(time, Duration::min)
     }
 
-    /// Sleeps until a record, a report, a command or a timeout; see [`waker`].
+    /// Sleeps until a record, a report, a command or a timeout; see [`process::waker`].
     fn sleep(&mut self, now: Instant, until: Until, longest: Duration) -> Result<(), Error> {
         if self.dirty && until == Until::Record {
             self.publish(now);
@@ -407,7 +425,9 @@ impl Running {
         }
         let waker = &self.worker.shared.waker;
         waker.fall_asleep();
-        let pending = !self.worker.commands.is_empty() || !self.worker.reports.is_empty();
+        let inbox = &self.worker.inbox;
+        let has_news = self.worker.shared.link.has_news(&self.link);
+        let pending = has_news || !inbox.commands.is_empty() || !inbox.reports.is_empty();
         let slept = self
             .worker
             .intake

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`maps`] | names, keys and values of the maps, and the globals that are set at load time |
+//! | [`bytes`] | keys and values of the maps as the programs see them |
 //! | [`record`] | what a program puts into a worker's ring buffer |
 //! | [`counter`] | one counter per hook and verdict |
 //!
@@ -11,6 +12,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod bytes;
 pub mod counter;
 pub mod maps;
 pub mod record;

@@ -17,7 +17,7 @@ pub const PORT_ANYWHERE: u32 = 2;
 pub const PORT_TARGET: u32 = 4;
 /// The port belongs to a target, in whichever mode: [`PORT_ANYWHERE`] does not mean it at an address of [`EGRESS_SLOTS`].
 pub const PORT_OF_TARGET: u32 = 8;
-/// Hash map [`wire::flow::Endpoint`] (online server) -> [`Service`]: what is captured.
+/// Hash map [`wire::flow::Endpoint`] (online server) -> `u32`: what is captured. That there is an entry is all it says.
 ///
 /// A rule without an address means the addresses of this host. Each of them has an entry of its own, and user space follows
 /// them while the run goes on: what this host merely forwards is never captured.
@@ -129,14 +129,6 @@ pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
 /// Global `u32`: not 0 where the programs are attached so that they outlive a killed process (clsact), and [`DEADLINE`] is kept.
 pub const GLOBAL_DEADLINE_KEPT: &str = "DEADLINE_KEPT";
 
-/// What a program knows about an online service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Service {
-    /// Index of the rule (`-x` entry) in the order of the command line.
-    pub rule: u32,
-}
-
 /// What a program knows about the replies of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -217,7 +209,6 @@ impl Egress {
     }
 }
 
-const _: () = assert!(size_of::<Service>() == 4);
 const _: () = assert!(size_of::<PoolRange>() == 36);
 const _: () = assert!(size_of::<Replies>() == 44);
 const _: () = assert!(LEASE_WORDS * 64 == PORTS_LEN);

@@ -6,9 +6,7 @@
 use crate::FRAME_LEN_MAX;
 use crate::error::Error;
 use crate::hello::Hello;
-
-/// Bytes of a frame's length field.
-pub(crate) const LENGTH_LEN: usize = 4;
+use crate::layout::LENGTH_LEN;
 
 /// Memory of a decoder, in bytes: two of the longest frames, so that a whole one always fits behind the rest of
 /// the one before.

@@ -9,9 +9,10 @@ use wire::flow::Endpoint;
 
 use crate::decoder::Decoder;
 use crate::error::Error;
-use crate::hello::{Hello, Role};
+use crate::hello::Hello;
 use crate::inspection::{Addresses, Inspection};
 use crate::message::{Flows, Reports, Subscription, ToIntercept, ToTcpcopy};
+use crate::role::Role;
 use crate::{PING_INTERVAL, SILENCE_MAX, encode};
 
 /// What `tcpcopy` hears.
@@ -283,8 +284,8 @@ mod tests {
 
     use super::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
     use crate::error::Error;
-    use crate::hello::Role;
-    use crate::message::Refusal;
+    use crate::refusal::Refusal;
+    use crate::role::Role;
     use crate::{SILENCE_MAX, encode};
 
     /// Both ends with what each has sent and the other has not yet read.

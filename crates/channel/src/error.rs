@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use crate::hello::Role;
-use crate::message::Refusal;
+use crate::refusal::Refusal;
+use crate::role::Role;
 use crate::{FRAME_LEN_MAX, VERSION};
 
 /// Every reason to close a connection that the peer gave us. After one, nothing more is read from it.

@@ -9,14 +9,9 @@
 //!                             |<------- length bytes ------->|
 //! ```
 
-use core::fmt;
-
+use crate::VERSION;
 use crate::error::Error;
-
-/// The version of the channel that this build speaks. There is no negotiation: both ends are one release.
-///
-/// 2: the subscription says how much payload reports carry, and a report says how much it carries.
-pub const VERSION: u16 = 2;
+use crate::role::Role;
 
 /// The first eight bytes of each direction.
 pub const MAGIC: [u8; 8] = *b"tcpcopy\n";
@@ -33,36 +28,6 @@ const AUTH_NONE: u8 = 0;
 
 /// Longest hello that is accepted, in bytes.
 pub const HELLO_LEN_MAX: usize = PREFIX_LEN + BODY_LEN_MAX;
-
-/// Which part an end plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Role {
-    /// It subscribes and gets reports.
-    Tcpcopy = 1,
-    /// It gives reports.
-    Intercept = 2,
-}
-
-impl Role {
-    /// The part that the peer must play.
-    #[must_use]
-    pub const fn peer(self) -> Self {
-        match self {
-            Self::Tcpcopy => Self::Intercept,
-            Self::Intercept => Self::Tcpcopy,
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcpcopy => "tcpcopy",
-            Self::Intercept => "intercept",
-        })
-    }
-}
 
 /// A hello of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,8 +106,10 @@ impl Hello {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hello, MAGIC, Role, VERSION};
+    use super::{Hello, MAGIC};
+    use crate::VERSION;
     use crate::error::Error;
+    use crate::role::Role;
 
     fn hello() -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -7,8 +7,7 @@
 
 use wire::flow::Addr;
 
-use crate::encode::frame;
-use crate::message::{INSPECT, INSPECTED};
+use crate::layout::{INSPECT, INSPECTED, frame};
 
 /// Most addresses in one question.
 pub const ADDRESSES_MAX: usize = 64;

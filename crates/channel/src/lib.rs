@@ -6,9 +6,13 @@
 //! | module | holds |
 //! |---|---|
 //! | [`hello`] | magic, version, role, features: what each end says first |
+//! | [`role`] | the two parts that an end can play |
+//! | `layout` | lengths, kinds and shared parts of frames, for those who read and those who write them |
 //! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
+//! | [`refusal`] | why `intercept` does not take a subscription |
 //! | [`inspection`] | what the doctor asks about an assistant, and the answer |
-//! | [`encode`] | the other way round: messages appended to a `Vec<u8>`; batches of reports |
+//! | [`report`], [`batch`] | a target segment as it is told; those that travel together |
+//! | [`encode`] | the other way round: messages appended to a `Vec<u8>` |
 //! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
 //! | [`end`] | the two ends: [`TcpcopyEnd`] and [`InterceptEnd`] |
 //!
@@ -33,22 +37,35 @@
 //! [`decoder::BUFFER_LEN`].
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod decoder;
 pub mod encode;
 pub mod end;
 pub mod error;
 pub mod hello;
 pub mod inspection;
+mod layout;
 pub mod message;
+pub mod refusal;
+pub mod report;
+pub mod role;
 
+pub use batch::Batch;
 pub use decoder::Decoder;
-pub use encode::Batch;
 pub use end::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
 pub use error::Error;
-pub use hello::{Hello, Role, VERSION};
-pub use message::{Refusal, Report, ToIntercept, ToTcpcopy};
+pub use hello::Hello;
+pub use message::{ToIntercept, ToTcpcopy};
+pub use refusal::Refusal;
+pub use report::Report;
+pub use role::Role;
 
 use core::time::Duration;
+
+/// The version of the channel that this build speaks. There is no negotiation: both ends are one release.
+///
+/// 2: the subscription says how much payload reports carry, and a report says how much it carries.
+pub const VERSION: u16 = 2;
 
 /// The port that `intercept` listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 36_524;

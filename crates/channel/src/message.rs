@@ -3,37 +3,18 @@
 //! Messages borrow from the decoder; a body is checked once, when its frame is read, and the iterators over it
 //! cannot fail.
 
-use core::fmt;
-
-use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey};
 
 use crate::decoder::Frame;
 use crate::error::Error;
 use crate::inspection::{Addresses, Inspection};
-use crate::{HEADERS_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
-
-pub(crate) const SUBSCRIBE: u8 = 0x01;
-pub(crate) const OPEN: u8 = 0x02;
-pub(crate) const CLOSE: u8 = 0x03;
-pub(crate) const PING: u8 = 0x04;
-pub(crate) const INSPECT: u8 = 0x05;
-pub(crate) const SUBSCRIBED: u8 = 0x81;
-pub(crate) const REFUSED: u8 = 0x82;
-pub(crate) const REPORTS: u8 = 0x83;
-pub(crate) const PONG: u8 = 0x84;
-pub(crate) const LOST: u8 = 0x85;
-pub(crate) const INSPECTED: u8 = 0x86;
-
-pub(crate) const REFUSED_TARGET: u8 = 1;
-pub(crate) const REFUSED_CONNECTIONS: u8 = 2;
-
-/// Length of an endpoint: 16 bytes of address, 2 of port.
-pub(crate) const ENDPOINT_LEN: usize = 18;
-/// Length of a flow: the session's source, then the target.
-pub(crate) const FLOW_LEN: usize = 2 * ENDPOINT_LEN;
-/// Bytes of a report before the segment's own: stamp (8), length of the packet (4), how many bytes of headers (1) and of
-/// payload (1) follow.
-pub(crate) const REPORT_HEADER_LEN: usize = 14;
+use crate::layout::{
+    CLOSE, ENDPOINT_LEN, FLOW_LEN, INSPECT, INSPECTED, LOST, OPEN, PING, PONG, REFUSED, REPORTS,
+    SUBSCRIBE, SUBSCRIBED, endpoint,
+};
+use crate::refusal::Refusal;
+use crate::report::Report;
+use crate::{PAYLOAD_LEN_MAX, TARGETS_MAX};
 
 /// What `tcpcopy` sends to `intercept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,38 +158,6 @@ impl<'a> ToTcpcopy<'a> {
     }
 }
 
-/// Why `intercept` does not take a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It does not consume the replies of this target.
-    UnknownTarget(Endpoint),
-    /// It has as many connections as it can.
-    TooManyConnections,
-}
-
-impl Refusal {
-    fn parse(body: &[u8]) -> Option<Self> {
-        match body.split_first()? {
-            (&REFUSED_TARGET, rest) => Some(Self::UnknownTarget(endpoint(rest.try_into().ok()?))),
-            (&REFUSED_CONNECTIONS, []) => Some(Self::TooManyConnections),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownTarget(target) => {
-                write!(f, "target {target} is not in its -x list: add it there")
-            }
-            Self::TooManyConnections => {
-                f.write_str("it has as many tcpcopy connections as it takes")
-            }
-        }
-    }
-}
-
 /// What a `tcpcopy` wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscription<'a> {
@@ -271,19 +220,6 @@ impl<'a> Flows<'a> {
     }
 }
 
-/// One target segment, without its payload but for what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report<'a> {
-    /// When `intercept` saw it: nanoseconds of `CLOCK_MONOTONIC` on **its** machine.
-    pub stamp_ns: u64,
-    /// Bytes that arrived, from the IP header on.
-    pub packet_len: u32,
-    /// The IP and TCP headers, at most [`HEADERS_LEN_MAX`] bytes.
-    pub headers: &'a [u8],
-    /// The first bytes of the payload, at most as many as the subscription asks for; mostly none.
-    pub payload: &'a [u8],
-}
-
 /// A batch of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reports<'a> {
@@ -296,7 +232,7 @@ impl<'a> Reports<'a> {
     fn parse(body: &'a [u8]) -> Option<Self> {
         let (mut rest, mut count) = (body, 0);
         while !rest.is_empty() {
-            (_, rest) = split_report(rest)?;
+            (_, _, rest) = Report::split(rest)?;
             count += 1;
         }
         (count > 0).then_some(Self { body, count })
@@ -313,32 +249,9 @@ impl<'a> Reports<'a> {
     pub fn iter(&self) -> impl Iterator<Item = Report<'a>> + use<'a> {
         let mut rest = self.body;
         core::iter::from_fn(move || {
-            let (report, tail) = split_report(rest)?;
+            let (report, _, tail) = Report::split(rest)?;
             rest = tail;
             Some(report)
         })
     }
-}
-
-fn split_report(bytes: &[u8]) -> Option<(Report<'_>, &[u8])> {
-    let (h, rest) = bytes.split_first_chunk::<REPORT_HEADER_LEN>()?;
-    let (headers_len, payload_len) = (usize::from(h[12]), h[13]);
-    if headers_len == 0 || headers_len > HEADERS_LEN_MAX || payload_len > PAYLOAD_LEN_MAX {
-        return None;
-    }
-    let (headers, rest) = rest.split_at_checked(headers_len)?;
-    let (payload, rest) = rest.split_at_checked(payload_len.into())?;
-    let report = Report {
-        stamp_ns: u64::from_be_bytes([h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]]),
-        packet_len: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
-        headers,
-        payload,
-    };
-    Some((report, rest))
-}
-
-fn endpoint(bytes: &[u8; ENDPOINT_LEN]) -> Endpoint {
-    let mut addr = [0; 16];
-    addr.copy_from_slice(&bytes[..16]);
-    Endpoint::new(Addr::v6(addr), u16::from_be_bytes([bytes[16], bytes[17]]))
 }

@@ -1,6 +1,19 @@
 //! The clock that the programs stamp with.
 
 use std::fs;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds of `CLOCK_MONOTONIC` now, the clock of `bpf_ktime_get_ns`: comparable with the stamps of the programs.
+#[must_use]
+pub fn now_ns() -> u64 {
+    // The clock exists since Linux 2.6, and the call fails for clocks that do not exist alone.
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map(Duration::from)
+        .unwrap_or_default();
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
 
 /// Name of the kernel's clock source (`tsc`, `kvm-clock`, `arch_sys_counter`, `hpet`, ...); `None` where it does not say.
 #[must_use]
@@ -22,7 +35,13 @@ pub fn is_slow(source: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slow, source};
+    use super::{is_slow, now_ns, source};
+
+    #[test]
+    fn time_goes_on() {
+        let before = now_ns();
+        assert!(before > 0 && now_ns() >= before);
+    }
 
     #[test]
     fn this_machine_has_a_clock() {

@@ -102,11 +102,11 @@ pub fn sink(options: &SinkOptions) -> Result<()> {
             }
             if Instant::now() >= next {
                 next += Duration::from_secs(1);
-                crate::command::print_json(&tally.line(start));
+                crate::part::print_json(&tally.line(start));
             }
         }
     });
-    crate::command::print_json(&tally.line(start));
+    crate::part::print_json(&tally.line(start));
     Ok(())
 }
 

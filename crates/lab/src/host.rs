@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Error, Result, Tried};
-use crate::net::Host;
-use crate::registry::Prefix;
+use crate::plan::Host;
+use crate::prefix::Prefix;
 use crate::system;
 
 /// Settings of every host. A lab without them runs out of ports, or answers what nobody asked it.

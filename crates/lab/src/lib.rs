@@ -3,9 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`net`] | the network: client, online, target and assistant as namespaces |
+//! | [`plan`] | its hosts, their names and addresses |
 //! | [`host`] | one of them and its knobs: offloads, MTU, loss |
 //! | [`loss`] | packets that get lost between them |
 //! | [`devices`] | cards of the machine instead of veth pairs |
+//! | [`prefix`] | the name of a lab |
 //! | [`registry`] | which labs stand, and the removal of left-overs |
 //! | [`process`] | a process in a namespace: logs, signals, CPU time |
 //! | [`machine`] | CPU of the whole machine and of processes |
@@ -17,6 +19,7 @@
 //! | [`readers`] | clients that take a long response slowly |
 //! | [`digest`] | a digest of bodies |
 //! | [`bulk`] | raw TCP sender and sink |
+//! | [`part`] | one of these in a process of its own |
 //! | [`command`] | these as commands, to be run inside a namespace |
 //! | [`nginx`], [`redis`] | configurations and starts of servers |
 //! | [`copier`] | `tcpcopy` and `intercept` |
@@ -42,6 +45,9 @@ pub mod loss;
 pub mod machine;
 pub mod net;
 pub mod nginx;
+pub mod part;
+pub mod plan;
+pub mod prefix;
 pub mod process;
 pub mod readers;
 pub mod redis;
@@ -55,5 +61,5 @@ pub use error::{Error, Result};
 pub use host::Namespace;
 pub use loss::Way;
 pub use net::{Host, Lab, Topology};
+pub use prefix::Prefix;
 pub use process::{Process, Spec};
-pub use registry::Prefix;

@@ -180,7 +180,7 @@ impl<'a> Load<'a> {
                 next_line += Duration::from_secs(1);
                 let line = self.tally.line(elapsed.as_secs());
                 if !self.options.quiet {
-                    crate::command::print_json(&line);
+                    crate::part::print_json(&line);
                 }
             }
         }

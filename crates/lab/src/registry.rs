@@ -5,12 +5,10 @@
 //! A lab whose owner is gone is removed by whoever comes next: its processes, by id and only if they still live in
 //! its namespaces, then the namespaces.
 
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -19,46 +17,11 @@ use nix::unistd::Pid;
 use crate::error::{Error, Result, Tried};
 use crate::host::Namespace;
 use crate::interrupt;
+use crate::plan::Host;
+use crate::prefix::{FOLDER, Prefix};
 use crate::system;
 
-const FOLDER: &str = "/run/tcpcopy-lab";
 const KEPT: &str = "kept";
-
-/// The name of a lab: its namespaces are called `prefix-host`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prefix(String);
-
-impl Prefix {
-    /// A name of this process: `word-pid`.
-    ///
-    /// # Errors
-    ///
-    /// Where `word` cannot be part of a name.
-    pub fn of_this_process(word: &str) -> Result<Self> {
-        format!("{word}-{}", std::process::id()).parse()
-    }
-
-    fn folder(&self) -> PathBuf {
-        PathBuf::from(FOLDER).join(&self.0)
-    }
-}
-
-impl FromStr for Prefix {
-    type Err = Error;
-    fn from_str(name: &str) -> Result<Self> {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || name.len() > 24 || !name.chars().all(fits) || name.starts_with('-') {
-            return Err(Error::Prefix(name.to_owned()));
-        }
-        Ok(Self(name.to_owned()))
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The right to a lab's name; dropping it removes the lab.
 #[derive(Debug)]
@@ -190,11 +153,7 @@ pub fn namespaces(prefix: &Prefix) -> Result<Vec<String>> {
         .lines()
         .filter_map(|line| line.split_whitespace().next());
     let mut found: Vec<String> = names
-        .filter(|name| {
-            name.strip_prefix(&start)
-                .and_then(crate::net::Host::named)
-                .is_some()
-        })
+        .filter(|name| name.strip_prefix(&start).and_then(Host::named).is_some())
         .map(str::to_owned)
         .collect();
     found.sort();
@@ -297,15 +256,7 @@ pub fn wait_empty(namespace: &str, limit: Duration) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Prefix, start_time};
-
-    #[test]
-    fn a_prefix_is_checked() {
-        assert!("lab-1".parse::<Prefix>().is_ok());
-        for bad in ["", "-x", "a b", "A", "a/b", "1234567890123456789012345"] {
-            assert!(bad.parse::<Prefix>().is_err(), "{bad}");
-        }
-    }
+    use super::start_time;
 
     #[test]
     fn this_process_has_a_start_time_and_no_process_has_none() {

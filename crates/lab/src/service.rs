@@ -222,7 +222,7 @@ fn write_record(file: &Path, entries: &[Entry]) -> Result<()> {
 }
 
 fn print(line: &Line) {
-    crate::command::print_json(line);
+    crate::part::print_json(line);
 }
 
 fn milliseconds(text: &str) -> std::result::Result<Duration, String> {

@@ -8,6 +8,8 @@
 //! | [`dumps`] | no memory of ours on a disk: it holds what clients sent |
 //! | [`limits`] | limits of the process: raised where that is allowed, else named |
 //! | [`priority`] | who waits where processors or memory run short |
+//! | [`processor`] | the processors that threads are pinned to |
+//! | [`waker`] | waking a thread that sleeps |
 //!
 //! **Architecture invariant:** nothing here changes anything outside of this process.
 #![forbid(unsafe_code)]
@@ -17,6 +19,10 @@ pub mod limits;
 pub mod log;
 pub mod printer;
 pub mod priority;
+pub mod processor;
 pub mod signals;
+pub mod waker;
 
 pub use printer::Printer;
+pub use processor::Processor;
+pub use waker::Waker;

@@ -1,8 +1,10 @@
 //! The programs that run in the kernel, embedded: the objects that `cargo xtask build-ebpf` puts into `target/bpf`.
 //!
 //! A build without them is a good build: it says so where somebody asks for them. This room knows nothing about
-//! loading.
+//! loading; besides the objects it holds what everybody who has loaded them needs ([`counters`]).
 #![forbid(unsafe_code)]
+
+pub mod counters;
 
 use thiserror::Error;
 

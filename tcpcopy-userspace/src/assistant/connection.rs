@@ -11,13 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use process::Waker;
 use tracing::{info, warn};
 use wire::flow::{Endpoint, FlowKey};
 
+use super::Channels;
 use super::probe::Probes;
 use super::talk::{self, Broken, Talk};
-use super::{Announcement, Channels};
-use crate::worker::waker::Waker;
+use crate::worker::announcer::Announcement;
 
 /// How long a connection may take to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(2);

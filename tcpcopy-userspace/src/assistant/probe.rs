@@ -16,6 +16,9 @@ use wire::flow::Endpoint;
 use wire::segment::Segment;
 use wire::tcp::{COPY_MARK, Flags, Header, Options};
 
+/// The window that a probe offers, in bytes.
+const WINDOW: u16 = 1024;
+
 /// The probes of a run, one or several per target.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
@@ -33,8 +36,11 @@ struct Probe {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// No answer yet.
-    Waiting,
+    /// No answer yet; with the sequence number of the SYN, once one was sent. It is sent again with the same one, so that a
+    /// slow answer to the first is one.
+    Waiting { isn: Option<u32> },
+    /// The target has a connection of a run before, which has to be reset with this sequence number.
+    Stale { seq: u32 },
     /// The target took the connection; it is to be asked for a word.
     Accepted { seq: u32, ack: u32 },
     /// It was asked, and has not answered.
@@ -69,7 +75,7 @@ impl Probes {
             .map(|(source, target)| Probe {
                 source,
                 target,
-                state: State::Waiting,
+                state: State::Waiting { isn: None },
             })
             .collect();
         Self {
@@ -101,8 +107,14 @@ impl Probes {
         let mut frames = Vec::new();
         for probe in probes.iter_mut() {
             match probe.state {
-                State::Waiting => {
+                State::Waiting { isn: sent } => {
+                    let isn = isn.map(|isn| sent.unwrap_or(isn));
                     frames.extend(isn.and_then(|isn| frame(probe, Flags::SYN, isn, 0)));
+                    probe.state = State::Waiting { isn: isn.or(sent) };
+                }
+                State::Stale { seq } => {
+                    frames.extend(frame(probe, Flags::RST, seq, 0));
+                    probe.state = State::Waiting { isn: None };
                 }
                 State::Accepted { seq, ack } => {
                     frames.extend(question(probe, seq, ack));
@@ -129,7 +141,8 @@ impl Probes {
         let mut verdicts: Vec<Verdict> = Vec::new();
         for probe in probes.iter() {
             let is_one_sided = matches!(probe.state, State::Accepted { .. } | State::Asked { .. });
-            let proven = probe.state != State::Waiting && !is_one_sided;
+            let is_open = matches!(probe.state, State::Waiting { .. } | State::Stale { .. });
+            let proven = !is_open && !is_one_sided;
             let refused = matches!(probe.state, State::Refused | State::Done { refused: true });
             match verdicts
                 .iter_mut()
@@ -163,18 +176,43 @@ impl Probes {
 }
 
 impl Probe {
+    /// Only what answers this very probe counts: another tcpcopy may probe from the same address of a documentation network, and
+    /// an intercept that has heard of neither gives its answers to both.
     fn hear(&mut self, segment: &Segment) {
-        let is_syn = segment.flags.contains(Flags::SYN);
-        let (seq, ack) = (segment.ack, segment.seq.wrapping_add(1));
+        let has = |flag| segment.flags.contains(flag);
+        if !has(Flags::ACK) && !has(Flags::RST) {
+            return;
+        }
         self.state = match self.state {
-            State::Waiting | State::Asked { .. } if segment.flags.contains(Flags::RST) => {
+            State::Waiting { isn: Some(isn) } if has(Flags::ACK) => {
+                let seq = isn.wrapping_add(1);
+                let is_ours = segment.ack == seq;
+                match (has(Flags::RST), has(Flags::SYN)) {
+                    (true, _) if is_ours => State::Refused,
+                    (false, true) if is_ours => State::Accepted {
+                        seq,
+                        ack: segment.seq.wrapping_add(1),
+                    },
+                    // What RFC 9293 section 3.10.7.3 does in this state: it is reset, and the SYN follows once more.
+                    (false, false) if !is_ours => State::Stale { seq: segment.ack },
+                    _ => self.state,
+                }
+            }
+            // A reset has the sequence number that was asked for, or one of the bytes that came meanwhile.
+            State::Asked { ack, .. }
+                if has(Flags::RST) && segment.seq.wrapping_sub(ack) < WINDOW.into() =>
+            {
                 State::Refused
             }
             // It says it again where it has not seen that we know.
-            State::Waiting | State::Asked { .. } if is_syn => State::Accepted { seq, ack },
-            State::Asked { seq, .. } if !is_syn => State::Answered { seq },
-            // An answer to something older than our SYN, which all the same came the right way.
-            State::Waiting if segment.flags.contains(Flags::ACK) => State::Answered { seq },
+            State::Asked { seq, ack } if has(Flags::SYN) && segment.ack == seq => {
+                State::Accepted { seq, ack }
+            }
+            State::Asked { seq, .. }
+                if !has(Flags::RST) && !has(Flags::SYN) && segment.ack == seq =>
+            {
+                State::Answered { seq }
+            }
             state => state,
         };
     }
@@ -194,7 +232,11 @@ fn frame(probe: &Probe, flags: Flags, seq: u32, ack: u32) -> Option<Vec<u8>> {
         seq,
         ack,
         flags,
-        window: if flags.contains(Flags::RST) { 0 } else { 1024 },
+        window: if flags.contains(Flags::RST) {
+            0
+        } else {
+            WINDOW
+        },
         urgent: COPY_MARK,
         options: Options {
             mss: is_syn.then_some(536),
@@ -278,9 +320,42 @@ mod tests {
         assert!(!probes.take(&answer(Flags::RST, 9999)));
     }
 
+    /// Another tcpcopy may probe the same target from the same address of a documentation network, and what stands here from
+    /// a run before is as old as that.
+    #[test]
+    fn answers_to_what_was_not_sent_prove_nothing() {
+        for flags in [
+            Flags::SYN.with(Flags::ACK),
+            Flags::RST.with(Flags::ACK),
+            Flags::ACK,
+        ] {
+            let probes = Probes::new([ends()]);
+            assert!(probes.take(&answer(flags, 9999)), "it is no session's");
+            assert!(!probes.verdicts()[0].proven, "{flags:?} before a SYN");
+            // Acknowledged is 778.
+            probes.frames(Some(1_000_000));
+            assert!(probes.take(&answer(flags, 9999)));
+            let verdict = &probes.verdicts()[0];
+            assert!(!verdict.proven && !verdict.is_one_sided, "{flags:?}");
+        }
+    }
+
+    /// A target that still has a connection of a run that was killed answers a SYN with where that one stands (RFC 5961).
+    #[test]
+    fn a_connection_of_a_run_before_is_reset_and_the_probe_begins_anew() {
+        let probes = Probes::new([ends()]);
+        probes.frames(Some(1_000_000));
+        assert!(probes.take(&answer(Flags::ACK, 9999)));
+        let frames = probes.frames(None);
+        let reset = Segment::parse(&frames[0][14..], 0).unwrap();
+        assert_eq!((reset.flags, reset.seq), (Flags::RST, 778));
+        assert_eq!(flags_of(&probes.frames(Some(777))), [Flags::SYN]);
+    }
+
     #[test]
     fn a_refusal_proves_the_way_back_too() {
         let probes = Probes::new([ends()]);
+        probes.frames(Some(777));
         assert!(probes.take(&answer(Flags::RST.with(Flags::ACK), 9999)));
         assert!(probes.frames(Some(1)).is_empty());
         let verdict = &probes.verdicts()[0];

@@ -10,19 +10,20 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use channel::inspection::inspect;
-use channel::{Report, TcpcopyEnd, TcpcopyEvent, encode};
+use channel::{Batch, Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use process::Waker;
 use tracing::info;
 use wire::flow::{Endpoint, FlowKey, owner};
 use wire::segment::Segment;
 
+use super::Channels;
 use super::offset::Offset;
 use super::probe::Probes;
-use super::{Announcement, Channels, ReportBatch};
 use crate::clock;
-use crate::worker::waker::Waker;
+use crate::worker::announcer::Announcement;
 
 /// How often the thread looks around although nothing happens: for pings and for the end.
 const TICK_MS: u16 = 200;
@@ -136,11 +137,7 @@ impl Talk {
     /// Takes every event of what was read, and hands reports to their workers.
     fn hear(&mut self, channels: &Channels, probes: &Probes) -> Result<(), Broken> {
         let arrival = clock::now();
-        let mut batches: Vec<_> = channels
-            .workers
-            .iter()
-            .map(|_| ReportBatch::default())
-            .collect();
+        let mut batches = channels.batches();
         while let Some(event) = self
             .end
             .next_event(&mut self.out)
@@ -151,7 +148,11 @@ impl Talk {
                 TcpcopyEvent::Reports(reports) => {
                     for report in reports.iter() {
                         let stamp = self.offset.ours(report.stamp_ns, arrival);
-                        sort(stamp, &report, probes, &mut batches);
+                        let report = Report {
+                            stamp_ns: stamp.as_nanos(),
+                            ..report
+                        };
+                        sort(&report, channels, probes, &mut batches);
                     }
                 }
                 TcpcopyEvent::Lost { count } => {
@@ -185,12 +186,7 @@ impl Talk {
 }
 
 /// Puts a report into the batch of the worker that owns its session.
-fn sort(
-    stamp: session::Instant,
-    report: &Report<'_>,
-    probes: &Probes,
-    batches: &mut [ReportBatch],
-) {
+fn sort(report: &Report<'_>, channels: &Channels, probes: &Probes, batches: &mut [Batch]) {
     let worker = match Segment::parse(report.headers, 0) {
         Ok(segment) if probes.take(&segment) => return,
         Ok(segment) => owner(
@@ -200,9 +196,7 @@ fn sort(
         // The engine counts it as malformed.
         Err(_) => 0,
     };
-    if let Some(batch) = batches.get_mut(worker as usize) {
-        batch.push(stamp, report.headers, report.payload);
-    }
+    channels.put(worker as usize, report, batches);
 }
 
 /// Writes as much as the socket takes.

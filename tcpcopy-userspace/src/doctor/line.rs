@@ -4,29 +4,28 @@
 //! Dropping it undoes everything.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
+use channel::Batch;
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use process::Waker;
 use telemetry::KernelCounters;
 use wire::flow::{Addr, FlowKey};
 use wire::icmp::TooBig;
 use wire::segment::Segment;
 
 use super::handshake::Via;
+use crate::assistant::Channels;
 use crate::assistant::connection::{Connection, Failure};
 use crate::assistant::probe::Probes;
-use crate::assistant::{
-    ANNOUNCEMENTS_MAX, Announcement, BATCHES_MAX, Channels, ReportBatch, WorkerHandle,
-};
 use crate::loader::{Error, Loaded, WorkerParts};
 use crate::plan::Plan;
-use crate::worker::slot::{Shared, Slot};
-use crate::worker::waker::Waker;
+use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement};
+use crate::worker::handle::WorkerHandle;
 
 /// How long an intercept may take to take the subscription.
 const SUBSCRIBED_MAX: Duration = Duration::from_secs(3);
@@ -140,7 +139,7 @@ pub(crate) struct Intercepts {
     channels: Arc<Channels>,
     wakers: Vec<Arc<Waker>>,
     threads: Vec<JoinHandle<()>>,
-    reports: Receiver<ReportBatch>,
+    reports: Receiver<Batch>,
     // Nobody announces anything: the probes are announced when the connection begins.
     _announcements: Vec<Sender<Announcement>>,
     /// What the first attempt came to, by the address of the intercept; `None` where it said nothing.
@@ -154,21 +153,8 @@ impl Intercepts {
     ///
     /// Where this process has no descriptor or thread left.
     pub(crate) fn connect(plan: &Plan) -> std::io::Result<Self> {
-        let (commands, _) = bounded(1);
-        let (report_sender, reports) = bounded(BATCHES_MAX);
-        let shared = Shared {
-            slot: Mutex::new(Slot::new(0)),
-            tally: Mutex::default(),
-            obeyed: AtomicU64::new(0),
-            waker: Waker::new()?,
-            unproven: Mutex::default(),
-        };
-        let ears = WorkerHandle {
-            commands,
-            reports: report_sender,
-            shared: Arc::new(shared),
-            given: Arc::default(),
-        };
+        // Reports go to a worker, and this one is the doctor.
+        let (ears, inbox) = WorkerHandle::new(0)?;
         let channels = Arc::new(Channels::new(vec![ears], plan.intercepts.len()));
         let flows: HashSet<FlowKey> = plan
             .probes
@@ -179,7 +165,7 @@ impl Intercepts {
             channels,
             wakers: Vec::new(),
             threads: Vec::new(),
-            reports,
+            reports: inbox.reports,
             _announcements: Vec::new(),
             firsts: Vec::new(),
         };
@@ -248,9 +234,9 @@ impl Intercepts {
     pub(crate) fn receive(&self) -> Vec<Heard> {
         let mut heard = Vec::new();
         while let Ok(batch) = self.reports.try_recv() {
-            for (_, headers) in batch.iter() {
-                if let Ok(segment) = Segment::parse(headers, 0) {
-                    heard.push(Heard::Segment(segment, headers.to_vec(), Via::Channel));
+            for (_, bytes) in batch.segments() {
+                if let Ok(segment) = Segment::parse(bytes, 0) {
+                    heard.push(Heard::Segment(segment, bytes.to_vec(), Via::Channel));
                 }
             }
         }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
+use abi::bytes;
 use abi::counter::Counter;
 use abi::maps::{
     COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
-    PORT_TARGET, PORTS, REPLIES, RINGS, Replies, SERVICES, SLEEPING, Service,
+    PORT_TARGET, PORTS, REPLIES, RINGS, SERVICES, SLEEPING,
 };
 use aya::Ebpf;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use telemetry::KernelCounters;
-use wire::flow::{Addr, Endpoint, PoolRange};
+use wire::flow::{Addr, Endpoint};
 
 use super::Error;
 use crate::plan::Plan;
@@ -24,7 +25,7 @@ pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
         .map_err(in_map(REPLIES))?;
     for (target, value) in &plan.filter.replies {
         replies
-            .insert(endpoint_bytes(target), replies_bytes(value), 0)
+            .insert(bytes::endpoint(target), bytes::replies(value), 0)
             .map_err(in_map(REPLIES))?;
     }
     let mut addresses: HashMap<_, [u8; 16], u32> = map_mut(ebpf, POOL_ADDRESSES)?
@@ -79,13 +80,12 @@ fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
 }
 
 /// An online service is captured from now on.
-pub(super) fn add_service(ebpf: &mut Ebpf, online: &Endpoint, rule: u32) -> Result<(), Error> {
-    let Service { rule } = Service { rule };
+pub(super) fn add_service(ebpf: &mut Ebpf, online: &Endpoint) -> Result<(), Error> {
     let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?
         .try_into()
         .map_err(in_map(SERVICES))?;
     services
-        .insert(endpoint_bytes(online), rule, 0)
+        .insert(bytes::endpoint(online), 1, 0)
         .map_err(in_map(SERVICES))
 }
 
@@ -94,7 +94,7 @@ pub(super) fn remove_service(ebpf: &mut Ebpf, online: &Endpoint) -> Result<(), E
     let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?
         .try_into()
         .map_err(in_map(SERVICES))?;
-    match services.remove(&endpoint_bytes(online)) {
+    match services.remove(&bytes::endpoint(online)) {
         Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
         Err(error) => Err(in_map(SERVICES)(error)),
     }
@@ -127,8 +127,8 @@ pub(super) fn counters(ebpf: &Ebpf) -> Result<KernelCounters, Error> {
         .map_err(in_map(COUNTERS))?;
     let mut counters = KernelCounters::default();
     for &counter in Counter::ALL {
-        let values = map.get(&(counter as u32), 0).map_err(in_map(COUNTERS))?;
-        counters.set(counter, values.iter().sum());
+        let total = programs::counters::total(&map, counter).map_err(in_map(COUNTERS))?;
+        counters.set(counter, total);
     }
     Ok(counters)
 }
@@ -166,29 +166,4 @@ pub(super) fn map_mut<'a>(ebpf: &'a mut Ebpf, map: &'static str) -> Result<&'a m
 
 pub(super) fn in_map(map: &'static str) -> impl Fn(MapError) -> Error {
     move |source| Error::Map { map, source }
-}
-
-/// The bytes of a value as the programs see it (`repr(C)`, no padding): asserted in [`abi::maps`].
-fn endpoint_bytes(endpoint: &Endpoint) -> [u8; 18] {
-    let mut bytes = [0; 18];
-    bytes[..16].copy_from_slice(endpoint.addr.octets());
-    bytes[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
-    bytes
-}
-
-fn replies_bytes(replies: &Replies) -> [u8; 44] {
-    let mut bytes = [0; 44];
-    bytes[..36].copy_from_slice(&pool_bytes(&replies.pool));
-    bytes[36..40].copy_from_slice(&replies.kind.to_ne_bytes());
-    bytes[40..].copy_from_slice(&replies.slot.to_ne_bytes());
-    bytes
-}
-
-fn pool_bytes(range: &PoolRange) -> [u8; 36] {
-    let mut bytes = [0; 36];
-    bytes[..16].copy_from_slice(range.prefix.octets());
-    bytes[16..32].copy_from_slice(range.mask.octets());
-    bytes[32..34].copy_from_slice(&range.port_first.to_ne_bytes());
-    bytes[34..].copy_from_slice(&range.port_last.to_ne_bytes());
-    bytes
 }

@@ -28,30 +28,27 @@ impl Services {
     ) -> Result<usize, Error> {
         let (wanted, left_out) = wanted(rules, own);
         let captured = std::mem::take(&mut self.captured);
-        let kept: BTreeSet<Endpoint> = wanted.iter().map(|(online, _)| *online).collect();
+        let kept: BTreeSet<Endpoint> = wanted.iter().copied().collect();
         for online in captured.difference(&kept) {
             maps::remove_service(ebpf, online)?;
         }
-        for (online, rule) in &wanted {
-            if !captured.contains(online) {
-                maps::add_service(ebpf, online, *rule)?;
-            }
+        for online in kept.difference(&captured) {
+            maps::add_service(ebpf, online)?;
         }
         self.captured = kept;
         Ok(left_out)
     }
 }
 
-/// Each service with the rule that it belongs to, and how many there is no room for.
-fn wanted(rules: &[Rule], own: &[IpAddr]) -> (Vec<(Endpoint, u32)>, usize) {
+/// Each service, in the order of the rules, and how many there is no room for.
+fn wanted(rules: &[Rule], own: &[IpAddr]) -> (Vec<Endpoint>, usize) {
     let mut wanted = Vec::new();
     let own: BTreeSet<Addr> = own.iter().map(|own| Addr::from(*own)).collect();
-    for (index, rule) in (0..).zip(rules) {
+    for rule in rules {
         if rule.online.addr == Addr::UNSPECIFIED {
-            let here = own.iter().map(|own| Endpoint::new(*own, rule.online.port));
-            wanted.extend(here.map(|online| (online, index)));
+            wanted.extend(own.iter().map(|own| Endpoint::new(*own, rule.online.port)));
         } else {
-            wanted.push((rule.online, index));
+            wanted.push(rule.online);
         }
     }
     let left_out = wanted.len().saturating_sub(SERVICES_MAX as usize);
@@ -90,7 +87,7 @@ mod tests {
         let first = Endpoint::new(own[0].into(), 80);
         let second = Endpoint::new(own[1].into(), 80);
         assert_eq!(left_out, 0);
-        assert_eq!(services, [(first, 0), (second, 0), (named, 1)]);
+        assert_eq!(services, [first, second, named]);
     }
 
     #[test]

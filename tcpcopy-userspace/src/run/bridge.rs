@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use process::Waker;
 use telemetry::Figures;
 use tracing::{info, warn};
 use wire::flow::FlowKey;
@@ -14,13 +15,13 @@ use wire::flow::FlowKey;
 use super::crew::{Crew, give_way};
 use super::signs;
 use crate::args::Priority;
+use crate::assistant::Channels;
 use crate::assistant::connection::Connection;
 use crate::assistant::probe::Probes;
-use crate::assistant::{ANNOUNCEMENTS_MAX, Announcement, Announcer, Channels};
 use crate::clock;
 use crate::plan::Plan;
 use crate::worker::Command;
-use crate::worker::waker::Waker;
+use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement, Announcer};
 
 /// How long the start waits for the intercepts to say something. One that is not there yet is waited for by the run.
 const FIRST_MAX: Duration = Duration::from_secs(3);
@@ -136,7 +137,7 @@ impl Bridge {
     pub(super) fn announcer(&self) -> Announcer {
         Announcer::new(
             self.senders.clone(),
-            Arc::clone(&self.channels.announcements_lost),
+            Arc::clone(&self.channels.announcements_late),
         )
     }
 
@@ -237,8 +238,8 @@ impl Bridge {
         );
         notes.push("reports_lost_here", count(&self.channels.reports_lost_here));
         notes.push(
-            "announcements_lost",
-            count(&self.channels.announcements_lost),
+            "announcements_late",
+            count(&self.channels.announcements_late),
         );
     }
 

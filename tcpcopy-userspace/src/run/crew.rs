@@ -1,39 +1,35 @@
 //! The workers as the rest of the process sees them: queues to give commands through, figures to read, threads to join.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use core_affinity::CoreId;
-use crossbeam_channel::{Receiver, bounded};
+use process::Processor;
 use session::{Engine, Sight, Tally};
 use telemetry::Figures;
 use tracing::warn;
 
 use super::bridge::Bridge;
 use crate::args::{Capture, Priority};
-use crate::assistant::{BATCHES_MAX, ReportBatch, WorkerHandle};
 use crate::loader::WorkerParts;
 use crate::plan::Plan;
 use crate::worker::bandwidth::Bandwidth;
+use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
-use crate::worker::slot::{Shared, Slot, Unproven};
-use crate::worker::waker::Waker;
+use crate::worker::slot::{Slot, Unproven};
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
 
 /// Names of the workers' threads begin with this.
 pub(super) const WORKER_NAME: &str = "worker-";
-/// Most commands that wait for a worker; who gives more waits.
-const COMMANDS_MAX: usize = 1024;
 
 /// All workers.
 pub(super) struct Crew {
     handles: Vec<WorkerHandle>,
-    inboxes: Vec<(Receiver<Command>, Receiver<ReportBatch>)>,
+    inboxes: Vec<Inbox>,
     threads: Vec<JoinHandle<Result<(), worker::Error>>>,
     rules: usize,
 }
@@ -48,22 +44,9 @@ impl Crew {
         let rules = plan.rules.len();
         let (mut handles, mut inboxes) = (Vec::new(), Vec::new());
         for _ in 0..plan.workers {
-            let (commands, command_inbox) = bounded(COMMANDS_MAX);
-            let (reports, report_inbox) = bounded(BATCHES_MAX);
-            let shared = Arc::new(Shared {
-                slot: Mutex::new(Slot::new(rules)),
-                tally: Mutex::default(),
-                obeyed: AtomicU64::new(0),
-                waker: Waker::new()?,
-                unproven: Mutex::default(),
-            });
-            handles.push(WorkerHandle {
-                commands,
-                reports,
-                shared,
-                given: Arc::default(),
-            });
-            inboxes.push((command_inbox, report_inbox));
+            let (handle, inbox) = WorkerHandle::new(rules)?;
+            handles.push(handle);
+            inboxes.push(inbox);
         }
         Ok(Self {
             handles,
@@ -78,8 +61,7 @@ impl Crew {
         &self.handles
     }
 
-    /// Starts the threads, each on a processor of its own as far as there are any, from the last one down: the first
-    /// ones are where interrupts and other people's defaults go.
+    /// Starts the threads, each on a processor of its own as far as there are any.
     ///
     /// # Errors
     ///
@@ -92,10 +74,10 @@ impl Crew {
         bridge: Option<&Bridge>,
         priority: Priority,
     ) -> io::Result<()> {
-        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
-        for (index, (parts, (commands, reports))) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
+        for (index, (parts, inbox)) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
             let Some(handle) = self.handles.get(index as usize) else {
                 break;
             };
@@ -103,8 +85,8 @@ impl Crew {
             let mut engine = Engine::new(plan.engine_config(index, unix_nanos), clock::now());
             engine.sample_responses(plan.sample_bytes.into());
             if bridge.is_some() {
-                // Until the connections stand.
-                engine.on_channel(clock::now(), bridge.is_some_and(Bridge::is_up));
+                // Until the connections stand, of which the worker hears at its first turn.
+                engine.on_channel(clock::now(), false);
             }
             let worker = Worker {
                 engine,
@@ -112,8 +94,7 @@ impl Crew {
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),
-                commands,
-                reports,
+                inbox,
                 announcer: bridge.map(Bridge::announcer),
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,
@@ -121,15 +102,11 @@ impl Crew {
                 frame_len_max,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
             };
-            let core = cores
-                .len()
-                .checked_sub(1)
-                .and_then(|last| cores.get(last - index as usize % cores.len()))
-                .copied();
+            let processor = processors.next().flatten();
             let thread = thread::Builder::new()
                 .name(format!("{WORKER_NAME}{index}"))
                 .spawn(move || {
-                    pin(core);
+                    pin(processor);
                     give_way(priority);
                     worker.run()
                 })?;
@@ -258,13 +235,8 @@ pub(super) fn give_way(priority: Priority) {
 }
 
 /// Pins the thread. A processor that was taken away is no reason not to run.
-fn pin(core: Option<CoreId>) {
-    if let Some(core) = core
-        && !core_affinity::set_for_current(core)
-    {
-        warn!(
-            "cannot pin a worker to processor {}; it runs anywhere",
-            core.id
-        );
+fn pin(processor: Option<Processor>) {
+    if let Some(Err(error)) = processor.map(Processor::pin_this_thread) {
+        warn!("a worker: {error}");
     }
 }

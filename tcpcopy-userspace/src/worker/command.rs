@@ -11,8 +11,6 @@ use wire::flow::Addr;
 pub(crate) enum Command {
     /// The route to a target changed: its MTU, or none.
     Route(Addr, Option<u16>),
-    /// Whether reports can arrive.
-    Channel(bool),
     /// Whether new flows may get sessions.
     Admit(bool),
     /// Ports that others on this host have: no new session takes one of them.

@@ -13,12 +13,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use port::Port;
+use process::Waker;
 use session::{Engine, Instant};
 use wire::ethernet;
 
 use super::duplicates::Duplicates;
 use super::merge::Merge;
-use super::waker::Waker;
 use crate::clock;
 
 /// A stamp in a frame that is further away from now than this is none: `steer` could not write it.

@@ -2,15 +2,17 @@
 //!
 //! The worker writes a few times per second; a reader copies under the lock. Nothing else is shared with a worker.
 
+use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use process::Waker;
 use session::{Counters, Sight, Tally};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 use wire::flow::{Addr, Endpoint};
 
-use super::waker::Waker;
+use super::link::Link;
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug)]
@@ -21,8 +23,10 @@ pub(crate) struct Shared {
     pub(crate) tally: Mutex<Tally>,
     /// Commands that were obeyed before they were written.
     pub(crate) obeyed: AtomicU64,
-    /// To be called after a command or reports were queued.
+    /// To be called after a command or reports were queued, and after `link` was set.
     pub(crate) waker: Waker,
+    /// Assistant mode: whether reports can arrive.
+    pub(crate) link: Link,
     /// What the user should hear of clients whose copies wait; taken by the run.
     pub(crate) unproven: Mutex<Vec<Unproven>>,
 }
@@ -39,6 +43,22 @@ pub(crate) struct Unproven {
 }
 
 impl Shared {
+    /// Nothing has been counted yet, of a run with so many rules.
+    ///
+    /// # Errors
+    ///
+    /// Where the process has no file descriptor left.
+    pub(crate) fn new(rules: usize) -> io::Result<Self> {
+        Ok(Self {
+            slot: Mutex::new(Slot::new(rules)),
+            tally: Mutex::default(),
+            obeyed: AtomicU64::new(0),
+            waker: Waker::new()?,
+            link: Link::default(),
+            unproven: Mutex::default(),
+        })
+    }
+
     /// Leaves word of such clients.
     pub(crate) fn note_unproven(&self, unproven: Unproven) {
         let mut all = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);

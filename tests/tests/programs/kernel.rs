@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+pub(crate) use abi::bytes::endpoint as endpoint_bytes;
 use abi::counter::Counter;
 use abi::maps;
 use abi::record::RecordHeader;
@@ -165,11 +166,16 @@ impl Kernel {
     /// A target with a pool of this kind, and its first slot of leases.
     pub(crate) fn replies_to(&mut self, target: Endpoint, pool: &PoolRange, kind: u32, slot: u32) {
         self.mark_port(target.port, maps::PORT_TARGET);
-        let mut value = [0; 44];
-        value[..36].copy_from_slice(&pool_bytes(pool));
-        value[36..40].copy_from_slice(&kind.to_ne_bytes());
-        value[40..].copy_from_slice(&slot.to_ne_bytes());
-        self.insert(maps::REPLIES, endpoint_bytes(&target), value);
+        let value = maps::Replies {
+            pool: *pool,
+            kind,
+            slot,
+        };
+        self.insert(
+            maps::REPLIES,
+            endpoint_bytes(&target),
+            abi::bytes::replies(&value),
+        );
     }
 
     /// An address of this host in a pool, and its slot after the first one.
@@ -355,11 +361,7 @@ impl Kernel {
         let map = PerCpuArray::<_, u64>::try_from(map).expect("counters");
         let mut moved = BTreeMap::new();
         for &counter in Counter::ALL {
-            let total = map
-                .get(&(counter as u32), 0)
-                .expect("slot")
-                .iter()
-                .sum::<u64>();
+            let total = programs::counters::total(&map, counter).expect("slot");
             let before = self.seen.insert(counter, total).unwrap_or(0);
             if total != before {
                 moved.insert(counter, total - before);
@@ -452,21 +454,4 @@ fn context(gso_size: u32) -> [u8; 192] {
 /// These counters, once each.
 pub(crate) fn only(counters: &[Counter]) -> BTreeMap<Counter, u64> {
     counters.iter().map(|&counter| (counter, 1)).collect()
-}
-
-/// An endpoint as the key of a map.
-pub(crate) fn endpoint_bytes(endpoint: &Endpoint) -> [u8; 18] {
-    let mut bytes = [0; 18];
-    bytes[..16].copy_from_slice(endpoint.addr.octets());
-    bytes[16..].copy_from_slice(&endpoint.port.to_ne_bytes());
-    bytes
-}
-
-fn pool_bytes(pool: &PoolRange) -> [u8; 36] {
-    let mut bytes = [0; 36];
-    bytes[..16].copy_from_slice(pool.prefix.octets());
-    bytes[16..32].copy_from_slice(pool.mask.octets());
-    bytes[32..34].copy_from_slice(&pool.port_first.to_ne_bytes());
-    bytes[34..].copy_from_slice(&pool.port_last.to_ne_bytes());
-    bytes
 }

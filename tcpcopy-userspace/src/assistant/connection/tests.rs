@@ -3,22 +3,23 @@
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use channel::{Batch, InterceptEnd, InterceptEvent, Report, encode};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use process::Waker;
 use wire::flow::{Addr, Endpoint, FlowKey};
 use wire::tcp::{Flags, Header, Options};
 
 use super::{Connection, Failure};
+use crate::assistant::Channels;
 use crate::assistant::probe::Probes;
-use crate::assistant::{Announcement, Channels, ReportBatch, WorkerHandle};
-use crate::worker::Command;
-use crate::worker::slot::{Shared, Slot};
-use crate::worker::waker::Waker;
+use crate::worker::announcer::Announcement;
+use crate::worker::handle::{Inbox, WorkerHandle};
+use crate::worker::link::Seen;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAYLOAD_MAX: u8 = 64;
@@ -58,8 +59,9 @@ struct Stage {
     announce: Sender<Announcement>,
     waker: Arc<Waker>,
     first: Receiver<Result<(), Failure>>,
-    commands: Receiver<Command>,
-    reports: Receiver<ReportBatch>,
+    inbox: Inbox,
+    worker: WorkerHandle,
+    seen: Seen,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -71,22 +73,8 @@ impl Stage {
     /// A connection to this address, or to a listener of the stage's own.
     fn at(address: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (command_sender, commands) = bounded(64);
-        let (report_sender, reports) = bounded(64);
-        let shared = Shared {
-            slot: Mutex::new(Slot::default()),
-            tally: Mutex::default(),
-            obeyed: 0.into(),
-            waker: Waker::new().unwrap(),
-            unproven: Mutex::default(),
-        };
-        let worker = WorkerHandle {
-            commands: command_sender,
-            reports: report_sender,
-            shared: Arc::new(shared),
-            given: Arc::default(),
-        };
-        let channels = Arc::new(Channels::new(vec![worker], 1));
+        let (worker, inbox) = WorkerHandle::new(0).unwrap();
+        let channels = Arc::new(Channels::new(vec![worker.clone()], 1));
         let (announce, announcements) = bounded(64);
         let (first_sender, first) = bounded(1);
         let waker = Arc::new(Waker::new().unwrap());
@@ -111,8 +99,9 @@ impl Stage {
             announce,
             waker,
             first,
-            commands,
-            reports,
+            inbox,
+            worker,
+            seen: Seen::default(),
             thread,
         }
     }
@@ -130,11 +119,16 @@ impl Stage {
         intercept
     }
 
-    fn channel_command(&self) -> bool {
-        match self.commands.recv_timeout(PATIENCE).unwrap() {
-            Command::Channel(connected) => connected,
-            other => panic!("{other:?}"),
+    /// Waits until the worker would hear that reports can arrive, or that they cannot.
+    fn hears(&mut self, is_up: bool) -> bool {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if self.worker.shared.link.news(&mut self.seen).last() == Some(is_up) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(5));
         }
+        false
     }
 }
 
@@ -190,10 +184,10 @@ impl Intercept {
 
 #[test]
 fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
-    let stage = Stage::new();
+    let mut stage = Stage::new();
     let mut intercept = stage.accept();
     intercept.subscribe();
-    assert!(stage.channel_command(), "connected");
+    assert!(stage.hears(true), "connected");
     assert!(stage.first.recv_timeout(PATIENCE).unwrap().is_ok());
     assert_eq!(intercept.opened(), HashSet::from([flow(1)]));
 
@@ -209,23 +203,23 @@ fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
         payload: b"HTTP/1.1",
     }));
     intercept.stream.write_all(&batch.take()).unwrap();
-    let received = stage.reports.recv_timeout(PATIENCE).unwrap();
+    let received = stage.inbox.reports.recv_timeout(PATIENCE).unwrap();
     let received: Vec<_> = received
-        .iter()
-        .map(|(_, headers)| headers.to_vec())
+        .segments()
+        .map(|(_, segment)| segment.to_vec())
         .collect();
     // One piece again, as a program would record it.
     assert_eq!(received, [[&segment[..], b"HTTP/1.1"].concat()]);
 
     drop(intercept);
     assert!(
-        !stage.channel_command(),
+        stage.hears(false),
         "the engines hear that reports cannot arrive"
     );
     stage.announce.send(Announcement::Close(flow(1))).unwrap();
     let mut intercept = stage.accept();
     intercept.subscribe();
-    assert!(stage.channel_command());
+    assert!(stage.hears(true));
     let mut announced = intercept.opened();
     // Flow 1 may have been announced before its end was heard of.
     announced.remove(&flow(1));
@@ -235,7 +229,7 @@ fn sessions_are_announced_reports_arrive_and_a_lost_connection_comes_back() {
 
 #[test]
 fn garbage_is_a_permanent_failure_and_the_thread_goes_on() {
-    let stage = Stage::new();
+    let mut stage = Stage::new();
     let (mut stream, _) = stage.listener.accept().unwrap();
     stream
         .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -251,7 +245,7 @@ fn garbage_is_a_permanent_failure_and_the_thread_goes_on() {
     drop(stream);
     let mut intercept = stage.accept();
     intercept.subscribe();
-    assert!(stage.channel_command());
+    assert!(stage.hears(true));
 }
 
 /// A name may mean another host by the time that it is connected to: without `--insecure` no word is said to it.

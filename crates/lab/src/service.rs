@@ -33,6 +33,9 @@ pub struct Options {
     /// Length of a response body where the path does not say, in bytes.
     #[arg(long, default_value_t = 600)]
     pub size: usize,
+    /// Each response body is longer by a random number of bytes from 0 to this.
+    #[arg(long, default_value_t = 0)]
+    pub size_spread: usize,
     /// Delay of each response where the query does not say, in milliseconds: 0.2, say.
     #[arg(long = "delay-ms", value_name = "MS", default_value = "0", value_parser = milliseconds)]
     pub delay: Duration,
@@ -68,6 +71,15 @@ enum Fault {
 }
 
 impl Options {
+    /// How many bytes the response to the request of this number is longer than it was asked to be. As good as random, and
+    /// the same in each run.
+    fn spread(&self, number: u64) -> usize {
+        let mut digest = Digest::new();
+        digest.update(&number.to_be_bytes());
+        let most = self.size_spread as u64;
+        usize::try_from(digest.value() % (most + 1)).unwrap_or(0)
+    }
+
     /// What is to go wrong with the response to the request of this number, counted from 1.
     fn fault(&self, number: u64) -> Option<Fault> {
         let faults = [

@@ -116,6 +116,18 @@ const LAB_TOOLS: &[Tool] = &[
         package: "nghttp2-client",
     },
     Tool {
+        program: "nghttpd",
+        package: "nghttp2-server",
+    },
+    Tool {
+        program: "memcached",
+        package: "memcached",
+    },
+    Tool {
+        program: "mptcpize",
+        package: "mptcpize",
+    },
+    Tool {
         program: "wg",
         package: "wireguard-tools",
     },
@@ -198,6 +210,7 @@ const SERVICES: &[(&str, &str)] = &[
     ("nginx-light", "nginx"),
     ("redis-server", "redis-server"),
     ("mosquitto", "mosquitto"),
+    ("memcached", "memcached"),
     ("prometheus", "prometheus"),
 ];
 

@@ -18,6 +18,7 @@ fn serve(delay_ms: u64) -> SocketAddr {
             delay: Duration::from_millis(delay_ms),
             reset_every: 0,
             silent_every: 0,
+            size_spread: 0,
             truncate_every: 0,
             fail_every: 0,
             write_bytes: 0,

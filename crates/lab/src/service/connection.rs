@@ -217,8 +217,8 @@ impl Connection {
     }
 
     fn answer(&mut self, body: Body, options: &Options, tally: &mut Tally) {
-        let size = body.request.size.unwrap_or(options.size);
         tally.count(body.request.id, body.request.body_len, body.digest);
+        let size = body.request.size.unwrap_or(options.size) + options.spread(tally.requests);
         let fails = options.fail_every > 0 && tally.requests.is_multiple_of(options.fail_every);
         let status = if fails { FAILED } else { OK };
         let fault = options.fault(tally.requests);

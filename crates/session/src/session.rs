@@ -148,6 +148,8 @@ pub(crate) struct Session {
     pub(crate) opened: bool,
     /// Whether the target has accepted one.
     pub(crate) accepted: bool,
+    /// Whether the target has answered a turn on the latest connection.
+    pub(crate) answered: bool,
     pub(crate) reconnects: u8,
     pub(crate) refusals: u8,
     pub(crate) recoveries: u8,
@@ -233,6 +235,7 @@ impl Session {
             active_at: ctx.now,
             opened: false,
             accepted: false,
+            answered: false,
             reconnects: 0,
             refusals: 0,
             recoveries: 0,
@@ -296,6 +299,7 @@ impl Session {
             self.turns.begin_anew();
         }
         self.opened = true;
+        self.answered = false;
         self.state = State::SynSent { due: true };
         ctx.by_local.insert(&self.local, self.id);
         ctx.events.push_back(Event::SessionOpened {
@@ -499,6 +503,7 @@ impl Session {
             ctx.arena.discharge(Turns::TURN_BYTES);
             if ended.outcome == Outcome::Answered {
                 (self.reconnects, self.refusals) = (0, 0);
+                self.answered = true;
             }
             ctx.events.push_back(Event::TurnEnded(ended));
         }

@@ -259,7 +259,9 @@ impl World {
             match event {
                 Event::TurnEnded(ended) => self.ended.push(ended),
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
-                Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
+                Event::SessionOpened { .. }
+                | Event::PathUnproven { .. }
+                | Event::MissedBytes { .. } => {}
             }
         }
     }

@@ -229,11 +229,17 @@ pub(crate) struct Args {
     #[arg(short = 'r', value_name = "PERCENT", default_value = "100", value_parser = quantity::share)]
     pub(crate) share: f64,
 
-    /// Full sessions only: never join a flow that was already open
+    /// Which connections are joined whose beginning was not copied
     ///
-    /// Joining is right for request and response (HTTP/1, Redis) and wrong where the connection has state (HTTP/2,
-    /// WebSocket, database logins).
-    #[arg(short = 'O')]
+    /// Connections that were open before the start, that lost a part of their requests on the way to tcpcopy, or that come back
+    /// after --idle-timeout go on at the target with a new connection. That is right where a request stands alone, and wrong where
+    /// the connection has state that a new one has not: a login, the database that was chosen, the tables of HTTP/2, keys of TLS.
+    /// What is not joined is counted (`missed`, `left_out` in the summary) and named once.
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = JoinArg::Standalone)]
+    pub(crate) join: JoinArg,
+
+    /// Full sessions only: the same as --join never
+    #[arg(short = 'O', conflicts_with = "join")]
     pub(crate) full_sessions_only: bool,
 
     /// Do not wait for responses: send by time only
@@ -276,6 +282,9 @@ pub(crate) struct Args {
     pub(crate) response_timeout: Duration,
 
     /// How long a session may be silent before it is closed
+    ///
+    /// A client that speaks again later goes on with a new connection where its next request stands alone (--join); where it does
+    /// not, its requests are counted as `missed`.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
     pub(crate) idle_timeout: Duration,
 
@@ -387,6 +396,30 @@ pub(crate) struct Args {
     /// takes is all of it. Where nothing was captured, or the run was never ready, there is nothing to judge: 4.
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
+}
+
+impl Args {
+    /// Which flows are joined whose beginning was not copied.
+    pub(crate) const fn join(&self) -> session::Join {
+        match self.join {
+            _ if self.full_sessions_only => session::Join::Never,
+            JoinArg::Standalone => session::Join::Standalone,
+            JoinArg::Always => session::Join::Always,
+            JoinArg::Never => session::Join::Never,
+        }
+    }
+}
+
+/// Which flows are joined whose beginning was not copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JoinArg {
+    /// Those whose next request stands alone, HTTP/1 or memcached, behind one that was seen to end
+    Standalone,
+    /// All, at the next request. A rule stops doing so where its target closes or resets such connections and the online server
+    /// does not
+    Always,
+    /// None
+    Never,
 }
 
 /// Whether a line per second is printed.
@@ -581,6 +614,7 @@ mod tests {
         assert_eq!(named, ["eth0", "eth1:host"]);
         assert_eq!((args.copies, args.memory), (2, Some(64 << 20)));
         assert!(args.full_sessions_only && args.no_wait);
+        assert_eq!(args.join(), session::Join::Never);
     }
 
     #[test]
@@ -591,6 +625,8 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 -n 0",
             "tcpcopy -x 80-10.0.0.2:80 -r 101",
             "tcpcopy -x 80-10.0.0.2:80 -r NaN",
+            "tcpcopy -x 80-10.0.0.2:80 -O --join always",
+            "tcpcopy -x 80-10.0.0.2:80 --join some",
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
             "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",

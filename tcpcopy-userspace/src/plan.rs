@@ -367,7 +367,7 @@ fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
         online: rule.online,
         target: rule.target,
         mtu: egress::mtu_of(egress, rule.target.addr),
-        full_sessions_only: args.full_sessions_only,
+        join: args.join(),
         resume_anywhere: false,
     });
     rules.collect()

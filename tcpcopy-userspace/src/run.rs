@@ -324,6 +324,8 @@ impl<'a> Run<'a> {
                 &self.crew.sights(),
                 &mut self.warnings,
             );
+            self.signs
+                .look_at_joins(self.plan, &self.crew.sights(), &mut self.warnings);
         }
     }
 

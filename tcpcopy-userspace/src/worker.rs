@@ -312,6 +312,7 @@ impl Running {
                     client,
                     accepts,
                 }),
+                Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
                 Event::TurnEnded(turn) => {
                     self.ledger.record(&turn);
                     self.latency.record(&turn);

@@ -110,6 +110,8 @@ pub(crate) struct Context<'a> {
     pub(crate) target: &'a mut TargetState,
     pub(crate) samples: Option<&'a mut Sampler>,
     pub(crate) inflow: &'a mut Inflow,
+    /// How many joined flows of the rule the target has ended where the online server went on.
+    pub(crate) joins_refused: &'a mut u32,
     pub(crate) echoes: &'a mut Echoes,
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) target_of: Vec<usize>,
     pub(crate) samples: Option<Box<Sampler>>,
     pub(crate) inflow: Inflow,
+    /// How many joined flows of each rule its target has ended where the online server went on.
+    pub(crate) joins_refused: Vec<u32>,
     pub(crate) echoes: Echoes,
 }
 
@@ -111,6 +113,7 @@ impl Shared {
             target: &mut self.targets[self.target_of[index]],
             samples: self.samples.as_deref_mut(),
             inflow: &mut self.inflow,
+            joins_refused: &mut self.joins_refused[index],
             echoes: &mut self.echoes,
         }
     }
@@ -164,6 +167,7 @@ impl Engine {
             targets,
             target_of,
             samples: None,
+            joins_refused: vec![0; config.rules.len()],
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
             config,

@@ -117,6 +117,9 @@ pub const FLOW_MEMORY: Duration = Duration::from_secs(3600);
 /// How long after the first packet a connection of whose handshake one side was seen counts as one that was open before: its
 /// other half came before the programs were attached.
 pub const START_GRACE: Duration = Duration::from_secs(1);
+/// Joined flows that a target has closed or reset where the online server went on, after which its rule joins no more flows
+/// anywhere, only those that stand alone: their connections have state.
+pub const JOINS_REFUSED_MAX: u32 = 3;
 /// Longest head of a request that is read to find its end, in bytes; a flow with a longer one is joined later.
 pub const REQUEST_HEAD_MAX: u32 = 64 << 10;
 /// Lengths that an interim response of HTTP/1 has whose server says no more than it must, in bytes (`HTTP/1.1 100 \r\n\r\n` to

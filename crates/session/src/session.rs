@@ -153,6 +153,8 @@ pub(crate) struct Session {
     opened: bool,
     /// Whether the target has accepted one.
     pub(crate) accepted: bool,
+    /// Whether the target has answered a turn on the latest connection.
+    answered: bool,
     reconnects: u8,
     refusals: u8,
 
@@ -224,6 +226,7 @@ impl Session {
             captured_at: ctx.now,
             opened: false,
             accepted: false,
+            answered: false,
             reconnects: 0,
             refusals: 0,
             armed: Armed::default(),
@@ -276,6 +279,7 @@ impl Session {
             self.turns.begin_anew();
         }
         self.opened = true;
+        self.answered = false;
         self.life = Life::Connected;
         ctx.by_local.insert(self.connection.local(), self.id);
         ctx.events.push_back(Event::SessionOpened {

@@ -6,6 +6,7 @@
 use wire::flow::{Addr, Endpoint, FlowKey};
 
 use crate::config::Rule;
+use crate::limits::JOINS_REFUSED_MAX;
 
 /// What one side has said since the other was seen last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +69,11 @@ pub struct Sight {
     pub unmet: u64,
     /// ... and one of them.
     pub unmet_example: Option<FlowKey>,
+    /// Joined flows that the target has closed or reset where the online server went on; from
+    /// [`crate::limits::JOINS_REFUSED_MAX`] on a worker joins only what stands alone.
+    pub joins_refused: u64,
+    /// Workers that have stopped joining the rule's flows for that.
+    pub joining_stopped: u64,
     /// Handshakes of which both sides were seen.
     pub met: u64,
     /// What clients said since the last segment of the online server.
@@ -84,6 +90,8 @@ impl Sight {
         self.unmet += other.unmet;
         self.unmet_example = self.unmet_example.or(other.unmet_example);
         self.met += other.met;
+        self.joins_refused += other.joins_refused;
+        self.joining_stopped += other.joining_stopped;
         self.unanswered.add_all(&other.unanswered);
         self.unasked.add_all(&other.unasked);
     }
@@ -107,6 +115,14 @@ impl Sights {
         Self {
             services,
             of_rules: vec![Sight::default(); rules.len()],
+        }
+    }
+
+    /// How many joined flows of a rule its target has ended.
+    pub(crate) fn on_joins_refused(&mut self, rule: usize, refused: u32) {
+        if let Some(sight) = self.of_rules.get_mut(rule) {
+            sight.joins_refused = refused.into();
+            sight.joining_stopped = u64::from(refused >= JOINS_REFUSED_MAX);
         }
     }
 

@@ -104,6 +104,7 @@ const Charts = (() => {
     unreplayable: ["warn", "encrypted", "TLS or SSH means nothing on another connection: copy behind its terminator"],
     aborted: ["neutral", "aborted", "the client broke off before its request was complete"],
     unserved: ["neutral", "unserved", "the online server never took it either"],
+    missed: ["warn", "missed", "its connection could not be copied here any more: after a gap or the idle timeout, or one side of its handshake was not seen"],
     pending: ["neutral", "pending", "still open"],
   };
   const outcomeOf = (name) => OUTCOMES[own(OUTCOMES, name) ? name : ""] ?? ["warn", name.replaceAll("_", " "), ""];

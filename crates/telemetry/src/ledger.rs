@@ -26,6 +26,11 @@ impl Tally {
         self.bytes_acknowledged += turn.bytes_acknowledged;
     }
 
+    /// Counts further bytes of a turn that was missed.
+    pub fn record_missed(&mut self, bytes: u64) {
+        self.bytes[Outcome::Missed as usize] += bytes;
+    }
+
     /// Counts turns that are open at the moment of reading.
     pub fn add_open(&mut self, turns: u64) {
         self.turns[Outcome::Pending as usize] += turns;
@@ -122,6 +127,13 @@ impl Ledger {
             tally.record(turn);
         } else {
             debug_assert!(false, "turn of rule {rule}, which does not exist");
+        }
+    }
+
+    /// Counts further bytes of a turn that was missed ([`session::Event::MissedBytes`]).
+    pub fn record_missed(&mut self, RuleId(rule): RuleId, bytes: u64) {
+        if let Some(tally) = self.rules.get_mut(usize::from(rule)) {
+            tally.record_missed(bytes);
         }
     }
 

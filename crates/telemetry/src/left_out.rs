@@ -1,5 +1,6 @@
-//! What a run did not copy because a budget was spent: it stands in no outcome of the ledger, and a gate that left it out would
-//! pass a run that copied next to nothing.
+//! What a run did not copy and is in no outcome of the ledger. What was left out because a budget was spent counts against
+//! `--min-fidelity`: a gate that left it out would pass a run that copied next to nothing. The rest is told beside the fidelity:
+//! every byte of a client that the programs recorded is in a turn of the ledger or here.
 
 use abi::counter::Counter;
 use session::{Counters, Outcome};
@@ -8,8 +9,11 @@ use crate::figures::Figures;
 use crate::kernel::KernelCounters;
 use crate::ledger::Tally;
 
+/// What names of such counters begin with.
+pub(crate) const PREFIX: &str = "left_out_";
+
 /// What was left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeftOut {
     /// Requests that found no session because of --max-sessions, --rate, --max-cpu or --memory, once per copy.
     pub turns: u64,
@@ -17,6 +21,8 @@ pub struct LeftOut {
     pub paused_packets: u64,
     /// Packets of clients that were.
     recorded: u64,
+    /// What else was left out, by name: flows and bytes of clients.
+    others: Figures,
 }
 
 impl LeftOut {
@@ -27,18 +33,26 @@ impl LeftOut {
             turns: engine.sessions_shed,
             paused_packets: kernel.get(Counter::CapturePaused),
             recorded: engine.client_packets,
+            others: engine
+                .iter()
+                .filter_map(|(name, count)| Some((name.strip_prefix(PREFIX)?, count)))
+                .collect(),
         }
     }
 
     /// As it stands in the summary.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        [
+        let mut figures: Figures = [
             ("turns", self.turns),
             ("paused_packets", self.paused_packets),
         ]
         .into_iter()
-        .collect()
+        .collect();
+        for (name, count) in self.others.iter() {
+            figures.push(name, *count);
+        }
+        figures
     }
 
     /// Share of all requests that the target took as the online server did, those among them that were left out: 0 to 1, or
@@ -100,6 +114,7 @@ mod tests {
             turns,
             paused_packets,
             recorded: 40,
+            ..LeftOut::default()
         };
         assert_eq!(share(left_out(0, 0), &[]), None, "nothing to judge");
         assert_eq!(share(left_out(0, 0), &[(Outcome::Unserved, 3)]), None);

@@ -13,7 +13,7 @@ use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary, Point};
 use crate::ledger::Ledger;
-use crate::left_out::LeftOut;
+use crate::left_out::{self, LeftOut};
 use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
 use crate::spread::Spread;
@@ -135,8 +135,10 @@ pub struct Summary {
     pub ledger: Figures,
     /// (answered + delivered) / (captured - unserved), 0 to 1; 1 where nothing was served.
     pub fidelity: f64,
-    /// What was not copied because a budget was spent, and is no turn of the ledger: see [`LeftOut`].
+    /// What was not copied and is no turn of the ledger: see [`LeftOut`].
     pub left_out: Figures,
+    /// Turns whose target answered and then closed or reset the connection where the online server went on.
+    pub target_closes: u64,
     /// Client bytes: `captured` and each outcome, of turns that ended.
     pub bytes: Figures,
     /// The same, rule by rule.
@@ -212,6 +214,8 @@ impl Summary {
         for (name, count) in run.engine.iter() {
             match name.strip_prefix("sessions_") {
                 Some(name) => sessions.push(name, count),
+                // These stand among what was left out.
+                None if name.starts_with(left_out::PREFIX) => {}
                 None => engine.push(name, count),
             }
         }
@@ -230,6 +234,7 @@ impl Summary {
             ledger: total.turn_figures(),
             fidelity: total.fidelity(),
             left_out: LeftOut::new(&run.kernel, &run.engine).figures(),
+            target_closes: run.engine.target_closes,
             bytes: total.byte_figures(),
             rules: rules.collect(),
             latency_us: run.latency.summary(),
@@ -351,6 +356,7 @@ mod tests {
             "ledger",
             "fidelity",
             "left_out",
+            "target_closes",
             "warnings",
             "bytes",
             "kernel",

@@ -22,6 +22,7 @@ impl Display for Table<'_> {
         writeln!(f, "details")?;
         line(f, "turns", &summary.ledger)?;
         line(f, "bytes", &summary.bytes)?;
+        line(f, "left out", &summary.left_out)?;
         if summary.rules.len() > 1 {
             for rule in &summary.rules {
                 line(
@@ -74,7 +75,10 @@ fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         summary.mode.name(),
         summary.duration_seconds,
     )?;
-    if total == 0 {
+    let before = figure(&summary.left_out, "open_before_flows");
+    if total == 0 && before > 0 {
+        write!(f, "NOTHING WAS COPIED")?;
+    } else if total == 0 {
         write!(f, "NOTHING WAS CAPTURED")?;
     } else {
         write!(
@@ -84,12 +88,30 @@ fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
             percent(summary.fidelity),
         )?;
     }
+    match turns("missed") {
+        0 => {}
+        missed => write!(f, ", {missed} MISSED")?,
+    }
     match figure(&summary.left_out, "turns") {
-        0 => writeln!(f)?,
-        left_out => writeln!(
+        0 => {}
+        left_out => write!(
             f,
             "; {left_out} MORE WERE LEFT OUT by --max-sessions, --rate, --max-cpu or --memory"
         )?,
+    }
+    if before > 0 {
+        write!(
+            f,
+            "; {before} connection(s) that were open before the start left out"
+        )?;
+    }
+    writeln!(f)?;
+    if summary.target_closes > 0 {
+        writeln!(
+            f,
+            "  THE TARGET CLOSED {} TIMES after an answer where the online server went on",
+            summary.target_closes
+        )?;
     }
     let paused = figure(&summary.left_out, "paused_packets");
     if paused > 0 {
@@ -102,7 +124,7 @@ fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     if let Some(feedback) = &summary.feedback {
         writeln!(f, "  A LOOP ENDED THE RUN: {feedback}")?;
     }
-    if total == 0 {
+    if total == 0 && before == 0 {
         writeln!(
             f,
             "  this says nothing of the target; if clients did ask: -i names the interfaces that they \

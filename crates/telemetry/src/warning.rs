@@ -49,6 +49,12 @@ kinds! {
     Unheard = "unheard";
     /// TLS or SSH.
     Unreplayable = "unreplayable";
+    /// Connections that were open before the start and are not joined.
+    OpenBefore = "open_before";
+    /// Turns that belonged to no session although they should have.
+    Missed = "missed";
+    /// A rule has stopped joining connections that were open before.
+    JoiningStopped = "joining_stopped";
     /// No port of the reply pool was free.
     Collision = "collision";
     /// The reply pool will be too small under load.

@@ -71,7 +71,7 @@ mod tests {
             online,
             target: Endpoint::new(Addr::v4([10, 1, 0, 9]), 80),
             mtu: 1500,
-            full_sessions_only: false,
+            join: session::Join::Always,
             resume_anywhere: false,
         }
     }

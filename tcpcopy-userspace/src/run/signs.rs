@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use abi::counter::Counter;
-use session::Outcome;
+use session::{Outcome, Sight};
 use telemetry::RunTotals;
 use telemetry::warning::Kind;
 use wire::flow::Endpoint;
@@ -70,6 +70,7 @@ impl Signs {
                 warnings.raise(*kind, Subject::Run, &words);
             }
         }
+        self.look_outside(totals, warnings);
         let flows = totals.engine.flows_from_target;
         if flows > 0 {
             let words = format!(
@@ -80,6 +81,47 @@ impl Signs {
                 self.targets
             );
             warnings.raise(Kind::FlowsFromTarget, Subject::Run, &words);
+        }
+    }
+
+    /// What was seen and belongs to no session.
+    fn look_outside(&self, totals: &RunTotals, warnings: &mut Warnings) {
+        let (ledger, engine) = (&totals.ledger, &totals.engine);
+        let flows = engine.left_out_open_before_flows;
+        if flows > 0 {
+            let encrypted = if engine.left_out_unreplayable_bytes > 0 {
+                "; some of them are encrypted (TLS), which cannot be copied in any way but behind the point where it is decrypted"
+            } else {
+                ""
+            };
+            let words = format!(
+                "NOT EVERYTHING IS COPIED: {flows} connection(s) so far were open before the start and are left out. Their next                  request does not stand alone, as one of HTTP/1 or memcached does: the connection may have state that a new one                  has not (a login, a chosen database, tables of HTTP/2, a line of the PROXY protocol), so what follows would mean                  something else to the target{encrypted}. Have the clients connect anew, for instance by starting them or the                  proxy before the service again; where each request does stand alone, say --join always; where --join never or -O                  is said, this is what it does"
+            );
+            warnings.raise(Kind::OpenBefore, Subject::Run, &words);
+        }
+        let missed: u64 = ledger
+            .rules()
+            .iter()
+            .map(|tally| tally.turns(Outcome::Missed))
+            .sum();
+        if missed > 0 {
+            let words = format!(
+                "NOT EVERYTHING IS COPIED: {missed} turn(s) so far were missed. Their connections were copied until packets of                  them were lost on the way to tcpcopy (gap), or until --idle-timeout, and could not go on in the middle; or one                  side of their handshake was not seen. They count in the fidelity. A longer --idle-timeout keeps sessions that                  are silent for long; `tcpcopy doctor` says which side is not seen"
+            );
+            warnings.raise(Kind::Missed, Subject::Run, &words);
+        }
+    }
+
+    /// Says which rules have stopped joining.
+    pub(super) fn look_at_joins(&self, plan: &Plan, sights: &[Sight], warnings: &mut Warnings) {
+        for (sight, name) in sights.iter().zip(&plan.rule_names) {
+            if sight.joining_stopped > 0 {
+                let words = format!(
+                    "NOT EVERYTHING IS COPIED: the target closed or reset {} connection(s) that were joined in their middle, where                      the online server went on. They have state that a new connection has not, so no more of them are joined,                      --join always or not, but those whose next request stands alone: {name}",
+                    sight.joins_refused
+                );
+                warnings.raise(Kind::JoiningStopped, Subject::Rule(name), &words);
+            }
         }
     }
 

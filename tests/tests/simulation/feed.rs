@@ -271,7 +271,9 @@ impl World {
                     self.ended_at.push(self.now);
                 }
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
-                Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
+                Event::SessionOpened { .. }
+                | Event::PathUnproven { .. }
+                | Event::MissedBytes { .. } => {}
             }
         }
     }

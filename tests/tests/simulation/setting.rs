@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session::{Config, Engine, Instant, Rule, Source};
+use session::{Config, Engine, Instant, Join, Rule, Source};
 use smoltcp::wire::TcpSeqNumber;
 use wire::flow::{Addr, Endpoint, PoolRange};
 use wire::segment::Segment;
@@ -61,7 +61,11 @@ fn plain(plan: &Plan, worker: u32) -> Config {
             online: endpoint(ONLINE),
             target: endpoint(TARGET),
             mtu: plan.network.target_mtu,
-            full_sessions_only: setting.joining == Joining::Never,
+            join: match setting.joining {
+                Joining::Never => Join::Never,
+                Joining::Standalone => Join::Standalone,
+                Joining::Always => Join::Always,
+            },
             resume_anywhere: setting.joining == Joining::Always,
         }],
         source: if setting.keep_addresses {

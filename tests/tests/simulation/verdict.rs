@@ -315,6 +315,8 @@ fn may(world: &World, ended: &TurnEnded) -> bool {
             lossy || plan.sheds() && late
         }
         Outcome::Shed => plan.sheds(),
+        // After a gap, or where the answer to a SYN was lost, and after the idle timeout.
+        Outcome::Missed => lossy || plan.setting.idle_timeout.is_some(),
         Outcome::Collision => plan.is_scarce(),
         Outcome::Unreplayable => {
             let mut clients = 0..world.clients.len();

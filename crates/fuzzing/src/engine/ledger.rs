@@ -48,6 +48,7 @@ impl Ledger {
                 self.closed.push(flow);
             }
             Event::TurnEnded(turn) => self.take_turn(&turn),
+            Event::MissedBytes { bytes, .. } => assert!(bytes > 0),
             Event::PathUnproven { .. } => {}
         }
     }
@@ -56,7 +57,12 @@ impl Ledger {
         assert!(turn.bytes_acknowledged <= turn.bytes, "{turn:?}");
         if turn.bytes == 0 {
             // Known of although no byte of it was captured.
-            assert_eq!(turn.outcome, Outcome::Gap, "{turn:?}");
+            let unseen = matches!(turn.outcome, Outcome::Gap | Outcome::Missed);
+            assert!(unseen, "{turn:?}");
+            return;
+        }
+        if turn.outcome == Outcome::Missed {
+            // It had no session.
             return;
         }
         let complete = turn.bytes_acknowledged == turn.bytes;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use session::limits::REPLY_SLACK;
-use session::{Config, Rule, Source};
+use session::{Config, Join, Rule, Source};
 use wire::flow::{Addr, Endpoint, PoolRange};
 
 /// Bytes of an input that are its configuration.
@@ -84,7 +84,11 @@ fn rules(shape: u8, mtu: u16) -> Vec<Rule> {
         online,
         target,
         mtu,
-        full_sessions_only: shape & bit != 0,
+        join: match (shape & bit != 0, shape & 64 != 0) {
+            (true, _) => Join::Never,
+            (false, true) => Join::Standalone,
+            (false, false) => Join::Always,
+        },
         resume_anywhere: shape & 32 == 0,
     };
     let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);

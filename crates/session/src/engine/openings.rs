@@ -77,6 +77,7 @@ impl Engine {
                 Join::Never => false,
             };
             let rules: Vec<RuleId> = self.rules_of(&flow).filter(joins).collect();
+            self.note_refused_joins(&flow);
             let timestamps = segment.options(packet).timestamps.is_some();
             let beginning = Beginning::Joined(seq, cause, timestamps);
             match self.open(now, flow, beginning, rules) {

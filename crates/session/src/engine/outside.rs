@@ -7,7 +7,7 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use super::Engine;
 use crate::config::{Join, RuleId};
 use crate::event::{Event, Outcome, TurnEnded};
-use crate::limits::START_GRACE;
+use crate::limits::{JOINS_REFUSED_MAX, START_GRACE};
 use crate::nursery::Infant;
 use crate::running::{LastAnswer, Running, Seen, Why};
 use crate::time::Instant;
@@ -127,13 +127,32 @@ impl Engine {
         counters.left_out_open_before_flows += u64::from(running.is_told_now(never, seen.boundary));
     }
 
+    /// Has it told how many joined flows the targets of this one's rules have ended.
+    pub(crate) fn note_refused_joins(&mut self, flow: &FlowKey) {
+        let rules: Vec<RuleId> = self.rules_of(flow).collect();
+        for rule in rules.into_iter().map(|rule| usize::from(rule.0)) {
+            if self.shared.joins_refused[rule] > 0 {
+                self.sights
+                    .on_joins_refused(rule, self.shared.joins_refused[rule]);
+            }
+        }
+    }
+
     /// Whether no rule of a flow's service takes flows that were open before.
     fn joins_none(&self, flow: &FlowKey) -> bool {
         self.rules_of(flow)
             .all(|rule| self.join_of(rule) == Join::Never)
     }
 
+    /// Which flows a rule joins. One that joins all of them goes on with those that stand alone where its target has ended several
+    /// that the online server did not.
     pub(crate) fn join_of(&self, rule: RuleId) -> Join {
-        self.shared.config.rules[usize::from(rule.0)].join
+        let rule = usize::from(rule.0);
+        match self.shared.config.rules[rule].join {
+            Join::Always if self.shared.joins_refused[rule] >= JOINS_REFUSED_MAX => {
+                Join::Standalone
+            }
+            join => join,
+        }
     }
 }

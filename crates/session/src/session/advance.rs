@@ -24,8 +24,15 @@ impl Session {
             self.end_doomed(ctx);
             match self.life {
                 Life::Detached { outcome, .. } => match (self.turns.front(), self.input.end()) {
+                    (Some(_), _) if core::mem::take(&mut self.answered) => {
+                        // The client has more to say, so the online server has gone on.
+                        ctx.counters.target_closes += 1;
+                        continue;
+                    }
                     (Some(turn), _) if turn.fate.is_none() && !self.may_begin(turn, ctx) => {
                         ctx.counters.flows_without_beginning += 1;
+                        // A flow that was joined: it may be that no such flow makes sense to the target.
+                        *ctx.joins_refused += u32::from(self.client_isn.is_none());
                         self.doom_waiting(outcome, ctx);
                         self.life = Life::Dead(outcome);
                         continue;

@@ -77,6 +77,7 @@ impl Session {
             ctx.arena.discharge(Turns::TURN_BYTES);
             if ended.outcome == Outcome::Answered {
                 (self.reconnects, self.refusals) = (0, 0);
+                self.answered = true;
             }
             ctx.events.push_back(Event::TurnEnded(ended));
         }

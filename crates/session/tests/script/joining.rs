@@ -226,3 +226,34 @@ fn an_encrypted_flow_that_comes_back_is_still_encrypted() {
     s.expect(&[]).expect_outcomes(&[]);
     assert_eq!(s.engine.counters().left_out_unreplayable_bytes, 8);
 }
+
+/// A target that answers a flow that was joined with a refusal, and closes.
+#[test]
+fn a_rule_whose_joined_flows_are_ended_by_the_target_stops_joining() {
+    let mut s = Script::with(|config| {
+        config.rules[0].join = Join::Always;
+        config.rules[0].resume_anywhere = false;
+    });
+    let first = s.client;
+    let mut joined = 0;
+    for number in 0..10 {
+        s.client = Endpoint::new(first.addr, first.port + number);
+        s.client(PSH, 500, 900, b"frame").online(PSH, 900, 505, 10);
+        s.client(PSH, 505, 910, b"frame").online(PSH, 910, 510, 10);
+        if !s.frames().iter().any(|sent| sent.flags == SYN) {
+            continue;
+        }
+        joined += 1;
+        s.target(SYN.with(ACK), 0, 1, 0).frames();
+        s.target(FIN.with(PSH), 1, 6, 30).frames();
+        s.client(PSH, 510, 920, b"frame").online(PSH, 920, 515, 10);
+        assert_eq!(s.frames().iter().filter(|it| it.flags == SYN).count(), 0);
+    }
+    assert_eq!(joined, 3);
+    let sight = s.engine.sights()[0];
+    assert_eq!((sight.joins_refused, sight.joining_stopped), (3, 1));
+    assert_eq!(s.engine.counters().target_closes, 3);
+    // What stands alone still is.
+    s.client = Endpoint::new(first.addr, first.port + 50);
+    assert_eq!(ask(&mut s, &[GET, GET]), [false, true]);
+}

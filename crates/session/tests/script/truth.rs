@@ -226,3 +226,42 @@ fn a_client_hello_in_the_middle_ends_what_can_be_replayed() {
     s.frames();
     s.expect_outcomes(&[Outcome::Unreplayable]);
 }
+
+/// A target that closes after each response, where the online server keeps the connection.
+#[test]
+fn a_target_that_answers_and_closes_is_told() {
+    let get: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+    let len = get.len() as u32;
+    let mut s = Script::with(|config| config.rules[0].resume_anywhere = false);
+    s.handshake();
+    for turn in 0..4 {
+        s.client(PSH, 1 + turn * len, 1 + 10 * turn, get).online(
+            PSH,
+            1 + 10 * turn,
+            1 + (turn + 1) * len,
+            10,
+        );
+        if turn > 0 {
+            s.frames();
+            s.target(SYN.with(ACK), 0, 1, 0);
+        }
+        s.expect(&[sent(PSH, 1, 1, get)]);
+        s.target(FIN.with(PSH), 1, 1 + len, 10).frames();
+        s.target(ACK, 12, 2 + len, 0).frames();
+    }
+    let counters = s.engine.counters();
+    assert_eq!(
+        (
+            counters.target_closes,
+            counters.sessions_opened,
+            counters.sessions_reconnected
+        ),
+        (3, 4, 3)
+    );
+    // The client closes too: the last one was no difference.
+    s.client(FIN, 1 + 4 * len, 41, b"")
+        .online(FIN, 41, 2 + 4 * len, 0);
+    s.wait(Duration::from_secs(5)).frames();
+    assert_eq!(s.engine.counters().target_closes, 3);
+    s.expect_outcomes(&[Outcome::Answered; 4]);
+}

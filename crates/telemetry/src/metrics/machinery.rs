@@ -6,6 +6,7 @@ use abi::counter::Counter;
 use exposition::Families;
 
 use super::Snapshot;
+use crate::left_out;
 use crate::summary::RunTotals;
 
 /// The hook of `intercept`, which does not run here.
@@ -155,6 +156,7 @@ fn engine(families: &mut Families, totals: &RunTotals) {
     );
     let is_told = |name: &str| {
         name.starts_with("sessions_")
+            || name.starts_with(left_out::PREFIX)
             || PACKETS.iter().any(|(known, ..)| *known == name)
             || SEGMENTS
                 .iter()

@@ -15,13 +15,13 @@ const UNSAMPLED: &str = "unsampled";
 const DIFFERING: &str = "differing";
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
-    turns(families, totals);
+    turns(families, totals, summary);
     sessions(families, totals, summary);
     differences(families, &summary.differences);
     samples(families, summary);
 }
 
-fn turns(families: &mut Families, totals: &RunTotals) {
+fn turns(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     let rules = || totals.rules.iter().zip(totals.ledger.rules());
     let mut turns = families.counter(
         "tcpcopy_turns_total",
@@ -46,6 +46,13 @@ fn turns(families: &mut Families, totals: &RunTotals) {
                 tally.bytes(*outcome),
             );
         }
+    }
+    let mut left_out = families.counter(
+        "tcpcopy_left_out_total",
+        "What is in no turn: flows and client bytes by the reason that they were left out for, and turns that a budget left out.",
+    );
+    for (what, n) in summary.left_out.iter() {
+        left_out.count(&[("what", what)], *n);
     }
     families
         .gauge("tcpcopy_turns_open", "Turns that have not ended yet.")

@@ -12,6 +12,7 @@ mod reach;
 mod slots;
 mod state;
 mod tables;
+mod timers;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -41,9 +42,10 @@ use crate::sights::{Sight, Sights};
 use crate::stream::Piece;
 use crate::time::Instant;
 use crate::turns::Habits;
-use crate::wheel::{Entry, Wheel};
+use crate::wheel::Entry;
 use parked::Parked;
 use slots::Slots;
+use timers::Timers;
 
 /// All the sessions of one worker.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub struct Engine {
     pub(crate) parked: Parked,
     pub(crate) nursery: Nursery,
     pub(crate) ready: VecDeque<SessionId>,
-    pub(crate) wheel: Wheel,
+    pub(crate) timers: Timers,
     pub(crate) due: Vec<Entry>,
     pub(crate) admitting: bool,
     /// When the first packet of a client or an online server came.
@@ -181,7 +183,7 @@ impl Engine {
             parked: Parked::default(),
             nursery: Nursery::new(),
             ready: VecDeque::new(),
-            wheel: Wheel::new(now),
+            timers: Timers::new(now),
             due: Vec::new(),
             admitting: true,
             first_packet_at: None,
@@ -401,8 +403,17 @@ impl Engine {
         if self.shared.echoes.due().is_some_and(|due| due <= now) {
             self.on_watch_due(now);
         }
+        while let Some(Entry { session, at }) = self.timers.due_acknowledgement(now) {
+            if self
+                .sessions
+                .get(session)
+                .is_some_and(|it| it.acknowledges_at == Some(at))
+            {
+                self.with(session, now, Session::on_acknowledgement_due);
+            }
+        }
         let mut due = core::mem::take(&mut self.due);
-        self.wheel.expire(now, &mut due);
+        self.timers.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
             let idle_timeout = self.shared.config.idle_timeout;
             let armed = self.sessions.armed(session);
@@ -424,7 +435,7 @@ impl Engine {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let all = [
-            self.wheel.next(),
+            self.timers.next(),
             self.gates_due(),
             self.shared.echoes.due(),
         ];

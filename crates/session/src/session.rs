@@ -159,6 +159,8 @@ pub(crate) struct Session {
     refusals: u8,
 
     pub(crate) armed: Armed,
+    /// The latest time that an acknowledgement was delayed to.
+    pub(crate) acknowledges_at: Option<Instant>,
     /// Whether it stands in the engine's queue of sessions that may have something to send.
     pub(crate) queued: bool,
     /// Its ticket, where it waits at the gate.
@@ -230,6 +232,7 @@ impl Session {
             reconnects: 0,
             refusals: 0,
             armed: Armed::default(),
+            acknowledges_at: None,
             queued: false,
             held: None,
         }

@@ -11,6 +11,7 @@ use wire::flow::FlowKey;
 
 use super::Engine;
 use super::outside::Lost;
+use super::timers::Timers;
 use crate::config::Source;
 use crate::context::{Context, SessionId};
 use crate::event::Outcome;
@@ -19,7 +20,6 @@ use crate::running::Why;
 use crate::session::{Life, Session};
 use crate::stream::End;
 use crate::time::Instant;
-use crate::wheel::{Entry, Wheel};
 
 impl Engine {
     /// The first session of a captured flow.
@@ -50,7 +50,13 @@ impl Engine {
         self.turns_open = self.turns_open + session.turns.len() as u64 - turns;
         self.unconfirmed -= u32::from(session.confirmed && !confirmed);
         let idle_timeout = self.shared.config.idle_timeout;
-        let changed = settle(session, now, idle_timeout, &mut self.ready, &mut self.wheel);
+        let changed = settle(
+            session,
+            now,
+            idle_timeout,
+            &mut self.ready,
+            &mut self.timers,
+        );
         if changed || !self.shared.unparked.is_empty() {
             self.follow(id, now);
         }
@@ -212,7 +218,7 @@ fn settle(
     now: Instant,
     idle_timeout: Duration,
     ready: &mut VecDeque<SessionId>,
-    wheel: &mut Wheel,
+    timers: &mut Timers,
 ) -> bool {
     if session.life == Life::Closed {
         return true;
@@ -228,11 +234,9 @@ fn settle(
     if rest_at > now {
         deadline = deadline.min(rest_at);
     }
-    if session.armed.arm(deadline) {
-        wheel.insert(Entry {
-            session: session.id,
-            at: deadline,
-        });
+    timers.arm(&mut session.armed, session.id, deadline);
+    if let Some(at) = session.connection.acknowledgement_due() {
+        timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
     }
     session.life == Life::Parked || is_lost(session)
 }

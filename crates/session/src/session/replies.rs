@@ -134,11 +134,15 @@ impl Session {
         self.input.finish(End::Gap, None, ctx.now, ctx.arena);
     }
 
+    /// A delayed acknowledgement is due, perhaps.
+    pub(crate) fn on_acknowledgement_due(&mut self, ctx: &mut Context<'_>) {
+        self.connection.on_acknowledgement_due(ctx.now);
+    }
+
     /// Does what is due at `ctx.now`.
     pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        self.connection.on_acknowledgement_due(now);
         if due(self.gap_at) {
             self.gap_at = None;
             if self.input.has_acknowledged_hole() {

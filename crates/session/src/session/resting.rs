@@ -79,6 +79,8 @@ impl Resting {
             refusals,
             tail,
             armed,
+            // What is left of it in the queue is stale.
+            acknowledges_at: _,
             queued,
             held,
         } = session;
@@ -157,6 +159,7 @@ impl Resting {
             refusals: self.refusals,
             tail: self.tail,
             armed: self.armed,
+            acknowledges_at: None,
             queued: false,
             held: None,
         }

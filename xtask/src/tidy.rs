@@ -1,6 +1,12 @@
 //! The rules of the house that no compiler knows: what a stranger would stumble over.
 //!
 //! It is a command and an ordinary test. Each finding names the file, the line and the rule.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`circles`] | no module imports one that imports it |
+
+mod circles;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +15,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::{step, workspace};
+use circles::Crates;
 
 /// Longest file, tests at its foot not counted, in lines. docs/ARCHITECTURE.md says 400 is the aim.
 const FILE_LINES_MAX: usize = 500;
@@ -33,12 +40,14 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn check(root: &Path) -> Result<Vec<String>> {
-    let mut findings = Vec::new();
+    let (mut findings, mut crates) = (Vec::new(), Crates::default());
     for file in sources(root)? {
         let text = fs::read_to_string(root.join(&file))
             .with_context(|| format!("cannot read {}", file.display()))?;
         check_file(&file, &text, &mut findings);
+        crates.read(&file, &text);
     }
+    findings.extend(crates.findings());
     Ok(findings)
 }
 

@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 
 use wire::checksum::{Verdict, judge};
 use wire::flow::{Addr, FlowKey};
+use wire::hash::{EndpointHash, FlowHash};
 use wire::icmp::TooBig;
 use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
@@ -129,6 +130,7 @@ impl Engine {
     /// If there are more than 65,535 rules; the programs allow 1,024.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
+        let hash = FlowHash::new(config.hash_seed);
         let excluded = config.source.excluded();
         let mut targets: Vec<TargetState> = Vec::new();
         let mut target_of = Vec::new();
@@ -146,9 +148,10 @@ impl Engine {
                         &rule.target.addr,
                         config.worker,
                         config.workers,
+                        EndpointHash::new(config.hash_seed),
                     )),
                 };
-                let gate = Gate::new(rule.target, config.prove_path);
+                let gate = Gate::new(rule.target, config.prove_path, hash);
                 targets.push(TargetState {
                     endpoint: rule.target,
                     gate,
@@ -163,7 +166,7 @@ impl Engine {
             arena: Arena::new(config.payload_bytes_max),
             counters: Counters::default(),
             events: VecDeque::new(),
-            by_local: Index::default(),
+            by_local: Index::new(hash),
             unparked: Vec::new(),
             habits: config.rules.iter().map(|_| Habits::new()).collect(),
             targets,
@@ -179,9 +182,9 @@ impl Engine {
             live: 0,
             unconfirmed: 0,
             turns_open: 0,
-            by_flow: Index::default(),
-            parked: Parked::default(),
-            nursery: Nursery::new(),
+            by_flow: Index::new(hash),
+            parked: Parked::new(hash),
+            nursery: Nursery::new(hash),
             ready: VecDeque::new(),
             timers: Timers::new(now),
             due: Vec::new(),

@@ -41,6 +41,7 @@ const ISN_TICK: u64 = 4000;
 pub(crate) fn config(plan: &Plan, seed: u64, worker: u32) -> Config {
     let mut config = plain(plan, worker);
     config.unix_nanos += seed * 1_000_003;
+    config.hash_seed = seed;
     if plan.oddities.wraps[3] && worker == 0 {
         let before_wrap = 0u32.wrapping_sub(WRAP_DISTANCE);
         if let Some(isn) = isn_of_the_first(plan, &config) {
@@ -96,6 +97,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         sessions_per_second_max: setting.sessions_per_second_max,
         in_order: plan.ring.observe_delay.is_none(),
         gap_grace: Duration::from_millis(20),
+        hash_seed: 0,
         prove_path: setting.prove_path,
         confirmed: setting.confirmed,
         reply_slack: setting.reply_slack,

@@ -261,6 +261,13 @@ impl Plan {
         aborts && self.network.to_online.is_faulty()
     }
 
+    /// Whether the target may still know the connection before this one, from the same client's port: the reset that ends it
+    /// may be lost each time.
+    pub(crate) fn may_be_refused(&self, connection: usize) -> bool {
+        let follows = self.reuses_ports && connection % 2 == 1;
+        follows && self.setting.keep_addresses && self.network.to_target.is_faulty()
+    }
+
     /// Whether a connection cannot be copied.
     pub(crate) fn is_unreplayable(&self, connection: usize) -> bool {
         self.connections[connection].application == Application::Tls

@@ -19,7 +19,11 @@ pub(crate) struct Engines {
 impl Engines {
     pub(crate) fn new(plan: &Plan, seed: u64, now: Instant) -> Self {
         let workers = 0..plan.setting.workers;
-        let all = workers.map(|worker| Engine::new(config(plan, seed, worker), now));
+        let all = workers.map(|worker| {
+            let mut engine = Engine::new(config(plan, seed, worker), now);
+            engine.sample_responses(plan.setting.sample_len);
+            engine
+        });
         Self {
             all: all.collect(),
             owners: EndpointHash::new(config(plan, seed, 0).hash_seed),

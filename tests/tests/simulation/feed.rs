@@ -243,7 +243,7 @@ impl World {
         if !self.has_fault(self.plan.oddities.forged_replies) {
             return;
         }
-        match forge::about(packet, &mut self.random) {
+        match forge::about(packet, self.plan.host(ROUTER), &mut self.random) {
             Some(Forged::Reply(forged)) => {
                 self.record(Arrival::ForgedReplyRecord, headers(&forged));
             }
@@ -311,7 +311,7 @@ impl World {
         {
             self.trace.packet(self.now, "too big", &packet);
             if tells {
-                let message = packet::too_big(&packet, ROUTER, mtu);
+                let message = packet::too_big(&packet, self.plan.host(ROUTER), mtu);
                 let arrivals = self.links.to_engine.send(self.now, message);
                 self.send_all(arrivals, Arrival::TooBig);
             }

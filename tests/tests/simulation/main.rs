@@ -7,6 +7,7 @@
 //! | `application`, `shape` | requests, responses and what else the two sides say; how a seed draws them |
 //! | `world` | hosts, paths, rings of records and the engines, run step by step |
 //! | `hosts`, `feed` | its hosts; its programs and engines |
+//! | `address` | addresses of either family |
 //! | `setting`, `engines` | addresses, configuration, and the engines of all workers |
 //! | `stack`, `wrap` | a host: smoltcp over a pair of queues; its sequence numbers moved to the wrap |
 //! | `client`, `server` | the applications' two ends |
@@ -34,6 +35,7 @@
 //! | `SIM_DEMAND=name` | makes demands count that the engine does not hold yet: names with commas between, or `all` |
 
 mod account;
+mod address;
 mod application;
 mod calm;
 mod client;

@@ -101,6 +101,9 @@ fn complete(world: &World) {
         if world.plan.is_torn(number) || world.plan.is_unreplayable(number) {
             continue;
         }
+        if world.plan.may_be_refused(number) {
+            continue;
+        }
         // What the online server never acknowledged may stay here.
         let flow = world.oracle.flow(client);
         if world.plan.setting.confirmed && flow.is_some_and(|flow| !flow.is_served()) {
@@ -271,7 +274,10 @@ pub(crate) fn ledgers_add_up(world: &World) {
         }
         let never_sent = match ended.outcome {
             Outcome::Collision | Outcome::Unreplayable => true,
-            Outcome::Refused => plan.loses_every_syn(),
+            Outcome::Refused => {
+                let mut clients = 0..world.clients.len();
+                plan.loses_every_syn() || clients.any(|number| plan.may_be_refused(number))
+            }
             // A turn that was never to be sent may never have been served either.
             Outcome::Unserved => {
                 // With confirmed bytes: only where a client left some that the online server never acknowledged.

@@ -10,7 +10,7 @@ use wire::tcp::Flags;
 use crate::config::{Join, RuleId, Source};
 use crate::context::SessionId;
 use crate::engine::Engine;
-use crate::limits::UNCONFIRMED_MAX;
+use crate::limits::{CLIENT_WINDOW_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
 use crate::outside::Lost;
 use crate::running::{Running, Why};
@@ -38,7 +38,8 @@ impl Engine {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
             let data = segment.payload(packet).unwrap_or_default();
-            self.put_infant(now, flow, Infant::Syn(handshake, data.into()));
+            let before = self.nursery.before(&flow, now);
+            self.put_infant(now, flow, Infant::Syn(handshake, data.into(), before));
         }
     }
 
@@ -56,6 +57,9 @@ impl Engine {
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        if !self.is_of_syn(now, &flow, seq) {
+            self.nursery.restore(&flow, now);
+        }
         let mut running = match self.nursery.get(&flow, now) {
             Some(Infant::Running(running)) => running.clone(),
             Some(Infant::Syn(..)) => match self.begin_whole(now, flow, seq, cause) {
@@ -92,6 +96,14 @@ impl Engine {
         None
     }
 
+    /// Whether this is the first byte after a SYN that may still be answered: where there is no total order, a first request may
+    /// overtake the SYN-ACK.
+    fn is_of_syn(&mut self, now: Instant, flow: &FlowKey, seq: ClientSeq) -> bool {
+        let in_order = self.shared.config.in_order;
+        matches!(self.nursery.get(flow, now),
+            Some(Infant::Syn(handshake, ..)) if !in_order && handshake.isn + 1 == seq)
+    }
+
     /// The first session of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
     fn begin_whole(
         &mut self,
@@ -102,12 +114,15 @@ impl Engine {
     ) -> Result<SessionId, Why> {
         let in_order = self.shared.config.in_order;
         let why_unmet = self.why_unmet(now);
-        let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
+        let Some(Infant::Syn(handshake, data, _)) = self.nursery.get(&flow, now) else {
             return Err(why_unmet);
         };
         let handshake = *handshake;
         let is_met = handshake.online_isn.is_some();
-        if seq != handshake.isn + 1 + taken(&handshake, data) {
+        let first = handshake.isn + 1 + taken(&handshake, data);
+        // Where the handshake is known, a segment that has overtaken the first one opens the session as well.
+        let is_ahead = is_met && first < seq && seq.ahead_of(first) < CLIENT_WINDOW_MAX;
+        if seq != first && !is_ahead {
             // What comes before it was not seen.
             return Err(if is_met { Why::Missed } else { why_unmet });
         }
@@ -145,7 +160,7 @@ impl Engine {
         ack: ClientSeq,
     ) {
         let why_unmet = self.why_unmet(now);
-        let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
+        let Some(Infant::Syn(handshake, data, before)) = self.nursery.get(&flow, now) else {
             self.on_unasked_syn(now, flow, why_unmet);
             return;
         };
@@ -158,6 +173,7 @@ impl Engine {
             self.sights.on_met(&flow);
         }
         handshake.online_isn = Some(seq);
+        *before = None;
         *data = early.clone();
         let handshake = *handshake;
         if let Some(old) = self.session_of(&flow) {
@@ -229,6 +245,7 @@ impl Engine {
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
     pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
+        self.nursery.restore(&flow, now);
         match self.nursery.get(&flow, now) {
             Some(Infant::Syn(..)) => {}
             Some(Infant::Running(running)) => {

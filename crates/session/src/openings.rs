@@ -62,6 +62,12 @@ impl Engine {
         }
         let mut running = match self.nursery.get(&flow, now) {
             Some(Infant::Running(running)) => running.clone(),
+            Some(Infant::Syn(handshake, data, _))
+                if seq + u32::from(segment.payload_len) <= first_byte(handshake, data) =>
+            {
+                // A byte of rubbish before the first one, as in a keep-alive probe.
+                return None;
+            }
             Some(Infant::Syn(..)) => match self.begin_whole(now, flow, seq, cause) {
                 Ok(opened) => return Some(opened),
                 Err(why) => Running::new(why, self.weight(&flow)),
@@ -119,10 +125,10 @@ impl Engine {
         };
         let handshake = *handshake;
         let is_met = handshake.online_isn.is_some();
-        let first = handshake.isn + 1 + taken(&handshake, data);
+        let first = first_byte(&handshake, data);
         // Where the handshake is known, a segment that has overtaken the first one opens the session as well.
-        let is_ahead = is_met && first < seq && seq.ahead_of(first) < CLIENT_WINDOW_MAX;
-        if seq != first && !is_ahead {
+        let is_near = is_met && (seq - first).unsigned_abs() < CLIENT_WINDOW_MAX;
+        if seq != first && !is_near {
             // What comes before it was not seen.
             return Err(if is_met { Why::Missed } else { why_unmet });
         }
@@ -197,7 +203,9 @@ impl Engine {
     /// The online server answers a SYN that was not seen. Where there is no session either, which it would be an answer of that
     /// was sent again, one side of its handshake is missed.
     fn on_unasked_syn(&mut self, now: Instant, flow: FlowKey, why: Why) {
+        // Where there is no total order it may come after the flow's end.
         if why == Why::Missed
+            && self.shared.config.in_order
             && self.session_of(&flow).is_none()
             && self.nursery.get(&flow, now).is_none()
         {
@@ -400,7 +408,8 @@ impl Engine {
     }
 }
 
-/// How many bytes of a SYN's payload the online server took, as far as it has answered.
-fn taken(handshake: &Handshake, data: &[u8]) -> u32 {
-    handshake.online_isn.map_or(0, |_| data.len() as u32)
+/// The first byte that a flow's first segment carries: what the online server took of the SYN's payload, as far as it has
+/// answered, came before it.
+fn first_byte(handshake: &Handshake, data: &[u8]) -> ClientSeq {
+    handshake.isn + 1 + handshake.online_isn.map_or(0, |_| data.len() as u32)
 }

@@ -176,7 +176,7 @@ impl Session {
     /// more. Returns whether that is so, or has to be waited for.
     fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = self.input.end().map(|end| end.end);
-        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle(_))) {
+        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle)) {
             return false;
         }
         if !self.knows_service(ctx.now) {
@@ -234,11 +234,9 @@ impl Session {
     fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match end.end {
             // First the connection that the client had: the SYN-ACK brings us back here.
-            End::Fin | End::Replaced | End::Idle(_)
-                if matches!(self.state, State::SynSent { .. }) => {}
-            End::Fin | End::Replaced | End::Idle(_) => {
-                self.state = State::Closing { since: ctx.now }
+            End::Fin | End::Replaced | End::Idle if matches!(self.state, State::SynSent { .. }) => {
             }
+            End::Fin | End::Replaced | End::Idle => self.state = State::Closing { since: ctx.now },
             End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
         }
     }

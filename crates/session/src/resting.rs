@@ -11,6 +11,7 @@ use crate::arena::Chain;
 use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::context::SessionId;
+use crate::event::Outcome;
 use crate::limits::OPEN_WINDOW_MIN;
 use crate::receive::{ReceiveHalf, RestingReceive};
 use crate::send::resting::RestingSend;
@@ -46,6 +47,7 @@ pub(crate) struct Resting {
     opened: bool,
     accepted: bool,
     answered: bool,
+    given_up: Option<Outcome>,
     reconnects: u8,
     refusals: u8,
     recoveries: u8,
@@ -89,6 +91,7 @@ impl Resting {
             opened,
             accepted,
             answered,
+            given_up,
             reconnects,
             refusals,
             recoveries,
@@ -140,6 +143,7 @@ impl Resting {
             opened: *opened,
             accepted: *accepted,
             answered: *answered,
+            given_up: *given_up,
             reconnects: *reconnects,
             refusals: *refusals,
             recoveries: *recoveries,
@@ -182,6 +186,7 @@ impl Resting {
             opened: self.opened,
             accepted: self.accepted,
             answered: self.answered,
+            given_up: self.given_up,
             reconnects: self.reconnects,
             refusals: self.refusals,
             recoveries: self.recoveries,

@@ -56,20 +56,6 @@ pub(crate) enum State {
     Closed,
 }
 
-impl State {
-    /// How every turn ends, where nothing is copied.
-    pub(crate) const fn fate(self) -> Option<Outcome> {
-        match self {
-            Self::Dead(outcome)
-            | Self::Parting {
-                then: After::Dead(outcome),
-                ..
-            } => Some(outcome),
-            _ => None,
-        }
-    }
-}
-
 /// What a session is after its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
@@ -150,6 +136,8 @@ pub(crate) struct Session {
     pub(crate) accepted: bool,
     /// Whether the target has answered a turn on the latest connection.
     pub(crate) answered: bool,
+    /// Why it was given up, with all that the flow still says.
+    pub(crate) given_up: Option<Outcome>,
     pub(crate) reconnects: u8,
     pub(crate) refusals: u8,
     pub(crate) recoveries: u8,
@@ -236,6 +224,7 @@ impl Session {
             opened: false,
             accepted: false,
             answered: false,
+            given_up: None,
             reconnects: 0,
             refusals: 0,
             recoveries: 0,
@@ -437,6 +426,7 @@ impl Session {
                 answered => self.end_turn(answered, ctx),
             }
         }
+        self.given_up.get_or_insert(outcome);
         self.doom_waiting(outcome, ctx);
         if outcome == Outcome::Shed {
             // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.

@@ -10,7 +10,7 @@ use wire::tcp::Flags;
 use crate::config::{Join, RuleId, Source};
 use crate::context::SessionId;
 use crate::engine::Engine;
-use crate::limits::{CLIENT_WINDOW_MAX, UNCONFIRMED_MAX};
+use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
 use crate::outside::Lost;
 use crate::running::{Running, Why};
@@ -126,11 +126,13 @@ impl Engine {
         let handshake = *handshake;
         let is_met = handshake.online_isn.is_some();
         let first = first_byte(&handshake, data);
+        if (seq - first).unsigned_abs() > CONNECTION_DISTANCE_MAX {
+            // The SYN was another connection's, or forged.
+            return Err(Why::OpenBefore);
+        }
         // Where the handshake is known, a segment that has overtaken the first one opens the session as well.
-        let is_near = is_met && (seq - first).unsigned_abs() < CLIENT_WINDOW_MAX;
-        if seq != first && !is_near {
-            // What comes before it was not seen.
-            return Err(if is_met { Why::Missed } else { why_unmet });
+        if seq != first && !is_met {
+            return Err(why_unmet);
         }
         // A first request that starts where its SYN's payload did says that the server did not take that.
         let early = if is_met {

@@ -24,10 +24,13 @@ const _: () = assert!(NURSERY_SLOTS.is_multiple_of(WAYS));
 pub(crate) enum Infant {
     /// Its SYN was captured, with the payload that it carried (RFC 7413): at first all of it, and what the online server took
     /// of it once that has answered.
-    Syn(Handshake, Box<[u8]>),
+    Syn(Handshake, Box<[u8]>, Before),
     /// It runs without a session.
     Running(Running),
 }
+
+/// What was known of a flow before a SYN that the online server has not answered yet: it may be forged, or be answered never.
+pub(crate) type Before = Option<Box<Infant>>;
 
 /// The client's half of a handshake, and the online server's answer once it was seen.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +134,25 @@ impl Nursery {
         let way = self.throw();
         self.set(&flow)[way] = Some(new);
         true
+    }
+
+    /// What is to be kept of a flow that a SYN has come for.
+    pub(crate) fn before(&mut self, flow: &FlowKey, now: Instant) -> Before {
+        match self.get(flow, now)? {
+            Infant::Syn(handshake, _, before) if handshake.online_isn.is_none() => before.take(),
+            known => Some(Box::new(known.clone())),
+        }
+    }
+
+    /// A flow goes on as if a SYN had not been, which nobody has answered.
+    pub(crate) fn restore(&mut self, flow: &FlowKey, now: Instant) {
+        if let Some(infant @ Infant::Syn(..)) = self.get(flow, now)
+            && let Infant::Syn(handshake, _, before) = infant
+            && handshake.online_isn.is_none()
+            && let Some(before) = before.take()
+        {
+            *infant = *before;
+        }
     }
 
     /// Forgets `flow`.

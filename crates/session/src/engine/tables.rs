@@ -246,15 +246,15 @@ fn is_lost(session: &Session) -> bool {
     session
         .input
         .end()
-        .is_some_and(|end| matches!(end.end, End::Gap | End::Idle(_)))
+        .is_some_and(|end| matches!(end.end, End::Gap | End::Idle))
 }
 
 /// What is to be remembered of the flow of a session that is over although its flow is not.
 fn lost(session: &Session) -> Option<Lost> {
     let end = session.input.end().filter(|_| is_lost(session))?;
-    let why = match end.end {
-        End::Idle(Some(Outcome::Unreplayable)) => Why::Encrypted,
-        End::Idle(Some(Outcome::Shed)) => Why::Shed,
+    let why = match session.given_up {
+        Some(Outcome::Unreplayable) => Why::Encrypted,
+        Some(Outcome::Shed) => Why::Shed,
         _ => Why::Missed,
     };
     let whole = (session.turns.last_cause(), session.turns.last_answer());
@@ -263,6 +263,6 @@ fn lost(session: &Session) -> Option<Lost> {
         why,
         next: session.input.seen(),
         acknowledged: session.input.acknowledged(),
-        whole: matches!(end.end, End::Idle(_)).then_some(whole),
+        whole: matches!(end.end, End::Idle).then_some(whole),
     })
 }

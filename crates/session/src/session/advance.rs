@@ -178,7 +178,7 @@ impl Session {
     /// more. Returns whether that is so, or has to be waited for.
     fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = self.input.end().map(|end| end.end);
-        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle(_))) {
+        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle)) {
             return false;
         }
         if !self.knows_service(ctx.now) {
@@ -236,10 +236,8 @@ impl Session {
     fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match end.end {
             // First the connection that the client had: the SYN-ACK brings us back here.
-            End::Fin | End::Replaced | End::Idle(_) if self.connection.is_opening() => {}
-            End::Fin | End::Replaced | End::Idle(_) => {
-                self.life = Life::Closing { since: ctx.now };
-            }
+            End::Fin | End::Replaced | End::Idle if self.connection.is_opening() => {}
+            End::Fin | End::Replaced | End::Idle => self.life = Life::Closing { since: ctx.now },
             End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
         }
     }

@@ -36,6 +36,7 @@ impl Session {
                 answered => self.end_turn(answered, ctx),
             }
         }
+        self.given_up.get_or_insert(outcome);
         self.doom_waiting(outcome, ctx);
         if outcome == Outcome::Shed {
             // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.

@@ -190,8 +190,7 @@ impl Session {
                     });
             self.end_turn(outcome, ctx);
         }
-        let fate = self.life.fate();
-        self.input.finish(End::Idle(fate), None, ctx.now, ctx.arena);
+        self.input.finish(End::Idle, None, ctx.now, ctx.arena);
         if matches!(self.life, Life::Leaving(_)) {
             // Its last segment has waited at the gate for as long.
             self.settle(After::Closed, ctx);

@@ -14,6 +14,7 @@ use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::connection::resting::RestingConnection;
 use crate::context::SessionId;
+use crate::event::Outcome;
 use crate::stream::{ClientStream, RestingStream};
 use crate::time::Instant;
 use crate::turns::resting::RestingTurns;
@@ -39,6 +40,7 @@ pub(crate) struct Resting {
     opened: bool,
     accepted: bool,
     answered: bool,
+    given_up: Option<Outcome>,
     reconnects: u8,
     refusals: u8,
     tail: Option<TargetSeq>,
@@ -75,6 +77,7 @@ impl Resting {
             opened,
             accepted,
             answered,
+            given_up,
             reconnects,
             refusals,
             tail,
@@ -116,6 +119,7 @@ impl Resting {
             opened: *opened,
             accepted: *accepted,
             answered: *answered,
+            given_up: *given_up,
             reconnects: *reconnects,
             refusals: *refusals,
             tail: *tail,
@@ -155,6 +159,7 @@ impl Resting {
             opened: self.opened,
             accepted: self.accepted,
             answered: self.answered,
+            given_up: self.given_up,
             reconnects: self.reconnects,
             refusals: self.refusals,
             tail: self.tail,

@@ -10,6 +10,7 @@ use super::{Next, Turns};
 use crate::event::Outcome;
 use crate::limits::{
     CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING,
+    UNASKED_STALL,
 };
 use crate::time::Instant;
 
@@ -22,6 +23,8 @@ pub(crate) enum Verdict {
     Learned(End),
     /// It is answered differently, and the target has been quiet.
     Quiet,
+    /// Either side speaks unasked, and there is nothing to wait for.
+    Streaming,
     /// The response timeout has passed.
     TimedOut,
     /// Ask again at this time.
@@ -44,9 +47,22 @@ pub(crate) struct Patience<'a> {
     pub(crate) target_closed: bool,
     /// Whether our window keeps it silent.
     pub(crate) is_held: bool,
+    /// Whether either side may speak unasked: there are signs of it ([`Turns::seems_unasked`]), and the next turn needs what came
+    /// before it.
+    pub(crate) unasked: bool,
     /// From so many bytes more than the online server's on, only silence ends a response: in the middle of a long one there are
     /// segments that look like its end, because Linux sets PSH after each piece that a server has written.
     pub(crate) longer: u32,
+}
+
+/// How long the next turn has waited when the current one is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited {
+    pub(crate) time: Duration,
+    /// Whether that is longer than the response timeout.
+    pub(crate) overdue: bool,
+    /// As in [`Patience::unasked`].
+    pub(crate) unasked: bool,
 }
 
 impl Turns {
@@ -65,17 +81,54 @@ impl Turns {
         if self.current().is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        if patience.target_closed || self.is_answered(wanted, next.is_reset, patience.longer) {
+        if patience.target_closed
+            || self.streaming
+            || self.is_answered(wanted, next.is_reset, patience.longer)
+        {
             return Verdict::Over;
         }
         if let Some(end) = self.learned_end(wanted, patience) {
             return Verdict::Learned(end);
         }
-        if self.step.answer.bytes > 0 || wanted.is_none() || self.asked_nothing(wanted) {
+        let stalls_at = self.stalls_at(next, patience, now);
+        if stalls_at.is_some_and(|at| now >= at) {
+            return Verdict::Streaming;
+        }
+        let answered = self.step.answer.bytes > 0;
+        let verdict = if answered || wanted.is_none() || self.asked_nothing(wanted) {
             self.silence(wanted, patience, now)
         } else {
             self.absence(next, patience, now)
+        };
+        match (verdict, stalls_at) {
+            (Verdict::At(at), Some(stalls_at)) => Verdict::At(at.min(stalls_at)),
+            (verdict, _) => verdict,
         }
+    }
+
+    /// Whether there are signs that either side speaks unasked.
+    pub(crate) fn seems_unasked(&self) -> bool {
+        self.signs.are_there() && !self.ungated
+    }
+
+    /// The next turn stands alone: its protocol answers each request.
+    pub(crate) fn on_standalone(&mut self) {
+        self.signs.forget();
+    }
+
+    /// When a turn has waited for long enough of a flow in which either side speaks unasked. Where all that speaks for it is a client
+    /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
+    /// client had seen: it is not just slow.
+    fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
+        if !patience.unasked {
+            return None;
+        }
+        let owes = next.cause.is_some_and(|cause| self.step.target_at < cause);
+        if owes && !self.signs.are_of_pauses() {
+            return None;
+        }
+        let acknowledged_at = self.step.acknowledged_at.unwrap_or(now);
+        Some(acknowledged_at.max(next.captured) + UNASKED_STALL)
     }
 
     /// N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in
@@ -306,21 +359,27 @@ impl Turns {
             (true, 1.., _) => Outcome::Answered,
             (true, 0, 0) => Outcome::Delivered,
             (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
+            // Whatever the target has said of it was taken for another.
+            (true, 0, 1..) if self.streaming => Outcome::Delivered,
             _ => Outcome::Pending,
         }
     }
 
-    /// A verdict is about to be acted upon; `overdue` says that the next turn had waited for it longer than the response
-    /// timeout, for which a target that is slow but otherwise in step may well be the reason. A session out of step is unpaired
-    /// until it is in step again, and streaming after several time-outs. Returns whether it became streaming just now.
+    /// A verdict is about to be acted upon; `waited` says for how long the next turn had, for which a target that is slow but
+    /// otherwise in step may well be the reason. A session out of step is unpaired until it is in step again, and streaming
+    /// after several time-outs, or as soon as it lags where either side speaks unasked. Returns whether it became streaming just
+    /// now.
     pub(crate) fn note(
         &mut self,
         verdict: Verdict,
         next: Next,
-        overdue: bool,
+        waited: Waited,
         habits: &mut Habits,
         now: Instant,
     ) -> bool {
+        if self.is_unasked_and_late(verdict, &waited) {
+            return self.stream();
+        }
         let wanted = self.wanted(next);
         let missing = self.missing(wanted);
         let before = self.step.before.take();
@@ -335,7 +394,7 @@ impl Turns {
                     self.doubt.grow(missing, 0);
                 }
             }
-            Verdict::Quiet if overdue => {
+            Verdict::Quiet if waited.overdue => {
                 self.doubt.grow(missing, 0);
                 return self.count_timeout();
             }
@@ -344,9 +403,26 @@ impl Turns {
                 self.doubt.grow(missing, RESYNC_CHECKS);
                 return self.count_timeout();
             }
+            Verdict::Streaming => return self.stream(),
             Verdict::At(_) | Verdict::Wait => {}
         }
         false
+    }
+
+    /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
+    fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
+        let decided = match verdict {
+            Verdict::Over | Verdict::Learned(_) => self.signs.are_of_pauses(),
+            Verdict::Quiet => true,
+            _ => false,
+        };
+        decided && waited.unasked && waited.time >= UNASKED_STALL
+    }
+
+    /// From now on turns leave by time only.
+    fn stream(&mut self) -> bool {
+        self.streaming = true;
+        !core::mem::replace(&mut self.ungated, true)
     }
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
@@ -412,10 +488,6 @@ impl Turns {
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
         let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        if enough && !self.ungated {
-            self.ungated = true;
-            return true;
-        }
-        false
+        enough && !self.ungated && self.stream()
     }
 }

@@ -3,6 +3,7 @@
 use wire::seq::OnlineSeq;
 
 use super::doubt::Doubt;
+use super::unasked::Signs;
 use super::{NO_CEILING, Step, Turns};
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
@@ -20,12 +21,15 @@ pub(crate) struct RestingTurns {
     credit: i32,
     acknowledged_at: Option<Instant>,
     ungated: bool,
+    streaming: bool,
+    signs: Signs,
+    target_at: OnlineSeq,
     paired: bool,
     doubt: Doubt,
     timeouts: u8,
     unprompted: bool,
     online_end: OnlineSeq,
-    count: u64,
+    count: u32,
 }
 
 impl RestingTurns {
@@ -36,6 +40,8 @@ impl RestingTurns {
             current,
             step,
             ungated,
+            streaming,
+            signs,
             doubt,
             timeouts,
             unprompted,
@@ -53,6 +59,7 @@ impl RestingTurns {
             tails: _,
             before: _,
             paired,
+            target_at,
             acknowledged_at,
             credit,
             paced,
@@ -71,6 +78,9 @@ impl RestingTurns {
             credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
             ungated: *ungated,
+            streaming: *streaming,
+            signs: *signs,
+            target_at: *target_at,
             paired: *paired,
             doubt: *doubt,
             timeouts: *timeouts,
@@ -90,10 +100,13 @@ impl RestingTurns {
                 tail: self.tail,
                 paced: self.paced,
                 paired: self.paired,
+                target_at: self.target_at,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
             doubt: self.doubt,
+            streaming: self.streaming,
+            signs: self.signs,
             timeouts: self.timeouts,
             unprompted: self.unprompted,
             online_end: self.online_end,

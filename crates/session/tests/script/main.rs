@@ -13,6 +13,7 @@ mod release;
 mod resting;
 mod samples;
 mod sending;
+mod step;
 mod window;
 
 use core::time::Duration;

@@ -81,6 +81,16 @@ impl Step {
     }
 }
 
+/// Whether turns wait for the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gating {
+    InStep,
+    /// They leave when they are captured (`-W`).
+    Never,
+    /// The same since the session is streaming: which turn the target answers is not known.
+    Streaming,
+}
+
 /// The whole stream may be sent.
 const NO_CEILING: u64 = u64::MAX;
 
@@ -111,10 +121,7 @@ pub(crate) struct Turns {
     /// Whether the front was released.
     current: bool,
     step: Step,
-    /// Whether turns leave without waiting (`-W`, or the session became streaming).
-    ungated: bool,
-    /// Whether the session became streaming: which turn the target answers is not known any more.
-    streaming: bool,
+    gating: Gating,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
     timeouts: u8,
@@ -143,8 +150,11 @@ impl Turns {
             queue: VecDeque::new(),
             current: false,
             step: Step::new(cause, None),
-            ungated,
-            streaming: false,
+            gating: if ungated {
+                Gating::Never
+            } else {
+                Gating::InStep
+            },
             doubt: Doubt::default(),
             timeouts: 0,
             unprompted: false,
@@ -295,7 +305,7 @@ impl Turns {
     fn credit(&self) -> u64 {
         let carried = self.step.carried.bytes;
         match self.current() {
-            Some(_) if self.ungated => carried,
+            Some(_) if self.is_ungated() => carried,
             // To the byte what the online server answered between this turn and the next. This turn asked nothing (an
             // acknowledgement of settings in HTTP/2, say): the answer to the turn before came after it online, and before it
             // at the target.
@@ -422,7 +432,7 @@ impl Turns {
 
     /// How far the stream may be sent.
     pub(crate) fn limit(&self, stream_end: u64) -> u64 {
-        if self.ungated {
+        if self.is_ungated() {
             return self.ceiling.min(stream_end);
         }
         match (self.queue.front(), self.current) {
@@ -444,6 +454,11 @@ impl Turns {
     /// It may again.
     pub(crate) fn lift_ceiling(&mut self) {
         self.ceiling = NO_CEILING;
+    }
+
+    /// Whether turns leave without waiting.
+    fn is_ungated(&self) -> bool {
+        self.gating != Gating::InStep
     }
 
     /// The turn after the current one.
@@ -515,7 +530,7 @@ impl Turns {
     /// Where turns do not wait: what the target has sent beyond the share of the turn that ends, for the next.
     fn beyond_share(&self, turn: &Turn) -> u64 {
         match self.queue.front() {
-            Some(next) if self.ungated => {
+            Some(next) if self.is_ungated() => {
                 let share = u64::from(next.cause.ahead_of(turn.cause));
                 self.step.answer.bytes.saturating_sub(share)
             }
@@ -529,7 +544,7 @@ impl Turns {
     fn is_paired(&self, turn: &Turn) -> bool {
         let split = self.queue.front().is_some_and(|next| next.early > 0);
         let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
-        known && self.step.paired && !self.ungated
+        known && self.step.paired && !self.is_ungated()
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
@@ -548,7 +563,7 @@ impl Turns {
         let credit = self.step.credit;
         let (before, target_at) = (self.step.before, self.step.target_at);
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        (self.step.before, self.step.paired) = (before, !self.doubt.is_open);
+        (self.step.before, self.step.paired) = (before, !self.doubt.is_open());
         self.step.target_at = target_at;
         self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before
@@ -557,11 +572,11 @@ impl Turns {
         let missing = share.saturating_sub(answer.bytes);
         self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) + missing.cast_signed()
             - ahead.cast_signed();
-        if self.ungated {
+        if self.is_ungated() {
             // Responses to turns before this one are still to come.
             self.step.credit = self.step.credit.max(credit);
         }
-        if answer.bytes > share && (answerable || !self.ungated) {
+        if answer.bytes > share && (answerable || !self.is_ungated()) {
             self.step.carried.bytes = answer.bytes - share;
             self.step.tail = tail;
         }

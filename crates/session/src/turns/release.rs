@@ -6,13 +6,16 @@ use core::time::Duration;
 use super::doubt::Doubt;
 use super::ends::End;
 use super::habits::Habits;
-use super::{Next, Turns};
+use super::{Gating, Next, Turns};
 use crate::event::Outcome;
 use crate::limits::{
     CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING,
     UNASKED_STALL,
 };
 use crate::time::Instant;
+
+/// A target that has said all but this part of what the client had seen is not taken to be silent because it is slow.
+const OWED_PART: u32 = 4;
 
 /// Whether the current turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl Turns {
             return Verdict::Wait;
         }
         if patience.target_closed
-            || self.streaming
+            || self.gating == Gating::Streaming
             || self.is_answered(wanted, next.is_reset, patience.longer)
         {
             return Verdict::Over;
@@ -108,12 +111,20 @@ impl Turns {
 
     /// Whether there are signs that either side speaks unasked.
     pub(crate) fn seems_unasked(&self) -> bool {
-        self.signs.are_there() && !self.ungated
+        self.signs.are_there() && !self.is_ungated()
     }
 
     /// The next turn stands alone: its protocol answers each request.
     pub(crate) fn on_standalone(&mut self) {
         self.signs.forget();
+    }
+
+    /// Whether the target has said less than the client had seen, by more than a response of its own may be shorter.
+    fn owes(&self, next: Next) -> bool {
+        next.cause.is_some_and(|cause| {
+            let wanted = cause.ahead_of(self.step.cause);
+            cause.ahead_of(self.step.target_at) > wanted / OWED_PART
+        })
     }
 
     /// When a turn has waited for long enough of a flow in which either side speaks unasked. Where all that speaks for it is a client
@@ -123,8 +134,7 @@ impl Turns {
         if !patience.unasked {
             return None;
         }
-        let owes = next.cause.is_some_and(|cause| self.step.target_at < cause);
-        if owes && !self.signs.are_of_pauses() {
+        if !self.signs.are_of_pauses() && self.owes(next) {
             return None;
         }
         let acknowledged_at = self.step.acknowledged_at.unwrap_or(now);
@@ -151,7 +161,7 @@ impl Turns {
     fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
         match self.current() {
             Some(turn) => turn.fate.is_some(),
-            None => self.ungated || wanted.is_none_or(|wanted| wanted == 0),
+            None => self.is_ungated() || wanted.is_none_or(|wanted| wanted == 0),
         }
     }
 
@@ -360,7 +370,7 @@ impl Turns {
             (true, 0, 0) => Outcome::Delivered,
             (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
             // Whatever the target has said of it was taken for another.
-            (true, 0, 1..) if self.streaming => Outcome::Delivered,
+            (true, 0, 1..) if self.gating == Gating::Streaming => Outcome::Delivered,
             _ => Outcome::Pending,
         }
     }
@@ -380,8 +390,14 @@ impl Turns {
         if self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
+        self.signs
+            .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
         let wanted = self.wanted(next);
         let missing = self.missing(wanted);
+        if let Some(cause) = next.cause {
+            // Where a response was shorter, the next is not to make up for it.
+            self.step.target_at = self.step.target_at.max(cause);
+        }
         let before = self.step.before.take();
         match verdict {
             Verdict::Over => {
@@ -390,7 +406,7 @@ impl Turns {
             }
             Verdict::Learned(end) => {
                 self.step.before = Some(end);
-                if self.doubt.is_open {
+                if self.doubt.is_open() {
                     self.doubt.grow(missing, 0);
                 }
             }
@@ -421,14 +437,13 @@ impl Turns {
 
     /// From now on turns leave by time only.
     fn stream(&mut self) -> bool {
-        self.streaming = true;
-        !core::mem::replace(&mut self.ungated, true)
+        core::mem::replace(&mut self.gating, Gating::Streaming) == Gating::InStep
     }
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
     /// with it.
     fn settle_doubt(&mut self, wanted: Option<u64>, before: Option<End>, habits: &mut Habits) {
-        let Some(wanted) = wanted.filter(|wanted| self.doubt.is_open && *wanted > 0) else {
+        let Some(wanted) = wanted.filter(|wanted| self.doubt.is_open() && *wanted > 0) else {
             return;
         };
         let (received, owed) = (self.received(), u64::from(self.doubt.owed));
@@ -468,7 +483,7 @@ impl Turns {
             }
             self.doubt = Doubt::default();
             self.step.paired = true;
-        } else if self.doubt.is_open {
+        } else if self.doubt.is_open() {
             self.doubt.grow(missing, 0);
             self.doubt.checks = self.doubt.checks.saturating_sub(1);
             return;
@@ -488,6 +503,6 @@ impl Turns {
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
         let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        enough && !self.ungated && self.stream()
+        enough && !self.is_ungated() && self.stream()
     }
 }

@@ -4,7 +4,7 @@ use wire::seq::OnlineSeq;
 
 use super::doubt::Doubt;
 use super::unasked::Signs;
-use super::{NO_CEILING, Step, Turns};
+use super::{Gating, NO_CEILING, Step, Turns};
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
@@ -20,8 +20,7 @@ pub(crate) struct RestingTurns {
     paced: bool,
     credit: i32,
     acknowledged_at: Option<Instant>,
-    ungated: bool,
-    streaming: bool,
+    gating: Gating,
     signs: Signs,
     target_at: OnlineSeq,
     paired: bool,
@@ -39,8 +38,7 @@ impl RestingTurns {
             queue,
             current,
             step,
-            ungated,
-            streaming,
+            gating,
             signs,
             doubt,
             timeouts,
@@ -77,8 +75,7 @@ impl RestingTurns {
             paced: *paced,
             credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
-            ungated: *ungated,
-            streaming: *streaming,
+            gating: *gating,
             signs: *signs,
             target_at: *target_at,
             paired: *paired,
@@ -105,13 +102,13 @@ impl RestingTurns {
                 ..Step::new(self.cause, self.acknowledged_at)
             },
             doubt: self.doubt,
-            streaming: self.streaming,
+            gating: self.gating,
             signs: self.signs,
             timeouts: self.timeouts,
             unprompted: self.unprompted,
             online_end: self.online_end,
             count: self.count,
-            ..Turns::new(self.cause, self.ungated)
+            ..Turns::new(self.cause, false)
         };
         if let Some(turn) = self.turn {
             turns.push(turn);

@@ -5,7 +5,8 @@
 //!
 //! - the online server goes on after a pause, though its client has not;
 //! - the client goes on after a pause, though it has seen nothing new;
-//! - the client goes on while a response is on its way, and the target has said all that the client had seen.
+//! - the client goes on while a response is on its way, and the target has said all that the client had seen;
+//! - turns wait because the target is silent with less than the client had seen, again and again.
 //!
 //! A slow response, an upload or a pipeline looks like one of these now and then, so the signs are weighed: each turn without
 //! one makes them fade. They only matter where the target keeps a turn waiting, and never where that turn needs nothing that
@@ -19,6 +20,8 @@ use crate::limits::UNASKED_PAUSE;
 const SIGN: u8 = 4;
 /// From here on a flow counts as one in which either side speaks unasked: two such turns in a row, or more than one in four.
 const ENOUGH: u8 = 2 * SIGN - 1;
+/// So many late silences are enough: ends of responses would have been learned by then.
+const SILENCES: u8 = 8;
 /// More than this takes too long to fade.
 const MOST: u8 = 16;
 /// It is known, and does not fade.
@@ -31,6 +34,8 @@ pub(crate) struct Signs {
     pauses: u8,
     /// Of a client that goes on while a response is on its way.
     overtakes: u8,
+    /// Of turns that were released late, and by silence: the target had said all that it had to say.
+    silences: u8,
     /// Whether this turn has paused.
     paused: bool,
 }
@@ -63,6 +68,15 @@ impl Signs {
         }
     }
 
+    /// A turn was over; `late` says that the next had waited for it, and for nothing but silence.
+    pub(crate) fn on_over(&mut self, late: bool) {
+        self.silences = if late {
+            self.silences.saturating_add(1)
+        } else {
+            self.silences.saturating_sub(1)
+        };
+    }
+
     /// The protocol is one that answers each request.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
@@ -70,7 +84,7 @@ impl Signs {
 
     /// Whether there is any doubt that this flow is request and response.
     pub(crate) fn are_there(self) -> bool {
-        self.pauses >= ENOUGH || self.overtakes >= ENOUGH
+        self.pauses >= ENOUGH || self.overtakes >= ENOUGH || self.silences >= SILENCES
     }
 
     /// Whether a side goes on after pauses, so that nothing that the target says, or leaves out, means anything.

@@ -20,8 +20,10 @@ use crate::limits::UNASKED_PAUSE;
 const SIGN: u8 = 4;
 /// From here on a flow counts as one in which either side speaks unasked: two such turns in a row, or more than one in four.
 const ENOUGH: u8 = 2 * SIGN - 1;
-/// So many late silences are enough: ends of responses would have been learned by then.
-const SILENCES: u8 = 8;
+/// What a turn adds that silence releases late; each other takes one away.
+const SILENCE: u8 = 8;
+/// Ten late silences in a row are enough, or more than one in nine: ends of responses would have been learned by then.
+const SILENCES: u8 = 80;
 /// More than this takes too long to fade.
 const MOST: u8 = 16;
 /// It is known, and does not fade.
@@ -71,7 +73,7 @@ impl Signs {
     /// A turn was over; `late` says that the next had waited for it, and for nothing but silence.
     pub(crate) fn on_over(&mut self, late: bool) {
         self.silences = if late {
-            self.silences.saturating_add(1)
+            self.silences.saturating_add(SILENCE)
         } else {
             self.silences.saturating_sub(1)
         };

@@ -398,7 +398,7 @@ impl Turns {
     /// The target has sent `bytes`, in order, in answer to whatever.
     pub(crate) fn charge(&mut self, bytes: u32) {
         self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
-        self.step.target_at = self.step.target_at + bytes;
+        self.step.target_at += bytes;
     }
 
     /// The target may send `bytes` more than the online server has sent.

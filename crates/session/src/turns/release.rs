@@ -152,8 +152,10 @@ impl Turns {
     }
 
     /// By how much R is less than N, in bytes.
-    fn missing(&self, wanted: Option<u64>) -> u32 {
-        let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(self.received()));
+    fn missing(&self, next: Next) -> u32 {
+        let missing = self
+            .wanted(next)
+            .map_or(0, |wanted| wanted.saturating_sub(self.received()));
         u32::try_from(missing).unwrap_or(u32::MAX)
     }
 
@@ -387,13 +389,11 @@ impl Turns {
         habits: &mut Habits,
         now: Instant,
     ) -> bool {
-        if self.is_unasked_and_late(verdict, &waited) {
+        if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
         self.signs
             .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
-        let wanted = self.wanted(next);
-        let missing = self.missing(wanted);
         if let Some(cause) = next.cause {
             // Where a response was shorter, the next is not to make up for it.
             self.step.target_at = self.step.target_at.max(cause);
@@ -402,21 +402,23 @@ impl Turns {
         match verdict {
             Verdict::Over => {
                 self.timeouts = 0;
-                self.settle_doubt(wanted, before, habits);
+                if self.doubt.is_open() {
+                    self.settle_doubt(next, before, habits);
+                }
             }
             Verdict::Learned(end) => {
                 self.step.before = Some(end);
                 if self.doubt.is_open() {
-                    self.doubt.grow(missing, 0);
+                    self.doubt.grow(self.missing(next), 0);
                 }
             }
             Verdict::Quiet if waited.overdue => {
-                self.doubt.grow(missing, 0);
+                self.doubt.grow(self.missing(next), 0);
                 return self.count_timeout();
             }
-            Verdict::Quiet => self.note_silence(wanted, before, habits, now),
+            Verdict::Quiet => self.note_silence(next, before, habits, now),
             Verdict::TimedOut => {
-                self.doubt.grow(missing, RESYNC_CHECKS);
+                self.doubt.grow(self.missing(next), RESYNC_CHECKS);
                 return self.count_timeout();
             }
             Verdict::Streaming => return self.stream(),
@@ -432,7 +434,7 @@ impl Turns {
             Verdict::Quiet => true,
             _ => false,
         };
-        decided && waited.unasked && waited.time >= UNASKED_STALL
+        decided && waited.time >= UNASKED_STALL
     }
 
     /// From now on turns leave by time only.
@@ -442,8 +444,8 @@ impl Turns {
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
     /// with it.
-    fn settle_doubt(&mut self, wanted: Option<u64>, before: Option<End>, habits: &mut Habits) {
-        let Some(wanted) = wanted.filter(|wanted| self.doubt.is_open() && *wanted > 0) else {
+    fn settle_doubt(&mut self, next: Next, before: Option<End>, habits: &mut Habits) {
+        let Some(wanted) = self.wanted(next).filter(|wanted| *wanted > 0) else {
             return;
         };
         let (received, owed) = (self.received(), u64::from(self.doubt.owed));
@@ -462,20 +464,14 @@ impl Turns {
 
     /// The target's silence has ended a turn: it teaches how responses end, at once where it was as long as it ever has to be, and
     /// otherwise if the next turn does not show that something was still to come.
-    fn note_silence(
-        &mut self,
-        wanted: Option<u64>,
-        before: Option<End>,
-        habits: &mut Habits,
-        now: Instant,
-    ) {
+    fn note_silence(&mut self, next: Next, before: Option<End>, habits: &mut Habits, now: Instant) {
         if self.step.answer.bytes == 0 {
             return;
         }
         let silence = now.since(self.silent_since(now));
         // Of one that was doubled to find out about the turn before, so much is known as well.
         let is_sure = silence >= QUIET_MAX || self.doubt.of_silence;
-        let missing = self.missing(wanted);
+        let missing = self.missing(next);
         if self.doubt.of_silence {
             // What was still to come has not come.
             if let Some(end) = before {
@@ -488,7 +484,7 @@ impl Turns {
             self.doubt.checks = self.doubt.checks.saturating_sub(1);
             return;
         }
-        let Some(end) = self.end(wanted) else {
+        let Some(end) = self.end(self.wanted(next)) else {
             return;
         };
         self.step.before = Some(end);

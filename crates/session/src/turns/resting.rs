@@ -2,7 +2,6 @@
 
 use wire::seq::OnlineSeq;
 
-use super::doubt::Doubt;
 use super::unasked::Signs;
 use super::{Gating, NO_CEILING, Step, Turns};
 use crate::time::Instant;
@@ -21,10 +20,8 @@ pub(crate) struct RestingTurns {
     credit: i32,
     acknowledged_at: Option<Instant>,
     gating: Gating,
-    signs: Signs,
-    target_at: OnlineSeq,
+    speaks_unasked: bool,
     paired: bool,
-    doubt: Doubt,
     timeouts: u8,
     unprompted: bool,
     online_end: OnlineSeq,
@@ -57,12 +54,17 @@ impl RestingTurns {
             tails: _,
             before: _,
             paired,
-            target_at,
+            target_at: _,
             acknowledged_at,
             credit,
             paced,
         } = step;
-        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || *ceiling != NO_CEILING {
+        if queue.len() > 1
+            || carried.bytes > 0
+            || doubt.is_open()
+            || torn.is_some()
+            || *ceiling != NO_CEILING
+        {
             return None;
         }
         Some(Self {
@@ -76,10 +78,8 @@ impl RestingTurns {
             credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
             gating: *gating,
-            signs: *signs,
-            target_at: *target_at,
+            speaks_unasked: signs.are_known(),
             paired: *paired,
-            doubt: *doubt,
             timeouts: *timeouts,
             unprompted: *unprompted,
             online_end: *online_end,
@@ -97,13 +97,13 @@ impl RestingTurns {
                 tail: self.tail,
                 paced: self.paced,
                 paired: self.paired,
-                target_at: self.target_at,
+                // All is there, as far as anybody can tell.
+                target_at: self.online_end,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
-            doubt: self.doubt,
             gating: self.gating,
-            signs: self.signs,
+            signs: Signs::resumed(self.speaks_unasked),
             timeouts: self.timeouts,
             unprompted: self.unprompted,
             online_end: self.online_end,

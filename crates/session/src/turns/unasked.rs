@@ -79,6 +79,19 @@ impl Signs {
         };
     }
 
+    /// Whether the protocol is known to be of this kind.
+    pub(crate) fn are_known(self) -> bool {
+        self.pauses == KNOWN
+    }
+
+    /// After a long silence only what is known is left of them.
+    pub(crate) fn resumed(known: bool) -> Self {
+        Self {
+            pauses: if known { KNOWN } else { 0 },
+            ..Self::default()
+        }
+    }
+
     /// The protocol is one that answers each request.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();

@@ -14,6 +14,7 @@ mod ends;
 mod habits;
 mod release;
 pub(crate) mod resting;
+mod unasked;
 
 use std::collections::VecDeque;
 
@@ -31,7 +32,8 @@ use crate::turn::{Answer, Turn};
 use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
-pub(crate) use release::{Patience, Verdict};
+pub(crate) use release::{Patience, Verdict, Waited};
+use unasked::Signs;
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ struct Step {
     credit: i64,
     /// Whether the target was kept from sending more.
     paced: bool,
+    /// Where the online server's bytes would end if it had sent as many as the target has on this connection.
+    target_at: OnlineSeq,
 }
 
 impl Step {
@@ -73,8 +77,19 @@ impl Step {
             acknowledged_at,
             credit: 0,
             paced: false,
+            target_at: cause,
         }
     }
+}
+
+/// Whether turns wait for the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gating {
+    InStep,
+    /// They leave when they are captured (`-W`).
+    Never,
+    /// The same since the session is streaming: which turn the target answers is not known.
+    Streaming,
 }
 
 /// The whole stream may be sent.
@@ -107,13 +122,13 @@ pub(crate) struct Turns {
     /// Whether the front was released.
     current: bool,
     step: Step,
-    /// Whether turns leave without waiting (`-W`, or the session became streaming).
-    ungated: bool,
+    gating: Gating,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
     timeouts: u8,
     /// Whether the online server has spoken without having been asked, as far as can be told.
     unprompted: bool,
+    signs: Signs,
     /// Where the online server's bytes end, as far as they were seen.
     online_end: OnlineSeq,
     /// The cause of a turn that ended before the client had finished it.
@@ -121,22 +136,32 @@ pub(crate) struct Turns {
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
     ceiling: u64,
     /// How many turns there have been.
-    pub(crate) count: u64,
+    pub(crate) count: u32,
     /// How the online server has answered the latest turn that ended.
     last_answer: LastAnswer,
 }
 
 impl Turns {
+    /// The first bytes of the client's stream.
+    pub(crate) fn on_beginning(&mut self, first: &[u8]) {
+        self.signs.on_beginning(first);
+    }
+
     /// No turns yet; `cause` is what the client had seen before its first byte.
     pub(crate) fn new(cause: OnlineSeq, ungated: bool) -> Self {
         Self {
             queue: VecDeque::new(),
             current: false,
             step: Step::new(cause, None),
-            ungated,
+            gating: if ungated {
+                Gating::Never
+            } else {
+                Gating::InStep
+            },
             doubt: Doubt::default(),
             timeouts: 0,
             unprompted: false,
+            signs: Signs::default(),
             online_end: cause,
             torn: None,
             ceiling: NO_CEILING,
@@ -185,6 +210,7 @@ impl Turns {
             && cause <= last.cause
         {
             last.end = end;
+            self.signs.on_pause(stamp.since(last.captured_last));
             last.captured_last = stamp;
             last.departed_last = None;
             if self.queue.len() == 1 && self.current {
@@ -193,6 +219,8 @@ impl Turns {
             return false;
         }
         self.count += 1;
+        let early = self.online_end.ahead_of(cause);
+        self.signs.on_turn(early > 0);
         self.push(Turn {
             start,
             end,
@@ -203,7 +231,7 @@ impl Turns {
             departed_last: None,
             online: Answer::default(),
             online_reset: false,
-            early: self.online_end.ahead_of(cause),
+            early,
             fate: None,
         });
         true
@@ -268,9 +296,11 @@ impl Turns {
         let last = self.queue.len();
         for (index, turn) in self.queue.iter_mut().enumerate().rev() {
             if turn.start < acknowledged {
-                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
-                self.unprompted |=
-                    index + 1 == last && pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                if index + 1 == last && turn.online.bytes > 0 {
+                    let pause = stamp.since(turn.online.last);
+                    self.unprompted |= pause >= UNPROMPTED_PAUSE;
+                    self.signs.on_pause(pause);
+                }
                 turn.online.add(new, stamp);
                 return Some(turn.start);
             }
@@ -284,7 +314,7 @@ impl Turns {
     fn credit(&self) -> u64 {
         let carried = self.step.carried.bytes;
         match self.current() {
-            Some(_) if self.ungated => carried,
+            Some(_) if self.is_ungated() => carried,
             // To the byte what the online server answered between this turn and the next. This turn asked nothing (an
             // acknowledgement of settings in HTTP/2, say): the answer to the turn before came after it online, and before it
             // at the target.
@@ -377,6 +407,7 @@ impl Turns {
     /// The target has sent `bytes`, in order, in answer to whatever.
     pub(crate) fn charge(&mut self, bytes: u32) {
         self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
+        self.step.target_at += bytes;
     }
 
     /// The target may send `bytes` more than the online server has sent.
@@ -410,7 +441,7 @@ impl Turns {
 
     /// How far the stream may be sent.
     pub(crate) fn limit(&self, stream_end: u64) -> u64 {
-        if self.ungated {
+        if self.is_ungated() {
             return self.ceiling.min(stream_end);
         }
         match (self.queue.front(), self.current) {
@@ -434,9 +465,19 @@ impl Turns {
         self.ceiling = NO_CEILING;
     }
 
+    /// Whether turns leave without waiting.
+    fn is_ungated(&self) -> bool {
+        self.gating != Gating::InStep
+    }
+
+    /// The turn after the current one.
+    pub(crate) fn waiting(&self) -> Option<&Turn> {
+        self.queue.get(usize::from(self.current))
+    }
+
     /// What comes after the current turn, if it is a turn.
     pub(crate) fn next(&self) -> Option<Next> {
-        let turn = self.queue.get(usize::from(self.current))?;
+        let turn = self.waiting()?;
         Some(Next {
             cause: Some(turn.cause),
             captured: turn.captured_first,
@@ -455,22 +496,10 @@ impl Turns {
         let credit = self.credit();
         let released = core::mem::take(&mut self.current);
         let turn = self.queue.pop_front()?;
-        if credit > 0 {
-            let carried = self.step.carried;
-            self.step.answer.bytes += credit;
-            self.step.answer.first = Some(carried.last);
-            self.step.answer.last = self.step.answer.last.max(carried.last);
-        }
-        let beyond = match self.queue.front() {
-            Some(next) if self.ungated => {
-                let share = u64::from(next.cause.ahead_of(turn.cause));
-                self.step.answer.bytes.saturating_sub(share)
-            }
-            _ => 0,
-        };
+        self.take_credit(credit);
         let target = if released {
             Answer {
-                bytes: self.step.answer.bytes - beyond,
+                bytes: self.step.answer.bytes - self.beyond_share(&turn),
                 ..self.step.answer
             }
             .measured_from(turn.departed_last)
@@ -485,7 +514,7 @@ impl Turns {
             outcome,
             bytes: turn.end - turn.start,
             bytes_acknowledged: una.clamp(turn.start, turn.end) - turn.start,
-            paired: self.step.paired && !self.ungated && credit == 0,
+            paired: credit == 0 && self.is_paired(&turn),
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,
             lag: turn.departed_first.map_or(Duration::ZERO, |departed| {
@@ -496,6 +525,36 @@ impl Turns {
             round_trip: None,
             samples: None,
         })
+    }
+
+    /// What the target had sent before the current turn counts for it.
+    fn take_credit(&mut self, credit: u64) {
+        if credit > 0 {
+            let (answer, carried) = (&mut self.step.answer, self.step.carried);
+            answer.bytes += credit;
+            answer.first = Some(carried.last);
+            answer.last = answer.last.max(carried.last);
+        }
+    }
+
+    /// Where turns do not wait: what the target has sent beyond the share of the turn that ends, for the next.
+    fn beyond_share(&self, turn: &Turn) -> u64 {
+        match self.queue.front() {
+            Some(next) if self.is_ungated() => {
+                let share = u64::from(next.cause.ahead_of(turn.cause));
+                self.step.answer.bytes.saturating_sub(share)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether what the two servers have sent after the turn that ends can be compared. Where the client had not waited for the
+    /// end of a response, its bytes may count for one turn here and for the next there: only if they are as many they are the
+    /// same.
+    fn is_paired(&self, turn: &Turn) -> bool {
+        let split = self.queue.front().is_some_and(|next| next.early > 0);
+        let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
+        known && self.step.paired && !self.is_ungated()
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
@@ -512,9 +571,10 @@ impl Turns {
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
-        let before = self.step.before;
+        let (before, target_at) = (self.step.before, self.step.target_at);
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        (self.step.before, self.step.paired) = (before, !self.doubt.is_open);
+        (self.step.before, self.step.paired) = (before, !self.doubt.is_open());
+        self.step.target_at = target_at;
         self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before
         // may still come.
@@ -522,11 +582,11 @@ impl Turns {
         let missing = share.saturating_sub(answer.bytes);
         self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) + missing.cast_signed()
             - ahead.cast_signed();
-        if self.ungated {
+        if self.is_ungated() {
             // Responses to turns before this one are still to come.
             self.step.credit = self.step.credit.max(credit);
         }
-        if answer.bytes > share && (answerable || !self.ungated) {
+        if answer.bytes > share && (answerable || !self.is_ungated()) {
             self.step.carried.bytes = answer.bytes - share;
             self.step.tail = tail;
         }

@@ -11,7 +11,7 @@ use crate::standalone;
 use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
 use crate::turn::Turn;
-use crate::turns::{Next, Patience, Verdict};
+use crate::turns::{Next, Patience, Verdict, Waited};
 
 use core::time::Duration;
 
@@ -74,9 +74,22 @@ impl Session {
     /// sense by itself.
     fn may_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let anywhere = ctx.config.rules[usize::from(self.rule.0)].resume_anywhere;
-        if anywhere || !self.opened || turn.start == 0 {
-            return true;
+        anywhere || !self.opened || turn.start == 0 || self.stands_alone(turn, ctx)
+    }
+
+    /// Whether either side may speak unasked in this flow, of which there are signs: not where the next turn needs nothing that
+    /// came before it, since such protocols answer each request.
+    #[cold]
+    fn is_unasked(&mut self, ctx: &Context<'_>) -> bool {
+        let next = self.turns.waiting();
+        if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
+            self.turns.on_standalone();
+            return false;
         }
+        true
+    }
+
+    fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let mut first = [0; standalone::LEN];
         let at = turn.start.saturating_sub(self.data_start) as usize;
         let len = self.data.len().saturating_sub(at).min(first.len());
@@ -107,7 +120,9 @@ impl Session {
         if self.awaits_confirmation() && self.end_unconfirmed(ctx) {
             return false;
         }
+        let unasked = self.turns.seems_unasked() && self.is_unasked(ctx);
         let patience = Patience {
+            unasked,
             habits: ctx.habits,
             // A target whose window is full pauses for a round trip in the middle of a response.
             trips: self.connection.round_trip().unwrap_or_default() * 2,
@@ -129,7 +144,7 @@ impl Session {
                 return false;
             }
             Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
-            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet => {}
+            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet | Verdict::Streaming => {}
         }
         if let Some(end) = end
             && end.end == End::Fin
@@ -140,8 +155,13 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
-        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
-        if self.turns.note(verdict, next, overdue, ctx.habits, ctx.now) {
+        let time = ctx.now.since(next.captured);
+        let waited = Waited {
+            time,
+            overdue: time > ctx.config.response_timeout,
+            unasked,
+        };
+        if self.turns.note(verdict, next, waited, ctx.habits, ctx.now) {
             ctx.counters.sessions_streaming += 1;
         }
         if verdict == Verdict::TimedOut && self.turns.current().is_some() {

@@ -81,6 +81,9 @@ impl Session {
             ctx.echoes
                 .on_turn(client, self.rule, piece.bytes, piece.stamp);
         }
+        if start == 0 {
+            self.turns.on_beginning(piece.bytes);
+        }
         if ctx.echoes.hold_end().is_some() && ctx.held_until().is_some() {
             self.turns.put_ceiling(start);
         }

@@ -2,8 +2,8 @@
 
 use wire::seq::OnlineSeq;
 
-use super::doubt::Doubt;
-use super::{NO_CEILING, Step, Turns};
+use super::unasked::Signs;
+use super::{Gating, NO_CEILING, Step, Turns};
 use crate::running::LastAnswer;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
@@ -20,13 +20,13 @@ pub(crate) struct RestingTurns {
     paced: bool,
     credit: i32,
     acknowledged_at: Option<Instant>,
-    ungated: bool,
+    gating: Gating,
+    speaks_unasked: bool,
     paired: bool,
-    doubt: Doubt,
     timeouts: u8,
     unprompted: bool,
     online_end: OnlineSeq,
-    count: u64,
+    count: u32,
     last_answer: LastAnswer,
 }
 
@@ -37,7 +37,8 @@ impl RestingTurns {
             queue,
             current,
             step,
-            ungated,
+            gating,
+            signs,
             doubt,
             timeouts,
             unprompted,
@@ -56,11 +57,17 @@ impl RestingTurns {
             tails: _,
             before: _,
             paired,
+            target_at: _,
             acknowledged_at,
             credit,
             paced,
         } = step;
-        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || *ceiling != NO_CEILING {
+        if queue.len() > 1
+            || carried.bytes > 0
+            || doubt.is_open()
+            || torn.is_some()
+            || *ceiling != NO_CEILING
+        {
             return None;
         }
         Some(Self {
@@ -73,9 +80,9 @@ impl RestingTurns {
             paced: *paced,
             credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
-            ungated: *ungated,
+            gating: *gating,
+            speaks_unasked: signs.are_known(),
             paired: *paired,
-            doubt: *doubt,
             timeouts: *timeouts,
             unprompted: *unprompted,
             online_end: *online_end,
@@ -94,16 +101,19 @@ impl RestingTurns {
                 tail: self.tail,
                 paced: self.paced,
                 paired: self.paired,
+                // All is there, as far as anybody can tell.
+                target_at: self.online_end,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
-            doubt: self.doubt,
+            gating: self.gating,
+            signs: Signs::resumed(self.speaks_unasked),
             timeouts: self.timeouts,
             unprompted: self.unprompted,
             online_end: self.online_end,
             count: self.count,
             last_answer: self.last_answer,
-            ..Turns::new(self.cause, self.ungated)
+            ..Turns::new(self.cause, false)
         };
         if let Some(turn) = self.turn {
             turns.push(turn);

@@ -14,6 +14,7 @@ mod release;
 mod resting;
 mod samples;
 mod sending;
+mod step;
 mod truth;
 mod window;
 

@@ -265,7 +265,7 @@ fn setting(random: &mut Random) -> Setting {
             Joining::Always,
             Joining::Never,
         ]),
-        idle_timeout: random.percent(6).then(|| random.pick(&[5, 20]) * SECOND),
+        idle_timeout: random.percent(6).then(|| random.pick(&[8, 20]) * SECOND),
         reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
         confirmed: random.percent(10),
     }

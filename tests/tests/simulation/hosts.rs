@@ -84,7 +84,7 @@ impl World {
         let mut merge = Gro::default();
         for packet in leaving {
             self.trace.packet(self.now, "online -> client", packet);
-            self.oracle.on_online(packet);
+            self.oracle.on_online(self.now, packet);
             let seen = if self.plan.network.offload.is_some() {
                 merge.push(packet.clone())
             } else {

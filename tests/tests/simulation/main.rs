@@ -18,6 +18,7 @@
 //! | `account` | whether every byte of the clients is accounted for |
 //! | `calm` | whether every new turn is answered once all faults are over |
 //! | `pace` | whether turns departed when they could |
+//! | `reasons` | what happened to each flow that excuses it from a rule |
 //! | `demands` | what is asked of the engine and not held yet |
 //! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
 //! | `trace`, `random` | what a replay prints, and the source of everything random |
@@ -52,6 +53,7 @@ mod pace;
 mod packet;
 mod plan;
 mod random;
+mod reasons;
 mod runner;
 mod server;
 mod setting;

@@ -178,7 +178,7 @@ impl Plan {
         }
     }
 
-    fn happens(&self, is: impl Fn(Happening) -> bool) -> bool {
+    pub(crate) fn happens(&self, is: impl Fn(Happening) -> bool) -> bool {
         self.happenings.iter().any(|(_, happening)| is(*happening))
     }
 
@@ -259,13 +259,6 @@ impl Plan {
     pub(crate) fn is_torn(&self, connection: usize) -> bool {
         let aborts = self.connections[connection].ending == Ending::Abort;
         aborts && self.network.to_online.is_faulty()
-    }
-
-    /// Whether the target may still know the connection before this one, from the same client's port: the reset that ends it
-    /// may be lost each time.
-    pub(crate) fn may_be_refused(&self, connection: usize) -> bool {
-        let follows = self.reuses_ports && connection % 2 == 1;
-        follows && self.setting.keep_addresses && self.network.to_target.is_faulty()
     }
 
     /// Whether a connection cannot be copied.

@@ -271,9 +271,8 @@ impl World {
                     self.ended_at.push(self.now);
                 }
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
-                Event::SessionOpened { .. }
-                | Event::PathUnproven { .. }
-                | Event::MissedBytes { .. } => {}
+                Event::MissedBytes { bytes, .. } => self.missed_bytes += bytes,
+                Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
             }
         }
     }

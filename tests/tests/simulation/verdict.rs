@@ -372,7 +372,7 @@ fn may(world: &World, reasons: &[Reasons], ended: &TurnEnded) -> bool {
         }
         Outcome::Shed => plan.sheds(),
         // After a gap, or where the answer to a SYN was lost, and after the idle timeout.
-        Outcome::Missed => lossy || plan.setting.idle_timeout.is_some(),
+        Outcome::Missed => unseen || plan.setting.idle_timeout.is_some(),
         Outcome::Collision => plan.is_scarce(),
         Outcome::Unreplayable => any(|it| it.unreplayable),
         // A target may have answered a pipelined turn early.

@@ -109,6 +109,8 @@ pub(crate) struct World {
     /// Turns that ended, each with the time.
     pub(crate) ended: Vec<TurnEnded>,
     pub(crate) ended_at: Vec<u64>,
+    /// Bytes that came of turns which had been missed by then.
+    pub(crate) missed_bytes: u64,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
     /// When all faults were over, and how many turns were open then.
@@ -175,6 +177,7 @@ impl World {
             route_mtu: network.target_mtu,
             ended: vec![],
             ended_at: vec![],
+            missed_bytes: 0,
             frames: 0,
             inputs: 0,
             calm: None,

@@ -9,6 +9,8 @@ pub(crate) struct Pacing {
     pub(super) at: Option<Instant>,
     /// ... and how often it has been told without sending anything.
     pub(super) told: u8,
+    /// Whether the target could send nothing before it was told.
+    pub(super) was_closed: bool,
     /// When the online server last sent payload.
     pub(super) online_at: Instant,
     /// Whether it has probed the window of its client since: it has more to say.
@@ -21,6 +23,7 @@ impl Pacing {
         Self {
             at: None,
             told: 0,
+            was_closed: false,
             online_at: now,
             online_blocked: false,
         }
@@ -36,9 +39,10 @@ impl Pacing {
         self.at.is_none()
     }
 
-    /// Whether the target has been told of a window that it has not used yet.
+    /// Whether the target has been told that a closed window has opened, and has not used it yet: what it sends next may be
+    /// what it asked for the window with.
     pub(crate) fn is_telling(&self) -> bool {
-        self.told > 0
+        self.told > 0 && self.was_closed
     }
 
     /// The online server has sent payload.

@@ -23,6 +23,7 @@ use crate::gate::Gate;
 use crate::index::Index;
 use crate::inflow::Inflow;
 use crate::nursery::Nursery;
+use crate::openings::mapping_of;
 use crate::parked::Parked;
 use crate::path::Path;
 use crate::pool::Pool;
@@ -220,6 +221,12 @@ impl Engine {
             self.shed_largest(now);
         }
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
+        if segment.payload_len > 0
+            && let Some(shift) = mapping_of(&segment, packet)
+        {
+            let first = self.session_of(&flow);
+            self.for_each_sibling(first, now, |session, ctx| session.on_mapping(shift, ctx));
+        }
         let first = self
             .session_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet, payload));

@@ -6,6 +6,7 @@
 //! one slot per set, or with the oldest going first, flows that take turns would push each other out for ever.
 
 use wire::flow::FlowKey;
+use wire::multipath::Multipath;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
@@ -40,6 +41,8 @@ pub(crate) struct Handshake {
     pub(crate) window_scale: Option<u8>,
     pub(crate) sack_permitted: bool,
     pub(crate) timestamps: bool,
+    /// Whether it is a further path of another connection (Multipath TCP, RFC 8684).
+    pub(crate) is_subflow: bool,
     /// The online server's initial sequence number, where a SYN-ACK came and no session was opened for it.
     pub(crate) online_isn: Option<OnlineSeq>,
 }
@@ -53,6 +56,7 @@ impl Handshake {
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps.is_some(),
+            is_subflow: options.multipath == Some(Multipath::Join),
             online_isn: None,
         }
     }

@@ -3,6 +3,7 @@
 //! Never at a SYN alone: the programs stand before the firewall, and a SYN flood must not reach the target.
 
 use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::multipath::Multipath;
 use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
@@ -77,6 +78,9 @@ impl Engine {
         if running.weight == 0 {
             self.nursery.remove(&flow);
             return None;
+        }
+        if let Some(shift) = mapping_of(segment, packet) {
+            running.on_mapping(shift);
         }
         let pushed = segment.flags.contains(Flags::PSH);
         let seen = running.on_client(seq, cause, pushed, payload);
@@ -304,6 +308,13 @@ impl Engine {
             self.shared.counters.flows_from_target += 1;
             return Err(Some(Why::FromTarget));
         }
+        if let Beginning::Handshake(handshake, _) = beginning
+            && handshake.is_subflow
+        {
+            // What the client says is cut into pieces that travel by several paths: none of them means anything alone.
+            self.shared.counters.left_out_subflows += u64::from(self.weight(&flow));
+            return Err(Some(Why::Subflow));
+        }
         if !self.may_open(now, rules.len() as u64 * copies) {
             return Err(Some(Why::Shed));
         }
@@ -407,6 +418,19 @@ impl Engine {
         self.shared.counters.sessions_begun += 1;
         self.with(id, now, Session::connect);
         id
+    }
+}
+
+/// By how much the data's sequence numbers are ahead of the connection's, where a segment says so (Multipath TCP). Timestamps alone,
+/// which most have, are not looked at twice.
+pub(crate) fn mapping_of(segment: &Segment, packet: &[u8]) -> Option<u32> {
+    const USUAL_LEN: u16 = 32;
+    if segment.payload_offset - segment.tcp_offset <= USUAL_LEN {
+        return None;
+    }
+    match segment.options(packet).multipath {
+        Some(Multipath::Mapping(shift)) => Some(shift),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod gate;
 mod holds;
 mod joining;
 mod losses;
+mod multipath;
 mod openings;
 mod release;
 mod resting;

@@ -61,6 +61,11 @@ impl Engine {
         if !self.is_of_syn(now, &flow, seq) {
             self.nursery.restore(&flow, now);
         }
+        let why_unknown = if self.nursery.may_have_given_up(&flow, now) {
+            Why::Missed
+        } else {
+            Why::OpenBefore
+        };
         let mut running = match self.nursery.get(&flow, now) {
             Some(Infant::Running(running)) => running.clone(),
             Some(Infant::Syn(handshake, data, _))
@@ -73,7 +78,7 @@ impl Engine {
                 Ok(opened) => return Some(opened),
                 Err(why) => Running::new(why, self.weight(&flow)),
             },
-            None => Running::new(Why::OpenBefore, self.weight(&flow)),
+            None => Running::new(why_unknown, self.weight(&flow)),
         };
         if running.weight == 0 {
             self.nursery.remove(&flow);

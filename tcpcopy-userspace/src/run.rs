@@ -397,6 +397,7 @@ impl<'a> Run<'a> {
         let mut totals = self.totals();
         self.signs.look(&totals, &mut self.warnings);
         totals.warnings = self.warnings.list();
+        let open_before = totals.engine.left_out_open_before_flows;
         let judged = LeftOut::new(&totals.kernel, &totals.engine);
         let judged = (judged.turns, judged.share_copied(&totals.ledger.total()));
         let surroundings = self.surroundings();
@@ -413,6 +414,12 @@ impl<'a> Run<'a> {
             Ok(summary) => summary.ledger.get("captured").copied().unwrap_or_default(),
             Err(words) => return Ending::Failed(words),
         };
-        ending::judge(self.args.min_fidelity, self.is_ready, captured, judged)
+        ending::judge(
+            self.args.min_fidelity,
+            self.is_ready,
+            captured,
+            judged,
+            open_before,
+        )
     }
 }

@@ -3,6 +3,7 @@
 //! Packets are parsed here, once, and handed to the sessions of their flow. After each input the session is
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
+mod admission;
 mod gates;
 mod holds;
 mod openings;
@@ -44,6 +45,7 @@ use crate::stream::Piece;
 use crate::time::Instant;
 use crate::turns::Habits;
 use crate::wheel::Entry;
+use openings::mapping_of;
 use parked::Parked;
 use slots::Slots;
 use timers::Timers;
@@ -236,6 +238,12 @@ impl Engine {
             self.shed_largest(now);
         }
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
+        if segment.payload_len > 0
+            && let Some(shift) = mapping_of(&segment, packet)
+        {
+            let first = self.session_of(&flow);
+            self.for_each_sibling(first, now, |session, ctx| session.on_mapping(shift, ctx));
+        }
         let first = self
             .session_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet, payload));

@@ -69,6 +69,15 @@ impl Session {
         }
     }
 
+    /// A segment of the client says by how much its data's sequence numbers are ahead of the connection's (Multipath TCP). Where that
+    /// has changed, data is missing that took another path: it is a hole that can never be filled.
+    pub(crate) fn on_mapping(&mut self, shift: u32, ctx: &mut Context<'_>) {
+        if self.input.on_mapping(shift) {
+            self.end_input_at_gap(ctx);
+            self.advance(ctx);
+        }
+    }
+
     /// The client's 4-tuple now belongs to a newer connection.
     pub(crate) fn on_replaced(&mut self, ctx: &mut Context<'_>) {
         self.input.finish(End::Replaced, None, ctx.now, ctx.arena);

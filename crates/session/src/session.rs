@@ -371,6 +371,9 @@ impl Session {
             let (over_budget, unreplayable) = (taker.over_budget, taker.unreplayable);
             let began = taker.began;
             ctx.counters.bytes_skipped += taker.skipped;
+            if !piece.bytes.is_empty() {
+                self.turns.on_client(flags.contains(Flags::PSH));
+            }
             if let Some(start) = began {
                 self.on_turn_began(start, piece, ctx);
             }

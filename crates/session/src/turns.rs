@@ -139,6 +139,11 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    /// A segment of the client with payload; `pushes` says whether it has PSH.
+    pub(crate) fn on_client(&mut self, pushes: bool) {
+        self.signs.on_client(pushes);
+    }
+
     /// The first bytes of the client's stream.
     pub(crate) fn on_beginning(&mut self, first: &[u8]) {
         self.signs.on_beginning(first);
@@ -201,7 +206,7 @@ impl Turns {
             && cause <= last.cause
         {
             last.end = end;
-            self.signs.on_pause(stamp.since(last.captured_last));
+            self.signs.on_client_pause(stamp.since(last.captured_last));
             last.captured_last = stamp;
             last.departed_last = None;
             if self.queue.len() == 1 && self.current {
@@ -272,6 +277,7 @@ impl Turns {
         acknowledged: u64,
         end: OnlineSeq,
         len: u32,
+        pushes: bool,
         stamp: Instant,
     ) -> Option<u64> {
         let ahead = end.ahead_of(self.online_end);
@@ -287,10 +293,10 @@ impl Turns {
         let last = self.queue.len();
         for (index, turn) in self.queue.iter_mut().enumerate().rev() {
             if turn.start < acknowledged {
-                if index + 1 == last && turn.online.bytes > 0 {
-                    let pause = stamp.since(turn.online.last);
-                    self.unprompted |= pause >= UNPROMPTED_PAUSE;
-                    self.signs.on_pause(pause);
+                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
+                if index + 1 == last {
+                    self.unprompted |= pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                    self.signs.on_online(pause, pushes);
                 }
                 turn.online.add(new, stamp);
                 return Some(turn.start);

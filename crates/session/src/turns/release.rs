@@ -131,7 +131,8 @@ impl Turns {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
-        if !patience.unasked {
+        let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
+        if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
         }
         if !self.signs.are_of_pauses() && self.owes(next) {

@@ -27,6 +27,7 @@ mod metrics;
 mod nginx;
 mod options;
 mod own_traffic;
+mod pace;
 mod page;
 mod path;
 mod places;

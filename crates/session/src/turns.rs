@@ -28,7 +28,7 @@ use crate::limits::UNPROMPTED_PAUSE;
 use crate::time::Instant;
 use crate::turn::{Answer, Turn};
 
-use doubt::Doubt;
+use doubt::{Doubt, Why};
 use ends::End;
 pub(crate) use habits::Habits;
 pub(crate) use release::{Patience, Verdict, Waited};
@@ -382,6 +382,21 @@ impl Turns {
         self.step.answer.add(bytes, stamp);
         self.step.tail = tail;
         self.step.tails = self.step.tails.saturating_add(u8::from(tail));
+        if tail {
+            self.suspect();
+        }
+    }
+
+    /// A response that was taken to be complete for its kind alone, and exactly what it lacked comes next: that may be its rest.
+    fn suspect(&mut self) {
+        let Some(before) = self.step.before.filter(|before| !before.is_exact) else {
+            return;
+        };
+        let missing = u32::try_from(before.missing).unwrap_or(0);
+        if self.step.answer.bytes == u64::from(missing) && !self.doubt.is_open() {
+            self.doubt = Doubt::about(missing, Why::Coincidence);
+            self.step.paired = false;
+        }
     }
 
     /// The rest of a response came after it had been taken to be complete.

@@ -3,7 +3,7 @@
 use core::num::NonZeroU8;
 use core::time::Duration;
 
-use super::doubt::Doubt;
+use super::doubt::{Doubt, Why};
 use super::ends::End;
 use super::habits::Habits;
 use super::{Gating, Next, Turns};
@@ -196,6 +196,7 @@ impl Turns {
             received: u32::try_from(received).unwrap_or(u32::MAX),
             missing: missing.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             tails: NonZeroU8::new(self.step.tails).unwrap_or(NonZeroU8::MIN),
+            is_exact: false,
         })
     }
 
@@ -215,8 +216,8 @@ impl Turns {
             return None;
         }
         let at_once = self.online_spread() <= patience.trips.max(PATIENCE_MAX / 500);
-        self.end(wanted)
-            .filter(|end| patience.habits.believe(*end, at_once))
+        let end = self.end(wanted)?;
+        patience.habits.believe(end, at_once)
     }
 
     /// How long the online server took from its response's first byte to its last.
@@ -268,10 +269,10 @@ impl Turns {
         }
         let paused = (self.online_spread() * 4).min(PATIENCE_MAX);
         let quiet = patience.habits.quiet().max(trips).max(paused);
-        if self.doubt.checks > 0 {
-            quiet * 2
-        } else {
-            quiet
+        match self.doubt.why {
+            _ if self.doubt.checks == 0 => quiet,
+            Why::Coincidence => quiet.max(QUIET_MAX),
+            Why::Silence | Why::TimedOut => quiet * 2,
         }
     }
 
@@ -457,7 +458,9 @@ impl Turns {
             return;
         }
         let doubt = core::mem::take(&mut self.doubt);
-        if let Some(end) = before.filter(|_| doubt.of_silence && received == wanted + owed) {
+        if let Some(end) =
+            before.filter(|_| doubt.why != Why::TimedOut && received == wanted + owed)
+        {
             // The response before had a second part, and this turn both of its own.
             habits.refute(end, None);
         }
@@ -471,9 +474,10 @@ impl Turns {
         }
         let silence = now.since(self.silent_since(now));
         // Of one that was doubled to find out about the turn before, so much is known as well.
-        let is_sure = silence >= QUIET_MAX || self.doubt.of_silence;
+        let is_sure =
+            silence >= QUIET_MAX || self.doubt.is_open() && self.doubt.why != Why::TimedOut;
         let missing = self.missing(next);
-        if self.doubt.of_silence {
+        if self.doubt.is_open() && self.doubt.why != Why::TimedOut {
             // What was still to come has not come.
             if let Some(end) = before {
                 habits.confirm(end);
@@ -492,7 +496,7 @@ impl Turns {
         if is_sure {
             habits.confirm(end);
         } else if missing > 0 {
-            self.doubt = Doubt::of_silence(missing);
+            self.doubt = Doubt::about(missing, Why::Silence);
             self.step.paired = false;
         }
     }

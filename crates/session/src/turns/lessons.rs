@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::doubt::{Doubt, Why};
 use super::ends::End;
 use super::habits::Habits;
-use super::release::Verdict;
+use super::release::{OWED_PART, Verdict};
 use super::{Gating, Next, Turns};
 use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
 use crate::time::Instant;
@@ -14,8 +14,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waited {
     pub(crate) time: Duration,
-    /// Whether that is longer than the response timeout.
-    pub(crate) overdue: bool,
+    pub(crate) response_timeout: Duration,
     /// As in [`Patience::unasked`].
     pub(crate) unasked: bool,
 }
@@ -43,6 +42,10 @@ impl Turns {
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
+        if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
+            // A response that has not come by now will not come at all.
+            self.doubt = Doubt::default();
+        }
         match verdict {
             Verdict::Over => {
                 self.timeouts = 0;
@@ -51,12 +54,13 @@ impl Turns {
                 }
             }
             Verdict::Learned(end) => {
+                self.timeouts = 0;
                 self.step.before = Some(end);
                 if self.doubt.is_open() {
                     self.doubt.grow(self.missing(next), 0);
                 }
             }
-            Verdict::Quiet if waited.overdue => {
+            Verdict::Quiet if waited.time > waited.response_timeout => {
                 self.doubt.grow(self.missing(next), 0);
                 return self.count_timeout();
             }
@@ -89,23 +93,38 @@ impl Turns {
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
     /// with it.
     fn settle_doubt(&mut self, next: Next, before: Option<End>, habits: &mut Habits) {
-        let Some(wanted) = self.wanted(next).filter(|wanted| *wanted > 0) else {
-            return;
-        };
-        let (received, owed) = (self.received(), u64::from(self.doubt.owed));
-        if received < wanted + owed {
-            let came = u32::try_from(received.saturating_sub(wanted)).unwrap_or(u32::MAX);
-            self.doubt.owed = self.doubt.owed.saturating_sub(came);
-            self.doubt.checks = self.doubt.checks.saturating_sub(1);
+        let doubt = self.doubt;
+        let surplus = self.pay_surplus(next);
+        if self.doubt.is_open() {
             return;
         }
-        let doubt = core::mem::take(&mut self.doubt);
         if let Some(end) =
-            before.filter(|_| doubt.why != Why::TimedOut && received == wanted + owed)
+            before.filter(|_| doubt.why != Why::TimedOut && surplus == u64::from(doubt.owed))
         {
             // The response before had a second part, and this turn both of its own.
             habits.refute(end, None);
         }
+    }
+
+    /// What has come beyond this turn's own response pays for what is owed, and nearly all of it does for all: a response that was
+    /// late may be shorter as well. Returns how much that was.
+    fn pay_surplus(&mut self, next: Next) -> u64 {
+        let wanted = self.wanted(next).unwrap_or(0);
+        let surplus = match wanted {
+            0 => 0,
+            _ => self.received().saturating_sub(wanted),
+        };
+        let owed = self.doubt.owed;
+        let paid = u32::try_from(surplus).unwrap_or(u32::MAX);
+        let rounding = match self.doubt.why {
+            Why::TimedOut => owed / OWED_PART,
+            Why::Silence | Why::Coincidence => 0,
+        };
+        if surplus > 0 {
+            self.doubt.pay(paid.saturating_add(rounding).min(owed));
+        }
+        self.doubt.checks = self.doubt.checks.saturating_sub(1);
+        surplus
     }
 
     /// The target's silence has ended a turn: it teaches how responses end, at once where it was as long as it ever has to be, and
@@ -114,22 +133,28 @@ impl Turns {
         if self.step.answer.bytes == 0 {
             return;
         }
-        let silence = now.since(self.silent_since(now));
-        // Of one that was doubled to find out about the turn before, so much is known as well.
-        let is_sure =
-            silence >= QUIET_MAX || self.doubt.is_open() && self.doubt.why != Why::TimedOut;
         let missing = self.missing(next);
-        if self.doubt.is_open() && self.doubt.why != Why::TimedOut {
-            // What was still to come has not come.
+        let mut is_sure = now.since(self.silent_since(now)) >= QUIET_MAX;
+        if self.doubt.is_open() {
+            let doubt = self.doubt;
+            let surplus = self.pay_surplus(next);
+            if doubt.why == Why::TimedOut {
+                if self.doubt.is_open() {
+                    self.doubt.grow(missing, 0);
+                }
+                return;
+            }
+            self.doubt = Doubt::default();
+            if surplus > 0 {
+                // Some of it has come, or this response is longer.
+                return;
+            }
+            // What was still to come has not come, in a silence that was longer for that: this response is complete as well.
             if let Some(end) = before {
                 habits.confirm(end);
             }
-            self.doubt = Doubt::default();
             self.step.paired = true;
-        } else if self.doubt.is_open() {
-            self.doubt.grow(missing, 0);
-            self.doubt.checks = self.doubt.checks.saturating_sub(1);
-            return;
+            is_sure = true;
         }
         let Some(end) = self.end(self.wanted(next)) else {
             return;

@@ -12,7 +12,7 @@ use crate::limits::{CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STA
 use crate::time::Instant;
 
 /// A target that has said all but this part of what the client had seen is not taken to be silent because it is slow.
-const OWED_PART: u32 = 4;
+pub(super) const OWED_PART: u32 = 4;
 
 /// Whether the current turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

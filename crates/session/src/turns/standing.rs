@@ -52,6 +52,10 @@ impl Turns {
         if self.queue.len() > 1 || una < turn.end {
             return true;
         }
+        if self.gating == Gating::Streaming {
+            // Whether it is answered cannot be known.
+            return false;
+        }
         let answer = &self.step.answer;
         let received = match turn.online.bytes {
             0 => answer.bytes,

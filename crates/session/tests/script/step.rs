@@ -261,9 +261,9 @@ fn a_client_that_goes_on_while_answers_are_on_their_way_is_not_held_up() {
     for (shorter, preface, longest) in [
         (0, true, 600),
         (30, true, 600),
-        (0, false, 2000),
-        (1, false, 2000),
-        (30, false, 2000),
+        (0, false, 3000),
+        (1, false, 3000),
+        (30, false, 3000),
     ] {
         let mut p = Play::new(|_| ());
         if preface {

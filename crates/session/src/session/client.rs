@@ -59,6 +59,9 @@ impl Session {
             let began = taker.began;
             ctx.counters.bytes_skipped += taker.skipped;
             ctx.counters.left_out_cut_off_bytes += taker.skipped;
+            if !piece.bytes.is_empty() {
+                self.turns.on_client(flags.contains(Flags::PSH));
+            }
             if let Some(start) = began {
                 self.on_turn_began(start, piece, ctx);
             }

@@ -52,9 +52,10 @@ impl Session {
             let distance = i64::from(ack - self.input.next());
             let acknowledged = self.stream_end.saturating_add_signed(distance);
             let before = self.turns.online_end();
+            let pushes = flags.contains(Flags::PSH);
             let answered = self
                 .turns
-                .on_online_bytes(acknowledged, seq + len, len, stamp);
+                .on_online_bytes(acknowledged, seq + len, len, pushes, stamp);
             ctx.sample_online(self.id, seq, before, answered);
         }
         self.follow_target_close(ctx);

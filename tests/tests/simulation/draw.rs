@@ -67,7 +67,7 @@ impl Plan {
                     .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
                 closes_after: random
                     .percent(10)
-                    .then(|| random.pick(&[1, 1, 2, 3, 5]) as usize),
+                    .then(|| random.pick(&[1_usize, 1, 2, 3, 5])),
                 resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
             },
             happenings: happenings(random, &network),

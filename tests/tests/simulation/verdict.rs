@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use session::{Outcome, TurnEnded};
 
 use crate::application::Connection;
-use crate::oracle::{CUT_OFF, Flow};
+use crate::flow::Flow;
+use crate::oracle::CUT_OFF;
 use crate::reasons::Reasons;
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
 use crate::stack::SECOND;

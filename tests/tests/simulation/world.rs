@@ -111,7 +111,7 @@ pub(crate) struct World {
     pub(crate) ended_at: Vec<u64>,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
-    /// When all faults were over, and how many turns were open then.
+    /// When all faults were over, or later the clients went on, and how many turns were open then.
     pub(crate) calm: Option<(u64, u64)>,
     /// Stamps from which on nothing is captured any more.
     pub(crate) captured_until: u64,
@@ -245,6 +245,7 @@ impl World {
         self.target.faults = Faults::default();
         self.calm = Some((self.now, self.engine.turns_open()));
         self.run_until(self.now + rest);
+        self.calm = Some((self.now, self.engine.turns_open()));
         let mut at = self.now;
         for client in &mut self.clients {
             if client.is_resting() {

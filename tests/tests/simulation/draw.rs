@@ -227,6 +227,7 @@ fn setting(random: &mut Random) -> Setting {
     let workers = if random.percent(20) { 2 } else { 1 };
     let prove_path = random.percent(15);
     let two_networks = random.percent(40);
+    let idle_timeout = random.percent(6).then(|| random.pick(&[8, 20]) * SECOND);
     let goes_astray = keep_addresses && prove_path && two_networks && random.percent(50);
     Setting {
         keep_addresses,
@@ -265,8 +266,12 @@ fn setting(random: &mut Random) -> Setting {
             Joining::Always,
             Joining::Never,
         ]),
-        idle_timeout: random.percent(6).then(|| random.pick(&[8, 20]) * SECOND),
-        reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
+        idle_timeout,
+        // A turn may wait for longer than the idle timeout where its target may have been kept from sending.
+        reply_slack: match idle_timeout {
+            Some(_) => REPLY_SLACK,
+            None => random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
+        },
         confirmed: random.percent(10),
     }
 }

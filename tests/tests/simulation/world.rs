@@ -24,6 +24,13 @@ use crate::verdict;
 
 /// Longest that the clients may take, in virtual time.
 const CLIENTS_MAX: u64 = 300 * SECOND;
+/// What happens when all faults end, besides.
+const HAPPY: [Happening; 4] = [
+    Happening::Refuse(false),
+    Happening::Deaf(false),
+    Happening::Channel(true),
+    Happening::Admit(true),
+];
 /// How long after each other clients go on once all faults are over.
 const CALM_APART: u64 = 100 * MILLISECOND;
 /// Longest that the engine may take afterwards.
@@ -239,6 +246,10 @@ impl World {
         if let Some((last, _)) = self.happenings.back() {
             self.run_until(self.now.max(START + last + MILLISECOND));
         }
+        self.happenings = HAPPY.map(|happening| (self.now - START, happening)).into();
+        let route = Happening::Route(Some(self.plan.network.target_mtu));
+        self.happenings.push_back((self.now - START, route));
+        self.run_until(self.now + MILLISECOND);
         self.run_until(self.now.max(START + self.plan.setting.astray_until));
         self.trace.note(self.now, "all faults are over");
         self.links.calm();

@@ -51,6 +51,7 @@ impl Plan {
         if reports_lost || ring.reply_lost > 0 {
             (network.to_engine.loss, network.to_engine.corruption) = (0, 0);
         }
+        let happenings = happenings(random, &network);
         let plan = Self {
             connections,
             greeting: greeting(random, equal),
@@ -70,8 +71,15 @@ impl Plan {
                     .then(|| random.pick(&[1_usize, 1, 2, 3, 5])),
                 resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
             },
-            happenings: happenings(random, &network),
-            calm: shape.calms.then(|| random.pick(&[1, 10, 40]) * SECOND),
+            // A connection whose SYN was not answered tries again after up to 16 s, and then gives up with all that waits.
+            calm: shape.calms.then(|| {
+                let is_deaf = happenings
+                    .iter()
+                    .any(|(_, it)| *it == Happening::Deaf(true));
+                let rest = random.pick(&[1, 10, 40]);
+                if is_deaf { 40 * SECOND } else { rest * SECOND }
+            }),
+            happenings,
             cut: (!shape.calms && random.percent(14)).then(|| {
                 let at = random.range(1, 3000) * MILLISECOND;
                 (at, random.pick(&[Cut::Stop, Cut::Finish]))

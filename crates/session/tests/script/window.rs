@@ -49,6 +49,27 @@ fn a_target_may_send_what_the_online_server_has_sent_and_the_slack() {
     assert!((18_800..=19_001).contains(&s.edge), "{}", s.edge);
 }
 
+/// A turn that its target left unanswered opens the window for all that is missing of its answer; the next turns are answered with that
+/// much, and one grant beyond what the online server has sent does not make up for it.
+#[test]
+fn a_window_that_one_grant_does_not_open_is_opened_by_more_of_them() {
+    let mut s = asked(60_000);
+    s.wait(Duration::from_secs(1));
+    s.client(PSH, 2, 60_001, b"b");
+    s.online(PSH, 60_001, 3, 100);
+    s.wait(Duration::from_secs(1));
+    s.client(PSH, 3, 60_101, b"c");
+    s.online(PSH, 60_101, 4, 100).frames();
+    s.target(ACK, 1, 2, 0).frames();
+    s.wait(Duration::from_secs(40)).frames();
+    s.target(PSH, 1, 3, 100).frames();
+    s.wait(Duration::from_secs(1)).frames();
+    let stopped = fill(&mut s, 101, 4);
+    assert!(stopped > 60_000, "{stopped}");
+    s.wait(Duration::from_secs(10)).frames();
+    assert!(s.edge >= stopped + SLACK / 4, "{stopped} {}", s.edge);
+}
+
 /// What its client takes is not acknowledged by a response: a closed window is asked for by a probe of one byte, or of none.
 #[test]
 fn a_probe_of_the_closed_window_is_answered_and_never_reset() {

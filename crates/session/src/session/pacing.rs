@@ -1,5 +1,7 @@
 //! When a session's window is to be looked at: what [`super::window`] remembers.
 
+use wire::seq::TargetSeq;
+
 use crate::time::Instant;
 
 /// When a session's window is to be looked at, and what it depends on.
@@ -9,8 +11,8 @@ pub(crate) struct Pacing {
     pub(super) at: Option<Instant>,
     /// ... and how often it has been told without sending anything.
     pub(super) told: u8,
-    /// Whether the target could send nothing before it was told.
-    pub(super) was_closed: bool,
+    /// Where the window ended that it knew of before it was told.
+    pub(super) known: TargetSeq,
     /// When the online server last sent payload.
     pub(super) online_at: Instant,
     /// Whether it has probed the window of its client since: it has more to say.
@@ -23,7 +25,7 @@ impl Pacing {
         Self {
             at: None,
             told: 0,
-            was_closed: false,
+            known: TargetSeq::new(0),
             online_at: now,
             online_blocked: false,
         }
@@ -37,12 +39,6 @@ impl Pacing {
     /// Whether nothing would be lost by forgetting it.
     pub(crate) fn is_idle(&self) -> bool {
         self.at.is_none()
-    }
-
-    /// Whether the target has been told that a closed window has opened, and has not used it yet: what it sends next may be
-    /// what it asked for the window with.
-    pub(crate) fn is_telling(&self) -> bool {
-        self.told > 0 && self.was_closed
     }
 
     /// The online server has sent payload.

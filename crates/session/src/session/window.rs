@@ -38,8 +38,16 @@ impl Session {
             .min(ctx.inflow.available(ctx.now))
     }
 
-    /// Whether a segment may end where it does because the target was not allowed to send more.
+    /// Whether a segment may end where it does because the target was not allowed to send more, as far as it knew: it may have
+    /// sent the segment, or the one byte with which it asks for a closed window, before it was told of a wider one.
     pub(super) fn is_cut_by_window(&self, arrival: &Arrival, ctx: &Context<'_>) -> bool {
+        let (known, end) = (self.pacing.known, arrival.end);
+        if self.pacing.told > 0
+            && end <= known + 1
+            && known.ahead_of(end) < u32::from(self.connection.receive_mss())
+        {
+            return true;
+        }
         arrival.room < u32::from(self.connection.receive_mss())
             && self
                 .connection
@@ -82,7 +90,7 @@ impl Session {
             2 * u32::from(self.connection.receive_mss()).max(u32::from(self.connection.mss()));
         let allowance = self.allowance(ctx);
         if self.connection.would_open(allowance, step.min(slack / 4)) {
-            self.pacing.was_closed = self.is_closed_to_target();
+            self.pacing.known = self.connection.window_end();
             self.connection.acknowledge();
             self.tell_again(ctx);
         }

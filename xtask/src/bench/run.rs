@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::case::{Case, Mode, Variant};
+use super::losses;
 use crate::stage::{BACK_CPU, FRONT_CPU};
 
 const PORT: u16 = 8080;
@@ -103,22 +104,9 @@ pub(super) fn run(
     }
     offloads(lab, case != Case::BulkNoTso)?;
     let mut servers = Servers::start(lab, case)?;
-    let mut copier = match variant {
-        Variant::Alone => None,
-        Variant::Copied(mode, capture) => {
-            let mut options = Options::new(
-                mode.topology(),
-                &format!("{ONLINE}:{PORT}"),
-                &format!("{TARGET}:{PORT}"),
-            );
-            options.capture = capture;
-            options.cpu = Some(BACK_CPU);
-            let binaries = binaries.context("tcpcopy and intercept are not built")?;
-            Some(Copier::start(lab, binaries, &options).with_context(|| describe(mode))?)
-        }
-    };
+    let mut copier = start_copier(lab, binaries, variant)?;
     interrupt::sleep(Duration::from_millis(300))?;
-    lose(lab, case)?;
+    losses::begin(lab, case)?;
     let stamps = match case {
         Case::FlatOut(_) if times.stamps && copier.is_some() => {
             Some(Stamps::start(lab, Host::Online, "eth1", PORT)?)
@@ -133,7 +121,7 @@ pub(super) fn run(
     let mut copied = copier
         .take()
         .map_or_else(|| Ok(Copied::default()), finish)?;
-    let lost = lose_no_more(lab, case)?;
+    let lost = losses::end(lab, case)?;
     // After the drain: what the copy does late costs as well.
     let busy = Moment::now().busy_since(&before);
     copied.memory = memory;
@@ -176,24 +164,27 @@ pub(super) fn run(
     })
 }
 
-/// Begins to lose packets, where the load says so.
-fn lose(lab: &Lab, case: Case) -> Result<()> {
-    if let Some((ways, probability)) = case.losses() {
-        for way in ways {
-            lab.lose(*way, probability)?;
+/// Starts the copy, where there is to be one.
+fn start_copier(
+    lab: &Lab,
+    binaries: Option<&Binaries>,
+    variant: Variant,
+) -> Result<Option<Copier>> {
+    match variant {
+        Variant::Alone => Ok(None),
+        Variant::Copied(mode, capture) => {
+            let mut options = Options::new(
+                mode.topology(),
+                &format!("{ONLINE}:{PORT}"),
+                &format!("{TARGET}:{PORT}"),
+            );
+            options.capture = capture;
+            options.cpu = Some(BACK_CPU);
+            let binaries = binaries.context("tcpcopy and intercept are not built")?;
+            let copier = Copier::start(lab, binaries, &options);
+            copier.map(Some).with_context(|| describe(mode))
         }
     }
-    Ok(())
-}
-
-/// Ends it, and returns how many packets were lost.
-fn lose_no_more(lab: &Lab, case: Case) -> Result<u64> {
-    let Some(([way, ..], _)) = case.losses() else {
-        return Ok(0);
-    };
-    let lost = lab.lost(*way)?;
-    lab.lose_no_more(*way)?;
-    Ok(lost)
 }
 
 /// The median of the times from replies to requests, in microseconds.

@@ -11,7 +11,7 @@ const STILL_FILE_LINES_MAX: usize = 500;
 const STILL_FUNCTION_LINES_MAX: usize = 90;
 
 /// Files that are longer than they may be, or have a function that is. The list must only become shorter.
-const STILL_LONG: [&str; 22] = [
+const STILL_LONG: [&str; 21] = [
     "crates/fuzzing/src/engine/world.rs",
     "crates/lab/src/load.rs",
     "crates/session/src/advance.rs",
@@ -27,7 +27,6 @@ const STILL_LONG: [&str; 22] = [
     "tcpcopy-userspace/src/args.rs",
     "tcpcopy-userspace/src/plan.rs",
     "tcpcopy-userspace/src/plan/tests.rs",
-    "tcpcopy-userspace/src/run.rs",
     "tests/tests/live/bodies.rs",
     "tests/tests/live/page.rs",
     "tests/tests/live/report.rs",

@@ -29,6 +29,8 @@ pub(crate) struct Pacing {
     at: Option<Instant>,
     /// ... and how often it has been told without sending anything.
     told: u8,
+    /// Where its window had ended before it was told.
+    told_from: TargetSeq,
     /// When the online server last sent payload.
     online_at: Instant,
     /// Whether it has probed the window of its client since: it has more to say.
@@ -41,6 +43,7 @@ impl Pacing {
         Self {
             at: None,
             told: 0,
+            told_from: TargetSeq::new(0),
             online_at: now,
             online_blocked: false,
         }
@@ -56,9 +59,10 @@ impl Pacing {
         self.at.is_none()
     }
 
-    /// Whether the target has been told of a window that it has not used yet.
-    pub(crate) fn is_telling(&self) -> bool {
-        self.told > 0
+    /// Whether a segment that ends at `end` may end there for want of room in a window that has been opened since, and in which
+    /// less than `largest` was left.
+    pub(crate) fn was_closed(&self, end: TargetSeq, largest: u16) -> bool {
+        self.told > 0 && self.told_from.ahead_of(end) < u32::from(largest)
     }
 
     /// The online server has sent payload.
@@ -153,6 +157,7 @@ impl Session {
             .would_open(allowance, step.min(slack / 4).max(EDGE_STEP_MIN))
         {
             self.ack_due = true;
+            self.pacing.told_from = self.receive.nxt() + self.receive.window();
             self.tell_again(ctx);
         }
     }

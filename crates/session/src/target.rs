@@ -220,7 +220,8 @@ impl Session {
             // may be short for that, and so may be one that asks for a closed window.
             let looks_last =
                 segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
-            let was_closed = self.pacing.was_closed(end, self.segment_max(ctx));
+            let was_closed =
+                self.pacing.is_telling() && self.pacing.was_closed(end, self.segment_max(ctx));
             if looks_last && !was_closed && !self.is_cut_by_window(end, ctx) {
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }

@@ -59,10 +59,15 @@ impl Pacing {
         self.at.is_none()
     }
 
-    /// Whether a segment that ends at `end` may end there for want of room in a window that has been opened since, and in which
-    /// less than `largest` was left.
+    /// Whether the target has been told of a window that it has not used yet.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.told > 0
+    }
+
+    /// Whether a segment that ends at `end` may end there for want of room in the window that the target knew before it was told of
+    /// another: less than `largest` was left.
     pub(crate) fn was_closed(&self, end: TargetSeq, largest: u16) -> bool {
-        self.told > 0 && self.told_from.ahead_of(end) < u32::from(largest)
+        self.told_from.ahead_of(end) < u32::from(largest)
     }
 
     /// The online server has sent payload.

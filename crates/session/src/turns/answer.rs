@@ -13,6 +13,9 @@ impl Turns {
     /// wait, as much as its client had still to see; where they do not, several responses may have come at once.
     pub(super) fn credit(&self) -> u64 {
         let carried = self.step.carried.bytes;
+        if carried == 0 {
+            return 0;
+        }
         match self.current() {
             Some(_) if self.is_ungated() => carried,
             // To the byte what the online server answered between this turn and the next. This turn asked nothing (an

@@ -217,10 +217,11 @@ impl Session {
         if end > self.receive.nxt() {
             self.turns.on_heard(stamp);
             // A segment behind a hole may be the one that ends the response. One that fills our window
-            // may be short for that.
+            // may be short for that, and so may be one that asks for a closed window.
             let looks_last =
                 segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
-            if looks_last && !self.is_cut_by_window(end, ctx) {
+            let was_closed = self.pacing.was_closed(end, self.segment_max(ctx));
+            if looks_last && !was_closed && !self.is_cut_by_window(end, ctx) {
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }
         }

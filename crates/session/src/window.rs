@@ -29,8 +29,8 @@ pub(crate) struct Pacing {
     at: Option<Instant>,
     /// ... and how often it has been told without sending anything.
     told: u8,
-    /// Where the window ended that it knew of before it was told.
-    known: TargetSeq,
+    /// Where its window had ended before it was told.
+    told_from: TargetSeq,
     /// When the online server last sent payload.
     online_at: Instant,
     /// Whether it has probed the window of its client since: it has more to say.
@@ -43,7 +43,7 @@ impl Pacing {
         Self {
             at: None,
             told: 0,
-            known: TargetSeq::new(0),
+            told_from: TargetSeq::new(0),
             online_at: now,
             online_blocked: false,
         }
@@ -57,6 +57,12 @@ impl Pacing {
     /// Whether nothing would be lost by forgetting it.
     pub(crate) fn is_idle(&self) -> bool {
         self.at.is_none()
+    }
+
+    /// Whether a segment that ends at `end` may end there for want of room in a window that has been opened since, and in which
+    /// less than `largest` was left.
+    pub(crate) fn was_closed(&self, end: TargetSeq, largest: u16) -> bool {
+        self.told > 0 && self.told_from.ahead_of(end) < u32::from(largest)
     }
 
     /// The online server has sent payload.
@@ -100,16 +106,8 @@ impl Session {
             .open(allowance.min(ctx.inflow.available(ctx.now)))
     }
 
-    /// Whether a segment that ends at `end` may end there because the target was not allowed to send more, as far as it knew: it
-    /// may have sent the segment, or the one byte with which it asks for a closed window, before it was told of a wider one.
+    /// Whether a segment that ends at `end` may end there because the target was not allowed to send more.
     pub(crate) fn is_cut_by_window(&self, end: TargetSeq, ctx: &Context<'_>) -> bool {
-        let known = self.pacing.known;
-        if self.pacing.told > 0
-            && end <= known + 1
-            && known.ahead_of(end) < u32::from(self.receive_mss)
-        {
-            return true;
-        }
         let room = self.receive.room_after(end);
         room < u32::from(self.receive_mss)
             && self
@@ -159,7 +157,7 @@ impl Session {
             .would_open(allowance, step.min(slack / 4).max(EDGE_STEP_MIN))
         {
             self.ack_due = true;
-            self.pacing.known = self.receive.nxt() + self.receive.window();
+            self.pacing.told_from = self.receive.nxt() + self.receive.window();
             self.tell_again(ctx);
         }
     }

@@ -1,0 +1,149 @@
+//! Where the responses of a rule's target end although they are not as long as the online server's.
+//!
+//! Such a response is complete when the target has been silent for long enough, but a target that answers a byte less on every
+//! turn must not set the pace of a session by its silences. So silence teaches: where it has confirmed several times that
+//! responses end like this one, the next is taken to be complete at once. A byte that comes after such an end refutes it, and
+//! it is believed again only after twice as many confirmations.
+//!
+//! An end is recognised by three marks, and each is believed by itself: the length of the response, by how much it is shorter (or
+//! longer) than the online server's, and, for responses of random lengths, which of its segments that looked like the last
+//! one it was, and roughly its size. The first two are remembered for the few ends that were confirmed most.
+
+use core::num::NonZeroU8;
+
+/// Lengths, and differences of lengths, that are remembered per rule; the one that was confirmed least makes room.
+const EXACT: usize = 8;
+/// Confirmations after which an exact length or difference is believed.
+const EXACT_NEEDED: u16 = 3;
+/// Confirmations after which it is believed that any response of this size ends at such a segment.
+const KIND_NEEDED: u16 = 6;
+/// Most confirmations that are asked for, however often a belief was refuted.
+const NEEDED_MAX: u16 = 4096;
+/// Kinds of ends: by the first, second, third or a later segment that looked like the last, and by four sizes.
+const KINDS: usize = 16;
+
+/// How a response ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Its length in bytes.
+    pub(crate) received: u32,
+    /// How many bytes the online server's had more.
+    pub(crate) missing: i32,
+    /// How many of its segments have looked like the last one.
+    pub(crate) tails: NonZeroU8,
+    /// Whether it is believed for its length, or the difference, and not for its kind alone.
+    pub(crate) is_exact: bool,
+}
+
+impl End {
+    fn kind(self) -> usize {
+        let size = match self.received {
+            0..=255 => 0,
+            256..=1399 => 1,
+            1400..=16_383 => 2,
+            _ => 3,
+        };
+        usize::from(self.tails.get().min(4) - 1) * 4 + size
+    }
+}
+
+/// Whether something is believed, and why.
+#[derive(Clone, Copy, Debug)]
+struct Belief {
+    confirmed: u16,
+    needed: u16,
+}
+
+impl Belief {
+    const fn new(needed: u16) -> Self {
+        Self {
+            confirmed: 0,
+            needed,
+        }
+    }
+
+    fn is_held(self) -> bool {
+        self.confirmed >= self.needed
+    }
+
+    fn confirm(&mut self) {
+        self.confirmed = self.confirmed.saturating_add(1);
+    }
+
+    fn refute(&mut self) {
+        self.confirmed = 0;
+        self.needed = self.needed.saturating_mul(2).min(NEEDED_MAX);
+    }
+}
+
+/// Exact values that were confirmed.
+#[derive(Debug)]
+struct Exact([(u32, Belief); EXACT]);
+
+impl Exact {
+    fn new() -> Self {
+        Self([(0, Belief::new(EXACT_NEEDED)); EXACT])
+    }
+
+    fn get(&self, key: u32) -> Option<Belief> {
+        let mut known = self.0.iter();
+        known.find(|known| known.0 == key).map(|known| known.1)
+    }
+
+    fn confirm(&mut self, key: u32) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.0 == key) {
+            known.1.confirm();
+        } else if let Some(least) = self.0.iter_mut().min_by_key(|known| known.1.confirmed) {
+            *least = (key, Belief::new(EXACT_NEEDED));
+            least.1.confirm();
+        }
+    }
+
+    fn refute(&mut self, key: u32) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.0 == key) {
+            known.1.refute();
+        }
+    }
+}
+
+/// What is known of the ends of a rule's responses.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    lengths: Exact,
+    differences: Exact,
+    kinds: [Belief; KINDS],
+}
+
+impl Ends {
+    pub(crate) fn new() -> Self {
+        Self {
+            lengths: Exact::new(),
+            differences: Exact::new(),
+            kinds: [Belief::new(KIND_NEEDED); KINDS],
+        }
+    }
+
+    /// The end as it is believed, if nothing more is expected of a response that ends like this. `at_once` says that the online
+    /// server's came without a pause; where it did not, the kind does not mean that this one has no pause.
+    pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {
+        let held = |belief: Option<Belief>| belief.is_some_and(Belief::is_held);
+        let is_exact = held(self.lengths.get(end.received))
+            || held(self.differences.get(end.missing.cast_unsigned()));
+        let believed = is_exact || at_once && self.kinds[end.kind()].is_held();
+        believed.then_some(End { is_exact, ..end })
+    }
+
+    /// Silence has shown that a response ended like this.
+    pub(crate) fn confirm(&mut self, end: End) {
+        self.kinds[end.kind()].confirm();
+        self.lengths.confirm(end.received);
+        self.differences.confirm(end.missing.cast_unsigned());
+    }
+
+    /// More came of a response that looked as if it had ended like this.
+    pub(crate) fn refute(&mut self, end: End) {
+        self.kinds[end.kind()].refute();
+        self.lengths.refute(end.received);
+        self.differences.refute(end.missing.cast_unsigned());
+    }
+}

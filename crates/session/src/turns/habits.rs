@@ -1,0 +1,58 @@
+//! What is learned of how a rule's target answers, and shared by all its sessions: how long it pauses inside a response, and how
+//! its responses end.
+
+use core::time::Duration;
+
+use super::ends::{End, Ends};
+use crate::limits::{QUIET_MAX, QUIET_MIN, QUIET_SETTLED};
+
+/// The habits of one rule's target.
+#[derive(Debug)]
+pub(crate) struct Habits {
+    /// The longest pause inside a response of late.
+    pause: Duration,
+    ends: Ends,
+}
+
+impl Habits {
+    /// Before anything was learned, a target is given as long as it ever is.
+    pub(crate) fn new() -> Self {
+        Self {
+            pause: QUIET_MAX / 2,
+            ends: Ends::new(),
+        }
+    }
+
+    /// How long a target must be silent before a response counts as complete that is not as long as the online server's.
+    pub(crate) fn quiet(&self) -> Duration {
+        (self.pause * 2).clamp(QUIET_MIN, QUIET_MAX)
+    }
+
+    /// See [`Ends::believe`].
+    pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {
+        self.ends.believe(end, at_once)
+    }
+
+    /// A pause inside a response: a longer one counts at once, shorter ones fade it out.
+    pub(crate) fn on_pause(&mut self, pause: Duration) {
+        if pause > self.pause {
+            self.pause = pause.min(QUIET_MAX);
+        } else {
+            self.pause -= (self.pause - pause) / 64;
+        }
+    }
+
+    /// Silence has shown that a response was complete: such silences become shorter, since nothing came of the longer one.
+    pub(crate) fn confirm(&mut self, end: End) {
+        self.ends.confirm(end);
+        self.pause -= self.pause.saturating_sub(QUIET_SETTLED / 2) / 8;
+    }
+
+    /// A response that seemed complete was not; the rest came after `pause`, if that is known.
+    pub(crate) fn refute(&mut self, end: End, pause: Option<Duration>) {
+        self.ends.refute(end);
+        if let Some(pause) = pause {
+            self.on_pause(pause);
+        }
+    }
+}

@@ -66,10 +66,11 @@ impl RestingConnection {
 
     /// The connection as it was.
     pub(crate) fn wake(self) -> Connection {
+        let receive = ReceiveHalf::from(self.receive);
         Connection {
             phase: self.phase,
-            send: self.send.wake(),
-            receive: ReceiveHalf::from(self.receive),
+            send: self.send.wake(receive.nxt()),
+            receive,
             sack: self.sack,
             timestamps: self.timestamps,
             recoveries: self.recoveries,

@@ -146,4 +146,4 @@ impl Slots {
 
 /// A million sessions that rest, with their slots, timers and places in the tables, take at most 600 MB; as many that are
 /// awake, a gigabyte.
-const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 800);
+const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 808);

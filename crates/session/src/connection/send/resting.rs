@@ -1,6 +1,6 @@
 //! The sending half of a session that rests: nothing in flight, nothing lost, no timer.
 
-use wire::seq::LocalSeq;
+use wire::seq::{LocalSeq, TargetSeq};
 
 use super::rtt::RoundTrip;
 use super::{SendHalf, Timer};
@@ -29,6 +29,8 @@ impl RestingSend {
             nxt,
             sent,
             window,
+            // What has come since is not older.
+            window_from: _,
             window_shift,
             mss,
             congestion_window,
@@ -63,8 +65,9 @@ impl RestingSend {
         })
     }
 
-    /// The half as it was.
-    pub(crate) fn wake(self) -> SendHalf {
+    /// The half as it was; the target had sent everything before `received`.
+    pub(crate) fn wake(self, received: TargetSeq) -> SendHalf {
+        let half = SendHalf::new(self.iss, self.base, self.mss);
         SendHalf {
             una: self.una,
             nxt: self.una,
@@ -74,7 +77,8 @@ impl RestingSend {
             congestion_window: self.congestion_window,
             threshold: self.threshold,
             trip: self.trip,
-            ..SendHalf::new(self.iss, self.base, self.mss)
+            window_from: (received, half.seq(self.una)),
+            ..half
         }
     }
 }

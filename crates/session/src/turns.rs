@@ -9,24 +9,24 @@
 //! A client that pipelines goes on while a response is on its way: those *early* bytes are part of N for the turn that it
 //! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
+mod departures;
 mod doubt;
 mod ends;
 mod habits;
 mod release;
 pub(crate) mod resting;
 
-use std::collections::VecDeque;
-
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
 use wire::seq::OnlineSeq;
 
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
-use crate::limits::UNPROMPTED_PAUSE;
-use crate::running::LastAnswer;
+use crate::flow::captured::{Captured, Queue};
+use crate::flow::turn::{Answer, Turn};
 use crate::time::Instant;
-use crate::turn::{Answer, Turn};
+use departures::Departures;
 
 use doubt::Doubt;
 use ends::End;
@@ -100,183 +100,172 @@ pub(crate) struct Next {
     pub(crate) is_reset: bool,
 }
 
-/// The turns of one session.
+/// What one session knows of its turns; what was captured of them is its flow's: [`Playing`].
 #[derive(Debug)]
 pub(crate) struct Turns {
-    queue: VecDeque<Turn>,
+    /// The number of its first turn that has not ended.
+    front: u64,
     /// Whether the front was released.
     current: bool,
     step: Step,
+    /// When the front and those behind it have left.
+    departures: Departures,
+    /// Turns before this number will not be sent, and end so.
+    doomed: Option<(u64, Outcome)>,
     /// Whether turns leave without waiting (`-W`, or the session became streaming).
     ungated: bool,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
     timeouts: u8,
-    /// Whether the online server has spoken without having been asked, as far as can be told.
-    unprompted: bool,
-    /// Where the online server's bytes end, as far as they were seen.
-    online_end: OnlineSeq,
-    /// The cause of a turn that ended before the client had finished it.
-    torn: Option<OnlineSeq>,
+    /// The turn before the front ended before the client had finished it: so far the stream is accounted for.
+    torn: Option<u64>,
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
     ceiling: u64,
-    /// How many turns there have been.
-    pub(crate) count: u64,
-    /// How the online server has answered the latest turn that ended.
-    last_answer: LastAnswer,
+}
+
+/// A session's turns together with what was captured of them.
+pub(crate) struct Playing<'a, T> {
+    turns: T,
+    queue: Queue<'a>,
+}
+
+impl<T: Deref<Target = Turns>> Deref for Playing<'_, T> {
+    type Target = Turns;
+    fn deref(&self) -> &Turns {
+        &self.turns
+    }
+}
+
+impl<T: DerefMut<Target = Turns>> DerefMut for Playing<'_, T> {
+    fn deref_mut(&mut self) -> &mut Turns {
+        &mut self.turns
+    }
 }
 
 impl Turns {
     /// No turns yet; `cause` is what the client had seen before its first byte.
     pub(crate) fn new(cause: OnlineSeq, ungated: bool) -> Self {
         Self {
-            queue: VecDeque::new(),
+            front: 0,
             current: false,
             step: Step::new(cause, None),
+            departures: Departures::default(),
+            doomed: None,
             ungated,
             doubt: Doubt::default(),
             timeouts: 0,
-            unprompted: false,
-            online_end: cause,
             torn: None,
             ceiling: NO_CEILING,
-            count: 0,
-            last_answer: LastAnswer::None,
         }
     }
 
-    /// How the online server has answered the latest turn that ended.
-    pub(crate) fn last_answer(&self) -> LastAnswer {
-        self.last_answer
+    /// Together with what was captured of them.
+    pub(crate) fn of<'t, 'a>(&'t self, captured: &'a Captured) -> Playing<'a, &'t Self> {
+        Playing {
+            queue: captured.queue(self.front),
+            turns: self,
+        }
     }
 
+    /// The same, to change them.
+    pub(crate) fn of_mut<'t, 'a>(
+        &'t mut self,
+        captured: &'a Captured,
+    ) -> Playing<'a, &'t mut Self> {
+        Playing {
+            queue: captured.queue(self.front),
+            turns: self,
+        }
+    }
+
+    /// The number of the first turn that has not ended.
+    pub(crate) fn number(&self) -> u64 {
+        self.front
+    }
+
+    /// How the front will end although it was never sent.
+    pub(crate) fn fate(&self) -> Option<Outcome> {
+        let (before, outcome) = self.doomed?;
+        (self.front < before).then_some(outcome)
+    }
+
+    /// How far the stream is accounted for of a turn that ended before the client had finished it.
+    pub(crate) fn torn(&self) -> Option<u64> {
+        self.torn
+    }
+
+    /// The online server sent bytes up to `end`; those up to `before` were known.
+    pub(crate) fn on_online_bytes(&mut self, before: OnlineSeq, end: OnlineSeq) {
+        // Bytes whose record was lost have left all the same; those before the turn's cause, whose record comes late, answer
+        // nothing of it.
+        let since_cause = end.ahead_of(before.max(self.step.cause));
+        self.step.credit = self.step.credit.saturating_add(i64::from(since_cause));
+    }
+
+    /// What the target has sent in answer to the current turn, without what it had sent before, in bytes.
+    pub(crate) fn answer_bytes(&self) -> u64 {
+        self.step.answer.bytes
+    }
+
+    /// The target has sent `bytes`, in order, in answer to whatever.
+    pub(crate) fn charge(&mut self, bytes: u32) {
+        self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
+    }
+
+    /// The target may send `bytes` more than the online server has sent.
+    pub(crate) fn grant(&mut self, bytes: u32) {
+        self.step.credit = self.step.credit.saturating_add(i64::from(bytes));
+    }
+
+    /// How many more bytes the target may send now, where it may be ahead of the online server by `slack`.
+    pub(crate) fn allowance(&self, slack: u32) -> u32 {
+        let allowed = self.step.credit.saturating_add(i64::from(slack));
+        u32::try_from(allowed.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// The target was kept from sending more; returns whether this is new of the current turn.
+    pub(crate) fn note_paced(&mut self) -> bool {
+        !core::mem::replace(&mut self.step.paced, true)
+    }
+
+    /// The target sent payload, be it in order or not.
+    pub(crate) fn on_heard(&mut self, stamp: Instant) {
+        self.step.heard = stamp;
+    }
+
+    /// Nothing from `start` on may be sent for the time being, also where turns do not wait.
+    pub(crate) fn put_ceiling(&mut self, start: u64) {
+        self.ceiling = self.ceiling.min(start);
+    }
+
+    pub(crate) fn has_ceiling(&self) -> bool {
+        self.ceiling != NO_CEILING
+    }
+
+    /// It may again.
+    pub(crate) fn lift_ceiling(&mut self) {
+        self.ceiling = NO_CEILING;
+    }
+}
+
+impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    pub(crate) fn front(&self) -> Option<&Turn> {
+    pub(crate) fn front(&self) -> Option<&'a Turn> {
         self.queue.front()
     }
 
     /// The current turn, if one was released and is not over.
-    pub(crate) fn current(&self) -> Option<&Turn> {
+    pub(crate) fn current(&self) -> Option<&'a Turn> {
         self.queue.front().filter(|_| self.current)
     }
 
-    /// The cause of the latest bytes.
-    pub(crate) fn last_cause(&self) -> OnlineSeq {
-        self.queue.back().map_or(self.step.cause, |turn| turn.cause)
-    }
-
-    /// Whether the bytes of the latest turn are kept.
-    pub(crate) fn keeps_bytes(&self) -> bool {
-        self.queue.back().is_some_and(|turn| turn.fate.is_none())
-    }
-
-    /// Bytes `start..end` of the stream arrived. Returns whether they begin a new turn.
-    pub(crate) fn on_bytes(
-        &mut self,
-        start: u64,
-        end: u64,
-        cause: OnlineSeq,
-        stamp: Instant,
-    ) -> bool {
-        if let Some(last) = self.queue.back_mut()
-            && cause <= last.cause
-        {
-            last.end = end;
-            last.captured_last = stamp;
-            last.departed_last = None;
-            if self.queue.len() == 1 && self.current {
-                self.step.acknowledged_at = None;
-            }
-            return false;
-        }
-        self.count += 1;
-        self.push(Turn {
-            start,
-            end,
-            cause,
-            captured_first: stamp,
-            captured_last: stamp,
-            departed_first: None,
-            departed_last: None,
-            online: Answer::default(),
-            online_reset: false,
-            early: self.online_end.ahead_of(cause),
-            fate: None,
-        });
-        true
-    }
-
-    fn push(&mut self, turn: Turn) {
-        if self.queue.capacity() < 2 {
-            // One that is open and the next are all that most sessions ever have.
-            self.queue.reserve_exact(2);
-        }
-        self.queue.push_back(turn);
-    }
-
-    /// The latest turn ends now, with all that the client may still add to it.
-    pub(crate) fn tear_last(&mut self) {
-        self.torn = self.queue.back().map(|turn| turn.cause);
-    }
-
-    /// Whether bytes with this cause belong to a turn that has ended.
-    pub(crate) fn is_torn(&self, cause: OnlineSeq) -> bool {
-        self.queue.is_empty() && self.torn.is_some_and(|torn| cause <= torn)
-    }
-
-    /// The online server has reset the connection.
-    pub(crate) fn on_online_reset(&mut self) {
-        if let Some(turn) = self.queue.back_mut() {
-            turn.online_reset = true;
-        }
-    }
-
-    /// The latest turn will not be sent.
-    pub(crate) fn doom_last(&mut self, outcome: Outcome) {
-        if let Some(turn) = self.queue.back_mut() {
-            turn.fate = Some(outcome);
-        }
-    }
-
-    /// Where the online server's bytes end, as far as they were seen.
-    pub(crate) fn online_end(&self) -> OnlineSeq {
-        self.online_end
-    }
-
-    /// The online server sent bytes up to `end` that acknowledge the client's stream up to `acknowledged`; those up to
-    /// [`Turns::online_end`] are known. Returns where the turn starts that they answer.
-    pub(crate) fn on_online_bytes(
-        &mut self,
-        acknowledged: u64,
-        end: OnlineSeq,
-        len: u32,
-        stamp: Instant,
-    ) -> Option<u64> {
-        let ahead = end.ahead_of(self.online_end);
-        // Bytes whose record was lost have left all the same; those before the turn's cause, whose record comes late, answer
-        // nothing of it.
-        let since_cause = end.ahead_of(self.online_end.max(self.step.cause));
-        self.step.credit = self.step.credit.saturating_add(i64::from(since_cause));
-        let new = ahead.min(len);
-        if new == 0 {
-            return None;
-        }
-        self.online_end = end;
-        let last = self.queue.len();
-        for (index, turn) in self.queue.iter_mut().enumerate().rev() {
-            if turn.start < acknowledged {
-                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
-                self.unprompted |=
-                    index + 1 == last && pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
-                turn.online.add(new, stamp);
-                return Some(turn.start);
-            }
-            turn.early = turn.early.max(end.ahead_of(turn.cause));
-        }
-        None
+    /// The first turn that is to be sent, or may have to be sent again.
+    pub(crate) fn first_kept(&self) -> Option<&'a Turn> {
+        let doomed = self.doomed.map_or(0, |(before, _)| before);
+        self.queue.get(doomed.saturating_sub(self.front) as usize)
     }
 
     /// How much of what the target has sent beyond the share of the turn before counts for the current turn: where turns
@@ -302,24 +291,87 @@ impl Turns {
         }
     }
 
-    /// What the target has sent in answer to the current turn, without what it had sent before, in bytes.
-    pub(crate) fn answer_bytes(&self) -> u64 {
-        self.step.answer.bytes
-    }
-
     /// R, the bytes that the target has sent in answer to the current turn.
     fn received(&self) -> u64 {
         self.step.answer.bytes + self.credit()
     }
 
+    /// How far the stream may be sent.
+    pub(crate) fn limit(&self, stream_end: u64) -> u64 {
+        if self.ungated {
+            return self.ceiling.min(stream_end);
+        }
+        match (self.queue.front(), self.current) {
+            (Some(turn), true) => turn.end,
+            (Some(turn), false) => turn.start,
+            (None, _) => stream_end,
+        }
+    }
+
+    /// What comes after the current turn, if it is a turn.
+    pub(crate) fn next(&self) -> Option<Next> {
+        let turn = self.queue.get(usize::from(self.current))?;
+        Some(Next {
+            cause: Some(turn.cause),
+            captured: turn.captured_first,
+            saw_all: turn.early == 0,
+            is_reset: false,
+        })
+    }
+}
+
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
+    /// Turn `number` has grown.
+    pub(crate) fn on_grown(&mut self, number: u64) {
+        if let Some(index) = number.checked_sub(self.front) {
+            self.departures.on_grown(index as usize);
+            if index == 0 && self.current {
+                self.step.acknowledged_at = None;
+            }
+        }
+    }
+
+    /// How many bytes the client has added to a turn that ended before it had finished it.
+    pub(crate) fn skip_torn(&mut self) -> u64 {
+        let Some(torn) = self.torn else {
+            return 0;
+        };
+        let end = match self.queue.front() {
+            // It does not grow any more.
+            Some(next) => {
+                self.torn = None;
+                next.start
+            }
+            None => {
+                let end = self.queue.end();
+                self.torn = Some(end);
+                end
+            }
+        };
+        end - torn
+    }
+
+    /// The latest turn ends now, with all that the client may still add to it.
+    pub(crate) fn tear_last(&mut self) {
+        self.torn = Some(self.queue.end());
+    }
+
+    /// None of the turns that there are will be sent.
+    pub(crate) fn doom(&mut self, outcome: Outcome) {
+        if !self.queue.is_empty() {
+            let before = self.front + self.queue.len() as u64;
+            self.doomed = Some((before, outcome));
+        }
+    }
+
     /// Bytes `start..end` were sent for the first time.
     pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
-        for turn in self.queue.iter_mut().take_while(|turn| turn.start < end) {
+        for index in 0.. {
+            let Some(turn) = self.queue.get(index).filter(|turn| turn.start < end) else {
+                return;
+            };
             if turn.end > start {
-                turn.departed_first.get_or_insert(now);
-                if turn.end <= end {
-                    turn.departed_last = Some(now);
-                }
+                self.departures.on_sent(index, turn.end <= end, now);
             }
         }
     }
@@ -374,75 +426,12 @@ impl Turns {
         self.step.paired = false;
     }
 
-    /// The target has sent `bytes`, in order, in answer to whatever.
-    pub(crate) fn charge(&mut self, bytes: u32) {
-        self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
-    }
-
-    /// The target may send `bytes` more than the online server has sent.
-    pub(crate) fn grant(&mut self, bytes: u32) {
-        self.step.credit = self.step.credit.saturating_add(i64::from(bytes));
-    }
-
-    /// How many more bytes the target may send now, where it may be ahead of the online server by `slack`.
-    pub(crate) fn allowance(&self, slack: u32) -> u32 {
-        let allowed = self.step.credit.saturating_add(i64::from(slack));
-        u32::try_from(allowed.max(0)).unwrap_or(u32::MAX)
-    }
-
-    /// The target was kept from sending more; returns whether this is new of the current turn.
-    pub(crate) fn note_paced(&mut self) -> bool {
-        !core::mem::replace(&mut self.step.paced, true)
-    }
-
-    /// The target sent payload, be it in order or not.
-    pub(crate) fn on_heard(&mut self, stamp: Instant) {
-        self.step.heard = stamp;
-    }
-
     /// The target acknowledged the stream up to `una`.
     pub(crate) fn on_acknowledged(&mut self, una: u64, stamp: Instant) {
         if self.step.acknowledged_at.is_none() && self.current().is_none_or(|turn| turn.end <= una)
         {
             self.step.acknowledged_at = Some(stamp);
         }
-    }
-
-    /// How far the stream may be sent.
-    pub(crate) fn limit(&self, stream_end: u64) -> u64 {
-        if self.ungated {
-            return self.ceiling.min(stream_end);
-        }
-        match (self.queue.front(), self.current) {
-            (Some(turn), true) => turn.end,
-            (Some(turn), false) => turn.start,
-            (None, _) => stream_end,
-        }
-    }
-
-    /// Nothing from `start` on may be sent for the time being, also where turns do not wait.
-    pub(crate) fn put_ceiling(&mut self, start: u64) {
-        self.ceiling = self.ceiling.min(start);
-    }
-
-    pub(crate) fn has_ceiling(&self) -> bool {
-        self.ceiling != NO_CEILING
-    }
-
-    /// It may again.
-    pub(crate) fn lift_ceiling(&mut self) {
-        self.ceiling = NO_CEILING;
-    }
-
-    /// What comes after the current turn, if it is a turn.
-    pub(crate) fn next(&self) -> Option<Next> {
-        let turn = self.queue.get(usize::from(self.current))?;
-        Some(Next {
-            cause: Some(turn.cause),
-            captured: turn.captured_first,
-            saw_all: turn.early == 0,
-            is_reset: false,
-        })
     }
 
     /// Ends the front turn, and makes room for the next to be released.
@@ -454,7 +443,10 @@ impl Turns {
     ) -> Option<TurnEnded> {
         let credit = self.credit();
         let released = core::mem::take(&mut self.current);
-        let turn = self.queue.pop_front()?;
+        let turn = self.queue.front()?;
+        let departed = self.departures.pass();
+        self.queue.pass();
+        self.front += 1;
         if credit > 0 {
             let carried = self.step.carried;
             self.step.answer.bytes += credit;
@@ -473,13 +465,12 @@ impl Turns {
                 bytes: self.step.answer.bytes - beyond,
                 ..self.step.answer
             }
-            .measured_from(turn.departed_last)
+            .measured_from(departed.last)
         } else {
             self.step.answer = Answer::default();
             None
         };
         self.step.cause = turn.cause;
-        self.last_answer = LastAnswer::of(turn.online.bytes);
         Some(TurnEnded {
             rule,
             outcome,
@@ -488,7 +479,7 @@ impl Turns {
             paired: self.step.paired && !self.ungated && credit == 0,
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,
-            lag: turn.departed_first.map_or(Duration::ZERO, |departed| {
+            lag: departed.first.map_or(Duration::ZERO, |departed| {
                 departed.since(turn.captured_first)
             }),
             online_reset: turn.online_reset,
@@ -520,7 +511,8 @@ impl Turns {
         // may still come.
         let ahead = answer.bytes.saturating_sub(share).min(turn.early.into());
         let missing = share.saturating_sub(answer.bytes);
-        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) + missing.cast_signed()
+        self.step.credit = i64::from(self.queue.online_end().ahead_of(turn.cause))
+            + missing.cast_signed()
             - ahead.cast_signed();
         if self.ungated {
             // Responses to turns before this one are still to come.
@@ -537,18 +529,13 @@ impl Turns {
     /// be waited for first.
     pub(crate) fn begin_anew(&mut self) {
         self.current = false;
-        for turn in &mut self.queue {
-            (turn.departed_first, turn.departed_last) = (None, None);
-        }
+        self.departures = Departures::default();
         let cause = self
             .queue
             .front()
             .map_or(self.step.cause, |turn| turn.cause);
         self.step = Step::new(cause, None);
-        self.step.credit = i64::from(self.online_end.ahead_of(cause));
+        self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
         self.doubt = Doubt::default();
     }
-
-    /// Bytes that the latest turn has, for budgets.
-    pub(crate) const TURN_BYTES: usize = size_of::<Turn>();
 }

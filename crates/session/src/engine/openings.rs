@@ -10,12 +10,13 @@ use wire::tcp::Flags;
 use super::Engine;
 use super::outside::Lost;
 use crate::config::{Join, RuleId, Source};
-use crate::context::SessionId;
+use crate::flow::Flow;
+use crate::flow::stream::Piece;
+use crate::id::{FlowId, SessionId};
 use crate::limits::UNCONFIRMED_MAX;
 use crate::nursery::{Handshake, Infant};
 use crate::running::{Running, Why};
 use crate::session::{Beginning, Session};
-use crate::stream::Piece;
 use crate::time::Instant;
 
 impl Engine {
@@ -31,9 +32,8 @@ impl Engine {
         }
         let isn = ClientSeq::new(segment.seq);
         let known = self
-            .session_of(&flow)
-            .and_then(|id| self.sessions.wake(id))
-            .and_then(|session| session.client_isn);
+            .flow_of(&flow)
+            .and_then(|id| self.flows.get(id)?.client_isn());
         if known != Some(isn) {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
@@ -42,7 +42,7 @@ impl Engine {
         }
     }
 
-    /// The first session of a flow that has none, if this segment is where one may begin.
+    /// Opens the sessions of a flow that has none, if this segment is where they may begin.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
@@ -50,7 +50,7 @@ impl Engine {
         segment: &Segment,
         packet: &[u8],
         payload: &[u8],
-    ) -> Option<SessionId> {
+    ) -> Option<FlowId> {
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
             self.nursery.remove(&flow);
             return None;
@@ -92,14 +92,14 @@ impl Engine {
         None
     }
 
-    /// The first session of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
+    /// Opens the sessions of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
     fn begin_whole(
         &mut self,
         now: Instant,
         flow: FlowKey,
         seq: ClientSeq,
         cause: OnlineSeq,
-    ) -> Result<SessionId, Why> {
+    ) -> Result<FlowId, Why> {
         let in_order = self.shared.config.in_order;
         let why_unmet = self.why_unmet(now);
         let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
@@ -127,7 +127,7 @@ impl Engine {
         let rules = self.rules_of(&flow).collect();
         let opened = self.open(now, flow, Beginning::Handshake(handshake, isn), rules);
         match opened {
-            Ok(opened) => self.take_early(now, Some(opened), &early),
+            Ok(opened) => self.take_early(now, opened, &early),
             Err(Some(Why::Shed)) => {
                 let bytes = early.len() as u64 * u64::from(self.weight(&flow));
                 self.shared.counters.left_out_shed_bytes += bytes;
@@ -160,14 +160,13 @@ impl Engine {
         handshake.online_isn = Some(seq);
         *data = early.clone();
         let handshake = *handshake;
-        if let Some(old) = self.session_of(&flow) {
-            self.by_flow.remove(&flow, old);
-            self.for_each_sibling(Some(old), now, Session::on_replaced);
+        if let Some(old) = self.flow_of(&flow) {
+            self.replace(old, now);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
             let rules = self.rules_of(&flow).collect();
             match self.open(now, flow, Beginning::Handshake(handshake, seq), rules) {
-                Ok(opened) => self.take_early(now, Some(opened), &early),
+                Ok(opened) => self.take_early(now, opened, &early),
                 // A flow that is refused here asks again with its first payload, and is counted there if at all.
                 Err(Some(Why::Shed) | None) => {}
                 Err(Some(why)) => {
@@ -182,7 +181,7 @@ impl Engine {
     /// was sent again, one side of its handshake is missed.
     fn on_unasked_syn(&mut self, now: Instant, flow: FlowKey, why: Why) {
         if why == Why::Missed
-            && self.session_of(&flow).is_none()
+            && self.flow_of(&flow).is_none()
             && self.nursery.get(&flow, now).is_none()
         {
             let running = Running::new(why, self.weight(&flow));
@@ -191,31 +190,23 @@ impl Engine {
     }
 
     /// What the client's SYN carried, and the online server took.
-    fn take_early(&mut self, now: Instant, first: Option<SessionId>, bytes: &[u8]) {
-        if bytes.is_empty() {
+    fn take_early(&mut self, now: Instant, id: FlowId, bytes: &[u8]) {
+        let Some(flow) = self.flows.get(id).filter(|_| !bytes.is_empty()) else {
             return;
-        }
-        self.for_each_sibling(first, now, |session, ctx| {
-            let piece = Piece {
-                bytes,
-                cause: session.turns.last_cause(),
-                stamp: now,
-            };
-            session.on_client(session.input.next(), Flags::ACK, piece, ctx);
-        });
+        };
+        let piece = Piece {
+            bytes,
+            cause: flow.captured().last_cause(),
+            stamp: now,
+        };
+        let next = flow.stream().next();
+        self.on_client(id, now, next, Flags::ACK, piece);
     }
 
     /// The online server speaks of numbers that this flow's connection cannot have: its 4-tuple belongs to another one whose
     /// handshake was not seen. What was answered of that is lost, and is counted.
-    pub(crate) fn on_jump(
-        &mut self,
-        now: Instant,
-        flow: FlowKey,
-        first: SessionId,
-        ack: ClientSeq,
-    ) {
-        self.by_flow.remove(&flow, first);
-        self.for_each_sibling(Some(first), now, Session::on_replaced);
+    pub(crate) fn on_jump(&mut self, now: Instant, flow: FlowKey, id: FlowId, ack: ClientSeq) {
+        self.replace(id, now);
         self.count_unseen(&flow);
         let lost = Lost {
             flow,
@@ -247,7 +238,7 @@ impl Engine {
         self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
     }
 
-    /// Opens the sessions of a flow: one per rule and copy. Returns the first, or why there is none; nothing where no rule asks for
+    /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
     /// one.
     pub(crate) fn open(
         &mut self,
@@ -255,7 +246,7 @@ impl Engine {
         flow: FlowKey,
         beginning: Beginning,
         mut rules: Vec<RuleId>,
-    ) -> Result<SessionId, Option<Why>> {
+    ) -> Result<FlowId, Option<Why>> {
         let joined = matches!(beginning, Beginning::Joined(..));
         if rules.is_empty() {
             return Err(None);
@@ -281,16 +272,22 @@ impl Engine {
             return Err(Some(Why::Shed));
         }
         self.nursery.remove(&flow);
-        let mut first = None;
+        let (first, cause) = match beginning {
+            Beginning::Handshake(syn, online_isn) => (syn.isn + 1, online_isn + 1),
+            Beginning::Joined(first, cause, _) => (first, cause),
+        };
+        let id = self
+            .flows
+            .insert(Flow::new(flow, first, cause, joined, now));
+        self.by_flow.insert(&flow, id);
+        self.unconfirmed += u32::from(!joined);
         for rule in rules {
             for _ in 0..self.shared.config.copies {
-                first = Some(self.insert(now, rule, flow, beginning, first));
+                self.insert(now, rule, id, beginning);
                 self.shared.counters.sessions_joined += u64::from(joined);
             }
         }
-        let first = first.ok_or(None)?;
-        self.by_flow.insert(&flow, first);
-        Ok(first)
+        Ok(id)
     }
 
     /// Whether a flow comes from a target, or from where our own sessions come: what is copied would cause it, for ever. Where
@@ -364,22 +361,23 @@ impl Engine {
         &mut self,
         now: Instant,
         rule: RuleId,
-        flow: FlowKey,
+        number: FlowId,
         beginning: Beginning,
-        sibling: Option<SessionId>,
-    ) -> SessionId {
-        let ctx = self.shared.lend(rule, now);
-        let unconfirmed = &mut self.unconfirmed;
-        let id = self.sessions.insert(|id| {
-            let mut session = Session::new(id, rule, flow, beginning, &ctx);
+    ) {
+        let Some(flow) = self.flows.get_mut(number) else {
+            return;
+        };
+        let sibling = flow.head;
+        let ctx = self.shared.lend(rule, now, flow);
+        let id: SessionId = self.sessions.insert(|id| {
+            let mut session = Session::new(id, rule, number, beginning, &ctx);
             session.sibling = sibling;
-            *unconfirmed += u32::from(!session.confirmed);
             session
         });
+        ctx.flow.add(id);
         self.live += 1;
         self.shared.counters.sessions_begun += 1;
         self.with(id, now, Session::connect);
-        id
     }
 }
 

@@ -5,9 +5,11 @@
 
 use wire::flow::FlowKey;
 
-use crate::context::SessionId;
+use crate::flow::Flow;
+use crate::id::{FlowId, SessionId};
 use crate::session::Session;
 use crate::session::resting::Resting;
+use crate::time::Instant;
 use crate::wheel::Armed;
 
 #[derive(Debug)]
@@ -84,10 +86,10 @@ impl Slots {
     }
 
     /// Puts a session to rest, if there is nothing about it that a resting one cannot hold.
-    pub(crate) fn rest(&mut self, id: SessionId) {
+    pub(crate) fn rest(&mut self, id: SessionId, flow: &Flow) {
         if let Some(slot) = self.slots.get_mut(id as usize)
             && let Slot::Awake(session) = slot
-            && let Some(resting) = Resting::of(session)
+            && let Some(resting) = Resting::of(session, flow)
         {
             *slot = Slot::Resting(Box::new(resting));
             self.resting += 1;
@@ -107,12 +109,39 @@ impl Slots {
         })
     }
 
-    /// The captured flow of a session.
-    pub(crate) fn flow(&self, id: SessionId) -> Option<&FlowKey> {
+    /// The number of a session's flow.
+    pub(crate) fn flow(&self, id: SessionId) -> Option<FlowId> {
         match self.slots.get(id as usize)? {
-            Slot::Awake(session) => Some(&session.flow),
-            Slot::Resting(resting) => Some(&resting.flow),
+            Slot::Awake(session) => Some(session.flow),
+            Slot::Resting(resting) => Some(resting.flow),
             Slot::Free => None,
+        }
+    }
+
+    /// From where on a session needs the stream of its flow, and from which turn on its turns.
+    pub(crate) fn place(&self, id: SessionId) -> Option<(u64, u64)> {
+        match self.slots.get(id as usize)? {
+            Slot::Awake(session) => Some((session.kept, session.turns.number())),
+            Slot::Resting(resting) => Some(resting.place()),
+            Slot::Free => None,
+        }
+    }
+
+    /// Whether a session has no use for what its client says next.
+    pub(crate) fn is_deaf(&self, id: SessionId, flow: &Flow, now: Instant) -> bool {
+        match self.slots.get(id as usize) {
+            Some(Slot::Awake(session)) => session.is_deaf(flow, now),
+            Some(Slot::Resting(resting)) => resting.is_deaf(),
+            Some(Slot::Free) | None => true,
+        }
+    }
+
+    /// The next session of the same flow is another.
+    pub(crate) fn set_sibling(&mut self, id: SessionId, sibling: Option<SessionId>) {
+        match self.slots.get_mut(id as usize) {
+            Some(Slot::Awake(session)) => session.sibling = sibling,
+            Some(Slot::Resting(resting)) => resting.sibling = sibling,
+            Some(Slot::Free) | None => {}
         }
     }
 

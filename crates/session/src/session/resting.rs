@@ -5,16 +5,14 @@
 //! one to a session has to say which.
 
 use wire::flow::FlowKey;
-use wire::seq::{ClientSeq, TargetSeq};
+use wire::seq::TargetSeq;
 
 use super::pacing::Pacing;
 use super::{Life, Session};
-use crate::arena::Chain;
-use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::connection::resting::RestingConnection;
-use crate::context::SessionId;
-use crate::stream::{ClientStream, RestingStream};
+use crate::flow::Flow;
+use crate::id::{FlowId, SessionId};
 use crate::time::Instant;
 use crate::turns::resting::RestingTurns;
 use crate::wheel::Armed;
@@ -23,16 +21,13 @@ use crate::wheel::Armed;
 #[derive(Debug)]
 pub(crate) struct Resting {
     rule: RuleId,
-    pub(crate) flow: FlowKey,
+    pub(crate) flow: FlowId,
     pub(crate) sibling: Option<SessionId>,
     life: Life,
-    client_isn: Option<ClientSeq>,
-    confirmed: bool,
-    input: RestingStream,
-    stream_end: u64,
-    online_closed: bool,
     confirmed_only: bool,
-    data_start: u64,
+    counted: u32,
+    unseen: bool,
+    kept: u64,
     turns: RestingTurns,
     connection: RestingConnection,
     active_at: Instant,
@@ -48,30 +43,22 @@ pub(crate) struct Resting {
 impl Resting {
     /// What is left of `session`, which is of no use afterwards; `None`, and nothing has happened to it, where something
     /// would be lost.
-    pub(crate) fn of(session: &mut Session) -> Option<Self> {
+    pub(crate) fn of(session: &Session, flow: &Flow) -> Option<Self> {
         let Session {
             id: _,
             rule,
-            flow,
+            flow: number,
             sibling,
             life,
-            client_isn,
-            confirmed,
-            input,
-            stream_end,
-            online_closed,
             confirmed_only,
             turns,
-            data,
-            data_start,
-            boundaries,
+            counted,
+            unseen,
+            kept,
             connection,
             release_at,
-            gap_at,
             pacing,
             active_at,
-            // Long ago, and so was the other.
-            captured_at: _,
             opened,
             accepted,
             answered,
@@ -82,9 +69,8 @@ impl Resting {
             queued,
             held,
         } = session;
-        let nothing_due = !*queued && held.is_none() && release_at.or(*gap_at).is_none();
-        // Whether the online server's client is what holds the target back is forgotten.
-        let nothing_held = pacing.is_idle() && data.is_empty() && boundaries.is_empty();
+        let nothing_due = !*queued && held.is_none() && release_at.is_none();
+        let nothing_held = pacing.is_idle() && *kept == flow.end();
         let stays = matches!(
             life,
             Life::Connected | Life::Detached { .. } | Life::Dead(_)
@@ -92,24 +78,17 @@ impl Resting {
         if !stays || !nothing_due || !nothing_held {
             return None;
         }
-        let (input, connection) = (
-            RestingStream::of(input)?,
-            RestingConnection::of(connection)?,
-        );
         Some(Self {
             rule: *rule,
-            flow: *flow,
+            flow: *number,
             sibling: *sibling,
             life: *life,
-            client_isn: *client_isn,
-            confirmed: *confirmed,
-            input,
-            stream_end: *stream_end,
-            online_closed: *online_closed,
             confirmed_only: *confirmed_only,
-            data_start: *data_start,
-            turns: RestingTurns::of(turns)?,
-            connection,
+            counted: *counted,
+            unseen: *unseen,
+            kept: *kept,
+            turns: RestingTurns::of(turns, flow.captured())?,
+            connection: RestingConnection::of(connection)?,
             active_at: *active_at,
             opened: *opened,
             accepted: *accepted,
@@ -119,6 +98,16 @@ impl Resting {
             tail: *tail,
             armed: *armed,
         })
+    }
+
+    /// From here on the flow keeps the stream for it, and from the turn of this number on its turns.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.kept, self.turns.number())
+    }
+
+    /// Whether nothing is copied: it has no use for what its client says.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.life.fate().is_some()
     }
 
     /// From its source to the target.
@@ -134,22 +123,15 @@ impl Resting {
             flow: self.flow,
             sibling: self.sibling,
             life: self.life,
-            client_isn: self.client_isn,
-            confirmed: self.confirmed,
-            input: ClientStream::from(self.input),
-            stream_end: self.stream_end,
-            online_closed: self.online_closed,
             confirmed_only: self.confirmed_only,
             turns: self.turns.wake(),
-            data: Chain::default(),
-            data_start: self.data_start,
-            boundaries: Boundaries::default(),
+            counted: self.counted,
+            unseen: self.unseen,
+            kept: self.kept,
             connection: self.connection.wake(),
             release_at: None,
-            gap_at: None,
-            pacing: Pacing::new(self.active_at),
+            pacing: Pacing::default(),
             active_at: self.active_at,
-            captured_at: self.active_at,
             opened: self.opened,
             accepted: self.accepted,
             answered: self.answered,

@@ -6,12 +6,13 @@ use core::time::Duration;
 use super::doubt::Doubt;
 use super::ends::End;
 use super::habits::Habits;
-use super::{Next, Turns};
+use super::{Next, Playing, Turns};
 use crate::event::Outcome;
 use crate::limits::{
     CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING,
 };
 use crate::time::Instant;
+use core::ops::{Deref, DerefMut};
 
 /// Whether the current turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(crate) struct Patience<'a> {
     pub(crate) longer: u32,
 }
 
-impl Turns {
+impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// Whether the current turn is over, so that `next` may depart.
     pub(crate) fn verdict(
         &self,
@@ -97,7 +98,7 @@ impl Turns {
     /// Whether there is no response to wait for: the current turn was never sent, or there is none and no greeting either.
     fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
         match self.current() {
-            Some(turn) => turn.fate.is_some(),
+            Some(_) => self.fate().is_some(),
             None => self.ungated || wanted.is_none_or(|wanted| wanted == 0),
         }
     }
@@ -250,7 +251,7 @@ impl Turns {
         self.current().is_some_and(|turn| {
             let received = self.received();
             let answered = una >= turn.end && received > 0 && received >= turn.online.bytes;
-            turn.departed_first.is_some() && !answered
+            self.departures.has_begun() && !answered
         })
     }
 
@@ -262,7 +263,7 @@ impl Turns {
         response_timeout: Duration,
         now: Instant,
     ) -> bool {
-        if self.queue.len() == 1 && self.queue[0].fate.is_some() {
+        if self.queue.len() == 1 && self.fate().is_some() {
             return false;
         }
         let Some(turn) = self.current() else {
@@ -309,7 +310,9 @@ impl Turns {
             _ => Outcome::Pending,
         }
     }
+}
 
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// A verdict is about to be acted upon; `overdue` says that the next turn had waited for it longer than the response
     /// timeout, for which a target that is slow but otherwise in step may well be the reason. A session out of step is unpaired
     /// until it is in step again, and streaming after several time-outs. Returns whether it became streaming just now.
@@ -411,7 +414,7 @@ impl Turns {
 
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
-        let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
+        let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
         if enough && !self.ungated {
             self.ungated = true;
             return true;

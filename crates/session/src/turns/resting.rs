@@ -2,16 +2,20 @@
 
 use wire::seq::OnlineSeq;
 
+use super::departures::Departed;
 use super::doubt::Doubt;
 use super::{NO_CEILING, Step, Turns};
-use crate::running::LastAnswer;
+use crate::event::Outcome;
+use crate::flow::captured::Captured;
+use crate::flow::turn::Answer;
 use crate::time::Instant;
-use crate::turn::{Answer, Turn};
 
 /// What is left of them.
 #[derive(Debug)]
 pub(crate) struct RestingTurns {
-    turn: Option<Turn>,
+    front: u64,
+    departed: Departed,
+    doomed: Option<Outcome>,
     current: bool,
     cause: OnlineSeq,
     answer: Answer,
@@ -24,28 +28,22 @@ pub(crate) struct RestingTurns {
     paired: bool,
     doubt: Doubt,
     timeouts: u8,
-    unprompted: bool,
-    online_end: OnlineSeq,
-    count: u64,
-    last_answer: LastAnswer,
 }
 
 impl RestingTurns {
-    /// What is left of `turns`, whose turn is taken away from them; `None` where that would lose something.
-    pub(crate) fn of(turns: &mut Turns) -> Option<Self> {
+    /// What is left of `turns`; `None` where that would lose something.
+    pub(crate) fn of(turns: &Turns, captured: &Captured) -> Option<Self> {
         let Turns {
-            queue,
+            front,
             current,
             step,
+            departures,
+            doomed,
             ungated,
             doubt,
             timeouts,
-            unprompted,
-            online_end,
             torn,
             ceiling,
-            count,
-            last_answer,
         } = turns;
         let Step {
             cause,
@@ -60,11 +58,14 @@ impl RestingTurns {
             credit,
             paced,
         } = step;
-        if queue.len() > 1 || carried.bytes > 0 || torn.is_some() || *ceiling != NO_CEILING {
+        let open = captured.queue(*front).len();
+        if open > 1 || carried.bytes > 0 || torn.is_some() || *ceiling != NO_CEILING {
             return None;
         }
         Some(Self {
-            turn: queue.pop_front(),
+            front: *front,
+            departed: departures.only()?,
+            doomed: doomed.filter(|_| turns.fate().is_some()).map(|it| it.1),
             current: *current,
             cause: *cause,
             answer: *answer,
@@ -77,16 +78,20 @@ impl RestingTurns {
             paired: *paired,
             doubt: *doubt,
             timeouts: *timeouts,
-            unprompted: *unprompted,
-            online_end: *online_end,
-            count: *count,
-            last_answer: *last_answer,
         })
+    }
+
+    /// The number of the first turn that has not ended.
+    pub(crate) fn number(&self) -> u64 {
+        self.front
     }
 
     /// The turns as they were.
     pub(crate) fn wake(self) -> Turns {
-        let mut turns = Turns {
+        Turns {
+            front: self.front,
+            departures: self.departed.into(),
+            doomed: self.doomed.map(|outcome| (self.front + 1, outcome)),
             current: self.current,
             step: Step {
                 answer: self.answer,
@@ -99,15 +104,7 @@ impl RestingTurns {
             },
             doubt: self.doubt,
             timeouts: self.timeouts,
-            unprompted: self.unprompted,
-            online_end: self.online_end,
-            count: self.count,
-            last_answer: self.last_answer,
             ..Turns::new(self.cause, self.ungated)
-        };
-        if let Some(turn) = self.turn {
-            turns.push(turn);
         }
-        turns
     }
 }

@@ -374,42 +374,6 @@ impl ClientStream {
     }
 }
 
-/// What is left of a stream while its session rests.
-#[derive(Debug)]
-pub(crate) struct RestingStream {
-    next: ClientSeq,
-    acknowledged: Option<ClientSeq>,
-}
-
-impl RestingStream {
-    /// What is left of `stream`; `None` where that would lose something.
-    pub(crate) fn of(stream: &ClientStream) -> Option<Self> {
-        let ClientStream {
-            next,
-            acknowledged,
-            fin,
-            end,
-            // Only after the end.
-            abandoned: _,
-            waiting,
-        } = stream;
-        let goes_on = fin.is_none() && end.is_none() && waiting.is_none();
-        goes_on.then_some(Self {
-            next: *next,
-            acknowledged: *acknowledged,
-        })
-    }
-}
-
-impl From<RestingStream> for ClientStream {
-    fn from(resting: RestingStream) -> Self {
-        Self {
-            acknowledged: resting.acknowledged,
-            ..Self::new(resting.next)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{ClientStream, End, Piece};

@@ -1,0 +1,224 @@
+//! Turns as captured: the client's stream cut where the client had seen a response, and what the online server answered.
+//!
+//! Turns are numbered from the flow's first on. Each session has its own front; the latest turn stays until another begins,
+//! since the online server's answer to it may still come.
+
+use std::collections::VecDeque;
+
+use wire::seq::OnlineSeq;
+
+use super::Flow;
+use super::stream::Piece;
+use super::turn::{Answer, Turn};
+use crate::arena::Arena;
+use crate::limits::UNPROMPTED_PAUSE;
+use crate::time::Instant;
+
+/// The turns of one flow.
+#[derive(Debug)]
+pub(crate) struct Captured {
+    turns: VecDeque<Turn>,
+    /// The number of the first of them.
+    first: u64,
+    /// Turns before this number have ended everywhere, and are not charged to the budget any more.
+    settled: u64,
+    /// Where the stream ends.
+    end: u64,
+    /// What the client had seen before its first byte.
+    cause: OnlineSeq,
+    /// Where the online server's bytes end, as far as they were seen.
+    online_end: OnlineSeq,
+    /// Whether a session has ended the latest turn, so that nothing is added to it.
+    sealed: bool,
+    /// Whether the online server has spoken without having been asked, as far as can be told.
+    unprompted: bool,
+}
+
+impl Captured {
+    /// No turns yet; `cause` is what the client had seen before its first byte.
+    pub(crate) fn new(cause: OnlineSeq) -> Self {
+        Self {
+            turns: VecDeque::new(),
+            first: 0,
+            settled: 0,
+            end: 0,
+            cause,
+            online_end: cause,
+            sealed: false,
+            unprompted: false,
+        }
+    }
+
+    /// How many turns there have been.
+    pub(crate) fn count(&self) -> u64 {
+        self.first + self.turns.len() as u64
+    }
+
+    /// Where the client's stream ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The latest turn.
+    pub(crate) fn latest(&self) -> Option<&Turn> {
+        self.turns.back()
+    }
+
+    /// The cause of the latest bytes.
+    pub(crate) fn last_cause(&self) -> OnlineSeq {
+        self.turns.back().map_or(self.cause, |turn| turn.cause)
+    }
+
+    /// Where the online server's bytes end, as far as they were seen.
+    pub(crate) fn online_end(&self) -> OnlineSeq {
+        self.online_end
+    }
+
+    /// Turn `number`, if it is known yet, and still.
+    pub(crate) fn get(&self, number: u64) -> Option<&Turn> {
+        self.turns.get(number.checked_sub(self.first)? as usize)
+    }
+
+    /// Bytes arrived that are next in order. Returns whether they begin a new turn.
+    pub(super) fn on_bytes(&mut self, piece: &Piece<'_>) -> bool {
+        let start = self.end;
+        self.end += piece.bytes.len() as u64;
+        if let Some(last) = self.turns.back_mut()
+            && piece.cause <= last.cause
+            && !self.sealed
+        {
+            last.end = self.end;
+            last.captured_last = piece.stamp;
+            return false;
+        }
+        self.sealed = false;
+        let turn = Turn {
+            start,
+            end: self.end,
+            cause: piece.cause,
+            captured_first: piece.stamp,
+            captured_last: piece.stamp,
+            online: Answer::default(),
+            online_reset: false,
+            early: self.online_end.ahead_of(piece.cause),
+        };
+        if self.settled == self.count() && !self.turns.is_empty() {
+            // All that there were have ended everywhere.
+            self.first = self.settled;
+            self.turns.clear();
+        }
+        if self.turns.capacity() < 2 {
+            // One that is open and the next are all that most flows ever have.
+            self.turns.reserve_exact(2);
+        }
+        self.turns.push_back(turn);
+        true
+    }
+
+    /// A session ends the latest turn.
+    pub(super) fn seal(&mut self) {
+        self.sealed = true;
+    }
+
+    /// Turns before number `front` have ended everywhere.
+    pub(super) fn forget_before(&mut self, front: u64, arena: &mut Arena) {
+        let front = front.min(self.count());
+        if front <= self.settled {
+            return;
+        }
+        arena.discharge((front - self.settled) as usize * Flow::TURN_BYTES);
+        self.settled = front;
+        while self.first < front && self.turns.len() > 1 {
+            self.turns.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// The online server has reset the connection.
+    pub(super) fn on_online_reset(&mut self) {
+        if let Some(turn) = self.turns.back_mut() {
+            turn.online_reset = true;
+        }
+    }
+
+    /// The online server sent bytes up to `end` that acknowledge the client's stream up to `acknowledged`; those up to
+    /// [`Captured::online_end`] are known. Returns the turn that they answer: its number, and where it starts.
+    pub(super) fn on_online_bytes(
+        &mut self,
+        acknowledged: u64,
+        end: OnlineSeq,
+        len: u32,
+        stamp: Instant,
+    ) -> Option<(u64, u64)> {
+        let new = end.ahead_of(self.online_end).min(len);
+        if new == 0 {
+            return None;
+        }
+        self.online_end = end;
+        let last = self.turns.len();
+        for (index, turn) in self.turns.iter_mut().enumerate().rev() {
+            if turn.start < acknowledged {
+                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
+                self.unprompted |=
+                    index + 1 == last && pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                turn.online.add(new, stamp);
+                return Some((self.first + index as u64, turn.start));
+            }
+            turn.early = turn.early.max(end.ahead_of(turn.cause));
+        }
+        None
+    }
+
+    /// The turns from number `front` on, as a session that has passed the others sees them.
+    pub(crate) fn queue(&self, front: u64) -> Queue<'_> {
+        Queue {
+            captured: self,
+            front,
+        }
+    }
+}
+
+/// The turns that one session has still to play.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queue<'a> {
+    captured: &'a Captured,
+    front: u64,
+}
+
+impl<'a> Queue<'a> {
+    pub(crate) fn len(self) -> usize {
+        self.captured.count().saturating_sub(self.front) as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn front(self) -> Option<&'a Turn> {
+        self.get(0)
+    }
+
+    pub(crate) fn get(self, index: usize) -> Option<&'a Turn> {
+        self.captured.get(self.front + index as u64)
+    }
+
+    /// Where the client's stream ends.
+    pub(crate) fn end(self) -> u64 {
+        self.captured.end
+    }
+
+    /// Where the online server's bytes end, as far as they were seen.
+    pub(crate) fn online_end(self) -> OnlineSeq {
+        self.captured.online_end
+    }
+
+    /// Whether the online server has spoken without having been asked.
+    pub(crate) fn is_unprompted(self) -> bool {
+        self.captured.unprompted
+    }
+
+    /// The front has ended.
+    pub(crate) fn pass(&mut self) {
+        self.front += 1;
+    }
+}

@@ -5,12 +5,13 @@
 //! numbered slots; whenever they change a version goes up, and each worker then takes a new copy of them.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use channel::Refusal;
 use wire::flow::{Endpoint, FlowKey};
+use wire::hash::FlowHash;
 
 use crate::connection::Connection;
 use crate::sink::PayloadWanted;
@@ -44,6 +45,9 @@ pub(crate) struct Router {
     /// The `-x` list.
     targets: HashSet<Endpoint>,
     shards: Vec<RwLock<Shard>>,
+    /// Says which shard a flow stands in. With the clients' own addresses clients choose what a flow's hash is made of, so it has
+    /// a key; that of the shards' tables is another one, or all flows of a shard would share their low bits.
+    sharding: FlowHash,
     flows: AtomicU64,
     subscribers: Mutex<Slots>,
     version: AtomicU64,
@@ -51,7 +55,7 @@ pub(crate) struct Router {
     payload_wanted: OnceLock<PayloadWanted>,
 }
 
-type Shard = HashMap<FlowKey, ConnectionId, BuildHasherDefault<FlowHasher>>;
+type Shard = HashMap<FlowKey, ConnectionId, FlowHash>;
 
 #[derive(Debug, Default)]
 struct Slots {
@@ -62,9 +66,14 @@ struct Slots {
 impl Router {
     /// A router for these targets, without connections.
     pub(crate) fn new(targets: impl IntoIterator<Item = Endpoint>) -> Self {
+        // std draws its keys from the kernel.
+        let keys = RandomState::new();
+        let table = FlowHash::new(keys.hash_one("table"));
+        let shard = |_| RwLock::new(Shard::with_hasher(table));
         Self {
             targets: targets.into_iter().collect(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: (0..SHARDS).map(shard).collect(),
+            sharding: FlowHash::new(keys.hash_one("sharding")),
             flows: AtomicU64::new(0),
             subscribers: Mutex::default(),
             version: AtomicU64::new(0),
@@ -220,55 +229,18 @@ impl Router {
     }
 
     fn shard(&self, flow: &FlowKey) -> &RwLock<Shard> {
-        &self.shards[flow.hash(SHARD_SEED) as usize % SHARDS]
-    }
-}
-
-/// Not the seed of the maps' own hash, or all flows of a shard would share its low bits.
-const SHARD_SEED: u32 = 0x7368_6172;
-
-/// Hashes the words of a flow key. Flows are announced by peers that are trusted with the targets' replies, so
-/// speed counts and resistance against made-up collisions does not.
-#[derive(Debug, Default)]
-struct FlowHasher(u64);
-
-impl Hasher for FlowHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.write_u64(u64::from_ne_bytes(*word));
-        }
-        for byte in rest {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u16(&mut self, port: u16) {
-        self.write_u64(u64::from(port));
-    }
-
-    /// Lengths of arrays, the same for all.
-    fn write_usize(&mut self, _: usize) {}
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        // The product's high bits are the good ones; the map uses low and high ones.
-        self.0 ^ (self.0 >> 32)
+        &self.shards[self.sharding.of(flow) as usize % SHARDS]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::hash::{BuildHasher as _, BuildHasherDefault};
 
     use channel::Refusal;
     use wire::flow::{Addr, Endpoint, FlowKey};
 
-    use super::{CONNECTIONS_MAX, FlowHasher, Router};
+    use super::{CONNECTIONS_MAX, Router};
     use crate::connection::Connection;
 
     fn target(port: u16) -> Endpoint {
@@ -341,20 +313,5 @@ mod tests {
         router.unsubscribe(id);
         assert!(router.changed(&mut version));
         assert!(router.subscribers().is_empty());
-    }
-
-    #[test]
-    fn the_hash_spreads_flows() {
-        let build = BuildHasherDefault::<FlowHasher>::default();
-        let (mut low, mut high) = ([0u32; 16], [0u32; 16]);
-        for n in 0..16_000 {
-            let hash = build.hash_one(flow(n));
-            low[(hash & 15) as usize] += 1;
-            high[(hash >> 60) as usize] += 1;
-        }
-        assert!(
-            low.iter().chain(&high).all(|n| (800..1200).contains(n)),
-            "{low:?} {high:?}"
-        );
     }
 }

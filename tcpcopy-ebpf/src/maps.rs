@@ -10,6 +10,7 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
+use wire::hash::{ENDPOINT_KEY_LEN, EndpointHash};
 
 /// User space maps the array into its memory and writes words of it without a system call.
 const MAPPED: usize = BPF_F_MMAPABLE as usize;
@@ -49,6 +50,8 @@ pub static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
 
 #[unsafe(no_mangle)]
 pub static WORKERS: Global<u32> = Global::new(1);
+#[unsafe(no_mangle)]
+pub static OWNER_KEY: Global<[u64; ENDPOINT_KEY_LEN]> = Global::new(*EndpointHash::new(0).key());
 #[unsafe(no_mangle)]
 pub static SAMPLE_THRESHOLD: Global<u32> = Global::new(SAMPLE_ALL);
 #[unsafe(no_mangle)]

@@ -22,6 +22,8 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use channel::{Batch, Report};
+use wire::flow::Endpoint;
+use wire::hash::EndpointHash;
 
 use inspection::Inspections;
 
@@ -31,6 +33,8 @@ use crate::worker::handle::WorkerHandle;
 #[derive(Debug)]
 pub(crate) struct Channels {
     workers: Vec<WorkerHandle>,
+    /// Whose reports are whose.
+    owners: EndpointHash,
     up: Mutex<Vec<bool>>,
     /// Set when the run ends.
     stop: AtomicBool,
@@ -49,9 +53,14 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub(crate) fn new(workers: Vec<WorkerHandle>, connections: usize) -> Self {
+    pub(crate) fn new(
+        workers: Vec<WorkerHandle>,
+        owners: EndpointHash,
+        connections: usize,
+    ) -> Self {
         Self {
             workers,
+            owners,
             up: Mutex::new(vec![false; connections]),
             stop: AtomicBool::new(false),
             lost: AtomicU64::new(0),
@@ -106,8 +115,13 @@ impl Channels {
         self.workers.iter().map(|_| Batch::new()).collect()
     }
 
-    /// Puts a report into the batch of a worker, which is handed over where it is full.
-    fn put(&self, worker: usize, report: &Report<'_>, batches: &mut [Batch]) {
+    /// Puts a report into the batch of the worker that owns what the target sent to `destination`; a batch that is full is
+    /// handed over.
+    fn put(&self, destination: Option<&Endpoint>, report: &Report<'_>, batches: &mut [Batch]) {
+        let workers = u32::try_from(batches.len()).unwrap_or(1);
+        let owner = destination.map(|destination| self.owners.owner(destination, workers));
+        // What is no segment goes to the first one, whose engine counts it as malformed.
+        let worker = owner.unwrap_or(0) as usize;
         let Some(batch) = batches.get_mut(worker) else {
             return;
         };
@@ -150,6 +164,7 @@ mod tests {
     use std::time::Duration;
 
     use crossbeam_channel::bounded;
+    use wire::hash::EndpointHash;
 
     use super::Channels;
     use crate::worker::Command;
@@ -162,7 +177,7 @@ mod tests {
         for _ in 0..room {
             worker.command(Command::EndHold);
         }
-        let channels = Arc::new(Channels::new(vec![worker], 1));
+        let channels = Arc::new(Channels::new(vec![worker], EndpointHash::new(1), 1));
         let (told, hears) = bounded(1);
         let connection = Arc::clone(&channels);
         thread::spawn(move || {

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use abi::counter::Counter;
 use abi::maps::{
     DEADLINE, Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT,
-    GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED, WORKERS_MAX, XSKS,
+    GLOBAL_OWNER_KEY, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED,
+    GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED, WORKERS_MAX, XSKS,
 };
 use aya::maps::{Array, MapData, RingBuf, XskMap};
 use aya::programs::xdp::{XdpLink, XdpMode};
@@ -40,6 +40,7 @@ use programs::name;
 use telemetry::KernelCounters;
 use tracing::warn;
 use wire::ethernet;
+use wire::hash::EndpointHash;
 
 use crate::args::Capture;
 use crate::plan::{Hook, Plan};
@@ -427,10 +428,12 @@ fn lease_words(plan: &Plan) -> u32 {
 fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
     let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
+    let owners = EndpointHash::new(plan.hash_seed);
     let deadline_kept = u32::from(plan.hook == Hook::Clsact);
     let mut loader = EbpfLoader::new();
     loader
         .override_global(GLOBAL_WORKERS, &plan.workers, true)
+        .override_global(GLOBAL_OWNER_KEY, owners.key(), true)
         .override_global(GLOBAL_PORTS_FILLED, &1u32, true)
         .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)

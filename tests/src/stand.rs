@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lab::copier::{Binaries, Options};
 use lab::net::{ONLINE, TARGET};
@@ -48,7 +49,10 @@ impl Stand {
         };
         // A test that is interrupted should take its lab down: the waits of the lab then fail.
         lab::interrupt::install().expect("signal handlers");
-        let prefix = Prefix::of_this_process("live").expect("a valid name");
+        // A test may have several labs at the same time.
+        static LABS: AtomicUsize = AtomicUsize::new(0);
+        let word = format!("live{}", LABS.fetch_add(1, Ordering::Relaxed));
+        let prefix = Prefix::of_this_process(&word).expect("a valid name");
         let lab = Lab::up(prefix, topology)
             .unwrap_or_else(|error| panic!("the lab does not stand: {error}"));
         Some(Self {

@@ -1,6 +1,14 @@
 //! The rules of the house that no compiler knows: what a stranger would stumble over.
 //!
 //! It is a command and an ordinary test. Each finding names the file, the line and the rule.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`circles`] | no module imports one that imports it |
+//! | [`lengths`] | how long files and functions may be, and which still are longer |
+
+mod circles;
+mod lengths;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +17,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::{step, workspace};
+use circles::Crates;
 
-/// Longest file, tests at its foot not counted, in lines. docs/ARCHITECTURE.md says 400 is the aim.
-const FILE_LINES_MAX: usize = 500;
-/// Longest function, in lines. 70 is the aim.
-const FUNCTION_LINES_MAX: usize = 90;
 /// Names of modules that say nothing.
 const BANNED_MODULES: [&str; 5] = ["utils", "common", "helpers", "misc", "manager"];
 /// Words that mean unfinished work.
@@ -33,12 +38,14 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn check(root: &Path) -> Result<Vec<String>> {
-    let mut findings = Vec::new();
+    let (mut findings, mut crates) = (Vec::new(), Crates::default());
     for file in sources(root)? {
         let text = fs::read_to_string(root.join(&file))
             .with_context(|| format!("cannot read {}", file.display()))?;
         check_file(&file, &text, &mut findings);
+        crates.read(&file, &text);
     }
+    findings.extend(crates.findings());
     Ok(findings)
 }
 
@@ -65,12 +72,6 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>> {
 fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
     let shown = file.display();
     let mut find = |line: usize, what: String| findings.push(format!("{shown}:{line}: {what}"));
-    let is_test = file.components().any(|part| {
-        matches!(
-            part.as_os_str().to_str(),
-            Some("tests" | "benches" | "fuzz_targets")
-        )
-    });
     if !text.trim_start().starts_with("//!") {
         find(
             1,
@@ -87,19 +88,6 @@ fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
             format!("`{stem}` says nothing: name the module after what it holds"),
         );
     }
-    let body = text
-        .split("\n#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or(text);
-    let lines = body.lines().count();
-    if lines > FILE_LINES_MAX && !is_test {
-        find(
-            lines,
-            format!(
-                "{lines} lines without tests, at most {FILE_LINES_MAX}: would two rooms be clearer?"
-            ),
-        );
-    }
     for (number, line) in text.lines().enumerate() {
         if let Some(word) = LEFTOVERS.iter().find(|word| line.contains(**word)) {
             find(number + 1, format!("`{word}` is left over"));
@@ -108,42 +96,12 @@ fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
             find(number + 1, "an ignored test tests nothing".to_owned());
         }
     }
-    for (start, length) in functions(text) {
-        if length > FUNCTION_LINES_MAX {
-            find(
-                start,
-                format!("a function of {length} lines, at most {FUNCTION_LINES_MAX}"),
-            );
-        }
-    }
-}
-
-/// First line and length of each function, told by its indentation, which rustfmt guarantees.
-fn functions(text: &str) -> Vec<(usize, usize)> {
-    let lines: Vec<&str> = text.lines().collect();
-    let mut found = Vec::new();
-    for (number, line) in lines.iter().enumerate() {
-        let indent = line.len() - line.trim_start().len();
-        let code = line.trim_start();
-        let is_function =
-            code.starts_with("fn ") || code.contains(" fn ") && code.starts_with("pub");
-        if !is_function {
-            continue;
-        }
-        let end = lines[number..].iter().position(|line| {
-            line.len() - line.trim_start().len() == indent
-                && matches!(line.trim_start(), "}" | "};")
-        });
-        if let Some(end) = end {
-            found.push((number + 1, end + 1));
-        }
-    }
-    found
+    findings.extend(lengths::findings(file, text));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{check_file, functions, run};
+    use super::{check_file, run};
     use std::path::Path;
 
     #[test]
@@ -169,24 +127,5 @@ mod tests {
             .len(),
             1
         );
-        assert_eq!(
-            check(
-                "src/ring.rs",
-                &format!("//! A ring.\n{}", "//\n".repeat(600))
-            )
-            .len(),
-            1
-        );
-        let long = format!(
-            "//! A ring.\nfn long() {{\n{}}}\n",
-            "    f();\n".repeat(100)
-        );
-        assert_eq!(check("src/ring.rs", &long).len(), 1);
-    }
-
-    #[test]
-    fn functions_end_at_their_own_brace() {
-        let text = "impl A {\n    fn f() {\n        if x {\n        }\n    }\n\n    pub(crate) fn g() {\n    }\n}\n";
-        assert_eq!(functions(text), [(2, 4), (7, 2)]);
     }
 }

@@ -112,6 +112,8 @@ pub const OWN_ADDRESSES_MAX: u32 = 1024;
 
 /// Global `u32`: number of workers, 1 to [`WORKERS_MAX`].
 pub const GLOBAL_WORKERS: &str = "WORKERS";
+/// Global array of `u64`: the key of [`wire::hash::EndpointHash`], by which flows have owners.
+pub const GLOBAL_OWNER_KEY: &str = "OWNER_KEY";
 /// Global `u32`: see [`wire::flow::sampled`].
 pub const GLOBAL_SAMPLE_THRESHOLD: &str = "SAMPLE_THRESHOLD";
 /// Global `u32`: the seed of the sample.

@@ -1,7 +1,8 @@
 //! The parsers of packets against anything, and against themselves: what they accept must be what is there.
 
 use wire::checksum::{Sum, Verdict, judge};
-use wire::flow::{Addr, Endpoint, PoolRange, owner};
+use wire::flow::{Addr, Endpoint, PoolRange};
+use wire::hash::EndpointHash;
 use wire::icmp::TooBig;
 use wire::ip::{self, PROTOCOL_TCP};
 use wire::segment::Segment;
@@ -59,7 +60,7 @@ fn headers(data: &[u8]) {
         range.contains(&segment.destination),
         segment.source == segment.destination
     );
-    assert!(owner(&segment.source, 7) < 7);
+    assert!(EndpointHash::new(7).owner(&segment.source, 7) < 7);
 }
 
 /// What was read is written, and reads the same.

@@ -1,6 +1,7 @@
 //! One host of the lab: a network namespace and its knobs.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use nix::sched::{CloneFlags, setns};
@@ -23,6 +24,19 @@ const SETTINGS: [(&str, &str); 8] = [
     // Path MTU tests must see every ICMP message.
     ("net.ipv4.icmp_ratelimit", "0"),
 ];
+
+/// Sets [`SETTINGS`] in the namespace of this thread.
+fn configure() -> Result<()> {
+    for (name, value) in SETTINGS {
+        let file = PathBuf::from("/proc/sys").join(name.replace('.', "/"));
+        match std::fs::write(&file, value) {
+            // A kernel without IPv6 has no such setting, and needs none.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => other.tried(|| format!("write {value} to {}", file.display()))?,
+        }
+    }
+    Ok(())
+}
 
 /// A network namespace, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,52 +63,41 @@ impl Namespace {
         PathBuf::from("/run/netns").join(&self.name)
     }
 
-    pub(crate) fn create(&self) -> Result<()> {
-        system::run("ip", &["netns", "add", &self.name])?;
-        self.ip(&["link", "set", "lo", "up"])?;
-        let settings: Vec<String> = SETTINGS
+    /// Makes namespaces with the lab's settings.
+    pub(crate) fn create(namespaces: &[Self]) -> Result<()> {
+        let lines: Vec<_> = namespaces
             .iter()
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|namespace| format!("netns add {}", namespace.name))
             .collect();
-        let mut arguments = vec!["-q", "-w"];
-        arguments.extend(settings.iter().map(String::as_str));
-        // -e: a kernel without IPv6 has no such setting, and needs none.
-        arguments.push("-e");
-        self.run("sysctl", &arguments).map(drop)
+        system::feed("ip", &["-batch", "-"], &lines.join("\n"))?;
+        namespaces.iter().try_for_each(|namespace| {
+            namespace.ip_all(&["link set lo up"])?;
+            namespace.enter(configure)?
+        })
     }
 
     /// Makes a veth pair between two hosts and sets both ends up.
     pub(crate) fn join(&self, interface: &str, peer: &Self, peer_interface: &str) -> Result<()> {
-        self.ip(&[
-            "link",
-            "add",
-            interface,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            peer_interface,
-            "netns",
-            &peer.name,
-        ])?;
-        self.ip(&["link", "set", interface, "up"])?;
-        peer.ip(&["link", "set", peer_interface, "up"])
+        let add = format!(
+            "link add {interface} type veth peer name {peer_interface} netns {}",
+            peer.name
+        );
+        self.ip_all(&[&add, &format!("link set {interface} up")])?;
+        peer.ip_all(&[&format!("link set {peer_interface} up")])
     }
 
     /// Makes it a switch: a bridge without spanning tree.
     pub(crate) fn make_bridge(&self) -> Result<()> {
-        self.ip(&[
-            "link",
-            "add",
-            "br0",
-            "type",
-            "bridge",
-            "stp_state",
-            "0",
-            "forward_delay",
-            "0",
-        ])?;
-        self.ip(&["link", "set", "br0", "up"])
+        self.ip_all(&[
+            "link add br0 type bridge stp_state 0 forward_delay 0",
+            "link set br0 up",
+        ])
+    }
+
+    /// Runs several commands of `ip` on this host by one process: a lab needs dozens.
+    pub(crate) fn ip_all(&self, lines: &[&str]) -> Result<()> {
+        let arguments = ["-n", &self.name, "-batch", "-"];
+        system::feed("ip", &arguments, &lines.join("\n")).map(drop)
     }
 
     /// Runs `ip` on this host.

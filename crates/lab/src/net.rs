@@ -106,7 +106,7 @@ impl Lab {
     /// Where `ip` fails.
     pub fn add_target(&self, number: u8) -> Result<Host> {
         let host = Host::Further(number);
-        self.namespace(host).create()?;
+        Namespace::create(&[self.namespace(host)])?;
         self.plug(
             host,
             "eth0",
@@ -127,7 +127,7 @@ impl Lab {
         // Its other end and the routes go with it.
         client.ip(&["link", "delete", "eth0"])?;
         let wire = self.namespace(Host::Wire);
-        wire.create()?;
+        Namespace::create(std::slice::from_ref(&wire))?;
         wire.make_bridge()?;
         plug(
             &client,
@@ -165,16 +165,16 @@ impl Lab {
     }
 
     fn build(&self) -> Result<()> {
-        for host in Host::ALL {
-            self.namespace(host).create()?;
-        }
+        Namespace::create(&Host::ALL.map(|host| self.namespace(host)))?;
         self.namespace(Host::Switch).make_bridge()?;
 
         let (client, online) = (self.namespace(Host::Client), self.namespace(Host::Online));
         client.join("eth0", &online, "eth0")?;
-        client.ip(&["address", "add", &format!("{CLIENT}/24"), "dev", "eth0"])?;
-        online.ip(&["address", "add", &format!("{ONLINE}/24"), "dev", "eth0"])?;
-        client.ip(&["route", "add", "default", "via", &ONLINE.to_string()])?;
+        online.ip_all(&[&format!("address add {ONLINE}/24 dev eth0")])?;
+        client.ip_all(&[
+            &format!("address add {CLIENT}/24 dev eth0"),
+            &format!("route add default via {ONLINE}"),
+        ])?;
 
         self.plug(Host::Online, "eth1", &format!("{ONLINE_INSIDE}/24"))?;
         self.plug(Host::Target, "eth0", &format!("{TARGET}/24"))?;
@@ -210,11 +210,10 @@ impl Lab {
             Topology::Direct => ONLINE_INSIDE,
             Topology::Assistant => ASSISTANT,
         };
-        for prefix in [CLIENT_PREFIX, POOL_PREFIX] {
-            self.namespace(host)
-                .ip(&["route", "replace", prefix, "via", &gateway.to_string()])?;
-        }
-        Ok(())
+        let routes = [CLIENT_PREFIX, POOL_PREFIX]
+            .map(|prefix| format!("route replace {prefix} via {gateway}"));
+        self.namespace(host)
+            .ip_all(&routes.each_ref().map(String::as_str))
     }
 }
 

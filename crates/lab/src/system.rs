@@ -1,6 +1,7 @@
 //! Running a command of the system to its end.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use crate::error::{Error, Result};
@@ -11,7 +12,37 @@ use crate::error::{Error, Result};
 ///
 /// [`Error::Program`] where it cannot be started, [`Error::Command`] where it fails.
 pub fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<String> {
-    let output = output(program, arguments)?;
+    said(program, arguments, &output(program, arguments)?)
+}
+
+/// The same with something to read on standard input.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn feed<S: AsRef<OsStr>>(program: &str, arguments: &[S], input: &str) -> Result<String> {
+    let failed = |source| Error::Program {
+        program: program.to_owned(),
+        source,
+    };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    // One that ends before it has read all says why itself. The pipe is closed at the end of the statement.
+    let _ = child
+        .stdin
+        .take()
+        .map(|mut pipe| pipe.write_all(input.as_bytes()));
+    let output = child.wait_with_output().map_err(failed)?;
+    said(program, arguments, &output)
+}
+
+/// What a command wrote to standard output, or why it failed.
+fn said<S: AsRef<OsStr>>(program: &str, arguments: &[S], output: &Output) -> Result<String> {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(stdout);

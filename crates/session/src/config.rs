@@ -49,6 +49,9 @@ pub struct Config {
     /// Most response bytes per second that the sessions of this engine take from all targets together; `None` for no
     /// limit. Beyond it their windows stay closed.
     pub reply_bytes_per_second_max: Option<u64>,
+    /// Drawn at the start of the run, the same for all its engines and for the programs: the key of the hashes by which flows
+    /// have owners and places in tables ([`wire::hash`]). Whoever knows it can aim flows at one of them.
+    pub hash_seed: u64,
     /// The wall clock at the engine's start, in nanoseconds since 1970: sequence numbers and timestamps derive from
     /// it, so that they exceed those of a run before.
     pub unix_nanos: u64,

@@ -327,9 +327,14 @@ impl Connection {
         }
     }
 
-    /// When [`Connection::on_acknowledgement_due`] or [`Connection::on_timer`] is to be called.
-    pub(crate) fn due(&self) -> [Option<Instant>; 2] {
-        [self.ack_at, self.send.timer_at()]
+    /// When [`Connection::on_acknowledgement_due`] is to be called.
+    pub(crate) fn acknowledgement_due(&self) -> Option<Instant> {
+        self.ack_at
+    }
+
+    /// When [`Connection::on_timer`] is to be called.
+    pub(crate) fn timer_due(&self) -> Option<Instant> {
+        self.send.timer_at()
     }
 
     /// Lets an acknowledgement leave whose time has come.

@@ -2,7 +2,6 @@
 //! length of a call.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher};
 
 use wire::flow::{Endpoint, FlowKey};
 use wire::seq::LocalSeq;
@@ -21,38 +20,6 @@ use crate::pool::{Lease, Pool};
 use crate::sample::Sampler;
 use crate::time::Instant;
 use crate::turns::Habits;
-
-/// Hashes what is made of endpoints; addresses of clients are hostile only in number, which the tables bound.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FlowHasher(u64);
-
-impl Hasher for FlowHasher {
-    fn finish(&self) -> u64 {
-        // hashbrown takes the top bits for its tags and the low ones for its buckets.
-        let mixed = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^ (mixed >> 32)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word))
-                .wrapping_mul(0x517c_c1b7_2722_0a95);
-        }
-    }
-
-    fn write_u16(&mut self, word: u16) {
-        self.0 = (self.0.rotate_left(5) ^ u64::from(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-}
-
-impl BuildHasher for FlowHasher {
-    type Hasher = Self;
-    fn build_hasher(&self) -> Self {
-        *self
-    }
-}
 
 /// What is known of a target, and shared by all sessions to it.
 #[derive(Debug)]

@@ -13,12 +13,14 @@ mod reach;
 mod slots;
 mod state;
 mod tables;
+mod timers;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::checksum::{Verdict, judge};
 use wire::flow::{Addr, FlowKey};
+use wire::hash::{EndpointHash, FlowHash};
 use wire::icmp::TooBig;
 use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
@@ -43,10 +45,11 @@ use crate::session::Session;
 use crate::sights::{Sight, Sights};
 use crate::time::Instant;
 use crate::turns::Habits;
-use crate::wheel::{Entry, Wheel};
+use crate::wheel::Entry;
 use flows::Flows;
 use parked::Parked;
 use slots::Slots;
+use timers::Timers;
 
 /// All the sessions of one worker.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ pub struct Engine {
     pub(crate) parked: Parked,
     pub(crate) nursery: Nursery,
     pub(crate) ready: VecDeque<SessionId>,
-    pub(crate) wheel: Wheel,
+    pub(crate) timers: Timers,
     pub(crate) due: Vec<Entry>,
     pub(crate) admitting: bool,
     /// When the first packet of a client or an online server came.
@@ -138,6 +141,7 @@ impl Engine {
     /// If there are more than 65,535 rules; the programs allow 1,024.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
+        let hash = FlowHash::new(config.hash_seed);
         let excluded = config.source.excluded();
         let mut targets: Vec<TargetState> = Vec::new();
         let mut target_of = Vec::new();
@@ -155,9 +159,10 @@ impl Engine {
                         &rule.target.addr,
                         config.worker,
                         config.workers,
+                        EndpointHash::new(config.hash_seed),
                     )),
                 };
-                let gate = Gate::new(rule.target, config.prove_path);
+                let gate = Gate::new(rule.target, config.prove_path, hash);
                 targets.push(TargetState {
                     endpoint: rule.target,
                     gate,
@@ -172,7 +177,7 @@ impl Engine {
             arena: Arena::new(config.payload_bytes_max),
             counters: Counters::default(),
             events: VecDeque::new(),
-            by_local: Index::default(),
+            by_local: Index::new(hash),
             unparked: Vec::new(),
             habits: config.rules.iter().map(|_| Habits::new()).collect(),
             targets,
@@ -189,11 +194,11 @@ impl Engine {
             live: 0,
             unconfirmed: 0,
             turns_open: 0,
-            by_flow: Index::default(),
-            parked: Parked::default(),
-            nursery: Nursery::new(),
+            by_flow: Index::new(hash),
+            parked: Parked::new(hash),
+            nursery: Nursery::new(hash),
             ready: VecDeque::new(),
-            wheel: Wheel::new(now),
+            timers: Timers::new(now),
             due: Vec::new(),
             admitting: true,
             first_packet_at: None,
@@ -417,8 +422,17 @@ impl Engine {
         if self.shared.echoes.due().is_some_and(|due| due <= now) {
             self.on_watch_due(now);
         }
+        while let Some(Entry { session, at }) = self.timers.due_acknowledgement(now) {
+            if self
+                .sessions
+                .get(session)
+                .is_some_and(|it| it.acknowledges_at == Some(at))
+            {
+                self.with(session, now, Session::on_acknowledgement_due);
+            }
+        }
         let mut due = core::mem::take(&mut self.due);
-        self.wheel.expire(now, &mut due);
+        self.timers.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
             let armed = self.sessions.armed(session);
             if !armed.is_some_and(|armed| armed.fire(at)) {
@@ -456,7 +470,7 @@ impl Engine {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
         let all = [
-            self.wheel.next(),
+            self.timers.next(),
             self.gates_due(),
             self.shared.echoes.due(),
         ];

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `stream` | the client's bytes, each once, in order, with their cause |
 //! | `captured`, `turn` | the stream cut into turns, and how the online server answered them |
+//! | `unasked` | signs that either side speaks without having been asked |
 //! | `payload`, `boundaries` | the bytes that a session still has to send, and where the client's segments ended |
 //!
 //! A flow knows no target: it is told a packet once, and says what is new. Each of its sessions (the copies of `-n`, and the
@@ -15,6 +16,7 @@ pub(crate) mod payload;
 pub(crate) mod stream;
 mod taking;
 pub(crate) mod turn;
+pub(crate) mod unasked;
 
 use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, OnlineSeq};
@@ -215,6 +217,16 @@ impl Flow {
     /// A session ends the latest turn: what the client says next begins another.
     pub(crate) fn seal_latest(&mut self) {
         self.captured.seal();
+    }
+
+    /// A turn stands alone: the protocol is one that answers each request.
+    pub(crate) fn on_standalone(&mut self) {
+        self.captured.on_standalone();
+    }
+
+    /// Nobody has spoken for long.
+    pub(crate) fn rest(&mut self) {
+        self.captured.rest();
     }
 
     /// Whether numbers of the online server cannot be this connection's.

@@ -18,6 +18,7 @@ mod lanes;
 mod refusals;
 
 use wire::flow::{Addr, Endpoint};
+use wire::hash::FlowHash;
 
 use crate::context::SessionId;
 use crate::event::Event;
@@ -48,13 +49,13 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// A gate that is open from the start, or opens network by network (`prove`).
-    pub(crate) fn new(target: Endpoint, prove: bool) -> Self {
+    pub(crate) fn new(target: Endpoint, prove: bool, hash: FlowHash) -> Self {
         Self {
             target,
             prove,
             channel: true,
             route: true,
-            lanes: Lanes::new(),
+            lanes: Lanes::new(hash),
             probes: 0,
             strikes: 0,
             probe_at: Instant::default(),

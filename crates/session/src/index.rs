@@ -4,7 +4,8 @@
 //! that a million of them are not kept twice more.
 
 use hashbrown::HashTable;
-use wire::flow::{Addr, FlowKey};
+use wire::flow::FlowKey;
+use wire::hash::FlowHash;
 
 use crate::context::SessionId;
 
@@ -15,19 +16,28 @@ struct Entry {
 }
 
 /// Sessions by one of their flows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
     table: HashTable<Entry>,
+    hash: FlowHash,
 }
 
 impl Index {
+    /// An empty table. Clients choose their addresses and ports; the key of the hash they do not know.
+    pub(crate) fn new(hash: FlowHash) -> Self {
+        Self {
+            table: HashTable::new(),
+            hash,
+        }
+    }
+
     /// The session of `flow`; `stands_for` says whether a session's flow is the one.
     pub(crate) fn get(
         &self,
         flow: &FlowKey,
         stands_for: impl Fn(SessionId) -> bool,
     ) -> Option<SessionId> {
-        let hash = hash(flow);
+        let hash = self.hash.of(flow);
         let found = self.table.find(spread(hash), |entry| {
             entry.hash == hash && stands_for(entry.id)
         });
@@ -36,16 +46,15 @@ impl Index {
 
     /// Adds a session that is not in the table.
     pub(crate) fn insert(&mut self, flow: &FlowKey, id: SessionId) {
-        let hash = hash(flow);
+        let hash = self.hash.of(flow);
         self.table
             .insert_unique(spread(hash), Entry { hash, id }, |entry| spread(entry.hash));
     }
 
     /// Removes a session. Returns whether it stood there.
     pub(crate) fn remove(&mut self, flow: &FlowKey, id: SessionId) -> bool {
-        let entry = self
-            .table
-            .find_entry(spread(hash(flow)), |entry| entry.id == id);
+        let place = spread(self.hash.of(flow));
+        let entry = self.table.find_entry(place, |entry| entry.id == id);
         entry
             .map(hashbrown::hash_table::OccupiedEntry::remove)
             .is_ok()
@@ -55,21 +64,6 @@ impl Index {
     pub(crate) fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.table.iter().map(|entry| entry.id)
     }
-}
-
-/// Hashes what is made of endpoints; addresses of clients are hostile only in number, which the tables bound.
-fn hash(flow: &FlowKey) -> u32 {
-    let halves = |addr: &Addr| {
-        let addr = u128::from_ne_bytes(*addr.octets());
-        [addr as u64, (addr >> 64) as u64]
-    };
-    let ports = u64::from(flow.client.port) << 16 | u64::from(flow.server.port);
-    let [a, b] = halves(&flow.client.addr);
-    let [c, d] = halves(&flow.server.addr);
-    let mixed = [a, b, c, d, ports].into_iter().fold(0u64, |hash, word| {
-        (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
-    });
-    (mixed >> 32) as u32
 }
 
 /// hashbrown takes the top bits for its tags and the low ones for its buckets.
@@ -82,8 +76,9 @@ mod tests {
     use std::collections::HashSet;
 
     use wire::flow::{Addr, Endpoint, FlowKey};
+    use wire::hash::FlowHash;
 
-    use super::{Index, hash, spread};
+    use super::{Index, spread};
 
     fn flow(number: u32) -> FlowKey {
         let [_, a, b, c] = (number / 1000).to_be_bytes();
@@ -95,7 +90,7 @@ mod tests {
 
     #[test]
     fn sessions_are_found_by_their_own_flow_alone() {
-        let mut index = Index::default();
+        let mut index = Index::new(FlowHash::new(1));
         for id in 0..1000 {
             index.insert(&flow(id), id);
         }
@@ -110,7 +105,8 @@ mod tests {
     /// Flows that differ in a few bits fall into different buckets, nearly as if they were thrown.
     #[test]
     fn hashes_are_even() {
-        let hashes: HashSet<u32> = (0..100_000).map(|number| hash(&flow(number))).collect();
+        let hash = FlowHash::new(1);
+        let hashes: HashSet<u32> = (0..100_000).map(|number| hash.of(&flow(number))).collect();
         assert!(hashes.len() > 99_990);
         let buckets: HashSet<u64> = hashes
             .iter()

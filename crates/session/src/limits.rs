@@ -80,6 +80,12 @@ pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
 /// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.
 pub const UNPROMPTED_PAUSE: Duration = Duration::from_secs(1);
 
+/// A pause inside a turn, or inside what the online server sends after one, from which on that side seems to speak without having
+/// been asked. A slow response looks the same, so that it takes several such turns.
+pub const UNASKED_PAUSE: Duration = Duration::from_millis(20);
+/// How long a turn of a flow may wait in which either side speaks unasked, before the flow departs by time only.
+pub const UNASKED_STALL: Duration = Duration::from_millis(500);
+
 /// Most responses whose first bytes are kept at a time (`--sample-bytes`): with 128 bytes each some 54 MB. Others are left
 /// without a sample.
 pub const SAMPLED_RESPONSES_MAX: usize = 1 << 18;

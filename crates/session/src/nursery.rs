@@ -6,6 +6,7 @@
 //! one slot per set, or with the oldest going first, flows that take turns would push each other out for ever.
 
 use wire::flow::FlowKey;
+use wire::hash::FlowHash;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
@@ -23,10 +24,13 @@ const _: () = assert!(NURSERY_SLOTS.is_multiple_of(WAYS));
 pub(crate) enum Infant {
     /// Its SYN was captured, with the payload that it carried (RFC 7413): at first all of it, and what the online server took
     /// of it once that has answered.
-    Syn(Handshake, Box<[u8]>),
+    Syn(Handshake, Box<[u8]>, Before),
     /// It runs without a session.
     Running(Running),
 }
+
+/// What was known of a flow before a SYN that the online server has not answered yet: it may be forged, or be answered never.
+pub(crate) type Before = Option<Box<Infant>>;
 
 /// The client's half of a handshake, and the online server's answer once it was seen.
 #[derive(Clone, Copy, Debug)]
@@ -78,14 +82,16 @@ pub(crate) struct Nursery {
     slots: Box<[Option<Slot>]>,
     /// Changes with each flow that has to go; its state decides which.
     dice: u32,
+    hash: FlowHash,
 }
 
 impl Nursery {
     /// An empty one.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(hash: FlowHash) -> Self {
         Self {
             slots: vec![None; NURSERY_SLOTS].into_boxed_slice(),
             dice: 1,
+            hash,
         }
     }
 
@@ -130,6 +136,25 @@ impl Nursery {
         true
     }
 
+    /// What is to be kept of a flow that a SYN has come for.
+    pub(crate) fn before(&mut self, flow: &FlowKey, now: Instant) -> Before {
+        match self.get(flow, now)? {
+            Infant::Syn(handshake, _, before) if handshake.online_isn.is_none() => before.take(),
+            known => Some(Box::new(known.clone())),
+        }
+    }
+
+    /// A flow goes on as if a SYN had not been, which nobody has answered.
+    pub(crate) fn restore(&mut self, flow: &FlowKey, now: Instant) {
+        if let Some(infant @ Infant::Syn(..)) = self.get(flow, now)
+            && let Infant::Syn(handshake, _, before) = infant
+            && handshake.online_isn.is_none()
+            && let Some(before) = before.take()
+        {
+            *infant = *before;
+        }
+    }
+
     /// Forgets `flow`.
     pub(crate) fn remove(&mut self, flow: &FlowKey) {
         let own = self
@@ -142,7 +167,7 @@ impl Nursery {
     }
 
     fn set(&mut self, flow: &FlowKey) -> &mut [Option<Slot>] {
-        let set = flow.hash(0x6e75_7273) as usize % (NURSERY_SLOTS / WAYS);
+        let set = self.hash.of(flow) as usize % (NURSERY_SLOTS / WAYS);
         &mut self.slots[set * WAYS..][..WAYS]
     }
 
@@ -158,6 +183,7 @@ impl Nursery {
 #[cfg(test)]
 mod tests {
     use wire::flow::{Addr, Endpoint, FlowKey};
+    use wire::hash::FlowHash;
 
     use super::{Infant, NURSERY_SLOTS, Nursery, WAYS};
     use crate::limits::FLOW_MEMORY;
@@ -177,7 +203,7 @@ mod tests {
             ),
             server,
         };
-        let set = |flow: &FlowKey| flow.hash(0x6e75_7273) as usize % (NURSERY_SLOTS / WAYS);
+        let set = |flow: &FlowKey| FlowHash::new(1).of(flow) as usize % (NURSERY_SLOTS / WAYS);
         let first = set(&flow(0));
         (0..)
             .map(flow)
@@ -188,7 +214,7 @@ mod tests {
 
     #[test]
     fn flows_of_a_set_do_not_push_each_other_out() {
-        let mut nursery = Nursery::new();
+        let mut nursery = Nursery::new(FlowHash::new(1));
         let flows = rivals(WAYS);
         for _ in 0..2 {
             for flow in &flows {
@@ -204,7 +230,7 @@ mod tests {
     /// A flow that is found twice in a row has joined and leaves.
     #[test]
     fn more_flows_than_a_set_holds_all_join_in_the_end() {
-        let mut nursery = Nursery::new();
+        let mut nursery = Nursery::new(FlowHash::new(1));
         let mut flows = rivals(3 * WAYS);
         let mut rounds = 0;
         while !flows.is_empty() {
@@ -223,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_old_make_place_first() {
-        let mut nursery = Nursery::new();
+        let mut nursery = Nursery::new(FlowHash::new(1));
         let flows = rivals(WAYS + 1);
         for flow in &flows[..WAYS] {
             nursery.put(*flow, RUNNING, NOW);

@@ -12,7 +12,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use wire::flow::{Addr, Endpoint, PoolRange, owner};
+use wire::flow::{Addr, Endpoint, PoolRange};
+use wire::hash::EndpointHash;
 use wire::seq::LocalSeq;
 
 use crate::limits::ASIDE_MAX;
@@ -32,6 +33,7 @@ pub(crate) struct Pool {
     excluded: Arc<Ports>,
     worker: u32,
     workers: u32,
+    owners: EndpointHash,
     /// Endpoints never handed out yet: the next candidate, as range, address and port.
     fresh: Option<Cursor>,
     freed: VecDeque<Lease>,
@@ -54,6 +56,7 @@ impl Pool {
         target: &Addr,
         worker: u32,
         workers: u32,
+        owners: EndpointHash,
     ) -> Self {
         let ranges: Vec<_> = ranges
             .iter()
@@ -70,6 +73,7 @@ impl Pool {
             excluded,
             worker,
             workers,
+            owners,
             fresh,
             freed: VecDeque::new(),
             aside: Vec::new(),
@@ -113,7 +117,7 @@ impl Pool {
             let cursor = self.fresh?;
             self.fresh = self.after(cursor);
             let endpoint = Endpoint::new(Addr::v6(cursor.addr.to_be_bytes()), cursor.port);
-            if owner(&endpoint, self.workers) == self.worker {
+            if self.owners.owner(&endpoint, self.workers) == self.worker {
                 return Some(Lease {
                     endpoint,
                     last_seq: None,
@@ -152,6 +156,7 @@ mod tests {
     use std::collections::HashSet;
     use std::sync::Arc;
     use wire::flow::{Addr, PoolRange};
+    use wire::hash::EndpointHash;
     use wire::seq::LocalSeq;
 
     const ALL_ONES: Addr = Addr::v6([255; 16]);
@@ -174,7 +179,14 @@ mod tests {
     #[test]
     fn what_is_excluded_while_running_is_not_handed_out_until_it_comes_back() {
         let target = Addr::v4([10, 0, 0, 2]);
-        let mut pool = Pool::new(&[range(0, (1000, 1003))], excluded(&[1000]), &target, 0, 1);
+        let mut pool = Pool::new(
+            &[range(0, (1000, 1003))],
+            excluded(&[1000]),
+            &target,
+            0,
+            1,
+            EndpointHash::new(1),
+        );
         let first = pool.allocate().expect("free").endpoint;
         assert_eq!(first.port, 1001);
         // 1001 is in use, and 1002 was never handed out.
@@ -202,7 +214,14 @@ mod tests {
         let ranges = [range(3, (1000, 1099)), range(0, (2000, 2009))];
         let mut seen = HashSet::new();
         for worker in 0..3 {
-            let mut pool = Pool::new(&ranges, excluded(&[1003, 2001]), &target, worker, 3);
+            let mut pool = Pool::new(
+                &ranges,
+                excluded(&[1003, 2001]),
+                &target,
+                worker,
+                3,
+                EndpointHash::new(1),
+            );
             while let Some(lease) = pool.allocate() {
                 assert!(seen.insert(lease.endpoint), "{:?} twice", lease.endpoint);
             }
@@ -217,7 +236,14 @@ mod tests {
     #[test]
     fn the_oldest_is_handed_out_first_and_knows_its_past() {
         let target = Addr::v4([10, 0, 0, 2]);
-        let mut pool = Pool::new(&[range(0, (1000, 1001))], excluded(&[]), &target, 0, 1);
+        let mut pool = Pool::new(
+            &[range(0, (1000, 1001))],
+            excluded(&[]),
+            &target,
+            0,
+            1,
+            EndpointHash::new(1),
+        );
         let (a, b) = (
             pool.allocate().expect("free"),
             pool.allocate().expect("free"),
@@ -235,7 +261,14 @@ mod tests {
     #[test]
     fn a_target_of_the_other_family_has_no_pool() {
         let ranges = [range(0, (1, 2))];
-        let mut pool = Pool::new(&ranges, excluded(&[]), &Addr::v6([0xfd; 16]), 0, 1);
+        let mut pool = Pool::new(
+            &ranges,
+            excluded(&[]),
+            &Addr::v6([0xfd; 16]),
+            0,
+            1,
+            EndpointHash::new(1),
+        );
         assert_eq!(pool.allocate(), None);
     }
 }

@@ -8,10 +8,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use wire::hash::FlowHash;
 use wire::segment::Segment;
 use wire::seq::{Online, OnlineSeq, Seq, Target, TargetSeq};
 
-use crate::context::{Context, FlowHasher, SessionId};
+use crate::context::{Context, SessionId};
 use crate::engine::{Engine, Shared};
 use crate::event::{Outcome, Response, TurnEnded};
 use crate::limits::SAMPLED_RESPONSES_MAX;
@@ -45,7 +46,7 @@ pub(crate) struct Sampler {
     len: usize,
     /// What the packet that is being handled carries.
     at_hand: Vec<u8>,
-    sessions: HashMap<SessionId, Kept, FlowHasher>,
+    sessions: HashMap<SessionId, Kept, FlowHash>,
     /// Windows of all sessions.
     windows: usize,
 }
@@ -134,7 +135,8 @@ impl Sampler {
         Self {
             len: len.min(SAMPLE_LEN_MAX),
             at_hand: Vec::new(),
-            sessions: HashMap::default(),
+            // Numbers of slots are ours; nobody chooses them.
+            sessions: HashMap::with_hasher(FlowHash::new(0)),
             windows: 0,
         }
     }

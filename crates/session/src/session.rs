@@ -65,16 +65,6 @@ pub(crate) enum Life {
     Closed,
 }
 
-impl Life {
-    /// How every turn ends, where nothing is copied.
-    pub(crate) const fn fate(self) -> Option<Outcome> {
-        match self {
-            Self::Dead(outcome) | Self::Leaving(After::Dead(outcome)) => Some(outcome),
-            _ => None,
-        }
-    }
-}
-
 /// What a session is after its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
@@ -140,10 +130,14 @@ pub(crate) struct Session {
     pub(crate) accepted: bool,
     /// Whether the target has answered a turn on the latest connection.
     answered: bool,
+    /// Why it was given up, with all that the flow still says.
+    pub(crate) given_up: Option<Outcome>,
     reconnects: u8,
     refusals: u8,
 
     pub(crate) armed: Armed,
+    /// The latest time that an acknowledgement was delayed to.
+    pub(crate) acknowledges_at: Option<Instant>,
     /// Whether it stands in the engine's queue of sessions that may have something to send.
     pub(crate) queued: bool,
     /// Its ticket, where it waits at the gate.
@@ -202,9 +196,11 @@ impl Session {
             opened: false,
             accepted: false,
             answered: false,
+            given_up: None,
             reconnects: 0,
             refusals: 0,
             armed: Armed::default(),
+            acknowledges_at: None,
             queued: false,
             held: None,
         }

@@ -25,13 +25,14 @@ use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
 use crate::flow::captured::{Captured, Queue};
 use crate::flow::turn::{Answer, Turn};
+use crate::flow::unasked::Silences;
 use crate::time::Instant;
 use departures::Departures;
 
 use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
-pub(crate) use release::{Patience, Verdict};
+pub(crate) use release::{Patience, Verdict, Waited};
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ struct Step {
     credit: i64,
     /// Whether the target was kept from sending more.
     paced: bool,
+    /// Where the online server's bytes would end if it had sent as many as the target has on this connection.
+    target_at: OnlineSeq,
 }
 
 impl Step {
@@ -73,8 +76,19 @@ impl Step {
             acknowledged_at,
             credit: 0,
             paced: false,
+            target_at: cause,
         }
     }
+}
+
+/// Whether turns wait for the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gating {
+    InStep,
+    /// They leave when they are captured (`-W`).
+    Never,
+    /// The same since the session is streaming: which turn the target answers is not known.
+    Streaming,
 }
 
 /// The whole stream may be sent.
@@ -112,11 +126,12 @@ pub(crate) struct Turns {
     departures: Departures,
     /// Turns before this number will not be sent, and end so.
     doomed: Option<(u64, Outcome)>,
-    /// Whether turns leave without waiting (`-W`, or the session became streaming).
-    ungated: bool,
+    gating: Gating,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
     timeouts: u8,
+    /// Turns that silence has released late.
+    silences: Silences,
     /// The turn before the front ended before the client had finished it: so far the stream is accounted for.
     torn: Option<u64>,
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
@@ -151,9 +166,14 @@ impl Turns {
             step: Step::new(cause, None),
             departures: Departures::default(),
             doomed: None,
-            ungated,
+            gating: if ungated {
+                Gating::Never
+            } else {
+                Gating::InStep
+            },
             doubt: Doubt::default(),
             timeouts: 0,
+            silences: Silences::default(),
             torn: None,
             ceiling: NO_CEILING,
         }
@@ -183,6 +203,11 @@ impl Turns {
         self.front
     }
 
+    /// Whether turns leave without waiting.
+    fn is_ungated(&self) -> bool {
+        self.gating != Gating::InStep
+    }
+
     /// How the front will end although it was never sent.
     pub(crate) fn fate(&self) -> Option<Outcome> {
         let (before, outcome) = self.doomed?;
@@ -210,6 +235,7 @@ impl Turns {
     /// The target has sent `bytes`, in order, in answer to whatever.
     pub(crate) fn charge(&mut self, bytes: u32) {
         self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
+        self.step.target_at += bytes;
     }
 
     /// The target may send `bytes` more than the online server has sent.
@@ -221,6 +247,11 @@ impl Turns {
     pub(crate) fn allowance(&self, slack: u32) -> u32 {
         let allowed = self.step.credit.saturating_add(i64::from(slack));
         u32::try_from(allowed.max(0)).unwrap_or(u32::MAX)
+    }
+
+    /// The next turn stands alone: its protocol answers each request.
+    pub(crate) fn on_standalone(&mut self) {
+        self.silences = Silences::default();
     }
 
     /// The target was kept from sending more; returns whether this is new of the current turn.
@@ -273,7 +304,7 @@ impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
     fn credit(&self) -> u64 {
         let carried = self.step.carried.bytes;
         match self.current() {
-            Some(_) if self.ungated => carried,
+            Some(_) if self.is_ungated() => carried,
             // To the byte what the online server answered between this turn and the next. This turn asked nothing (an
             // acknowledgement of settings in HTTP/2, say): the answer to the turn before came after it online, and before it
             // at the target.
@@ -298,7 +329,7 @@ impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
 
     /// How far the stream may be sent.
     pub(crate) fn limit(&self, stream_end: u64) -> u64 {
-        if self.ungated {
+        if self.is_ungated() {
             return self.ceiling.min(stream_end);
         }
         match (self.queue.front(), self.current) {
@@ -308,9 +339,14 @@ impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
         }
     }
 
+    /// The turn after the current one.
+    pub(crate) fn waiting(&self) -> Option<&'a Turn> {
+        self.queue.get(usize::from(self.current))
+    }
+
     /// What comes after the current turn, if it is a turn.
     pub(crate) fn next(&self) -> Option<Next> {
-        let turn = self.queue.get(usize::from(self.current))?;
+        let turn = self.waiting()?;
         Some(Next {
             cause: Some(turn.cause),
             captured: turn.captured_first,
@@ -447,22 +483,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let departed = self.departures.pass();
         self.queue.pass();
         self.front += 1;
-        if credit > 0 {
-            let carried = self.step.carried;
-            self.step.answer.bytes += credit;
-            self.step.answer.first = Some(carried.last);
-            self.step.answer.last = self.step.answer.last.max(carried.last);
-        }
-        let beyond = match self.queue.front() {
-            Some(next) if self.ungated => {
-                let share = u64::from(next.cause.ahead_of(turn.cause));
-                self.step.answer.bytes.saturating_sub(share)
-            }
-            _ => 0,
-        };
+        self.take_credit(credit);
         let target = if released {
             Answer {
-                bytes: self.step.answer.bytes - beyond,
+                bytes: self.step.answer.bytes - self.beyond_share(&turn),
                 ..self.step.answer
             }
             .measured_from(departed.last)
@@ -476,7 +500,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             outcome,
             bytes: turn.end - turn.start,
             bytes_acknowledged: una.clamp(turn.start, turn.end) - turn.start,
-            paired: self.step.paired && !self.ungated && credit == 0,
+            paired: credit == 0 && self.is_paired(&turn),
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,
             lag: departed.first.map_or(Duration::ZERO, |departed| {
@@ -487,6 +511,37 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             round_trip: None,
             samples: None,
         })
+    }
+
+    /// What the target had sent before the current turn counts for it.
+    fn take_credit(&mut self, credit: u64) {
+        if credit > 0 {
+            let carried = self.step.carried;
+            let answer = &mut self.step.answer;
+            answer.bytes += credit;
+            answer.first = Some(carried.last);
+            answer.last = answer.last.max(carried.last);
+        }
+    }
+
+    /// Where turns do not wait: what the target has sent beyond the share of the turn that ends, for the next.
+    fn beyond_share(&self, turn: &Turn) -> u64 {
+        match self.queue.front() {
+            Some(next) if self.is_ungated() => {
+                let share = u64::from(next.cause.ahead_of(turn.cause));
+                self.step.answer.bytes.saturating_sub(share)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether what the two servers have sent after the turn that ends can be compared. Where the client had not waited for the
+    /// end of a response, its bytes may count for one turn here and for the next there: only if they are as many they are the
+    /// same.
+    fn is_paired(&self, turn: &Turn) -> bool {
+        let split = self.queue.front().is_some_and(|next| next.early > 0);
+        let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
+        known && self.step.paired && !self.is_ungated()
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
@@ -503,9 +558,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
-        let before = self.step.before;
+        let (before, target_at) = (self.step.before, self.step.target_at);
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        (self.step.before, self.step.paired) = (before, !self.doubt.is_open);
+        (self.step.before, self.step.paired) = (before, !self.doubt.is_open());
+        self.step.target_at = target_at;
         self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before
         // may still come.
@@ -514,11 +570,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.step.credit = i64::from(self.queue.online_end().ahead_of(turn.cause))
             + missing.cast_signed()
             - ahead.cast_signed();
-        if self.ungated {
+        if self.is_ungated() {
             // Responses to turns before this one are still to come.
             self.step.credit = self.step.credit.max(credit);
         }
-        if answer.bytes > share && (answerable || !self.ungated) {
+        if answer.bytes > share && (answerable || !self.is_ungated()) {
             self.step.carried.bytes = answer.bytes - share;
             self.step.tail = tail;
         }

@@ -42,10 +42,7 @@ impl Armed {
         match (self.next, self.later) {
             (Some(next), _) if next <= deadline => return false,
             (None, Some(later)) if later <= deadline => {
-                *self = Self {
-                    next: Some(later),
-                    later: None,
-                };
+                (self.next, self.later) = (Some(later), None);
                 return false;
             }
             (next, later) => self.later = later.max(next),

@@ -1,7 +1,7 @@
-//! Endpoints, flow keys, and the three functions that decide by them: sampling, ownership, pool membership.
+//! Endpoints, flow keys, and two of the functions that decide by them: sampling and pool membership. Ownership is
+//! [`crate::hash`]'s.
 //!
-//! **Architecture invariant:** the programs and the workers call the very same functions, so a record never
-//! arrives at a worker that does not own its flow.
+//! **Architecture invariant:** the programs and the workers call the very same functions.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -60,7 +60,7 @@ impl Addr {
     }
 
     #[inline(always)]
-    const fn word(&self, index: usize) -> u32 {
+    pub(crate) const fn word(&self, index: usize) -> u32 {
         let at = index * 4;
         u32::from_be_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
     }
@@ -117,7 +117,8 @@ impl Endpoint {
         Self { addr, port }
     }
 
-    /// A hash of the endpoint; `seed` makes independent ones.
+    /// A hash of the endpoint; `seed` makes independent ones. Tables and owners go by [`crate::hash`]: whoever knows this one can
+    /// make collisions.
     #[inline(always)]
     #[must_use]
     pub const fn hash(&self, seed: u32) -> u32 {
@@ -171,7 +172,7 @@ pub struct FlowKey {
 const _: () = assert!(size_of::<FlowKey>() == 36);
 
 impl FlowKey {
-    /// A hash of both ends, for sampling and hash tables.
+    /// A hash of both ends, for sampling and sequence numbers; see [`Endpoint::hash`].
     #[inline(always)]
     #[must_use]
     pub const fn hash(&self, seed: u32) -> u32 {
@@ -183,16 +184,6 @@ impl fmt::Debug for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.client, self.server)
     }
-}
-
-/// Which worker of `workers` owns the flow or session whose client side is `client`.
-///
-/// Captured flows go by the client's endpoint, replies by the pool endpoint they are addressed to; the allocator
-/// hands worker `w` only endpoints that it owns. With the clients' own addresses the two agree by construction.
-#[inline(always)]
-#[must_use]
-pub const fn owner(client: &Endpoint, workers: u32) -> u32 {
-    ((client.hash(OWNER_SEED) as u64 * workers as u64) >> 32) as u32
 }
 
 /// A sampling threshold that lets every flow through.
@@ -236,7 +227,6 @@ impl PoolRange {
     }
 }
 
-const OWNER_SEED: u32 = 0x6f77_6e72;
 const SAMPLE_SEED: u32 = 0x736d_706c;
 
 #[inline(always)]
@@ -246,7 +236,7 @@ const fn mix(h: u32, word: u32) -> u32 {
 
 /// The finaliser of MurmurHash3: every input bit reaches every output bit.
 #[inline(always)]
-const fn finish(mut h: u32) -> u32 {
+pub(crate) const fn finish(mut h: u32) -> u32 {
     h ^= h >> 16;
     h = h.wrapping_mul(0x85eb_ca6b);
     h ^= h >> 13;
@@ -256,7 +246,8 @@ const fn finish(mut h: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Addr, Endpoint, FlowKey, PoolRange, SAMPLE_ALL, owner, sampled};
+    use super::{Addr, Endpoint, FlowKey, PoolRange, SAMPLE_ALL, sampled};
+    use crate::hash::EndpointHash;
 
     fn client(n: u32) -> Endpoint {
         Endpoint::new(
@@ -266,20 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_even_and_in_range() {
-        let mut counts = [0u32; 3];
-        for n in 0..30_000 {
-            counts[owner(&client(n), 3) as usize] += 1;
-        }
-        assert!(
-            counts.iter().all(|&c| (9_500..10_500).contains(&c)),
-            "{counts:?}"
-        );
-    }
-
-    #[test]
     fn samples_are_as_large_as_asked_and_independent_of_owners() {
         let server = Endpoint::new(Addr::v4([10, 0, 0, 1]), 80);
+        let hash = EndpointHash::new(3);
         let mut counts = [0u32; 2];
         for n in 0..40_000 {
             let flow = FlowKey {
@@ -287,7 +267,7 @@ mod tests {
                 server,
             };
             if sampled(&flow, 7, SAMPLE_ALL / 4) {
-                counts[owner(&flow.client, 2) as usize] += 1;
+                counts[hash.owner(&flow.client, 2) as usize] += 1;
             }
             assert!(sampled(&flow, 7, SAMPLE_ALL) && !sampled(&flow, 7, 0));
         }

@@ -13,7 +13,8 @@
 //! | [`tcp`] | flags, options, and the header of a segment that is to be sent |
 //! | [`segment`] | a whole TCP segment as captured: where it goes and where its payload stands |
 //! | [`icmp`] | "packet too big" about one of our own segments |
-//! | [`flow`] | endpoints, flow keys, sampling, and which worker owns what |
+//! | [`flow`] | endpoints, flow keys, sampling, pools |
+//! | [`hash`] | hashes of endpoints and flows under a key; which worker owns what |
 //! | [`seq`] | sequence numbers that cannot be mixed up between their spaces |
 //!
 //! **Architecture invariant:** `no_std`, no allocation, no `unsafe`, no panic on any input.
@@ -24,6 +25,7 @@ pub mod bytes;
 pub mod checksum;
 pub mod ethernet;
 pub mod flow;
+pub mod hash;
 pub mod icmp;
 pub mod ip;
 pub mod segment;

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use process::Waker;
 use tracing::info;
-use wire::flow::{Endpoint, FlowKey, owner};
+use wire::flow::{Endpoint, FlowKey};
 use wire::segment::Segment;
 
 use super::Channels;
@@ -187,16 +187,12 @@ impl Talk {
 
 /// Puts a report into the batch of the worker that owns its session.
 fn sort(report: &Report<'_>, channels: &Channels, probes: &Probes, batches: &mut [Batch]) {
-    let worker = match Segment::parse(report.headers, 0) {
-        Ok(segment) if probes.take(&segment) => return,
-        Ok(segment) => owner(
-            &segment.destination,
-            u32::try_from(batches.len()).unwrap_or(1),
-        ),
-        // The engine counts it as malformed.
-        Err(_) => 0,
-    };
-    channels.put(worker as usize, report, batches);
+    let segment = Segment::parse(report.headers, 0).ok();
+    if segment.is_some_and(|segment| probes.take(&segment)) {
+        return;
+    }
+    let destination = segment.as_ref().map(|segment| &segment.destination);
+    channels.put(destination, report, batches);
 }
 
 /// Writes as much as the socket takes.

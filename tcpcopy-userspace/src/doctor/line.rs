@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use process::Waker;
 use telemetry::KernelCounters;
 use wire::flow::{Addr, FlowKey};
+use wire::hash::EndpointHash;
 use wire::icmp::TooBig;
 use wire::segment::Segment;
 
@@ -155,7 +156,11 @@ impl Intercepts {
     pub(crate) fn connect(plan: &Plan) -> std::io::Result<Self> {
         // Reports go to a worker, and this one is the doctor.
         let (ears, inbox) = WorkerHandle::new(0)?;
-        let channels = Arc::new(Channels::new(vec![ears], plan.intercepts.len()));
+        let channels = Arc::new(Channels::new(
+            vec![ears],
+            EndpointHash::new(plan.hash_seed),
+            plan.intercepts.len(),
+        ));
         let flows: HashSet<FlowKey> = plan
             .probes
             .iter()

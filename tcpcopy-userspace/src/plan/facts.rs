@@ -1,5 +1,6 @@
 //! What a plan has to know about this host.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::thread;
@@ -43,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) link_bits_per_second: Option<u64>,
     /// Memory that this process may take, in bytes; `None` where the host does not say.
     pub(crate) memory_available: Option<u64>,
+    /// What nobody outside of this process knows: the key of the run's hashes. Not `--seed`, which may be known.
+    pub(crate) hash_seed: u64,
     /// Where this process came from (`--netns`).
     pub(crate) outside: Outside,
 }
@@ -97,6 +100,8 @@ impl Facts {
             firewall: host::firewall::before(&online_ports(args)),
             processors: thread::available_parallelism().map_or(1, std::num::NonZero::get),
             memory_available: host::memory::available(),
+            // std draws its keys from the kernel.
+            hash_seed: RandomState::new().hash_one("flows"),
             outside: outside.clone(),
         })
     }

@@ -115,6 +115,7 @@ fn facts() -> Facts {
         firewall: Firewall::Open,
         processors: 8,
         memory_available: Some(8 << 30),
+        hash_seed: 1,
         outside: host::netns::Outside::default(),
     }
 }

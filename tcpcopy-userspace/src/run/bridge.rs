@@ -11,6 +11,7 @@ use process::Waker;
 use telemetry::Figures;
 use tracing::{info, warn};
 use wire::flow::FlowKey;
+use wire::hash::EndpointHash;
 
 use super::crew::{Crew, give_way};
 use super::signs;
@@ -63,6 +64,7 @@ impl Bridge {
     pub(super) fn start(plan: &Plan, crew: &Crew, priority: Priority) -> Result<Self, String> {
         let channels = Arc::new(Channels::new(
             crew.handles().to_vec(),
+            EndpointHash::new(plan.hash_seed),
             plan.intercepts.len(),
         ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));

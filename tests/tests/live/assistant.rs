@@ -74,7 +74,7 @@ fn nothing_is_copied_before_the_path_is_proven() {
     let mut copier =
         Copier::start_without_intercept(&stand.lab, &stand.binaries, &options, Host::Online)
             .expect("tcpcopy");
-    let report = Clients::keep_alive(20, 500, 5).run(&stand);
+    let report = Clients::keep_alive(20, 500, 3).long(5).run(&stand);
     let _ = copier.tcpcopy.signal(Signal::SIGINT);
     let _ = copier
         .tcpcopy

@@ -138,15 +138,21 @@ fn posted_by(
 }
 
 fn small() -> Clients {
-    Clients::keep_alive(20, 500, 5).and(&["--body", "8000"])
+    Clients::keep_alive(20, 500, 2)
+        .long(5)
+        .and(&["--body", "8000"])
 }
 
 fn medium() -> Clients {
-    Clients::keep_alive(10, 50, 5).and(&["--body", "200000"])
+    Clients::keep_alive(10, 50, 2)
+        .long(5)
+        .and(&["--body", "200000"])
 }
 
 fn large() -> Clients {
-    Clients::keep_alive(2, 4, 5).and(&["--body", "4000000"])
+    Clients::keep_alive(2, 4, 2)
+        .long(5)
+        .and(&["--body", "4000000"])
 }
 
 #[test]
@@ -193,7 +199,7 @@ fn post_4_mb_assistant() {
 fn post_short_connections_direct() {
     posted(
         Topology::Direct,
-        &Clients::short(200, 5).and(&["--body", "20000"]),
+        &Clients::short(200, 2).long(5).and(&["--body", "20000"]),
         true,
     );
 }

@@ -33,7 +33,7 @@ fn closed_early(topology: Topology, clients: &Clients, change: impl FnOnce(&mut 
 
 #[test]
 fn target_closes_after_10_requests_direct() {
-    let clients = Clients::keep_alive(20, 1000, 5);
+    let clients = Clients::keep_alive(20, 1000, 3).long(5);
     closed_early(Topology::Direct, &clients, |config| {
         config.keepalive_requests = 10;
     });
@@ -41,7 +41,7 @@ fn target_closes_after_10_requests_direct() {
 
 #[test]
 fn target_closes_after_10_requests_assistant() {
-    let clients = Clients::keep_alive(20, 1000, 5);
+    let clients = Clients::keep_alive(20, 1000, 3).long(5);
     closed_early(Topology::Assistant, &clients, |config| {
         config.keepalive_requests = 10;
     });
@@ -50,7 +50,7 @@ fn target_closes_after_10_requests_assistant() {
 /// Each connection has a request every 1.6 s.
 #[test]
 fn target_closes_after_1_second_direct() {
-    let clients = Clients::keep_alive(32, 20, 6);
+    let clients = Clients::keep_alive(32, 20, 4).long(6);
     closed_early(Topology::Direct, &clients, |config| {
         config.keepalive_timeout_s = 1;
     });
@@ -152,7 +152,7 @@ fn arrived(stand: &Stand) -> u64 {
 }
 
 fn keep_alive() -> Clients {
-    Clients::keep_alive(20, 1000, 6)
+    Clients::keep_alive(20, 1000, 4).long(6)
 }
 
 /// A flow asks at most once a second, after a few times in the first.

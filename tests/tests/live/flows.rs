@@ -53,26 +53,26 @@ fn copied_often(topology: Topology, copies: usize, pool: &str, clients: &Clients
 
 #[test]
 fn three_copies_of_each_flow() {
-    let clients = Clients::keep_alive(20, 500, 4);
+    let clients = Clients::keep_alive(20, 500, 2).long(4);
     copied_often(Topology::Direct, 3, "62.135.200.0/28", &clients);
 }
 
 #[test]
 fn three_copies_of_each_short_flow_assistant() {
-    let clients = Clients::short(300, 4);
+    let clients = Clients::short(300, 2).long(4);
     copied_often(Topology::Assistant, 3, "62.135.200.0/28", &clients);
 }
 
 #[test]
 fn ten_copies_of_each_flow_assistant() {
-    let clients = Clients::keep_alive(20, 200, 4);
+    let clients = Clients::keep_alive(20, 200, 2).long(4);
     copied_often(Topology::Assistant, 10, "62.135.200.0/28", &clients);
 }
 
 /// 8,000 sessions from 4,000 ports: each comes back into use although the one before has hardly ended.
 #[test]
 fn ten_copies_of_each_short_flow() {
-    let clients = Clients::short(200, 4);
+    let clients = Clients::short(200, 2).long(4);
     copied_often(Topology::Direct, 10, "62.135.200.1:10000-13999", &clients);
 }
 
@@ -96,7 +96,7 @@ fn a_pool_too_small_for_the_copies() {
     ] {
         assert!(said.contains(words), "{said}");
     }
-    let report = Clients::keep_alive(20, 400, 4).run(&stand);
+    let report = Clients::keep_alive(20, 400, 2).long(4).run(&stand);
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);
@@ -136,7 +136,7 @@ fn half_of_the_flows() {
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let mut copier = start_with(&stand, &stand.options().more("-r").more("50"));
-    let report = Clients::short(500, 4).run(&stand);
+    let report = Clients::short(500, 2).long(4).run(&stand);
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);

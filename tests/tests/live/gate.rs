@@ -140,7 +140,11 @@ fn a_proof_holds_for_its_own_network() {
         .run(Host::Target, "sh", &["-c", &command])
         .unwrap_or_else(|error| panic!("{command}: {error}"));
     // Within one more wait they are tried again, and let in.
-    pause(18_000);
+    let what = "what waited to be copied";
+    lab::interrupt::wait_until(what, Duration::from_secs(18), || {
+        Ok(copier.next_summary()?.outcome("pending") == 0)
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
     let again = strangers(20, 3).run(&stand);
     check_clients(&again);
     let summary = finish(&mut copier);
@@ -260,7 +264,8 @@ fn a_firewall_that_sees_one_direction_is_named() {
     let namespace = stand.lab.namespace(Host::Target);
     namespace.drop_matching(&rule).expect("iptables");
     for pool in [None, Some("62.135.200.x")] {
-        let mut options = stand.options();
+        // Nothing is to come of what waits at the end.
+        let mut options = stand.options().more("--drain").more("1s");
         if let Some(pool) = pool {
             options = options.more("-c").more(pool);
         }

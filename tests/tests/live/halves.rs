@@ -119,7 +119,7 @@ fn a_mirror_of_one_direction() {
         "-i span0:mirror",
     ];
     told_everywhere(&stand, Host::Assistant, &mut copier, "no_answers", &words);
-    check_clients(&clients.wait());
+    check_clients(&clients.stop());
     let summary = finish(&mut copier);
     check_books(&summary);
     assert_eq!(summary.captured(), 0, "{}", summary.ledger());
@@ -204,7 +204,7 @@ fn a_container_seen_from_its_host() {
         "--netns",
     ];
     told_everywhere(&stand, Host::Client, &mut copier, "nothing_seen", &words);
-    check_clients(&clients.wait());
+    check_clients(&clients.stop());
     let summary = finish(&mut copier);
     assert_eq!(summary.captured(), 0, "{}", summary.ledger());
 }

@@ -11,9 +11,12 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "responses_that_are_one_byte_shorter",
         "each turn waits for silence: 48 turns a second and connection",
     ),
-    ("responses_that_are_a_tenth", "the same"),
-    ("responses_of_random_lengths", "the same"),
-    ("an_empty_memcached", "the same"),
+    (
+        "responses_that_are_a_tenth",
+        "each turn waits for silence, here for seconds",
+    ),
+    ("responses_of_random_lengths", "each turn waits for silence"),
+    ("an_empty_memcached", "each turn waits for silence"),
     (
         "words_in_the_middle_of_a_response",
         "a word that nobody answers waits for the response timeout",
@@ -34,7 +37,10 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "frames_in_both_directions",
         "each turn waits for a word that the target's server does not have",
     ),
-    ("news_by_websocket", "the same"),
+    (
+        "news_by_websocket",
+        "each turn waits for a word that the target's server does not have",
+    ),
     ("http2_from_before_the_start", "joined in the middle"),
     (
         "what_depends_on_its_connection_is_not_joined",
@@ -84,8 +90,14 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "postgresql_with_ssl",
         "encryption that begins later is copied, and the target is blamed",
     ),
-    ("mail_with_starttls", "the same"),
-    ("mysql_with_ssl", "the same"),
+    (
+        "mail_with_starttls",
+        "encryption that begins later is copied, and the target is blamed",
+    ),
+    (
+        "mysql_with_ssl",
+        "encryption that begins later is copied, and the target is blamed",
+    ),
     (
         "uploads_by_two_subflows",
         "each subflow of Multipath TCP is copied as a connection",

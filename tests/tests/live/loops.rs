@@ -319,7 +319,7 @@ fn hidden_beside_others(clients: &Clients) {
             .join("\n")
     );
     assert!(log.contains(&format!("LOOP: {ASSISTANT}")), "{log}");
-    let _ = clients.wait();
+    let _ = clients.stop();
     pause(1000);
     // The clients are through; what they asked is not asked again.
     let first = online.requests().expect("log").len();
@@ -345,7 +345,7 @@ fn hidden_by_nat_beside_short_connections() {
 /// How long loads run that must not be taken for loops, in seconds: more where `LOOPS_SECONDS` says so.
 fn seconds() -> u64 {
     let said = std::env::var("LOOPS_SECONDS").ok();
-    said.and_then(|said| said.parse().ok()).unwrap_or(8)
+    said.and_then(|said| said.parse().ok()).unwrap_or(5)
 }
 
 /// A copy of a load that is no loop; what the experiments cost it is printed.

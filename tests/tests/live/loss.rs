@@ -14,11 +14,11 @@ const CLIENTS: &[Way] = &[Way::ToOnline, Way::FromOnline];
 
 /// 50 connections, 20 requests per second on each.
 fn keep_alive() -> Clients {
-    Clients::keep_alive(50, 1000, 5)
+    Clients::keep_alive(50, 1000, 3).long(5)
 }
 
 fn short() -> Clients {
-    Clients::short(500, 5)
+    Clients::short(500, 3).long(5)
 }
 
 fn lossy(topology: Topology, ways: &[Way], probability: f64, offloads: bool, clients: &Clients) {

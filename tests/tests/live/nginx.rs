@@ -33,7 +33,7 @@ fn start(stand: &Stand, options: &Options) -> Copier {
 fn keep_alive_2k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 2_000, 5).long(10),
+        &Clients::keep_alive(50, 2_000, 3).long(10),
         |options| options,
     );
 }
@@ -42,7 +42,7 @@ fn keep_alive_2k_direct() {
 fn keep_alive_10k_direct() {
     copied(
         Topology::Direct,
-        &Clients::keep_alive(50, 10_000, 8).long(20),
+        &Clients::keep_alive(50, 10_000, 4).long(20),
         |options| options,
     );
 }
@@ -51,7 +51,7 @@ fn keep_alive_10k_direct() {
 fn short_1k_direct() {
     copied(
         Topology::Direct,
-        &Clients::short(1_000, 5).long(10),
+        &Clients::short(1_000, 3).long(10),
         |options| options,
     );
 }
@@ -61,7 +61,7 @@ fn short_1k_direct() {
 fn short_3k_direct() {
     copied(
         Topology::Direct,
-        &Clients::short(3_000, 8).long(20),
+        &Clients::short(3_000, 4).long(20),
         |options| options,
     );
 }
@@ -70,7 +70,7 @@ fn short_3k_direct() {
 fn keep_alive_2k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 2_000, 5).long(10),
+        &Clients::keep_alive(50, 2_000, 3).long(10),
         |options| options,
     );
 }
@@ -79,7 +79,7 @@ fn keep_alive_2k_assistant() {
 fn keep_alive_10k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::keep_alive(50, 10_000, 8).long(20),
+        &Clients::keep_alive(50, 10_000, 4).long(20),
         |options| options,
     );
 }
@@ -88,7 +88,7 @@ fn keep_alive_10k_assistant() {
 fn short_1k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::short(1_000, 5).long(10),
+        &Clients::short(1_000, 3).long(10),
         |options| options,
     );
 }
@@ -97,7 +97,7 @@ fn short_1k_assistant() {
 fn short_3k_assistant() {
     copied(
         Topology::Assistant,
-        &Clients::short(3_000, 8).long(20),
+        &Clients::short(3_000, 4).long(20),
         |options| options,
     );
 }
@@ -105,7 +105,7 @@ fn short_3k_assistant() {
 /// Its rings hold far less than the ring buffer: a worker that is held up for a moment loses frames at higher rates.
 #[test]
 fn keep_alive_2k_direct_af_xdp() {
-    let clients = Clients::keep_alive(50, 2_000, 5).long(10);
+    let clients = Clients::keep_alive(50, 2_000, 3).long(10);
     copied(Topology::Direct, &clients, |options| Options {
         capture: Capture::AfXdp,
         ..options
@@ -114,7 +114,9 @@ fn keep_alive_2k_direct_af_xdp() {
 
 #[test]
 fn short_closed_by_the_server_direct() {
-    let clients = Clients::keep_alive(500, 1_000, 5).and(&["--short", "server"]);
+    let clients = Clients::keep_alive(500, 1_000, 3)
+        .long(5)
+        .and(&["--short", "server"]);
     copied(Topology::Direct, &clients, |options| options);
 }
 

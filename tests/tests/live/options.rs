@@ -42,7 +42,10 @@ fn exact_with(topology: Topology, clients: &[Clients], more: &[&str]) {
 }
 
 fn mixed() -> [Clients; 2] {
-    [Clients::keep_alive(50, 5_000, 4), Clients::short(1_000, 4)]
+    [
+        Clients::keep_alive(50, 5_000, 2).long(4),
+        Clients::short(1_000, 2).long(4),
+    ]
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn short_connections_af_xdp() {
     };
     let mut options = stand.options();
     options.capture = Capture::AfXdp;
-    let clients = [Clients::short(1_000, 4)];
+    let clients = [Clients::short(1_000, 2).long(4)];
     copied(&stand, &[online()], target(), &options, &clients).check(&stand);
 }
 
@@ -137,7 +140,7 @@ fn half_of_the_flows_and_each_whole() {
     let Some(stand) = super::stand(Topology::Direct) else {
         return;
     };
-    let clients = [Clients::keep_alive(200, 1_000, 4)];
+    let clients = [Clients::keep_alive(200, 1_000, 2).long(4)];
     let seen = copied_with(&stand, &clients, &["-r", "50", "--seed", "7"]);
     let whole = whole_flows(&seen);
     // 200 fair coins: 5 standard deviations are 35.
@@ -194,7 +197,7 @@ fn few_sessions_at_a_time() {
     let Some(stand) = super::stand(Topology::Direct) else {
         return;
     };
-    let clients = [Clients::keep_alive(50, 1_000, 4)];
+    let clients = [Clients::keep_alive(50, 1_000, 2).long(4)];
     let seen = copied_with(&stand, &clients, &["--max-sessions", "10"]);
     assert_eq!(whole_flows(&seen), 10, "{}", seen.summary.value());
     assert!(

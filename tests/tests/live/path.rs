@@ -22,7 +22,8 @@ fn egress_mtu_of_1400() {
         .set_mtu("eth1", 1400)
         .expect("mtu");
     let mut copier = start(&stand);
-    let report = Clients::keep_alive(20, 300, 5)
+    let report = Clients::keep_alive(20, 300, 3)
+        .long(5)
         .and(&["--body", "20000"])
         .run(&stand);
     let summary = finish(&mut copier);

@@ -74,11 +74,11 @@ pub(super) fn copied(
 }
 
 fn keep_alive() -> Clients {
-    Clients::keep_alive(20, 1_000, 4)
+    Clients::keep_alive(20, 1_000, 2).long(4)
 }
 
 fn short() -> Clients {
-    Clients::short(500, 4)
+    Clients::short(500, 2).long(4)
 }
 
 /// From the online server's usual place to a target on the same host.
@@ -171,7 +171,9 @@ fn target_behind_a_gateway() {
 /// The link behind the gateway is narrower than ours: the gateway says so by ICMP, and segments get smaller.
 #[test]
 fn target_behind_a_gateway_with_a_narrow_link() {
-    let clients = Clients::keep_alive(10, 200, 4).and(&["--body", "20000"]);
+    let clients = Clients::keep_alive(10, 200, 2)
+        .long(4)
+        .and(&["--body", "20000"]);
     copied_through_gateway(1400, &[clients]);
 }
 

@@ -32,7 +32,7 @@ fn proxied(topology: Topology) {
     config.answer = Answer::Proxy(([127, 0, 0, 1], UPSTREAM_PORT).into());
     let mut target = Nginx::start(&stand.lab, Host::Target, &config).expect("the proxy");
     let mut copier = start(&stand);
-    let report = Clients::short(500, 6).run(&stand);
+    let report = Clients::short(500, 3).long(6).run(&stand);
     let summary = finish(&mut copier);
     let (online, target) = (
         online.finish().expect("online log"),

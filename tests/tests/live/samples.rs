@@ -87,7 +87,7 @@ fn one_percent_fails(topology: Topology, capture: Capture) {
         ..with(stand.options(), &["--sample-bytes", "64"])
     };
     let mut copier = start(&stand, &options);
-    let report = Clients::keep_alive(20, 600, 5).run(&stand);
+    let report = Clients::keep_alive(20, 600, 4).long(5).run(&stand);
     let summary = finish(&mut copier);
     let said = copier.tcpcopy.log();
     check_clients(&report);

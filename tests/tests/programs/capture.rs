@@ -8,7 +8,8 @@ use abi::counter::Counter;
 use abi::maps;
 use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG};
 use nix::poll::{PollFd, PollFlags, poll};
-use wire::flow::{Addr, Endpoint, owner};
+use wire::flow::{Addr, Endpoint};
+use wire::hash::EndpointHash;
 use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_TCP};
 use wire::tcp::{COPY_MARK, Flags};
 
@@ -142,15 +143,20 @@ fn a_flow_goes_to_the_ring_of_its_owner_and_all_or_none_of_it_is_sampled() {
     if skipped() {
         return;
     }
-    let settings = Settings {
-        workers: 4,
-        ..Settings::default()
-    };
-    let mut kernel = kernel(&settings);
-    for port in 1024..1064 {
-        let client = Endpoint::new(CLIENT.addr, port);
-        assert_eq!(kernel.tc(CAPTURE, &data(client, ONLINE, 10)), NEXT);
-        assert_eq!(kernel.records(owner(&client, 4) as usize).len(), 1);
+    // Another key, other owners.
+    for hash_seed in [0, 0x5eed] {
+        let mut kernel = kernel(&Settings {
+            workers: 4,
+            hash_seed,
+            ..Settings::default()
+        });
+        let owners = EndpointHash::new(hash_seed);
+        for port in 1024..1064 {
+            let client = Endpoint::new(CLIENT.addr, port);
+            assert_eq!(kernel.tc(CAPTURE, &data(client, ONLINE, 10)), NEXT);
+            let owner = owners.owner(&client, 4) as usize;
+            assert_eq!(kernel.records(owner).len(), 1);
+        }
     }
 
     let threshold = wire::flow::SAMPLE_ALL / 2;

@@ -12,6 +12,7 @@ use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, PerCpuArray, RingBuf}
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use wire::flow::{Addr, Endpoint, PoolRange};
+use wire::hash::EndpointHash;
 
 /// What tc programs return for "ask the next program".
 pub(crate) const NEXT: u32 = u32::MAX;
@@ -69,6 +70,8 @@ pub(crate) struct Settings {
     /// Slots of leases: one for each target and own address of its pool.
     pub(crate) lease_slots: u32,
     pub(crate) globals: Vec<(&'static str, u32)>,
+    /// The key by which flows have owners.
+    pub(crate) hash_seed: u64,
 }
 
 impl Default for Settings {
@@ -79,6 +82,7 @@ impl Default for Settings {
             ports: true,
             lease_slots: 1,
             globals: Vec::new(),
+            hash_seed: 0,
         }
     }
 }
@@ -97,6 +101,8 @@ impl Kernel {
         let mut loader = EbpfLoader::new();
         loader.override_global(maps::GLOBAL_WORKERS, &settings.workers, true);
         loader.override_global(maps::GLOBAL_PORTS_FILLED, &ports, true);
+        let owners = EndpointHash::new(settings.hash_seed);
+        loader.override_global(maps::GLOBAL_OWNER_KEY, owners.key(), true);
         loader.map_max_entries(maps::LEASES, settings.lease_slots * maps::LEASE_WORDS);
         for (name, value) in &settings.globals {
             loader.override_global(name, value, true);

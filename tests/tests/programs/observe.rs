@@ -3,7 +3,8 @@
 use abi::counter::Counter;
 use abi::maps;
 use abi::record::KIND_ONLINE;
-use wire::flow::{Endpoint, owner};
+use wire::flow::Endpoint;
+use wire::hash::EndpointHash;
 use wire::tcp::Flags;
 
 use crate::kernel::{Kernel, NEXT, Settings, only, skipped};
@@ -25,7 +26,7 @@ fn every_segment_of_a_service_is_recorded_without_its_payload() {
         kernel.service(endpoint);
     }
     for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
-        let worker = owner(&client, 2) as usize;
+        let worker = EndpointHash::new(0).owner(&client, 2) as usize;
         let acknowledged = Flags::SYN.with(Flags::ACK);
         for frame in [
             bare(online, client, acknowledged),

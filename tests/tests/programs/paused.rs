@@ -3,7 +3,8 @@
 use abi::counter::Counter;
 use abi::maps::{self, PAUSED_BUSY, PAUSED_RING_FULL, PAUSED_UNREACHABLE};
 use programs::name::{CAPTURE, OBSERVE};
-use wire::flow::{Endpoint, owner};
+use wire::flow::Endpoint;
+use wire::hash::EndpointHash;
 
 use crate::kernel::{DROP, Kernel, NEXT, Settings, only, skipped};
 use crate::packet::{CLIENT, ONLINE, POOL, POOL_RANGE, TARGET, data};
@@ -59,7 +60,7 @@ fn one_workers_pause_is_not_anothers() {
     kernel.pause(1, PAUSED_BUSY);
     for port in 1024..1064 {
         let client = Endpoint::new(CLIENT.addr, port);
-        let recorded = owner(&client, 2) == 0;
+        let recorded = EndpointHash::new(0).owner(&client, 2) == 0;
         assert_eq!(kernel.tc(CAPTURE, &data(client, ONLINE, 10)), NEXT);
         let verdict = if recorded {
             Counter::CaptureRecorded

@@ -12,7 +12,13 @@ use crate::world::World;
 
 /// Client bytes that an engine was given and that are in no turn, as it counts them.
 fn left_out(counters: &Counters) -> u64 {
-    counters.bytes_skipped + counters.reassembly_dropped
+    let left_out =
+        |(name, _): &(&str, u64)| name.starts_with("left_out_") && name.ends_with("_bytes");
+    counters
+        .iter()
+        .filter(left_out)
+        .map(|(_, bytes)| bytes)
+        .sum()
 }
 
 /// Bytes recorded are bytes of turns that ended, and bytes that were left out. Counters do not know of copies: with one of them.
@@ -22,7 +28,7 @@ pub(crate) fn every_byte(world: &World) {
         return;
     }
     let recorded = world.oracle.recorded();
-    let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
+    let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum::<u64>() + world.missed_bytes;
     let left_out = left_out(&world.engine.counters());
     assert!(
         ended + left_out >= recorded,

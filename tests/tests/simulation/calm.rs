@@ -22,12 +22,8 @@ fn leaves_out(plan: &Plan) -> bool {
 /// Whether a flow that began before all faults were over may have to be joined at its next turn: its session may be gone, or it
 /// had none.
 fn is_joined(world: &World, number: usize) -> bool {
-    let plan = &world.plan;
-    let flow = world.oracle.flow(&world.clients[number]);
-    flow.is_none_or(|flow| flow.lost_record)
-        || plan.loses_records()
-        || plan.sheds_sessions()
-        || plan.target_breaks_off()
+    let reasons = world.reasons(number);
+    world.plan.sheds_sessions() || !reasons.is_intact()
 }
 
 /// Which of a client's turns after all faults must have been copied, as offsets in its stream.

@@ -3,6 +3,7 @@
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
+use crate::address::Host;
 use crate::application::{Connection, Ending, Protocol};
 use crate::stack::Stack;
 
@@ -10,7 +11,7 @@ use crate::stack::Stack;
 #[derive(Debug)]
 pub(crate) struct Client {
     handle: SocketHandle,
-    address: [u8; 4],
+    host: Host,
     pub(crate) port: u16,
     /// How many connections used the port before.
     pub(crate) generation: usize,
@@ -37,14 +38,14 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         number: usize,
-        (address, port, generation): ([u8; 4], u16, usize),
+        (host, port, generation): (Host, u16, usize),
         connection: &Connection,
         greeting: usize,
         handle: SocketHandle,
     ) -> Self {
         Self {
             handle,
-            address,
+            host,
             port,
             generation,
             pushed: connection.pushes.0.iter().map(|push| push.1).sum(),
@@ -102,14 +103,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn run(&mut self, now: u64, server: ([u8; 4], u16), stack: &mut Stack) {
+    pub(crate) fn run(&mut self, now: u64, server: (Host, u16), stack: &mut Stack) {
         if self.gone {
             return;
         }
         if !self.opened {
             if now >= self.connection.start && !self.is_resting() {
                 self.opened = true;
-                stack.connect(self.handle, server, (self.address, self.port));
+                stack.connect(self.handle, server, (self.host, self.port));
             }
             return;
         }

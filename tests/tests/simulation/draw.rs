@@ -16,6 +16,8 @@ const CALM: u64 = 25;
 /// In how many of those some 500 requests per second follow each other on each connection, in percent. Where replies are lost, a
 /// hundred requests may take longer than the response timeout.
 const FAST: u64 = 30;
+/// What every link carries that carries IPv6, in bytes (RFC 8200 section 5).
+const V6_MTU_MIN: u16 = 1280;
 /// Most packets that a path loses, in percent.
 const LOSS_MAX: u64 = 20;
 
@@ -150,7 +152,15 @@ fn network(random: &mut Random) -> Network {
         }
     };
     let target_mtu = random.pick(&[576, 1400, 1500]);
+    let is_v6 = random.percent(20);
+    let target_mtu = if is_v6 {
+        target_mtu.max(V6_MTU_MIN)
+    } else {
+        target_mtu
+    };
+    let least = if is_v6 { V6_MTU_MIN } else { 576 };
     Network {
+        is_v6,
         to_online,
         to_client,
         to_target: path(random, 30),
@@ -161,10 +171,14 @@ fn network(random: &mut Random) -> Network {
             jitter: random.pick(&[0, MILLISECOND, 10 * MILLISECOND]),
             ..Impairment::default()
         }),
-        client_mtu: random.pick(&[576, 1400, 1500]),
+        client_mtu: random.pick(&[576, 1400, 1500]).max(least),
         target_mtu,
-        narrow: (target_mtu > 1000 && random.percent(15))
-            .then(|| (random.range(576, 1390) as u16, random.percent(50))),
+        narrow: (target_mtu > 1000 && random.percent(15)).then(|| {
+            (
+                random.range(u64::from(least), 1390) as u16,
+                random.percent(50),
+            )
+        }),
         offload: random
             .percent(40)
             .then(|| random.pick(&[0, 20, 200]) * MICROSECOND),
@@ -216,6 +230,7 @@ fn setting(random: &mut Random) -> Setting {
     let goes_astray = keep_addresses && prove_path && two_networks && random.percent(50);
     Setting {
         keep_addresses,
+        sample_len: random.pick(&[0, 0, 0, 1, 16]),
         copies: if keep_addresses {
             1
         } else {
@@ -250,7 +265,7 @@ fn setting(random: &mut Random) -> Setting {
             Joining::Always,
             Joining::Never,
         ]),
-        idle_timeout: random.percent(6).then(|| random.pick(&[5, 20]) * SECOND),
+        idle_timeout: random.percent(6).then(|| random.pick(&[8, 20]) * SECOND),
         reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
         confirmed: random.percent(10),
     }
@@ -270,6 +285,11 @@ fn happenings(random: &mut Random, network: &Network) -> Vec<(u64, Happening)> {
         between(random, 20, 3000, down, up);
     }
     let mtu = random.pick(&[560, 576, 1400, 1500]);
+    let mtu = if network.is_v6 {
+        mtu.max(V6_MTU_MIN)
+    } else {
+        mtu
+    };
     let (gone, back) = (Happening::Route(None), Happening::Route(Some(mtu)));
     between(random, 6, 3000, gone, back);
     let (narrow, wide) = (

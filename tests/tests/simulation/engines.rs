@@ -2,7 +2,8 @@
 //! pool's.
 
 use session::{Counters, Engine, Event, Instant};
-use wire::flow::{Addr, Endpoint, owner};
+use wire::flow::{Addr, Endpoint};
+use wire::hash::EndpointHash;
 use wire::icmp::TooBig;
 use wire::segment::Segment;
 
@@ -12,18 +13,26 @@ use crate::setting::config;
 /// One engine per worker.
 pub(crate) struct Engines {
     all: Vec<Engine>,
+    owners: EndpointHash,
 }
 
 impl Engines {
     pub(crate) fn new(plan: &Plan, seed: u64, now: Instant) -> Self {
         let workers = 0..plan.setting.workers;
-        let all = workers.map(|worker| Engine::new(config(plan, seed, worker), now));
-        Self { all: all.collect() }
+        let all = workers.map(|worker| {
+            let mut engine = Engine::new(config(plan, seed, worker), now);
+            engine.sample_responses(plan.setting.sample_len);
+            engine
+        });
+        Self {
+            all: all.collect(),
+            owners: EndpointHash::new(config(plan, seed, 0).hash_seed),
+        }
     }
 
     fn of(&mut self, endpoint: Option<Endpoint>) -> &mut Engine {
         let workers = self.all.len() as u32;
-        let owner = endpoint.map_or(0, |endpoint| owner(&endpoint, workers));
+        let owner = endpoint.map_or(0, |endpoint| self.owners.owner(&endpoint, workers));
         &mut self.all[owner as usize]
     }
 

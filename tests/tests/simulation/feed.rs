@@ -243,7 +243,7 @@ impl World {
         if !self.has_fault(self.plan.oddities.forged_replies) {
             return;
         }
-        match forge::about(packet, &mut self.random) {
+        match forge::about(packet, self.plan.host(ROUTER), &mut self.random) {
             Some(Forged::Reply(forged)) => {
                 self.record(Arrival::ForgedReplyRecord, headers(&forged));
             }
@@ -271,9 +271,8 @@ impl World {
                     self.ended_at.push(self.now);
                 }
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
-                Event::SessionOpened { .. }
-                | Event::PathUnproven { .. }
-                | Event::MissedBytes { .. } => {}
+                Event::MissedBytes { bytes, .. } => self.missed_bytes += bytes,
+                Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
             }
         }
     }
@@ -311,7 +310,7 @@ impl World {
         {
             self.trace.packet(self.now, "too big", &packet);
             if tells {
-                let message = packet::too_big(&packet, ROUTER, mtu);
+                let message = packet::too_big(&packet, self.plan.host(ROUTER), mtu);
                 let arrivals = self.links.to_engine.send(self.now, message);
                 self.send_all(arrivals, Arrival::TooBig);
             }

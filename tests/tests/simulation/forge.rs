@@ -4,6 +4,7 @@
 use smoltcp::wire::TcpControl;
 use wire::segment::Segment;
 
+use crate::address::Host;
 use crate::packet::{forge, too_big, turned};
 use crate::random::Random;
 
@@ -40,7 +41,7 @@ pub(crate) enum Forged {
 }
 
 /// A reply to `packet`, or a message about it, that the target and the routers did not send.
-pub(crate) fn about(packet: &[u8], random: &mut Random) -> Option<Forged> {
+pub(crate) fn about(packet: &[u8], router: Host, random: &mut Random) -> Option<Forged> {
     let segment = Segment::parse(packet, 0).ok()?;
     let (seq, ack) = (segment.ack, segment.seq);
     let by = random.range(FAR.0, FAR.1) as u32;
@@ -62,8 +63,8 @@ pub(crate) fn about(packet: &[u8], random: &mut Random) -> Option<Forged> {
         4 => reply(TcpControl::Psh, far, ack, &PAYLOAD),
         5 => {
             let other = forge(packet, TcpControl::Psh, (ack.wrapping_add(by), None), &[]);
-            Some(Forged::TooBig(too_big(&other, [10, 0, 0, 9], 600)))
+            Some(Forged::TooBig(too_big(&other, router, 600)))
         }
-        _ => Some(Forged::TooBig(too_big(packet, [10, 0, 0, 9], 100))),
+        _ => Some(Forged::TooBig(too_big(packet, router, 100))),
     }
 }

@@ -1,6 +1,5 @@
 //! The hosts of a world, each run until it has nothing more to do now.
 
-use wire::flow::Addr;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
@@ -30,6 +29,7 @@ impl World {
     }
 
     pub(crate) fn run_clients(&mut self) {
+        let online = self.plan.host(ONLINE);
         if self.clients_are_silent {
             self.due[0] = None;
             return;
@@ -37,7 +37,7 @@ impl World {
         loop {
             self.share_ports();
             for client in &mut self.clients {
-                client.run(self.now, (ONLINE, PORT), &mut self.client_stack);
+                client.run(self.now, (online, PORT), &mut self.client_stack);
             }
             self.client_stack.poll(self.now);
             let mut quiet = true;
@@ -84,7 +84,7 @@ impl World {
         let mut merge = Gro::default();
         for packet in leaving {
             self.trace.packet(self.now, "online -> client", packet);
-            self.oracle.on_online(packet);
+            self.oracle.on_online(self.now, packet);
             let seen = if self.plan.network.offload.is_some() {
                 merge.push(packet.clone())
             } else {
@@ -121,7 +121,7 @@ impl World {
                 if let Ok(segment) = Segment::parse(&packet[..], 0) {
                     self.oracle.on_target(&segment);
                     let is_early = self.now < START + self.plan.setting.astray_until;
-                    if is_early && segment.destination.addr == Addr::v4(STRANGER) {
+                    if is_early && segment.destination.addr == self.plan.host(STRANGER).addr() {
                         self.astray += u64::from(segment.flags.contains(Flags::SYN));
                         self.trace.packet(self.now, "target -> client", &packet);
                         continue;

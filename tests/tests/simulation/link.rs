@@ -96,7 +96,7 @@ pub(crate) struct Link {
     latest: u64,
     /// When the pipe will have taken all that waits.
     busy_until: u64,
-    lost_in_a_row: HashMap<[u8; 12], u8>,
+    lost_in_a_row: HashMap<[u8; 36], u8>,
     pub(crate) done: Done,
 }
 
@@ -151,8 +151,7 @@ impl Link {
             self.done.overflowed += 1;
             return vec![];
         };
-        // Addresses and ports: where IPv4 without options has them.
-        let flow = packet[12..24].try_into().expect("twelve bytes");
+        let flow = packet::ends(&packet);
         let lost_in_a_row = self.lost_in_a_row.entry(flow).or_default();
         if self.random.percent(loss) && *lost_in_a_row < LOST_IN_A_ROW_MAX {
             *lost_in_a_row += 1;

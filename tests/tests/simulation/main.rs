@@ -7,6 +7,7 @@
 //! | `application`, `shape` | requests, responses and what else the two sides say; how a seed draws them |
 //! | `world` | hosts, paths, rings of records and the engines, run step by step |
 //! | `hosts`, `feed` | its hosts; its programs and engines |
+//! | `address` | addresses of either family |
 //! | `setting`, `engines` | addresses, configuration, and the engines of all workers |
 //! | `stack`, `wrap` | a host: smoltcp over a pair of queues; its sequence numbers moved to the wrap |
 //! | `client`, `server` | the applications' two ends |
@@ -17,6 +18,7 @@
 //! | `account` | whether every byte of the clients is accounted for |
 //! | `calm` | whether every new turn is answered once all faults are over |
 //! | `pace` | whether turns departed when they could |
+//! | `reasons` | what happened to each flow that excuses it from a rule |
 //! | `demands` | what is asked of the engine and not held yet |
 //! | `runner`, `shrink`, `tally` | many seeds, the smallest plan that still fails, what has occurred how often |
 //! | `trace`, `random` | what a replay prints, and the source of everything random |
@@ -34,6 +36,7 @@
 //! | `SIM_DEMAND=name` | makes demands count that the engine does not hold yet: names with commas between, or `all` |
 
 mod account;
+mod address;
 mod application;
 mod calm;
 mod client;
@@ -50,6 +53,7 @@ mod pace;
 mod packet;
 mod plan;
 mod random;
+mod reasons;
 mod runner;
 mod server;
 mod setting;

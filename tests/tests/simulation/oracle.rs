@@ -23,6 +23,9 @@ pub(crate) struct Flow {
     causes: Vec<Option<u32>>,
     /// When the stream was first captured up to where, in the order of time: offsets and times grow.
     captured: Vec<(usize, u64)>,
+    /// When either side last said something, and how long both were silent at most.
+    said_at: Option<u64>,
+    silence_max: u64,
     /// Whether a record of either of its sides was lost.
     pub(crate) lost_record: bool,
     /// Which of its bytes an engine was given.
@@ -40,9 +43,22 @@ impl Flow {
         self.isn.is_some_and(|isn| seq.wrapping_sub(isn) < 1 << 24)
     }
 
+    /// Longest time in which neither side said anything.
+    pub(crate) fn silence_max(&self) -> u64 {
+        self.silence_max
+    }
+
+    /// Either side has said something new.
+    fn on_word(&mut self, now: u64) {
+        if let Some(before) = self.said_at.replace(now) {
+            self.silence_max = self.silence_max.max(now - before);
+        }
+    }
+
     fn on_client(&mut self, now: u64, segment: &Segment) {
         if segment.flags.contains(Flags::SYN) {
             self.isn = Some(segment.seq);
+            self.said_at.get_or_insert(now);
             return;
         }
         let Some(isn) = self.isn else {
@@ -60,6 +76,7 @@ impl Flow {
             return;
         }
         if self.causes.len() < start + len {
+            self.on_word(now);
             self.causes.resize(start + len, None);
         }
         for cause in &mut self.causes[start..start + len] {
@@ -92,7 +109,7 @@ impl Flow {
         self.captured.get(index).map(|(_, at)| *at)
     }
 
-    fn on_online(&mut self, segment: &Segment) {
+    fn on_online(&mut self, now: u64, segment: &Segment) {
         if segment.flags.contains(Flags::SYN) {
             self.online_isn = Some(segment.seq);
             return;
@@ -106,6 +123,9 @@ impl Flow {
             let end = segment.seq.wrapping_add(segment.sequence_len());
             let sent = end.wrapping_sub(online_isn.wrapping_add(1));
             if sent < 1 << 30 {
+                if sent > self.online_sent {
+                    self.on_word(now);
+                }
                 self.online_sent = self.online_sent.max(sent);
             }
         }
@@ -173,6 +193,8 @@ pub(crate) struct Life {
     /// Whether the target was silent for so long in the middle of a response that the engine took what there was for all.
     cut_off: bool,
     closed: bool,
+    /// Whether its target's answer to the SYN has reached the engine.
+    pub(crate) accepted: bool,
 }
 
 impl Life {
@@ -308,18 +330,23 @@ impl Oracle {
     }
 
     /// The online server's segment, at `observe`'s place.
-    pub(crate) fn on_online(&mut self, packet: &[u8]) {
+    pub(crate) fn on_online(&mut self, now: u64, packet: &[u8]) {
         if let Ok(segment) = Segment::parse(packet, 0) {
             let flows = self.flows.entry(segment.destination.port).or_default();
             let mut latest = flows.iter_mut().rev();
             if let Some(flow) = latest.find(|flow| flow.is_near(segment.ack)) {
-                flow.on_online(&segment);
+                flow.on_online(now, &segment);
             }
         }
     }
 
     fn life(&mut self, port: u16) -> Option<&mut Life> {
         self.lives.iter_mut().rev().find(|life| life.port == port)
+    }
+
+    /// How many connections have never heard from the target that it had accepted them.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.lives.iter().filter(|life| !life.accepted).count()
     }
 
     /// The latest connection from a port.
@@ -347,6 +374,7 @@ impl Oracle {
                 heard_at: 0,
                 cut_off: false,
                 closed: false,
+                accepted: false,
             });
         }
         if segment.payload_len > 0
@@ -416,6 +444,7 @@ impl Oracle {
             && segment.flags.contains(Flags::ACK)
             && !life.closed
         {
+            life.accepted |= segment.flags.contains(Flags::SYN);
             life.hear(now, &segment);
             let acknowledged = segment.ack.wrapping_sub(life.iss.wrapping_add(1));
             if acknowledged < 1 << 30 {

@@ -1,18 +1,70 @@
-//! What is done to packets on their way: cut in two, merged, renumbered, forged. All are IPv4 with TCP.
+//! What is done to packets on their way: cut in two, merged, renumbered, forged. All are TCP without IP options.
 
-use smoltcp::wire::{IpAddress, Ipv4Packet, TcpControl, TcpPacket, TcpSeqNumber};
+use smoltcp::wire::{IpAddress, Ipv4Packet, Ipv6Packet, TcpControl, TcpPacket, TcpSeqNumber};
 use wire::checksum::{Verdict, judge, pseudo_header};
-use wire::ip::PROTOCOL_TCP;
+use wire::ip::{PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP};
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
-/// Where the TCP header begins: smoltcp and the engine send no IP options.
-const TCP: usize = 20;
+use crate::address::Host;
+
+/// Length of an IPv4 header, and of one of IPv6: smoltcp and the engine send no options.
+const V4: usize = 20;
+const V6: usize = 40;
+
+/// Whether a packet is one of IPv4.
+fn is_v4(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first >> 4 == 4)
+}
+
+/// Where the TCP header begins.
+fn tcp_at(packet: &[u8]) -> usize {
+    if is_v4(packet) { V4 } else { V6 }
+}
+
+/// Where the source address stands, and how long an address is.
+fn source_at(packet: &[u8]) -> (usize, usize) {
+    if is_v4(packet) { (12, 4) } else { (8, 16) }
+}
+
+/// Both addresses and ports of a packet, which may be corrupt.
+pub(crate) fn ends(packet: &[u8]) -> [u8; 36] {
+    let (at, len) = source_at(packet);
+    let mut ends = [0; 36];
+    ends[..2 * len + 4].copy_from_slice(&packet[at..at + 2 * len + 4]);
+    ends
+}
 
 /// The segment in a packet, if its checksums are right (or left to the hardware).
 pub(crate) fn valid(packet: &[u8]) -> Option<Segment> {
-    let header = Ipv4Packet::new_checked(packet).ok()?;
-    captured(packet).filter(|_| header.verify_checksum())
+    let sound = if is_v4(packet) {
+        Ipv4Packet::new_checked(packet).is_ok_and(|header| header.verify_checksum())
+    } else {
+        Ipv6Packet::new_checked(packet).is_ok()
+    };
+    captured(packet).filter(|_| sound)
+}
+
+/// Makes an IP header say how long its packet is. Returns both addresses.
+fn fit(packet: &mut [u8]) -> (IpAddress, IpAddress) {
+    let len = packet.len();
+    let word = |len: usize| u16::try_from(len).expect("a packet of at most 64 KiB");
+    if is_v4(packet) {
+        let mut ip = Ipv4Packet::new_unchecked(packet);
+        ip.set_total_len(word(len));
+        ip.fill_checksum();
+        (
+            IpAddress::Ipv4(ip.src_addr()),
+            IpAddress::Ipv4(ip.dst_addr()),
+        )
+    } else {
+        let mut ip = Ipv6Packet::new_unchecked(packet);
+        ip.set_payload_len(word(len - V6));
+        (
+            IpAddress::Ipv6(ip.src_addr()),
+            IpAddress::Ipv6(ip.dst_addr()),
+        )
+    }
 }
 
 /// The same without a look at the checksum of the IP header, which only a host's IP verifies, behind `capture`.
@@ -49,14 +101,11 @@ pub(crate) fn headers(packet: &[u8]) -> &[u8] {
 
 /// Changes the TCP header of a packet, then makes lengths and checksums right.
 pub(crate) fn edit(packet: &mut [u8], change: impl FnOnce(&mut TcpPacket<&mut [u8]>)) {
-    let len = packet.len();
-    let mut ip = Ipv4Packet::new_unchecked(&mut packet[..]);
-    ip.set_total_len(u16::try_from(len).expect("a packet of at most 64 KiB"));
-    ip.fill_checksum();
-    let (source, destination) = (ip.src_addr(), ip.dst_addr());
-    let mut tcp = TcpPacket::new_unchecked(&mut packet[TCP..]);
+    let (source, destination) = fit(packet);
+    let at = tcp_at(packet);
+    let mut tcp = TcpPacket::new_unchecked(&mut packet[at..]);
     change(&mut tcp);
-    tcp.fill_checksum(&IpAddress::Ipv4(source), &IpAddress::Ipv4(destination));
+    tcp.fill_checksum(&source, &destination);
 }
 
 /// Leaves the TCP checksum as hardware does that has verified it and merged segments.
@@ -64,10 +113,11 @@ pub(crate) fn offload_checksum(packet: &mut [u8]) {
     let Ok(segment) = Segment::parse(&packet[..], 0) else {
         return;
     };
-    let len = (packet.len() - TCP) as u16;
+    let tcp = tcp_at(packet);
+    let len = (packet.len() - tcp) as u16;
     let (source, destination) = (&segment.source.addr, &segment.destination.addr);
     let pseudo = pseudo_header(source, destination, PROTOCOL_TCP, len).fold();
-    packet[TCP + 16..TCP + 18].copy_from_slice(&pseudo.to_be_bytes());
+    packet[tcp + 16..tcp + 18].copy_from_slice(&pseudo.to_be_bytes());
 }
 
 /// Cuts a segment in two at a place that `dice` decides, if it has payload enough.
@@ -109,7 +159,7 @@ pub(crate) fn forge(
     (seq, ack): (u32, Option<u32>),
     payload: &[u8],
 ) -> Vec<u8> {
-    let mut packet = like[..TCP + 20].to_vec();
+    let mut packet = like[..tcp_at(like) + 20].to_vec();
     packet.extend_from_slice(payload);
     edit(&mut packet, |tcp| {
         tcp.clear_flags();
@@ -129,31 +179,39 @@ pub(crate) fn forge(
 /// The same packet in the other direction.
 pub(crate) fn turned(packet: &[u8]) -> Vec<u8> {
     let mut turned = packet.to_vec();
-    turned[12..16].copy_from_slice(&packet[16..20]);
-    turned[16..20].copy_from_slice(&packet[12..16]);
-    turned[TCP..TCP + 2].copy_from_slice(&packet[TCP + 2..TCP + 4]);
-    turned[TCP + 2..TCP + 4].copy_from_slice(&packet[TCP..TCP + 2]);
+    let (at, len) = source_at(packet);
+    turned[at..at + len].copy_from_slice(&packet[at + len..at + 2 * len]);
+    turned[at + len..at + 2 * len].copy_from_slice(&packet[at..at + len]);
+    let tcp = tcp_at(packet);
+    turned[tcp..tcp + 2].copy_from_slice(&packet[tcp + 2..tcp + 4]);
+    turned[tcp + 2..tcp + 4].copy_from_slice(&packet[tcp..tcp + 2]);
     turned
 }
 
-/// What a router answers to a packet that is too big for its next hop (RFC 792, RFC 1191).
-pub(crate) fn too_big(packet: &[u8], router: [u8; 4], mtu: u16) -> Vec<u8> {
-    let quoted = &packet[..packet.len().min(TCP + 8)];
-    let mut message = vec![0; TCP + 8];
+/// What a router answers to a packet that is too big for its next hop (RFC 792, RFC 1191; RFC 4443 section 3.2).
+pub(crate) fn too_big(packet: &[u8], router: Host, mtu: u16) -> Vec<u8> {
+    let (at, len) = source_at(packet);
+    let icmp = tcp_at(packet);
+    let quoted = &packet[..packet.len().min(icmp + 8)];
+    let mut message = vec![0; icmp + 8];
     message.extend_from_slice(quoted);
-    message[..TCP].copy_from_slice(&packet[..TCP]);
-    message[12..16].copy_from_slice(&router);
-    message[16..20].copy_from_slice(&packet[12..16]);
-    message[9] = 1;
-    let len = message.len() as u16;
-    message[TCP..TCP + 2].copy_from_slice(&[3, 4]);
-    message[TCP + 6..TCP + 8].copy_from_slice(&mtu.to_be_bytes());
-    let sum = wire::checksum::Sum::default()
-        .bytes(&message[TCP..])
-        .finish();
-    message[TCP + 2..TCP + 4].copy_from_slice(&sum.to_be_bytes());
-    let mut ip = Ipv4Packet::new_unchecked(&mut message[..]);
-    ip.set_total_len(len);
-    ip.fill_checksum();
+    message[..icmp].copy_from_slice(&packet[..icmp]);
+    let router = if is_v4(packet) {
+        router.numbers.to_vec()
+    } else {
+        router.addr().octets().to_vec()
+    };
+    message[at..at + len].copy_from_slice(&router);
+    message[at + len..at + 2 * len].copy_from_slice(&packet[at..at + len]);
+    if is_v4(packet) {
+        message[9] = PROTOCOL_ICMP;
+        message[icmp..icmp + 2].copy_from_slice(&[3, 4]);
+        message[icmp + 6..icmp + 8].copy_from_slice(&mtu.to_be_bytes());
+    } else {
+        message[6] = PROTOCOL_ICMPV6;
+        message[icmp] = 2;
+        message[icmp + 6..icmp + 8].copy_from_slice(&mtu.to_be_bytes());
+    }
+    fit(&mut message);
     message
 }

@@ -2,6 +2,7 @@
 
 use session::limits::REPLY_SLACK;
 
+use crate::address::Host;
 use crate::application::{Application, Connection, Ending, RESPONSE_LEN_MAX};
 use crate::link::Impairment;
 use crate::shape::Likeness;
@@ -48,6 +49,8 @@ pub(crate) struct Network {
     pub(crate) to_engine: Impairment,
     /// Assistant mode: the path of the reports, and how many are lost, in percent.
     pub(crate) report: Option<Impairment>,
+    /// Whether all hosts speak IPv6.
+    pub(crate) is_v6: bool,
     pub(crate) client_mtu: u16,
     /// MTU of the route to the target, and of the target.
     pub(crate) target_mtu: u16,
@@ -110,6 +113,8 @@ pub(crate) enum Joining {
 pub(crate) struct Setting {
     /// Whether sessions use the clients' own addresses.
     pub(crate) keep_addresses: bool,
+    /// How many bytes of each response are kept.
+    pub(crate) sample_len: usize,
     /// Sessions per flow.
     pub(crate) copies: u16,
     /// Ports of the reply pool.
@@ -165,7 +170,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn happens(&self, is: impl Fn(Happening) -> bool) -> bool {
+    /// A host with these numbers.
+    pub(crate) const fn host(&self, numbers: [u8; 4]) -> Host {
+        Host {
+            numbers,
+            is_v6: self.network.is_v6,
+        }
+    }
+
+    pub(crate) fn happens(&self, is: impl Fn(Happening) -> bool) -> bool {
         self.happenings.iter().any(|(_, happening)| is(*happening))
     }
 
@@ -300,6 +313,8 @@ impl Plan {
         [
             (self.greeting.0 > 0, "the server speaks first"),
             (self.reuses_ports, "client ports are reused"),
+            (self.network.is_v6, "IPv6"),
+            (self.setting.sample_len > 0, "samples of responses"),
             (report.is_some(), "assistant mode"),
             (narrow(true), "a narrow path, said"),
             (narrow(false), "a narrow path, unsaid"),

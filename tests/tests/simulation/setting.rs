@@ -41,6 +41,7 @@ const ISN_TICK: u64 = 4000;
 pub(crate) fn config(plan: &Plan, seed: u64, worker: u32) -> Config {
     let mut config = plain(plan, worker);
     config.unix_nanos += seed * 1_000_003;
+    config.hash_seed = seed;
     if plan.oddities.wraps[3] && worker == 0 {
         let before_wrap = 0u32.wrapping_sub(WRAP_DISTANCE);
         if let Some(isn) = isn_of_the_first(plan, &config) {
@@ -50,16 +51,16 @@ pub(crate) fn config(plan: &Plan, seed: u64, worker: u32) -> Config {
     config
 }
 
-fn endpoint(address: [u8; 4]) -> Endpoint {
-    Endpoint::new(Addr::v4(address), PORT)
+fn endpoint(plan: &Plan, numbers: [u8; 4]) -> Endpoint {
+    Endpoint::new(plan.host(numbers).addr(), PORT)
 }
 
 fn plain(plan: &Plan, worker: u32) -> Config {
     let setting = &plan.setting;
     Config {
         rules: vec![Rule {
-            online: endpoint(ONLINE),
-            target: endpoint(TARGET),
+            online: endpoint(plan, ONLINE),
+            target: endpoint(plan, TARGET),
             mtu: plan.network.target_mtu,
             join: match setting.joining {
                 Joining::Never => Join::Never,
@@ -73,7 +74,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         } else {
             Source::Pool {
                 ranges: vec![PoolRange {
-                    prefix: Addr::v4(POOL),
+                    prefix: plan.host(POOL).addr(),
                     mask: Addr::v6([255; 16]),
                     port_first: 10_000,
                     port_last: 9_999 + setting.pool_ports,
@@ -96,6 +97,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         sessions_per_second_max: setting.sessions_per_second_max,
         in_order: plan.ring.observe_delay.is_none(),
         gap_grace: Duration::from_millis(20),
+        hash_seed: 0,
         prove_path: setting.prove_path,
         confirmed: setting.confirmed,
         reply_slack: setting.reply_slack,
@@ -125,7 +127,7 @@ fn isn_of_the_first(plan: &Plan, config: &Config) -> Option<u32> {
         urgent: 0,
         options: Options::default(),
     };
-    let client = Endpoint::new(Addr::v4(CLIENT), CLIENT_PORT);
+    let client = Endpoint::new(plan.host(CLIENT).addr(), CLIENT_PORT);
     let mut frame = [0; 1514];
     let mut emit = |header: Header| {
         let len = header.payload_offset();
@@ -133,9 +135,9 @@ fn isn_of_the_first(plan: &Plan, config: &Config) -> Option<u32> {
             .emit(&mut frame[..len])
             .then(|| frame[14..len].to_vec())
     };
-    let syn = emit(header(Flags::SYN, client, endpoint(ONLINE), 0))?;
+    let syn = emit(header(Flags::SYN, client, endpoint(plan, ONLINE), 0))?;
     let accepted = Flags::SYN.with(Flags::ACK);
-    let syn_ack = emit(header(accepted, endpoint(ONLINE), client, 2))?;
+    let syn_ack = emit(header(accepted, endpoint(plan, ONLINE), client, 2))?;
     engine.on_client_packet(at, at, &syn);
     engine.on_online_packet(at, at, &syn_ack);
     let len = engine.poll_transmit(at, &mut frame)?;

@@ -86,6 +86,8 @@ fn faults() -> Vec<Fault> {
         ("no splitting", |p| p.network.to_online.splitting = 0),
         ("no assistant", |p| p.network.report = None),
         ("no narrow path", |p| p.network.narrow = None),
+        ("IPv4", |p| p.network.is_v6 = false),
+        ("no samples", |p| p.setting.sample_len = 0),
         ("no offload", |p| p.network.offload = None),
         ("wide client path", |p| p.network.client_mtu = 1500),
         ("wide target path", |p| p.network.target_mtu = 1500),

@@ -9,6 +9,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
+use crate::address::Host;
 use crate::random::Random;
 use crate::wrap::Wrap;
 
@@ -132,13 +133,7 @@ fn micros(now: u64) -> Instant {
 
 impl Stack {
     /// A host whose sequence numbers begin near the wrap if it `wraps`.
-    pub(crate) fn new(
-        address: [u8; 4],
-        mtu: u16,
-        wraps: bool,
-        now: u64,
-        random: &mut Random,
-    ) -> Self {
+    pub(crate) fn new(host: Host, mtu: u16, wraps: bool, now: u64, random: &mut Random) -> Self {
         let mut wire = Wire {
             arrived: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -147,29 +142,27 @@ impl Stack {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = random.next();
         let mut interface = Interface::new(config, &mut wire, micros(now));
-        let [a, b, c, d] = address;
-        interface.update_ip_addrs(|addresses| {
-            addresses
-                .push(IpCidr::new(IpAddress::v4(a, b, c, d), 24))
-                .expect("room for one address");
-        });
-        interface
-            .routes_mut()
-            .add_default_ipv4_route(smoltcp::wire::Ipv4Address::new(a, b, c, 254))
-            .expect("room for one route");
-        Self {
+        let routes = interface.routes_mut();
+        match host.router().ip() {
+            IpAddress::Ipv4(router) => routes.add_default_ipv4_route(router),
+            IpAddress::Ipv6(router) => routes.add_default_ipv6_route(router),
+        }
+        .expect("room for one route");
+        let mut stack = Self {
             interface,
             wire,
             wrap: wraps.then(|| Wrap::new(random)),
             sockets: SocketSet::new(vec![]),
-        }
+        };
+        stack.add_address(host);
+        stack
     }
 
-    /// Gives the host a second address.
-    pub(crate) fn add_address(&mut self, [a, b, c, d]: [u8; 4]) {
+    /// Gives the host one more address.
+    pub(crate) fn add_address(&mut self, host: Host) {
         self.interface.update_ip_addrs(|addresses| {
             addresses
-                .push(IpCidr::new(IpAddress::v4(a, b, c, d), 24))
+                .push(IpCidr::new(host.ip(), host.prefix_len()))
                 .expect("room for two addresses");
         });
     }
@@ -182,20 +175,13 @@ impl Stack {
         self.sockets.get_mut(handle)
     }
 
-    pub(crate) fn connect(
-        &mut self,
-        handle: SocketHandle,
-        to: ([u8; 4], u16),
-        from: ([u8; 4], u16),
-    ) {
-        let [a, b, c, d] = to.0;
-        let [e, f, g, h] = from.0;
+    pub(crate) fn connect(&mut self, handle: SocketHandle, to: (Host, u16), from: (Host, u16)) {
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
         socket
             .connect(
                 self.interface.context(),
-                (IpAddress::v4(a, b, c, d), to.1),
-                (IpAddress::v4(e, f, g, h), from.1),
+                (to.0.ip(), to.1),
+                (from.0.ip(), from.1),
             )
             .expect("a fresh socket connects");
     }

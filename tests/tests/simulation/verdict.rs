@@ -6,6 +6,7 @@ use session::{Outcome, TurnEnded};
 
 use crate::application::Connection;
 use crate::oracle::{CUT_OFF, Flow};
+use crate::reasons::Reasons;
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
 use crate::stack::SECOND;
 use crate::watch::origin;
@@ -31,21 +32,29 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
         world.inputs
     );
     few_astray(world);
-    if world.stuck || !world.plan.sees_everything() || world.plan.target_breaks_off() {
+    if world.leaves_out() {
         return;
     }
+    let reasons = world.all_reasons();
+    complete(world, &reasons);
+    turns_do_not_time_out(world, &reasons);
     // A turn that the target never answers is waited for as long as its client may go on.
+    let excused = |it: &&Reasons| !it.is_intact();
+    let copies = usize::from(world.plan.setting.copies);
+    let excused = copies * turns_of(reasons.iter().filter(excused));
     let unanswered = world.plan.is_mute() && !world.every_end_is_seen();
     assert!(
-        waiting == 0 || unanswered,
-        "{waiting} turns wait for the target after the drain"
+        waiting <= excused as u64 || unanswered,
+        "{waiting} turns wait for the target after the drain, {excused} of them are excused"
     );
-    if !world.plan.is_scarce() && !world.plan.loses_every_syn() {
+    if !reasons.iter().all(Reasons::is_intact) {
+        return;
+    }
+    if !world.plan.is_scarce() && world.oracle.unanswered() == 0 {
         assert_eq!(
             world.target.nonsense, 0,
             "the target got requests that make no sense"
         );
-        complete(world);
         waits_are_bounded(world);
     }
     if world.every_end_is_seen() {
@@ -55,6 +64,11 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
             "sessions are left although every client has ended"
         );
     }
+}
+
+/// How many turns some flows have.
+fn turns_of<'a>(reasons: impl Iterator<Item = &'a Reasons>) -> usize {
+    reasons.map(|it| it.turns).sum()
 }
 
 /// Real clients of a network that the target does not route to the assistant have got the answers to a few probes, which are
@@ -90,30 +104,60 @@ pub(crate) fn carried(world: &World) -> Vec<(usize, usize, usize, usize)> {
     carried.collect()
 }
 
-/// Everything was seen, so everything was copied, as often as there are copies.
-fn complete(world: &World) {
+/// Of each flow of which everything was seen, everything was copied, as often as there are copies.
+fn complete(world: &World, reasons: &[Reasons]) {
+    let plan = &world.plan;
+    if plan.is_scarce() {
+        return;
+    }
     let mut got: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (number, start, end, _) in carried(world) {
-        assert_eq!(start, 0, "client {number}: a session begins late");
+        if reasons[number].is_intact() {
+            assert_eq!(start, 0, "client {number}: a session begins late");
+        }
         got.entry(number).or_default().push(end);
     }
+    // A connection whose SYNs, or the answers to them, were lost each time has carried nothing; whose it was nothing tells.
+    let mut unanswered = world.oracle.unanswered();
     for (number, client) in world.clients.iter().enumerate() {
-        if world.plan.is_torn(number) || world.plan.is_unreplayable(number) {
+        let reasons = &reasons[number];
+        if !reasons.is_intact() || reasons.torn || reasons.unreplayable {
             continue;
         }
         // What the online server never acknowledged may stay here.
-        let flow = world.oracle.flow(client);
-        if world.plan.setting.confirmed && flow.is_some_and(|flow| !flow.is_served()) {
+        if plan.setting.confirmed && reasons.unserved {
             continue;
         }
         // A client that resets its connection may never have sent all of its stream.
         let sent = world.oracle.flow(client).map_or(0, Flow::len);
         if sent > 0 {
-            let all = vec![sent; usize::from(world.plan.setting.copies)];
-            let got = got.remove(&number).unwrap_or_default();
+            let mut got = got.remove(&number).unwrap_or_default();
+            while got.len() < usize::from(plan.setting.copies) && unanswered > 0 {
+                unanswered -= 1;
+                got.push(sent);
+            }
+            let all = vec![sent; usize::from(plan.setting.copies)];
             assert_eq!(got, all, "client {number}: what the target got");
         }
     }
+}
+
+/// No turn ends by the response timeout but those of flows for which that has to decide.
+fn turns_do_not_time_out(world: &World, reasons: &[Reasons]) {
+    let plan = &world.plan;
+    if plan.is_probed() || plan.is_scarce() || world.oracle.unanswered() > 0 {
+        return;
+    }
+    let excused = |it: &&Reasons| it.times_out || !it.is_intact();
+    // A batch that its target's end has cut in two has more turns.
+    let excused = 2 * usize::from(plan.setting.copies) * turns_of(reasons.iter().filter(excused));
+    let unpaired = world.engine.counters().turns_unpaired;
+    let ended = world.ended.iter().map(|ended| ended.outcome);
+    let timed_out = ended.filter(|it| *it == Outcome::TimedOut).count();
+    assert!(
+        timed_out <= excused && unpaired <= excused as u64,
+        "{timed_out} turns timed out, {unpaired} are unpaired, and only {excused} may be"
+    );
 }
 
 /// No byte is sent again after the target acknowledged it. (A flow with a hole goes on as a new session while the old one
@@ -121,9 +165,6 @@ fn complete(world: &World) {
 /// have it acknowledged. Where everything is seen, each session begins with a turn.
 fn no_byte_twice(world: &World) {
     let copies = usize::from(world.plan.setting.copies);
-    // A target that closes in the middle of a pipelined batch cuts it in two.
-    let cut = world.plan.target_breaks_off() && world.plan.is_pipelined();
-    let whole = world.plan.sees_everything() && !cut;
     let mut known: Vec<(usize, usize, usize)> = vec![];
     for (number, start, end, acknowledged) in carried(world) {
         let holds = |at: usize| {
@@ -138,7 +179,10 @@ fn no_byte_twice(world: &World) {
             "client {number}: {start}..{end} is sent although all {copies} copies of part of it had been acknowledged"
         );
         known.push((number, start, start + acknowledged));
-        if whole && !world.plan.is_torn(number) {
+        let reasons = world.reasons(number);
+        // A target that closes in the middle of a pipelined batch cuts it in two.
+        let cut = reasons.broken_off && reasons.pipelined;
+        if !world.leaves_out() && !reasons.unseen && !cut && !reasons.torn {
             let flow = world.oracle.flow(&world.clients[number]);
             let turns = flow.map(Flow::turns).unwrap_or_default();
             assert!(
@@ -150,7 +194,7 @@ fn no_byte_twice(world: &World) {
 }
 
 /// No turn waits for longer than its target takes, a response that looks cut off, and the response timeout where that has to
-/// decide; and what waited that long is counted.
+/// decide.
 fn waits_are_bounded(world: &World) {
     let plan = &world.plan;
     let patience = if plan.times_out() {
@@ -179,16 +223,6 @@ fn waits_are_bounded(world: &World) {
             world.drained_in
         );
     }
-    let unpaired = world.engine.counters().turns_unpaired;
-    let timed_out = world
-        .ended
-        .iter()
-        .filter(|ended| ended.outcome == Outcome::TimedOut);
-    let timed_out = timed_out.count() as u64;
-    assert!(
-        plan.times_out() || plan.is_probed() || timed_out == 0 && unpaired == 0,
-        "{timed_out} turns timed out, {unpaired} are unpaired, and every response came"
-    );
 }
 
 /// After the end nothing is left.
@@ -222,21 +256,23 @@ fn captured(world: &World) -> (usize, u64, u64) {
 
 /// Each turn ended for a reason that the plan gives, and turns and bytes are those of the clients.
 pub(crate) fn ledgers_add_up(world: &World) {
+    let reasons = world.all_reasons();
     for ended in &world.ended {
         assert!(
-            ended.bytes_acknowledged <= ended.bytes && may(world, ended),
+            ended.bytes_acknowledged <= ended.bytes && may(world, &reasons, ended),
             "{ended:?}"
         );
     }
+    enough_ended_well(world, &reasons);
     let plan = &world.plan;
     let (turns, bytes, mut unserved) = captured(world);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
-    let torn = (0..world.clients.len()).any(|number| plan.is_torn(number));
+    let torn = reasons.iter().any(|it| it.torn);
     assert!(
         ended <= bytes || torn,
         "{ended} bytes ended, {bytes} captured"
     );
-    if world.stuck || !plan.sees_everything() || torn {
+    if world.leaves_out() || torn || reasons.iter().any(|it| it.unseen) {
         return;
     }
     // A target that closes in the middle of a pipelined batch cuts it in two.
@@ -260,7 +296,7 @@ pub(crate) fn ledgers_add_up(world: &World) {
     if plan.target_breaks_off() {
         return;
     }
-    let tls = (0..world.clients.len()).any(|number| plan.is_unreplayable(number));
+    let tls = reasons.iter().any(|it| it.unreplayable);
     for ended in &world.ended {
         let certain = plan.ring.observe_delay.is_none() && !plan.times_out();
         if ended.outcome == Outcome::Unserved && certain {
@@ -271,7 +307,7 @@ pub(crate) fn ledgers_add_up(world: &World) {
         }
         let never_sent = match ended.outcome {
             Outcome::Collision | Outcome::Unreplayable => true,
-            Outcome::Refused => plan.loses_every_syn(),
+            Outcome::Refused => world.oracle.unanswered() > 0,
             // A turn that was never to be sent may never have been served either.
             Outcome::Unserved => {
                 // With confirmed bytes: only where a client left some that the online server never acknowledged.
@@ -288,51 +324,68 @@ pub(crate) fn ledgers_add_up(world: &World) {
     }
 }
 
-/// Whether a turn may end like this in this simulation.
-fn may(world: &World, ended: &TurnEnded) -> bool {
+/// At least the turns of flows to which nothing happened have ended well.
+fn enough_ended_well(world: &World, reasons: &[Reasons]) {
     let plan = &world.plan;
-    let lossy = plan.loses_records();
-    let torn = || (0..world.clients.len()).any(|number| plan.is_torn(number));
-    let breaks_off = plan.target_breaks_off();
+    if world.leaves_out() || plan.is_scarce() || plan.is_probed() {
+        return;
+    }
+    let well = |it: &&Reasons| {
+        let excused = it.times_out || it.torn || it.unserved || it.unreplayable;
+        it.is_intact() && !excused
+    };
+    let copies = usize::from(plan.setting.copies);
+    let unanswered = world.oracle.unanswered();
+    let most = reasons.iter().map(|it| it.turns).max().unwrap_or(0);
+    let wanted = (copies * turns_of(reasons.iter().filter(well))).saturating_sub(unanswered * most);
+    let well = [Outcome::Answered, Outcome::Delivered];
+    let ended = world.ended.iter().map(|ended| ended.outcome);
+    let ended = ended.filter(|outcome| well.contains(outcome)).count();
+    // Where `observe` is late, the online server's acknowledgement may be.
+    let late = plan.ring.observe_delay.is_some();
+    assert!(
+        late || ended >= wanted,
+        "only {ended} turns ended well, {wanted} are of flows to which nothing happened"
+    );
+}
+
+/// Whether a turn may end like this: there is a flow to which something happened that has turns end so.
+fn may(world: &World, reasons: &[Reasons], ended: &TurnEnded) -> bool {
+    let plan = &world.plan;
+    let any = |is: fn(&Reasons) -> bool| reasons.iter().any(is);
+    let unseen = any(|it| it.unseen);
+    let broken_off = any(|it| it.broken_off);
+    let times_out = any(|it| it.times_out);
     // A session that joins in the middle of a request makes no sense to the target, which resets it.
     let nonsense = world.target.nonsense > 0;
     match ended.outcome {
         Outcome::Answered | Outcome::Delivered => true,
         Outcome::Reset => plan.target_resets() || plan.is_scarce() || nonsense,
-        // Where a port is used again soon, the reset that ends what is left over at the target may be lost each time.
-        Outcome::Refused => {
-            let reused = plan.is_scarce() || plan.setting.keep_addresses;
-            let crowded = plan.loses_every_syn();
-            breaks_off || nonsense || crowded || reused && plan.network.to_target.is_faulty()
-        }
-        Outcome::TimedOut => {
-            plan.times_out() || breaks_off || lossy || nonsense || plan.is_probed()
-        }
-        Outcome::TargetClosed => plan.times_out() || breaks_off || lossy || nonsense,
+        // Each SYN of a connection was lost, or its answer; or the reset that ends what is left over at the target from before.
+        Outcome::Refused => broken_off || nonsense || world.oracle.unanswered() > 0,
+        Outcome::TimedOut => times_out || broken_off || unseen || nonsense || plan.is_probed(),
+        Outcome::TargetClosed => times_out || broken_off || unseen || nonsense,
         // A flow that got no session at first may get one where bytes of the turn had come before.
         Outcome::Gap => {
             let late = plan.network.to_online.is_faulty() || plan.ring.observe_delay.is_some();
-            lossy || plan.sheds() && late
+            unseen || plan.sheds() && late
         }
         Outcome::Shed => plan.sheds(),
         // After a gap, or where the answer to a SYN was lost, and after the idle timeout.
-        Outcome::Missed => lossy || plan.setting.idle_timeout.is_some(),
+        Outcome::Missed => unseen || plan.setting.idle_timeout.is_some(),
         Outcome::Collision => plan.is_scarce(),
-        Outcome::Unreplayable => {
-            let mut clients = 0..world.clients.len();
-            clients.any(|number| plan.is_unreplayable(number))
-        }
+        Outcome::Unreplayable => any(|it| it.unreplayable),
         // A target may have answered a pipelined turn early.
         Outcome::Aborted => {
-            torn() || lossy || plan.sheds() || plan.is_pipelined() || plan.target_breaks_off()
+            any(|it| it.torn || it.pipelined) || unseen || plan.sheds() || broken_off
         }
         // Where a time-out ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
         Outcome::Unserved => {
-            let late = plan.times_out() || plan.ring.observe_delay.is_some();
-            torn() || captured(world).2 > 0 || lossy || plan.cut.is_some() || late
+            let late = times_out || plan.ring.observe_delay.is_some();
+            any(|it| it.torn || it.unserved) || unseen || plan.cut.is_some() || late
         }
         Outcome::Pending => {
-            let waits = plan.is_mute() || breaks_off || lossy || plan.sheds();
+            let waits = plan.is_mute() || broken_off || unseen || plan.sheds();
             plan.cut.is_some() || world.stuck || waits && !world.every_end_is_seen()
         }
     }

@@ -67,12 +67,14 @@ pub(crate) fn on_read(world: &mut World, read: &Read) {
         "client {number}: a connection begins at {start} of what makes no sense without its beginning"
     );
     // What it begins with tells, where the session begins with it and it comes in one piece.
-    let told = world.plan.sees_everything() && world.plan.network.to_online.splitting == 0;
+    let told = world.sees_flow(number)
+        && !world.leaves_out()
+        && world.plan.network.to_online.splitting == 0;
     assert!(
         !told || !world.plan.is_unreplayable(number),
         "client {number}: what is encrypted was copied"
     );
-    if world.plan.is_causal() && world.plan.sees_everything() {
+    if world.plan.is_causal() && world.sees_flow(number) && !world.leaves_out() {
         has_its_cause(world, read.accepted, number, (start, end));
     }
 }

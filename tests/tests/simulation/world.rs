@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use session::{Instant, TurnEnded};
-use wire::flow::Addr;
 
 use crate::account;
 use crate::application::Ending;
@@ -110,6 +109,8 @@ pub(crate) struct World {
     /// Turns that ended, each with the time.
     pub(crate) ended: Vec<TurnEnded>,
     pub(crate) ended_at: Vec<u64>,
+    /// Bytes that came of turns which had been missed by then.
+    pub(crate) missed_bytes: u64,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
     /// When all faults were over, and how many turns were open then.
@@ -146,12 +147,19 @@ impl World {
             0
         });
         let network = &plan.network;
-        let mut client_stack = Stack::new(CLIENT, network.client_mtu, wraps, START, random);
-        client_stack.add_address(STRANGER);
+        let mut client_stack =
+            Stack::new(plan.host(CLIENT), network.client_mtu, wraps, START, random);
+        client_stack.add_address(plan.host(STRANGER));
         Self {
             links: Links::new(&plan, random),
-            online_stack: Stack::new(ONLINE, 1500, online_wraps, START, random),
-            target_stack: Stack::new(TARGET, network.target_mtu, target_wraps, START, random),
+            online_stack: Stack::new(plan.host(ONLINE), 1500, online_wraps, START, random),
+            target_stack: Stack::new(
+                plan.host(TARGET),
+                network.target_mtu,
+                target_wraps,
+                START,
+                random,
+            ),
             clients: clients(&plan, &mut client_stack),
             client_stack,
             capture_merge: Gro::default(),
@@ -169,6 +177,7 @@ impl World {
             route_mtu: network.target_mtu,
             ended: vec![],
             ended_at: vec![],
+            missed_bytes: 0,
             frames: 0,
             inputs: 0,
             calm: None,
@@ -352,7 +361,8 @@ impl World {
                 }
                 Happening::Route(mtu) => {
                     self.route_mtu = mtu.unwrap_or(self.route_mtu);
-                    self.engine.on_route(now, Addr::v4(TARGET), mtu);
+                    let target = self.plan.host(TARGET).addr();
+                    self.engine.on_route(now, target, mtu);
                 }
                 Happening::Admit(admit) => self.engine.admit(admit),
                 Happening::Refuse(refuses) => self.target.refuses = refuses,
@@ -431,7 +441,7 @@ fn clients(plan: &Plan, stack: &mut Stack) -> Vec<Client> {
             };
             let is_stranger = plan.setting.two_networks && port % 2 == 1;
             let address = if is_stranger { STRANGER } else { CLIENT };
-            let place = (address, port, generation);
+            let place = (plan.host(address), port, generation);
             let handle = stack.add(plan.client_options.socket());
             let mut connection = connection.clone();
             connection.start += START;

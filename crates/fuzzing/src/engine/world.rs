@@ -5,7 +5,8 @@ use core::time::Duration;
 use session::{Config, Engine, Instant, Source};
 use wire::checksum::{Verdict, judge};
 use wire::ethernet;
-use wire::flow::{Addr, Endpoint, owner};
+use wire::flow::{Addr, Endpoint};
+use wire::hash::EndpointHash;
 use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
 
@@ -353,7 +354,9 @@ impl World {
             } => {
                 assert!(ranges.iter().any(|range| range.contains(&source)));
                 assert!(!excluded_ports.contains(&source.port));
-                assert_eq!(owner(&source, self.config.workers), self.config.worker);
+                let owners = EndpointHash::new(self.config.hash_seed);
+                let owner = owners.owner(&source, self.config.workers);
+                assert_eq!(owner, self.config.worker);
             }
         }
     }

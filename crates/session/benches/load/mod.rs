@@ -101,6 +101,7 @@ impl Load {
             sessions_per_second_max: None,
             in_order: true,
             gap_grace: Duration::ZERO,
+            hash_seed: 1,
             prove_path: false,
             confirmed: false,
             reply_slack: session::limits::REPLY_SLACK,

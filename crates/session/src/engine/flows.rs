@@ -171,29 +171,33 @@ impl Engine {
             self.with(id, now, Session::expire);
             return;
         }
-        let fate = self.fate_of(number);
         self.tell(number, now, |flow, room| {
-            flow.finish(End::Idle(fate), now, room.arena);
+            flow.finish(End::Idle, now, room.arena);
         });
         self.lose(number, now);
         self.for_each_session(number, now, Session::expire);
     }
 
-    /// How all turns of a flow end, where nothing of it is copied by any of its sessions.
-    fn fate_of(&mut self, id: FlowId) -> Option<Outcome> {
+    /// Why all of a flow's sessions were given up, if they were.
+    fn why_given_up(&mut self, id: FlowId) -> Option<Outcome> {
         let mut at = self.flows.get(id)?.head;
-        let mut fate = None;
+        let mut why = None;
         while let Some(id) = at {
-            fate = Some(self.sessions.wake(id)?.life.fate()?);
+            why = Some(self.sessions.wake(id)?.given_up?);
             at = self.sessions.sibling(id);
         }
-        fate
+        why
     }
 
     /// A flow has lost its sessions although it may go on: that is remembered of it.
     fn lose(&mut self, id: FlowId, now: Instant) {
+        let why = match self.why_given_up(id) {
+            Some(Outcome::Unreplayable) => Why::Encrypted,
+            Some(Outcome::Shed) => Why::Shed,
+            _ => Why::Missed,
+        };
         if self.unlist(id)
-            && let Some(lost) = self.flows.get(id).and_then(lost)
+            && let Some(lost) = self.flows.get(id).and_then(|flow| lost(flow, why))
         {
             self.put_lost(now, &lost);
         }
@@ -275,13 +279,8 @@ impl Engine {
 }
 
 /// What is to be remembered of a flow that has lost its sessions.
-fn lost(flow: &Flow) -> Option<Lost> {
+fn lost(flow: &Flow, why: Why) -> Option<Lost> {
     let end = flow.ended()?.end;
-    let why = match end {
-        End::Idle(Some(Outcome::Unreplayable)) => Why::Encrypted,
-        End::Idle(Some(Outcome::Shed)) => Why::Shed,
-        _ => Why::Missed,
-    };
     let captured = flow.captured();
     let answer = captured
         .latest()
@@ -291,6 +290,6 @@ fn lost(flow: &Flow) -> Option<Lost> {
         why,
         next: flow.stream().seen(),
         acknowledged: flow.stream().acknowledged(),
-        whole: matches!(end, End::Idle(_)).then_some((captured.last_cause(), answer)),
+        whole: matches!(end, End::Idle).then_some((captured.last_cause(), answer)),
     })
 }

@@ -13,7 +13,7 @@ use crate::config::{Join, RuleId, Source};
 use crate::flow::Flow;
 use crate::flow::stream::Piece;
 use crate::id::{FlowId, SessionId};
-use crate::limits::UNCONFIRMED_MAX;
+use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
 use crate::running::{Running, Why};
 use crate::session::{Beginning, Session};
@@ -38,7 +38,8 @@ impl Engine {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
             let data = segment.payload(packet).unwrap_or_default();
-            self.put_infant(now, flow, Infant::Syn(handshake, data.into()));
+            let before = self.nursery.before(&flow, now);
+            self.put_infant(now, flow, Infant::Syn(handshake, data.into(), before));
         }
     }
 
@@ -56,8 +57,17 @@ impl Engine {
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        if !self.is_of_syn(now, &flow, seq) {
+            self.nursery.restore(&flow, now);
+        }
         let mut running = match self.nursery.get(&flow, now) {
             Some(Infant::Running(running)) => running.clone(),
+            Some(Infant::Syn(handshake, data, _))
+                if seq + u32::from(segment.payload_len) <= first_byte(handshake, data) =>
+            {
+                // A byte of rubbish before the first one, as in a keep-alive probe.
+                return None;
+            }
             Some(Infant::Syn(..)) => match self.begin_whole(now, flow, seq, cause) {
                 Ok(opened) => return Some(opened),
                 Err(why) => Running::new(why, self.weight(&flow)),
@@ -92,6 +102,14 @@ impl Engine {
         None
     }
 
+    /// Whether this is the first byte after a SYN that may still be answered: where there is no total order, a first request may
+    /// overtake the SYN-ACK.
+    fn is_of_syn(&mut self, now: Instant, flow: &FlowKey, seq: ClientSeq) -> bool {
+        let in_order = self.shared.config.in_order;
+        matches!(self.nursery.get(flow, now),
+            Some(Infant::Syn(handshake, ..)) if !in_order && handshake.isn + 1 == seq)
+    }
+
     /// Opens the sessions of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
     fn begin_whole(
         &mut self,
@@ -102,14 +120,19 @@ impl Engine {
     ) -> Result<FlowId, Why> {
         let in_order = self.shared.config.in_order;
         let why_unmet = self.why_unmet(now);
-        let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
+        let Some(Infant::Syn(handshake, data, _)) = self.nursery.get(&flow, now) else {
             return Err(why_unmet);
         };
         let handshake = *handshake;
         let is_met = handshake.online_isn.is_some();
-        if seq != handshake.isn + 1 + taken(&handshake, data) {
-            // What comes before it was not seen.
-            return Err(if is_met { Why::Missed } else { why_unmet });
+        let first = first_byte(&handshake, data);
+        if (seq - first).unsigned_abs() > CONNECTION_DISTANCE_MAX {
+            // The SYN was another connection's, or forged.
+            return Err(Why::OpenBefore);
+        }
+        // Where the handshake is known, a segment that has overtaken the first one opens the session as well.
+        if seq != first && !is_met {
+            return Err(why_unmet);
         }
         // A first request that starts where its SYN's payload did says that the server did not take that.
         let early = if is_met {
@@ -145,7 +168,7 @@ impl Engine {
         ack: ClientSeq,
     ) {
         let why_unmet = self.why_unmet(now);
-        let Some(Infant::Syn(handshake, data)) = self.nursery.get(&flow, now) else {
+        let Some(Infant::Syn(handshake, data, before)) = self.nursery.get(&flow, now) else {
             self.on_unasked_syn(now, flow, why_unmet);
             return;
         };
@@ -158,6 +181,7 @@ impl Engine {
             self.sights.on_met(&flow);
         }
         handshake.online_isn = Some(seq);
+        *before = None;
         *data = early.clone();
         let handshake = *handshake;
         if let Some(old) = self.flow_of(&flow) {
@@ -180,7 +204,9 @@ impl Engine {
     /// The online server answers a SYN that was not seen. Where there is no session either, which it would be an answer of that
     /// was sent again, one side of its handshake is missed.
     fn on_unasked_syn(&mut self, now: Instant, flow: FlowKey, why: Why) {
+        // Where there is no total order it may come after the flow's end.
         if why == Why::Missed
+            && self.shared.config.in_order
             && self.flow_of(&flow).is_none()
             && self.nursery.get(&flow, now).is_none()
         {
@@ -220,6 +246,7 @@ impl Engine {
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
     pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
+        self.nursery.restore(&flow, now);
         match self.nursery.get(&flow, now) {
             Some(Infant::Syn(..)) => {}
             Some(Infant::Running(running)) => {
@@ -381,7 +408,8 @@ impl Engine {
     }
 }
 
-/// How many bytes of a SYN's payload the online server took, as far as it has answered.
-fn taken(handshake: &Handshake, data: &[u8]) -> u32 {
-    handshake.online_isn.map_or(0, |_| data.len() as u32)
+/// The first byte that a flow's first segment carries: what the online server took of the SYN's payload, as far as it has
+/// answered, came before it.
+fn first_byte(handshake: &Handshake, data: &[u8]) -> ClientSeq {
+    handshake.isn + 1 + handshake.online_isn.map_or(0, |_| data.len() as u32)
 }

@@ -6,14 +6,20 @@
 use std::collections::{HashMap, VecDeque};
 
 use wire::flow::FlowKey;
+use wire::hash::FlowHash;
 
-use crate::context::{FlowHasher, SessionId};
+use crate::context::SessionId;
 
 /// Who waits for which source.
-#[derive(Debug, Default)]
-pub(crate) struct Parked(HashMap<FlowKey, VecDeque<SessionId>, FlowHasher>);
+#[derive(Debug)]
+pub(crate) struct Parked(HashMap<FlowKey, VecDeque<SessionId>, FlowHash>);
 
 impl Parked {
+    /// Nobody waits yet.
+    pub(crate) fn new(hash: FlowHash) -> Self {
+        Self(HashMap::with_hasher(hash))
+    }
+
     /// A session waits for `source`, perhaps for some time already.
     pub(crate) fn insert(&mut self, source: FlowKey, id: SessionId) {
         let queue = self.0.entry(source).or_default();

@@ -85,15 +85,17 @@ impl Slots {
         }
     }
 
-    /// Puts a session to rest, if there is nothing about it that a resting one cannot hold.
-    pub(crate) fn rest(&mut self, id: SessionId, flow: &Flow) {
+    /// Puts a session to rest, if there is nothing about it that a resting one cannot hold. Returns whether it did.
+    pub(crate) fn rest(&mut self, id: SessionId, flow: &Flow) -> bool {
         if let Some(slot) = self.slots.get_mut(id as usize)
             && let Slot::Awake(session) = slot
             && let Some(resting) = Resting::of(session, flow)
         {
             *slot = Slot::Resting(Box::new(resting));
             self.resting += 1;
+            return true;
         }
+        false
     }
 
     /// How many sessions rest.
@@ -131,7 +133,7 @@ impl Slots {
     pub(crate) fn is_deaf(&self, id: SessionId, flow: &Flow, now: Instant) -> bool {
         match self.slots.get(id as usize) {
             Some(Slot::Awake(session)) => session.is_deaf(flow, now),
-            Some(Slot::Resting(resting)) => resting.is_deaf(),
+            Some(Slot::Resting(resting)) => resting.is_dead(),
             Some(Slot::Free) | None => true,
         }
     }
@@ -175,4 +177,4 @@ impl Slots {
 
 /// A million sessions that rest, with their slots, timers and places in the tables, take at most 600 MB; as many that are
 /// awake, a gigabyte.
-const _: () = assert!(size_of::<Resting>() <= 456 && size_of::<Session>() <= 792);
+const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 800);

@@ -10,6 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use wire::flow::FlowKey;
 
 use super::Engine;
+use super::timers::Timers;
 use crate::arena::Arena;
 use crate::config::Source;
 use crate::context::{Context, SessionId};
@@ -18,7 +19,6 @@ use crate::id::FlowId;
 use crate::limits::REST_AFTER;
 use crate::session::{Life, Session};
 use crate::time::Instant;
-use crate::wheel::{Entry, Wheel};
 
 impl Engine {
     /// The session that is connected from the client's end of `local` to its server's.
@@ -49,7 +49,7 @@ impl Engine {
             now,
             idle_timeout,
             &mut self.ready,
-            &mut self.wheel,
+            &mut self.timers,
         );
         if trims {
             self.trim(number);
@@ -103,7 +103,12 @@ impl Engine {
             self.shared.config.response_timeout,
             now,
         ) {
-            self.sessions.rest(id, flow);
+            let number = session.flow;
+            if self.sessions.rest(id, flow)
+                && let Some(flow) = self.flows.get_mut(number)
+            {
+                flow.rest();
+            }
         }
     }
 
@@ -179,7 +184,7 @@ fn settle(
     now: Instant,
     idle_timeout: Duration,
     ready: &mut VecDeque<SessionId>,
-    wheel: &mut Wheel,
+    timers: &mut Timers,
 ) -> bool {
     if session.life == Life::Closed {
         return true;
@@ -195,11 +200,9 @@ fn settle(
     if rest_at > now {
         deadline = deadline.min(rest_at);
     }
-    if session.armed.arm(deadline) {
-        wheel.insert(Entry {
-            session: session.id,
-            at: deadline,
-        });
+    timers.arm(&mut session.armed, session.id, deadline);
+    if let Some(at) = session.connection.acknowledgement_due() {
+        timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
     }
     session.life == Life::Parked
 }

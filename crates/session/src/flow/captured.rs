@@ -10,6 +10,7 @@ use wire::seq::OnlineSeq;
 use super::Flow;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
+use super::unasked::Signs;
 use crate::arena::Arena;
 use crate::limits::UNPROMPTED_PAUSE;
 use crate::time::Instant;
@@ -32,6 +33,8 @@ pub(crate) struct Captured {
     sealed: bool,
     /// Whether the online server has spoken without having been asked, as far as can be told.
     unprompted: bool,
+    /// Whether either side speaks unasked.
+    signs: Signs,
 }
 
 impl Captured {
@@ -46,6 +49,7 @@ impl Captured {
             online_end: cause,
             sealed: false,
             unprompted: false,
+            signs: Signs::default(),
         }
     }
 
@@ -88,10 +92,16 @@ impl Captured {
             && !self.sealed
         {
             last.end = self.end;
+            self.signs.on_pause(piece.stamp.since(last.captured_last));
             last.captured_last = piece.stamp;
             return false;
         }
         self.sealed = false;
+        if start == 0 {
+            self.signs.on_beginning(piece.bytes);
+        }
+        let early = self.online_end.ahead_of(piece.cause);
+        self.signs.on_turn(early > 0);
         let turn = Turn {
             start,
             end: self.end,
@@ -100,7 +110,7 @@ impl Captured {
             captured_last: piece.stamp,
             online: Answer::default(),
             online_reset: false,
-            early: self.online_end.ahead_of(piece.cause),
+            early,
         };
         if self.settled == self.count() && !self.turns.is_empty() {
             // All that there were have ended everywhere.
@@ -113,6 +123,16 @@ impl Captured {
         }
         self.turns.push_back(turn);
         true
+    }
+
+    /// The protocol is one that answers each request.
+    pub(super) fn on_standalone(&mut self) {
+        self.signs.forget();
+    }
+
+    /// Nobody has spoken for long.
+    pub(super) fn rest(&mut self) {
+        self.signs = Signs::resumed(self.signs.are_known());
     }
 
     /// A session ends the latest turn.
@@ -158,9 +178,11 @@ impl Captured {
         let last = self.turns.len();
         for (index, turn) in self.turns.iter_mut().enumerate().rev() {
             if turn.start < acknowledged {
-                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
-                self.unprompted |=
-                    index + 1 == last && pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                if index + 1 == last && turn.online.bytes > 0 {
+                    let pause = stamp.since(turn.online.last);
+                    self.unprompted |= pause >= UNPROMPTED_PAUSE;
+                    self.signs.on_pause(pause);
+                }
                 turn.online.add(new, stamp);
                 return Some((self.first + index as u64, turn.start));
             }
@@ -215,6 +237,11 @@ impl<'a> Queue<'a> {
     /// Whether the online server has spoken without having been asked.
     pub(crate) fn is_unprompted(self) -> bool {
         self.captured.unprompted
+    }
+
+    /// Whether either side speaks unasked.
+    pub(crate) fn signs(self) -> Signs {
+        self.captured.signs
     }
 
     /// The front has ended.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::arena::Arena;
-use crate::event::{Counters, Outcome};
+use crate::event::Counters;
 use crate::limits::{CLIENT_WINDOW_MAX, REASSEMBLY_BYTES_MAX, REASSEMBLY_SEGMENTS_MAX};
 use crate::time::Instant;
 
@@ -31,9 +31,8 @@ pub(crate) enum End {
     Reset,
     /// A new connection took the 4-tuple, so this one must have ended unseen.
     Replaced,
-    /// Neither side has said anything for longer than the user wants to remember: the flow may go on. Where its turns ended
-    /// otherwise than copied, this is how.
-    Idle(Option<Outcome>),
+    /// Neither side has said anything for longer than the user wants to remember: the flow may go on.
+    Idle,
     /// A hole that the online server has acknowledged can never be filled.
     Gap,
 }

@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use wire::flow::Addr;
+use wire::hash::FlowHash;
 
 use super::lane::{Lane, State};
-use crate::context::FlowHasher;
 use crate::limits::PREFIXES_MAX;
 use crate::time::Instant;
 
@@ -16,10 +16,10 @@ pub(crate) type LaneId = u32;
 /// How many lanes are looked at for one to be forgotten.
 const LOOKED_AT: usize = 32;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lanes {
     lanes: Vec<(Lane, Option<Instant>)>,
-    by_network: HashMap<Addr, LaneId, FlowHasher>,
+    by_network: HashMap<Addr, LaneId, FlowHash>,
     /// When something is due in which lane.
     due: BTreeSet<(Instant, LaneId)>,
     open: usize,
@@ -28,8 +28,14 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new() -> Self {
-        Self::default()
+    pub(super) fn new(hash: FlowHash) -> Self {
+        Self {
+            lanes: Vec::new(),
+            by_network: HashMap::with_hasher(hash),
+            due: BTreeSet::new(),
+            open: 0,
+            hand: 0,
+        }
     }
 
     pub(super) fn find(&self, network: &Addr) -> Option<LaneId> {

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::flow::{Addr, Endpoint};
+use wire::hash::FlowHash;
 
 use super::{Due, Gate, Need, News, Pass, Reply};
 use crate::event::{Counters, Event};
@@ -28,7 +29,7 @@ impl Script {
     fn new(prove: bool) -> Self {
         let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
         Self {
-            gate: Gate::new(target, prove),
+            gate: Gate::new(target, prove, FlowHash::new(1)),
             now: Instant::from_nanos(1),
             counters: Counters::default(),
             events: VecDeque::new(),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest};
-use wire::flow::{Addr, Endpoint, PoolRange, owner};
+use wire::flow::{Addr, Endpoint, PoolRange};
+use wire::hash::EndpointHash;
 use wire::seq::LocalSeq;
 
 use crate::pool::Pool;
@@ -62,10 +63,12 @@ proptest! {
         excluded in vec((1..4u16, 0..12u16).prop_map(|(range, port)| 1000 * range + port), 0..6),
         v4 in any::<bool>(),
         workers in 1..4u32,
+        seed in any::<u64>(),
         // Whether to give back, and which of those that are out.
         steps in vec((any::<bool>(), any::<usize>()), 0..200),
     ) {
         let target = if v4 { Addr::v4([10, 0, 0, 2]) } else { Addr::v6([0xfe; 16]) };
+        let owners = EndpointHash::new(seed);
         let members = members(&ranges, &excluded, v4);
         for worker in 0..workers {
             let mut pool = Pool::new(
@@ -74,11 +77,12 @@ proptest! {
                 &target,
                 worker,
                 workers,
+                owners,
             );
             let mut fresh: HashSet<Endpoint> = members
                 .iter()
                 .copied()
-                .filter(|endpoint| owner(endpoint, workers) == worker)
+                .filter(|endpoint| owners.owner(endpoint, workers) == worker)
                 .collect();
             let mut out: Vec<Endpoint> = Vec::new();
             let mut freed: VecDeque<(Endpoint, LocalSeq)> = VecDeque::new();

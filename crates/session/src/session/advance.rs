@@ -12,7 +12,7 @@ use crate::flow::turn::Turn;
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
 use crate::standalone;
 use crate::time::Instant;
-use crate::turns::{Next, Patience, Verdict};
+use crate::turns::{Next, Patience, Verdict, Waited};
 
 use core::time::Duration;
 
@@ -81,9 +81,23 @@ impl Session {
     /// sense by itself.
     fn may_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let anywhere = ctx.config.rules[usize::from(self.rule.0)].resume_anywhere;
-        if anywhere || !self.opened || turn.start == 0 {
-            return true;
+        anywhere || !self.opened || turn.start == 0 || self.stands_alone(turn, ctx)
+    }
+
+    /// Whether either side may speak unasked in this flow, of which there are signs: not where the next turn needs nothing that
+    /// came before it, since such protocols answer each request.
+    #[cold]
+    fn is_unasked(&mut self, ctx: &mut Context<'_>) -> bool {
+        let next = self.playing(ctx.flow).waiting();
+        if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
+            self.turns.on_standalone();
+            ctx.flow.on_standalone();
+            return false;
         }
+        true
+    }
+
+    fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let mut first = [0; standalone::LEN];
         let payload = ctx.flow.payload();
         standalone::stands_alone(payload.peek(ctx.arena, turn.start, &mut first))
@@ -113,7 +127,9 @@ impl Session {
         if self.awaits_confirmation(ctx.flow) && self.end_unconfirmed(ctx) {
             return false;
         }
+        let unasked = self.playing(ctx.flow).seems_unasked() && self.is_unasked(ctx);
         let patience = Patience {
+            unasked,
             habits: ctx.habits,
             // A target whose window is full pauses for a round trip in the middle of a response.
             trips: self.connection.round_trip().unwrap_or_default() * 2,
@@ -135,7 +151,7 @@ impl Session {
                 return false;
             }
             Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
-            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet => {}
+            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet | Verdict::Streaming => {}
         }
         if let Some(end) = end
             && end.end == End::Fin
@@ -146,9 +162,14 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
-        let overdue = ctx.now.since(next.captured) > ctx.config.response_timeout;
+        let time = ctx.now.since(next.captured);
+        let waited = Waited {
+            time,
+            overdue: time > ctx.config.response_timeout,
+            unasked,
+        };
         let mut playing = self.playing_mut(ctx.flow);
-        if playing.note(verdict, next, overdue, ctx.habits, ctx.now) {
+        if playing.note(verdict, next, waited, ctx.habits, ctx.now) {
             ctx.counters.sessions_streaming += 1;
         }
         if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
@@ -186,7 +207,7 @@ impl Session {
     /// more. Returns whether that is so, or has to be waited for.
     fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = ctx.flow.ended().map(|end| end.end);
-        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle(_))) {
+        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle)) {
             return false;
         }
         if !knows_service(ctx.flow, ctx.now) {
@@ -239,10 +260,8 @@ impl Session {
     fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match end.end {
             // First the connection that the client had: the SYN-ACK brings us back here.
-            End::Fin | End::Replaced | End::Idle(_) if self.connection.is_opening() => {}
-            End::Fin | End::Replaced | End::Idle(_) => {
-                self.life = Life::Closing { since: ctx.now };
-            }
+            End::Fin | End::Replaced | End::Idle if self.connection.is_opening() => {}
+            End::Fin | End::Replaced | End::Idle => self.life = Life::Closing { since: ctx.now },
             End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
         }
     }

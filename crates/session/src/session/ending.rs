@@ -35,6 +35,7 @@ impl Session {
                 answered => self.end_turn(answered, ctx),
             }
         }
+        self.given_up.get_or_insert(outcome);
         self.doom_waiting(outcome, ctx);
         self.part(Flags::RST, After::Dead(outcome), ctx);
     }

@@ -134,11 +134,15 @@ impl Session {
         self.advance(ctx);
     }
 
+    /// A delayed acknowledgement is due, perhaps.
+    pub(crate) fn on_acknowledgement_due(&mut self, ctx: &mut Context<'_>) {
+        self.connection.on_acknowledgement_due(ctx.now);
+    }
+
     /// Does what is due at `ctx.now`.
     pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        self.connection.on_acknowledgement_due(now);
         if due(self.release_at) {
             self.advance(ctx);
         }

@@ -11,6 +11,7 @@ use super::pacing::Pacing;
 use super::{Life, Session};
 use crate::config::RuleId;
 use crate::connection::resting::RestingConnection;
+use crate::event::Outcome;
 use crate::flow::Flow;
 use crate::id::{FlowId, SessionId};
 use crate::time::Instant;
@@ -34,6 +35,7 @@ pub(crate) struct Resting {
     opened: bool,
     accepted: bool,
     answered: bool,
+    given_up: Option<Outcome>,
     reconnects: u8,
     refusals: u8,
     tail: Option<TargetSeq>,
@@ -62,10 +64,13 @@ impl Resting {
             opened,
             accepted,
             answered,
+            given_up,
             reconnects,
             refusals,
             tail,
             armed,
+            // What is left of it in the queue is stale.
+            acknowledges_at: _,
             queued,
             held,
         } = session;
@@ -93,6 +98,7 @@ impl Resting {
             opened: *opened,
             accepted: *accepted,
             answered: *answered,
+            given_up: *given_up,
             reconnects: *reconnects,
             refusals: *refusals,
             tail: *tail,
@@ -105,9 +111,9 @@ impl Resting {
         (self.kept, self.turns.number())
     }
 
-    /// Whether nothing is copied: it has no use for what its client says.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.life.fate().is_some()
+    /// Whether nothing is copied.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.life, Life::Dead(_))
     }
 
     /// From its source to the target.
@@ -135,10 +141,12 @@ impl Resting {
             opened: self.opened,
             accepted: self.accepted,
             answered: self.answered,
+            given_up: self.given_up,
             reconnects: self.reconnects,
             refusals: self.refusals,
             tail: self.tail,
             armed: self.armed,
+            acknowledges_at: None,
             queued: false,
             held: None,
         }

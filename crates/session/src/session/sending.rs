@@ -118,12 +118,10 @@ impl Session {
         Some(sent.frame_len)
     }
 
-    /// The earliest time at which something is due.
+    /// The earliest time at which something is due, but for a delayed acknowledgement.
     pub(crate) fn deadline(&self, flow: &Flow, idle_timeout: Duration) -> Instant {
-        let [acknowledgement, timer] = self.connection.due();
         let due = [
-            acknowledgement,
-            timer,
+            self.connection.timer_due(),
             self.release_at,
             flow.gap_at(),
             self.pacing.due(),

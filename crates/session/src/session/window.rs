@@ -113,12 +113,11 @@ impl Session {
             Online::Until(at) => self.pacing.at = Some(at),
             Online::Complete => {
                 let granted = ctx.inflow.excess(ctx.config.reply_slack, ctx.now);
+                // Looked at again in any case: one grant may not be enough. Where turns do not wait, a target may have sent far more
+                // than the online server, and its own probe of a closed window is outside of it and opens nothing.
+                self.pacing.at = Some(ctx.now + WINDOW_RETRY);
                 ctx.counters.reply_bytes_excess += u64::from(granted);
                 self.turns.grant(granted);
-                if self.turns.allowance(ctx.config.reply_slack) < self.low_water(ctx) {
-                    // What was granted pays first for what the target has sent already.
-                    self.pacing.at = Some(ctx.now + WINDOW_RETRY);
-                }
             }
         }
     }

@@ -6,9 +6,7 @@
 /// The doubt about the turns to come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Doubt {
-    /// Whether there is one.
-    pub(crate) is_open: bool,
-    /// So many bytes may still come that answer turns before.
+    /// So many bytes may still come that answer turns before; there is no doubt where it is none.
     pub(crate) owed: u32,
     /// For so many more turns the target's silence is waited for, to find out whether they do.
     pub(crate) checks: u8,
@@ -17,10 +15,14 @@ pub(crate) struct Doubt {
 }
 
 impl Doubt {
+    /// Whether there is one.
+    pub(crate) fn is_open(self) -> bool {
+        self.owed > 0
+    }
+
     /// After a response that silence has ended `missing` bytes before the online server's.
     pub(crate) fn of_silence(missing: u32) -> Self {
         Self {
-            is_open: true,
             owed: missing,
             checks: 1,
             of_silence: true,
@@ -31,7 +33,6 @@ impl Doubt {
     /// turns before it.
     pub(crate) fn grow(&mut self, owed: u32, checks: u8) {
         *self = Self {
-            is_open: true,
             owed: self.owed.saturating_add(owed),
             checks: self.checks.max(checks),
             of_silence: false,

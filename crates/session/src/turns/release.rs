@@ -6,13 +6,17 @@ use core::time::Duration;
 use super::doubt::Doubt;
 use super::ends::End;
 use super::habits::Habits;
-use super::{Next, Playing, Turns};
+use super::{Gating, Next, Playing, Turns};
 use crate::event::Outcome;
 use crate::limits::{
     CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING,
+    UNASKED_STALL,
 };
 use crate::time::Instant;
 use core::ops::{Deref, DerefMut};
+
+/// A target that has said all but this part of what the client had seen is not taken to be silent because it is slow.
+const OWED_PART: u32 = 4;
 
 /// Whether the current turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub(crate) enum Verdict {
     Learned(End),
     /// It is answered differently, and the target has been quiet.
     Quiet,
+    /// Either side speaks unasked, and there is nothing to wait for.
+    Streaming,
     /// The response timeout has passed.
     TimedOut,
     /// Ask again at this time.
@@ -45,9 +51,22 @@ pub(crate) struct Patience<'a> {
     pub(crate) target_closed: bool,
     /// Whether our window keeps it silent.
     pub(crate) is_held: bool,
+    /// Whether either side may speak unasked: there are signs of it ([`Playing::seems_unasked`]), and the next turn needs what came
+    /// before it.
+    pub(crate) unasked: bool,
     /// From so many bytes more than the online server's on, only silence ends a response: in the middle of a long one there are
     /// segments that look like its end, because Linux sets PSH after each piece that a server has written.
     pub(crate) longer: u32,
+}
+
+/// How long the next turn has waited when the current one is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited {
+    pub(crate) time: Duration,
+    /// Whether that is longer than the response timeout.
+    pub(crate) overdue: bool,
+    /// As in [`Patience::unasked`].
+    pub(crate) unasked: bool,
 }
 
 impl<T: Deref<Target = Turns>> Playing<'_, T> {
@@ -66,17 +85,57 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.current().is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        if patience.target_closed || self.is_answered(wanted, next.is_reset, patience.longer) {
+        if patience.target_closed
+            || self.gating == Gating::Streaming
+            || self.is_answered(wanted, next.is_reset, patience.longer)
+        {
             return Verdict::Over;
         }
         if let Some(end) = self.learned_end(wanted, patience) {
             return Verdict::Learned(end);
         }
-        if self.step.answer.bytes > 0 || wanted.is_none() || self.asked_nothing(wanted) {
+        let stalls_at = self.stalls_at(next, patience, now);
+        if stalls_at.is_some_and(|at| now >= at) {
+            return Verdict::Streaming;
+        }
+        let answered = self.step.answer.bytes > 0;
+        let verdict = if answered || wanted.is_none() || self.asked_nothing(wanted) {
             self.silence(wanted, patience, now)
         } else {
             self.absence(next, patience, now)
+        };
+        match (verdict, stalls_at) {
+            (Verdict::At(at), Some(stalls_at)) => Verdict::At(at.min(stalls_at)),
+            (verdict, _) => verdict,
         }
+    }
+
+    /// Whether there are signs that either side speaks unasked.
+    pub(crate) fn seems_unasked(&self) -> bool {
+        let are_there = self.queue.signs().are_there() || self.silences.are_there();
+        are_there && !self.is_ungated()
+    }
+
+    /// Whether the target has said less than the client had seen, by more than a response of its own may be shorter.
+    fn owes(&self, next: Next) -> bool {
+        next.cause.is_some_and(|cause| {
+            let wanted = cause.ahead_of(self.step.cause);
+            cause.ahead_of(self.step.target_at) > wanted / OWED_PART
+        })
+    }
+
+    /// When a turn has waited for long enough of a flow in which either side speaks unasked. Where all that speaks for it is a client
+    /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
+    /// client had seen: it is not just slow.
+    fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
+        if !patience.unasked {
+            return None;
+        }
+        if !self.queue.signs().are_of_pauses() && self.owes(next) {
+            return None;
+        }
+        let acknowledged_at = self.step.acknowledged_at.unwrap_or(now);
+        Some(acknowledged_at.max(next.captured) + UNASKED_STALL)
     }
 
     /// N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in
@@ -90,8 +149,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// By how much R is less than N, in bytes.
-    fn missing(&self, wanted: Option<u64>) -> u32 {
-        let missing = wanted.map_or(0, |wanted| wanted.saturating_sub(self.received()));
+    fn missing(&self, next: Next) -> u32 {
+        let missing = self
+            .wanted(next)
+            .map_or(0, |wanted| wanted.saturating_sub(self.received()));
         u32::try_from(missing).unwrap_or(u32::MAX)
     }
 
@@ -99,7 +160,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
         match self.current() {
             Some(_) => self.fate().is_some(),
-            None => self.ungated || wanted.is_none_or(|wanted| wanted == 0),
+            None => self.is_ungated() || wanted.is_none_or(|wanted| wanted == 0),
         }
     }
 
@@ -307,55 +368,86 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             (true, 1.., _) => Outcome::Answered,
             (true, 0, 0) => Outcome::Delivered,
             (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
+            // Whatever the target has said of it was taken for another.
+            (true, 0, 1..) if self.gating == Gating::Streaming => Outcome::Delivered,
             _ => Outcome::Pending,
         }
     }
 }
 
 impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
-    /// A verdict is about to be acted upon; `overdue` says that the next turn had waited for it longer than the response
-    /// timeout, for which a target that is slow but otherwise in step may well be the reason. A session out of step is unpaired
-    /// until it is in step again, and streaming after several time-outs. Returns whether it became streaming just now.
+    /// A verdict is about to be acted upon; `waited` says for how long the next turn had, for which a target that is slow but
+    /// otherwise in step may well be the reason. A session out of step is unpaired until it is in step again, and streaming
+    /// after several time-outs, or as soon as it lags where either side speaks unasked. Returns whether it became streaming just
+    /// now.
     pub(crate) fn note(
         &mut self,
         verdict: Verdict,
         next: Next,
-        overdue: bool,
+        waited: Waited,
         habits: &mut Habits,
         now: Instant,
     ) -> bool {
-        let wanted = self.wanted(next);
-        let missing = self.missing(wanted);
+        if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
+            return self.stream();
+        }
+        self.silences
+            .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
+        if let Some(cause) = next.cause {
+            // Where a response was shorter, the next is not to make up for it.
+            self.step.target_at = self.step.target_at.max(cause);
+        }
         let before = self.step.before.take();
         match verdict {
             Verdict::Over => {
                 self.timeouts = 0;
-                self.settle_doubt(wanted, before, habits);
+                if self.doubt.is_open() {
+                    self.settle_doubt(next, before, habits);
+                }
             }
             Verdict::Learned(end) => {
                 self.step.before = Some(end);
-                if self.doubt.is_open {
+                if self.doubt.is_open() {
+                    let missing = self.missing(next);
                     self.doubt.grow(missing, 0);
                 }
             }
-            Verdict::Quiet if overdue => {
+            Verdict::Quiet if waited.overdue => {
+                let missing = self.missing(next);
                 self.doubt.grow(missing, 0);
                 return self.count_timeout();
             }
-            Verdict::Quiet => self.note_silence(wanted, before, habits, now),
+            Verdict::Quiet => self.note_silence(next, before, habits, now),
             Verdict::TimedOut => {
+                let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
                 return self.count_timeout();
             }
+            Verdict::Streaming => return self.stream(),
             Verdict::At(_) | Verdict::Wait => {}
         }
         false
     }
 
+    /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
+    fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
+        let decided = match verdict {
+            Verdict::Over | Verdict::Learned(_) => self.queue.signs().are_of_pauses(),
+            Verdict::Quiet => true,
+            _ => false,
+        };
+        decided && waited.time >= UNASKED_STALL
+    }
+
+    /// From now on turns leave by time only.
+    fn stream(&mut self) -> bool {
+        core::mem::replace(&mut self.gating, Gating::Streaming) == Gating::InStep
+    }
+
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
     /// with it.
-    fn settle_doubt(&mut self, wanted: Option<u64>, before: Option<End>, habits: &mut Habits) {
-        let Some(wanted) = wanted.filter(|wanted| self.doubt.is_open && *wanted > 0) else {
+    fn settle_doubt(&mut self, next: Next, before: Option<End>, habits: &mut Habits) {
+        let Some(wanted) = self.wanted(next).filter(|wanted| *wanted > 0) else {
             return;
         };
         let (received, owed) = (self.received(), u64::from(self.doubt.owed));
@@ -374,20 +466,14 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
 
     /// The target's silence has ended a turn: it teaches how responses end, at once where it was as long as it ever has to be, and
     /// otherwise if the next turn does not show that something was still to come.
-    fn note_silence(
-        &mut self,
-        wanted: Option<u64>,
-        before: Option<End>,
-        habits: &mut Habits,
-        now: Instant,
-    ) {
+    fn note_silence(&mut self, next: Next, before: Option<End>, habits: &mut Habits, now: Instant) {
         if self.step.answer.bytes == 0 {
             return;
         }
         let silence = now.since(self.silent_since(now));
         // Of one that was doubled to find out about the turn before, so much is known as well.
         let is_sure = silence >= QUIET_MAX || self.doubt.of_silence;
-        let missing = self.missing(wanted);
+        let missing = self.missing(next);
         if self.doubt.of_silence {
             // What was still to come has not come.
             if let Some(end) = before {
@@ -395,12 +481,12 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             self.doubt = Doubt::default();
             self.step.paired = true;
-        } else if self.doubt.is_open {
+        } else if self.doubt.is_open() {
             self.doubt.grow(missing, 0);
             self.doubt.checks = self.doubt.checks.saturating_sub(1);
             return;
         }
-        let Some(end) = self.end(wanted) else {
+        let Some(end) = self.end(self.wanted(next)) else {
             return;
         };
         self.step.before = Some(end);
@@ -415,10 +501,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
         let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        if enough && !self.ungated {
-            self.ungated = true;
-            return true;
-        }
-        false
+        enough && !self.is_ungated() && self.stream()
     }
 }

@@ -3,11 +3,11 @@
 use wire::seq::OnlineSeq;
 
 use super::departures::Departed;
-use super::doubt::Doubt;
-use super::{NO_CEILING, Step, Turns};
+use super::{Gating, NO_CEILING, Step, Turns};
 use crate::event::Outcome;
 use crate::flow::captured::Captured;
 use crate::flow::turn::Answer;
+use crate::flow::unasked::Silences;
 use crate::time::Instant;
 
 /// What is left of them.
@@ -24,9 +24,9 @@ pub(crate) struct RestingTurns {
     paced: bool,
     credit: i32,
     acknowledged_at: Option<Instant>,
-    ungated: bool,
+    gating: Gating,
+    target_at: OnlineSeq,
     paired: bool,
-    doubt: Doubt,
     timeouts: u8,
 }
 
@@ -39,9 +39,11 @@ impl RestingTurns {
             step,
             departures,
             doomed,
-            ungated,
+            gating,
             doubt,
             timeouts,
+            // Long ago.
+            silences: _,
             torn,
             ceiling,
         } = turns;
@@ -54,12 +56,18 @@ impl RestingTurns {
             tails: _,
             before: _,
             paired,
+            target_at: _,
             acknowledged_at,
             credit,
             paced,
         } = step;
         let open = captured.queue(*front).len();
-        if open > 1 || carried.bytes > 0 || torn.is_some() || *ceiling != NO_CEILING {
+        if open > 1
+            || carried.bytes > 0
+            || doubt.is_open()
+            || torn.is_some()
+            || *ceiling != NO_CEILING
+        {
             return None;
         }
         Some(Self {
@@ -74,9 +82,10 @@ impl RestingTurns {
             paced: *paced,
             credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
-            ungated: *ungated,
+            gating: *gating,
+            // All is there, as far as anybody can tell.
+            target_at: captured.online_end(),
             paired: *paired,
-            doubt: *doubt,
             timeouts: *timeouts,
         })
     }
@@ -99,12 +108,14 @@ impl RestingTurns {
                 tail: self.tail,
                 paced: self.paced,
                 paired: self.paired,
+                target_at: self.target_at,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
-            doubt: self.doubt,
+            gating: self.gating,
+            silences: Silences::default(),
             timeouts: self.timeouts,
-            ..Turns::new(self.cause, self.ungated)
+            ..Turns::new(self.cause, false)
         }
     }
 }

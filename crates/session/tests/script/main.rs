@@ -14,6 +14,7 @@ mod release;
 mod resting;
 mod samples;
 mod sending;
+mod step;
 mod truth;
 mod window;
 
@@ -103,6 +104,7 @@ impl Script {
             sessions_per_second_max: None,
             in_order: true,
             gap_grace: Duration::from_millis(20),
+            hash_seed: 1,
             prove_path: false,
             confirmed: false,
             reply_slack: session::limits::REPLY_SLACK,

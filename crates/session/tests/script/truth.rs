@@ -265,3 +265,38 @@ fn a_target_that_answers_and_closes_is_told() {
     assert_eq!(s.engine.counters().target_closes, 3);
     s.expect_outcomes(&[Outcome::Answered; 4]);
 }
+
+/// A SYN that nobody answers, forged or not, changes nothing of what is known of a flow.
+#[test]
+fn a_syn_that_is_not_answered_changes_nothing() {
+    let mut s = Script::new();
+    s.client(PSH, 500, 900, b"abcd").online(PSH, 900, 504, 10);
+    s.client(SYN, 90_000, 0, b"");
+    s.client(PSH, 504, 910, b"efgh")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    // Nor where its session was refused.
+    let mut s = Script::new();
+    s.engine.admit(false);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.client(PSH, 1, 1, b"abcd").online(PSH, 1, 5, 10);
+    s.wait(Duration::from_secs(2)).client(SYN, 90_000, 0, b"");
+    s.client(PSH, 5, 11, b"efgh").expect_outcomes(&[]);
+    assert_eq!(s.engine.counters().sessions_shed, 2);
+    assert_eq!(s.engine.counters().left_out_shed_bytes, 8);
+}
+
+/// The first segment of a flow whose handshake was seen may come second.
+#[test]
+fn a_segment_that_overtakes_the_first_opens_the_session() {
+    let mut s = Script::new();
+    s.engine.admit(false);
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[]);
+    s.engine.admit(true);
+    s.client(PSH, 5, 1, b"efgh").expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(ACK, 1, 1, b"abcd");
+    s.target(SYN.with(ACK), 0, 1, 0);
+    let sent: Vec<u8> = s.frames().into_iter().flat_map(|it| it.payload).collect();
+    assert_eq!(sent, b"abcdefgh");
+}

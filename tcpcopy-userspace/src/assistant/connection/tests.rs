@@ -12,6 +12,7 @@ use channel::{Batch, InterceptEnd, InterceptEvent, Report, encode};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use process::Waker;
 use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::hash::EndpointHash;
 use wire::tcp::{Flags, Header, Options};
 
 use super::{Connection, Failure};
@@ -74,7 +75,7 @@ impl Stage {
     fn at(address: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (worker, inbox) = WorkerHandle::new(0).unwrap();
-        let channels = Arc::new(Channels::new(vec![worker.clone()], 1));
+        let channels = Arc::new(Channels::new(vec![worker.clone()], EndpointHash::new(1), 1));
         let (announce, announcements) = bounded(64);
         let (first_sender, first) = bounded(1);
         let waker = Arc::new(Waker::new().unwrap());

@@ -1,0 +1,118 @@
+//! Flows in which either side speaks without having been asked: HTTP/2, WebSocket, replication, anything that pushes.
+//!
+//! What the target says answers nothing there, and a turn that waits for an answer waits for nothing. They look like request
+//! and response until one looks at more than one turn:
+//!
+//! - the online server goes on after a pause, though its client has not;
+//! - the client goes on after a pause, though it has seen nothing new;
+//! - the client goes on while a response is on its way, and the target has said all that the client had seen;
+//! - turns wait because the target is silent with less than the client had seen, again and again.
+//!
+//! A slow response, an upload or a pipeline looks like one of these now and then, so the signs are weighed: each turn without
+//! one makes them fade. They only matter where the target keeps a turn waiting, and never where that turn needs nothing that
+//! came before ([`crate::standalone`]), since such protocols answer each request.
+
+use core::time::Duration;
+
+use crate::limits::UNASKED_PAUSE;
+
+/// What a turn with a sign of it adds.
+const SIGN: u8 = 4;
+/// From here on a flow counts as one in which either side speaks unasked: two such turns in a row, or more than one in four.
+const ENOUGH: u8 = 2 * SIGN - 1;
+/// What a turn adds that silence releases late; each other takes one away.
+const SILENCE: u8 = 8;
+/// Ten late silences in a row are enough, or more than one in nine: ends of responses would have been learned by then.
+const SILENCES: u8 = 80;
+/// More than this takes too long to fade.
+const MOST: u8 = 16;
+/// It is known, and does not fade.
+const KNOWN: u8 = u8::MAX;
+
+/// How much speaks for a flow of this kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signs {
+    /// Of pauses.
+    pauses: u8,
+    /// Of a client that goes on while a response is on its way.
+    overtakes: u8,
+    /// Whether this turn has paused.
+    paused: bool,
+}
+
+impl Signs {
+    /// A turn begins; `early` says whether its client had not seen yet what the online server had sent.
+    pub(crate) fn on_turn(&mut self, early: bool) {
+        self.paused = false;
+        if self.pauses != KNOWN {
+            self.pauses = self.pauses.saturating_sub(1);
+        }
+        self.overtakes = self.overtakes.saturating_sub(1);
+        if early {
+            self.overtakes = (self.overtakes + SIGN).min(MOST);
+        }
+    }
+
+    /// Within the turn one side has gone on after a pause; more than one counts once.
+    pub(crate) fn on_pause(&mut self, pause: Duration) {
+        if pause >= UNASKED_PAUSE && !self.paused && self.pauses != KNOWN {
+            self.paused = true;
+            self.pauses = (self.pauses + SIGN).min(MOST);
+        }
+    }
+
+    /// The client's stream begins: HTTP/2 says what it is (RFC 9113 section 3.4).
+    pub(crate) fn on_beginning(&mut self, first: &[u8]) {
+        if first.starts_with(b"PRI * HTTP/2") {
+            self.pauses = KNOWN;
+        }
+    }
+
+    /// Whether the protocol is known to be of this kind.
+    pub(crate) fn are_known(self) -> bool {
+        self.pauses == KNOWN
+    }
+
+    /// After a long silence only what is known is left of them.
+    pub(crate) fn resumed(known: bool) -> Self {
+        Self {
+            pauses: if known { KNOWN } else { 0 },
+            ..Self::default()
+        }
+    }
+
+    /// The protocol is one that answers each request.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether there is any doubt that this flow is request and response.
+    pub(crate) fn are_there(self) -> bool {
+        self.pauses >= ENOUGH || self.overtakes >= ENOUGH
+    }
+
+    /// Whether a side goes on after pauses, so that nothing that the target says, or leaves out, means anything.
+    pub(crate) fn are_of_pauses(self) -> bool {
+        self.pauses >= ENOUGH
+    }
+}
+
+/// Turns of one session that were released late, and by silence: its target had said all that it had to say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Silences(u8);
+
+impl Silences {
+    /// A turn was over; `late` says that the next had waited for it, and for nothing but silence.
+    pub(crate) fn on_over(&mut self, late: bool) {
+        self.0 = if late {
+            self.0.saturating_add(SILENCE)
+        } else {
+            self.0.saturating_sub(1)
+        };
+    }
+
+    /// Whether there are enough to doubt that this flow is request and response.
+    pub(crate) fn are_there(self) -> bool {
+        self.0 >= SILENCES
+    }
+}

@@ -297,7 +297,7 @@ impl Engine {
             return;
         };
         let captured = self.is_captured(stamp);
-        let known = self.flows.get(id);
+        let known = self.flows.wake(id);
         if known.is_some_and(|flow| flow.is_elsewhere(seq, ack)) {
             // After the end of capture another connection on the same 4-tuple is none of ours.
             if captured && len > 0 {

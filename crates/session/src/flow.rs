@@ -6,6 +6,7 @@
 //! | `captured`, `turn` | the stream cut into turns, and how the online server answered them |
 //! | `unasked` | signs that either side speaks without having been asked |
 //! | `payload`, `boundaries` | the bytes that a session still has to send, and where the client's segments ended |
+//! | `resting` | what is kept of one that is silent |
 //!
 //! A flow knows no target: it is told a packet once, and says what is new. Each of its sessions (the copies of `-n`, and the
 //! rules of one service) then follows by itself.
@@ -13,6 +14,7 @@
 pub(crate) mod boundaries;
 pub(crate) mod captured;
 pub(crate) mod payload;
+pub(crate) mod resting;
 pub(crate) mod stream;
 mod taking;
 pub(crate) mod turn;
@@ -222,11 +224,6 @@ impl Flow {
     /// A turn stands alone: the protocol is one that answers each request.
     pub(crate) fn on_standalone(&mut self) {
         self.captured.on_standalone();
-    }
-
-    /// Nobody has spoken for long.
-    pub(crate) fn rest(&mut self) {
-        self.captured.rest();
     }
 
     /// Whether numbers of the online server cannot be this connection's.

@@ -95,6 +95,24 @@ pub(crate) enum Beginning {
     Joined(ClientSeq, OnlineSeq, bool),
 }
 
+/// Where a session stands in its flow, as the engine knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stock {
+    /// From here on the flow keeps the stream for it.
+    pub(crate) kept: u64,
+    /// The number of its first turn that has not ended.
+    pub(crate) front: u64,
+    /// How many turns its flow has had.
+    pub(crate) count: u64,
+}
+
+impl Stock {
+    /// How many of its turns are open.
+    pub(crate) fn open(self) -> u64 {
+        self.count.saturating_sub(self.front)
+    }
+}
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -108,12 +126,10 @@ pub(crate) struct Session {
     /// Whether bytes wait for the online server's acknowledgement before they leave.
     confirmed_only: bool,
     pub(crate) turns: Turns,
-    /// How many of them the engine has counted as open.
-    pub(crate) counted: u32,
+    /// What the engine has taken account of.
+    pub(crate) stock: Stock,
     /// Whether turns ended of which no byte was captured.
     unseen: bool,
-    /// From here on the flow keeps the stream for it.
-    pub(crate) kept: u64,
 
     pub(crate) connection: Connection,
     /// Where the latest segment ended that looked like the end of a response.
@@ -185,9 +201,8 @@ impl Session {
                 ctx.flow.captured().last_cause(),
                 !ctx.config.wait_for_responses,
             ),
-            counted: 0,
+            stock: Stock::default(),
             unseen: false,
-            kept: 0,
             connection: Connection::new(local, offer),
             tail: None,
             pacing: Pacing::default(),

@@ -8,6 +8,7 @@ use super::Engine;
 use super::outside::Lost;
 use crate::context::SessionId;
 use crate::event::Outcome;
+use crate::flow::resting::RestingFlow;
 use crate::flow::stream::{End, Piece};
 use crate::flow::{Flow, Room};
 use crate::id::FlowId;
@@ -15,42 +16,98 @@ use crate::running::{LastAnswer, Why};
 use crate::session::Session;
 use crate::time::Instant;
 
-/// All flows that have a session.
+#[derive(Debug)]
+enum Slot {
+    Free,
+    Awake(Box<Flow>),
+    Resting(Box<RestingFlow>),
+}
+
+impl Slot {
+    #[cold]
+    fn wake(&mut self) {
+        if let Self::Resting(resting) = core::mem::replace(self, Self::Free) {
+            *self = Self::Awake(Box::new(resting.wake()));
+        }
+    }
+}
+
+/// All flows that have a session. One rests while all of its sessions do.
 #[derive(Debug, Default)]
 pub(crate) struct Flows {
-    slots: Vec<Option<Box<Flow>>>,
+    slots: Vec<Slot>,
     free: Vec<FlowId>,
 }
 
 impl Flows {
     pub(crate) fn insert(&mut self, flow: Flow) -> FlowId {
         let id = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
+            self.slots.push(Slot::Free);
             (self.slots.len() - 1) as FlowId
         });
-        self.slots[id as usize] = Some(Box::new(flow));
+        self.slots[id as usize] = Slot::Awake(Box::new(flow));
         id
     }
 
     pub(crate) fn remove(&mut self, id: FlowId) -> Option<Box<Flow>> {
-        let flow = self.slots.get_mut(id as usize)?.take()?;
+        self.wake(id)?;
+        let slot = core::mem::replace(self.slots.get_mut(id as usize)?, Slot::Free);
         self.free.push(id);
-        Some(flow)
+        match slot {
+            Slot::Awake(flow) => Some(flow),
+            Slot::Free | Slot::Resting(_) => None,
+        }
     }
 
+    /// A flow that is awake, as that of any session is that is.
     #[inline]
     pub(crate) fn get(&self, id: FlowId) -> Option<&Flow> {
-        self.slots.get(id as usize)?.as_deref()
+        match self.slots.get(id as usize)? {
+            Slot::Awake(flow) => Some(flow),
+            Slot::Free | Slot::Resting(_) => None,
+        }
     }
 
+    /// A flow, woken where it rests.
     #[inline]
-    pub(crate) fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
-        self.slots.get_mut(id as usize)?.as_deref_mut()
+    pub(crate) fn wake(&mut self, id: FlowId) -> Option<&mut Flow> {
+        let slot = self.slots.get_mut(id as usize)?;
+        if let Slot::Resting(_) = slot {
+            slot.wake();
+        }
+        match slot {
+            Slot::Awake(flow) => Some(flow),
+            Slot::Free | Slot::Resting(_) => None,
+        }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
+    /// Puts a flow to rest, if there is nothing about it that a resting one cannot hold.
+    fn rest(&mut self, id: FlowId) {
+        if let Some(slot) = self.slots.get_mut(id as usize)
+            && let Slot::Awake(flow) = slot
+            && let Some(resting) = RestingFlow::of(flow)
+        {
+            *slot = Slot::Resting(Box::new(resting));
+        }
+    }
+
+    /// From the client of a flow to its online server.
+    #[inline]
+    fn key(&self, id: FlowId) -> Option<&FlowKey> {
+        match self.slots.get(id as usize)? {
+            Slot::Awake(flow) => Some(flow.key()),
+            Slot::Resting(resting) => Some(resting.key()),
+            Slot::Free => None,
+        }
+    }
+
+    /// All flows that are awake; the others hold no bytes.
+    pub(crate) fn awake(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         let flows = (0..).zip(&self.slots);
-        flows.filter_map(|(id, flow)| Some((id, flow.as_deref()?)))
+        flows.filter_map(|(id, slot)| match slot {
+            Slot::Awake(flow) => Some((id, &**flow)),
+            Slot::Free | Slot::Resting(_) => None,
+        })
     }
 }
 
@@ -58,7 +115,7 @@ impl Engine {
     /// The flow of a client's connection.
     #[inline]
     pub(crate) fn flow_of(&self, key: &FlowKey) -> Option<FlowId> {
-        let is = |id| self.flows.get(id).is_some_and(|flow| flow.key() == key);
+        let is = |id| self.flows.key(id) == Some(key);
         self.by_flow.get(key, is)
     }
 
@@ -70,7 +127,7 @@ impl Engine {
         now: Instant,
         input: impl FnOnce(&mut Flow, &mut Room<'_>) -> R,
     ) -> Option<R> {
-        let flow = self.flows.get_mut(id)?;
+        let flow = self.flows.wake(id)?;
         let mut room = Room {
             now,
             arena: &mut self.shared.arena,
@@ -109,8 +166,8 @@ impl Engine {
     }
 
     /// Whether none of a flow's sessions has any use for what its client says next.
-    fn is_mute(&self, id: FlowId, now: Instant) -> bool {
-        let Some(flow) = self.flows.get(id) else {
+    fn is_mute(&mut self, id: FlowId, now: Instant) -> bool {
+        let Some(flow) = self.flows.wake(id) else {
             return false;
         };
         let mut at = flow.head;
@@ -130,7 +187,7 @@ impl Engine {
         now: Instant,
         mut input: impl FnMut(&mut Session, &mut crate::context::Context<'_>),
     ) {
-        let mut at = self.flows.get(id).and_then(|flow| flow.head);
+        let mut at = self.flows.wake(id).and_then(|flow| flow.head);
         while let Some(id) = at {
             at = self.sessions.sibling(id);
             self.with(id, now, &mut input);
@@ -180,7 +237,7 @@ impl Engine {
 
     /// Why all of a flow's sessions were given up, if they were.
     fn why_given_up(&mut self, id: FlowId) -> Option<Outcome> {
-        let mut at = self.flows.get(id)?.head;
+        let mut at = self.flows.wake(id)?.head;
         let mut why = None;
         while let Some(id) = at {
             why = Some(self.sessions.wake(id)?.given_up?);
@@ -205,7 +262,7 @@ impl Engine {
 
     /// What comes for a flow's 4-tuple from now on is none of this one's. Returns whether it still was.
     pub(crate) fn unlist(&mut self, id: FlowId) -> bool {
-        let key = self.flows.get(id).map(|flow| *flow.key());
+        let key = self.flows.key(id).copied();
         key.is_some_and(|key| self.by_flow.remove(&key, id))
     }
 
@@ -213,7 +270,7 @@ impl Engine {
     /// stream.
     #[cold]
     pub(crate) fn trim(&mut self, id: FlowId) {
-        let Some(flow) = self.flows.get_mut(id) else {
+        let Some(flow) = self.flows.wake(id) else {
             return;
         };
         let (mut from, mut front, mut laggards) = (u64::MAX, u64::MAX, 0);
@@ -231,14 +288,32 @@ impl Engine {
         flow.keep(from, front, laggards, &mut self.shared.arena);
     }
 
+    /// Puts a flow to rest whose sessions all do.
+    pub(crate) fn rest_flow(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.get(id) else {
+            return;
+        };
+        let mut at = flow.head;
+        if flow.sessions > 1 {
+            while let Some(id) = at {
+                if self.sessions.get(id).is_some() {
+                    return;
+                }
+                at = self.sessions.sibling(id);
+            }
+            self.trim(id);
+        }
+        self.flows.rest(id);
+    }
+
     /// A session has been taken out of its slot: it leaves its flow, which ends with its last one.
     pub(crate) fn leave_flow(&mut self, session: &Session) {
         let id = session.flow;
         self.unlink(session);
-        let Some(flow) = self.flows.get_mut(id) else {
+        let Some(flow) = self.flows.wake(id) else {
             return;
         };
-        let trims = flow.leave(session.kept);
+        let trims = flow.leave(session.stock.kept);
         if flow.sessions > 0 {
             if trims {
                 self.trim(id);
@@ -254,7 +329,7 @@ impl Engine {
 
     /// Takes a session out of its flow's chain.
     fn unlink(&mut self, session: &Session) {
-        let Some(flow) = self.flows.get_mut(session.flow) else {
+        let Some(flow) = self.flows.wake(session.flow) else {
             return;
         };
         if flow.head == Some(session.id) {
@@ -271,7 +346,7 @@ impl Engine {
         }
     }
 
-    /// Bytes that a flow of this worker holds most of all, and the flow.
+    /// Ends all the sessions of a flow for want of room.
     pub(crate) fn shed_flow(&mut self, id: FlowId, now: Instant) {
         self.for_each_session(id, now, |session, ctx| session.give_up(Outcome::Shed, ctx));
         self.tell(id, now, |flow, room| flow.shed(room.arena, room.counters));

@@ -33,7 +33,7 @@ impl Engine {
         let isn = ClientSeq::new(segment.seq);
         let known = self
             .flow_of(&flow)
-            .and_then(|id| self.flows.get(id)?.client_isn());
+            .and_then(|id| self.flows.wake(id)?.client_isn());
         if known != Some(isn) {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
@@ -391,7 +391,7 @@ impl Engine {
         number: FlowId,
         beginning: Beginning,
     ) {
-        let Some(flow) = self.flows.get_mut(number) else {
+        let Some(flow) = self.flows.wake(number) else {
             return;
         };
         let sibling = flow.head;

@@ -123,7 +123,7 @@ impl Slots {
     /// From where on a session needs the stream of its flow, and from which turn on its turns.
     pub(crate) fn place(&self, id: SessionId) -> Option<(u64, u64)> {
         match self.slots.get(id as usize)? {
-            Slot::Awake(session) => Some((session.kept, session.turns.number())),
+            Slot::Awake(session) => Some((session.stock.kept, session.turns.number())),
             Slot::Resting(resting) => Some(resting.place()),
             Slot::Free => None,
         }
@@ -178,3 +178,25 @@ impl Slots {
 /// A million sessions that rest, with their slots, timers and places in the tables, take at most 600 MB; as many that are
 /// awake, a gigabyte.
 const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 800);
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn sizes() {
+        use crate::*;
+        println!(
+            "Resting {} Session {} RestingFlow {} Flow {} Turn {} RestingTurns {} RestingConnection {} Life {} Step-ish Turns {} Connection {} FlowKey {} RC {}",
+            size_of::<crate::session::resting::Resting>(),
+            size_of::<crate::session::Session>(),
+            size_of::<crate::flow::resting::RestingFlow>(),
+            size_of::<crate::flow::Flow>(),
+            size_of::<crate::flow::turn::Turn>(),
+            size_of::<crate::turns::resting::RestingTurns>(),
+            size_of::<crate::connection::resting::RestingConnection>(),
+            size_of::<crate::session::Life>(),
+            size_of::<crate::turns::Turns>(),
+            size_of::<crate::connection::Connection>(),
+            size_of::<wire::flow::FlowKey>(),
+            size_of::<crate::flow::captured::RestingCaptured>()
+        );
+    }
+}

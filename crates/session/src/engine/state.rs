@@ -30,7 +30,7 @@ impl Engine {
             ) && !session.awaits_confirmation(flow);
             waits || session.awaits_service(flow, now)
         });
-        waiting.map(|session| u64::from(session.counted)).sum()
+        waiting.map(|session| session.stock.open()).sum()
     }
 
     /// Sessions at this moment.

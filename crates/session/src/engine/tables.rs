@@ -17,7 +17,7 @@ use crate::context::{Context, SessionId};
 use crate::flow::Flow;
 use crate::id::FlowId;
 use crate::limits::REST_AFTER;
-use crate::session::{Life, Session};
+use crate::session::{Life, Session, Stock};
 use crate::time::Instant;
 
 impl Engine {
@@ -37,7 +37,7 @@ impl Engine {
         let source_taken = self.is_source_taken(id);
         let session = self.sessions.wake(id)?;
         let number = session.flow;
-        let flow = self.flows.get_mut(number)?;
+        let flow = self.flows.wake(number)?;
         let mut ctx = self.shared.lend(session.rule, now, flow);
         ctx.source_taken = source_taken;
         let result = input(session, &mut ctx);
@@ -104,10 +104,8 @@ impl Engine {
             now,
         ) {
             let number = session.flow;
-            if self.sessions.rest(id, flow)
-                && let Some(flow) = self.flows.get_mut(number)
-            {
-                flow.rest();
+            if self.sessions.rest(id, flow) {
+                self.rest_flow(number);
             }
         }
     }
@@ -120,7 +118,7 @@ impl Engine {
         self.parked.remove(session.local(), id);
         self.shared.forget_samples(id);
         self.live -= 1;
-        self.turns_open -= u64::from(session.counted);
+        self.turns_open -= session.stock.open();
         let counters = &mut self.shared.counters;
         counters.sessions_closed += 1;
         if let Some(flow) = self.flows.get(session.flow) {
@@ -152,7 +150,7 @@ impl Engine {
     /// Over budget although new sessions are refused: the flows that hold the most bytes end as a whole, until an eighth of the
     /// budget is free again. So the search is paid for by many packets.
     pub(crate) fn shed_largest(&mut self, now: Instant) {
-        let held = self.flows.iter().map(|(id, flow)| (flow.bytes_held(), id));
+        let held = self.flows.awake().map(|(id, flow)| (flow.bytes_held(), id));
         let mut largest: BinaryHeap<(u64, FlowId)> = held.collect();
         let enough = self.shared.config.payload_bytes_max / 8 * 7;
         while self.shared.arena.used() > enough
@@ -166,14 +164,17 @@ impl Engine {
 /// Tells the flow from where on a session needs what is kept, and counts its turns that are open. Returns as [`Flow::pass`] does.
 #[inline]
 fn take_stock(session: &mut Session, flow: &mut Flow, open: &mut u64, arena: &mut Arena) -> bool {
-    let turns = session.playing(flow).len() as u32;
-    if turns != session.counted {
-        *open = *open + u64::from(turns) - u64::from(session.counted);
-        session.counted = turns;
+    let stock = Stock {
+        kept: session.keeps_from(flow).max(session.stock.kept),
+        front: session.turns.number(),
+        count: flow.captured().count(),
+    };
+    if stock == session.stock {
+        return false;
     }
-    let kept = session.keeps_from(flow).max(session.kept);
-    let old = core::mem::replace(&mut session.kept, kept);
-    flow.pass(old, kept, session.turns.number(), arena)
+    let old = core::mem::replace(&mut session.stock, stock);
+    *open = *open + stock.open() - old.open();
+    flow.pass(old.kept, stock.kept, stock.front, arena)
 }
 
 /// Queues a session that has something to send, and sees to it that it is asked when something is due. Returns whether it

@@ -117,12 +117,16 @@ impl Captured {
             self.first = self.settled;
             self.turns.clear();
         }
+        self.push(turn);
+        true
+    }
+
+    fn push(&mut self, turn: Turn) {
         if self.turns.capacity() < 2 {
             // One that is open and the next are all that most flows ever have.
             self.turns.reserve_exact(2);
         }
         self.turns.push_back(turn);
-        true
     }
 
     /// The protocol is one that answers each request.
@@ -130,9 +134,22 @@ impl Captured {
         self.signs.forget();
     }
 
-    /// Nobody has spoken for long.
-    pub(super) fn rest(&mut self) {
-        self.signs = Signs::resumed(self.signs.are_known());
+    /// What is left of them after a long silence, where at most the latest is open; of the signs only what is known is.
+    pub(super) fn rest(&mut self) -> Option<RestingCaptured> {
+        if self.turns.len() > 1 {
+            return None;
+        }
+        Some(RestingCaptured {
+            latest: self.turns.pop_front(),
+            first: self.first,
+            is_open: self.settled < self.first + 1,
+            end: self.end,
+            cause: self.cause,
+            online_end: self.online_end,
+            sealed: self.sealed,
+            unprompted: self.unprompted,
+            speaks_unasked: self.signs.are_known(),
+        })
     }
 
     /// A session ends the latest turn.
@@ -197,6 +214,42 @@ impl Captured {
             captured: self,
             front,
         }
+    }
+}
+
+/// What is left of the turns of a flow that is silent.
+#[derive(Debug)]
+pub(crate) struct RestingCaptured {
+    latest: Option<Turn>,
+    first: u64,
+    /// Whether a session has not ended the latest.
+    is_open: bool,
+    end: u64,
+    cause: OnlineSeq,
+    online_end: OnlineSeq,
+    sealed: bool,
+    unprompted: bool,
+    speaks_unasked: bool,
+}
+
+impl RestingCaptured {
+    /// The turns as they were.
+    pub(super) fn wake(self) -> Captured {
+        let ended = u64::from(self.latest.is_some() && !self.is_open);
+        let mut captured = Captured {
+            first: self.first,
+            settled: self.first + ended,
+            end: self.end,
+            online_end: self.online_end,
+            sealed: self.sealed,
+            unprompted: self.unprompted,
+            signs: Signs::resumed(self.speaks_unasked),
+            ..Captured::new(self.cause)
+        };
+        if let Some(latest) = self.latest {
+            captured.push(latest);
+        }
+        captured
     }
 }
 

@@ -13,6 +13,14 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
+    /// Nothing is kept before `start`.
+    pub(super) fn from_start(start: u64) -> Self {
+        Self {
+            start,
+            ..Self::default()
+        }
+    }
+
     /// From here on the stream is kept.
     pub(crate) fn start(&self) -> u64 {
         self.start

@@ -101,6 +101,19 @@ impl ClientStream {
         }
     }
 
+    /// The same, of which the online server has acknowledged something.
+    pub(super) fn resumed(next: ClientSeq, acknowledged: Option<ClientSeq>) -> Self {
+        Self {
+            acknowledged,
+            ..Self::new(next)
+        }
+    }
+
+    /// Whether it goes on without a hole: there is nothing to say of it but where it stands.
+    pub(super) fn is_plain(&self) -> bool {
+        self.fin.is_none() && self.end.is_none() && self.waiting.is_none()
+    }
+
     /// The next byte in order.
     pub(crate) fn next(&self) -> ClientSeq {
         self.next

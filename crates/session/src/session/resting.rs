@@ -8,7 +8,7 @@ use wire::flow::FlowKey;
 use wire::seq::TargetSeq;
 
 use super::pacing::Pacing;
-use super::{Life, Session};
+use super::{Life, Session, Stock};
 use crate::config::RuleId;
 use crate::connection::resting::RestingConnection;
 use crate::event::Outcome;
@@ -26,9 +26,10 @@ pub(crate) struct Resting {
     pub(crate) sibling: Option<SessionId>,
     life: Life,
     confirmed_only: bool,
-    counted: u32,
     unseen: bool,
     kept: u64,
+    /// Whether its latest turn is open.
+    is_open: bool,
     turns: RestingTurns,
     connection: RestingConnection,
     active_at: Instant,
@@ -54,9 +55,8 @@ impl Resting {
             life,
             confirmed_only,
             turns,
-            counted,
+            stock,
             unseen,
-            kept,
             connection,
             release_at,
             pacing,
@@ -75,7 +75,7 @@ impl Resting {
             held,
         } = session;
         let nothing_due = !*queued && held.is_none() && release_at.is_none();
-        let nothing_held = pacing.is_idle() && *kept == flow.end();
+        let nothing_held = pacing.is_idle() && stock.kept == flow.end() && stock.open() <= 1;
         let stays = matches!(
             life,
             Life::Connected | Life::Detached { .. } | Life::Dead(_)
@@ -89,9 +89,9 @@ impl Resting {
             sibling: *sibling,
             life: *life,
             confirmed_only: *confirmed_only,
-            counted: *counted,
             unseen: *unseen,
-            kept: *kept,
+            kept: stock.kept,
+            is_open: stock.open() > 0,
             turns: RestingTurns::of(turns, flow.captured())?,
             connection: RestingConnection::of(connection)?,
             active_at: *active_at,
@@ -123,6 +123,7 @@ impl Resting {
 
     /// The session as it was, in slot `id`.
     pub(crate) fn wake(self, id: SessionId) -> Session {
+        let front = self.turns.number();
         Session {
             id,
             rule: self.rule,
@@ -131,9 +132,12 @@ impl Resting {
             life: self.life,
             confirmed_only: self.confirmed_only,
             turns: self.turns.wake(),
-            counted: self.counted,
+            stock: Stock {
+                kept: self.kept,
+                front,
+                count: front + u64::from(self.is_open),
+            },
             unseen: self.unseen,
-            kept: self.kept,
             connection: self.connection.wake(),
             release_at: None,
             pacing: Pacing::default(),

@@ -171,6 +171,7 @@ impl Engine {
                 });
             }
         }
+        let servers = config.rules.iter().map(|rule| rule.target).collect();
         let sights = Sights::new(&config.rules);
         let shared = Shared {
             clock: Clock::new(config.unix_nanos, now),
@@ -189,7 +190,7 @@ impl Engine {
             config,
         };
         Self {
-            sessions: Slots::default(),
+            sessions: Slots::new(servers),
             flows: Flows::default(),
             live: 0,
             unconfirmed: 0,
@@ -434,11 +435,9 @@ impl Engine {
         let mut due = core::mem::take(&mut self.due);
         self.timers.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
-            let armed = self.sessions.armed(session);
-            if !armed.is_some_and(|armed| armed.fire(at)) {
-                continue;
+            if self.sessions.fire(session, at) {
+                self.on_session_due(session, now);
             }
-            self.on_session_due(session, now);
         }
         self.due = due;
         self.on_gates_due(now);

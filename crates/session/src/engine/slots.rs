@@ -3,14 +3,14 @@
 //! Most of a million sessions are between two requests, and most of what a session consists of serves one that is under
 //! way. So one that has been silent for a while is put to rest ([`Resting`]), and woken by whatever comes next for it.
 
-use wire::flow::FlowKey;
+use wire::flow::{Endpoint, FlowKey};
 
 use crate::flow::Flow;
+use crate::flow::resting::RestingFlow;
 use crate::id::{FlowId, SessionId};
 use crate::session::Session;
 use crate::session::resting::Resting;
 use crate::time::Instant;
-use crate::wheel::Armed;
 
 #[derive(Debug)]
 enum Slot {
@@ -21,22 +21,35 @@ enum Slot {
 
 impl Slot {
     #[cold]
-    fn wake(&mut self, id: SessionId) {
+    fn wake(&mut self, id: SessionId, servers: &[Endpoint]) {
         if let Self::Resting(resting) = core::mem::replace(self, Self::Free) {
-            *self = Self::Awake(Box::new(resting.wake(id)));
+            let server = servers[usize::from(resting.rule.0)];
+            *self = Self::Awake(Box::new(resting.wake(id, server)));
         }
     }
 }
 
 /// All sessions of a worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slots {
     slots: Vec<Slot>,
     free: Vec<SessionId>,
     resting: u64,
+    /// The target of each rule: sessions that rest do not know theirs.
+    servers: Box<[Endpoint]>,
 }
 
 impl Slots {
+    /// No sessions; `servers` are the targets of the rules.
+    pub(crate) fn new(servers: Box<[Endpoint]>) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            resting: 0,
+            servers,
+        }
+    }
+
     /// Puts the session that `make` makes into a free slot.
     pub(crate) fn insert(&mut self, make: impl FnOnce(SessionId) -> Session) -> SessionId {
         let id = self.free.pop().unwrap_or_else(|| {
@@ -76,7 +89,7 @@ impl Slots {
     pub(crate) fn wake(&mut self, id: SessionId) -> Option<&mut Session> {
         let slot = self.slots.get_mut(id as usize)?;
         if let Slot::Resting(_) = slot {
-            slot.wake(id);
+            slot.wake(id, &self.servers);
             self.resting -= 1;
         }
         match slot {
@@ -142,17 +155,33 @@ impl Slots {
     pub(crate) fn set_sibling(&mut self, id: SessionId, sibling: Option<SessionId>) {
         match self.slots.get_mut(id as usize) {
             Some(Slot::Awake(session)) => session.sibling = sibling,
-            Some(Slot::Resting(resting)) => resting.sibling = sibling,
+            Some(Slot::Resting(resting)) => resting.set_sibling(sibling),
             Some(Slot::Free) | None => {}
         }
     }
 
     /// The flow from a session's source to its target.
-    pub(crate) fn local(&self, id: SessionId) -> Option<&FlowKey> {
+    pub(crate) fn local(&self, id: SessionId) -> Option<FlowKey> {
         match self.slots.get(id as usize)? {
-            Slot::Awake(session) => Some(session.local()),
-            Slot::Resting(resting) => Some(resting.local()),
+            Slot::Awake(session) => Some(*session.local()),
+            Slot::Resting(resting) => Some(FlowKey {
+                client: *resting.source(),
+                server: self.servers[usize::from(resting.rule.0)],
+            }),
             Slot::Free => None,
+        }
+    }
+
+    /// Whether that is `local`.
+    #[inline]
+    pub(crate) fn is_from(&self, id: SessionId, local: &FlowKey) -> bool {
+        match self.slots.get(id as usize) {
+            Some(Slot::Awake(session)) => session.local() == local,
+            Some(Slot::Resting(resting)) => {
+                *resting.source() == local.client
+                    && self.servers[usize::from(resting.rule.0)] == local.server
+            }
+            Some(Slot::Free) | None => false,
         }
     }
 
@@ -160,43 +189,24 @@ impl Slots {
     pub(crate) fn sibling(&self, id: SessionId) -> Option<SessionId> {
         match self.slots.get(id as usize)? {
             Slot::Awake(session) => session.sibling,
-            Slot::Resting(resting) => resting.sibling,
+            Slot::Resting(resting) => resting.sibling(),
             Slot::Free => None,
         }
     }
 
-    /// What the timer wheel holds for a session.
-    pub(crate) fn armed(&mut self, id: SessionId) -> Option<&mut Armed> {
-        match self.slots.get_mut(id as usize)? {
-            Slot::Awake(session) => Some(&mut session.armed),
-            Slot::Resting(resting) => Some(&mut resting.armed),
-            Slot::Free => None,
+    /// An entry of the timer wheel fired for a session. Returns whether that is to be asked.
+    pub(crate) fn fire(&mut self, id: SessionId, at: Instant) -> bool {
+        match self.slots.get_mut(id as usize) {
+            Some(Slot::Awake(session)) => session.armed.fire(at),
+            Some(Slot::Resting(resting)) => resting.fire(at),
+            Some(Slot::Free) | None => false,
         }
     }
 }
 
-/// A million sessions that rest, with their slots, timers and places in the tables, take at most 600 MB; as many that are
-/// awake, a gigabyte.
-const _: () = assert!(size_of::<Resting>() <= 448 && size_of::<Session>() <= 800);
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn sizes() {
-        use crate::*;
-        println!(
-            "Resting {} Session {} RestingFlow {} Flow {} Turn {} RestingTurns {} RestingConnection {} Life {} Step-ish Turns {} Connection {} FlowKey {} RC {}",
-            size_of::<crate::session::resting::Resting>(),
-            size_of::<crate::session::Session>(),
-            size_of::<crate::flow::resting::RestingFlow>(),
-            size_of::<crate::flow::Flow>(),
-            size_of::<crate::flow::turn::Turn>(),
-            size_of::<crate::turns::resting::RestingTurns>(),
-            size_of::<crate::connection::resting::RestingConnection>(),
-            size_of::<crate::session::Life>(),
-            size_of::<crate::turns::Turns>(),
-            size_of::<crate::connection::Connection>(),
-            size_of::<wire::flow::FlowKey>(),
-            size_of::<crate::flow::captured::RestingCaptured>()
-        );
-    }
-}
+/// A million sessions that rest, with their flows, slots, timers and places in the tables, take at most 531 MB; as many that are awake,
+/// a gigabyte and a quarter.
+const _: () = assert!(
+    size_of::<Resting>() + size_of::<RestingFlow>() <= 400
+        && size_of::<Session>() + size_of::<Flow>() <= 904
+);

@@ -54,7 +54,7 @@ impl Engine {
     /// Flows of running sessions (from source to target), for an `intercept` that came back.
     pub fn flows(&self) -> impl Iterator<Item = FlowKey> + '_ {
         let connected = self.shared.by_local.sessions();
-        connected.filter_map(|id| self.sessions.local(id).copied())
+        connected.filter_map(|id| self.sessions.local(id))
     }
 
     /// Totals since the start.

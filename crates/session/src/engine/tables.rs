@@ -23,7 +23,7 @@ use crate::time::Instant;
 impl Engine {
     /// The session that is connected from the client's end of `local` to its server's.
     pub(crate) fn session_from(&self, local: &FlowKey) -> Option<SessionId> {
-        let is = |id| self.sessions.local(id) == Some(local);
+        let is = |id| self.sessions.is_from(id, local);
         self.shared.by_local.get(local, is)
     }
 

@@ -140,11 +140,11 @@ impl Captured {
             return None;
         }
         Some(RestingCaptured {
-            latest: self.turns.pop_front(),
             first: self.first,
             is_open: self.settled < self.first + 1,
             end: self.end,
-            cause: self.cause,
+            cause: self.last_cause(),
+            latest: self.turns.pop_front().map(RestingTurn::from),
             online_end: self.online_end,
             sealed: self.sealed,
             unprompted: self.unprompted,
@@ -217,14 +217,39 @@ impl Captured {
     }
 }
 
+/// What is left of a turn that ends where the stream does.
+#[derive(Debug)]
+struct RestingTurn {
+    start: u64,
+    captured_first: Instant,
+    captured_last: Instant,
+    online: Answer,
+    online_reset: bool,
+    early: u32,
+}
+
+impl From<Turn> for RestingTurn {
+    fn from(turn: Turn) -> Self {
+        Self {
+            start: turn.start,
+            captured_first: turn.captured_first,
+            captured_last: turn.captured_last,
+            online: turn.online,
+            online_reset: turn.online_reset,
+            early: turn.early,
+        }
+    }
+}
+
 /// What is left of the turns of a flow that is silent.
 #[derive(Debug)]
 pub(crate) struct RestingCaptured {
-    latest: Option<Turn>,
+    latest: Option<RestingTurn>,
     first: u64,
     /// Whether a session has not ended the latest.
     is_open: bool,
     end: u64,
+    /// The latest turn's, or what the client had seen before its first byte.
     cause: OnlineSeq,
     online_end: OnlineSeq,
     sealed: bool,
@@ -247,7 +272,16 @@ impl RestingCaptured {
             ..Captured::new(self.cause)
         };
         if let Some(latest) = self.latest {
-            captured.push(latest);
+            captured.push(Turn {
+                start: latest.start,
+                end: self.end,
+                cause: self.cause,
+                captured_first: latest.captured_first,
+                captured_last: latest.captured_last,
+                online: latest.online,
+                online_reset: latest.online_reset,
+                early: latest.early,
+            });
         }
         captured
     }

@@ -19,10 +19,12 @@ pub(crate) struct RestingFlow {
     confirmed: bool,
     online_closed: bool,
     next: ClientSeq,
-    acknowledged: Option<ClientSeq>,
+    /// What the online server has acknowledged, if anything was seen of that.
+    acknowledged: ClientSeq,
+    is_acknowledged: bool,
     captured: RestingCaptured,
     active_at: Instant,
-    head: Option<SessionId>,
+    head: SessionId,
     sessions: u32,
 }
 
@@ -58,10 +60,11 @@ impl RestingFlow {
             confirmed: *confirmed,
             online_closed: *online_closed,
             next: stream.next(),
-            acknowledged: stream.acknowledged(),
-            captured: captured.rest()?,
+            acknowledged: stream.acknowledged().unwrap_or(stream.next()),
+            is_acknowledged: stream.acknowledged().is_some(),
             active_at: *active_at,
-            head: *head,
+            head: (*head)?,
+            captured: captured.rest()?,
             sessions: *sessions,
         })
     }
@@ -78,7 +81,10 @@ impl RestingFlow {
             key: self.key,
             joined: self.joined,
             confirmed: self.confirmed,
-            stream: ClientStream::resumed(self.next, self.acknowledged),
+            stream: ClientStream::resumed(
+                self.next,
+                self.is_acknowledged.then_some(self.acknowledged),
+            ),
             payload: Payload::from_start(captured.end()),
             captured,
             online_closed: self.online_closed,
@@ -86,7 +92,7 @@ impl RestingFlow {
             online_at: self.active_at,
             gap_at: None,
             active_at: self.active_at,
-            head: self.head,
+            head: Some(self.head),
             sessions: self.sessions,
             laggards: self.sessions,
         }

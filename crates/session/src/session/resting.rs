@@ -4,8 +4,7 @@
 //! It takes half the room. Each field of a [`Session`] is either kept here or known to be as it is in a new one: who adds
 //! one to a session has to say which.
 
-use wire::flow::FlowKey;
-use wire::seq::TargetSeq;
+use wire::flow::Endpoint;
 
 use super::pacing::Pacing;
 use super::{Life, Session, Stock};
@@ -18,13 +17,44 @@ use crate::time::Instant;
 use crate::turns::resting::RestingTurns;
 use crate::wheel::Armed;
 
+/// No session: there are never as many.
+const NOBODY: SessionId = SessionId::MAX;
+
+/// Where a session stands that may rest; see [`Life`].
+#[derive(Clone, Copy, Debug)]
+enum RestingLife {
+    Detached { retry_at: Instant, outcome: Outcome },
+    Connected,
+    Dead(Outcome),
+}
+
+impl RestingLife {
+    fn of(life: Life) -> Option<Self> {
+        match life {
+            Life::Detached { retry_at, outcome } => Some(Self::Detached { retry_at, outcome }),
+            Life::Connected => Some(Self::Connected),
+            Life::Dead(outcome) => Some(Self::Dead(outcome)),
+            Life::Parked | Life::Closing { .. } | Life::Leaving(_) | Life::Closed => None,
+        }
+    }
+
+    fn wake(self) -> Life {
+        match self {
+            Self::Detached { retry_at, outcome } => Life::Detached { retry_at, outcome },
+            Self::Connected => Life::Connected,
+            Self::Dead(outcome) => Life::Dead(outcome),
+        }
+    }
+}
+
 /// What is left of a session while it rests.
 #[derive(Debug)]
 pub(crate) struct Resting {
-    rule: RuleId,
+    pub(crate) rule: RuleId,
     pub(crate) flow: FlowId,
-    pub(crate) sibling: Option<SessionId>,
-    life: Life,
+    /// The next session of the same flow; [`NOBODY`] where there is none.
+    sibling: SessionId,
+    life: RestingLife,
     confirmed_only: bool,
     unseen: bool,
     kept: u64,
@@ -39,8 +69,8 @@ pub(crate) struct Resting {
     given_up: Option<Outcome>,
     reconnects: u8,
     refusals: u8,
-    tail: Option<TargetSeq>,
-    pub(crate) armed: Armed,
+    /// When the wheel asks for it.
+    armed: Option<Instant>,
 }
 
 impl Resting {
@@ -67,7 +97,8 @@ impl Resting {
             given_up,
             reconnects,
             refusals,
-            tail,
+            // Of a response that is whole.
+            tail: _,
             armed,
             // What is left of it in the queue is stale.
             acknowledges_at: _,
@@ -76,24 +107,20 @@ impl Resting {
         } = session;
         let nothing_due = !*queued && held.is_none() && release_at.is_none();
         let nothing_held = pacing.is_idle() && stock.kept == flow.end() && stock.open() <= 1;
-        let stays = matches!(
-            life,
-            Life::Connected | Life::Detached { .. } | Life::Dead(_)
-        );
-        if !stays || !nothing_due || !nothing_held {
+        if !nothing_due || !nothing_held {
             return None;
         }
         Some(Self {
             rule: *rule,
             flow: *number,
-            sibling: *sibling,
-            life: *life,
+            sibling: sibling.unwrap_or(NOBODY),
+            life: RestingLife::of(*life)?,
             confirmed_only: *confirmed_only,
             unseen: *unseen,
             kept: stock.kept,
             is_open: stock.open() > 0,
             turns: RestingTurns::of(turns, flow.captured())?,
-            connection: RestingConnection::of(connection)?,
+            connection: RestingConnection::of(connection, stock.kept)?,
             active_at: *active_at,
             opened: *opened,
             accepted: *accepted,
@@ -101,8 +128,7 @@ impl Resting {
             given_up: *given_up,
             reconnects: *reconnects,
             refusals: *refusals,
-            tail: *tail,
-            armed: *armed,
+            armed: armed.next(),
         })
     }
 
@@ -113,23 +139,42 @@ impl Resting {
 
     /// Whether nothing is copied.
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(self.life, Life::Dead(_))
+        matches!(self.life, RestingLife::Dead(_))
     }
 
-    /// From its source to the target.
-    pub(crate) fn local(&self) -> &FlowKey {
-        self.connection.local()
+    /// The next session of the same flow.
+    pub(crate) fn sibling(&self) -> Option<SessionId> {
+        (self.sibling != NOBODY).then_some(self.sibling)
     }
 
-    /// The session as it was, in slot `id`.
-    pub(crate) fn wake(self, id: SessionId) -> Session {
+    /// It is another.
+    pub(crate) fn set_sibling(&mut self, sibling: Option<SessionId>) {
+        self.sibling = sibling.unwrap_or(NOBODY);
+    }
+
+    /// An entry of the wheel fired; see [`Armed::fire`].
+    pub(crate) fn fire(&mut self, at: Instant) -> bool {
+        let is_next = self.armed == Some(at);
+        if is_next {
+            self.armed = None;
+        }
+        is_next
+    }
+
+    /// Its source.
+    pub(crate) fn source(&self) -> &Endpoint {
+        self.connection.source()
+    }
+
+    /// The session as it was, in slot `id`, with a target at `server`.
+    pub(crate) fn wake(self, id: SessionId, server: Endpoint) -> Session {
         let front = self.turns.number();
         Session {
             id,
             rule: self.rule,
             flow: self.flow,
-            sibling: self.sibling,
-            life: self.life,
+            sibling: self.sibling(),
+            life: self.life.wake(),
             confirmed_only: self.confirmed_only,
             turns: self.turns.wake(),
             stock: Stock {
@@ -138,7 +183,7 @@ impl Resting {
                 count: front + u64::from(self.is_open),
             },
             unseen: self.unseen,
-            connection: self.connection.wake(),
+            connection: self.connection.wake(server, self.kept),
             release_at: None,
             pacing: Pacing::default(),
             active_at: self.active_at,
@@ -148,8 +193,8 @@ impl Resting {
             given_up: self.given_up,
             reconnects: self.reconnects,
             refusals: self.refusals,
-            tail: self.tail,
-            armed: self.armed,
+            tail: None,
+            armed: Armed::resumed(self.armed),
             acknowledges_at: None,
             queued: false,
             held: None,

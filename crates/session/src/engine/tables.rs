@@ -165,13 +165,25 @@ impl Engine {
 #[inline]
 fn take_stock(session: &mut Session, flow: &mut Flow, open: &mut u64, arena: &mut Arena) -> bool {
     let stock = Stock {
-        kept: session.keeps_from(flow).max(session.stock.kept),
+        kept: session.keeps_from(flow),
         front: session.turns.number(),
         count: flow.captured().count(),
     };
-    if stock == session.stock {
-        return false;
-    }
+    stock != session.stock && put_stock(session, stock, flow, open, arena)
+}
+
+fn put_stock(
+    session: &mut Session,
+    mut stock: Stock,
+    flow: &mut Flow,
+    open: &mut u64,
+    arena: &mut Arena,
+) -> bool {
+    debug_assert!(
+        stock.kept >= session.stock.kept,
+        "what was passed is not needed again"
+    );
+    stock.kept = stock.kept.max(session.stock.kept);
     let old = core::mem::replace(&mut session.stock, stock);
     *open = *open + stock.open() - old.open();
     flow.pass(old.kept, stock.kept, stock.front, arena)

@@ -18,9 +18,12 @@ use crate::time::Instant;
 /// The turns of one flow.
 #[derive(Debug)]
 pub(crate) struct Captured {
-    turns: VecDeque<Turn>,
-    /// The number of the first of them.
-    first: u64,
+    /// The latest, which nearly all questions are about.
+    latest: Option<Turn>,
+    /// Those before it that a session may still need.
+    earlier: VecDeque<Turn>,
+    /// How many there have been.
+    count: u64,
     /// Turns before this number have ended everywhere, and are not charged to the budget any more.
     settled: u64,
     /// Where the stream ends.
@@ -41,8 +44,9 @@ impl Captured {
     /// No turns yet; `cause` is what the client had seen before its first byte.
     pub(crate) fn new(cause: OnlineSeq) -> Self {
         Self {
-            turns: VecDeque::new(),
-            first: 0,
+            latest: None,
+            earlier: VecDeque::new(),
+            count: 0,
             settled: 0,
             end: 0,
             cause,
@@ -55,7 +59,7 @@ impl Captured {
 
     /// How many turns there have been.
     pub(crate) fn count(&self) -> u64 {
-        self.first + self.turns.len() as u64
+        self.count
     }
 
     /// Where the client's stream ends.
@@ -65,12 +69,12 @@ impl Captured {
 
     /// The latest turn.
     pub(crate) fn latest(&self) -> Option<&Turn> {
-        self.turns.back()
+        self.latest.as_ref()
     }
 
     /// The cause of the latest bytes.
     pub(crate) fn last_cause(&self) -> OnlineSeq {
-        self.turns.back().map_or(self.cause, |turn| turn.cause)
+        self.latest.as_ref().map_or(self.cause, |turn| turn.cause)
     }
 
     /// Where the online server's bytes end, as far as they were seen.
@@ -79,15 +83,26 @@ impl Captured {
     }
 
     /// Turn `number`, if it is known yet, and still.
+    #[inline]
     pub(crate) fn get(&self, number: u64) -> Option<&Turn> {
-        self.turns.get(number.checked_sub(self.first)? as usize)
+        match self.count.wrapping_sub(number) {
+            0 => None,
+            1 => self.latest.as_ref(),
+            behind => self.get_earlier(behind),
+        }
+    }
+
+    /// The turn that is so many places from the end.
+    fn get_earlier(&self, behind: u64) -> Option<&Turn> {
+        let index = (self.earlier.len() as u64 + 1).checked_sub(behind)?;
+        self.earlier.get(index as usize)
     }
 
     /// Bytes arrived that are next in order. Returns whether they begin a new turn.
     pub(super) fn on_bytes(&mut self, piece: &Piece<'_>) -> bool {
         let start = self.end;
         self.end += piece.bytes.len() as u64;
-        if let Some(last) = self.turns.back_mut()
+        if let Some(last) = &mut self.latest
             && piece.cause <= last.cause
             && !self.sealed
         {
@@ -112,21 +127,17 @@ impl Captured {
             online_reset: false,
             early,
         };
-        if self.settled == self.count() && !self.turns.is_empty() {
-            // All that there were have ended everywhere.
-            self.first = self.settled;
-            self.turns.clear();
+        if let Some(last) = self.latest.replace(turn)
+            && self.settled < self.count
+        {
+            if self.earlier.capacity() == 0 {
+                // One that is open and the next are all that most flows ever have.
+                self.earlier.reserve_exact(1);
+            }
+            self.earlier.push_back(last);
         }
-        self.push(turn);
+        self.count += 1;
         true
-    }
-
-    fn push(&mut self, turn: Turn) {
-        if self.turns.capacity() < 2 {
-            // One that is open and the next are all that most flows ever have.
-            self.turns.reserve_exact(2);
-        }
-        self.turns.push_back(turn);
     }
 
     /// The protocol is one that answers each request.
@@ -136,15 +147,15 @@ impl Captured {
 
     /// What is left of them after a long silence, where at most the latest is open; of the signs only what is known is.
     pub(super) fn rest(&mut self) -> Option<RestingCaptured> {
-        if self.turns.len() > 1 {
+        if !self.earlier.is_empty() {
             return None;
         }
         Some(RestingCaptured {
-            first: self.first,
-            is_open: self.settled < self.first + 1,
+            count: self.count,
+            is_open: self.settled < self.count,
             end: self.end,
             cause: self.last_cause(),
-            latest: self.turns.pop_front().map(RestingTurn::from),
+            latest: self.latest.take().map(RestingTurn::from),
             online_end: self.online_end,
             sealed: self.sealed,
             unprompted: self.unprompted,
@@ -159,21 +170,22 @@ impl Captured {
 
     /// Turns before number `front` have ended everywhere.
     pub(super) fn forget_before(&mut self, front: u64, arena: &mut Arena) {
-        let front = front.min(self.count());
+        let front = front.min(self.count);
         if front <= self.settled {
             return;
         }
         arena.discharge((front - self.settled) as usize * Flow::TURN_BYTES);
         self.settled = front;
-        while self.first < front && self.turns.len() > 1 {
-            self.turns.pop_front();
-            self.first += 1;
+        // Of those that are kept the latest is the last.
+        let kept = (self.count - front).saturating_sub(1) as usize;
+        while self.earlier.len() > kept {
+            self.earlier.pop_front();
         }
     }
 
     /// The online server has reset the connection.
     pub(super) fn on_online_reset(&mut self) {
-        if let Some(turn) = self.turns.back_mut() {
+        if let Some(turn) = &mut self.latest {
             turn.online_reset = true;
         }
     }
@@ -192,16 +204,17 @@ impl Captured {
             return None;
         }
         self.online_end = end;
-        let last = self.turns.len();
-        for (index, turn) in self.turns.iter_mut().enumerate().rev() {
+        let earlier = self.earlier.iter_mut().rev();
+        let turns = self.latest.iter_mut().chain(earlier);
+        for (behind, turn) in (1..).zip(turns) {
             if turn.start < acknowledged {
-                if index + 1 == last && turn.online.bytes > 0 {
+                if behind == 1 && turn.online.bytes > 0 {
                     let pause = stamp.since(turn.online.last);
                     self.unprompted |= pause >= UNPROMPTED_PAUSE;
                     self.signs.on_pause(pause);
                 }
                 turn.online.add(new, stamp);
-                return Some((self.first + index as u64, turn.start));
+                return Some((self.count - behind, turn.start));
             }
             turn.early = turn.early.max(end.ahead_of(turn.cause));
         }
@@ -245,7 +258,7 @@ impl From<Turn> for RestingTurn {
 #[derive(Debug)]
 pub(crate) struct RestingCaptured {
     latest: Option<RestingTurn>,
-    first: u64,
+    count: u64,
     /// Whether a session has not ended the latest.
     is_open: bool,
     end: u64,
@@ -260,30 +273,27 @@ pub(crate) struct RestingCaptured {
 impl RestingCaptured {
     /// The turns as they were.
     pub(super) fn wake(self) -> Captured {
-        let ended = u64::from(self.latest.is_some() && !self.is_open);
-        let mut captured = Captured {
-            first: self.first,
-            settled: self.first + ended,
+        let latest = self.latest.map(|latest| Turn {
+            start: latest.start,
+            end: self.end,
+            cause: self.cause,
+            captured_first: latest.captured_first,
+            captured_last: latest.captured_last,
+            online: latest.online,
+            online_reset: latest.online_reset,
+            early: latest.early,
+        });
+        Captured {
+            latest,
+            count: self.count,
+            settled: self.count - u64::from(self.is_open),
             end: self.end,
             online_end: self.online_end,
             sealed: self.sealed,
             unprompted: self.unprompted,
             signs: Signs::resumed(self.speaks_unasked),
             ..Captured::new(self.cause)
-        };
-        if let Some(latest) = self.latest {
-            captured.push(Turn {
-                start: latest.start,
-                end: self.end,
-                cause: self.cause,
-                captured_first: latest.captured_first,
-                captured_last: latest.captured_last,
-                online: latest.online,
-                online_reset: latest.online_reset,
-                early: latest.early,
-            });
         }
-        captured
     }
 }
 

@@ -120,14 +120,12 @@ impl Session {
 
     /// The earliest time at which something is due, but for a delayed acknowledgement.
     pub(crate) fn deadline(&self, flow: &Flow, idle_timeout: Duration) -> Instant {
-        let due = [
-            self.connection.timer_due(),
-            self.release_at,
-            flow.gap_at(),
-            self.pacing.due(),
-            self.closed_at(flow),
-        ];
-        let idle = self.active_at(flow) + idle_timeout;
-        due.into_iter().flatten().fold(idle, Ord::min)
+        let earlier = |at: Instant, due: Option<Instant>| due.map_or(at, |due| due.min(at));
+        let mut at = self.active_at(flow) + idle_timeout;
+        at = earlier(at, self.connection.timer_due());
+        at = earlier(at, self.release_at);
+        at = earlier(at, flow.gap_at());
+        at = earlier(at, self.pacing.due());
+        earlier(at, self.closed_at(flow))
     }
 }

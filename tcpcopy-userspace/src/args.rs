@@ -4,6 +4,7 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
 
 mod interface;
+mod join;
 mod pool;
 mod quantity;
 mod rule;
@@ -17,6 +18,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
 use host::netns;
 
 pub(crate) use interface::{InterfaceArg, Vantage};
+pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 
@@ -396,30 +398,6 @@ pub(crate) struct Args {
     /// takes is all of it. Where nothing was captured, or the run was never ready, there is nothing to judge: 4.
     #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
     pub(crate) min_fidelity: Option<f64>,
-}
-
-impl Args {
-    /// Which flows are joined whose beginning was not copied.
-    pub(crate) const fn join(&self) -> session::Join {
-        match self.join {
-            _ if self.full_sessions_only => session::Join::Never,
-            JoinArg::Standalone => session::Join::Standalone,
-            JoinArg::Always => session::Join::Always,
-            JoinArg::Never => session::Join::Never,
-        }
-    }
-}
-
-/// Which flows are joined whose beginning was not copied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum JoinArg {
-    /// Those whose next request stands alone, HTTP/1 or memcached, behind one that was seen to end
-    Standalone,
-    /// All, at the next request. A rule stops doing so where its target closes or resets such connections and the online server
-    /// does not
-    Always,
-    /// None
-    Never,
 }
 
 /// Whether a line per second is printed.

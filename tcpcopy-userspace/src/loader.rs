@@ -6,6 +6,8 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`object`] | the programs: what is set in them, and which of them a run needs |
+//! | [`parts`] | what each worker gets |
 //! | [`maps`] | what stands in the maps, and how |
 //! | [`hooks`] | how programs are attached: by tcx links or as clsact filters, and what keeps the latter from outliving the run |
 //! | [`services`] | which online services are captured, as addresses of this host come and go |
@@ -15,67 +17,36 @@
 mod error;
 pub(crate) mod hooks;
 mod maps;
+mod object;
+mod parts;
 mod services;
 mod ways;
 
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use abi::counter::Counter;
-use abi::maps::{
-    DEADLINE, Egress, GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT,
-    GLOBAL_OWNER_KEY, GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED,
-    GLOBAL_SAMPLE_THRESHOLD, GLOBAL_WORKERS, LEASE_WORDS, LEASES, PAUSED, WORKERS_MAX, XSKS,
-};
-use aya::maps::{Array, MapData, RingBuf, XskMap};
+use abi::maps::{DEADLINE, Egress, PAUSED, WORKERS_MAX};
+use aya::Ebpf;
+use aya::programs::Xdp;
 use aya::programs::xdp::{XdpLink, XdpMode};
-use aya::programs::{SchedClassifier, Xdp};
-use aya::{Ebpf, EbpfLoader};
 use host::PrivateDevice;
 use host::clsact::Direction;
 use nix::net::if_::if_nametoindex;
-use port::Port;
 use programs::name;
 use telemetry::KernelCounters;
 use tracing::warn;
 use wire::ethernet;
-use wire::hash::EndpointHash;
 
 use crate::args::Capture;
-use crate::plan::{Hook, Plan};
-use crate::worker::leases::Leases;
-use crate::worker::pausing::Switch;
+use crate::plan::Plan;
 pub(crate) use error::Error;
 use hooks::{Hooks, Link};
+use object::PROGRAMS;
+pub(crate) use parts::{WorkerParts, memory_of};
 use services::Services;
 use ways::Ways;
 use words::Words;
-
-/// Every program that a run may have.
-const PROGRAMS: [&str; 10] = [
-    name::CAPTURE,
-    name::OBSERVE,
-    name::CAPTURE_OUT,
-    name::OBSERVE_IN,
-    name::OVERHEAR,
-    name::REPLIES,
-    name::INJECT,
-    name::ABSORB,
-    name::STEER,
-    name::DELIVER,
-];
-
-/// What one worker gets.
-pub(crate) struct WorkerParts {
-    pub(crate) ring: RingBuf<MapData>,
-    pub(crate) sleeping: Array<MapData, u32>,
-    pub(crate) port: Port,
-    /// Which ports its sessions have leased.
-    pub(crate) leases: Leases,
-    /// Whether the programs record anything for it.
-    pub(crate) switch: Switch,
-}
 
 /// The set-up kernel.
 pub(crate) struct Loaded {
@@ -126,7 +97,7 @@ impl Loaded {
         if plan.loopback_target {
             device.allow_loopback_targets()?;
         }
-        let mut ebpf = load(
+        let mut ebpf = object::load(
             object,
             plan,
             if clones { device.outer().index } else { 0 },
@@ -144,38 +115,7 @@ impl Loaded {
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
         let deadline = maps::words(&ebpf, DEADLINE, 1)?;
         let hooks = Hooks::new(plan.hook, deadline, device.outer().index)?;
-        let leased = Arc::new(maps::words(&ebpf, LEASES, lease_words(plan))?);
-        let filter = Arc::new(plan.filter.clone());
-        let ports = open_ports(plan)?;
-        if clones {
-            let mut sockets =
-                XskMap::try_from(maps::map_mut(&mut ebpf, XSKS)?).map_err(maps::in_map(XSKS))?;
-            for (queue, port) in (0..).zip(&ports) {
-                sockets
-                    .set(queue, port.fd().as_raw_fd(), 0)
-                    .map_err(maps::in_map(XSKS))?;
-            }
-        }
-        let mut parts = Vec::new();
-        for (worker, port) in (0..).zip(ports) {
-            let (ring, sleeping) = (
-                maps::ring(&mut ebpf, worker, plan.fixed.ring_len)?,
-                maps::sleeping(&ebpf)?,
-            );
-            parts.push(WorkerParts {
-                ring,
-                sleeping,
-                port,
-                leases: Leases::new(Arc::clone(&filter), Arc::clone(&leased)),
-                switch: Switch::new(Arc::clone(&paused), worker),
-            });
-        }
-        if let Some(parts) = parts.first_mut() {
-            plan.filter
-                .leased
-                .iter()
-                .for_each(|flow| parts.leases.open(flow));
-        }
+        let parts = parts::make(&mut ebpf, plan, &paused)?;
         let mut loaded = Self {
             online: Vec::new(),
             private: Vec::new(),
@@ -395,90 +335,9 @@ impl Loaded {
     }
 }
 
-/// Whether a run has a place for a program: the verifier takes its time, and memory is the online server's.
-fn is_needed(plan: &Plan, program: &str) -> bool {
-    match program {
-        name::CAPTURE_OUT | name::OBSERVE_IN => !plan.host_sides.is_empty(),
-        name::OVERHEAR => !plan.mirrors.is_empty(),
-        name::REPLIES => !plan.hooks_apart().is_empty(),
-        _ => true,
-    }
-}
-
 fn index_of(interface: &str) -> Result<u32, Error> {
     if_nametoindex(interface).map_err(|errno| Error::Gone {
         interface: interface.to_owned(),
         cause: errno.into(),
     })
-}
-
-/// Bytes of all rings of a plan, and of all frames, which count as locked memory.
-pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
-    let fixed = plan.fixed;
-    let frames = u64::from(fixed.tx_frames + fixed.rx_frames) * u64::from(plan.frame_len);
-    let workers = u64::from(plan.workers);
-    (u64::from(fixed.ring_len) * workers, frames * workers)
-}
-
-/// Words of the leases of all targets; no map can be empty.
-fn lease_words(plan: &Plan) -> u32 {
-    plan.filter.slots.max(1) * LEASE_WORDS
-}
-
-fn load(object: &[u8], plan: &Plan, clone_ifindex: u32, mtu: u32) -> Result<Ebpf, Error> {
-    let sample_len = u32::from(plan.sample_bytes);
-    let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
-    let owners = EndpointHash::new(plan.hash_seed);
-    let deadline_kept = u32::from(plan.hook == Hook::Clsact);
-    let mut loader = EbpfLoader::new();
-    loader
-        .override_global(GLOBAL_WORKERS, &plan.workers, true)
-        .override_global(GLOBAL_OWNER_KEY, owners.key(), true)
-        .override_global(GLOBAL_PORTS_FILLED, &1u32, true)
-        .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
-        .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
-        .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
-        .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
-        .override_global(GLOBAL_CLONE_MTU, &mtu, true)
-        .override_global(GLOBAL_DEADLINE_KEPT, &deadline_kept, true)
-        .map_max_entries(LEASES, lease_words(plan));
-    let mut ebpf = loader.load(object).map_err(|source| Error::Load {
-        release: host::kernel::release(),
-        source: source.into(),
-    })?;
-    let classifiers = PROGRAMS
-        .into_iter()
-        .filter(|name| *name != name::DELIVER && is_needed(plan, name));
-    for program in classifiers {
-        let loaded: Result<&mut SchedClassifier, _> = ebpf
-            .program_mut(program)
-            .ok_or(Error::Absent(program))?
-            .try_into();
-        loaded
-            .and_then(SchedClassifier::load)
-            .map_err(|source| Error::of_load(program, source))?;
-    }
-    let program = name::DELIVER;
-    let loaded: Result<&mut Xdp, _> = ebpf
-        .program_mut(program)
-        .ok_or(Error::Absent(program))?
-        .try_into();
-    loaded
-        .and_then(Xdp::load)
-        .map_err(|source| Error::of_load(program, source))?;
-    Ok(ebpf)
-}
-
-fn open_ports(plan: &Plan) -> Result<Vec<Port>, Error> {
-    let ports = (0..plan.workers).map(|queue| {
-        Port::open(&port::Config {
-            interface: PrivateDevice::INNER.to_owned(),
-            queue,
-            tx_frames: plan.fixed.tx_frames,
-            rx_frames: plan.fixed.rx_frames,
-            frame_len: plan.frame_len,
-            mode: port::Mode::Copy,
-        })
-    });
-    Ok(ports.collect::<Result<_, _>>()?)
 }

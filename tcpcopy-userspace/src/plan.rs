@@ -164,10 +164,10 @@ impl Plan {
         let device_mtu = frames::device_mtu(args.capture, &egress);
         let frame_len = frames::frame_len(device_mtu);
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
-        let (room, warning) = pool::room(args, &sources, workers)?;
+        let (room, warning) = pool::room::room(args, &sources, workers)?;
         let rules = engine_rules(args, &egress);
         let notes = [interfaces.notes, sources.notes(facts)].concat();
-        let probes = pool::probes(args, facts, &sources, &interfaces.online);
+        let probes = pool::probes::probes(args, facts, &sources, &interfaces.online);
         let controls = probes.iter().filter_map(|(source, target)| {
             let own = facts.route(target.addr.into())?.source()?;
             Some((Endpoint::new(own.into(), source.port), *target))

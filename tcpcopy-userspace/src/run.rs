@@ -6,6 +6,7 @@
 //! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`brake`] | whether copies come back as requests: suspicion, experiment, proof |
+//! | [`preparation`] | everything that can be refused before anything is changed |
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`limits`] | what it needs of the limits of its process |
 //! | [`namespace`] | which of it is done inside another network namespace (`--netns`), and what outside |
@@ -29,6 +30,7 @@ pub(crate) mod limits;
 mod lookout;
 pub(crate) mod namespace;
 mod pauses;
+mod preparation;
 mod sides;
 mod signs;
 mod telling;
@@ -37,7 +39,6 @@ mod warnings;
 mod watch;
 mod ways;
 
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
@@ -45,7 +46,7 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{Feedback, Figures, LeftOut, Mode, Place, RunTotals, Spread, State};
+use telemetry::{Feedback, Figures, LeftOut, Mode, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -53,7 +54,6 @@ use crate::clock;
 use crate::cpu::{Guard, MachineTime};
 use crate::loader::Loaded;
 use crate::plan::Plan;
-use crate::plan::facts::Facts;
 use crate::worker::Command;
 use announcement::announce;
 use brake::Brake;
@@ -64,6 +64,8 @@ pub(crate) use ending::Ending;
 use ending::Stop;
 use lookout::Lookout;
 use pauses::Pauses;
+pub(crate) use preparation::check_folder;
+use preparation::prepare;
 use signs::Signs;
 use telling::{Phase, Telling};
 use totals::others_cpu;
@@ -107,33 +109,6 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
     };
     let stop = run.copy(&mut signals);
     run.end(&mut signals, stop)
-}
-
-/// Everything that can be refused before anything is changed.
-fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Ending> {
-    let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    limits::at_start(args, processors).map_err(|e| unusable(&e))?;
-    host::kernel::require().map_err(|e| unusable(&e))?;
-    host::capability::require().map_err(|e| unusable(&e))?;
-    host::kernel::require_af_xdp().map_err(|e| unusable(&e))?;
-    programs::tcpcopy().map_err(|e| unusable(&e))?;
-    if let Some(squatter) = host::claim::squatter() {
-        warn!(
-            "{squatter}, the name by which one tcpcopy knows of another, and is none: somebody on this host tries to keep it \
-             from starting, which is ignored"
-        );
-    }
-    let facts = Facts::gather(args, outside).map_err(|e| unusable(&e))?;
-    let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
-    limits::for_frames(&plan).map_err(|e| unusable(&e))?;
-    Ok(plan)
-}
-
-/// Fails at the start rather than after an hour.
-pub(crate) fn check_folder(path: &Path) -> std::io::Result<()> {
-    let place = Place::open(path);
-    place.map(drop).map_err(std::io::Error::other)
 }
 
 /// A run that was started.
@@ -397,6 +372,7 @@ impl<'a> Run<'a> {
         let mut totals = self.totals();
         self.signs.look(&totals, &mut self.warnings);
         totals.warnings = self.warnings.list();
+        let open_before = totals.engine.left_out_open_before_flows;
         let judged = LeftOut::new(&totals.kernel, &totals.engine);
         let judged = (judged.turns, judged.share_copied(&totals.ledger.total()));
         let surroundings = self.surroundings();
@@ -413,6 +389,12 @@ impl<'a> Run<'a> {
             Ok(summary) => summary.ledger.get("captured").copied().unwrap_or_default(),
             Err(words) => return Ending::Failed(words),
         };
-        ending::judge(self.args.min_fidelity, self.is_ready, captured, judged)
+        ending::judge(
+            self.args.min_fidelity,
+            self.is_ready,
+            captured,
+            judged,
+            open_before,
+        )
     }
 }

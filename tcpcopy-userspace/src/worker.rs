@@ -2,11 +2,22 @@
 //!
 //! One loop: records, reports, timeouts, transmit, kick. Nothing is logged or allocated per packet. What the rest of
 //! the process wants to know it reads from a [`slot::Slot`]; what it wants done it sends as a [`Command`].
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`intake`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
+//! | [`departures`], [`bandwidth`] | frames that leave, and how fast they may |
+//! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
+//! | [`handle`], [`command`], [`link`] | how others reach the worker |
+//! | [`announcer`], [`leases`] | who is told of its sessions: `intercept`, and the programs |
+//! | [`pace`], [`pausing`] | when it sleeps, and when nothing is recorded for it |
 
 pub(crate) mod announcer;
 pub(crate) mod bandwidth;
 mod command;
+mod departures;
 mod duplicates;
+mod figures;
 pub(crate) mod handle;
 pub(crate) mod intake;
 pub(crate) mod leases;
@@ -37,13 +48,8 @@ use slot::{Shared, Unproven};
 
 /// Most records, reports or frames per turn of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
-/// Frames that are written before the kernel is told: as many as it takes at a time.
-const KICK_FRAMES: usize = 32;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
-/// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
-/// second always finds some.
-const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
 /// How often a worker tells what it counted of echoes while somebody watches.
 const TALLY_EVERY: Duration = Duration::from_millis(5);
 /// How long timeouts wait for a backlog of records to be taken.
@@ -326,67 +332,6 @@ impl Running {
         drained
     }
 
-    /// Sends what the engine has to send, a batch at a time, as far as frames are free.
-    fn transmit(&mut self) -> Result<usize, Error> {
-        self.worker.port.reap();
-        let mut sent = 0;
-        while sent < BUDGET {
-            let queued = self.queue();
-            if queued > 0 {
-                // A session may have opened while its first segment was being written; its port must be leased, and it must be
-                // announced, before that leaves.
-                self.drain_events(clock::now());
-                if let Some(announcer) = &mut self.worker.announcer {
-                    announcer.flush();
-                }
-                if let Some(replied) = self.replied.take() {
-                    self.latency.record_reaction(clock::now().since(replied));
-                }
-            }
-            // Also where nothing was queued: the kernel may have left frames behind the last time.
-            if queued > 0 || self.worker.port.needs_kick() {
-                self.worker.port.kick()?;
-            }
-            sent += queued;
-            if queued < KICK_FRAMES {
-                break;
-            }
-        }
-        Ok(sent)
-    }
-
-    /// Writes up to [`KICK_FRAMES`] frames; they leave with the next kick.
-    fn queue(&mut self) -> usize {
-        let Self {
-            worker:
-                Worker {
-                    engine,
-                    port,
-                    frame_len_max,
-                    bandwidth,
-                    ..
-                },
-            probes,
-            ..
-        } = self;
-        port.transmit_with(KICK_FRAMES, |frame| {
-            if let Some(probe) = probes.pop() {
-                let to = frame.get_mut(..probe.len())?;
-                to.copy_from_slice(&probe);
-                return Some(probe.len());
-            }
-            let len = frame.len().min(*frame_len_max);
-            // A clock of its own for each: the target's time begins with its transmission.
-            let now = clock::now();
-            if bandwidth.closed_until(now).is_some() {
-                return None;
-            }
-            let len = engine.poll_transmit(now, &mut frame[..len])?;
-            bandwidth.spend(now, len);
-            Some(len)
-        })
-    }
-
     /// After the programs were detached: what stands in the ring is all there is.
     fn take_the_rest(&mut self) {
         loop {
@@ -435,65 +380,5 @@ impl Running {
             .sleep(&self.worker.port, waker, until, time, pending);
         waker.wake_up();
         slept.map_err(Error::Sleep)
-    }
-
-    fn tell_echoes(&mut self, now: Instant) {
-        let mut tally = self
-            .worker
-            .shared
-            .tally
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.worker.engine.tally(self.drained, &mut tally);
-        self.tallied = (now, tally.seen);
-    }
-
-    fn publish(&mut self, now: Instant) {
-        self.published = now;
-        self.dirty = false;
-        self.tell_echoes(now);
-        let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
-        let engine = &self.worker.engine;
-        let port = &mut self.worker.port;
-        // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.
-        let statistics = port.statistics().unwrap_or_default();
-        self.totals.records_broken = self.worker.intake.broken();
-        (self.totals.duplicate_clients, self.totals.duplicate_online) =
-            self.worker.intake.duplicates();
-        self.totals.frames_sent = statistics.queued;
-        self.totals.frames_waiting = u64::from(port.tx_waiting());
-        self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
-        // One that found no frame in the fill ring is among those dropped.
-        self.totals.frames_lost = statistics.rx_ring_full + statistics.rx_dropped;
-        // A walk over the sessions, before anybody waits for the lock.
-        let (in_flight, turns_waiting) = (engine.in_flight(), engine.turns_waiting(now));
-        let mut slot = self
-            .worker
-            .shared
-            .slot
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        slot.ledger.clone_from(&self.ledger);
-        if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
-            self.handed_over = now;
-            self.latency.drain_into(&mut slot.latency);
-            slot.differences.clone_from(&self.differences);
-        }
-        slot.counters = *engine.counters();
-        slot.sights.copy_from_slice(engine.sights());
-        slot.totals = self.totals;
-        slot.port = statistics;
-        slot.bandwidth_reached = self.worker.bandwidth.reached();
-        slot.sessions = engine.sessions();
-        slot.turns_open = engine.turns_open();
-        slot.in_flight = in_flight;
-        slot.turns_waiting = turns_waiting;
-        slot.payload_bytes = engine.payload_bytes();
-        slot.cpu = clock::thread_cpu();
-        drop(slot);
-        self.worker
-            .shared
-            .obeyed
-            .store(self.obeyed, Ordering::Release);
     }
 }

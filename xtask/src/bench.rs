@@ -12,12 +12,14 @@ mod case;
 mod engine;
 mod hurt;
 mod metrics;
+mod network;
 mod paired;
 mod report;
 mod run;
 
 use std::path::PathBuf;
 
+use ::lab::copier::Binaries;
 use ::lab::{Lab, Topology, interrupt, system};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -111,6 +113,47 @@ fn list() -> Result<()> {
     ))
 }
 
+/// Runs every load with every way to copy, round after round.
+fn all_rounds(
+    arguments: &Arguments,
+    binaries: Option<&Binaries>,
+    cases: &[Case],
+    variants: &[Variant],
+) -> Result<Vec<run::Run>> {
+    let mut labs = Labs::default();
+    let mut runs = Vec::new();
+    for round in 1..=arguments.rounds {
+        for case in cases {
+            for variant in variants {
+                if case.losses().is_some() && *variant == Variant::Alone {
+                    // It would measure the clients' own TCP.
+                    continue;
+                }
+                step::say(&format!(
+                    "round {round} of {}: {}, {}",
+                    arguments.rounds,
+                    case.name(),
+                    variant.name()
+                ));
+                let result = run::run(
+                    labs.of(*case)?,
+                    binaries,
+                    *case,
+                    *variant,
+                    run::Times {
+                        seconds: arguments.seconds,
+                        round,
+                        stamps: arguments.stamps,
+                    },
+                )?;
+                eprintln!("    {}", report::line(&result));
+                runs.push(result);
+            }
+        }
+    }
+    Ok(runs)
+}
+
 /// Runs the bench.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.part {
@@ -155,38 +198,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     interrupt::install()?;
-    let mut labs = Labs::default();
-    let mut runs = Vec::new();
-    for round in 1..=arguments.rounds {
-        for case in &cases {
-            for variant in &variants {
-                if case.losses().is_some() && *variant == Variant::Alone {
-                    // It would measure the clients' own TCP.
-                    continue;
-                }
-                step::say(&format!(
-                    "round {round} of {}: {}, {}",
-                    arguments.rounds,
-                    case.name(),
-                    variant.name()
-                ));
-                let result = run::run(
-                    labs.of(*case)?,
-                    binaries.as_ref(),
-                    *case,
-                    *variant,
-                    run::Times {
-                        seconds: arguments.seconds,
-                        round,
-                        stamps: arguments.stamps,
-                    },
-                )?;
-                eprintln!("    {}", report::line(&result));
-                runs.push(result);
-            }
-        }
-    }
-    drop(labs);
+    let runs = all_rounds(arguments, binaries.as_ref(), &cases, &variants)?;
     let medians = report::medians(&runs);
     let file = arguments
         .json

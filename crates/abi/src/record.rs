@@ -15,7 +15,7 @@ pub struct RecordHeader {
     pub kind: u32,
     /// Bytes of the packet that follow, from the IP header on.
     pub captured_len: u32,
-    /// The interface that the packet was seen on.
+    /// The interface that the packet was seen on: a packet that two devices show is copied once.
     pub ifindex: u32,
     /// Size of the segments that the packet was merged from or will be cut into, in bytes of payload; 0 where it
     /// is one segment. Of a [`KIND_CLONE`]: see [`RecordHeader::frames`].

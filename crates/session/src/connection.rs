@@ -273,6 +273,11 @@ impl Connection {
         self.receive.window()
     }
 
+    /// Where what the target may send ends.
+    pub(crate) fn window_end(&self) -> TargetSeq {
+        self.receive.nxt() + self.receive.window()
+    }
+
     /// Whether the window would become wider by at least `step` bytes if the target might send `allowance` more.
     pub(crate) fn would_open(&self, allowance: u32, step: u32) -> bool {
         self.receive

@@ -3,6 +3,7 @@
 //! Packets are parsed here, once, and handed to the sessions of their flow. After each input the session is
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
+mod admission;
 mod flows;
 mod gates;
 mod holds;
@@ -47,6 +48,7 @@ use crate::time::Instant;
 use crate::turns::Habits;
 use crate::wheel::Entry;
 use flows::Flows;
+use openings::mapping_of;
 use parked::Parked;
 use slots::Slots;
 use timers::Timers;
@@ -249,6 +251,11 @@ impl Engine {
             self.shed_largest(now);
         }
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
+        if segment.payload_len > 0
+            && let Some(shift) = mapping_of(&segment, packet)
+        {
+            self.on_mapping(now, &flow, shift);
+        }
         let known = self
             .flow_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet, payload));

@@ -278,7 +278,9 @@ counters! {
     left_out_foreign_bytes;
     /// ... of flows whose client is a target, or of the reply pool.
     left_out_from_target_bytes;
-    /// ... of further paths of Multipath TCP.
+    /// Connections that are further paths of others (Multipath TCP), once per session that they would have had.
+    left_out_subflows;
+    /// Client bytes of such connections.
     left_out_subflow_bytes;
     /// Client bytes that came after the target had ended their turn in the middle.
     left_out_cut_off_bytes;

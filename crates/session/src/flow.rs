@@ -258,7 +258,11 @@ impl Flow {
             let take = &mut |arena: &mut Arena, piece: Piece<'_>| taker.take(arena, piece);
             self.stream
                 .on_segment(seq, fin, piece, room.arena, room.counters, take);
-            taker.news
+            let news = taker.news;
+            if !piece.bytes.is_empty() {
+                self.captured.on_client(flags.contains(Flags::PSH));
+            }
+            news
         };
         self.watch_holes(room);
         news
@@ -281,6 +285,13 @@ impl Flow {
             self.stream.on_reset(seq, cause, piece.stamp, room.arena);
         }
         news
+    }
+
+    /// A segment of the client says by how much its data's sequence numbers are ahead of the connection's (Multipath TCP). Where that
+    /// has changed, data is missing that took another path: it is a hole that can never be filled. Returns how many turns are lost
+    /// then.
+    pub(crate) fn on_mapping(&mut self, shift: u32, room: &mut Room<'_>) -> Option<u64> {
+        self.stream.on_mapping(shift).then(|| self.end_at_gap(room))
     }
 
     /// A segment of the online server to the client.
@@ -316,9 +327,10 @@ impl Flow {
             self.confirmed = true;
             let distance = i64::from(ack - self.stream.next());
             let acknowledged = self.end().saturating_add_signed(distance);
+            let pushes = flags.contains(Flags::PSH);
             turn = self
                 .captured
-                .on_online_bytes(acknowledged, seq + len, len, stamp);
+                .on_online_bytes(acknowledged, seq + len, len, pushes, stamp);
         }
         self.watch_holes(room);
         Heard::Segment(Answered {

@@ -7,7 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`engine`], `state` | every input and output; `tables` behind it finds, opens, settles and removes sessions |
-//! | `openings`, `parked` | where sessions begin, and who waits for a source |
+//! | `openings`, `admission`, `parked` | where sessions begin, who may have one, and who waits for a source |
 //! | `outside`, `running`, `request` | flows without a session: what is told of them, where one may be joined, where a request ends |
 //! | `encrypted` | what encryption looks like |
 //! | `session` | one session and what the client does to it |

@@ -7,11 +7,12 @@
 
 use wire::flow::FlowKey;
 use wire::hash::FlowHash;
+use wire::multipath::Multipath;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
 use crate::limits::{FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS};
-use crate::running::Running;
+use crate::running::{Running, Why};
 use crate::time::Instant;
 
 /// Slots of a set.
@@ -29,6 +30,16 @@ pub(crate) enum Infant {
     Running(Running),
 }
 
+impl Infant {
+    /// Whether it is copied once it goes on: a handshake that both sides have said their part of, or a flow that was copied.
+    fn is_to_be_copied(&self) -> bool {
+        match self {
+            Self::Syn(handshake, ..) => handshake.online_isn.is_some(),
+            Self::Running(running) => running.why == Why::Missed,
+        }
+    }
+}
+
 /// What was known of a flow before a SYN that the online server has not answered yet: it may be forged, or be answered never.
 pub(crate) type Before = Option<Box<Infant>>;
 
@@ -41,6 +52,8 @@ pub(crate) struct Handshake {
     pub(crate) window_scale: Option<u8>,
     pub(crate) sack_permitted: bool,
     pub(crate) timestamps: bool,
+    /// Whether it is a further path of another connection (Multipath TCP, RFC 8684).
+    pub(crate) is_subflow: bool,
     /// The online server's initial sequence number, where a SYN-ACK came and no session was opened for it.
     pub(crate) online_isn: Option<OnlineSeq>,
 }
@@ -54,6 +67,7 @@ impl Handshake {
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps.is_some(),
+            is_subflow: options.multipath == Some(Multipath::Join),
             online_isn: None,
         }
     }
@@ -80,6 +94,8 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Nursery {
     slots: Box<[Option<Slot>]>,
+    /// When each set last had to give up a flow that was to be copied: one that comes to this set, and is not known, may be it.
+    given_up: Box<[Option<Instant>]>,
     /// Changes with each flow that has to go; its state decides which.
     dice: u32,
     hash: FlowHash,
@@ -90,6 +106,7 @@ impl Nursery {
     pub(crate) fn new(hash: FlowHash) -> Self {
         Self {
             slots: vec![None; NURSERY_SLOTS].into_boxed_slice(),
+            given_up: vec![None; NURSERY_SLOTS / WAYS].into_boxed_slice(),
             dice: 1,
             hash,
         }
@@ -132,8 +149,16 @@ impl Nursery {
             return false;
         }
         let way = self.throw();
-        self.set(&flow)[way] = Some(new);
+        let old = self.set(&flow)[way].replace(new);
+        if old.is_some_and(|old| old.infant.is_to_be_copied()) {
+            self.given_up[self.set_of(&flow)] = Some(now);
+        }
         true
+    }
+
+    /// Whether a flow that is not known here may have been one that was to be copied, and had to make place.
+    pub(crate) fn may_have_given_up(&self, flow: &FlowKey, now: Instant) -> bool {
+        self.given_up[self.set_of(flow)].is_some_and(|at| now.since(at) < NURSERY_AGE)
     }
 
     /// What is to be kept of a flow that a SYN has come for.
@@ -166,8 +191,12 @@ impl Nursery {
         }
     }
 
+    fn set_of(&self, flow: &FlowKey) -> usize {
+        self.hash.of(flow) as usize % (NURSERY_SLOTS / WAYS)
+    }
+
     fn set(&mut self, flow: &FlowKey) -> &mut [Option<Slot>] {
-        let set = self.hash.of(flow) as usize % (NURSERY_SLOTS / WAYS);
+        let set = self.set_of(flow);
         &mut self.slots[set * WAYS..][..WAYS]
     }
 
@@ -245,6 +274,22 @@ mod tests {
                 true
             });
         }
+    }
+
+    #[test]
+    fn a_flow_that_was_to_be_copied_and_had_to_go_may_come_back() {
+        let mut nursery = Nursery::new(FlowHash::new(1));
+        let flows = rivals(2 * WAYS);
+        let missed = Infant::Running(Running::new(Why::Missed, 1));
+        for flow in &flows {
+            nursery.put(*flow, RUNNING, NOW);
+        }
+        assert!(!nursery.may_have_given_up(&flows[0], NOW));
+        for flow in &flows {
+            nursery.put(*flow, missed.clone(), NOW);
+        }
+        assert!(nursery.may_have_given_up(&flows[0], NOW));
+        assert!(!nursery.may_have_given_up(&flows[0], NOW + FLOW_MEMORY));
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Running {
     requests: Reader,
     /// Whether the last response is as long as an interim one.
     interim: bool,
+    /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
+    mapping: Option<u32>,
     /// Whether it was open before the start and looks like TLS.
     is_tls: bool,
     /// Whether it is counted among the flows that were left out.
@@ -93,6 +95,7 @@ impl Running {
             answered: None,
             requests: Reader::lost(),
             interim: false,
+            mapping: None,
             is_tls: false,
             told: false,
         }
@@ -123,6 +126,20 @@ impl Running {
             self.interim = answer == LastAnswer::Interim;
         }
         self
+    }
+
+    /// A segment says by how much its data's sequence numbers are ahead of the connection's: where that has changed, data is missing
+    /// that took another path.
+    pub(crate) fn on_mapping(&mut self, shift: u32) {
+        if self
+            .mapping
+            .replace(shift)
+            .is_some_and(|known| known != shift)
+        {
+            self.requests.lose();
+            self.answered = None;
+            self.cause = None;
+        }
     }
 
     /// A segment of the client with payload; `pushed` says whether it had PSH.

@@ -241,12 +241,14 @@ impl Session {
             if ctx.target.pool.is_none() {
                 self.life = Life::Parked;
             } else {
-                ctx.counters.sessions_collided += 1;
-                self.doom_waiting(Outcome::Collision, ctx);
-                self.life = Life::Detached {
-                    retry_at: ctx.now,
-                    outcome: Outcome::Collision,
-                };
+                let collided = Outcome::Collision;
+                // Once per session, however many of its turns find no port.
+                let again =
+                    matches!(self.life, Life::Detached { outcome, .. } if outcome == collided);
+                ctx.counters.sessions_collided += u64::from(!again);
+                self.doom_waiting(collided, ctx);
+                let (retry_at, outcome) = (ctx.now, collided);
+                self.life = Life::Detached { retry_at, outcome };
             }
             return;
         };

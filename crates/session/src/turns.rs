@@ -1,5 +1,8 @@
 //! Turns: the client's stream cut where the client had seen a response, and the rule that releases the next one.
 //!
+//! This file has what one session knows of its turns; [`answer`] is what the target says, [`release`] the rule by which the current
+//! turn is over, [`lessons`] what is learned from that, and [`ending`] what comes of it.
+//!
 //! The front of the queue is the *current* turn once it was released; everything behind it waits. Turn k+1 departs
 //! when the target has answered turn k as far as the client had seen the online server answer it: N bytes, the
 //! difference of the two turns' causes. R is what the target has sent since it began to acknowledge turn k; what
@@ -9,20 +12,22 @@
 //! A client that pipelines goes on while a response is on its way: those *early* bytes are part of N for the turn that it
 //! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
+mod answer;
 mod departures;
 mod doubt;
+mod ending;
 mod ends;
 mod habits;
+mod lessons;
 mod release;
 pub(crate) mod resting;
+mod standing;
 
 use core::ops::{Deref, DerefMut};
-use core::time::Duration;
 
 use wire::seq::OnlineSeq;
 
-use crate::config::RuleId;
-use crate::event::{Outcome, TurnEnded};
+use crate::event::Outcome;
 use crate::flow::captured::{Captured, Queue};
 use crate::flow::turn::{Answer, Turn};
 use crate::flow::unasked::Silences;
@@ -32,7 +37,8 @@ use departures::Departures;
 use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
-pub(crate) use release::{Patience, Verdict, Waited};
+pub(crate) use lessons::Waited;
+pub(crate) use release::{Patience, Verdict};
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]
@@ -227,41 +233,9 @@ impl Turns {
         self.step.credit = self.step.credit.saturating_add(i64::from(since_cause));
     }
 
-    /// What the target has sent in answer to the current turn, without what it had sent before, in bytes.
-    pub(crate) fn answer_bytes(&self) -> u64 {
-        self.step.answer.bytes
-    }
-
-    /// The target has sent `bytes`, in order, in answer to whatever.
-    pub(crate) fn charge(&mut self, bytes: u32) {
-        self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
-        self.step.target_at += bytes;
-    }
-
-    /// The target may send `bytes` more than the online server has sent.
-    pub(crate) fn grant(&mut self, bytes: u32) {
-        self.step.credit = self.step.credit.saturating_add(i64::from(bytes));
-    }
-
-    /// How many more bytes the target may send now, where it may be ahead of the online server by `slack`.
-    pub(crate) fn allowance(&self, slack: u32) -> u32 {
-        let allowed = self.step.credit.saturating_add(i64::from(slack));
-        u32::try_from(allowed.max(0)).unwrap_or(u32::MAX)
-    }
-
     /// The next turn stands alone: its protocol answers each request.
     pub(crate) fn on_standalone(&mut self) {
         self.silences = Silences::default();
-    }
-
-    /// The target was kept from sending more; returns whether this is new of the current turn.
-    pub(crate) fn note_paced(&mut self) -> bool {
-        !core::mem::replace(&mut self.step.paced, true)
-    }
-
-    /// The target sent payload, be it in order or not.
-    pub(crate) fn on_heard(&mut self, stamp: Instant) {
-        self.step.heard = stamp;
     }
 
     /// Nothing from `start` on may be sent for the time being, also where turns do not wait.
@@ -297,34 +271,6 @@ impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
     pub(crate) fn first_kept(&self) -> Option<&'a Turn> {
         let doomed = self.doomed.map_or(0, |(before, _)| before);
         self.queue.get(doomed.saturating_sub(self.front) as usize)
-    }
-
-    /// How much of what the target has sent beyond the share of the turn before counts for the current turn: where turns
-    /// wait, as much as its client had still to see; where they do not, several responses may have come at once.
-    fn credit(&self) -> u64 {
-        let carried = self.step.carried.bytes;
-        match self.current() {
-            Some(_) if self.is_ungated() => carried,
-            // To the byte what the online server answered between this turn and the next. This turn asked nothing (an
-            // acknowledgement of settings in HTTP/2, say): the answer to the turn before came after it online, and before it
-            // at the target.
-            Some(turn)
-                if self.step.before.is_none()
-                    && self.queue.get(1).is_some_and(|next| {
-                        u64::from(next.cause.ahead_of(turn.cause))
-                            == carried + self.step.answer.bytes
-                    }) =>
-            {
-                carried
-            }
-            Some(turn) => carried.min(u64::from(turn.early)),
-            None => 0,
-        }
-    }
-
-    /// R, the bytes that the target has sent in answer to the current turn.
-    fn received(&self) -> u64 {
-        self.step.answer.bytes + self.credit()
     }
 
     /// How far the stream may be sent.
@@ -410,188 +356,5 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 self.departures.on_sent(index, turn.end <= end, now);
             }
         }
-    }
-
-    /// The target sent `bytes` in order, acknowledging the stream up to `acknowledged`; `tail` says whether the segment
-    /// looks like the end of a response.
-    pub(crate) fn on_target_bytes(
-        &mut self,
-        acknowledged: u64,
-        bytes: u32,
-        tail: bool,
-        stamp: Instant,
-        habits: &mut Habits,
-    ) {
-        let answers_before = self
-            .current()
-            .is_some_and(|turn| acknowledged <= turn.start);
-        if answers_before {
-            self.on_late_bytes(bytes, stamp, habits);
-            if self.step.answer.bytes == 0 {
-                self.step.tail = tail;
-            }
-            return;
-        }
-        if self.step.answer.bytes > 0 {
-            if self.step.tail
-                && let Some(end) = self.false_end()
-            {
-                habits.refute(end, None);
-            }
-            habits.on_pause(stamp.since(self.step.answer.last));
-        }
-        self.step.answer.add(bytes, stamp);
-        self.step.tail = tail;
-        self.step.tails = self.step.tails.saturating_add(u8::from(tail));
-    }
-
-    /// The rest of a response came after it had been taken to be complete.
-    fn on_late_bytes(&mut self, bytes: u32, stamp: Instant, habits: &mut Habits) {
-        let carried = &mut self.step.carried;
-        let last = core::mem::replace(&mut carried.last, stamp);
-        carried.bytes += u64::from(bytes);
-        let Some(end) = self.step.before else {
-            return;
-        };
-        if self.current().is_some_and(|turn| turn.early > 0) {
-            // Its client had not waited for it either.
-            return;
-        }
-        habits.refute(end, Some(stamp.since(last)));
-        self.doubt.pay(bytes);
-        self.step.paired = false;
-    }
-
-    /// The target acknowledged the stream up to `una`.
-    pub(crate) fn on_acknowledged(&mut self, una: u64, stamp: Instant) {
-        if self.step.acknowledged_at.is_none() && self.current().is_none_or(|turn| turn.end <= una)
-        {
-            self.step.acknowledged_at = Some(stamp);
-        }
-    }
-
-    /// Ends the front turn, and makes room for the next to be released.
-    pub(crate) fn end_front(
-        &mut self,
-        outcome: Outcome,
-        una: u64,
-        rule: RuleId,
-    ) -> Option<TurnEnded> {
-        let credit = self.credit();
-        let released = core::mem::take(&mut self.current);
-        let turn = self.queue.front()?;
-        let departed = self.departures.pass();
-        self.queue.pass();
-        self.front += 1;
-        self.take_credit(credit);
-        let target = if released {
-            Answer {
-                bytes: self.step.answer.bytes - self.beyond_share(&turn),
-                ..self.step.answer
-            }
-            .measured_from(departed.last)
-        } else {
-            self.step.answer = Answer::default();
-            None
-        };
-        self.step.cause = turn.cause;
-        Some(TurnEnded {
-            rule,
-            outcome,
-            bytes: turn.end - turn.start,
-            bytes_acknowledged: una.clamp(turn.start, turn.end) - turn.start,
-            paired: credit == 0 && self.is_paired(&turn),
-            online: turn.online.measured_from(Some(turn.captured_last)),
-            target,
-            lag: departed.first.map_or(Duration::ZERO, |departed| {
-                departed.since(turn.captured_first)
-            }),
-            online_reset: turn.online_reset,
-            paced: released && self.step.paced,
-            round_trip: None,
-            samples: None,
-        })
-    }
-
-    /// What the target had sent before the current turn counts for it.
-    fn take_credit(&mut self, credit: u64) {
-        if credit > 0 {
-            let carried = self.step.carried;
-            let answer = &mut self.step.answer;
-            answer.bytes += credit;
-            answer.first = Some(carried.last);
-            answer.last = answer.last.max(carried.last);
-        }
-    }
-
-    /// Where turns do not wait: what the target has sent beyond the share of the turn that ends, for the next.
-    fn beyond_share(&self, turn: &Turn) -> u64 {
-        match self.queue.front() {
-            Some(next) if self.is_ungated() => {
-                let share = u64::from(next.cause.ahead_of(turn.cause));
-                self.step.answer.bytes.saturating_sub(share)
-            }
-            _ => 0,
-        }
-    }
-
-    /// Whether what the two servers have sent after the turn that ends can be compared. Where the client had not waited for the
-    /// end of a response, its bytes may count for one turn here and for the next there: only if they are as many they are the
-    /// same.
-    fn is_paired(&self, turn: &Turn) -> bool {
-        let split = self.queue.front().is_some_and(|next| next.early > 0);
-        let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
-        known && self.step.paired && !self.is_ungated()
-    }
-
-    /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
-    pub(crate) fn release(&mut self, una: u64, now: Instant) {
-        let Some(turn) = self.queue.front() else {
-            return;
-        };
-        let answerable = una >= turn.end;
-        let Step {
-            cause,
-            answer,
-            tail,
-            ..
-        } = self.step;
-        let share = u64::from(turn.cause.ahead_of(cause));
-        let credit = self.step.credit;
-        let (before, target_at) = (self.step.before, self.step.target_at);
-        self.step = Step::new(turn.cause, answerable.then_some(now));
-        (self.step.before, self.step.paired) = (before, !self.doubt.is_open());
-        self.step.target_at = target_at;
-        self.step.carried.last = answer.last;
-        // What was on its way to the client may have come from the target already, and what is missing of the response before
-        // may still come.
-        let ahead = answer.bytes.saturating_sub(share).min(turn.early.into());
-        let missing = share.saturating_sub(answer.bytes);
-        self.step.credit = i64::from(self.queue.online_end().ahead_of(turn.cause))
-            + missing.cast_signed()
-            - ahead.cast_signed();
-        if self.is_ungated() {
-            // Responses to turns before this one are still to come.
-            self.step.credit = self.step.credit.max(credit);
-        }
-        if answer.bytes > share && (answerable || !self.is_ungated()) {
-            self.step.carried.bytes = answer.bytes - share;
-            self.step.tail = tail;
-        }
-        self.current = true;
-    }
-
-    /// A new connection begins with the front turn: whatever of it was sent is to be sent again, and nothing has to
-    /// be waited for first.
-    pub(crate) fn begin_anew(&mut self) {
-        self.current = false;
-        self.departures = Departures::default();
-        let cause = self
-            .queue
-            .front()
-            .map_or(self.step.cause, |turn| turn.cause);
-        self.step = Step::new(cause, None);
-        self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
-        self.doubt = Doubt::default();
     }
 }

@@ -66,53 +66,9 @@ impl Display for Table<'_> {
 /// What a reader with ten seconds wants to know: did the target take what it was sent, was it as fast, did it say the
 /// same, and can the figures be trusted.
 fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
-    let turns = |name| figure(&summary.ledger, name);
-    let total = turns("captured");
-    write!(
-        f,
-        "tcpcopy {}, {} mode, {:.1} s: ",
-        summary.version,
-        summary.mode.name(),
-        summary.duration_seconds,
-    )?;
+    headline(f, summary)?;
+    let total = figure(&summary.ledger, "captured");
     let before = figure(&summary.left_out, "open_before_flows");
-    if total == 0 && before > 0 {
-        write!(f, "NOTHING WAS COPIED")?;
-    } else if total == 0 {
-        write!(f, "NOTHING WAS CAPTURED")?;
-    } else {
-        write!(
-            f,
-            "{} of {total} turns answered, fidelity {}",
-            turns("answered") + turns("delivered"),
-            percent(summary.fidelity),
-        )?;
-    }
-    match turns("missed") {
-        0 => {}
-        missed => write!(f, ", {missed} MISSED")?,
-    }
-    match figure(&summary.left_out, "turns") {
-        0 => {}
-        left_out => write!(
-            f,
-            "; {left_out} MORE WERE LEFT OUT by --max-sessions, --rate, --max-cpu or --memory"
-        )?,
-    }
-    if before > 0 {
-        write!(
-            f,
-            "; {before} connection(s) that were open before the start left out"
-        )?;
-    }
-    writeln!(f)?;
-    if summary.target_closes > 0 {
-        writeln!(
-            f,
-            "  THE TARGET CLOSED {} TIMES after an answer where the online server went on",
-            summary.target_closes
-        )?;
-    }
     let paused = figure(&summary.left_out, "paused_packets");
     if paused > 0 {
         writeln!(
@@ -159,6 +115,58 @@ fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     }
     for (name, residue) in residues {
         writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
+    }
+    Ok(())
+}
+
+/// How much was copied, and what was not: nothing that stands in the way of the figure may be missing from its line.
+fn headline(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let turns = |name| figure(&summary.ledger, name);
+    let total = turns("captured");
+    write!(
+        f,
+        "tcpcopy {}, {} mode, {:.1} s: ",
+        summary.version,
+        summary.mode.name(),
+        summary.duration_seconds,
+    )?;
+    let before = figure(&summary.left_out, "open_before_flows");
+    if total == 0 && before > 0 {
+        write!(f, "NOTHING WAS COPIED")?;
+    } else if total == 0 {
+        write!(f, "NOTHING WAS CAPTURED")?;
+    } else {
+        write!(
+            f,
+            "{} of {total} turns answered, fidelity {}",
+            turns("answered") + turns("delivered"),
+            percent(summary.fidelity),
+        )?;
+    }
+    match turns("missed") {
+        0 => {}
+        missed => write!(f, ", {missed} MISSED")?,
+    }
+    match figure(&summary.left_out, "turns") {
+        0 => {}
+        left_out => write!(
+            f,
+            "; {left_out} MORE WERE LEFT OUT by --max-sessions, --rate, --max-cpu or --memory"
+        )?,
+    }
+    if before > 0 {
+        write!(
+            f,
+            "; {before} connection(s) that were open before the start left out"
+        )?;
+    }
+    writeln!(f)?;
+    if summary.target_closes > 0 {
+        writeln!(
+            f,
+            "  THE TARGET CLOSED {} TIMES after an answer where the online server went on",
+            summary.target_closes
+        )?;
     }
     Ok(())
 }
@@ -259,7 +267,7 @@ fn percent(share: f64) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use session::Counters;
+    use session::{Counters, Outcome, RuleId, TurnEnded};
 
     use super::{Table, percent};
     use crate::{
@@ -274,9 +282,8 @@ mod tests {
         assert_eq!(percent(0.0), "0.000 %");
     }
 
-    #[test]
-    fn a_residue_is_shouted() {
-        let run = RunTotals {
+    fn run() -> RunTotals {
+        RunTotals {
             mode: Mode::Direct,
             state: State::Ended,
             started: SystemTime::UNIX_EPOCH,
@@ -307,8 +314,53 @@ mod tests {
                 expected: 410.4,
                 observed: 2,
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn what_was_not_copied_stands_in_the_first_line() {
+        let mut run = run();
+        run.ledger = Ledger::new(1);
+        run.rules = vec!["a to b".to_owned()];
+        run.engine.left_out_open_before_flows = 7;
+        run.engine.target_closes = 5;
         let text = Table(&Summary::new(&run)).to_string();
+        let first = text.lines().next().unwrap_or_default();
+        assert!(
+            first.ends_with(
+                "NOTHING WAS COPIED; 7 connection(s) that were open before the start left out"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("THE TARGET CLOSED 5 TIMES"), "{text}");
+        assert!(!text.contains("-i names the interfaces"), "{text}");
+        run.ledger.record(&TurnEnded {
+            rule: RuleId(0),
+            outcome: Outcome::Missed,
+            bytes: 10,
+            bytes_acknowledged: 0,
+            paired: false,
+            online: None,
+            target: None,
+            lag: Duration::ZERO,
+            online_reset: false,
+            paced: false,
+            round_trip: None,
+            samples: None,
+        });
+        run.ledger.record_missed(RuleId(0), 32);
+        let summary = Summary::new(&run);
+        assert_eq!(summary.bytes.get("missed"), Some(&42));
+        let text = Table(&summary).to_string();
+        assert!(
+            text.contains("0 of 1 turns answered, fidelity 0.000 %, 1 MISSED; 7 connection(s)"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_residue_is_shouted() {
+        let text = Table(&Summary::new(&run())).to_string();
         assert!(
             text.contains("DOES NOT ADD UP: online, residue -3"),
             "{text}"

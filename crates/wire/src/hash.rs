@@ -162,18 +162,15 @@ impl fmt::Debug for Words {
 #[inline(always)]
 const fn sum_of_addr(addr: &Addr, key: [u64; 4]) -> u64 {
     let [a, b, c, d] = key;
-    let [first, second] = [
-        (
-            a.wrapping_add(addr.word(0) as u64),
-            b.wrapping_add(addr.word(1) as u64),
-        ),
-        (
-            c.wrapping_add(addr.word(2) as u64),
-            d.wrapping_add(addr.word(3) as u64),
-        ),
-    ];
-    let first = first.0.wrapping_mul(first.1);
-    first.wrapping_add(second.0.wrapping_mul(second.1))
+    let all = u128::from_ne_bytes(*addr.octets());
+    pair((a, b), all as u64).wrapping_add(pair((c, d), (all >> 64) as u64))
+}
+
+/// Two words that stand in one.
+#[inline(always)]
+const fn pair(key: (u64, u64), words: u64) -> u64 {
+    let low = key.0.wrapping_add(words as u32 as u64);
+    low.wrapping_mul(key.1.wrapping_add(words >> 32))
 }
 
 /// So many numbers from one, by SplitMix64 (Steele, Lea and Flood 2014).

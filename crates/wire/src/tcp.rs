@@ -2,6 +2,7 @@
 
 use crate::checksum::{Sum, pseudo_header};
 use crate::flow::Endpoint;
+use crate::multipath::{self, Multipath};
 use crate::{ethernet, ip};
 
 /// Length of a TCP header without options, in bytes.
@@ -109,6 +110,8 @@ pub struct Options {
     pub timestamps: Option<Timestamps>,
     /// Selective acknowledgements.
     pub sack: SackBlocks,
+    /// What it says of Multipath TCP. Read only: no session has further paths.
+    pub multipath: Option<Multipath>,
 }
 
 impl Options {
@@ -159,6 +162,8 @@ impl Options {
                     echo: u32::from_be_bytes([*e, *f, *g, *h]),
                 });
             }
+            // A segment may have two: what says more of it counts.
+            (multipath::KIND, body) => self.multipath = Multipath::parse(body).or(self.multipath),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use wire::checksum::{Sum, Verdict, judge, pseudo_header};
 use wire::flow::{Addr, Endpoint, FlowKey, PoolRange, SAMPLE_ALL, sampled};
 use wire::hash::EndpointHash;
 use wire::ip::PROTOCOL_TCP;
+use wire::multipath::Multipath;
 use wire::segment::Segment;
 use wire::seq::ClientSeq;
 use wire::tcp::{COPY_MARK, Flags, Header, OPTIONS_LEN_MAX, Options, SackBlocks, Timestamps};
@@ -69,6 +70,7 @@ fn options() -> impl Strategy<Value = Options> {
                 sack_permitted,
                 timestamps: timestamps.map(|(value, echo)| Timestamps { value, echo }),
                 sack,
+                multipath: None,
             }
         })
         .prop_filter("as long as a header", fits)
@@ -107,6 +109,33 @@ proptest! {
     }
 
     /// Written and read again; its checksum is right, and wrong as soon as a bit is.
+    #[test]
+    fn an_option_of_multipath_tcp_is_read_as_it_was_written(
+        (ack, data, long) in (option::of(any::<u64>()), any::<u64>(), any::<bool>()),
+        (path, len, noise) in (any::<u32>(), 1..=u16::MAX, vec(any::<u8>(), 0..40)),
+        (long_ack, cut) in (any::<bool>(), any::<usize>()),
+    ) {
+        let mut body = std::vec![0x20, 4];
+        if let Some(ack) = ack {
+            body[1] |= if long_ack { 3 } else { 1 };
+            let ack = ack.to_be_bytes();
+            body.extend_from_slice(if long_ack { &ack[..] } else { &ack[4..] });
+        }
+        body[1] |= if long { 8 } else { 0 };
+        let number = data.to_be_bytes();
+        body.extend_from_slice(if long { &number[..] } else { &number[4..] });
+        body.extend_from_slice(&path.to_be_bytes());
+        body.extend_from_slice(&len.to_be_bytes());
+        let expected = Multipath::Mapping((data as u32).wrapping_sub(path));
+        prop_assert_eq!(Multipath::parse(&body), Some(expected));
+        prop_assert_eq!(Multipath::parse(&body[..cut % body.len()]), None);
+        // Whatever else it is, it is read without harm, and so is a header's area that has it.
+        let _ = Multipath::parse(&noise);
+        let mut area = std::vec![1, 30, noise.len() as u8 + 2];
+        area.extend_from_slice(&noise);
+        prop_assert_eq!(Options::parse(&area).multipath, Multipath::parse(&noise));
+    }
+
     #[test]
     fn a_segment_is_read_as_it_was_written(
         (source, destination) in ends(),

@@ -13,8 +13,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use channel::{Error, Refusal};
+use host::clock::now_ns;
 use nix::sys::signal::Signal;
-use nix::time::{ClockId, clock_gettime};
 use wire::flow::{Endpoint, FlowKey};
 use wire::tcp::Flags;
 
@@ -45,11 +45,6 @@ fn show() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stamp_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("it exists");
-    u64::try_from(Duration::from(now).as_nanos()).expect("it fits")
-}
-
 fn ports(client: &Client) -> Vec<u16> {
     client
         .reports
@@ -64,7 +59,7 @@ fn a_targets_syn_is_reported_and_nothing_stays() {
         let intercept = Intercept::start(LINE);
         assert!(show().contains("xdp"), "attached");
         let mut client = Client::subscribe(PORT, &[target(80)]);
-        let sent_ns = stamp_ns();
+        let sent_ns = now_ns();
         let _syn = pair.send_syn(80, SocketAddrV4::new(CLIENT, 4711));
         client.until("the report", |client| !client.reports.is_empty());
         let seen = client.reports[0].clone();
@@ -73,7 +68,7 @@ fn a_targets_syn_is_reported_and_nothing_stays() {
         assert_eq!(seen.segment.flags, Flags::SYN);
         assert_eq!(seen.packet_len as usize, seen.headers.len());
         assert_eq!(seen.segment.options(&seen.headers).mss, Some(1460));
-        let meanwhile = sent_ns..=stamp_ns();
+        let meanwhile = sent_ns..=now_ns();
         assert!(
             meanwhile.contains(&seen.stamp_ns),
             "{} is not in {meanwhile:?}",

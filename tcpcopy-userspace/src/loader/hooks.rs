@@ -24,7 +24,8 @@ use nix::net::if_::if_nametoindex;
 use tracing::warn;
 use words::Words;
 
-use super::{Error, PROGRAMS};
+use super::Error;
+use super::object::PROGRAMS;
 use crate::plan::Hook;
 use keeper::Keeper;
 

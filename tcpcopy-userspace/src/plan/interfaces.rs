@@ -39,6 +39,7 @@ pub(super) struct Interfaces {
 /// The loopback interface.
 pub(crate) const LOOPBACK: &str = "lo";
 
+/// Chooses where programs are attached.
 pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interfaces, Refusal> {
     let mut found = Interfaces {
         capture: Vec::new(),
@@ -70,21 +71,7 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
                 .map_or_else(|| "-i lo".to_owned(), |rule| said_on_loopback(rule)),
         });
     }
-    let any = |rule: &RuleArg| rule.online.addr == Addr::UNSPECIFIED;
-    if !found.online.is_empty() && !found.host_sides.is_empty() && args.rules.iter().any(any) {
-        found.notes.push(format!(
-            "-i names {} beside a container's link, and a rule names no ONLINE_IP: where this host publishes the container's port \
-             (NAT), each request is seen with both addresses and would be copied twice; name one of the devices, or ONLINE_IP",
-            found.online.join(", ")
-        ));
-    }
-    if hears_loopback && args.capture == Capture::AfXdp {
-        found.notes.push(
-            "lo carries packets of up to 64 KiB, and --capture af-xdp takes none that is longer than the private device carries: \
-             such requests end as `gap` (clone_too_big says how many packets); use --capture ring there"
-                .to_owned(),
-        );
-    }
+    take_note(args, hears_loopback, &mut found);
     // What is mirrored or belongs to a container is listened to elsewhere.
     if !hears_loopback && found.host_sides.is_empty() && found.mirrors.is_empty() {
         let words = |rule: &&RuleArg| {
@@ -113,6 +100,25 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
         }
     }
     Ok(found)
+}
+
+/// Notes what the user should know of the interfaces that were chosen.
+fn take_note(args: &Args, hears_loopback: bool, found: &mut Interfaces) {
+    let any = |rule: &RuleArg| rule.online.addr == Addr::UNSPECIFIED;
+    if !found.online.is_empty() && !found.host_sides.is_empty() && args.rules.iter().any(any) {
+        found.notes.push(format!(
+            "-i names {} beside a container's link, and a rule names no ONLINE_IP: where this host publishes the container's port \
+             (NAT), each request is seen with both addresses and would be copied twice; name one of the devices, or ONLINE_IP",
+            found.online.join(", ")
+        ));
+    }
+    if hears_loopback && args.capture == Capture::AfXdp {
+        found.notes.push(
+            "lo carries packets of up to 64 KiB, and --capture af-xdp takes none that is longer than the private device carries: \
+             such requests end as `gap` (clone_too_big says how many packets); use --capture ring there"
+                .to_owned(),
+        );
+    }
 }
 
 impl Interfaces {

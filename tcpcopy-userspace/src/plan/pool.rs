@@ -1,4 +1,12 @@
 //! Where sessions come from: the clients' own addresses, a range that was named, or one of this host's own.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`room`] | how many sessions a pool has room for |
+//! | [`probes`] | where the probes of the path come from |
+
+pub(super) mod probes;
+pub(super) mod room;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -22,14 +30,6 @@ const LOCAL_V6: (IpAddr, u8) = (
     IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0)),
     112,
 );
-
-/// A pool with room for fewer flows is worth a warning where each flow takes several ports: about what a busy server has
-/// open at a time.
-const FLOWS_FEW: u64 = 1000;
-
-/// Sources of probes that stand for strangers.
-const STRANGER_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-const STRANGER_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// A pool towards targets of one family.
 #[derive(Clone, Debug)]
@@ -142,17 +142,9 @@ impl Chosen {
     }
 }
 
+/// Chooses where sessions come from, target by target.
 pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, Refusal> {
-    for family in [true, false] {
-        let mut same = args.pool.iter().filter(|pool| pool.is_v4() == family);
-        if let (Some(first), Some(second)) = (same.next(), same.next()) {
-            return Err(Refusal::TwoPools {
-                family: family_name(family),
-                first: *first,
-                second: *second,
-            });
-        }
-    }
+    one_of_a_family(args)?;
     if mode == Mode::Assistant && args.pool.is_empty() {
         if args.copies > 1 {
             return Err(Refusal::CopiesWithoutPool {
@@ -215,6 +207,21 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
         excluded_ports,
     };
     Ok(sources)
+}
+
+/// Whether `-c` names at most one range of each family.
+fn one_of_a_family(args: &Args) -> Result<(), Refusal> {
+    for family in [true, false] {
+        let mut same = args.pool.iter().filter(|pool| pool.is_v4() == family);
+        if let (Some(first), Some(second)) = (same.next(), same.next()) {
+            return Err(Refusal::TwoPools {
+                family: family_name(family),
+                first: *first,
+                second: *second,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The range of `-c` for this target's family, if it is free.
@@ -362,125 +369,6 @@ fn outside(
         .flatten()
         .filter(|range| !range.is_empty())
         .max_by_key(ExactSizeIterator::len)
-}
-
-/// How many sessions the smallest pool has room for, in words, and a warning where that is little for `-n`; `None` with
-/// the clients' own addresses.
-///
-/// A pool without room for what was asked is refused. Others may still turn out too small: what finds no port then ends
-/// as `collision`.
-pub(super) fn room(
-    args: &Args,
-    sources: &Sources,
-    workers: u32,
-) -> Result<(Option<String>, Option<String>), Refusal> {
-    let Some(smallest) = sources
-        .chosen
-        .iter()
-        .min_by_key(|chosen| chosen.available())
-    else {
-        return Ok((None, None));
-    };
-    let available = smallest.available();
-    let small = |what: String, needed: u64| Refusal::PoolTooSmall {
-        pool: smallest.pool,
-        what,
-        needed,
-        addresses: smallest.pool.addresses(),
-        ports: u64::from(smallest.pool.range.port_last - smallest.pool.range.port_first) + 1,
-        excluded: smallest.excluded.len() as u64,
-        available,
-    };
-    // Each worker must be able to hold one flow with all its copies.
-    let least = u64::from(args.copies) * u64::from(workers);
-    if available < least {
-        return Err(small(
-            format!("-n {} with {workers} workers", args.copies),
-            least,
-        ));
-    }
-    // A port rests for a second after its session.
-    if let Some(rate) = args.rate.filter(|&rate| u64::from(rate) > available) {
-        return Err(small(
-            format!("--rate {rate} (each rests 1 s after its session)"),
-            rate.into(),
-        ));
-    }
-    if let Some(sessions) = args.max_sessions.filter(|&s| u64::from(s) > available) {
-        return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
-    }
-    let flows = available / u64::from(args.copies);
-    let room = format!(
-        "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
-         that is {flows} flows at a time",
-        smallest.pool,
-        available / u64::from(workers),
-        args.copies,
-    );
-    let warning = (args.copies > 1 && flows < FLOWS_FEW).then(|| {
-        format!(
-            "{room}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
-        )
-    });
-    Ok((Some(room), warning))
-}
-
-/// Source and target of the probes that prove the path; one answer per target is enough. All probes of a target come from
-/// the same port.
-///
-/// With the clients' own addresses the sources are the online addresses of this host, which may lie in the clients'
-/// prefix, and an address of a documentation network (RFC 5737, RFC 3849), which goes where the target sends strangers: none
-/// of them hurts anybody. With a pool it is the pool's last endpoint, which sessions come to last.
-pub(super) fn probes(
-    args: &Args,
-    facts: &Facts,
-    sources: &Sources,
-    online: &[String],
-) -> Vec<(Endpoint, Endpoint)> {
-    let mut probes: Vec<(Endpoint, Endpoint)> = Vec::new();
-    for rule in &args.rules {
-        let v4 = rule.target.addr.is_v4();
-        if let Some(chosen) = sources.chosen(rule.target.addr) {
-            probes.push((chosen.last(facts), rule.target));
-            continue;
-        }
-        let Some(port) = free_port(facts) else {
-            continue;
-        };
-        let on_online = |index| {
-            facts
-                .interfaces
-                .iter()
-                .any(|i| i.index == index && online.contains(&i.name))
-        };
-        let own = facts
-            .addresses
-            .iter()
-            .filter(|own| on_online(own.interface_index))
-            .map(|own| own.address);
-        let stranger = if v4 { STRANGER_V4 } else { STRANGER_V6 };
-        for address in own
-            .chain([stranger])
-            .filter(|address| address.is_ipv4() == v4 && !is_link_local(*address))
-        {
-            probes.push((Endpoint::new(address.into(), port), rule.target));
-        }
-    }
-    probes.sort_unstable();
-    probes.dedup();
-    probes
-}
-
-/// A port that the kernel gives to nobody and that nobody listens on.
-fn free_port(facts: &Facts) -> Option<u16> {
-    let ports = outside(&(1024..=u16::MAX), &facts.ephemeral)?;
-    ports
-        .rev()
-        .find(|port| facts.listening.iter().all(|socket| socket.port() != *port))
-}
-
-const fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 const fn family_name(v4: bool) -> &'static str {

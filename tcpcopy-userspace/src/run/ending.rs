@@ -87,17 +87,24 @@ impl Ending {
     }
 }
 
-/// How a run that was not disturbed ends: whether it was ready, how many turns were captured, how many requests were left out, and
-/// which share of all was copied and answered ([`telemetry::LeftOut::share_copied`]).
+/// How a run that was not disturbed ends: whether it was ready, how many turns were captured, how many requests were left out and
+/// which share of all was copied and answered ([`telemetry::LeftOut::share_copied`]), and how many connections were left out
+/// because they were open before the start.
 pub(super) fn judge(
     min_fidelity: Option<f64>,
     was_ready: bool,
     captured: u64,
     (left_out, share): (u64, Option<f64>),
+    open_before: u64,
 ) -> Ending {
+    let nothing = if open_before > 0 {
+        "all connections that were seen were open before the start, and are left out (see --join)"
+    } else {
+        "nothing was captured"
+    };
     let Some(percent) = min_fidelity else {
         if captured == 0 {
-            warn!("nothing was captured; with --min-fidelity this run would end with status 4");
+            warn!("{nothing}; with --min-fidelity this run would end with status 4");
         }
         return Ending::Done;
     };
@@ -106,7 +113,7 @@ pub(super) fn judge(
         None if captured > 0 => {
             Ending::NothingToJudge("the online server served nothing of what was captured")
         }
-        None => Ending::NothingToJudge("nothing was captured"),
+        None => Ending::NothingToJudge(nothing),
         Some(share) if share * 100.0 < percent => Ending::BelowFidelity {
             percent,
             reached: share * 100.0,
@@ -123,7 +130,7 @@ mod tests {
     #[test]
     fn what_was_left_out_fails_and_nothing_is_not_judged() {
         let code = |min, ready, captured, left_out, share| {
-            judge(min, ready, captured, (left_out, share)).code()
+            judge(min, ready, captured, (left_out, share), 0).code()
         };
         assert_eq!(code(Some(99.0), true, 20, 0, Some(1.0)), 0);
         assert_eq!(code(Some(99.0), true, 20, 0, Some(0.9)), 3);
@@ -135,7 +142,9 @@ mod tests {
         for (captured, share) in [(0, None), (20, Some(0.1))] {
             assert_eq!(code(None, true, captured, 0, share), 0);
         }
-        let words = judge(Some(99.0), true, 20, (1160, Some(0.02))).complaint();
+        let words = judge(Some(99.0), true, 20, (1160, Some(0.02)), 0).complaint();
         assert!(words.is_some_and(|words| words.contains("left out")));
+        let words = judge(Some(99.0), true, 0, (0, None), 7).complaint();
+        assert!(words.is_some_and(|words| words.contains("open before the start")));
     }
 }

@@ -20,7 +20,7 @@ use telemetry::KernelCounters;
 use telemetry::warning::Kind;
 use wire::flow::FlowKey;
 
-use super::sides::{Change, Common, Nothing, Sides};
+use super::sides::{Change, Common, News, Nothing, Sides};
 use super::warnings::{Subject, Warnings};
 use crate::loader::Loaded;
 use crate::plan::{LOOPBACK, Plan};
@@ -64,47 +64,7 @@ impl Lookout {
             .map(|(sides, sight)| sides.look(now, sight, &common))
             .collect();
         for ((news, sight), name) in news.iter().zip(sights).zip(&plan.rule_names) {
-            let rule = Subject::Rule(name);
-            match news.no_answers {
-                Some(Change::Begins) => {
-                    let flow = if news.in_part {
-                        sight.unmet_example
-                    } else {
-                        sight.unanswered.example()
-                    };
-                    let seen = if news.in_part {
-                        Seen::RequestsAndSomeAnswers
-                    } else {
-                        Seen::Requests
-                    };
-                    let words = half(plan, loaded, name, seen, sight.unanswered.flows(), flow);
-                    warnings.raise(Kind::NoAnswers, rule, &words);
-                }
-                Some(Change::Ends) => {
-                    let words = format!("answers of the online server are seen again: {name}");
-                    warnings.end(Kind::NoAnswers, rule, &words);
-                }
-                None => {}
-            }
-            match news.no_requests {
-                Some(Change::Begins) => {
-                    let flow = sight.unasked.example();
-                    let words = half(
-                        plan,
-                        loaded,
-                        name,
-                        Seen::Answers,
-                        sight.unasked.flows(),
-                        flow,
-                    );
-                    warnings.raise(Kind::NoRequests, rule, &words);
-                }
-                Some(Change::Ends) => {
-                    let words = format!("packets of clients are seen again: {name}");
-                    warnings.end(Kind::NoRequests, rule, &words);
-                }
-                None => {}
-            }
+            one_side(plan, loaded, name, news, sight, warnings);
         }
         let Some(ready_for) = ready_for else { return };
         match self.nothing.look(ready_for, seen(kernel)) {
@@ -118,6 +78,58 @@ impl Lookout {
             }
             None => {}
         }
+    }
+}
+
+/// Says where only one side of a rule's traffic is seen, and where that ends.
+fn one_side(
+    plan: &Plan,
+    loaded: &Loaded,
+    name: &str,
+    news: &News,
+    sight: &Sight,
+    warnings: &mut Warnings,
+) {
+    let rule = Subject::Rule(name);
+    match news.no_answers {
+        Some(Change::Begins) => {
+            let flow = if news.in_part {
+                sight.unmet_example
+            } else {
+                sight.unanswered.example()
+            };
+            let seen = if news.in_part {
+                Seen::RequestsAndSomeAnswers
+            } else {
+                Seen::Requests
+            };
+            let words = half(plan, loaded, name, seen, sight.unanswered.flows(), flow);
+            warnings.raise(Kind::NoAnswers, rule, &words);
+        }
+        Some(Change::Ends) => {
+            let words = format!("answers of the online server are seen again: {name}");
+            warnings.end(Kind::NoAnswers, rule, &words);
+        }
+        None => {}
+    }
+    match news.no_requests {
+        Some(Change::Begins) => {
+            let flow = sight.unasked.example();
+            let words = half(
+                plan,
+                loaded,
+                name,
+                Seen::Answers,
+                sight.unasked.flows(),
+                flow,
+            );
+            warnings.raise(Kind::NoRequests, rule, &words);
+        }
+        Some(Change::Ends) => {
+            let words = format!("packets of clients are seen again: {name}");
+            warnings.end(Kind::NoRequests, rule, &words);
+        }
+        None => {}
     }
 }
 

@@ -107,6 +107,15 @@ fn advice(copier: &Copier) -> String {
     command.to_owned()
 }
 
+/// Waits until what waited has been copied.
+fn nothing_waits(copier: &Copier) {
+    let what = "what waited to be copied";
+    lab::interrupt::wait_until(what, Duration::from_secs(18), || {
+        Ok(copier.next_summary()?.outcome("pending") == 0)
+    })
+    .unwrap_or_else(|error| panic!("{error}"));
+}
+
 /// The target routes one of two client networks to the assistant. Clients of that one are copied whole; the others get the
 /// SYN-ACKs of a few probes, the run names them, and the command that it prints mends it.
 #[test]
@@ -140,11 +149,7 @@ fn a_proof_holds_for_its_own_network() {
         .run(Host::Target, "sh", &["-c", &command])
         .unwrap_or_else(|error| panic!("{command}: {error}"));
     // Within one more wait they are tried again, and let in.
-    let what = "what waited to be copied";
-    lab::interrupt::wait_until(what, Duration::from_secs(18), || {
-        Ok(copier.next_summary()?.outcome("pending") == 0)
-    })
-    .unwrap_or_else(|error| panic!("{error}"));
+    nothing_waits(&copier);
     let again = strangers(20, 3).run(&stand);
     check_clients(&again);
     let summary = finish(&mut copier);

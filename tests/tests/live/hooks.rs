@@ -338,7 +338,7 @@ fn what_a_run_and_its_janitor_leave_does_nothing_and_is_removed_by_the_next() {
         filters(&stand)
     );
     check_nothing_left(&stand);
-    check_clients(&clients.wait());
+    check_clients(&clients.stop());
     let mut next = start_with(&stand, &with_filters(&stand));
     check_books(&finish(&mut next));
     check_nothing_left(&stand);
@@ -357,7 +357,8 @@ fn a_run_with_filters_that_was_stopped_goes_on() {
     copier.tcpcopy.signal(Signal::SIGSTOP).expect("it runs");
     pause(PAST_THE_DEADLINE + 1500);
     copier.tcpcopy.signal(Signal::SIGCONT).expect("it is there");
-    let report = clients.wait();
+    pause(1500);
+    let report = clients.stop();
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);

@@ -18,7 +18,7 @@ use super::options::with;
 use super::spoken::{Journal, connect, line, serve, skip, within};
 
 /// What one wants to know where something is wrong.
-fn context(summary: &Summary) -> String {
+pub(super) fn context(summary: &Summary) -> String {
     let value = summary.value();
     format!(
         "{}; {}; {}; {}",
@@ -27,66 +27,6 @@ fn context(summary: &Summary) -> String {
         value["sessions"],
         value["differences"]
     )
-}
-
-/// A server that greets with a token, and closes on whoever does not log in with it.
-fn greeting(stand: &tests::Stand, host: Host, token: &'static str) -> Journal {
-    serve(stand, host, move |mut stream, ear| {
-        let login = format!("LOGIN {token}");
-        let mut sent = writeln!(stream, "HELLO {token}");
-        let said = line(&mut stream).unwrap_or_default();
-        let welcome = said == login;
-        ear.hears(said);
-        sent = sent.and_then(|()| stream.write_all(if welcome { b"OK\n" } else { b"NO\n" }));
-        while let (true, Ok(())) = (welcome, &sent) {
-            let Some(said) = line(&mut stream) else {
-                return;
-            };
-            ear.hears(said);
-            sent = stream.write_all(b"DONE\n");
-        }
-    })
-}
-
-/// A login that depends on the greeting fails on the target: what follows is not tried without it, and nothing of it is told as
-/// answered.
-#[test]
-fn a_login_that_depends_on_the_greeting() {
-    if is_known("a_login_that_depends_on_the_greeting") {
-        return;
-    }
-    const STATEMENTS: u64 = 100;
-    let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
-        return;
-    };
-    let online = greeting(&stand, Host::Online, "red");
-    let target = greeting(&stand, Host::Target, "blue");
-    let mut copier = start(&stand);
-    let mut stream = connect(&stand);
-    let token = line(&mut stream).expect("a greeting").replace("HELLO ", "");
-    writeln!(stream, "LOGIN {token}").expect("a connection");
-    assert_eq!(line(&mut stream).as_deref(), Some("OK"));
-    for number in 0..STATEMENTS {
-        writeln!(stream, "statement {number}").expect("a connection");
-        assert_eq!(line(&mut stream).as_deref(), Some("DONE"));
-        sleep(Duration::from_millis(10));
-    }
-    drop(stream);
-    let summary = finish(&mut copier);
-    let context = format!(
-        "{} connections; {}",
-        target.connections(),
-        context(&summary)
-    );
-    eprintln!("{context}");
-    check_books(&summary);
-    assert_eq!(online.heard().len() as u64, STATEMENTS + 1);
-    assert_eq!(target.connections(), 1, "{context}");
-    assert_eq!(target.texts(), ["LOGIN red"], "{context}");
-    // The login itself was answered, by a refusal.
-    assert!(summary.answered() <= 1, "{context}");
-    assert!(summary.outcome("target_closed") >= STATEMENTS, "{context}");
-    check_nothing_left(&stand);
 }
 
 /// A server of HTTP/1 that writes down the first line of each request and closes after so many responses.

@@ -35,6 +35,7 @@ mod multiplexed;
 mod nginx;
 mod options;
 mod own_traffic;
+mod pace;
 mod page;
 mod path;
 mod places;

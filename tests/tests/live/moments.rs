@@ -7,8 +7,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use lab::{Host, Topology};
-use tests::check_nothing_left;
 use tests::copying::{check_books, finish, start, start_with};
+use tests::{Stand, check_nothing_left};
 
 use super::in_step::SOON;
 use super::known_faults::is_known;
@@ -62,6 +62,25 @@ fn words_in_the_middle_of_a_response() {
     check_nothing_left(&stand);
 }
 
+/// A server that sends a head at once and the body after so many milliseconds, and writes down who has gone on meanwhile.
+fn body_later(stand: &Stand, host: Host, pause: u64) -> Journal {
+    serve(stand, host, move |mut stream, ear| {
+        while let Some(said) = line(&mut stream) {
+            let head = stream.write_all(&[b'h'; 80]);
+            sleep(Duration::from_millis(pause));
+            let early = if is_readable(&stream) {
+                "early after"
+            } else {
+                "in step after"
+            };
+            ear.hears(format!("{early} {said}"));
+            if head.and_then(|()| stream.write_all(&[b'b'; 200])).is_err() {
+                return;
+            }
+        }
+    })
+}
+
 /// The head of each response comes at once and its body later, and on the target later than on the online server: who asked
 /// has its answer before the next request comes.
 #[test]
@@ -74,24 +93,10 @@ fn bodies_that_come_later() {
     let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
         return;
     };
-    let server = |host, pause| {
-        serve(&stand, host, move |mut stream, ear| {
-            while let Some(said) = line(&mut stream) {
-                let head = stream.write_all(&[b'h'; 80]);
-                sleep(Duration::from_millis(pause));
-                let early = if is_readable(&stream) {
-                    "early after"
-                } else {
-                    "in step after"
-                };
-                ear.hears(format!("{early} {said}"));
-                if head.and_then(|()| stream.write_all(&[b'b'; 200])).is_err() {
-                    return;
-                }
-            }
-        })
-    };
-    let (online, target) = (server(Host::Online, 10), server(Host::Target, 30));
+    let (online, target) = (
+        body_later(&stand, Host::Online, 10),
+        body_later(&stand, Host::Target, 30),
+    );
     let mut copier = start(&stand);
     std::thread::scope(|scope| {
         for number in 0..CONNECTIONS {

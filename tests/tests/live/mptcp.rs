@@ -10,7 +10,7 @@ use lab::load::Report;
 use lab::net::ONLINE;
 use lab::process::Spec;
 use lab::service::read_record;
-use lab::{Host, Topology};
+use lab::{Host, Process, Topology};
 use nix::sys::signal::Signal;
 use tests::copying::{check_books, check_clients, finish, start_with};
 use tests::{PORT, Stand, check_nothing_left};
@@ -26,6 +26,35 @@ const UPLOADS: u64 = 8;
 fn multipath(stand: &Stand, name: &str, part: &str) -> Spec {
     let program = stand.part().display().to_string();
     Spec::new(name, "mptcpize").args(["run", &program, part])
+}
+
+/// The service of the online host, which keeps the digest of each body.
+fn service(stand: &Stand, record: &Path) -> Process {
+    let spec = multipath(stand, "service-online", "serve").args([
+        "--listen",
+        &format!("{ONLINE}:{PORT}"),
+        "--record",
+        &record.display().to_string(),
+    ]);
+    let mut service = stand.lab.spawn(Host::Online, &spec).expect("the service");
+    service
+        .wait_for("ready", Duration::from_secs(5))
+        .expect("the service");
+    service
+}
+
+/// Sends the uploads.
+fn upload(stand: &Stand) -> Report {
+    let (to, count) = (format!("{ONLINE}:{PORT}"), UPLOADS.to_string());
+    let spec = multipath(stand, "clients", "load")
+        .args(["--quiet", "--to", &to, "--seconds", "5", "--rate", "4"])
+        .args(["--requests", &count, "--connections", &count])
+        .args(["--body", "4000000"]);
+    let mut clients = stand.lab.spawn(Host::Client, &spec).expect("clients");
+    clients
+        .wait_success(Duration::from_secs(30))
+        .expect("clients");
+    last_line(&clients.output()).expect("a report")
 }
 
 /// Allows two subflows, and gives the client a second address for the second one.
@@ -81,41 +110,11 @@ fn uploads_by_two_subflows() {
     };
     two_subflows(&stand);
     let record = stand.lab.folder().join("multipath.record");
-    let listen = format!("{ONLINE}:{PORT}");
-    let spec = multipath(&stand, "service-online", "serve").args([
-        "--listen",
-        &listen,
-        "--record",
-        &record.display().to_string(),
-    ]);
-    let mut online = stand.lab.spawn(Host::Online, &spec).expect("the service");
-    online
-        .wait_for("ready", Duration::from_secs(5))
-        .expect("the service");
+    let mut online = service(&stand, &record);
     let target = Service::start(&stand, Host::Target);
     let options = with(stand.options(), &["--response-timeout", "1s"]);
     let mut copier = start_with(&stand, &options);
-    let (count, rate) = (UPLOADS.to_string(), "4");
-    let clients = multipath(&stand, "clients", "load").args([
-        "--quiet",
-        "--to",
-        &listen,
-        "--seconds",
-        "5",
-        "--requests",
-        &count,
-        "--rate",
-        rate,
-        "--connections",
-        &count,
-        "--body",
-        "4000000",
-    ]);
-    let mut clients = stand.lab.spawn(Host::Client, &clients).expect("clients");
-    clients
-        .wait_success(Duration::from_secs(30))
-        .expect("clients");
-    let report: Report = last_line(&clients.output()).expect("a report");
+    let report = upload(&stand);
     let joined = joined(&stand);
     let summary = finish(&mut copier);
     online

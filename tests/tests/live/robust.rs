@@ -10,7 +10,7 @@ use lab::net::{ONLINE, ONLINE_INSIDE, TARGET};
 use lab::nginx::{Config, Nginx};
 use lab::{Host, Topology, interrupt};
 use nix::sys::signal::Signal;
-use tests::copying::{check_books, check_clients, check_nothing_left, finish, start};
+use tests::copying::{check_books, check_clients, check_nothing_left, finish, start, start_with};
 use tests::{Clients, PORT, Stand, check_clean, check_complete};
 
 pub(super) fn pause(milliseconds: u64) {
@@ -91,7 +91,8 @@ fn closed_target_port() {
         return;
     };
     let _online = stand.nginx(Host::Online);
-    let mut copier = start(&stand);
+    // Nothing is to come of what waits at the end.
+    let mut copier = start_with(&stand, &stand.options().more("--drain").more("1s"));
     let report = Clients::keep_alive(20, 500, 4).run(&stand);
     let summary = finish(&mut copier);
     assert_eq!(summary.answered(), 0, "{}", summary.ledger());
@@ -138,8 +139,8 @@ fn tcpcopy_killed_and_started_again() {
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let mut killed = start(&stand);
-    let clients = Clients::keep_alive(50, 1000, 12).start(&stand);
-    pause(3000);
+    let clients = Clients::keep_alive(50, 1000, 9).long(12).start(&stand);
+    pause(2000);
     killed
         .tcpcopy
         .stop(Signal::SIGKILL, Duration::from_secs(5))

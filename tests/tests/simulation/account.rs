@@ -5,7 +5,7 @@ use session::Counters;
 
 use crate::application::Application;
 use crate::demands::Demand;
-use crate::oracle::Flow;
+use crate::flow::Flow;
 use crate::plan::{Joining, Plan};
 use crate::verdict::carried;
 use crate::world::World;

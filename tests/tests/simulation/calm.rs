@@ -3,6 +3,7 @@
 use session::Outcome;
 
 use crate::demands::Demand;
+use crate::flow::Flow;
 use crate::plan::{Joining, Plan};
 use crate::verdict::carried;
 use crate::world::World;
@@ -42,7 +43,7 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
     if joined && !joins {
         return vec![];
     }
-    let sent = world.oracle.flow(client).map_or(0, |flow| flow.len());
+    let sent = world.oracle.flow(client).map_or(0, Flow::len);
     let mut at = connection.prefix_len();
     let mut owed = vec![];
     for (index, batch) in connection.batches.iter().enumerate() {

@@ -20,6 +20,8 @@ pub(crate) enum Demand {
     TakenUpAgain,
     /// Every byte of a client that was recorded is in a turn of the ledger or counted as left out (FIELD T10).
     EveryByte,
+    /// What is compared of a turn answers the same request on both servers (FIELD S4, S5, T17).
+    Paired,
     /// Once all faults are over, every new turn is answered, and soon.
     Calm,
 }
@@ -31,6 +33,7 @@ const NOT_YET: &[Demand] = &[
     Demand::Joining,
     Demand::TakenUpAgain,
     Demand::EveryByte,
+    Demand::Paired,
     Demand::Calm,
 ];
 
@@ -42,6 +45,7 @@ impl Demand {
             Self::Joining => "joining",
             Self::TakenUpAgain => "taken-up-again",
             Self::EveryByte => "every-byte",
+            Self::Paired => "paired",
             Self::Calm => "calm",
         }
     }

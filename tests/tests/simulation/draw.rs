@@ -51,6 +51,7 @@ impl Plan {
         if reports_lost || ring.reply_lost > 0 {
             (network.to_engine.loss, network.to_engine.corruption) = (0, 0);
         }
+        let happenings = happenings(random, &network);
         let plan = Self {
             connections,
             greeting: greeting(random, equal),
@@ -67,11 +68,18 @@ impl Plan {
                     .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
                 closes_after: random
                     .percent(10)
-                    .then(|| random.pick(&[1, 1, 2, 3, 5]) as usize),
+                    .then(|| random.pick(&[1_usize, 1, 2, 3, 5])),
                 resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
             },
-            happenings: happenings(random, &network),
-            calm: shape.calms.then(|| random.pick(&[1, 10, 40]) * SECOND),
+            // A connection whose SYN was not answered tries again after up to 16 s, and then gives up with all that waits.
+            calm: shape.calms.then(|| {
+                let is_deaf = happenings
+                    .iter()
+                    .any(|(_, it)| *it == Happening::Deaf(true));
+                let rest = random.pick(&[1, 10, 40]);
+                if is_deaf { 40 * SECOND } else { rest * SECOND }
+            }),
+            happenings,
             cut: (!shape.calms && random.percent(14)).then(|| {
                 let at = random.range(1, 3000) * MILLISECOND;
                 (at, random.pick(&[Cut::Stop, Cut::Finish]))
@@ -227,6 +235,7 @@ fn setting(random: &mut Random) -> Setting {
     let workers = if random.percent(20) { 2 } else { 1 };
     let prove_path = random.percent(15);
     let two_networks = random.percent(40);
+    let idle_timeout = random.percent(6).then(|| random.pick(&[8, 20]) * SECOND);
     let goes_astray = keep_addresses && prove_path && two_networks && random.percent(50);
     Setting {
         keep_addresses,
@@ -265,8 +274,12 @@ fn setting(random: &mut Random) -> Setting {
             Joining::Always,
             Joining::Never,
         ]),
-        idle_timeout: random.percent(6).then(|| random.pick(&[8, 20]) * SECOND),
-        reply_slack: random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
+        idle_timeout,
+        // A turn may wait for longer than the idle timeout where its target may have been kept from sending.
+        reply_slack: match idle_timeout {
+            Some(_) => REPLY_SLACK,
+            None => random.pick(&[u64::from(REPLY_SLACK), 30_000, 8000, 2000]) as u32,
+        },
         confirmed: random.percent(10),
     }
 }

@@ -41,7 +41,10 @@ impl World {
             Arrival::Reply => self.on_reached_engine(packet),
             Arrival::RepliesMerged => {
                 for packet in self.reply_merge.flush() {
-                    self.record(Arrival::ReplyRecord, headers(&packet));
+                    self.record(
+                        Arrival::ReplyRecord,
+                        packet::beginning(&packet, self.plan.setting.sample_len),
+                    );
                 }
             }
             Arrival::TooBig => self.record(Arrival::TooBigRecord, &packet),
@@ -133,12 +136,18 @@ impl World {
     fn on_reached_engine(&mut self, packet: Vec<u8>) {
         let hold = self.plan.network.offload;
         let Some(hold) = hold.filter(|_| self.links.report.is_none()) else {
-            self.record(Arrival::ReplyRecord, headers(&packet));
+            self.record(
+                Arrival::ReplyRecord,
+                packet::beginning(&packet, self.plan.setting.sample_len),
+            );
             return;
         };
         let waits = self.reply_merge.is_empty();
         for packet in self.reply_merge.push(packet) {
-            self.record(Arrival::ReplyRecord, headers(&packet));
+            self.record(
+                Arrival::ReplyRecord,
+                packet::beginning(&packet, self.plan.setting.sample_len),
+            );
         }
         if waits && !self.reply_merge.is_empty() {
             self.send(self.now + hold, Arrival::RepliesMerged, 0, vec![]);

@@ -82,6 +82,7 @@ impl World {
     /// The online server's segments pass `observe`, before send offload has cut them.
     fn observe(&mut self, leaving: &[Vec<u8>]) {
         let mut merge = Gro::default();
+        let sampled = self.plan.setting.sample_len;
         for packet in leaving {
             self.trace.packet(self.now, "online -> client", packet);
             self.oracle.on_online(self.now, packet);
@@ -91,11 +92,11 @@ impl World {
                 vec![packet.clone()]
             };
             for packet in seen {
-                self.record(Arrival::OnlineRecord, packet::headers(&packet));
+                self.record(Arrival::OnlineRecord, packet::beginning(&packet, sampled));
             }
         }
         for packet in merge.flush() {
-            self.record(Arrival::OnlineRecord, packet::headers(&packet));
+            self.record(Arrival::OnlineRecord, packet::beginning(&packet, sampled));
         }
         self.capture_merge.merged += merge.merged;
     }

@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `plan`, `draw` | what a seed decides: connections, faults, the engine's configuration |
+//! | `plan`, `draw`, `features` | what a seed decides: connections, faults, the engine's configuration |
 //! | `application`, `shape` | requests, responses and what else the two sides say; how a seed draws them |
 //! | `world` | hosts, paths, rings of records and the engines, run step by step |
 //! | `hosts`, `feed` | its hosts; its programs and engines |
@@ -13,7 +13,7 @@
 //! | `client`, `server` | the applications' two ends |
 //! | `link` | a path: loss, duplication, reordering, corruption, delay, a narrow pipe |
 //! | `gro`, `packet`, `forge` | packets merged, cut, changed, forged |
-//! | `oracle` | what the engine ought to know, kept naively |
+//! | `oracle`, `flow` | what the engine ought to know, kept naively |
 //! | `watch`, `verdict` | what must be true all the time, and at the end |
 //! | `account` | whether every byte of the clients is accounted for |
 //! | `calm` | whether every new turn is answered once all faults are over |
@@ -43,7 +43,9 @@ mod client;
 mod demands;
 mod draw;
 mod engines;
+mod features;
 mod feed;
+mod flow;
 mod forge;
 mod gro;
 mod hosts;

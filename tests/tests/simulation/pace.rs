@@ -3,7 +3,9 @@
 
 use crate::application::{Application, Connection};
 use crate::demands::Demand;
-use crate::oracle::{Flow, Life};
+use crate::flow::Flow;
+use crate::link::Impairment;
+use crate::oracle::Life;
 use crate::plan::Plan;
 use crate::stack::{MILLISECOND, SECOND};
 use crate::watch::origin;
@@ -39,10 +41,17 @@ fn is_calm(plan: &Plan) -> bool {
         && plan.setting.reply_slack == session::limits::REPLY_SLACK
 }
 
-/// What records and reports take, and may be late by.
+/// What records take, and may be late by, and two round trips: a target that is silent for less may have been held up.
 fn tolerance(plan: &Plan) -> u64 {
-    let report = plan.network.report.map_or(0, |it| it.delay + it.jitter);
-    plan.ring.delay + plan.ring.observe_delay.unwrap_or(0) + report
+    let network = &plan.network;
+    let paths = [
+        Some(network.to_target),
+        Some(network.to_engine),
+        network.report,
+    ];
+    let takes = |path: Impairment| path.delay + path.jitter;
+    let round_trip: u64 = paths.into_iter().flatten().map(takes).sum();
+    plan.ring.delay + plan.ring.observe_delay.unwrap_or(0) + 2 * round_trip
 }
 
 /// Where the turns of a client's stream begin on a connection, behind its first one.

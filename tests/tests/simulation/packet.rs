@@ -99,6 +99,11 @@ pub(crate) fn headers(packet: &[u8]) -> &[u8] {
     &packet[..payload_offset(packet).min(packet.len())]
 }
 
+/// The same with the first `len` bytes of its payload, as programs record what is sampled.
+pub(crate) fn beginning(packet: &[u8], len: usize) -> &[u8] {
+    &packet[..(payload_offset(packet) + len).min(packet.len())]
+}
+
 /// Changes the TCP header of a packet, then makes lengths and checksums right.
 pub(crate) fn edit(packet: &mut [u8], change: impl FnOnce(&mut TcpPacket<&mut [u8]>)) {
     let (source, destination) = fit(packet);

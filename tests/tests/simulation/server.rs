@@ -26,6 +26,9 @@ pub(crate) enum Syn {
 /// Farther back than the segments of one connection go: an older number is another connection's.
 const FAR: i32 = 1 << 20;
 
+/// What a response begins with: the connection and the request that it answers.
+pub(crate) type Tag = [u8; 3];
+
 /// Which of the two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -44,7 +47,9 @@ pub(crate) struct Accepted {
     /// Where in `read` the next request begins.
     parsed: usize,
     /// Responses to come, in order.
-    jobs: VecDeque<Answer>,
+    jobs: VecDeque<(Answer, Tag)>,
+    /// What of the running response still to be written tells whose it is.
+    tag: VecDeque<u8>,
     /// When the first of them begins.
     begins_at: Option<u64>,
     /// What is to be said unprompted, and when.
@@ -235,6 +240,7 @@ impl Server {
                 read: vec![],
                 parsed: 0,
                 jobs: VecDeque::new(),
+                tag: VecDeque::new(),
                 begins_at: None,
                 pushes: VecDeque::new(),
                 writing: greeting,
@@ -296,10 +302,11 @@ impl Server {
         }
         while let Some(header) = accepted.read[accepted.parsed..].first_chunk::<HEADER_LEN>() {
             let request = parse_header(header).and_then(|(connection, index, len)| {
+                let tag = [b'R', connection as u8, index as u8];
                 let connection = plan.connections.get(connection)?;
-                Some((connection, *connection.requests().nth(index)?, len))
+                Some((connection, *connection.requests().nth(index)?, len, tag))
             });
-            let Some((connection, request, len)) = request else {
+            let Some((connection, request, len, tag)) = request else {
                 // A session that begins, or goes on, in the middle of a request.
                 self.nonsense += 1;
                 accepted.parsed = accepted.read.len();
@@ -324,12 +331,13 @@ impl Server {
                     .collect();
             }
             accepted.parsed += len;
-            accepted.jobs.push_back(match side {
+            let answer = match side {
                 Side::Online => request.online,
                 Side::Target => request.target,
-            });
+            };
+            accepted.jobs.push_back((answer, tag));
             if accepted.jobs.len() == 1 {
-                accepted.begins_at = accepted.jobs.front().map(|job| now + job.delay);
+                accepted.begins_at = Some(now + answer.delay);
             }
         }
     }
@@ -341,7 +349,12 @@ impl Server {
         loop {
             while accepted.writing > 0 && socket.can_send() {
                 let len = accepted.writing.min(4096);
-                let sent = socket.send_slice(&vec![b'r'; len]).unwrap_or(0);
+                let mut bytes = vec![b'r'; len];
+                for (byte, tag) in bytes.iter_mut().zip(&accepted.tag) {
+                    *byte = *tag;
+                }
+                let sent = socket.send_slice(&bytes).unwrap_or(0);
+                accepted.tag.drain(..sent.min(accepted.tag.len()));
                 accepted.writing -= sent;
             }
             if accepted.writing > 0 {
@@ -367,7 +380,8 @@ impl Server {
             if accepted.begins_at.is_none_or(|at| at > now) {
                 return;
             }
-            if let Some(job) = accepted.jobs.pop_front() {
+            if let Some((job, tag)) = accepted.jobs.pop_front() {
+                accepted.tag = tag.into_iter().take(job.len).collect();
                 accepted.rest = Rest {
                     bytes: job.len,
                     piece: job.len.div_ceil(job.pieces),
@@ -378,7 +392,7 @@ impl Server {
                 accepted.closes =
                     job.closes || enough.is_some_and(|enough| accepted.answered >= enough);
             }
-            accepted.begins_at = accepted.jobs.front().map(|job| now + job.delay);
+            accepted.begins_at = accepted.jobs.front().map(|(job, _)| now + job.delay);
         }
     }
 

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use session::{Outcome, TurnEnded};
 
 use crate::application::Connection;
-use crate::oracle::{CUT_OFF, Flow};
+use crate::demands::Demand;
+use crate::flow::Flow;
+use crate::oracle::CUT_OFF;
 use crate::reasons::Reasons;
+use crate::server::Tag;
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
 use crate::stack::SECOND;
 use crate::watch::origin;
@@ -264,6 +267,7 @@ pub(crate) fn ledgers_add_up(world: &World) {
         );
     }
     enough_ended_well(world, &reasons);
+    answers_are_paired(world);
     let plan = &world.plan;
     let (turns, bytes, mut unserved) = captured(world);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
@@ -320,6 +324,22 @@ pub(crate) fn ledgers_add_up(world: &World) {
         assert!(
             never_sent || ended.bytes == ended.bytes_acknowledged,
             "{ended:?}"
+        );
+    }
+}
+
+/// Where samples of a turn in step were kept, both are the beginning of the answer to the same request.
+fn answers_are_paired(world: &World) {
+    let sampled = world.ended.iter().filter(|ended| ended.paired);
+    for samples in sampled.filter_map(|ended| ended.samples.as_deref()) {
+        let [online, target] = [&samples.online, &samples.target]
+            .map(|prefix| prefix.bytes.first_chunk::<{ size_of::<Tag>() }>());
+        let (Some(online), Some(target)) = (online, target) else {
+            continue;
+        };
+        assert!(
+            online == target || !Demand::Paired.is_held(),
+            "answers {online:?} and {target:?} are compared: not of the same request"
         );
     }
 }

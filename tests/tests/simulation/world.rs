@@ -24,6 +24,13 @@ use crate::verdict;
 
 /// Longest that the clients may take, in virtual time.
 const CLIENTS_MAX: u64 = 300 * SECOND;
+/// What happens when all faults end, besides.
+const HAPPY: [Happening; 4] = [
+    Happening::Refuse(false),
+    Happening::Deaf(false),
+    Happening::Channel(true),
+    Happening::Admit(true),
+];
 /// How long after each other clients go on once all faults are over.
 const CALM_APART: u64 = 100 * MILLISECOND;
 /// Longest that the engine may take afterwards.
@@ -113,7 +120,7 @@ pub(crate) struct World {
     pub(crate) missed_bytes: u64,
     pub(crate) frames: u64,
     pub(crate) inputs: u64,
-    /// When all faults were over, and how many turns were open then.
+    /// When all faults were over, or later the clients went on, and how many turns were open then.
     pub(crate) calm: Option<(u64, u64)>,
     /// Stamps from which on nothing is captured any more.
     pub(crate) captured_until: u64,
@@ -242,12 +249,17 @@ impl World {
         if let Some((last, _)) = self.happenings.back() {
             self.run_until(self.now.max(START + last + MILLISECOND));
         }
+        self.happenings = HAPPY.map(|happening| (self.now - START, happening)).into();
+        let route = Happening::Route(Some(self.plan.network.target_mtu));
+        self.happenings.push_back((self.now - START, route));
+        self.run_until(self.now + MILLISECOND);
         self.run_until(self.now.max(START + self.plan.setting.astray_until));
         self.trace.note(self.now, "all faults are over");
         self.links.calm();
         self.target.faults = Faults::default();
         self.calm = Some((self.now, self.engine.turns_open()));
         self.run_until(self.now + rest);
+        self.calm = Some((self.now, self.engine.turns_open()));
         let mut at = self.now;
         for client in &mut self.clients {
             if client.is_resting() {

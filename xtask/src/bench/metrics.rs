@@ -60,15 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     options.cpu = Some(BACK_CPU);
     let options = options.more("--metrics").more(&server.to_string());
     let mut copier = Copier::start(&lab, &binaries, &options)?;
-    let seconds = u64::from(arguments.scrapes) + OPEN_MAX.as_secs();
-    let clients = spec("clients", "load").cpu(FRONT_CPU).args([
-        "--quiet".to_owned(),
-        format!("--to={ONLINE}:{PORT}"),
-        format!("--connections={}", arguments.sessions),
-        format!("--rate={}", arguments.rate),
-        format!("--seconds={seconds}"),
-    ]);
-    let mut clients = lab.spawn(Host::Client, &clients)?;
+    let mut clients = start_clients(&lab, arguments)?;
     let scrape = || -> Result<String> {
         let answer = http::get(&lab.namespace(Host::Online), server, "/metrics")?;
         (answer.status == 200)
@@ -119,6 +111,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         median,
         arguments.scrape_ms_max,
     )
+}
+
+fn start_clients(lab: &Lab, arguments: &Arguments) -> Result<Process> {
+    let seconds = u64::from(arguments.scrapes) + OPEN_MAX.as_secs();
+    let clients = spec("clients", "load").cpu(FRONT_CPU).args([
+        "--quiet".to_owned(),
+        format!("--to={ONLINE}:{PORT}"),
+        format!("--connections={}", arguments.sessions),
+        format!("--rate={}", arguments.rate),
+        format!("--seconds={seconds}"),
+    ]);
+    Ok(lab.spawn(Host::Client, &clients)?)
 }
 
 fn check(what: &str, value: f64, max: Option<f64>) -> Result<()> {

@@ -160,57 +160,60 @@ pub(super) fn table(medians: &[Median]) -> String {
         "failed",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for median in medians {
-        let percent = |share: Option<f64>| {
-            share.map_or("-".to_owned(), |share| format!("{:.3} %", share * 100.0))
-        };
-        let process = |name: &str| {
-            median
-                .process_ms
-                .get(name)
-                .map_or("-".to_owned(), |ms| format!("{ms:.1}"))
-        };
-        let figure = |value: Option<f64>, unit: f64| {
-            value.map_or("-".to_owned(), |value| format!("{:.0}", value / unit))
-        };
-        let latency = |value: f64| {
-            if median.case.is_bulk() {
-                "-".to_owned()
-            } else {
-                format!("{value:.0}")
-            }
-        };
-        let memory = median
-            .memory_mb
-            .get("tcpcopy")
-            .map_or("-".to_owned(), |mb| format!("{mb:.0}"));
-        rows.push(vec![
-            median.case.name(),
-            median.variant.name(),
-            format!("{:.1}", median.rate),
-            median
-                .rate_change_percent
-                .map_or("-".to_owned(), |change| format!("{change:+.1} %")),
-            latency(median.p50_us),
-            latency(median.p99_us),
-            percent(median.fidelity),
-            percent(median.fidelity_ledger),
-            figure(median.reaction_us, 1.0),
-            figure(median.lag_p99_us, 1000.0),
-            format!("{:.1}", median.machine_ms),
-            median
-                .machine_added_ms
-                .map_or("-".to_owned(), |added| format!("{added:+.1}")),
-            process("tcpcopy"),
-            process("intercept"),
-            process("target"),
-            memory,
-            if median.failures == 0 {
-                "-".to_owned()
-            } else {
-                format!("{} of {}", median.failures, median.rounds)
-            },
-        ]);
-    }
+    rows.extend(medians.iter().map(row));
     stage::table(&rows)
+}
+
+/// One line of it.
+fn row(median: &Median) -> Vec<String> {
+    let percent = |share: Option<f64>| {
+        share.map_or("-".to_owned(), |share| format!("{:.3} %", share * 100.0))
+    };
+    let process = |name: &str| {
+        median
+            .process_ms
+            .get(name)
+            .map_or("-".to_owned(), |ms| format!("{ms:.1}"))
+    };
+    let figure = |value: Option<f64>, unit: f64| {
+        value.map_or("-".to_owned(), |value| format!("{:.0}", value / unit))
+    };
+    let latency = |value: f64| {
+        if median.case.is_bulk() {
+            "-".to_owned()
+        } else {
+            format!("{value:.0}")
+        }
+    };
+    let memory = median
+        .memory_mb
+        .get("tcpcopy")
+        .map_or("-".to_owned(), |mb| format!("{mb:.0}"));
+    vec![
+        median.case.name(),
+        median.variant.name(),
+        format!("{:.1}", median.rate),
+        median
+            .rate_change_percent
+            .map_or("-".to_owned(), |change| format!("{change:+.1} %")),
+        latency(median.p50_us),
+        latency(median.p99_us),
+        percent(median.fidelity),
+        percent(median.fidelity_ledger),
+        figure(median.reaction_us, 1.0),
+        figure(median.lag_p99_us, 1000.0),
+        format!("{:.1}", median.machine_ms),
+        median
+            .machine_added_ms
+            .map_or("-".to_owned(), |added| format!("{added:+.1}")),
+        process("tcpcopy"),
+        process("intercept"),
+        process("target"),
+        memory,
+        if median.failures == 0 {
+            "-".to_owned()
+        } else {
+            format!("{} of {}", median.failures, median.rounds)
+        },
+    ]
 }

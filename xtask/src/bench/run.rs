@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::case::{Case, Mode, Variant};
+use super::network;
 use crate::stage::{BACK_CPU, FRONT_CPU};
 
 const PORT: u16 = 8080;
@@ -85,7 +86,8 @@ struct Loaded {
 struct Copied {
     summary: Option<Summary>,
     cpu: BTreeMap<String, Duration>,
-    memory: BTreeMap<String, u64>,
+    /// In megabytes.
+    memory: BTreeMap<String, f64>,
     failure: Option<String>,
 }
 
@@ -101,24 +103,11 @@ pub(super) fn run(
     if let Variant::Copied(mode, _) = variant {
         lab.set_topology(mode.topology())?;
     }
-    offloads(lab, case != Case::BulkNoTso)?;
+    network::set_offloads(lab, case != Case::BulkNoTso)?;
     let mut servers = Servers::start(lab, case)?;
-    let mut copier = match variant {
-        Variant::Alone => None,
-        Variant::Copied(mode, capture) => {
-            let mut options = Options::new(
-                mode.topology(),
-                &format!("{ONLINE}:{PORT}"),
-                &format!("{TARGET}:{PORT}"),
-            );
-            options.capture = capture;
-            options.cpu = Some(BACK_CPU);
-            let binaries = binaries.context("tcpcopy and intercept are not built")?;
-            Some(Copier::start(lab, binaries, &options).with_context(|| describe(mode))?)
-        }
-    };
+    let mut copier = start_copier(lab, binaries, variant)?;
     interrupt::sleep(Duration::from_millis(300))?;
-    lose(lab, case)?;
+    network::begin_losses(lab, case)?;
     let stamps = match case {
         Case::FlatOut(_) if times.stamps && copier.is_some() => {
             Some(Stamps::start(lab, Host::Online, "eth1", PORT)?)
@@ -133,7 +122,7 @@ pub(super) fn run(
     let mut copied = copier
         .take()
         .map_or_else(|| Ok(Copied::default()), finish)?;
-    let lost = lose_no_more(lab, case)?;
+    let lost = network::end_losses(lab, case)?;
     // After the drain: what the copy does late costs as well.
     let busy = Moment::now().busy_since(&before);
     copied.memory = memory;
@@ -141,11 +130,11 @@ pub(super) fn run(
     let fidelity = servers.finish(case)?;
     let thousands = (loaded.units / 1000.0).max(1e-9);
     let per_thousand = |duration: Duration| duration.as_secs_f64() * 1000.0 / thousands;
-    let mut process_ms: BTreeMap<String, f64> = BTreeMap::new();
-    for (name, after) in &copied.cpu {
+    let spent = |(name, after): (&String, &Duration)| {
         let earlier = cpu_before.get(name).copied().unwrap_or_default();
-        process_ms.insert(name.clone(), per_thousand(after.saturating_sub(earlier)));
-    }
+        (name.clone(), per_thousand(after.saturating_sub(earlier)))
+    };
+    let mut process_ms: BTreeMap<String, f64> = copied.cpu.iter().map(spent).collect();
     process_ms.insert("clients".to_owned(), per_thousand(loaded.client_cpu));
     let summary = copied.summary.as_ref();
     Ok(Run {
@@ -161,11 +150,7 @@ pub(super) fn run(
         fidelity_ledger: summary.map(Summary::fidelity),
         machine_ms: per_thousand(busy),
         process_ms,
-        memory_mb: copied
-            .memory
-            .iter()
-            .map(|(name, bytes)| (name.clone(), *bytes as f64 / 1e6))
-            .collect(),
+        memory_mb: copied.memory,
         reaction_us: summary.and_then(|summary| figure(summary, "/latency_us/reaction/p50")),
         outside_us,
         lag_p99_us: summary.and_then(|summary| figure(summary, "/latency_us/lag/p99")),
@@ -176,24 +161,27 @@ pub(super) fn run(
     })
 }
 
-/// Begins to lose packets, where the load says so.
-fn lose(lab: &Lab, case: Case) -> Result<()> {
-    if let Some((ways, probability)) = case.losses() {
-        for way in ways {
-            lab.lose(*way, probability)?;
+/// Starts the copy, where there is to be one.
+fn start_copier(
+    lab: &Lab,
+    binaries: Option<&Binaries>,
+    variant: Variant,
+) -> Result<Option<Copier>> {
+    match variant {
+        Variant::Alone => Ok(None),
+        Variant::Copied(mode, capture) => {
+            let mut options = Options::new(
+                mode.topology(),
+                &format!("{ONLINE}:{PORT}"),
+                &format!("{TARGET}:{PORT}"),
+            );
+            options.capture = capture;
+            options.cpu = Some(BACK_CPU);
+            let binaries = binaries.context("tcpcopy and intercept are not built")?;
+            let copier = Copier::start(lab, binaries, &options);
+            copier.map(Some).with_context(|| describe(mode))
         }
     }
-    Ok(())
-}
-
-/// Ends it, and returns how many packets were lost.
-fn lose_no_more(lab: &Lab, case: Case) -> Result<u64> {
-    let Some(([way, ..], _)) = case.losses() else {
-        return Ok(0);
-    };
-    let lost = lab.lost(*way)?;
-    lab.lose_no_more(*way)?;
-    Ok(lost)
 }
 
 /// The median of the times from replies to requests, in microseconds.
@@ -214,18 +202,6 @@ fn describe(mode: Mode) -> String {
     }
 }
 
-fn offloads(lab: &Lab, on: bool) -> Result<()> {
-    for (host, interface) in [
-        (Host::Client, "eth0"),
-        (Host::Online, "eth0"),
-        (Host::Online, "eth1"),
-        (Host::Target, "eth0"),
-    ] {
-        lab.namespace(host).set_offloads(interface, on)?;
-    }
-    Ok(())
-}
-
 fn cpu(servers: &Servers, copier: Option<&Copier>) -> BTreeMap<String, Duration> {
     let mut times = BTreeMap::from([
         ("online".to_owned(), servers.online.cpu()),
@@ -240,10 +216,11 @@ fn cpu(servers: &Servers, copier: Option<&Copier>) -> BTreeMap<String, Duration>
     times
 }
 
-fn memory(copier: &Copier) -> BTreeMap<String, u64> {
-    let mut peaks = BTreeMap::from([("tcpcopy".to_owned(), copier.tcpcopy.memory_peak())]);
+fn memory(copier: &Copier) -> BTreeMap<String, f64> {
+    let megabytes = |process: &Process| process.memory_peak() as f64 / 1e6;
+    let mut peaks = BTreeMap::from([("tcpcopy".to_owned(), megabytes(&copier.tcpcopy))]);
     if let Some(intercept) = &copier.intercept {
-        peaks.insert("intercept".to_owned(), intercept.memory_peak());
+        peaks.insert("intercept".to_owned(), megabytes(intercept));
     }
     peaks
 }

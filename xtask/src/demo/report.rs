@@ -82,7 +82,12 @@ pub(super) fn closing(scenes: &[Scene]) -> String {
             )
         }),
     ];
-    let mut text = table(&rows);
+    table(&rows) + &ledgers(scenes)
+}
+
+/// The ledger of each mode, and which counters do not add up.
+fn ledgers(scenes: &[Scene]) -> String {
+    let mut text = String::new();
     for scene in scenes {
         text.push_str(&format!(
             "ledger, {} mode: {}\n",

@@ -53,19 +53,13 @@ pub(super) fn play(
     mode: Topology,
     arguments: &Arguments,
 ) -> Result<Scene> {
-    step::say(&format!(
-        "{} mode: the load alone for {ALONE_SECONDS} s",
-        super::report::name(mode)
-    ));
+    say(mode, &format!("the load alone for {ALONE_SECONDS} s"));
     let mut online = serve(lab, Host::Online)?;
     let mut target = serve(lab, Host::Target)?;
     let alone = Load::start(lab, arguments.rate, ALONE_SECONDS)?.run(|_| Ok(()))?;
 
-    step::say(&format!(
-        "{} mode: the same load, copied, for {} s",
-        super::report::name(mode),
-        arguments.seconds
-    ));
+    let seconds = arguments.seconds;
+    say(mode, &format!("the same load, copied, for {seconds} s"));
     let mut copier = Copier::start(lab, binaries, &options(mode))?;
     settle()?;
     let (online_before, target_before) = (seen(&online).requests, seen(&target).requests);
@@ -73,7 +67,7 @@ pub(super) fn play(
         copier.tcpcopy.cpu(),
         copier.intercept.as_ref().map(Process::cpu),
     );
-    let copied = Load::start(lab, arguments.rate, arguments.seconds)?.run(|time| {
+    let copied = Load::start(lab, arguments.rate, seconds)?.run(|time| {
         online.expect_alive()?;
         target.expect_alive()?;
         copier.tcpcopy.expect_alive()?;
@@ -102,10 +96,10 @@ pub(super) fn play(
         seen(&target).requests - target_before,
     );
 
-    step::say(&format!(
-        "{} mode: the online server at full speed, without and with the copy",
-        super::report::name(mode)
-    ));
+    say(
+        mode,
+        "the online server at full speed, without and with the copy",
+    );
     let (speed_alone, speed_copied) = full_speed(lab, binaries, mode)?;
     Ok(Scene {
         mode,
@@ -121,6 +115,11 @@ pub(super) fn play(
         speed_alone,
         speed_copied,
     })
+}
+
+/// Says what begins.
+fn say(mode: Topology, what: &str) {
+    step::say(&format!("{} mode: {what}", super::report::name(mode)));
 }
 
 fn options(mode: Topology) -> Options {

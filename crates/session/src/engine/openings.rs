@@ -2,21 +2,21 @@
 //!
 //! Never at a SYN alone: the programs stand before the firewall, and a SYN flood must not reach the target.
 
-use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::flow::FlowKey;
+use wire::multipath::Multipath;
 use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
 use super::outside::Lost;
-use crate::config::{Join, RuleId, Source};
-use crate::flow::Flow;
+use crate::config::{Join, RuleId};
 use crate::flow::stream::Piece;
-use crate::id::{FlowId, SessionId};
+use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
 use crate::running::{Running, Why};
-use crate::session::{Beginning, Session};
+use crate::session::Beginning;
 use crate::time::Instant;
 
 impl Engine {
@@ -60,6 +60,11 @@ impl Engine {
         if !self.is_of_syn(now, &flow, seq) {
             self.nursery.restore(&flow, now);
         }
+        let why_unknown = if self.nursery.may_have_given_up(&flow, now) {
+            Why::Missed
+        } else {
+            Why::OpenBefore
+        };
         let mut running = match self.nursery.get(&flow, now) {
             Some(Infant::Running(running)) => running.clone(),
             Some(Infant::Syn(handshake, data, _))
@@ -72,11 +77,14 @@ impl Engine {
                 Ok(opened) => return Some(opened),
                 Err(why) => Running::new(why, self.weight(&flow)),
             },
-            None => Running::new(Why::OpenBefore, self.weight(&flow)),
+            None => Running::new(why_unknown, self.weight(&flow)),
         };
         if running.weight == 0 {
             self.nursery.remove(&flow);
             return None;
+        }
+        if let Some(shift) = mapping_of(segment, packet) {
+            running.on_mapping(shift);
         }
         let pushed = segment.flags.contains(Flags::PSH);
         let seen = running.on_client(seq, cause, pushed, payload);
@@ -264,147 +272,18 @@ impl Engine {
     pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
         self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
     }
+}
 
-    /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
-    /// one.
-    pub(crate) fn open(
-        &mut self,
-        now: Instant,
-        flow: FlowKey,
-        beginning: Beginning,
-        mut rules: Vec<RuleId>,
-    ) -> Result<FlowId, Option<Why>> {
-        let joined = matches!(beginning, Beginning::Joined(..));
-        if rules.is_empty() {
-            return Err(None);
-        }
-        let copies = u64::from(self.shared.config.copies);
-        if self.shared.config.source == Source::Clients {
-            // A client of the other address family has no address that the target could answer to.
-            let named = rules.len();
-            let v4 = flow.client.addr.is_v4();
-            let all = &self.shared.config.rules;
-            rules.retain(|rule| all[usize::from(rule.0)].target.addr.is_v4() == v4);
-            let foreign = (named - rules.len()) as u64;
-            self.shared.counters.sessions_foreign += foreign * copies;
-        }
-        if rules.is_empty() {
-            return Err(Some(Why::Foreign));
-        }
-        if self.is_ours(&flow) {
-            self.shared.counters.flows_from_target += 1;
-            return Err(Some(Why::FromTarget));
-        }
-        if !self.may_open(now, rules.len() as u64 * copies) {
-            return Err(Some(Why::Shed));
-        }
-        self.nursery.remove(&flow);
-        let (first, cause) = match beginning {
-            Beginning::Handshake(syn, online_isn) => (syn.isn + 1, online_isn + 1),
-            Beginning::Joined(first, cause, _) => (first, cause),
-        };
-        let id = self
-            .flows
-            .insert(Flow::new(flow, first, cause, joined, now));
-        self.by_flow.insert(&flow, id);
-        self.unconfirmed += u32::from(!joined);
-        for rule in rules {
-            for _ in 0..self.shared.config.copies {
-                self.insert(now, rule, id, beginning);
-                self.shared.counters.sessions_joined += u64::from(joined);
-            }
-        }
-        Ok(id)
+/// By how much the data's sequence numbers are ahead of the connection's, where a segment says so (Multipath TCP). Timestamps alone,
+/// which most have, are not looked at twice.
+pub(crate) fn mapping_of(segment: &Segment, packet: &[u8]) -> Option<u32> {
+    const USUAL_LEN: u16 = 32;
+    if segment.payload_offset - segment.tcp_offset <= USUAL_LEN {
+        return None;
     }
-
-    /// Whether a flow comes from a target, or from where our own sessions come: what is copied would cause it, for ever. Where
-    /// a host talks to itself the address says nothing.
-    fn is_ours(&self, flow: &FlowKey) -> bool {
-        let client = &flow.client;
-        if client.addr == flow.server.addr || client.addr.is_loopback() {
-            return false;
-        }
-        let config = &self.shared.config;
-        let is_source = match &config.source {
-            Source::Clients => false,
-            Source::Pool {
-                ranges,
-                excluded_ports,
-            } => {
-                ranges.iter().any(|range| range.contains(client))
-                    && !excluded_ports.contains(&client.port)
-            }
-        };
-        let mut targets = config.rules.iter().map(|rule| &rule.target.addr);
-        is_source || targets.any(|target| *target == client.addr)
-    }
-
-    /// A flow that has no session because few are opened for the time being: whether its turns are echoes must be seen all the
-    /// same. A segment is taken for a turn.
-    #[cold]
-    pub(crate) fn look_at_refused(&mut self, flow: &FlowKey, payload: &[u8], stamp: Instant) {
-        let rules = &self.shared.config.rules;
-        let port = flow.server.port;
-        let rule = (0..).zip(rules).find(|(_, rule)| {
-            rule.online == flow.server || rule.online == Endpoint::new(Addr::UNSPECIFIED, port)
-        });
-        if let Some((index, _)) = rule.filter(|_| !payload.is_empty()) {
-            let client = &flow.client.addr;
-            self.shared
-                .echoes
-                .on_turn(client, RuleId(index), payload, stamp);
-        }
-    }
-
-    pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
-        let config = &self.shared.config;
-        let crowded = self.live + copies > u64::from(config.sessions_max)
-            || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
-        if crowded || !self.admitting {
-            return false;
-        }
-        if let Some((interval, next)) = &mut self.throttle {
-            if now < *next {
-                return false;
-            }
-            *next = now + *interval;
-        }
-        let Some(max) = config.sessions_per_second_max else {
-            return true;
-        };
-        let second = now.as_nanos() / 1_000_000_000;
-        if self.rate.0 != second {
-            self.rate = (second, 0);
-        }
-        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
-        if self.rate.1.saturating_add(copies) > max {
-            return false;
-        }
-        self.rate.1 += copies;
-        true
-    }
-
-    pub(crate) fn insert(
-        &mut self,
-        now: Instant,
-        rule: RuleId,
-        number: FlowId,
-        beginning: Beginning,
-    ) {
-        let Some(flow) = self.flows.wake(number) else {
-            return;
-        };
-        let sibling = flow.head;
-        let ctx = self.shared.lend(rule, now, flow);
-        let id: SessionId = self.sessions.insert(|id| {
-            let mut session = Session::new(id, rule, number, beginning, &ctx);
-            session.sibling = sibling;
-            session
-        });
-        ctx.flow.add(id);
-        self.live += 1;
-        self.shared.counters.sessions_begun += 1;
-        self.with(id, now, Session::connect);
+    match segment.options(packet).multipath {
+        Some(Multipath::Mapping(shift)) => Some(shift),
+        _ => None,
     }
 }
 

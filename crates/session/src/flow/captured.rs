@@ -107,7 +107,8 @@ impl Captured {
             && !self.sealed
         {
             last.end = self.end;
-            self.signs.on_pause(piece.stamp.since(last.captured_last));
+            self.signs
+                .on_client_pause(piece.stamp.since(last.captured_last));
             last.captured_last = piece.stamp;
             return false;
         }
@@ -138,6 +139,11 @@ impl Captured {
         }
         self.count += 1;
         true
+    }
+
+    /// A segment of the client with payload; `pushes` says whether it has PSH.
+    pub(super) fn on_client(&mut self, pushes: bool) {
+        self.signs.on_client(pushes);
     }
 
     /// The protocol is one that answers each request.
@@ -197,6 +203,7 @@ impl Captured {
         acknowledged: u64,
         end: OnlineSeq,
         len: u32,
+        pushes: bool,
         stamp: Instant,
     ) -> Option<(u64, u64)> {
         let new = end.ahead_of(self.online_end).min(len);
@@ -208,10 +215,10 @@ impl Captured {
         let turns = self.latest.iter_mut().chain(earlier);
         for (behind, turn) in (1..).zip(turns) {
             if turn.start < acknowledged {
-                if behind == 1 && turn.online.bytes > 0 {
-                    let pause = stamp.since(turn.online.last);
-                    self.unprompted |= pause >= UNPROMPTED_PAUSE;
-                    self.signs.on_pause(pause);
+                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
+                if behind == 1 {
+                    self.unprompted |= pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                    self.signs.on_online(pause, pushes);
                 }
                 turn.online.add(new, stamp);
                 return Some((self.count - behind, turn.start));

@@ -61,7 +61,8 @@ impl Waiting {
     }
 }
 
-/// Segments that wait behind a hole, by sequence number, without overlaps; and what never will be in order.
+/// What hardly any stream has: segments that wait behind a hole, by sequence number, without overlaps; what never will be in order;
+/// and what Multipath TCP says.
 #[derive(Debug, Default)]
 struct Reassembly {
     segments: VecDeque<Waiting>,
@@ -70,6 +71,8 @@ struct Reassembly {
     unordered_bytes: u64,
     /// Where they end.
     unordered_end: Option<ClientSeq>,
+    /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
+    mapping: Option<u32>,
 }
 
 /// One client's stream.
@@ -158,6 +161,13 @@ impl ClientStream {
                 waiting.unordered_end = Some(waiting.unordered_end.map_or(end, |it| it.max(end)));
             }
         }
+    }
+
+    /// A segment says by how much its data's sequence numbers are ahead of the connection's. Returns whether that has changed.
+    pub(crate) fn on_mapping(&mut self, shift: u32) -> bool {
+        let waiting = self.waiting.get_or_insert_default();
+        let known = waiting.mapping.replace(shift);
+        known.is_some_and(|known| known != shift)
     }
 
     /// Bytes that wait behind a hole.
@@ -380,7 +390,7 @@ impl ClientStream {
                 );
             }
         }
-        if store.segments.is_empty() && store.unordered_bytes == 0 {
+        if store.segments.is_empty() && store.unordered_bytes == 0 && store.mapping.is_none() {
             self.waiting = None;
         }
     }

@@ -17,15 +17,19 @@ use core::time::Duration;
 use crate::limits::UNASKED_PAUSE;
 
 /// What a turn with a sign of it adds.
-const SIGN: u8 = 4;
-/// From here on a flow counts as one in which either side speaks unasked: two such turns in a row, or more than one in four.
-const ENOUGH: u8 = 2 * SIGN - 1;
+const SIGN: u8 = 6;
+/// From here on a flow counts as one in which either side speaks unasked: after five such turns in a row, or where they are more
+/// than one in six.
+const ENOUGH: u8 = 26;
 /// What a turn adds that silence releases late; each other takes one away.
 const SILENCE: u8 = 8;
 /// Ten late silences in a row are enough, or more than one in nine: ends of responses would have been learned by then.
 const SILENCES: u8 = 80;
 /// More than this takes too long to fade.
-const MOST: u8 = 16;
+const MOST: u8 = 40;
+const PAUSED: u8 = 1;
+const CLIENT_PUSHED: u8 = 2;
+const ONLINE_PUSHED: u8 = 4;
 /// It is known, and does not fade.
 const KNOWN: u8 = u8::MAX;
 
@@ -36,14 +40,15 @@ pub(crate) struct Signs {
     pauses: u8,
     /// Of a client that goes on while a response is on its way.
     overtakes: u8,
-    /// Whether this turn has paused.
-    paused: bool,
+    /// Whether this turn has paused, and whether the latest segment of the client and of the online server looked like the end of
+    /// something: a pause behind one that does not is a loss.
+    turn: u8,
 }
 
 impl Signs {
     /// A turn begins; `early` says whether its client had not seen yet what the online server had sent.
     pub(crate) fn on_turn(&mut self, early: bool) {
-        self.paused = false;
+        self.turn &= !PAUSED;
         if self.pauses != KNOWN {
             self.pauses = self.pauses.saturating_sub(1);
         }
@@ -53,10 +58,34 @@ impl Signs {
         }
     }
 
-    /// Within the turn one side has gone on after a pause; more than one counts once.
-    pub(crate) fn on_pause(&mut self, pause: Duration) {
-        if pause >= UNASKED_PAUSE && !self.paused && self.pauses != KNOWN {
-            self.paused = true;
+    /// A segment of the client with payload; `pushes` says whether it has PSH.
+    pub(crate) fn on_client(&mut self, pushes: bool) {
+        self.set(CLIENT_PUSHED, pushes);
+    }
+
+    /// The client goes on after `pause` without having seen anything new.
+    pub(crate) fn on_client_pause(&mut self, pause: Duration) {
+        self.on_pause(CLIENT_PUSHED, pause);
+    }
+
+    /// A segment of the online server with payload, after `pause` where it is not the first of this turn; `pushes` says whether
+    /// it has PSH.
+    pub(crate) fn on_online(&mut self, pause: Option<Duration>, pushes: bool) {
+        if let Some(pause) = pause {
+            self.on_pause(ONLINE_PUSHED, pause);
+        }
+        self.set(ONLINE_PUSHED, pushes);
+    }
+
+    fn set(&mut self, flag: u8, value: bool) {
+        self.turn = self.turn & !flag | if value { flag } else { 0 };
+    }
+
+    /// Several pauses of a turn count once.
+    fn on_pause(&mut self, pushed: u8, pause: Duration) {
+        let counts = self.turn & (PAUSED | pushed) == pushed && self.pauses != KNOWN;
+        if counts && pause >= UNASKED_PAUSE {
+            self.turn |= PAUSED;
             self.pauses = (self.pauses + SIGN).min(MOST);
         }
     }

@@ -162,10 +162,9 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
-        let time = ctx.now.since(next.captured);
         let waited = Waited {
-            time,
-            overdue: time > ctx.config.response_timeout,
+            time: ctx.now.since(next.captured),
+            response_timeout: ctx.config.response_timeout,
             unasked,
         };
         let mut playing = self.playing_mut(ctx.flow);

@@ -1,14 +1,29 @@
 //! When a session's window is to be looked at: what [`super::window`] remembers.
 
+use wire::seq::TargetSeq;
+
 use crate::time::Instant;
 
 /// When a session's window is to be looked at, and what it depends on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pacing {
     /// When a window that is nearly closed may be opened, or the target is told again that it is open ...
     pub(super) at: Option<Instant>,
     /// ... and how often it has been told without sending anything.
     pub(super) told: u8,
+    /// Where the window ended that it knew of before it was told.
+    pub(super) known: TargetSeq,
+}
+
+impl Default for Pacing {
+    /// Nothing is to be looked at.
+    fn default() -> Self {
+        Self {
+            at: None,
+            told: 0,
+            known: TargetSeq::new(0),
+        }
+    }
 }
 
 impl Pacing {
@@ -20,11 +35,6 @@ impl Pacing {
     /// Whether nothing would be lost by forgetting it.
     pub(crate) fn is_idle(&self) -> bool {
         self.at.is_none()
-    }
-
-    /// Whether the target has been told of a window that it has not used yet.
-    pub(crate) fn is_telling(&self) -> bool {
-        self.told > 0
     }
 
     /// The target has sent something: it knows of the window.

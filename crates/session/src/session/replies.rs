@@ -74,12 +74,8 @@ impl Session {
     fn on_arrival(&mut self, arrival: &Arrival, stamp: Instant, ctx: &mut Context<'_>) {
         if arrival.end > arrival.before {
             self.turns.on_heard(stamp);
-            // A segment behind a hole may be the one that ends the response. One that fills our window
-            // may be short for that, and so may be one that asks for a closed window.
-            if arrival.looks_last
-                && !self.pacing.is_telling()
-                && !self.is_cut_by_window(arrival, ctx)
-            {
+            // A segment behind a hole may be the one that ends the response. One that fills our window may be short for that.
+            if arrival.looks_last && !self.is_cut_by_window(arrival, ctx) {
                 let end = arrival.end;
                 self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
             }

@@ -38,8 +38,16 @@ impl Session {
             .min(ctx.inflow.available(ctx.now))
     }
 
-    /// Whether a segment may end where it does because the target was not allowed to send more.
+    /// Whether a segment may end where it does because the target was not allowed to send more, as far as it knew: it may have
+    /// sent the segment, or the one byte with which it asks for a closed window, before it was told of a wider one.
     pub(super) fn is_cut_by_window(&self, arrival: &Arrival, ctx: &Context<'_>) -> bool {
+        let (known, end) = (self.pacing.known, arrival.end);
+        if self.pacing.told > 0
+            && end <= known + 1
+            && known.ahead_of(end) < u32::from(self.connection.receive_mss())
+        {
+            return true;
+        }
         arrival.room < u32::from(self.connection.receive_mss())
             && self
                 .connection
@@ -48,12 +56,12 @@ impl Session {
 
     /// Whether it is our window that keeps the target silent, which will be opened: that is no end of a response.
     pub(crate) fn holds_target_back(&self, next: Next) -> bool {
-        next.saw_all && self.connection.window() < u32::from(self.connection.receive_mss())
+        next.saw_all && self.is_closed_to_target()
     }
 
     /// With less than this of its window left a target may be kept from sending.
     fn low_water(&self, ctx: &Context<'_>) -> u32 {
-        (ctx.config.reply_slack / 4).max(2 * u32::from(self.connection.receive_mss()))
+        (ctx.config.reply_slack / 8).max(2 * u32::from(self.connection.receive_mss()))
     }
 
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
@@ -82,9 +90,15 @@ impl Session {
             2 * u32::from(self.connection.receive_mss()).max(u32::from(self.connection.mss()));
         let allowance = self.allowance(ctx);
         if self.connection.would_open(allowance, step.min(slack / 4)) {
+            self.pacing.known = self.connection.window_end();
             self.connection.acknowledge();
             self.tell_again(ctx);
         }
+    }
+
+    /// Whether the target may not send even one more segment of the size that it sends.
+    fn is_closed_to_target(&self) -> bool {
+        self.connection.window() < u32::from(self.connection.receive_mss())
     }
 
     /// The time has come to open a window, or to say once more that it is open: nobody acknowledges an acknowledgement, and a
@@ -142,7 +156,7 @@ impl Session {
     /// Notes of the current turn whether its target has filled the window, and so was kept from sending more.
     pub(crate) fn note_pace(&mut self, ctx: &mut Context<'_>) {
         let allowance = self.turns.allowance(ctx.config.reply_slack);
-        let full = self.connection.window() < u32::from(self.connection.receive_mss());
+        let full = self.is_closed_to_target();
         let mut held =
             || self.connection.is_narrowed(allowance) || ctx.inflow.spent_for(ctx.now).is_some();
         if full && held() && self.turns.note_paced() {

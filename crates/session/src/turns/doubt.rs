@@ -3,6 +3,18 @@
 //! A turn that is released before its response is known to be complete leaves a doubt: the rest may come later, and would be
 //! taken for the response to the next turn. Until it is known better, turns are not compared (*unpaired*).
 
+/// What a doubt comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// A turn was released without an answer.
+    #[default]
+    TimedOut,
+    /// A turn was released by a silence.
+    Silence,
+    /// A turn was released because its response ended like others of any length, and exactly what it lacked came next.
+    Coincidence,
+}
+
 /// The doubt about the turns to come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Doubt {
@@ -10,8 +22,7 @@ pub(crate) struct Doubt {
     pub(crate) owed: u32,
     /// For so many more turns the target's silence is waited for, to find out whether they do.
     pub(crate) checks: u8,
-    /// Whether it was silence that ended the turn before, which is confirmed if they do not.
-    pub(crate) of_silence: bool,
+    pub(crate) why: Why,
 }
 
 impl Doubt {
@@ -20,12 +31,12 @@ impl Doubt {
         self.owed > 0
     }
 
-    /// After a response that silence has ended `missing` bytes before the online server's.
-    pub(crate) fn of_silence(missing: u32) -> Self {
+    /// After a response that has ended `missing` bytes before the online server's.
+    pub(crate) fn about(missing: u32, why: Why) -> Self {
         Self {
             owed: missing,
             checks: 1,
-            of_silence: true,
+            why,
         }
     }
 
@@ -35,7 +46,7 @@ impl Doubt {
         *self = Self {
             owed: self.owed.saturating_add(owed),
             checks: self.checks.max(checks),
-            of_silence: false,
+            why: Why::TimedOut,
         };
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct End {
     pub(crate) missing: i32,
     /// How many of its segments have looked like the last one.
     pub(crate) tails: NonZeroU8,
+    /// Whether it is believed for its length, or the difference, and not for its kind alone.
+    pub(crate) is_exact: bool,
 }
 
 impl End {
@@ -121,13 +123,14 @@ impl Ends {
         }
     }
 
-    /// Whether nothing more is expected of a response that ends like this. `at_once` says that the online server's came
-    /// without a pause; where it did not, neither the size nor the segment means that this one has no pause.
-    pub(crate) fn believe(&self, end: End, at_once: bool) -> bool {
+    /// The end as it is believed, if nothing more is expected of a response that ends like this. `at_once` says that the online
+    /// server's came without a pause; where it did not, the kind does not mean that this one has no pause.
+    pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {
         let held = |belief: Option<Belief>| belief.is_some_and(Belief::is_held);
-        at_once && self.kinds[end.kind()].is_held()
-            || held(self.lengths.get(end.received))
-            || held(self.differences.get(end.missing.cast_unsigned()))
+        let is_exact = held(self.lengths.get(end.received))
+            || held(self.differences.get(end.missing.cast_unsigned()));
+        let believed = is_exact || at_once && self.kinds[end.kind()].is_held();
+        believed.then_some(End { is_exact, ..end })
     }
 
     /// Silence has shown that a response ended like this.

@@ -28,8 +28,8 @@ impl Habits {
         (self.pause * 2).clamp(QUIET_MIN, QUIET_MAX)
     }
 
-    /// Whether nothing more is expected of a response that ends like this; see [`Ends::believe`].
-    pub(crate) fn believe(&self, end: End, at_once: bool) -> bool {
+    /// See [`Ends::believe`].
+    pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {
         self.ends.believe(end, at_once)
     }
 

@@ -1,22 +1,19 @@
-//! The release rule: whether the current turn is over, and how it ends.
+//! The release rule: whether the current turn is over, so that the next may depart. It reads like the table in docs/session.md;
+//! what follows from a verdict is in [`super::lessons`].
 
 use core::num::NonZeroU8;
+use core::ops::Deref;
 use core::time::Duration;
 
-use super::doubt::Doubt;
+use super::doubt::Why;
 use super::ends::End;
 use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
-use crate::event::Outcome;
-use crate::limits::{
-    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING,
-    UNASKED_STALL,
-};
+use crate::limits::{CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STALL};
 use crate::time::Instant;
-use core::ops::{Deref, DerefMut};
 
 /// A target that has said all but this part of what the client had seen is not taken to be silent because it is slow.
-const OWED_PART: u32 = 4;
+pub(super) const OWED_PART: u32 = 4;
 
 /// Whether the current turn is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +54,6 @@ pub(crate) struct Patience<'a> {
     /// From so many bytes more than the online server's on, only silence ends a response: in the middle of a long one there are
     /// segments that look like its end, because Linux sets PSH after each piece that a server has written.
     pub(crate) longer: u32,
-}
-
-/// How long the next turn has waited when the current one is over.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waited {
-    pub(crate) time: Duration,
-    /// Whether that is longer than the response timeout.
-    pub(crate) overdue: bool,
-    /// As in [`Patience::unasked`].
-    pub(crate) unasked: bool,
 }
 
 impl<T: Deref<Target = Turns>> Playing<'_, T> {
@@ -128,7 +115,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
-        if !patience.unasked {
+        let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
+        if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
         }
         if !self.queue.signs().are_of_pauses() && self.owes(next) {
@@ -140,7 +128,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
 
     /// N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in
     /// the stream, where what was observed so far stands in.
-    fn wanted(&self, next: Next) -> Option<u64> {
+    pub(super) fn wanted(&self, next: Next) -> Option<u64> {
         match (next.cause, self.current()) {
             (Some(next), _) => Some(u64::from(next.ahead_of(self.step.cause))),
             (None, Some(turn)) if turn.online.bytes > 0 => Some(turn.online.bytes),
@@ -149,7 +137,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// By how much R is less than N, in bytes.
-    fn missing(&self, next: Next) -> u32 {
+    pub(super) fn missing(&self, next: Next) -> u32 {
         let missing = self
             .wanted(next)
             .map_or(0, |wanted| wanted.saturating_sub(self.received()));
@@ -182,7 +170,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// How the response has ended, if this was its end: the last segment must look like it.
-    fn end(&self, wanted: Option<u64>) -> Option<End> {
+    pub(super) fn end(&self, wanted: Option<u64>) -> Option<End> {
         if !self.step.tail || self.step.answer.bytes == 0 {
             return None;
         }
@@ -192,6 +180,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             received: u32::try_from(received).unwrap_or(u32::MAX),
             missing: missing.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             tails: NonZeroU8::new(self.step.tails).unwrap_or(NonZeroU8::MIN),
+            is_exact: false,
         })
     }
 
@@ -211,8 +200,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             return None;
         }
         let at_once = self.online_spread() <= patience.trips.max(PATIENCE_MAX / 500);
-        self.end(wanted)
-            .filter(|end| patience.habits.believe(*end, at_once))
+        let end = self.end(wanted)?;
+        patience.habits.believe(end, at_once)
     }
 
     /// How long the online server took from its response's first byte to its last.
@@ -230,7 +219,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// Since when the target is silent, having answered something or having had nothing to answer.
-    fn silent_since(&self, now: Instant) -> Instant {
+    pub(super) fn silent_since(&self, now: Instant) -> Instant {
         let step = &self.step;
         if step.answer.bytes > 0 {
             return step.answer.last.max(step.heard);
@@ -264,10 +253,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         }
         let paused = (self.online_spread() * 4).min(PATIENCE_MAX);
         let quiet = patience.habits.quiet().max(trips).max(paused);
-        if self.doubt.checks > 0 {
-            quiet * 2
-        } else {
-            quiet
+        match self.doubt.why {
+            _ if self.doubt.checks == 0 => quiet,
+            Why::Coincidence => quiet.max(QUIET_MAX),
+            Why::Silence | Why::TimedOut => quiet * 2,
         }
     }
 
@@ -286,221 +275,5 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         } else {
             Verdict::At(at)
         }
-    }
-
-    /// Whether the client had seen nothing of a response to the current turn when it sent what is `next`.
-    pub(crate) fn ends_unanswered(&self, next: Next) -> bool {
-        let unanswered = next.cause.is_some_and(|cause| cause <= self.step.cause);
-        self.current().is_some() && self.queue.len() == 1 && unanswered
-    }
-
-    /// Whether the response to the current turn looks complete, as far as can be known before the client goes on:
-    /// its acknowledgement may wait for the next turn.
-    pub(crate) fn looks_answered(&self) -> bool {
-        let Some(turn) = self.current() else {
-            return false;
-        };
-        let wanted = match self.queue.get(1) {
-            Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
-            None => turn.online.bytes,
-        };
-        wanted > 0 && self.step.tail && self.received() >= wanted
-    }
-
-    /// Whether the target has something of the current turn and has not answered it as the online server did.
-    pub(crate) fn is_in_flight(&self, una: u64) -> bool {
-        self.current().is_some_and(|turn| {
-            let received = self.received();
-            let answered = una >= turn.end && received > 0 && received >= turn.online.bytes;
-            self.departures.has_begun() && !answered
-        })
-    }
-
-    /// Whether the current turn waits for the target although the client has not gone on: for a drain.
-    pub(crate) fn is_waiting(
-        &self,
-        una: u64,
-        quiet: Duration,
-        response_timeout: Duration,
-        now: Instant,
-    ) -> bool {
-        if self.queue.len() == 1 && self.fate().is_some() {
-            return false;
-        }
-        let Some(turn) = self.current() else {
-            return !self.queue.is_empty();
-        };
-        if self.queue.len() > 1 || una < turn.end {
-            return true;
-        }
-        let answer = &self.step.answer;
-        let received = match turn.online.bytes {
-            0 => answer.bytes,
-            _ => self.received(),
-        };
-        let complete = received >= turn.online.bytes && (received > 0) == (turn.online.bytes > 0);
-        let settled = answer.bytes > 0 && now.since(answer.last) > quiet;
-        let acknowledged_at = self.step.acknowledged_at;
-        let silent = acknowledged_at.is_some_and(|at| now.since(at) > response_timeout);
-        !(complete || settled || (answer.bytes == 0 && silent))
-    }
-
-    /// Whether the target has left the current turn without the answer that the online server gave for so long.
-    pub(crate) fn has_timed_out(&self, response_timeout: Duration, now: Instant) -> bool {
-        let acknowledged_at = self.step.acknowledged_at;
-        self.current().is_some_and(|turn| turn.online.bytes > 0)
-            && self.step.answer.bytes == 0
-            && acknowledged_at.is_some_and(|at| now.since(at) > response_timeout)
-    }
-
-    /// Whether the current turn has an answer of the online server and of the target.
-    pub(crate) fn is_answered_by_both(&self, una: u64) -> bool {
-        self.outcome(una) == Outcome::Answered
-            && self.current().is_some_and(|turn| turn.online.bytes > 0)
-    }
-
-    /// How the current turn ends, having been sent and the session going on or closing in order.
-    pub(crate) fn outcome(&self, una: u64) -> Outcome {
-        let Some(turn) = self.current() else {
-            return Outcome::Pending;
-        };
-        match (una >= turn.end, self.step.answer.bytes, turn.online.bytes) {
-            (true, 1.., _) => Outcome::Answered,
-            (true, 0, 0) => Outcome::Delivered,
-            (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
-            // Whatever the target has said of it was taken for another.
-            (true, 0, 1..) if self.gating == Gating::Streaming => Outcome::Delivered,
-            _ => Outcome::Pending,
-        }
-    }
-}
-
-impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
-    /// A verdict is about to be acted upon; `waited` says for how long the next turn had, for which a target that is slow but
-    /// otherwise in step may well be the reason. A session out of step is unpaired until it is in step again, and streaming
-    /// after several time-outs, or as soon as it lags where either side speaks unasked. Returns whether it became streaming just
-    /// now.
-    pub(crate) fn note(
-        &mut self,
-        verdict: Verdict,
-        next: Next,
-        waited: Waited,
-        habits: &mut Habits,
-        now: Instant,
-    ) -> bool {
-        if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
-            return self.stream();
-        }
-        self.silences
-            .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
-        if let Some(cause) = next.cause {
-            // Where a response was shorter, the next is not to make up for it.
-            self.step.target_at = self.step.target_at.max(cause);
-        }
-        let before = self.step.before.take();
-        match verdict {
-            Verdict::Over => {
-                self.timeouts = 0;
-                if self.doubt.is_open() {
-                    self.settle_doubt(next, before, habits);
-                }
-            }
-            Verdict::Learned(end) => {
-                self.step.before = Some(end);
-                if self.doubt.is_open() {
-                    let missing = self.missing(next);
-                    self.doubt.grow(missing, 0);
-                }
-            }
-            Verdict::Quiet if waited.overdue => {
-                let missing = self.missing(next);
-                self.doubt.grow(missing, 0);
-                return self.count_timeout();
-            }
-            Verdict::Quiet => self.note_silence(next, before, habits, now),
-            Verdict::TimedOut => {
-                let missing = self.missing(next);
-                self.doubt.grow(missing, RESYNC_CHECKS);
-                return self.count_timeout();
-            }
-            Verdict::Streaming => return self.stream(),
-            Verdict::At(_) | Verdict::Wait => {}
-        }
-        false
-    }
-
-    /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
-    fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
-        let decided = match verdict {
-            Verdict::Over | Verdict::Learned(_) => self.queue.signs().are_of_pauses(),
-            Verdict::Quiet => true,
-            _ => false,
-        };
-        decided && waited.time >= UNASKED_STALL
-    }
-
-    /// From now on turns leave by time only.
-    fn stream(&mut self) -> bool {
-        core::mem::replace(&mut self.gating, Gating::Streaming) == Gating::InStep
-    }
-
-    /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
-    /// with it.
-    fn settle_doubt(&mut self, next: Next, before: Option<End>, habits: &mut Habits) {
-        let Some(wanted) = self.wanted(next).filter(|wanted| *wanted > 0) else {
-            return;
-        };
-        let (received, owed) = (self.received(), u64::from(self.doubt.owed));
-        if received < wanted + owed {
-            let came = u32::try_from(received.saturating_sub(wanted)).unwrap_or(u32::MAX);
-            self.doubt.owed = self.doubt.owed.saturating_sub(came);
-            self.doubt.checks = self.doubt.checks.saturating_sub(1);
-            return;
-        }
-        let doubt = core::mem::take(&mut self.doubt);
-        if let Some(end) = before.filter(|_| doubt.of_silence && received == wanted + owed) {
-            // The response before had a second part, and this turn both of its own.
-            habits.refute(end, None);
-        }
-    }
-
-    /// The target's silence has ended a turn: it teaches how responses end, at once where it was as long as it ever has to be, and
-    /// otherwise if the next turn does not show that something was still to come.
-    fn note_silence(&mut self, next: Next, before: Option<End>, habits: &mut Habits, now: Instant) {
-        if self.step.answer.bytes == 0 {
-            return;
-        }
-        let silence = now.since(self.silent_since(now));
-        // Of one that was doubled to find out about the turn before, so much is known as well.
-        let is_sure = silence >= QUIET_MAX || self.doubt.of_silence;
-        let missing = self.missing(next);
-        if self.doubt.of_silence {
-            // What was still to come has not come.
-            if let Some(end) = before {
-                habits.confirm(end);
-            }
-            self.doubt = Doubt::default();
-            self.step.paired = true;
-        } else if self.doubt.is_open() {
-            self.doubt.grow(missing, 0);
-            self.doubt.checks = self.doubt.checks.saturating_sub(1);
-            return;
-        }
-        let Some(end) = self.end(self.wanted(next)) else {
-            return;
-        };
-        self.step.before = Some(end);
-        if is_sure {
-            habits.confirm(end);
-        } else if missing > 0 {
-            self.doubt = Doubt::of_silence(missing);
-            self.step.paired = false;
-        }
-    }
-
-    fn count_timeout(&mut self) -> bool {
-        self.timeouts = self.timeouts.saturating_add(1);
-        let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        enough && !self.is_ungated() && self.stream()
     }
 }

@@ -203,30 +203,32 @@ fn the_second_part_of_a_response_is_never_taken_for_the_next() {
 /// soon, with nothing compared to what it is not an answer to.
 #[test]
 fn a_second_part_that_comes_as_a_surprise_is_compared_with_nothing() {
-    let mut flow = Asking::new();
-    waits(&mut flow, 60, |_| 600, |_| 600);
-    waits(
-        &mut flow,
-        60,
-        |_| 600,
-        |turn| 300 + (turn as usize * 7919) % 300,
-    );
-    flow.ended();
-    let mut server = Server::new(flow);
-    server.run(40, Duration::from_millis(70));
-    let ended = server.flow.ended();
-    let wrong = ended
-        .iter()
-        .filter(|turn| turn.paired && turn.target.is_some_and(|target| target.bytes != 1000));
-    assert!(wrong.count() <= 2);
-    let last = &ended[ended.len() - 10..];
-    assert!(
-        last.iter()
-            .all(|turn| turn.paired && turn.outcome == Outcome::Answered)
-    );
+    for head in [100, 400] {
+        let mut flow = Asking::new();
+        waits(&mut flow, 60, |_| 600, |_| 600);
+        waits(
+            &mut flow,
+            60,
+            |_| 600,
+            |turn| 300 + (turn as usize * 7919) % 300,
+        );
+        flow.ended();
+        let mut server = Server::new(flow, head);
+        server.run(40, Duration::from_millis(70));
+        let ended = server.flow.ended();
+        let wrong = ended
+            .iter()
+            .filter(|turn| turn.paired && turn.target.is_some_and(|target| target.bytes != 1000));
+        assert!(wrong.count() <= 2, "{head}: {ended:?}");
+        let last = &ended[ended.len() - 10..];
+        assert!(
+            last.iter()
+                .all(|turn| turn.paired && turn.outcome == Outcome::Answered)
+        );
+    }
 }
 
-/// A target that sends 100 bytes at once and 900 after a pause, one turn after the other.
+/// A target that sends the head of 1000 bytes at once and the rest after a pause, one turn after the other.
 struct Server {
     flow: Asking,
     /// Turns that have reached it.
@@ -234,16 +236,18 @@ struct Server {
     /// Turns that it has answered.
     answered: u32,
     body_at: Option<Instant>,
+    head: usize,
 }
 
 impl Server {
-    fn new(flow: Asking) -> Self {
+    fn new(flow: Asking, head: usize) -> Self {
         let has = flow.asked;
         Self {
             flow,
             has,
             answered: has,
             body_at: None,
+            head,
         }
     }
 
@@ -258,14 +262,14 @@ impl Server {
             }
             self.has += self.flow.leave() as u32;
             if self.body_at.is_none() && self.answered < self.has {
-                self.flow.say(self.has, 100);
+                self.flow.say(self.has, self.head);
                 self.body_at = Some(self.flow.s.now + pause);
             }
             self.flow.s.wait(Duration::from_millis(1));
             if self.body_at.is_some_and(|at| at <= self.flow.s.now) {
                 self.body_at = None;
                 self.answered += 1;
-                self.flow.say(self.has, 900);
+                self.flow.say(self.has, 1000 - self.head);
             }
         }
     }

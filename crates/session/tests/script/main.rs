@@ -9,6 +9,7 @@ mod gate;
 mod holds;
 mod joining;
 mod losses;
+mod multipath;
 mod openings;
 mod release;
 mod resting;

@@ -92,6 +92,14 @@ fn an_empty_pool_is_a_collision() {
         .expect(&[])
         .expect_outcomes(&[Outcome::Collision]);
     assert_eq!(s.engine.sessions(), 0);
+    // A session counts once, however many turns it has.
+    s.client.port += 1;
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    for turn in 0..3 {
+        s.client(PSH, 1 + turn, 1 + 10 * turn, b"a");
+        s.online(PSH, 1 + 10 * turn, 2 + turn, 10);
+    }
+    assert_eq!(s.engine.counters().sessions_collided, 2);
 }
 
 #[test]

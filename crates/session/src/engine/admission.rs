@@ -1,0 +1,162 @@
+//! How sessions are opened: who may have one, and how many at a time.
+
+use wire::flow::{Addr, Endpoint, FlowKey};
+
+use super::Engine;
+use crate::config::{RuleId, Source};
+use crate::flow::Flow;
+use crate::id::{FlowId, SessionId};
+use crate::running::Why;
+use crate::session::{Beginning, Session};
+use crate::time::Instant;
+
+impl Engine {
+    /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
+    /// one.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        beginning: Beginning,
+        mut rules: Vec<RuleId>,
+    ) -> Result<FlowId, Option<Why>> {
+        let joined = matches!(beginning, Beginning::Joined(..));
+        if rules.is_empty() {
+            return Err(None);
+        }
+        let copies = u64::from(self.shared.config.copies);
+        if self.shared.config.source == Source::Clients {
+            // A client of the other address family has no address that the target could answer to.
+            let named = rules.len();
+            let v4 = flow.client.addr.is_v4();
+            let all = &self.shared.config.rules;
+            rules.retain(|rule| all[usize::from(rule.0)].target.addr.is_v4() == v4);
+            let foreign = (named - rules.len()) as u64;
+            self.shared.counters.sessions_foreign += foreign * copies;
+        }
+        if rules.is_empty() {
+            return Err(Some(Why::Foreign));
+        }
+        if self.is_ours(&flow) {
+            self.shared.counters.flows_from_target += 1;
+            return Err(Some(Why::FromTarget));
+        }
+        if let Beginning::Handshake(handshake, _) = beginning
+            && handshake.is_subflow
+        {
+            // What the client says is cut into pieces that travel by several paths: none of them means anything alone.
+            self.shared.counters.left_out_subflows += u64::from(self.weight(&flow));
+            return Err(Some(Why::Subflow));
+        }
+        if !self.may_open(now, rules.len() as u64 * copies) {
+            return Err(Some(Why::Shed));
+        }
+        self.nursery.remove(&flow);
+        let (first, cause) = match beginning {
+            Beginning::Handshake(syn, online_isn) => (syn.isn + 1, online_isn + 1),
+            Beginning::Joined(first, cause, _) => (first, cause),
+        };
+        let id = self
+            .flows
+            .insert(Flow::new(flow, first, cause, joined, now));
+        self.by_flow.insert(&flow, id);
+        self.unconfirmed += u32::from(!joined);
+        for rule in rules {
+            for _ in 0..self.shared.config.copies {
+                self.insert(now, rule, id, beginning);
+                self.shared.counters.sessions_joined += u64::from(joined);
+            }
+        }
+        Ok(id)
+    }
+
+    /// Whether a flow comes from a target, or from where our own sessions come: what is copied would cause it, for ever. Where
+    /// a host talks to itself the address says nothing.
+    fn is_ours(&self, flow: &FlowKey) -> bool {
+        let client = &flow.client;
+        if client.addr == flow.server.addr || client.addr.is_loopback() {
+            return false;
+        }
+        let config = &self.shared.config;
+        let is_source = match &config.source {
+            Source::Clients => false,
+            Source::Pool {
+                ranges,
+                excluded_ports,
+            } => {
+                ranges.iter().any(|range| range.contains(client))
+                    && !excluded_ports.contains(&client.port)
+            }
+        };
+        let mut targets = config.rules.iter().map(|rule| &rule.target.addr);
+        is_source || targets.any(|target| *target == client.addr)
+    }
+
+    /// A flow that has no session because few are opened for the time being: whether its turns are echoes must be seen all the
+    /// same. A segment is taken for a turn.
+    #[cold]
+    pub(crate) fn look_at_refused(&mut self, flow: &FlowKey, payload: &[u8], stamp: Instant) {
+        let rules = &self.shared.config.rules;
+        let port = flow.server.port;
+        let rule = (0..).zip(rules).find(|(_, rule)| {
+            rule.online == flow.server || rule.online == Endpoint::new(Addr::UNSPECIFIED, port)
+        });
+        if let Some((index, _)) = rule.filter(|_| !payload.is_empty()) {
+            let client = &flow.client.addr;
+            self.shared
+                .echoes
+                .on_turn(client, RuleId(index), payload, stamp);
+        }
+    }
+
+    pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
+        let config = &self.shared.config;
+        let crowded = self.live + copies > u64::from(config.sessions_max)
+            || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
+        if crowded || !self.admitting {
+            return false;
+        }
+        if let Some((interval, next)) = &mut self.throttle {
+            if now < *next {
+                return false;
+            }
+            *next = now + *interval;
+        }
+        let Some(max) = config.sessions_per_second_max else {
+            return true;
+        };
+        let second = now.as_nanos() / 1_000_000_000;
+        if self.rate.0 != second {
+            self.rate = (second, 0);
+        }
+        let copies = u32::try_from(copies).unwrap_or(u32::MAX);
+        if self.rate.1.saturating_add(copies) > max {
+            return false;
+        }
+        self.rate.1 += copies;
+        true
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        rule: RuleId,
+        number: FlowId,
+        beginning: Beginning,
+    ) {
+        let Some(flow) = self.flows.wake(number) else {
+            return;
+        };
+        let sibling = flow.head;
+        let ctx = self.shared.lend(rule, now, flow);
+        let id: SessionId = self.sessions.insert(|id| {
+            let mut session = Session::new(id, rule, number, beginning, &ctx);
+            session.sibling = sibling;
+            session
+        });
+        ctx.flow.add(id);
+        self.live += 1;
+        self.shared.counters.sessions_begun += 1;
+        self.with(id, now, Session::connect);
+    }
+}

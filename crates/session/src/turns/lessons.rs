@@ -1,0 +1,180 @@
+//! What is learned from a verdict: how responses end, whether the session is in step, and whether it ever was.
+
+use core::ops::DerefMut;
+use core::time::Duration;
+
+use super::doubt::{Doubt, Why};
+use super::ends::End;
+use super::habits::Habits;
+use super::release::{OWED_PART, Verdict};
+use super::{Gating, Next, Playing, Turns};
+use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
+use crate::time::Instant;
+
+/// How long the next turn has waited when the current one is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited {
+    pub(crate) time: Duration,
+    pub(crate) response_timeout: Duration,
+    /// As in [`Patience::unasked`].
+    pub(crate) unasked: bool,
+}
+
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
+    /// A verdict is about to be acted upon; `waited` says for how long the next turn had, for which a target that is slow but
+    /// otherwise in step may well be the reason. A session out of step is unpaired until it is in step again, and streaming
+    /// after several time-outs, or as soon as it lags where either side speaks unasked. Returns whether it became streaming just
+    /// now.
+    pub(crate) fn note(
+        &mut self,
+        verdict: Verdict,
+        next: Next,
+        waited: Waited,
+        habits: &mut Habits,
+        now: Instant,
+    ) -> bool {
+        if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
+            return self.stream();
+        }
+        self.silences
+            .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
+        if let Some(cause) = next.cause {
+            // Where a response was shorter, the next is not to make up for it.
+            self.step.target_at = self.step.target_at.max(cause);
+        }
+        let before = self.step.before.take();
+        if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
+            // A response that has not come by now will not come at all.
+            self.doubt = Doubt::default();
+        }
+        match verdict {
+            Verdict::Over => {
+                self.timeouts = 0;
+                if self.doubt.is_open() {
+                    self.settle_doubt(next, before, habits);
+                }
+            }
+            Verdict::Learned(end) => {
+                self.timeouts = 0;
+                self.step.before = Some(end);
+                if self.doubt.is_open() {
+                    let missing = self.missing(next);
+                    self.doubt.grow(missing, 0);
+                }
+            }
+            Verdict::Quiet if waited.time > waited.response_timeout => {
+                let missing = self.missing(next);
+                self.doubt.grow(missing, 0);
+                return self.count_timeout();
+            }
+            Verdict::Quiet => self.note_silence(next, before, habits, now),
+            Verdict::TimedOut => {
+                let missing = self.missing(next);
+                self.doubt.grow(missing, RESYNC_CHECKS);
+                return self.count_timeout();
+            }
+            Verdict::Streaming => return self.stream(),
+            Verdict::At(_) | Verdict::Wait => {}
+        }
+        false
+    }
+
+    /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
+    fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
+        let decided = match verdict {
+            Verdict::Over | Verdict::Learned(_) => self.queue.signs().are_of_pauses(),
+            Verdict::Quiet => true,
+            _ => false,
+        };
+        decided && waited.time >= UNASKED_STALL
+    }
+
+    /// From now on turns leave by time only.
+    fn stream(&mut self) -> bool {
+        core::mem::replace(&mut self.gating, Gating::Streaming) == Gating::InStep
+    }
+
+    /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
+    /// with it.
+    fn settle_doubt(&mut self, next: Next, before: Option<End>, habits: &mut Habits) {
+        let doubt = self.doubt;
+        let surplus = self.pay_surplus(next);
+        if self.doubt.is_open() {
+            return;
+        }
+        if let Some(end) =
+            before.filter(|_| doubt.why != Why::TimedOut && surplus == u64::from(doubt.owed))
+        {
+            // The response before had a second part, and this turn both of its own.
+            habits.refute(end, None);
+        }
+    }
+
+    /// What has come beyond this turn's own response pays for what is owed, and nearly all of it does for all: a response that was
+    /// late may be shorter as well. Returns how much that was.
+    fn pay_surplus(&mut self, next: Next) -> u64 {
+        let wanted = self.wanted(next).unwrap_or(0);
+        let surplus = match wanted {
+            0 => 0,
+            _ => self.received().saturating_sub(wanted),
+        };
+        let owed = self.doubt.owed;
+        let paid = u32::try_from(surplus).unwrap_or(u32::MAX);
+        let rounding = match self.doubt.why {
+            Why::TimedOut => owed / OWED_PART,
+            Why::Silence | Why::Coincidence => 0,
+        };
+        if surplus > 0 {
+            self.doubt.pay(paid.saturating_add(rounding).min(owed));
+        }
+        self.doubt.checks = self.doubt.checks.saturating_sub(1);
+        surplus
+    }
+
+    /// The target's silence has ended a turn: it teaches how responses end, at once where it was as long as it ever has to be, and
+    /// otherwise if the next turn does not show that something was still to come.
+    fn note_silence(&mut self, next: Next, before: Option<End>, habits: &mut Habits, now: Instant) {
+        if self.step.answer.bytes == 0 {
+            return;
+        }
+        let missing = self.missing(next);
+        let mut is_sure = now.since(self.silent_since(now)) >= QUIET_MAX;
+        if self.doubt.is_open() {
+            let doubt = self.doubt;
+            let surplus = self.pay_surplus(next);
+            if doubt.why == Why::TimedOut {
+                if self.doubt.is_open() {
+                    self.doubt.grow(missing, 0);
+                }
+                return;
+            }
+            self.doubt = Doubt::default();
+            if surplus > 0 {
+                // Some of it has come, or this response is longer.
+                return;
+            }
+            // What was still to come has not come, in a silence that was longer for that: this response is complete as well.
+            if let Some(end) = before {
+                habits.confirm(end);
+            }
+            self.step.paired = true;
+            is_sure = true;
+        }
+        let Some(end) = self.end(self.wanted(next)) else {
+            return;
+        };
+        self.step.before = Some(end);
+        if is_sure {
+            habits.confirm(end);
+        } else if missing > 0 {
+            self.doubt = Doubt::about(missing, Why::Silence);
+            self.step.paired = false;
+        }
+    }
+
+    fn count_timeout(&mut self) -> bool {
+        self.timeouts = self.timeouts.saturating_add(1);
+        let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
+        enough && !self.is_ungated() && self.stream()
+    }
+}

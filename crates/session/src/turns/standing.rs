@@ -1,0 +1,100 @@
+//! How the current turn stands, for those who do not release the next.
+
+use core::ops::Deref;
+use core::time::Duration;
+
+use super::{Gating, Next, Playing, Turns};
+use crate::event::Outcome;
+use crate::time::Instant;
+
+impl<T: Deref<Target = Turns>> Playing<'_, T> {
+    /// Whether the client had seen nothing of a response to the current turn when it sent what is `next`.
+    pub(crate) fn ends_unanswered(&self, next: Next) -> bool {
+        let unanswered = next.cause.is_some_and(|cause| cause <= self.step.cause);
+        self.current().is_some() && self.queue.len() == 1 && unanswered
+    }
+
+    /// Whether the response to the current turn looks complete, as far as can be known before the client goes on:
+    /// its acknowledgement may wait for the next turn.
+    pub(crate) fn looks_answered(&self) -> bool {
+        let Some(turn) = self.current() else {
+            return false;
+        };
+        let wanted = match self.queue.get(1) {
+            Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
+            None => turn.online.bytes,
+        };
+        wanted > 0 && self.step.tail && self.received() >= wanted
+    }
+
+    /// Whether the target has something of the current turn and has not answered it as the online server did.
+    pub(crate) fn is_in_flight(&self, una: u64) -> bool {
+        self.current().is_some_and(|turn| {
+            let received = self.received();
+            let answered = una >= turn.end && received > 0 && received >= turn.online.bytes;
+            self.departures.has_begun() && !answered
+        })
+    }
+
+    /// Whether the current turn waits for the target although the client has not gone on: for a drain.
+    pub(crate) fn is_waiting(
+        &self,
+        una: u64,
+        quiet: Duration,
+        response_timeout: Duration,
+        now: Instant,
+    ) -> bool {
+        if self.queue.len() == 1 && self.fate().is_some() {
+            return false;
+        }
+        let Some(turn) = self.current() else {
+            return !self.queue.is_empty();
+        };
+        if self.queue.len() > 1 || una < turn.end {
+            return true;
+        }
+        if self.gating == Gating::Streaming {
+            // Whether it is answered cannot be known.
+            return false;
+        }
+        let answer = &self.step.answer;
+        let received = match turn.online.bytes {
+            0 => answer.bytes,
+            _ => self.received(),
+        };
+        let complete = received >= turn.online.bytes && (received > 0) == (turn.online.bytes > 0);
+        let settled = answer.bytes > 0 && now.since(answer.last) > quiet;
+        let acknowledged_at = self.step.acknowledged_at;
+        let silent = acknowledged_at.is_some_and(|at| now.since(at) > response_timeout);
+        !(complete || settled || (answer.bytes == 0 && silent))
+    }
+
+    /// Whether the target has left the current turn without the answer that the online server gave for so long.
+    pub(crate) fn has_timed_out(&self, response_timeout: Duration, now: Instant) -> bool {
+        let acknowledged_at = self.step.acknowledged_at;
+        self.current().is_some_and(|turn| turn.online.bytes > 0)
+            && self.step.answer.bytes == 0
+            && acknowledged_at.is_some_and(|at| now.since(at) > response_timeout)
+    }
+
+    /// Whether the current turn has an answer of the online server and of the target.
+    pub(crate) fn is_answered_by_both(&self, una: u64) -> bool {
+        self.outcome(una) == Outcome::Answered
+            && self.current().is_some_and(|turn| turn.online.bytes > 0)
+    }
+
+    /// How the current turn ends, having been sent and the session going on or closing in order.
+    pub(crate) fn outcome(&self, una: u64) -> Outcome {
+        let Some(turn) = self.current() else {
+            return Outcome::Pending;
+        };
+        match (una >= turn.end, self.step.answer.bytes, turn.online.bytes) {
+            (true, 1.., _) => Outcome::Answered,
+            (true, 0, 0) => Outcome::Delivered,
+            (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
+            // Whatever the target has said of it was taken for another.
+            (true, 0, 1..) if self.gating == Gating::Streaming => Outcome::Delivered,
+            _ => Outcome::Pending,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Which flows are joined whose beginning was not copied, as written.
+
+use clap::ValueEnum;
+use session::Join;
+
+use super::Args;
+
+/// Which flows are joined whose beginning was not copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JoinArg {
+    /// Those whose next request stands alone, HTTP/1 or memcached, behind one that was seen to end
+    Standalone,
+    /// All, at the next request. A rule stops doing so where its target closes or resets such connections and the online server
+    /// does not
+    Always,
+    /// None
+    Never,
+}
+
+impl Args {
+    /// Which flows are joined whose beginning was not copied.
+    pub(crate) const fn join(&self) -> Join {
+        match self.join {
+            _ if self.full_sessions_only => Join::Never,
+            JoinArg::Standalone => Join::Standalone,
+            JoinArg::Always => Join::Always,
+            JoinArg::Never => Join::Never,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How many sessions a pool has room for, and whether that is what was asked for.
+
+use super::Sources;
+use crate::args::Args;
+use crate::plan::Refusal;
+
+/// A pool with room for fewer flows is worth a warning where each flow takes several ports: about what a busy server has
+/// open at a time.
+const FLOWS_FEW: u64 = 1000;
+
+/// How many sessions the smallest pool has room for, in words, and a warning where that is little for `-n`; `None` with
+/// the clients' own addresses.
+///
+/// A pool without room for what was asked is refused. Others may still turn out too small: what finds no port then ends
+/// as `collision`.
+pub(in crate::plan) fn room(
+    args: &Args,
+    sources: &Sources,
+    workers: u32,
+) -> Result<(Option<String>, Option<String>), Refusal> {
+    let Some(smallest) = sources
+        .chosen
+        .iter()
+        .min_by_key(|chosen| chosen.available())
+    else {
+        return Ok((None, None));
+    };
+    let available = smallest.available();
+    let small = |what: String, needed: u64| Refusal::PoolTooSmall {
+        pool: smallest.pool,
+        what,
+        needed,
+        addresses: smallest.pool.addresses(),
+        ports: u64::from(smallest.pool.range.port_last - smallest.pool.range.port_first) + 1,
+        excluded: smallest.excluded.len() as u64,
+        available,
+    };
+    // Each worker must be able to hold one flow with all its copies.
+    let least = u64::from(args.copies) * u64::from(workers);
+    if available < least {
+        return Err(small(
+            format!("-n {} with {workers} workers", args.copies),
+            least,
+        ));
+    }
+    // A port rests for a second after its session.
+    if let Some(rate) = args.rate.filter(|&rate| u64::from(rate) > available) {
+        return Err(small(
+            format!("--rate {rate} (each rests 1 s after its session)"),
+            rate.into(),
+        ));
+    }
+    if let Some(sessions) = args.max_sessions.filter(|&s| u64::from(s) > available) {
+        return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
+    }
+    let flows = available / u64::from(args.copies);
+    let room = format!(
+        "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
+         that is {flows} flows at a time",
+        smallest.pool,
+        available / u64::from(workers),
+        args.copies,
+    );
+    let warning = (args.copies > 1 && flows < FLOWS_FEW).then(|| {
+        format!(
+            "{room}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
+        )
+    });
+    Ok((Some(room), warning))
+}

@@ -1,0 +1,75 @@
+//! What a worker counts, left where others can read it.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use session::Instant;
+
+use super::Running;
+use crate::clock;
+
+/// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
+/// second always finds some.
+const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
+impl Running {
+    pub(super) fn tell_echoes(&mut self, now: Instant) {
+        let mut tally = self
+            .worker
+            .shared
+            .tally
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.worker.engine.tally(self.drained, &mut tally);
+        self.tallied = (now, tally.seen);
+    }
+
+    pub(super) fn publish(&mut self, now: Instant) {
+        self.published = now;
+        self.dirty = false;
+        self.tell_echoes(now);
+        let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
+        let engine = &self.worker.engine;
+        let port = &mut self.worker.port;
+        // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.
+        let statistics = port.statistics().unwrap_or_default();
+        self.totals.records_broken = self.worker.intake.broken();
+        (self.totals.duplicate_clients, self.totals.duplicate_online) =
+            self.worker.intake.duplicates();
+        self.totals.frames_sent = statistics.queued;
+        self.totals.frames_waiting = u64::from(port.tx_waiting());
+        self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
+        // One that found no frame in the fill ring is among those dropped.
+        self.totals.frames_lost = statistics.rx_ring_full + statistics.rx_dropped;
+        // A walk over the sessions, before anybody waits for the lock.
+        let (in_flight, turns_waiting) = (engine.in_flight(), engine.turns_waiting(now));
+        let mut slot = self
+            .worker
+            .shared
+            .slot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        slot.ledger.clone_from(&self.ledger);
+        if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
+            self.handed_over = now;
+            self.latency.drain_into(&mut slot.latency);
+            slot.differences.clone_from(&self.differences);
+        }
+        slot.counters = *engine.counters();
+        slot.sights.copy_from_slice(engine.sights());
+        slot.totals = self.totals;
+        slot.port = statistics;
+        slot.bandwidth_reached = self.worker.bandwidth.reached();
+        slot.sessions = engine.sessions();
+        slot.turns_open = engine.turns_open();
+        slot.in_flight = in_flight;
+        slot.turns_waiting = turns_waiting;
+        slot.payload_bytes = engine.payload_bytes();
+        slot.cpu = clock::thread_cpu();
+        drop(slot);
+        self.worker
+            .shared
+            .obeyed
+            .store(self.obeyed, Ordering::Release);
+    }
+}

@@ -1,0 +1,175 @@
+//! The client's side of one flow, kept as naively as can be: every byte with the cause of its first copy, when it was captured, and
+//! what became of its records.
+
+use wire::segment::Segment;
+use wire::tcp::Flags;
+
+/// The client's side of one flow, as the online server's host saw it.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    pub(crate) isn: Option<u32>,
+    online_isn: Option<u32>,
+    /// The cause of each byte of the stream.
+    causes: Vec<Option<u32>>,
+    /// When the stream was first captured up to where, in the order of time: offsets and times grow.
+    captured: Vec<(usize, u64)>,
+    /// When either side last said something, and how long both were silent at most.
+    said_at: Option<u64>,
+    silence_max: u64,
+    /// Whether a record of either of its sides was lost.
+    pub(crate) lost_record: bool,
+    /// Which of its bytes an engine was given.
+    recorded: Vec<bool>,
+    /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
+    fin: Option<usize>,
+    online_acknowledged: usize,
+    /// Bytes that the online server has sent.
+    online_sent: u32,
+}
+
+impl Flow {
+    /// Whether a sequence number is one of this client's connection.
+    pub(crate) fn is_near(&self, seq: u32) -> bool {
+        self.isn.is_some_and(|isn| seq.wrapping_sub(isn) < 1 << 24)
+    }
+
+    /// Longest time in which neither side said anything.
+    pub(crate) fn silence_max(&self) -> u64 {
+        self.silence_max
+    }
+
+    /// Either side has said something new.
+    fn on_word(&mut self, now: u64) {
+        if let Some(before) = self.said_at.replace(now) {
+            self.silence_max = self.silence_max.max(now - before);
+        }
+    }
+
+    pub(crate) fn on_client(&mut self, now: u64, segment: &Segment) {
+        if segment.flags.contains(Flags::SYN) {
+            self.isn = Some(segment.seq);
+            self.said_at.get_or_insert(now);
+            return;
+        }
+        let Some(isn) = self.isn else {
+            return;
+        };
+        let start = segment.seq.wrapping_sub(isn.wrapping_add(1));
+        if start > 1 << 30 {
+            return;
+        }
+        let (start, len) = (start as usize, usize::from(segment.payload_len));
+        if segment.flags.contains(Flags::FIN) {
+            self.fin = Some(start + len);
+        }
+        if self.fin.is_some_and(|fin| start >= fin) {
+            return;
+        }
+        if self.causes.len() < start + len {
+            self.on_word(now);
+            self.causes.resize(start + len, None);
+        }
+        for cause in &mut self.causes[start..start + len] {
+            cause.get_or_insert(segment.ack);
+        }
+        let from = self.captured.last().map_or(0, |(end, _)| *end);
+        let new = self.causes[from..].iter();
+        let new = new.take_while(|cause| cause.is_some()).count();
+        if new > 0 {
+            self.captured.push((from + new, now));
+        }
+    }
+
+    /// An engine was given a segment of the client's; what nobody sent is nobody's byte.
+    pub(crate) fn on_recorded(&mut self, segment: &Segment) {
+        let Some(isn) = self.isn else {
+            return;
+        };
+        let start = segment.seq.wrapping_sub(isn.wrapping_add(1)) as usize;
+        let end = start + usize::from(segment.payload_len);
+        if start < self.causes.len() && !segment.flags.contains(Flags::SYN) {
+            self.recorded.resize(self.causes.len(), false);
+            self.recorded[start..end.min(self.causes.len())].fill(true);
+        }
+    }
+
+    /// When the byte at `offset`, and all before it, had been captured.
+    pub(crate) fn captured_at(&self, offset: usize) -> Option<u64> {
+        let index = self.captured.partition_point(|(end, _)| *end <= offset);
+        self.captured.get(index).map(|(_, at)| *at)
+    }
+
+    pub(crate) fn on_online(&mut self, now: u64, segment: &Segment) {
+        if segment.flags.contains(Flags::SYN) {
+            self.online_isn = Some(segment.seq);
+            return;
+        }
+        let Some(isn) = self.isn else {
+            return;
+        };
+        if let Some(online_isn) = self.online_isn
+            && !segment.flags.contains(Flags::RST)
+        {
+            let end = segment.seq.wrapping_add(segment.sequence_len());
+            let sent = end.wrapping_sub(online_isn.wrapping_add(1));
+            if sent < 1 << 30 {
+                if sent > self.online_sent {
+                    self.on_word(now);
+                }
+                self.online_sent = self.online_sent.max(sent);
+            }
+        }
+        let acknowledged = segment.ack.wrapping_sub(isn.wrapping_add(1)) as usize;
+        if acknowledged < 1 << 30 {
+            self.online_acknowledged = self.online_acknowledged.max(acknowledged);
+        }
+    }
+
+    /// How much of the online server's stream the client had seen when it sent the byte at `offset`.
+    pub(crate) fn seen(&self, offset: usize) -> Option<u32> {
+        let cause = (*self.causes.get(offset)?)?;
+        Some(cause.wrapping_sub(self.online_isn?.wrapping_add(1)))
+    }
+
+    /// Where the turns of the stream begin.
+    pub(crate) fn turns(&self) -> Vec<usize> {
+        let mut turns = vec![];
+        let mut before = None;
+        for (offset, cause) in self.causes.iter().enumerate() {
+            let Some(cause) = cause else { break };
+            if before.is_none_or(|before| cause.wrapping_sub(before).cast_signed() > 0) {
+                turns.push(offset);
+                before = Some(*cause);
+            }
+        }
+        turns
+    }
+
+    /// Bytes of the client, as far as they are in order.
+    pub(crate) fn len(&self) -> usize {
+        self.causes
+            .iter()
+            .take_while(|cause| cause.is_some())
+            .count()
+    }
+
+    /// Where its bytes end, in order or not.
+    pub(crate) fn extent(&self) -> usize {
+        self.causes.len()
+    }
+
+    /// How many different bytes of it engines were given.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.recorded.iter().filter(|recorded| **recorded).count() as u64
+    }
+
+    /// Bytes that the online server has sent.
+    pub(crate) const fn online_sent(&self) -> u32 {
+        self.online_sent
+    }
+
+    /// Whether the online server has acknowledged everything that the client sent.
+    pub(crate) fn is_served(&self) -> bool {
+        self.online_acknowledged >= self.len()
+    }
+}

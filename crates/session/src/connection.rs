@@ -218,6 +218,11 @@ impl Connection {
         self.send.una()
     }
 
+    /// Where the bytes of the stream end that were ever sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.send.sent()
+    }
+
     /// The sequence number after everything ever sent.
     pub(crate) fn seq_sent(&self) -> LocalSeq {
         self.send.seq_sent()

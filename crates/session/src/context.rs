@@ -10,7 +10,9 @@ use crate::arena::Arena;
 use crate::config::Config;
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
+use crate::flow::Flow;
 use crate::gate::Gate;
+pub(crate) use crate::id::SessionId;
 use crate::index::Index;
 use crate::inflow::Inflow;
 use crate::path::Path;
@@ -18,9 +20,6 @@ use crate::pool::{Lease, Pool};
 use crate::sample::Sampler;
 use crate::time::Instant;
 use crate::turns::Habits;
-
-/// Number of a session's slot.
-pub(crate) type SessionId = u32;
 
 /// What is known of a target, and shared by all sessions to it.
 #[derive(Debug)]
@@ -64,6 +63,8 @@ impl Clock {
 /// Everything that is lent.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
+    /// The session's flow.
+    pub(crate) flow: &'a mut Flow,
     pub(crate) config: &'a Config,
     pub(crate) clock: Clock,
     pub(crate) arena: &'a mut Arena,

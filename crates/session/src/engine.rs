@@ -4,6 +4,7 @@
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
 mod admission;
+mod flows;
 mod gates;
 mod holds;
 mod openings;
@@ -32,6 +33,8 @@ use crate::config::{Config, RuleId, Source};
 use crate::context::{Clock, Context, SessionId, TargetState};
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
+use crate::flow::Flow;
+use crate::flow::stream::Piece;
 use crate::gate::Gate;
 use crate::index::Index;
 use crate::inflow::Inflow;
@@ -41,10 +44,10 @@ use crate::pool::Pool;
 use crate::sample::Sampler;
 use crate::session::Session;
 use crate::sights::{Sight, Sights};
-use crate::stream::Piece;
 use crate::time::Instant;
 use crate::turns::Habits;
 use crate::wheel::Entry;
+use flows::Flows;
 use openings::mapping_of;
 use parked::Parked;
 use slots::Slots;
@@ -54,7 +57,9 @@ use timers::Timers;
 #[derive(Debug)]
 pub struct Engine {
     pub(crate) sessions: Slots,
+    pub(crate) flows: Flows,
     pub(crate) live: u64,
+    /// Flows whose client's handshake nobody has confirmed yet.
     pub(crate) unconfirmed: u32,
     pub(crate) turns_open: u64,
     pub(crate) by_flow: Index,
@@ -102,10 +107,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn lend(&mut self, rule: RuleId, now: Instant) -> Context<'_> {
+    pub(crate) fn lend<'a>(
+        &'a mut self,
+        rule: RuleId,
+        now: Instant,
+        flow: &'a mut Flow,
+    ) -> Context<'a> {
         let index = usize::from(rule.0);
         Context {
             now,
+            flow,
             config: &self.config,
             clock: self.clock,
             arena: &mut self.arena,
@@ -162,6 +173,7 @@ impl Engine {
                 });
             }
         }
+        let servers = config.rules.iter().map(|rule| rule.target).collect();
         let sights = Sights::new(&config.rules);
         let shared = Shared {
             clock: Clock::new(config.unix_nanos, now),
@@ -180,7 +192,8 @@ impl Engine {
             config,
         };
         Self {
-            sessions: Slots::default(),
+            sessions: Slots::new(servers),
+            flows: Flows::default(),
             live: 0,
             unconfirmed: 0,
             turns_open: 0,
@@ -241,23 +254,24 @@ impl Engine {
         if segment.payload_len > 0
             && let Some(shift) = mapping_of(&segment, packet)
         {
-            let first = self.session_of(&flow);
-            self.for_each_sibling(first, now, |session, ctx| session.on_mapping(shift, ctx));
+            self.on_mapping(now, &flow, shift);
         }
-        let first = self
-            .session_of(&flow)
+        let known = self
+            .flow_of(&flow)
             .or_else(|| self.begin(now, flow, &segment, packet, payload));
-        if first.is_none() && self.throttle.is_some() {
-            self.look_at_refused(&flow, payload, stamp);
-        }
+        let Some(id) = known else {
+            if self.throttle.is_some() {
+                self.look_at_refused(&flow, payload, stamp);
+            }
+            return;
+        };
         let piece = Piece {
             bytes: payload,
             cause: OnlineSeq::new(segment.ack),
             stamp,
         };
-        self.for_each_sibling(first, now, |session, ctx| {
-            session.on_client(ClientSeq::new(segment.seq), segment.flags, piece, ctx);
-        });
+        let seq = ClientSeq::new(segment.seq);
+        self.on_client(id, now, seq, segment.flags, piece);
     }
 
     /// The headers of an online server's segment, from its IP header on, as seen by `observe` at `stamp`.
@@ -282,8 +296,7 @@ impl Engine {
         }
         self.shared.hold_sample(&segment, headers);
         let len = u32::from(segment.payload_len);
-        let first = self.session_of(&flow);
-        let Some(id) = first else {
+        let Some(id) = self.flow_of(&flow) else {
             if segment.flags.contains(Flags::RST) {
                 self.nursery.remove(&flow);
             } else if len > 0 && self.is_captured(stamp) {
@@ -292,24 +305,27 @@ impl Engine {
             return;
         };
         let captured = self.is_captured(stamp);
-        let session = self.sessions.wake(id);
-        if session.is_some_and(|session| session.is_elsewhere(seq, ack)) {
+        let known = self.flows.wake(id);
+        if known.is_some_and(|flow| flow.is_elsewhere(seq, ack)) {
             // After the end of capture another connection on the same 4-tuple is none of ours.
             if captured && len > 0 {
                 self.on_jump(now, flow, id, ack);
             }
             return;
         }
-        self.for_each_sibling(first, now, |session, ctx| {
+        let heard = self.tell(id, now, |flow, room| {
             // After the end of capture the client goes on without us: that is no hole.
-            let next = session.input.next();
+            let next = flow.stream().next();
             let (ack, len) = if captured || ack <= next {
                 (ack, len)
             } else {
                 (next, 0)
             };
-            session.on_online(seq, ack, segment.flags, len, stamp, ctx);
+            flow.on_online(seq, ack, segment.flags, len, stamp, room)
         });
+        if let Some(heard) = heard {
+            self.for_each_session(id, now, |session, ctx| session.on_online(heard, ctx));
+        }
     }
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.
@@ -330,7 +346,7 @@ impl Engine {
         self.shared.hold_sample(&segment, headers);
         let options = segment.options(headers);
         let opened = self.with(id, now, |session, ctx| {
-            let client = session.flow.client.addr;
+            let client = ctx.flow.key().client.addr;
             let opened = session.tell_gate(&segment, ctx);
             session.on_target(&segment, &options, stamp, ctx);
             session.knock(&segment, ctx);
@@ -426,20 +442,34 @@ impl Engine {
         let mut due = core::mem::take(&mut self.due);
         self.timers.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
-            let idle_timeout = self.shared.config.idle_timeout;
-            let armed = self.sessions.armed(session);
-            if !armed.is_some_and(|armed| armed.fire(at)) {
-                continue;
+            if self.sessions.fire(session, at) {
+                self.on_session_due(session, now);
             }
-            self.with(session, now, |session, ctx| {
-                if session.deadline(idle_timeout) <= now {
-                    session.on_deadline(ctx);
-                }
-            });
-            self.rest(session, now);
         }
         self.due = due;
         self.on_gates_due(now);
+    }
+
+    /// Something may be due for a session, or for its flow.
+    fn on_session_due(&mut self, id: SessionId, now: Instant) {
+        let number = self.sessions.flow(id);
+        if let Some(number) = number
+            && let Some(flow) = self.flows.get(number)
+            && flow.gap_at().is_some_and(|at| at <= now)
+        {
+            self.on_gap_due(number, now);
+        }
+        let idle_timeout = self.shared.config.idle_timeout;
+        let idle = self.with(id, now, |session, ctx| {
+            if session.deadline(ctx.flow, idle_timeout) <= now {
+                session.on_deadline(ctx);
+            }
+            session.is_idle(ctx)
+        });
+        if idle == Some(true) {
+            self.on_idle(id, now);
+        }
+        self.rest(id, now);
     }
 
     /// When [`Engine::on_timeout`] wants to be called next.

@@ -51,14 +51,6 @@ impl Index {
             .insert_unique(spread(hash), Entry { hash, id }, |entry| spread(entry.hash));
     }
 
-    /// Puts `new` in the place of `old`, a session of the same flow. Returns whether `old` stood there.
-    pub(crate) fn replace(&mut self, flow: &FlowKey, old: SessionId, new: SessionId) -> bool {
-        let place = spread(self.hash.of(flow));
-        let entry = self.table.find_mut(place, |entry| entry.id == old);
-        let found = entry.map(|entry| entry.id = new);
-        found.is_some()
-    }
-
     /// Removes a session. Returns whether it stood there.
     pub(crate) fn remove(&mut self, flow: &FlowKey, id: SessionId) -> bool {
         let place = spread(self.hash.of(flow));
@@ -105,10 +97,7 @@ mod tests {
         let find = |index: &Index, number| index.get(&flow(number), |id| flow(id) == flow(number));
         assert!((0..1000).all(|id| find(&index, id) == Some(id)));
         assert_eq!(find(&index, 1000), None);
-        assert!(index.replace(&flow(7), 7, 1007));
-        assert!(!index.replace(&flow(7), 7, 8));
-        assert_eq!(index.get(&flow(7), |_| true), Some(1007));
-        assert!(index.remove(&flow(7), 1007) && !index.remove(&flow(7), 1007));
+        assert!(index.remove(&flow(7), 7) && !index.remove(&flow(7), 7));
         assert_eq!(find(&index, 7), None);
         assert_eq!(index.sessions().count(), 999);
     }

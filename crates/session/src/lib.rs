@@ -37,7 +37,6 @@
 #![forbid(unsafe_code)]
 
 mod arena;
-mod boundaries;
 pub mod config;
 mod connection;
 mod context;
@@ -45,7 +44,9 @@ pub mod echo;
 mod encrypted;
 pub mod engine;
 pub mod event;
+mod flow;
 mod gate;
+mod id;
 mod index;
 mod inflow;
 pub mod limits;
@@ -61,9 +62,7 @@ pub mod sample;
 mod session;
 pub mod sights;
 mod standalone;
-mod stream;
 pub mod time;
-mod turn;
 mod turns;
 mod wheel;
 

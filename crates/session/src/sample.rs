@@ -302,10 +302,12 @@ impl Session {
         outcome: Outcome,
         ctx: &mut Context<'_>,
     ) -> Option<TurnEnded> {
-        let turn = self.turns.front()?.start;
+        let turn = self.playing(ctx.flow).front()?.start;
+        let una = self.connection.una();
         let mut ended = self
             .turns
-            .end_front(outcome, self.connection.una(), self.rule)?;
+            .of_mut(ctx.flow.captured())
+            .end_front(outcome, una, self.rule)?;
         if let Some(samples) = ctx.samples.as_deref_mut() {
             ended.samples = samples.take(self.id, turn, &ended);
         }

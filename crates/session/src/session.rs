@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `client`, `taker` | what the client's segments do to it |
+//! | `client` | what the client's segments do to it |
 //! | `online` | what the online server's segments do to it |
 //! | `replies` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, and what is over |
@@ -28,24 +28,22 @@ mod replies;
 pub(crate) mod resting;
 mod sending;
 mod standing;
-mod taker;
 mod window;
 
 use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, LocalSeq, OnlineSeq, TargetSeq};
 
-use crate::arena::Chain;
-use crate::boundaries::Boundaries;
 use crate::config::RuleId;
 use crate::connection::{Connection, Offer};
 use crate::context::{Context, SessionId};
 use crate::event::{Event, Outcome};
+use crate::flow::Flow;
 use crate::gate::Ticket;
+use crate::id::FlowId;
 use crate::limits::{OFFERED_MSS_MIN, WINDOW_SCALE};
 use crate::nursery::Handshake;
-use crate::stream::ClientStream;
 use crate::time::Instant;
-use crate::turns::Turns;
+use crate::turns::{Playing, Turns};
 use crate::wheel::Armed;
 use pacing::Pacing;
 
@@ -98,34 +96,41 @@ pub(crate) enum Beginning {
     Joined(ClientSeq, OnlineSeq, bool),
 }
 
+/// Where a session stands in its flow, as the engine knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stock {
+    /// From here on the flow keeps the stream for it.
+    pub(crate) kept: u64,
+    /// The number of its first turn that has not ended.
+    pub(crate) front: u64,
+    /// How many turns its flow has had.
+    pub(crate) count: u64,
+}
+
+impl Stock {
+    /// How many of its turns are open.
+    pub(crate) fn open(self) -> u64 {
+        self.count.saturating_sub(self.front)
+    }
+}
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) rule: RuleId,
     /// The captured flow.
-    pub(crate) flow: FlowKey,
+    pub(crate) flow: FlowId,
     /// The next session of the same flow: another copy, another rule.
     pub(crate) sibling: Option<SessionId>,
     pub(crate) life: Life,
-    /// The client's ISN, where its SYN was seen.
-    pub(crate) client_isn: Option<ClientSeq>,
-    /// Whether either side has confirmed that the client's handshake was completed.
-    pub(crate) confirmed: bool,
-
-    pub(crate) input: ClientStream,
-    /// Stream offset of `input.next()`.
-    pub(crate) stream_end: u64,
-    /// Whether the online server has closed.
-    online_closed: bool,
     /// Whether bytes wait for the online server's acknowledgement before they leave.
     confirmed_only: bool,
     pub(crate) turns: Turns,
-    /// The bytes of the stream that are not acknowledged yet ...
-    pub(crate) data: Chain,
-    /// ... and the offset of the first of them.
-    pub(crate) data_start: u64,
-    boundaries: Boundaries,
+    /// What the engine has taken account of.
+    pub(crate) stock: Stock,
+    /// Whether turns ended of which no byte was captured.
+    unseen: bool,
 
     pub(crate) connection: Connection,
     /// Where the latest segment ended that looked like the end of a response.
@@ -134,12 +139,8 @@ pub(crate) struct Session {
 
     /// When the release of the next turn is to be decided anew.
     pub(crate) release_at: Option<Instant>,
-    /// When a hole counts as lost.
-    gap_at: Option<Instant>,
-    /// When anybody last said something.
-    pub(crate) active_at: Instant,
-    /// When its client or the online server did.
-    captured_at: Instant,
+    /// When its target last said something.
+    active_at: Instant,
     /// Whether it has had a connection.
     opened: bool,
     /// Whether the target has accepted one.
@@ -165,32 +166,26 @@ impl Session {
     pub(crate) fn new(
         id: SessionId,
         rule: RuleId,
-        flow: FlowKey,
+        flow: FlowId,
         beginning: Beginning,
         ctx: &Context<'_>,
     ) -> Self {
-        let (first, cause, client_isn, offer) = match beginning {
-            Beginning::Handshake(syn, online_isn) => {
-                let offer = Offer {
-                    mss: syn.mss.unwrap_or(OFFERED_MSS_MIN).max(OFFERED_MSS_MIN),
-                    window_scale: syn.window_scale.map(|shift| shift.min(WINDOW_SCALE)),
-                    sack: syn.sack_permitted,
-                    timestamps: syn.timestamps,
-                };
-                (syn.isn + 1, online_isn + 1, Some(syn.isn), offer)
-            }
-            Beginning::Joined(first, cause, timestamps) => {
-                let offer = Offer {
-                    mss: u16::MAX,
-                    window_scale: Some(WINDOW_SCALE),
-                    sack: true,
-                    timestamps,
-                };
-                (first, cause, None, offer)
-            }
+        let offer = match beginning {
+            Beginning::Handshake(syn, _) => Offer {
+                mss: syn.mss.unwrap_or(OFFERED_MSS_MIN).max(OFFERED_MSS_MIN),
+                window_scale: syn.window_scale.map(|shift| shift.min(WINDOW_SCALE)),
+                sack: syn.sack_permitted,
+                timestamps: syn.timestamps,
+            },
+            Beginning::Joined(_, _, timestamps) => Offer {
+                mss: u16::MAX,
+                window_scale: Some(WINDOW_SCALE),
+                sack: true,
+                timestamps,
+            },
         };
         let local = FlowKey {
-            client: flow.client,
+            client: ctx.flow.key().client,
             server: ctx.target.endpoint,
         };
         Self {
@@ -202,23 +197,18 @@ impl Session {
                 retry_at: ctx.now,
                 outcome: Outcome::Refused,
             },
-            client_isn,
-            confirmed: client_isn.is_none(),
-            input: ClientStream::new(first),
-            stream_end: 0,
-            online_closed: false,
             confirmed_only: ctx.config.confirmed,
-            turns: Turns::new(cause, !ctx.config.wait_for_responses),
-            data: Chain::default(),
-            data_start: 0,
-            boundaries: Boundaries::default(),
+            turns: Turns::new(
+                ctx.flow.captured().last_cause(),
+                !ctx.config.wait_for_responses,
+            ),
+            stock: Stock::default(),
+            unseen: false,
             connection: Connection::new(local, offer),
             tail: None,
-            pacing: Pacing::new(ctx.now),
+            pacing: Pacing::default(),
             release_at: None,
-            gap_at: None,
             active_at: ctx.now,
-            captured_at: ctx.now,
             opened: false,
             accepted: false,
             answered: false,
@@ -248,7 +238,7 @@ impl Session {
             self.life = Life::Detached { retry_at, outcome };
             return;
         }
-        let Some(lease) = ctx.lease(self.flow.client) else {
+        let Some(lease) = ctx.lease(ctx.flow.key().client) else {
             if ctx.target.pool.is_none() {
                 self.life = Life::Parked;
             } else {
@@ -263,9 +253,7 @@ impl Session {
             }
             return;
         };
-        let base = self.kept_from();
-        self.forget_data_before(base, ctx.arena);
-        self.data_start = base;
+        let base = self.unplayed(ctx.flow);
         self.connection.set_source(lease.endpoint);
         let last = lease.last_seq.or(last);
         let iss = ctx.clock.isn(ctx.now, self.connection.local(), last);
@@ -275,7 +263,7 @@ impl Session {
         ctx.restart_sample(self.id);
         (self.release_at, self.tail) = (None, None);
         if self.opened || base > 0 {
-            self.turns.begin_anew();
+            self.playing_mut(ctx.flow).begin_anew();
         }
         self.opened = true;
         self.answered = false;
@@ -308,24 +296,65 @@ impl Session {
             ctx.events.push_back(Event::SessionClosed {
                 rule: self.rule,
                 flow: local,
-                without_turn: self.turns.count == 0,
+                without_turn: self.is_without_turn(ctx.flow),
             });
         }
         self.connection.close();
-        // What was sent and not acknowledged of turns that have ended will not be sent again.
-        self.forget_data_before(self.kept_from(), ctx.arena);
+    }
+
+    /// Its turns, together with what was captured of them.
+    pub(crate) fn playing<'t, 'a>(&'t self, flow: &'a Flow) -> Playing<'a, &'t Turns> {
+        self.turns.of(flow.captured())
+    }
+
+    /// The same, to change them.
+    fn playing_mut<'t, 'a>(&'t mut self, flow: &'a Flow) -> Playing<'a, &'t mut Turns> {
+        self.turns.of_mut(flow.captured())
+    }
+
+    /// Whether the flow had nothing to copy.
+    pub(crate) fn is_without_turn(&self, flow: &Flow) -> bool {
+        flow.captured().count() == 0 && !self.unseen
+    }
+
+    /// Where the first turn begins that is to be sent, or may have to be sent again.
+    fn unplayed(&self, flow: &Flow) -> u64 {
+        let first = self.playing(flow).first_kept();
+        first.map_or(flow.end(), |turn| turn.start)
     }
 
     /// From here on the stream is still of use.
-    fn kept_from(&self) -> u64 {
-        self.turns
-            .front()
-            .map_or(self.stream_end, |turn| turn.start)
+    pub(crate) fn keeps_from(&self, flow: &Flow) -> u64 {
+        match self.life {
+            Life::Connected | Life::Closing { .. } => self.connection.una().min(flow.end()),
+            Life::Detached { .. } | Life::Parked | Life::Leaving(After::Detached { .. }) => {
+                self.unplayed(flow)
+            }
+            Life::Dead(_) | Life::Leaving(_) | Life::Closed => flow.end(),
+        }
     }
 
-    fn forget_data_before(&mut self, offset: u64, arena: &mut crate::arena::Arena) {
-        let ended = offset.saturating_sub(self.data_start) as usize;
-        arena.drop_front(&mut self.data, ended);
-        self.data_start = self.data_start.max(offset);
+    /// How a turn ends that begins now, if it will not be sent.
+    fn fate_of_new(&self, now: Instant) -> Option<Outcome> {
+        match self.life {
+            Life::Dead(outcome) | Life::Leaving(After::Dead(outcome)) => Some(outcome),
+            Life::Detached { retry_at, outcome }
+            | Life::Leaving(After::Detached { retry_at, outcome })
+                if now < retry_at =>
+            {
+                Some(outcome)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it has no use for what the client says next.
+    pub(crate) fn is_deaf(&self, flow: &Flow, now: Instant) -> bool {
+        self.fate_of_new(now).is_some() && self.keeps_from(flow) == flow.end()
+    }
+
+    /// When anybody last said something.
+    pub(crate) fn active_at(&self, flow: &Flow) -> Instant {
+        self.active_at.max(flow.active_at())
     }
 }

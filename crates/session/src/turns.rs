@@ -1,7 +1,7 @@
 //! Turns: the client's stream cut where the client had seen a response, and the rule that releases the next one.
 //!
-//! This file has the queue, which the client and the online server fill; [`answer`] is what the target says, [`release`] the rule by
-//! which the current turn is over, [`lessons`] what is learned from that, and [`ending`] what comes of it.
+//! This file has what one session knows of its turns; [`answer`] is what the target says, [`release`] the rule by which the current
+//! turn is over, [`lessons`] what is learned from that, and [`ending`] what comes of it.
 //!
 //! The front of the queue is the *current* turn once it was released; everything behind it waits. Turn k+1 departs
 //! when the target has answered turn k as far as the client had seen the online server answer it: N bytes, the
@@ -13,6 +13,7 @@
 //! sent meanwhile, and what the target has sent beyond its share of the turn before is taken for them, up to as many.
 
 mod answer;
+mod departures;
 mod doubt;
 mod ending;
 mod ends;
@@ -21,24 +22,23 @@ mod lessons;
 mod release;
 pub(crate) mod resting;
 mod standing;
-mod unasked;
 
-use std::collections::VecDeque;
+use core::ops::{Deref, DerefMut};
 
 use wire::seq::OnlineSeq;
 
 use crate::event::Outcome;
-use crate::limits::UNPROMPTED_PAUSE;
-use crate::running::LastAnswer;
+use crate::flow::captured::{Captured, Queue};
+use crate::flow::turn::{Answer, Turn};
+use crate::flow::unasked::Silences;
 use crate::time::Instant;
-use crate::turn::{Answer, Turn};
+use departures::Departures;
 
 use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
 pub(crate) use lessons::Waited;
 pub(crate) use release::{Patience, Verdict};
-use unasked::Signs;
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]
@@ -120,49 +120,58 @@ pub(crate) struct Next {
     pub(crate) is_reset: bool,
 }
 
-/// The turns of one session.
+/// What one session knows of its turns; what was captured of them is its flow's: [`Playing`].
 #[derive(Debug)]
 pub(crate) struct Turns {
-    queue: VecDeque<Turn>,
+    /// The number of its first turn that has not ended.
+    front: u64,
     /// Whether the front was released.
     current: bool,
     step: Step,
+    /// When the front and those behind it have left.
+    departures: Departures,
+    /// Turns before this number will not be sent, and end so.
+    doomed: Option<(u64, Outcome)>,
     gating: Gating,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
     timeouts: u8,
-    /// Whether the online server has spoken without having been asked, as far as can be told.
-    unprompted: bool,
-    signs: Signs,
-    /// Where the online server's bytes end, as far as they were seen.
-    online_end: OnlineSeq,
-    /// The cause of a turn that ended before the client had finished it.
-    torn: Option<OnlineSeq>,
+    /// Turns that silence has released late.
+    silences: Silences,
+    /// The turn before the front ended before the client had finished it: so far the stream is accounted for.
+    torn: Option<u64>,
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
     ceiling: u64,
-    /// How many turns there have been.
-    pub(crate) count: u32,
-    /// How the online server has answered the latest turn that ended.
-    last_answer: LastAnswer,
+}
+
+/// A session's turns together with what was captured of them.
+pub(crate) struct Playing<'a, T> {
+    turns: T,
+    queue: Queue<'a>,
+}
+
+impl<T: Deref<Target = Turns>> Deref for Playing<'_, T> {
+    type Target = Turns;
+    fn deref(&self) -> &Turns {
+        &self.turns
+    }
+}
+
+impl<T: DerefMut<Target = Turns>> DerefMut for Playing<'_, T> {
+    fn deref_mut(&mut self) -> &mut Turns {
+        &mut self.turns
+    }
 }
 
 impl Turns {
-    /// A segment of the client with payload; `pushes` says whether it has PSH.
-    pub(crate) fn on_client(&mut self, pushes: bool) {
-        self.signs.on_client(pushes);
-    }
-
-    /// The first bytes of the client's stream.
-    pub(crate) fn on_beginning(&mut self, first: &[u8]) {
-        self.signs.on_beginning(first);
-    }
-
     /// No turns yet; `cause` is what the client had seen before its first byte.
     pub(crate) fn new(cause: OnlineSeq, ungated: bool) -> Self {
         Self {
-            queue: VecDeque::new(),
+            front: 0,
             current: false,
             step: Step::new(cause, None),
+            departures: Departures::default(),
+            doomed: None,
             gating: if ungated {
                 Gating::Never
             } else {
@@ -170,178 +179,63 @@ impl Turns {
             },
             doubt: Doubt::default(),
             timeouts: 0,
-            unprompted: false,
-            signs: Signs::default(),
-            online_end: cause,
+            silences: Silences::default(),
             torn: None,
             ceiling: NO_CEILING,
-            count: 0,
-            last_answer: LastAnswer::None,
         }
     }
 
-    /// How the online server has answered the latest turn that ended.
-    pub(crate) fn last_answer(&self) -> LastAnswer {
-        self.last_answer
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    pub(crate) fn front(&self) -> Option<&Turn> {
-        self.queue.front()
-    }
-
-    /// The current turn, if one was released and is not over.
-    pub(crate) fn current(&self) -> Option<&Turn> {
-        self.queue.front().filter(|_| self.current)
-    }
-
-    /// The cause of the latest bytes.
-    pub(crate) fn last_cause(&self) -> OnlineSeq {
-        self.queue.back().map_or(self.step.cause, |turn| turn.cause)
-    }
-
-    /// Whether the bytes of the latest turn are kept.
-    pub(crate) fn keeps_bytes(&self) -> bool {
-        self.queue.back().is_some_and(|turn| turn.fate.is_none())
-    }
-
-    /// Bytes `start..end` of the stream arrived. Returns whether they begin a new turn.
-    pub(crate) fn on_bytes(
-        &mut self,
-        start: u64,
-        end: u64,
-        cause: OnlineSeq,
-        stamp: Instant,
-    ) -> bool {
-        if let Some(last) = self.queue.back_mut()
-            && cause <= last.cause
-        {
-            last.end = end;
-            self.signs.on_client_pause(stamp.since(last.captured_last));
-            last.captured_last = stamp;
-            last.departed_last = None;
-            if self.queue.len() == 1 && self.current {
-                self.step.acknowledged_at = None;
-            }
-            return false;
-        }
-        self.count += 1;
-        let early = self.online_end.ahead_of(cause);
-        self.signs.on_turn(early > 0);
-        self.push(Turn {
-            start,
-            end,
-            cause,
-            captured_first: stamp,
-            captured_last: stamp,
-            departed_first: None,
-            departed_last: None,
-            online: Answer::default(),
-            online_reset: false,
-            early,
-            fate: None,
-        });
-        true
-    }
-
-    fn push(&mut self, turn: Turn) {
-        if self.queue.capacity() < 2 {
-            // One that is open and the next are all that most sessions ever have.
-            self.queue.reserve_exact(2);
-        }
-        self.queue.push_back(turn);
-    }
-
-    /// The latest turn ends now, with all that the client may still add to it.
-    pub(crate) fn tear_last(&mut self) {
-        self.torn = self.queue.back().map(|turn| turn.cause);
-    }
-
-    /// Whether bytes with this cause belong to a turn that has ended.
-    pub(crate) fn is_torn(&self, cause: OnlineSeq) -> bool {
-        self.queue.is_empty() && self.torn.is_some_and(|torn| cause <= torn)
-    }
-
-    /// The online server has reset the connection.
-    pub(crate) fn on_online_reset(&mut self) {
-        if let Some(turn) = self.queue.back_mut() {
-            turn.online_reset = true;
+    /// Together with what was captured of them.
+    pub(crate) fn of<'t, 'a>(&'t self, captured: &'a Captured) -> Playing<'a, &'t Self> {
+        Playing {
+            queue: captured.queue(self.front),
+            turns: self,
         }
     }
 
-    /// The latest turn will not be sent.
-    pub(crate) fn doom_last(&mut self, outcome: Outcome) {
-        if let Some(turn) = self.queue.back_mut() {
-            turn.fate = Some(outcome);
+    /// The same, to change them.
+    pub(crate) fn of_mut<'t, 'a>(
+        &'t mut self,
+        captured: &'a Captured,
+    ) -> Playing<'a, &'t mut Self> {
+        Playing {
+            queue: captured.queue(self.front),
+            turns: self,
         }
     }
 
-    /// Where the online server's bytes end, as far as they were seen.
-    pub(crate) fn online_end(&self) -> OnlineSeq {
-        self.online_end
+    /// The number of the first turn that has not ended.
+    pub(crate) fn number(&self) -> u64 {
+        self.front
     }
 
-    /// The online server sent bytes up to `end` that acknowledge the client's stream up to `acknowledged`; those up to
-    /// [`Turns::online_end`] are known. Returns where the turn starts that they answer.
-    pub(crate) fn on_online_bytes(
-        &mut self,
-        acknowledged: u64,
-        end: OnlineSeq,
-        len: u32,
-        pushes: bool,
-        stamp: Instant,
-    ) -> Option<u64> {
-        let ahead = end.ahead_of(self.online_end);
+    /// Whether turns leave without waiting.
+    fn is_ungated(&self) -> bool {
+        self.gating != Gating::InStep
+    }
+
+    /// How the front will end although it was never sent.
+    pub(crate) fn fate(&self) -> Option<Outcome> {
+        let (before, outcome) = self.doomed?;
+        (self.front < before).then_some(outcome)
+    }
+
+    /// How far the stream is accounted for of a turn that ended before the client had finished it.
+    pub(crate) fn torn(&self) -> Option<u64> {
+        self.torn
+    }
+
+    /// The online server sent bytes up to `end`; those up to `before` were known.
+    pub(crate) fn on_online_bytes(&mut self, before: OnlineSeq, end: OnlineSeq) {
         // Bytes whose record was lost have left all the same; those before the turn's cause, whose record comes late, answer
         // nothing of it.
-        let since_cause = end.ahead_of(self.online_end.max(self.step.cause));
+        let since_cause = end.ahead_of(before.max(self.step.cause));
         self.step.credit = self.step.credit.saturating_add(i64::from(since_cause));
-        let new = ahead.min(len);
-        if new == 0 {
-            return None;
-        }
-        self.online_end = end;
-        let last = self.queue.len();
-        for (index, turn) in self.queue.iter_mut().enumerate().rev() {
-            if turn.start < acknowledged {
-                let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
-                if index + 1 == last {
-                    self.unprompted |= pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
-                    self.signs.on_online(pause, pushes);
-                }
-                turn.online.add(new, stamp);
-                return Some(turn.start);
-            }
-            turn.early = turn.early.max(end.ahead_of(turn.cause));
-        }
-        None
     }
 
-    /// Bytes `start..end` were sent for the first time.
-    pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
-        for turn in self.queue.iter_mut().take_while(|turn| turn.start < end) {
-            if turn.end > start {
-                turn.departed_first.get_or_insert(now);
-                if turn.end <= end {
-                    turn.departed_last = Some(now);
-                }
-            }
-        }
-    }
-
-    /// How far the stream may be sent.
-    pub(crate) fn limit(&self, stream_end: u64) -> u64 {
-        if self.is_ungated() {
-            return self.ceiling.min(stream_end);
-        }
-        match (self.queue.front(), self.current) {
-            (Some(turn), true) => turn.end,
-            (Some(turn), false) => turn.start,
-            (None, _) => stream_end,
-        }
+    /// The next turn stands alone: its protocol answers each request.
+    pub(crate) fn on_standalone(&mut self) {
+        self.silences = Silences::default();
     }
 
     /// Nothing from `start` on may be sent for the time being, also where turns do not wait.
@@ -357,14 +251,42 @@ impl Turns {
     pub(crate) fn lift_ceiling(&mut self) {
         self.ceiling = NO_CEILING;
     }
+}
 
-    /// Whether turns leave without waiting.
-    fn is_ungated(&self) -> bool {
-        self.gating != Gating::InStep
+impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn front(&self) -> Option<&'a Turn> {
+        self.queue.front()
+    }
+
+    /// The current turn, if one was released and is not over.
+    pub(crate) fn current(&self) -> Option<&'a Turn> {
+        self.queue.front().filter(|_| self.current)
+    }
+
+    /// The first turn that is to be sent, or may have to be sent again.
+    pub(crate) fn first_kept(&self) -> Option<&'a Turn> {
+        let doomed = self.doomed.map_or(0, |(before, _)| before);
+        self.queue.get(doomed.saturating_sub(self.front) as usize)
+    }
+
+    /// How far the stream may be sent.
+    pub(crate) fn limit(&self, stream_end: u64) -> u64 {
+        if self.is_ungated() {
+            return self.ceiling.min(stream_end);
+        }
+        match (self.queue.front(), self.current) {
+            (Some(turn), true) => turn.end,
+            (Some(turn), false) => turn.start,
+            (None, _) => stream_end,
+        }
     }
 
     /// The turn after the current one.
-    pub(crate) fn waiting(&self) -> Option<&Turn> {
+    pub(crate) fn waiting(&self) -> Option<&'a Turn> {
         self.queue.get(usize::from(self.current))
     }
 
@@ -378,7 +300,61 @@ impl Turns {
             is_reset: false,
         })
     }
+}
 
-    /// Bytes that the latest turn has, for budgets.
-    pub(crate) const TURN_BYTES: usize = size_of::<Turn>();
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
+    /// Turn `number` has grown.
+    pub(crate) fn on_grown(&mut self, number: u64) {
+        if let Some(index) = number.checked_sub(self.front) {
+            self.departures.on_grown(index as usize);
+            if index == 0 && self.current {
+                self.step.acknowledged_at = None;
+            }
+        }
+    }
+
+    /// How many bytes the client has added to a turn that ended before it had finished it.
+    pub(crate) fn skip_torn(&mut self) -> u64 {
+        let Some(torn) = self.torn else {
+            return 0;
+        };
+        let end = match self.queue.front() {
+            // It does not grow any more.
+            Some(next) => {
+                self.torn = None;
+                next.start
+            }
+            None => {
+                let end = self.queue.end();
+                self.torn = Some(end);
+                end
+            }
+        };
+        end - torn
+    }
+
+    /// The latest turn ends now, with all that the client may still add to it.
+    pub(crate) fn tear_last(&mut self) {
+        self.torn = Some(self.queue.end());
+    }
+
+    /// None of the turns that there are will be sent.
+    pub(crate) fn doom(&mut self, outcome: Outcome) {
+        if !self.queue.is_empty() {
+            let before = self.front + self.queue.len() as u64;
+            self.doomed = Some((before, outcome));
+        }
+    }
+
+    /// Bytes `start..end` were sent for the first time.
+    pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
+        for index in 0.. {
+            let Some(turn) = self.queue.get(index).filter(|turn| turn.start < end) else {
+                return;
+            };
+            if turn.end > start {
+                self.departures.on_sent(index, turn.end <= end, now);
+            }
+        }
+    }
 }

@@ -51,6 +51,16 @@ impl Armed {
         true
     }
 
+    /// What was remembered of a session while it rested: `next`. A later entry is stale then.
+    pub(crate) fn resumed(next: Option<Instant>) -> Self {
+        Self { next, later: None }
+    }
+
+    /// When the session is asked next.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
     /// An entry fired. Returns whether the session is to be asked: others are stale.
     pub(crate) fn fire(&mut self, at: Instant) -> bool {
         self.later = self.later.filter(|later| *later != at);

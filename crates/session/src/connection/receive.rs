@@ -228,7 +228,6 @@ impl ReceiveHalf {
 #[derive(Debug)]
 pub(crate) struct RestingReceive {
     nxt: TargetSeq,
-    fin: Option<TargetSeq>,
     finished: bool,
     timestamp: u32,
     acknowledged: TargetSeq,
@@ -251,9 +250,10 @@ impl RestingReceive {
             edge,
             shift,
         } = half;
-        ranges.is_empty().then_some(Self {
+        // Once everything before it has arrived, the FIN is what came last.
+        let is_whole = ranges.is_empty() && fin.is_some() == *finished;
+        is_whole.then_some(Self {
             nxt: *nxt,
-            fin: *fin,
             finished: *finished,
             timestamp: *timestamp,
             acknowledged: *acknowledged,
@@ -266,7 +266,7 @@ impl RestingReceive {
 impl From<RestingReceive> for ReceiveHalf {
     fn from(resting: RestingReceive) -> Self {
         Self {
-            fin: resting.fin,
+            fin: resting.finished.then_some(resting.nxt - 1),
             finished: resting.finished,
             timestamp: resting.timestamp,
             acknowledged: resting.acknowledged,

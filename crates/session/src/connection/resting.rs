@@ -2,7 +2,7 @@
 //!
 //! Each field of a [`Connection`] is either kept here or known to be as it is in a new one: who adds one has to say which.
 
-use wire::flow::FlowKey;
+use wire::flow::{Endpoint, FlowKey};
 
 use super::receive::{ReceiveHalf, RestingReceive};
 use super::send::resting::RestingSend;
@@ -12,9 +12,9 @@ use crate::limits::OPEN_WINDOW_MIN;
 /// What is left of a connection while it is silent.
 #[derive(Debug)]
 pub(crate) struct RestingConnection {
-    local: FlowKey,
+    source: Endpoint,
     offer: Offer,
-    phase: Phase,
+    is_synchronized: bool,
     send: RestingSend,
     receive: RestingReceive,
     sack: bool,
@@ -25,7 +25,7 @@ pub(crate) struct RestingConnection {
 
 impl RestingConnection {
     /// What is left of `connection`; `None` where that would lose something.
-    pub(crate) fn of(connection: &Connection) -> Option<Self> {
+    pub(crate) fn of(connection: &Connection, kept: u64) -> Option<Self> {
         let Connection {
             local,
             offer,
@@ -47,10 +47,10 @@ impl RestingConnection {
             return None;
         }
         Some(Self {
-            local: *local,
+            source: local.client,
             offer: *offer,
-            phase: *phase,
-            send: RestingSend::of(send)?,
+            is_synchronized: *phase == Phase::Synchronized,
+            send: RestingSend::of(send, kept)?,
             receive: RestingReceive::of(receive)?,
             sack: *sack,
             timestamps: *timestamps,
@@ -59,23 +59,31 @@ impl RestingConnection {
         })
     }
 
-    /// From our source to the target.
-    pub(crate) fn local(&self) -> &FlowKey {
-        &self.local
+    /// Where it comes from.
+    pub(crate) fn source(&self) -> &Endpoint {
+        &self.source
     }
 
-    /// The connection as it was.
-    pub(crate) fn wake(self) -> Connection {
+    /// The connection as it was, to `server`, of a session that needs the stream from `kept` on.
+    pub(crate) fn wake(self, server: Endpoint, kept: u64) -> Connection {
+        let local = FlowKey {
+            client: self.source,
+            server,
+        };
         let receive = ReceiveHalf::from(self.receive);
         Connection {
-            phase: self.phase,
-            send: self.send.wake(receive.nxt()),
+            phase: if self.is_synchronized {
+                Phase::Synchronized
+            } else {
+                Phase::Closed
+            },
+            send: self.send.wake(kept, receive.nxt()),
             receive,
             sack: self.sack,
             timestamps: self.timestamps,
             recoveries: self.recoveries,
             receive_mss: self.receive_mss,
-            ..Connection::new(self.local, self.offer)
+            ..Connection::new(local, self.offer)
         }
     }
 }

@@ -156,6 +156,11 @@ impl SendHalf {
         self.iss + 1 + (offset.wrapping_sub(self.base) as u32)
     }
 
+    /// The highest position ever sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// The sequence number after everything ever sent.
     pub(crate) fn seq_sent(&self) -> LocalSeq {
         self.seq(self.sent)

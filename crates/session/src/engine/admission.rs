@@ -4,13 +4,14 @@ use wire::flow::{Addr, Endpoint, FlowKey};
 
 use super::Engine;
 use crate::config::{RuleId, Source};
-use crate::context::SessionId;
+use crate::flow::Flow;
+use crate::id::{FlowId, SessionId};
 use crate::running::Why;
 use crate::session::{Beginning, Session};
 use crate::time::Instant;
 
 impl Engine {
-    /// Opens the sessions of a flow: one per rule and copy. Returns the first, or why there is none; nothing where no rule asks for
+    /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
     /// one.
     pub(crate) fn open(
         &mut self,
@@ -18,7 +19,7 @@ impl Engine {
         flow: FlowKey,
         beginning: Beginning,
         mut rules: Vec<RuleId>,
-    ) -> Result<SessionId, Option<Why>> {
+    ) -> Result<FlowId, Option<Why>> {
         let joined = matches!(beginning, Beginning::Joined(..));
         if rules.is_empty() {
             return Err(None);
@@ -51,16 +52,22 @@ impl Engine {
             return Err(Some(Why::Shed));
         }
         self.nursery.remove(&flow);
-        let mut first = None;
+        let (first, cause) = match beginning {
+            Beginning::Handshake(syn, online_isn) => (syn.isn + 1, online_isn + 1),
+            Beginning::Joined(first, cause, _) => (first, cause),
+        };
+        let id = self
+            .flows
+            .insert(Flow::new(flow, first, cause, joined, now));
+        self.by_flow.insert(&flow, id);
+        self.unconfirmed += u32::from(!joined);
         for rule in rules {
             for _ in 0..self.shared.config.copies {
-                first = Some(self.insert(now, rule, flow, beginning, first));
+                self.insert(now, rule, id, beginning);
                 self.shared.counters.sessions_joined += u64::from(joined);
             }
         }
-        let first = first.ok_or(None)?;
-        self.by_flow.insert(&flow, first);
-        Ok(first)
+        Ok(id)
     }
 
     /// Whether a flow comes from a target, or from where our own sessions come: what is copied would cause it, for ever. Where
@@ -134,21 +141,22 @@ impl Engine {
         &mut self,
         now: Instant,
         rule: RuleId,
-        flow: FlowKey,
+        number: FlowId,
         beginning: Beginning,
-        sibling: Option<SessionId>,
-    ) -> SessionId {
-        let ctx = self.shared.lend(rule, now);
-        let unconfirmed = &mut self.unconfirmed;
-        let id = self.sessions.insert(|id| {
-            let mut session = Session::new(id, rule, flow, beginning, &ctx);
+    ) {
+        let Some(flow) = self.flows.wake(number) else {
+            return;
+        };
+        let sibling = flow.head;
+        let ctx = self.shared.lend(rule, now, flow);
+        let id: SessionId = self.sessions.insert(|id| {
+            let mut session = Session::new(id, rule, number, beginning, &ctx);
             session.sibling = sibling;
-            *unconfirmed += u32::from(!session.confirmed);
             session
         });
+        ctx.flow.add(id);
         self.live += 1;
         self.shared.counters.sessions_begun += 1;
         self.with(id, now, Session::connect);
-        id
     }
 }

@@ -21,10 +21,13 @@ impl Engine {
         let Some(session) = self.sessions.wake(id) else {
             return false;
         };
-        let client = session.flow.client.addr;
+        let Some(flow) = self.flows.get(session.flow) else {
+            return false;
+        };
+        let client = flow.key().client.addr;
         let shared = &mut self.shared;
         let target = &mut shared.targets[shared.target_of[usize::from(session.rule.0)]];
-        if !target.gate.is_open(&client) && !session.wants_to_send() {
+        if !target.gate.is_open(&client) && !session.wants_to_send(flow) {
             // A probe must not be wasted on a session that has changed its mind.
             target.gate.on_changed_mind(&client, now);
             return false;
@@ -38,7 +41,7 @@ impl Engine {
         };
         match target
             .gate
-            .pass(&client, id, session.need(), now, &mut news)
+            .pass(&client, id, session.need(flow), now, &mut news)
         {
             Pass::Yes => true,
             Pass::Hold(ticket) => {
@@ -46,7 +49,12 @@ impl Engine {
                 false
             }
             Pass::Full => {
-                self.with(id, now, |session, ctx| session.give_up(Outcome::Shed, ctx));
+                let number = session.flow;
+                if flow.sessions > 1 {
+                    self.with(id, now, |session, ctx| session.give_up(Outcome::Shed, ctx));
+                } else {
+                    self.shed_flow(number, now);
+                }
                 false
             }
         }
@@ -106,8 +114,11 @@ impl Engine {
                 self.shared.targets[target].gate.on_gone(lane);
                 continue;
             };
-            let waits_on = match session.need() {
-                _ if !session.wants_to_send() => false,
+            let Some(flow) = self.flows.get(session.flow) else {
+                continue;
+            };
+            let waits_on = match session.need(flow) {
+                _ if !session.wants_to_send(flow) => false,
                 Need::Answer => false,
                 Need::Reset if prove => false,
                 Need::Nothing if prove => true,
@@ -129,7 +140,10 @@ impl Engine {
 
     /// A session is gone.
     pub(crate) fn leave_gate(&mut self, session: &Session, now: Instant) {
-        let client = session.flow.client.addr;
+        let Some(flow) = self.flows.get(session.flow) else {
+            return;
+        };
+        let client = flow.key().client.addr;
         let shared = &mut self.shared;
         let gate = &mut shared.targets[shared.target_of[usize::from(session.rule.0)]].gate;
         let mut news = News {

@@ -59,7 +59,11 @@ impl Engine {
     pub fn in_flight(&self) -> u64 {
         let asked = self.sessions.awake();
         asked
-            .filter(|session| session.turns.is_in_flight(session.connection.una()))
+            .filter(|session| {
+                let flow = self.flows.get(session.flow);
+                let una = session.connection.una();
+                flow.is_some_and(|flow| session.playing(flow).is_in_flight(una))
+            })
             .count() as u64
     }
 

@@ -11,12 +11,12 @@ use wire::tcp::Flags;
 use super::Engine;
 use super::outside::Lost;
 use crate::config::{Join, RuleId};
-use crate::context::SessionId;
+use crate::flow::stream::Piece;
+use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
 use crate::running::{Running, Why};
-use crate::session::{Beginning, Session};
-use crate::stream::Piece;
+use crate::session::Beginning;
 use crate::time::Instant;
 
 impl Engine {
@@ -32,9 +32,8 @@ impl Engine {
         }
         let isn = ClientSeq::new(segment.seq);
         let known = self
-            .session_of(&flow)
-            .and_then(|id| self.sessions.wake(id))
-            .and_then(|session| session.client_isn);
+            .flow_of(&flow)
+            .and_then(|id| self.flows.wake(id)?.client_isn());
         if known != Some(isn) {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
@@ -44,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// The first session of a flow that has none, if this segment is where one may begin.
+    /// Opens the sessions of a flow that has none, if this segment is where they may begin.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
@@ -52,7 +51,7 @@ impl Engine {
         segment: &Segment,
         packet: &[u8],
         payload: &[u8],
-    ) -> Option<SessionId> {
+    ) -> Option<FlowId> {
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
             self.nursery.remove(&flow);
             return None;
@@ -118,14 +117,14 @@ impl Engine {
             Some(Infant::Syn(handshake, ..)) if !in_order && handshake.isn + 1 == seq)
     }
 
-    /// The first session of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
+    /// Opens the sessions of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.
     fn begin_whole(
         &mut self,
         now: Instant,
         flow: FlowKey,
         seq: ClientSeq,
         cause: OnlineSeq,
-    ) -> Result<SessionId, Why> {
+    ) -> Result<FlowId, Why> {
         let in_order = self.shared.config.in_order;
         let why_unmet = self.why_unmet(now);
         let Some(Infant::Syn(handshake, data, _)) = self.nursery.get(&flow, now) else {
@@ -158,7 +157,7 @@ impl Engine {
         let rules = self.rules_of(&flow).collect();
         let opened = self.open(now, flow, Beginning::Handshake(handshake, isn), rules);
         match opened {
-            Ok(opened) => self.take_early(now, Some(opened), &early),
+            Ok(opened) => self.take_early(now, opened, &early),
             Err(Some(Why::Shed)) => {
                 let bytes = early.len() as u64 * u64::from(self.weight(&flow));
                 self.shared.counters.left_out_shed_bytes += bytes;
@@ -192,14 +191,13 @@ impl Engine {
         *before = None;
         *data = early.clone();
         let handshake = *handshake;
-        if let Some(old) = self.session_of(&flow) {
-            self.by_flow.remove(&flow, old);
-            self.for_each_sibling(Some(old), now, Session::on_replaced);
+        if let Some(old) = self.flow_of(&flow) {
+            self.replace(old, now);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
             let rules = self.rules_of(&flow).collect();
             match self.open(now, flow, Beginning::Handshake(handshake, seq), rules) {
-                Ok(opened) => self.take_early(now, Some(opened), &early),
+                Ok(opened) => self.take_early(now, opened, &early),
                 // A flow that is refused here asks again with its first payload, and is counted there if at all.
                 Err(Some(Why::Shed) | None) => {}
                 Err(Some(why)) => {
@@ -216,7 +214,7 @@ impl Engine {
         // Where there is no total order it may come after the flow's end.
         if why == Why::Missed
             && self.shared.config.in_order
-            && self.session_of(&flow).is_none()
+            && self.flow_of(&flow).is_none()
             && self.nursery.get(&flow, now).is_none()
         {
             let running = Running::new(why, self.weight(&flow));
@@ -225,31 +223,23 @@ impl Engine {
     }
 
     /// What the client's SYN carried, and the online server took.
-    fn take_early(&mut self, now: Instant, first: Option<SessionId>, bytes: &[u8]) {
-        if bytes.is_empty() {
+    fn take_early(&mut self, now: Instant, id: FlowId, bytes: &[u8]) {
+        let Some(flow) = self.flows.get(id).filter(|_| !bytes.is_empty()) else {
             return;
-        }
-        self.for_each_sibling(first, now, |session, ctx| {
-            let piece = Piece {
-                bytes,
-                cause: session.turns.last_cause(),
-                stamp: now,
-            };
-            session.on_client(session.input.next(), Flags::ACK, piece, ctx);
-        });
+        };
+        let piece = Piece {
+            bytes,
+            cause: flow.captured().last_cause(),
+            stamp: now,
+        };
+        let next = flow.stream().next();
+        self.on_client(id, now, next, Flags::ACK, piece);
     }
 
     /// The online server speaks of numbers that this flow's connection cannot have: its 4-tuple belongs to another one whose
     /// handshake was not seen. What was answered of that is lost, and is counted.
-    pub(crate) fn on_jump(
-        &mut self,
-        now: Instant,
-        flow: FlowKey,
-        first: SessionId,
-        ack: ClientSeq,
-    ) {
-        self.by_flow.remove(&flow, first);
-        self.for_each_sibling(Some(first), now, Session::on_replaced);
+    pub(crate) fn on_jump(&mut self, now: Instant, flow: FlowKey, id: FlowId, ack: ClientSeq) {
+        self.replace(id, now);
         self.count_unseen(&flow);
         let lost = Lost {
             flow,

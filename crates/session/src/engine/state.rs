@@ -19,15 +19,18 @@ impl Engine {
     pub fn turns_waiting(&self, now: Instant) -> u64 {
         let waiting = self.sessions.awake().filter(|session| {
             let quiet = self.shared.habits[usize::from(session.rule.0)].quiet();
-            let waits = session.turns.is_waiting(
+            let Some(flow) = self.flows.get(session.flow) else {
+                return false;
+            };
+            let waits = session.playing(flow).is_waiting(
                 session.connection.una(),
                 quiet,
                 self.shared.config.response_timeout,
                 now,
-            ) && !session.awaits_confirmation();
-            waits || session.awaits_service(now)
+            ) && !session.awaits_confirmation(flow);
+            waits || session.awaits_service(flow, now)
         });
-        waiting.map(|session| session.turns.len() as u64).sum()
+        waiting.map(|session| session.stock.open()).sum()
     }
 
     /// Sessions at this moment.
@@ -51,7 +54,7 @@ impl Engine {
     /// Flows of running sessions (from source to target), for an `intercept` that came back.
     pub fn flows(&self) -> impl Iterator<Item = FlowKey> + '_ {
         let connected = self.shared.by_local.sessions();
-        connected.filter_map(|id| self.sessions.local(id).copied())
+        connected.filter_map(|id| self.sessions.local(id))
     }
 
     /// Totals since the start.

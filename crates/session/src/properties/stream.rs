@@ -6,7 +6,7 @@ use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::arena::Arena;
 use crate::event::Counters;
-use crate::stream::{ClientStream, End, Piece};
+use crate::flow::stream::{ClientStream, End, Piece};
 use crate::time::Instant;
 
 /// Length of the client's stream, in bytes; FIN follows.

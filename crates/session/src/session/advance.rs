@@ -6,10 +6,11 @@ use wire::tcp::Flags;
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
+use crate::flow::Flow;
+use crate::flow::stream::{End, EndOfStream};
+use crate::flow::turn::Turn;
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
-use crate::stream::{End, EndOfStream};
 use crate::time::Instant;
-use crate::turn::Turn;
 use crate::turns::{Next, Verdict, Waited};
 
 use core::time::Duration;
@@ -22,37 +23,43 @@ impl Session {
         loop {
             self.end_doomed(ctx);
             match self.life {
-                Life::Detached { outcome, .. } => match (self.turns.front(), self.input.end()) {
-                    (Some(_), _) if core::mem::take(&mut self.answered) => {
-                        // The client has more to say, so the online server has gone on.
-                        ctx.counters.target_closes += 1;
-                        continue;
-                    }
-                    (Some(turn), _) if turn.fate.is_none() && !self.may_begin(turn, ctx) => {
-                        ctx.counters.flows_without_beginning += 1;
-                        // A flow that was joined: it may be that no such flow makes sense to the target.
-                        *ctx.joins_refused += u32::from(self.client_isn.is_none());
-                        self.doom_waiting(outcome, ctx);
-                        self.life = Life::Dead(outcome);
-                        continue;
-                    }
-                    (Some(turn), _) if turn.fate.is_none() => {
-                        self.connect(ctx);
-                        match self.life {
-                            Life::Connected => {}
-                            // There was no source, and the turn is doomed: perhaps it is the last.
-                            Life::Detached { .. } => continue,
-                            _ => return,
+                Life::Detached { outcome, .. } => {
+                    match (self.playing(ctx.flow).front(), ctx.flow.ended()) {
+                        (Some(_), _) if core::mem::take(&mut self.answered) => {
+                            // The client has more to say, so the online server has gone on.
+                            ctx.counters.target_closes += 1;
+                            continue;
                         }
+                        (Some(turn), _)
+                            if self.turns.fate().is_none() && !self.may_begin(turn, ctx) =>
+                        {
+                            ctx.counters.flows_without_beginning += 1;
+                            // A flow that was joined: it may be that no such flow makes sense to the target.
+                            *ctx.joins_refused += u32::from(ctx.flow.is_joined());
+                            self.doom_waiting(outcome, ctx);
+                            self.life = Life::Dead(outcome);
+                            continue;
+                        }
+                        (Some(_), _) if self.turns.fate().is_none() => {
+                            self.connect(ctx);
+                            match self.life {
+                                Life::Connected => {}
+                                // There was no source, and the turn is doomed: perhaps it is the last.
+                                Life::Detached { .. } => continue,
+                                _ => return,
+                            }
+                        }
+                        (None, Some(end)) => {
+                            self.count_gap(end, ctx);
+                            self.life = Life::Closed;
+                            return;
+                        }
+                        _ => return,
                     }
-                    (None, Some(end)) => {
-                        self.count_gap(end, ctx);
-                        self.life = Life::Closed;
-                        return;
-                    }
-                    _ => return,
-                },
-                Life::Dead(_) if self.turns.front().is_none() && self.input.end().is_some() => {
+                }
+                Life::Dead(_)
+                    if self.playing(ctx.flow).front().is_none() && ctx.flow.ended().is_some() =>
+                {
                     self.life = Life::Closed;
                     return;
                 }
@@ -78,10 +85,10 @@ impl Session {
 
     /// One step of a connected session. Returns whether another may follow.
     fn advance_once(&mut self, ctx: &mut Context<'_>) -> bool {
-        let end = self.input.end();
+        let end = ctx.flow.ended();
         if let Some(end) = end
             && end.end == End::Gap
-            && self.turns.len() <= 1
+            && self.playing(ctx.flow).len() <= 1
         {
             self.end_at_gap(end, ctx);
             return false;
@@ -89,21 +96,22 @@ impl Session {
         if ctx.echoes.hold_end().is_some() && self.is_held(ctx) {
             return false;
         }
+        let abandoned = ctx.flow.stream().is_abandoned();
         let Some(next) = self
-            .turns
+            .playing(ctx.flow)
             .next()
-            .or(end.map(|end| boundary(end, self.input.is_abandoned())))
+            .or(end.map(|end| boundary(end, abandoned)))
         else {
             return false;
         };
-        if self.awaits_confirmation() && self.end_unconfirmed(ctx) {
+        if self.awaits_confirmation(ctx.flow) && self.end_unconfirmed(ctx) {
             return false;
         }
-        let unasked = self.turns.seems_unasked() && self.is_unasked(ctx);
+        let unasked = self.playing(ctx.flow).seems_unasked() && self.is_unasked(ctx);
         let patience = self.patience(next, unasked, ctx);
-        let verdict = self
-            .turns
-            .verdict(next, self.connection.una(), &patience, ctx.now);
+        let verdict =
+            self.playing(ctx.flow)
+                .verdict(next, self.connection.una(), &patience, ctx.now);
         match verdict {
             Verdict::Wait => return false,
             Verdict::At(at) => {
@@ -116,7 +124,7 @@ impl Session {
         if let Some(end) = end
             && end.end == End::Fin
             && verdict == Verdict::Over
-            && self.turns.ends_unanswered(next)
+            && self.playing(ctx.flow).ends_unanswered(next)
         {
             // A half-close: the client's end leaves now, and the response to the last turn is still to come.
             self.close(end, ctx);
@@ -127,15 +135,16 @@ impl Session {
             response_timeout: ctx.config.response_timeout,
             unasked,
         };
-        if self.turns.note(verdict, next, waited, ctx.habits, ctx.now) {
+        let mut playing = self.playing_mut(ctx.flow);
+        if playing.note(verdict, next, waited, ctx.habits, ctx.now) {
             ctx.counters.sessions_streaming += 1;
         }
-        if verdict == Verdict::TimedOut && self.turns.current().is_some() {
+        if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
             // Out of step are those behind it: that this one has no response is a difference that can be told.
             self.end_turn(Outcome::TimedOut, ctx);
         }
-        if self.turns.current().is_some() {
-            let outcome = match self.turns.outcome(self.connection.una()) {
+        if self.playing(ctx.flow).current().is_some() {
+            let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
                 Outcome::Pending if end.is_some_and(|end| end.end == End::Reset) => {
                     Outcome::Aborted
                 }
@@ -144,12 +153,13 @@ impl Session {
             };
             self.end_turn(outcome, ctx);
         }
-        match (self.turns.front().is_some(), end) {
+        match (self.playing(ctx.flow).front().is_some(), end) {
             (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
             }
             (true, _) => {
-                self.turns.release(self.connection.una(), ctx.now);
+                let una = self.connection.una();
+                self.playing_mut(ctx.flow).release(una, ctx.now);
             }
             (false, Some(end)) => {
                 self.close(end, ctx);
@@ -163,15 +173,15 @@ impl Session {
     /// Bytes wait for the online server's acknowledgement, and the client's connection may be gone: then it does not come any
     /// more. Returns whether that is so, or has to be waited for.
     fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
-        let end = self.input.end().map(|end| end.end);
+        let end = ctx.flow.ended().map(|end| end.end);
         if !matches!(end, Some(End::Reset | End::Replaced | End::Idle)) {
             return false;
         }
-        if !self.knows_service(ctx.now) {
-            self.release_at = Some(self.captured_at + SERVICE_WAIT);
+        if !knows_service(ctx.flow, ctx.now) {
+            self.release_at = Some(ctx.flow.active_at() + SERVICE_WAIT);
             return true;
         }
-        while self.turns.front().is_some() {
+        while self.playing(ctx.flow).front().is_some() {
             self.end_turn(Outcome::Unserved, ctx);
         }
         self.part(Flags::RST, After::Closed, ctx);
@@ -181,37 +191,32 @@ impl Session {
     /// Whether a turn waits that may not depart for the moment.
     #[cold]
     fn is_held(&mut self, ctx: &Context<'_>) -> bool {
-        let Some(until) = ctx.held_until().filter(|_| self.turns.next().is_some()) else {
+        let Some(until) = ctx
+            .held_until()
+            .filter(|_| self.playing(ctx.flow).next().is_some())
+        else {
             return false;
         };
         self.release_at = Some(until);
         true
     }
 
-    /// Whether the last turn cannot grow any more, and it is known whether the online server took it: its acknowledgement may
-    /// be on its way while the target has reset already.
-    fn knows_service(&self, now: Instant) -> bool {
-        self.input.end().is_some_and(|end| {
-            !matches!(end.end, End::Fin | End::Reset)
-                || self.input.is_served()
-                || self.online_closed
-                || now >= self.captured_at + SERVICE_WAIT
-        })
-    }
-
     /// Whether the outcome of a turn that the target has ended waits for the online server's word, which may be on its way.
-    pub(crate) fn awaits_service(&self, now: Instant) -> bool {
-        self.turns.front().is_some_and(|turn| turn.fate.is_some())
-            && !self.input.is_served()
-            && !self.online_closed
-            && now < self.captured_at + SERVICE_WAIT
+    pub(crate) fn awaits_service(&self, flow: &Flow, now: Instant) -> bool {
+        self.turns.fate().is_some()
+            && !flow.stream().is_served()
+            && !flow.is_online_closed()
+            && now < flow.active_at() + SERVICE_WAIT
     }
 
     /// Ends turns that were never to be sent, or were lost, up to the one that may still grow.
     fn end_doomed(&mut self, ctx: &mut Context<'_>) {
-        while let Some(fate) = self.turns.front().and_then(|turn| turn.fate) {
-            if self.turns.len() == 1 && !self.knows_service(ctx.now) {
-                self.release_at = self.input.end().map(|_| self.captured_at + SERVICE_WAIT);
+        while let Some(fate) = self.turns.fate() {
+            if self.playing(ctx.flow).len() == 1 && !knows_service(ctx.flow, ctx.now) {
+                self.release_at = ctx
+                    .flow
+                    .ended()
+                    .map(|_| ctx.flow.active_at() + SERVICE_WAIT);
                 return;
             }
             self.end_turn(fate, ctx);
@@ -232,24 +237,24 @@ impl Session {
     /// well, or one has not for too long.
     fn await_last_response(&mut self, since: Instant, ctx: &mut Context<'_>) {
         let una = self.connection.una();
-        let Some(turn) = self.turns.current() else {
-            if self.input.is_abandoned() && !self.connection.is_finished() {
+        let Some(turn) = self.playing(ctx.flow).current() else {
+            if ctx.flow.stream().is_abandoned() && !self.connection.is_finished() {
                 // What the target still says of it is wanted by nobody.
                 self.part(Flags::RST, After::Closed, ctx);
             }
             return;
         };
-        if self.connection.is_finished() && self.online_closed && una >= turn.end {
+        if self.connection.is_finished() && ctx.flow.is_online_closed() && una >= turn.end {
             self.end_last(Outcome::TargetClosed, ctx);
             return;
         }
         let answered = una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes;
-        if answered && self.input.is_abandoned() {
+        if answered && ctx.flow.stream().is_abandoned() {
             self.end_last(Outcome::TargetClosed, ctx);
             self.part(Flags::RST, After::Closed, ctx);
             return;
         }
-        let patience = if self.turns.is_answered_by_both(una) {
+        let patience = if self.playing(ctx.flow).is_answered_by_both(una) {
             FIN_WAIT
         } else {
             ctx.config.response_timeout
@@ -260,14 +265,14 @@ impl Session {
             return;
         }
         self.end_last(Outcome::TimedOut, ctx);
-        if self.ends() != (true, true) {
+        if self.ends(ctx.flow) != (true, true) {
             self.part(Flags::RST, After::Closed, ctx);
         }
     }
 
     /// Ends the current turn as it stands, or as `otherwise` where it has no response.
     fn end_last(&mut self, otherwise: Outcome, ctx: &mut Context<'_>) {
-        let outcome = match self.turns.outcome(self.connection.una()) {
+        let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
             Outcome::Pending => otherwise,
             outcome => outcome,
         };
@@ -276,12 +281,12 @@ impl Session {
 
     /// The last turn has a hole, or stands before one.
     fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        match self.turns.outcome(self.connection.una()) {
+        match self.playing(ctx.flow).outcome(self.connection.una()) {
             Outcome::Answered => {
                 self.end_turn(Outcome::Answered, ctx);
                 self.count_gap(end, ctx);
             }
-            _ if self.turns.front().is_some() => self.end_turn(Outcome::Gap, ctx),
+            _ if self.playing(ctx.flow).front().is_some() => self.end_turn(Outcome::Gap, ctx),
             _ => self.count_gap(end, ctx),
         }
         self.part(Flags::RST, After::Closed, ctx);
@@ -290,7 +295,7 @@ impl Session {
     /// A turn of which no byte was captured is a turn all the same.
     fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         if end.end == End::Gap {
-            self.turns.count += 1;
+            self.unseen = true;
             ctx.events
                 .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
         }
@@ -307,7 +312,7 @@ impl Session {
             outcome
         };
         self.end_touched(outcome, ctx);
-        if (closing || self.input.end().is_some()) && self.turns.front().is_none() {
+        if (closing || ctx.flow.ended().is_some()) && self.playing(ctx.flow).front().is_none() {
             self.settle(After::Closed, ctx);
             return;
         }
@@ -318,21 +323,19 @@ impl Session {
     /// Ends the turns of which the target has acknowledged a byte, and with the last of them whatever the client still adds to
     /// it: its rest alone means nothing to anybody.
     fn end_touched(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        while self
-            .turns
-            .front()
-            .is_some_and(|turn| turn.fate.is_none() && turn.start < self.connection.una())
+        while self.turns.fate().is_none()
+            && let Some(turn) = self.playing(ctx.flow).front()
+            && turn.start < self.connection.una()
         {
             // A response that came before its request was complete answers nothing yet.
-            let answered = self.turns.looks_answered()
-                && self.turns.outcome(self.connection.una()) == Outcome::Answered;
-            if !answered && self.turns.len() == 1 {
-                if !self.input.is_served() && !self.knows_service(ctx.now) {
-                    self.turns.doom_last(outcome);
-                    ctx.arena.clear(&mut self.data);
+            let answered = self.playing(ctx.flow).looks_answered()
+                && self.playing(ctx.flow).outcome(self.connection.una()) == Outcome::Answered;
+            if !answered && self.playing(ctx.flow).len() == 1 {
+                if !ctx.flow.stream().is_served() && !knows_service(ctx.flow, ctx.now) {
+                    self.playing_mut(ctx.flow).doom(outcome);
                     break;
                 }
-                self.turns.tear_last();
+                self.playing_mut(ctx.flow).tear_last();
             }
             self.end_turn(if answered { Outcome::Answered } else { outcome }, ctx);
         }
@@ -355,7 +358,7 @@ impl Session {
             retry_at: ctx.now,
             outcome,
         };
-        if self.turns.front().is_some_and(|turn| turn.fate.is_none()) {
+        if self.playing(ctx.flow).front().is_some() && self.turns.fate().is_none() {
             self.reconnects = self.reconnects.saturating_add(1);
             if self.reconnects > RECONNECTS_MAX {
                 self.doom_waiting(outcome, ctx);
@@ -380,7 +383,7 @@ impl Session {
     /// The target has closed. Where the client neither has more to say now nor has closed, and online and target have
     /// both answered, this side closes too: the next turn opens another connection.
     pub(crate) fn follow_target_close(&mut self, ctx: &mut Context<'_>) {
-        let waiting = self.turns.next().is_some() || self.input.end().is_some();
+        let waiting = self.playing(ctx.flow).next().is_some() || ctx.flow.ended().is_some();
         if self.life != Life::Connected
             || !self.connection.is_synchronized()
             || !self.connection.is_finished()
@@ -388,8 +391,12 @@ impl Session {
         {
             return;
         }
-        if self.turns.current().is_some() {
-            if !self.turns.is_answered_by_both(self.connection.una()) || !self.input.is_served() {
+        if self.playing(ctx.flow).current().is_some() {
+            if !self
+                .playing(ctx.flow)
+                .is_answered_by_both(self.connection.una())
+                || !ctx.flow.stream().is_served()
+            {
                 return;
             }
             self.end_turn(Outcome::Answered, ctx);
@@ -406,11 +413,11 @@ impl Session {
         let Life::Closing { since } = self.life else {
             return;
         };
-        if self.turns.current().is_some() {
+        if self.playing(ctx.flow).current().is_some() {
             return;
         }
         let waited = ctx.now.since(since);
-        let patience = match self.ends() {
+        let patience = match self.ends(ctx.flow) {
             (true, true) => TIME_WAIT,
             (true, false) => FIN_WAIT,
             _ => Duration::MAX,
@@ -426,19 +433,19 @@ impl Session {
     }
 
     /// Whether our FIN was acknowledged, and whether the target's has arrived.
-    pub(crate) fn ends(&self) -> (bool, bool) {
-        self.connection.ends(self.stream_end)
+    pub(crate) fn ends(&self, flow: &Flow) -> (bool, bool) {
+        self.connection.ends(flow.end())
     }
 
     /// When [`Session::check_closed`] is to be asked again.
-    pub(crate) fn closed_at(&self) -> Option<Instant> {
+    pub(crate) fn closed_at(&self, flow: &Flow) -> Option<Instant> {
         let Life::Closing { since } = self.life else {
             return None;
         };
-        if self.turns.current().is_some() {
+        if self.playing(flow).current().is_some() {
             return None;
         }
-        match self.ends() {
+        match self.ends(flow) {
             (true, true) => Some(since + TIME_WAIT),
             (true, false) => Some(since + FIN_WAIT),
             _ => None,
@@ -446,23 +453,24 @@ impl Session {
     }
 
     fn has_timed_out(&self, ctx: &Context<'_>) -> bool {
-        self.turns
+        self.playing(ctx.flow)
             .has_timed_out(ctx.config.response_timeout, ctx.now)
     }
 
     /// The end of the run: every turn ends now, the connection with a RST.
     pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
-        while let Some(turn) = self.turns.front() {
-            let outcome = match (turn.fate, self.turns.outcome(self.connection.una())) {
+        while self.playing(ctx.flow).front().is_some() {
+            let outcome = match (
+                self.turns.fate(),
+                self.playing(ctx.flow).outcome(self.connection.una()),
+            ) {
                 (Some(fate), _) => fate,
                 (None, Outcome::Pending) if self.has_timed_out(ctx) => Outcome::TimedOut,
                 (None, outcome) => outcome,
             };
             self.end_turn(outcome, ctx);
         }
-        self.input.clear(ctx.arena);
-        ctx.arena.clear(&mut self.data);
-        if ctx.target.gate.is_open(&self.flow.client.addr) {
+        if ctx.target.gate.is_open(&ctx.flow.key().client.addr) {
             self.part(Flags::RST, After::Closed, ctx);
         } else {
             // There will be no time to wait for it.
@@ -479,4 +487,15 @@ fn boundary(end: EndOfStream, abandoned: bool) -> Next {
         saw_all: false,
         is_reset: abandoned || end.end == End::Reset,
     }
+}
+
+/// Whether the last turn cannot grow any more, and it is known whether the online server took it: its acknowledgement may
+/// be on its way while the target has reset already.
+fn knows_service(flow: &Flow, now: Instant) -> bool {
+    flow.ended().is_some_and(|end| {
+        !matches!(end.end, End::Fin | End::Reset)
+            || flow.stream().is_served()
+            || flow.is_online_closed()
+            || now >= flow.active_at() + SERVICE_WAIT
+    })
 }

@@ -4,9 +4,8 @@ use wire::tcp::Flags;
 
 use super::{After, Life, Session};
 use crate::context::Context;
-use crate::event::{Event, Outcome};
-use crate::stream::End;
-use crate::turns::Turns;
+use crate::event::{Event, Outcome, TurnEnded};
+use crate::flow::stream::End;
 
 impl Session {
     /// Leaves the connection with one last segment, where there is one that the target knows of.
@@ -27,44 +26,36 @@ impl Session {
     /// Ends every turn that waits, and those to come, as `outcome`, and the connection with a RST.
     pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         if outcome == Outcome::Unreplayable
-            && self.turns.len() > 1
-            && self.turns.current().is_some()
+            && self.playing(ctx.flow).len() > 1
+            && self.playing(ctx.flow).current().is_some()
         {
             // What was said before in plain words has its answer.
-            match self.turns.outcome(self.connection.una()) {
+            match self.playing(ctx.flow).outcome(self.connection.una()) {
                 Outcome::Pending => {}
                 answered => self.end_turn(answered, ctx),
             }
         }
         self.given_up.get_or_insert(outcome);
         self.doom_waiting(outcome, ctx);
-        if outcome == Outcome::Shed {
-            // For want of room. Otherwise what waits behind a hole is still to be counted in its turns.
-            ctx.counters.reassembly_dropped += self.input.waiting_bytes() as u64;
-            self.input.clear(ctx.arena);
-        }
         self.part(Flags::RST, After::Dead(outcome), ctx);
     }
 
     /// Ends all turns but the last (which may still be growing) as `outcome`, and dooms the last.
     pub(crate) fn doom_waiting(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        while self.turns.len() > 1
-            && let Some(turn) = self.turns.front()
-        {
-            self.end_turn(turn.fate.unwrap_or(outcome), ctx);
+        while self.playing(ctx.flow).len() > 1 {
+            self.end_turn(self.turns.fate().unwrap_or(outcome), ctx);
         }
-        self.turns.doom_last(outcome);
-        ctx.arena.clear(&mut self.data);
+        self.playing_mut(ctx.flow).doom(outcome);
     }
 
     /// Ends the front turn in the ledger.
     pub(crate) fn end_turn(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        let last = self.turns.len() == 1;
+        let last = self.playing(ctx.flow).len() == 1;
         let outcome = match outcome {
             // Only the online server's word makes a turn part of what was served.
             _ if last
-                && !self.input.is_served()
-                && self.input.end().is_none_or(|end| end.end != End::Gap) =>
+                && !ctx.flow.stream().is_served()
+                && ctx.flow.ended().is_none_or(|end| end.end != End::Gap) =>
             {
                 match outcome {
                     Outcome::Aborted | Outcome::Gap => outcome,
@@ -75,12 +66,23 @@ impl Session {
         };
         if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.connection.round_trip();
-            ctx.arena.discharge(Turns::TURN_BYTES);
+            if last && self.turns.torn().is_none() {
+                ctx.flow.seal_latest();
+            }
             if ended.outcome == Outcome::Answered {
                 (self.reconnects, self.refusals) = (0, 0);
                 self.answered = true;
             }
             ctx.events.push_back(Event::TurnEnded(ended));
+        }
+    }
+
+    /// So many turns are lost of which no byte can be sent.
+    pub(crate) fn count_unseen(&mut self, turns: u64, ctx: &mut Context<'_>) {
+        for _ in 0..turns {
+            self.unseen = true;
+            let turn = TurnEnded::unseen(self.rule, Outcome::Gap);
+            ctx.events.push_back(Event::TurnEnded(turn));
         }
     }
 }

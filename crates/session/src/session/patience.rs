@@ -2,8 +2,8 @@
 
 use super::Session;
 use crate::context::Context;
+use crate::flow::turn::Turn;
 use crate::standalone;
-use crate::turn::Turn;
 use crate::turns::{Next, Patience};
 
 impl Session {
@@ -24,7 +24,7 @@ impl Session {
             target_closed: self.connection.is_finished(),
             // An acknowledgement that opens the window does not pass a gate that wants a question.
             is_held: self.holds_target_back(next)
-                && ctx.target.gate.is_open(&self.flow.client.addr),
+                && ctx.target.gate.is_open(&ctx.flow.key().client.addr),
             longer: ctx.config.reply_slack / 2,
         }
     }
@@ -32,20 +32,19 @@ impl Session {
     /// Whether either side may speak unasked in this flow, of which there are signs: not where the next turn needs nothing that
     /// came before it, since such protocols answer each request.
     #[cold]
-    pub(crate) fn is_unasked(&mut self, ctx: &Context<'_>) -> bool {
-        let next = self.turns.waiting();
+    pub(super) fn is_unasked(&mut self, ctx: &mut Context<'_>) -> bool {
+        let next = self.playing(ctx.flow).waiting();
         if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
             self.turns.on_standalone();
+            ctx.flow.on_standalone();
             return false;
         }
         true
     }
 
-    pub(crate) fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
+    pub(super) fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let mut first = [0; standalone::LEN];
-        let at = turn.start.saturating_sub(self.data_start) as usize;
-        let len = self.data.len().saturating_sub(at).min(first.len());
-        ctx.arena.copy_out(&self.data, at, &mut first[..len]);
-        standalone::stands_alone(&first[..len])
+        let payload = ctx.flow.payload();
+        standalone::stands_alone(payload.peek(ctx.arena, turn.start, &mut first))
     }
 }

@@ -6,9 +6,8 @@ use wire::tcp::{Flags, Options};
 use super::{After, Life, Session};
 use crate::connection::{Arrival, Change, Expired};
 use crate::context::Context;
-use crate::event::{Event, Outcome, TurnEnded};
+use crate::event::Outcome;
 use crate::limits::DELAYED_ACK;
-use crate::stream::End;
 use crate::time::Instant;
 
 impl Session {
@@ -21,8 +20,8 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
-        let ends = self.ends();
-        let (reach, mtu) = (self.reach(), ctx.target.path.mtu(ctx.now));
+        let ends = self.ends(ctx.flow);
+        let (reach, mtu) = (self.reach(ctx.flow), ctx.target.path.mtu(ctx.now));
         let effects = self
             .connection
             .on_segment(segment, options, stamp, reach, mtu, ctx.counters);
@@ -44,7 +43,7 @@ impl Session {
         if let Some(arrival) = &effects.arrival {
             self.on_arrival(arrival, stamp, ctx);
         }
-        let went_on = self.ends() != ends;
+        let went_on = self.ends(ctx.flow) != ends;
         if let Life::Closing { since } = &mut self.life
             && went_on
         {
@@ -61,14 +60,14 @@ impl Session {
         ctx.counters.sessions_opened += 1;
         ctx.counters.sessions_reconnected += u64::from(self.accepted);
         // From here on a greeting is waited for.
-        self.turns.on_acknowledged(self.connection.una(), stamp);
+        let una = self.connection.una();
+        self.playing_mut(ctx.flow).on_acknowledged(una, stamp);
         self.advance(ctx);
     }
 
     fn on_acknowledged(&mut self, stamp: Instant, ctx: &mut Context<'_>) {
         let una = self.connection.una();
-        self.forget_data_before(una.min(self.stream_end), ctx.arena);
-        self.turns.on_acknowledged(una, stamp);
+        self.playing_mut(ctx.flow).on_acknowledged(una, stamp);
     }
 
     /// The target has said something, or closed.
@@ -90,7 +89,7 @@ impl Session {
         let answered = self.turns.answer_bytes() as u32;
         let begins = unanswered.then(|| arrival.before + arrival.bytes.saturating_sub(answered));
         ctx.sample_target(self.id, arrival.seq, begins);
-        if !arrival.ack_now && self.turns.looks_answered() {
+        if !arrival.ack_now && self.playing(ctx.flow).looks_answered() {
             // A complete response: its acknowledgement may ride on the next turn.
             self.connection.acknowledge_at(ctx.now + DELAYED_ACK);
         } else {
@@ -114,20 +113,21 @@ impl Session {
         let behind = self.connection.una();
         for (bytes, acknowledged) in [(own, arrival.acknowledged), (bytes - own, behind)] {
             if bytes > 0 {
-                self.turns
-                    .on_target_bytes(acknowledged, bytes, tail, stamp, ctx.habits);
+                self.turns.of_mut(ctx.flow.captured()).on_target_bytes(
+                    acknowledged,
+                    bytes,
+                    tail,
+                    stamp,
+                    ctx.habits,
+                );
             }
         }
     }
 
-    /// What stands behind a hole that can never be filled is lost with it.
-    pub(crate) fn end_input_at_gap(&mut self, ctx: &mut Context<'_>) {
-        for _ in 0..self.input.turns_behind_hole(self.turns.last_cause()) {
-            self.turns.count += 1;
-            let turn = TurnEnded::unseen(self.rule, Outcome::Gap);
-            ctx.events.push_back(Event::TurnEnded(turn));
-        }
-        self.input.finish(End::Gap, None, ctx.now, ctx.arena);
+    /// What stands behind a hole that can never be filled is lost with it: so many turns.
+    pub(crate) fn on_gap(&mut self, lost: u64, ctx: &mut Context<'_>) {
+        self.count_unseen(lost, ctx);
+        self.advance(ctx);
     }
 
     /// A delayed acknowledgement is due, perhaps.
@@ -139,13 +139,6 @@ impl Session {
     pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.gap_at) {
-            self.gap_at = None;
-            if self.input.has_acknowledged_hole() {
-                self.end_input_at_gap(ctx);
-            }
-            self.advance(ctx);
-        }
         if due(self.release_at) {
             self.advance(ctx);
         }
@@ -156,9 +149,12 @@ impl Session {
             self.on_window_timer(ctx);
         }
         self.check_closed(ctx);
-        if now.since(self.active_at) >= ctx.config.idle_timeout && self.life != Life::Closed {
-            self.expire(ctx);
-        }
+    }
+
+    /// Whether neither side has said anything for longer than the user wants to remember.
+    pub(crate) fn is_idle(&self, ctx: &Context<'_>) -> bool {
+        ctx.now.since(self.active_at(ctx.flow)) >= ctx.config.idle_timeout
+            && self.life != Life::Closed
     }
 
     fn on_send_timer(&mut self, ctx: &mut Context<'_>) {
@@ -167,7 +163,7 @@ impl Session {
             self.connection.postpone_timer(ctx.now);
             return;
         }
-        let reach = self.reach();
+        let reach = self.reach(ctx.flow);
         match self.connection.on_timer(reach, ctx.now, ctx.counters) {
             Expired::Sending => {}
             Expired::Unanswered => self.on_refused(ctx),
@@ -175,18 +171,17 @@ impl Session {
         }
     }
 
-    /// Neither side has said anything for longer than the user wants to remember.
+    /// Its flow is forgotten, since neither side has said anything for long.
     pub(crate) fn expire(&mut self, ctx: &mut Context<'_>) {
-        while let Some(turn) = self.turns.front() {
-            let outcome =
-                turn.fate
-                    .unwrap_or_else(|| match self.turns.outcome(self.connection.una()) {
-                        Outcome::Pending => Outcome::TimedOut,
-                        outcome => outcome,
-                    });
+        while self.playing(ctx.flow).front().is_some() {
+            let una = self.connection.una();
+            let outcome = match (self.turns.fate(), self.playing(ctx.flow).outcome(una)) {
+                (Some(fate), _) => fate,
+                (None, Outcome::Pending) => Outcome::TimedOut,
+                (None, outcome) => outcome,
+            };
             self.end_turn(outcome, ctx);
         }
-        self.input.finish(End::Idle, None, ctx.now, ctx.arena);
         if matches!(self.life, Life::Leaving(_)) {
             // Its last segment has waited at the gate for as long.
             self.settle(After::Closed, ctx);

@@ -4,36 +4,62 @@
 //! It takes half the room. Each field of a [`Session`] is either kept here or known to be as it is in a new one: who adds
 //! one to a session has to say which.
 
-use wire::flow::FlowKey;
-use wire::seq::{ClientSeq, TargetSeq};
+use wire::flow::Endpoint;
 
 use super::pacing::Pacing;
-use super::{Life, Session};
-use crate::arena::Chain;
-use crate::boundaries::Boundaries;
+use super::{Life, Session, Stock};
 use crate::config::RuleId;
 use crate::connection::resting::RestingConnection;
-use crate::context::SessionId;
 use crate::event::Outcome;
-use crate::stream::{ClientStream, RestingStream};
+use crate::flow::Flow;
+use crate::id::{FlowId, SessionId};
 use crate::time::Instant;
 use crate::turns::resting::RestingTurns;
 use crate::wheel::Armed;
 
+/// No session: there are never as many.
+const NOBODY: SessionId = SessionId::MAX;
+
+/// Where a session stands that may rest; see [`Life`].
+#[derive(Clone, Copy, Debug)]
+enum RestingLife {
+    Detached { retry_at: Instant, outcome: Outcome },
+    Connected,
+    Dead(Outcome),
+}
+
+impl RestingLife {
+    fn of(life: Life) -> Option<Self> {
+        match life {
+            Life::Detached { retry_at, outcome } => Some(Self::Detached { retry_at, outcome }),
+            Life::Connected => Some(Self::Connected),
+            Life::Dead(outcome) => Some(Self::Dead(outcome)),
+            Life::Parked | Life::Closing { .. } | Life::Leaving(_) | Life::Closed => None,
+        }
+    }
+
+    fn wake(self) -> Life {
+        match self {
+            Self::Detached { retry_at, outcome } => Life::Detached { retry_at, outcome },
+            Self::Connected => Life::Connected,
+            Self::Dead(outcome) => Life::Dead(outcome),
+        }
+    }
+}
+
 /// What is left of a session while it rests.
 #[derive(Debug)]
 pub(crate) struct Resting {
-    rule: RuleId,
-    pub(crate) flow: FlowKey,
-    pub(crate) sibling: Option<SessionId>,
-    life: Life,
-    client_isn: Option<ClientSeq>,
-    confirmed: bool,
-    input: RestingStream,
-    stream_end: u64,
-    online_closed: bool,
+    pub(crate) rule: RuleId,
+    pub(crate) flow: FlowId,
+    /// The next session of the same flow; [`NOBODY`] where there is none.
+    sibling: SessionId,
+    life: RestingLife,
     confirmed_only: bool,
-    data_start: u64,
+    unseen: bool,
+    kept: u64,
+    /// Whether its latest turn is open.
+    is_open: bool,
     turns: RestingTurns,
     connection: RestingConnection,
     active_at: Instant,
@@ -43,78 +69,58 @@ pub(crate) struct Resting {
     given_up: Option<Outcome>,
     reconnects: u8,
     refusals: u8,
-    tail: Option<TargetSeq>,
-    pub(crate) armed: Armed,
+    /// When the wheel asks for it.
+    armed: Option<Instant>,
 }
 
 impl Resting {
     /// What is left of `session`, which is of no use afterwards; `None`, and nothing has happened to it, where something
     /// would be lost.
-    pub(crate) fn of(session: &mut Session) -> Option<Self> {
+    pub(crate) fn of(session: &Session, flow: &Flow) -> Option<Self> {
         let Session {
             id: _,
             rule,
-            flow,
+            flow: number,
             sibling,
             life,
-            client_isn,
-            confirmed,
-            input,
-            stream_end,
-            online_closed,
             confirmed_only,
             turns,
-            data,
-            data_start,
-            boundaries,
+            stock,
+            unseen,
             connection,
             release_at,
-            gap_at,
             pacing,
             active_at,
-            // Long ago, and so was the other.
-            captured_at: _,
             opened,
             accepted,
             answered,
             given_up,
             reconnects,
             refusals,
-            tail,
+            // Of a response that is whole.
+            tail: _,
             armed,
             // What is left of it in the queue is stale.
             acknowledges_at: _,
             queued,
             held,
         } = session;
-        let nothing_due = !*queued && held.is_none() && release_at.or(*gap_at).is_none();
-        // Whether the online server's client is what holds the target back is forgotten.
-        let nothing_held = pacing.is_idle() && data.is_empty() && boundaries.is_empty();
-        let stays = matches!(
-            life,
-            Life::Connected | Life::Detached { .. } | Life::Dead(_)
-        );
-        if !stays || !nothing_due || !nothing_held {
+        let nothing_due = !*queued && held.is_none() && release_at.is_none();
+        let nothing_held = pacing.is_idle() && stock.kept == flow.end() && stock.open() <= 1;
+        if !nothing_due || !nothing_held {
             return None;
         }
-        let (input, connection) = (
-            RestingStream::of(input)?,
-            RestingConnection::of(connection)?,
-        );
         Some(Self {
             rule: *rule,
-            flow: *flow,
-            sibling: *sibling,
-            life: *life,
-            client_isn: *client_isn,
-            confirmed: *confirmed,
-            input,
-            stream_end: *stream_end,
-            online_closed: *online_closed,
+            flow: *number,
+            sibling: sibling.unwrap_or(NOBODY),
+            life: RestingLife::of(*life)?,
             confirmed_only: *confirmed_only,
-            data_start: *data_start,
-            turns: RestingTurns::of(turns)?,
-            connection,
+            unseen: *unseen,
+            kept: stock.kept,
+            is_open: stock.open() > 0,
+            turns: RestingTurns::of(turns, flow.captured())?,
+            connection: RestingConnection::of(connection, stock.kept)?,
             active_at: *active_at,
             opened: *opened,
             accepted: *accepted,
@@ -122,48 +128,73 @@ impl Resting {
             given_up: *given_up,
             reconnects: *reconnects,
             refusals: *refusals,
-            tail: *tail,
-            armed: *armed,
+            armed: armed.next(),
         })
     }
 
-    /// From its source to the target.
-    pub(crate) fn local(&self) -> &FlowKey {
-        self.connection.local()
+    /// From here on the flow keeps the stream for it, and from the turn of this number on its turns.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.kept, self.turns.number())
     }
 
-    /// The session as it was, in slot `id`.
-    pub(crate) fn wake(self, id: SessionId) -> Session {
+    /// Whether nothing is copied.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(self.life, RestingLife::Dead(_))
+    }
+
+    /// The next session of the same flow.
+    pub(crate) fn sibling(&self) -> Option<SessionId> {
+        (self.sibling != NOBODY).then_some(self.sibling)
+    }
+
+    /// It is another.
+    pub(crate) fn set_sibling(&mut self, sibling: Option<SessionId>) {
+        self.sibling = sibling.unwrap_or(NOBODY);
+    }
+
+    /// An entry of the wheel fired; see [`Armed::fire`].
+    pub(crate) fn fire(&mut self, at: Instant) -> bool {
+        let is_next = self.armed == Some(at);
+        if is_next {
+            self.armed = None;
+        }
+        is_next
+    }
+
+    /// Its source.
+    pub(crate) fn source(&self) -> &Endpoint {
+        self.connection.source()
+    }
+
+    /// The session as it was, in slot `id`, with a target at `server`.
+    pub(crate) fn wake(self, id: SessionId, server: Endpoint) -> Session {
+        let front = self.turns.number();
         Session {
             id,
             rule: self.rule,
             flow: self.flow,
-            sibling: self.sibling,
-            life: self.life,
-            client_isn: self.client_isn,
-            confirmed: self.confirmed,
-            input: ClientStream::from(self.input),
-            stream_end: self.stream_end,
-            online_closed: self.online_closed,
+            sibling: self.sibling(),
+            life: self.life.wake(),
             confirmed_only: self.confirmed_only,
             turns: self.turns.wake(),
-            data: Chain::default(),
-            data_start: self.data_start,
-            boundaries: Boundaries::default(),
-            connection: self.connection.wake(),
+            stock: Stock {
+                kept: self.kept,
+                front,
+                count: front + u64::from(self.is_open),
+            },
+            unseen: self.unseen,
+            connection: self.connection.wake(server, self.kept),
             release_at: None,
-            gap_at: None,
-            pacing: Pacing::new(self.active_at),
+            pacing: Pacing::default(),
             active_at: self.active_at,
-            captured_at: self.active_at,
             opened: self.opened,
             accepted: self.accepted,
             answered: self.answered,
             given_up: self.given_up,
             reconnects: self.reconnects,
             refusals: self.refusals,
-            tail: self.tail,
-            armed: self.armed,
+            tail: None,
+            armed: Armed::resumed(self.armed),
             acknowledges_at: None,
             queued: false,
             held: None,

@@ -3,35 +3,35 @@
 use core::time::Duration;
 
 use super::{Life, Session};
-use crate::arena::{Arena, Chain};
-use crate::boundaries::Boundaries;
-use crate::connection::{Kind, Payload, Reach, Surroundings};
+use crate::arena::Arena;
+use crate::connection::{self, Kind, Reach, Surroundings};
 use crate::context::Context;
+use crate::flow::Flow;
+use crate::flow::payload::Payload;
 use crate::time::Instant;
 
 /// The bytes of the stream that are kept.
 struct Kept<'a> {
-    data: &'a Chain,
-    data_start: u64,
-    boundaries: &'a Boundaries,
+    payload: &'a Payload,
+    /// What was sent already, of the stream.
+    sent: u64,
     arena: &'a Arena,
 }
 
-impl Payload for Kept<'_> {
+impl connection::Payload for Kept<'_> {
     fn segment_end(&self, offset: u64, end: u64) -> u64 {
-        end.min(self.boundaries.after(offset).unwrap_or(end))
+        self.payload.segment_end(offset, end, self.sent)
     }
 
     fn copy_out(&self, offset: u64, into: &mut [u8]) {
-        let at = (offset - self.data_start) as usize;
-        self.arena.copy_out(self.data, at, into);
+        self.payload.copy_out(self.arena, offset, into);
     }
 }
 
 impl Session {
     /// Whether [`Session::transmit`] would write something.
-    pub(crate) fn wants_to_send(&self) -> bool {
-        self.connection.wants_to_send(|| self.reach())
+    pub(crate) fn wants_to_send(&self, flow: &Flow) -> bool {
+        self.connection.wants_to_send(|| self.reach(flow))
     }
 
     /// Whether its first SYN is what it wants to send.
@@ -40,45 +40,40 @@ impl Session {
     }
 
     /// How far may be sent: FIN takes the position after the last byte.
-    pub(crate) fn reach(&self) -> Reach {
+    pub(crate) fn reach(&self, flow: &Flow) -> Reach {
+        let stream_end = flow.end();
         let limit = match self.life {
-            Life::Closing { .. } => self.stream_end + 1,
-            _ => self.turns.limit(self.stream_end),
+            Life::Closing { .. } => stream_end + 1,
+            _ => self.playing(flow).limit(stream_end),
         };
-        let limit = match self.served_end() {
-            Some(served) if served < self.stream_end => limit.min(served),
+        let limit = match self.served_end(flow) {
+            Some(served) if served < stream_end => limit.min(served),
             _ => limit,
         };
-        Reach {
-            limit,
-            stream_end: self.stream_end,
-        }
+        Reach { limit, stream_end }
     }
 
     /// Sees to it that a closed window of the target is probed where bytes wait for it to open.
-    pub(crate) fn probe_window(&mut self, now: Instant) {
+    pub(crate) fn probe_window(&mut self, flow: &Flow, now: Instant) {
         if self.connection.is_window_closed() {
-            let reach = self.reach();
+            let reach = self.reach(flow);
             self.connection.probe_window(reach, now);
         }
     }
 
     /// Where the bytes end that the online server has acknowledged, where only those may leave.
-    fn served_end(&self) -> Option<u64> {
+    fn served_end(&self, flow: &Flow) -> Option<u64> {
         self.confirmed_only.then(|| {
-            let next = self.input.next();
-            let unserved = self
-                .input
-                .acknowledged()
-                .map(|served| next.ahead_of(served));
-            unserved.map_or(0, |bytes| self.stream_end.saturating_sub(u64::from(bytes)))
+            let acknowledged = flow.stream().acknowledged();
+            let unserved = acknowledged.map(|served| flow.stream().next().ahead_of(served));
+            unserved.map_or(0, |bytes| flow.end().saturating_sub(u64::from(bytes)))
         })
     }
 
     /// Whether the current turn waits for the online server's acknowledgement of its bytes, and for nothing else: a firewall
     /// may have dropped them.
-    pub(crate) fn awaits_confirmation(&self) -> bool {
-        let served = self.served_end().filter(|served| *served < self.stream_end);
+    pub(crate) fn awaits_confirmation(&self, flow: &Flow) -> bool {
+        let served = self.served_end(flow).filter(|served| *served < flow.end());
         served.is_some_and(|served| self.connection.una() >= served)
     }
 
@@ -94,11 +89,10 @@ impl Session {
 
     /// Writes the next segment into `frame` and returns the frame's length in bytes.
     pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
-        let (reach, around) = (self.reach(), self.surroundings(ctx));
+        let (reach, around) = (self.reach(ctx.flow), self.surroundings(ctx));
         let kept = Kept {
-            data: &self.data,
-            data_start: self.data_start,
-            boundaries: &self.boundaries,
+            payload: ctx.flow.payload(),
+            sent: self.connection.sent(),
             arena: &*ctx.arena,
         };
         let sent = self
@@ -111,12 +105,12 @@ impl Session {
         let sent = sent?;
         let (new, end) = sent.new;
         if new < end {
-            self.turns.on_sent(new, end, ctx.now);
+            self.playing_mut(ctx.flow).on_sent(new, end, ctx.now);
+            ctx.flow.on_sent(end);
         }
-        self.boundaries.pass(end);
         // Nobody is left to take an answer to a last segment, and to an acknowledgement there is none.
         if matches!(sent.kind, Kind::Syn | Kind::Question) {
-            let client = &self.flow.client.addr;
+            let client = &ctx.flow.key().client.addr;
             ctx.target
                 .gate
                 .on_asked(client, sent.kind == Kind::Syn, ctx.now);
@@ -125,15 +119,13 @@ impl Session {
     }
 
     /// The earliest time at which something is due, but for a delayed acknowledgement.
-    pub(crate) fn deadline(&self, idle_timeout: Duration) -> Instant {
-        let due = [
-            self.connection.timer_due(),
-            self.release_at,
-            self.gap_at,
-            self.pacing.due(),
-            self.closed_at(),
-        ];
-        let idle = self.active_at + idle_timeout;
-        due.into_iter().flatten().fold(idle, Ord::min)
+    pub(crate) fn deadline(&self, flow: &Flow, idle_timeout: Duration) -> Instant {
+        let earlier = |at: Instant, due: Option<Instant>| due.map_or(at, |due| due.min(at));
+        let mut at = self.active_at(flow) + idle_timeout;
+        at = earlier(at, self.connection.timer_due());
+        at = earlier(at, self.release_at);
+        at = earlier(at, flow.gap_at());
+        at = earlier(at, self.pacing.due());
+        earlier(at, self.closed_at(flow))
     }
 }

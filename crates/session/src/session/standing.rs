@@ -7,17 +7,18 @@ use wire::tcp::Flags;
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::Outcome;
+use crate::flow::Flow;
 use crate::gate::{Need, News, Reply};
 
 impl Session {
     /// What it wants to send.
-    pub(crate) fn need(&self) -> Need {
+    pub(crate) fn need(&self, flow: &Flow) -> Need {
         match self.life {
             Life::Leaving(_) if self.connection.leaves_by_reset() => Need::Reset,
             // It is not there any more to take the answer.
             Life::Leaving(_) => Need::Nothing,
             _ if self.connection.is_synchronized()
-                && !self.connection.wants_answer(|| self.reach()) =>
+                && !self.connection.wants_answer(|| self.reach(flow)) =>
             {
                 Need::Nothing
             }
@@ -50,7 +51,7 @@ impl Session {
             counters: ctx.counters,
             events: ctx.events,
         };
-        let client = &self.flow.client.addr;
+        let client = &ctx.flow.key().client.addr;
         ctx.target.gate.on_reply(client, reply, ctx.now, &mut news)
     }
 
@@ -61,7 +62,7 @@ impl Session {
             && self.life == Life::Connected
             && self.connection.is_synchronized();
         self.accepted |= is_accepted;
-        if is_accepted && !ctx.target.gate.is_open(&self.flow.client.addr) {
+        if is_accepted && !ctx.target.gate.is_open(&ctx.flow.key().client.addr) {
             self.connection.knock();
         }
     }

@@ -122,7 +122,7 @@ impl Session {
 
     /// The target has sent more than the online server: it goes on where that one has nothing more to say.
     fn open_beyond(&mut self, ctx: &mut Context<'_>) {
-        match self.online(ctx.now) {
+        match self.online(ctx) {
             Online::GoesOn => {}
             Online::Until(at) => self.pacing.at = Some(at),
             Online::Complete => {
@@ -136,15 +136,17 @@ impl Session {
         }
     }
 
-    fn online(&self, now: Instant) -> Online {
-        if self.online_closed || self.turns.next().is_some_and(|next| next.saw_all) {
+    fn online(&self, ctx: &Context<'_>) -> Online {
+        let flow = &ctx.flow;
+        let next = self.playing(flow).next();
+        if flow.is_online_closed() || next.is_some_and(|next| next.saw_all) {
             return Online::Complete;
         }
-        if self.pacing.online_blocked {
+        if flow.is_online_blocked() {
             return Online::GoesOn;
         }
-        let at = self.pacing.online_at + ONLINE_SILENCE;
-        if now >= at {
+        let at = flow.online_at() + ONLINE_SILENCE;
+        if ctx.now >= at {
             Online::Complete
         } else {
             Online::Until(at)

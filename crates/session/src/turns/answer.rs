@@ -3,12 +3,14 @@
 //! R is what it has sent since it began to acknowledge the current turn. What acknowledges nothing of it belongs to the turn
 //! before, of which it was *carried* over.
 
-use super::Turns;
+use core::ops::{Deref, DerefMut};
+
 use super::doubt::{Doubt, Why};
 use super::habits::Habits;
+use super::{Playing, Turns};
 use crate::time::Instant;
 
-impl Turns {
+impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// How much of what the target has sent beyond the share of the turn before counts for the current turn: where turns
     /// wait, as much as its client had still to see; where they do not, several responses may have come at once.
     pub(super) fn credit(&self) -> u64 {
@@ -35,16 +37,13 @@ impl Turns {
         }
     }
 
-    /// What the target has sent in answer to the current turn, without what it had sent before, in bytes.
-    pub(crate) fn answer_bytes(&self) -> u64 {
-        self.step.answer.bytes
-    }
-
     /// R, the bytes that the target has sent in answer to the current turn.
     pub(super) fn received(&self) -> u64 {
         self.step.answer.bytes + self.credit()
     }
+}
 
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// The target sent `bytes` in order, acknowledging the stream up to `acknowledged`; `tail` says whether the segment
     /// looks like the end of a response.
     pub(crate) fn on_target_bytes(
@@ -110,6 +109,21 @@ impl Turns {
         self.step.paired = false;
     }
 
+    /// The target acknowledged the stream up to `una`.
+    pub(crate) fn on_acknowledged(&mut self, una: u64, stamp: Instant) {
+        if self.step.acknowledged_at.is_none() && self.current().is_none_or(|turn| turn.end <= una)
+        {
+            self.step.acknowledged_at = Some(stamp);
+        }
+    }
+}
+
+impl Turns {
+    /// What the target has sent in answer to the current turn, without what it had sent before, in bytes.
+    pub(crate) fn answer_bytes(&self) -> u64 {
+        self.step.answer.bytes
+    }
+
     /// The target has sent `bytes`, in order, in answer to whatever.
     pub(crate) fn charge(&mut self, bytes: u32) {
         self.step.credit = self.step.credit.saturating_sub(i64::from(bytes));
@@ -135,13 +149,5 @@ impl Turns {
     /// The target sent payload, be it in order or not.
     pub(crate) fn on_heard(&mut self, stamp: Instant) {
         self.step.heard = stamp;
-    }
-
-    /// The target acknowledged the stream up to `una`.
-    pub(crate) fn on_acknowledged(&mut self, una: u64, stamp: Instant) {
-        if self.step.acknowledged_at.is_none() && self.current().is_none_or(|turn| turn.end <= una)
-        {
-            self.step.acknowledged_at = Some(stamp);
-        }
     }
 }

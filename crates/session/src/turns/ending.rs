@@ -1,16 +1,17 @@
 //! The end of the current turn, the release of the next, and what of an answer goes from one to the other.
 
+use core::ops::DerefMut;
 use core::time::Duration;
 
+use super::departures::Departures;
 use super::doubt::Doubt;
-use super::{Step, Turns};
+use super::{Playing, Step, Turns};
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
-use crate::running::LastAnswer;
+use crate::flow::turn::{Answer, Turn};
 use crate::time::Instant;
-use crate::turn::{Answer, Turn};
 
-impl Turns {
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// Ends the front turn, and makes room for the next to be released.
     pub(crate) fn end_front(
         &mut self,
@@ -20,29 +21,31 @@ impl Turns {
     ) -> Option<TurnEnded> {
         let credit = self.credit();
         let released = core::mem::take(&mut self.current);
-        let turn = self.queue.pop_front()?;
+        let turn = self.queue.front()?;
+        let departed = self.departures.pass();
+        self.queue.pass();
+        self.front += 1;
         self.take_credit(credit);
         let target = if released {
             Answer {
-                bytes: self.step.answer.bytes - self.beyond_share(&turn),
+                bytes: self.step.answer.bytes - self.beyond_share(turn),
                 ..self.step.answer
             }
-            .measured_from(turn.departed_last)
+            .measured_from(departed.last)
         } else {
             self.step.answer = Answer::default();
             None
         };
         self.step.cause = turn.cause;
-        self.last_answer = LastAnswer::of(turn.online.bytes);
         Some(TurnEnded {
             rule,
             outcome,
             bytes: turn.end - turn.start,
             bytes_acknowledged: una.clamp(turn.start, turn.end) - turn.start,
-            paired: credit == 0 && self.is_paired(&turn),
+            paired: credit == 0 && self.is_paired(turn),
             online: turn.online.measured_from(Some(turn.captured_last)),
             target,
-            lag: turn.departed_first.map_or(Duration::ZERO, |departed| {
+            lag: departed.first.map_or(Duration::ZERO, |departed| {
                 departed.since(turn.captured_first)
             }),
             online_reset: turn.online_reset,
@@ -55,7 +58,8 @@ impl Turns {
     /// What the target had sent before the current turn counts for it.
     pub(super) fn take_credit(&mut self, credit: u64) {
         if credit > 0 {
-            let (answer, carried) = (&mut self.step.answer, self.step.carried);
+            let carried = self.step.carried;
+            let answer = &mut self.step.answer;
             answer.bytes += credit;
             answer.first = Some(carried.last);
             answer.last = answer.last.max(carried.last);
@@ -105,7 +109,8 @@ impl Turns {
         // may still come.
         let ahead = answer.bytes.saturating_sub(share).min(turn.early.into());
         let missing = share.saturating_sub(answer.bytes);
-        self.step.credit = i64::from(self.online_end.ahead_of(turn.cause)) + missing.cast_signed()
+        self.step.credit = i64::from(self.queue.online_end().ahead_of(turn.cause))
+            + missing.cast_signed()
             - ahead.cast_signed();
         if self.is_ungated() {
             // Responses to turns before this one are still to come.
@@ -122,15 +127,13 @@ impl Turns {
     /// be waited for first.
     pub(crate) fn begin_anew(&mut self) {
         self.current = false;
-        for turn in &mut self.queue {
-            (turn.departed_first, turn.departed_last) = (None, None);
-        }
+        self.departures = Departures::default();
         let cause = self
             .queue
             .front()
             .map_or(self.step.cause, |turn| turn.cause);
         self.step = Step::new(cause, None);
-        self.step.credit = i64::from(self.online_end.ahead_of(cause));
+        self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
         self.doubt = Doubt::default();
     }
 }

@@ -1,12 +1,13 @@
 //! What is learned from a verdict: how responses end, whether the session is in step, and whether it ever was.
 
+use core::ops::DerefMut;
 use core::time::Duration;
 
 use super::doubt::{Doubt, Why};
 use super::ends::End;
 use super::habits::Habits;
 use super::release::{OWED_PART, Verdict};
-use super::{Gating, Next, Turns};
+use super::{Gating, Next, Playing, Turns};
 use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
 use crate::time::Instant;
 
@@ -19,7 +20,7 @@ pub(crate) struct Waited {
     pub(crate) unasked: bool,
 }
 
-impl Turns {
+impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// A verdict is about to be acted upon; `waited` says for how long the next turn had, for which a target that is slow but
     /// otherwise in step may well be the reason. A session out of step is unpaired until it is in step again, and streaming
     /// after several time-outs, or as soon as it lags where either side speaks unasked. Returns whether it became streaming just
@@ -35,7 +36,7 @@ impl Turns {
         if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
-        self.signs
+        self.silences
             .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
         if let Some(cause) = next.cause {
             // Where a response was shorter, the next is not to make up for it.
@@ -57,16 +58,19 @@ impl Turns {
                 self.timeouts = 0;
                 self.step.before = Some(end);
                 if self.doubt.is_open() {
-                    self.doubt.grow(self.missing(next), 0);
+                    let missing = self.missing(next);
+                    self.doubt.grow(missing, 0);
                 }
             }
             Verdict::Quiet if waited.time > waited.response_timeout => {
-                self.doubt.grow(self.missing(next), 0);
+                let missing = self.missing(next);
+                self.doubt.grow(missing, 0);
                 return self.count_timeout();
             }
             Verdict::Quiet => self.note_silence(next, before, habits, now),
             Verdict::TimedOut => {
-                self.doubt.grow(self.missing(next), RESYNC_CHECKS);
+                let missing = self.missing(next);
+                self.doubt.grow(missing, RESYNC_CHECKS);
                 return self.count_timeout();
             }
             Verdict::Streaming => return self.stream(),
@@ -78,7 +82,7 @@ impl Turns {
     /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
     fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
         let decided = match verdict {
-            Verdict::Over | Verdict::Learned(_) => self.signs.are_of_pauses(),
+            Verdict::Over | Verdict::Learned(_) => self.queue.signs().are_of_pauses(),
             Verdict::Quiet => true,
             _ => false,
         };
@@ -170,7 +174,7 @@ impl Turns {
 
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
-        let enough = self.unprompted || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
+        let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
         enough && !self.is_ungated() && self.stream()
     }
 }

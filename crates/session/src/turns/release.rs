@@ -2,12 +2,13 @@
 //! what follows from a verdict is in [`super::lessons`].
 
 use core::num::NonZeroU8;
+use core::ops::Deref;
 use core::time::Duration;
 
 use super::doubt::Why;
 use super::ends::End;
 use super::habits::Habits;
-use super::{Gating, Next, Turns};
+use super::{Gating, Next, Playing, Turns};
 use crate::limits::{CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STALL};
 use crate::time::Instant;
 
@@ -47,7 +48,7 @@ pub(crate) struct Patience<'a> {
     pub(crate) target_closed: bool,
     /// Whether our window keeps it silent.
     pub(crate) is_held: bool,
-    /// Whether either side may speak unasked: there are signs of it ([`Turns::seems_unasked`]), and the next turn needs what came
+    /// Whether either side may speak unasked: there are signs of it ([`Playing::seems_unasked`]), and the next turn needs what came
     /// before it.
     pub(crate) unasked: bool,
     /// From so many bytes more than the online server's on, only silence ends a response: in the middle of a long one there are
@@ -55,7 +56,7 @@ pub(crate) struct Patience<'a> {
     pub(crate) longer: u32,
 }
 
-impl Turns {
+impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// Whether the current turn is over, so that `next` may depart.
     pub(crate) fn verdict(
         &self,
@@ -98,12 +99,8 @@ impl Turns {
 
     /// Whether there are signs that either side speaks unasked.
     pub(crate) fn seems_unasked(&self) -> bool {
-        self.signs.are_there() && !self.is_ungated()
-    }
-
-    /// The next turn stands alone: its protocol answers each request.
-    pub(crate) fn on_standalone(&mut self) {
-        self.signs.forget();
+        let are_there = self.queue.signs().are_there() || self.silences.are_there();
+        are_there && !self.is_ungated()
     }
 
     /// Whether the target has said less than the client had seen, by more than a response of its own may be shorter.
@@ -122,7 +119,7 @@ impl Turns {
         if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
         }
-        if !self.signs.are_of_pauses() && self.owes(next) {
+        if !self.queue.signs().are_of_pauses() && self.owes(next) {
             return None;
         }
         let acknowledged_at = self.step.acknowledged_at.unwrap_or(now);
@@ -150,7 +147,7 @@ impl Turns {
     /// Whether there is no response to wait for: the current turn was never sent, or there is none and no greeting either.
     fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
         match self.current() {
-            Some(turn) => turn.fate.is_some(),
+            Some(_) => self.fate().is_some(),
             None => self.is_ungated() || wanted.is_none_or(|wanted| wanted == 0),
         }
     }

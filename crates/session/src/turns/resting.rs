@@ -2,57 +2,56 @@
 
 use wire::seq::OnlineSeq;
 
-use super::unasked::Signs;
+use super::departures::Departed;
 use super::{Gating, NO_CEILING, Step, Turns};
-use crate::running::LastAnswer;
+use crate::event::Outcome;
+use crate::flow::captured::Captured;
+use crate::flow::turn::Answer;
+use crate::flow::unasked::Silences;
 use crate::time::Instant;
-use crate::turn::{Answer, Turn};
 
 /// What is left of them.
 #[derive(Debug)]
 pub(crate) struct RestingTurns {
-    turn: Option<Turn>,
+    front: u64,
+    departed: Departed,
+    doomed: Option<Outcome>,
     current: bool,
     cause: OnlineSeq,
     answer: Answer,
-    heard: Instant,
     tail: bool,
     paced: bool,
     credit: i32,
     acknowledged_at: Option<Instant>,
     gating: Gating,
-    speaks_unasked: bool,
+    target_at: OnlineSeq,
     paired: bool,
     timeouts: u8,
-    unprompted: bool,
-    online_end: OnlineSeq,
-    count: u32,
-    last_answer: LastAnswer,
 }
 
 impl RestingTurns {
-    /// What is left of `turns`, whose turn is taken away from them; `None` where that would lose something.
-    pub(crate) fn of(turns: &mut Turns) -> Option<Self> {
+    /// What is left of `turns`; `None` where that would lose something.
+    pub(crate) fn of(turns: &Turns, captured: &Captured) -> Option<Self> {
         let Turns {
-            queue,
+            front,
             current,
             step,
+            departures,
+            doomed,
             gating,
-            signs,
             doubt,
             timeouts,
-            unprompted,
-            online_end,
+            // Long ago.
+            silences: _,
             torn,
             ceiling,
-            count,
-            last_answer,
         } = turns;
         let Step {
             cause,
             answer,
             carried,
-            heard,
+            // No earlier than the answer, and long ago.
+            heard: _,
             tail,
             tails: _,
             before: _,
@@ -62,7 +61,8 @@ impl RestingTurns {
             credit,
             paced,
         } = step;
-        if queue.len() > 1
+        let open = captured.queue(*front).len();
+        if open > 1
             || carried.bytes > 0
             || doubt.is_open()
             || torn.is_some()
@@ -71,53 +71,50 @@ impl RestingTurns {
             return None;
         }
         Some(Self {
-            turn: queue.pop_front(),
+            front: *front,
+            departed: departures.only()?,
+            doomed: doomed.filter(|_| turns.fate().is_some()).map(|it| it.1),
             current: *current,
             cause: *cause,
             answer: *answer,
-            heard: *heard,
             tail: *tail,
             paced: *paced,
             credit: (*credit).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
             acknowledged_at: *acknowledged_at,
             gating: *gating,
-            speaks_unasked: signs.are_known(),
+            // All is there, as far as anybody can tell.
+            target_at: captured.online_end(),
             paired: *paired,
             timeouts: *timeouts,
-            unprompted: *unprompted,
-            online_end: *online_end,
-            count: *count,
-            last_answer: *last_answer,
         })
+    }
+
+    /// The number of the first turn that has not ended.
+    pub(crate) fn number(&self) -> u64 {
+        self.front
     }
 
     /// The turns as they were.
     pub(crate) fn wake(self) -> Turns {
-        let mut turns = Turns {
+        Turns {
+            front: self.front,
+            departures: self.departed.into(),
+            doomed: self.doomed.map(|outcome| (self.front + 1, outcome)),
             current: self.current,
             step: Step {
                 answer: self.answer,
-                heard: self.heard,
+                heard: self.answer.last,
                 tail: self.tail,
                 paced: self.paced,
                 paired: self.paired,
-                // All is there, as far as anybody can tell.
-                target_at: self.online_end,
+                target_at: self.target_at,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)
             },
             gating: self.gating,
-            signs: Signs::resumed(self.speaks_unasked),
+            silences: Silences::default(),
             timeouts: self.timeouts,
-            unprompted: self.unprompted,
-            online_end: self.online_end,
-            count: self.count,
-            last_answer: self.last_answer,
             ..Turns::new(self.cause, false)
-        };
-        if let Some(turn) = self.turn {
-            turns.push(turn);
         }
-        turns
     }
 }

@@ -1,12 +1,13 @@
 //! How the current turn stands, for those who do not release the next.
 
+use core::ops::Deref;
 use core::time::Duration;
 
-use super::{Gating, Next, Turns};
+use super::{Gating, Next, Playing, Turns};
 use crate::event::Outcome;
 use crate::time::Instant;
 
-impl Turns {
+impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// Whether the client had seen nothing of a response to the current turn when it sent what is `next`.
     pub(crate) fn ends_unanswered(&self, next: Next) -> bool {
         let unanswered = next.cause.is_some_and(|cause| cause <= self.step.cause);
@@ -31,7 +32,7 @@ impl Turns {
         self.current().is_some_and(|turn| {
             let received = self.received();
             let answered = una >= turn.end && received > 0 && received >= turn.online.bytes;
-            turn.departed_first.is_some() && !answered
+            self.departures.has_begun() && !answered
         })
     }
 
@@ -43,7 +44,7 @@ impl Turns {
         response_timeout: Duration,
         now: Instant,
     ) -> bool {
-        if self.queue.len() == 1 && self.queue[0].fate.is_some() {
+        if self.queue.len() == 1 && self.fate().is_some() {
             return false;
         }
         let Some(turn) = self.current() else {

@@ -10,7 +10,8 @@ use super::{SendHalf, Timer};
 pub(crate) struct RestingSend {
     iss: LocalSeq,
     base: u64,
-    una: u64,
+    /// So many bytes before the place of its session it had acknowledged everything.
+    behind: u32,
     window: u32,
     window_shift: u8,
     mss: u16,
@@ -20,8 +21,8 @@ pub(crate) struct RestingSend {
 }
 
 impl RestingSend {
-    /// What is left of `send`; `None` where that would lose something.
-    pub(crate) fn of(send: &SendHalf) -> Option<Self> {
+    /// What is left of `send`, whose session needs the stream from `kept` on; `None` where that would lose something.
+    pub(crate) fn of(send: &SendHalf, kept: u64) -> Option<Self> {
         let SendHalf {
             iss,
             base,
@@ -52,10 +53,11 @@ impl RestingSend {
             && recovery.is_none()
             && probe.is_none()
             && forced.is_none();
+        let behind = u32::try_from(kept.checked_sub(*una)?).ok()?;
         (una == nxt && nxt == sent && is_idle && is_repaired).then_some(Self {
             iss: *iss,
             base: *base,
-            una: *una,
+            behind,
             window: *window,
             window_shift: *window_shift,
             mss: *mss,
@@ -65,19 +67,20 @@ impl RestingSend {
         })
     }
 
-    /// The half as it was; the target had sent everything before `received`.
-    pub(crate) fn wake(self, received: TargetSeq) -> SendHalf {
+    /// The half as it was, of a session that needs the stream from `kept` on; the target had sent everything before `received`.
+    pub(crate) fn wake(self, kept: u64, received: TargetSeq) -> SendHalf {
+        let una = kept - u64::from(self.behind);
         let half = SendHalf::new(self.iss, self.base, self.mss);
         SendHalf {
-            una: self.una,
-            nxt: self.una,
-            sent: self.una,
+            una,
+            nxt: una,
+            sent: una,
             window: self.window,
             window_shift: self.window_shift,
             congestion_window: self.congestion_window,
             threshold: self.threshold,
             trip: self.trip,
-            window_from: (received, half.seq(self.una)),
+            window_from: (received, half.seq(una)),
             ..half
         }
     }

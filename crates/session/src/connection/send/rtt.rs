@@ -2,6 +2,7 @@
 //!
 //! Kept in microseconds and 32 bits, so that a session stays small: a round trip beyond an hour does not occur.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::limits::{RTO_INITIAL, RTO_MAX, RTO_MIN};
@@ -10,7 +11,7 @@ use crate::limits::{RTO_INITIAL, RTO_MAX, RTO_MIN};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoundTrip {
     /// SRTT; `None` before the first sample.
-    smoothed_us: Option<u32>,
+    smoothed_us: Option<NonZeroU32>,
     /// RTTVAR.
     variation_us: u32,
     /// The shortest sample, in nanoseconds; a longer one than fits counts as the longest that does.
@@ -35,7 +36,7 @@ impl RoundTrip {
         let nanos = u32::try_from(sample.as_nanos()).unwrap_or(u32::MAX);
         self.shortest_ns = self.shortest_ns.min(nanos);
         let sample = micros(sample);
-        let smoothed = match self.smoothed_us {
+        let smoothed = match self.smoothed_us.map(NonZeroU32::get) {
             None => {
                 self.variation_us = sample / 2;
                 sample
@@ -45,7 +46,8 @@ impl RoundTrip {
                 weighted(smoothed, sample, 7, 8)
             }
         };
-        self.smoothed_us = Some(smoothed);
+        // Less than a microsecond counts as one.
+        self.smoothed_us = Some(NonZeroU32::MIN.saturating_add(smoothed.saturating_sub(1)));
         let timeout = smoothed.saturating_add(self.variation_us.saturating_mul(4));
         self.timeout_us = timeout.clamp(micros(RTO_MIN), micros(RTO_MAX));
     }
@@ -68,7 +70,7 @@ impl RoundTrip {
     /// SRTT.
     pub(crate) fn smoothed(&self) -> Option<Duration> {
         let micros = self.smoothed_us?;
-        Some(Duration::from_micros(u64::from(micros)))
+        Some(Duration::from_micros(u64::from(micros.get())))
     }
 
     /// The shortest round trip seen.

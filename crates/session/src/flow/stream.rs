@@ -104,6 +104,19 @@ impl ClientStream {
         }
     }
 
+    /// The same, of which the online server has acknowledged something.
+    pub(super) fn resumed(next: ClientSeq, acknowledged: Option<ClientSeq>) -> Self {
+        Self {
+            acknowledged,
+            ..Self::new(next)
+        }
+    }
+
+    /// Whether it goes on without a hole: there is nothing to say of it but where it stands.
+    pub(super) fn is_plain(&self) -> bool {
+        self.fin.is_none() && self.end.is_none() && self.waiting.is_none()
+    }
+
     /// The next byte in order.
     pub(crate) fn next(&self) -> ClientSeq {
         self.next
@@ -379,42 +392,6 @@ impl ClientStream {
         }
         if store.segments.is_empty() && store.unordered_bytes == 0 && store.mapping.is_none() {
             self.waiting = None;
-        }
-    }
-}
-
-/// What is left of a stream while its session rests.
-#[derive(Debug)]
-pub(crate) struct RestingStream {
-    next: ClientSeq,
-    acknowledged: Option<ClientSeq>,
-}
-
-impl RestingStream {
-    /// What is left of `stream`; `None` where that would lose something.
-    pub(crate) fn of(stream: &ClientStream) -> Option<Self> {
-        let ClientStream {
-            next,
-            acknowledged,
-            fin,
-            end,
-            // Only after the end.
-            abandoned: _,
-            waiting,
-        } = stream;
-        let goes_on = fin.is_none() && end.is_none() && waiting.is_none();
-        goes_on.then_some(Self {
-            next: *next,
-            acknowledged: *acknowledged,
-        })
-    }
-}
-
-impl From<RestingStream> for ClientStream {
-    fn from(resting: RestingStream) -> Self {
-        Self {
-            acknowledged: resting.acknowledged,
-            ..Self::new(resting.next)
         }
     }
 }

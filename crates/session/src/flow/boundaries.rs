@@ -1,7 +1,7 @@
 //! Where the client's segments ended, for bytes that wait: a turn that leaves late leaves in the same pieces.
 //!
-//! Bytes that leave as they arrive need none of this. Pieces larger than the target's MSS are cut all the same, and what
-//! is sent again may be cut anywhere.
+//! Bytes that leave and are acknowledged before the next arrive need none of this. Pieces larger than the target's MSS are cut all
+//! the same, and what is sent again may be cut anywhere.
 
 use std::collections::VecDeque;
 
@@ -26,18 +26,19 @@ impl Boundaries {
         }
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.offsets.is_none()
+    /// Forgets all of them.
+    pub(crate) fn clear(&mut self) {
+        self.offsets = None;
     }
 
     /// The first boundary after `offset`.
     pub(crate) fn after(&self, offset: u64) -> Option<u64> {
-        let mut offsets = self.offsets.iter().flat_map(|offsets| offsets.iter());
-        offsets.find(|boundary| **boundary > offset).copied()
+        let offsets = self.offsets.as_ref()?;
+        let next = offsets.partition_point(|boundary| *boundary <= offset);
+        offsets.get(next).copied()
     }
 
-    /// Everything before `offset` was sent.
+    /// Nothing before `offset` will be sent any more.
     pub(crate) fn pass(&mut self, offset: u64) {
         let Some(offsets) = &mut self.offsets else {
             return;

@@ -1,8 +1,8 @@
-//! One turn, and a response as far as it was seen.
+//! One turn as captured, and a response as far as it was seen.
 
 use wire::seq::OnlineSeq;
 
-use crate::event::{Outcome, Response};
+use crate::event::Response;
 use crate::time::Instant;
 
 /// One request, or one pipelined batch.
@@ -16,16 +16,12 @@ pub(crate) struct Turn {
     pub(crate) cause: OnlineSeq,
     pub(crate) captured_first: Instant,
     pub(crate) captured_last: Instant,
-    pub(crate) departed_first: Option<Instant>,
-    pub(crate) departed_last: Option<Instant>,
     pub(crate) online: Answer,
     /// Whether the online server has reset the connection after it.
     pub(crate) online_reset: bool,
     /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
     /// were on their way.
     pub(crate) early: u32,
-    /// How it will end although it was never sent: its bytes are not kept.
-    pub(crate) fate: Option<Outcome>,
 }
 
 /// A response as far as it was seen.

@@ -40,8 +40,6 @@ pub(crate) struct Signs {
     pauses: u8,
     /// Of a client that goes on while a response is on its way.
     overtakes: u8,
-    /// Of turns that were released late, and by silence: the target had said all that it had to say.
-    silences: u8,
     /// Whether this turn has paused, and whether the latest segment of the client and of the online server looked like the end of
     /// something: a pause behind one that does not is a loss.
     turn: u8,
@@ -99,15 +97,6 @@ impl Signs {
         }
     }
 
-    /// A turn was over; `late` says that the next had waited for it, and for nothing but silence.
-    pub(crate) fn on_over(&mut self, late: bool) {
-        self.silences = if late {
-            self.silences.saturating_add(SILENCE)
-        } else {
-            self.silences.saturating_sub(1)
-        };
-    }
-
     /// Whether the protocol is known to be of this kind.
     pub(crate) fn are_known(self) -> bool {
         self.pauses == KNOWN
@@ -128,11 +117,31 @@ impl Signs {
 
     /// Whether there is any doubt that this flow is request and response.
     pub(crate) fn are_there(self) -> bool {
-        self.pauses >= ENOUGH || self.overtakes >= ENOUGH || self.silences >= SILENCES
+        self.pauses >= ENOUGH || self.overtakes >= ENOUGH
     }
 
     /// Whether a side goes on after pauses, so that nothing that the target says, or leaves out, means anything.
     pub(crate) fn are_of_pauses(self) -> bool {
         self.pauses >= ENOUGH
+    }
+}
+
+/// Turns of one session that were released late, and by silence: its target had said all that it had to say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Silences(u8);
+
+impl Silences {
+    /// A turn was over; `late` says that the next had waited for it, and for nothing but silence.
+    pub(crate) fn on_over(&mut self, late: bool) {
+        self.0 = if late {
+            self.0.saturating_add(SILENCE)
+        } else {
+            self.0.saturating_sub(1)
+        };
+    }
+
+    /// Whether there are enough to doubt that this flow is request and response.
+    pub(crate) fn are_there(self) -> bool {
+        self.0 >= SILENCES
     }
 }

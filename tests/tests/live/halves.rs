@@ -122,7 +122,9 @@ fn a_mirror_of_one_direction() {
     check_clients(&clients.stop());
     let summary = finish(&mut copier);
     check_books(&summary);
-    assert_eq!(summary.captured(), 0, "{}", summary.ledger());
+    // What is seen of one side alone is a request that was missed, and no request is sent.
+    let missed = summary.outcome("missed");
+    assert_eq!(summary.captured(), missed, "{}", summary.ledger());
     assert!(target.finish().expect("log").is_empty());
 }
 

@@ -7,6 +7,7 @@
 //! | `receive` | the receiving half, from headers alone |
 //! | `segment` | the segments that it writes |
 //! | `inbound` | what a segment of the target does, told as [`Effects`] |
+//! | `timer` | what it does by itself |
 //! | `resting` | what is kept of one that is silent |
 //!
 //! Positions are offsets into the client's stream. The FIN takes the position after the last byte: a limit of the stream's
@@ -17,6 +18,7 @@ pub(crate) mod receive;
 pub(crate) mod resting;
 mod segment;
 mod send;
+mod timer;
 
 use core::time::Duration;
 
@@ -24,14 +26,13 @@ use wire::flow::{Endpoint, FlowKey};
 use wire::seq::{LocalSeq, TargetSeq};
 use wire::tcp::Flags;
 
-use crate::event::Counters;
-use crate::limits::{MTU_PLATEAUS, SYN_RETRIES_MAX, TIMEOUTS_MAX};
 use crate::time::Instant;
 use receive::ReceiveHalf;
-use send::{Fired, SendHalf};
+use send::SendHalf;
 
 pub(crate) use inbound::{Arrival, Change};
 pub(crate) use segment::{Kind, Payload};
+pub(crate) use timer::Expired;
 
 /// What the SYN offers.
 #[derive(Clone, Copy, Debug)]
@@ -74,17 +75,6 @@ pub(crate) struct Surroundings {
     pub(crate) mtu: u16,
     /// How many more bytes the target may send.
     pub(crate) allowance: u32,
-}
-
-/// What a connection's own timer did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expired {
-    /// Something is to be sent once more, or a probe.
-    Sending,
-    /// No SYN of many was answered.
-    Unanswered,
-    /// Nothing was acknowledged for too long.
-    GivenUp,
 }
 
 /// A TCP client of a target.
@@ -347,64 +337,6 @@ impl Connection {
         if self.ack_at.is_some_and(|at| at <= now) {
             (self.ack_due, self.ack_at) = (true, None);
         }
-    }
-
-    /// Whether the timer of the sending half has fired.
-    pub(crate) fn is_timer_due(&self, now: Instant) -> bool {
-        self.send.timer_at().is_some_and(|at| at <= now)
-    }
-
-    /// The timer starts again: nothing could have been answered.
-    pub(crate) fn postpone_timer(&mut self, now: Instant) {
-        self.send.arm_retransmission(now);
-    }
-
-    /// The timer of the sending half has fired.
-    pub(crate) fn on_timer(
-        &mut self,
-        reach: Reach,
-        now: Instant,
-        counters: &mut Counters,
-    ) -> Expired {
-        match self.phase {
-            Phase::SynSent { .. } if self.send.timeouts >= SYN_RETRIES_MAX => Expired::Unanswered,
-            Phase::SynSent { .. } => {
-                counters.retransmission_timeouts += 1;
-                self.send.on_timer(0, now);
-                self.phase = Phase::SynSent { due: true };
-                Expired::Sending
-            }
-            Phase::Synchronized if self.send.timeouts >= TIMEOUTS_MAX => Expired::GivenUp,
-            Phase::Synchronized => {
-                match self.send.on_timer(reach.limit, now) {
-                    Fired::Probe => counters.tail_probes += 1,
-                    Fired::Timeout => {
-                        counters.retransmission_timeouts += 1;
-                        self.shun_black_hole(counters);
-                    }
-                }
-                Expired::Sending
-            }
-            Phase::Closed | Phase::Leaving(_) => {
-                self.send.disarm();
-                Expired::Sending
-            }
-        }
-    }
-
-    /// Two timeouts in a row: perhaps the path swallows large segments without a word (RFC 4821). What it carries may be less
-    /// than what was lost, which need not be of full size.
-    fn shun_black_hole(&mut self, counters: &mut Counters) {
-        let Some(lost) = self.send.lost_twice() else {
-            return;
-        };
-        let headers = self.headers_len();
-        let mtu = lost.saturating_add(headers);
-        let Some(smaller) = MTU_PLATEAUS.into_iter().find(|plateau| *plateau < mtu) else {
-            return;
-        };
-        counters.black_holes += 1;
-        self.send.shun(smaller - headers);
     }
 
     /// IP and TCP headers without options, in bytes.

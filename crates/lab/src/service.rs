@@ -5,14 +5,14 @@
 //! names the request's id and the digest of its body. Chunked bodies are refused.
 
 mod connection;
+mod record;
 mod request;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -20,9 +20,12 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result, Tried};
+use crate::error::{Result, Tried};
 use crate::interrupt;
 use connection::{Connection, Next};
+use record::write_record;
+
+pub use record::{Entry, read_record};
 
 /// What the service is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -109,17 +112,6 @@ struct Tally {
     entries: Vec<Entry>,
 }
 
-/// One request as the service saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Entry {
-    /// Its id.
-    pub id: u64,
-    /// Length of its body, in bytes.
-    pub body_len: u64,
-    /// Digest of its body.
-    pub digest: u64,
-}
-
 /// A line that the service prints. All but `second` are totals.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Line {
@@ -185,52 +177,6 @@ pub fn serve(options: &Options) -> Result<()> {
         Some(file) => write_record(file, &service.tally.entries),
         None => Ok(()),
     }
-}
-
-/// Reads what [`Options::record`] named.
-///
-/// # Errors
-///
-/// Where it cannot be read or is no such file.
-pub fn read_record(file: &Path) -> Result<Vec<Entry>> {
-    let text = std::fs::read_to_string(file).tried(|| format!("read {}", file.display()))?;
-    let wrong = |line: &str| Error::Parse {
-        what: file.display().to_string(),
-        why: format!("the line `{line}`"),
-    };
-    text.lines()
-        .map(|line| {
-            let mut words = line.split(' ');
-            let mut number = |radix| {
-                words
-                    .next()
-                    .and_then(|word| u64::from_str_radix(word, radix).ok())
-            };
-            match (number(16), number(10), number(16)) {
-                (Some(id), Some(body_len), Some(digest)) => Ok(Entry {
-                    id,
-                    body_len,
-                    digest,
-                }),
-                _ => Err(wrong(line)),
-            }
-        })
-        .collect()
-}
-
-fn write_record(file: &Path, entries: &[Entry]) -> Result<()> {
-    let write = || {
-        let mut output = BufWriter::new(File::create(file)?);
-        for entry in entries {
-            writeln!(
-                output,
-                "{:016x} {} {:016x}",
-                entry.id, entry.body_len, entry.digest
-            )?;
-        }
-        output.flush()
-    };
-    write().tried(|| format!("write {}", file.display()))
 }
 
 fn print(line: &Line) {

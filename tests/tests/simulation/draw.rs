@@ -62,15 +62,7 @@ impl Plan {
             client_options: SocketOptions::random(random),
             online_options: SocketOptions::random(random),
             target_options: SocketOptions::random(random),
-            faults: Faults {
-                slow: random
-                    .percent(15)
-                    .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
-                closes_after: random
-                    .percent(10)
-                    .then(|| random.pick(&[1_usize, 1, 2, 3, 5])),
-                resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
-            },
+            faults: faults(random),
             // A connection whose SYN was not answered tries again after up to 16 s, and then gives up with all that waits.
             calm: shape.calms.then(|| {
                 let is_deaf = happenings
@@ -127,6 +119,18 @@ impl Plan {
             ..self.setting
         };
         self
+    }
+}
+
+fn faults(random: &mut Random) -> Faults {
+    Faults {
+        slow: random
+            .percent(15)
+            .then(|| (random.range(200, 3000) as usize, MILLISECOND)),
+        closes_after: random
+            .percent(10)
+            .then(|| random.pick(&[1_usize, 1, 2, 3, 5])),
+        resets_after: random.percent(7).then(|| random.range(1, 5) as usize),
     }
 }
 

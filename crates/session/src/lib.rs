@@ -18,7 +18,8 @@
 //! | `stream` | the client's bytes, each once, in order, with their cause |
 //! | `standalone` | which turns make sense on a connection of their own |
 //! | `boundaries` | where its segments ended, for bytes that leave late |
-//! | `taker`, `turn`, `turns` | the stream cut into turns; `turns::release` is the release rule |
+//! | `taker`, `turn`, `turns` | the stream cut into turns; `turns::release` is the release rule, `turns::lessons` what is learned by it |
+//! | `patience` | what the release rule is told of a session besides its turns |
 //! | `send`, `receive` | the two halves of the TCP connection to the target |
 //! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
 //! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |

@@ -129,17 +129,14 @@ impl Running {
     }
 
     /// A segment says by how much its data's sequence numbers are ahead of the connection's: where that has changed, data is missing
-    /// that took another path.
-    pub(crate) fn on_mapping(&mut self, shift: u32) {
-        if self
-            .mapping
-            .replace(shift)
-            .is_some_and(|known| known != shift)
-        {
+    /// that took another path. Returns whether that is so.
+    pub(crate) fn on_mapping(&mut self, shift: u32) -> bool {
+        let known = self.mapping.replace(shift);
+        let has_changed = known.is_some_and(|known| known != shift);
+        if has_changed {
             self.requests.lose();
-            self.answered = None;
-            self.cause = None;
         }
+        has_changed
     }
 
     /// A segment of the client with payload; `pushed` says whether it had PSH.

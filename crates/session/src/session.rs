@@ -23,6 +23,7 @@ mod client;
 mod ending;
 mod online;
 pub(crate) mod pacing;
+mod patience;
 mod replies;
 pub(crate) mod resting;
 mod sending;

@@ -95,7 +95,12 @@ impl Signs {
                 ""
             };
             let words = format!(
-                "NOT EVERYTHING IS COPIED: {flows} connection(s) so far were open before the start and are left out. Their next                  request does not stand alone, as one of HTTP/1 or memcached does: the connection may have state that a new one                  has not (a login, a chosen database, tables of HTTP/2, a line of the PROXY protocol), so what follows would mean                  something else to the target{encrypted}. Have the clients connect anew, for instance by starting them or the                  proxy before the service again; where each request does stand alone, say --join always; where --join never or -O                  is said, this is what it does"
+                "NOT EVERYTHING IS COPIED: {flows} connection(s) so far were open before the start and are left out. \
+                 Their next request does not stand alone, as one of HTTP/1 or memcached does: the connection may have \
+                 state that a new one has not (a login, a chosen database, tables of HTTP/2, a line of the PROXY \
+                 protocol), so what follows would mean something else to the target{encrypted}. Have the clients \
+                 connect anew, for instance by starting them or the proxy before the service again; where each \
+                 request does stand alone, say --join always; where --join never or -O is said, this is what it does"
             );
             warnings.raise(Kind::OpenBefore, Subject::Run, &words);
         }
@@ -106,7 +111,10 @@ impl Signs {
             .sum();
         if missed > 0 {
             let words = format!(
-                "NOT EVERYTHING IS COPIED: {missed} turn(s) so far were missed. Their connections were copied until packets of                  them were lost on the way to tcpcopy (gap), or until --idle-timeout, and could not go on in the middle; or one                  side of their handshake was not seen. They count in the fidelity. A longer --idle-timeout keeps sessions that                  are silent for long; `tcpcopy doctor` says which side is not seen"
+                "NOT EVERYTHING IS COPIED: {missed} turn(s) so far were missed. Their connections were copied until \
+                 packets of them were lost on the way to tcpcopy (gap), or until --idle-timeout, and could not go on \
+                 in the middle; or one side of their handshake was not seen. They count in the fidelity. A longer \
+                 --idle-timeout keeps sessions that are silent for long; `tcpcopy doctor` says which side is not seen"
             );
             warnings.raise(Kind::Missed, Subject::Run, &words);
         }
@@ -117,7 +125,9 @@ impl Signs {
         for (sight, name) in sights.iter().zip(&plan.rule_names) {
             if sight.joining_stopped > 0 {
                 let words = format!(
-                    "NOT EVERYTHING IS COPIED: the target closed or reset {} connection(s) that were joined in their middle, where                      the online server went on. They have state that a new connection has not, so no more of them are joined,                      --join always or not, but those whose next request stands alone: {name}",
+                    "NOT EVERYTHING IS COPIED: the target closed or reset {} connection(s) that were joined in their \
+                 middle, where the online server went on. They have state that a new connection has not, so no more \
+                 of them are joined, --join always or not, but those whose next request stands alone: {name}",
                     sight.joins_refused
                 );
                 warnings.raise(Kind::JoiningStopped, Subject::Rule(name), &words);

@@ -65,7 +65,8 @@ fn record(kind: u8, len: u8) -> Vec<u8> {
 fn hello() -> Vec<u8> {
     let mut hello = record(0x16, 120);
     hello[1..3].copy_from_slice(&[3, 1]);
-    hello[5..9].copy_from_slice(&[1, 0, 0, 116]);
+    // ClientHello, its length, and the version that it names.
+    hello[5..11].copy_from_slice(&[1, 0, 0, 116, 3, 3]);
     hello
 }
 

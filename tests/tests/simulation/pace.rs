@@ -13,8 +13,10 @@ use crate::world::World;
 
 /// Longest that a turn may wait beyond what it has to, where nothing is wrong: what a quiet time that is learned comes to.
 const WAIT_USUAL: u64 = 20 * MILLISECOND;
-/// So many turns of a rule may wait longer, until it has been learned how its responses end, and one in so many later on.
+/// So many turns of a rule, and of each connection, may wait longer, until it has been learned how responses end, and one in so many
+/// later on.
 const LEARNING: usize = 12;
+const LEARNING_EACH: usize = 4;
 const ONE_IN: usize = 50;
 /// No turn may wait for longer than this.
 const WAIT_MAX: u64 = SECOND;
@@ -137,8 +139,9 @@ pub(crate) fn is_kept(world: &World) {
             }
         }
     }
+    let learning = LEARNING + LEARNING_EACH * world.target.accepted.len();
     assert!(
-        late.len() <= LEARNING + turns / ONE_IN,
+        late.len() <= learning + turns / ONE_IN,
         "{} of {turns} turns waited for nothing: client, turn, ms {late:?}",
         late.len()
     );

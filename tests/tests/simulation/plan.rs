@@ -236,6 +236,17 @@ impl Plan {
         self.happens(|happening| matches!(happening, Happening::Channel(_) | Happening::Route(_)))
     }
 
+    /// Whether the target's word may not reach the engine, or what the target answers.
+    pub(crate) fn replies_may_be_lost(&self) -> bool {
+        let network = &self.network;
+        let report = network.report.is_some_and(|report| report.loses());
+        network.to_target.loses()
+            || network.to_engine.loses()
+            || report
+            || self.ring.reply_lost > 0
+            || self.is_interrupted()
+    }
+
     /// Whether a record of the online side may be missing, or what came of it be forgotten.
     pub(crate) fn loses_records(&self) -> bool {
         // Where `observe` comes late, the first request may overtake the SYN-ACK. On a used port it looks like nothing that the

@@ -58,7 +58,9 @@ impl World {
             return true;
         };
         let silence = plan.setting.idle_timeout;
-        let forgotten = silence.is_some_and(|silence| flow.silence_max() >= silence);
+        // Where replies are lost, the target may be silent for as long, between two retransmissions.
+        let forgotten = silence
+            .is_some_and(|silence| flow.silence_max() >= silence || plan.replies_may_be_lost());
         // Where `observe` comes late, the first request may overtake the SYN-ACK. On a used port it looks like nothing that the
         // connection before could send; and what overtakes the first request itself is not known to be the client's.
         let late = plan.ring.observe_delay.is_some();
@@ -76,7 +78,8 @@ impl World {
         let away = target_is_away(plan);
         // Where it decides for one flow, it is short for all of them.
         let slow = |request: &Request| request.target.delay >= PATIENCE;
-        let slow = plan.times_out() && connection.requests().any(slow);
+        let slow = plan.replies_may_be_lost() || connection.requests().any(slow);
+        let slow = plan.times_out() && slow;
         let reset = ended(faults.resets_after) || plan.happens(|it| it == Happening::Crash);
         let flow = self.oracle.flow(&self.clients[number]);
         Reasons {

@@ -136,7 +136,8 @@ impl Connection {
         // The connection before may have had them.
         self.timestamps = timestamps.is_some();
         self.receive.timestamp = timestamps.map_or(0, |timestamps| timestamps.value);
-        self.send.set_window(segment.window, false);
+        self.send
+            .set_first_window(segment.window, TargetSeq::new(segment.seq));
         self.phase = Phase::Synchronized;
         (self.recoveries, self.ack_due) = (0, true);
         Change::Accepted
@@ -253,7 +254,11 @@ impl Connection {
                 }
             }
         }
-        self.send.set_window(segment.window, true);
+        self.send.set_window(
+            segment.window,
+            TargetSeq::new(segment.seq),
+            LocalSeq::new(segment.ack),
+        );
         true
     }
 

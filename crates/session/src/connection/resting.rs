@@ -70,14 +70,15 @@ impl RestingConnection {
             client: self.source,
             server,
         };
+        let receive = ReceiveHalf::from(self.receive);
         Connection {
             phase: if self.is_synchronized {
                 Phase::Synchronized
             } else {
                 Phase::Closed
             },
-            send: self.send.wake(kept),
-            receive: ReceiveHalf::from(self.receive),
+            send: self.send.wake(kept, receive.nxt()),
+            receive,
             sack: self.sack,
             timestamps: self.timestamps,
             recoveries: self.recoveries,

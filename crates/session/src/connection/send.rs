@@ -16,7 +16,7 @@ pub(crate) mod resting;
 mod rtt;
 mod scoreboard;
 
-use wire::seq::LocalSeq;
+use wire::seq::{LocalSeq, TargetSeq};
 use wire::tcp::OPTIONS_LEN_MAX;
 
 use crate::limits::{CONGESTION_WINDOW_MAX, INITIAL_WINDOW_SEGMENTS, RTO_AFTER_SYN_LOSS};
@@ -81,6 +81,8 @@ pub(crate) struct SendHalf {
     sent: u64,
     /// SND.WND, in bytes.
     window: u32,
+    /// SND.WL1 and SND.WL2: the sequence and the acknowledgement number of the segment that it was last taken from.
+    window_from: (TargetSeq, LocalSeq),
     pub(crate) window_shift: u8,
     mss: u16,
     congestion_window: u32,
@@ -111,6 +113,7 @@ impl SendHalf {
             nxt: base,
             sent: base,
             window: 0,
+            window_from: (TargetSeq::new(0), iss),
             window_shift: 0,
             mss,
             congestion_window: u32::from(mss) * INITIAL_WINDOW_SEGMENTS,
@@ -192,9 +195,20 @@ impl SendHalf {
         self.window == u32::from(field) << self.window_shift
     }
 
-    /// The target's window, as its field says.
-    pub(crate) fn set_window(&mut self, field: u16, scaled: bool) {
-        self.window = u32::from(field) << if scaled { self.window_shift } else { 0 };
+    /// The target's window, as the field of its SYN says, to which no scale is applied.
+    pub(crate) fn set_first_window(&mut self, field: u16, seq: TargetSeq) {
+        self.window = u32::from(field);
+        self.window_from = (seq, self.iss + 1);
+    }
+
+    /// The target's window, as the field of a segment says. One that has been overtaken by a later one says nothing (RFC 9293
+    /// section 3.10.7.4): a zero window of long ago would stop the stream for good.
+    pub(crate) fn set_window(&mut self, field: u16, seq: TargetSeq, ack: LocalSeq) {
+        let (last_seq, last_ack) = self.window_from;
+        if last_seq < seq || last_seq == seq && last_ack <= ack {
+            self.window = u32::from(field) << self.window_shift;
+            self.window_from = (seq, ack);
+        }
     }
 
     /// How many bytes may go out at once now, given that the stream may be sent up to `limit`; with the offset that

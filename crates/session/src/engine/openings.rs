@@ -83,12 +83,11 @@ impl Engine {
             self.nursery.remove(&flow);
             return None;
         }
-        if let Some(shift) = mapping_of(segment, packet) {
-            running.on_mapping(shift);
-        }
+        let mapping = mapping_of(segment, packet);
+        let is_torn = mapping.is_some_and(|shift| running.on_mapping(shift));
         let pushed = segment.flags.contains(Flags::PSH);
         let seen = running.on_client(seq, cause, pushed, payload);
-        if seen.boundary && running.is_joinable() {
+        if seen.boundary && running.is_joinable() && !is_torn {
             let joins = |rule: &RuleId| match self.join_of(*rule) {
                 Join::Always => true,
                 Join::Standalone => seen.stands_alone,

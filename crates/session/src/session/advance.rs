@@ -10,9 +10,8 @@ use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
 use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
-use crate::standalone;
 use crate::time::Instant;
-use crate::turns::{Next, Patience, Verdict, Waited};
+use crate::turns::{Next, Verdict, Waited};
 
 use core::time::Duration;
 
@@ -84,25 +83,6 @@ impl Session {
         anywhere || !self.opened || turn.start == 0 || self.stands_alone(turn, ctx)
     }
 
-    /// Whether either side may speak unasked in this flow, of which there are signs: not where the next turn needs nothing that
-    /// came before it, since such protocols answer each request.
-    #[cold]
-    fn is_unasked(&mut self, ctx: &mut Context<'_>) -> bool {
-        let next = self.playing(ctx.flow).waiting();
-        if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
-            self.turns.on_standalone();
-            ctx.flow.on_standalone();
-            return false;
-        }
-        true
-    }
-
-    fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
-        let mut first = [0; standalone::LEN];
-        let payload = ctx.flow.payload();
-        standalone::stands_alone(payload.peek(ctx.arena, turn.start, &mut first))
-    }
-
     /// One step of a connected session. Returns whether another may follow.
     fn advance_once(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = ctx.flow.ended();
@@ -128,19 +108,7 @@ impl Session {
             return false;
         }
         let unasked = self.playing(ctx.flow).seems_unasked() && self.is_unasked(ctx);
-        let patience = Patience {
-            unasked,
-            habits: ctx.habits,
-            // A target whose window is full pauses for a round trip in the middle of a response.
-            trips: self.connection.round_trip().unwrap_or_default() * 2,
-            has_hole: self.connection.has_hole(),
-            response_timeout: ctx.config.response_timeout,
-            target_closed: self.connection.is_finished(),
-            // An acknowledgement that opens the window does not pass a gate that wants a question.
-            is_held: self.holds_target_back(next)
-                && ctx.target.gate.is_open(&ctx.flow.key().client.addr),
-            longer: ctx.config.reply_slack / 2,
-        };
+        let patience = self.patience(next, unasked, ctx);
         let verdict =
             self.playing(ctx.flow)
                 .verdict(next, self.connection.una(), &patience, ctx.now);

@@ -274,3 +274,18 @@ impl Server {
         }
     }
 }
+
+/// The window of a SYN cannot say as much as the ones after it: that the session tells the target more at once does not mean that
+/// the first response ended for want of room.
+#[test]
+fn the_first_response_of_a_connection_is_no_different() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 600);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .client(PSH, 2, 601, b"b")
+        .frames();
+    s.target(PSH, 1, 2, 599).wait(Duration::from_millis(250));
+    assert!(s.frames().iter().any(|sent| sent.payload == b"b"));
+}

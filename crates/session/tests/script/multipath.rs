@@ -108,4 +108,8 @@ fn a_body_of_which_a_part_took_another_path_ends_as_a_gap() {
     );
     assert!(frames.iter().any(|sent| sent.flags == RST), "{frames:?}");
     s.expect_outcomes(&[Outcome::Gap, Outcome::Missed]);
+    // However often the path changes, it is one turn.
+    s.data(end, 1, 5077, &[b'x'; 100]);
+    s.data(end + 100, 1, 9077, &[b'x'; 100]);
+    s.expect(&[]).expect_outcomes(&[]);
 }

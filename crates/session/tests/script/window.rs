@@ -84,7 +84,7 @@ fn a_shorter_response_behind_a_window_that_was_opened_ends_soon() {
     s.client(PSH, 2, 1001, b"b");
     s.online(PSH, 1001, 3, 600);
     s.wait(Duration::from_millis(300)).frames();
-    s.target(PSH, 9351, 3, 500);
+    s.target(PSH, 9351, 3, 100);
     s.client(PSH, 3, 1601, b"c");
     s.wait(Duration::from_secs(1));
     let sent = s.frames();

@@ -1,6 +1,6 @@
 //! The sending half of a session that rests: nothing in flight, nothing lost, no timer.
 
-use wire::seq::LocalSeq;
+use wire::seq::{LocalSeq, TargetSeq};
 
 use super::rtt::RoundTrip;
 use super::{SendHalf, Timer};
@@ -30,6 +30,8 @@ impl RestingSend {
             nxt,
             sent,
             window,
+            // What has come since is not older.
+            window_from: _,
             window_shift,
             mss,
             congestion_window,
@@ -65,9 +67,10 @@ impl RestingSend {
         })
     }
 
-    /// The half as it was.
-    pub(crate) fn wake(self, kept: u64) -> SendHalf {
+    /// The half as it was, of a session that needs the stream from `kept` on; the target had sent everything before `received`.
+    pub(crate) fn wake(self, kept: u64, received: TargetSeq) -> SendHalf {
         let una = kept - u64::from(self.behind);
+        let half = SendHalf::new(self.iss, self.base, self.mss);
         SendHalf {
             una,
             nxt: una,
@@ -77,7 +80,8 @@ impl RestingSend {
             congestion_window: self.congestion_window,
             threshold: self.threshold,
             trip: self.trip,
-            ..SendHalf::new(self.iss, self.base, self.mss)
+            window_from: (received, half.seq(una)),
+            ..half
         }
     }
 }

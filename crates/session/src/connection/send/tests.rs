@@ -4,9 +4,11 @@ use super::{Ack, Acked, Fired, SendHalf};
 use crate::limits::{RTO_MIN, TAIL_PROBE_MIN};
 use crate::time::Instant;
 use core::time::Duration;
-use wire::seq::LocalSeq;
+use wire::seq::{LocalSeq, TargetSeq};
 
 const LIMIT: u64 = 1 << 20;
+/// Where the target's stream stands.
+const TARGET: TargetSeq = TargetSeq::new(7);
 
 fn at(ms: u64) -> Instant {
     Instant::from_nanos(ms * 1_000_000)
@@ -17,7 +19,7 @@ fn established() -> SendHalf {
     half.on_syn_sent(at(0));
     half.on_syn_acked(at(1));
     half.window_shift = 4;
-    half.set_window(65_535, true);
+    half.set_window(65_535, TARGET, half.seq(0));
     half
 }
 
@@ -194,16 +196,29 @@ fn the_new_part_of_a_segment_is_told_from_the_old() {
 #[test]
 fn a_zero_window_is_probed_by_one_byte_for_as_long_as_the_target_acknowledges() {
     let mut half = established();
-    half.set_window(0, true);
+    half.set_window(0, TARGET, half.seq(0));
     assert_eq!(half.sendable(100, 1000), None);
     assert!(half.wants_probe_timer(100));
     half.arm_retransmission(at(10));
     assert_eq!(half.on_timer(100, at(300)), Fired::Timeout);
     assert_eq!(half.sendable(100, 1000), Some((0, 1)));
     half.on_sent(0, 1, at(300));
-    half.set_window(0, true);
+    half.set_window(0, TARGET, half.seq(0));
     ack(&mut half, 0, 100, at(301));
     assert_eq!(half.timeouts, 0);
+}
+
+/// RFC 9293 section 3.10.7.4, SND.WL1 and SND.WL2.
+#[test]
+fn a_window_that_was_overtaken_says_nothing() {
+    let mut half = established();
+    let (old, new) = (half.seq(0), half.seq(50));
+    half.set_window(100, TARGET + 10, new);
+    half.set_window(0, TARGET, new);
+    half.set_window(0, TARGET + 10, old);
+    assert!(!half.is_window(0), "of older segments");
+    half.set_window(0, TARGET + 10, new);
+    assert!(half.is_window(0), "of the latest, once more");
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! What the release rule is told of a session besides its turns.
+
+use super::Session;
+use crate::context::Context;
+use crate::flow::turn::Turn;
+use crate::standalone;
+use crate::turns::{Next, Patience};
+
+impl Session {
+    /// With how much patience the response to the current turn is waited for before `next` departs.
+    pub(crate) fn patience<'a>(
+        &self,
+        next: Next,
+        unasked: bool,
+        ctx: &'a Context<'_>,
+    ) -> Patience<'a> {
+        Patience {
+            unasked,
+            habits: ctx.habits,
+            // A target whose window is full pauses for a round trip in the middle of a response.
+            trips: self.connection.round_trip().unwrap_or_default() * 2,
+            has_hole: self.connection.has_hole(),
+            response_timeout: ctx.config.response_timeout,
+            target_closed: self.connection.is_finished(),
+            // An acknowledgement that opens the window does not pass a gate that wants a question.
+            is_held: self.holds_target_back(next)
+                && ctx.target.gate.is_open(&ctx.flow.key().client.addr),
+            longer: ctx.config.reply_slack / 2,
+        }
+    }
+
+    /// Whether either side may speak unasked in this flow, of which there are signs: not where the next turn needs nothing that
+    /// came before it, since such protocols answer each request.
+    #[cold]
+    pub(super) fn is_unasked(&mut self, ctx: &mut Context<'_>) -> bool {
+        let next = self.playing(ctx.flow).waiting();
+        if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
+            self.turns.on_standalone();
+            ctx.flow.on_standalone();
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
+        let mut first = [0; standalone::LEN];
+        let payload = ctx.flow.payload();
+        standalone::stands_alone(payload.peek(ctx.arena, turn.start, &mut first))
+    }
+}

@@ -42,7 +42,7 @@ use crate::nursery::Nursery;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::sample::Sampler;
-use crate::session::Session;
+use crate::session::{Life, Session};
 use crate::sights::{Sight, Sights};
 use crate::time::Instant;
 use crate::turns::Habits;
@@ -305,15 +305,10 @@ impl Engine {
             return;
         };
         let captured = self.is_captured(stamp);
-        let known = self.flows.wake(id);
-        if known.is_some_and(|flow| flow.is_elsewhere(seq, ack)) {
-            // After the end of capture another connection on the same 4-tuple is none of ours.
-            if captured && len > 0 {
-                self.on_jump(now, flow, id, ack);
-            }
-            return;
-        }
         let heard = self.tell(id, now, |flow, room| {
+            if flow.is_elsewhere(seq, ack) {
+                return None;
+            }
             // After the end of capture the client goes on without us: that is no hole.
             let next = flow.stream().next();
             let (ack, len) = if captured || ack <= next {
@@ -321,11 +316,17 @@ impl Engine {
             } else {
                 (next, 0)
             };
-            flow.on_online(seq, ack, segment.flags, len, stamp, room)
+            let heard = flow.on_online(seq, ack, segment.flags, len, stamp, room);
+            Some((heard, flow.head))
         });
-        if let Some(heard) = heard {
-            self.for_each_session(id, now, |session, ctx| session.on_online(heard, ctx));
-        }
+        let Some(Some((heard, first))) = heard else {
+            // After the end of capture another connection on the same 4-tuple is none of ours.
+            if captured && len > 0 {
+                self.on_jump(now, flow, id, ack);
+            }
+            return;
+        };
+        self.for_each_from(first, now, |session, ctx| session.on_online(&heard, ctx));
     }
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.
@@ -436,7 +437,7 @@ impl Engine {
                 .get(session)
                 .is_some_and(|it| it.acknowledges_at == Some(at))
             {
-                self.with(session, now, Session::on_acknowledgement_due);
+                self.touch(session, now, Session::on_acknowledgement_due);
             }
         }
         let mut due = core::mem::take(&mut self.due);
@@ -514,11 +515,15 @@ impl Engine {
                 continue;
             }
             session.queued = false;
+            let is_last = matches!(session.life, Life::Leaving(_));
             if !self.pass_gate(id, now) {
                 continue;
             }
-            if let Some(Some(len)) = self.with(id, now, |session, ctx| session.transmit(ctx, frame))
-            {
+            // But for a last segment, after which there is no connection, what it needs stays as it is.
+            let sent = self.lend_to(id, now, is_last, |session, ctx| {
+                session.transmit(ctx, frame)
+            });
+            if let Some(len) = sent.flatten() {
                 return Some(len);
             }
         }

@@ -232,14 +232,12 @@ impl Flow {
         far(seq - self.captured.online_end()) && far(ack - self.stream.next())
     }
 
-    /// A segment of the client, its checksum verified. `mute` says that no session wants any more bytes: they are counted in their
-    /// turns, and not kept.
+    /// A segment of the client, its checksum verified.
     pub(crate) fn on_client(
         &mut self,
         seq: ClientSeq,
         flags: Flags,
         piece: Piece<'_>,
-        mute: bool,
         room: &mut Room<'_>,
     ) -> News {
         self.active_at = room.now;
@@ -250,7 +248,6 @@ impl Flow {
             let mut taker = Taker {
                 captured: &mut self.captured,
                 payload: &mut self.payload,
-                mute,
                 from_start: !self.joined,
                 news: News::default(),
             };
@@ -396,7 +393,10 @@ impl Flow {
     pub(crate) fn pass(&mut self, old: u64, new: u64, front: u64, arena: &mut Arena) -> bool {
         debug_assert!(old <= new && new <= self.end(), "{old}..{new}");
         if self.sessions == 1 {
-            self.keep(new, front, 1, arena);
+            if new > old {
+                self.payload.drop_before(new, arena);
+            }
+            self.captured.forget_before(front, arena);
         } else if old <= self.payload.start() && new > old {
             self.laggards -= 1;
             return self.laggards == 0;

@@ -324,13 +324,20 @@ impl Session {
     }
 
     /// From here on the stream is still of use.
+    #[inline]
     pub(crate) fn keeps_from(&self, flow: &Flow) -> u64 {
         match self.life {
             Life::Connected | Life::Closing { .. } => self.connection.una().min(flow.end()),
+            _ => self.keeps_unconnected(flow),
+        }
+    }
+
+    fn keeps_unconnected(&self, flow: &Flow) -> u64 {
+        match self.life {
             Life::Detached { .. } | Life::Parked | Life::Leaving(After::Detached { .. }) => {
                 self.unplayed(flow)
             }
-            Life::Dead(_) | Life::Leaving(_) | Life::Closed => flow.end(),
+            _ => flow.end(),
         }
     }
 

@@ -6,7 +6,7 @@ use wire::tcp::Flags;
 
 use super::Engine;
 use super::outside::Lost;
-use crate::context::SessionId;
+use crate::context::{Context, SessionId};
 use crate::event::Outcome;
 use crate::flow::resting::RestingFlow;
 use crate::flow::stream::{End, Piece};
@@ -149,17 +149,19 @@ impl Engine {
         flags: Flags,
         piece: Piece<'_>,
     ) {
-        let mute = self.is_mute(id, now);
         let told = self.tell(id, now, |flow, room| {
-            flow.on_client(seq, flags, piece, mute, room)
+            (flow.on_client(seq, flags, piece, room), flow.head)
         });
-        let Some(news) = told else {
+        let Some((mut news, first)) = told else {
             return;
         };
+        news.over_budget = news.over_budget && !self.is_mute(id, now);
         if news.lost.is_some() {
             self.lose(id, now);
         }
-        self.for_each_session(id, now, |session, ctx| session.on_client(&news, piece, ctx));
+        self.for_each_from(first, now, |session, ctx| {
+            session.on_client(&news, piece, ctx)
+        });
         if news.over_budget {
             self.tell(id, now, |flow, room| flow.shed(room.arena, room.counters));
         }
@@ -197,9 +199,21 @@ impl Engine {
         &mut self,
         id: FlowId,
         now: Instant,
-        mut input: impl FnMut(&mut Session, &mut crate::context::Context<'_>),
+        input: impl FnMut(&mut Session, &mut Context<'_>),
     ) {
-        let mut at = self.flows.wake(id).and_then(|flow| flow.head);
+        let first = self.flows.wake(id).and_then(|flow| flow.head);
+        self.for_each_from(first, now, input);
+    }
+
+    /// The same from the flow's first session on.
+    #[inline]
+    pub(crate) fn for_each_from(
+        &mut self,
+        first: Option<SessionId>,
+        now: Instant,
+        mut input: impl FnMut(&mut Session, &mut Context<'_>),
+    ) {
+        let mut at = first;
         while let Some(id) = at {
             at = self.sessions.sibling(id);
             self.with(id, now, &mut input);

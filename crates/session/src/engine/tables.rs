@@ -34,6 +34,28 @@ impl Engine {
         now: Instant,
         input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
     ) -> Option<R> {
+        self.lend_to(id, now, true, input)
+    }
+
+    /// The same of an input that ends no turn, and after which the session needs what it needed before.
+    pub(crate) fn touch<R>(
+        &mut self,
+        id: SessionId,
+        now: Instant,
+        input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        self.lend_to(id, now, false, input)
+    }
+
+    /// The same; `moves` says whether it may end a turn, or need something else afterwards.
+    #[inline(always)]
+    pub(crate) fn lend_to<R>(
+        &mut self,
+        id: SessionId,
+        now: Instant,
+        moves: bool,
+        input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
+    ) -> Option<R> {
         let source_taken = self.is_source_taken(id);
         let session = self.sessions.wake(id)?;
         let number = session.flow;
@@ -41,7 +63,8 @@ impl Engine {
         let mut ctx = self.shared.lend(session.rule, now, flow);
         ctx.source_taken = source_taken;
         let result = input(session, &mut ctx);
-        let trims = take_stock(session, flow, &mut self.turns_open, &mut self.shared.arena);
+        let trims =
+            moves && take_stock(session, flow, &mut self.turns_open, &mut self.shared.arena);
         let idle_timeout = self.shared.config.idle_timeout;
         let changed = settle(
             session,
@@ -162,7 +185,7 @@ impl Engine {
 }
 
 /// Tells the flow from where on a session needs what is kept, and counts its turns that are open. Returns as [`Flow::pass`] does.
-#[inline]
+#[inline(always)]
 fn take_stock(session: &mut Session, flow: &mut Flow, open: &mut u64, arena: &mut Arena) -> bool {
     let stock = Stock {
         kept: session.keeps_from(flow),
@@ -172,6 +195,7 @@ fn take_stock(session: &mut Session, flow: &mut Flow, open: &mut u64, arena: &mu
     stock != session.stock && put_stock(session, stock, flow, open, arena)
 }
 
+#[inline(never)]
 fn put_stock(
     session: &mut Session,
     mut stock: Stock,

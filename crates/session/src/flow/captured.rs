@@ -175,6 +175,7 @@ impl Captured {
     }
 
     /// Turns before number `front` have ended everywhere.
+    #[inline]
     pub(super) fn forget_before(&mut self, front: u64, arena: &mut Arena) {
         let front = front.min(self.count);
         if front <= self.settled {

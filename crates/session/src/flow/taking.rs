@@ -11,8 +11,6 @@ use crate::encrypted;
 pub(super) struct Taker<'a> {
     pub(super) captured: &'a mut Captured,
     pub(super) payload: &'a mut Payload,
-    /// Whether bytes are counted, and not kept.
-    pub(super) mute: bool,
     /// Whether the stream is known from its first byte on.
     pub(super) from_start: bool,
     pub(super) news: News,
@@ -29,7 +27,7 @@ impl Taker<'_> {
             self.news.grew = Some(self.captured.count() - 1);
         }
         self.news.unreplayable |= self.from_start && encrypted::is_early(start, piece.bytes);
-        if !self.mute && !self.news.over_budget {
+        if !self.news.over_budget {
             let kept = self.payload.append(start, piece.bytes, arena);
             self.news.over_budget = kept.is_err();
         }

@@ -12,9 +12,11 @@ impl Session {
         if let Some(number) = news.grew {
             self.playing_mut(ctx.flow).on_grown(number);
         }
-        let skipped = self.playing_mut(ctx.flow).skip_torn();
-        ctx.counters.bytes_skipped += skipped;
-        ctx.counters.left_out_cut_off_bytes += skipped;
+        if self.turns.torn().is_some() {
+            let skipped = self.playing_mut(ctx.flow).skip_torn();
+            ctx.counters.bytes_skipped += skipped;
+            ctx.counters.left_out_cut_off_bytes += skipped;
+        }
         if let Some(start) = news.began {
             self.on_turn_began(start, piece, ctx);
         }

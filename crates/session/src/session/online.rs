@@ -7,8 +7,8 @@ use crate::flow::Heard;
 
 impl Session {
     /// The online server has sent a segment to the client.
-    pub(crate) fn on_online(&mut self, heard: Heard, ctx: &mut Context<'_>) {
-        let answered = match heard {
+    pub(crate) fn on_online(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        let answered = match *heard {
             Heard::Nothing => return,
             Heard::Reset => return self.advance(ctx),
             Heard::Segment(answered) => answered,

@@ -119,6 +119,7 @@ impl Session {
     }
 
     /// The earliest time at which something is due, but for a delayed acknowledgement.
+    #[inline]
     pub(crate) fn deadline(&self, flow: &Flow, idle_timeout: Duration) -> Instant {
         let earlier = |at: Instant, due: Option<Instant>| due.map_or(at, |due| due.min(at));
         let mut at = self.active_at(flow) + idle_timeout;

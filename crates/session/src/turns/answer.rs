@@ -13,11 +13,15 @@ use crate::time::Instant;
 impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// How much of what the target has sent beyond the share of the turn before counts for the current turn: where turns
     /// wait, as much as its client had still to see; where they do not, several responses may have come at once.
+    #[inline]
     pub(super) fn credit(&self) -> u64 {
-        let carried = self.step.carried.bytes;
-        if carried == 0 {
-            return 0;
+        match self.step.carried.bytes {
+            0 => 0,
+            carried => self.credit_of(carried),
         }
+    }
+
+    fn credit_of(&self, carried: u64) -> u64 {
         match self.current() {
             Some(_) if self.is_ungated() => carried,
             // To the byte what the online server answered between this turn and the next. This turn asked nothing (an
@@ -38,6 +42,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// R, the bytes that the target has sent in answer to the current turn.
+    #[inline]
     pub(super) fn received(&self) -> u64 {
         self.step.answer.bytes + self.credit()
     }

@@ -1,0 +1,113 @@
+//! What an engine does by itself when a time has come, and the frames that it sends.
+
+use super::Engine;
+use crate::context::SessionId;
+use crate::session::{Life, Session};
+use crate::time::Instant;
+use crate::wheel::Entry;
+
+impl Engine {
+    /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.
+    pub fn on_timeout(&mut self, now: Instant) {
+        if self.shared.echoes.due().is_some_and(|due| due <= now) {
+            self.on_watch_due(now);
+        }
+        while let Some(Entry { session, at }) = self.timers.due_acknowledgement(now) {
+            if self
+                .sessions
+                .get(session)
+                .is_some_and(|it| it.acknowledges_at == Some(at))
+            {
+                self.touch(session, now, Session::on_acknowledgement_due);
+            }
+        }
+        let mut due = core::mem::take(&mut self.due);
+        self.timers.expire(now, &mut due);
+        for Entry { session, at } in due.drain(..) {
+            if self.sessions.fire(session, at) {
+                self.on_session_due(session, now);
+            }
+        }
+        self.due = due;
+        self.on_gates_due(now);
+    }
+
+    /// Something may be due for a session, or for its flow.
+    fn on_session_due(&mut self, id: SessionId, now: Instant) {
+        let number = self.sessions.flow(id);
+        if let Some(number) = number
+            && let Some(flow) = self.flows.get(number)
+            && flow.gap_at().is_some_and(|at| at <= now)
+        {
+            self.on_gap_due(number, now);
+        }
+        let idle_timeout = self.shared.config.idle_timeout;
+        let idle = self.with(id, now, |session, ctx| {
+            if session.deadline(ctx.flow, idle_timeout) <= now {
+                session.on_deadline(ctx);
+            }
+            session.is_idle(ctx)
+        });
+        if idle == Some(true) {
+            self.on_idle(id, now);
+        }
+        self.rest(id, now);
+    }
+
+    /// When [`Engine::on_timeout`] wants to be called next.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let all = [
+            self.timers.next(),
+            self.gates_due(),
+            self.shared.echoes.due(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
+    /// `frame` must hold the largest MTU of all routes plus an Ethernet header, or 1514 bytes, whichever is less;
+    /// segments are never larger than the buffer.
+    #[inline]
+    pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        if self.ready.is_empty() {
+            return None;
+        }
+        self.transmit_next(now, frame)
+    }
+
+    fn transmit_next(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
+        for _ in 0..self.ready.len() {
+            let id = self.ready.pop_front()?;
+            let Some(session) = self.sessions.wake(id) else {
+                continue;
+            };
+            if session.held.is_some() {
+                // Its number stood here for a session that is gone; this one waits at the gate.
+                continue;
+            }
+            if self.shared.echoes.hold_end().is_some()
+                && self.shared.echoes.held_until(now).is_some()
+                && session.is_opening()
+            {
+                // It stays queued, so that it stands there once.
+                self.unopened.push(id);
+                continue;
+            }
+            session.queued = false;
+            let is_last = matches!(session.life, Life::Leaving(_));
+            if !self.pass_gate(id, now) {
+                continue;
+            }
+            // But for a last segment, after which there is no connection, what it needs stays as it is.
+            let sent = self.lend_to(id, now, is_last, |session, ctx| {
+                session.transmit(ctx, frame)
+            });
+            if let Some(len) = sent.flatten() {
+                return Some(len);
+            }
+        }
+        None
+    }
+}

@@ -26,8 +26,8 @@ use wire::flow::Addr;
 use wire::hash::FlowHash;
 
 use crate::config::Config;
-use crate::context::SessionId;
 use crate::event::Event;
+use crate::id::SessionId;
 use crate::index::Index;
 use crate::nursery::Nursery;
 use crate::sample::Sampler;

@@ -12,30 +12,12 @@ use wire::hash::FlowHash;
 use wire::segment::Segment;
 use wire::seq::{Online, OnlineSeq, Seq, Target, TargetSeq};
 
-use crate::context::SessionId;
-use crate::event::{Response, TurnEnded};
+use crate::event::{Prefix, Response, Samples, TurnEnded};
+use crate::id::SessionId;
 use crate::limits::SAMPLED_RESPONSES_MAX;
 
 /// Most payload bytes of a response that can be kept.
 pub const SAMPLE_LEN_MAX: usize = u128::BITS as usize;
-
-/// What a response begins with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prefix {
-    /// Its bytes from the first one on, as far as none is missing.
-    pub bytes: Vec<u8>,
-    /// Whether these are all that were asked for, or all that the response has.
-    pub whole: bool,
-}
-
-/// What both responses to a turn begin with; empty and whole where there was none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Samples {
-    /// The online server's.
-    pub online: Prefix,
-    /// The target's.
-    pub target: Prefix,
-}
 
 /// The samples of all sessions.
 #[derive(Debug)]

@@ -35,11 +35,12 @@ use wire::seq::{ClientSeq, LocalSeq, OnlineSeq, TargetSeq};
 
 use crate::config::RuleId;
 use crate::connection::{Connection, Offer};
-use crate::context::{Context, SessionId};
+use crate::context::Context;
 use crate::event::{Event, Outcome};
 use crate::flow::Flow;
 use crate::gate::Ticket;
 use crate::id::FlowId;
+use crate::id::SessionId;
 use crate::limits::{OFFERED_MSS_MIN, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::time::Instant;

@@ -6,12 +6,13 @@ use wire::tcp::Flags;
 
 use super::Engine;
 use super::outside::Lost;
-use crate::context::{Context, SessionId};
+use crate::context::Context;
 use crate::event::Outcome;
 use crate::flow::resting::RestingFlow;
 use crate::flow::stream::{End, Piece};
 use crate::flow::{Flow, Room};
 use crate::id::FlowId;
+use crate::id::SessionId;
 use crate::running::{LastAnswer, Why};
 use crate::session::Session;
 use crate::time::Instant;

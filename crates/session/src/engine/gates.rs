@@ -6,9 +6,9 @@
 use wire::flow::Addr;
 
 use super::Engine;
-use crate::context::SessionId;
 use crate::event::Outcome;
 use crate::gate::{Due, Held, Need, News, Pass};
+use crate::id::SessionId;
 use crate::session::Session;
 use crate::time::Instant;
 

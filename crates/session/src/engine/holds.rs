@@ -7,8 +7,8 @@
 use core::time::Duration;
 
 use super::Engine;
-use crate::context::SessionId;
 use crate::echo::{Tally, Watch};
+use crate::id::SessionId;
 use crate::time::Instant;
 
 impl Engine {

@@ -1,7 +1,7 @@
 //! What an engine does by itself when a time has come, and the frames that it sends.
 
 use super::Engine;
-use crate::context::SessionId;
+use crate::id::SessionId;
 use crate::session::{Life, Session};
 use crate::time::Instant;
 use crate::wheel::Entry;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use wire::flow::FlowKey;
 use wire::hash::FlowHash;
 
-use crate::context::SessionId;
+use crate::id::SessionId;
 
 /// Who waits for which source.
 #[derive(Debug)]

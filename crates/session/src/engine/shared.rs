@@ -9,11 +9,12 @@ use wire::seq::LocalSeq;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, SessionId, TargetState};
+use crate::context::{Clock, Context, TargetState};
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::flow::Flow;
 use crate::gate::Gate;
+use crate::id::SessionId;
 use crate::index::Index;
 use crate::inflow::Inflow;
 use crate::path::Path;

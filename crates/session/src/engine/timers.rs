@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::context::SessionId;
+use crate::id::SessionId;
 use crate::time::Instant;
 use crate::wheel::{Armed, Entry, Wheel};
 

@@ -6,7 +6,8 @@
 //! | `online` | what the online server's segments do to it |
 //! | `replies` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, and what is over |
-//! | `ending` | how turns end, and what becomes of a session whose connection is gone |
+//! | `ending` | how turns end |
+//! | `closing`, `losing` | what becomes of a connection that is over, in order or not |
 //! | `sending` | what is sent, and how far |
 //! | `window`, `pacing` | how much the target may send |
 //! | `resting` | what is kept of one that is silent |
@@ -20,7 +21,9 @@
 
 mod advance;
 mod client;
+mod closing;
 mod ending;
+mod losing;
 mod online;
 pub(crate) mod pacing;
 mod patience;

@@ -9,11 +9,9 @@ use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
+use crate::limits::SERVICE_WAIT;
 use crate::time::Instant;
 use crate::turns::{Next, Verdict, Waited};
-
-use core::time::Duration;
 
 impl Session {
     /// Releases what may depart, ends what is over. To be called after every input; each pass of the loop ends a turn
@@ -130,29 +128,7 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
-        let waited = Waited {
-            time: ctx.now.since(next.captured),
-            response_timeout: ctx.config.response_timeout,
-            unasked,
-        };
-        let mut playing = self.playing_mut(ctx.flow);
-        if playing.note(verdict, next, waited, ctx.habits, ctx.now) {
-            ctx.counters.sessions_streaming += 1;
-        }
-        if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
-            // Out of step are those behind it: that this one has no response is a difference that can be told.
-            self.end_turn(Outcome::TimedOut, ctx);
-        }
-        if self.playing(ctx.flow).current().is_some() {
-            let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
-                Outcome::Pending if end.is_some_and(|end| end.end == End::Reset) => {
-                    Outcome::Aborted
-                }
-                Outcome::Pending => Outcome::TargetClosed,
-                outcome => outcome,
-            };
-            self.end_turn(outcome, ctx);
-        }
+        self.end_current(verdict, next, unasked, ctx);
         match (self.playing(ctx.flow).front().is_some(), end) {
             (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
@@ -168,6 +144,33 @@ impl Session {
             (false, None) => return false,
         }
         true
+    }
+
+    /// The current turn is over, if there is one.
+    fn end_current(&mut self, verdict: Verdict, next: Next, unasked: bool, ctx: &mut Context<'_>) {
+        let waited = Waited {
+            time: ctx.now.since(next.captured),
+            response_timeout: ctx.config.response_timeout,
+            unasked,
+        };
+        let mut playing = self.playing_mut(ctx.flow);
+        if playing.note(verdict, next, waited, ctx.habits, ctx.now) {
+            ctx.counters.sessions_streaming += 1;
+        }
+        if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
+            // Out of step are those behind it: that this one has no response is a difference that can be told.
+            self.end_turn(Outcome::TimedOut, ctx);
+        }
+        if self.playing(ctx.flow).current().is_some() {
+            let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
+                Outcome::Pending if ctx.flow.ended().is_some_and(|end| end.end == End::Reset) => {
+                    Outcome::Aborted
+                }
+                Outcome::Pending => Outcome::TargetClosed,
+                outcome => outcome,
+            };
+            self.end_turn(outcome, ctx);
+        }
     }
 
     /// Bytes wait for the online server's acknowledgement, and the client's connection may be gone: then it does not come any
@@ -223,62 +226,6 @@ impl Session {
         }
     }
 
-    /// The client's end may be copied.
-    fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        match end.end {
-            // First the connection that the client had: the SYN-ACK brings us back here.
-            End::Fin | End::Replaced | End::Idle if self.connection.is_opening() => {}
-            End::Fin | End::Replaced | End::Idle => self.life = Life::Closing { since: ctx.now },
-            End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
-        }
-    }
-
-    /// The client's end has left before the response to the last turn: the turn is over when both servers have closed as
-    /// well, or one has not for too long.
-    fn await_last_response(&mut self, since: Instant, ctx: &mut Context<'_>) {
-        let una = self.connection.una();
-        let Some(turn) = self.playing(ctx.flow).current() else {
-            if ctx.flow.stream().is_abandoned() && !self.connection.is_finished() {
-                // What the target still says of it is wanted by nobody.
-                self.part(Flags::RST, After::Closed, ctx);
-            }
-            return;
-        };
-        if self.connection.is_finished() && ctx.flow.is_online_closed() && una >= turn.end {
-            self.end_last(Outcome::TargetClosed, ctx);
-            return;
-        }
-        let answered = una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes;
-        if answered && ctx.flow.stream().is_abandoned() {
-            self.end_last(Outcome::TargetClosed, ctx);
-            self.part(Flags::RST, After::Closed, ctx);
-            return;
-        }
-        let patience = if self.playing(ctx.flow).is_answered_by_both(una) {
-            FIN_WAIT
-        } else {
-            ctx.config.response_timeout
-        };
-        let at = since + patience;
-        if ctx.now < at {
-            self.release_at = Some(at);
-            return;
-        }
-        self.end_last(Outcome::TimedOut, ctx);
-        if self.ends(ctx.flow) != (true, true) {
-            self.part(Flags::RST, After::Closed, ctx);
-        }
-    }
-
-    /// Ends the current turn as it stands, or as `otherwise` where it has no response.
-    fn end_last(&mut self, otherwise: Outcome, ctx: &mut Context<'_>) {
-        let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
-            Outcome::Pending => otherwise,
-            outcome => outcome,
-        };
-        self.end_turn(outcome, ctx);
-    }
-
     /// The last turn has a hole, or stands before one.
     fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         match self.playing(ctx.flow).outcome(self.connection.una()) {
@@ -298,157 +245,6 @@ impl Session {
             self.unseen = true;
             ctx.events
                 .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
-        }
-    }
-
-    /// The target reset the connection, or has not answered for too long.
-    pub(crate) fn on_lost(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        let closing = matches!(self.life, Life::Closing { .. });
-        // A target that has reset the connection knows.
-        let last = (outcome == Outcome::TimedOut).then_some(Flags::RST);
-        let outcome = if self.connection.is_finished() {
-            Outcome::TargetClosed
-        } else {
-            outcome
-        };
-        self.end_touched(outcome, ctx);
-        if (closing || ctx.flow.ended().is_some()) && self.playing(ctx.flow).front().is_none() {
-            self.settle(After::Closed, ctx);
-            return;
-        }
-        self.reconnect(outcome, last, ctx);
-        self.advance(ctx);
-    }
-
-    /// Ends the turns of which the target has acknowledged a byte, and with the last of them whatever the client still adds to
-    /// it: its rest alone means nothing to anybody.
-    fn end_touched(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
-        while self.turns.fate().is_none()
-            && let Some(turn) = self.playing(ctx.flow).front()
-            && turn.start < self.connection.una()
-        {
-            // A response that came before its request was complete answers nothing yet.
-            let answered = self.playing(ctx.flow).looks_answered()
-                && self.playing(ctx.flow).outcome(self.connection.una()) == Outcome::Answered;
-            if !answered && self.playing(ctx.flow).len() == 1 {
-                if !ctx.flow.stream().is_served() && !knows_service(ctx.flow, ctx.now) {
-                    self.playing_mut(ctx.flow).doom(outcome);
-                    break;
-                }
-                self.playing_mut(ctx.flow).tear_last();
-            }
-            self.end_turn(if answered { Outcome::Answered } else { outcome }, ctx);
-        }
-    }
-
-    /// The target refused the connection, or did not answer the SYN.
-    pub(crate) fn on_refused(&mut self, ctx: &mut Context<'_>) {
-        ctx.target.gate.on_refusal(ctx.now);
-        self.doom_waiting(Outcome::Refused, ctx);
-        let then = self.back_off(Outcome::Refused, ctx.now);
-        self.settle(then, ctx);
-        self.advance(ctx);
-    }
-
-    /// Leaves the connection, so that the front turn opens another; after several in a row that came to nothing, only
-    /// after a while. `last` tells the target, where it does not know.
-    fn reconnect(&mut self, outcome: Outcome, last: Option<Flags>, ctx: &mut Context<'_>) {
-        self.end_touched(outcome, ctx);
-        let mut then = After::Detached {
-            retry_at: ctx.now,
-            outcome,
-        };
-        if self.playing(ctx.flow).front().is_some() && self.turns.fate().is_none() {
-            self.reconnects = self.reconnects.saturating_add(1);
-            if self.reconnects > RECONNECTS_MAX {
-                self.doom_waiting(outcome, ctx);
-                then = self.back_off(outcome, ctx.now);
-            }
-        }
-        match last {
-            Some(last) => self.part(last, then, ctx),
-            None => self.settle(then, ctx),
-        }
-    }
-
-    fn back_off(&mut self, outcome: Outcome, now: Instant) -> After {
-        let wait = (BACKOFF_MIN * (1 << self.refusals.min(10))).min(BACKOFF_MAX);
-        self.refusals = self.refusals.saturating_add(1);
-        After::Detached {
-            retry_at: now + wait,
-            outcome,
-        }
-    }
-
-    /// The target has closed. Where the client neither has more to say now nor has closed, and online and target have
-    /// both answered, this side closes too: the next turn opens another connection.
-    pub(crate) fn follow_target_close(&mut self, ctx: &mut Context<'_>) {
-        let waiting = self.playing(ctx.flow).next().is_some() || ctx.flow.ended().is_some();
-        if self.life != Life::Connected
-            || !self.connection.is_synchronized()
-            || !self.connection.is_finished()
-            || waiting
-        {
-            return;
-        }
-        if self.playing(ctx.flow).current().is_some() {
-            if !self
-                .playing(ctx.flow)
-                .is_answered_by_both(self.connection.una())
-                || !ctx.flow.stream().is_served()
-            {
-                return;
-            }
-            self.end_turn(Outcome::Answered, ctx);
-        }
-        let then = After::Detached {
-            retry_at: ctx.now,
-            outcome: Outcome::TargetClosed,
-        };
-        self.part(Flags::FIN, then, ctx);
-    }
-
-    /// Whether both sides have closed; the last acknowledgement may still have to leave.
-    pub(crate) fn check_closed(&mut self, ctx: &mut Context<'_>) {
-        let Life::Closing { since } = self.life else {
-            return;
-        };
-        if self.playing(ctx.flow).current().is_some() {
-            return;
-        }
-        let waited = ctx.now.since(since);
-        let patience = match self.ends(ctx.flow) {
-            (true, true) => TIME_WAIT,
-            (true, false) => FIN_WAIT,
-            _ => Duration::MAX,
-        };
-        if waited < patience {
-            return;
-        }
-        if self.connection.is_finished() {
-            self.settle(After::Closed, ctx);
-        } else {
-            self.part(Flags::RST, After::Closed, ctx);
-        }
-    }
-
-    /// Whether our FIN was acknowledged, and whether the target's has arrived.
-    pub(crate) fn ends(&self, flow: &Flow) -> (bool, bool) {
-        self.connection.ends(flow.end())
-    }
-
-    /// When [`Session::check_closed`] is to be asked again.
-    pub(crate) fn closed_at(&self, flow: &Flow) -> Option<Instant> {
-        let Life::Closing { since } = self.life else {
-            return None;
-        };
-        if self.playing(flow).current().is_some() {
-            return None;
-        }
-        match self.ends(flow) {
-            (true, true) => Some(since + TIME_WAIT),
-            (true, false) => Some(since + FIN_WAIT),
-            _ => None,
         }
     }
 
@@ -491,7 +287,7 @@ fn boundary(end: EndOfStream, abandoned: bool) -> Next {
 
 /// Whether the last turn cannot grow any more, and it is known whether the online server took it: its acknowledgement may
 /// be on its way while the target has reset already.
-fn knows_service(flow: &Flow, now: Instant) -> bool {
+pub(super) fn knows_service(flow: &Flow, now: Instant) -> bool {
     flow.ended().is_some_and(|end| {
         !matches!(end.end, End::Fin | End::Reset)
             || flow.stream().is_served()

@@ -5,6 +5,7 @@
 
 mod admission;
 mod flows;
+mod following;
 mod gates;
 mod holds;
 mod openings;
@@ -424,6 +425,7 @@ impl Engine {
         for id in 0..self.sessions.len() as SessionId {
             self.with(id, now, Session::finish);
         }
+        self.finish_flows();
     }
 
     /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.

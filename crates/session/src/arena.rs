@@ -113,6 +113,10 @@ impl Arena {
 
     /// Takes a charge back.
     pub(crate) fn discharge(&mut self, bytes: usize) {
+        debug_assert!(
+            self.used >= bytes as u64,
+            "more is given back than was taken"
+        );
         self.used = self.used.saturating_sub(bytes as u64);
     }
 

@@ -5,6 +5,7 @@
 
 mod admission;
 mod flows;
+mod following;
 mod gates;
 mod holds;
 mod openings;
@@ -152,6 +153,7 @@ impl Engine {
         for id in 0..self.sessions.len() as SessionId {
             self.with(id, now, Session::finish);
         }
+        self.finish_flows();
     }
 
     /// What was seen of each rule's service, in the order of the command line.

@@ -6,6 +6,7 @@
 //! | `captured`, `turn` | the stream cut into turns, and how the online server answered them |
 //! | `unasked` | signs that either side speaks without having been asked |
 //! | `payload`, `boundaries` | the bytes that a session still has to send, and where the client's segments ended |
+//! | `sharing` | until when something is kept for the slowest of its sessions |
 //! | `resting` | what is kept of one that is silent |
 //!
 //! A flow knows no target: it is told a packet once, and says what is new. Each of its sessions (the copies of `-n`, and the
@@ -15,6 +16,7 @@ pub(crate) mod boundaries;
 pub(crate) mod captured;
 pub(crate) mod payload;
 pub(crate) mod resting;
+mod sharing;
 pub(crate) mod stream;
 mod taking;
 pub(crate) mod turn;
@@ -366,63 +368,15 @@ impl Flow {
         self.stream.finish(end, None, stamp, arena);
     }
 
+    /// What waits behind a hole is wanted by nobody any more.
+    pub(crate) fn forget_waiting(&mut self, arena: &mut Arena) {
+        self.stream.clear(arena);
+    }
+
     /// What waits behind a hole is given up for want of room.
     pub(crate) fn shed(&mut self, arena: &mut Arena, counters: &mut Counters) {
         counters.reassembly_dropped += self.stream.waiting_bytes() as u64;
         self.stream.clear(arena);
-    }
-
-    /// A session has sent everything before `offset` of the stream.
-    pub(crate) fn on_sent(&mut self, offset: u64) {
-        if self.sessions == 1 {
-            self.payload.on_sent(offset);
-        }
-    }
-
-    /// Another session copies it, of which nothing has been sent yet.
-    pub(crate) fn add(&mut self, id: SessionId) {
-        self.head = Some(id);
-        self.sessions += 1;
-        self.laggards += 1;
-    }
-
-    /// A session that needed the stream from `old` on needs it only from `new` on, and the turns from number `front` on.
-    /// Returns whether what is kept may be of use to nobody any more, so that all the sessions have to be asked: see
-    /// [`Flow::keep`].
-    #[inline]
-    pub(crate) fn pass(&mut self, old: u64, new: u64, front: u64, arena: &mut Arena) -> bool {
-        debug_assert!(old <= new && new <= self.end(), "{old}..{new}");
-        if self.sessions == 1 {
-            if new > old {
-                self.payload.drop_before(new, arena);
-            }
-            self.captured.forget_before(front, arena);
-        } else if old <= self.payload.start() && new > old {
-            self.laggards -= 1;
-            return self.laggards == 0;
-        }
-        false
-    }
-
-    /// The `laggards` slowest of its sessions need the stream from `from` on, and the slowest the turns from number `front` on.
-    pub(crate) fn keep(&mut self, from: u64, front: u64, laggards: u32, arena: &mut Arena) {
-        self.laggards = laggards;
-        self.payload.drop_before(from, arena);
-        self.captured.forget_before(front, arena);
-    }
-
-    /// A session is gone, which needed the stream from `from` on. Returns as [`Flow::pass`] does.
-    pub(crate) fn leave(&mut self, from: u64) -> bool {
-        self.sessions -= 1;
-        self.laggards -= u32::from(from <= self.payload.start());
-        self.laggards == 0
-    }
-
-    /// Nobody needs it any more.
-    pub(crate) fn clear(&mut self, arena: &mut Arena) {
-        self.stream.clear(arena);
-        self.payload.drop_before(u64::MAX, arena);
-        self.captured.forget_before(u64::MAX, arena);
     }
 
     /// Bytes that a turn has, for budgets.

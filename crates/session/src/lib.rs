@@ -6,28 +6,20 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`engine`], `state` | every input and output; `tables` behind it finds, opens, settles and removes sessions |
+//! | [`engine`], `state` | every input and output; `following`, `flows` and `tables` behind it find, open, settle and remove flows and sessions |
 //! | `openings`, `admission`, `parked` | where sessions begin, who may have one, and who waits for a source |
 //! | `outside`, `running`, `request` | flows without a session: what is told of them, where one may be joined, where a request ends |
-//! | `encrypted` | what encryption looks like |
-//! | `session` | one session and what the client does to it |
-//! | `online` | what the online server's segments do to it |
-//! | `target` | what the target's segments and the timers do to it |
-//! | `advance` | what may depart, what is over, what becomes of a lost connection |
-//! | `transmit` | its segments, written into the caller's frame |
-//! | `stream` | the client's bytes, each once, in order, with their cause |
-//! | `standalone` | which turns make sense on a connection of their own |
-//! | `boundaries` | where its segments ended, for bytes that leave late |
-//! | `taker`, `turn`, `turns` | the stream cut into turns; `turns::release` is the release rule, `turns::lessons` what is learned by it |
-//! | `patience` | what the release rule is told of a session besides its turns |
-//! | `send`, `receive` | the two halves of the TCP connection to the target |
-//! | `window`, `inflow` | how much the target may send: what the online server has sent, and budgets |
-//! | `send::{recovery, rtt, scoreboard}` | loss recovery, round trips, what the target holds |
+//! | `encrypted`, `standalone` | what encryption looks like, and which turns make sense on a connection of their own |
+//! | `flow` | what was captured of a client's connection, once for all the sessions that copy it: the stream in order, cut into turns, with what the online server answered, and the payload |
+//! | `session` | the player of a flow on a connection to the target: what may depart, what is over, how much the target may send |
+//! | `turns` | what one session knows of its turns; `turns::release` is the release rule, `turns::lessons` what is learned by it |
+//! | `connection` | a TCP client: sending, receiving, loss recovery, its segments |
+//! | `inflow` | budgets of what targets may send |
 //! | `nursery` | flows that have no session yet |
 //! | [`echo`], `holds` | turns that begin like one before, by client address: what a loop looks like; departures that are held |
 //! | `gate`, `pool`, `ports`, `path`, `reach` | whether a target may be sent to and for whom, from where, and in what pieces |
 //! | `gates` | how sessions stand before the gates |
-//! | `slots`, `resting`, `index` | the sessions, those that rest, and how they are found by flow |
+//! | `slots`, `resting`, `index` | the sessions, those that rest, and how they and their flows are found |
 //! | [`sights`] | which sides of each service are seen at all |
 //! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |

@@ -41,8 +41,13 @@ impl Running {
         self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
         // One that found no frame in the fill ring is among those dropped.
         self.totals.frames_lost = statistics.rx_ring_full + statistics.rx_dropped;
-        // A walk over the sessions, before anybody waits for the lock.
-        let (in_flight, turns_waiting) = (engine.in_flight(), engine.turns_waiting(now));
+        // Walks over the sessions, before anybody waits for the lock. What a drain waits for is of interest in a drain only.
+        let in_flight = engine.in_flight();
+        let turns_waiting = if engine.is_draining() {
+            engine.turns_waiting(now)
+        } else {
+            engine.turns_open()
+        };
         let mut slot = self
             .worker
             .shared

@@ -87,6 +87,7 @@ pub(crate) struct Slot {
     pub(crate) port: port::Statistics,
     pub(crate) sessions: u64,
     pub(crate) turns_open: u64,
+    /// What a drain waits for; before it, an upper bound of that.
     pub(crate) turns_waiting: u64,
     /// Sessions whose target has been asked and has not answered yet.
     pub(crate) in_flight: u64,

@@ -33,6 +33,12 @@ impl Engine {
         waiting.map(|session| session.stock.open()).sum()
     }
 
+    /// Whether the capture has ended, so that what is under way is waited for.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.capture_ended.is_some()
+    }
+
     /// Sessions at this moment.
     #[must_use]
     pub fn sessions(&self) -> u64 {

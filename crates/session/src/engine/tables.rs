@@ -2,7 +2,7 @@
 //!
 //! A session stands in up to four places: its slot, its flow's chain (other copies and rules of the same flow are its
 //! siblings), the index of local flows while it has a connection, and the queue of those that may have something to
-//! send. Only this file and `flows` write to them.
+//! send. Only this file and `following` write to them.
 
 use core::time::Duration;
 use std::collections::{BinaryHeap, VecDeque};

@@ -101,6 +101,10 @@ impl Captured {
     /// Bytes arrived that are next in order. Returns whether they begin a new turn.
     pub(super) fn on_bytes(&mut self, piece: &Piece<'_>) -> bool {
         let start = self.end;
+        debug_assert!(
+            self.latest.as_ref().is_none_or(|last| last.end == start),
+            "turns stand end to end"
+        );
         self.end += piece.bytes.len() as u64;
         if let Some(last) = &mut self.latest
             && piece.cause <= last.cause

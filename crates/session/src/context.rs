@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use wire::flow::{Endpoint, FlowKey};
-use wire::seq::LocalSeq;
+use wire::seq::{LocalSeq, OnlineSeq, TargetSeq};
 
 use crate::arena::Arena;
 use crate::config::Config;
@@ -107,6 +107,43 @@ impl Context<'_> {
         match &mut self.target.pool {
             Some(pool) => pool.free(flow.client, last_seq),
             None => self.unparked.push((flow, last_seq)),
+        }
+    }
+}
+
+impl Context<'_> {
+    /// The online server sent payload from `seq` on; its bytes up to `before` were known, and those behind answer the turn
+    /// that begins at `answered`.
+    #[inline]
+    pub(crate) fn sample_online(
+        &mut self,
+        id: SessionId,
+        seq: OnlineSeq,
+        before: OnlineSeq,
+        answered: Option<u64>,
+    ) {
+        if let Some(samples) = self.samples.as_deref_mut() {
+            samples.on_online(id, seq, answered.map(|turn| (turn, before)));
+        }
+    }
+
+    /// The target sent payload from `seq` on; where its response begins, unless it had begun before.
+    #[inline]
+    pub(crate) fn sample_target(
+        &mut self,
+        id: SessionId,
+        seq: TargetSeq,
+        begins: Option<TargetSeq>,
+    ) {
+        if let Some(samples) = self.samples.as_deref_mut() {
+            samples.on_target(id, seq, begins);
+        }
+    }
+
+    /// The session begins another connection.
+    pub(crate) fn restart_sample(&mut self, id: SessionId) {
+        if let Some(samples) = self.samples.as_deref_mut() {
+            samples.restart(id);
         }
     }
 }

@@ -12,6 +12,7 @@ mod openings;
 mod outside;
 mod parked;
 mod reach;
+mod sampling;
 mod slots;
 mod state;
 mod tables;

@@ -5,7 +5,6 @@ use core::time::Duration;
 use wire::flow::{Addr, Endpoint, FlowKey};
 
 use crate::config::RuleId;
-use crate::sample::Samples;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -303,4 +302,22 @@ counters! {
     prefixes_forgotten;
     /// Sessions that ended because too many waited already for their target, or for their network's proof.
     sessions_held_out;
+}
+
+/// What a response begins with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefix {
+    /// Its bytes from the first one on, as far as none is missing.
+    pub bytes: Vec<u8>,
+    /// Whether these are all that were asked for, or all that the response has.
+    pub whole: bool,
+}
+
+/// What both responses to a turn begin with; empty and whole where there was none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// The online server's.
+    pub online: Prefix,
+    /// The target's.
+    pub target: Prefix,
 }

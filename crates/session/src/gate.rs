@@ -20,8 +20,8 @@ mod refusals;
 use wire::flow::{Addr, Endpoint};
 use wire::hash::FlowHash;
 
-use crate::context::SessionId;
 use crate::event::Event;
+use crate::id::SessionId;
 use crate::limits::{HELD_MAX, PROBE_INTERVAL, PROBES_MAX};
 use crate::time::Instant;
 pub(crate) use asking::{Due, Held, Need, News, Pass, Reply, Ticket};

@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use wire::flow::FlowKey;
 use wire::hash::FlowHash;
 
-use crate::context::SessionId;
+use crate::id::SessionId;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {

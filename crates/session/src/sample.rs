@@ -12,32 +12,12 @@ use wire::hash::FlowHash;
 use wire::segment::Segment;
 use wire::seq::{Online, OnlineSeq, Seq, Target, TargetSeq};
 
-use crate::context::{Context, SessionId};
-use crate::engine::{Engine, Shared};
-use crate::event::{Outcome, Response, TurnEnded};
+use crate::event::{Prefix, Response, Samples, TurnEnded};
+use crate::id::SessionId;
 use crate::limits::SAMPLED_RESPONSES_MAX;
-use crate::session::Session;
 
 /// Most payload bytes of a response that can be kept.
 pub const SAMPLE_LEN_MAX: usize = u128::BITS as usize;
-
-/// What a response begins with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prefix {
-    /// Its bytes from the first one on, as far as none is missing.
-    pub bytes: Vec<u8>,
-    /// Whether these are all that were asked for, or all that the response has.
-    pub whole: bool,
-}
-
-/// What both responses to a turn begin with; empty and whole where there was none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Samples {
-    /// The online server's.
-    pub online: Prefix,
-    /// The target's.
-    pub target: Prefix,
-}
 
 /// The samples of all sessions.
 #[derive(Debug)]
@@ -131,7 +111,7 @@ fn prefix<S>(window: Option<&Window<S>>, response: Option<Response>) -> Prefix {
 }
 
 impl Sampler {
-    fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         Self {
             len: len.min(SAMPLE_LEN_MAX),
             at_hand: Vec::new(),
@@ -141,9 +121,24 @@ impl Sampler {
         }
     }
 
+    /// A response's packet is about to be handled: what of its payload was recorded with it is at hand.
+    pub(crate) fn hold(&mut self, segment: &Segment, record: &[u8]) {
+        let payload = record
+            .get(usize::from(segment.payload_offset)..)
+            .unwrap_or_default();
+        let len = payload.len().min(segment.payload_len.into()).min(self.len);
+        self.at_hand.clear();
+        self.at_hand.extend_from_slice(&payload[..len]);
+    }
+
     /// The online server sent what is at hand, from `seq` on; `answered` is the turn, by its start, that it answers, and
     /// where its response begins if these are its first bytes.
-    fn on_online(&mut self, id: SessionId, seq: OnlineSeq, answered: Option<(u64, OnlineSeq)>) {
+    pub(crate) fn on_online(
+        &mut self,
+        id: SessionId,
+        seq: OnlineSeq,
+        answered: Option<(u64, OnlineSeq)>,
+    ) {
         if let Some((turn, begins)) = answered {
             let kept = self.sessions.entry(id).or_default();
             // Where the copy lags, many may wait for their turns to end: the latest stand last.
@@ -167,7 +162,7 @@ impl Sampler {
     }
 
     /// The target sent what is at hand, from `seq` on; `begins` is where its response begins, unless that is known already.
-    fn on_target(&mut self, id: SessionId, seq: TargetSeq, begins: Option<TargetSeq>) {
+    pub(crate) fn on_target(&mut self, id: SessionId, seq: TargetSeq, begins: Option<TargetSeq>) {
         if let Some(begins) = begins {
             let kept = self.sessions.entry(id).or_default();
             match &mut kept.target {
@@ -186,14 +181,14 @@ impl Sampler {
     }
 
     /// The session has another connection to the target, with other numbers.
-    fn restart(&mut self, id: SessionId) {
+    pub(crate) fn restart(&mut self, id: SessionId) {
         if let Some(kept) = self.sessions.get_mut(&id) {
             self.windows -= usize::from(kept.target.take().is_some());
         }
     }
 
     /// The session is gone.
-    fn forget(&mut self, id: SessionId) {
+    pub(crate) fn forget(&mut self, id: SessionId) {
         if let Some(kept) = self.sessions.remove(&id) {
             self.windows -= kept.online.len() + usize::from(kept.target.is_some());
         }
@@ -201,7 +196,12 @@ impl Sampler {
 
     /// What the responses to a turn that ended begin with. Of a session out of step nothing is known: what was kept may
     /// belong to another turn.
-    fn take(&mut self, id: SessionId, turn: u64, ended: &TurnEnded) -> Option<Box<Samples>> {
+    pub(crate) fn take(
+        &mut self,
+        id: SessionId,
+        turn: u64,
+        ended: &TurnEnded,
+    ) -> Option<Box<Samples>> {
         let kept = self.sessions.get_mut(&id);
         let (mut online, mut target) = (None, None);
         if let Some(kept) = kept {
@@ -222,96 +222,6 @@ impl Sampler {
                 target: prefix(target, ended.target),
             })
         })
-    }
-}
-
-impl Engine {
-    /// Keeps the first `len` payload bytes of every response, at most [`SAMPLE_LEN_MAX`]; 0 keeps none, as does an engine
-    /// that was told nothing. To be called before the first packet.
-    pub fn sample_responses(&mut self, len: usize) {
-        self.shared.samples = (len > 0).then(|| Box::new(Sampler::new(len)));
-    }
-}
-
-impl Shared {
-    /// A response's packet is about to be handled: what of its payload was recorded with it is at hand.
-    #[inline]
-    pub(crate) fn hold_sample(&mut self, segment: &Segment, record: &[u8]) {
-        if let Some(samples) = &mut self.samples {
-            let payload = record
-                .get(usize::from(segment.payload_offset)..)
-                .unwrap_or_default();
-            let len = payload
-                .len()
-                .min(segment.payload_len.into())
-                .min(samples.len);
-            samples.at_hand.clear();
-            samples.at_hand.extend_from_slice(&payload[..len]);
-        }
-    }
-
-    /// A session is gone, and its number may become another's.
-    pub(crate) fn forget_samples(&mut self, id: SessionId) {
-        if let Some(samples) = &mut self.samples {
-            samples.forget(id);
-        }
-    }
-}
-
-impl Context<'_> {
-    /// The online server sent payload from `seq` on; its bytes up to `before` were known, and those behind answer the turn
-    /// that begins at `answered`.
-    #[inline]
-    pub(crate) fn sample_online(
-        &mut self,
-        id: SessionId,
-        seq: OnlineSeq,
-        before: OnlineSeq,
-        answered: Option<u64>,
-    ) {
-        if let Some(samples) = self.samples.as_deref_mut() {
-            samples.on_online(id, seq, answered.map(|turn| (turn, before)));
-        }
-    }
-
-    /// The target sent payload from `seq` on; where its response begins, unless it had begun before.
-    #[inline]
-    pub(crate) fn sample_target(
-        &mut self,
-        id: SessionId,
-        seq: TargetSeq,
-        begins: Option<TargetSeq>,
-    ) {
-        if let Some(samples) = self.samples.as_deref_mut() {
-            samples.on_target(id, seq, begins);
-        }
-    }
-
-    /// The session begins another connection.
-    pub(crate) fn restart_sample(&mut self, id: SessionId) {
-        if let Some(samples) = self.samples.as_deref_mut() {
-            samples.restart(id);
-        }
-    }
-}
-
-impl Session {
-    /// Ends the front turn, and adds what its responses begin with.
-    pub(crate) fn end_front(
-        &mut self,
-        outcome: Outcome,
-        ctx: &mut Context<'_>,
-    ) -> Option<TurnEnded> {
-        let turn = self.playing(ctx.flow).front()?.start;
-        let una = self.connection.una();
-        let mut ended = self
-            .turns
-            .of_mut(ctx.flow.captured())
-            .end_front(outcome, una, self.rule)?;
-        if let Some(samples) = ctx.samples.as_deref_mut() {
-            ended.samples = samples.take(self.id, turn, &ended);
-        }
-        Some(ended)
     }
 }
 

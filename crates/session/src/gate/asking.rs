@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::lanes::LaneId;
-use crate::context::SessionId;
 use crate::event::{Counters, Event};
+use crate::id::SessionId;
 
 /// What a session wants to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

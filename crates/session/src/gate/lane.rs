@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use wire::flow::Addr;
 
 use super::{Held, Reply};
-use crate::context::SessionId;
+use crate::id::SessionId;
 use crate::limits::{
     FAILURES_UNTIL_TOLD, MUTE_CONNECTIONS_MAX, PROBE_FRAMES_MAX, PROBE_INTERVAL, PROVE_BACKOFF_MAX,
     PROVE_BACKOFF_MIN, SILENCE, SILENCE_UNPROVEN, STRIKE_PAUSE_MAX, UNANSWERED_MAX,

@@ -85,4 +85,18 @@ impl Session {
             ctx.events.push_back(Event::TurnEnded(turn));
         }
     }
+
+    /// Ends the front turn, and adds what its responses begin with.
+    fn end_front(&mut self, outcome: Outcome, ctx: &mut Context<'_>) -> Option<TurnEnded> {
+        let turn = self.playing(ctx.flow).front()?.start;
+        let una = self.connection.una();
+        let mut ended = self
+            .turns
+            .of_mut(ctx.flow.captured())
+            .end_front(outcome, una, self.rule)?;
+        if let Some(samples) = ctx.samples.as_deref_mut() {
+            ended.samples = samples.take(self.id, turn, &ended);
+        }
+        Some(ended)
+    }
 }

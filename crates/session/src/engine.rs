@@ -8,6 +8,7 @@ mod flows;
 mod following;
 mod gates;
 mod holds;
+mod inputs;
 mod openings;
 mod outside;
 mod parked;
@@ -21,14 +22,9 @@ mod timers;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use wire::checksum::{Verdict, judge};
 use wire::flow::{Addr, FlowKey};
 use wire::hash::{EndpointHash, FlowHash};
-use wire::icmp::TooBig;
-use wire::ip::PROTOCOL_TCP;
-use wire::segment::Segment;
-use wire::seq::{ClientSeq, LocalSeq, OnlineSeq};
-use wire::tcp::Flags;
+use wire::seq::LocalSeq;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
@@ -36,7 +32,6 @@ use crate::context::{Clock, Context, SessionId, TargetState};
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::flow::Flow;
-use crate::flow::stream::Piece;
 use crate::gate::Gate;
 use crate::index::Index;
 use crate::inflow::Inflow;
@@ -50,7 +45,6 @@ use crate::time::Instant;
 use crate::turns::Habits;
 use crate::wheel::Entry;
 use flows::Flows;
-use openings::mapping_of;
 use parked::Parked;
 use slots::Slots;
 use timers::Timers;
@@ -146,35 +140,7 @@ impl Engine {
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
         let hash = FlowHash::new(config.hash_seed);
-        let excluded = config.source.excluded();
-        let mut targets: Vec<TargetState> = Vec::new();
-        let mut target_of = Vec::new();
-        for rule in &config.rules {
-            let known = targets
-                .iter()
-                .position(|target| target.endpoint == rule.target);
-            target_of.push(known.unwrap_or(targets.len()));
-            if known.is_none() {
-                let pool = match &config.source {
-                    Source::Clients => None,
-                    Source::Pool { ranges, .. } => Some(Pool::new(
-                        ranges,
-                        excluded.clone(),
-                        &rule.target.addr,
-                        config.worker,
-                        config.workers,
-                        EndpointHash::new(config.hash_seed),
-                    )),
-                };
-                let gate = Gate::new(rule.target, config.prove_path, hash);
-                targets.push(TargetState {
-                    endpoint: rule.target,
-                    gate,
-                    pool,
-                    path: Path::new(rule.mtu),
-                });
-            }
-        }
+        let (targets, target_of) = targets_of(&config, hash);
         let servers = config.rules.iter().map(|rule| rule.target).collect();
         let sights = Sights::new(&config.rules);
         let shared = Shared {
@@ -214,171 +180,6 @@ impl Engine {
             sights,
             shared,
         }
-    }
-
-    /// A client's packet, from its IP header on, as seen by `capture` at `stamp`.
-    pub fn on_client_packet(&mut self, now: Instant, stamp: Instant, packet: &[u8]) {
-        let parsed = Segment::parse(packet, 0).ok();
-        let Some((segment, payload, tcp)) = parsed
-            .and_then(|segment| Some((segment, segment.payload(packet)?, segment.tcp(packet)?)))
-        else {
-            self.shared.counters.client_malformed += 1;
-            return;
-        };
-        self.shared.counters.client_packets += 1;
-        if judge(
-            &segment.source.addr,
-            &segment.destination.addr,
-            PROTOCOL_TCP,
-            tcp,
-        ) == Verdict::Corrupt
-        {
-            self.shared.counters.client_corrupt += 1;
-            return;
-        }
-        if !self.is_captured(stamp) {
-            return;
-        }
-        let flow = FlowKey {
-            client: segment.source,
-            server: segment.destination,
-        };
-        self.sights.on_client(&flow);
-        self.first_packet_at.get_or_insert(now);
-        if segment.flags.contains(Flags::SYN) {
-            self.on_client_syn(now, flow, &segment, packet);
-            return;
-        }
-        if self.shared.arena.is_full() {
-            self.shed_largest(now);
-        }
-        self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
-        if segment.payload_len > 0
-            && let Some(shift) = mapping_of(&segment, packet)
-        {
-            self.on_mapping(now, &flow, shift);
-        }
-        let known = self
-            .flow_of(&flow)
-            .or_else(|| self.begin(now, flow, &segment, packet, payload));
-        let Some(id) = known else {
-            if self.throttle.is_some() {
-                self.look_at_refused(&flow, payload, stamp);
-            }
-            return;
-        };
-        let piece = Piece {
-            bytes: payload,
-            cause: OnlineSeq::new(segment.ack),
-            stamp,
-        };
-        let seq = ClientSeq::new(segment.seq);
-        self.on_client(id, now, seq, segment.flags, piece);
-    }
-
-    /// The headers of an online server's segment, from its IP header on, as seen by `observe` at `stamp`.
-    pub fn on_online_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
-        let Ok(segment) = Segment::parse(headers, 0) else {
-            self.shared.counters.online_malformed += 1;
-            return;
-        };
-        self.shared.counters.online_packets += 1;
-        let flow = FlowKey {
-            client: segment.destination,
-            server: segment.source,
-        };
-        self.sights.on_online(&flow);
-        self.first_packet_at.get_or_insert(now);
-        let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
-        if segment.flags.contains(Flags::SYN) {
-            if self.is_captured(stamp) {
-                self.on_online_syn(now, flow, seq, ack);
-            }
-            return;
-        }
-        self.shared.hold_sample(&segment, headers);
-        let len = u32::from(segment.payload_len);
-        let Some(id) = self.flow_of(&flow) else {
-            if segment.flags.contains(Flags::RST) {
-                self.nursery.remove(&flow);
-            } else if len > 0 && self.is_captured(stamp) {
-                self.on_online_payload(now, flow, ack);
-            }
-            return;
-        };
-        let captured = self.is_captured(stamp);
-        let heard = self.tell(id, now, |flow, room| {
-            if flow.is_elsewhere(seq, ack) {
-                return None;
-            }
-            // After the end of capture the client goes on without us: that is no hole.
-            let next = flow.stream().next();
-            let (ack, len) = if captured || ack <= next {
-                (ack, len)
-            } else {
-                (next, 0)
-            };
-            let heard = flow.on_online(seq, ack, segment.flags, len, stamp, room);
-            Some((heard, flow.head))
-        });
-        let Some(Some((heard, first))) = heard else {
-            // After the end of capture another connection on the same 4-tuple is none of ours.
-            if captured && len > 0 {
-                self.on_jump(now, flow, id, ack);
-            }
-            return;
-        };
-        self.for_each_from(first, now, |session, ctx| session.on_online(&heard, ctx));
-    }
-
-    /// The headers of a target's reply, from its IP header on, as seen at `stamp`.
-    pub fn on_target_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
-        let Ok(segment) = Segment::parse(headers, 0) else {
-            self.shared.counters.reply_malformed += 1;
-            return;
-        };
-        self.shared.counters.reply_packets += 1;
-        let local = FlowKey {
-            client: segment.destination,
-            server: segment.source,
-        };
-        let Some(id) = self.session_from(&local) else {
-            self.shared.counters.reply_unknown += 1;
-            return;
-        };
-        self.shared.hold_sample(&segment, headers);
-        let options = segment.options(headers);
-        let opened = self.with(id, now, |session, ctx| {
-            let client = ctx.flow.key().client.addr;
-            let opened = session.tell_gate(&segment, ctx);
-            session.on_target(&segment, &options, stamp, ctx);
-            session.knock(&segment, ctx);
-            (opened, session.rule, client)
-        });
-        if let Some((true, rule, client)) = opened {
-            self.let_in(self.shared.target_of[usize::from(rule.0)], Some(&client));
-        }
-    }
-
-    /// An ICMP too-big message about one of our segments, from its IP header on.
-    pub fn on_too_big(&mut self, now: Instant, packet: &[u8]) {
-        let believed = TooBig::parse(packet, 0).ok().is_some_and(|too_big| {
-            let id = self.session_from(&too_big.flow);
-            let mtu = u16::try_from(too_big.mtu).unwrap_or(u16::MAX);
-            id.and_then(|id| {
-                self.with(id, now, |session, ctx| {
-                    let ours = session.connection.was_sent(LocalSeq::new(too_big.seq));
-                    let believed = ours && ctx.target.path.narrow(mtu, now);
-                    if believed {
-                        session.connection.on_too_big(now);
-                    }
-                    believed
-                })
-            })
-            .unwrap_or(false)
-        });
-        self.shared.counters.too_big_believed += u64::from(believed);
-        self.shared.counters.too_big_ignored += u64::from(!believed);
     }
 
     /// The route to a target changed: its MTU in bytes, or `None` where there is no route.
@@ -543,4 +344,38 @@ impl Engine {
     pub fn poll_event(&mut self) -> Option<Event> {
         self.shared.events.pop_front()
     }
+}
+
+/// The targets of all rules, each once, and which of them each rule has.
+fn targets_of(config: &Config, hash: FlowHash) -> (Vec<TargetState>, Vec<usize>) {
+    let excluded = config.source.excluded();
+    let mut targets: Vec<TargetState> = Vec::new();
+    let mut target_of = Vec::new();
+    for rule in &config.rules {
+        let known = targets
+            .iter()
+            .position(|target| target.endpoint == rule.target);
+        target_of.push(known.unwrap_or(targets.len()));
+        if known.is_none() {
+            let pool = match &config.source {
+                Source::Clients => None,
+                Source::Pool { ranges, .. } => Some(Pool::new(
+                    ranges,
+                    excluded.clone(),
+                    &rule.target.addr,
+                    config.worker,
+                    config.workers,
+                    EndpointHash::new(config.hash_seed),
+                )),
+            };
+            let gate = Gate::new(rule.target, config.prove_path, hash);
+            targets.push(TargetState {
+                endpoint: rule.target,
+                gate,
+                pool,
+                path: Path::new(rule.mtu),
+            });
+        }
+    }
+    (targets, target_of)
 }

@@ -6,6 +6,7 @@
 //! | `online` | what the online server's segments do to it |
 //! | `replies` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, and what is over |
+//! | `closing` | how it closes |
 //! | `ending` | how turns end, and what becomes of a session whose connection is gone |
 //! | `sending` | what is sent, and how far |
 //! | `window`, `pacing` | how much the target may send |
@@ -20,6 +21,7 @@
 
 mod advance;
 mod client;
+mod closing;
 mod ending;
 mod online;
 pub(crate) mod pacing;

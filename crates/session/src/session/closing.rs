@@ -1,0 +1,191 @@
+//! How a session closes: the client's end is copied, the target's is followed, and what is left at the end of the run ends.
+
+use core::time::Duration;
+
+use wire::tcp::Flags;
+
+use super::{After, Life, Session};
+use crate::context::Context;
+use crate::event::{Event, Outcome, TurnEnded};
+use crate::flow::Flow;
+use crate::flow::stream::{End, EndOfStream};
+use crate::limits::{FIN_WAIT, TIME_WAIT};
+use crate::time::Instant;
+
+impl Session {
+    /// The client's end may be copied.
+    pub(super) fn close(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        match end.end {
+            // First the connection that the client had: the SYN-ACK brings us back here.
+            End::Fin | End::Replaced | End::Idle if self.connection.is_opening() => {}
+            End::Fin | End::Replaced | End::Idle => self.life = Life::Closing { since: ctx.now },
+            End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
+        }
+    }
+
+    /// The client's end has left before the response to the last turn: the turn is over when both servers have closed as
+    /// well, or one has not for too long.
+    pub(super) fn await_last_response(&mut self, since: Instant, ctx: &mut Context<'_>) {
+        let una = self.connection.una();
+        let Some(turn) = self.playing(ctx.flow).current() else {
+            if ctx.flow.stream().is_abandoned() && !self.connection.is_finished() {
+                // What the target still says of it is wanted by nobody.
+                self.part(Flags::RST, After::Closed, ctx);
+            }
+            return;
+        };
+        if self.connection.is_finished() && ctx.flow.is_online_closed() && una >= turn.end {
+            self.end_last(Outcome::TargetClosed, ctx);
+            return;
+        }
+        let answered = una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes;
+        if answered && ctx.flow.stream().is_abandoned() {
+            self.end_last(Outcome::TargetClosed, ctx);
+            self.part(Flags::RST, After::Closed, ctx);
+            return;
+        }
+        let patience = if self.playing(ctx.flow).is_answered_by_both(una) {
+            FIN_WAIT
+        } else {
+            ctx.config.response_timeout
+        };
+        let at = since + patience;
+        if ctx.now < at {
+            self.release_at = Some(at);
+            return;
+        }
+        self.end_last(Outcome::TimedOut, ctx);
+        if self.ends(ctx.flow) != (true, true) {
+            self.part(Flags::RST, After::Closed, ctx);
+        }
+    }
+
+    /// Ends the current turn as it stands, or as `otherwise` where it has no response.
+    pub(super) fn end_last(&mut self, otherwise: Outcome, ctx: &mut Context<'_>) {
+        let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
+            Outcome::Pending => otherwise,
+            outcome => outcome,
+        };
+        self.end_turn(outcome, ctx);
+    }
+
+    /// The last turn has a hole, or stands before one.
+    pub(super) fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        match self.playing(ctx.flow).outcome(self.connection.una()) {
+            Outcome::Answered => {
+                self.end_turn(Outcome::Answered, ctx);
+                self.count_gap(end, ctx);
+            }
+            _ if self.playing(ctx.flow).front().is_some() => self.end_turn(Outcome::Gap, ctx),
+            _ => self.count_gap(end, ctx),
+        }
+        self.part(Flags::RST, After::Closed, ctx);
+    }
+
+    /// A turn of which no byte was captured is a turn all the same.
+    pub(super) fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        if end.end == End::Gap {
+            self.unseen = true;
+            ctx.events
+                .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
+        }
+    }
+
+    /// The target has closed. Where the client neither has more to say now nor has closed, and online and target have
+    /// both answered, this side closes too: the next turn opens another connection.
+    pub(crate) fn follow_target_close(&mut self, ctx: &mut Context<'_>) {
+        let waiting = self.playing(ctx.flow).next().is_some() || ctx.flow.ended().is_some();
+        if self.life != Life::Connected
+            || !self.connection.is_synchronized()
+            || !self.connection.is_finished()
+            || waiting
+        {
+            return;
+        }
+        if self.playing(ctx.flow).current().is_some() {
+            if !self
+                .playing(ctx.flow)
+                .is_answered_by_both(self.connection.una())
+                || !ctx.flow.stream().is_served()
+            {
+                return;
+            }
+            self.end_turn(Outcome::Answered, ctx);
+        }
+        let then = After::Detached {
+            retry_at: ctx.now,
+            outcome: Outcome::TargetClosed,
+        };
+        self.part(Flags::FIN, then, ctx);
+    }
+
+    /// Whether both sides have closed; the last acknowledgement may still have to leave.
+    pub(crate) fn check_closed(&mut self, ctx: &mut Context<'_>) {
+        let Life::Closing { since } = self.life else {
+            return;
+        };
+        if self.playing(ctx.flow).current().is_some() {
+            return;
+        }
+        let waited = ctx.now.since(since);
+        let patience = match self.ends(ctx.flow) {
+            (true, true) => TIME_WAIT,
+            (true, false) => FIN_WAIT,
+            _ => Duration::MAX,
+        };
+        if waited < patience {
+            return;
+        }
+        if self.connection.is_finished() {
+            self.settle(After::Closed, ctx);
+        } else {
+            self.part(Flags::RST, After::Closed, ctx);
+        }
+    }
+
+    /// Whether our FIN was acknowledged, and whether the target's has arrived.
+    pub(crate) fn ends(&self, flow: &Flow) -> (bool, bool) {
+        self.connection.ends(flow.end())
+    }
+
+    /// When [`Session::check_closed`] is to be asked again.
+    pub(crate) fn closed_at(&self, flow: &Flow) -> Option<Instant> {
+        let Life::Closing { since } = self.life else {
+            return None;
+        };
+        if self.playing(flow).current().is_some() {
+            return None;
+        }
+        match self.ends(flow) {
+            (true, true) => Some(since + TIME_WAIT),
+            (true, false) => Some(since + FIN_WAIT),
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_timed_out(&self, ctx: &Context<'_>) -> bool {
+        self.playing(ctx.flow)
+            .has_timed_out(ctx.config.response_timeout, ctx.now)
+    }
+
+    /// The end of the run: every turn ends now, the connection with a RST.
+    pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
+        while self.playing(ctx.flow).front().is_some() {
+            let outcome = match (
+                self.turns.fate(),
+                self.playing(ctx.flow).outcome(self.connection.una()),
+            ) {
+                (Some(fate), _) => fate,
+                (None, Outcome::Pending) if self.has_timed_out(ctx) => Outcome::TimedOut,
+                (None, outcome) => outcome,
+            };
+            self.end_turn(outcome, ctx);
+        }
+        if ctx.target.gate.is_open(&ctx.flow.key().client.addr) {
+            self.part(Flags::RST, After::Closed, ctx);
+        } else {
+            // There will be no time to wait for it.
+            self.settle(After::Closed, ctx);
+        }
+    }
+}

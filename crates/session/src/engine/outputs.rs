@@ -43,10 +43,12 @@ impl Engine {
         }
         let idle_timeout = self.shared.config.idle_timeout;
         let idle = self.with(id, now, |session, ctx| {
-            if session.deadline(ctx.flow, idle_timeout) <= now {
+            // Being idle is the last of its deadlines.
+            let is_due = session.deadline(ctx.flow, idle_timeout) <= now;
+            if is_due {
                 session.on_deadline(ctx);
             }
-            session.is_idle(ctx)
+            is_due && session.is_idle(ctx)
         });
         if idle == Some(true) {
             self.on_idle(id, now);

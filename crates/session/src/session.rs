@@ -6,7 +6,7 @@
 //! | `online` | what the online server's segments do to it |
 //! | `replies` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, and what is over |
-//! | `ending` | how turns end |
+//! | `outcome`, `ending` | how turns end: the table, and what follows |
 //! | `closing`, `losing` | what becomes of a connection that is over, in order or not |
 //! | `sending` | what is sent, and how far |
 //! | `window`, `pacing` | how much the target may send |
@@ -25,6 +25,7 @@ mod closing;
 mod ending;
 mod losing;
 mod online;
+mod outcome;
 pub(crate) mod pacing;
 mod patience;
 mod replies;

@@ -3,6 +3,7 @@
 
 use wire::tcp::Flags;
 
+use super::outcome::{Cause, Progress};
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
@@ -159,17 +160,16 @@ impl Session {
         }
         if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
             // Out of step are those behind it: that this one has no response is a difference that can be told.
-            self.end_turn(Outcome::TimedOut, ctx);
+            self.end(Cause::ResponseTimeout, ctx);
         }
         if self.playing(ctx.flow).current().is_some() {
-            let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
-                Outcome::Pending if ctx.flow.ended().is_some_and(|end| end.end == End::Reset) => {
-                    Outcome::Aborted
-                }
-                Outcome::Pending => Outcome::TargetClosed,
-                outcome => outcome,
+            let is_reset = ctx.flow.ended().is_some_and(|end| end.end == End::Reset);
+            let cause = if is_reset {
+                Cause::ClientReset
+            } else {
+                Cause::Over
             };
-            self.end_turn(outcome, ctx);
+            self.end(cause, ctx);
         }
     }
 
@@ -185,7 +185,7 @@ impl Session {
             return true;
         }
         while self.playing(ctx.flow).front().is_some() {
-            self.end_turn(Outcome::Unserved, ctx);
+            self.end(Cause::Lost(Outcome::Unserved), ctx);
         }
         self.part(Flags::RST, After::Closed, ctx);
         true
@@ -222,19 +222,19 @@ impl Session {
                     .map(|_| ctx.flow.active_at() + SERVICE_WAIT);
                 return;
             }
-            self.end_turn(fate, ctx);
+            self.end(Cause::Lost(fate), ctx);
         }
     }
 
     /// The last turn has a hole, or stands before one.
     fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        match self.playing(ctx.flow).outcome(self.connection.una()) {
-            Outcome::Answered => {
-                self.end_turn(Outcome::Answered, ctx);
-                self.count_gap(end, ctx);
-            }
-            _ if self.playing(ctx.flow).front().is_some() => self.end_turn(Outcome::Gap, ctx),
-            _ => self.count_gap(end, ctx),
+        let is_whole = self.progress(ctx.flow) == Progress::Answered;
+        let is_there = self.playing(ctx.flow).front().is_some();
+        if is_there {
+            self.end(Cause::Gap, ctx);
+        }
+        if is_whole || !is_there {
+            self.count_gap(end, ctx);
         }
         self.part(Flags::RST, After::Closed, ctx);
     }
@@ -256,15 +256,8 @@ impl Session {
     /// The end of the run: every turn ends now, the connection with a RST.
     pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
         while self.playing(ctx.flow).front().is_some() {
-            let outcome = match (
-                self.turns.fate(),
-                self.playing(ctx.flow).outcome(self.connection.una()),
-            ) {
-                (Some(fate), _) => fate,
-                (None, Outcome::Pending) if self.has_timed_out(ctx) => Outcome::TimedOut,
-                (None, outcome) => outcome,
-            };
-            self.end_turn(outcome, ctx);
+            let silent = self.has_timed_out(ctx);
+            self.end(Cause::Finish { silent }, ctx);
         }
         if ctx.target.gate.is_open(&ctx.flow.key().client.addr) {
             self.part(Flags::RST, After::Closed, ctx);

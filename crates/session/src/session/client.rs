@@ -1,6 +1,7 @@
 //! What the client's segments do to a session, after its flow was told.
 
 use super::Session;
+use super::outcome::Cause;
 use crate::context::Context;
 use crate::event::Outcome;
 use crate::flow::News;
@@ -36,7 +37,7 @@ impl Session {
     fn on_turn_began(&mut self, start: u64, piece: Piece<'_>, ctx: &mut Context<'_>) {
         if let Some(outcome) = self.fate_of_new(ctx.now) {
             while let Some(fate) = self.turns.fate().filter(|fate| *fate != outcome) {
-                self.end_turn(fate, ctx);
+                self.end(Cause::Lost(fate), ctx);
             }
             self.playing_mut(ctx.flow).doom(outcome);
         }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use wire::tcp::Flags;
 
+use super::outcome::Cause;
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::Outcome;
@@ -35,12 +36,12 @@ impl Session {
             return;
         };
         if self.connection.is_finished() && ctx.flow.is_online_closed() && una >= turn.end {
-            self.end_last(Outcome::TargetClosed, ctx);
+            self.end(Cause::Over, ctx);
             return;
         }
         let answered = una >= turn.end && self.turns.answer_bytes() >= turn.online.bytes;
         if answered && ctx.flow.stream().is_abandoned() {
-            self.end_last(Outcome::TargetClosed, ctx);
+            self.end(Cause::Over, ctx);
             self.part(Flags::RST, After::Closed, ctx);
             return;
         }
@@ -54,19 +55,10 @@ impl Session {
             self.release_at = Some(at);
             return;
         }
-        self.end_last(Outcome::TimedOut, ctx);
+        self.end(Cause::LastTimeout, ctx);
         if self.ends(ctx.flow) != (true, true) {
             self.part(Flags::RST, After::Closed, ctx);
         }
-    }
-
-    /// Ends the current turn as it stands, or as `otherwise` where it has no response.
-    fn end_last(&mut self, otherwise: Outcome, ctx: &mut Context<'_>) {
-        let outcome = match self.playing(ctx.flow).outcome(self.connection.una()) {
-            Outcome::Pending => otherwise,
-            outcome => outcome,
-        };
-        self.end_turn(outcome, ctx);
     }
 
     /// The target has closed. Where the client neither has more to say now nor has closed, and online and target have
@@ -88,7 +80,7 @@ impl Session {
             {
                 return;
             }
-            self.end_turn(Outcome::Answered, ctx);
+            self.end(Cause::Over, ctx);
         }
         let then = After::Detached {
             retry_at: ctx.now,

@@ -2,9 +2,11 @@
 
 use wire::tcp::Flags;
 
+use super::outcome::{Cause, Progress, ending, unserved};
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
+use crate::flow::Flow;
 use crate::flow::stream::End;
 
 impl Session {
@@ -30,9 +32,8 @@ impl Session {
             && self.playing(ctx.flow).current().is_some()
         {
             // What was said before in plain words has its answer.
-            match self.playing(ctx.flow).outcome(self.connection.una()) {
-                Outcome::Pending => {}
-                answered => self.end_turn(answered, ctx),
+            if self.progress(ctx.flow) != Progress::NotAnswered {
+                self.end(Cause::Over, ctx);
             }
         }
         self.given_up.get_or_insert(outcome);
@@ -43,27 +44,30 @@ impl Session {
     /// Ends all turns but the last (which may still be growing) as `outcome`, and dooms the last.
     pub(crate) fn doom_waiting(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
         while self.playing(ctx.flow).len() > 1 {
-            self.end_turn(self.turns.fate().unwrap_or(outcome), ctx);
+            self.end(Cause::Lost(outcome), ctx);
         }
         self.playing_mut(ctx.flow).doom(outcome);
     }
 
-    /// Ends the front turn in the ledger.
-    pub(crate) fn end_turn(&mut self, outcome: Outcome, ctx: &mut Context<'_>) {
+    /// What the target has done with the front turn until now.
+    pub(super) fn progress(&self, flow: &Flow) -> Progress {
+        match self.playing(flow).outcome(self.connection.una()) {
+            Outcome::Answered => Progress::Answered,
+            Outcome::Delivered => Progress::Delivered,
+            _ => Progress::NotAnswered,
+        }
+    }
+
+    /// Ends the front turn in the ledger, by the table in [`super::outcome`].
+    pub(super) fn end(&mut self, cause: Cause, ctx: &mut Context<'_>) {
+        let cause = self.turns.fate().map_or(cause, Cause::Lost);
+        let mut outcome = ending(cause, self.progress(ctx.flow));
         let last = self.playing(ctx.flow).len() == 1;
-        let outcome = match outcome {
+        let at_gap = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
+        if last && !at_gap && !ctx.flow.stream().is_served() {
             // Only the online server's word makes a turn part of what was served.
-            _ if last
-                && !ctx.flow.stream().is_served()
-                && ctx.flow.ended().is_none_or(|end| end.end != End::Gap) =>
-            {
-                match outcome {
-                    Outcome::Aborted | Outcome::Gap => outcome,
-                    _ => Outcome::Unserved,
-                }
-            }
-            outcome => outcome,
-        };
+            outcome = unserved(outcome);
+        }
         if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.connection.round_trip();
             if last && self.turns.torn().is_none() {

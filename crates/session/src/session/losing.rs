@@ -3,6 +3,7 @@
 use wire::tcp::Flags;
 
 use super::advance::knows_service;
+use super::outcome::Cause;
 use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::Outcome;
@@ -46,7 +47,11 @@ impl Session {
                 }
                 self.playing_mut(ctx.flow).tear_last();
             }
-            self.end_turn(if answered { Outcome::Answered } else { outcome }, ctx);
+            if answered {
+                self.end(Cause::Over, ctx);
+            } else {
+                self.end(Cause::Lost(outcome), ctx);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use wire::segment::Segment;
 use wire::tcp::{Flags, Options};
 
+use super::outcome::Cause;
 use super::{After, Life, Session};
 use crate::connection::{Arrival, Change, Expired};
 use crate::context::Context;
@@ -174,13 +175,7 @@ impl Session {
     /// Its flow is forgotten, since neither side has said anything for long.
     pub(crate) fn expire(&mut self, ctx: &mut Context<'_>) {
         while self.playing(ctx.flow).front().is_some() {
-            let una = self.connection.una();
-            let outcome = match (self.turns.fate(), self.playing(ctx.flow).outcome(una)) {
-                (Some(fate), _) => fate,
-                (None, Outcome::Pending) => Outcome::TimedOut,
-                (None, outcome) => outcome,
-            };
-            self.end_turn(outcome, ctx);
+            self.end(Cause::Idle, ctx);
         }
         if matches!(self.life, Life::Leaving(_)) {
             // Its last segment has waited at the gate for as long.

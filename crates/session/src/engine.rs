@@ -103,6 +103,8 @@ pub(crate) struct Shared {
     pub(crate) inflow: Inflow,
     /// How many joined flows of each rule its target has ended where the online server went on.
     pub(crate) joins_refused: Vec<u32>,
+    /// How many connections of joined flows of each rule its target has ended in a row without an answer.
+    pub(crate) joins_unanswered: Vec<u32>,
     pub(crate) echoes: Echoes,
 }
 
@@ -130,6 +132,7 @@ impl Shared {
             samples: self.samples.as_deref_mut(),
             inflow: &mut self.inflow,
             joins_refused: &mut self.joins_refused[index],
+            joins_unanswered: &mut self.joins_unanswered[index],
             echoes: &mut self.echoes,
         }
     }
@@ -187,6 +190,7 @@ impl Engine {
             target_of,
             samples: None,
             joins_refused: vec![0; config.rules.len()],
+            joins_unanswered: vec![0; config.rules.len()],
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
             config,
@@ -527,8 +531,14 @@ impl Engine {
 
     /// What was seen of each rule's service, in the order of the command line.
     #[must_use]
-    pub fn sights(&self) -> &[Sight] {
-        self.sights.of_rules()
+    pub fn sights(&self) -> Vec<Sight> {
+        let counts = self.shared.joins_refused.iter();
+        let counts = counts.zip(&self.shared.joins_unanswered);
+        let mut sights = self.sights.of_rules().to_vec();
+        for (sight, (refused, unanswered)) in sights.iter_mut().zip(counts) {
+            sight.set_joins_refused(*refused, *unanswered);
+        }
+        sights
     }
 
     /// The next event.

@@ -378,5 +378,7 @@ fn lost(flow: &Flow, why: Why) -> Option<Lost> {
         next: flow.stream().seen(),
         acknowledged: flow.stream().acknowledged(),
         whole: matches!(end, End::Idle).then_some((captured.last_cause(), answer)),
+        unbegun: captured.count() == 0,
+        greeted: captured.is_greeted(),
     })
 }

@@ -91,12 +91,11 @@ impl Engine {
             let joins = |rule: &RuleId| match self.join_of(*rule) {
                 Join::Always => true,
                 Join::Standalone => seen.stands_alone,
-                Join::Never => false,
+                Join::Never => seen.beginning.is_some(),
             };
             let rules: Vec<RuleId> = self.rules_of(&flow).filter(joins).collect();
-            self.note_refused_joins(&flow);
             let timestamps = segment.options(packet).timestamps.is_some();
-            let beginning = Beginning::Joined(seq, cause, timestamps);
+            let beginning = Beginning::Joined(seq, seen.beginning.unwrap_or(cause), timestamps);
             match self.open(now, flow, beginning, rules) {
                 Ok(opened) => return Some(opened),
                 Err(Some(why)) => running.why = why,
@@ -247,6 +246,8 @@ impl Engine {
             next: ack,
             acknowledged: Some(ack),
             whole: None,
+            unbegun: false,
+            greeted: false,
         };
         self.put_lost(now, &lost);
     }

@@ -23,6 +23,10 @@ pub(crate) struct Lost {
     pub(crate) acknowledged: Option<ClientSeq>,
     /// Where all of the client's bytes were copied: the cause of its last turn, and how that was answered.
     pub(crate) whole: Option<(OnlineSeq, LastAnswer)>,
+    /// Whether its client had said nothing yet.
+    pub(crate) unbegun: bool,
+    /// Whether the online server spoke before the client.
+    pub(crate) greeted: bool,
 }
 
 impl Engine {
@@ -67,8 +71,11 @@ impl Engine {
     /// that it was not copied for.
     pub(crate) fn put_lost(&mut self, now: Instant, lost: &Lost) {
         let weight = self.weight(&lost.flow);
-        let mut running = Running::new(lost.why, weight).answered(lost.acknowledged);
+        let mut running = Running::new(lost.why, weight)
+            .answered(lost.acknowledged)
+            .greeted(lost.greeted);
         running = match lost.whole {
+            Some((cause, _)) if lost.unbegun => running.unbegun(lost.next, cause),
             Some((cause, answer)) => running.copied_up_to(lost.next, cause, answer),
             None => running.seen_up_to(lost.next),
         };
@@ -127,17 +134,6 @@ impl Engine {
         counters.left_out_open_before_flows += u64::from(running.is_told_now(never, seen.boundary));
     }
 
-    /// Has it told how many joined flows the targets of this one's rules have ended.
-    pub(crate) fn note_refused_joins(&mut self, flow: &FlowKey) {
-        let rules: Vec<RuleId> = self.rules_of(flow).collect();
-        for rule in rules.into_iter().map(|rule| usize::from(rule.0)) {
-            if self.shared.joins_refused[rule] > 0 {
-                self.sights
-                    .on_joins_refused(rule, self.shared.joins_refused[rule]);
-            }
-        }
-    }
-
     /// Whether no rule of a flow's service takes flows that were open before.
     fn joins_none(&self, flow: &FlowKey) -> bool {
         self.rules_of(flow)
@@ -145,10 +141,11 @@ impl Engine {
     }
 
     /// Which flows a rule joins. One that joins all of them goes on with those that stand alone where its target has ended several
-    /// that the online server did not.
+    /// that the online server did not, and with none where it has not answered them either.
     pub(crate) fn join_of(&self, rule: RuleId) -> Join {
         let rule = usize::from(rule.0);
         match self.shared.config.rules[rule].join {
+            Join::Always if self.shared.joins_unanswered[rule] >= JOINS_REFUSED_MAX => Join::Never,
             Join::Always if self.shared.joins_refused[rule] >= JOINS_REFUSED_MAX => {
                 Join::Standalone
             }

@@ -4,12 +4,15 @@
 use wire::tcp::Flags;
 
 use super::{After, Life, Session};
+use crate::config::Join;
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT};
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, FIN_WAIT, JOINS_REFUSED_MAX, RECONNECTS_MAX, SERVICE_WAIT, TIME_WAIT,
+};
 use crate::time::Instant;
 use crate::turns::{Next, Verdict, Waited};
 
@@ -76,11 +79,32 @@ impl Session {
         }
     }
 
-    /// Whether a connection may begin with this turn: after one that the target has ended, it must be the flow's first or make
-    /// sense by itself.
+    /// Whether a connection may begin with this turn: it must be the flow's first, or make sense by itself, which nothing does in
+    /// a flow whose server spoke first.
     fn may_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let anywhere = ctx.config.rules[usize::from(self.rule.0)].resume_anywhere;
-        anywhere || !self.opened || turn.start == 0 || self.stands_alone(turn, ctx)
+        let is_greeted = ctx.flow.captured().is_greeted();
+        if self.is_not_to_be_joined(ctx) {
+            return false;
+        }
+        anywhere || turn.start == 0 || !is_greeted && self.stands_alone(turn, ctx)
+    }
+
+    /// Whether this flow was joined because all are (`--join always`), and targets of its rule have ended so many of those
+    /// without an answer that none is any more.
+    fn is_not_to_be_joined(&self, ctx: &Context<'_>) -> bool {
+        let join = ctx.config.rules[usize::from(self.rule.0)].join;
+        join == Join::Always && ctx.flow.is_joined() && *ctx.joins_unanswered >= JOINS_REFUSED_MAX
+    }
+
+    /// The target has ended a connection. That of a joined flow which it has not answered once, and which the online server keeps,
+    /// says that no such flow makes sense to the target.
+    fn note_unanswered_join(&self, outcome: Outcome, ctx: &mut Context<'_>) {
+        let ended = matches!(outcome, Outcome::Reset | Outcome::TargetClosed);
+        let goes_on = ctx.flow.ended().is_none() && !ctx.flow.is_online_closed();
+        if ended && goes_on && ctx.flow.is_joined() && !self.answered {
+            *ctx.joins_unanswered = ctx.joins_unanswered.saturating_add(1);
+        }
     }
 
     /// One step of a connected session. Returns whether another may follow.
@@ -353,6 +377,7 @@ impl Session {
     /// Leaves the connection, so that the front turn opens another; after several in a row that came to nothing, only
     /// after a while. `last` tells the target, where it does not know.
     fn reconnect(&mut self, outcome: Outcome, last: Option<Flags>, ctx: &mut Context<'_>) {
+        self.note_unanswered_join(outcome, ctx);
         self.end_touched(outcome, ctx);
         let mut then = After::Detached {
             retry_at: ctx.now,

@@ -53,6 +53,10 @@ pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
 pub const REASSEMBLY_SEGMENTS_MAX: usize = 4096;
 /// Farthest that a client's segment may lie ahead of what we have, in bytes: the largest window of RFC 7323.
 pub const CLIENT_WINDOW_MAX: u32 = 1 << 30;
+/// The same where the online server's window is not known: what TCP stacks advertise without being asked for more.
+pub const CLIENT_WINDOW_UNKNOWN: u32 = 4 << 20;
+/// Most ranges of bytes that are remembered as missing of a flow without a session, so that what fills them is counted.
+pub const HOLES_MAX: usize = 64;
 /// Farthest that a number of the online server may stand from what was seen of this connection, in bytes: beyond it, it is
 /// about another connection of the same client's port.
 pub const CONNECTION_DISTANCE_MAX: u32 = 1 << 24;

@@ -3,7 +3,8 @@
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::encrypted;
-use crate::limits::INTERIM_BYTES;
+use crate::holes::Holes;
+use crate::limits::{CLIENT_WINDOW_UNKNOWN, INTERIM_BYTES};
 use crate::request::Reader;
 use crate::standalone;
 
@@ -73,6 +74,7 @@ pub(crate) struct Running {
     beginning: Option<OnlineSeq>,
     /// Whether the online server spoke before the client.
     greeted: bool,
+    holes: Holes,
 }
 
 /// What a segment of the client is to such a flow.
@@ -106,6 +108,7 @@ impl Running {
             told: false,
             beginning: None,
             greeted: false,
+            holes: Holes::new(),
         }
     }
 
@@ -181,6 +184,8 @@ impl Running {
             !probe && (goes_on || beginning.is_some() || (fresh && self.answered == Some(seq)));
         let whole = self.next == Some(seq) && self.requests.is_at_end() && !self.greeted;
         let interim = core::mem::take(&mut self.interim) && standalone::is_http(payload);
+        // What comes late, behind what has come already, is counted, and says nothing of where requests end.
+        let late = self.fill_holes(seq, end);
         let start = self.next.map_or(seq, |next| next.max(seq));
         let new = payload
             .get(start.ahead_of(seq) as usize..)
@@ -195,13 +200,27 @@ impl Running {
             (self.cause, self.next) = (Some(cause), Some(end));
         }
         Seen {
-            bytes: u32::try_from(new.len()).unwrap_or(u32::MAX),
+            bytes: u32::try_from(new.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(late),
             begins_turn: !new.is_empty() && is_newer,
             boundary,
             stands_alone: beginning.is_some()
                 || whole && !interim && standalone::stands_alone(payload),
             beginning,
         }
+    }
+
+    /// The client's bytes from `seq` to `end` arrive: how many of them are in holes. What they leave behind them may be another.
+    fn fill_holes(&mut self, seq: ClientSeq, end: ClientSeq) -> u32 {
+        let late = self.holes.fill(seq, end);
+        match self.next {
+            // Whatever came before the first segment is nowhere yet.
+            None => self.holes.open(seq - CLIENT_WINDOW_UNKNOWN, seq),
+            Some(next) if next < seq => self.holes.open(next, seq),
+            Some(_) => {}
+        }
+        late
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`. Returns whether that answers a turn of which
@@ -212,6 +231,10 @@ impl Running {
         let unseen = another && self.next.is_none_or(|next| next < ack);
         if unseen {
             self.requests.lose();
+            match self.next {
+                None => self.holes.open(ack - CLIENT_WINDOW_UNKNOWN, ack),
+                Some(next) => self.holes.open(next, ack),
+            }
             (self.next, self.beginning) = (Some(ack), None);
         }
         unseen

@@ -34,6 +34,7 @@ use crate::context::{Clock, Context, SessionId, TargetState};
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::flow::Flow;
+use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
 use crate::gate::Gate;
 use crate::index::Index;
@@ -294,7 +295,9 @@ impl Engine {
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
             if self.is_captured(stamp) {
-                self.on_online_syn(now, flow, seq, ack);
+                let scale = segment.options(headers).window_scale;
+                let advertised = Advertised::of_handshake(scale, segment.window);
+                self.on_online_syn(now, flow, seq, ack, advertised);
             }
             return;
         }
@@ -318,6 +321,7 @@ impl Engine {
             return;
         }
         let heard = self.tell(id, now, |flow, room| {
+            flow.advertised().on_segment(segment.window);
             // After the end of capture the client goes on without us: that is no hole.
             let next = flow.stream().next();
             let (ack, len) = if captured || ack <= next {

@@ -11,6 +11,7 @@ use wire::multipath::Multipath;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
+use crate::flow::advertised::Advertised;
 use crate::limits::{FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS};
 use crate::running::{Running, Why};
 use crate::time::Instant;
@@ -56,6 +57,8 @@ pub(crate) struct Handshake {
     pub(crate) is_subflow: bool,
     /// The online server's initial sequence number, where a SYN-ACK came and no session was opened for it.
     pub(crate) online_isn: Option<OnlineSeq>,
+    /// ... with the window that it advertised.
+    pub(crate) advertised: Advertised,
 }
 
 impl Handshake {
@@ -69,6 +72,7 @@ impl Handshake {
             timestamps: options.timestamps.is_some(),
             is_subflow: options.multipath == Some(Multipath::Join),
             online_isn: None,
+            advertised: Advertised::unknown(),
         }
     }
 }

@@ -11,6 +11,7 @@ use wire::tcp::Flags;
 use super::Engine;
 use super::outside::Lost;
 use crate::config::{Join, RuleId};
+use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
@@ -34,7 +35,10 @@ impl Engine {
         let known = self
             .flow_of(&flow)
             .and_then(|id| self.flows.wake(id)?.client_isn());
-        if known != Some(isn) {
+        let is_answered = |it: &mut Infant| matches!(it, Infant::Syn(syn, ..) if syn.isn == isn && syn.online_isn.is_some());
+        // One that comes again after its answer says nothing new.
+        let again = self.nursery.get(&flow, now).is_some_and(is_answered);
+        if known != Some(isn) && !again {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
             let data = segment.payload(packet).unwrap_or_default();
@@ -172,6 +176,7 @@ impl Engine {
         flow: FlowKey,
         seq: OnlineSeq,
         ack: ClientSeq,
+        advertised: Advertised,
     ) {
         let why_unmet = self.why_unmet(now);
         let Some(Infant::Syn(handshake, data, before)) = self.nursery.get(&flow, now) else {
@@ -186,7 +191,7 @@ impl Engine {
         if handshake.online_isn.is_none() {
             self.sights.on_met(&flow);
         }
-        handshake.online_isn = Some(seq);
+        (handshake.online_isn, handshake.advertised) = (Some(seq), advertised);
         *before = None;
         *data = early.clone();
         let handshake = *handshake;

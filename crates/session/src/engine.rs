@@ -305,7 +305,10 @@ impl Engine {
         let len = u32::from(segment.payload_len);
         let Some(id) = self.flow_of(&flow) else {
             if segment.flags.contains(Flags::RST) {
-                self.nursery.remove(&flow);
+                let known = self.nursery.get(&flow, now);
+                if known.is_some_and(|it| it.may_be_answered_by(seq)) {
+                    self.nursery.remove(&flow);
+                }
             } else if len > 0 && self.is_captured(stamp) {
                 self.on_online_payload(now, flow, ack);
             }

@@ -57,7 +57,14 @@ impl Engine {
         payload: &[u8],
     ) -> Option<FlowId> {
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
-            self.nursery.remove(&flow);
+            let seq = ClientSeq::new(segment.seq);
+            if self
+                .nursery
+                .get(&flow, now)
+                .is_some_and(|it| it.may_have_sent(seq))
+            {
+                self.nursery.remove(&flow);
+            }
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));

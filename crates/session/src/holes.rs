@@ -5,7 +5,7 @@ use wire::seq::ClientSeq;
 use crate::limits::HOLES_MAX;
 
 /// Ranges that are missing, in no order, without overlaps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Holes(Vec<(ClientSeq, ClientSeq)>);
 
 impl Holes {

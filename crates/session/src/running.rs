@@ -151,6 +151,12 @@ impl Running {
         self
     }
 
+    /// What of its bytes has not come.
+    pub(crate) fn with_holes(mut self, holes: Holes) -> Self {
+        self.holes = holes;
+        self
+    }
+
     /// A segment says by how much its data's sequence numbers are ahead of the connection's: where that has changed, data is missing
     /// that took another path. Returns whether that is so.
     pub(crate) fn on_mapping(&mut self, shift: u32) -> bool {

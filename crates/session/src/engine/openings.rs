@@ -13,6 +13,7 @@ use super::outside::Lost;
 use crate::config::{Join, RuleId};
 use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
+use crate::holes::Holes;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
@@ -258,10 +259,11 @@ impl Engine {
             next: ack,
             acknowledged: Some(ack),
             whole: None,
+            holes: Holes::new(),
             unbegun: false,
             greeted: false,
         };
-        self.put_lost(now, &lost);
+        self.put_lost(now, lost);
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.

@@ -7,13 +7,14 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use super::Engine;
 use crate::config::{Join, RuleId};
 use crate::event::{Event, Outcome, TurnEnded};
+use crate::holes::Holes;
 use crate::limits::{JOINS_REFUSED_MAX, START_GRACE};
 use crate::nursery::Infant;
 use crate::running::{LastAnswer, Running, Seen, Why};
 use crate::time::Instant;
 
 /// A copied flow whose session ended before the flow did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lost {
     pub(crate) flow: FlowKey,
     pub(crate) why: Why,
@@ -23,6 +24,8 @@ pub(crate) struct Lost {
     pub(crate) acknowledged: Option<ClientSeq>,
     /// Where all of the client's bytes were copied: the cause of its last turn, and how that was answered.
     pub(crate) whole: Option<(OnlineSeq, LastAnswer)>,
+    /// What of the bytes before that has not come.
+    pub(crate) holes: Holes,
     /// Whether its client had said nothing yet.
     pub(crate) unbegun: bool,
     /// Whether the online server spoke before the client.
@@ -69,11 +72,12 @@ impl Engine {
 
     /// A flow that was copied has lost its session: what it asks before it is joined again is missed, or left out for the reason
     /// that it was not copied for.
-    pub(crate) fn put_lost(&mut self, now: Instant, lost: &Lost) {
+    pub(crate) fn put_lost(&mut self, now: Instant, lost: Lost) {
         let weight = self.weight(&lost.flow);
         let mut running = Running::new(lost.why, weight)
             .answered(lost.acknowledged)
-            .greeted(lost.greeted);
+            .greeted(lost.greeted)
+            .with_holes(lost.holes);
         running = match lost.whole {
             Some((cause, _)) if lost.unbegun => running.unbegun(lost.next, cause),
             Some((cause, answer)) => running.copied_up_to(lost.next, cause, answer),

@@ -11,6 +11,7 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use super::advertised::Advertised;
 use crate::arena::Arena;
 use crate::event::Counters;
+use crate::holes::Holes;
 use crate::limits::{
     ALLOCATION_COST, CLIENT_WINDOW_MAX, CONNECTION_DISTANCE_MAX, REASSEMBLY_BYTES_MAX,
     REASSEMBLY_SEGMENTS_MAX,
@@ -80,6 +81,8 @@ struct Reassembly {
     unordered_bytes: u64,
     /// Where they end.
     unordered_end: Option<ClientSeq>,
+    /// What was missing among them.
+    holes: Holes,
     /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
     mapping: Option<u32>,
 }
@@ -175,6 +178,12 @@ impl ClientStream {
         self.waiting
             .as_ref()
             .map_or(0, |waiting| waiting.unordered_bytes)
+    }
+
+    /// What is missing before [`ClientStream::seen`].
+    pub(crate) fn holes(&self) -> Holes {
+        let waiting = self.waiting.as_ref();
+        waiting.map_or_else(Holes::new, |waiting| waiting.holes.clone())
     }
 
     fn lose(&mut self, bytes: u64, end: Option<ClientSeq>) {
@@ -273,6 +282,11 @@ impl ClientStream {
     pub(crate) fn clear(&mut self, arena: &mut Arena) {
         if let Some(waiting) = &mut self.waiting {
             arena.discharge(waiting.cost());
+            let mut from = self.next;
+            for segment in &waiting.segments {
+                waiting.holes.open(from, segment.seq);
+                from = segment.end();
+            }
             let bytes = core::mem::take(&mut waiting.bytes);
             let end = waiting.segments.back().map(Waiting::end);
             waiting.segments = VecDeque::new();

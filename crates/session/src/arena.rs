@@ -113,11 +113,13 @@ impl Arena {
 
     /// Takes a charge back.
     pub(crate) fn discharge(&mut self, bytes: usize) {
-        debug_assert!(
-            self.used >= bytes as u64,
-            "more is given back than was taken"
-        );
-        self.used = self.used.saturating_sub(bytes as u64);
+        self.give_back(bytes as u64);
+    }
+
+    /// A charge that was never made must not wrap: everything would be refused from then on.
+    fn give_back(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.used, "{bytes} of {}", self.used);
+        self.used = self.used.saturating_sub(bytes);
     }
 
     /// Appends all of `bytes`, or nothing where the budget is spent.
@@ -204,7 +206,7 @@ impl Arena {
     }
 
     fn give(&mut self, block: u32) {
-        self.used -= BLOCK as u64;
+        self.give_back(BLOCK as u64);
         self.free.push(block);
     }
 

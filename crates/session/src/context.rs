@@ -80,6 +80,8 @@ pub(crate) struct Context<'a> {
     pub(crate) inflow: &'a mut Inflow,
     /// How many joined flows of the rule the target has ended where the online server went on.
     pub(crate) joins_refused: &'a mut u32,
+    /// How many connections of joined flows in a row it has ended before it had answered any of their turns.
+    pub(crate) joins_unanswered: &'a mut u32,
     pub(crate) echoes: &'a mut Echoes,
 }
 

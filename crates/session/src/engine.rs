@@ -158,8 +158,14 @@ impl Engine {
 
     /// What was seen of each rule's service, in the order of the command line.
     #[must_use]
-    pub fn sights(&self) -> &[Sight] {
-        self.sights.of_rules()
+    pub fn sights(&self) -> Vec<Sight> {
+        let counts = self.shared.joins_refused.iter();
+        let counts = counts.zip(&self.shared.joins_unanswered);
+        let mut sights = self.sights.of_rules().to_vec();
+        for (sight, (refused, unanswered)) in sights.iter_mut().zip(counts) {
+            sight.set_joins_refused(*refused, *unanswered);
+        }
+        sights
     }
 
     /// The next event.

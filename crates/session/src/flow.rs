@@ -12,6 +12,7 @@
 //! A flow knows no target: it is told a packet once, and says what is new. Each of its sessions (the copies of `-n`, and the
 //! rules of one service) then follows by itself.
 
+pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
 pub(crate) mod payload;
@@ -31,6 +32,7 @@ use crate::event::Counters;
 use crate::id::SessionId;
 use crate::limits::CONNECTION_DISTANCE_MAX;
 use crate::time::Instant;
+use advertised::Advertised;
 use captured::Captured;
 use core::time::Duration;
 use payload::Payload;
@@ -215,7 +217,12 @@ impl Flow {
 
     /// Bytes that it holds, in order or not.
     pub(crate) fn bytes_held(&self) -> u64 {
-        (self.payload.len() + self.stream.waiting_bytes()) as u64
+        (self.payload.len() + self.stream.waiting_cost()) as u64
+    }
+
+    /// The online server has advertised these windows.
+    pub(crate) fn advertised(&mut self) -> &mut Advertised {
+        self.stream.advertised()
     }
 
     /// A session ends the latest turn: what the client says next begins another.

@@ -38,6 +38,7 @@ pub mod engine;
 pub mod event;
 mod flow;
 mod gate;
+mod holes;
 mod id;
 mod index;
 mod inflow;

@@ -51,8 +51,17 @@ pub const FIN_WAIT: Duration = Duration::from_secs(5);
 pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
 /// Most segments of one flow that wait behind a hole.
 pub const REASSEMBLY_SEGMENTS_MAX: usize = 4096;
-/// Farthest that a client's segment may lie ahead of what we have, in bytes: the largest window of RFC 7323.
+/// Farthest that a client's segment may lie ahead of what we have, in bytes: the largest window of RFC 7323. Where the online
+/// server has advertised less, it is less.
 pub const CLIENT_WINDOW_MAX: u32 = 1 << 30;
+/// The same where the online server's window is not known: what TCP stacks advertise without being asked for more.
+pub const CLIENT_WINDOW_UNKNOWN: u32 = 4 << 20;
+/// How much farther than twice the online server's largest window a client's segment is believed, in bytes.
+pub const CLIENT_WINDOW_SLACK: u32 = 64 << 10;
+/// What a segment that waits behind a hole costs besides its bytes and what is said of it, in bytes: two allocations.
+pub const ALLOCATION_COST: usize = 32;
+/// Most ranges of bytes that are remembered as missing of a flow without a session, so that what fills them is counted.
+pub const HOLES_MAX: usize = 64;
 /// Farthest that a number of the online server may stand from what was seen of this connection, in bytes: beyond it, it is
 /// about another connection of the same client's port.
 pub const CONNECTION_DISTANCE_MAX: u32 = 1 << 24;

@@ -11,7 +11,8 @@ use wire::multipath::Multipath;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
-use crate::limits::{FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS};
+use crate::flow::advertised::Advertised;
+use crate::limits::{CONNECTION_DISTANCE_MAX, FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS};
 use crate::running::{Running, Why};
 use crate::time::Instant;
 
@@ -31,6 +32,26 @@ pub(crate) enum Infant {
 }
 
 impl Infant {
+    /// Whether a segment of the client at `seq` can be of this connection, and not of an older one of the same port.
+    pub(crate) fn may_have_sent(&self, seq: ClientSeq) -> bool {
+        match self {
+            Self::Syn(handshake, ..) => {
+                (seq - handshake.isn).unsigned_abs() <= CONNECTION_DISTANCE_MAX
+            }
+            Self::Running(_) => true,
+        }
+    }
+
+    /// The same of a segment of the online server.
+    pub(crate) fn may_be_answered_by(&self, seq: OnlineSeq) -> bool {
+        match self {
+            Self::Syn(handshake, ..) => handshake
+                .online_isn
+                .is_none_or(|isn| (seq - isn).unsigned_abs() <= CONNECTION_DISTANCE_MAX),
+            Self::Running(_) => true,
+        }
+    }
+
     /// Whether it is copied once it goes on: a handshake that both sides have said their part of, or a flow that was copied.
     fn is_to_be_copied(&self) -> bool {
         match self {
@@ -56,6 +77,8 @@ pub(crate) struct Handshake {
     pub(crate) is_subflow: bool,
     /// The online server's initial sequence number, where a SYN-ACK came and no session was opened for it.
     pub(crate) online_isn: Option<OnlineSeq>,
+    /// ... with the window that it advertised.
+    pub(crate) advertised: Advertised,
 }
 
 impl Handshake {
@@ -69,6 +92,7 @@ impl Handshake {
             timestamps: options.timestamps.is_some(),
             is_subflow: options.multipath == Some(Multipath::Join),
             online_isn: None,
+            advertised: Advertised::unknown(),
         }
     }
 }

@@ -3,7 +3,8 @@
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::encrypted;
-use crate::limits::INTERIM_BYTES;
+use crate::holes::Holes;
+use crate::limits::{CLIENT_WINDOW_UNKNOWN, INTERIM_BYTES};
 use crate::request::Reader;
 use crate::standalone;
 
@@ -69,6 +70,11 @@ pub(crate) struct Running {
     is_tls: bool,
     /// Whether it is counted among the flows that were left out.
     told: bool,
+    /// Where its client has said nothing yet although its handshake was seen: what it had seen of the online server then.
+    beginning: Option<OnlineSeq>,
+    /// Whether the online server spoke before the client.
+    greeted: bool,
+    holes: Holes,
 }
 
 /// What a segment of the client is to such a flow.
@@ -80,8 +86,10 @@ pub(crate) struct Seen {
     pub(crate) begins_turn: bool,
     /// Whether a session may begin with them.
     pub(crate) boundary: bool,
-    /// Whether they stand alone, behind a request that was seen to end.
+    /// Whether they stand alone: behind a request that was seen to end, or at the flow's beginning.
     pub(crate) stands_alone: bool,
+    /// They are the flow's first: what its client had seen after the handshake.
+    pub(crate) beginning: Option<OnlineSeq>,
 }
 
 impl Running {
@@ -98,6 +106,9 @@ impl Running {
             mapping: None,
             is_tls: false,
             told: false,
+            beginning: None,
+            greeted: false,
+            holes: Holes::new(),
         }
     }
 
@@ -125,6 +136,24 @@ impl Running {
             self.requests = Reader::at_end();
             self.interim = answer == LastAnswer::Interim;
         }
+        self
+    }
+
+    /// Its handshake was copied, and its client had said nothing yet: `next` is its first byte, and `cause` what it had seen then.
+    pub(crate) const fn unbegun(mut self, next: ClientSeq, cause: OnlineSeq) -> Self {
+        (self.next, self.beginning) = (Some(next), Some(cause));
+        self
+    }
+
+    /// Whether the online server spoke before the client: nothing in the middle of such a flow stands alone.
+    pub(crate) const fn greeted(mut self, greeted: bool) -> Self {
+        self.greeted = greeted;
+        self
+    }
+
+    /// What of its bytes has not come.
+    pub(crate) fn with_holes(mut self, holes: Holes) -> Self {
+        self.holes = holes;
         self
     }
 
@@ -156,9 +185,13 @@ impl Running {
         let fresh = self.next.is_none_or(|next| next <= seq);
         // A keep-alive probe may carry a byte of rubbish (RFC 9293 section 3.8.4); who writes one byte pushes it.
         let probe = payload.len() == 1 && !pushed;
-        let boundary = !probe && (goes_on || (fresh && self.answered == Some(seq)));
-        let whole = self.next == Some(seq) && self.requests.is_at_end();
+        let beginning = self.beginning.filter(|_| self.next == Some(seq) && !probe);
+        let boundary =
+            !probe && (goes_on || beginning.is_some() || (fresh && self.answered == Some(seq)));
+        let whole = self.next == Some(seq) && self.requests.is_at_end() && !self.greeted;
         let interim = core::mem::take(&mut self.interim) && standalone::is_http(payload);
+        // What comes late, behind what has come already, is counted, and says nothing of where requests end.
+        let late = self.fill_holes(seq, end);
         let start = self.next.map_or(seq, |next| next.max(seq));
         let new = payload
             .get(start.ahead_of(seq) as usize..)
@@ -168,15 +201,32 @@ impl Running {
                 self.requests.lose();
             }
             self.requests.read(new);
+            self.beginning = None;
             self.is_tls |= (self.next.is_none() || boundary) && encrypted::is_record(payload);
             (self.cause, self.next) = (Some(cause), Some(end));
         }
         Seen {
-            bytes: u32::try_from(new.len()).unwrap_or(u32::MAX),
+            bytes: u32::try_from(new.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(late),
             begins_turn: !new.is_empty() && is_newer,
             boundary,
-            stands_alone: whole && !interim && standalone::stands_alone(payload),
+            stands_alone: beginning.is_some()
+                || whole && !interim && standalone::stands_alone(payload),
+            beginning,
         }
+    }
+
+    /// The client's bytes from `seq` to `end` arrive: how many of them are in holes. What they leave behind them may be another.
+    fn fill_holes(&mut self, seq: ClientSeq, end: ClientSeq) -> u32 {
+        let late = self.holes.fill(seq, end);
+        match self.next {
+            // Whatever came before the first segment is nowhere yet.
+            None => self.holes.open(seq - CLIENT_WINDOW_UNKNOWN, seq),
+            Some(next) if next < seq => self.holes.open(next, seq),
+            Some(_) => {}
+        }
+        late
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`. Returns whether that answers a turn of which
@@ -187,7 +237,11 @@ impl Running {
         let unseen = another && self.next.is_none_or(|next| next < ack);
         if unseen {
             self.requests.lose();
-            self.next = Some(ack);
+            match self.next {
+                None => self.holes.open(ack - CLIENT_WINDOW_UNKNOWN, ack),
+                Some(next) => self.holes.open(next, ack),
+            }
+            (self.next, self.beginning) = (Some(ack), None);
         }
         unseen
     }

@@ -83,6 +83,13 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// How many joined flows of the rule its target has ended where the online server went on, and how many of their connections
+    /// in a row without an answer.
+    pub(crate) fn set_joins_refused(&mut self, refused: u32, unanswered: u32) {
+        self.joins_refused = u64::from(refused) + u64::from(unanswered);
+        self.joining_stopped = u64::from(refused.max(unanswered) >= JOINS_REFUSED_MAX);
+    }
+
     /// Adds what another worker has seen.
     pub fn add(&mut self, other: &Self) {
         self.clients += other.clients;
@@ -115,14 +122,6 @@ impl Sights {
         Self {
             services,
             of_rules: vec![Sight::default(); rules.len()],
-        }
-    }
-
-    /// How many joined flows of a rule its target has ended.
-    pub(crate) fn on_joins_refused(&mut self, rule: usize, refused: u32) {
-        if let Some(sight) = self.of_rules.get_mut(rule) {
-            sight.joins_refused = refused.into();
-            sight.joining_stopped = u64::from(refused >= JOINS_REFUSED_MAX);
         }
     }
 

@@ -127,7 +127,8 @@ impl Signs {
                 let words = format!(
                     "NOT EVERYTHING IS COPIED: the target closed or reset {} connection(s) that were joined in their \
                  middle, where the online server went on. They have state that a new connection has not, so no more \
-                 of them are joined, --join always or not, but those whose next request stands alone: {name}",
+                 of them are joined, --join always or not, but those whose next request stands alone; where the \
+                     target has answered none of their requests, not even those: {name}",
                     sight.joins_refused
                 );
                 warnings.raise(Kind::JoiningStopped, Subject::Rule(name), &words);

@@ -61,7 +61,7 @@ impl Running {
             slot.differences.clone_from(&self.differences);
         }
         slot.counters = *engine.counters();
-        slot.sights.copy_from_slice(engine.sights());
+        slot.sights.copy_from_slice(&engine.sights());
         slot.totals = self.totals;
         slot.port = statistics;
         slot.bandwidth_reached = self.worker.bandwidth.reached();

@@ -5,6 +5,7 @@ use wire::flow::{Addr, Endpoint, FlowKey};
 use super::Engine;
 use crate::config::{RuleId, Source};
 use crate::flow::Flow;
+use crate::flow::advertised::Advertised;
 use crate::id::{FlowId, SessionId};
 use crate::running::Why;
 use crate::session::{Beginning, Session};
@@ -52,13 +53,17 @@ impl Engine {
             return Err(Some(Why::Shed));
         }
         self.nursery.remove(&flow);
+        let advertised = match beginning {
+            Beginning::Handshake(syn, _) => syn.advertised,
+            Beginning::Joined(..) => Advertised::unknown(),
+        };
         let (first, cause) = match beginning {
             Beginning::Handshake(syn, online_isn) => (syn.isn + 1, online_isn + 1),
             Beginning::Joined(first, cause, _) => (first, cause),
         };
-        let id = self
-            .flows
-            .insert(Flow::new(flow, first, cause, joined, now));
+        let mut new = Flow::new(flow, first, cause, joined, now);
+        *new.advertised() = advertised;
+        let id = self.flows.insert(new);
         self.by_flow.insert(&flow, id);
         self.unconfirmed += u32::from(!joined);
         for rule in rules {

@@ -186,7 +186,7 @@ impl Engine {
         if self.unlist(id)
             && let Some(lost) = self.flows.get(id).and_then(|flow| lost(flow, why))
         {
-            self.put_lost(now, &lost);
+            self.put_lost(now, lost);
         }
     }
 
@@ -307,5 +307,8 @@ fn lost(flow: &Flow, why: Why) -> Option<Lost> {
         next: flow.stream().seen(),
         acknowledged: flow.stream().acknowledged(),
         whole: matches!(end, End::Idle).then_some((captured.last_cause(), answer)),
+        holes: flow.stream().holes(),
+        unbegun: captured.count() == 0,
+        greeted: captured.is_greeted(),
     })
 }

@@ -11,7 +11,9 @@ use wire::tcp::Flags;
 use super::Engine;
 use super::outside::Lost;
 use crate::config::{Join, RuleId};
+use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
+use crate::holes::Holes;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
@@ -34,7 +36,10 @@ impl Engine {
         let known = self
             .flow_of(&flow)
             .and_then(|id| self.flows.wake(id)?.client_isn());
-        if known != Some(isn) {
+        let is_answered = |it: &mut Infant| matches!(it, Infant::Syn(syn, ..) if syn.isn == isn && syn.online_isn.is_some());
+        // One that comes again after its answer says nothing new.
+        let again = self.nursery.get(&flow, now).is_some_and(is_answered);
+        if known != Some(isn) && !again {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
             let data = segment.payload(packet).unwrap_or_default();
@@ -53,7 +58,14 @@ impl Engine {
         payload: &[u8],
     ) -> Option<FlowId> {
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
-            self.nursery.remove(&flow);
+            let seq = ClientSeq::new(segment.seq);
+            if self
+                .nursery
+                .get(&flow, now)
+                .is_some_and(|it| it.may_have_sent(seq))
+            {
+                self.nursery.remove(&flow);
+            }
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
@@ -91,12 +103,11 @@ impl Engine {
             let joins = |rule: &RuleId| match self.join_of(*rule) {
                 Join::Always => true,
                 Join::Standalone => seen.stands_alone,
-                Join::Never => false,
+                Join::Never => seen.beginning.is_some(),
             };
             let rules: Vec<RuleId> = self.rules_of(&flow).filter(joins).collect();
-            self.note_refused_joins(&flow);
             let timestamps = segment.options(packet).timestamps.is_some();
-            let beginning = Beginning::Joined(seq, cause, timestamps);
+            let beginning = Beginning::Joined(seq, seen.beginning.unwrap_or(cause), timestamps);
             match self.open(now, flow, beginning, rules) {
                 Ok(opened) => return Some(opened),
                 Err(Some(why)) => running.why = why,
@@ -173,6 +184,7 @@ impl Engine {
         flow: FlowKey,
         seq: OnlineSeq,
         ack: ClientSeq,
+        advertised: Advertised,
     ) {
         let why_unmet = self.why_unmet(now);
         let Some(Infant::Syn(handshake, data, before)) = self.nursery.get(&flow, now) else {
@@ -187,7 +199,7 @@ impl Engine {
         if handshake.online_isn.is_none() {
             self.sights.on_met(&flow);
         }
-        handshake.online_isn = Some(seq);
+        (handshake.online_isn, handshake.advertised) = (Some(seq), advertised);
         *before = None;
         *data = early.clone();
         let handshake = *handshake;
@@ -247,8 +259,11 @@ impl Engine {
             next: ack,
             acknowledged: Some(ack),
             whole: None,
+            holes: Holes::new(),
+            unbegun: false,
+            greeted: false,
         };
-        self.put_lost(now, &lost);
+        self.put_lost(now, lost);
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.

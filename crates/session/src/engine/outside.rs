@@ -7,13 +7,14 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use super::Engine;
 use crate::config::{Join, RuleId};
 use crate::event::{Event, Outcome, TurnEnded};
+use crate::holes::Holes;
 use crate::limits::{JOINS_REFUSED_MAX, START_GRACE};
 use crate::nursery::Infant;
 use crate::running::{LastAnswer, Running, Seen, Why};
 use crate::time::Instant;
 
 /// A copied flow whose session ended before the flow did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lost {
     pub(crate) flow: FlowKey,
     pub(crate) why: Why,
@@ -23,6 +24,12 @@ pub(crate) struct Lost {
     pub(crate) acknowledged: Option<ClientSeq>,
     /// Where all of the client's bytes were copied: the cause of its last turn, and how that was answered.
     pub(crate) whole: Option<(OnlineSeq, LastAnswer)>,
+    /// What of the bytes before that has not come.
+    pub(crate) holes: Holes,
+    /// Whether its client had said nothing yet.
+    pub(crate) unbegun: bool,
+    /// Whether the online server spoke before the client.
+    pub(crate) greeted: bool,
 }
 
 impl Engine {
@@ -65,10 +72,14 @@ impl Engine {
 
     /// A flow that was copied has lost its session: what it asks before it is joined again is missed, or left out for the reason
     /// that it was not copied for.
-    pub(crate) fn put_lost(&mut self, now: Instant, lost: &Lost) {
+    pub(crate) fn put_lost(&mut self, now: Instant, lost: Lost) {
         let weight = self.weight(&lost.flow);
-        let mut running = Running::new(lost.why, weight).answered(lost.acknowledged);
+        let mut running = Running::new(lost.why, weight)
+            .answered(lost.acknowledged)
+            .greeted(lost.greeted)
+            .with_holes(lost.holes);
         running = match lost.whole {
+            Some((cause, _)) if lost.unbegun => running.unbegun(lost.next, cause),
             Some((cause, answer)) => running.copied_up_to(lost.next, cause, answer),
             None => running.seen_up_to(lost.next),
         };
@@ -127,17 +138,6 @@ impl Engine {
         counters.left_out_open_before_flows += u64::from(running.is_told_now(never, seen.boundary));
     }
 
-    /// Has it told how many joined flows the targets of this one's rules have ended.
-    pub(crate) fn note_refused_joins(&mut self, flow: &FlowKey) {
-        let rules: Vec<RuleId> = self.rules_of(flow).collect();
-        for rule in rules.into_iter().map(|rule| usize::from(rule.0)) {
-            if self.shared.joins_refused[rule] > 0 {
-                self.sights
-                    .on_joins_refused(rule, self.shared.joins_refused[rule]);
-            }
-        }
-    }
-
     /// Whether no rule of a flow's service takes flows that were open before.
     fn joins_none(&self, flow: &FlowKey) -> bool {
         self.rules_of(flow)
@@ -145,10 +145,11 @@ impl Engine {
     }
 
     /// Which flows a rule joins. One that joins all of them goes on with those that stand alone where its target has ended several
-    /// that the online server did not.
+    /// that the online server did not, and with none where it has not answered them either.
     pub(crate) fn join_of(&self, rule: RuleId) -> Join {
         let rule = usize::from(rule.0);
         match self.shared.config.rules[rule].join {
+            Join::Always if self.shared.joins_unanswered[rule] >= JOINS_REFUSED_MAX => Join::Never,
             Join::Always if self.shared.joins_refused[rule] >= JOINS_REFUSED_MAX => {
                 Join::Standalone
             }

@@ -11,6 +11,7 @@ use wire::tcp::Flags;
 
 use super::Engine;
 use super::openings::mapping_of;
+use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
 use crate::time::Instant;
 
@@ -91,7 +92,9 @@ impl Engine {
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
             if self.is_captured(stamp) {
-                self.on_online_syn(now, flow, seq, ack);
+                let scale = segment.options(headers).window_scale;
+                let advertised = Advertised::of_handshake(scale, segment.window);
+                self.on_online_syn(now, flow, seq, ack, advertised);
             }
             return;
         }
@@ -99,7 +102,10 @@ impl Engine {
         let len = u32::from(segment.payload_len);
         let Some(id) = self.flow_of(&flow) else {
             if segment.flags.contains(Flags::RST) {
-                self.nursery.remove(&flow);
+                let known = self.nursery.get(&flow, now);
+                if known.is_some_and(|it| it.may_be_answered_by(seq)) {
+                    self.nursery.remove(&flow);
+                }
             } else if len > 0 && self.is_captured(stamp) {
                 self.on_online_payload(now, flow, ack);
             }
@@ -107,6 +113,7 @@ impl Engine {
         };
         let captured = self.is_captured(stamp);
         let heard = self.tell(id, now, |flow, room| {
+            flow.advertised().on_segment(segment.window);
             if flow.is_elsewhere(seq, ack) {
                 return None;
             }

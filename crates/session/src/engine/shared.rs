@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) inflow: Inflow,
     /// How many joined flows of each rule its target has ended where the online server went on.
     pub(crate) joins_refused: Vec<u32>,
+    /// How many connections of joined flows of each rule its target has ended in a row without an answer.
+    pub(crate) joins_unanswered: Vec<u32>,
     pub(crate) echoes: Echoes,
 }
 
@@ -61,6 +63,7 @@ impl Shared {
             target_of,
             samples: None,
             joins_refused: vec![0; config.rules.len()],
+            joins_unanswered: vec![0; config.rules.len()],
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
             config,
@@ -90,6 +93,7 @@ impl Shared {
             samples: self.samples.as_deref_mut(),
             inflow: &mut self.inflow,
             joins_refused: &mut self.joins_refused[index],
+            joins_unanswered: &mut self.joins_unanswered[index],
             echoes: &mut self.echoes,
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct Captured {
     sealed: bool,
     /// Whether the online server has spoken without having been asked, as far as can be told.
     unprompted: bool,
+    /// Whether the online server had spoken before the client's first byte.
+    greeted: bool,
     /// Whether either side speaks unasked.
     signs: Signs,
 }
@@ -53,6 +55,7 @@ impl Captured {
             online_end: cause,
             sealed: false,
             unprompted: false,
+            greeted: false,
             signs: Signs::default(),
         }
     }
@@ -60,6 +63,12 @@ impl Captured {
     /// How many turns there have been.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Whether the online server had spoken before the client's first byte: what follows a greeting has state (a login, a salt), and
+    /// means nothing on a connection of its own, whatever it looks like.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.greeted
     }
 
     /// Where the client's stream ends.
@@ -118,6 +127,7 @@ impl Captured {
         }
         self.sealed = false;
         if start == 0 {
+            self.greeted |= self.cause < piece.cause;
             self.signs.on_beginning(piece.bytes);
         }
         let early = self.online_end.ahead_of(piece.cause);
@@ -169,6 +179,7 @@ impl Captured {
             online_end: self.online_end,
             sealed: self.sealed,
             unprompted: self.unprompted,
+            greeted: self.greeted,
             speaks_unasked: self.signs.are_known(),
         })
     }
@@ -279,6 +290,7 @@ pub(crate) struct RestingCaptured {
     online_end: OnlineSeq,
     sealed: bool,
     unprompted: bool,
+    greeted: bool,
     speaks_unasked: bool,
 }
 
@@ -303,6 +315,7 @@ impl RestingCaptured {
             online_end: self.online_end,
             sealed: self.sealed,
             unprompted: self.unprompted,
+            greeted: self.greeted,
             signs: Signs::resumed(self.speaks_unasked),
             ..Captured::new(self.cause)
         }

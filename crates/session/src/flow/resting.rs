@@ -5,23 +5,33 @@ use wire::flow::FlowKey;
 use wire::seq::ClientSeq;
 
 use super::Flow;
+use super::advertised::Advertised;
 use super::captured::RestingCaptured;
 use super::payload::Payload;
 use super::stream::ClientStream;
 use crate::id::SessionId;
 use crate::time::Instant;
 
+const JOINED: u8 = 1;
+const CONFIRMED: u8 = 2;
+const ONLINE_CLOSED: u8 = 4;
+/// Whether anything was seen of what the online server has acknowledged.
+const ACKNOWLEDGED: u8 = 8;
+
+const fn flag(flag: u8, is_set: bool) -> u8 {
+    if is_set { flag } else { 0 }
+}
+
 /// What is left of a flow.
 #[derive(Debug)]
 pub(crate) struct RestingFlow {
     key: FlowKey,
-    joined: bool,
-    confirmed: bool,
-    online_closed: bool,
+    /// Of [`JOINED`] and the like, which together take one byte.
+    flags: u8,
     next: ClientSeq,
-    /// What the online server has acknowledged, if anything was seen of that.
+    advertised: Advertised,
+    /// What the online server has acknowledged, where [`ACKNOWLEDGED`] is set.
     acknowledged: ClientSeq,
-    is_acknowledged: bool,
     captured: RestingCaptured,
     active_at: Instant,
     head: SessionId,
@@ -56,12 +66,13 @@ impl RestingFlow {
         }
         Some(Self {
             key: *key,
-            joined: *joined,
-            confirmed: *confirmed,
-            online_closed: *online_closed,
+            flags: flag(JOINED, *joined)
+                | flag(CONFIRMED, *confirmed)
+                | flag(ONLINE_CLOSED, *online_closed)
+                | flag(ACKNOWLEDGED, stream.acknowledged().is_some()),
             next: stream.next(),
+            advertised: *stream.advertised(),
             acknowledged: stream.acknowledged().unwrap_or(stream.next()),
-            is_acknowledged: stream.acknowledged().is_some(),
             active_at: *active_at,
             head: (*head)?,
             captured: captured.rest()?,
@@ -76,18 +87,20 @@ impl RestingFlow {
 
     /// The flow as it was.
     pub(crate) fn wake(self) -> Flow {
+        let is = |flag| self.flags & flag != 0;
         let captured = self.captured.wake();
         Flow {
             key: self.key,
-            joined: self.joined,
-            confirmed: self.confirmed,
+            joined: is(JOINED),
+            confirmed: is(CONFIRMED),
             stream: ClientStream::resumed(
                 self.next,
-                self.is_acknowledged.then_some(self.acknowledged),
+                is(ACKNOWLEDGED).then_some(self.acknowledged),
+                self.advertised,
             ),
             payload: Payload::from_start(captured.end()),
             captured,
-            online_closed: self.online_closed,
+            online_closed: is(ONLINE_CLOSED),
             online_blocked: false,
             online_at: self.active_at,
             gap_at: None,

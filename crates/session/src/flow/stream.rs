@@ -8,9 +8,14 @@ use std::collections::VecDeque;
 
 use wire::seq::{ClientSeq, OnlineSeq};
 
+use super::advertised::Advertised;
 use crate::arena::Arena;
 use crate::event::Counters;
-use crate::limits::{CLIENT_WINDOW_MAX, REASSEMBLY_BYTES_MAX, REASSEMBLY_SEGMENTS_MAX};
+use crate::holes::Holes;
+use crate::limits::{
+    ALLOCATION_COST, CLIENT_WINDOW_MAX, CONNECTION_DISTANCE_MAX, REASSEMBLY_BYTES_MAX,
+    REASSEMBLY_SEGMENTS_MAX,
+};
 use crate::time::Instant;
 
 /// Bytes that are next in order.
@@ -56,6 +61,11 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// What a segment of so many bytes costs.
+    const fn cost(len: usize) -> usize {
+        len + size_of::<Self>() + ALLOCATION_COST
+    }
+
     fn end(&self) -> ClientSeq {
         self.seq + self.bytes.len() as u32
     }
@@ -71,8 +81,17 @@ struct Reassembly {
     unordered_bytes: u64,
     /// Where they end.
     unordered_end: Option<ClientSeq>,
+    /// What was missing among them.
+    holes: Holes,
     /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
     mapping: Option<u32>,
+}
+
+impl Reassembly {
+    /// What the segments cost.
+    fn cost(&self) -> usize {
+        self.bytes + self.segments.len() * Waiting::cost(0)
+    }
 }
 
 /// One client's stream.
@@ -85,6 +104,8 @@ pub(crate) struct ClientStream {
     /// A FIN that was seen, perhaps behind a hole.
     fin: Option<(ClientSeq, OnlineSeq, Instant)>,
     end: Option<EndOfStream>,
+    /// How far ahead the client may be.
+    advertised: Advertised,
     /// Whether a RST of the client came after its FIN.
     abandoned: bool,
     /// What waits behind a hole, in a box of its own because hardly any session has one.
@@ -99,15 +120,21 @@ impl ClientStream {
             acknowledged: None,
             fin: None,
             end: None,
+            advertised: Advertised::unknown(),
             abandoned: false,
             waiting: None,
         }
     }
 
     /// The same, of which the online server has acknowledged something.
-    pub(super) fn resumed(next: ClientSeq, acknowledged: Option<ClientSeq>) -> Self {
+    pub(super) fn resumed(
+        next: ClientSeq,
+        acknowledged: Option<ClientSeq>,
+        advertised: Advertised,
+    ) -> Self {
         Self {
             acknowledged,
+            advertised,
             ..Self::new(next)
         }
     }
@@ -153,6 +180,12 @@ impl ClientStream {
             .map_or(0, |waiting| waiting.unordered_bytes)
     }
 
+    /// What is missing before [`ClientStream::seen`].
+    pub(crate) fn holes(&self) -> Holes {
+        let waiting = self.waiting.as_ref();
+        waiting.map_or_else(Holes::new, |waiting| waiting.holes.clone())
+    }
+
     fn lose(&mut self, bytes: u64, end: Option<ClientSeq>) {
         if bytes > 0 {
             let waiting = self.waiting.get_or_insert_default();
@@ -173,6 +206,29 @@ impl ClientStream {
     /// Bytes that wait behind a hole.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
+    }
+
+    /// What they cost.
+    pub(crate) fn waiting_cost(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.cost())
+    }
+
+    /// The windows that the online server has advertised.
+    pub(crate) fn advertised(&mut self) -> &mut Advertised {
+        &mut self.advertised
+    }
+
+    /// Whether a segment that begins at `seq` can be this client's: no farther ahead of what the online server has than its window
+    /// allows, and no farther behind than anything is sent again.
+    fn is_near(&self, seq: ClientSeq) -> bool {
+        let base = self.acknowledged.map_or(self.next, |it| it.max(self.next));
+        let distance = seq - base;
+        let limit = if distance > 0 {
+            self.advertised.reach()
+        } else {
+            CONNECTION_DISTANCE_MAX
+        };
+        distance.unsigned_abs() <= limit
     }
 
     /// How many turns later than `cause` have begun behind the hole.
@@ -225,10 +281,15 @@ impl ClientStream {
     /// Forgets what waits behind a hole.
     pub(crate) fn clear(&mut self, arena: &mut Arena) {
         if let Some(waiting) = &mut self.waiting {
+            arena.discharge(waiting.cost());
+            let mut from = self.next;
+            for segment in &waiting.segments {
+                waiting.holes.open(from, segment.seq);
+                from = segment.end();
+            }
             let bytes = core::mem::take(&mut waiting.bytes);
             let end = waiting.segments.back().map(Waiting::end);
             waiting.segments = VecDeque::new();
-            arena.discharge(bytes);
             self.lose(bytes as u64, end);
         }
     }
@@ -236,7 +297,7 @@ impl ClientStream {
     /// A segment that belongs to no place of the stream.
     fn pass_over(&mut self, seq: ClientSeq, len: u32) {
         let end = seq + len;
-        if (seq - self.next).unsigned_abs() > CLIENT_WINDOW_MAX {
+        if !self.is_near(seq) {
             self.lose(len.into(), None);
         } else if end > self.seen() {
             self.lose(end.ahead_of(self.seen()).min(len).into(), Some(end));
@@ -285,7 +346,7 @@ impl ClientStream {
         take: &mut dyn FnMut(&mut Arena, Piece<'_>),
     ) {
         let len = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
-        if self.end.is_some() || (seq - self.next).unsigned_abs() > CLIENT_WINDOW_MAX {
+        if self.end.is_some() || !self.is_near(seq) {
             self.pass_over(seq, len);
             return;
         }
@@ -344,7 +405,7 @@ impl ClientStream {
                 self.lose(end.ahead_of(at).into(), None);
                 return;
             }
-            arena.charge(bytes.len());
+            arena.charge(Waiting::cost(bytes.len()));
             let store = self.waiting.get_or_insert_default();
             store.bytes += bytes.len();
             let waiting = Waiting {
@@ -375,7 +436,7 @@ impl ClientStream {
             .segments
             .pop_front_if(|waiting| waiting.seq <= self.next)
         {
-            arena.discharge(waiting.bytes.len());
+            arena.discharge(Waiting::cost(waiting.bytes.len()));
             store.bytes -= waiting.bytes.len();
             let known = self.next.ahead_of(waiting.seq) as usize;
             if let Some(bytes) = waiting.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
@@ -398,9 +459,10 @@ impl ClientStream {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientStream, End, Piece};
+    use super::{Advertised, ClientStream, End, Piece};
     use crate::arena::Arena;
     use crate::event::Counters;
+    use crate::limits::CLIENT_WINDOW_SLACK;
     use crate::time::Instant;
     use wire::seq::{ClientSeq, OnlineSeq};
 
@@ -502,6 +564,34 @@ mod tests {
             &mut f.arena,
         );
         assert_eq!(f.stream.end().map(|end| end.end), Some(End::Reset));
+    }
+
+    /// A flood of segments of one byte each must not take many times what the budget says.
+    #[test]
+    fn a_segment_that_waits_is_charged_with_what_it_costs() {
+        let mut f = Fixture::new(100);
+        for number in 0..50 {
+            f.segment(102 + 2 * number, b"x", false);
+        }
+        assert!(f.arena.used() as usize >= 50 * (1 + size_of::<super::Waiting>()));
+        assert_eq!(f.arena.used(), f.stream.waiting_cost() as u64);
+        f.stream.clear(&mut f.arena);
+        assert_eq!(f.arena.used(), 0);
+    }
+
+    #[test]
+    fn what_is_beyond_the_window_is_not_believed() {
+        let mut f = Fixture::new(100);
+        *f.stream.advertised() = Advertised::of_handshake(None, 1600);
+        f.segment(100 + 3200 + CLIENT_WINDOW_SLACK + 1, b"forged", false);
+        assert_eq!(f.stream.waiting_bytes(), 0);
+        assert_eq!(f.stream.unordered_bytes(), 6);
+        f.segment(100 + 1000, b"true", false);
+        assert_eq!(f.stream.waiting_bytes(), 4);
+        // What was acknowledged is behind the client, whether it was captured or not.
+        f.stream.on_acknowledged(ClientSeq::new(1_000_000));
+        f.segment(1_000_500, b"later", false);
+        assert_eq!(f.stream.waiting_bytes(), 9);
     }
 
     /// The one distance that has no absolute value in 32 bits.

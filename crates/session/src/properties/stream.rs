@@ -53,7 +53,7 @@ proptest! {
             prop_assert_eq!(stream.end().map(|end| end.end), whole.then_some(End::Fin));
             let waiting = map.iter().skip(expected.len()).flatten().count();
             prop_assert_eq!(stream.waiting_bytes(), waiting);
-            prop_assert_eq!(arena.used(), stream.waiting_bytes() as u64);
+            prop_assert_eq!(arena.used(), stream.waiting_cost() as u64);
         }
         prop_assert_eq!(counters.reassembly_dropped, 0);
         stream.clear(&mut arena);

@@ -5,12 +5,13 @@ use wire::tcp::Flags;
 
 use super::outcome::{Cause, Progress};
 use super::{After, Life, Session};
+use crate::config::Join;
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
-use crate::limits::SERVICE_WAIT;
+use crate::limits::{JOINS_REFUSED_MAX, SERVICE_WAIT};
 use crate::time::Instant;
 use crate::turns::{Next, Verdict, Waited};
 
@@ -75,11 +76,22 @@ impl Session {
         }
     }
 
-    /// Whether a connection may begin with this turn: after one that the target has ended, it must be the flow's first or make
-    /// sense by itself.
+    /// Whether a connection may begin with this turn: it must be the flow's first, or make sense by itself, which nothing does in
+    /// a flow whose server spoke first.
     fn may_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let anywhere = ctx.config.rules[usize::from(self.rule.0)].resume_anywhere;
-        anywhere || !self.opened || turn.start == 0 || self.stands_alone(turn, ctx)
+        let is_greeted = ctx.flow.captured().is_greeted();
+        if self.is_not_to_be_joined(ctx) {
+            return false;
+        }
+        anywhere || turn.start == 0 || !is_greeted && self.stands_alone(turn, ctx)
+    }
+
+    /// Whether this flow was joined because all are (`--join always`), and targets of its rule have ended so many of those
+    /// without an answer that none is any more.
+    fn is_not_to_be_joined(&self, ctx: &Context<'_>) -> bool {
+        let join = ctx.config.rules[usize::from(self.rule.0)].join;
+        join == Join::Always && ctx.flow.is_joined() && *ctx.joins_unanswered >= JOINS_REFUSED_MAX
     }
 
     /// One step of a connected session. Returns whether another may follow.

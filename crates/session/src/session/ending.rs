@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::End;
+use crate::limits::JOINS_REFUSED_MAX;
 
 impl Session {
     /// Leaves the connection with one last segment, where there is one that the target knows of.
@@ -76,6 +77,9 @@ impl Session {
             if ended.outcome == Outcome::Answered {
                 (self.reconnects, self.refusals) = (0, 0);
                 self.answered = true;
+                if ctx.flow.is_joined() && *ctx.joins_unanswered < JOINS_REFUSED_MAX {
+                    *ctx.joins_unanswered = 0;
+                }
             }
             ctx.events.push_back(Event::TurnEnded(ended));
         }

@@ -64,6 +64,16 @@ impl Session {
         self.advance(ctx);
     }
 
+    /// The target has ended a connection. That of a joined flow which it has not answered once, and which the online server keeps,
+    /// says that no such flow makes sense to the target.
+    fn note_unanswered_join(&self, outcome: Outcome, ctx: &mut Context<'_>) {
+        let ended = matches!(outcome, Outcome::Reset | Outcome::TargetClosed);
+        let goes_on = ctx.flow.ended().is_none() && !ctx.flow.is_online_closed();
+        if ended && goes_on && ctx.flow.is_joined() && !self.answered {
+            *ctx.joins_unanswered = ctx.joins_unanswered.saturating_add(1);
+        }
+    }
+
     /// Leaves the connection, so that the front turn opens another; after several in a row that came to nothing, only
     /// after a while. `last` tells the target, where it does not know.
     pub(super) fn reconnect(
@@ -72,6 +82,7 @@ impl Session {
         last: Option<Flags>,
         ctx: &mut Context<'_>,
     ) {
+        self.note_unanswered_join(outcome, ctx);
         self.end_touched(outcome, ctx);
         let mut then = After::Detached {
             retry_at: ctx.now,

@@ -257,3 +257,96 @@ fn a_rule_whose_joined_flows_are_ended_by_the_target_stops_joining() {
     s.client = Endpoint::new(first.addr, first.port + 50);
     assert_eq!(ask(&mut s, &[GET, GET]), [false, true]);
 }
+
+/// The same where each request stands alone, and the target resets the connection at the first one: it wants a line of the PROXY
+/// protocol, which came before the start.
+#[test]
+fn a_rule_whose_joined_flows_are_never_answered_stops_joining() {
+    let mut s = Script::with(|config| {
+        config.rules[0].join = Join::Always;
+        config.rules[0].resume_anywhere = false;
+    });
+    let mut connections = 0;
+    for number in 0..20 {
+        let (seq, ack) = (500 + number * LEN, 900 + 100 * number);
+        s.client(PSH, seq, ack, GET);
+        if s.frames().iter().any(|sent| sent.flags == SYN) {
+            connections += 1;
+            s.target(SYN.with(ACK), 0, 1, 0).frames();
+            s.target(ACK, 1, 1 + LEN, 0).target(RST, 1, 1 + LEN, 0);
+            s.frames();
+        }
+        s.online(PSH, ack, seq + LEN, 100);
+    }
+    assert_eq!(connections, 3);
+    assert_eq!(s.engine.sights()[0].joining_stopped, 1);
+    // Nor is another flow joined.
+    s.client.port += 1;
+    assert_eq!(ask(&mut s, &[GET, GET, GET]), [false; 3]);
+}
+
+/// A client that connects, is silent for longer than the idle timeout, and then speaks for the first time.
+#[test]
+fn a_flow_that_was_idle_before_its_first_request_begins_with_it() {
+    for request in [GET, b"Q\0\0\0\x0dselect 1\0"] {
+        let mut s = Script::with(|config| {
+            config.rules[0].join = Join::Standalone;
+            config.rules[0].resume_anywhere = false;
+            config.idle_timeout = Duration::from_secs(2);
+        });
+        s.handshake();
+        s.wait(Duration::from_secs(60)).frames();
+        s.client(PSH, 1, 1, request).expect(&[sent(SYN, 0, 0, b"")]);
+        s.target(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(PSH, 1, 1, request)]);
+        assert_eq!(s.engine.counters().bytes_skipped, 0);
+    }
+}
+
+/// What follows a greeting has state, whatever it looks like.
+#[test]
+fn a_greeted_flow_is_not_taken_up_again() {
+    let get = b"get key\r\n";
+    let mut s = Script::with(|config| {
+        config.rules[0].join = Join::Standalone;
+        config.rules[0].resume_anywhere = false;
+        config.idle_timeout = Duration::from_secs(2);
+    });
+    s.handshake();
+    s.online(PSH, 1, 1, 20).target(PSH, 1, 1, 20).frames();
+    s.client(PSH, 1, 21, get).online(PSH, 21, 10, 6).frames();
+    s.target(PSH, 21, 10, 6).wait(Duration::from_secs(3));
+    s.frames();
+    s.expect_outcomes(&[Outcome::Answered]);
+    s.client(PSH, 10, 27, get).expect(&[]);
+    s.online(PSH, 27, 19, 6)
+        .client(PSH, 19, 33, get)
+        .expect(&[]);
+    s.expect_outcomes(&[Outcome::Missed; 2]);
+}
+
+/// The pool has no port for a session, so that its first turn ends; its second means nothing without the first.
+#[test]
+fn a_session_that_never_connected_does_not_begin_in_the_middle() {
+    let mut s = Script::with(|config| {
+        config.rules[0].resume_anywhere = false;
+        let Source::Pool { ranges, .. } = &mut config.source else {
+            return;
+        };
+        ranges[0].port_last = ranges[0].port_first;
+    });
+    s.handshake();
+    let first = s.client;
+    s.client = Endpoint::new(first.addr, first.port + 1);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.client(PSH, 1, 1, b"login").online(PSH, 1, 6, 10);
+    s.client(PSH, 6, 11, b"query").expect(&[]);
+    let second = core::mem::replace(&mut s.client, first);
+    s.client(RST, 1, 1, b"").frames();
+    s.wait(Duration::from_secs(2)).frames();
+    s.client = second;
+    s.online(PSH, 11, 11, 10).client(PSH, 11, 21, b"query");
+    s.online(PSH, 21, 16, 10).client(PSH, 16, 31, b"query");
+    s.expect(&[]);
+    assert!(s.outcomes().iter().all(|it| *it == Outcome::Collision));
+}

@@ -25,6 +25,7 @@ impl Session {
             // An acknowledgement that opens the window does not pass a gate that wants a question.
             is_held: self.holds_target_back(next)
                 && ctx.target.gate.is_open(&ctx.flow.key().client.addr),
+            is_shut: self.is_closed_to_target(),
             longer: ctx.config.reply_slack / 2,
         }
     }

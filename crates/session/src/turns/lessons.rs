@@ -7,7 +7,7 @@ use super::doubt::{Doubt, Why};
 use super::ends::End;
 use super::habits::Habits;
 use super::release::{OWED_PART, Verdict};
-use super::{Gating, Next, Playing, Turns};
+use super::{Next, Playing, Turns};
 use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
 use crate::time::Instant;
 
@@ -33,6 +33,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         habits: &mut Habits,
         now: Instant,
     ) -> bool {
+        if self.is_streaming() {
+            return false;
+        }
         if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
@@ -89,9 +92,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         decided && waited.time >= UNASKED_STALL
     }
 
-    /// From now on turns leave by time only.
+    /// From now on turns leave by what the target has sent in sum.
     fn stream(&mut self) -> bool {
-        core::mem::replace(&mut self.gating, Gating::Streaming) == Gating::InStep
+        let online_end = self.queue.online_end();
+        self.turns.stream(online_end)
     }
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
@@ -175,6 +179,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
         let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        enough && !self.is_ungated() && self.stream()
+        enough && self.stream()
     }
 }

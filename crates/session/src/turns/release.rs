@@ -48,6 +48,8 @@ pub(crate) struct Patience<'a> {
     pub(crate) target_closed: bool,
     /// Whether our window keeps it silent.
     pub(crate) is_held: bool,
+    /// Whether our window is closed, be it for as long as the online server has not said more.
+    pub(crate) is_shut: bool,
     /// Whether either side may speak unasked: there are signs of it ([`Playing::seems_unasked`]), and the next turn needs what came
     /// before it.
     pub(crate) unasked: bool,
@@ -72,10 +74,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.current().is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        if patience.target_closed
-            || self.gating == Gating::Streaming
-            || self.is_answered(wanted, next.is_reset, patience.longer)
-        {
+        if self.gating == Gating::Streaming && !patience.target_closed {
+            return self.streamed(next, patience, now);
+        }
+        if patience.target_closed || self.is_answered(wanted, next.is_reset, patience.longer) {
             return Verdict::Over;
         }
         if let Some(end) = self.learned_end(wanted, patience) {
@@ -115,6 +117,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
+        if patience.unasked && self.queue.signs().are_of_streams() {
+            return Some(now);
+        }
         let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
         if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
@@ -148,7 +153,11 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
         match self.current() {
             Some(_) => self.fate().is_some(),
-            None => self.is_ungated() || wanted.is_none_or(|wanted| wanted == 0),
+            None => match self.gating {
+                Gating::InStep => wanted.is_none_or(|wanted| wanted == 0),
+                Gating::Never => true,
+                Gating::Streaming => false,
+            },
         }
     }
 

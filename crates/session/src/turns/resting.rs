@@ -39,6 +39,8 @@ impl RestingTurns {
             departures,
             doomed,
             gating,
+            // At most one is open, which was.
+            let_go: _,
             doubt,
             timeouts,
             // Long ago.

@@ -57,6 +57,9 @@ struct Step {
     /// How the answer to the turn before has ended, where it was taken to be complete although it is not as long as the online
     /// server's.
     before: Option<End>,
+    /// By how much the answer to the turn before is longer than the online server's, less than nothing, where nothing shows that it was
+    /// complete: its rest may come next.
+    longer: Option<i32>,
     /// Whether what the target sends is known to answer this turn.
     paired: bool,
     acknowledged_at: Option<Instant>,
@@ -79,6 +82,7 @@ impl Step {
             tail: false,
             tails: 0,
             before: None,
+            longer: None,
             paired: true,
             acknowledged_at,
             credit: 0,

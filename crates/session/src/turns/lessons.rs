@@ -46,6 +46,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
+        let longer = self.step.longer.take();
         if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
             // A response that has not come by now will not come at all.
             self.doubt = Doubt::default();
@@ -56,6 +57,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
+                self.note_longer(next, longer, habits, now);
             }
             Verdict::Learned(end) => {
                 self.timeouts = 0;
@@ -96,6 +98,32 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     fn stream(&mut self) -> bool {
         let online_end = self.queue.online_end();
         self.turns.stream(online_end)
+    }
+
+    /// A turn was answered with as much as the online server's answer, or more, in which case more still may come: the next turn may
+    /// get it. `before` is what was not known of the turn before: this one is compared if its answer is as long as the online server's,
+    /// or longer by as much as that one's, so that each has its own.
+    fn note_longer(&mut self, next: Next, before: Option<i32>, habits: &mut Habits, now: Instant) {
+        let wanted = self.wanted(next);
+        let is_longer = wanted.is_some_and(|wanted| self.received() > wanted);
+        if !is_longer && before.is_none() {
+            return;
+        }
+        let end = self.end(wanted);
+        let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
+        if let Some(before) = before {
+            let has_its_own =
+                believed || end.is_some_and(|end| end.missing == 0 || end.missing == before);
+            self.step.paired = has_its_own && !self.doubt.is_open();
+        }
+        let Some(end) = end.filter(|_| is_longer && !believed) else {
+            return;
+        };
+        if now.since(self.silent_since(now)) >= habits.quiet() {
+            habits.confirm(end);
+        } else {
+            self.step.longer = Some(end.missing);
+        }
     }
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come

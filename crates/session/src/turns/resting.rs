@@ -57,6 +57,8 @@ impl RestingTurns {
             tail,
             tails: _,
             before: _,
+            // Nothing has come since.
+            longer: _,
             paired,
             target_at: _,
             acknowledged_at,

@@ -127,6 +127,11 @@ impl Signs {
         self.are_known() && self.overtakes >= ENOUGH
     }
 
+    /// Whether the protocol is known to be of this kind, and its client has had several requests under way of late.
+    pub(crate) fn have_been_mixed(self) -> bool {
+        self.are_known() && self.overtakes > 0
+    }
+
     /// Whether a side goes on after pauses, so that nothing that the target says, or leaves out, means anything.
     pub(crate) fn are_of_pauses(self) -> bool {
         self.pauses >= ENOUGH

@@ -35,6 +35,10 @@ impl Session {
     #[cold]
     pub(super) fn is_unasked(&mut self, ctx: &mut Context<'_>) -> bool {
         let next = self.playing(ctx.flow).waiting();
+        if next.is_some_and(|turn| turn.start == 0) {
+            // What it asks for may be a WebSocket.
+            return false;
+        }
         if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
             self.turns.on_standalone();
             ctx.flow.on_standalone();

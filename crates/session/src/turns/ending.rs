@@ -83,7 +83,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     pub(super) fn is_paired(&self, turn: &Turn) -> bool {
         let split = self.queue.front().is_some_and(|next| next.early > 0);
         let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
-        known && self.step.paired && !self.is_ungated()
+        let mixed = self.queue.signs().have_been_mixed();
+        known && self.step.paired && !self.is_ungated() && !mixed
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.

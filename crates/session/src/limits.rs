@@ -94,6 +94,12 @@ pub const UNPROMPTED_PAUSE: Duration = Duration::from_secs(1);
 pub const UNASKED_PAUSE: Duration = Duration::from_millis(20);
 /// How long a turn of a flow may wait in which either side speaks unasked, before the flow departs by time only.
 pub const UNASKED_STALL: Duration = Duration::from_millis(500);
+/// So many bytes of a flow's first request are looked at for the wish to go on as a WebSocket.
+pub const HEADER_MAX: usize = 4096;
+/// So many turns that wait are looked at for one at which the online server had said as much as the target has by now.
+pub const WAITING_LOOKED_AT: usize = 32;
+/// Longest that a turn of a streaming session waits after its capture for what its client had seen before it.
+pub const STREAMING_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Most responses whose first bytes are kept at a time (`--sample-bytes`): with 128 bytes each some 54 MB. Others are left
 /// without a sample.

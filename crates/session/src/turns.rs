@@ -22,6 +22,7 @@ mod lessons;
 mod release;
 pub(crate) mod resting;
 mod standing;
+mod streaming;
 
 use core::ops::{Deref, DerefMut};
 
@@ -56,6 +57,9 @@ struct Step {
     /// How the answer to the turn before has ended, where it was taken to be complete although it is not as long as the online
     /// server's.
     before: Option<End>,
+    /// By how much the answer to the turn before is longer than the online server's, less than nothing, where nothing shows that it was
+    /// complete: its rest may come next.
+    longer: Option<i32>,
     /// Whether what the target sends is known to answer this turn.
     paired: bool,
     acknowledged_at: Option<Instant>,
@@ -78,6 +82,7 @@ impl Step {
             tail: false,
             tails: 0,
             before: None,
+            longer: None,
             paired: true,
             acknowledged_at,
             credit: 0,
@@ -93,7 +98,7 @@ enum Gating {
     InStep,
     /// They leave when they are captured (`-W`).
     Never,
-    /// The same since the session is streaming: which turn the target answers is not known.
+    /// They leave when the target has sent enough in sum: which turn it answers is not known ([`streaming`]).
     Streaming,
 }
 
@@ -133,6 +138,8 @@ pub(crate) struct Turns {
     /// Turns before this number will not be sent, and end so.
     doomed: Option<(u64, Outcome)>,
     gating: Gating,
+    /// Where the session is streaming, turns before this number may be sent.
+    let_go: u64,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
     timeouts: u8,
@@ -177,6 +184,7 @@ impl Turns {
             } else {
                 Gating::InStep
             },
+            let_go: 0,
             doubt: Doubt::default(),
             timeouts: 0,
             silences: Silences::default(),
@@ -275,8 +283,10 @@ impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
 
     /// How far the stream may be sent.
     pub(crate) fn limit(&self, stream_end: u64) -> u64 {
-        if self.is_ungated() {
-            return self.ceiling.min(stream_end);
+        match self.gating {
+            Gating::InStep => {}
+            Gating::Never => return self.ceiling.min(stream_end),
+            Gating::Streaming => return self.ceiling.min(self.let_go_end(stream_end)),
         }
         match (self.queue.front(), self.current) {
             (Some(turn), true) => turn.end,

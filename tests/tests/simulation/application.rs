@@ -163,6 +163,15 @@ impl Connection {
         self.batches.iter().flat_map(|batch| &batch.requests)
     }
 
+    /// The batch that a request is in.
+    pub(crate) fn batch_of(&self, request: usize) -> Option<usize> {
+        let mut requests = 0;
+        self.batches.iter().position(|batch| {
+            requests += batch.requests.len();
+            request < requests
+        })
+    }
+
     /// All that the client sends.
     pub(crate) fn stream(&self, connection: usize) -> Vec<u8> {
         let requests = self.requests().enumerate();

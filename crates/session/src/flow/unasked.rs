@@ -14,7 +14,7 @@
 
 use core::time::Duration;
 
-use crate::limits::UNASKED_PAUSE;
+use crate::limits::{HEADER_MAX, UNASKED_PAUSE};
 
 /// What a turn with a sign of it adds.
 const SIGN: u8 = 6;
@@ -90,9 +90,10 @@ impl Signs {
         }
     }
 
-    /// The client's stream begins: HTTP/2 says what it is (RFC 9113 section 3.4).
+    /// The client's stream begins: HTTP/2 says what it is (RFC 9113 section 3.4), and so does a request for a WebSocket (RFC 6455
+    /// section 4.1). Where that is refused, the next request is one of HTTP/1 and shows it.
     pub(crate) fn on_beginning(&mut self, first: &[u8]) {
-        if first.starts_with(b"PRI * HTTP/2") {
+        if first.starts_with(b"PRI * HTTP/2") || asks_for_websocket(first) {
             self.pauses = KNOWN;
         }
     }
@@ -120,10 +121,31 @@ impl Signs {
         self.pauses >= ENOUGH || self.overtakes >= ENOUGH
     }
 
+    /// Whether the protocol is known to be of this kind, and its client has several requests under way: nothing tells then which of
+    /// them the target answers.
+    pub(crate) fn are_of_streams(self) -> bool {
+        self.are_known() && self.overtakes >= ENOUGH
+    }
+
+    /// Whether the protocol is known to be of this kind, and its client has had several requests under way of late.
+    pub(crate) fn have_been_mixed(self) -> bool {
+        self.are_known() && self.overtakes > 0
+    }
+
     /// Whether a side goes on after pauses, so that nothing that the target says, or leaves out, means anything.
     pub(crate) fn are_of_pauses(self) -> bool {
         self.pauses >= ENOUGH
     }
+}
+
+/// Whether the header of a request asks for a WebSocket.
+fn asks_for_websocket(first: &[u8]) -> bool {
+    const UPGRADE: &[u8] = b"\nupgrade: websocket";
+    let header = &first[..first.len().min(HEADER_MAX)];
+    header.starts_with(b"GET ")
+        && header
+            .windows(UPGRADE.len())
+            .any(|line| line[0] == b'\n' && line.eq_ignore_ascii_case(UPGRADE))
 }
 
 /// Turns of one session that were released late, and by silence: its target had said all that it had to say.

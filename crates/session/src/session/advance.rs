@@ -120,11 +120,21 @@ impl Session {
         }
         let unasked = self.playing(ctx.flow).seems_unasked() && self.is_unasked(ctx);
         let patience = self.patience(next, unasked, ctx);
-        let verdict =
-            self.playing(ctx.flow)
-                .verdict(next, self.connection.una(), &patience, ctx.now);
+        let una = self.connection.una();
+        let again_at = if self.turns.is_streaming() {
+            let mut playing = self.turns.of_mut(ctx.flow.captured());
+            playing.let_go(una, &patience, ctx.now)
+        } else {
+            None
+        };
+        let verdict = self
+            .playing(ctx.flow)
+            .verdict(next, una, &patience, ctx.now);
         match verdict {
-            Verdict::Wait => return false,
+            Verdict::Wait => {
+                self.release_at = again_at;
+                return false;
+            }
             Verdict::At(at) => {
                 self.release_at = Some(at);
                 return false;

@@ -25,6 +25,7 @@ impl Session {
             // An acknowledgement that opens the window does not pass a gate that wants a question.
             is_held: self.holds_target_back(next)
                 && ctx.target.gate.is_open(&ctx.flow.key().client.addr),
+            is_shut: self.is_closed_to_target(),
             longer: ctx.config.reply_slack / 2,
         }
     }
@@ -34,6 +35,10 @@ impl Session {
     #[cold]
     pub(super) fn is_unasked(&mut self, ctx: &mut Context<'_>) -> bool {
         let next = self.playing(ctx.flow).waiting();
+        if next.is_some_and(|turn| turn.start == 0) {
+            // What it asks for may be a WebSocket.
+            return false;
+        }
         if next.is_some_and(|turn| self.stands_alone(turn, ctx)) {
             self.turns.on_standalone();
             ctx.flow.on_standalone();

@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Whether the target may not send even one more segment of the size that it sends.
-    fn is_closed_to_target(&self) -> bool {
+    pub(super) fn is_closed_to_target(&self) -> bool {
         self.connection.window() < u32::from(self.connection.receive_mss())
     }
 

@@ -83,7 +83,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     pub(super) fn is_paired(&self, turn: &Turn) -> bool {
         let split = self.queue.front().is_some_and(|next| next.early > 0);
         let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
-        known && self.step.paired && !self.is_ungated()
+        let mixed = self.queue.signs().have_been_mixed();
+        known && self.step.paired && !self.is_ungated() && !mixed
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
@@ -100,9 +101,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
-        let (before, target_at) = (self.step.before, self.step.target_at);
+        let (before, longer) = (self.step.before, self.step.longer);
+        let target_at = self.step.target_at;
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        (self.step.before, self.step.paired) = (before, !self.doubt.is_open());
+        (self.step.before, self.step.longer) = (before, longer);
+        self.step.paired = !self.doubt.is_open() && longer.is_none();
         self.step.target_at = target_at;
         self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before

@@ -7,7 +7,7 @@ use super::doubt::{Doubt, Why};
 use super::ends::End;
 use super::habits::Habits;
 use super::release::{OWED_PART, Verdict};
-use super::{Gating, Next, Playing, Turns};
+use super::{Next, Playing, Turns};
 use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
 use crate::time::Instant;
 
@@ -33,6 +33,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         habits: &mut Habits,
         now: Instant,
     ) -> bool {
+        if self.is_streaming() {
+            return false;
+        }
         if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
@@ -43,6 +46,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
+        let longer = self.step.longer.take();
         if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
             // A response that has not come by now will not come at all.
             self.doubt = Doubt::default();
@@ -53,6 +57,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
+                self.note_longer(next, longer, habits, now);
             }
             Verdict::Learned(end) => {
                 self.timeouts = 0;
@@ -89,9 +94,36 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         decided && waited.time >= UNASKED_STALL
     }
 
-    /// From now on turns leave by time only.
+    /// From now on turns leave by what the target has sent in sum.
     fn stream(&mut self) -> bool {
-        core::mem::replace(&mut self.gating, Gating::Streaming) == Gating::InStep
+        let online_end = self.queue.online_end();
+        self.turns.stream(online_end)
+    }
+
+    /// A turn was answered with as much as the online server's answer, or more, in which case more still may come: the next turn may
+    /// get it. `before` is what was not known of the turn before: this one is compared if its answer is as long as the online server's,
+    /// or longer by as much as that one's, so that each has its own.
+    fn note_longer(&mut self, next: Next, before: Option<i32>, habits: &mut Habits, now: Instant) {
+        let wanted = self.wanted(next);
+        let is_longer = wanted.is_some_and(|wanted| self.received() > wanted);
+        if !is_longer && before.is_none() {
+            return;
+        }
+        let end = self.end(wanted);
+        let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
+        if let Some(before) = before {
+            let has_its_own =
+                believed || end.is_some_and(|end| end.missing == 0 || end.missing == before);
+            self.step.paired = has_its_own && !self.doubt.is_open();
+        }
+        let Some(end) = end.filter(|_| is_longer && !believed) else {
+            return;
+        };
+        if now.since(self.silent_since(now)) >= habits.quiet() {
+            habits.confirm(end);
+        } else {
+            self.step.longer = Some(end.missing);
+        }
     }
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
@@ -175,6 +207,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     fn count_timeout(&mut self) -> bool {
         self.timeouts = self.timeouts.saturating_add(1);
         let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        enough && !self.is_ungated() && self.stream()
+        enough && self.stream()
     }
 }

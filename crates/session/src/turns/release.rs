@@ -9,7 +9,9 @@ use super::doubt::Why;
 use super::ends::End;
 use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
-use crate::limits::{CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STALL};
+use crate::limits::{
+    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STALL, WAITING_LOOKED_AT,
+};
 use crate::time::Instant;
 
 /// A target that has said all but this part of what the client had seen is not taken to be silent because it is slow.
@@ -48,6 +50,8 @@ pub(crate) struct Patience<'a> {
     pub(crate) target_closed: bool,
     /// Whether our window keeps it silent.
     pub(crate) is_held: bool,
+    /// Whether our window is closed, be it for as long as the online server has not said more.
+    pub(crate) is_shut: bool,
     /// Whether either side may speak unasked: there are signs of it ([`Playing::seems_unasked`]), and the next turn needs what came
     /// before it.
     pub(crate) unasked: bool,
@@ -72,10 +76,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.current().is_some_and(|turn| una < turn.end) {
             return Verdict::Wait;
         }
-        if patience.target_closed
-            || self.gating == Gating::Streaming
-            || self.is_answered(wanted, next.is_reset, patience.longer)
-        {
+        if self.gating == Gating::Streaming && !patience.target_closed {
+            return self.streamed(next, patience, now);
+        }
+        if patience.target_closed || self.is_answered(wanted, next.is_reset, patience.longer) {
             return Verdict::Over;
         }
         if let Some(end) = self.learned_end(wanted, patience) {
@@ -86,11 +90,12 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             return Verdict::Streaming;
         }
         let answered = self.step.answer.bytes > 0;
-        let verdict = if answered || wanted.is_none() || self.asked_nothing(wanted) {
-            self.silence(wanted, patience, now)
-        } else {
-            self.absence(next, patience, now)
-        };
+        let verdict =
+            if answered || wanted.is_none() || self.asked_nothing(wanted) || self.is_even() {
+                self.silence(wanted, patience, now)
+            } else {
+                self.absence(next, patience, now)
+            };
         match (verdict, stalls_at) {
             (Verdict::At(at), Some(stalls_at)) => Verdict::At(at.min(stalls_at)),
             (verdict, _) => verdict,
@@ -115,6 +120,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
+        if patience.unasked && self.queue.signs().are_of_streams() {
+            return Some(now);
+        }
         let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
         if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
@@ -148,7 +156,11 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     fn waits_for_nothing(&self, wanted: Option<u64>) -> bool {
         match self.current() {
             Some(_) => self.fate().is_some(),
-            None => self.is_ungated() || wanted.is_none_or(|wanted| wanted == 0),
+            None => match self.gating {
+                Gating::InStep => wanted.is_none_or(|wanted| wanted == 0),
+                Gating::Never => true,
+                Gating::Streaming => false,
+            },
         }
     }
 
@@ -216,6 +228,21 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     fn asked_nothing(&self, wanted: Option<u64>) -> bool {
         self.current()
             .is_some_and(|turn| wanted.is_some_and(|wanted| wanted <= u64::from(turn.early)))
+    }
+
+    /// Whether the target has said in sum, to the byte, what the online server had said at one of the turns that wait, or has said by
+    /// now: then the answer to the current turn has come for another, as where several requests are under way at a time. A target
+    /// whose answers have other lengths may only happen to have.
+    pub(super) fn is_even(&self) -> bool {
+        let Some(next) = self.queue.get(1).filter(|_| !self.doubt.is_open()) else {
+            return false;
+        };
+        let at = self.step.target_at;
+        if at < next.cause || at > self.queue.online_end() {
+            return false;
+        }
+        let mut waiting = (1..=WAITING_LOOKED_AT).map_while(|index| self.queue.get(index));
+        at == self.queue.online_end() || waiting.any(|turn| turn.cause == at)
     }
 
     /// Since when the target is silent, having answered something or having had nothing to answer.

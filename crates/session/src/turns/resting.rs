@@ -39,6 +39,8 @@ impl RestingTurns {
             departures,
             doomed,
             gating,
+            // At most one is open, which was.
+            let_go: _,
             doubt,
             timeouts,
             // Long ago.
@@ -55,6 +57,8 @@ impl RestingTurns {
             tail,
             tails: _,
             before: _,
+            // Nothing has come since.
+            longer: _,
             paired,
             target_at: _,
             acknowledged_at,

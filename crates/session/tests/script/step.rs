@@ -300,6 +300,45 @@ fn a_client_that_goes_on_while_answers_are_on_their_way_is_not_held_up() {
     }
 }
 
+/// The same with a target that takes four times as long: it never has more requests under way than its online server had.
+#[test]
+fn a_target_with_several_streams_is_not_run_over() {
+    const STREAMS: usize = 10;
+    let mut p = Play::new(|_| ());
+    request(&mut p, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    p.online(10);
+    p.before = p.asked;
+    assert_eq!(p.s.frames().len(), 1);
+    p.s.target(PSH, 1, 1 + p.before, 10);
+    p.said = 10;
+    // Answers come in another order.
+    let target = |turn: usize| vec![(20, 100 + (turn ^ 1) * 30 % 70)];
+    let (mut answers, mut most) = (0, 0);
+    for _ in 0..STREAMS {
+        p.ask();
+    }
+    for at in 0..1500 {
+        if at % 5 == 4 && answers < p.sent_at.len() {
+            let seen = p.seen;
+            p.online(100 + answers * 30 % 70);
+            if answers > 0 && p.sent_at.len() < 40 {
+                // The client has this answer and not yet the one that has just left.
+                let all = core::mem::replace(&mut p.seen, seen);
+                p.ask();
+                p.seen = all;
+            }
+            answers += 1;
+        }
+        p.pass(&target);
+        let begun = usize::from(!p.parts.is_empty());
+        most = most.max(p.reached.len() + begun - p.answered);
+    }
+    // Answers of other lengths come first: the sum of their bytes is not to the answer.
+    assert!(most <= STREAMS + 1, "{most} at a time");
+    assert!(p.lag() < Duration::from_millis(600), "{:?}", p.lag());
+    assert_eq!(p.s.engine.counters().sessions_streaming, 1);
+}
+
 fn request(p: &mut Play, line: &[u8]) {
     let (seq, ack) = (1 + p.asked, 1 + p.seen);
     p.s.client(PSH, seq, ack, line);

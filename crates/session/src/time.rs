@@ -32,6 +32,15 @@ impl Instant {
         self.0.get() - 1
     }
 
+    /// The earlier of it and of another that may not be.
+    #[inline]
+    #[must_use]
+    pub(crate) fn or_earlier(self, other: Option<Self>) -> Self {
+        // A time that is not is a zero, and one less than that the latest of all.
+        let other = other.map_or(0, |other| other.0.get()).wrapping_sub(1);
+        Self::from_nanos(self.as_nanos().min(other))
+    }
+
     /// The time that has passed since `earlier`; zero where it lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

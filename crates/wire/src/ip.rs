@@ -146,6 +146,7 @@ pub const fn emitted_len(destination: &Addr) -> usize {
 /// Writes an IP header of [`emitted_len`] bytes for `payload_len` bytes of `protocol`.
 ///
 /// `buffer` must be at least that long; a shorter one is left as it is.
+#[inline(always)]
 pub fn emit(buffer: &mut [u8], source: &Addr, destination: &Addr, protocol: u8, payload_len: u16) {
     if destination.is_v4() {
         let Some(h) = buffer.first_chunk_mut::<V4_HEADER_LEN>() else {
@@ -177,7 +178,12 @@ pub fn emit(buffer: &mut [u8], source: &Addr, destination: &Addr, protocol: u8, 
         ];
         h[12..16].copy_from_slice(&source.v4_octets());
         h[16..20].copy_from_slice(&destination.v4_octets());
-        let checksum = Sum::default().bytes(h).finish();
+        let sum = Sum::default()
+            .word(0x4500)
+            .word(payload_len + V4_HEADER_LEN as u16)
+            .word(u16::from(V4_DONT_FRAGMENT) << 8)
+            .word(u16::from(TTL) << 8 | u16::from(protocol));
+        let checksum = sum.addr(source).addr(destination).finish();
         h[10..12].copy_from_slice(&checksum.to_be_bytes());
     } else {
         let Some(h) = buffer.first_chunk_mut::<V6_HEADER_LEN>() else {

@@ -121,12 +121,11 @@ impl Session {
     /// The earliest time at which something is due, but for a delayed acknowledgement.
     #[inline]
     pub(crate) fn deadline(&self, flow: &Flow, idle_timeout: Duration) -> Instant {
-        let earlier = |at: Instant, due: Option<Instant>| due.map_or(at, |due| due.min(at));
-        let mut at = self.active_at(flow) + idle_timeout;
-        at = earlier(at, self.connection.timer_due());
-        at = earlier(at, self.release_at);
-        at = earlier(at, flow.gap_at());
-        at = earlier(at, self.pacing.due());
-        earlier(at, self.closed_at(flow))
+        (self.active_at(flow) + idle_timeout)
+            .or_earlier(self.connection.timer_due())
+            .or_earlier(self.release_at)
+            .or_earlier(flow.gap_at())
+            .or_earlier(self.pacing.due())
+            .or_earlier(self.closed_at(flow))
     }
 }

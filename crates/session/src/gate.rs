@@ -387,7 +387,7 @@ impl Gate {
     fn find(&self, client: &Addr) -> Option<LaneId> {
         // With a reply pool there is one lane; a hash for each frame would be for nothing.
         if !self.prove {
-            return self.lanes.ids().next();
+            return self.lanes.first();
         }
         self.lanes.find(&lanes::network(client))
     }

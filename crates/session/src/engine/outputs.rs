@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::id::SessionId;
-use crate::session::{Life, Session};
+use crate::session::Life;
 use crate::time::Instant;
 use crate::wheel::Entry;
 
@@ -13,12 +13,16 @@ impl Engine {
             self.on_watch_due(now);
         }
         while let Some(Entry { session, at }) = self.timers.due_acknowledgement(now) {
-            if self
-                .sessions
-                .get(session)
-                .is_some_and(|it| it.acknowledges_at == Some(at))
+            // One that rests has no acknowledgement to send.
+            if let Some(session) = self.sessions.get_mut(session)
+                && session.acknowledges_at == Some(at)
             {
-                self.touch(session, now, Session::on_acknowledgement_due);
+                session.connection.on_acknowledgement_due(now);
+                // Nothing else has become of it, so that it is not settled.
+                if !session.queued && session.connection.owes_acknowledgement() {
+                    session.queued = true;
+                    self.ready.push_back(session.id);
+                }
             }
         }
         let mut due = core::mem::take(&mut self.due);
@@ -57,12 +61,12 @@ impl Engine {
     /// When [`Engine::on_timeout`] wants to be called next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let all = [
-            self.timers.next(),
-            self.gates_due(),
-            self.shared.echoes.due(),
-        ];
-        all.into_iter().flatten().min()
+        let never = Instant::from_nanos(u64::MAX);
+        let next = never
+            .or_earlier(self.timers.next())
+            .or_earlier(self.gates_due())
+            .or_earlier(self.shared.echoes.due());
+        (next < never).then_some(next)
     }
 
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.

@@ -38,17 +38,7 @@ impl Engine {
         self.lend_to(id, now, true, input)
     }
 
-    /// The same of an input that ends no turn, and after which the session needs what it needed before.
-    pub(crate) fn touch<R>(
-        &mut self,
-        id: SessionId,
-        now: Instant,
-        input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        self.lend_to(id, now, false, input)
-    }
-
-    /// The same; `moves` says whether it may end a turn, or need something else afterwards.
+    /// The same; `moves` says whether the input may end a turn, or the session need something else of its flow afterwards.
     #[inline(always)]
     pub(crate) fn lend_to<R>(
         &mut self,
@@ -233,12 +223,14 @@ fn settle(
     } else {
         session.probe_window(flow, now);
     }
-    let mut deadline = session.deadline(flow, idle_timeout);
-    let rest_at = session.active_at(flow) + REST_AFTER;
-    if rest_at > now {
-        deadline = deadline.min(rest_at);
+    if !session.is_armed(flow, idle_timeout) {
+        let mut deadline = session.deadline(flow, idle_timeout);
+        let rest_at = session.active_at(flow) + REST_AFTER;
+        if rest_at > now {
+            deadline = deadline.min(rest_at);
+        }
+        timers.arm(&mut session.armed, session.id, deadline);
     }
-    timers.arm(&mut session.armed, session.id, deadline);
     if let Some(at) = session.connection.acknowledgement_due() {
         timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
     }

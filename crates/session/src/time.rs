@@ -36,9 +36,13 @@ impl Instant {
     #[inline]
     #[must_use]
     pub(crate) fn or_earlier(self, other: Option<Self>) -> Self {
-        // A time that is not is a zero, and one less than that the latest of all.
-        let other = other.map_or(0, |other| other.0.get()).wrapping_sub(1);
-        Self::from_nanos(self.as_nanos().min(other))
+        Self::from_nanos(self.as_nanos().min(Self::nanos_or_never(other)))
+    }
+
+    /// The nanoseconds of a time that may not be; those of the latest of all where it is not.
+    #[inline(always)]
+    pub(crate) fn nanos_or_never(at: Option<Self>) -> u64 {
+        at.map_or(0, |at| at.0.get()).wrapping_sub(1)
     }
 
     /// The time that has passed since `earlier`; zero where it lies ahead.

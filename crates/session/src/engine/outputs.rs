@@ -84,34 +84,39 @@ impl Engine {
         // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
         for _ in 0..self.ready.len() {
             let id = self.ready.pop_front()?;
-            let Some(session) = self.sessions.wake(id) else {
-                continue;
-            };
-            if session.held.is_some() {
-                // Its number stood here for a session that is gone; this one waits at the gate.
-                continue;
-            }
-            if self.shared.echoes.hold_end().is_some()
-                && self.shared.echoes.held_until(now).is_some()
-                && session.is_opening()
-            {
-                // It stays queued, so that it stands there once.
-                self.unopened.push(id);
-                continue;
-            }
-            session.queued = false;
-            let is_last = matches!(session.life, Life::Leaving(_));
-            if !self.pass_gate(id, now) {
-                continue;
-            }
-            // But for a last segment, after which there is no connection, what it needs stays as it is.
-            let sent = self.lend_to(id, now, is_last, |session, ctx| {
-                session.transmit(ctx, frame)
-            });
-            if let Some(len) = sent.flatten() {
-                return Some(len);
+            let sent = self.transmit_of(id, now, frame);
+            if sent.is_some() {
+                return sent;
             }
         }
         None
+    }
+
+    /// Writes the next frame of a session that stood in the queue, if it may send one. A function of its own, so that what it
+    /// needs is not made ready for a whole queue.
+    #[inline(never)]
+    fn transmit_of(&mut self, id: SessionId, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        let session = self.sessions.wake(id)?;
+        if session.held.is_some() {
+            // Its number stood here for a session that is gone; this one waits at the gate.
+            return None;
+        }
+        if self.shared.echoes.hold_end().is_some()
+            && self.shared.echoes.held_until(now).is_some()
+            && session.is_opening()
+        {
+            // It stays queued, so that it stands there once.
+            self.unopened.push(id);
+            return None;
+        }
+        session.queued = false;
+        let is_last = matches!(session.life, Life::Leaving(_));
+        if !self.pass_gate(id, now) {
+            return None;
+        }
+        // But for a last segment, after which there is no connection, what it needs stays as it is.
+        self.lend_to(id, now, is_last, |session, ctx| {
+            session.transmit(ctx, frame)
+        })?
     }
 }

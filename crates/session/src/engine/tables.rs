@@ -57,14 +57,15 @@ impl Engine {
         let trims =
             moves && take_stock(session, flow, &mut self.turns_open, &mut self.shared.arena);
         let idle_timeout = self.shared.config.idle_timeout;
-        let changed = settle(
-            session,
-            flow,
-            now,
-            idle_timeout,
-            &mut self.ready,
-            &mut self.timers,
-        );
+        let changed = !session.is_settled(flow, idle_timeout)
+            && settle(
+                session,
+                flow,
+                now,
+                idle_timeout,
+                &mut self.ready,
+                &mut self.timers,
+            );
         if trims {
             self.trim(number);
         }
@@ -206,6 +207,7 @@ fn put_stock(
 
 /// Queues a session that has something to send, and sees to it that it is asked when something is due. Returns whether it
 /// is in a state that the tables have to know of.
+#[inline(never)]
 fn settle(
     session: &mut Session,
     flow: &Flow,
@@ -214,7 +216,7 @@ fn settle(
     ready: &mut VecDeque<SessionId>,
     timers: &mut Timers,
 ) -> bool {
-    if session.life == Life::Closed {
+    if matches!(session.life, Life::Closed) {
         return true;
     }
     if !session.queued && session.wants_to_send(flow) {
@@ -223,16 +225,14 @@ fn settle(
     } else {
         session.probe_window(flow, now);
     }
-    if !session.is_armed(flow, idle_timeout) {
-        let mut deadline = session.deadline(flow, idle_timeout);
-        let rest_at = session.active_at(flow) + REST_AFTER;
-        if rest_at > now {
-            deadline = deadline.min(rest_at);
-        }
-        timers.arm(&mut session.armed, session.id, deadline);
+    let mut deadline = session.deadline(flow, idle_timeout);
+    let rest_at = session.active_at(flow) + REST_AFTER;
+    if rest_at > now {
+        deadline = deadline.min(rest_at);
     }
+    timers.arm(&mut session.armed, session.id, deadline);
     if let Some(at) = session.connection.acknowledgement_due() {
         timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
     }
-    session.life == Life::Parked
+    matches!(session.life, Life::Parked)
 }

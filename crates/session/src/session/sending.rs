@@ -31,18 +31,7 @@ impl connection::Payload for Kept<'_> {
 
 impl Session {
     /// Whether [`Session::transmit`] would write something.
-    #[inline]
     pub(crate) fn wants_to_send(&self, flow: &Flow) -> bool {
-        // Whatever the limit is, it lies no farther than this.
-        let farthest = flow.end() + u64::from(matches!(self.life, Life::Closing { .. }));
-        if self.connection.has_said_all(farthest) {
-            debug_assert!(self.reach(flow).limit <= farthest);
-            return false;
-        }
-        self.may_want_to_send(flow)
-    }
-
-    fn may_want_to_send(&self, flow: &Flow) -> bool {
         self.connection.wants_to_send(|| self.reach(flow))
     }
 
@@ -133,26 +122,31 @@ impl Session {
     /// The earliest time at which something is due, but for a delayed acknowledgement.
     #[inline]
     pub(crate) fn deadline(&self, flow: &Flow, idle_timeout: Duration) -> Instant {
-        self.task_due(flow, self.active_at(flow) + idle_timeout)
-    }
-
-    /// The earliest time at which something is due that is not silence; `at` if that is earlier.
-    #[inline]
-    fn task_due(&self, flow: &Flow, at: Instant) -> Instant {
-        at.or_earlier(self.connection.timer_due())
+        (self.active_at(flow) + idle_timeout)
+            .or_earlier(self.connection.timer_due())
             .or_earlier(self.release_at)
             .or_earlier(flow.gap_at())
             .or_earlier(self.pacing.due())
             .or_earlier(self.closed_at(flow))
     }
 
-    /// Whether the session is asked early enough as it is. Most inputs move its times only to later ones, so that nearly always
-    /// it is; where this says no, [`Session::deadline`] tells.
-    #[inline]
-    pub(crate) fn is_armed(&self, flow: &Flow, idle_timeout: Duration) -> bool {
-        let Some(next) = self.armed.next() else {
-            return false;
-        };
-        idle_timeout >= REST_AFTER && next <= self.task_due(flow, self.active_at(flow) + REST_AFTER)
+    /// Whether an input has left nothing to be done: the session has nothing new to send, and is asked early enough as it is. Most
+    /// inputs move its times only to later ones. Where this says no, the engine finds out what there is.
+    #[inline(always)]
+    pub(crate) fn is_settled(&self, flow: &Flow, idle_timeout: Duration) -> bool {
+        let acknowledges = self.connection.acknowledgement_due();
+        let silent = self.queued || self.connection.has_said_all(flow.end());
+        let soon = self.active_at(flow) + REST_AFTER;
+        let due = Instant::nanos_or_never(self.connection.timer_due())
+            .min(Instant::nanos_or_never(self.release_at))
+            .min(Instant::nanos_or_never(flow.gap_at()))
+            .min(Instant::nanos_or_never(self.pacing.due()))
+            .min(soon.as_nanos());
+        matches!(self.life, Life::Connected)
+            && silent
+            && !self.connection.is_window_closed()
+            && (acknowledges.is_none() || acknowledges == self.acknowledges_at)
+            && Instant::nanos_or_never(self.armed.next()) <= due
+            && idle_timeout >= REST_AFTER
     }
 }

@@ -49,12 +49,19 @@ impl Sum {
     /// Adds the bytes of an address that stand on the wire.
     #[inline(always)]
     #[must_use]
-    pub fn addr(mut self, addr: &Addr) -> Self {
+    pub fn addr(self, addr: &Addr) -> Self {
         if addr.is_v4() {
-            self.0 += u64::from(u32::from_ne_bytes(addr.v4_octets()));
-            return self;
+            return self.v4(addr);
         }
         self.bytes(addr.octets())
+    }
+
+    /// Adds the bytes of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn v4(mut self, addr: &Addr) -> Self {
+        self.0 += u64::from(u32::from_ne_bytes(addr.v4_octets()));
+        self
     }
 
     /// Adds one 16-bit word.

@@ -1,6 +1,6 @@
 //! TCP (RFC 9293): flags, options (RFC 7323, 2018), and the header of a segment that is to be sent.
 
-use crate::checksum::{Sum, pseudo_header};
+use crate::checksum::Sum;
 use crate::flow::Endpoint;
 use crate::multipath::{self, Multipath};
 use crate::{ethernet, ip};
@@ -293,7 +293,12 @@ impl Header {
     #[inline(always)]
     #[must_use]
     pub fn emit(&self, frame: &mut [u8]) -> bool {
-        let ip_len = ip::emitted_len(&self.destination.addr);
+        let v4 = self.destination.addr.is_v4();
+        let ip_len = if v4 {
+            ip::V4_HEADER_LEN
+        } else {
+            ip::V6_HEADER_LEN
+        };
         let Some((link, packet)) = frame.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>() else {
             return false;
         };
@@ -310,16 +315,15 @@ impl Header {
         let Some((fixed, rest)) = tcp.split_first_chunk_mut::<HEADER_LEN>() else {
             return false;
         };
-        let v4 = self.destination.addr.is_v4();
         ethernet::emit(link, if v4 { ethernet::IPV4 } else { ethernet::IPV6 });
-        ip::emit(
+        let addresses = ip::emit_of(
+            v4,
             network,
             &self.source.addr,
             &self.destination.addr,
             ip::PROTOCOL_TCP,
             tcp_len,
         );
-
         let control = ((header_len / 4) as u32) << 28 | u32::from(self.flags.0) << 16;
         let words = [
             u32::from(self.source.port) << 16 | u32::from(self.destination.port),
@@ -328,12 +332,7 @@ impl Header {
             control | u32::from(self.window),
             u32::from(self.urgent),
         ];
-        let mut sum: Sum = pseudo_header(
-            &self.source.addr,
-            &self.destination.addr,
-            ip::PROTOCOL_TCP,
-            tcp_len,
-        );
+        let mut sum = addresses.word(u16::from(ip::PROTOCOL_TCP)).word(tcp_len);
         for (bytes, word) in fixed.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *bytes = word.to_be_bytes();
             sum = sum.double_word(word);

@@ -27,9 +27,6 @@ impl Engine {
         let client = flow.key().client.addr;
         let shared = &mut self.shared;
         let target = &mut shared.targets[shared.target_of[usize::from(session.rule.0)]];
-        if target.gate.passes(&client, now) {
-            return true;
-        }
         if !target.gate.is_open(&client) && !session.wants_to_send(flow) {
             // A probe must not be wasted on a session that has changed its mind.
             target.gate.on_changed_mind(&client, now);

@@ -1,6 +1,7 @@
 //! What an engine does by itself when a time has come, and the frames that it sends.
 
 use super::Engine;
+use super::tables::settle;
 use crate::id::SessionId;
 use crate::session::Life;
 use crate::time::Instant;
@@ -111,6 +112,19 @@ impl Engine {
         }
         session.queued = false;
         let is_last = matches!(session.life, Life::Leaving(_));
+        let flow = self.flows.wake(session.flow)?;
+        let client = flow.key().client.addr;
+        let mut ctx = self.shared.lend(session.rule, now, flow);
+        if !is_last && ctx.target.gate.passes(&client, now) {
+            // As nearly all do. It is connected, and ends no turn.
+            let sent = session.transmit(&mut ctx, frame);
+            let idle_timeout = self.shared.config.idle_timeout;
+            if !session.is_settled(flow, idle_timeout) {
+                let (ready, timers) = (&mut self.ready, &mut self.timers);
+                settle(session, flow, now, idle_timeout, ready, timers);
+            }
+            return sent;
+        }
         if !self.pass_gate(id, now) {
             return None;
         }

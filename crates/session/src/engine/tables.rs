@@ -208,7 +208,7 @@ fn put_stock(
 /// Queues a session that has something to send, and sees to it that it is asked when something is due. Returns whether it
 /// is in a state that the tables have to know of.
 #[inline(never)]
-fn settle(
+pub(super) fn settle(
     session: &mut Session,
     flow: &Flow,
     now: Instant,

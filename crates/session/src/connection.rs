@@ -294,6 +294,19 @@ impl Connection {
         self.knocks = true;
     }
 
+    /// Whether a connection has nothing to write whose stream may be sent up to `limit`, nor up to any lower one. So it is
+    /// after most inputs.
+    #[inline]
+    pub(crate) fn has_said_all(&self, limit: u64) -> bool {
+        self.is_synchronized() && !self.ack_due && !self.knocks && self.send.is_done(limit)
+    }
+
+    /// Whether it owes an acknowledgement, and can send one.
+    #[inline]
+    pub(crate) fn owes_acknowledgement(&self) -> bool {
+        self.is_synchronized() && self.ack_due
+    }
+
     /// Whether [`Connection::transmit`] would write something.
     pub(crate) fn wants_to_send(&self, reach: impl FnOnce() -> Reach) -> bool {
         match self.phase {

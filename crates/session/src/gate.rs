@@ -64,6 +64,24 @@ impl Gate {
         }
     }
 
+    /// Whether a frame of a session from `client` may leave without any further question, as nearly all may: through an open
+    /// lane whose target answers. Of one that may not this says nothing; [`Gate::pass`] does.
+    #[inline]
+    pub(crate) fn passes(&mut self, client: &Addr, now: Instant) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let Some(id) = self.find(client) else {
+            return false;
+        };
+        let lane = self.lanes.get_mut(id);
+        let passes = lane.state == State::Open && lane.fails(self.prove, now).is_none();
+        if passes {
+            lane.used_at = now;
+        }
+        passes
+    }
+
     /// Session `id` from `client` asks to send one frame.
     pub(crate) fn pass(
         &mut self,
@@ -369,7 +387,7 @@ impl Gate {
     fn find(&self, client: &Addr) -> Option<LaneId> {
         // With a reply pool there is one lane; a hash for each frame would be for nothing.
         if !self.prove {
-            return self.lanes.ids().next();
+            return self.lanes.first();
         }
         self.lanes.find(&lanes::network(client))
     }

@@ -32,6 +32,19 @@ impl Instant {
         self.0.get() - 1
     }
 
+    /// The earlier of it and of another that may not be.
+    #[inline]
+    #[must_use]
+    pub(crate) fn or_earlier(self, other: Option<Self>) -> Self {
+        Self::from_nanos(self.as_nanos().min(Self::nanos_or_never(other)))
+    }
+
+    /// The nanoseconds of a time that may not be; those of the latest of all where it is not.
+    #[inline(always)]
+    pub(crate) fn nanos_or_never(at: Option<Self>) -> u64 {
+        at.map_or(0, |at| at.0.get()).wrapping_sub(1)
+    }
+
     /// The time that has passed since `earlier`; zero where it lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {

@@ -47,23 +47,41 @@ impl Sum {
     }
 
     /// Adds the bytes of an address that stand on the wire.
+    #[inline(always)]
     #[must_use]
-    pub fn addr(mut self, addr: &Addr) -> Self {
+    pub fn addr(self, addr: &Addr) -> Self {
         if addr.is_v4() {
-            self.0 += u64::from(u32::from_ne_bytes(addr.v4_octets()));
-            return self;
+            return self.v4(addr);
         }
         self.bytes(addr.octets())
     }
 
+    /// Adds the bytes of an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn v4(mut self, addr: &Addr) -> Self {
+        self.0 += u64::from(u32::from_ne_bytes(addr.v4_octets()));
+        self
+    }
+
     /// Adds one 16-bit word.
+    #[inline(always)]
     #[must_use]
     pub const fn word(mut self, word: u16) -> Self {
         self.0 += word.to_be() as u64;
         self
     }
 
+    /// Adds 32 bits that are on the wire with the highest byte first, at an even offset of the summed data.
+    #[inline(always)]
+    #[must_use]
+    pub const fn double_word(mut self, word: u32) -> Self {
+        self.0 += word.to_be() as u64;
+        self
+    }
+
     /// The sum folded to 16 bits, not complemented.
+    #[inline(always)]
     #[must_use]
     pub const fn fold(self) -> u16 {
         // A carry out of either addition is added in again, and cannot come a second time.
@@ -74,6 +92,7 @@ impl Sum {
     }
 
     /// The checksum: the complement of the folded sum.
+    #[inline(always)]
     #[must_use]
     pub const fn finish(self) -> u16 {
         !self.fold()
@@ -83,6 +102,7 @@ impl Sum {
 /// The pseudo-header of RFC 9293 section 3.1 (IPv4) or RFC 8200 section 8.1 (IPv6).
 ///
 /// `length` is that of the TCP header and its payload, in bytes.
+#[inline(always)]
 #[must_use]
 pub fn pseudo_header(source: &Addr, destination: &Addr, protocol: u8, length: u16) -> Sum {
     // The prefix ::ffff:0:0/96 of a mapped address would add to the sum, so an IPv4 address counts by its four

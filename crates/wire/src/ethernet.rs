@@ -15,6 +15,7 @@ pub const QINQ: u16 = 0x88a8;
 /// Writes the header of a frame for the private device into the first [`HEADER_LEN`] bytes.
 ///
 /// Both addresses are zero: `inject` has the kernel write the real ones (`bpf_redirect_neigh`).
+#[inline(always)]
 pub fn emit(frame: &mut [u8; HEADER_LEN], ethertype: u16) {
     frame.fill(0);
     let [high, low] = ethertype.to_be_bytes();

@@ -147,9 +147,37 @@ pub const fn emitted_len(destination: &Addr) -> usize {
 ///
 /// `buffer` must be at least that long; a shorter one is left as it is.
 pub fn emit(buffer: &mut [u8], source: &Addr, destination: &Addr, protocol: u8, payload_len: u16) {
-    if destination.is_v4() {
+    let _ = emit_of(
+        destination.is_v4(),
+        buffer,
+        source,
+        destination,
+        protocol,
+        payload_len,
+    );
+}
+
+/// The same of a destination of which is known whether it is an IPv4 address. Returns the sum of both addresses, which the
+/// checksum of the transport has in it too.
+#[inline(always)]
+pub(crate) fn emit_of(
+    v4: bool,
+    buffer: &mut [u8],
+    source: &Addr,
+    destination: &Addr,
+    protocol: u8,
+    payload_len: u16,
+) -> Sum {
+    let addresses = if v4 {
+        Sum::default().v4(source).v4(destination)
+    } else {
+        Sum::default()
+            .bytes(source.octets())
+            .bytes(destination.octets())
+    };
+    if v4 {
         let Some(h) = buffer.first_chunk_mut::<V4_HEADER_LEN>() else {
-            return;
+            return addresses;
         };
         let [len_high, len_low] = (payload_len + V4_HEADER_LEN as u16).to_be_bytes();
         // The identification of a packet that must not be fragmented means nothing (RFC 6864 section 4.1).
@@ -177,17 +205,23 @@ pub fn emit(buffer: &mut [u8], source: &Addr, destination: &Addr, protocol: u8, 
         ];
         h[12..16].copy_from_slice(&source.v4_octets());
         h[16..20].copy_from_slice(&destination.v4_octets());
-        let checksum = Sum::default().bytes(h).finish();
+        let sum = addresses
+            .word(0x4500)
+            .word(payload_len + V4_HEADER_LEN as u16)
+            .word(u16::from(V4_DONT_FRAGMENT) << 8)
+            .word(u16::from(TTL) << 8 | u16::from(protocol));
+        let checksum = sum.finish();
         h[10..12].copy_from_slice(&checksum.to_be_bytes());
     } else {
         let Some(h) = buffer.first_chunk_mut::<V6_HEADER_LEN>() else {
-            return;
+            return addresses;
         };
         let [len_high, len_low] = payload_len.to_be_bytes();
         h[..8].copy_from_slice(&[0x60, 0, 0, 0, len_high, len_low, protocol, TTL]);
         h[8..24].copy_from_slice(source.octets());
         h[24..40].copy_from_slice(destination.octets());
     }
+    addresses
 }
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ impl Connection {
             value: around.timestamp,
             echo: self.receive.timestamp,
         });
-        let sack = if self.sack {
+        let sack = if self.sack && self.receive.has_hole() {
             self.receive
                 .sack_blocks(if self.timestamps { 3 } else { 4 })
         } else {

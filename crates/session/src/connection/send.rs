@@ -224,6 +224,16 @@ impl SendHalf {
                 return Some((from, len.min(segment_max) as u32));
             }
         }
+        if self.nxt == self.una
+            && self.duplicates == 0
+            && self.recovery.is_none()
+            && self.held.is_empty()
+        {
+            // Nothing is in flight, and nothing is lost: so a turn begins.
+            let room = u64::from(self.congestion_window.min(self.window));
+            let len = limit.saturating_sub(self.nxt).min(segment_max).min(room);
+            return (len > 0).then_some((self.nxt, len as u32));
+        }
         let room = self.room();
         let len = limit.saturating_sub(self.nxt).min(segment_max);
         // What is lost goes first; where there is nothing new, what may be lost goes as well.

@@ -1,8 +1,9 @@
 //! What an engine does by itself when a time has come, and the frames that it sends.
 
 use super::Engine;
+use super::tables::settle;
 use crate::id::SessionId;
-use crate::session::{Life, Session};
+use crate::session::Life;
 use crate::time::Instant;
 use crate::wheel::Entry;
 
@@ -13,12 +14,16 @@ impl Engine {
             self.on_watch_due(now);
         }
         while let Some(Entry { session, at }) = self.timers.due_acknowledgement(now) {
-            if self
-                .sessions
-                .get(session)
-                .is_some_and(|it| it.acknowledges_at == Some(at))
+            // One that rests has no acknowledgement to send.
+            if let Some(session) = self.sessions.get_mut(session)
+                && session.acknowledges_at == Some(at)
             {
-                self.touch(session, now, Session::on_acknowledgement_due);
+                session.connection.on_acknowledgement_due(now);
+                // Nothing else has become of it, so that it is not settled.
+                if !session.queued && session.connection.owes_acknowledgement() {
+                    session.queued = true;
+                    self.ready.push_back(session.id);
+                }
             }
         }
         let mut due = core::mem::take(&mut self.due);
@@ -59,12 +64,12 @@ impl Engine {
     /// When [`Engine::on_timeout`] wants to be called next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        let all = [
-            self.timers.next(),
-            self.gates_due(),
-            self.shared.echoes.due(),
-        ];
-        all.into_iter().flatten().min()
+        let never = Instant::from_nanos(u64::MAX);
+        let next = never
+            .or_earlier(self.timers.next())
+            .or_earlier(self.gates_due())
+            .or_earlier(self.shared.echoes.due());
+        (next < never).then_some(next)
     }
 
     /// Writes the next frame, from its Ethernet header on, into `frame` and returns its length in bytes.
@@ -82,34 +87,52 @@ impl Engine {
         // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
         for _ in 0..self.ready.len() {
             let id = self.ready.pop_front()?;
-            let Some(session) = self.sessions.wake(id) else {
-                continue;
-            };
-            if session.held.is_some() {
-                // Its number stood here for a session that is gone; this one waits at the gate.
-                continue;
-            }
-            if self.shared.echoes.hold_end().is_some()
-                && self.shared.echoes.held_until(now).is_some()
-                && session.is_opening()
-            {
-                // It stays queued, so that it stands there once.
-                self.unopened.push(id);
-                continue;
-            }
-            session.queued = false;
-            let is_last = matches!(session.life, Life::Leaving(_));
-            if !self.pass_gate(id, now) {
-                continue;
-            }
-            // But for a last segment, after which there is no connection, what it needs stays as it is.
-            let sent = self.lend_to(id, now, is_last, |session, ctx| {
-                session.transmit(ctx, frame)
-            });
-            if let Some(len) = sent.flatten() {
-                return Some(len);
+            let sent = self.transmit_of(id, now, frame);
+            if sent.is_some() {
+                return sent;
             }
         }
         None
+    }
+
+    /// Writes the next frame of a session that stood in the queue, if it may send one. A function of its own, so that what it
+    /// needs is not made ready for a whole queue.
+    #[inline(never)]
+    fn transmit_of(&mut self, id: SessionId, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        let session = self.sessions.wake(id)?;
+        if session.held.is_some() {
+            // Its number stood here for a session that is gone; this one waits at the gate.
+            return None;
+        }
+        if self.shared.echoes.hold_end().is_some()
+            && self.shared.echoes.held_until(now).is_some()
+            && session.is_opening()
+        {
+            // It stays queued, so that it stands there once.
+            self.unopened.push(id);
+            return None;
+        }
+        session.queued = false;
+        let is_last = matches!(session.life, Life::Leaving(_));
+        let flow = self.flows.wake(session.flow)?;
+        let client = flow.key().client.addr;
+        let mut ctx = self.shared.lend(session.rule, now, flow);
+        if !is_last && ctx.target.gate.passes(&client, now) {
+            // As nearly all do. It is connected, and ends no turn.
+            let sent = session.transmit(&mut ctx, frame);
+            let idle_timeout = self.shared.config.idle_timeout;
+            if !session.is_settled(flow, idle_timeout) {
+                let (ready, timers) = (&mut self.ready, &mut self.timers);
+                settle(session, flow, now, idle_timeout, ready, timers);
+            }
+            return sent;
+        }
+        if !self.pass_gate(id, now) {
+            return None;
+        }
+        // But for a last segment, after which there is no connection, what it needs stays as it is.
+        self.lend_to(id, now, is_last, |session, ctx| {
+            session.transmit(ctx, frame)
+        })?
     }
 }

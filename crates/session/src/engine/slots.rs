@@ -84,6 +84,14 @@ impl Slots {
         }
     }
 
+    /// The same, to change it.
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        match self.slots.get_mut(id as usize)? {
+            Slot::Awake(session) => Some(session),
+            Slot::Free | Slot::Resting(_) => None,
+        }
+    }
+
     /// A session, woken where it rests.
     #[inline]
     pub(crate) fn wake(&mut self, id: SessionId) -> Option<&mut Session> {

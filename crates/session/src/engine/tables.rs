@@ -38,17 +38,7 @@ impl Engine {
         self.lend_to(id, now, true, input)
     }
 
-    /// The same of an input that ends no turn, and after which the session needs what it needed before.
-    pub(crate) fn touch<R>(
-        &mut self,
-        id: SessionId,
-        now: Instant,
-        input: impl FnOnce(&mut Session, &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        self.lend_to(id, now, false, input)
-    }
-
-    /// The same; `moves` says whether it may end a turn, or need something else afterwards.
+    /// The same; `moves` says whether the input may end a turn, or the session need something else of its flow afterwards.
     #[inline(always)]
     pub(crate) fn lend_to<R>(
         &mut self,
@@ -67,14 +57,15 @@ impl Engine {
         let trims =
             moves && take_stock(session, flow, &mut self.turns_open, &mut self.shared.arena);
         let idle_timeout = self.shared.config.idle_timeout;
-        let changed = settle(
-            session,
-            flow,
-            now,
-            idle_timeout,
-            &mut self.ready,
-            &mut self.timers,
-        );
+        let changed = !session.is_settled(flow, idle_timeout)
+            && settle(
+                session,
+                flow,
+                now,
+                idle_timeout,
+                &mut self.ready,
+                &mut self.timers,
+            );
         if trims {
             self.trim(number);
         }
@@ -216,7 +207,8 @@ fn put_stock(
 
 /// Queues a session that has something to send, and sees to it that it is asked when something is due. Returns whether it
 /// is in a state that the tables have to know of.
-fn settle(
+#[inline(never)]
+pub(super) fn settle(
     session: &mut Session,
     flow: &Flow,
     now: Instant,
@@ -224,7 +216,7 @@ fn settle(
     ready: &mut VecDeque<SessionId>,
     timers: &mut Timers,
 ) -> bool {
-    if session.life == Life::Closed {
+    if matches!(session.life, Life::Closed) {
         return true;
     }
     if !session.queued && session.wants_to_send(flow) {
@@ -242,5 +234,5 @@ fn settle(
     if let Some(at) = session.connection.acknowledgement_due() {
         timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
     }
-    session.life == Life::Parked
+    matches!(session.life, Life::Parked)
 }

@@ -101,6 +101,9 @@ impl Lane {
     /// Whether the target has left too much unanswered for too long. Where a reply that nobody consumes would reach a
     /// real client, far less is enough.
     pub(super) fn fails(&self, prove: bool, now: Instant) -> Option<Why> {
+        if self.unanswered == 0 && self.wordless.frames == 0 {
+            return None;
+        }
         let Wordless {
             connections,
             frames,

@@ -50,6 +50,10 @@ impl Lanes {
         &mut self.lanes[id as usize].0
     }
 
+    pub(super) fn first(&self) -> Option<LaneId> {
+        (!self.lanes.is_empty()).then_some(0)
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = LaneId> + use<> {
         0..self.lanes.len() as LaneId
     }

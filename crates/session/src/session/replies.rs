@@ -131,11 +131,6 @@ impl Session {
         self.advance(ctx);
     }
 
-    /// A delayed acknowledgement is due, perhaps.
-    pub(crate) fn on_acknowledgement_due(&mut self, ctx: &mut Context<'_>) {
-        self.connection.on_acknowledgement_due(ctx.now);
-    }
-
     /// Does what is due at `ctx.now`.
     pub(crate) fn on_deadline(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;

@@ -365,9 +365,7 @@ fn answer_the_same(world: &World, online: &Tag, target: &Tag) -> bool {
     let places = [place(online), place(target)];
     let pushes = |connection: &Connection| connection.application == Application::Duplex;
     match places {
-        [Some(one), Some(other)] if online[1] == target[1] => {
-            one.1 == other.1 || pushes(one.0)
-        }
+        [Some(one), Some(other)] if online[1] == target[1] => one.1 == other.1 || pushes(one.0),
         [Some(one), None] | [None, Some(one)] => pushes(one.0),
         _ => online == target,
     }

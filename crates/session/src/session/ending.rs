@@ -71,8 +71,6 @@ impl Session {
         }
         if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.connection.round_trip();
-            // Where turns do not wait, what the target has said of this one may have been taken for another.
-            ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();
             if last && self.turns.torn().is_none() {
                 ctx.flow.seal_latest();
             }
@@ -104,6 +102,8 @@ impl Session {
             .turns
             .of_mut(ctx.flow.captured())
             .end_front(outcome, una, self.rule)?;
+        // Where turns do not wait, what the target has said of this one may have been taken for another.
+        ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();
         if let Some(samples) = ctx.samples.as_deref_mut() {
             ended.samples = samples.take(self.id, turn, &ended);
         }

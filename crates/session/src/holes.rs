@@ -26,6 +26,11 @@ impl Holes {
         self.0.push((start, end));
     }
 
+    /// Whether a byte at `seq` or behind it is missing.
+    pub(crate) fn reach_beyond(&self, seq: ClientSeq) -> bool {
+        self.0.iter().any(|(_, end)| *end > seq)
+    }
+
     /// The bytes from `start` to `end` arrive. Returns how many of them were missing.
     pub(crate) fn fill(&mut self, start: ClientSeq, end: ClientSeq) -> u32 {
         let mut filled = 0;

@@ -32,11 +32,12 @@ pub(crate) enum Infant {
 }
 
 impl Infant {
-    /// Whether a segment of the client at `seq` can be of this connection, and not of an older one of the same port.
+    /// Whether a segment of the client at `seq` that ends something is this connection's, and not an older one's of the same port.
     pub(crate) fn may_have_sent(&self, seq: ClientSeq) -> bool {
         match self {
-            Self::Syn(handshake, ..) => {
-                (seq - handshake.isn).unsigned_abs() <= CONNECTION_DISTANCE_MAX
+            // A reset anywhere else may be forged (RFC 5961 section 3.2), or be about the connection before.
+            Self::Syn(handshake, data, _) => {
+                usize::try_from(seq - (handshake.isn + 1)).is_ok_and(|sent| sent <= data.len())
             }
             Self::Running(_) => true,
         }

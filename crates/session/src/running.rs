@@ -75,6 +75,8 @@ pub(crate) struct Running {
     /// Whether the online server spoke before the client.
     greeted: bool,
     holes: Holes,
+    /// Where its first segment began, before which nothing is known.
+    first: Option<ClientSeq>,
 }
 
 /// What a segment of the client is to such a flow.
@@ -109,6 +111,7 @@ impl Running {
             beginning: None,
             greeted: false,
             holes: Holes::new(),
+            first: None,
         }
     }
 
@@ -186,8 +189,9 @@ impl Running {
         // A keep-alive probe may carry a byte of rubbish (RFC 9293 section 3.8.4); who writes one byte pushes it.
         let probe = payload.len() == 1 && !pushed;
         let beginning = self.beginning.filter(|_| self.next == Some(seq) && !probe);
-        let boundary =
-            !probe && (goes_on || beginning.is_some() || (fresh && self.answered == Some(seq)));
+        let boundary = !probe
+            && !self.awaits_bytes()
+            && (goes_on || beginning.is_some() || (fresh && self.answered == Some(seq)));
         let whole = self.next == Some(seq) && self.requests.is_at_end() && !self.greeted;
         let interim = core::mem::take(&mut self.interim) && standalone::is_http(payload);
         // What comes late, behind what has come already, is counted, and says nothing of where requests end.
@@ -203,6 +207,7 @@ impl Running {
             self.requests.read(new);
             self.beginning = None;
             self.is_tls |= (self.next.is_none() || boundary) && encrypted::is_record(payload);
+            self.first.get_or_insert(seq);
             (self.cause, self.next) = (Some(cause), Some(end));
         }
         Seen {
@@ -217,11 +222,21 @@ impl Running {
         }
     }
 
+    /// Whether bytes are missing that the online server has not acknowledged: they come again, and it answers them first.
+    fn awaits_bytes(&self) -> bool {
+        let known = match (self.answered, self.first) {
+            (Some(answered), Some(first)) => Some(answered.max(first)),
+            (answered, first) => answered.or(first),
+        };
+        known.is_some_and(|known| self.holes.reach_beyond(known))
+    }
+
     /// The client's bytes from `seq` to `end` arrive: how many of them are in holes. What they leave behind them may be another.
     fn fill_holes(&mut self, seq: ClientSeq, end: ClientSeq) -> u32 {
         let late = self.holes.fill(seq, end);
         match self.next {
             // Whatever came before the first segment is nowhere yet.
+            // Late ones are counted.
             None => self.holes.open(seq - CLIENT_WINDOW_UNKNOWN, seq),
             Some(next) if next < seq => self.holes.open(next, seq),
             Some(_) => {}

@@ -2,6 +2,7 @@
 //! again.
 
 use session::Counters;
+use session::limits::INTERIM_BYTES;
 
 use crate::application::Application;
 use crate::demands::Demand;
@@ -77,14 +78,23 @@ pub(crate) fn taken_up_again(world: &World) {
     let carried = carried(world);
     for (number, client) in world.clients.iter().enumerate() {
         let connection = &plan.connections[number];
-        let joins = client.stands_alone() || plan.setting.joining == Joining::Always;
+        // What follows a greeting has state, whatever it looks like.
+        let alone = client.stands_alone() && plan.greeting.0 == 0;
+        let always = plan.setting.joining == Joining::Always;
+        let joins = alone || always;
         if connection.application != Application::Requests || !joins || plan.is_torn(number) {
             continue;
         }
         let Some(flow) = world.oracle.flow(client).filter(|flow| flow.is_served()) else {
             continue;
         };
+        let mut before = None;
         for turn in flow.turns() {
+            let answered = flow.answered_between(before.replace(turn), turn);
+            if !always && answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes)) {
+                // The response before may have been an interim one, behind which a body may follow that looks like a request.
+                continue;
+            }
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)
             };

@@ -131,6 +131,12 @@ impl Flow {
         Some(cause.wrapping_sub(self.online_isn?.wrapping_add(1)))
     }
 
+    /// How many bytes of the online server the client had got more at `turn` than when the turn at `before` began.
+    pub(crate) fn answered_between(&self, before: Option<usize>, turn: usize) -> Option<u64> {
+        let (before, now) = (self.seen(before?)?, self.seen(turn)?);
+        Some(now.wrapping_sub(before).into())
+    }
+
     /// Where the turns of the stream begin.
     pub(crate) fn turns(&self) -> Vec<usize> {
         let mut turns = vec![];

@@ -359,8 +359,7 @@ fn answer_the_same(world: &World, online: Tag, target: Tag) -> bool {
         Some((number, connections.get(number)?))
     };
     let asked = [connection(online), connection(target)];
-    let is_duplex =
-        |asked: &(usize, &Connection)| asked.1.application == Application::Duplex;
+    let is_duplex = |asked: &(usize, &Connection)| asked.1.application == Application::Duplex;
     if online == target || asked.iter().flatten().any(is_duplex) {
         return true;
     }

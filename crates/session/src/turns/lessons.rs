@@ -121,8 +121,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let end = self.end(wanted);
         let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
         if let Some(before) = before {
-            let has_its_own =
-                believed || end.is_some_and(|end| end.missing == 0 || end.missing == before);
+            let is_carried = self.credit() > 0;
+            let is_alike =
+                end.is_some_and(|end| end.missing == 0 || end.missing == before && before < 0);
+            let has_its_own = believed || is_alike && !is_carried;
+            if is_carried {
+                self.step.unsure = Some(before);
+            }
             self.step.paired = has_its_own && !self.doubt.is_open();
         }
         let Some(end) = end.filter(|_| is_longer && !believed) else {

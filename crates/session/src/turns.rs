@@ -57,9 +57,9 @@ struct Step {
     /// How the answer to the turn before has ended, where it was taken to be complete although it is not as long as the online
     /// server's.
     before: Option<End>,
-    /// By how much the answer to the turn before is longer than the online server's, less than nothing, where nothing shows that it was
-    /// complete: its rest may come next.
-    longer: Option<i32>,
+    /// How many bytes the answer to the turn before has less than the online server's, where it is not known to have been complete: its
+    /// rest may come next; or what comes next may begin with a greeting.
+    unsure: Option<i32>,
     /// Whether what the target sends is known to answer this turn.
     paired: bool,
     acknowledged_at: Option<Instant>,
@@ -82,7 +82,7 @@ impl Step {
             tail: false,
             tails: 0,
             before: None,
-            longer: None,
+            unsure: None,
             paired: true,
             acknowledged_at,
             credit: 0,
@@ -147,6 +147,8 @@ pub(crate) struct Turns {
     silences: Silences,
     /// The turn before the front ended before the client had finished it: so far the stream is accounted for.
     torn: Option<u64>,
+    /// Whether the server speaks first.
+    greeted: bool,
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
     ceiling: u64,
 }
@@ -189,6 +191,7 @@ impl Turns {
             timeouts: 0,
             silences: Silences::default(),
             torn: None,
+            greeted: false,
             ceiling: NO_CEILING,
         }
     }

@@ -163,13 +163,10 @@ impl Connection {
         self.batches.iter().flat_map(|batch| &batch.requests)
     }
 
-    /// The batch that a request is in.
-    pub(crate) fn batch_of(&self, request: usize) -> Option<usize> {
-        let mut requests = 0;
-        self.batches.iter().position(|batch| {
-            requests += batch.requests.len();
-            request < requests
-        })
+    /// Where a request stands in the stream.
+    pub(crate) fn starts_at(&self, request: usize) -> usize {
+        let before = self.requests().take(request);
+        self.prefix_len() + before.map(|it| it.len).sum::<usize>()
     }
 
     /// All that the client sends.

@@ -344,31 +344,35 @@ fn answers_are_paired(world: &World) {
             continue;
         };
         assert!(
-            answer_the_same(world, online, target) || !Demand::Paired.is_held(),
+            answer_the_same(world, *online, *target) || !Demand::Paired.is_held(),
             "answers {online:?} and {target:?} are compared: not of the same request"
         );
     }
 }
 
-/// Whether two answers are those to one request. To a batch of several, one server may answer the first and the other not; and
+/// Whether two answers are those to one request. Of a turn with several, one server may answer the first and the other not; and
 /// where servers speak unasked nothing tells what they push from an answer.
-fn answer_the_same(world: &World, online: &Tag, target: &Tag) -> bool {
-    let place = |tag: &Tag| {
-        let [mark, connection, index] = *tag;
-        let connection = world
-            .plan
-            .connections
-            .get(usize::from(connection))
-            .filter(|_| mark == b'R')?;
-        Some((connection, connection.batch_of(usize::from(index))?))
+fn answer_the_same(world: &World, online: Tag, target: Tag) -> bool {
+    let connections = &world.plan.connections;
+    let connection = |[mark, connection, _]: Tag| {
+        let number = Some(usize::from(connection)).filter(|_| mark == b'R')?;
+        Some((number, connections.get(number)?))
     };
-    let places = [place(online), place(target)];
-    let pushes = |connection: &Connection| connection.application == Application::Duplex;
-    match places {
-        [Some(one), Some(other)] if online[1] == target[1] => one.1 == other.1 || pushes(one.0),
-        [Some(one), None] | [None, Some(one)] => pushes(one.0),
-        _ => online == target,
+    let asked = [connection(online), connection(target)];
+    let is_duplex = |asked: &(usize, &Connection)| asked.1.application == Application::Duplex;
+    if online == target || asked.iter().flatten().any(is_duplex) {
+        return true;
     }
+    let [Some((number, connection)), Some((other, _))] = asked else {
+        return false;
+    };
+    let Some(flow) = world.oracle.flow(&world.clients[number]) else {
+        return false;
+    };
+    let at = |tag: Tag| connection.starts_at(usize::from(tag[2]));
+    let (first, last) = (at(online).min(at(target)), at(online).max(at(target)));
+    let mut turns = flow.turns().into_iter();
+    number == other && !turns.any(|turn| turn > first && turn <= last)
 }
 
 /// At least the turns of flows to which nothing happened have ended well.

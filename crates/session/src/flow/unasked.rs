@@ -52,6 +52,9 @@ impl Signs {
         if self.pauses != KNOWN {
             self.pauses = self.pauses.saturating_sub(1);
         }
+        if self.overtakes == KNOWN {
+            return;
+        }
         self.overtakes = self.overtakes.saturating_sub(1);
         if early {
             self.overtakes = (self.overtakes + SIGN).min(MOST);
@@ -96,6 +99,9 @@ impl Signs {
         if first.starts_with(b"PRI * HTTP/2") || asks_for_websocket(first) {
             self.pauses = KNOWN;
         }
+        if begins_with_streams(first) {
+            self.overtakes = KNOWN;
+        }
     }
 
     /// Whether the protocol is known to be of this kind.
@@ -129,13 +135,34 @@ impl Signs {
 
     /// Whether the protocol is known to be of this kind, and its client has had several requests under way of late.
     pub(crate) fn have_been_mixed(self) -> bool {
-        self.are_known() && self.overtakes > 0
+        self.are_known() && self.overtakes()
+    }
+
+    /// Whether the client has gone on of late while a response was on its way.
+    pub(crate) fn overtakes(self) -> bool {
+        self.overtakes > 0
     }
 
     /// Whether a side goes on after pauses, so that nothing that the target says, or leaves out, means anything.
     pub(crate) fn are_of_pauses(self) -> bool {
         self.pauses >= ENOUGH
     }
+}
+
+/// Whether a client of HTTP/2 has several requests in the first bytes that it sends: frames of the type HEADERS (RFC 9113 section 4.1).
+fn begins_with_streams(first: &[u8]) -> bool {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const HEADERS: u8 = 1;
+    let Some(mut frames) = first.strip_prefix(PREFACE) else {
+        return false;
+    };
+    let mut requests = 0;
+    while let Some((&[high, middle, low, kind, ..], _)) = frames.split_first_chunk::<9>() {
+        requests += u32::from(kind == HEADERS);
+        let len = u32::from_be_bytes([0, high, middle, low]) as usize;
+        frames = frames.get(9 + len..).unwrap_or_default();
+    }
+    requests > 1
 }
 
 /// Whether the header of a request asks for a WebSocket.

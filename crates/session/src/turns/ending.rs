@@ -100,12 +100,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             ..
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
+        self.greeted |= self.front == 0 && share > 0;
         let credit = self.step.credit;
-        let (before, longer) = (self.step.before, self.step.longer);
+        let (before, unsure) = (self.step.before, self.step.unsure);
         let target_at = self.step.target_at;
         self.step = Step::new(turn.cause, answerable.then_some(now));
-        (self.step.before, self.step.longer) = (before, longer);
-        self.step.paired = !self.doubt.is_open() && longer.is_none();
+        (self.step.before, self.step.unsure) = (before, unsure);
+        self.step.paired = !self.doubt.is_open() && unsure.is_none();
         self.step.target_at = target_at;
         self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before
@@ -138,5 +139,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.step = Step::new(cause, None);
         self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
         self.doubt = Doubt::default();
+        // It is not known how much of what comes is a greeting.
+        self.step.unsure = self.greeted.then_some(0);
     }
 }

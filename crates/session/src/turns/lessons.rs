@@ -46,7 +46,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
-        let longer = self.step.longer.take();
+        let unsure = match self.current() {
+            Some(_) => self.step.unsure.take(),
+            None => None,
+        };
         if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
             // A response that has not come by now will not come at all.
             self.doubt = Doubt::default();
@@ -57,7 +60,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
-                self.note_longer(next, longer, habits, now);
+                self.note_other_length(next, unsure, habits, now);
             }
             Verdict::Learned(end) => {
                 self.timeouts = 0;
@@ -103,7 +106,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// A turn was answered with as much as the online server's answer, or more, in which case more still may come: the next turn may
     /// get it. `before` is what was not known of the turn before: this one is compared if its answer is as long as the online server's,
     /// or longer by as much as that one's, so that each has its own.
-    fn note_longer(&mut self, next: Next, before: Option<i32>, habits: &mut Habits, now: Instant) {
+    fn note_other_length(
+        &mut self,
+        next: Next,
+        before: Option<i32>,
+        habits: &mut Habits,
+        now: Instant,
+    ) {
         let wanted = self.wanted(next);
         let is_longer = wanted.is_some_and(|wanted| self.received() > wanted);
         if !is_longer && before.is_none() {
@@ -112,8 +121,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let end = self.end(wanted);
         let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
         if let Some(before) = before {
-            let has_its_own =
-                believed || end.is_some_and(|end| end.missing == 0 || end.missing == before);
+            let is_carried = self.credit() > 0;
+            let is_alike =
+                end.is_some_and(|end| end.missing == 0 || end.missing == before && before < 0);
+            let has_its_own = believed || is_alike && !is_carried;
+            if is_carried {
+                self.step.unsure = Some(before);
+            }
             self.step.paired = has_its_own && !self.doubt.is_open();
         }
         let Some(end) = end.filter(|_| is_longer && !believed) else {
@@ -122,7 +136,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         if now.since(self.silent_since(now)) >= habits.quiet() {
             habits.confirm(end);
         } else {
-            self.step.longer = Some(end.missing);
+            self.step.unsure = Some(end.missing);
         }
     }
 
@@ -193,8 +207,15 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             is_sure = true;
         }
         let Some(end) = self.end(self.wanted(next)) else {
+            if self.step.answer.bytes > 0 {
+                // It does not look complete.
+                self.step.unsure = Some(0);
+            }
             return;
         };
+        if habits.believe(end, true).is_none() {
+            self.step.unsure = Some(end.missing);
+        }
         self.step.before = Some(end);
         if is_sure {
             habits.confirm(end);

@@ -104,7 +104,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
 
     /// Whether there are signs that either side speaks unasked.
     pub(crate) fn seems_unasked(&self) -> bool {
-        let are_there = self.queue.signs().are_there() || self.silences.are_there();
+        let signs = self.queue.signs();
+        let are_there = signs.are_there()
+            || self.silences.are_there()
+            || signs.overtakes() && self.is_between();
         are_there && !self.is_ungated()
     }
 
@@ -234,15 +237,20 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// now: then the answer to the current turn has come for another, as where several requests are under way at a time. A target
     /// whose answers have other lengths may only happen to have.
     pub(super) fn is_even(&self) -> bool {
-        let Some(next) = self.queue.get(1).filter(|_| !self.doubt.is_open()) else {
-            return false;
-        };
-        let at = self.step.target_at;
-        if at < next.cause || at > self.queue.online_end() {
+        if !self.is_between() {
             return false;
         }
+        let at = self.step.target_at;
         let mut waiting = (1..=WAITING_LOOKED_AT).map_while(|index| self.queue.get(index));
         at == self.queue.online_end() || waiting.any(|turn| turn.cause == at)
+    }
+
+    /// Whether the target has said in sum as much as the client had seen, and no more than the online server has said.
+    fn is_between(&self) -> bool {
+        let at = self.step.target_at;
+        !self.doubt.is_open()
+            && at <= self.queue.online_end()
+            && self.queue.get(1).is_some_and(|next| at >= next.cause)
     }
 
     /// Since when the target is silent, having answered something or having had nothing to answer.

@@ -27,6 +27,7 @@ pub(crate) struct RestingTurns {
     target_at: OnlineSeq,
     paired: bool,
     timeouts: u8,
+    greeted: bool,
 }
 
 impl RestingTurns {
@@ -46,6 +47,7 @@ impl RestingTurns {
             // Long ago.
             silences: _,
             torn,
+            greeted,
             ceiling,
         } = turns;
         let Step {
@@ -58,7 +60,7 @@ impl RestingTurns {
             tails: _,
             before: _,
             // Nothing has come since.
-            longer: _,
+            unsure: _,
             paired,
             target_at: _,
             acknowledged_at,
@@ -90,6 +92,7 @@ impl RestingTurns {
             target_at: captured.online_end(),
             paired: *paired,
             timeouts: *timeouts,
+            greeted: *greeted,
         })
     }
 
@@ -118,6 +121,7 @@ impl RestingTurns {
             gating: self.gating,
             silences: Silences::default(),
             timeouts: self.timeouts,
+            greeted: self.greeted,
             ..Turns::new(self.cause, false)
         }
     }

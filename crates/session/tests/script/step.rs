@@ -419,3 +419,39 @@ fn early_and_split_answers_are_not_told_as_different() {
     p.pass_for(1000, &target);
     assert_eq!(p.wrong(), []);
 }
+
+/// Where turns do not wait, what answers which of them is not known; but a target that says nothing has answered none.
+#[test]
+fn a_silent_target_of_a_flow_that_streams_has_answered_nothing() {
+    let mut p = Play::new(|config| config.response_timeout = Duration::from_secs(5));
+    request(&mut p, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    p.online(10);
+    p.before = p.asked;
+    assert_eq!(p.s.frames().len(), 1);
+    p.s.target(PSH, 1, 1 + p.before, 10);
+    p.said = 10;
+    let silent = |_: usize| vec![(3_600_000, 1)];
+    for at in 0..20_000 {
+        if at % 50 == 0 {
+            p.ask();
+        }
+        if at % 50 == 5 {
+            p.online(100);
+        }
+        p.pass(&silent);
+    }
+    let told = |outcome| {
+        p.ended
+            .iter()
+            .filter(|turn| turn.outcome == outcome)
+            .count()
+    };
+    let well = told(Outcome::Answered) + told(Outcome::Delivered);
+    assert!(p.ended.len() > 200, "{} turns", p.ended.len());
+    // Those that ended before it was known that nothing comes.
+    assert!(
+        well * 3 < p.ended.len(),
+        "{well} of {} ended well",
+        p.ended.len()
+    );
+}

@@ -204,6 +204,7 @@ impl Connection {
     }
 
     /// Writes the headers of a segment whose `len` bytes of payload stand in the frame already.
+    #[inline(always)]
     fn write_with(
         &mut self,
         seq: u32,

@@ -26,6 +26,15 @@ impl Engine {
                 }
             }
         }
+        if self.timers.pass(now) {
+            self.on_wheel_due(now);
+        }
+        if self.gates_due().is_some_and(|due| due <= now) {
+            self.on_gates_due(now);
+        }
+    }
+
+    fn on_wheel_due(&mut self, now: Instant) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
@@ -34,7 +43,6 @@ impl Engine {
             }
         }
         self.due = due;
-        self.on_gates_due(now);
     }
 
     /// Something may be due for a session, or for its flow.
@@ -125,6 +133,18 @@ impl Engine {
             }
             return sent;
         }
+        self.transmit_asking(id, now, is_last, frame)
+    }
+
+    /// The same of a session that has to ask the gate, or that sends its last segment.
+    #[inline(never)]
+    fn transmit_asking(
+        &mut self,
+        id: SessionId,
+        now: Instant,
+        is_last: bool,
+        frame: &mut [u8],
+    ) -> Option<usize> {
         if !self.pass_gate(id, now) {
             return None;
         }

@@ -89,6 +89,7 @@ impl Session {
     }
 
     /// Writes the next segment into `frame` and returns the frame's length in bytes.
+    #[inline(always)]
     pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
         let (reach, around) = (self.reach(ctx.flow), self.surroundings(ctx));
         let kept = Kept {

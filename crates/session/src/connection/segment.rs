@@ -254,6 +254,7 @@ impl Connection {
 }
 
 /// Writes the headers before `len` bytes of payload; returns the frame's length, or `None` where it does not fit.
+#[inline(always)]
 fn emit(header: &Header, len: usize, frame: &mut [u8]) -> Option<usize> {
     let len = header.payload_offset() + len;
     header.emit(frame.get_mut(..len)?).then_some(len)

@@ -83,15 +83,20 @@ impl Engine {
     /// segments are never larger than the buffer.
     #[inline]
     pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
-        if self.ready.is_empty() {
-            return None;
+        let id = self.ready.pop_front()?;
+        let others = self.ready.len();
+        // Nearly always the first of them can.
+        let sent = self.transmit_of(id, now, frame);
+        if sent.is_some() || others == 0 {
+            return sent;
         }
-        self.transmit_next(now, frame)
+        self.transmit_another(others, now, frame)
     }
 
-    fn transmit_next(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
-        // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
-        for _ in 0..self.ready.len() {
+    /// A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
+    #[cold]
+    fn transmit_another(&mut self, others: usize, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        for _ in 0..others {
             let id = self.ready.pop_front()?;
             let sent = self.transmit_of(id, now, frame);
             if sent.is_some() {
@@ -102,7 +107,7 @@ impl Engine {
     }
 
     /// Writes the next frame of a session that stood in the queue, if it may send one. A function of its own, so that what it
-    /// needs is not made ready for a whole queue.
+    /// needs is made ready for it alone.
     #[inline(never)]
     fn transmit_of(&mut self, id: SessionId, now: Instant, frame: &mut [u8]) -> Option<usize> {
         let session = self.sessions.wake(id)?;
@@ -127,10 +132,8 @@ impl Engine {
             // As nearly all do. It is connected, and ends no turn.
             let sent = session.transmit(&mut ctx, frame);
             let idle_timeout = self.shared.config.idle_timeout;
-            if !session.is_settled(flow, idle_timeout) {
-                let (ready, timers) = (&mut self.ready, &mut self.timers);
-                settle(session, flow, now, idle_timeout, ready, timers);
-            }
+            let (ready, timers) = (&mut self.ready, &mut self.timers);
+            settle(session, flow, now, idle_timeout, ready, timers);
             return sent;
         }
         self.transmit_asking(id, now, is_last, frame)

@@ -7,6 +7,7 @@
 //! `cargo xtask bench paired` holds the times that a copy tells against those that clients see, and `cargo xtask bench hurt`
 //! measures whether clients feel a copy when something is wrong.
 
+mod budget;
 mod callgrind;
 mod case;
 mod engine;

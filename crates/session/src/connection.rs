@@ -301,6 +301,12 @@ impl Connection {
         self.is_synchronized() && !self.ack_due && !self.knocks && self.send.is_done(limit)
     }
 
+    /// Whether everything up to `limit` is sent, and nothing is to be sent again.
+    #[inline]
+    pub(crate) fn has_sent_all(&self, limit: u64) -> bool {
+        self.send.is_done(limit)
+    }
+
     /// Whether it owes an acknowledgement, and can send one.
     #[inline]
     pub(crate) fn owes_acknowledgement(&self) -> bool {

@@ -48,7 +48,12 @@ impl Instant {
     /// The time that has passed since `earlier`; zero where it lies ahead.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.as_nanos().saturating_sub(earlier.as_nanos()))
+        const SECOND: u64 = 1_000_000_000;
+        match self.as_nanos().saturating_sub(earlier.as_nanos()) {
+            // Nearly all are short, and need no division.
+            short @ 0..SECOND => Duration::new(0, short as u32),
+            long => Duration::from_nanos(long),
+        }
     }
 }
 

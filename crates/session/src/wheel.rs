@@ -116,6 +116,16 @@ impl Wheel {
         self.occupied[level] |= 1 << slot;
     }
 
+    /// Time has passed up to `now`. Returns whether [`Wheel::expire`] has anything to do; where it has not, the wheel has gone on.
+    pub(crate) fn pass(&mut self, now: Instant) -> bool {
+        let until = now.as_nanos() >> TICK_SHIFT;
+        let is_due = self.next <= until;
+        if !is_due {
+            self.tick = self.tick.max(until);
+        }
+        is_due
+    }
+
     /// Hands out everything that is due at `now`, in no particular order within a tick.
     pub(crate) fn expire(&mut self, now: Instant, due: &mut Vec<Entry>) {
         let until = now.as_nanos() >> TICK_SHIFT;

@@ -134,6 +134,7 @@ pub fn addresses<B: Bytes + ?Sized>(bytes: &B, offset: usize) -> Option<(Addr, A
 }
 
 /// Length of the IP header that [`emit`] writes for this destination, in bytes.
+#[inline(always)]
 #[must_use]
 pub const fn emitted_len(destination: &Addr) -> usize {
     if destination.is_v4() {

@@ -338,7 +338,11 @@ impl Header {
             sum = sum.double_word(word);
         }
         let (options, payload) = rest.split_at_mut(header_len - HEADER_LEN);
-        let checksum = self.options.emit(options, sum).bytes(payload).finish();
+        sum = self.options.emit(options, sum);
+        if !payload.is_empty() {
+            sum = sum.bytes(payload);
+        }
+        let checksum = sum.finish();
         fixed[16..18].copy_from_slice(&checksum.to_be_bytes());
         true
     }

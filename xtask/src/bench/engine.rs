@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::budget::Budget;
 use super::callgrind::Profile;
 use crate::{stage, step, workspace};
 
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Only count instructions.
     #[arg(long)]
     no_memory: bool,
+    /// Fail if something takes 3 % more instructions than crates/session/benches/budget.txt allows.
+    #[arg(long)]
+    check: bool,
     /// Fail if a turn takes more instructions than this.
     #[arg(long)]
     instructions_max: Option<u64>,
@@ -73,6 +77,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     stage::print(&stages(&profiles))?;
     stage::print(&functions(&profiles))?;
+    if arguments.check {
+        let totals = profiles
+            .iter()
+            .map(|(name, profile)| (*name, profile.total()));
+        Budget::read()?.check(&totals.collect::<Vec<_>>())?;
+    }
     let turn = profiles.first().map_or(0.0, |(_, profile)| profile.total());
     if let Some(max) = arguments.instructions_max.filter(|max| turn > *max as f64) {
         bail!("a turn takes {turn:.0} instructions, more than {max}");

@@ -204,6 +204,7 @@ impl Connection {
     }
 
     /// Writes the headers of a segment whose `len` bytes of payload stand in the frame already.
+    #[inline(always)]
     fn write_with(
         &mut self,
         seq: u32,
@@ -253,6 +254,7 @@ impl Connection {
 }
 
 /// Writes the headers before `len` bytes of payload; returns the frame's length, or `None` where it does not fit.
+#[inline(always)]
 fn emit(header: &Header, len: usize, frame: &mut [u8]) -> Option<usize> {
     let len = header.payload_offset() + len;
     header.emit(frame.get_mut(..len)?).then_some(len)

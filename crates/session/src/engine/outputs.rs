@@ -26,6 +26,15 @@ impl Engine {
                 }
             }
         }
+        if self.timers.pass(now) {
+            self.on_wheel_due(now);
+        }
+        if self.gates_due().is_some_and(|due| due <= now) {
+            self.on_gates_due(now);
+        }
+    }
+
+    fn on_wheel_due(&mut self, now: Instant) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.expire(now, &mut due);
         for Entry { session, at } in due.drain(..) {
@@ -34,7 +43,6 @@ impl Engine {
             }
         }
         self.due = due;
-        self.on_gates_due(now);
     }
 
     /// Something may be due for a session, or for its flow.
@@ -77,15 +85,20 @@ impl Engine {
     /// segments are never larger than the buffer.
     #[inline]
     pub fn poll_transmit(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
-        if self.ready.is_empty() {
-            return None;
+        let id = self.ready.pop_front()?;
+        let others = self.ready.len();
+        // Nearly always the first of them can.
+        let sent = self.transmit_of(id, now, frame);
+        if sent.is_some() || others == 0 {
+            return sent;
         }
-        self.transmit_next(now, frame)
+        self.transmit_another(others, now, frame)
     }
 
-    fn transmit_next(&mut self, now: Instant, frame: &mut [u8]) -> Option<usize> {
-        // A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
-        for _ in 0..self.ready.len() {
+    /// A session that wants to send and cannot, into this frame, must not hold up the others or the caller.
+    #[cold]
+    fn transmit_another(&mut self, others: usize, now: Instant, frame: &mut [u8]) -> Option<usize> {
+        for _ in 0..others {
             let id = self.ready.pop_front()?;
             let sent = self.transmit_of(id, now, frame);
             if sent.is_some() {
@@ -96,7 +109,7 @@ impl Engine {
     }
 
     /// Writes the next frame of a session that stood in the queue, if it may send one. A function of its own, so that what it
-    /// needs is not made ready for a whole queue.
+    /// needs is made ready for it alone.
     #[inline(never)]
     fn transmit_of(&mut self, id: SessionId, now: Instant, frame: &mut [u8]) -> Option<usize> {
         let session = self.sessions.wake(id)?;
@@ -121,12 +134,22 @@ impl Engine {
             // As nearly all do. It is connected, and ends no turn.
             let sent = session.transmit(&mut ctx, frame);
             let idle_timeout = self.shared.config.idle_timeout;
-            if !session.is_settled(flow, idle_timeout) {
-                let (ready, timers) = (&mut self.ready, &mut self.timers);
-                settle(session, flow, now, idle_timeout, ready, timers);
-            }
+            let (ready, timers) = (&mut self.ready, &mut self.timers);
+            settle(session, flow, now, idle_timeout, ready, timers);
             return sent;
         }
+        self.transmit_asking(id, now, is_last, frame)
+    }
+
+    /// The same of a session that has to ask the gate, or that sends its last segment.
+    #[inline(never)]
+    fn transmit_asking(
+        &mut self,
+        id: SessionId,
+        now: Instant,
+        is_last: bool,
+        frame: &mut [u8],
+    ) -> Option<usize> {
         if !self.pass_gate(id, now) {
             return None;
         }

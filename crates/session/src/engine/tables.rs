@@ -57,15 +57,8 @@ impl Engine {
         let trims =
             moves && take_stock(session, flow, &mut self.turns_open, &mut self.shared.arena);
         let idle_timeout = self.shared.config.idle_timeout;
-        let changed = !session.is_settled(flow, idle_timeout)
-            && settle(
-                session,
-                flow,
-                now,
-                idle_timeout,
-                &mut self.ready,
-                &mut self.timers,
-            );
+        let (ready, timers) = (&mut self.ready, &mut self.timers);
+        let changed = settle(session, flow, now, idle_timeout, ready, timers);
         if trims {
             self.trim(number);
         }
@@ -207,8 +200,42 @@ fn put_stock(
 
 /// Queues a session that has something to send, and sees to it that it is asked when something is due. Returns whether it
 /// is in a state that the tables have to know of.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn settle(
+    session: &mut Session,
+    flow: &Flow,
+    now: Instant,
+    idle_timeout: Duration,
+    ready: &mut VecDeque<SessionId>,
+    timers: &mut Timers,
+) -> bool {
+    if !session.is_settled(flow, idle_timeout) {
+        return settle_anew(session, flow, now, idle_timeout, ready, timers);
+    }
+    if !session.is_silent(flow) {
+        queue(session, flow, ready);
+    }
+    debug_assert!(
+        session.queued || !session.wants_to_send(flow),
+        "what wants to be sent is queued"
+    );
+    false
+}
+
+/// Queues a session that may have something to send, if it has. Returns whether it stands in the queue for that.
+#[inline(never)]
+fn queue(session: &mut Session, flow: &Flow, ready: &mut VecDeque<SessionId>) -> bool {
+    let queues = !session.queued && session.wants_to_send(flow);
+    if queues {
+        session.queued = true;
+        ready.push_back(session.id);
+    }
+    queues
+}
+
+/// The same of one whose times may have moved to earlier ones.
+#[inline(never)]
+fn settle_anew(
     session: &mut Session,
     flow: &Flow,
     now: Instant,
@@ -219,10 +246,7 @@ pub(super) fn settle(
     if matches!(session.life, Life::Closed) {
         return true;
     }
-    if !session.queued && session.wants_to_send(flow) {
-        session.queued = true;
-        ready.push_back(session.id);
-    } else {
+    if !queue(session, flow, ready) {
         session.probe_window(flow, now);
     }
     let mut deadline = session.deadline(flow, idle_timeout);

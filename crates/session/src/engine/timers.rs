@@ -59,6 +59,11 @@ impl Timers {
         self.acknowledgements.pop_front_if(|next| next.at <= now)
     }
 
+    /// Time has passed up to `now`. Returns whether [`Timers::expire`] has anything to do.
+    pub(crate) fn pass(&mut self, now: Instant) -> bool {
+        self.wheel.pass(now)
+    }
+
     /// Hands out everything else that is due.
     pub(crate) fn expire(&mut self, now: Instant, due: &mut Vec<Entry>) {
         self.wheel.expire(now, due);
@@ -67,9 +72,9 @@ impl Timers {
     /// A time at or before that of the next entry.
     pub(crate) fn next(&self) -> Option<Instant> {
         let acknowledgement = self.acknowledgements.front().map(|next| next.at);
-        [acknowledgement, self.wheel.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        match (acknowledgement, self.wheel.next()) {
+            (Some(acknowledgement), wheel) => Some(acknowledgement.or_earlier(wheel)),
+            (None, wheel) => wheel,
+        }
     }
 }

@@ -54,6 +54,17 @@ impl Session {
         Reach { limit, stream_end }
     }
 
+    /// The same for a frame: how far exactly makes no difference where all is sent that there is.
+    #[inline(always)]
+    fn reach_of_frame(&self, flow: &Flow) -> Reach {
+        let stream_end = flow.end();
+        if matches!(self.life, Life::Connected) && self.connection.has_sent_all(stream_end) {
+            let limit = stream_end;
+            return Reach { limit, stream_end };
+        }
+        self.reach(flow)
+    }
+
     /// Sees to it that a closed window of the target is probed where bytes wait for it to open.
     pub(crate) fn probe_window(&mut self, flow: &Flow, now: Instant) {
         if self.connection.is_window_closed() {
@@ -89,8 +100,9 @@ impl Session {
     }
 
     /// Writes the next segment into `frame` and returns the frame's length in bytes.
+    #[inline(always)]
     pub(crate) fn transmit(&mut self, ctx: &mut Context<'_>, frame: &mut [u8]) -> Option<usize> {
-        let (reach, around) = (self.reach(ctx.flow), self.surroundings(ctx));
+        let (reach, around) = (self.reach_of_frame(ctx.flow), self.surroundings(ctx));
         let kept = Kept {
             payload: ctx.flow.payload(),
             sent: self.connection.sent(),
@@ -130,12 +142,18 @@ impl Session {
             .or_earlier(self.closed_at(flow))
     }
 
-    /// Whether an input has left nothing to be done: the session has nothing new to send, and is asked early enough as it is. Most
-    /// inputs move its times only to later ones. Where this says no, the engine finds out what there is.
+    /// Whether a connected session has nothing to send, or stands in the queue already.
+    #[inline(always)]
+    pub(crate) fn is_silent(&self, flow: &Flow) -> bool {
+        self.queued || self.connection.has_said_all(flow.end())
+    }
+
+    /// Whether an input has left nothing to be done but, where it is not [silent](Self::is_silent), to send: the session is asked
+    /// early enough as it is. Most inputs move its times only to later ones. Where this says no, the engine finds out what
+    /// there is.
     #[inline(always)]
     pub(crate) fn is_settled(&self, flow: &Flow, idle_timeout: Duration) -> bool {
         let acknowledges = self.connection.acknowledgement_due();
-        let silent = self.queued || self.connection.has_said_all(flow.end());
         let soon = self.active_at(flow) + REST_AFTER;
         let due = Instant::nanos_or_never(self.connection.timer_due())
             .min(Instant::nanos_or_never(self.release_at))
@@ -143,7 +161,6 @@ impl Session {
             .min(Instant::nanos_or_never(self.pacing.due()))
             .min(soon.as_nanos());
         matches!(self.life, Life::Connected)
-            && silent
             && !self.connection.is_window_closed()
             && (acknowledges.is_none() || acknowledges == self.acknowledges_at)
             && Instant::nanos_or_never(self.armed.next()) <= due

@@ -66,18 +66,24 @@ impl Session {
 
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
     /// that would be acknowledged.
+    #[inline]
     pub(crate) fn open_window(&mut self, ctx: &mut Context<'_>) {
         if self.pacing.told > 0 && self.pacing.at.is_some() {
             // Under way, and told again by its own timer.
             return;
         }
         self.pacing.at = None;
-        let slack = ctx.config.reply_slack;
         let connected = self.connection.is_synchronized();
-        let low = self.low_water(ctx);
-        if self.connection.window() >= low || !connected || self.connection.is_finished() {
+        if connected && self.connection.window() < self.low_water(ctx) {
+            self.widen_window(ctx);
+        }
+    }
+
+    fn widen_window(&mut self, ctx: &mut Context<'_>) {
+        if self.connection.is_finished() {
             return;
         }
+        let (slack, low) = (ctx.config.reply_slack, self.low_water(ctx));
         if let Some(wait) = ctx.inflow.spent_for(ctx.now) {
             ctx.counters.replies_over_budget += 1;
             self.pacing.at = Some(ctx.now + wait);

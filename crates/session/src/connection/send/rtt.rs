@@ -33,7 +33,10 @@ impl RoundTrip {
 
     /// A segment that was sent once was acknowledged after `sample` (RFC 6298 section 2).
     pub(crate) fn measure(&mut self, sample: Duration) {
-        let nanos = u32::try_from(sample.as_nanos()).unwrap_or(u32::MAX);
+        let nanos = match sample.as_secs() {
+            0 => sample.subsec_nanos(),
+            _ => u32::try_from(sample.as_nanos()).unwrap_or(u32::MAX),
+        };
         self.shortest_ns = self.shortest_ns.min(nanos);
         let sample = micros(sample);
         let smoothed = match self.smoothed_us.map(NonZeroU32::get) {
@@ -87,7 +90,11 @@ fn weighted(old: u32, new: u32, weight: u64, parts: u64) -> u32 {
 }
 
 fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+    // Of 32 bits, as nearly all are; of 128 where that is too little.
+    match duration.as_secs() {
+        0 => duration.subsec_micros(),
+        _ => u32::try_from(duration.as_micros()).unwrap_or(u32::MAX),
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,10 @@ impl Session {
     pub(super) fn end(&mut self, cause: Cause, ctx: &mut Context<'_>) {
         let cause = self.turns.fate().map_or(cause, Cause::Lost);
         let mut outcome = ending(cause, self.progress(ctx.flow));
+        let patience = ctx.config.response_timeout;
+        if outcome == Outcome::Delivered && self.playing(ctx.flow).is_mute(patience, ctx.now) {
+            outcome = Outcome::TimedOut;
+        }
         let last = self.playing(ctx.flow).len() == 1;
         let at_gap = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
         if last && !at_gap && !ctx.flow.stream().is_served() {

@@ -14,6 +14,9 @@
 //! *Delivered* is acknowledged as a whole where the online server has said nothing either; *not answered* is everything else that has
 //! no response. A response that came before its request was complete is none.
 //!
+//! In a session that streams, where nobody waits, *delivered* is also a turn whose answer was taken for another's; but if the target has
+//! said nothing since, and for longer than the response timeout, it is `timed_out`.
+//!
 //! Over all that stands the online server's word: the latest turn of a flow, where that has not acknowledged all of it, is
 //! `unserved`, but for one that the client has aborted, or that has a hole.
 

@@ -57,6 +57,11 @@ impl Departures {
         }
     }
 
+    /// When the last byte of the front left.
+    pub(super) fn front_last(&self) -> Option<Instant> {
+        self.front.last
+    }
+
     /// Whether a byte of the front has left.
     pub(super) fn has_begun(&self) -> bool {
         self.front.first.is_some()

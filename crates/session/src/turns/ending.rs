@@ -104,7 +104,15 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let credit = self.step.credit;
         let (before, unsure) = (self.step.before, self.step.unsure);
         let target_at = self.step.target_at;
+        // Of one that has not said anything yet, on this connection, it is not known that it is silent.
+        let never = Instant::default();
+        let heard = if self.step.heard == never {
+            now
+        } else {
+            self.step.heard
+        };
         self.step = Step::new(turn.cause, answerable.then_some(now));
+        self.step.heard = heard;
         (self.step.before, self.step.unsure) = (before, unsure);
         self.step.paired = !self.doubt.is_open() && unsure.is_none();
         self.step.target_at = target_at;

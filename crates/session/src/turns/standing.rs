@@ -77,6 +77,18 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             && acknowledged_at.is_some_and(|at| now.since(at) > response_timeout)
     }
 
+    /// Whether the target has left a turn without a word that the online server has answered, and has said nothing at all for longer
+    /// than it may take: where turns do not wait, nobody has waited for it.
+    pub(crate) fn is_mute(&self, response_timeout: Duration, now: Instant) -> bool {
+        let heard = self.step.heard;
+        let is_answered = self.current().is_some_and(|turn| turn.online.bytes > 0);
+        let left = self.departures.front_last();
+        is_answered
+            && self.step.answer.bytes == 0
+            && left.is_some_and(|left| heard < left)
+            && now.since(heard) > response_timeout
+    }
+
     /// Whether the current turn has an answer of the online server and of the target.
     pub(crate) fn is_answered_by_both(&self, una: u64) -> bool {
         self.outcome(una) == Outcome::Answered

@@ -175,10 +175,12 @@ impl Gate {
         now: Instant,
         news: &mut News<'_>,
     ) -> bool {
-        let Some(id) = self.enter(client, now, news) else {
+        let known = self.find(client);
+        let Some(id) = known.or_else(|| self.enter(client, now, news)) else {
             return false;
         };
         let lane = self.lanes.get_mut(id);
+        lane.used_at = now;
         lane.on_reply(reply, now);
         if reply != Reply::Word {
             return false;

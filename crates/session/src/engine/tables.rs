@@ -70,7 +70,7 @@ impl Engine {
 
     /// The clients' own addresses: whether a session that is not connected finds its source in use.
     fn is_source_taken(&self, id: SessionId) -> bool {
-        self.shared.config.source == Source::Clients
+        matches!(self.shared.config.source, Source::Clients)
             && self.sessions.get(id).is_some_and(|session| {
                 !session.is_connected() && self.session_from(session.local()).is_some()
             })

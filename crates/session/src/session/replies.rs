@@ -112,7 +112,7 @@ impl Session {
         // What waited behind the hole that this segment fills came with acknowledgements of its own.
         let own = arrival.end.ahead_of(arrival.before).min(bytes);
         let behind = self.connection.una();
-        for (bytes, acknowledged) in [(own, arrival.acknowledged), (bytes - own, behind)] {
+        let mut answers = |bytes: u32, acknowledged| {
             if bytes > 0 {
                 self.turns.of_mut(ctx.flow.captured()).on_target_bytes(
                     acknowledged,
@@ -122,7 +122,9 @@ impl Session {
                     ctx.habits,
                 );
             }
-        }
+        };
+        answers(own, arrival.acknowledged);
+        answers(bytes - own, behind);
     }
 
     /// What stands behind a hole that can never be filled is lost with it: so many turns.

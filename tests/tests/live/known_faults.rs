@@ -55,10 +55,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "there is no --join",
     ),
     (
-        "a_missed_proxy_line",
-        "there is no --join, and the target is asked again and again",
-    ),
-    (
         "full_sessions_only",
         "flows that -O leaves out are not counted",
     ),
@@ -101,10 +97,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     (
         "uploads_by_two_subflows",
         "each subflow of Multipath TCP is copied as a connection",
-    ),
-    (
-        "a_greeted_flow_that_comes_back",
-        "a flow whose server spoke first is taken up without its login, and the greeting told as an answer",
     ),
 ];
 

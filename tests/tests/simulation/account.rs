@@ -28,6 +28,11 @@ pub(crate) fn every_byte(world: &World) {
     if !Demand::EveryByte.is_held() || plan.setting.copies > 1 {
         return;
     }
+    if plan.reuses_ports && plan.ring.observe_delay.is_some() {
+        // The first bytes of a connection may come before the answer to its SYN, while the port still belongs to the one before:
+        // they are taken for bytes of that which come again.
+        return;
+    }
     let recorded = world.oracle.recorded();
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum::<u64>() + world.missed_bytes;
     let left_out = left_out(&world.engine.counters());
@@ -92,8 +97,9 @@ pub(crate) fn taken_up_again(world: &World) {
         for turn in flow.turns() {
             let answered = flow.answered_between(before.replace(turn), turn);
             if !always && answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes)) {
-                // The response before may have been an interim one, behind which a body may follow that looks like a request.
-                continue;
+                // The response before may have been an interim one, behind which a body may follow that looks like a request. The
+                // requests of these clients have no end that can be seen, so that the next one is behind none either.
+                break;
             }
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)

@@ -30,7 +30,6 @@ pub(crate) enum Demand {
 const NOT_YET: &[Demand] = &[
     Demand::InStep,
     Demand::DuplexInStep,
-    Demand::Joining,
     Demand::TakenUpAgain,
     Demand::EveryByte,
     Demand::Paired,

@@ -20,59 +20,62 @@ impl Session {
     /// or changes the state, so it is bounded by the turns that wait.
     pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
         self.release_at = None;
-        loop {
-            self.end_doomed(ctx);
-            match self.life {
-                Life::Detached { outcome, .. } => {
-                    match (self.playing(ctx.flow).front(), ctx.flow.ended()) {
-                        (Some(_), _) if core::mem::take(&mut self.answered) => {
-                            // The client has more to say, so the online server has gone on.
-                            ctx.counters.target_closes += 1;
-                            continue;
-                        }
-                        (Some(turn), _)
-                            if self.turns.fate().is_none() && !self.may_begin(turn, ctx) =>
-                        {
-                            ctx.counters.flows_without_beginning += 1;
-                            // A flow that was joined: it may be that no such flow makes sense to the target.
-                            *ctx.joins_refused += u32::from(ctx.flow.is_joined());
-                            self.doom_waiting(outcome, ctx);
-                            self.life = Life::Dead(outcome);
-                            continue;
-                        }
-                        (Some(_), _) if self.turns.fate().is_none() => {
-                            self.connect(ctx);
-                            match self.life {
-                                Life::Connected => {}
-                                // There was no source, and the turn is doomed: perhaps it is the last.
-                                Life::Detached { .. } => continue,
-                                _ => return,
-                            }
-                        }
-                        (None, Some(end)) => {
-                            self.count_gap(end, ctx);
-                            self.life = Life::Closed;
-                            return;
-                        }
-                        _ => return,
-                    }
-                }
-                Life::Dead(_)
-                    if self.playing(ctx.flow).front().is_none() && ctx.flow.ended().is_some() =>
-                {
-                    self.life = Life::Closed;
-                    return;
-                }
-                Life::Connected => {}
-                Life::Closing { since } => {
-                    self.await_last_response(since, ctx);
-                    return;
-                }
-                Life::Parked | Life::Dead(_) | Life::Leaving(_) | Life::Closed => return,
+        while self.advance_step(ctx) {}
+    }
+
+    /// One pass. Returns whether another may follow. Out of line: nearly always there is one, and what a loop keeps at hand would be
+    /// prepared for it each time.
+    #[inline(never)]
+    fn advance_step(&mut self, ctx: &mut Context<'_>) -> bool {
+        self.end_doomed(ctx);
+        match self.life {
+            Life::Detached { outcome, .. } => self.advance_detached(outcome, ctx),
+            Life::Connected => self.advance_once(ctx),
+            Life::Closing { since } => {
+                self.await_last_response(since, ctx);
+                false
             }
-            if !self.advance_once(ctx) {
-                return;
+            Life::Dead(_)
+                if self.playing(ctx.flow).front().is_none() && ctx.flow.ended().is_some() =>
+            {
+                self.life = Life::Closed;
+                false
             }
+            Life::Parked | Life::Dead(_) | Life::Leaving(_) | Life::Closed => false,
+        }
+    }
+
+    /// A turn of a session without a connection opens one, where it may begin with it; or its flow is over.
+    fn advance_detached(&mut self, outcome: Outcome, ctx: &mut Context<'_>) -> bool {
+        match (self.playing(ctx.flow).front(), ctx.flow.ended()) {
+            (Some(_), _) if core::mem::take(&mut self.answered) => {
+                // The client has more to say, so the online server has gone on.
+                ctx.counters.target_closes += 1;
+                true
+            }
+            (Some(turn), _) if self.turns.fate().is_none() && !self.may_begin(turn, ctx) => {
+                ctx.counters.flows_without_beginning += 1;
+                // A flow that was joined: it may be that no such flow makes sense to the target.
+                *ctx.joins_refused += u32::from(ctx.flow.is_joined());
+                self.doom_waiting(outcome, ctx);
+                self.life = Life::Dead(outcome);
+                true
+            }
+            (Some(_), _) if self.turns.fate().is_none() => {
+                self.connect(ctx);
+                match self.life {
+                    Life::Connected => self.advance_once(ctx),
+                    // There was no source, and the turn is doomed: perhaps it is the last.
+                    Life::Detached { .. } => true,
+                    _ => false,
+                }
+            }
+            (None, Some(end)) => {
+                self.count_gap(end, ctx);
+                self.life = Life::Closed;
+                false
+            }
+            _ => false,
         }
     }
 

@@ -127,12 +127,6 @@ impl Signs {
         self.pauses >= ENOUGH || self.overtakes >= ENOUGH
     }
 
-    /// Whether the protocol is known to be of this kind, and its client has several requests under way: nothing tells then which of
-    /// them the target answers.
-    pub(crate) fn are_of_streams(self) -> bool {
-        self.are_known() && self.overtakes >= ENOUGH
-    }
-
     /// Whether the protocol is known to be of this kind, and its client has had several requests under way of late.
     pub(crate) fn have_been_mixed(self) -> bool {
         self.are_known() && self.overtakes()

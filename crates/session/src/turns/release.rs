@@ -123,9 +123,6 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
-        if patience.unasked && self.queue.signs().are_of_streams() {
-            return Some(now);
-        }
         let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
         if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
@@ -248,7 +245,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// Whether the target has said in sum as much as the client had seen, and no more than the online server has said.
     fn is_between(&self) -> bool {
         let at = self.step.target_at;
-        !self.doubt.is_open()
+        let is_late = self.doubt.is_open() && self.doubt.why == Why::TimedOut;
+        !is_late
             && at <= self.queue.online_end()
             && self.queue.get(1).is_some_and(|next| at >= next.cause)
     }

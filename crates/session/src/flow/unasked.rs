@@ -132,6 +132,11 @@ impl Signs {
         self.are_known() && self.overtakes()
     }
 
+    /// Whether the client has said from its beginning that it has several requests under way.
+    pub(crate) fn has_streams(self) -> bool {
+        self.overtakes == KNOWN
+    }
+
     /// Whether the client has gone on of late while a response was on its way.
     pub(crate) fn overtakes(self) -> bool {
         self.overtakes > 0

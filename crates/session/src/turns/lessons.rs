@@ -98,7 +98,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
     fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
         let decided = match verdict {
-            Verdict::Over | Verdict::Learned(_) => self.queue.signs().are_of_pauses(),
+            Verdict::Over | Verdict::Learned(_) => {
+                // A target that answers all of its streams and is late is slow.
+                let signs = self.queue.signs();
+                signs.are_of_pauses() && !signs.has_streams()
+            }
             Verdict::Quiet => true,
             _ => false,
         };

@@ -10,7 +10,7 @@ use super::ends::End;
 use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
 use crate::limits::{
-    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STALL, WAITING_LOOKED_AT,
+    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL, WAITING_LOOKED_AT,
 };
 use crate::time::Instant;
 
@@ -131,7 +131,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             return None;
         }
         let acknowledged_at = self.step.acknowledged_at.unwrap_or(now);
-        Some(acknowledged_at.max(next.captured) + UNASKED_STALL)
+        let is_slow = self.queue.signs().has_streams() && self.owes(next);
+        let stall = if is_slow { SLOW_STALL } else { UNASKED_STALL };
+        Some(acknowledged_at.max(next.captured) + stall)
     }
 
     /// N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in

@@ -63,10 +63,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "requests wait for answers of which the target has sent others meanwhile",
     ),
     (
-        "http2_with_many_streams",
-        "a target that is much slower for a while is run over after half a second",
-    ),
-    (
         "a_target_that_closes_after_each_response",
         "that the target closes where the online server goes on is not told",
     ),

@@ -96,6 +96,8 @@ pub const UNASKED_PAUSE: Duration = Duration::from_millis(20);
 pub const UNASKED_STALL: Duration = Duration::from_millis(500);
 /// So many bytes of a flow's first request are looked at for the wish to go on as a WebSocket.
 pub const HEADER_MAX: usize = 4096;
+/// The same where several requests are under way and the target has said less than the client had seen: it may be slow.
+pub const SLOW_STALL: Duration = Duration::from_secs(2);
 /// So many turns that wait are looked at for one at which the online server had said as much as the target has by now.
 pub const WAITING_LOOKED_AT: usize = 32;
 /// Longest that a turn of a streaming session waits after its capture for what its client had seen before it.

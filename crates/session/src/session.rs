@@ -206,7 +206,8 @@ impl Session {
             turns: Turns::new(
                 ctx.flow.captured().last_cause(),
                 !ctx.config.wait_for_responses,
-            ),
+            )
+            .joined(ctx.flow.is_joined()),
             stock: Stock::default(),
             unseen: false,
             connection: Connection::new(local, offer),

@@ -196,6 +196,12 @@ impl Turns {
         }
     }
 
+    /// The same; where the flow was joined, it is not known whether its server speaks first.
+    pub(crate) fn joined(mut self, is_joined: bool) -> Self {
+        self.step.unsure = is_joined.then_some(0);
+        self
+    }
+
     /// Together with what was captured of them.
     pub(crate) fn of<'t, 'a>(&'t self, captured: &'a Captured) -> Playing<'a, &'t Self> {
         Playing {

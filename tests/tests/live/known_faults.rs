@@ -18,10 +18,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     ("responses_of_random_lengths", "each turn waits for silence"),
     ("an_empty_memcached", "each turn waits for silence"),
     (
-        "words_in_the_middle_of_a_response",
-        "a word that nobody answers waits for the response timeout",
-    ),
-    (
         "bodies_that_come_later",
         "the quiet time does not grow, and turns run ahead of the answers they wait for",
     ),
@@ -35,10 +31,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     ),
     (
         "frames_in_both_directions",
-        "each turn waits for a word that the target's server does not have",
-    ),
-    (
-        "news_by_websocket",
         "each turn waits for a word that the target's server does not have",
     ),
     ("http2_from_before_the_start", "joined in the middle"),
@@ -65,10 +57,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     (
         "answers_in_any_order",
         "requests wait for answers of which the target has sent others meanwhile",
-    ),
-    (
-        "http2_with_many_streams",
-        "answers of equal servers are told as different",
     ),
     (
         "a_target_that_closes_after_each_response",

@@ -127,15 +127,14 @@ impl Signs {
         self.pauses >= ENOUGH || self.overtakes >= ENOUGH
     }
 
-    /// Whether the protocol is known to be of this kind, and its client has several requests under way: nothing tells then which of
-    /// them the target answers.
-    pub(crate) fn are_of_streams(self) -> bool {
-        self.are_known() && self.overtakes >= ENOUGH
-    }
-
     /// Whether the protocol is known to be of this kind, and its client has had several requests under way of late.
     pub(crate) fn have_been_mixed(self) -> bool {
         self.are_known() && self.overtakes()
+    }
+
+    /// Whether the client has said from its beginning that it has several requests under way.
+    pub(crate) fn has_streams(self) -> bool {
+        self.overtakes == KNOWN
     }
 
     /// Whether the client has gone on of late while a response was on its way.

@@ -60,7 +60,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
-                self.note_other_length(next, unsure, habits, now);
+                if let Some(before) = unsure {
+                    self.judge(next, before, habits);
+                }
+                self.note_longer(next, habits, now);
             }
             Verdict::Learned(end) => {
                 self.timeouts = 0;
@@ -75,7 +78,12 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 self.doubt.grow(missing, 0);
                 return self.count_timeout();
             }
-            Verdict::Quiet => self.note_silence(next, before, habits, now),
+            Verdict::Quiet => {
+                self.note_silence(next, before, habits, now);
+                if let Some(before) = unsure {
+                    self.judge(next, before, habits);
+                }
+            }
             Verdict::TimedOut => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
@@ -90,7 +98,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.
     fn is_unasked_and_late(&self, verdict: Verdict, waited: &Waited) -> bool {
         let decided = match verdict {
-            Verdict::Over | Verdict::Learned(_) => self.queue.signs().are_of_pauses(),
+            Verdict::Over | Verdict::Learned(_) => {
+                // A target that answers all of its streams and is late is slow.
+                let signs = self.queue.signs();
+                signs.are_of_pauses() && !signs.has_streams()
+            }
             Verdict::Quiet => true,
             _ => false,
         };
@@ -103,36 +115,33 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.turns.stream(online_end)
     }
 
+    /// The turn before had an answer of another length, by `before`, and was not known to be complete: this one is compared only if its
+    /// answer is as long as the online server's, or longer by as much as that one's, so that each has its own.
+    fn judge(&mut self, next: Next, before: i32, habits: &Habits) {
+        let end = self.end(self.wanted(next));
+        let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
+        let is_alike = |end: End| end.missing == 0 || end.missing == before && before < 0;
+        let is_carried = self.credit() > 0;
+        let has_its_own = believed || !is_carried && end.is_some_and(is_alike);
+        if is_carried {
+            self.step.unsure = Some(before);
+        }
+        self.step.paired = has_its_own && !self.doubt.is_open();
+    }
+
     /// A turn was answered with as much as the online server's answer, or more, in which case more still may come: the next turn may
-    /// get it. `before` is what was not known of the turn before: this one is compared if its answer is as long as the online server's,
-    /// or longer by as much as that one's, so that each has its own.
-    fn note_other_length(
-        &mut self,
-        next: Next,
-        before: Option<i32>,
-        habits: &mut Habits,
-        now: Instant,
-    ) {
+    /// get it.
+    fn note_longer(&mut self, next: Next, habits: &mut Habits, now: Instant) {
         let wanted = self.wanted(next);
-        let is_longer = wanted.is_some_and(|wanted| self.received() > wanted);
-        if !is_longer && before.is_none() {
+        if wanted.is_none_or(|wanted| self.received() <= wanted) {
             return;
         }
-        let end = self.end(wanted);
-        let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
-        if let Some(before) = before {
-            let is_carried = self.credit() > 0;
-            let is_alike =
-                end.is_some_and(|end| end.missing == 0 || end.missing == before && before < 0);
-            let has_its_own = believed || is_alike && !is_carried;
-            if is_carried {
-                self.step.unsure = Some(before);
-            }
-            self.step.paired = has_its_own && !self.doubt.is_open();
-        }
-        let Some(end) = end.filter(|_| is_longer && !believed) else {
+        let Some(end) = self.end(wanted) else {
             return;
         };
+        if habits.believe(end, false).is_some() {
+            return;
+        }
         if now.since(self.silent_since(now)) >= habits.quiet() {
             habits.confirm(end);
         } else {
@@ -184,6 +193,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             return;
         }
         let missing = self.missing(next);
+        if self.step.answer.bytes > 0 {
+            self.step.unsure = Some(self.end(self.wanted(next)).map_or(0, |end| end.missing));
+        }
         let mut is_sure = now.since(self.silent_since(now)) >= QUIET_MAX;
         if self.doubt.is_open() {
             let doubt = self.doubt;
@@ -207,14 +219,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             is_sure = true;
         }
         let Some(end) = self.end(self.wanted(next)) else {
-            if self.step.answer.bytes > 0 {
-                // It does not look complete.
-                self.step.unsure = Some(0);
-            }
             return;
         };
-        if habits.believe(end, true).is_none() {
-            self.step.unsure = Some(end.missing);
+        if habits.believe(end, true).is_some() {
+            self.step.unsure = None;
         }
         self.step.before = Some(end);
         if is_sure {

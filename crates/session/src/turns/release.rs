@@ -10,7 +10,7 @@ use super::ends::End;
 use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
 use crate::limits::{
-    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, UNASKED_STALL, WAITING_LOOKED_AT,
+    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL, WAITING_LOOKED_AT,
 };
 use crate::time::Instant;
 
@@ -123,9 +123,6 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
-        if patience.unasked && self.queue.signs().are_of_streams() {
-            return Some(now);
-        }
         let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
         if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
@@ -134,7 +131,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             return None;
         }
         let acknowledged_at = self.step.acknowledged_at.unwrap_or(now);
-        Some(acknowledged_at.max(next.captured) + UNASKED_STALL)
+        let is_slow = self.queue.signs().has_streams() && self.owes(next);
+        let stall = if is_slow { SLOW_STALL } else { UNASKED_STALL };
+        Some(acknowledged_at.max(next.captured) + stall)
     }
 
     /// N, the bytes that the client had seen of the response before it went on; unknown for an end that is not in
@@ -248,7 +247,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// Whether the target has said in sum as much as the client had seen, and no more than the online server has said.
     fn is_between(&self) -> bool {
         let at = self.step.target_at;
-        !self.doubt.is_open()
+        let is_late = self.doubt.is_open() && self.doubt.why == Why::TimedOut;
+        !is_late
             && at <= self.queue.online_end()
             && self.queue.get(1).is_some_and(|next| at >= next.cause)
     }

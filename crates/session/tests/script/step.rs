@@ -300,7 +300,7 @@ fn a_client_that_goes_on_while_answers_are_on_their_way_is_not_held_up() {
     }
 }
 
-/// The same with a target that takes four times as long: it never has more requests under way than its online server had.
+/// The same with a target that takes four times as long, in step or streaming: it never has more requests under way than its online server had.
 #[test]
 fn a_target_with_several_streams_is_not_run_over() {
     const STREAMS: usize = 10;
@@ -336,7 +336,6 @@ fn a_target_with_several_streams_is_not_run_over() {
     // Answers of other lengths come first: the sum of their bytes is not to the answer.
     assert!(most <= STREAMS + 1, "{most} at a time");
     assert!(p.lag() < Duration::from_millis(600), "{:?}", p.lag());
-    assert_eq!(p.s.engine.counters().sessions_streaming, 1);
 }
 
 fn request(p: &mut Play, line: &[u8]) {

@@ -41,23 +41,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "news_by_websocket",
         "each turn waits for a word that the target's server does not have",
     ),
-    ("http2_from_before_the_start", "joined in the middle"),
-    (
-        "what_depends_on_its_connection_is_not_joined",
-        "joined in the middle",
-    ),
-    (
-        "redis_database_chosen_before_the_start",
-        "joined in the middle, and written into another database",
-    ),
-    (
-        "everything_is_joined_where_it_is_asked_for",
-        "there is no --join",
-    ),
-    (
-        "full_sessions_only",
-        "flows that -O leaves out are not counted",
-    ),
     (
         "a_poller_from_before_the_start",
         "a flow without a session is forgotten after 30 s",
@@ -69,34 +52,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     (
         "http2_with_many_streams",
         "answers of equal servers are told as different",
-    ),
-    (
-        "a_target_that_closes_after_each_response",
-        "that the target closes where the online server goes on is not told",
-    ),
-    (
-        "a_transaction_with_a_long_pause",
-        "a flow that comes back after its idle timeout goes on without its beginning",
-    ),
-    (
-        "clients_that_ask_seldom",
-        "the first request after each idle timeout is lost without a word",
-    ),
-    (
-        "postgresql_with_ssl",
-        "encryption that begins later is copied, and the target is blamed",
-    ),
-    (
-        "mail_with_starttls",
-        "encryption that begins later is copied, and the target is blamed",
-    ),
-    (
-        "mysql_with_ssl",
-        "encryption that begins later is copied, and the target is blamed",
-    ),
-    (
-        "uploads_by_two_subflows",
-        "each subflow of Multipath TCP is copied as a connection",
     ),
 ];
 

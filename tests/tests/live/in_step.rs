@@ -43,12 +43,12 @@ fn check_in_step(summary: &Summary) {
     assert!(lag_max(summary) < LAG_MAX, "{context}");
 }
 
-/// The turns were compared, and told as different in this way.
-fn check_told(summary: &Summary, difference: &str) {
+/// The turns were compared, at least so many of ten, and told as different in this way.
+fn check_told(summary: &Summary, compared_min: u64, difference: &str) {
     let differences = &summary.value()["differences"];
     let compared = summary.count("/differences/compared");
     assert!(
-        compared * 10 >= summary.captured() * 9,
+        compared * 10 >= summary.captured() * compared_min,
         "too few compared: {differences}"
     );
     let told = summary.count(&format!("/differences/{difference}"));
@@ -64,7 +64,7 @@ fn loads() -> [Clients; 2] {
 }
 
 /// The online server answers 600 bytes, the target something else.
-fn other_lengths(test: &str, target: &[&str], told: &[&str]) {
+fn other_lengths(test: &str, target: &[&str], compared_min: u64, told: &[&str]) {
     if is_known(test) {
         return;
     }
@@ -95,7 +95,7 @@ fn other_lengths(test: &str, target: &[&str], told: &[&str]) {
     );
     for summary in &summaries {
         for difference in told {
-            check_told(summary, difference);
+            check_told(summary, compared_min, difference);
         }
     }
     check_nothing_left(&stand);
@@ -107,6 +107,7 @@ fn responses_that_are_one_byte_shorter() {
     other_lengths(
         "responses_that_are_one_byte_shorter",
         &["--size", "599"],
+        9,
         &["target_shorter"],
     );
 }
@@ -116,6 +117,7 @@ fn responses_that_are_one_byte_longer() {
     other_lengths(
         "responses_that_are_one_byte_longer",
         &["--size", "601"],
+        9,
         &["target_longer"],
     );
 }
@@ -126,6 +128,7 @@ fn responses_that_are_a_tenth() {
     other_lengths(
         "responses_that_are_a_tenth",
         &["--size", "60"],
+        9,
         &["target_shorter"],
     );
 }
@@ -134,7 +137,8 @@ fn responses_that_are_a_tenth() {
 #[test]
 fn responses_of_random_lengths() {
     let target = ["--size", "500", "--size-spread", "200"];
-    other_lengths("responses_of_random_lengths", &target, &["differing"]);
+    // Behind a longer one, of which nothing says that it was complete, a turn is not compared.
+    other_lengths("responses_of_random_lengths", &target, 4, &["differing"]);
 }
 
 /// memcached on a host.
@@ -220,6 +224,6 @@ fn an_empty_memcached() {
     eprintln!("{count} asked, {copied} copied");
     check_in_step(&summary);
     assert_eq!(copied, count, "{}", summary.ledger());
-    check_told(&summary, "target_shorter");
+    check_told(&summary, 9, "target_shorter");
     check_nothing_left(&stand);
 }

@@ -16,6 +16,7 @@ pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
 pub(crate) mod payload;
+mod reassembly;
 pub(crate) mod resting;
 mod sharing;
 pub(crate) mod stream;

@@ -4,18 +4,14 @@
 //! within limits. A byte's cause is the acknowledgement number of the first captured copy of it, so pieces are handed
 //! on with theirs. FIN and RST are events of the stream with a cause of their own.
 
-use std::collections::VecDeque;
-
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use super::advertised::Advertised;
+use super::reassembly::Reassembly;
 use crate::arena::Arena;
 use crate::event::Counters;
 use crate::holes::Holes;
-use crate::limits::{
-    ALLOCATION_COST, CLIENT_WINDOW_MAX, CONNECTION_DISTANCE_MAX, REASSEMBLY_BYTES_MAX,
-    REASSEMBLY_SEGMENTS_MAX,
-};
+use crate::limits::{CLIENT_WINDOW_MAX, CONNECTION_DISTANCE_MAX};
 use crate::time::Instant;
 
 /// Bytes that are next in order.
@@ -51,54 +47,11 @@ pub(crate) struct EndOfStream {
     pub(crate) stamp: Instant,
 }
 
-/// A segment that waits behind a hole, or what is new in it.
-#[derive(Debug)]
-struct Waiting {
-    seq: ClientSeq,
-    bytes: Box<[u8]>,
-    cause: OnlineSeq,
-    stamp: Instant,
-}
-
-impl Waiting {
-    /// What a segment of so many bytes costs.
-    const fn cost(len: usize) -> usize {
-        len + size_of::<Self>() + ALLOCATION_COST
-    }
-
-    fn end(&self) -> ClientSeq {
-        self.seq + self.bytes.len() as u32
-    }
-}
-
-/// What hardly any stream has: segments that wait behind a hole, by sequence number, without overlaps; what never will be in order;
-/// and what Multipath TCP says.
-#[derive(Debug, Default)]
-struct Reassembly {
-    segments: VecDeque<Waiting>,
-    bytes: usize,
-    /// Bytes that never will be in order: what stood behind a hole that was never filled, and what came after the end.
-    unordered_bytes: u64,
-    /// Where they end.
-    unordered_end: Option<ClientSeq>,
-    /// What was missing among them.
-    holes: Holes,
-    /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
-    mapping: Option<u32>,
-}
-
-impl Reassembly {
-    /// What the segments cost.
-    fn cost(&self) -> usize {
-        self.bytes + self.segments.len() * Waiting::cost(0)
-    }
-}
-
 /// One client's stream.
 #[derive(Debug)]
 pub(crate) struct ClientStream {
     /// The next byte in order.
-    next: ClientSeq,
+    pub(super) next: ClientSeq,
     /// What the online server has acknowledged, as far as `observe` saw.
     acknowledged: Option<ClientSeq>,
     /// A FIN that was seen, perhaps behind a hole.
@@ -109,7 +62,7 @@ pub(crate) struct ClientStream {
     /// Whether a RST of the client came after its FIN.
     abandoned: bool,
     /// What waits behind a hole, in a box of its own because hardly any session has one.
-    waiting: Option<Box<Reassembly>>,
+    pub(super) waiting: Option<Box<Reassembly>>,
 }
 
 impl ClientStream {
@@ -186,7 +139,7 @@ impl ClientStream {
         waiting.map_or_else(Holes::new, |waiting| waiting.holes.clone())
     }
 
-    fn lose(&mut self, bytes: u64, end: Option<ClientSeq>) {
+    pub(super) fn lose(&mut self, bytes: u64, end: Option<ClientSeq>) {
         if bytes > 0 {
             let waiting = self.waiting.get_or_insert_default();
             waiting.unordered_bytes += bytes;
@@ -201,16 +154,6 @@ impl ClientStream {
         let waiting = self.waiting.get_or_insert_default();
         let known = waiting.mapping.replace(shift);
         known.is_some_and(|known| known != shift)
-    }
-
-    /// Bytes that wait behind a hole.
-    pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
-    }
-
-    /// What they cost.
-    pub(crate) fn waiting_cost(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.cost())
     }
 
     /// The windows that the online server has advertised.
@@ -229,20 +172,6 @@ impl ClientStream {
             CONNECTION_DISTANCE_MAX
         };
         distance.unsigned_abs() <= limit
-    }
-
-    /// How many turns later than `cause` have begun behind the hole.
-    pub(crate) fn turns_behind_hole(&self, cause: OnlineSeq) -> u64 {
-        let mut latest = cause;
-        let mut turns = 0;
-        let waiting = self.waiting.iter().flat_map(|waiting| &waiting.segments);
-        for waiting in waiting {
-            if latest < waiting.cause {
-                latest = waiting.cause;
-                turns += 1;
-            }
-        }
-        turns
     }
 
     /// Whether the online server has acknowledged everything that arrived.
@@ -276,22 +205,6 @@ impl ClientStream {
             self.end = Some(EndOfStream { end, cause, stamp });
         }
         self.clear(arena);
-    }
-
-    /// Forgets what waits behind a hole.
-    pub(crate) fn clear(&mut self, arena: &mut Arena) {
-        if let Some(waiting) = &mut self.waiting {
-            arena.discharge(waiting.cost());
-            let mut from = self.next;
-            for segment in &waiting.segments {
-                waiting.holes.open(from, segment.seq);
-                from = segment.end();
-            }
-            let bytes = core::mem::take(&mut waiting.bytes);
-            let end = waiting.segments.back().map(Waiting::end);
-            waiting.segments = VecDeque::new();
-            self.lose(bytes as u64, end);
-        }
     }
 
     /// A segment that belongs to no place of the stream.
@@ -379,86 +292,11 @@ impl ClientStream {
         });
         Some(&bytes[..bytes.len().min(missing)]).filter(|bytes| !bytes.is_empty())
     }
-
-    /// Keeps what of a segment does not wait already.
-    fn store(
-        &mut self,
-        seq: ClientSeq,
-        piece: Piece<'_>,
-        arena: &mut Arena,
-        counters: &mut Counters,
-    ) {
-        let end = seq + piece.bytes.len() as u32;
-        let mut at = seq;
-        while at < end {
-            let segments = self.waiting.as_ref().map(|waiting| &waiting.segments);
-            let index = segments.map_or(0, |s| s.partition_point(|waiting| waiting.end() <= at));
-            let next = segments.and_then(|segments| segments.get(index));
-            if let Some(known) = next.filter(|next| next.seq <= at) {
-                at = known.end();
-                continue;
-            }
-            let until = next.map_or(end, |next| next.seq.min(end));
-            let bytes = &piece.bytes[at.ahead_of(seq) as usize..until.ahead_of(seq) as usize];
-            if self.is_full(bytes.len()) || arena.is_full() {
-                counters.reassembly_dropped += u64::from(end.ahead_of(at));
-                self.lose(end.ahead_of(at).into(), None);
-                return;
-            }
-            arena.charge(Waiting::cost(bytes.len()));
-            let store = self.waiting.get_or_insert_default();
-            store.bytes += bytes.len();
-            let waiting = Waiting {
-                seq: at,
-                bytes: bytes.into(),
-                cause: piece.cause,
-                stamp: piece.stamp,
-            };
-            store.segments.insert(index, waiting);
-            at = until;
-        }
-    }
-
-    /// Whether there is no room for another `len` bytes behind the hole.
-    fn is_full(&self, len: usize) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| {
-            waiting.segments.len() >= REASSEMBLY_SEGMENTS_MAX
-                || waiting.bytes + len > REASSEMBLY_BYTES_MAX
-        })
-    }
-
-    fn drain_waiting(&mut self, arena: &mut Arena, take: &mut dyn FnMut(&mut Arena, Piece<'_>)) {
-        let Some(store) = &mut self.waiting else {
-            return;
-        };
-        // In order of sequence number, so one pass fills everything up to the next hole.
-        while let Some(waiting) = store
-            .segments
-            .pop_front_if(|waiting| waiting.seq <= self.next)
-        {
-            arena.discharge(Waiting::cost(waiting.bytes.len()));
-            store.bytes -= waiting.bytes.len();
-            let known = self.next.ahead_of(waiting.seq) as usize;
-            if let Some(bytes) = waiting.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
-                self.next += bytes.len() as u32;
-                take(
-                    arena,
-                    Piece {
-                        bytes,
-                        cause: waiting.cause,
-                        stamp: waiting.stamp,
-                    },
-                );
-            }
-        }
-        if store.segments.is_empty() && store.unordered_bytes == 0 && store.mapping.is_none() {
-            self.waiting = None;
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::reassembly::Waiting;
     use super::{Advertised, ClientStream, End, Piece};
     use crate::arena::Arena;
     use crate::event::Counters;
@@ -573,7 +411,7 @@ mod tests {
         for number in 0..50 {
             f.segment(102 + 2 * number, b"x", false);
         }
-        assert!(f.arena.used() as usize >= 50 * (1 + size_of::<super::Waiting>()));
+        assert!(f.arena.used() as usize >= 50 * (1 + size_of::<Waiting>()));
         assert_eq!(f.arena.used(), f.stream.waiting_cost() as u64);
         f.stream.clear(&mut f.arena);
         assert_eq!(f.arena.used(), 0);

@@ -124,18 +124,17 @@ impl Session {
         let unasked = self.playing(ctx.flow).seems_unasked() && self.is_unasked(ctx);
         let patience = self.patience(next, unasked, ctx);
         let una = self.connection.una();
-        let again_at = if self.turns.is_streaming() {
+        let is_streaming = self.turns.is_streaming();
+        let again_at = is_streaming.then(|| {
             let mut playing = self.turns.of_mut(ctx.flow.captured());
             playing.let_go(una, &patience, ctx.now)
-        } else {
-            None
-        };
+        });
         let verdict = self
             .playing(ctx.flow)
             .verdict(next, una, &patience, ctx.now);
         match verdict {
             Verdict::Wait => {
-                self.release_at = again_at;
+                self.release_at = again_at.flatten();
                 return false;
             }
             Verdict::At(at) => {
@@ -159,10 +158,7 @@ impl Session {
             (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
             }
-            (true, _) => {
-                let una = self.connection.una();
-                self.playing_mut(ctx.flow).release(una, ctx.now);
-            }
+            (true, _) => self.playing_mut(ctx.flow).release(una, ctx.now),
             (false, Some(end)) => {
                 self.close(end, ctx);
                 return false;

@@ -1,0 +1,177 @@
+//! What of a client's stream waits behind a hole.
+
+use std::collections::VecDeque;
+
+use wire::seq::{ClientSeq, OnlineSeq};
+
+use super::stream::{ClientStream, Piece};
+use crate::arena::Arena;
+use crate::event::Counters;
+use crate::holes::Holes;
+use crate::limits::{ALLOCATION_COST, REASSEMBLY_BYTES_MAX, REASSEMBLY_SEGMENTS_MAX};
+use crate::time::Instant;
+
+/// A segment that waits behind a hole, or what is new in it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) seq: ClientSeq,
+    pub(super) bytes: Box<[u8]>,
+    pub(super) cause: OnlineSeq,
+    pub(super) stamp: Instant,
+}
+
+impl Waiting {
+    /// What a segment of so many bytes costs.
+    pub(super) const fn cost(len: usize) -> usize {
+        len + size_of::<Self>() + ALLOCATION_COST
+    }
+
+    pub(super) fn end(&self) -> ClientSeq {
+        self.seq + self.bytes.len() as u32
+    }
+}
+
+/// What hardly any stream has: segments that wait behind a hole, by sequence number, without overlaps; what never will be in order;
+/// and what Multipath TCP says.
+#[derive(Debug, Default)]
+pub(super) struct Reassembly {
+    pub(super) segments: VecDeque<Waiting>,
+    pub(super) bytes: usize,
+    /// Bytes that never will be in order: what stood behind a hole that was never filled, and what came after the end.
+    pub(super) unordered_bytes: u64,
+    /// Where they end.
+    pub(super) unordered_end: Option<ClientSeq>,
+    /// What was missing among them.
+    pub(super) holes: Holes,
+    /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
+    pub(super) mapping: Option<u32>,
+}
+
+impl Reassembly {
+    /// What the segments cost.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.segments.len() * Waiting::cost(0)
+    }
+}
+
+impl ClientStream {
+    /// Keeps what of a segment does not wait already.
+    pub(super) fn store(
+        &mut self,
+        seq: ClientSeq,
+        piece: Piece<'_>,
+        arena: &mut Arena,
+        counters: &mut Counters,
+    ) {
+        let end = seq + piece.bytes.len() as u32;
+        let mut at = seq;
+        while at < end {
+            let segments = self.waiting.as_ref().map(|waiting| &waiting.segments);
+            let index = segments.map_or(0, |s| s.partition_point(|waiting| waiting.end() <= at));
+            let next = segments.and_then(|segments| segments.get(index));
+            if let Some(known) = next.filter(|next| next.seq <= at) {
+                at = known.end();
+                continue;
+            }
+            let until = next.map_or(end, |next| next.seq.min(end));
+            let bytes = &piece.bytes[at.ahead_of(seq) as usize..until.ahead_of(seq) as usize];
+            if self.is_full(bytes.len()) || arena.is_full() {
+                counters.reassembly_dropped += u64::from(end.ahead_of(at));
+                self.lose(end.ahead_of(at).into(), None);
+                return;
+            }
+            arena.charge(Waiting::cost(bytes.len()));
+            let store = self.waiting.get_or_insert_default();
+            store.bytes += bytes.len();
+            let waiting = Waiting {
+                seq: at,
+                bytes: bytes.into(),
+                cause: piece.cause,
+                stamp: piece.stamp,
+            };
+            store.segments.insert(index, waiting);
+            at = until;
+        }
+    }
+
+    /// Whether there is no room for another `len` bytes behind the hole.
+    fn is_full(&self, len: usize) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| {
+            waiting.segments.len() >= REASSEMBLY_SEGMENTS_MAX
+                || waiting.bytes + len > REASSEMBLY_BYTES_MAX
+        })
+    }
+
+    pub(super) fn drain_waiting(
+        &mut self,
+        arena: &mut Arena,
+        take: &mut dyn FnMut(&mut Arena, Piece<'_>),
+    ) {
+        let Some(store) = &mut self.waiting else {
+            return;
+        };
+        // In order of sequence number, so one pass fills everything up to the next hole.
+        while let Some(waiting) = store
+            .segments
+            .pop_front_if(|waiting| waiting.seq <= self.next)
+        {
+            arena.discharge(Waiting::cost(waiting.bytes.len()));
+            store.bytes -= waiting.bytes.len();
+            let known = self.next.ahead_of(waiting.seq) as usize;
+            if let Some(bytes) = waiting.bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
+                self.next += bytes.len() as u32;
+                take(
+                    arena,
+                    Piece {
+                        bytes,
+                        cause: waiting.cause,
+                        stamp: waiting.stamp,
+                    },
+                );
+            }
+        }
+        if store.segments.is_empty() && store.unordered_bytes == 0 && store.mapping.is_none() {
+            self.waiting = None;
+        }
+    }
+
+    /// Forgets what waits behind a hole.
+    pub(crate) fn clear(&mut self, arena: &mut Arena) {
+        if let Some(waiting) = &mut self.waiting {
+            arena.discharge(waiting.cost());
+            let mut from = self.next;
+            for segment in &waiting.segments {
+                waiting.holes.open(from, segment.seq);
+                from = segment.end();
+            }
+            let bytes = core::mem::take(&mut waiting.bytes);
+            let end = waiting.segments.back().map(Waiting::end);
+            waiting.segments = VecDeque::new();
+            self.lose(bytes as u64, end);
+        }
+    }
+
+    /// Bytes that wait behind a hole.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
+    }
+
+    /// What they cost.
+    pub(crate) fn waiting_cost(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.cost())
+    }
+
+    /// How many turns later than `cause` have begun behind the hole.
+    pub(crate) fn turns_behind_hole(&self, cause: OnlineSeq) -> u64 {
+        let mut latest = cause;
+        let mut turns = 0;
+        let waiting = self.waiting.iter().flat_map(|waiting| &waiting.segments);
+        for waiting in waiting {
+            if latest < waiting.cause {
+                latest = waiting.cause;
+                turns += 1;
+            }
+        }
+        turns
+    }
+}

@@ -6,9 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-/// Crates whose modules may still import each other in circles. The list must only become shorter.
-const EXCEPTED: [&str; 0] = [];
-
 /// Imports among the modules of one crate.
 #[derive(Debug, Default)]
 pub(super) struct Imports {
@@ -32,19 +29,11 @@ impl Crates {
         }
     }
 
-    /// A finding for each circle, and for each exception that is none any more.
+    /// A finding for each circle.
     pub(super) fn findings(&self) -> Vec<String> {
         let mut findings = Vec::new();
         for (folder, imports) in &self.0 {
             let circles = imports.circles();
-            if EXCEPTED.contains(&folder.as_str()) {
-                if circles.is_empty() {
-                    findings.push(format!(
-                        "{folder}: has no import circle any more: take it from the exceptions in xtask/src/tidy/circles.rs"
-                    ));
-                }
-                continue;
-            }
             findings.extend(circles.iter().map(|circle| {
                 format!(
                     "{folder}: {} import each other in a circle: what they share belongs below them, in a module of its own",
@@ -232,13 +221,6 @@ mod tests {
             ("crates/b/src/one.rs", "$crate::two!();\n"),
         ];
         assert_eq!(findings(&files), Vec::<String>::new());
-    }
-
-    #[test]
-    fn an_exception_that_is_none_is_found() {
-        let found = findings(&[("crates/session/src/one.rs", "use crate::two::Two;\n")]);
-        assert_eq!(found.len(), 1);
-        assert!(found[0].contains("exceptions"), "{}", found[0]);
     }
 
     #[test]

@@ -170,10 +170,14 @@ impl Session {
 
     /// The current turn is over, if there is one.
     fn end_current(&mut self, verdict: Verdict, next: Next, unasked: bool, ctx: &mut Context<'_>) {
+        let time = ctx.now.since(next.captured);
+        let overdue = verdict == Verdict::Quiet && time > ctx.config.response_timeout;
+        let waiting = self.playing(ctx.flow).waiting().filter(|_| overdue);
         let waited = Waited {
-            time: ctx.now.since(next.captured),
+            time,
             response_timeout: ctx.config.response_timeout,
             unasked,
+            stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
         };
         let mut playing = self.playing_mut(ctx.flow);
         if playing.note(verdict, next, waited, ctx.habits, ctx.now) {

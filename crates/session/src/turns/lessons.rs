@@ -18,6 +18,8 @@ pub(crate) struct Waited {
     pub(crate) response_timeout: Duration,
     /// As in [`Patience::unasked`].
     pub(crate) unasked: bool,
+    /// Whether the next turn needs nothing that came before it: asked only where that matters.
+    pub(crate) stands_alone: bool,
 }
 
 impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
@@ -73,7 +75,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                     self.doubt.grow(missing, 0);
                 }
             }
-            Verdict::Quiet if waited.time > waited.response_timeout => {
+            // One that stands alone is of a protocol that answers each request: that it is late says nothing of it.
+            Verdict::Quiet if waited.time > waited.response_timeout && !waited.stands_alone => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, 0);
                 return self.count_timeout();

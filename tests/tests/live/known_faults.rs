@@ -12,10 +12,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "a loop that goes round a thousand times a second dies and begins anew before it is told, after 77 s",
     ),
     (
-        "a_target_that_says_more",
-        "fails since flows are held once; not examined",
-    ),
-    (
         "missing_replies_are_told",
         "silent turns are told, but not all of them are compared",
     ),

@@ -214,7 +214,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             return None;
         }
         let at_once = self.online_spread() <= patience.trips.max(PATIENCE_MAX / 500);
-        let end = self.end(wanted)?;
+        // Of a response that is longer than the online server's nothing refutes a belief: from where its length alone does not end
+        // it, only silence does.
+        let end = self.end(wanted).filter(|end| end.missing > 0)?;
         patience.habits.believe(end, at_once)
     }
 

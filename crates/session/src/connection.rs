@@ -30,7 +30,7 @@ use crate::time::Instant;
 use receive::ReceiveHalf;
 use send::SendHalf;
 
-pub(crate) use inbound::{Arrival, Change};
+pub(crate) use inbound::{Arrival, Change, Tail};
 pub(crate) use segment::{Kind, Payload};
 pub(crate) use timer::Expired;
 

@@ -38,7 +38,7 @@ use wire::flow::FlowKey;
 use wire::seq::{ClientSeq, LocalSeq, OnlineSeq, TargetSeq};
 
 use crate::config::RuleId;
-use crate::connection::{Connection, Offer};
+use crate::connection::{Connection, Offer, Tail};
 use crate::context::Context;
 use crate::event::{Event, Outcome};
 use crate::flow::Flow;
@@ -139,7 +139,7 @@ pub(crate) struct Session {
 
     pub(crate) connection: Connection,
     /// Where the latest segment ended that looked like the end of a response.
-    tail: Option<TargetSeq>,
+    tail: Option<(TargetSeq, Tail)>,
     pacing: Pacing,
 
     /// When the release of the next turn is to be decided anew.

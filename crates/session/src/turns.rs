@@ -28,6 +28,7 @@ use core::ops::{Deref, DerefMut};
 
 use wire::seq::OnlineSeq;
 
+use crate::connection::Tail;
 use crate::event::Outcome;
 use crate::flow::captured::{Captured, Queue};
 use crate::flow::turn::{Answer, Turn};
@@ -51,7 +52,7 @@ struct Step {
     /// When the target last sent payload of any kind, in order or not.
     heard: Instant,
     /// Whether the last segment looked like the end of a response.
-    tail: bool,
+    tail: Tail,
     /// How many segments of the answer have looked like its end.
     tails: u8,
     /// How the answer to the turn before has ended, where it was taken to be complete although it is not as long as the online
@@ -79,7 +80,7 @@ impl Step {
             answer: Answer::default(),
             carried: Carried::default(),
             heard: Instant::default(),
-            tail: false,
+            tail: Tail::No,
             tails: 0,
             before: None,
             unsure: None,

@@ -8,18 +8,6 @@ use std::io::Write as _;
 /// The tests, each with the fault that it shows.
 const KNOWN_FAULTS: &[(&str, &str)] = &[
     (
-        "hidden_by_nat_keep_alive_and_forwarded_for",
-        "a loop that goes round a thousand times a second dies and begins anew before it is told, after 77 s",
-    ),
-    (
-        "a_target_that_says_more",
-        "a response three times as long as the online server's is taken to be over in its middle",
-    ),
-    (
-        "missing_replies_are_told",
-        "silent turns are told, but not all of them are compared",
-    ),
-    (
         "equal_mail_servers",
         "in some runs one answer of five hundred is compared with another turn's",
     ),

@@ -235,9 +235,6 @@ fn hidden_by_nat_short_connections() {
 
 #[test]
 fn hidden_by_nat_keep_alive_and_forwarded_for() {
-    if super::known_faults::is_known("hidden_by_nat_keep_alive_and_forwarded_for") {
-        return;
-    }
     hidden(&["haproxy"], &[], |stand| Box::new(haproxy_back(stand, "")));
 }
 

@@ -204,9 +204,6 @@ fn fast_readers_get_all_of_it() {
 /// A target that says more than the online server, by more than the slack, holds no later turn up.
 #[test]
 fn a_target_that_says_more() {
-    if super::known_faults::is_known("a_target_that_says_more") {
-        return;
-    }
     let Some(stand) = super::stand(Topology::Direct) else {
         return;
     };

@@ -5,6 +5,7 @@ use wire::seq::{LocalSeq, TargetSeq};
 use wire::tcp::{Flags, Options};
 
 use super::receive::ReceiveHalf;
+use super::segment::TIMESTAMPS_LEN;
 use super::send::{Ack, Acked, SendHalf};
 use super::{Connection, Phase, Reach};
 use crate::event::Counters;
@@ -39,6 +40,33 @@ pub(crate) struct Effects {
     pub(crate) arrival: Option<Arrival>,
 }
 
+/// Whether a segment looks like the last of what its sender had to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// It does not.
+    #[default]
+    No,
+    /// It has PSH, but is as long as segments are, or several of that length that were merged: Linux ends each piece of 64 KB so that a
+    /// server has written.
+    Full,
+    /// It is shorter than others, or the first.
+    Short,
+}
+
+impl Tail {
+    /// Of a segment of `len` bytes, where the longest that came so far was `longest`, and a full one is `full` as agreed upon.
+    const fn of(len: u32, pushes: bool, longest: u32, full: u32) -> Self {
+        let is_merged = len > full && longest > 0;
+        let is_full = len.is_multiple_of(full) || is_merged && len.is_multiple_of(longest);
+        match (pushes, is_full) {
+            (true, true) => Self::Full,
+            (true, false) => Self::Short,
+            (false, _) if len < longest => Self::Short,
+            (false, _) => Self::No,
+        }
+    }
+}
+
 /// Payload or a FIN of the target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
@@ -54,8 +82,8 @@ pub(crate) struct Arrival {
     pub(crate) bytes: u32,
     /// How much of the client's stream it acknowledges, as an offset.
     pub(crate) acknowledged: u64,
-    /// Whether it looks like the last of what its sender had to say: it has PSH, or is shorter than others were.
-    pub(crate) looks_last: bool,
+    /// Whether it looks like the last of what its sender had to say.
+    pub(crate) tail: Tail,
     /// Whether the target's stream ended with it.
     pub(crate) fin: bool,
     /// Whether it must be acknowledged at once: out of order, a duplicate, or the end.
@@ -272,7 +300,11 @@ impl Connection {
             self.ack_due |= seq < before;
             return None;
         }
-        let looks_last = segment.flags.contains(Flags::PSH) || len < u32::from(self.receive_mss);
+        let pushes = segment.flags.contains(Flags::PSH);
+        let longest = u32::from(self.receive_mss);
+        // The MSS counts no options (RFC 6691).
+        let options = if self.timestamps { TIMESTAMPS_LEN } else { 0 };
+        let full = u32::from(self.offer.mss.min(self.segment_max(mtu)) - options);
         let arrived = self.receive.on_segment(seq, len, fin);
         // The FIN takes a position and is no byte.
         let bytes = arrived.in_order - u32::from(arrived.fin);
@@ -291,7 +323,7 @@ impl Connection {
                 .send
                 .offset_of(LocalSeq::new(segment.ack))
                 .unwrap_or_default(),
-            looks_last,
+            tail: Tail::of(len, pushes, longest, full),
             fin: arrived.fin,
             ack_now: arrived.ack_now,
         })

@@ -7,7 +7,7 @@ use super::{Connection, Offer, Phase, Reach, Surroundings};
 use crate::event::Counters;
 
 /// Length of the timestamps option with its padding.
-const TIMESTAMPS_LEN: u16 = 12;
+pub(super) const TIMESTAMPS_LEN: u16 = 12;
 
 /// The bytes that a connection sends.
 pub(crate) trait Payload {

@@ -5,7 +5,7 @@ use wire::tcp::{Flags, Options};
 
 use super::outcome::Cause;
 use super::{After, Life, Session};
-use crate::connection::{Arrival, Change, Expired};
+use crate::connection::{Arrival, Change, Expired, Tail};
 use crate::context::Context;
 use crate::event::Outcome;
 use crate::limits::DELAYED_ACK;
@@ -76,9 +76,9 @@ impl Session {
         if arrival.end > arrival.before {
             self.turns.on_heard(stamp);
             // A segment behind a hole may be the one that ends the response. One that fills our window may be short for that.
-            if arrival.looks_last && !self.is_cut_by_window(arrival, ctx) {
-                let end = arrival.end;
-                self.tail = Some(self.tail.map_or(end, |tail| tail.max(end)));
+            let is_farther = self.tail.is_none_or(|(end, _)| end < arrival.end);
+            if arrival.tail != Tail::No && is_farther && !self.is_cut_by_window(arrival, ctx) {
+                self.tail = Some((arrival.end, arrival.tail));
             }
         }
         self.pacing.on_used();
@@ -108,7 +108,11 @@ impl Session {
         ctx.counters.reply_bytes += u64::from(bytes);
         self.turns.charge(bytes);
         ctx.inflow.take(bytes);
-        let tail = arrival.fin || self.tail == Some(arrival.nxt);
+        let tail = match self.tail {
+            _ if arrival.fin => Tail::Short,
+            Some((end, tail)) if end == arrival.nxt => tail,
+            _ => Tail::No,
+        };
         // What waited behind the hole that this segment fills came with acknowledgements of its own.
         let own = arrival.end.ahead_of(arrival.before).min(bytes);
         let behind = self.connection.una();

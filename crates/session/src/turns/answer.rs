@@ -8,6 +8,7 @@ use core::ops::{Deref, DerefMut};
 use super::doubt::{Doubt, Why};
 use super::habits::Habits;
 use super::{Playing, Turns};
+use crate::connection::Tail;
 use crate::time::Instant;
 
 impl<T: Deref<Target = Turns>> Playing<'_, T> {
@@ -55,7 +56,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         &mut self,
         acknowledged: u64,
         bytes: u32,
-        tail: bool,
+        tail: Tail,
         stamp: Instant,
         habits: &mut Habits,
     ) {
@@ -70,7 +71,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             return;
         }
         if self.step.answer.bytes > 0 {
-            if self.step.tail
+            if self.step.tail != Tail::No
                 && let Some(end) = self.false_end()
             {
                 habits.refute(end, None);
@@ -79,8 +80,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
         self.step.answer.add(bytes, stamp);
         self.step.tail = tail;
-        self.step.tails = self.step.tails.saturating_add(u8::from(tail));
-        if tail {
+        self.step.tails = self.step.tails.saturating_add(u8::from(tail != Tail::No));
+        if tail != Tail::No {
             self.suspect();
         }
     }

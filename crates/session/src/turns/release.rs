@@ -9,6 +9,7 @@ use super::doubt::Why;
 use super::ends::End;
 use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
+use crate::connection::Tail;
 use crate::limits::{
     CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL, WAITING_LOOKED_AT,
 };
@@ -123,7 +124,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// that goes on while responses are on their way, as one does that pipelines, the target must have said as much as that
     /// client had seen: it is not just slow.
     fn stalls_at(&self, next: Next, patience: &Patience<'_>, now: Instant) -> Option<Instant> {
-        let is_cut_off = self.step.answer.bytes > 0 && !self.step.tail;
+        let is_cut_off = self.step.answer.bytes > 0 && self.step.tail == Tail::No;
         if !patience.unasked || is_cut_off || patience.has_hole {
             return None;
         }
@@ -179,13 +180,18 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         let Some(beyond) = self.received().checked_sub(wanted) else {
             return false;
         };
-        let looks_whole = self.step.tail && beyond < u64::from(longer);
+        let looks_whole = match self.step.tail {
+            Tail::No => false,
+            // Of one that is longer than the online server's more may follow.
+            Tail::Full => beyond == 0,
+            Tail::Short => beyond < u64::from(longer),
+        };
         is_reset || looks_whole && beyond >= self.doubt.waited_for()
     }
 
     /// How the response has ended, if this was its end: the last segment must look like it.
     pub(super) fn end(&self, wanted: Option<u64>) -> Option<End> {
-        if !self.step.tail || self.step.answer.bytes == 0 {
+        if self.step.tail == Tail::No || self.step.answer.bytes == 0 {
             return None;
         }
         let received = self.received();
@@ -270,7 +276,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         let answered = self.step.answer.bytes > 0;
         let short = wanted.is_some_and(|wanted| self.received() < wanted);
         let quiet = self.quiet(patience);
-        let cut_off = answered && short && (!self.step.tail || patience.has_hole);
+        let cut_off = answered && short && (self.step.tail == Tail::No || patience.has_hole);
         let at = self.silent_since(now) + if cut_off { CUT_OFF } else { quiet };
         if now < at {
             Verdict::At(at)

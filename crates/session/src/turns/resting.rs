@@ -4,6 +4,7 @@ use wire::seq::OnlineSeq;
 
 use super::departures::Departed;
 use super::{Gating, NO_CEILING, Step, Turns};
+use crate::connection::Tail;
 use crate::event::Outcome;
 use crate::flow::captured::Captured;
 use crate::flow::turn::Answer;
@@ -19,7 +20,7 @@ pub(crate) struct RestingTurns {
     current: bool,
     cause: OnlineSeq,
     answer: Answer,
-    tail: bool,
+    tail: Tail,
     paced: bool,
     credit: i32,
     acknowledged_at: Option<Instant>,

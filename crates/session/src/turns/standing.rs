@@ -4,6 +4,7 @@ use core::ops::Deref;
 use core::time::Duration;
 
 use super::{Gating, Next, Playing, Turns};
+use crate::connection::Tail;
 use crate::event::Outcome;
 use crate::time::Instant;
 
@@ -24,7 +25,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
             None => turn.online.bytes,
         };
-        wanted > 0 && self.step.tail && self.received() >= wanted
+        wanted > 0 && self.step.tail != Tail::No && self.received() >= wanted
     }
 
     /// Whether the target has something of the current turn and has not answered it as the online server did.

@@ -381,3 +381,18 @@ fn an_answer_that_came_before_a_turn_that_asks_nothing_is_not_waited_for() {
     s.target(ACK, 111, 4, 0).wait(Duration::from_secs(1));
     assert!(s.frames().iter().all(|sent| sent.payload != b"c"));
 }
+
+/// Linux ends each piece of 64 KB so that a server has written with PSH: in the middle of a response that is longer than the
+/// online server's, such a piece is no end.
+#[test]
+fn a_piece_of_whole_segments_does_not_end_a_longer_response() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").frames();
+    s.online(PSH, 1, 2, 100);
+    s.client(PSH, 2, 101, b"b").frames();
+    s.target(PSH, 1, 2, 44 * 1460);
+    assert!(s.frames().iter().all(|sent| sent.payload.is_empty()));
+    s.target(PSH, 1 + 44 * 1460, 2, 300)
+        .expect(&[sent(PSH, 2, 1 + 44 * 1460 + 300, b"b")]);
+}

@@ -206,6 +206,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             if doubt.why == Why::TimedOut {
                 if self.doubt.is_open() {
                     self.doubt.grow(missing, 0);
+                    if self.doubt.checks == 0 && missing == 0 {
+                        // Each of several turns has had its own response and then silence for longer than one takes: what never
+                        // came does not come late.
+                        self.doubt = Doubt::default();
+                    }
                 }
                 return;
             }

@@ -299,8 +299,17 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         match self.doubt.why {
             _ if self.doubt.checks == 0 => quiet,
             Why::Coincidence => quiet.max(QUIET_MAX),
-            Why::Silence | Why::TimedOut => quiet * 2,
+            Why::Silence => quiet * 2,
+            // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
+            Why::TimedOut => (quiet * 2).max((self.latency() * 2).min(PATIENCE_MAX)),
         }
+    }
+
+    /// How long the first byte of the response has taken.
+    fn latency(&self) -> Duration {
+        let left = self.departures.front_last();
+        let times = self.step.answer.first.zip(left);
+        times.map_or(Duration::ZERO, |(first, left)| first.since(left))
     }
 
     /// The target has said nothing although the online server has. What stands behind a hole is a response too, of which the

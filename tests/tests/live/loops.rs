@@ -36,9 +36,6 @@ fn haproxy_back(stand: &Stand, more: &str) -> Process {
     let text = format!(
         "global
     maxconn 2000
-    # Or it would refuse what has gone round a hundred times.
-    tune.http.maxhdr 32767
-    tune.bufsize 262144
 defaults
     mode http
     timeout connect 2s
@@ -49,7 +46,9 @@ frontend front
     {more}
     default_backend online
 backend online
-    option forwardfor
+    # Another each time, as where each adds itself; but a list that grew would end the loop after a thousand rounds, when nginx
+    # refuses the request.
+    http-request set-header X-Forwarded-For %[rand(1000000)],%[src]
     http-reuse always
     server online {ONLINE}:{PORT}
 "

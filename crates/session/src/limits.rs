@@ -44,8 +44,10 @@ pub const CONGESTION_WINDOW_MAX: u32 = 8 << 20;
 pub const DELAYED_ACK: Duration = Duration::from_millis(20);
 /// How long a session that closed first stays to acknowledge a FIN that is sent again.
 pub const TIME_WAIT: Duration = Duration::from_secs(1);
-/// How long a session whose client closed waits for the target to close as well.
+/// How long a session whose client closed waits for the target to close as well, once the target is silent.
 pub const FIN_WAIT: Duration = Duration::from_secs(5);
+/// How long it waits at most for one that is not silent.
+pub const CLOSING_MAX: Duration = Duration::from_secs(600);
 
 /// Most bytes of one flow that wait behind a hole; more are dropped and counted.
 pub const REASSEMBLY_BYTES_MAX: usize = 4 << 20;
@@ -75,6 +77,9 @@ pub const QUIET_MAX: Duration = Duration::from_millis(200);
 /// The quiet time of a rule whose target has not been seen to pause inside its responses, once silence has confirmed that; at
 /// first it is [`QUIET_MAX`].
 pub const QUIET_SETTLED: Duration = Duration::from_millis(20);
+/// How long a target must be silent at the end of a run before a response counts as complete that is not as long as the online
+/// server's. Nobody waits behind it, and what is cut off there is not known to have been served.
+pub const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 /// Longest that a target is waited for inside a response because the online server has paused there.
 pub const PATIENCE_MAX: Duration = Duration::from_secs(1);
 /// Turns after a time-out that wait for what may still come of the response that never came.

@@ -4,6 +4,7 @@ use wire::flow::FlowKey;
 
 use super::Engine;
 use crate::event::Counters;
+use crate::limits::DRAIN_SILENCE;
 use crate::time::Instant;
 
 impl Engine {
@@ -18,19 +19,21 @@ impl Engine {
     #[must_use]
     pub fn turns_waiting(&self, now: Instant) -> u64 {
         let waiting = self.sessions.awake().filter(|session| {
-            let quiet = self.shared.habits[usize::from(session.rule.0)].quiet();
             let Some(flow) = self.flows.get(session.flow) else {
                 return false;
             };
             let waits = session.playing(flow).is_waiting(
                 session.connection.una(),
-                quiet,
+                DRAIN_SILENCE,
                 self.shared.config.response_timeout,
                 now,
             ) && !session.awaits_confirmation(flow);
-            waits || session.awaits_service(flow, now)
+            waits
+                || session.awaits_service(flow, now)
+                || session.awaits_target_close(DRAIN_SILENCE, now)
         });
-        waiting.map(|session| session.stock.open()).sum()
+        // A session that closes has ended its turns, although its target may still be at work on the last of them.
+        waiting.map(|session| session.stock.open().max(1)).sum()
     }
 
     /// Whether the capture has ended, so that what is under way is waited for.

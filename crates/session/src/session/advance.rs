@@ -11,7 +11,7 @@ use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
-use crate::limits::{JOINS_REFUSED_MAX, SERVICE_WAIT};
+use crate::limits::{DRAIN_SILENCE, JOINS_REFUSED_MAX, SERVICE_WAIT};
 use crate::time::Instant;
 use crate::turns::{Next, Verdict, Waited};
 
@@ -281,8 +281,14 @@ impl Session {
     /// The end of the run: every turn ends now, the connection with a RST.
     pub(crate) fn finish(&mut self, ctx: &mut Context<'_>) {
         while self.playing(ctx.flow).front().is_some() {
+            let under_way = self.playing(ctx.flow).is_under_way(DRAIN_SILENCE, ctx.now);
             let silent = self.has_timed_out(ctx);
-            self.end(Cause::Finish { silent }, ctx);
+            let cause = if under_way && !silent {
+                Cause::CutOff
+            } else {
+                Cause::Finish { silent }
+            };
+            self.end(cause, ctx);
         }
         if ctx.target.gate.is_open(&ctx.flow.key().client.addr) {
             self.part(Flags::RST, After::Closed, ctx);

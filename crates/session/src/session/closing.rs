@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::event::Outcome;
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
-use crate::limits::{FIN_WAIT, TIME_WAIT};
+use crate::limits::{CLOSING_MAX, FIN_WAIT, TIME_WAIT};
 use crate::time::Instant;
 
 impl Session {
@@ -50,7 +50,7 @@ impl Session {
         } else {
             ctx.config.response_timeout
         };
-        let at = since + patience;
+        let at = self.closing_until(since, patience);
         if ctx.now < at {
             self.release_at = Some(at);
             return;
@@ -91,19 +91,7 @@ impl Session {
 
     /// Whether both sides have closed; the last acknowledgement may still have to leave.
     pub(crate) fn check_closed(&mut self, ctx: &mut Context<'_>) {
-        let Life::Closing { since } = self.life else {
-            return;
-        };
-        if self.playing(ctx.flow).current().is_some() {
-            return;
-        }
-        let waited = ctx.now.since(since);
-        let patience = match self.ends(ctx.flow) {
-            (true, true) => TIME_WAIT,
-            (true, false) => FIN_WAIT,
-            _ => Duration::MAX,
-        };
-        if waited < patience {
+        if self.closed_at(ctx.flow).is_none_or(|at| ctx.now < at) {
             return;
         }
         if self.connection.is_finished() {
@@ -128,8 +116,21 @@ impl Session {
         }
         match self.ends(flow) {
             (true, true) => Some(since + TIME_WAIT),
-            (true, false) => Some(since + FIN_WAIT),
+            (true, false) => Some(self.closing_until(since, FIN_WAIT)),
             _ => None,
         }
+    }
+
+    /// Until when a target that has not closed is waited for: it may still be at work on what it was sent, and is then heard. One
+    /// that speaks on without an end is not waited for without an end.
+    fn closing_until(&self, since: Instant, patience: Duration) -> Instant {
+        (since.max(self.active_at) + patience).min(since + CLOSING_MAX.max(patience))
+    }
+
+    /// Whether the client's end has left and the target may still be at work on what came before it: for a drain.
+    pub(crate) fn awaits_target_close(&self, silence: Duration, now: Instant) -> bool {
+        matches!(self.life, Life::Closing { .. })
+            && !self.connection.is_finished()
+            && now.since(self.active_at) <= silence
     }
 }

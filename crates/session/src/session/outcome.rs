@@ -9,6 +9,7 @@
 //! | a hole that can never be filled | `gap` | `gap` | `answered` |
 //! | neither side has said anything for long | `timed_out` | `delivered` | `answered` |
 //! | the run ends | `pending`, or `timed_out` | `delivered` | `answered` |
+//! | the run ends while the target may have more to say | `pending` | `delivered` | `pending` |
 //! | its connection is lost (reset, closed, silent) before its response was whole, or it was never to be sent (refused, shed, no port, encrypted) | that | that | that |
 //!
 //! *Delivered* is acknowledged as a whole where the online server has said nothing either; *not answered* is everything else that has
@@ -39,6 +40,8 @@ pub(super) enum Cause {
     Idle,
     /// The run ends; the target may have been silent for longer than the response timeout.
     Finish { silent: bool },
+    /// The run ends in the middle of its response: the target may not have come to all of it.
+    CutOff,
     /// Its connection is lost before its response was whole, or it was never to be sent: as this.
     Lost(Outcome),
 }
@@ -59,10 +62,11 @@ pub(super) const fn ending(cause: Cause, progress: Progress) -> Outcome {
         Cause::Over => Outcome::TargetClosed,
         Cause::ClientReset => Outcome::Aborted,
         Cause::LastTimeout | Cause::Idle | Cause::Finish { silent: true } => Outcome::TimedOut,
-        Cause::Finish { silent: false } => Outcome::Pending,
+        Cause::Finish { silent: false } | Cause::CutOff => Outcome::Pending,
         Cause::Gap => Outcome::Gap,
     };
     match (progress, cause) {
+        (Progress::Answered, Cause::CutOff) => Outcome::Pending,
         (Progress::Answered, _) => Outcome::Answered,
         // Nobody knows what else would have come.
         (Progress::Delivered, Cause::Gap) | (Progress::NotAnswered, _) => unanswered,
@@ -105,6 +109,7 @@ mod tests {
                 Cause::Finish { silent: true },
                 [TimedOut, Delivered, Answered],
             ),
+            (Cause::CutOff, [Pending, Delivered, Pending]),
             (Cause::Lost(Collision), [Collision; 3]),
         ];
         let columns = [

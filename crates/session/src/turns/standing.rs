@@ -41,7 +41,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     pub(crate) fn is_waiting(
         &self,
         una: u64,
-        quiet: Duration,
+        silence: Duration,
         response_timeout: Duration,
         now: Instant,
     ) -> bool {
@@ -54,20 +54,37 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.queue.len() > 1 || una < turn.end {
             return true;
         }
+        let acknowledged_at = self.step.acknowledged_at;
+        let silent = acknowledged_at.is_some_and(|at| now.since(at) > response_timeout);
+        self.is_under_way(silence, now) && (self.step.answer.bytes > 0 || !silent)
+    }
+
+    /// Whether the response to the current turn may not be over: it is not as long as the online server's, and the target has not been
+    /// silent for long. Nobody waits behind the last turn of a run, so that this is a longer silence than the one which lets the next
+    /// turn go.
+    pub(crate) fn is_under_way(&self, silence: Duration, now: Instant) -> bool {
+        let Some(turn) = self.current() else {
+            return false;
+        };
         if self.gating == Gating::Streaming {
             // Whether it is answered cannot be known.
             return false;
         }
         let answer = &self.step.answer;
-        let received = match turn.online.bytes {
+        let wanted = match self.queue.get(1) {
+            Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
+            None => turn.online.bytes,
+        };
+        let received = match wanted {
             0 => answer.bytes,
             _ => self.received(),
         };
-        let complete = received >= turn.online.bytes && (received > 0) == (turn.online.bytes > 0);
-        let settled = answer.bytes > 0 && now.since(answer.last) > quiet;
-        let acknowledged_at = self.step.acknowledged_at;
-        let silent = acknowledged_at.is_some_and(|at| now.since(at) > response_timeout);
-        !(complete || settled || (answer.bytes == 0 && silent))
+        let last = if answer.bytes > 0 {
+            answer.last
+        } else {
+            self.step.heard
+        };
+        received != wanted && !(received > 0 && now.since(last) > silence)
     }
 
     /// Whether the target has left the current turn without the answer that the online server gave for so long.

@@ -270,22 +270,6 @@ fn an_expired_session_waits_at_a_closed_gate_in_peace_and_not_for_ever() {
     assert_eq!(s.engine.sessions(), 0);
 }
 
-/// Its client says no more, and the target says nothing: a drain waits for it as long as the next turn would.
-#[test]
-fn a_last_turn_without_a_response_is_not_waited_for_longer_than_any_other() {
-    let mut s = Script::new();
-    s.handshake();
-    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10).frames();
-    s.target(ACK, 1, 2, 0);
-    assert_eq!(s.engine.turns_waiting(s.now), 1);
-    s.wait(Duration::from_secs(29));
-    assert_eq!(s.engine.turns_waiting(s.now), 1);
-    s.wait(Duration::from_secs(2));
-    assert_eq!(s.engine.turns_waiting(s.now), 0);
-    s.engine.finish(s.now);
-    s.expect_outcomes(&[Outcome::TimedOut]);
-}
-
 #[test]
 fn a_target_that_resets_before_the_online_server_acknowledges_is_told_so() {
     let mut s = Script::new();
@@ -317,18 +301,4 @@ fn a_last_turn_that_its_target_reset_ends_when_the_online_server_has_taken_it() 
     reset()
         .wait(Duration::from_secs(2))
         .expect_outcomes(&[Outcome::Unserved]);
-}
-
-#[test]
-fn a_drain_waits_for_the_online_servers_word_on_a_turn_that_its_target_reset() {
-    let mut s = Script::new();
-    s.handshake().client(PSH, 1, 1, b"GET /");
-    s.expect(&[sent(PSH, 1, 1, b"GET /")]);
-    s.target(RST, 1, 6, 0);
-    s.engine.stop_capture(s.now);
-    assert_eq!(s.engine.turns_waiting(s.now), 1);
-    s.wait(Duration::from_millis(40)).online(ACK, 1, 6, 0);
-    assert_eq!(s.engine.turns_waiting(s.now), 0);
-    s.engine.finish(s.now);
-    s.expect_outcomes(&[Outcome::Reset]);
 }

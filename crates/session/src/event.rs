@@ -166,7 +166,7 @@ outcomes! {
     Gap = "gap";
     /// A budget or a guard ended it.
     Shed = "shed";
-    /// No free address and port in the pool.
+    /// No free address and port in the pool; or, with the clients' own addresses, an earlier session had this one for too long.
     Collision = "collision";
     /// TLS or SSH: cannot be replayed.
     Unreplayable = "unreplayable";

@@ -30,6 +30,8 @@ pub(crate) struct Reasons {
     pub(crate) pipelined: bool,
     /// It is encrypted.
     pub(crate) unreplayable: bool,
+    /// It has its client's own address and port, which the connection before may have for longer than a silent flow is remembered.
+    pub(crate) waits_for_source: bool,
 }
 
 impl Reasons {
@@ -100,6 +102,10 @@ impl World {
             unserved: flow.is_some_and(|flow| !flow.is_served()),
             pipelined: connection.is_pipelined(),
             unreplayable: plan.is_unreplayable(number),
+            waits_for_source: plan.setting.keep_addresses
+                && plan.setting.idle_timeout.is_some()
+                && plan.reuses_ports
+                && number % 2 == 1,
         }
     }
 

@@ -134,6 +134,10 @@ fn complete(world: &World, reasons: &[Reasons]) {
         if plan.setting.confirmed && reasons.unserved {
             continue;
         }
+        let collided = |ended: &TurnEnded| ended.outcome == Outcome::Collision;
+        if reasons.waits_for_source && world.ended.iter().any(collided) {
+            continue;
+        }
         // A client that resets its connection may never have sent all of its stream.
         let sent = world.oracle.flow(client).map_or(0, Flow::len);
         if sent > 0 {
@@ -425,7 +429,7 @@ fn may(world: &World, reasons: &[Reasons], ended: &TurnEnded) -> bool {
         Outcome::Shed => plan.sheds(),
         // After a gap, or where the answer to a SYN was lost, and after the idle timeout.
         Outcome::Missed => unseen || plan.setting.idle_timeout.is_some(),
-        Outcome::Collision => plan.is_scarce(),
+        Outcome::Collision => plan.is_scarce() || any(|it| it.waits_for_source),
         Outcome::Unreplayable => any(|it| it.unreplayable),
         // A target may have answered a pipelined turn early.
         Outcome::Aborted => {

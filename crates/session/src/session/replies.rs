@@ -175,8 +175,13 @@ impl Session {
 
     /// Its flow is forgotten, since neither side has said anything for long.
     pub(crate) fn expire(&mut self, ctx: &mut Context<'_>) {
+        let cause = match self.life {
+            // Nothing was asked of the target: the client's own address never came free.
+            Life::Parked => Cause::Lost(Outcome::Collision),
+            _ => Cause::Idle,
+        };
         while self.playing(ctx.flow).front().is_some() {
-            self.end(Cause::Idle, ctx);
+            self.end(cause, ctx);
         }
         if matches!(self.life, Life::Leaving(_)) {
             // Its last segment has waited at the gate for as long.

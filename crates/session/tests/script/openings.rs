@@ -262,6 +262,35 @@ fn with_the_clients_own_addresses_both_families_must_be_the_same() {
     assert_eq!(s.engine.counters().sessions_foreign, 1);
 }
 
+/// With the clients' own addresses a port that is used again waits until its target has done with the connection before. Where that
+/// takes too long nothing was asked of the target, so that it has not timed out.
+#[test]
+fn a_source_that_never_comes_free_is_a_collision() {
+    let mut s = Script::with(|config| {
+        config.source = Source::Clients;
+        config.idle_timeout = Duration::from_secs(8);
+    });
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.frames();
+    s.target(SYN.with(ACK), 0, 1, 0);
+    s.client(PSH, 1, 1, b"first")
+        .online(FIN.with(PSH), 1, 6, 100)
+        .client(FIN, 6, 102, b"")
+        .frames();
+    let (isn, online) = (3 << 28, 5 << 28);
+    s.client(SYN, isn, 0, b"")
+        .online(SYN.with(ACK), online, isn + 1, 0)
+        .client(PSH, isn + 1, online + 1, b"second")
+        .online(PSH, online + 1, isn + 7, 100);
+    s.frames();
+    // It is slow, and says something each second.
+    for second in 0..9 {
+        s.wait(Duration::from_secs(1));
+        s.target(PSH, 1 + second, 6, 1).frames();
+    }
+    s.expect_outcomes(&[Outcome::Answered, Outcome::Collision]);
+}
+
 /// A SYN with data (RFC 7413), of which the online server takes `taken` bytes.
 fn syn_with_data(taken: u32) -> Script {
     let mut s = Script::new();

@@ -223,6 +223,9 @@ impl Captured {
         stamp: Instant,
     ) -> Option<(u64, u64)> {
         let new = end.ahead_of(self.online_end).min(len);
+        if new < len {
+            self.signs.on_online_again();
+        }
         if new == 0 {
             return None;
         }
@@ -233,7 +236,8 @@ impl Captured {
             if turn.start < acknowledged {
                 let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
                 if behind == 1 {
-                    self.unprompted |= pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                    let is_long = pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
+                    self.unprompted |= is_long && !self.signs.is_recovering();
                     self.signs.on_online(pause, pushes);
                 }
                 turn.online.add(new, stamp);

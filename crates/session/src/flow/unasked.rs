@@ -30,6 +30,7 @@ const MOST: u8 = 40;
 const PAUSED: u8 = 1;
 const CLIENT_PUSHED: u8 = 2;
 const ONLINE_PUSHED: u8 = 4;
+const ONLINE_AGAIN: u8 = 8;
 /// It is known, and does not fade.
 const KNOWN: u8 = u8::MAX;
 
@@ -41,7 +42,8 @@ pub(crate) struct Signs {
     /// Of a client that goes on while a response is on its way.
     overtakes: u8,
     /// Whether this turn has paused, and whether the latest segment of the client and of the online server looked like the end of
-    /// something: a pause behind one that does not is a loss.
+    /// something: a pause behind one that does not is a loss. And whether the online server has sent something again since it said
+    /// something new.
     turn: u8,
 }
 
@@ -74,10 +76,23 @@ impl Signs {
     /// A segment of the online server with payload, after `pause` where it is not the first of this turn; `pushes` says whether
     /// it has PSH.
     pub(crate) fn on_online(&mut self, pause: Option<Duration>, pushes: bool) {
-        if let Some(pause) = pause {
+        if let Some(pause) = pause
+            && !self.is_recovering()
+        {
             self.on_pause(ONLINE_PUSHED, pause);
         }
+        self.set(ONLINE_AGAIN, false);
         self.set(ONLINE_PUSHED, pushes);
+    }
+
+    /// The online server sends again what it has sent: the pause before what is new next is one of a loss.
+    pub(crate) fn on_online_again(&mut self) {
+        self.set(ONLINE_AGAIN, true);
+    }
+
+    /// Whether the online server makes up for a loss.
+    pub(crate) fn is_recovering(self) -> bool {
+        self.turn & ONLINE_AGAIN != 0
     }
 
     fn set(&mut self, flag: u8, value: bool) {

@@ -289,6 +289,13 @@ impl Connection {
         self.ack_at.get_or_insert(at);
     }
 
+    /// A SYN that was sent and not answered is to be sent once more.
+    pub(crate) fn repeat_syn(&mut self) {
+        if self.awaits_answer_to_syn() {
+            self.phase = Phase::SynSent { due: true };
+        }
+    }
+
     /// A keep-alive probe is to ask for a word of the target.
     pub(crate) fn knock(&mut self) {
         self.knocks = true;
@@ -359,7 +366,7 @@ impl Connection {
     }
 
     /// IP and TCP headers without options, in bytes.
-    fn headers_len(&self) -> u16 {
+    pub(crate) fn headers_len(&self) -> u16 {
         if self.local.server.addr.is_v4() {
             40
         } else {

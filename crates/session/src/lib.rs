@@ -14,6 +14,7 @@
 //! | `session` | the player of a flow on a connection to the target: what may depart, what is over, how much the target may send |
 //! | `turns` | what one session knows of its turns; `turns::release` is the release rule, `turns::lessons` what is learned by it |
 //! | `connection` | a TCP client: sending, receiving, loss recovery, its segments |
+//! | [`probe`] | a connection without data, by which a path is proven |
 //! | `inflow` | budgets of what targets may send |
 //! | `nursery` | flows that have no session yet |
 //! | [`echo`], `holds` | turns that begin like one before, by client address: what a loop looks like; departures that are held |
@@ -47,6 +48,7 @@ mod nursery;
 mod path;
 mod pool;
 mod ports;
+pub mod probe;
 #[cfg(test)]
 mod properties;
 mod request;
@@ -64,5 +66,6 @@ pub use echo::{Suspect, Tally, Watch};
 pub use engine::Engine;
 pub use event::{Counters, Event, Outcome, Prefix, Response, Samples, TurnEnded};
 pub use ports::Ports;
+pub use probe::Probe;
 pub use sights::Sight;
 pub use time::Instant;

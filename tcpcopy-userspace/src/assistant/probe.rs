@@ -12,12 +12,19 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use wire::flow::Endpoint;
+use session::probe::{Probe as Connection, Word};
+use wire::flow::{Endpoint, FlowKey};
 use wire::segment::Segment;
-use wire::tcp::{COPY_MARK, Flags, Header, Options};
+use wire::tcp::{Flags, Options};
+
+use crate::clock;
 
 /// The window that a probe offers, in bytes.
 const WINDOW: u16 = 1024;
+/// The longest packet that a probe sends: it has no payload.
+const PACKET_LEN_MAX: u16 = 128;
+/// What a probe says of the path, for the MSS of its SYN: what every path carries (RFC 9293 section 3.7.1).
+const MTU: u16 = 576;
 
 /// The probes of a run, one or several per target.
 #[derive(Debug, Default)]
@@ -27,30 +34,24 @@ pub(crate) struct Probes {
     probes: Mutex<Vec<Probe>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Probe {
-    source: Endpoint,
-    target: Endpoint,
-    state: State,
+    flow: FlowKey,
+    /// None before the first SYN.
+    connection: Option<Connection>,
+    heard: Heard,
 }
 
+/// What a target has said to a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// No answer yet; with the sequence number of the SYN, once one was sent. It is sent again with the same one, so that a
-    /// slow answer to the first is one.
-    Waiting { isn: Option<u32> },
-    /// The target has a connection of a run before, which has to be reset with this sequence number.
-    Stale { seq: u32 },
-    /// The target took the connection; it is to be asked for a word.
-    Accepted { seq: u32, ack: u32 },
-    /// It was asked, and has not answered.
-    Asked { seq: u32, ack: u32 },
-    /// It has answered what was sent after the handshake; the connection has to be reset with this sequence number.
-    Answered { seq: u32 },
-    /// The target refused the connection: its way back is right, but nobody listens.
-    Refused,
-    /// Proven and reset.
-    Done { refused: bool },
+enum Heard {
+    Nothing,
+    /// It took the connection, and has not answered what was sent after the handshake.
+    Accepted,
+    /// It has answered what was sent after the handshake.
+    Word,
+    /// It refused the connection: its way back is right, but nobody listens.
+    Refusal,
 }
 
 /// What is known about one target.
@@ -72,10 +73,10 @@ impl Probes {
     pub(crate) fn new(pairs: impl IntoIterator<Item = (Endpoint, Endpoint)>) -> Self {
         let probes: Vec<_> = pairs
             .into_iter()
-            .map(|(source, target)| Probe {
-                source,
-                target,
-                state: State::Waiting { isn: None },
+            .map(|(client, server)| Probe {
+                flow: FlowKey { client, server },
+                connection: None,
+                heard: Heard::Nothing,
             })
             .collect();
         Self {
@@ -90,47 +91,25 @@ impl Probes {
             return false;
         }
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(probe) = probes
-            .iter_mut()
-            .find(|probe| probe.source == segment.destination && probe.target == segment.source)
-        else {
+        let Some(probe) = probes.iter_mut().find(|probe| {
+            probe.flow.client == segment.destination && probe.flow.server == segment.source
+        }) else {
             return false;
         };
         probe.hear(segment);
         true
     }
 
-    /// The frames that are to be sent now: a question for each probe that was accepted, a reset for each that was answered and,
-    /// with a sequence number to begin at, a SYN or the question once more for each that waits.
-    pub(crate) fn frames(&self, isn: Option<u32>) -> Vec<Vec<u8>> {
+    /// The frames that are to be sent now: what was heard asks for some. Where `repeats`, a SYN or the question leaves as well, for the
+    /// first time or once more, for each probe that waits.
+    pub(crate) fn frames(&self, repeats: bool) -> Vec<Vec<u8>> {
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut frames = Vec::new();
         for probe in probes.iter_mut() {
-            match probe.state {
-                State::Waiting { isn: sent } => {
-                    let isn = isn.map(|isn| sent.unwrap_or(isn));
-                    frames.extend(isn.and_then(|isn| frame(probe, Flags::SYN, isn, 0)));
-                    probe.state = State::Waiting { isn: isn.or(sent) };
-                }
-                State::Stale { seq } => {
-                    frames.extend(frame(probe, Flags::RST, seq, 0));
-                    probe.state = State::Waiting { isn: None };
-                }
-                State::Accepted { seq, ack } => {
-                    frames.extend(question(probe, seq, ack));
-                    probe.state = State::Asked { seq, ack };
-                }
-                State::Asked { seq, ack } if isn.is_some() => {
-                    frames.extend(question(probe, seq, ack));
-                }
-                State::Asked { .. } => {}
-                State::Answered { seq } => {
-                    frames.extend(frame(probe, Flags::RST, seq, 0));
-                    probe.state = State::Done { refused: false };
-                }
-                State::Refused => probe.state = State::Done { refused: true },
-                State::Done { .. } => {}
+            if repeats {
+                probe.repeat();
             }
+            frames.extend(core::iter::from_fn(|| probe.transmit()));
         }
         frames
     }
@@ -140,22 +119,21 @@ impl Probes {
         let probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut verdicts: Vec<Verdict> = Vec::new();
         for probe in probes.iter() {
-            let is_one_sided = matches!(probe.state, State::Accepted { .. } | State::Asked { .. });
-            let is_open = matches!(probe.state, State::Waiting { .. } | State::Stale { .. });
-            let proven = !is_open && !is_one_sided;
-            let refused = matches!(probe.state, State::Refused | State::Done { refused: true });
+            let is_one_sided = probe.heard == Heard::Accepted;
+            let proven = matches!(probe.heard, Heard::Word | Heard::Refusal);
+            let refused = probe.heard == Heard::Refusal;
             match verdicts
                 .iter_mut()
-                .find(|verdict| verdict.target == probe.target)
+                .find(|verdict| verdict.target == probe.flow.server)
             {
                 Some(verdict) => {
-                    verdict.sources.push(probe.source);
+                    verdict.sources.push(probe.flow.client);
                     verdict.proven |= proven;
                     verdict.refused |= refused;
                     verdict.is_one_sided |= is_one_sided;
                 }
                 None => {
-                    let (target, sources) = (probe.target, vec![probe.source]);
+                    let (target, sources) = (probe.flow.server, vec![probe.flow.client]);
                     verdicts.push(Verdict {
                         target,
                         sources,
@@ -179,72 +157,51 @@ impl Probe {
     /// Only what answers this very probe counts: another tcpcopy may probe from the same address of a documentation network, and
     /// an intercept that has heard of neither gives its answers to both.
     fn hear(&mut self, segment: &Segment) {
-        let has = |flag| segment.flags.contains(flag);
-        if !has(Flags::ACK) && !has(Flags::RST) {
+        let Some(connection) = &mut self.connection else {
             return;
-        }
-        self.state = match self.state {
-            State::Waiting { isn: Some(isn) } if has(Flags::ACK) => {
-                let seq = isn.wrapping_add(1);
-                let is_ours = segment.ack == seq;
-                match (has(Flags::RST), has(Flags::SYN)) {
-                    (true, _) if is_ours => State::Refused,
-                    (false, true) if is_ours => State::Accepted {
-                        seq,
-                        ack: segment.seq.wrapping_add(1),
-                    },
-                    // What RFC 9293 section 3.10.7.3 does in this state: it is reset, and the SYN follows once more.
-                    (false, false) if !is_ours => State::Stale { seq: segment.ack },
-                    _ => self.state,
+        };
+        match connection.on_segment(segment, &Options::default(), clock::now()) {
+            Word::None => {
+                // It says that it takes the connection until it sees that we know.
+                if segment.flags.contains(Flags::SYN) {
+                    connection.ask();
                 }
             }
-            // A reset has the sequence number that was asked for, or one of the bytes that came meanwhile.
-            State::Asked { ack, .. }
-                if has(Flags::RST) && segment.seq.wrapping_sub(ack) < WINDOW.into() =>
-            {
-                State::Refused
+            Word::Accepted => {
+                self.heard = Heard::Accepted;
+                connection.ask();
             }
-            // It says it again where it has not seen that we know.
-            State::Asked { seq, ack } if has(Flags::SYN) && segment.ack == seq => {
-                State::Accepted { seq, ack }
+            Word::Refused | Word::Reset => self.heard = Heard::Refusal,
+            Word::Answered => {
+                self.heard = Heard::Word;
+                connection.reset();
             }
-            State::Asked { seq, .. }
-                if !has(Flags::RST) && !has(Flags::SYN) && segment.ack == seq =>
-            {
-                State::Answered { seq }
-            }
-            state => state,
-        };
+        }
     }
-}
 
-/// The end of the handshake, and a segment that stands one before what the target expects, which it has to answer.
-fn question(probe: &Probe, seq: u32, ack: u32) -> impl Iterator<Item = Vec<u8>> {
-    let frames = [seq, seq.wrapping_sub(1)].map(|seq| frame(probe, Flags::ACK, seq, ack));
-    frames.into_iter().flatten()
-}
+    /// Begins, or asks once more.
+    fn repeat(&mut self) {
+        match &mut self.connection {
+            None => {
+                let now = clock::unix_nanos();
+                self.connection = Some(Connection::new(self.flow, now, MTU, WINDOW));
+            }
+            Some(connection) => {
+                connection.repeat_syn();
+                connection.ask();
+            }
+        }
+    }
 
-fn frame(probe: &Probe, flags: Flags, seq: u32, ack: u32) -> Option<Vec<u8>> {
-    let is_syn = flags.contains(Flags::SYN);
-    let header = Header {
-        source: probe.source,
-        destination: probe.target,
-        seq,
-        ack,
-        flags,
-        window: if flags.contains(Flags::RST) {
-            0
-        } else {
-            WINDOW
-        },
-        urgent: COPY_MARK,
-        options: Options {
-            mss: is_syn.then_some(536),
-            ..Options::default()
-        },
-    };
-    let mut frame = vec![0; header.payload_offset()];
-    header.emit(&mut frame).then_some(frame)
+    fn transmit(&mut self) -> Option<Vec<u8>> {
+        let mut frame = vec![0; PACKET_LEN_MAX.into()];
+        let len = self
+            .connection
+            .as_mut()?
+            .transmit(clock::now(), &mut frame)?;
+        frame.truncate(len);
+        Some(frame)
+    }
 }
 
 #[cfg(test)]
@@ -262,13 +219,14 @@ mod tests {
         )
     }
 
-    fn answer(flags: Flags, port: u16) -> Segment {
+    /// What the target says of everything before `ack`.
+    fn answer(flags: Flags, port: u16, seq: u32, ack: u32) -> Segment {
         let (source, target) = ends();
         let header = Header {
             source: target,
             destination: Endpoint { port, ..source },
-            seq: 1,
-            ack: 778,
+            seq,
+            ack,
             flags,
             window: 1,
             urgent: 0,
@@ -279,62 +237,77 @@ mod tests {
         Segment::parse(&frame[14..], 0).unwrap()
     }
 
+    fn segments(frames: &[Vec<u8>]) -> Vec<Segment> {
+        let parse = |frame: &Vec<u8>| Segment::parse(&frame[14..], 0).unwrap();
+        frames.iter().map(parse).collect()
+    }
+
     fn flags_of(frames: &[Vec<u8>]) -> Vec<Flags> {
-        frames
+        segments(frames)
             .iter()
-            .map(|frame| Segment::parse(&frame[14..], 0).unwrap().flags)
+            .map(|segment| segment.flags)
             .collect()
     }
 
+    /// One probe whose SYN has left, and where its stream begins.
+    fn begun() -> (Probes, u32) {
+        let probes = Probes::new([ends()]);
+        let syns = segments(&probes.frames(true));
+        assert_eq!((syns.len(), syns[0].flags), (1, Flags::SYN));
+        (probes, syns[0].seq.wrapping_add(1))
+    }
+
+    const SYN_ACK: Flags = Flags::SYN.with(Flags::ACK);
+    const RST_ACK: Flags = Flags::RST.with(Flags::ACK);
+
     #[test]
     fn a_probe_is_sent_until_it_is_answered_and_then_reset() {
-        let probes = Probes::new([ends()]);
-        assert_eq!(flags_of(&probes.frames(Some(777))), [Flags::SYN]);
-        assert_eq!(flags_of(&probes.frames(Some(777))), [Flags::SYN]);
-        assert!(
-            !probes.take(&answer(Flags::SYN.with(Flags::ACK), 9998)),
-            "somebody else's"
-        );
+        let (probes, una) = begun();
+        assert!(probes.frames(false).is_empty());
+        assert_eq!(flags_of(&probes.frames(true)), [Flags::SYN]);
+        let others = answer(SYN_ACK, 9998, 500, una);
+        assert!(!probes.take(&others), "somebody else's");
         assert!(!probes.verdicts()[0].proven);
-        assert!(probes.take(&answer(Flags::SYN.with(Flags::ACK), 9999)));
-        let question = probes.frames(None);
-        assert_eq!(flags_of(&question), [Flags::ACK, Flags::ACK]);
-        let seqs: Vec<u32> = question
-            .iter()
-            .map(|frame| Segment::parse(&frame[14..], 0).unwrap().seq)
-            .collect();
-        assert_eq!(seqs, [778, 777]);
+        assert!(probes.take(&answer(SYN_ACK, 9999, 500, una)));
+        let question = segments(&probes.frames(false));
+        assert_eq!(
+            question
+                .iter()
+                .map(|s| (s.flags, s.seq, s.ack))
+                .collect::<Vec<_>>(),
+            [
+                (Flags::ACK, una, 501),
+                (Flags::ACK, una.wrapping_sub(1), 501)
+            ]
+        );
         // A firewall that sees one direction lets the SYN-ACK come again and again.
-        assert!(probes.take(&answer(Flags::SYN.with(Flags::ACK), 9999)));
+        assert!(probes.take(&answer(SYN_ACK, 9999, 500, una)));
         let verdict = &probes.verdicts()[0];
         assert!(!verdict.proven && verdict.is_one_sided);
-        assert_eq!(probes.frames(None).len(), 2, "asked again");
-        assert!(probes.take(&answer(Flags::ACK, 9999)));
+        assert_eq!(probes.frames(false).len(), 2, "asked again");
+        assert!(probes.take(&answer(Flags::ACK, 9999, 501, una)));
         assert!(probes.verdicts()[0].proven);
-        let reset = probes.frames(None);
-        let segment = Segment::parse(&reset[0][14..], 0).unwrap();
-        assert_eq!((segment.flags, segment.seq), (Flags::RST, 778));
-        assert!(segment.is_copy());
-        assert!(probes.frames(Some(777)).is_empty());
+        let reset = segments(&probes.frames(false));
+        assert_eq!((reset[0].flags, reset[0].seq), (RST_ACK, una));
+        assert!(reset[0].is_copy());
+        assert!(probes.frames(true).is_empty());
         probes.end();
-        assert!(!probes.take(&answer(Flags::RST, 9999)));
+        assert!(!probes.take(&answer(Flags::RST, 9999, 501, una)));
     }
 
     /// Another tcpcopy may probe the same target from the same address of a documentation network, and what stands here from
     /// a run before is as old as that.
     #[test]
     fn answers_to_what_was_not_sent_prove_nothing() {
-        for flags in [
-            Flags::SYN.with(Flags::ACK),
-            Flags::RST.with(Flags::ACK),
-            Flags::ACK,
-        ] {
+        for flags in [SYN_ACK, RST_ACK, Flags::ACK] {
             let probes = Probes::new([ends()]);
-            assert!(probes.take(&answer(flags, 9999)), "it is no session's");
+            assert!(
+                probes.take(&answer(flags, 9999, 500, 778)),
+                "it is no session's"
+            );
             assert!(!probes.verdicts()[0].proven, "{flags:?} before a SYN");
-            // Acknowledged is 778.
-            probes.frames(Some(1_000_000));
-            assert!(probes.take(&answer(flags, 9999)));
+            let (probes, una) = begun();
+            assert!(probes.take(&answer(flags, 9999, 500, una.wrapping_sub(100))));
             let verdict = &probes.verdicts()[0];
             assert!(!verdict.proven && !verdict.is_one_sided, "{flags:?}");
         }
@@ -343,21 +316,19 @@ mod tests {
     /// A target that still has a connection of a run that was killed answers a SYN with where that one stands (RFC 5961).
     #[test]
     fn a_connection_of_a_run_before_is_reset_and_the_probe_begins_anew() {
-        let probes = Probes::new([ends()]);
-        probes.frames(Some(1_000_000));
-        assert!(probes.take(&answer(Flags::ACK, 9999)));
-        let frames = probes.frames(None);
-        let reset = Segment::parse(&frames[0][14..], 0).unwrap();
-        assert_eq!((reset.flags, reset.seq), (Flags::RST, 778));
-        assert_eq!(flags_of(&probes.frames(Some(777))), [Flags::SYN]);
+        let (probes, una) = begun();
+        let stale = una.wrapping_sub(1000);
+        assert!(probes.take(&answer(Flags::ACK, 9999, 500, stale)));
+        let frames = segments(&probes.frames(false));
+        assert_eq!((frames[0].flags, frames[0].seq), (Flags::RST, stale));
+        assert_eq!((frames[1].flags, frames.len()), (Flags::SYN, 2));
     }
 
     #[test]
     fn a_refusal_proves_the_way_back_too() {
-        let probes = Probes::new([ends()]);
-        probes.frames(Some(777));
-        assert!(probes.take(&answer(Flags::RST.with(Flags::ACK), 9999)));
-        assert!(probes.frames(Some(1)).is_empty());
+        let (probes, una) = begun();
+        assert!(probes.take(&answer(RST_ACK, 9999, 0, una)));
+        assert!(probes.frames(true).is_empty());
         let verdict = &probes.verdicts()[0];
         assert!(verdict.proven && verdict.refused);
     }

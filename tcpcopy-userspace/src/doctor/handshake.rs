@@ -1,16 +1,15 @@
-//! One probe connection, sans-IO: SYN, SYN-ACK, ACK, and an orderly end that leaves the target nothing.
-//!
-//! No byte that the target's application could read is ever sent: the path's MTU is tried with bytes that lie before the
-//! connection's first one, which every TCP acknowledges and throws away (RFC 9293 section 3.10.7.4).
+//! One probe connection of the doctor: what of it is evidence. The connection itself is [`session::Probe`], which leaves the target
+//! nothing.
 
+use session::Probe;
+use session::probe::Word;
 use wire::flow::{Endpoint, FlowKey};
 use wire::segment::Segment;
-use wire::tcp::{COPY_MARK, Flags, Header, Options};
+
+use crate::clock;
 
 /// The window that is offered: enough for whoever speaks first, too little to be a load.
 const WINDOW: u16 = 8192;
-/// Seed of the hash in an ISN, the engine's own, so that a session that comes later from the same endpoint is beyond it.
-const ISN_SEED: u32 = 0x6973_6e00;
 
 /// Which way an answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +29,12 @@ pub(crate) enum Answer {
     Refused(Via),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    SynSent,
-    Established,
-    /// Our FIN is out.
-    Closing,
-    Closed,
-}
-
 /// A probe connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Handshake {
-    flow: FlowKey,
-    state: State,
-    /// SND.NXT and RCV.NXT.
-    next: u32,
-    expected: u32,
-    /// The longest packet that the way out of this host takes.
-    mtu: u16,
-    /// The longest packet that the target takes, by its MSS.
-    mtu_of_target: u16,
+    probe: Probe,
+    /// Length of the longest frame that it may send, in bytes.
+    frame_len_max: usize,
     pub(crate) answer: Option<Answer>,
     /// Whether the target said anything after it took the connection.
     pub(crate) has_word: bool,
@@ -59,21 +43,16 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// A connection that is not begun. `unix_nanos` gives its ISN.
+    /// A connection that is not begun. `unix_nanos` gives its ISN; `mtu` is the longest packet that the way out of this host
+    /// takes.
     pub(crate) fn new(source: Endpoint, target: Endpoint, mtu: u16, unix_nanos: u64) -> Self {
         let flow = FlowKey {
             client: source,
             server: target,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "a sequence number wraps")]
-        let ticks = (unix_nanos / 4_000) as u32;
         Self {
-            flow,
-            state: State::SynSent,
-            next: ticks.wrapping_add(flow.hash(ISN_SEED)).wrapping_add(1),
-            expected: 0,
-            mtu,
-            mtu_of_target: mtu,
+            probe: Probe::new(flow, unix_nanos, mtu, WINDOW),
+            frame_len_max: wire::ethernet::HEADER_LEN + usize::from(mtu),
             answer: None,
             has_word: false,
             bare_acks: 0,
@@ -81,172 +60,84 @@ impl Handshake {
     }
 
     /// Its source.
-    pub(crate) const fn source(&self) -> Endpoint {
-        self.flow.client
+    pub(crate) fn source(&self) -> Endpoint {
+        self.probe.flow().client
     }
 
     /// Whether data could be exchanged.
     pub(crate) fn is_established(&self) -> bool {
-        self.state == State::Established
+        self.probe.is_established()
     }
 
     /// Whether the target keeps nothing of it.
     pub(crate) fn is_closed(&self) -> bool {
-        self.state == State::Closed
+        self.probe.is_closed()
     }
 
     /// The longest packet that both ends take, in bytes from the IP header on.
     pub(crate) fn longest(&self) -> u16 {
-        self.mtu.min(self.mtu_of_target)
+        self.probe.longest()
     }
 
     /// The SYN, as often as it is wanted.
-    pub(crate) fn syn(&self) -> Option<Vec<u8>> {
-        let options = Options {
-            mss: Some(self.mtu.saturating_sub(self.headers_len())),
-            sack_permitted: true,
-            ..Options::default()
-        };
-        let seq = self.next.wrapping_sub(1);
-        (self.state == State::SynSent).then(|| self.emit(Flags::SYN, seq, 0, options))
+    pub(crate) fn syn(&mut self) -> Vec<Vec<u8>> {
+        self.probe.repeat_syn();
+        self.frames()
     }
 
     /// Takes what the target sent; gives what is to be sent to it. `packet` begins with the IP header.
-    pub(crate) fn take(&mut self, segment: &Segment, packet: &[u8], via: Via) -> Option<Vec<u8>> {
-        if segment.source != self.flow.server || segment.destination != self.flow.client {
-            return None;
+    pub(crate) fn take(&mut self, segment: &Segment, packet: &[u8], via: Via) -> Vec<Vec<u8>> {
+        let FlowKey { client, server } = *self.probe.flow();
+        if (segment.destination, segment.source) != (client, server) {
+            return Vec::new();
         }
-        match self.state {
-            State::SynSent => self.take_answer(segment, packet, via),
-            State::Established | State::Closing => self.take_more(segment),
-            // It asks again: it did not get our last word.
-            State::Closed if !segment.flags.contains(Flags::RST) => {
-                Some(self.reset_at(segment.ack))
+        let was_accepted = matches!(self.answer, Some(Answer::Accepted(_)));
+        let word = self
+            .probe
+            .on_segment(segment, &segment.options(packet), clock::now());
+        match word {
+            Word::Accepted => self.answer = Some(Answer::Accepted(via)),
+            Word::Refused => self.answer = Some(Answer::Refused(via)),
+            Word::Answered | Word::Reset if was_accepted => {
+                self.has_word = true;
+                self.bare_acks += u32::from(segment.is_pure_ack());
             }
-            State::Closed => None,
+            Word::None | Word::Answered | Word::Reset => {}
         }
-    }
-
-    fn take_answer(&mut self, segment: &Segment, packet: &[u8], via: Via) -> Option<Vec<u8>> {
-        let acceptable = segment.flags.contains(Flags::ACK) && segment.ack == self.next;
-        if segment.flags.contains(Flags::RST) {
-            if acceptable {
-                self.answer = Some(Answer::Refused(via));
-                self.state = State::Closed;
-            }
-            return None;
-        }
-        if !acceptable {
-            // Left over from an earlier connection: RFC 9293 section 3.10.7.3 says to reset it; the SYN is sent again.
-            let old = segment.flags.contains(Flags::ACK);
-            return old.then(|| self.reset_at(segment.ack));
-        }
-        if !segment.flags.contains(Flags::SYN) {
-            return None;
-        }
-        self.answer = Some(Answer::Accepted(via));
-        self.state = State::Established;
-        self.expected = segment.seq.wrapping_add(1);
-        if let Some(mss) = segment.options(packet).mss {
-            self.mtu_of_target = mss.saturating_add(self.headers_len());
-        }
-        Some(self.ack())
-    }
-
-    fn take_more(&mut self, segment: &Segment) -> Option<Vec<u8>> {
-        self.has_word |= !segment.flags.contains(Flags::SYN);
-        if segment.flags.contains(Flags::RST) {
-            self.state = State::Closed;
-            return None;
-        }
-        if segment.flags.contains(Flags::SYN) {
-            // Our ACK was lost.
-            return Some(self.ack());
-        }
-        if segment.is_pure_ack() {
-            self.bare_acks += 1;
-            return None;
-        }
-        // Whoever speaks first is heard out, in order.
-        if segment.seq == self.expected {
-            self.expected = self.expected.wrapping_add(segment.sequence_len());
-            if segment.flags.contains(Flags::FIN) {
-                let ours_is_out = self.state == State::Closing;
-                self.state = State::Closed;
-                return Some(if ours_is_out {
-                    self.ack()
-                } else {
-                    self.reset_at(self.next)
-                });
-            }
-        }
-        Some(self.ack())
+        self.frames()
     }
 
     /// Bytes that are older than the connection, in a packet of `len` bytes: an acknowledgement comes back and nobody
     /// reads them.
-    pub(crate) fn stale(&self, len: u16) -> Option<Vec<u8>> {
-        let payload = usize::from(len.checked_sub(self.headers_len())?);
-        let mut header = self.header(Flags::ACK, 0, self.expected, Options::default());
-        header.seq = self.next.wrapping_sub(u32::try_from(payload).ok()?);
-        let mut frame = vec![0; header.payload_offset() + payload];
-        header.emit(&mut frame).then_some(frame)
-    }
-
-    /// Begins the end: FIN for a connection that stands.
-    pub(crate) fn finish(&mut self) -> Option<Vec<u8>> {
-        if self.state != State::Established {
-            return None;
-        }
-        self.state = State::Closing;
-        let fin = Flags::FIN.with(Flags::ACK);
-        let frame = self.emit(fin, self.next, self.expected, Options::default());
-        self.next = self.next.wrapping_add(1);
+    pub(crate) fn stale(&mut self, len: u16) -> Option<Vec<u8>> {
+        let mut frame = vec![0; self.frame_len_max];
+        let len = self.probe.transmit_old(len, clock::now(), &mut frame)?;
+        frame.truncate(len);
         Some(frame)
     }
 
+    /// Begins the end: FIN for a connection that stands.
+    pub(crate) fn finish(&mut self) -> Vec<Vec<u8>> {
+        self.probe.finish();
+        self.frames()
+    }
+
     /// Ends it at once, whatever the target knows of it.
-    pub(crate) fn abort(&mut self) -> Option<Vec<u8>> {
-        let frame = (self.state != State::Closed).then(|| self.reset_at(self.next));
-        self.state = State::Closed;
-        frame
+    pub(crate) fn abort(&mut self) -> Vec<Vec<u8>> {
+        self.probe.reset();
+        self.frames()
     }
 
-    fn ack(&self) -> Vec<u8> {
-        self.emit(Flags::ACK, self.next, self.expected, Options::default())
-    }
-
-    fn reset_at(&self, seq: u32) -> Vec<u8> {
-        self.emit(Flags::RST, seq, 0, Options::default())
-    }
-
-    fn header(&self, flags: Flags, seq: u32, ack: u32, options: Options) -> Header {
-        Header {
-            source: self.flow.client,
-            destination: self.flow.server,
-            seq,
-            ack,
-            flags,
-            window: WINDOW,
-            urgent: COPY_MARK,
-            options,
-        }
-    }
-
-    fn emit(&self, flags: Flags, seq: u32, ack: u32, options: Options) -> Vec<u8> {
-        let header = self.header(flags, seq, ack, options);
-        let mut frame = vec![0; header.payload_offset()];
-        let written = header.emit(&mut frame);
-        debug_assert!(written, "the frame is as long as its headers");
-        frame
-    }
-
-    /// IP and TCP headers without options.
-    const fn headers_len(&self) -> u16 {
-        if self.flow.server.addr.is_v4() {
-            40
-        } else {
-            60
+    /// All that is due.
+    fn frames(&mut self) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        loop {
+            let mut frame = vec![0; self.frame_len_max];
+            let Some(len) = self.probe.transmit(clock::now(), &mut frame) else {
+                return frames;
+            };
+            frame.truncate(len);
+            frames.push(frame);
         }
     }
 }
@@ -266,6 +157,11 @@ mod tests {
         Segment::parse(&frame[14..], 0).expect("a segment")
     }
 
+    fn only(frames: &[Vec<u8>]) -> Segment {
+        assert_eq!(frames.len(), 1);
+        sent(&frames[0])
+    }
+
     /// What the target says.
     fn says(
         handshake: &mut Handshake,
@@ -273,7 +169,7 @@ mod tests {
         seq: u32,
         ack: u32,
         payload: &[u8],
-    ) -> Option<Segment> {
+    ) -> Vec<Segment> {
         let header = Header {
             source: TARGET,
             destination: SOURCE,
@@ -292,15 +188,15 @@ mod tests {
         assert!(header.emit(&mut frame));
         let packet = &frame[14..];
         let segment = Segment::parse(packet, 0).expect("a segment");
-        let answer = handshake.take(&segment, packet, Via::Here);
-        answer.map(|frame| sent(&frame))
+        let answers = handshake.take(&segment, packet, Via::Here);
+        answers.iter().map(|frame| sent(frame)).collect()
     }
 
     const SYN_ACK: Flags = Flags::SYN.with(Flags::ACK);
 
     fn begun() -> (Handshake, u32) {
-        let handshake = Handshake::new(SOURCE, TARGET, 1500, 77_000_000);
-        let syn = sent(&handshake.syn().expect("a SYN"));
+        let mut handshake = Handshake::new(SOURCE, TARGET, 1500, 77_000_000);
+        let syn = only(&handshake.syn());
         assert!(syn.is_copy() && syn.flags == Flags::SYN);
         (handshake, syn.seq)
     }
@@ -308,19 +204,25 @@ mod tests {
     #[test]
     fn a_connection_is_made_and_closed() {
         let (mut handshake, isn) = begun();
-        let ack = says(&mut handshake, SYN_ACK, 500, isn + 1, b"").expect("an ACK");
-        assert_eq!((ack.flags, ack.seq, ack.ack), (Flags::ACK, isn + 1, 501));
+        let acks = says(&mut handshake, SYN_ACK, 500, isn + 1, b"");
+        assert_eq!(
+            (acks[0].flags, acks[0].seq, acks[0].ack),
+            (Flags::ACK, isn + 1, 501)
+        );
         assert_eq!(handshake.answer, Some(Answer::Accepted(Via::Here)));
         assert_eq!(handshake.longest(), 1400);
         // It speaks first.
-        let ack = says(&mut handshake, Flags::ACK, 501, isn + 1, b"220 hello").expect("an ACK");
-        assert_eq!(ack.ack, 510);
-        let fin = sent(&handshake.finish().expect("a FIN"));
+        let acks = says(&mut handshake, Flags::ACK, 501, isn + 1, b"220 hello");
+        assert_eq!((acks.len(), acks[0].ack), (1, 510));
+        let fin = only(&handshake.finish());
         assert_eq!((fin.seq, fin.ack), (isn + 1, 510));
         let fin_ack = Flags::FIN.with(Flags::ACK);
-        let ack = says(&mut handshake, fin_ack, 510, isn + 2, b"").expect("an ACK");
-        assert_eq!((ack.flags, ack.seq, ack.ack), (Flags::ACK, isn + 2, 511));
-        assert!(handshake.is_closed() && handshake.abort().is_none());
+        let acks = says(&mut handshake, fin_ack, 510, isn + 2, b"");
+        assert_eq!(
+            (acks[0].flags, acks[0].seq, acks[0].ack),
+            (Flags::ACK, isn + 2, 511)
+        );
+        assert!(handshake.is_closed() && handshake.abort().is_empty());
     }
 
     #[test]
@@ -330,17 +232,18 @@ mod tests {
         let stale = sent(&handshake.stale(1500).expect("a segment"));
         assert_eq!(stale.payload_len, 1460);
         assert_eq!(stale.seq.wrapping_add(1460), isn.wrapping_add(1));
-        assert!(handshake.stale(39).is_none());
-        assert_eq!(says(&mut handshake, Flags::ACK, 501, isn + 1, b""), None);
+        assert!(handshake.stale(39).is_none() && handshake.stale(1501).is_none());
+        assert_eq!(says(&mut handshake, Flags::ACK, 501, isn + 1, b""), []);
         assert_eq!(handshake.bare_acks, 1);
     }
 
     #[test]
     fn a_refusal_and_a_leftover_are_told_apart() {
         let (mut handshake, isn) = begun();
-        let reset = says(&mut handshake, Flags::ACK, 500, isn.wrapping_sub(99), b"").expect("RST");
+        let frames = says(&mut handshake, Flags::ACK, 500, isn.wrapping_sub(99), b"");
+        let reset = frames[0];
         assert_eq!((reset.flags, reset.seq), (Flags::RST, isn.wrapping_sub(99)));
-        assert!(handshake.syn().is_some(), "it is tried again");
+        assert_eq!(frames[1].flags, Flags::SYN, "it is tried again");
         let rst = Flags::RST.with(Flags::ACK);
         says(&mut handshake, rst, 0, isn, b"");
         assert_eq!(handshake.answer, None, "a reset of something else");
@@ -349,11 +252,34 @@ mod tests {
         assert!(handshake.is_closed());
     }
 
+    /// The SYN leaves when it is asked for, and not because something came for another connection.
+    #[test]
+    fn what_is_for_others_starts_nothing() {
+        let other = Endpoint::new(SOURCE.addr, SOURCE.port - 1);
+        let mut handshake = Handshake::new(other, TARGET, 1500, 77_000_000);
+        assert_eq!(says(&mut handshake, SYN_ACK, 500, 1, b""), []);
+    }
+
+    /// A target that closes at once is left at once too, and told so again until it knows.
+    #[test]
+    fn a_target_that_ends_the_connection_keeps_nothing() {
+        let (mut handshake, isn) = begun();
+        says(&mut handshake, SYN_ACK, 500, isn + 1, b"");
+        let fin = Flags::FIN.with(Flags::ACK);
+        for _ in 0..2 {
+            let resets = says(&mut handshake, fin, 501, isn + 1, b"");
+            assert_eq!((resets.len(), resets[0].seq), (1, isn + 1));
+            assert!(resets[0].flags.contains(Flags::RST) && handshake.is_closed());
+        }
+        says(&mut handshake, Flags::RST, 502, 0, b"");
+        assert!(handshake.abort().is_empty());
+    }
+
     #[test]
     fn what_was_never_answered_is_reset_so_that_the_target_keeps_nothing() {
         let (mut handshake, isn) = begun();
-        let reset = sent(&handshake.abort().expect("a reset"));
+        let reset = only(&handshake.abort());
         assert_eq!((reset.flags, reset.seq), (Flags::RST, isn + 1));
-        assert!(handshake.syn().is_none());
+        assert!(handshake.syn().is_empty());
     }
 }

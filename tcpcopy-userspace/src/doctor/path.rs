@@ -103,7 +103,7 @@ impl<'a> Prover<'a> {
         let aborts: Vec<_> = self
             .trials
             .iter_mut()
-            .flat_map(|trial| trial.shakes().filter_map(Handshake::abort))
+            .flat_map(|trial| trial.shakes().flat_map(Handshake::abort))
             .collect();
         if !aborts.is_empty() {
             self.sent += self.line.send(aborts)?;
@@ -163,12 +163,7 @@ impl<'a> Prover<'a> {
             let syns: Vec<_> = self
                 .trials
                 .iter_mut()
-                .flat_map(|trial| {
-                    of(trial)
-                        .iter()
-                        .filter_map(Handshake::syn)
-                        .collect::<Vec<_>>()
-                })
+                .flat_map(|trial| of(trial).iter_mut().flat_map(Handshake::syn))
                 .collect();
             if syns.is_empty() {
                 return Ok(());
@@ -232,7 +227,7 @@ impl<'a> Prover<'a> {
                         answers.extend(
                             trial
                                 .shakes()
-                                .filter_map(|shake| shake.take(&segment, &packet, via)),
+                                .flat_map(|shake| shake.take(&segment, &packet, via)),
                         );
                         let after = trial.probes.iter().filter(|p| p.answer.is_some()).count();
                         if after > before {
@@ -326,7 +321,7 @@ impl<'a> Prover<'a> {
         let fins: Vec<_> = self
             .trials
             .iter_mut()
-            .flat_map(|trial| trial.shakes().filter_map(Handshake::finish))
+            .flat_map(|trial| trial.shakes().flat_map(Handshake::finish))
             .collect();
         if fins.is_empty() {
             return Ok(());

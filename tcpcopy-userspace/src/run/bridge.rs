@@ -19,7 +19,6 @@ use crate::args::Priority;
 use crate::assistant::Channels;
 use crate::assistant::connection::Connection;
 use crate::assistant::probe::Probes;
-use crate::clock;
 use crate::plan::Plan;
 use crate::worker::Command;
 use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement, Announcer};
@@ -147,7 +146,7 @@ impl Bridge {
     pub(super) fn prove(&mut self, crew: &Crew) -> Proof {
         if self.proof == Proof::Proven {
             // The other probes of a target may be answered late.
-            self.send(crew, None);
+            self.send(crew, false);
             return self.proof;
         }
         if !self.is_up() {
@@ -166,9 +165,7 @@ impl Bridge {
             self.probed = Instant::now();
             self.pause = (self.pause * 2).clamp(PROBE_FIRST, PROBE_MAX);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a sequence number wraps")]
-        let isn = (clock::unix_nanos() / 1000) as u32;
-        self.send(crew, due.then_some(isn));
+        self.send(crew, due);
         if is_proven {
             self.proof = Proof::Proven;
             self.say_proven();
@@ -202,8 +199,8 @@ impl Bridge {
         Proof::Open
     }
 
-    fn send(&self, crew: &Crew, isn: Option<u32>) {
-        for frame in self.probes.frames(isn) {
+    fn send(&self, crew: &Crew, repeats: bool) {
+        for frame in self.probes.frames(repeats) {
             if let Some(worker) = crew.handles().first() {
                 worker.command(Command::Send(frame));
             }

@@ -191,6 +191,29 @@ impl Connection {
         Some(Sent::without_data(len, Kind::Question))
     }
 
+    /// Writes `len` zeros that stand before everything that the target expects: it acknowledges them, and no application reads
+    /// them. Returns the frame's length.
+    pub(crate) fn transmit_old(
+        &mut self,
+        len: u16,
+        around: &Surroundings,
+        frame: &mut [u8],
+    ) -> Option<usize> {
+        let options = self.options(around);
+        let overhead = ethernet::HEADER_LEN
+            + ip::emitted_len(&self.local.server.addr)
+            + tcp::HEADER_LEN
+            + options.emitted_len();
+        let payload = frame.get_mut(overhead..overhead + usize::from(len))?;
+        payload.fill(0);
+        let before = self
+            .send
+            .seq(self.send.una())
+            .raw()
+            .wrapping_sub(len.into());
+        self.write_with(before, Flags::ACK, len.into(), options, around, frame)
+    }
+
     fn write(
         &mut self,
         seq: u32,

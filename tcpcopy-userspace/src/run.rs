@@ -25,6 +25,7 @@ mod brake;
 mod bridge;
 mod crew;
 mod devices;
+mod drain;
 mod ending;
 pub(crate) mod limits;
 mod lookout;
@@ -77,8 +78,6 @@ use ways::Ways;
 const TICK: Duration = Duration::from_millis(100);
 /// How often the summary is written, and the machine is looked at.
 const SECOND: Duration = Duration::from_secs(1);
-/// How long resets may take to reach targets, and their answers to come back, before `capture` is detached.
-const LINGER: Duration = Duration::from_millis(200);
 /// How long a worker may take to obey.
 const OBEY_MAX: Duration = Duration::from_secs(2);
 
@@ -349,17 +348,8 @@ impl<'a> Run<'a> {
         let mut at_once = matches!(stop, Stop::Failed(_));
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
-        let draining = Instant::now();
-        while !at_once
-            && draining.elapsed() < self.args.drain
-            && self.crew.totals().turns_waiting > 0
-        {
-            self.tick(TICK);
-            at_once = signals.pending().any(signals::hurries) || self.crew.failure().is_some();
-        }
-        self.crew.command(&|| Command::Finish);
-        self.crew.wait_obeyed(OBEY_MAX);
-        std::thread::sleep(LINGER);
+        at_once = self.drain(signals, at_once);
+        self.reset(signals, at_once);
         // While their threads are there to be asked.
         self.cpu_of_others = others_cpu();
         // Connections end before the workers do, so that every report that was taken reaches its worker.

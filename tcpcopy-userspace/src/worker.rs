@@ -21,6 +21,7 @@ mod figures;
 pub(crate) mod handle;
 pub(crate) mod intake;
 pub(crate) mod leases;
+mod leaving;
 pub(crate) mod link;
 mod merge;
 mod pace;
@@ -102,6 +103,8 @@ struct Running {
     dirty: bool,
     probes: Vec<Vec<u8>>,
     leaving: bool,
+    /// Whether sessions are to be ended.
+    finishing: bool,
     /// Assistant mode: what was last seen of the way that reports take.
     link: link::Seen,
     /// Commands taken so far.
@@ -131,6 +134,7 @@ impl Worker {
             dirty: true,
             probes: Vec::new(),
             leaving: false,
+            finishing: false,
             link: link::Seen::default(),
             obeyed: 0,
         };
@@ -163,6 +167,7 @@ impl Running {
         }
         self.replied = self.worker.intake.take_replied();
         work += self.take_reports(now);
+        work += self.finish_some(now);
         work += self.expire(now, drained && self.worker.inbox.reports.is_empty());
         work += self.drain_events(now);
         work += self.transmit()?;
@@ -242,7 +247,7 @@ impl Running {
                     self.catch_up()?;
                 }
                 Command::Finish => {
-                    engine.finish(now);
+                    self.finishing = true;
                     // Resets are small, and a target that does not hear them keeps dead connections.
                     self.worker.bandwidth.lift();
                 }
@@ -330,23 +335,6 @@ impl Running {
             }
         }
         drained
-    }
-
-    /// After the programs were detached: what stands in the ring is all there is.
-    fn take_the_rest(&mut self) {
-        loop {
-            let now = clock::now();
-            let taken =
-                self.worker
-                    .intake
-                    .rest(&mut self.worker.engine, &mut self.worker.port, now)
-                    + self.take_reports(now);
-            self.drain_events(now);
-            if taken == 0 {
-                break;
-            }
-        }
-        self.worker.port.reap();
     }
 
     /// `time`, or less where the engine wants to be called sooner, frames wait for `--max-bandwidth`, or announcements for room.

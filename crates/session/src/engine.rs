@@ -63,6 +63,8 @@ pub struct Engine {
     pub(crate) first_packet_at: Option<Instant>,
     /// Packets seen from here on are none of ours.
     pub(crate) capture_ended: Option<Instant>,
+    /// The end of the run: slots before this one hold no session any more, or one that leaves.
+    pub(crate) finished: usize,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
     /// How long after one flow another may be opened for the time being, and when that is.
@@ -100,6 +102,7 @@ impl Engine {
             admitting: true,
             first_packet_at: None,
             capture_ended: None,
+            finished: 0,
             rate: (0, 0),
             throttle: None,
             unopened: Vec::new(),
@@ -148,12 +151,28 @@ impl Engine {
 
     /// Ends everything: each session is reset, each open turn ends in the ledger. Frames and events are left to poll.
     pub fn finish(&mut self, now: Instant) {
-        self.end_hold(now);
-        self.capture_ended = Some(Instant::default());
-        for id in 0..self.sessions.len() as SessionId {
-            self.with(id, now, Session::finish);
+        while !self.finish_some(now, usize::MAX) {}
+    }
+
+    /// Ends up to `most` sessions as [`Engine::finish`] does, and returns whether all are ended. A million of them that rest hold half
+    /// of the memory that they need awake, and none of the frames and events that each leaves to poll: so whoever has many polls
+    /// after each call.
+    pub fn finish_some(&mut self, now: Instant, most: usize) -> bool {
+        if self.finished == 0 {
+            self.end_hold(now);
+            self.capture_ended = Some(Instant::default());
         }
-        self.finish_flows();
+        let all = self.sessions.len();
+        let until = self.finished.saturating_add(most).min(all);
+        for id in self.finished..until {
+            self.with(id as SessionId, now, Session::finish);
+        }
+        self.finished = until;
+        let is_over = until == all;
+        if is_over {
+            self.finish_flows();
+        }
+        is_over
     }
 
     /// What was seen of each rule's service, in the order of the command line.

@@ -106,3 +106,14 @@ fn the_end_of_the_run_wakes_it() {
         .expect_outcomes(&[Outcome::Answered]);
     assert_eq!((s.engine.sessions(), s.engine.turns_open()), (0, 0));
 }
+
+/// Those that rest are woken a few at a time: all at once would need their memory twice, and more frames than can leave.
+#[test]
+fn the_end_of_the_run_comes_to_a_few_sessions_at_a_time() {
+    let mut s = rested();
+    assert!(!s.engine.finish_some(s.now, 0));
+    assert_eq!(s.engine.sessions_resting(), 1);
+    assert!(s.engine.finish_some(s.now, 1));
+    s.expect(&[sent(RST, 7, 101, b"")])
+        .expect_outcomes(&[Outcome::Answered]);
+}

@@ -137,6 +137,9 @@ pub const ECHO_SUSPECTS: usize = 256;
 
 /// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
 pub const NURSERY_SLOTS: usize = 8192;
+/// Most payload of a SYN that is kept, in bytes: what one of Ethernet's can carry (RFC 7413). With two SYNs of a flow, a newer one that
+/// nobody has answered yet and the one before it, a flood of them holds at most 24 MB of a worker.
+pub const SYN_PAYLOAD_MAX: usize = 1460;
 /// How long a handshake in the nursery means anything.
 pub const NURSERY_AGE: Duration = Duration::from_secs(30);
 /// How long a running flow without a session is remembered after its last packet: a client that asks once in so long is joined

@@ -15,7 +15,7 @@ use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
 use crate::holes::Holes;
 use crate::id::FlowId;
-use crate::limits::{CONNECTION_DISTANCE_MAX, UNCONFIRMED_MAX};
+use crate::limits::{CONNECTION_DISTANCE_MAX, SYN_PAYLOAD_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Handshake, Infant};
 use crate::running::{Running, Why};
 use crate::session::Beginning;
@@ -43,6 +43,8 @@ impl Engine {
             // Believed only once the online server answers it.
             let handshake = Handshake::new(isn, &segment.options(packet));
             let data = segment.payload(packet).unwrap_or_default();
+            // A server that takes more is not known to have a session that could be copied.
+            let data = &data[..data.len().min(SYN_PAYLOAD_MAX)];
             let before = self.nursery.before(&flow, now);
             self.put_infant(now, flow, Infant::Syn(handshake, data.into(), before));
         }

@@ -314,6 +314,17 @@ fn what_the_online_server_takes_of_a_syn_is_copied() {
         .expect(&[sent(PSH, 1, 1, b"GET /1")]);
 }
 
+/// A flood of SYNs with data takes a bounded memory.
+#[test]
+fn no_more_is_kept_of_a_syn_than_one_of_ethernet_carries() {
+    for (len, is_copied) in [(1460, true), (1461, false)] {
+        let mut s = Script::new();
+        s.client(SYN, 0, 0, &vec![b'a'; len])
+            .online(SYN.with(ACK), 0, 1 + len as u32, 0);
+        assert_eq!(s.frames().len(), usize::from(is_copied));
+    }
+}
+
 #[test]
 fn an_answer_to_more_than_the_syn_carried_opens_nothing() {
     let mut s = Script::new();

@@ -3,92 +3,28 @@
 //! Letters are TCPCopy's where the meaning is. Parsing checks the form of each value alone; what must fit the
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
 
+mod choice;
+mod intercept;
 mod interface;
 mod join;
 mod pool;
 mod quantity;
 mod rule;
+mod teaching;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use host::netns;
 
+pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
-
-/// Port of `intercept` where `-s` names none.
-const INTERCEPT_PORT: u16 = 36524;
-
-const EXAMPLES: &str = "\
-Examples:
-  Copy what clients ask this host's port 80 to 10.0.0.9, for ten minutes:
-      tcpcopy -x 80-10.0.0.9:80 --duration 10m
-  One address of several, on one interface, a tenth of the flows, IPv6:
-      tcpcopy -i eth0 -x [2001:db8::1]:80-[2001:db8::9]:8080 -r 10
-  Three sessions per flow (stress test), with a source range of one's own:
-      tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
-  With the clients' own addresses, replies going to an assistant that runs intercept:
-      tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
-  What clients ask a container, from the host (PID is a process of the container):
-      tcpcopy --netns PID -x 80-10.0.0.9:80
-  Nothing arrives? Ask what is wrong and what to do, with the options of the run:
-      tcpcopy doctor -x 80-10.0.0.9:80
-  What a run found, as a file to send; two runs side by side:
-      tcpcopy report run.json --out report.html
-      tcpcopy report before.json after.json --out report.html
-  In a script: fail (exit 3) if the target took less than 99.9 % of the requests,
-  and with 4 if there were none:
-      tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
-
-THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
-It must not share a database with the online server, nor call the online service
-(as a proxy whose upstream it is): each request would come again, for ever. What
-comes from a target's address is left out; behind NAT a run finds out, and ends
-with exit status 1 (docs/loops.md).
-
-Without -s (direct mode) replies come back to this host and are consumed before
-its own TCP sees them: no second machine and no route change. The target sees
-every client's request come from this host's own address, and trusts it as far
-as it trusts this host; -c takes another one. With -s (assistant mode) the target
-must send what its service answers to the assistant server, and nothing else: by
-two commands that the doctor prints. Copies leave network by network (/24, /64),
-each after it has proven that its replies come back through intercept.
-
-Letters that differ from TCPCopy's:
-  -i  names the online interfaces (there: a capture file, in the offline build)
-  -s  is optional: without it replies come back to this host (there: required)
-  -c  takes CIDR and ADDR:LOW-HIGH besides a.b.c.x, and applies to every target
-  -n  needs a reply pool of its own in assistant mode, so that copies cannot
-      collide (there: ports are shifted)
-  -r  samples whole flows by a hash: with the same --seed a run takes the same
-      flows again
-
-Exit status:
-  0  done
-  1  failed while running, or copies came back as requests (a loop)
-  2  unusable arguments or environment (nothing was changed)
-  3  below --min-fidelity, what --max-sessions, --rate, --max-cpu and --memory
-     left out among the requests
-  4  with --min-fidelity: nothing to judge (nothing was captured, or the run was
-     never ready)
-SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
-drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
-nothing.";
-
-const DOCTOR_EXIT: &str = "\
-The findings go to standard output; with --json as one JSON document. What a
-finding means and what to do about it: docs/doctor.md
-
-Exit status:
-  0  the path to every target is proven
-  1  it is not: each FAIL says why, and what to do
-  2  unusable arguments or environment: a run would refuse to start";
 
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]
@@ -96,7 +32,7 @@ Exit status:
     name = "tcpcopy",
     version,
     about,
-    after_long_help = EXAMPLES,
+    after_long_help = teaching::EXAMPLES,
     after_help = "More, with examples: --help",
     subcommand_negates_reqs = true,
     args_conflicts_with_subcommands = true,
@@ -119,7 +55,7 @@ pub(crate) enum Errand {
     ///
     /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
-    #[command(after_help = DOCTOR_EXIT)]
+    #[command(after_help = teaching::DOCTOR_EXIT)]
     Doctor(Args),
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
@@ -210,7 +146,7 @@ pub(crate) struct Args {
     pub(crate) netns: Option<netns::Reference>,
 
     /// Assistant mode through these intercepts, HOST[:36524] [default: direct mode]
-    #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept_address)]
+    #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept::address)]
     pub(crate) intercepts: Vec<String>,
 
     /// Addresses that sessions come from: 62.135.200.x, CIDR, or ADDR:LOW-HIGH
@@ -400,91 +336,11 @@ pub(crate) struct Args {
     pub(crate) min_fidelity: Option<f64>,
 }
 
-/// Whether a line per second is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Progress {
-    /// Where standard error is a terminal
-    Auto,
-    /// Wherever it goes
-    Always,
-    /// Not at all
-    Never,
-}
-
-/// Whether bytes wait for the online server's acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Confirmed {
-    /// Where a rule of this host's netfilter may hit the service
-    Auto,
-    /// Wherever it runs
-    Always,
-    /// Not at all
-    Never,
-}
-
-/// Who waits where processors or memory run short.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Priority {
-    /// The copy: the threads that copy are nice (10), and the kernel ends tcpcopy first where memory is out (oom_score_adj 500)
-    Low,
-    /// Nobody in particular: as tcpcopy was started
-    Normal,
-}
-
-/// How packets reach the workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Capture {
-    /// A BPF ring buffer per worker: close to free for the online server
-    Ring,
-    /// Clones through an AF_XDP socket per worker: dearer for the online server
-    AfXdp,
-}
-
-/// How programs are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HookChoice {
-    /// tcx where the kernel has it (Linux 6.6 and later), else clsact
-    Auto,
-    /// tcx links: they go with the process
-    Tcx,
-    /// Filters of a clsact qdisc, first by preference
-    Clsact,
-}
-
-/// `HOST[:PORT]` with the port filled in; names are looked up when connecting, each time anew.
-fn intercept_address(text: &str) -> Result<String, String> {
-    let (host, port) = match text.rsplit_once(':') {
-        _ if text.parse::<IpAddr>().is_ok() => (text, None),
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-        Some(_) if text.ends_with(']') => (text, None),
-        Some(_) => {
-            return Err("an IPv6 address with a port needs brackets: [fd00::7]:36524".to_owned());
-        }
-        None => (text, None),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Err("name a host: HOST[:36524]".to_owned());
-    }
-    let port = match port {
-        None => INTERCEPT_PORT,
-        Some(port) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => port,
-            _ => return Err(format!("{port:?} is no port: use 1 to 65535")),
-        },
-    };
-    Ok(if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Args, CommandLine, Confirmed, Errand, intercept_address};
+    use super::{Args, CommandLine, Confirmed, Errand, intercept};
 
     #[test]
     fn the_command_is_consistent() {
@@ -635,7 +491,7 @@ mod tests {
             ("fd00::zz:9", None),
             ("", None),
         ] {
-            assert_eq!(intercept_address(text).ok().as_deref(), expected, "{text}");
+            assert_eq!(intercept::address(text).ok().as_deref(), expected, "{text}");
         }
     }
 }

@@ -11,11 +11,10 @@ const STILL_FILE_LINES_MAX: usize = 500;
 const STILL_FUNCTION_LINES_MAX: usize = 90;
 
 /// Files that are longer than they may be, or have a function that is. The list must only become shorter.
-const STILL_LONG: [&str; 10] = [
+const STILL_LONG: [&str; 9] = [
     "crates/fuzzing/src/engine/world.rs",
     "crates/lab/src/load.rs",
     "crates/session/src/gate.rs",
-    "tcpcopy-userspace/src/args.rs",
     "tcpcopy-userspace/src/plan.rs",
     "tcpcopy-userspace/src/plan/tests.rs",
     "tests/tests/live/bodies.rs",

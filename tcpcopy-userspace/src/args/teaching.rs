@@ -1,0 +1,68 @@
+//! What `--help` teaches beside the options.
+
+/// Examples, what a user must know before, and the exit status.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  Copy what clients ask this host's port 80 to 10.0.0.9, for ten minutes:
+      tcpcopy -x 80-10.0.0.9:80 --duration 10m
+  One address of several, on one interface, a tenth of the flows, IPv6:
+      tcpcopy -i eth0 -x [2001:db8::1]:80-[2001:db8::9]:8080 -r 10
+  Three sessions per flow (stress test), with a source range of one's own:
+      tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
+  With the clients' own addresses, replies going to an assistant that runs intercept:
+      tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  What clients ask a container, from the host (PID is a process of the container):
+      tcpcopy --netns PID -x 80-10.0.0.9:80
+  Nothing arrives? Ask what is wrong and what to do, with the options of the run:
+      tcpcopy doctor -x 80-10.0.0.9:80
+  What a run found, as a file to send; two runs side by side:
+      tcpcopy report run.json --out report.html
+      tcpcopy report before.json after.json --out report.html
+  In a script: fail (exit 3) if the target took less than 99.9 % of the requests,
+  and with 4 if there were none:
+      tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
+
+THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
+It must not share a database with the online server, nor call the online service
+(as a proxy whose upstream it is): each request would come again, for ever. What
+comes from a target's address is left out; behind NAT a run finds out, and ends
+with exit status 1 (docs/loops.md).
+
+Without -s (direct mode) replies come back to this host and are consumed before
+its own TCP sees them: no second machine and no route change. The target sees
+every client's request come from this host's own address, and trusts it as far
+as it trusts this host; -c takes another one. With -s (assistant mode) the target
+must send what its service answers to the assistant server, and nothing else: by
+two commands that the doctor prints. Copies leave network by network (/24, /64),
+each after it has proven that its replies come back through intercept.
+
+Letters that differ from TCPCopy's:
+  -i  names the online interfaces (there: a capture file, in the offline build)
+  -s  is optional: without it replies come back to this host (there: required)
+  -c  takes CIDR and ADDR:LOW-HIGH besides a.b.c.x, and applies to every target
+  -n  needs a reply pool of its own in assistant mode, so that copies cannot
+      collide (there: ports are shifted)
+  -r  samples whole flows by a hash: with the same --seed a run takes the same
+      flows again
+
+Exit status:
+  0  done
+  1  failed while running, or copies came back as requests (a loop)
+  2  unusable arguments or environment (nothing was changed)
+  3  below --min-fidelity, what --max-sessions, --rate, --max-cpu and --memory
+     left out among the requests
+  4  with --min-fidelity: nothing to judge (nothing was captured, or the run was
+     never ready)
+SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
+drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
+nothing.";
+
+/// The same of the doctor.
+pub(super) const DOCTOR_EXIT: &str = "\
+The findings go to standard output; with --json as one JSON document. What a
+finding means and what to do about it: docs/doctor.md
+
+Exit status:
+  0  the path to every target is proven
+  1  it is not: each FAIL says why, and what to do
+  2  unusable arguments or environment: a run would refuse to start";

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`intake`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
+//! | [`intake`], [`ring`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
 //! | [`departures`], [`bandwidth`] | frames that leave, and how fast they may |
 //! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
@@ -25,6 +25,7 @@ pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
+pub(crate) mod ring;
 pub(crate) mod slot;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 use crate::clock;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
-pub(crate) use command::{Command, Error};
+pub(crate) use command::{Command, Error, LargerRing};
 use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
@@ -246,6 +247,8 @@ impl Running {
                     // Resets are small, and a target that does not hear them keeps dead connections.
                     self.worker.bandwidth.lift();
                 }
+                Command::Grow(LargerRing(ring)) => self.worker.intake.grow(ring),
+                Command::RingSettled => self.worker.intake.settle(),
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
             }

@@ -34,7 +34,7 @@ use std::time::{Duration, SystemTime};
 
 use port::Port;
 use session::{Engine, Event, Instant};
-use telemetry::{Differences, Latency, Ledger, WorkerTotals};
+use telemetry::{Differences, Ledger, Recorder, WorkerTotals};
 
 use crate::clock;
 use announcer::Announcer;
@@ -47,7 +47,7 @@ use pace::{Pace, Pause};
 use pausing::Pausing;
 use slot::{Shared, Unproven};
 
-/// Most records, reports or frames per turn of the loop, so that none of them starves the others.
+/// Most records, reports or frames per round of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -88,7 +88,7 @@ pub(crate) struct Worker {
 struct Running {
     worker: Worker,
     ledger: Ledger,
-    latency: Latency,
+    latency: Recorder,
     differences: Differences,
     totals: WorkerTotals,
     pace: Pace,
@@ -101,6 +101,8 @@ struct Running {
     /// When the first of the replies came that were taken since frames were sent last.
     replied: Option<Instant>,
     dirty: bool,
+    /// When the last round began, where it found work and its end was not seen yet.
+    round: Option<Instant>,
     probes: Vec<Vec<u8>>,
     leaving: bool,
     /// Assistant mode: what was last seen of the way that reports take.
@@ -121,7 +123,7 @@ impl Worker {
             ledger: Ledger::new(self.rules),
             differences: Differences::sampling(self.sample_bytes),
             worker: self,
-            latency: Latency::new(),
+            latency: Recorder::new(),
             totals: WorkerTotals::default(),
             pace: Pace::new(now),
             published: now,
@@ -130,13 +132,14 @@ impl Worker {
             drained: now,
             replied: None,
             dirty: true,
+            round: None,
             probes: Vec::new(),
             leaving: false,
             link: link::Seen::default(),
             obeyed: 0,
         };
         while !running.leaving {
-            running.turn()?;
+            running.round()?;
         }
         running.take_the_rest();
         running.publish(clock::now());
@@ -145,9 +148,10 @@ impl Worker {
 }
 
 impl Running {
-    /// One turn of the loop, and a pause if there was nothing to do.
-    fn turn(&mut self) -> Result<(), Error> {
+    /// One round of the loop, and a pause if there was nothing to do.
+    fn round(&mut self) -> Result<(), Error> {
         let now = clock::now();
+        self.end_round(now);
         let mut work = self.obey(now)?;
         let (records, drained) = {
             let Worker {
@@ -179,6 +183,7 @@ impl Running {
         pausing.look(now, engine);
         if work > 0 {
             self.dirty = true;
+            self.round = Some(now);
         }
         let (tallied, seen) = self.tallied;
         if seen < self.worker.engine.watch_end() && now.since(tallied) >= TALLY_EVERY {
@@ -189,7 +194,11 @@ impl Running {
         if obeyed || self.dirty && now.since(self.published) >= PUBLISH_EVERY {
             self.publish(now);
         }
-        match self.pace.after(now, work) {
+        let pause = self.pace.after(now, work);
+        if pause != Pause::None && self.round.is_some() {
+            self.end_round(clock::now());
+        }
+        match pause {
             Pause::None => {}
             // Frames come back without waking anybody up, and segments may wait for them.
             Pause::Sleep(..) if self.worker.port.tx_free() == 0 => std::thread::sleep(STARVED_NAP),

@@ -13,6 +13,14 @@ use crate::clock;
 /// second always finds some.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
 impl Running {
+    /// The round that found work, if there was one, has ended. Where the next one follows at once, its beginning is that: a worker
+    /// that is busy reads no clock for it.
+    pub(super) fn end_round(&mut self, now: Instant) {
+        if let Some(began) = self.round.take() {
+            self.latency.record_round(now.since(began));
+        }
+    }
+
     pub(super) fn tell_echoes(&mut self, now: Instant) {
         let mut tally = self
             .worker

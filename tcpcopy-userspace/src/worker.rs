@@ -40,6 +40,7 @@ use crate::clock;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error, LargerRing};
+use figures::InFlight;
 use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
@@ -105,6 +106,8 @@ struct Running {
     round: Option<Instant>,
     probes: Vec<Vec<u8>>,
     leaving: bool,
+    /// Copies under way, as last counted.
+    in_flight: InFlight,
     /// Assistant mode: what was last seen of the way that reports take.
     link: link::Seen,
     /// Commands taken so far.
@@ -135,6 +138,7 @@ impl Worker {
             round: None,
             probes: Vec::new(),
             leaving: false,
+            in_flight: InFlight::new(now),
             link: link::Seen::default(),
             obeyed: 0,
         };
@@ -195,9 +199,7 @@ impl Running {
             self.publish(now);
         }
         let pause = self.pace.after(now, work);
-        if pause != Pause::None && self.round.is_some() {
-            self.end_round(clock::now());
-        }
+        self.end_round_before(pause);
         match pause {
             Pause::None => {}
             // Frames come back without waking anybody up, and segments may wait for them.
@@ -246,7 +248,7 @@ impl Running {
                 Command::Exclude(ports) => engine.exclude_ports(&ports),
                 Command::Watch(watch) => engine.watch(now, watch),
                 Command::EndHold => engine.end_hold(now),
-                Command::Throttle(interval) => engine.throttle(now, interval),
+                Command::Throttle(interval) => self.throttle(now, interval),
                 Command::StopCapture => {
                     engine.stop_capture(now);
                     self.catch_up()?;

@@ -44,7 +44,7 @@ pub static RINGS: ArrayOfMaps<Ring, { WORKERS_MAX as usize }> = ArrayOfMaps::new
 #[btf_map]
 pub static COUNTERS: PerCpuArray<u64, { COUNTERS_LEN as usize }> = PerCpuArray::new();
 #[btf_map]
-pub static SLEEPING: Array<u32, { WORKERS_MAX as usize }> = Array::new();
+pub static SLEEPING: Array<u64, { WORKERS_MAX as usize }, MAPPED> = Array::new();
 #[btf_map]
 pub static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`object`] | the programs: what is set in them, and which of them a run needs |
 //! | [`parts`] | what each worker gets |
+//! | [`rings`] | the workers' rings, and how one gets a larger one |
 //! | [`maps`] | what stands in the maps, and how |
 //! | [`hooks`] | how programs are attached: by tcx links or as clsact filters, and what keeps the latter from outliving the run |
 //! | [`services`] | which online services are captured, as addresses of this host come and go |
@@ -19,6 +20,7 @@ pub(crate) mod hooks;
 mod maps;
 mod object;
 mod parts;
+pub(crate) mod rings;
 mod services;
 mod ways;
 
@@ -36,14 +38,13 @@ use nix::net::if_::if_nametoindex;
 use programs::name;
 use telemetry::KernelCounters;
 use tracing::warn;
-use wire::ethernet;
 
 use crate::args::Capture;
 use crate::plan::Plan;
 pub(crate) use error::Error;
 use hooks::{Hooks, Link};
 use object::PROGRAMS;
-pub(crate) use parts::{WorkerParts, memory_of};
+pub(crate) use parts::{Parts, memory_of};
 use services::Services;
 use ways::Ways;
 use words::Words;
@@ -67,7 +68,6 @@ pub(crate) struct Loaded {
     ways: Ways,
     paused: Arc<Words>,
     device: PrivateDevice,
-    frame_len_max: usize,
 }
 
 impl Loaded {
@@ -76,7 +76,7 @@ impl Loaded {
     /// # Errors
     ///
     /// Says which step failed; everything is undone then.
-    pub(crate) fn new(plan: &Plan) -> Result<(Self, Vec<WorkerParts>), Error> {
+    pub(crate) fn new(plan: &Plan) -> Result<(Self, Parts), Error> {
         let object = programs::tcpcopy()?;
         let clones = plan.capture == Capture::AfXdp;
         let mtu = plan.device_mtu;
@@ -129,7 +129,6 @@ impl Loaded {
             ways,
             paused,
             device,
-            frame_len_max: mtu as usize + ethernet::HEADER_LEN,
         };
         loaded.attach_private(clones)?;
         Ok((loaded, parts))
@@ -287,11 +286,6 @@ impl Loaded {
     /// nothing where they go with the process (tcx).
     pub(crate) fn missed(&self) -> Option<(u64, u64)> {
         self.hooks.missed()
-    }
-
-    /// Longest frame that the private device carries, Ethernet header included, in bytes.
-    pub(crate) const fn frame_len_max(&self) -> usize {
-        self.frame_len_max
     }
 
     fn attach_private(&mut self, clones: bool) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ending`] | how a run ends, and the exit status of it |
-//! | [`crew`] | the workers as the rest of the process sees them |
+//! | [`crew`], [`rings`] | the workers as the rest of the process sees them, and who makes their rings larger |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`brake`] | whether copies come back as requests: suspicion, experiment, proof |
 //! | [`preparation`] | everything that can be refused before anything is changed |
@@ -32,6 +32,7 @@ mod lookout;
 pub(crate) mod namespace;
 mod pauses;
 mod preparation;
+mod rings;
 mod sides;
 mod signs;
 mod telling;
@@ -164,14 +165,13 @@ impl<'a> Run<'a> {
             RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
         let watch = Watch::start(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
         let pauses = Pauses::new(loaded.paused(), plan.workers);
-        if !parts.iter().all(|part| part.port.huge_pages()) {
+        if !parts.workers.iter().all(|part| part.port.huge_pages()) {
             info!(
                 "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
             );
         }
-        let frame_len_max = loaded.frame_len_max();
         namespace::outside(plan, || {
-            crew.start(plan, parts, frame_len_max, bridge.as_ref(), args.priority)
+            crew.start(plan, parts, bridge.as_ref(), args.priority)
         })?
         .map_err(|error| Ending::Unusable(error.to_string()))?;
         loaded.attach(plan).map_err(unusable)?;

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`intake`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
+//! | [`intake`], [`ring`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
 //! | [`departures`], [`bandwidth`] | frames that leave, and how fast they may |
 //! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
@@ -26,6 +26,7 @@ pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
+pub(crate) mod ring;
 pub(crate) mod slot;
 
 use std::sync::Arc;
@@ -34,12 +35,13 @@ use std::time::{Duration, SystemTime};
 
 use port::Port;
 use session::{Engine, Event, Instant};
-use telemetry::{Differences, Latency, Ledger, WorkerTotals};
+use telemetry::{Differences, Ledger, Recorder, WorkerTotals};
 
 use crate::clock;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
-pub(crate) use command::{Command, Error};
+pub(crate) use command::{Command, Error, LargerRing};
+use figures::InFlight;
 use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
@@ -47,7 +49,7 @@ use pace::{Pace, Pause};
 use pausing::Pausing;
 use slot::{Shared, Unproven};
 
-/// Most records, reports or frames per turn of the loop, so that none of them starves the others.
+/// Most records, reports or frames per round of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -88,7 +90,7 @@ pub(crate) struct Worker {
 struct Running {
     worker: Worker,
     ledger: Ledger,
-    latency: Latency,
+    latency: Recorder,
     differences: Differences,
     totals: WorkerTotals,
     pace: Pace,
@@ -101,10 +103,14 @@ struct Running {
     /// When the first of the replies came that were taken since frames were sent last.
     replied: Option<Instant>,
     dirty: bool,
+    /// When the last round began, where it found work and its end was not seen yet.
+    round: Option<Instant>,
     probes: Vec<Vec<u8>>,
     leaving: bool,
     /// Whether sessions are to be ended.
     finishing: bool,
+    /// Copies under way, as last counted.
+    in_flight: InFlight,
     /// Assistant mode: what was last seen of the way that reports take.
     link: link::Seen,
     /// Commands taken so far.
@@ -123,7 +129,7 @@ impl Worker {
             ledger: Ledger::new(self.rules),
             differences: Differences::sampling(self.sample_bytes),
             worker: self,
-            latency: Latency::new(),
+            latency: Recorder::new(),
             totals: WorkerTotals::default(),
             pace: Pace::new(now),
             published: now,
@@ -132,14 +138,16 @@ impl Worker {
             drained: now,
             replied: None,
             dirty: true,
+            round: None,
             probes: Vec::new(),
             leaving: false,
             finishing: false,
+            in_flight: InFlight::new(now),
             link: link::Seen::default(),
             obeyed: 0,
         };
         while !running.leaving {
-            running.turn()?;
+            running.round()?;
         }
         running.take_the_rest();
         running.publish(clock::now());
@@ -148,9 +156,10 @@ impl Worker {
 }
 
 impl Running {
-    /// One turn of the loop, and a pause if there was nothing to do.
-    fn turn(&mut self) -> Result<(), Error> {
+    /// One round of the loop, and a pause if there was nothing to do.
+    fn round(&mut self) -> Result<(), Error> {
         let now = clock::now();
+        self.end_round(now);
         let mut work = self.obey(now)?;
         let (records, drained) = {
             let Worker {
@@ -183,6 +192,7 @@ impl Running {
         pausing.look(now, engine);
         if work > 0 {
             self.dirty = true;
+            self.round = Some(now);
         }
         let (tallied, seen) = self.tallied;
         if seen < self.worker.engine.watch_end() && now.since(tallied) >= TALLY_EVERY {
@@ -193,7 +203,9 @@ impl Running {
         if obeyed || self.dirty && now.since(self.published) >= PUBLISH_EVERY {
             self.publish(now);
         }
-        match self.pace.after(now, work) {
+        let pause = self.pace.after(now, work);
+        self.end_round_before(pause);
+        match pause {
             Pause::None => {}
             // Frames come back without waking anybody up, and segments may wait for them.
             Pause::Sleep(..) if self.worker.port.tx_free() == 0 => std::thread::sleep(STARVED_NAP),
@@ -241,7 +253,7 @@ impl Running {
                 Command::Exclude(ports) => engine.exclude_ports(&ports),
                 Command::Watch(watch) => engine.watch(now, watch),
                 Command::EndHold => engine.end_hold(now),
-                Command::Throttle(interval) => engine.throttle(now, interval),
+                Command::Throttle(interval) => self.throttle(now, interval),
                 Command::StopCapture => {
                     engine.stop_capture(now);
                     self.catch_up()?;
@@ -251,6 +263,8 @@ impl Running {
                     // Resets are small, and a target that does not hear them keeps dead connections.
                     self.worker.bandwidth.lift();
                 }
+                Command::Grow(LargerRing(ring)) => self.worker.intake.grow(ring),
+                Command::RingSettled => self.worker.intake.settle(),
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
             }

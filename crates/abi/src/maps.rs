@@ -67,17 +67,17 @@ pub const GATEWAYS_MAX: u32 = 4096;
 pub const RINGS: &str = "RINGS";
 /// Per-CPU array of `u64`, indexed by [`crate::counter::Counter`].
 pub const COUNTERS: &str = "COUNTERS";
-/// Array of `u32`, one per worker: [`AWAKE`], or what the sleeping worker wants to be woken by.
+/// Array of `u64`, one per worker: [`AWAKE`], or what the sleeping worker wants to be woken by.
 ///
-/// The worker writes it, then looks at its ring once more, then polls the ring's descriptor. The program that wakes it
+/// The worker writes it without a system call, then looks at its ring once more, then polls the ring's descriptor. The program that wakes it
 /// up writes [`AWAKE`], so one sleep costs one wake-up.
 pub const SLEEPING: &str = "SLEEPING";
 /// The worker looks at its ring by itself.
-pub const AWAKE: u32 = 0;
+pub const AWAKE: u64 = 0;
 /// Any record wakes the worker up.
-pub const ASLEEP: u32 = 1;
+pub const ASLEEP: u64 = 1;
 /// Only a target's reply wakes the worker up: what clients and the online server say can wait for its next look.
-pub const ASLEEP_UNTIL_REPLY: u32 = 2;
+pub const ASLEEP_UNTIL_REPLY: u64 = 2;
 /// `XSKMAP` of the private device (`deliver`) or of the assistant's interface (`sink`), by queue.
 pub const XSKS: &str = "XSKS";
 /// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows. Each target stands in it twice:

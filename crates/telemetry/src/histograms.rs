@@ -320,7 +320,7 @@ mod tests {
         let mut latency = Latency::new();
         for second in 1..=3u64 {
             for micros in 0..second * 100 {
-                latency.record_reaction(Duration::from_micros(micros));
+                latency.add_time(Series::Reaction, Duration::from_micros(micros));
             }
             histograms.log(&latency, Duration::from_secs(second));
         }
@@ -390,7 +390,7 @@ mod tests {
     fn percentiles_read_like_those_of_the_original() {
         let mut latency = Latency::new();
         for micros in 1..=1000 {
-            latency.record_reaction(Duration::from_micros(micros));
+            latency.add_time(Series::Reaction, Duration::from_micros(micros));
         }
         let mut table = Vec::new();
         write_percentiles(latency.series(Series::Reaction), &mut table).unwrap();

@@ -2,15 +2,19 @@
 //!
 //! Only paired turns enter the response histograms: a session out of step would compare different requests. Nor do turns
 //! whose target was held back to the pace of the online server (`paced`).
-//! One set per worker, merged when read.
+//! One set per worker, merged when read. A worker writes into a [`Recorder`], which is cheap; what others read is a [`Latency`].
 
+mod cells;
+mod recorder;
+
+#[cfg(test)]
 use core::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use session::TurnEnded;
 
 use crate::figures::Figures;
+pub use recorder::Recorder;
 
 /// Longest time that a histogram tells apart; longer ones count as this, in microseconds.
 const MICROS_MAX: u64 = 3_600_000_000;
@@ -42,11 +46,13 @@ pub enum Series {
     Lag,
     /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel.
     Reaction,
+    /// How long a round of a worker's loop took that found work: whatever comes meanwhile waits for its end.
+    Round,
 }
 
 impl Series {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OnlineFirst,
         Self::OnlineLast,
         Self::TargetFirst,
@@ -57,6 +63,7 @@ impl Series {
         Self::TargetLastIntended,
         Self::Lag,
         Self::Reaction,
+        Self::Round,
     ];
 
     /// Those that a verdict compares: the online server's, then the target's net of the path.
@@ -81,6 +88,7 @@ impl Series {
             Self::TargetLastIntended => "target_last_byte_intended",
             Self::Lag => "lag",
             Self::Reaction => "reaction",
+            Self::Round => "round",
         }
     }
 }
@@ -161,6 +169,8 @@ pub struct LatencySummary {
     /// From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel. Of replies that
     /// a worker found together only the first counts.
     pub reaction: Quantiles,
+    /// A round of a worker's loop that found work.
+    pub round: Quantiles,
 }
 
 impl Default for Latency {
@@ -184,49 +194,25 @@ impl Latency {
         &self.histograms[series as usize]
     }
 
-    /// Adds what was measured of a turn.
-    pub fn record(&mut self, turn: &TurnEnded) {
-        self.add_time(Series::Lag, turn.lag);
-        // A target that was kept from sending has times of our making.
-        let comparable = turn.paired && !turn.paced;
-        if let (true, Some(online), Some(target)) = (comparable, turn.online, turn.target) {
-            self.add_time(Series::OnlineFirst, online.first);
-            self.add_time(Series::OnlineLast, online.last);
-            self.add_time(Series::TargetFirst, target.first);
-            self.add_time(Series::TargetLast, target.last);
-            let path = turn.round_trip.unwrap_or_default();
-            self.add_time(Series::TargetFirstNet, target.first.saturating_sub(path));
-            self.add_time(Series::TargetLastNet, target.last.saturating_sub(path));
-            self.add_time(Series::TargetFirstIntended, target.first + turn.lag);
-            self.add_time(Series::TargetLastIntended, target.last + turn.lag);
-        }
+    /// Adds `count` measurements of so many microseconds.
+    fn add_micros(&mut self, series: Series, micros: u64, count: u64) {
+        self.histograms[series as usize].saturating_record_n(micros, count);
     }
 
-    /// Adds how long it took from a reply until the frames that it let go were handed to the kernel.
-    pub fn record_reaction(&mut self, time: Duration) {
-        self.add_time(Series::Reaction, time);
-    }
-
+    #[cfg(test)]
     pub(crate) fn add_time(&mut self, series: Series, time: Duration) {
         // Below a microsecond counts as one: the histogram has no zero.
         let micros = u64::try_from(time.as_micros()).unwrap_or(MICROS_MAX).max(1);
         self.histograms[series as usize].saturating_record(micros);
     }
 
-    /// Moves everything measured so far into `into` and starts afresh.
-    pub fn drain_into(&mut self, into: &mut Self) {
-        for (from, to) in self.histograms.iter_mut().zip(&mut into.histograms) {
-            if !from.is_empty() {
-                merge(to, from);
-                from.reset();
-            }
-        }
-    }
-
     /// Adds the measurements of another worker.
     pub fn add(&mut self, other: &Self) {
         for (to, from) in self.histograms.iter_mut().zip(&other.histograms) {
-            merge(to, from);
+            // Memory of a histogram that holds nothing is not touched.
+            if !from.is_empty() {
+                merge(to, from);
+            }
         }
     }
 
@@ -256,6 +242,7 @@ impl Latency {
             target_intended: response(Series::TargetFirstIntended, Series::TargetLastIntended),
             lag: of(Series::Lag),
             reaction: of(Series::Reaction),
+            round: of(Series::Round),
         }
     }
 }
@@ -298,7 +285,7 @@ mod tests {
 
     use session::{Outcome, Response, RuleId, TurnEnded};
 
-    use super::{Latency, PERCENTILES, Point, Series};
+    use super::{Latency, PERCENTILES, Point, Recorder, Series};
 
     fn turn(paired: bool, micros: u64) -> TurnEnded {
         let response = |micros| {
@@ -325,11 +312,28 @@ mod tests {
         }
     }
 
+    fn measured(turns: impl IntoIterator<Item = TurnEnded>) -> Latency {
+        let (mut recorder, mut latency) = (Recorder::new(), Latency::new());
+        turns.into_iter().for_each(|turn| recorder.record(&turn));
+        recorder.drain_into(&mut latency);
+        latency
+    }
+
+    #[test]
+    fn a_response_of_one_segment_has_both_times() {
+        let mut turn = turn(true, 100);
+        turn.online = turn.online.map(|response| Response {
+            last: response.first,
+            ..response
+        });
+        let online = measured([turn]).summary().online;
+        assert_eq!((online.first.count, online.last.count), (1, 1));
+        assert_eq!((online.first.p50, online.last.p50), (100, 100));
+    }
+
     #[test]
     fn only_paired_turns_are_compared_and_outliers_are_clamped() {
-        let mut latency = Latency::new();
-        latency.record(&turn(true, 100));
-        latency.record(&turn(false, 7));
+        let latency = measured([turn(true, 100), turn(false, 7)]);
         let summary = latency.summary();
         assert_eq!(summary.online.first.count, 1);
         assert_eq!(summary.online.first.p50, 100);
@@ -344,10 +348,7 @@ mod tests {
 
     #[test]
     fn curves_agree_with_the_quantiles_and_end_at_the_largest() {
-        let mut latency = Latency::new();
-        for micros in 1..=20_000 {
-            latency.record(&turn(true, micros));
-        }
+        let latency = measured((1..=20_000).map(|micros| turn(true, micros)));
         let curves = latency.curves();
         assert!(curves.get("reaction").is_none(), "nothing was measured");
         let (curve, quantiles) = (
@@ -378,7 +379,7 @@ mod tests {
 
     #[test]
     fn draining_moves_and_merging_adds() {
-        let (mut worker, mut slot, mut all) = (Latency::new(), Latency::new(), Latency::new());
+        let (mut worker, mut slot, mut all) = (Recorder::new(), Latency::new(), Latency::new());
         for micros in 1..=100 {
             worker.record(&turn(true, micros));
             if micros % 10 == 0 {
@@ -387,7 +388,8 @@ mod tests {
         }
         all.add(&slot);
         all.add(&slot);
-        assert_eq!(worker.summary().online.first.count, 0);
+        worker.drain_into(&mut slot);
+        assert_eq!(slot.summary().online.first.count, 100, "no time twice");
         assert_eq!(all.summary().online.first.count, 200);
         assert_eq!(all.summary().online.first.p50, 50);
     }

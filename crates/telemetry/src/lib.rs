@@ -60,7 +60,7 @@ pub use figures::Figures;
 pub use file::{FileError, Place};
 pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
-pub use latency::{Latency, Series};
+pub use latency::{Latency, Recorder, Series};
 pub use ledger::{Ledger, Tally};
 pub use left_out::LeftOut;
 pub use metrics::{ProgramRuns, Snapshot};

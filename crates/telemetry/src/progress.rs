@@ -129,6 +129,7 @@ mod tests {
     use session::{Outcome, Response, RuleId, TurnEnded};
 
     use super::{LINES, Progress};
+    use crate::latency::Recorder;
     use crate::metrics::tests::totals;
 
     fn turn(outcome: Outcome, micros: u64) -> TurnEnded {
@@ -159,6 +160,7 @@ mod tests {
     #[test]
     fn each_line_tells_of_its_own_second() {
         let (mut run, mut progress) = (totals(), Progress::new());
+        let mut recorder = Recorder::new();
         run.duration = Duration::from_secs(3600);
         progress.line(&run);
         let mut lines = Vec::new();
@@ -166,8 +168,9 @@ mod tests {
         {
             for _ in 0..second * 10 {
                 run.ledger.record(&turn(outcome, micros));
-                run.latency.record(&turn(outcome, micros));
+                recorder.record(&turn(outcome, micros));
             }
+            recorder.drain_into(&mut run.latency);
             run.duration += Duration::from_secs(1);
             lines.push(progress.line(&run));
         }

@@ -224,6 +224,7 @@ fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {
         ("target net", &latency.target_net.first),
         ("lag of copies", &latency.lag),
         ("reaction", &latency.reaction),
+        ("worker's round", &latency.round),
     ] {
         quantile_line(f, name, quantiles)?;
     }

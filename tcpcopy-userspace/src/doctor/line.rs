@@ -23,7 +23,7 @@ use super::handshake::Via;
 use crate::assistant::Channels;
 use crate::assistant::connection::{Connection, Failure};
 use crate::assistant::probe::Probes;
-use crate::loader::{Error, Loaded, WorkerParts};
+use crate::loader::{Error, Loaded, Parts};
 use crate::plan::Plan;
 use crate::worker::announcer::{ANNOUNCEMENTS_MAX, Announcement};
 use crate::worker::handle::WorkerHandle;
@@ -45,7 +45,7 @@ pub(crate) enum Heard {
 /// The programs and the private device.
 pub(crate) struct Line {
     loaded: Loaded,
-    parts: Vec<WorkerParts>,
+    parts: Parts,
 }
 
 impl Line {
@@ -66,7 +66,7 @@ impl Line {
     ///
     /// Where the kernel does not take them.
     pub(crate) fn send(&mut self, frames: impl IntoIterator<Item = Vec<u8>>) -> Result<u64, Error> {
-        let Some(parts) = self.parts.first_mut() else {
+        let Some(parts) = self.parts.workers.first_mut() else {
             return Ok(0);
         };
         let (mut frames, mut sent) = (frames.into_iter().peekable(), 0);
@@ -89,7 +89,7 @@ impl Line {
     /// Everything that came to this host since this was last asked.
     pub(crate) fn receive(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
-        for parts in &mut self.parts {
+        for parts in &mut self.parts.workers {
             while let Some(entry) = parts.ring.next() {
                 let Some((header, packet)) = RecordHeader::split(&entry) else {
                     continue;
@@ -119,7 +119,7 @@ impl Line {
 
     /// Longest packet that the private device carries, in bytes from the IP header on.
     pub(crate) fn packet_len_max(&self) -> usize {
-        self.loaded.frame_len_max() - wire::ethernet::HEADER_LEN
+        self.parts.frame_len_max - wire::ethernet::HEADER_LEN
     }
 
     /// Undoes everything, and says so where that fails.

@@ -1,16 +1,15 @@
-//! The maps of the programs: filled, made, read, in the bytes that the programs see.
+//! The maps of the programs: filled and read, in the bytes that the programs see.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
 
 use abi::bytes;
 use abi::counter::Counter;
 use abi::maps::{
     COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
-    PORT_TARGET, PORTS, REPLIES, RINGS, SERVICES, SLEEPING,
+    PORT_TARGET, PORTS, REPLIES, SERVICES,
 };
 use aya::Ebpf;
-use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapError, PerCpuArray};
 use telemetry::KernelCounters;
 use wire::flow::{Addr, Endpoint};
 
@@ -131,33 +130,6 @@ pub(super) fn counters(ebpf: &Ebpf) -> Result<KernelCounters, Error> {
         counters.set(counter, total);
     }
     Ok(counters)
-}
-
-/// Makes a worker's ring of `len` bytes and puts it into its place.
-pub(super) fn ring(ebpf: &mut Ebpf, worker: u32, len: u32) -> Result<RingBuf<MapData>, Error> {
-    let ring = aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_RINGBUF as u32;
-    let parameters = aya_obj::Map::new_from_params(ring, 0, 0, len, 0);
-    let data = MapData::create(parameters, "tcpcopy_ring", None).map_err(in_map(RINGS))?;
-    let ring: RingBuf<MapData> = Map::RingBuf(data).try_into().map_err(in_map(RINGS))?;
-    let mut rings: ArrayOfMaps<_, RingBuf<MapData>> =
-        map_mut(ebpf, RINGS)?.try_into().map_err(in_map(RINGS))?;
-    rings.set(worker, &ring, 0).map_err(in_map(RINGS))?;
-    Ok(ring)
-}
-
-/// A handle of its own to the map that tells the programs who sleeps.
-pub(super) fn sleeping(ebpf: &Ebpf) -> Result<Array<MapData, u32>, Error> {
-    let Some(Map::Array(data)) = ebpf.map(SLEEPING) else {
-        return Err(Error::Absent(SLEEPING));
-    };
-    let fd = data
-        .fd()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(MapError::IoError)
-        .map_err(in_map(SLEEPING))?;
-    let data = MapData::from_fd(fd).map_err(in_map(SLEEPING))?;
-    Map::Array(data).try_into().map_err(in_map(SLEEPING))
 }
 
 pub(super) fn map_mut<'a>(ebpf: &'a mut Ebpf, map: &'static str) -> Result<&'a mut Map, Error> {

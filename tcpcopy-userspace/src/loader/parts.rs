@@ -3,24 +3,36 @@
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use abi::maps::{LEASES, XSKS};
+use abi::maps::{LEASES, SLEEPING, WORKERS_MAX, XSKS};
 use aya::Ebpf;
-use aya::maps::{Array, MapData, RingBuf, XskMap};
+use aya::maps::{MapData, RingBuf, XskMap};
 use host::PrivateDevice;
 use port::Port;
+use wire::ethernet;
 use words::Words;
 
 use super::object::lease_words;
+use super::rings::Rings;
 use super::{Error, maps};
 use crate::args::Capture;
 use crate::plan::Plan;
 use crate::worker::leases::Leases;
 use crate::worker::pausing::Switch;
 
+/// What all workers get.
+pub(crate) struct Parts {
+    pub(crate) workers: Vec<WorkerParts>,
+    /// Where their rings stand, for whoever makes them larger.
+    pub(crate) rings: Rings,
+    /// Longest frame that the private device carries, Ethernet header included, in bytes.
+    pub(crate) frame_len_max: usize,
+}
+
 /// What one worker gets.
 pub(crate) struct WorkerParts {
     pub(crate) ring: RingBuf<MapData>,
-    pub(crate) sleeping: Array<MapData, u32>,
+    /// Where all workers tell the programs whether they sleep.
+    pub(crate) sleeping: Arc<Words>,
     pub(crate) port: Port,
     /// Which ports its sessions have leased.
     pub(crate) leases: Leases,
@@ -29,12 +41,10 @@ pub(crate) struct WorkerParts {
 }
 
 /// Opens the ports, makes the rings, and says which leases stand from the start.
-pub(super) fn make(
-    ebpf: &mut Ebpf,
-    plan: &Plan,
-    paused: &Arc<Words>,
-) -> Result<Vec<WorkerParts>, Error> {
+pub(super) fn make(ebpf: &mut Ebpf, plan: &Plan, paused: &Arc<Words>) -> Result<Parts, Error> {
+    let mut rings = Rings::take(ebpf, plan)?;
     let leased = Arc::new(maps::words(ebpf, LEASES, lease_words(plan))?);
+    let sleeping = Arc::new(maps::words(ebpf, SLEEPING, WORKERS_MAX)?);
     let filter = Arc::new(plan.filter.clone());
     let ports = open_ports(plan)?;
     if plan.capture == Capture::AfXdp {
@@ -46,30 +56,30 @@ pub(super) fn make(
                 .map_err(maps::in_map(XSKS))?;
         }
     }
-    let mut parts = Vec::new();
+    let mut workers = Vec::new();
     for (worker, port) in (0..).zip(ports) {
-        let (ring, sleeping) = (
-            maps::ring(ebpf, worker, plan.fixed.ring_len)?,
-            maps::sleeping(ebpf)?,
-        );
-        parts.push(WorkerParts {
-            ring,
-            sleeping,
+        workers.push(WorkerParts {
+            ring: rings.first(worker)?,
+            sleeping: Arc::clone(&sleeping),
             port,
             leases: Leases::new(Arc::clone(&filter), Arc::clone(&leased)),
             switch: Switch::new(Arc::clone(paused), worker),
         });
     }
-    if let Some(parts) = parts.first_mut() {
+    if let Some(first) = workers.first_mut() {
         plan.filter
             .leased
             .iter()
-            .for_each(|flow| parts.leases.open(flow));
+            .for_each(|flow| first.leases.open(flow));
     }
-    Ok(parts)
+    Ok(Parts {
+        workers,
+        rings,
+        frame_len_max: plan.device_mtu as usize + ethernet::HEADER_LEN,
+    })
 }
 
-/// Bytes of all rings of a plan, and of all frames, which count as locked memory.
+/// Bytes of all rings of a plan once they have grown, and of all frames, which count as locked memory.
 pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
     let fixed = plan.fixed;
     let frames = u64::from(fixed.tx_frames + fixed.rx_frames) * u64::from(plan.frame_len);

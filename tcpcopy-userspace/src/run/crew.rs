@@ -12,13 +12,15 @@ use telemetry::Figures;
 use tracing::warn;
 
 use super::bridge::Bridge;
+use super::rings;
 use crate::args::{Capture, Priority};
-use crate::loader::WorkerParts;
+use crate::loader::Parts;
 use crate::plan::Plan;
 use crate::worker::bandwidth::Bandwidth;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
+use crate::worker::ring::Growth;
 use crate::worker::slot::{Slot, Unproven};
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
@@ -69,15 +71,16 @@ impl Crew {
     pub(super) fn start(
         &mut self,
         plan: &Plan,
-        parts: Vec<WorkerParts>,
-        frame_len_max: usize,
+        parts: Parts,
         bridge: Option<&Bridge>,
         priority: Priority,
     ) -> io::Result<()> {
         let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
+        let growth = rings::start(parts.rings, self.handles.clone())?;
         let inboxes = std::mem::take(&mut self.inboxes);
-        for (index, (parts, inbox)) in (0u32..).zip(parts.into_iter().zip(inboxes)) {
+        let frame_len_max = parts.frame_len_max;
+        for (index, (parts, inbox)) in (0u32..).zip(parts.workers.into_iter().zip(inboxes)) {
             let Some(handle) = self.handles.get(index as usize) else {
                 break;
             };
@@ -88,9 +91,20 @@ impl Crew {
                 // Until the connections stand, of which the worker hears at its first turn.
                 engine.on_channel(clock::now(), false);
             }
+            let growth = growth.as_ref().map(|(asks, asks_from)| Growth {
+                worker: index,
+                asks: asks.clone(),
+                asks_from: *asks_from,
+            });
             let worker = Worker {
                 engine,
-                intake: Intake::new(parts.ring, parts.sleeping, index, from_port),
+                intake: Intake::new(
+                    parts.ring,
+                    growth,
+                    parts.sleeping,
+                    index as usize,
+                    from_port,
+                ),
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),

@@ -4,15 +4,71 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session::Instant;
+use session::{Engine, Instant};
 
 use super::Running;
+use super::pace::Pause;
 use crate::clock;
 
 /// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
 /// second always finds some.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
+/// How long sessions are not counted again, for each of them: nobody needs the count but an experiment of the brake, and a million
+/// of them, ten times in a second, would take a tenth of a processor.
+const COUNT_EVERY: Duration = Duration::from_micros(10);
+
+/// Sessions whose target has been asked and has not answered yet.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    sessions: u64,
+    counted: Instant,
+    /// Whether somebody waits for them to become few.
+    is_followed: bool,
+}
+
+impl InFlight {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            sessions: 0,
+            counted: now,
+            is_followed: false,
+        }
+    }
+
+    /// How many there are; while nobody experiments, as of up to [`COUNT_EVERY`] ago for each session.
+    fn count(&mut self, now: Instant, engine: &Engine) -> u64 {
+        let sessions = u32::try_from(engine.sessions()).unwrap_or(u32::MAX);
+        let is_watched = self.is_followed || now <= engine.watch_end();
+        if is_watched || now.since(self.counted) >= COUNT_EVERY.saturating_mul(sessions) {
+            self.counted = now;
+            self.sessions = engine.in_flight();
+        }
+        self.sessions
+    }
+}
+
 impl Running {
+    /// Few flows are opened for the time being, until what is under way has become little.
+    pub(super) fn throttle(&mut self, now: Instant, interval: Option<Duration>) {
+        self.in_flight.is_followed = interval.is_some();
+        self.worker.engine.throttle(now, interval);
+    }
+
+    /// The round that found work, if there was one, has ended. Where the next one follows at once, its beginning is that: a worker
+    /// that is busy reads no clock for it.
+    pub(super) fn end_round(&mut self, now: Instant) {
+        if let Some(began) = self.round.take() {
+            self.latency.record_round(now.since(began));
+        }
+    }
+
+    /// Where the next round does not follow at once, the pause is no part of this one.
+    pub(super) fn end_round_before(&mut self, pause: Pause) {
+        if pause != Pause::None && self.round.is_some() {
+            self.end_round(clock::now());
+        }
+    }
+
     pub(super) fn tell_echoes(&mut self, now: Instant) {
         let mut tally = self
             .worker
@@ -42,7 +98,7 @@ impl Running {
         // One that found no frame in the fill ring is among those dropped.
         self.totals.frames_lost = statistics.rx_ring_full + statistics.rx_dropped;
         // Walks over the sessions, before anybody waits for the lock. What a drain waits for is of interest in a drain only.
-        let in_flight = engine.in_flight();
+        let in_flight = self.in_flight.count(now, engine);
         let turns_waiting = if engine.is_draining() {
             engine.turns_waiting(now)
         } else {

@@ -2,13 +2,12 @@
 //! merged by their stamps.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE};
-use abi::record::{KIND_CLIENT, KIND_CLONE, KIND_ONLINE, KIND_REPLY, KIND_TOO_BIG, RecordHeader};
-use aya::maps::{Array, MapData, RingBuf};
+use aya::maps::{MapData, RingBuf};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -16,15 +15,18 @@ use port::Port;
 use process::Waker;
 use session::{Engine, Instant};
 use wire::ethernet;
+use words::Words;
 
-use super::duplicates::Duplicates;
 use super::merge::Merge;
+use super::ring::{Growth, Ring};
 use crate::clock;
 
 /// A stamp in a frame that is further away from now than this is none: `steer` could not write it.
 const STAMP_AGE_MAX: Duration = Duration::from_secs(10);
 /// The longest sleep while records wait for frames.
 const HELD_SLEEP: Duration = Duration::from_millis(5);
+/// The longest sleep while two rings are read: a moment, under load, once in a run.
+const GROWING_SLEEP: Duration = Duration::from_millis(1);
 
 /// Which records end a sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,41 +40,24 @@ pub(crate) enum Until {
 /// A worker's inputs from the kernel.
 pub(crate) struct Intake {
     ring: Ring,
-    /// Slot `index` of the map tells the programs that this worker sleeps.
-    sleeping: Array<MapData, u32>,
-    index: u32,
+    /// Word `index` tells the programs whether this worker sleeps.
+    sleeping: Arc<Words>,
+    index: usize,
     /// Where clients' packets come from the port.
     merge: Option<Merge>,
 }
 
-struct Ring {
-    ring: RingBuf<MapData>,
-    /// Whether a reply came that is more than one segment: its sender may wait for us.
-    bulk: bool,
-    /// When the first reply came since this was last asked.
-    replied: Option<Instant>,
-    broken: u64,
-    /// What several devices show, of clients and of the online server.
-    clients: Duplicates,
-    online: Duplicates,
-}
-
 impl Intake {
+    /// With `growth` the ring is a small one, and there is a larger one to be had.
     pub(crate) fn new(
         ring: RingBuf<MapData>,
-        sleeping: Array<MapData, u32>,
-        index: u32,
+        growth: Option<Growth>,
+        sleeping: Arc<Words>,
+        index: usize,
         from_port: bool,
     ) -> Self {
         Self {
-            ring: Ring {
-                ring,
-                bulk: false,
-                replied: None,
-                broken: 0,
-                clients: Duplicates::new(),
-                online: Duplicates::new(),
-            },
+            ring: Ring::new(ring, growth),
             sleeping,
             index,
             merge: from_port.then(|| Merge::new(clock::now())),
@@ -81,22 +66,32 @@ impl Intake {
 
     /// Ring entries that made no sense.
     pub(crate) const fn broken(&self) -> u64 {
-        self.ring.broken
+        self.ring.broken()
     }
 
     /// Records of packets that another device had shown, of clients and of the online server.
     pub(crate) const fn duplicates(&self) -> (u64, u64) {
-        (self.ring.clients.found(), self.ring.online.found())
+        self.ring.duplicates()
     }
 
     /// Whether part of a long response came since this was last asked.
     pub(crate) fn take_bulk(&mut self) -> bool {
-        std::mem::take(&mut self.ring.bulk)
+        self.ring.take_bulk()
     }
 
     /// When the first of the replies came that were taken since this was last asked.
     pub(crate) fn take_replied(&mut self) -> Option<Instant> {
-        self.ring.replied.take()
+        self.ring.take_replied()
+    }
+
+    /// The larger ring that was asked for; programs begin to write into it.
+    pub(crate) fn grow(&mut self, ring: RingBuf<MapData>) {
+        self.ring.grow(ring);
+    }
+
+    /// No program writes into the first ring any more.
+    pub(crate) const fn settle(&mut self) {
+        self.ring.settle();
     }
 
     /// Hands up to `budget` records (and as many frames) to the engine; returns how many, and whether there are no more.
@@ -146,7 +141,7 @@ impl Intake {
         self.tell(match until {
             Until::Record => ASLEEP,
             Until::Reply => ASLEEP_UNTIL_REPLY,
-        })?;
+        });
         // The program submits its record before it reads the slot; here the slot is written before the ring is read.
         fence(Ordering::SeqCst);
         // What is held waits for frames, which end the sleep, or for them to be lost.
@@ -154,9 +149,15 @@ impl Intake {
             Some(merge) if !merge.is_empty() => time.min(HELD_SLEEP),
             _ => time,
         };
+        // Whatever comes by the other ring wakes nobody up.
+        let time = if self.ring.is_growing() {
+            time.min(GROWING_SLEEP)
+        } else {
+            time
+        };
         if !pending && self.ring.is_empty() {
             let mut fds = [
-                PollFd::new(self.ring.ring.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.ring.fd(), PollFlags::POLLIN),
                 PollFd::new(waker.fd(), PollFlags::POLLIN),
                 PollFd::new(port.fd(), PollFlags::POLLIN),
             ];
@@ -164,78 +165,19 @@ impl Intake {
             let used = if self.merge.is_some() { 3 } else { 2 };
             match ppoll(&mut fds[..used], Some(TimeSpec::from_duration(time)), None) {
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
+                Err(errno) => {
+                    self.tell(AWAKE);
+                    return Err(errno.into());
+                }
             }
         }
-        self.tell(AWAKE)
+        self.tell(AWAKE);
+        Ok(())
     }
 
-    fn tell(&mut self, asleep: u32) -> io::Result<()> {
-        self.sleeping
-            .set(self.index, asleep, 0)
-            .map_err(io::Error::other)
-    }
-}
-
-impl Ring {
-    /// Hands at most `budget` records to the engine; with `merge`, those of the online server are held.
-    fn take(
-        &mut self,
-        engine: &mut Engine,
-        mut merge: Option<&mut Merge>,
-        now: Instant,
-        budget: usize,
-    ) -> usize {
-        let mut taken = 0;
-        while taken < budget {
-            let Some(entry) = self.ring.next() else { break };
-            let Some((header, packet)) = RecordHeader::split(&entry) else {
-                self.broken += 1;
-                continue;
-            };
-            taken += 1;
-            let stamp = Instant::from_nanos(header.stamp_ns);
-            let is_second = match header.kind {
-                KIND_CLIENT => self.clients.is_second(header.ifindex, stamp, packet),
-                KIND_ONLINE => self.online.is_second(header.ifindex, stamp, packet),
-                _ => false,
-            };
-            if is_second {
-                continue;
-            }
-            match (header.kind, &mut merge) {
-                (KIND_CLIENT, _) => engine.on_client_packet(now, stamp, packet),
-                (KIND_ONLINE, None) => engine.on_online_packet(now, stamp, packet),
-                (KIND_ONLINE, Some(merge)) => {
-                    if let Some(held) = merge.hold(stamp, packet) {
-                        engine.on_online_packet(now, held.stamp, held.headers());
-                    }
-                }
-                (KIND_REPLY, _) => {
-                    self.bulk |= header.gso_size != 0;
-                    self.replied.get_or_insert(stamp);
-                    engine.on_target_packet(now, stamp, packet);
-                }
-                (KIND_CLONE, Some(merge)) => {
-                    if let Some(held) = merge.expect(stamp, header.frames()) {
-                        engine.on_online_packet(now, held.stamp, held.headers());
-                    }
-                }
-                (KIND_TOO_BIG, _) => engine.on_too_big(now, packet),
-                _ => self.broken += 1,
-            }
-        }
-        taken
-    }
-
-    fn is_empty(&mut self) -> bool {
-        match self.ring.next() {
-            None => true,
-            Some(entry) => {
-                // Leaves the entry in the ring.
-                std::mem::forget(entry);
-                false
-            }
+    fn tell(&self, asleep: u64) {
+        if let Some(word) = self.sleeping.get(self.index) {
+            word.store(asleep, Ordering::Relaxed);
         }
     }
 }

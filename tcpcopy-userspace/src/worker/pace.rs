@@ -15,7 +15,7 @@ use session::Instant;
 
 use super::intake::Until;
 
-/// From so much work in a turn of the loop on, the next turn follows at once: the worker is busy anyway.
+/// From so much work in a round of the loop on, the next follows at once: the worker is busy anyway.
 const BUSY_WORK_MIN: usize = 64;
 /// A nap between two looks.
 const NAP: Duration = Duration::from_millis(1);
@@ -77,7 +77,7 @@ impl Pace {
         self.urgent = Some(now);
     }
 
-    /// What to do after a turn of the loop that did so much work.
+    /// What to do after a round of the loop that did so much work.
     pub(super) fn after(&mut self, now: Instant, work: usize) -> Pause {
         if work > 0 {
             return self.after_work(now, work);

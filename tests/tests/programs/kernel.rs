@@ -401,19 +401,19 @@ impl Kernel {
     }
 
     /// Says that a worker sleeps, and reads back whether the programs still think so.
-    pub(crate) fn set_sleeping(&mut self, worker: u32, value: u32) {
+    pub(crate) fn set_sleeping(&mut self, worker: u32, value: u64) {
         let map = self.ebpf.map_mut(maps::SLEEPING).expect("map");
-        Array::<_, u32>::try_from(map)
-            .expect("u32")
+        Array::<_, u64>::try_from(map)
+            .expect("u64")
             .set(worker, value, 0)
             .expect("slot");
     }
 
     /// What stands in a worker's slot of `SLEEPING`.
-    pub(crate) fn sleeping(&self, worker: u32) -> u32 {
+    pub(crate) fn sleeping(&self, worker: u32) -> u64 {
         let map = self.ebpf.map(maps::SLEEPING).expect("map");
-        Array::<_, u32>::try_from(map)
-            .expect("u32")
+        Array::<_, u64>::try_from(map)
+            .expect("u64")
             .get(&worker, 0)
             .expect("slot")
     }

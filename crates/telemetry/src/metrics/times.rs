@@ -54,6 +54,12 @@ pub(super) fn add(families: &mut Families, latency: &Latency) {
             "From a target's reply, as its hook saw it, until the frames that it let go were handed to the kernel.",
         )
         .sample(&[], &buckets(latency.series(Series::Reaction)));
+    families
+        .histogram(
+            "tcpcopy_round_seconds",
+            "A round of a worker's loop that found work: whatever comes meanwhile waits for its end.",
+        )
+        .sample(&[], &buckets(latency.series(Series::Round)));
 }
 
 /// A histogram of microseconds as buckets of seconds.

@@ -1,0 +1,54 @@
+//! What it costs a worker to write down a turn that ended: `record COUNT`, to be run under callgrind, whose total
+//! for two counts tells the instructions of a turn.
+//!
+//! ```text
+//! cargo build --release -p telemetry --example record
+//! for count in 10000 110000; do valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/record $count; done
+//! ```
+
+use core::time::Duration;
+use std::hint::black_box;
+
+use session::{Outcome, Response, RuleId, TurnEnded};
+use telemetry::{Differences, Latency, Ledger, Recorder};
+
+fn main() {
+    let count = std::env::args().nth(1).and_then(|word| word.parse().ok());
+    let (mut ledger, mut latency, mut differences) =
+        (Ledger::new(1), Recorder::new(), Differences::sampling(0));
+    for number in 0..count.unwrap_or(1000u64) {
+        let turn = black_box(turn(number));
+        ledger.record(&turn);
+        latency.record(&turn);
+        differences.record(&turn, std::time::SystemTime::now);
+    }
+    let mut all = Latency::new();
+    latency.drain_into(&mut all);
+    black_box((&ledger, &all, &differences));
+}
+
+/// A small request that was answered by one segment on both sides, as most are.
+fn turn(number: u64) -> TurnEnded {
+    let response = |micros: u64| {
+        let time = Duration::from_micros(micros + number % 97);
+        Some(Response {
+            first: time,
+            last: time,
+            bytes: 1000,
+        })
+    };
+    TurnEnded {
+        rule: RuleId(0),
+        outcome: Outcome::Answered,
+        bytes: 200,
+        bytes_acknowledged: 200,
+        paired: true,
+        online: response(150),
+        target: response(190),
+        lag: Duration::from_micros(900 + number % 211),
+        online_reset: false,
+        paced: false,
+        round_trip: Some(Duration::from_micros(40)),
+        samples: None,
+    }
+}

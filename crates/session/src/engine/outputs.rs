@@ -129,7 +129,7 @@ impl Engine {
         let is_last = matches!(session.life, Life::Leaving(_));
         let flow = self.flows.wake(session.flow)?;
         let client = flow.key().client.addr;
-        let mut ctx = self.shared.lend(session.rule, now, flow);
+        let mut ctx = self.known.lend(&mut self.shared, session.rule, now, flow);
         if !is_last && ctx.target.gate.passes(&client, now) {
             // As nearly all do. It is connected, and ends no turn.
             let sent = session.transmit(&mut ctx, frame);

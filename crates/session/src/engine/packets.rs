@@ -162,7 +162,7 @@ impl Engine {
             (opened, session.rule, client)
         });
         if let Some((true, rule, client)) = opened {
-            self.let_in(self.shared.target_of[usize::from(rule.0)], Some(&client));
+            self.let_in(self.known.target_of(rule), Some(&client));
         }
     }
 

@@ -51,7 +51,7 @@ impl Engine {
         let session = self.sessions.wake(id)?;
         let number = session.flow;
         let flow = self.flows.wake(number)?;
-        let mut ctx = self.shared.lend(session.rule, now, flow);
+        let mut ctx = self.known.lend(&mut self.shared, session.rule, now, flow);
         ctx.source_taken = source_taken;
         let result = input(session, &mut ctx);
         let trims =
@@ -104,7 +104,7 @@ impl Engine {
         if now < session.active_at(flow) + REST_AFTER {
             return;
         }
-        let quiet = self.shared.habits[usize::from(session.rule.0)].quiet();
+        let quiet = self.known.rules[usize::from(session.rule.0)].habits.quiet();
         if !session.playing(flow).is_waiting(
             session.connection.una(),
             quiet,

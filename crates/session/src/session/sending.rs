@@ -93,7 +93,7 @@ impl Session {
     fn surroundings(&self, ctx: &mut Context<'_>) -> Surroundings {
         Surroundings {
             now: ctx.now,
-            timestamp: ctx.clock.timestamp(ctx.now),
+            timestamp: ctx.shared.clock.timestamp(ctx.now),
             mtu: ctx.target.path.mtu(ctx.now),
             allowance: self.allowance(ctx),
         }
@@ -106,11 +106,11 @@ impl Session {
         let kept = Kept {
             payload: ctx.flow.payload(),
             sent: self.connection.sent(),
-            arena: &*ctx.arena,
+            arena: &ctx.shared.arena,
         };
         let sent = self
             .connection
-            .transmit(&around, reach, &kept, ctx.counters, frame);
+            .transmit(&around, reach, &kept, &mut ctx.shared.counters, frame);
         if let Life::Leaving(then) = self.life {
             self.settle(then, ctx);
             self.advance(ctx);

@@ -4,6 +4,7 @@
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
 mod admission;
+mod awake;
 mod flows;
 mod following;
 mod gates;

@@ -132,6 +132,9 @@ impl Engine {
         let mut ctx = self.known.lend(&mut self.shared, session.rule, now, flow);
         if !is_last && ctx.target.gate.passes(&client, now) {
             // As nearly all do. It is connected, and ends no turn.
+            if session.only_acknowledges(ctx.flow) {
+                return session.transmit_acknowledgement(&mut ctx, frame);
+            }
             let sent = session.transmit(&mut ctx, frame);
             let idle_timeout = self.shared.config.idle_timeout;
             let (ready, timers) = (&mut self.ready, &mut self.timers);

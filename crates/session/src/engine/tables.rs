@@ -209,6 +209,11 @@ pub(super) fn settle(
     ready: &mut VecDeque<SessionId>,
     timers: &mut Timers,
 ) -> bool {
+    if let Some(at) = session.connection.acknowledgement_due()
+        && session.acknowledges_at != Some(at)
+    {
+        timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
+    }
     if !session.is_settled(flow, idle_timeout) {
         return settle_anew(session, flow, now, idle_timeout, ready, timers);
     }
@@ -255,8 +260,5 @@ fn settle_anew(
         deadline = deadline.min(rest_at);
     }
     timers.arm(&mut session.armed, session.id, deadline);
-    if let Some(at) = session.connection.acknowledgement_due() {
-        timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
-    }
     matches!(session.life, Life::Parked)
 }

@@ -20,7 +20,19 @@ impl Session {
     /// or changes the state, so it is bounded by the turns that wait.
     pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
         self.release_at = None;
+        if self.has_nothing_ahead(ctx.flow) {
+            return;
+        }
         while self.advance_step(ctx) {}
+    }
+
+    /// Whether a connected session has neither a turn to release nor an end to copy: so it is while its target answers.
+    #[inline]
+    fn has_nothing_ahead(&self, flow: &Flow) -> bool {
+        matches!(self.life, Life::Connected)
+            && self.turns.fate().is_none()
+            && !flow.has_ended()
+            && self.playing(flow).waiting().is_none()
     }
 
     /// One pass. Returns whether another may follow. Out of line: nearly always there is one, and what a loop keeps at hand would be
@@ -160,7 +172,10 @@ impl Session {
             (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
             }
-            (true, _) => self.playing_mut(ctx.flow).release(una, ctx.now),
+            (true, _) => {
+                self.playing_mut(ctx.flow).release(una, ctx.now);
+                return !self.has_nothing_ahead(ctx.flow);
+            }
             (false, Some(end)) => {
                 self.close(end, ctx);
                 return false;

@@ -34,6 +34,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn on_wheel_due(&mut self, now: Instant) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.expire(now, &mut due);
@@ -53,6 +54,10 @@ impl Engine {
             && flow.gap_at().is_some_and(|at| at <= now)
         {
             self.on_gap_due(number, now);
+        }
+        if self.arm_anew(id, now) {
+            self.rest(id, now);
+            return;
         }
         let idle_timeout = self.shared.config.idle_timeout;
         let idle = self.with(id, now, |session, ctx| {

@@ -134,7 +134,7 @@ impl Engine {
             }
             return;
         };
-        self.for_each_from(first, now, |session, ctx| session.on_online(&heard, ctx));
+        self.follow_online(first, now, &heard);
     }
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.

@@ -93,6 +93,23 @@ impl Engine {
         self.unpark(now);
     }
 
+    /// A session that was asked because its timer stood for a time that has moved away, as with each turn that was answered, has
+    /// nothing to do but to be asked later. Returns whether it was so.
+    pub(crate) fn arm_anew(&mut self, id: SessionId, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
+        let Some(flow) = self.flows.get(session.flow) else {
+            return false;
+        };
+        let deadline = session.deadline(flow, self.shared.config.idle_timeout);
+        let is_early = deadline > now;
+        if is_early {
+            arm(session, flow, deadline, now, &mut self.timers);
+        }
+        is_early
+    }
+
     /// Puts a session to rest that has been silent for long enough, if it has nothing to wait for.
     pub(crate) fn rest(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.get(id) else {
@@ -238,6 +255,17 @@ fn queue(session: &mut Session, flow: &Flow, ready: &mut VecDeque<SessionId>) ->
     queues
 }
 
+/// Sees to it that a session is asked when something is due, and when it may rest.
+fn arm(session: &mut Session, flow: &Flow, deadline: Instant, now: Instant, timers: &mut Timers) {
+    let rest_at = session.active_at(flow) + REST_AFTER;
+    let deadline = if rest_at > now {
+        deadline.min(rest_at)
+    } else {
+        deadline
+    };
+    timers.arm(&mut session.armed, session.id, deadline);
+}
+
 /// The same of one whose times may have moved to earlier ones.
 #[inline(never)]
 fn settle_anew(
@@ -254,11 +282,7 @@ fn settle_anew(
     if !queue(session, flow, ready) {
         session.probe_window(flow, now);
     }
-    let mut deadline = session.deadline(flow, idle_timeout);
-    let rest_at = session.active_at(flow) + REST_AFTER;
-    if rest_at > now {
-        deadline = deadline.min(rest_at);
-    }
-    timers.arm(&mut session.armed, session.id, deadline);
+    let deadline = session.deadline(flow, idle_timeout);
+    arm(session, flow, deadline, now, timers);
     matches!(session.life, Life::Parked)
 }

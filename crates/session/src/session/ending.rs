@@ -99,6 +99,7 @@ impl Session {
     }
 
     /// Ends the front turn, and adds what its responses begin with.
+    #[inline(always)]
     fn end_front(&mut self, outcome: Outcome, ctx: &mut Context<'_>) -> Option<TurnEnded> {
         let turn = self.playing(ctx.flow).front()?.start;
         let una = self.connection.una();

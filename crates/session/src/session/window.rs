@@ -60,21 +60,34 @@ impl Session {
     }
 
     /// With less than this of its window left a target may be kept from sending.
-    fn low_water(&self, ctx: &Context<'_>) -> u32 {
-        (ctx.shared.config.reply_slack / 8).max(2 * u32::from(self.connection.receive_mss()))
+    fn low_water(&self, reply_slack: u32) -> u32 {
+        (reply_slack / 8).max(2 * u32::from(self.connection.receive_mss()))
     }
 
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
     /// that would be acknowledged.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open_window(&mut self, ctx: &mut Context<'_>) {
+        if !self.has_open_window(ctx.shared.config.reply_slack) {
+            self.open_narrow_window(ctx);
+        }
+    }
+
+    /// Whether the window is wide enough, and nothing about it is under way: so it is nearly always.
+    #[inline(always)]
+    pub(super) fn has_open_window(&self, reply_slack: u32) -> bool {
+        self.pacing.is_idle() && self.connection.window() >= self.low_water(reply_slack)
+    }
+
+    #[inline(never)]
+    fn open_narrow_window(&mut self, ctx: &mut Context<'_>) {
         if self.pacing.told > 0 && self.pacing.at.is_some() {
             // Under way, and told again by its own timer.
             return;
         }
         self.pacing.at = None;
         let connected = self.connection.is_synchronized();
-        if connected && self.connection.window() < self.low_water(ctx) {
+        if connected && self.connection.window() < self.low_water(ctx.shared.config.reply_slack) {
             self.widen_window(ctx);
         }
     }
@@ -83,7 +96,8 @@ impl Session {
         if self.connection.is_finished() {
             return;
         }
-        let (slack, low) = (ctx.shared.config.reply_slack, self.low_water(ctx));
+        let slack = ctx.shared.config.reply_slack;
+        let low = self.low_water(slack);
         if let Some(wait) = ctx.shared.inflow.spent_for(ctx.now) {
             ctx.shared.counters.replies_over_budget += 1;
             self.pacing.at = Some(ctx.now + wait);

@@ -308,6 +308,12 @@ impl Connection {
         self.is_synchronized() && !self.ack_due && !self.knocks && self.send.is_done(limit)
     }
 
+    /// Whether an acknowledgement is due, and nothing else is to be written however far the stream may be sent up to `limit`.
+    #[inline(always)]
+    pub(crate) fn only_acknowledges(&self, limit: u64) -> bool {
+        self.owes_acknowledgement() && !self.knocks && self.send.is_done(limit)
+    }
+
     /// Whether everything up to `limit` is sent, and nothing is to be sent again.
     #[inline]
     pub(crate) fn has_sent_all(&self, limit: u64) -> bool {

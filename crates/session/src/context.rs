@@ -60,36 +60,51 @@ impl Clock {
     }
 }
 
-/// Everything that is lent.
+/// What all sessions of a worker share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) arena: Arena,
+    pub(crate) counters: Counters,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) by_local: Index,
+    /// Sources of clients that came free, and what was last sent from them.
+    pub(crate) unparked: Vec<(FlowKey, LocalSeq)>,
+    pub(crate) samples: Option<Box<Sampler>>,
+    pub(crate) inflow: Inflow,
+    pub(crate) echoes: Echoes,
+}
+
+/// What is known of a rule, and shared by all sessions by it.
+#[derive(Debug)]
+pub(crate) struct RuleState {
+    pub(crate) habits: Habits,
+    /// Its target.
+    pub(crate) target: usize,
+    /// How many joined flows its target has ended where the online server went on.
+    pub(crate) joins_refused: u32,
+    /// How many connections of joined flows in a row its target has ended before it had answered any of their turns.
+    pub(crate) joins_unanswered: u32,
+}
+
+/// Everything that is lent: few references, since it is made for each input.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     /// The session's flow.
     pub(crate) flow: &'a mut Flow,
-    pub(crate) config: &'a Config,
-    pub(crate) clock: Clock,
-    pub(crate) arena: &'a mut Arena,
-    pub(crate) counters: &'a mut Counters,
-    pub(crate) events: &'a mut VecDeque<Event>,
-    pub(crate) by_local: &'a mut Index,
+    pub(crate) shared: &'a mut Shared,
+    pub(crate) rule: &'a mut RuleState,
+    pub(crate) target: &'a mut TargetState,
     /// The clients' own addresses: whether another session uses this one's.
     pub(crate) source_taken: bool,
-    pub(crate) unparked: &'a mut Vec<(FlowKey, LocalSeq)>,
-    pub(crate) habits: &'a mut Habits,
-    pub(crate) target: &'a mut TargetState,
-    pub(crate) samples: Option<&'a mut Sampler>,
-    pub(crate) inflow: &'a mut Inflow,
-    /// How many joined flows of the rule the target has ended where the online server went on.
-    pub(crate) joins_refused: &'a mut u32,
-    /// How many connections of joined flows in a row it has ended before it had answered any of their turns.
-    pub(crate) joins_unanswered: &'a mut u32,
-    pub(crate) echoes: &'a mut Echoes,
 }
 
 impl Context<'_> {
     /// Until when no turn may depart that has not departed yet, where that is so now.
     #[inline]
     pub(crate) fn held_until(&self) -> Option<Instant> {
-        self.echoes.held_until(self.now)
+        self.shared.echoes.held_until(self.now)
     }
 
     /// A source for a new connection of `client`'s flow, or `None` where there is none now.
@@ -105,10 +120,10 @@ impl Context<'_> {
 
     /// Gives a session's source back.
     pub(crate) fn release(&mut self, id: SessionId, flow: FlowKey, last_seq: LocalSeq) {
-        self.by_local.remove(&flow, id);
+        self.shared.by_local.remove(&flow, id);
         match &mut self.target.pool {
             Some(pool) => pool.free(flow.client, last_seq),
-            None => self.unparked.push((flow, last_seq)),
+            None => self.shared.unparked.push((flow, last_seq)),
         }
     }
 }
@@ -124,7 +139,7 @@ impl Context<'_> {
         before: OnlineSeq,
         answered: Option<u64>,
     ) {
-        if let Some(samples) = self.samples.as_deref_mut() {
+        if let Some(samples) = self.shared.samples.as_deref_mut() {
             samples.on_online(id, seq, answered.map(|turn| (turn, before)));
         }
     }
@@ -137,14 +152,14 @@ impl Context<'_> {
         seq: TargetSeq,
         begins: Option<TargetSeq>,
     ) {
-        if let Some(samples) = self.samples.as_deref_mut() {
+        if let Some(samples) = self.shared.samples.as_deref_mut() {
             samples.on_target(id, seq, begins);
         }
     }
 
     /// The session begins another connection.
     pub(crate) fn restart_sample(&mut self, id: SessionId) {
-        if let Some(samples) = self.samples.as_deref_mut() {
+        if let Some(samples) = self.shared.samples.as_deref_mut() {
             samples.restart(id);
         }
     }

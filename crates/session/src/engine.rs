@@ -4,6 +4,7 @@
 //! *settled*: put into the queue of those that may have something to send, armed with its deadline, or removed.
 
 mod admission;
+mod awake;
 mod flows;
 mod following;
 mod gates;
@@ -27,6 +28,7 @@ use wire::flow::Addr;
 use wire::hash::FlowHash;
 
 use crate::config::Config;
+use crate::context::Shared;
 use crate::event::Event;
 use crate::id::SessionId;
 use crate::index::Index;
@@ -38,7 +40,7 @@ use crate::time::Instant;
 use crate::wheel::Entry;
 use flows::Flows;
 use parked::Parked;
-use shared::Shared;
+use shared::Known;
 use slots::Slots;
 use timers::Timers;
 
@@ -72,6 +74,7 @@ pub struct Engine {
     /// Sessions whose SYN waits for the end of a hold.
     pub(crate) unopened: Vec<SessionId>,
     pub(crate) sights: Sights,
+    pub(crate) known: Known,
     pub(crate) shared: Shared,
 }
 
@@ -86,6 +89,7 @@ impl Engine {
         let hash = FlowHash::new(config.hash_seed);
         let servers = config.rules.iter().map(|rule| rule.target).collect();
         let sights = Sights::new(&config.rules);
+        let known = Known::new(&config, hash);
         let shared = Shared::new(config, hash, now);
         Self {
             sessions: Slots::new(servers),
@@ -107,14 +111,15 @@ impl Engine {
             throttle: None,
             unopened: Vec::new(),
             sights,
+            known,
             shared,
         }
     }
 
     /// The route to a target changed: its MTU in bytes, or `None` where there is no route.
     pub fn on_route(&mut self, now: Instant, target: Addr, mtu: Option<u16>) {
-        for index in 0..self.shared.targets.len() {
-            let state = &mut self.shared.targets[index];
+        for index in 0..self.known.targets.len() {
+            let state = &mut self.known.targets[index];
             if state.endpoint.addr == target {
                 if let Some(mtu) = mtu {
                     state.path.set_route(mtu);
@@ -128,8 +133,8 @@ impl Engine {
     /// Assistant mode: whether reports can arrive at all. While they cannot, nothing is sent; when they can again the
     /// path is proven anew where [`Config::prove_path`] asks for it.
     pub fn on_channel(&mut self, now: Instant, connected: bool) {
-        for index in 0..self.shared.targets.len() {
-            self.shared.targets[index].gate.set_channel(connected, now);
+        for index in 0..self.known.targets.len() {
+            self.known.targets[index].gate.set_channel(connected, now);
             self.let_in(index, None);
         }
     }
@@ -178,11 +183,9 @@ impl Engine {
     /// What was seen of each rule's service, in the order of the command line.
     #[must_use]
     pub fn sights(&self) -> Vec<Sight> {
-        let counts = self.shared.joins_refused.iter();
-        let counts = counts.zip(&self.shared.joins_unanswered);
         let mut sights = self.sights.of_rules().to_vec();
-        for (sight, (refused, unanswered)) in sights.iter_mut().zip(counts) {
-            sight.set_joins_refused(*refused, *unanswered);
+        for (sight, rule) in sights.iter_mut().zip(&self.known.rules) {
+            sight.set_joins_refused(rule.joins_refused, rule.joins_unanswered);
         }
         sights
     }

@@ -191,6 +191,11 @@ impl Flow {
         self.stream.end()
     }
 
+    /// Whether the client's side has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stream.has_ended()
+    }
+
     /// Whether the online server has closed.
     pub(crate) fn is_online_closed(&self) -> bool {
         self.online_closed

@@ -202,10 +202,10 @@ impl Session {
                 retry_at: ctx.now,
                 outcome: Outcome::Refused,
             },
-            confirmed_only: ctx.config.confirmed,
+            confirmed_only: ctx.shared.config.confirmed,
             turns: Turns::new(
                 ctx.flow.captured().last_cause(),
-                !ctx.config.wait_for_responses,
+                !ctx.shared.config.wait_for_responses,
             )
             .joined(ctx.flow.is_joined()),
             stock: Stock::default(),
@@ -238,7 +238,7 @@ impl Session {
     /// addresses, but what has just been sent from them must not be sent again with another meaning.
     pub(crate) fn connect_after(&mut self, last: Option<LocalSeq>, ctx: &mut Context<'_>) {
         if let Some(retry_at) = ctx.target.gate.refuses_until(ctx.now) {
-            ctx.counters.sessions_withheld += 1;
+            ctx.shared.counters.sessions_withheld += 1;
             self.doom_waiting(Outcome::Refused, ctx);
             let outcome = Outcome::Refused;
             self.life = Life::Detached { retry_at, outcome };
@@ -252,7 +252,7 @@ impl Session {
                 // Once per session, however many of its turns find no port.
                 let again =
                     matches!(self.life, Life::Detached { outcome, .. } if outcome == collided);
-                ctx.counters.sessions_collided += u64::from(!again);
+                ctx.shared.counters.sessions_collided += u64::from(!again);
                 self.doom_waiting(collided, ctx);
                 let (retry_at, outcome) = (ctx.now, collided);
                 self.life = Life::Detached { retry_at, outcome };
@@ -262,8 +262,8 @@ impl Session {
         let base = self.unplayed(ctx.flow);
         self.connection.set_source(lease.endpoint);
         let last = lease.last_seq.or(last);
-        let iss = ctx.clock.isn(ctx.now, self.connection.local(), last);
-        let window = u16::try_from(ctx.config.reply_slack).unwrap_or(u16::MAX);
+        let iss = ctx.shared.clock.isn(ctx.now, self.connection.local(), last);
+        let window = u16::try_from(ctx.shared.config.reply_slack).unwrap_or(u16::MAX);
         let mtu = ctx.target.path.mtu(ctx.now);
         self.connection.open(iss, base, mtu, window);
         ctx.restart_sample(self.id);
@@ -274,8 +274,8 @@ impl Session {
         self.opened = true;
         self.answered = false;
         self.life = Life::Connected;
-        ctx.by_local.insert(self.connection.local(), self.id);
-        ctx.events.push_back(Event::SessionOpened {
+        ctx.shared.by_local.insert(self.connection.local(), self.id);
+        ctx.shared.events.push_back(Event::SessionOpened {
             rule: self.rule,
             flow: *self.connection.local(),
         });
@@ -299,7 +299,7 @@ impl Session {
         if self.is_connected() {
             let local = *self.connection.local();
             ctx.release(self.id, local, self.connection.seq_sent() + 1);
-            ctx.events.push_back(Event::SessionClosed {
+            ctx.shared.events.push_back(Event::SessionClosed {
                 rule: self.rule,
                 flow: local,
                 without_turn: self.is_without_turn(ctx.flow),

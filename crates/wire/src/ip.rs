@@ -22,9 +22,9 @@ pub const V6_HEADER_LEN: usize = 40;
 const PROTOCOL_IPV6_FRAGMENT: u8 = 44;
 const V4_MORE_FRAGMENTS: u16 = 0x2000;
 const V4_FRAGMENT_OFFSET: u16 = 0x1fff;
-const V4_DONT_FRAGMENT: u8 = 0x40;
+pub(crate) const V4_DONT_FRAGMENT: u8 = 0x40;
 /// What Linux uses; `inject` leaves it alone.
-const TTL: u8 = 64;
+pub(crate) const TTL: u8 = 64;
 
 /// Why a packet is not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! | [`ethernet`] | EtherType and the header of the frames that the engine sends |
 //! | [`ip`] | IPv4 and IPv6 headers, read and written |
 //! | [`tcp`] | flags, options, and the header of a segment that is to be sent |
+//! | [`plain`] | the header of the segments that are nearly all that is sent |
 //! | [`multipath`] | the option of Multipath TCP (RFC 8684) |
 //! | [`segment`] | a whole TCP segment as captured: where it goes and where its payload stands |
 //! | [`icmp`] | "packet too big" about one of our own segments |
@@ -30,6 +31,7 @@ pub mod hash;
 pub mod icmp;
 pub mod ip;
 pub mod multipath;
+pub mod plain;
 pub mod segment;
 pub mod seq;
 pub mod tcp;

@@ -1,5 +1,6 @@
 //! The segments of a connection, written straight into the caller's frame.
 
+use wire::plain::{self, Plain};
 use wire::tcp::{COPY_MARK, Flags, Header, Options, Timestamps};
 use wire::{ethernet, ip, tcp};
 
@@ -130,14 +131,17 @@ impl Connection {
             return None;
         }
         let options = self.options(around);
+        let options_len = options
+            .as_ref()
+            .map_or(TIMESTAMPS_LEN.into(), Options::emitted_len);
         let overhead = ethernet::HEADER_LEN
             + ip::emitted_len(&self.local.server.addr)
             + tcp::HEADER_LEN
-            + options.emitted_len();
+            + options_len;
         let room = frame.len().checked_sub(overhead)?;
         // The MSS counts no options (RFC 6691), and the route may have become narrower since the handshake.
         let fits = (usize::from(around.mtu) + ethernet::HEADER_LEN).saturating_sub(overhead);
-        let announced = usize::from(self.send.mss()).saturating_sub(options.emitted_len());
+        let announced = usize::from(self.send.mss()).saturating_sub(options_len);
         let max = room.min(fits).min(announced.max(1));
         let (offset, positions) = self.send.sendable(limit, max as u32)?;
         let end = payload.segment_end(offset, offset + u64::from(positions));
@@ -167,7 +171,8 @@ impl Connection {
         })
     }
 
-    fn transmit_acknowledgement(
+    /// Writes an acknowledgement, if one is due.
+    pub(crate) fn transmit_acknowledgement(
         &mut self,
         around: &Surroundings,
         frame: &mut [u8],
@@ -233,23 +238,50 @@ impl Connection {
         seq: u32,
         flags: Flags,
         len: usize,
-        options: Options,
+        options: Option<Options>,
         around: &Surroundings,
         frame: &mut [u8],
     ) -> Option<usize> {
         let window = self.receive.open(around.allowance);
-        let header = self.header(seq, self.receive.nxt().raw(), flags, window, options);
+        let ack = self.receive.nxt();
         (self.ack_due, self.ack_at) = (false, None);
-        self.receive.acknowledged = self.receive.nxt();
-        emit(&header, len, frame)
+        self.receive.acknowledged = ack;
+        if let Some(options) = options {
+            let header = self.header(seq, ack.raw(), flags, window, options);
+            return emit(&header, len, frame);
+        }
+        let header = Plain {
+            flow: &self.local,
+            seq,
+            ack: ack.raw(),
+            flags,
+            window,
+            urgent: COPY_MARK,
+            timestamps: self.timestamps(around),
+        };
+        let len = plain::HEADERS_LEN + len;
+        header.emit(frame.get_mut(..len)?).then_some(len)
     }
 
-    fn options(&self, around: &Surroundings) -> Options {
-        let timestamps = self.timestamps.then_some(Timestamps {
+    fn timestamps(&self, around: &Surroundings) -> Timestamps {
+        Timestamps {
             value: around.timestamp,
             echo: self.receive.timestamp,
-        });
-        let sack = if self.sack && self.receive.has_hole() {
+        }
+    }
+
+    /// The options of a segment; `None` where it is a [`Plain`] one.
+    #[inline(always)]
+    fn options(&self, around: &Surroundings) -> Option<Options> {
+        let tells_hole = self.sack && self.receive.has_hole();
+        let is_plain = self.timestamps && self.local.server.addr.is_v4() && !tells_hole;
+        (!is_plain).then(|| self.other_options(around, tells_hole))
+    }
+
+    #[inline(never)]
+    fn other_options(&self, around: &Surroundings, tells_hole: bool) -> Options {
+        let timestamps = self.timestamps.then(|| self.timestamps(around));
+        let sack = if tells_hole {
             self.receive
                 .sack_blocks(if self.timestamps { 3 } else { 4 })
         } else {

@@ -153,7 +153,7 @@ impl Engine {
             return;
         };
         let sibling = flow.head;
-        let ctx = self.shared.lend(rule, now, flow);
+        let ctx = self.known.lend(&mut self.shared, rule, now, flow);
         let id: SessionId = self.sessions.insert(|id| {
             let mut session = Session::new(id, rule, number, beginning, &ctx);
             session.sibling = sibling;

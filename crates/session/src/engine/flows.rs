@@ -2,6 +2,7 @@
 
 use wire::flow::FlowKey;
 
+use super::awake::Awake;
 use crate::flow::Flow;
 use crate::flow::resting::RestingFlow;
 use crate::id::FlowId;
@@ -27,6 +28,7 @@ impl Slot {
 pub(crate) struct Flows {
     slots: Vec<Slot>,
     free: Vec<FlowId>,
+    awake: Awake,
 }
 
 impl Flows {
@@ -36,6 +38,7 @@ impl Flows {
             (self.slots.len() - 1) as FlowId
         });
         self.slots[id as usize] = Slot::Awake(Box::new(flow));
+        self.awake.add(id);
         id
     }
 
@@ -43,6 +46,7 @@ impl Flows {
         self.wake(id)?;
         let slot = core::mem::replace(self.slots.get_mut(id as usize)?, Slot::Free);
         self.free.push(id);
+        self.awake.remove(id);
         match slot {
             Slot::Awake(flow) => Some(flow),
             Slot::Free | Slot::Resting(_) => None,
@@ -64,6 +68,7 @@ impl Flows {
         let slot = self.slots.get_mut(id as usize)?;
         if let Slot::Resting(_) = slot {
             slot.wake();
+            self.awake.add(id);
         }
         match slot {
             Slot::Awake(flow) => Some(flow),
@@ -78,6 +83,7 @@ impl Flows {
             && let Some(resting) = RestingFlow::of(flow)
         {
             *slot = Slot::Resting(Box::new(resting));
+            self.awake.remove(id);
         }
     }
 
@@ -93,10 +99,7 @@ impl Flows {
 
     /// All flows that are awake; the others hold no bytes.
     pub(crate) fn awake(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
-        let flows = (0..).zip(&self.slots);
-        flows.filter_map(|(id, slot)| match slot {
-            Slot::Awake(flow) => Some((id, &**flow)),
-            Slot::Free | Slot::Resting(_) => None,
-        })
+        let ids = self.awake.ids();
+        ids.filter_map(|id| Some((id, self.get(id)?)))
     }
 }

@@ -6,10 +6,11 @@ use wire::tcp::Flags;
 
 use super::Engine;
 use super::outside::Lost;
+use crate::config::Config;
 use crate::context::{Context, SessionId};
 use crate::event::Outcome;
 use crate::flow::stream::{End, Piece};
-use crate::flow::{Flow, Room};
+use crate::flow::{Flow, Heard, Room};
 use crate::id::FlowId;
 use crate::running::{LastAnswer, Why};
 use crate::session::Session;
@@ -122,6 +123,45 @@ impl Engine {
             at = self.sessions.sibling(id);
             self.with(id, now, &mut input);
         }
+    }
+
+    /// What a segment of the online server has changed is told to each session of its flow, from the first on.
+    #[inline]
+    pub(crate) fn follow_online(&mut self, first: Option<SessionId>, now: Instant, heard: &Heard) {
+        let mut at = first;
+        while let Some(id) = at {
+            at = self.sessions.sibling(id);
+            if !self.counts_online(id, heard) {
+                self.with(id, now, |session, ctx| session.on_online(heard, ctx));
+            }
+        }
+    }
+
+    /// Where the online server's bytes only add to what a session's target may send, as nearly always, that is noted and
+    /// nothing follows from it. Returns whether it was so.
+    #[inline]
+    fn counts_online(&mut self, id: SessionId, heard: &Heard) -> bool {
+        let Heard::Segment(answered) = heard else {
+            return false;
+        };
+        let Some(session) = self.sessions.wake(id) else {
+            return false;
+        };
+        let Config {
+            idle_timeout,
+            reply_slack,
+            ..
+        } = self.shared.config;
+        let counts = self.shared.samples.is_none()
+            && session.only_counts_online(reply_slack)
+            && self
+                .flows
+                .get(session.flow)
+                .is_some_and(|flow| session.is_settled(flow, idle_timeout));
+        if counts {
+            session.count_online(answered);
+        }
+        counts
     }
 
     /// The client's 4-tuple now belongs to a newer connection.

@@ -26,7 +26,7 @@ impl Engine {
         };
         let client = flow.key().client.addr;
         let shared = &mut self.shared;
-        let target = &mut shared.targets[shared.target_of[usize::from(session.rule.0)]];
+        let target = self.known.target_mut(session.rule);
         if !target.gate.is_open(&client) && !session.wants_to_send(flow) {
             // A probe must not be wasted on a session that has changed its mind.
             target.gate.on_changed_mind(&client, now);
@@ -62,7 +62,7 @@ impl Engine {
 
     /// The lane of a client, or any lane, of a target opened, or might have: its sessions try again.
     pub(crate) fn let_in(&mut self, target: usize, client: Option<&Addr>) {
-        for held in self.shared.targets[target].gate.take_released(client) {
+        for held in self.known.targets[target].gate.take_released(client) {
             self.release(held);
         }
     }
@@ -83,14 +83,14 @@ impl Engine {
 
     /// Does what is due at the gates.
     pub(crate) fn on_gates_due(&mut self, now: Instant) {
-        for target in 0..self.shared.targets.len() {
+        for target in 0..self.known.targets.len() {
             loop {
                 let shared = &mut self.shared;
                 let mut news = News {
                     counters: &mut shared.counters,
                     events: &mut shared.events,
                 };
-                match shared.targets[target].gate.expire(now, &mut news) {
+                match self.known.targets[target].gate.expire(now, &mut news) {
                     None => break,
                     Some(Due::Try(lane)) => self.try_one(target, lane),
                     Some(Due::Failed(id)) => {
@@ -106,12 +106,12 @@ impl Engine {
     fn try_one(&mut self, target: usize, lane: u32) {
         let prove = self.shared.config.prove_path;
         for asked in 0..=ASKED_MAX {
-            let Some(held) = self.shared.targets[target].gate.take_held(lane) else {
+            let Some(held) = self.known.targets[target].gate.take_held(lane) else {
                 return;
             };
             let session = self.sessions.get(held.id);
             let Some(session) = session.filter(|session| session.held == Some(held.ticket)) else {
-                self.shared.targets[target].gate.on_gone(lane);
+                self.known.targets[target].gate.on_gone(lane);
                 continue;
             };
             let Some(flow) = self.flows.get(session.flow) else {
@@ -125,7 +125,7 @@ impl Engine {
                 Need::Reset | Need::Nothing => asked < ASKED_MAX,
             };
             if waits_on {
-                self.shared.targets[target].gate.put_back(lane, held);
+                self.known.targets[target].gate.put_back(lane, held);
             } else if self.release(held) {
                 return;
             }
@@ -134,7 +134,7 @@ impl Engine {
 
     /// When something is due at a gate.
     pub(crate) fn gates_due(&self) -> Option<Instant> {
-        let targets = self.shared.targets.iter();
+        let targets = self.known.targets.iter();
         targets.filter_map(|target| target.gate.next_due()).min()
     }
 
@@ -145,7 +145,7 @@ impl Engine {
         };
         let client = flow.key().client.addr;
         let shared = &mut self.shared;
-        let gate = &mut shared.targets[shared.target_of[usize::from(session.rule.0)]].gate;
+        let gate = &mut self.known.target_mut(session.rule).gate;
         let mut news = News {
             counters: &mut shared.counters,
             events: &mut shared.events,

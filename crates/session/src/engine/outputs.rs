@@ -34,6 +34,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     fn on_wheel_due(&mut self, now: Instant) {
         let mut due = core::mem::take(&mut self.due);
         self.timers.expire(now, &mut due);
@@ -53,6 +54,10 @@ impl Engine {
             && flow.gap_at().is_some_and(|at| at <= now)
         {
             self.on_gap_due(number, now);
+        }
+        if self.arm_anew(id, now) {
+            self.rest(id, now);
+            return;
         }
         let idle_timeout = self.shared.config.idle_timeout;
         let idle = self.with(id, now, |session, ctx| {
@@ -129,9 +134,12 @@ impl Engine {
         let is_last = matches!(session.life, Life::Leaving(_));
         let flow = self.flows.wake(session.flow)?;
         let client = flow.key().client.addr;
-        let mut ctx = self.shared.lend(session.rule, now, flow);
+        let mut ctx = self.known.lend(&mut self.shared, session.rule, now, flow);
         if !is_last && ctx.target.gate.passes(&client, now) {
             // As nearly all do. It is connected, and ends no turn.
+            if session.only_acknowledges(ctx.flow) {
+                return session.transmit_acknowledgement(&mut ctx, frame);
+            }
             let sent = session.transmit(&mut ctx, frame);
             let idle_timeout = self.shared.config.idle_timeout;
             let (ready, timers) = (&mut self.ready, &mut self.timers);

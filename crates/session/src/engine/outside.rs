@@ -149,8 +149,10 @@ impl Engine {
     pub(crate) fn join_of(&self, rule: RuleId) -> Join {
         let rule = usize::from(rule.0);
         match self.shared.config.rules[rule].join {
-            Join::Always if self.shared.joins_unanswered[rule] >= JOINS_REFUSED_MAX => Join::Never,
-            Join::Always if self.shared.joins_refused[rule] >= JOINS_REFUSED_MAX => {
+            Join::Always if self.known.rules[rule].joins_unanswered >= JOINS_REFUSED_MAX => {
+                Join::Never
+            }
+            Join::Always if self.known.rules[rule].joins_refused >= JOINS_REFUSED_MAX => {
                 Join::Standalone
             }
             join => join,

@@ -134,7 +134,7 @@ impl Engine {
             }
             return;
         };
-        self.for_each_from(first, now, |session, ctx| session.on_online(&heard, ctx));
+        self.follow_online(first, now, &heard);
     }
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.
@@ -162,7 +162,7 @@ impl Engine {
             (opened, session.rule, client)
         });
         if let Some((true, rule, client)) = opened {
-            self.let_in(self.shared.target_of[usize::from(rule.0)], Some(&client));
+            self.let_in(self.known.target_of(rule), Some(&client));
         }
     }
 

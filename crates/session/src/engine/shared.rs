@@ -2,16 +2,14 @@
 
 use std::collections::VecDeque;
 
-use wire::flow::FlowKey;
 use wire::hash::{EndpointHash, FlowHash};
 use wire::segment::Segment;
-use wire::seq::LocalSeq;
 
 use crate::arena::Arena;
 use crate::config::{Config, RuleId, Source};
-use crate::context::{Clock, Context, TargetState};
+use crate::context::{Clock, Context, RuleState, Shared, TargetState};
 use crate::echo::Echoes;
-use crate::event::{Counters, Event};
+use crate::event::Counters;
 use crate::flow::Flow;
 use crate::gate::Gate;
 use crate::id::SessionId;
@@ -19,38 +17,65 @@ use crate::index::Index;
 use crate::inflow::Inflow;
 use crate::path::Path;
 use crate::pool::Pool;
-use crate::sample::Sampler;
 use crate::time::Instant;
 use crate::turns::Habits;
 
-/// What is lent to sessions.
+/// What is known of the rules and of their targets.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) clock: Clock,
-    pub(crate) arena: Arena,
-    pub(crate) counters: Counters,
-    pub(crate) events: VecDeque<Event>,
-    pub(crate) by_local: Index,
-    /// Sources of clients that came free, and what was last sent from them.
-    pub(crate) unparked: Vec<(FlowKey, LocalSeq)>,
-    pub(crate) habits: Vec<Habits>,
+pub(crate) struct Known {
     pub(crate) targets: Vec<TargetState>,
-    /// The target of each rule.
-    pub(crate) target_of: Vec<usize>,
-    pub(crate) samples: Option<Box<Sampler>>,
-    pub(crate) inflow: Inflow,
-    /// How many joined flows of each rule its target has ended where the online server went on.
-    pub(crate) joins_refused: Vec<u32>,
-    /// How many connections of joined flows of each rule its target has ended in a row without an answer.
-    pub(crate) joins_unanswered: Vec<u32>,
-    pub(crate) echoes: Echoes,
+    pub(crate) rules: Vec<RuleState>,
+}
+
+impl Known {
+    /// Nothing yet of every rule.
+    pub(crate) fn new(config: &Config, hash: FlowHash) -> Self {
+        let (targets, target_of) = targets(config, hash);
+        let rules = target_of.into_iter().map(|target| RuleState {
+            habits: Habits::new(),
+            target,
+            joins_refused: 0,
+            joins_unanswered: 0,
+        });
+        let rules = rules.collect();
+        Self { targets, rules }
+    }
+
+    /// The number of a rule's target.
+    pub(crate) fn target_of(&self, rule: RuleId) -> usize {
+        self.rules[usize::from(rule.0)].target
+    }
+
+    /// A rule's target.
+    pub(crate) fn target_mut(&mut self, rule: RuleId) -> &mut TargetState {
+        let target = self.target_of(rule);
+        &mut self.targets[target]
+    }
+
+    /// What is lent to a session by `rule` for an input.
+    #[inline(always)]
+    pub(crate) fn lend<'a>(
+        &'a mut self,
+        shared: &'a mut Shared,
+        rule: RuleId,
+        now: Instant,
+        flow: &'a mut Flow,
+    ) -> Context<'a> {
+        let rule = &mut self.rules[usize::from(rule.0)];
+        Context {
+            now,
+            flow,
+            shared,
+            target: &mut self.targets[rule.target],
+            rule,
+            source_taken: false,
+        }
+    }
 }
 
 impl Shared {
     /// Nothing yet of every kind.
     pub(crate) fn new(config: Config, hash: FlowHash, now: Instant) -> Self {
-        let (targets, target_of) = targets(&config, hash);
         Self {
             clock: Clock::new(config.unix_nanos, now),
             arena: Arena::new(config.payload_bytes_max),
@@ -58,49 +83,16 @@ impl Shared {
             events: VecDeque::new(),
             by_local: Index::new(hash),
             unparked: Vec::new(),
-            habits: config.rules.iter().map(|_| Habits::new()).collect(),
-            targets,
-            target_of,
             samples: None,
-            joins_refused: vec![0; config.rules.len()],
-            joins_unanswered: vec![0; config.rules.len()],
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
             config,
         }
     }
-
-    pub(crate) fn lend<'a>(
-        &'a mut self,
-        rule: RuleId,
-        now: Instant,
-        flow: &'a mut Flow,
-    ) -> Context<'a> {
-        let index = usize::from(rule.0);
-        Context {
-            now,
-            flow,
-            config: &self.config,
-            clock: self.clock,
-            arena: &mut self.arena,
-            counters: &mut self.counters,
-            events: &mut self.events,
-            by_local: &mut self.by_local,
-            source_taken: false,
-            unparked: &mut self.unparked,
-            habits: &mut self.habits[index],
-            target: &mut self.targets[self.target_of[index]],
-            samples: self.samples.as_deref_mut(),
-            inflow: &mut self.inflow,
-            joins_refused: &mut self.joins_refused[index],
-            joins_unanswered: &mut self.joins_unanswered[index],
-            echoes: &mut self.echoes,
-        }
-    }
 }
 
 impl Shared {
-    /// A response's packet is about to be handled: see [`Sampler::hold`].
+    /// A response's packet is about to be handled: see [`crate::sample::Sampler::hold`].
     #[inline]
     pub(crate) fn hold_sample(&mut self, segment: &Segment, record: &[u8]) {
         if let Some(samples) = &mut self.samples {

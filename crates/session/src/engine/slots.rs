@@ -5,6 +5,7 @@
 
 use wire::flow::{Endpoint, FlowKey};
 
+use super::awake::Awake;
 use crate::flow::Flow;
 use crate::flow::resting::RestingFlow;
 use crate::id::{FlowId, SessionId};
@@ -34,6 +35,7 @@ impl Slot {
 pub(crate) struct Slots {
     slots: Vec<Slot>,
     free: Vec<SessionId>,
+    awake: Awake,
     resting: u64,
     /// The target of each rule: sessions that rest do not know theirs.
     servers: Box<[Endpoint]>,
@@ -45,6 +47,7 @@ impl Slots {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
+            awake: Awake::default(),
             resting: 0,
             servers,
         }
@@ -57,6 +60,7 @@ impl Slots {
             (self.slots.len() - 1) as SessionId
         });
         self.slots[id as usize] = Slot::Awake(Box::new(make(id)));
+        self.awake.add(id);
         id
     }
 
@@ -65,6 +69,7 @@ impl Slots {
         self.wake(id)?;
         let slot = core::mem::replace(self.slots.get_mut(id as usize)?, Slot::Free);
         self.free.push(id);
+        self.awake.remove(id);
         match slot {
             Slot::Awake(session) => Some(session),
             Slot::Free | Slot::Resting(_) => None,
@@ -98,6 +103,7 @@ impl Slots {
         let slot = self.slots.get_mut(id as usize)?;
         if let Slot::Resting(_) = slot {
             slot.wake(id, &self.servers);
+            self.awake.add(id);
             self.resting -= 1;
         }
         match slot {
@@ -113,6 +119,7 @@ impl Slots {
             && let Some(resting) = Resting::of(session, flow)
         {
             *slot = Slot::Resting(Box::new(resting));
+            self.awake.remove(id);
             self.resting += 1;
             return true;
         }
@@ -126,10 +133,7 @@ impl Slots {
 
     /// All sessions that are awake; the others have neither turns that wait nor bytes.
     pub(crate) fn awake(&self) -> impl Iterator<Item = &Session> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Awake(session) => Some(&**session),
-            Slot::Free | Slot::Resting(_) => None,
-        })
+        self.awake.ids().filter_map(|id| self.get(id))
     }
 
     /// The number of a session's flow.

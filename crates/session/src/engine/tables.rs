@@ -51,7 +51,7 @@ impl Engine {
         let session = self.sessions.wake(id)?;
         let number = session.flow;
         let flow = self.flows.wake(number)?;
-        let mut ctx = self.shared.lend(session.rule, now, flow);
+        let mut ctx = self.known.lend(&mut self.shared, session.rule, now, flow);
         ctx.source_taken = source_taken;
         let result = input(session, &mut ctx);
         let trims =
@@ -93,6 +93,23 @@ impl Engine {
         self.unpark(now);
     }
 
+    /// A session that was asked because its timer stood for a time that has moved away, as with each turn that was answered, has
+    /// nothing to do but to be asked later. Returns whether it was so.
+    pub(crate) fn arm_anew(&mut self, id: SessionId, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
+        let Some(flow) = self.flows.get(session.flow) else {
+            return false;
+        };
+        let deadline = session.deadline(flow, self.shared.config.idle_timeout);
+        let is_early = deadline > now;
+        if is_early {
+            arm(session, flow, deadline, now, &mut self.timers);
+        }
+        is_early
+    }
+
     /// Puts a session to rest that has been silent for long enough, if it has nothing to wait for.
     pub(crate) fn rest(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.get(id) else {
@@ -104,7 +121,7 @@ impl Engine {
         if now < session.active_at(flow) + REST_AFTER {
             return;
         }
-        let quiet = self.shared.habits[usize::from(session.rule.0)].quiet();
+        let quiet = self.known.rules[usize::from(session.rule.0)].habits.quiet();
         if !session.playing(flow).is_waiting(
             session.connection.una(),
             quiet,
@@ -209,6 +226,11 @@ pub(super) fn settle(
     ready: &mut VecDeque<SessionId>,
     timers: &mut Timers,
 ) -> bool {
+    if let Some(at) = session.connection.acknowledgement_due()
+        && session.acknowledges_at != Some(at)
+    {
+        timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
+    }
     if !session.is_settled(flow, idle_timeout) {
         return settle_anew(session, flow, now, idle_timeout, ready, timers);
     }
@@ -233,6 +255,17 @@ fn queue(session: &mut Session, flow: &Flow, ready: &mut VecDeque<SessionId>) ->
     queues
 }
 
+/// Sees to it that a session is asked when something is due, and when it may rest.
+fn arm(session: &mut Session, flow: &Flow, deadline: Instant, now: Instant, timers: &mut Timers) {
+    let rest_at = session.active_at(flow) + REST_AFTER;
+    let deadline = if rest_at > now {
+        deadline.min(rest_at)
+    } else {
+        deadline
+    };
+    timers.arm(&mut session.armed, session.id, deadline);
+}
+
 /// The same of one whose times may have moved to earlier ones.
 #[inline(never)]
 fn settle_anew(
@@ -249,14 +282,7 @@ fn settle_anew(
     if !queue(session, flow, ready) {
         session.probe_window(flow, now);
     }
-    let mut deadline = session.deadline(flow, idle_timeout);
-    let rest_at = session.active_at(flow) + REST_AFTER;
-    if rest_at > now {
-        deadline = deadline.min(rest_at);
-    }
-    timers.arm(&mut session.armed, session.id, deadline);
-    if let Some(at) = session.connection.acknowledgement_due() {
-        timers.arm_acknowledgement(&mut session.acknowledges_at, session.id, at);
-    }
+    let deadline = session.deadline(flow, idle_timeout);
+    arm(session, flow, deadline, now, timers);
     matches!(session.life, Life::Parked)
 }

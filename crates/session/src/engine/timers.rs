@@ -37,6 +37,7 @@ impl Timers {
 
     /// A session's acknowledgement is to leave at `at`, if none leaves before; `armed` is the
     /// time that it was told before.
+    #[inline(never)]
     pub(crate) fn arm_acknowledgement(
         &mut self,
         armed: &mut Option<Instant>,

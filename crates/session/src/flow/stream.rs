@@ -107,6 +107,11 @@ impl ClientStream {
         self.end
     }
 
+    /// Whether it has.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// Whether the client has closed, and wants nothing any more of what the online server still says.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned

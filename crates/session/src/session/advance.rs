@@ -20,7 +20,19 @@ impl Session {
     /// or changes the state, so it is bounded by the turns that wait.
     pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
         self.release_at = None;
+        if self.has_nothing_ahead(ctx.flow) {
+            return;
+        }
         while self.advance_step(ctx) {}
+    }
+
+    /// Whether a connected session has neither a turn to release nor an end to copy: so it is while its target answers.
+    #[inline]
+    fn has_nothing_ahead(&self, flow: &Flow) -> bool {
+        matches!(self.life, Life::Connected)
+            && self.turns.fate().is_none()
+            && !flow.has_ended()
+            && self.playing(flow).waiting().is_none()
     }
 
     /// One pass. Returns whether another may follow. Out of line: nearly always there is one, and what a loop keeps at hand would be
@@ -50,13 +62,13 @@ impl Session {
         match (self.playing(ctx.flow).front(), ctx.flow.ended()) {
             (Some(_), _) if core::mem::take(&mut self.answered) => {
                 // The client has more to say, so the online server has gone on.
-                ctx.counters.target_closes += 1;
+                ctx.shared.counters.target_closes += 1;
                 true
             }
             (Some(turn), _) if self.turns.fate().is_none() && !self.may_begin(turn, ctx) => {
-                ctx.counters.flows_without_beginning += 1;
+                ctx.shared.counters.flows_without_beginning += 1;
                 // A flow that was joined: it may be that no such flow makes sense to the target.
-                *ctx.joins_refused += u32::from(ctx.flow.is_joined());
+                ctx.rule.joins_refused += u32::from(ctx.flow.is_joined());
                 self.doom_waiting(outcome, ctx);
                 self.life = Life::Dead(outcome);
                 true
@@ -82,7 +94,7 @@ impl Session {
     /// Whether a connection may begin with this turn: it must be the flow's first, or make sense by itself, which nothing does in
     /// a flow whose server spoke first.
     fn may_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
-        let anywhere = ctx.config.rules[usize::from(self.rule.0)].resume_anywhere;
+        let anywhere = ctx.shared.config.rules[usize::from(self.rule.0)].resume_anywhere;
         let is_greeted = ctx.flow.captured().is_greeted();
         if self.is_not_to_be_joined(ctx) {
             return false;
@@ -93,8 +105,10 @@ impl Session {
     /// Whether this flow was joined because all are (`--join always`), and targets of its rule have ended so many of those
     /// without an answer that none is any more.
     fn is_not_to_be_joined(&self, ctx: &Context<'_>) -> bool {
-        let join = ctx.config.rules[usize::from(self.rule.0)].join;
-        join == Join::Always && ctx.flow.is_joined() && *ctx.joins_unanswered >= JOINS_REFUSED_MAX
+        let join = ctx.shared.config.rules[usize::from(self.rule.0)].join;
+        join == Join::Always
+            && ctx.flow.is_joined()
+            && ctx.rule.joins_unanswered >= JOINS_REFUSED_MAX
     }
 
     /// One step of a connected session. Returns whether another may follow.
@@ -107,7 +121,7 @@ impl Session {
             self.end_at_gap(end, ctx);
             return false;
         }
-        if ctx.echoes.hold_end().is_some() && self.is_held(ctx) {
+        if ctx.shared.echoes.hold_end().is_some() && self.is_held(ctx) {
             return false;
         }
         let abandoned = ctx.flow.stream().is_abandoned();
@@ -141,7 +155,7 @@ impl Session {
                 self.release_at = Some(at);
                 return false;
             }
-            Verdict::TimedOut => ctx.counters.turns_unpaired += 1,
+            Verdict::TimedOut => ctx.shared.counters.turns_unpaired += 1,
             Verdict::Over | Verdict::Learned(_) | Verdict::Quiet | Verdict::Streaming => {}
         }
         if let Some(end) = end
@@ -154,34 +168,44 @@ impl Session {
             return false;
         }
         self.end_current(verdict, next, unasked, ctx);
+        self.go_on(end, ctx)
+    }
+
+    /// The current turn is over: the next departs, or the client's end. Returns whether another step may follow.
+    #[inline(always)]
+    fn go_on(&mut self, end: Option<EndOfStream>, ctx: &mut Context<'_>) -> bool {
         match (self.playing(ctx.flow).front().is_some(), end) {
             (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
+                true
             }
-            (true, _) => self.playing_mut(ctx.flow).release(una, ctx.now),
+            (true, _) => {
+                let una = self.connection.una();
+                self.playing_mut(ctx.flow).release(una, ctx.now);
+                !self.has_nothing_ahead(ctx.flow)
+            }
             (false, Some(end)) => {
                 self.close(end, ctx);
-                return false;
+                false
             }
-            (false, None) => return false,
+            (false, None) => false,
         }
-        true
     }
 
     /// The current turn is over, if there is one.
     fn end_current(&mut self, verdict: Verdict, next: Next, unasked: bool, ctx: &mut Context<'_>) {
         let time = ctx.now.since(next.captured);
-        let overdue = verdict == Verdict::Quiet && time > ctx.config.response_timeout;
+        let overdue = verdict == Verdict::Quiet && time > ctx.shared.config.response_timeout;
         let waiting = self.playing(ctx.flow).waiting().filter(|_| overdue);
         let waited = Waited {
             time,
-            response_timeout: ctx.config.response_timeout,
+            response_timeout: ctx.shared.config.response_timeout,
             unasked,
             stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
         };
         let mut playing = self.playing_mut(ctx.flow);
-        if playing.note(verdict, next, waited, ctx.habits, ctx.now) {
-            ctx.counters.sessions_streaming += 1;
+        if playing.note(verdict, next, waited, &mut ctx.rule.habits, ctx.now) {
+            ctx.shared.counters.sessions_streaming += 1;
         }
         if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
             // Out of step are those behind it: that this one has no response is a difference that can be told.
@@ -268,14 +292,15 @@ impl Session {
     fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         if end.end == End::Gap {
             self.unseen = true;
-            ctx.events
+            ctx.shared
+                .events
                 .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
         }
     }
 
     fn has_timed_out(&self, ctx: &Context<'_>) -> bool {
         self.playing(ctx.flow)
-            .has_timed_out(ctx.config.response_timeout, ctx.now)
+            .has_timed_out(ctx.shared.config.response_timeout, ctx.now)
     }
 
     /// The end of the run: every turn ends now, the connection with a RST.

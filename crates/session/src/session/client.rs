@@ -15,8 +15,8 @@ impl Session {
         }
         if self.turns.torn().is_some() {
             let skipped = self.playing_mut(ctx.flow).skip_torn();
-            ctx.counters.bytes_skipped += skipped;
-            ctx.counters.left_out_cut_off_bytes += skipped;
+            ctx.shared.counters.bytes_skipped += skipped;
+            ctx.shared.counters.left_out_cut_off_bytes += skipped;
         }
         if let Some(start) = news.began {
             self.on_turn_began(start, piece, ctx);
@@ -44,10 +44,11 @@ impl Session {
         if self.sibling.is_none() {
             // One of a flow's sessions looks at its turns for all.
             let client = &ctx.flow.key().client.addr;
-            ctx.echoes
+            ctx.shared
+                .echoes
                 .on_turn(client, self.rule, piece.bytes, piece.stamp);
         }
-        if ctx.echoes.hold_end().is_some() && ctx.held_until().is_some() {
+        if ctx.shared.echoes.hold_end().is_some() && ctx.held_until().is_some() {
             self.turns.put_ceiling(start);
         }
     }

@@ -48,7 +48,7 @@ impl Session {
         let patience = if self.playing(ctx.flow).is_answered_by_both(una) {
             FIN_WAIT
         } else {
-            ctx.config.response_timeout
+            ctx.shared.config.response_timeout
         };
         let at = self.closing_until(since, patience);
         if ctx.now < at {

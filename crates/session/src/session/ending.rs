@@ -63,7 +63,7 @@ impl Session {
     pub(super) fn end(&mut self, cause: Cause, ctx: &mut Context<'_>) {
         let cause = self.turns.fate().map_or(cause, Cause::Lost);
         let mut outcome = ending(cause, self.progress(ctx.flow));
-        let patience = ctx.config.response_timeout;
+        let patience = ctx.shared.config.response_timeout;
         if outcome == Outcome::Delivered && self.playing(ctx.flow).is_mute(patience, ctx.now) {
             outcome = Outcome::TimedOut;
         }
@@ -81,11 +81,11 @@ impl Session {
             if ended.outcome == Outcome::Answered {
                 (self.reconnects, self.refusals) = (0, 0);
                 self.answered = true;
-                if ctx.flow.is_joined() && *ctx.joins_unanswered < JOINS_REFUSED_MAX {
-                    *ctx.joins_unanswered = 0;
+                if ctx.flow.is_joined() && ctx.rule.joins_unanswered < JOINS_REFUSED_MAX {
+                    ctx.rule.joins_unanswered = 0;
                 }
             }
-            ctx.events.push_back(Event::TurnEnded(ended));
+            ctx.shared.events.push_back(Event::TurnEnded(ended));
         }
     }
 
@@ -94,11 +94,12 @@ impl Session {
         for _ in 0..turns {
             self.unseen = true;
             let turn = TurnEnded::unseen(self.rule, Outcome::Gap);
-            ctx.events.push_back(Event::TurnEnded(turn));
+            ctx.shared.events.push_back(Event::TurnEnded(turn));
         }
     }
 
     /// Ends the front turn, and adds what its responses begin with.
+    #[inline(always)]
     fn end_front(&mut self, outcome: Outcome, ctx: &mut Context<'_>) -> Option<TurnEnded> {
         let turn = self.playing(ctx.flow).front()?.start;
         let una = self.connection.una();
@@ -108,7 +109,7 @@ impl Session {
             .end_front(outcome, una, self.rule)?;
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();
-        if let Some(samples) = ctx.samples.as_deref_mut() {
+        if let Some(samples) = ctx.shared.samples.as_deref_mut() {
             ended.samples = samples.take(self.id, turn, &ended);
         }
         Some(ended)

@@ -70,7 +70,7 @@ impl Session {
         let ended = matches!(outcome, Outcome::Reset | Outcome::TargetClosed);
         let goes_on = ctx.flow.ended().is_none() && !ctx.flow.is_online_closed();
         if ended && goes_on && ctx.flow.is_joined() && !self.answered {
-            *ctx.joins_unanswered = ctx.joins_unanswered.saturating_add(1);
+            ctx.rule.joins_unanswered = ctx.rule.joins_unanswered.saturating_add(1);
         }
     }
 

@@ -3,9 +3,29 @@
 
 use super::{Life, Session};
 use crate::context::Context;
-use crate::flow::Heard;
+use crate::flow::{Answered, Heard};
 
 impl Session {
+    /// Whether a segment of the online server can change nothing of the session but how much its target may send: it waits neither
+    /// for the online server's word nor for a wider window.
+    #[inline(always)]
+    pub(crate) fn only_counts_online(&self, reply_slack: u32) -> bool {
+        matches!(self.life, Life::Connected)
+            && !self.confirmed_only
+            && self.turns.fate().is_none()
+            && !self.connection.is_finished()
+            && self.has_open_window(reply_slack)
+    }
+
+    /// What the target may send grows by what the online server has sent.
+    #[inline(always)]
+    pub(crate) fn count_online(&mut self, answered: &Answered) {
+        if answered.len > 0 {
+            let end = answered.seq + answered.len;
+            self.turns.on_online_bytes(answered.before, end);
+        }
+    }
+
     /// The online server has sent a segment to the client.
     pub(crate) fn on_online(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
         let answered = match *heard {
@@ -14,8 +34,8 @@ impl Session {
             Heard::Segment(answered) => answered,
         };
         let (seq, len) = (answered.seq, answered.len);
+        self.count_online(&answered);
         if len > 0 {
-            self.turns.on_online_bytes(answered.before, seq + len);
             let turn = answered
                 .turn
                 .filter(|(number, _)| *number >= self.turns.number());

@@ -16,17 +16,17 @@ impl Session {
     ) -> Patience<'a> {
         Patience {
             unasked,
-            habits: ctx.habits,
+            habits: &ctx.rule.habits,
             // A target whose window is full pauses for a round trip in the middle of a response.
             trips: self.connection.round_trip().unwrap_or_default() * 2,
             has_hole: self.connection.has_hole(),
-            response_timeout: ctx.config.response_timeout,
+            response_timeout: ctx.shared.config.response_timeout,
             target_closed: self.connection.is_finished(),
             // An acknowledgement that opens the window does not pass a gate that wants a question.
             is_held: self.holds_target_back(next)
                 && ctx.target.gate.is_open(&ctx.flow.key().client.addr),
             is_shut: self.is_closed_to_target(),
-            longer: ctx.config.reply_slack / 2,
+            longer: ctx.shared.config.reply_slack / 2,
         }
     }
 
@@ -50,6 +50,6 @@ impl Session {
     pub(super) fn stands_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
         let mut first = [0; standalone::LEN];
         let payload = ctx.flow.payload();
-        standalone::stands_alone(payload.peek(ctx.arena, turn.start, &mut first))
+        standalone::stands_alone(payload.peek(&ctx.shared.arena, turn.start, &mut first))
     }
 }

@@ -23,9 +23,14 @@ impl Session {
         self.active_at = ctx.now;
         let ends = self.ends(ctx.flow);
         let (reach, mtu) = (self.reach(ctx.flow), ctx.target.path.mtu(ctx.now));
-        let effects = self
-            .connection
-            .on_segment(segment, options, stamp, reach, mtu, ctx.counters);
+        let effects = self.connection.on_segment(
+            segment,
+            options,
+            stamp,
+            reach,
+            mtu,
+            &mut ctx.shared.counters,
+        );
         if let Some(mtu) = effects.mtu {
             ctx.target.path.narrow(mtu, ctx.now);
         }
@@ -58,8 +63,8 @@ impl Session {
 
     fn on_accepted(&mut self, stamp: Instant, ctx: &mut Context<'_>) {
         ctx.target.gate.on_accept();
-        ctx.counters.sessions_opened += 1;
-        ctx.counters.sessions_reconnected += u64::from(self.accepted);
+        ctx.shared.counters.sessions_opened += 1;
+        ctx.shared.counters.sessions_reconnected += u64::from(self.accepted);
         // From here on a greeting is waited for.
         let una = self.connection.una();
         self.playing_mut(ctx.flow).on_acknowledged(una, stamp);
@@ -105,9 +110,9 @@ impl Session {
     /// Bytes of the target are in order.
     fn on_response(&mut self, arrival: &Arrival, stamp: Instant, ctx: &mut Context<'_>) {
         let bytes = arrival.bytes;
-        ctx.counters.reply_bytes += u64::from(bytes);
+        ctx.shared.counters.reply_bytes += u64::from(bytes);
         self.turns.charge(bytes);
-        ctx.inflow.take(bytes);
+        ctx.shared.inflow.take(bytes);
         let tail = match self.tail {
             _ if arrival.fin => Tail::Short,
             Some((end, tail)) if end == arrival.nxt => tail,
@@ -123,7 +128,7 @@ impl Session {
                     bytes,
                     tail,
                     stamp,
-                    ctx.habits,
+                    &mut ctx.rule.habits,
                 );
             }
         };
@@ -155,7 +160,7 @@ impl Session {
 
     /// Whether neither side has said anything for longer than the user wants to remember.
     pub(crate) fn is_idle(&self, ctx: &Context<'_>) -> bool {
-        ctx.now.since(self.active_at(ctx.flow)) >= ctx.config.idle_timeout
+        ctx.now.since(self.active_at(ctx.flow)) >= ctx.shared.config.idle_timeout
             && self.life != Life::Closed
     }
 
@@ -166,7 +171,10 @@ impl Session {
             return;
         }
         let reach = self.reach(ctx.flow);
-        match self.connection.on_timer(reach, ctx.now, ctx.counters) {
+        match self
+            .connection
+            .on_timer(reach, ctx.now, &mut ctx.shared.counters)
+        {
             Expired::Sending => {}
             Expired::Unanswered => self.on_refused(ctx),
             Expired::GivenUp => self.on_lost(Outcome::TimedOut, ctx),

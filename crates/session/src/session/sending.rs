@@ -93,10 +93,29 @@ impl Session {
     fn surroundings(&self, ctx: &mut Context<'_>) -> Surroundings {
         Surroundings {
             now: ctx.now,
-            timestamp: ctx.clock.timestamp(ctx.now),
+            timestamp: ctx.shared.clock.timestamp(ctx.now),
             mtu: ctx.target.path.mtu(ctx.now),
             allowance: self.allowance(ctx),
         }
+    }
+
+    /// Whether a mere acknowledgement is all that there is to say, as after most responses.
+    #[inline(always)]
+    pub(crate) fn only_acknowledges(&self, flow: &Flow) -> bool {
+        matches!(self.life, Life::Connected) && self.connection.only_acknowledges(flow.end())
+    }
+
+    /// Writes that acknowledgement. It changes nothing that the session waits for.
+    #[inline(always)]
+    pub(crate) fn transmit_acknowledgement(
+        &mut self,
+        ctx: &mut Context<'_>,
+        frame: &mut [u8],
+    ) -> Option<usize> {
+        let around = self.surroundings(ctx);
+        let sent = self.connection.transmit_acknowledgement(&around, frame)?;
+        ctx.shared.counters.segments_sent += 1;
+        Some(sent.frame_len)
     }
 
     /// Writes the next segment into `frame` and returns the frame's length in bytes.
@@ -106,11 +125,11 @@ impl Session {
         let kept = Kept {
             payload: ctx.flow.payload(),
             sent: self.connection.sent(),
-            arena: &*ctx.arena,
+            arena: &ctx.shared.arena,
         };
         let sent = self
             .connection
-            .transmit(&around, reach, &kept, ctx.counters, frame);
+            .transmit(&around, reach, &kept, &mut ctx.shared.counters, frame);
         if let Life::Leaving(then) = self.life {
             self.settle(then, ctx);
             self.advance(ctx);
@@ -148,12 +167,11 @@ impl Session {
         self.queued || self.connection.has_said_all(flow.end())
     }
 
-    /// Whether an input has left nothing to be done but, where it is not [silent](Self::is_silent), to send: the session is asked
-    /// early enough as it is. Most inputs move its times only to later ones. Where this says no, the engine finds out what
+    /// Whether an input has left nothing to be done but, where it is not [silent](Self::is_silent), to send, now or as a delayed
+    /// acknowledgement: the session is asked early enough as it is. Most inputs move its times only to later ones. Where this says no, the engine finds out what
     /// there is.
     #[inline(always)]
     pub(crate) fn is_settled(&self, flow: &Flow, idle_timeout: Duration) -> bool {
-        let acknowledges = self.connection.acknowledgement_due();
         let soon = self.active_at(flow) + REST_AFTER;
         let due = Instant::nanos_or_never(self.connection.timer_due())
             .min(Instant::nanos_or_never(self.release_at))
@@ -162,7 +180,6 @@ impl Session {
             .min(soon.as_nanos());
         matches!(self.life, Life::Connected)
             && !self.connection.is_window_closed()
-            && (acknowledges.is_none() || acknowledges == self.acknowledges_at)
             && Instant::nanos_or_never(self.armed.next()) <= due
             && idle_timeout >= REST_AFTER
     }

@@ -48,8 +48,8 @@ impl Session {
             _ => Reply::Word,
         };
         let mut news = News {
-            counters: ctx.counters,
-            events: ctx.events,
+            counters: &mut ctx.shared.counters,
+            events: &mut ctx.shared.events,
         };
         let client = &ctx.flow.key().client.addr;
         ctx.target.gate.on_reply(client, reply, ctx.now, &mut news)
@@ -70,7 +70,7 @@ impl Session {
     /// The lane has given up to wait for this session's answer. A connection that is not there yet is taken back before
     /// the target sends its SYN-ACK again, to whom it may concern, and made anew when it is asked next.
     pub(crate) fn on_probe_failed(&mut self, ctx: &mut Context<'_>) {
-        if ctx.config.prove_path && self.connection.awaits_answer_to_syn() {
+        if ctx.shared.config.prove_path && self.connection.awaits_answer_to_syn() {
             let then = After::Detached {
                 retry_at: ctx.now,
                 outcome: Outcome::Refused,

@@ -34,8 +34,8 @@ impl Session {
     /// How many more bytes the target may send, by the flow and by the budget of response bytes.
     pub(super) fn allowance(&self, ctx: &mut Context<'_>) -> u32 {
         self.turns
-            .allowance(ctx.config.reply_slack)
-            .min(ctx.inflow.available(ctx.now))
+            .allowance(ctx.shared.config.reply_slack)
+            .min(ctx.shared.inflow.available(ctx.now))
     }
 
     /// Whether a segment may end where it does because the target was not allowed to send more, as far as it knew: it may have
@@ -51,7 +51,7 @@ impl Session {
         arrival.room < u32::from(self.connection.receive_mss())
             && self
                 .connection
-                .is_narrowed(self.turns.allowance(ctx.config.reply_slack))
+                .is_narrowed(self.turns.allowance(ctx.shared.config.reply_slack))
     }
 
     /// Whether it is our window that keeps the target silent, which will be opened: that is no end of a response.
@@ -60,21 +60,34 @@ impl Session {
     }
 
     /// With less than this of its window left a target may be kept from sending.
-    fn low_water(&self, ctx: &Context<'_>) -> u32 {
-        (ctx.config.reply_slack / 8).max(2 * u32::from(self.connection.receive_mss()))
+    fn low_water(&self, reply_slack: u32) -> u32 {
+        (reply_slack / 8).max(2 * u32::from(self.connection.receive_mss()))
     }
 
     /// Sees to it that a window that is nearly closed is opened as soon as it may be: the target may have nothing to send
     /// that would be acknowledged.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open_window(&mut self, ctx: &mut Context<'_>) {
+        if !self.has_open_window(ctx.shared.config.reply_slack) {
+            self.open_narrow_window(ctx);
+        }
+    }
+
+    /// Whether the window is wide enough, and nothing about it is under way: so it is nearly always.
+    #[inline(always)]
+    pub(super) fn has_open_window(&self, reply_slack: u32) -> bool {
+        self.pacing.is_idle() && self.connection.window() >= self.low_water(reply_slack)
+    }
+
+    #[inline(never)]
+    fn open_narrow_window(&mut self, ctx: &mut Context<'_>) {
         if self.pacing.told > 0 && self.pacing.at.is_some() {
             // Under way, and told again by its own timer.
             return;
         }
         self.pacing.at = None;
         let connected = self.connection.is_synchronized();
-        if connected && self.connection.window() < self.low_water(ctx) {
+        if connected && self.connection.window() < self.low_water(ctx.shared.config.reply_slack) {
             self.widen_window(ctx);
         }
     }
@@ -83,9 +96,10 @@ impl Session {
         if self.connection.is_finished() {
             return;
         }
-        let (slack, low) = (ctx.config.reply_slack, self.low_water(ctx));
-        if let Some(wait) = ctx.inflow.spent_for(ctx.now) {
-            ctx.counters.replies_over_budget += 1;
+        let slack = ctx.shared.config.reply_slack;
+        let low = self.low_water(slack);
+        if let Some(wait) = ctx.shared.inflow.spent_for(ctx.now) {
+            ctx.shared.counters.replies_over_budget += 1;
             self.pacing.at = Some(ctx.now + wait);
             return;
         }
@@ -132,11 +146,14 @@ impl Session {
             Online::GoesOn => {}
             Online::Until(at) => self.pacing.at = Some(at),
             Online::Complete => {
-                let granted = ctx.inflow.excess(ctx.config.reply_slack, ctx.now);
+                let granted = ctx
+                    .shared
+                    .inflow
+                    .excess(ctx.shared.config.reply_slack, ctx.now);
                 // Looked at again in any case: one grant may not be enough. Where turns do not wait, a target may have sent far more
                 // than the online server, and its own probe of a closed window is outside of it and opens nothing.
                 self.pacing.at = Some(ctx.now + WINDOW_RETRY);
-                ctx.counters.reply_bytes_excess += u64::from(granted);
+                ctx.shared.counters.reply_bytes_excess += u64::from(granted);
                 self.turns.grant(granted);
             }
         }
@@ -161,12 +178,13 @@ impl Session {
 
     /// Notes of the current turn whether its target has filled the window, and so was kept from sending more.
     pub(crate) fn note_pace(&mut self, ctx: &mut Context<'_>) {
-        let allowance = self.turns.allowance(ctx.config.reply_slack);
+        let allowance = self.turns.allowance(ctx.shared.config.reply_slack);
         let full = self.is_closed_to_target();
-        let mut held =
-            || self.connection.is_narrowed(allowance) || ctx.inflow.spent_for(ctx.now).is_some();
+        let mut held = || {
+            self.connection.is_narrowed(allowance) || ctx.shared.inflow.spent_for(ctx.now).is_some()
+        };
         if full && held() && self.turns.note_paced() {
-            ctx.counters.turns_paced += 1;
+            ctx.shared.counters.turns_paced += 1;
         }
     }
 }

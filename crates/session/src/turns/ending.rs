@@ -12,7 +12,8 @@ use crate::flow::turn::{Answer, Turn};
 use crate::time::Instant;
 
 impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
-    /// Ends the front turn, and makes room for the next to be released.
+    /// Ends the front turn, and makes room for the next to be released. Inlined, so that what it tells is put where it is to stand.
+    #[inline(always)]
     pub(crate) fn end_front(
         &mut self,
         outcome: Outcome,

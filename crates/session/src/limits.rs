@@ -74,6 +74,8 @@ pub const RESPONSE_RANGES_MAX: usize = 32;
 pub const QUIET_MIN: Duration = Duration::from_millis(1);
 /// Largest such quiet time.
 pub const QUIET_MAX: Duration = Duration::from_millis(200);
+/// What silences that were long enough bring the quiet time to.
+pub const QUIET_LEARNED: Duration = Duration::from_millis(10);
 /// The quiet time of a rule whose target has not been seen to pause inside its responses, once silence has confirmed that; at
 /// first it is [`QUIET_MAX`].
 pub const QUIET_SETTLED: Duration = Duration::from_millis(20);

@@ -95,6 +95,11 @@ impl Signs {
         self.turn & ONLINE_AGAIN != 0
     }
 
+    /// Whether a pause of the online server now is one of its own will: it has said something to its end, and nothing was lost.
+    pub(crate) fn pauses_at_will(self) -> bool {
+        self.turn & (ONLINE_PUSHED | ONLINE_AGAIN) == ONLINE_PUSHED
+    }
+
     fn set(&mut self, flag: u8, value: bool) {
         self.turn = self.turn & !flag | if value { flag } else { 0 };
     }

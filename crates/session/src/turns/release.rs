@@ -219,18 +219,17 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if patience.has_hole || patience.is_held || self.doubt.checks > 0 {
             return None;
         }
-        let at_once = self.online_spread() <= patience.trips.max(PATIENCE_MAX / 500);
+        let at_once = self.online_pause() <= patience.trips.max(PATIENCE_MAX / 500);
         // Of a response that is longer than the online server's nothing refutes a belief: from where its length alone does not end
         // it, only silence does.
         let end = self.end(wanted).filter(|end| end.missing > 0)?;
         patience.habits.believe(end, at_once)
     }
 
-    /// How long the online server took from its response's first byte to its last.
-    fn online_spread(&self) -> Duration {
-        self.current()
-            .and_then(|turn| Some(turn.online.last.since(turn.online.first?)))
-            .unwrap_or_default()
+    /// How long the online server has paused inside its response.
+    fn online_pause(&self) -> Duration {
+        let pause = self.current().map_or(0, |turn| turn.online_pause);
+        Duration::from_micros(pause.into())
     }
 
     /// Whether what the client had seen before it went on was on its way already: nothing shows that the online server has
@@ -294,12 +293,13 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.step.answer.bytes == 0 {
             return patience.habits.quiet().min(QUIET_SETTLED).max(trips);
         }
-        let paused = (self.online_spread() * 4).min(PATIENCE_MAX);
+        let paused = (self.online_pause() * 4).min(PATIENCE_MAX);
         let quiet = patience.habits.quiet().max(trips).max(paused);
         match self.doubt.why {
             _ if self.doubt.checks == 0 => quiet,
             Why::Coincidence => quiet.max(QUIET_MAX),
-            Why::Silence => quiet * 2,
+            // A silence that is long enough for anything is for this as well.
+            Why::Silence => (quiet * 2).min(QUIET_MAX).max(quiet),
             // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
             Why::TimedOut => (quiet * 2).max((self.latency() * 2).min(PATIENCE_MAX)),
         }

@@ -242,7 +242,7 @@ impl Captured {
                 }
                 if behind == 1 {
                     let is_long = pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
-                    self.unprompted |= is_long && !self.signs.is_recovering();
+                    self.unprompted |= is_long && self.signs.pauses_at_will();
                     self.signs.on_online(pause, pushes);
                 }
                 turn.online.add(new, stamp);

@@ -25,6 +25,8 @@ const ENOUGH: u8 = 26;
 const SILENCE: u8 = 8;
 /// Ten late silences in a row are enough, or more than one in nine: ends of responses would have been learned by then.
 const SILENCES: u8 = 80;
+/// What a turn adds whose answer may have come before it: two are enough.
+const OVERTAKEN: u8 = 48;
 /// More than this takes too long to fade.
 const MOST: u8 = 40;
 const PAUSED: u8 = 1;
@@ -206,6 +208,11 @@ impl Silences {
         } else {
             self.0.saturating_sub(1)
         };
+    }
+
+    /// A turn got no answer, and the one before more than its own.
+    pub(crate) fn on_overtaken(&mut self) {
+        self.0 = self.0.saturating_add(OVERTAKEN);
     }
 
     /// Whether there are enough to doubt that this flow is request and response.

@@ -74,6 +74,8 @@ pub const RESPONSE_RANGES_MAX: usize = 32;
 pub const QUIET_MIN: Duration = Duration::from_millis(1);
 /// Largest such quiet time.
 pub const QUIET_MAX: Duration = Duration::from_millis(200);
+/// What silences that were long enough bring the quiet time to.
+pub const QUIET_LEARNED: Duration = Duration::from_millis(10);
 /// The quiet time of a rule whose target has not been seen to pause inside its responses, once silence has confirmed that; at
 /// first it is [`QUIET_MAX`].
 pub const QUIET_SETTLED: Duration = Duration::from_millis(20);
@@ -87,8 +89,10 @@ pub const RESYNC_CHECKS: u8 = 4;
 /// Silence after which a response that is shorter than the online server's and visibly cut off counts as complete: a target
 /// whose segment was lost needs a retransmission timeout, perhaps two, of 1 s and 2 s where it knows no round trip.
 pub const CUT_OFF: Duration = Duration::from_secs(4);
-/// Turns released by the response timeout before a session departs by time only.
-pub const TIMEOUTS_UNTIL_STREAMING: u8 = 3;
+/// What a turn that is released by the response timeout counts, one that is answered taking one away ...
+pub const TIMEOUT: u8 = 3;
+/// ... and from where on a session departs by time only: three in a row, or each second turn for three times.
+pub const TIMEOUTS_UNTIL_STREAMING: u8 = 7;
 
 /// A pause inside what the online server sends after a turn, from which on it counts as speaking unprompted: then the first
 /// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.
@@ -101,6 +105,8 @@ pub const UNASKED_PAUSE: Duration = Duration::from_millis(20);
 pub const UNASKED_STALL: Duration = Duration::from_millis(500);
 /// So many bytes of a flow's first request are looked at for the wish to go on as a WebSocket.
 pub const HEADER_MAX: usize = 4096;
+/// How long a turn is waited for whose answer may have come before it.
+pub const OVERTAKEN_STALL: Duration = Duration::from_secs(1);
 /// The same where several requests are under way and the target has said less than the client had seen: it may be slow.
 pub const SLOW_STALL: Duration = Duration::from_secs(2);
 /// So many turns that wait are looked at for one at which the online server had said as much as the target has by now.

@@ -40,7 +40,7 @@ use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
 pub(crate) use lessons::Waited;
-pub(crate) use release::{Patience, Verdict};
+pub(crate) use release::{Absence, Patience, Verdict};
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]

@@ -131,9 +131,7 @@ impl Connection {
             return None;
         }
         let options = self.options(around);
-        let options_len = options
-            .as_ref()
-            .map_or(TIMESTAMPS_LEN.into(), Options::emitted_len);
+        let options_len = options_len(options.as_ref());
         let overhead = ethernet::HEADER_LEN
             + ip::emitted_len(&self.local.server.addr)
             + tcp::HEADER_LEN
@@ -208,7 +206,7 @@ impl Connection {
         let overhead = ethernet::HEADER_LEN
             + ip::emitted_len(&self.local.server.addr)
             + tcp::HEADER_LEN
-            + options.emitted_len();
+            + options_len(options.as_ref());
         let payload = frame.get_mut(overhead..overhead + usize::from(len))?;
         payload.fill(0);
         let before = self
@@ -306,6 +304,12 @@ impl Connection {
             options,
         }
     }
+}
+
+/// How long the options of a segment are, in bytes; `None` is a [`Plain`] one.
+#[inline(always)]
+fn options_len(options: Option<&Options>) -> usize {
+    options.map_or(TIMESTAMPS_LEN.into(), Options::emitted_len)
 }
 
 /// Writes the headers before `len` bytes of payload; returns the frame's length, or `None` where it does not fit.

@@ -140,6 +140,7 @@ impl Captured {
             captured_last: piece.stamp,
             online: Answer::default(),
             online_reset: false,
+            online_pause: 0,
             early,
         };
         if let Some(last) = self.latest.replace(turn)
@@ -235,9 +236,13 @@ impl Captured {
         for (behind, turn) in (1..).zip(turns) {
             if turn.start < acknowledged {
                 let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
+                if let Some(pause) = pause.filter(|_| self.signs.pauses_at_will()) {
+                    let pause = u32::try_from(pause.as_micros()).unwrap_or(u32::MAX);
+                    turn.online_pause = turn.online_pause.max(pause);
+                }
                 if behind == 1 {
                     let is_long = pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
-                    self.unprompted |= is_long && !self.signs.is_recovering();
+                    self.unprompted |= is_long && self.signs.pauses_at_will();
                     self.signs.on_online(pause, pushes);
                 }
                 turn.online.add(new, stamp);
@@ -309,6 +314,7 @@ impl RestingCaptured {
             captured_last: latest.captured_last,
             online: latest.online,
             online_reset: latest.online_reset,
+            online_pause: 0,
             early: latest.early,
         });
         Captured {

@@ -19,6 +19,8 @@ pub(crate) struct Turn {
     pub(crate) online: Answer,
     /// Whether the online server has reset the connection after it.
     pub(crate) online_reset: bool,
+    /// The longest pause of the online server's inside its answer, in microseconds, as far as it was of its own will.
+    pub(crate) online_pause: u32,
     /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
     /// were on their way.
     pub(crate) early: u32,

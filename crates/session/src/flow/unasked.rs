@@ -25,6 +25,8 @@ const ENOUGH: u8 = 26;
 const SILENCE: u8 = 8;
 /// Ten late silences in a row are enough, or more than one in nine: ends of responses would have been learned by then.
 const SILENCES: u8 = 80;
+/// What a turn adds whose answer may have come before it: two are enough.
+const OVERTAKEN: u8 = 48;
 /// More than this takes too long to fade.
 const MOST: u8 = 40;
 const PAUSED: u8 = 1;
@@ -93,6 +95,11 @@ impl Signs {
     /// Whether the online server makes up for a loss.
     pub(crate) fn is_recovering(self) -> bool {
         self.turn & ONLINE_AGAIN != 0
+    }
+
+    /// Whether a pause of the online server now is one of its own will: it has said something to its end, and nothing was lost.
+    pub(crate) fn pauses_at_will(self) -> bool {
+        self.turn & (ONLINE_PUSHED | ONLINE_AGAIN) == ONLINE_PUSHED
     }
 
     fn set(&mut self, flag: u8, value: bool) {
@@ -201,6 +208,11 @@ impl Silences {
         } else {
             self.0.saturating_sub(1)
         };
+    }
+
+    /// A turn got no answer, and the one before more than its own.
+    pub(crate) fn on_overtaken(&mut self) {
+        self.0 = self.0.saturating_add(OVERTAKEN);
     }
 
     /// Whether there are enough to doubt that this flow is request and response.

@@ -135,8 +135,8 @@ impl Session {
         if self.awaits_confirmation(ctx.flow) && self.end_unconfirmed(ctx) {
             return false;
         }
-        let unasked = self.playing(ctx.flow).seems_unasked() && self.is_unasked(ctx);
-        let patience = self.patience(next, unasked, ctx);
+        let (unasked, absence) = self.unasked(ctx);
+        let patience = self.patience(next, unasked, absence, ctx);
         let una = self.connection.una();
         let is_streaming = self.turns.is_streaming();
         let again_at = is_streaming.then(|| {
@@ -156,7 +156,11 @@ impl Session {
                 return false;
             }
             Verdict::TimedOut => ctx.shared.counters.turns_unpaired += 1,
-            Verdict::Over | Verdict::Learned(_) | Verdict::Quiet | Verdict::Streaming => {}
+            Verdict::Over
+            | Verdict::Learned(_)
+            | Verdict::Quiet
+            | Verdict::Overtaken
+            | Verdict::Streaming => {}
         }
         if let Some(end) = end
             && end.end == End::Fin

@@ -4,18 +4,32 @@ use super::Session;
 use crate::context::Context;
 use crate::flow::turn::Turn;
 use crate::standalone;
-use crate::turns::{Next, Patience};
+use crate::turns::{Absence, Next, Patience};
 
 impl Session {
+    /// Whether either side may speak unasked, and what it means if the target says nothing: neither matters where the next turn
+    /// needs nothing that came before it.
+    pub(super) fn unasked(&mut self, ctx: &mut Context<'_>) -> (bool, Absence) {
+        let playing = self.playing(ctx.flow);
+        let (unasked, absence) = (playing.seems_unasked(), playing.absence_means());
+        if (unasked || absence != Absence::Slowness) && self.is_unasked(ctx) {
+            (unasked, absence)
+        } else {
+            (false, Absence::Slowness)
+        }
+    }
+
     /// With how much patience the response to the current turn is waited for before `next` departs.
     pub(crate) fn patience<'a>(
         &self,
         next: Next,
         unasked: bool,
+        absence: Absence,
         ctx: &'a Context<'_>,
     ) -> Patience<'a> {
         Patience {
             unasked,
+            absence,
             habits: &ctx.rule.habits,
             // A target whose window is full pauses for a round trip in the middle of a response.
             trips: self.connection.round_trip().unwrap_or_default() * 2,

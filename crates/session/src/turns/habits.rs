@@ -4,13 +4,19 @@
 use core::time::Duration;
 
 use super::ends::{End, Ends};
-use crate::limits::{QUIET_MAX, QUIET_MIN, QUIET_SETTLED};
+use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
+
+/// See [`Habits::fade`].
+const FADE_MIN: u32 = 2;
+const FADE_MAX: u32 = 64;
 
 /// The habits of one rule's target.
 #[derive(Debug)]
 pub(crate) struct Habits {
     /// The longest pause inside a response of late.
     pause: Duration,
+    /// By which part of itself a silence that was long enough brings it down: the less often that has been too short, the more.
+    fade: u32,
     ends: Ends,
 }
 
@@ -19,6 +25,7 @@ impl Habits {
     pub(crate) fn new() -> Self {
         Self {
             pause: QUIET_MAX / 2,
+            fade: FADE_MIN,
             ends: Ends::new(),
         }
     }
@@ -45,13 +52,14 @@ impl Habits {
     /// Silence has shown that a response was complete: such silences become shorter, since nothing came of the longer one.
     pub(crate) fn confirm(&mut self, end: End) {
         self.ends.confirm(end);
-        self.pause -= self.pause.saturating_sub(QUIET_SETTLED / 2) / 8;
+        self.pause -= self.pause.saturating_sub(QUIET_LEARNED / 2) / self.fade;
     }
 
     /// A response that seemed complete was not; the rest came after `pause`, if that is known.
     pub(crate) fn refute(&mut self, end: End, pause: Option<Duration>) {
         self.ends.refute(end);
         if let Some(pause) = pause {
+            self.fade = (self.fade * 2).min(FADE_MAX);
             self.on_pause(pause);
         }
     }

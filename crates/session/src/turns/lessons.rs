@@ -8,7 +8,7 @@ use super::ends::End;
 use super::habits::Habits;
 use super::release::{OWED_PART, Verdict};
 use super::{Next, Playing, Turns};
-use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
+use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUT, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
 use crate::time::Instant;
 
 /// How long the next turn has waited when the current one is over.
@@ -41,8 +41,12 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
-        self.silences
-            .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL);
+        match verdict {
+            Verdict::Overtaken => self.silences.on_overtaken(),
+            _ => self
+                .silences
+                .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL),
+        }
         if let Some(cause) = next.cause {
             // Where a response was shorter, the next is not to make up for it.
             self.step.target_at = self.step.target_at.max(cause);
@@ -58,7 +62,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
         match verdict {
             Verdict::Over => {
-                self.timeouts = 0;
+                self.count_answer();
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
@@ -68,7 +72,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 self.note_longer(next, habits, now);
             }
             Verdict::Learned(end) => {
-                self.timeouts = 0;
+                self.count_answer();
                 self.step.before = Some(end);
                 if self.doubt.is_open() {
                     let missing = self.missing(next);
@@ -91,6 +95,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
                 return self.count_timeout();
+            }
+            Verdict::Overtaken => {
+                let missing = self.missing(next);
+                self.doubt.grow(missing, RESYNC_CHECKS);
+                self.step.paired = false;
             }
             Verdict::Streaming => return self.stream(),
             Verdict::At(_) | Verdict::Wait => {}
@@ -241,8 +250,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
     }
 
+    /// A turn has got its answer: time-outs are forgotten slowly, since where each second turn asks nothing, they take turns.
+    fn count_answer(&mut self) {
+        self.timeouts = self.timeouts.saturating_sub(1);
+    }
+
     fn count_timeout(&mut self) -> bool {
-        self.timeouts = self.timeouts.saturating_add(1);
+        self.timeouts = self.timeouts.saturating_add(TIMEOUT);
         let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
         enough && self.stream()
     }

@@ -11,7 +11,8 @@ use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
 use crate::connection::Tail;
 use crate::limits::{
-    CUT_OFF, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL, WAITING_LOOKED_AT,
+    CUT_OFF, OVERTAKEN_STALL, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL,
+    WAITING_LOOKED_AT,
 };
 use crate::time::Instant;
 
@@ -27,6 +28,8 @@ pub(crate) enum Verdict {
     Learned(End),
     /// It is answered differently, and the target has been quiet.
     Quiet,
+    /// It is not answered, but what came before it may have been for it, and the target has been quiet for long.
+    Overtaken,
     /// Either side speaks unasked, and there is nothing to wait for.
     Streaming,
     /// The response timeout has passed.
@@ -35,6 +38,17 @@ pub(crate) enum Verdict {
     At(Instant),
     /// Only another event can tell.
     Wait,
+}
+
+/// What it means that the target says nothing of a turn that the online server has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// It is slow, for all that is known.
+    Slowness,
+    /// The answer may have come before the turn ([`Playing::is_overtaken`]).
+    Overtaken,
+    /// The online server has spoken without having been asked, and may have here.
+    Unprompted,
 }
 
 /// What the verdict depends on besides the turns.
@@ -56,6 +70,8 @@ pub(crate) struct Patience<'a> {
     /// Whether either side may speak unasked: there are signs of it ([`Playing::seems_unasked`]), and the next turn needs what came
     /// before it.
     pub(crate) unasked: bool,
+    /// What it means if the target says nothing.
+    pub(crate) absence: Absence,
     /// From so many bytes more than the online server's on, only silence ends a response: in the middle of a long one there are
     /// segments that look like its end, because Linux sets PSH after each piece that a server has written.
     pub(crate) longer: u32,
@@ -110,6 +126,37 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             || self.silences.are_there()
             || signs.overtakes() && self.is_between();
         are_there && !self.is_ungated()
+    }
+
+    /// Whether the answer to the current turn may have come before it was there: the target has said so much beyond its share of the
+    /// turn before that it is nearly what the client has seen of the online server since. That was asked for before it, in other
+    /// words: this turn only says something in the middle of an answer, as an acknowledgement of settings in HTTP/2 does.
+    #[inline]
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.step.carried.bytes > 0 && self.step.answer.bytes == 0 && self.carries_most()
+    }
+
+    fn carries_most(&self) -> bool {
+        let turns = self.current().zip(self.queue.get(1));
+        turns.is_some_and(|(turn, next)| {
+            // What was on its way already is known to be for this one.
+            let early = u64::from(turn.early);
+            let wanted = u64::from(next.cause.ahead_of(turn.cause)).saturating_sub(early);
+            let most = early + wanted - wanted / u64::from(OWED_PART);
+            wanted > 0 && self.step.carried.bytes >= most && !self.is_ungated()
+        })
+    }
+
+    /// What it means if the target says nothing of the current turn.
+    #[inline]
+    pub(crate) fn absence_means(&self) -> Absence {
+        if self.is_overtaken() {
+            Absence::Overtaken
+        } else if self.queue.is_unprompted() && !self.is_ungated() {
+            Absence::Unprompted
+        } else {
+            Absence::Slowness
+        }
     }
 
     /// Whether the target has said less than the client had seen, by more than a response of its own may be shorter.
@@ -219,18 +266,17 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if patience.has_hole || patience.is_held || self.doubt.checks > 0 {
             return None;
         }
-        let at_once = self.online_spread() <= patience.trips.max(PATIENCE_MAX / 500);
+        let at_once = self.online_pause() <= patience.trips.max(PATIENCE_MAX / 500);
         // Of a response that is longer than the online server's nothing refutes a belief: from where its length alone does not end
         // it, only silence does.
         let end = self.end(wanted).filter(|end| end.missing > 0)?;
         patience.habits.believe(end, at_once)
     }
 
-    /// How long the online server took from its response's first byte to its last.
-    fn online_spread(&self) -> Duration {
-        self.current()
-            .and_then(|turn| Some(turn.online.last.since(turn.online.first?)))
-            .unwrap_or_default()
+    /// How long the online server has paused inside its response.
+    fn online_pause(&self) -> Duration {
+        let pause = self.current().map_or(0, |turn| turn.online_pause);
+        Duration::from_micros(pause.into())
     }
 
     /// Whether what the client had seen before it went on was on its way already: nothing shows that the online server has
@@ -294,12 +340,13 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.step.answer.bytes == 0 {
             return patience.habits.quiet().min(QUIET_SETTLED).max(trips);
         }
-        let paused = (self.online_spread() * 4).min(PATIENCE_MAX);
+        let paused = (self.online_pause() * 4).min(PATIENCE_MAX);
         let quiet = patience.habits.quiet().max(trips).max(paused);
         match self.doubt.why {
             _ if self.doubt.checks == 0 => quiet,
             Why::Coincidence => quiet.max(QUIET_MAX),
-            Why::Silence => quiet * 2,
+            // A silence that is long enough for anything is for this as well.
+            Why::Silence => (quiet * 2).min(QUIET_MAX).max(quiet),
             // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
             Why::TimedOut => (quiet * 2).max((self.latency() * 2).min(PATIENCE_MAX)),
         }
@@ -321,11 +368,19 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             .unwrap_or(now)
             .max(next.captured)
             .max(self.step.heard);
-        let at = since + patience.response_timeout;
-        if now >= at {
-            Verdict::TimedOut
-        } else {
+        let (stall, verdict) = match patience.absence {
+            _ if patience.has_hole || patience.is_held => (Duration::MAX, Verdict::TimedOut),
+            Absence::Slowness => (Duration::MAX, Verdict::TimedOut),
+            Absence::Overtaken => (OVERTAKEN_STALL, Verdict::Overtaken),
+            Absence::Unprompted => (SLOW_STALL, Verdict::Streaming),
+        };
+        let at = since + stall.min(patience.response_timeout);
+        if now < at {
             Verdict::At(at)
+        } else if stall < patience.response_timeout {
+            verdict
+        } else {
+            Verdict::TimedOut
         }
     }
 }

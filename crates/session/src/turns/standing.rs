@@ -123,7 +123,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             (true, 0, 0) => Outcome::Delivered,
             (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
             // Whatever the target has said of it was taken for another.
-            (true, 0, 1..) if self.gating == Gating::Streaming || self.is_even() => {
+            (true, 0, 1..)
+                if self.gating == Gating::Streaming || self.is_even() || self.is_overtaken() =>
+            {
                 Outcome::Delivered
             }
             _ => Outcome::Pending,

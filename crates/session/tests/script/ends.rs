@@ -144,6 +144,55 @@ fn nor_one_whose_responses_are_shorter_at_random() {
     assert!(all < Duration::from_secs(3), "{all:?}");
 }
 
+/// However a target's responses end, its silences soon take no longer than its own pauses, and never longer than the longest.
+#[test]
+fn nor_one_whose_responses_end_in_no_way_that_could_be_learned() {
+    let mut flow = Asking::new();
+    flow.ask(30_000);
+    assert_eq!(flow.leave(), 1);
+    let mut waits = vec![];
+    for turn in 0..60_u32 {
+        flow.ask(30_000);
+        // In pieces that all look like the last one.
+        for piece in 0..turn * 7919 % 5 {
+            flow.say(flow.asked - 1, 60 + (turn + piece) as usize * 7919 % 540);
+        }
+        waits.push(flow.waits(60 + turn as usize * 7919 % 540));
+    }
+    let longest = waits.iter().max().expect("some");
+    assert!(*longest <= Duration::from_millis(201), "{waits:?}");
+    let all: Duration = waits.iter().sum();
+    assert!(all < Duration::from_millis(1500), "{all:?} {waits:?}");
+}
+
+/// An online server that waits for room, for an acknowledgement or for a lost segment does not pause of its own will: its target is
+/// not given more time for that.
+#[test]
+fn a_pause_of_the_online_servers_connection_is_none_of_its_answer() {
+    let long = Duration::from_millis(300);
+    let mut held_up = Asking::new();
+    held_up.ask(0);
+    held_up.s.online(ACK, 1, 2, 1400).wait(long);
+    held_up.s.online(PSH, 1401, 2, 600);
+    let mut lossy = Asking::new();
+    lossy.ask(0);
+    lossy.s.online(PSH, 1, 2, 1400).wait(long);
+    lossy.s.online(PSH, 1, 2, 1400).online(PSH, 1401, 2, 600);
+    for mut flow in [held_up, lossy] {
+        flow.seen += 2000;
+        flow.ask(0);
+        assert_eq!(flow.leave(), 1);
+        let waited = flow.waits(700);
+        assert!(waited <= Duration::from_millis(201), "{waited:?}");
+    }
+    let mut pauses = Asking::new();
+    pauses.ask(1400).s.wait(long).online(PSH, 1401, 2, 600);
+    pauses.seen += 600;
+    pauses.ask(0);
+    assert_eq!(pauses.leave(), 1);
+    assert!(pauses.waits(700) >= 3 * long);
+}
+
 /// What was learned on one connection holds for the others of the rule.
 #[test]
 fn an_end_is_learned_by_all_connections_of_a_rule() {

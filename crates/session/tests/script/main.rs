@@ -3,6 +3,7 @@
 //! A [`Script`] plays the client, the online server and the target, and reads like a packet trace: what goes in, then
 //! what must come out. Numbers are relative to each side's initial sequence number.
 
+mod absence;
 mod copies;
 mod drain;
 mod endings;

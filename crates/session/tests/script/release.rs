@@ -286,40 +286,6 @@ fn a_turn_that_nobody_answers_is_not_waited_for_when_an_early_response_explains_
 }
 
 #[test]
-fn an_online_server_that_speaks_unprompted_makes_the_first_time_out_the_last() {
-    let mut s = Script::new();
-    s.handshake();
-    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
-    s.wait(Duration::from_secs(2)).online(PSH, 11, 2, 10);
-    s.client(PSH, 2, 21, b"b").frames();
-    s.target(ACK, 1, 2, 0).frames();
-    s.wait(Duration::from_secs(31))
-        .expect(&[sent(PSH, 2, 1, b"b")])
-        .expect_outcomes(&[Outcome::TimedOut]);
-    s.online(PSH, 21, 3, 10).client(PSH, 3, 31, b"c");
-    // What the target has not said in all this time is not waited for any longer than a silence.
-    s.target(ACK, 1, 3, 0).wait(Duration::from_millis(210));
-    s.expect(&[sent(PSH, 3, 1, b"c")]);
-    assert_eq!(s.engine.counters().sessions_streaming, 1);
-}
-
-/// A pause that a lost segment makes is none of its own.
-#[test]
-fn an_online_server_that_makes_up_for_a_loss_does_not_speak_unprompted() {
-    let mut s = Script::new();
-    s.handshake();
-    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
-    s.wait(Duration::from_secs(2));
-    s.online(PSH, 1, 2, 10).online(PSH, 11, 2, 10);
-    s.client(PSH, 2, 21, b"b").frames();
-    s.target(ACK, 1, 2, 0).frames();
-    s.wait(Duration::from_secs(31))
-        .expect(&[sent(PSH, 2, 1, b"b")])
-        .expect_outcomes(&[Outcome::TimedOut]);
-    assert_eq!(s.engine.counters().sessions_streaming, 0);
-}
-
-#[test]
 fn a_turn_that_leaves_late_leaves_in_the_pieces_that_it_came_in() {
     let mut s = Script::new();
     s.handshake();

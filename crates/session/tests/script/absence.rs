@@ -1,0 +1,82 @@
+//! What it means that a target says nothing of a turn that the online server has answered.
+
+use super::*;
+
+#[test]
+fn an_online_server_that_speaks_unprompted_is_not_waited_for_like_a_slow_one() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.wait(Duration::from_secs(2)).online(PSH, 11, 2, 10);
+    s.client(PSH, 2, 21, b"b").frames();
+    s.target(ACK, 1, 2, 0).wait(Duration::from_millis(1900));
+    s.expect(&[]).wait(Duration::from_millis(200));
+    s.expect(&[sent(PSH, 2, 1, b"b")])
+        .expect_outcomes(&[Outcome::Delivered]);
+    s.online(PSH, 21, 3, 10).client(PSH, 3, 31, b"c");
+    // What the target has not said in all this time is not waited for any longer than a silence.
+    s.target(ACK, 1, 3, 0).wait(Duration::from_millis(210));
+    s.expect(&[sent(PSH, 3, 1, b"c")]);
+    assert_eq!(s.engine.counters().sessions_streaming, 1);
+}
+
+/// Each second turn asks nothing: its client has seen the first half of an answer, and the target has said all of it by then, in
+/// another length. That is found out soon.
+#[test]
+fn an_answer_that_came_before_its_turn_is_not_waited_for_again() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut asked, mut seen, mut said) = (0, 0, 0);
+    for _ in 0..6 {
+        s.client(PSH, 1 + asked, 1 + seen, b"a").frames();
+        s.online(PSH, 1 + seen, 2 + asked, 500);
+        s.target(PSH, 1 + said, 2 + asked, 999);
+        // Where it is not known what belongs to which turn, a silence is waited for.
+        s.client(PSH, 2 + asked, 501 + seen, b"k")
+            .wait(Duration::from_millis(450));
+        s.frames();
+        s.online(PSH, 501 + seen, 3 + asked, 500);
+        s.target(ACK, 1000 + said, 3 + asked, 0);
+        (asked, seen, said) = (asked + 2, seen + 1000, said + 999);
+        s.client(PSH, 1 + asked, 1 + seen, b"a")
+            .wait(Duration::from_millis(1010));
+        let left = s.frames();
+        assert_eq!(left.iter().filter(|sent| sent.payload == b"a").count(), 1);
+    }
+    let outcomes = s.outcomes();
+    assert!(!outcomes.contains(&Outcome::TimedOut), "{outcomes:?}");
+    assert_eq!(s.engine.counters().sessions_streaming, 1);
+}
+
+/// A target that is slow in earnest is given its time, also behind an answer that was longer, and where the request stands alone.
+#[test]
+fn a_slow_target_is_waited_for_behind_a_longer_answer() {
+    for (longer, second) in [(20, "bbbbbbbb"), (2000, "GET / HTTP/1.1\r\n\r\n")] {
+        let mut s = Script::new();
+        s.handshake();
+        s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+        s.target(PSH, 1, 2, 100 + longer)
+            .client(PSH, 2, 101, b"b")
+            .frames();
+        s.target(ACK, 101 + longer as u32, 3, 0);
+        s.online(PSH, 101, 3, 100)
+            .client(PSH, 3, 201, second.as_bytes());
+        s.wait(Duration::from_secs(20)).expect(&[]);
+    }
+}
+
+/// A pause that a lost segment makes is none of its own.
+#[test]
+fn an_online_server_that_makes_up_for_a_loss_does_not_speak_unprompted() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.wait(Duration::from_secs(2));
+    s.online(PSH, 1, 2, 10).online(PSH, 11, 2, 10);
+    s.client(PSH, 2, 21, b"b").frames();
+    s.target(ACK, 1, 2, 0).frames();
+    s.wait(Duration::from_secs(31))
+        .expect(&[sent(PSH, 2, 1, b"b")])
+        .expect_outcomes(&[Outcome::TimedOut]);
+    assert_eq!(s.engine.counters().sessions_streaming, 0);
+}

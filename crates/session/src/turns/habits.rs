@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use super::ends::{End, Ends};
+use super::ends::{End, Ends, Kind};
 use crate::limits::{QUIET_MAX, QUIET_MIN, QUIET_SETTLED};
 
 /// The habits of one rule's target.
@@ -31,6 +31,26 @@ impl Habits {
     /// See [`Ends::believe`].
     pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {
         self.ends.believe(end, at_once)
+    }
+
+    /// Whether responses that end like this were complete each time.
+    pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
+        self.ends.is_whole(end, at_once)
+    }
+
+    /// A response ended like this.
+    pub(super) fn on_end(&mut self, end: End) {
+        self.ends.on_end(end);
+    }
+
+    /// Nothing came behind a response that ended like this.
+    pub(super) fn confirm_whole(&mut self, end: End) {
+        self.ends.confirm_whole(end);
+    }
+
+    /// Something came.
+    pub(super) fn refute_whole(&mut self, kind: Kind) {
+        self.ends.refute_whole(kind);
     }
 
     /// A pause inside a response: a longer one counts at once, shorter ones fade it out.

@@ -41,7 +41,7 @@ use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
 pub(crate) use lessons::Waited;
-use pairing::{Behind, Unsure};
+use pairing::Behind;
 pub(crate) use release::{Patience, Verdict};
 
 /// The target's side of the current turn; of the handshake, before there is one.
@@ -200,7 +200,7 @@ impl Turns {
 
     /// The same; where the online server's first word was not seen, it is not known whether it speaks first.
     pub(crate) fn begun(mut self, was_met: bool) -> Self {
-        self.step.behind.unsure = (!was_met).then_some(Unsure::Greeting);
+        self.step.behind = Behind::greeted(!was_met);
         self.greeted = !was_met;
         self
     }

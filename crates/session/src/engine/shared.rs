@@ -58,7 +58,11 @@ impl Shared {
             events: VecDeque::new(),
             by_local: Index::new(hash),
             unparked: Vec::new(),
-            habits: config.rules.iter().map(|_| Habits::new()).collect(),
+            habits: config
+                .rules
+                .iter()
+                .map(|_| Habits::new(config.copies))
+                .collect(),
             targets,
             target_of,
             samples: None,

@@ -112,9 +112,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             // Its client had not waited for it either.
             return;
         }
-        if let Some(kind) = self.step.behind.ended {
-            habits.refute_whole(kind);
-        }
+        self.step.behind.on_late_bytes(habits);
+        self.step.paired = false;
         let Some(end) = self.step.before else {
             return;
         };

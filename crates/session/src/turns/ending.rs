@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::departures::Departures;
 use super::doubt::Doubt;
-use super::pairing::Unsure;
+use super::pairing::Behind;
 use super::{Playing, Step, Turns};
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
@@ -149,6 +149,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
         self.doubt = Doubt::default();
         // It is not known how much of what comes is a greeting.
-        self.step.behind.unsure = self.greeted.then_some(Unsure::Greeting);
+        self.step.behind = Behind::greeted(self.greeted);
     }
 }

@@ -17,6 +17,8 @@ const EXACT: usize = 8;
 const EXACT_NEEDED: u16 = 3;
 /// Confirmations after which it is believed that any response of this size ends at such a segment.
 const KIND_NEEDED: u16 = 6;
+/// So many times as many have the same length where all have.
+const CONSTANT: u16 = 4;
 /// Most confirmations that are asked for, however often a belief was refuted.
 const NEEDED_MAX: u16 = 4096;
 /// Kinds of ends: by the first, second, third or a later segment that looked like the last, and by four sizes.
@@ -26,7 +28,7 @@ const WHOLE_NEEDED: u16 = 6;
 
 /// A kind of end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kind(u8);
+pub(crate) struct Kind(NonZeroU8);
 
 /// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +51,24 @@ impl End {
             1400..=16_383 => 2,
             _ => 3,
         };
-        Kind((self.tails.get().min(4) - 1) * 4 + size)
+        Kind(NonZeroU8::MIN.saturating_add((self.tails.get().min(4) - 1) * 4 + size))
+    }
+}
+
+/// Some of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kinds(u16);
+
+impl Kinds {
+    /// One more; `None` is an end of no kind, which cannot be believed.
+    pub(super) fn add(&mut self, kind: Option<Kind>) {
+        self.0 |= kind.map_or(u16::MAX, |kind| 1 << kind.index());
     }
 }
 
 impl Kind {
     fn index(self) -> usize {
-        self.0.into()
+        usize::from(self.0.get() - 1)
     }
 }
 
@@ -134,8 +147,8 @@ impl Run {
         self.value = value;
     }
 
-    fn has(self, value: u32) -> bool {
-        self.value == value && self.len >= EXACT_NEEDED
+    fn has(self, value: u32, len: u16) -> bool {
+        self.value == value && self.len >= len
     }
 }
 
@@ -149,15 +162,19 @@ pub(crate) struct Ends {
     whole: [Belief; KINDS],
     /// How the latest have ended: their length, and the difference.
     runs: [Run; 2],
+    /// How long a run has to be: all copies of a flow have the same.
+    run: u16,
 }
 
 impl Ends {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(copies: u16) -> Self {
+        let whole = WHOLE_NEEDED.saturating_mul(copies).min(NEEDED_MAX);
         Self {
+            run: EXACT_NEEDED.saturating_mul(copies),
             lengths: Exact::new(),
             differences: Exact::new(),
             kinds: [Belief::new(KIND_NEEDED); KINDS],
-            whole: [Belief::new(WHOLE_NEEDED); KINDS],
+            whole: [Belief::new(whole); KINDS],
             runs: [Run::default(); 2],
         }
     }
@@ -182,9 +199,20 @@ impl Ends {
     /// Whether responses that end like this were complete each time, be it for their length, the difference, or their kind.
     pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
         let [lengths, differences] = self.runs;
-        lengths.has(end.received)
-            || differences.has(end.missing.cast_unsigned())
+        lengths.has(end.received, self.run)
+            || differences.has(end.missing.cast_unsigned(), self.run)
             || at_once && self.whole[end.kind().index()].is_held()
+    }
+
+    /// Whether all responses are as long as this one, whatever the online server's.
+    pub(super) fn is_constant(&self, end: End) -> bool {
+        self.runs[0].has(end.received, self.run.saturating_mul(CONSTANT))
+    }
+
+    /// Whether responses were complete each time that end in any of these ways.
+    pub(super) fn are_whole(&self, kinds: Kinds) -> bool {
+        let kinds = (0..KINDS).filter(|kind| kinds.0 >> kind & 1 == 1);
+        kinds.into_iter().all(|kind| self.whole[kind].is_held())
     }
 
     /// A response ended like this.

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use super::ends::{End, Ends, Kind};
+use super::ends::{End, Ends, Kind, Kinds};
 use crate::limits::{QUIET_MAX, QUIET_MIN, QUIET_SETTLED};
 
 /// The habits of one rule's target.
@@ -16,10 +16,10 @@ pub(crate) struct Habits {
 
 impl Habits {
     /// Before anything was learned, a target is given as long as it ever is.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(copies: u16) -> Self {
         Self {
             pause: QUIET_MAX / 2,
-            ends: Ends::new(),
+            ends: Ends::new(copies),
         }
     }
 
@@ -36,6 +36,16 @@ impl Habits {
     /// Whether responses that end like this were complete each time.
     pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
         self.ends.is_whole(end, at_once)
+    }
+
+    /// Whether all responses are as long as this one, whatever the online server's.
+    pub(super) fn is_constant(&self, end: End) -> bool {
+        self.ends.is_constant(end)
+    }
+
+    /// Whether responses were complete each time that end in any of these ways.
+    pub(super) fn are_whole(&self, kinds: Kinds) -> bool {
+        self.ends.are_whole(kinds)
     }
 
     /// A response ended like this.

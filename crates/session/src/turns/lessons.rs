@@ -50,10 +50,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
-        let unsure = match self.current() {
-            Some(_) => self.step.behind.unsure.take(),
-            None => None,
-        };
         if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
             // A response that has not come by now will not come at all.
             self.doubt = Doubt::default();
@@ -64,7 +60,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
-                self.pair(next, unsure, waited.trips, habits, now);
+                self.pair(next, waited.trips, habits, now);
             }
             Verdict::Learned(end) => {
                 self.timeouts = 0;
@@ -73,7 +69,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                     let missing = self.missing(next);
                     self.doubt.grow(missing, 0);
                 }
-                self.pair(next, unsure, waited.trips, habits, now);
+                self.pair(next, waited.trips, habits, now);
             }
             // One that stands alone is of a protocol that answers each request: that it is late says nothing of it.
             Verdict::Quiet if waited.time > waited.response_timeout && !waited.stands_alone => {
@@ -83,7 +79,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             Verdict::Quiet => {
                 self.note_silence(next, before, habits, now);
-                self.pair(next, unsure, waited.trips, habits, now);
+                self.pair(next, waited.trips, habits, now);
             }
             Verdict::TimedOut => {
                 let missing = self.missing(next);

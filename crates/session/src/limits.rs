@@ -82,6 +82,8 @@ pub const QUIET_SETTLED: Duration = Duration::from_millis(20);
 /// How long a target must be silent at the end of a run before a response counts as complete that is not as long as the online
 /// server's. Nobody waits behind it, and what is cut off there is not known to have been served.
 pub const DRAIN_SILENCE: Duration = Duration::from_secs(1);
+/// Silence behind an answer, longer than two round trips, that speaks for its being complete.
+pub const WHOLE_SILENCE: Duration = Duration::from_millis(1);
 /// Longest that a target is waited for inside a response because the online server has paused there.
 pub const PATIENCE_MAX: Duration = Duration::from_secs(1);
 /// Turns after a time-out that wait for what may still come of the response that never came.

@@ -193,6 +193,7 @@ impl Session {
             client: ctx.flow.key().client,
             server: ctx.target.endpoint,
         };
+        let was_met = matches!(beginning, Beginning::Handshake(syn, _) if syn.online_isn.is_some());
         Self {
             id,
             rule,
@@ -207,7 +208,7 @@ impl Session {
                 ctx.flow.captured().last_cause(),
                 !ctx.shared.config.wait_for_responses,
             )
-            .joined(ctx.flow.is_joined()),
+            .begun(was_met),
             stock: Stock::default(),
             unseen: false,
             connection: Connection::new(local, offer),

@@ -19,6 +19,7 @@ mod ending;
 mod ends;
 mod habits;
 mod lessons;
+mod pairing;
 mod release;
 pub(crate) mod resting;
 mod standing;
@@ -40,6 +41,7 @@ use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
 pub(crate) use lessons::Waited;
+use pairing::Behind;
 pub(crate) use release::{Absence, Patience, Verdict};
 
 /// The target's side of the current turn; of the handshake, before there is one.
@@ -58,9 +60,8 @@ struct Step {
     /// How the answer to the turn before has ended, where it was taken to be complete although it is not as long as the online
     /// server's.
     before: Option<End>,
-    /// How many bytes the answer to the turn before has less than the online server's, where it is not known to have been complete: its
-    /// rest may come next; or what comes next may begin with a greeting.
-    unsure: Option<i32>,
+    /// What is known of the answer to the turn before, of which more may come.
+    behind: Behind,
     /// Whether what the target sends is known to answer this turn.
     paired: bool,
     acknowledged_at: Option<Instant>,
@@ -83,7 +84,7 @@ impl Step {
             tail: Tail::No,
             tails: 0,
             before: None,
-            unsure: None,
+            behind: Behind::default(),
             paired: true,
             acknowledged_at,
             credit: 0,
@@ -148,7 +149,7 @@ pub(crate) struct Turns {
     silences: Silences,
     /// The turn before the front ended before the client had finished it: so far the stream is accounted for.
     torn: Option<u64>,
-    /// Whether the server speaks first.
+    /// Whether the server speaks first, or may.
     greeted: bool,
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
     ceiling: u64,
@@ -197,9 +198,10 @@ impl Turns {
         }
     }
 
-    /// The same; where the flow was joined, it is not known whether its server speaks first.
-    pub(crate) fn joined(mut self, is_joined: bool) -> Self {
-        self.step.unsure = is_joined.then_some(0);
+    /// The same; where the online server's first word was not seen, it is not known whether it speaks first.
+    pub(crate) fn begun(mut self, was_met: bool) -> Self {
+        self.step.behind = Behind::greeted(!was_met);
+        self.greeted = !was_met;
         self
     }
 

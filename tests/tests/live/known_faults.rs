@@ -8,10 +8,6 @@ use std::io::Write as _;
 /// The tests, each with the fault that it shows.
 const KNOWN_FAULTS: &[(&str, &str)] = &[
     (
-        "equal_mail_servers",
-        "in some runs one answer of five hundred is compared with another turn's",
-    ),
-    (
         "frames_in_both_directions",
         "in some runs the copy is more than 2 s behind before it departs by time",
     ),

@@ -215,9 +215,6 @@ fn mail_answer(said: &str) -> &'static [&'static str] {
 /// Two mail servers that say the same in pieces, with pauses that differ: nothing is told as different.
 #[test]
 fn equal_mail_servers() {
-    if is_known("equal_mail_servers") {
-        return;
-    }
     let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
         return;
     };

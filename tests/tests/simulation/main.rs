@@ -53,6 +53,7 @@ mod link;
 mod oracle;
 mod pace;
 mod packet;
+mod pairs;
 mod plan;
 mod random;
 mod reasons;

@@ -26,8 +26,10 @@ pub(crate) enum Syn {
 /// Farther back than the segments of one connection go: an older number is another connection's.
 const FAR: i32 = 1 << 20;
 
-/// What a response begins with: the connection and the request that it answers.
-pub(crate) type Tag = [u8; 3];
+/// What each byte of a response says: which request it answers ([`Plan::tag`]).
+pub(crate) type Tag = u8;
+/// What each byte says that a server says unasked.
+pub(crate) const UNASKED: Tag = 0;
 
 /// Which of the two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +50,8 @@ pub(crate) struct Accepted {
     parsed: usize,
     /// Responses to come, in order.
     jobs: VecDeque<(Answer, Tag)>,
-    /// What of the running response still to be written tells whose it is.
-    tag: VecDeque<u8>,
+    /// What is being written answers this.
+    tag: Tag,
     /// When the first of them begins.
     begins_at: Option<u64>,
     /// What is to be said unprompted, and when.
@@ -240,7 +242,7 @@ impl Server {
                 read: vec![],
                 parsed: 0,
                 jobs: VecDeque::new(),
-                tag: VecDeque::new(),
+                tag: UNASKED,
                 begins_at: None,
                 pushes: VecDeque::new(),
                 writing: greeting,
@@ -302,7 +304,7 @@ impl Server {
         }
         while let Some(header) = accepted.read[accepted.parsed..].first_chunk::<HEADER_LEN>() {
             let request = parse_header(header).and_then(|(connection, index, len)| {
-                let tag = [b'R', connection as u8, index as u8];
+                let tag = plan.tag(connection, index);
                 let connection = plan.connections.get(connection)?;
                 Some((connection, *connection.requests().nth(index)?, len, tag))
             });
@@ -349,13 +351,8 @@ impl Server {
         loop {
             while accepted.writing > 0 && socket.can_send() {
                 let len = accepted.writing.min(4096);
-                let mut bytes = vec![b'r'; len];
-                for (byte, tag) in bytes.iter_mut().zip(&accepted.tag) {
-                    *byte = *tag;
-                }
-                let sent = socket.send_slice(&bytes).unwrap_or(0);
-                accepted.tag.drain(..sent.min(accepted.tag.len()));
-                accepted.writing -= sent;
+                let bytes = vec![accepted.tag; len];
+                accepted.writing -= socket.send_slice(&bytes).unwrap_or(0);
             }
             if accepted.writing > 0 {
                 return;
@@ -374,14 +371,14 @@ impl Server {
                 return;
             }
             if let Some((_, len)) = accepted.pushes.pop_front_if(|(at, _)| *at <= now) {
-                accepted.writing = len;
+                (accepted.writing, accepted.tag) = (len, UNASKED);
                 continue;
             }
             if accepted.begins_at.is_none_or(|at| at > now) {
                 return;
             }
             if let Some((job, tag)) = accepted.jobs.pop_front() {
-                accepted.tag = tag.into_iter().take(job.len).collect();
+                accepted.tag = tag;
                 accepted.rest = Rest {
                     bytes: job.len,
                     piece: job.len.div_ceil(job.pieces),

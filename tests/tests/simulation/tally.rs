@@ -50,6 +50,12 @@ impl Tally {
         }
         for ended in &world.ended {
             tally.count("outcomes", ended.outcome.name(), 1);
+            let lengths = [ended.online, ended.target].map(|it| it.map(|it| it.bytes));
+            if let [Some(online), Some(target)] = lengths {
+                let alike = ["other length", "same length"][usize::from(online == target)];
+                tally.count("answered by both", alike, 1);
+                tally.count("answered by both and compared", alike, ended.paired.into());
+            }
         }
         for connection in &world.plan.connections {
             tally.count("applications", connection.application.name(), 1);

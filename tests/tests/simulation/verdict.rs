@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use session::{Outcome, TurnEnded};
 
-use crate::application::{Application, Connection};
-use crate::demands::Demand;
+use crate::application::Connection;
 use crate::flow::Flow;
 use crate::oracle::CUT_OFF;
+use crate::pairs;
 use crate::reasons::Reasons;
-use crate::server::Tag;
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
 use crate::stack::SECOND;
 use crate::watch::origin;
@@ -277,7 +276,7 @@ pub(crate) fn ledgers_add_up(world: &World) {
         );
     }
     enough_ended_well(world, &reasons);
-    answers_are_paired(world);
+    pairs::answer_the_same(world);
     let plan = &world.plan;
     let (turns, bytes, mut unserved) = captured(world);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
@@ -336,47 +335,6 @@ pub(crate) fn ledgers_add_up(world: &World) {
             "{ended:?}"
         );
     }
-}
-
-/// Where samples of a turn in step were kept, both are the beginning of the answer to the same request.
-fn answers_are_paired(world: &World) {
-    let sampled = world.ended.iter().filter(|ended| ended.paired);
-    for samples in sampled.filter_map(|ended| ended.samples.as_deref()) {
-        let [online, target] = [&samples.online, &samples.target]
-            .map(|prefix| prefix.bytes.first_chunk::<{ size_of::<Tag>() }>());
-        let (Some(online), Some(target)) = (online, target) else {
-            continue;
-        };
-        assert!(
-            answer_the_same(world, *online, *target) || !Demand::Paired.is_held(),
-            "answers {online:?} and {target:?} are compared: not of the same request"
-        );
-    }
-}
-
-/// Whether two answers are those to one request. Of a turn with several, one server may answer the first and the other not; and
-/// where servers speak unasked nothing tells what they push from an answer.
-fn answer_the_same(world: &World, online: Tag, target: Tag) -> bool {
-    let connections = &world.plan.connections;
-    let connection = |[mark, connection, _]: Tag| {
-        let number = Some(usize::from(connection)).filter(|_| mark == b'R')?;
-        Some((number, connections.get(number)?))
-    };
-    let asked = [connection(online), connection(target)];
-    let is_duplex = |asked: &(usize, &Connection)| asked.1.application == Application::Duplex;
-    if online == target || asked.iter().flatten().any(is_duplex) {
-        return true;
-    }
-    let [Some((number, connection)), Some((other, _))] = asked else {
-        return false;
-    };
-    let Some(flow) = world.oracle.flow(&world.clients[number]) else {
-        return false;
-    };
-    let at = |tag: Tag| connection.starts_at(usize::from(tag[2]));
-    let (first, last) = (at(online).min(at(target)), at(online).max(at(target)));
-    let mut turns = flow.turns().into_iter();
-    number == other && !turns.any(|turn| turn > first && turn <= last)
 }
 
 /// At least the turns of flows to which nothing happened have ended well.

@@ -32,7 +32,7 @@ impl Known {
     pub(crate) fn new(config: &Config, hash: FlowHash) -> Self {
         let (targets, target_of) = targets(config, hash);
         let rules = target_of.into_iter().map(|target| RuleState {
-            habits: Habits::new(),
+            habits: Habits::new(config.copies),
             target,
             joins_refused: 0,
             joins_unanswered: 0,

@@ -1,6 +1,8 @@
 //! What may depart and what is over: the release rule, the end of the client's stream, and what becomes of turns
 //! whose connection was lost.
 
+use core::time::Duration;
+
 use wire::tcp::Flags;
 
 use super::outcome::{Cause, Progress};
@@ -137,6 +139,7 @@ impl Session {
         }
         let (unasked, absence) = self.unasked(ctx);
         let patience = self.patience(next, unasked, absence, ctx);
+        let trips = patience.trips;
         let una = self.connection.una();
         let is_streaming = self.turns.is_streaming();
         let again_at = is_streaming.then(|| {
@@ -171,7 +174,7 @@ impl Session {
             self.close(end, ctx);
             return false;
         }
-        self.end_current(verdict, next, unasked, ctx);
+        self.end_current(verdict, next, (trips, unasked), ctx);
         self.go_on(end, ctx)
     }
 
@@ -197,13 +200,20 @@ impl Session {
     }
 
     /// The current turn is over, if there is one.
-    fn end_current(&mut self, verdict: Verdict, next: Next, unasked: bool, ctx: &mut Context<'_>) {
+    fn end_current(
+        &mut self,
+        verdict: Verdict,
+        next: Next,
+        (trips, unasked): (Duration, bool),
+        ctx: &mut Context<'_>,
+    ) {
         let time = ctx.now.since(next.captured);
         let overdue = verdict == Verdict::Quiet && time > ctx.shared.config.response_timeout;
         let waiting = self.playing(ctx.flow).waiting().filter(|_| overdue);
         let waited = Waited {
             time,
             response_timeout: ctx.shared.config.response_timeout,
+            trips,
             unasked,
             stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
         };

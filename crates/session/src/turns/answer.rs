@@ -76,6 +76,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             {
                 habits.refute(end, None);
             }
+            if self.step.tail != Tail::No
+                && let Some(end) = self.end(Some(self.received()))
+            {
+                habits.refute_whole(end.kind());
+            }
             habits.on_pause(stamp.since(self.step.answer.last));
         }
         self.step.answer.add(bytes, stamp);
@@ -103,13 +108,15 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let carried = &mut self.step.carried;
         let last = core::mem::replace(&mut carried.last, stamp);
         carried.bytes += u64::from(bytes);
-        let Some(end) = self.step.before else {
-            return;
-        };
         if self.current().is_some_and(|turn| turn.early > 0) {
             // Its client had not waited for it either.
             return;
         }
+        self.step.behind.on_late_bytes(habits);
+        self.step.paired = false;
+        let Some(end) = self.step.before else {
+            return;
+        };
         habits.refute(end, Some(stamp.since(last)));
         self.doubt.pay(bytes);
         self.step.paired = false;

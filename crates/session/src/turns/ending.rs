@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::departures::Departures;
 use super::doubt::Doubt;
+use super::pairing::Behind;
 use super::{Playing, Step, Turns};
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
@@ -103,7 +104,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let share = u64::from(turn.cause.ahead_of(cause));
         self.greeted |= self.front == 0 && share > 0;
         let credit = self.step.credit;
-        let (before, unsure) = (self.step.before, self.step.unsure);
+        let (before, behind) = (self.step.before, self.step.behind);
         let target_at = self.step.target_at;
         // Of one that has not said anything yet, on this connection, it is not known that it is silent.
         let never = Instant::default();
@@ -114,8 +115,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         self.step = Step::new(turn.cause, answerable.then_some(now));
         self.step.heard = heard;
-        (self.step.before, self.step.unsure) = (before, unsure);
-        self.step.paired = !self.doubt.is_open() && unsure.is_none();
+        (self.step.before, self.step.behind) = (before, behind);
+        self.step.paired = !self.doubt.is_open() && behind.unsure.is_none();
         self.step.target_at = target_at;
         self.step.carried.last = answer.last;
         // What was on its way to the client may have come from the target already, and what is missing of the response before
@@ -137,18 +138,18 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     }
 
     /// A new connection begins with the front turn: whatever of it was sent is to be sent again, and nothing has to
-    /// be waited for first.
+    /// be waited for first, but for the greeting where that turn is the first and was not sent yet.
     pub(crate) fn begin_anew(&mut self) {
-        self.current = false;
+        let was_sent = core::mem::take(&mut self.current) || self.front > 0;
         self.departures = Departures::default();
-        let cause = self
-            .queue
-            .front()
-            .map_or(self.step.cause, |turn| turn.cause);
+        let cause = match self.queue.front() {
+            Some(turn) if was_sent => turn.cause,
+            _ => self.step.cause,
+        };
         self.step = Step::new(cause, None);
         self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
         self.doubt = Doubt::default();
         // It is not known how much of what comes is a greeting.
-        self.step.unsure = self.greeted.then_some(0);
+        self.step.behind = Behind::greeted(self.greeted);
     }
 }

@@ -17,10 +17,18 @@ const EXACT: usize = 8;
 const EXACT_NEEDED: u16 = 3;
 /// Confirmations after which it is believed that any response of this size ends at such a segment.
 const KIND_NEEDED: u16 = 6;
+/// So many times as many have the same length where all have.
+const CONSTANT: u16 = 4;
 /// Most confirmations that are asked for, however often a belief was refuted.
 const NEEDED_MAX: u16 = 4096;
 /// Kinds of ends: by the first, second, third or a later segment that looked like the last, and by four sizes.
 const KINDS: usize = 16;
+/// Silences after which any response that ends like this is taken to be the whole answer to its turn.
+const WHOLE_NEEDED: u16 = 6;
+
+/// A kind of end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind(NonZeroU8);
 
 /// How a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +44,31 @@ pub(crate) struct End {
 }
 
 impl End {
-    fn kind(self) -> usize {
+    pub(super) fn kind(self) -> Kind {
         let size = match self.received {
             0..=255 => 0,
             256..=1399 => 1,
             1400..=16_383 => 2,
             _ => 3,
         };
-        usize::from(self.tails.get().min(4) - 1) * 4 + size
+        Kind(NonZeroU8::MIN.saturating_add((self.tails.get().min(4) - 1) * 4 + size))
+    }
+}
+
+/// Some of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kinds(u16);
+
+impl Kinds {
+    /// One more; `None` is an end of no kind, which cannot be believed.
+    pub(super) fn add(&mut self, kind: Option<Kind>) {
+        self.0 |= kind.map_or(u16::MAX, |kind| 1 << kind.index());
+    }
+}
+
+impl Kind {
+    fn index(self) -> usize {
+        usize::from(self.0.get() - 1)
     }
 }
 
@@ -106,20 +131,51 @@ impl Exact {
     }
 }
 
+/// A value that several responses in a row have had.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    value: u32,
+    len: u16,
+}
+
+impl Run {
+    fn add(&mut self, value: u32) {
+        self.len = match value == self.value {
+            true => self.len.saturating_add(1),
+            false => 0,
+        };
+        self.value = value;
+    }
+
+    fn has(self, value: u32, len: u16) -> bool {
+        self.value == value && self.len >= len
+    }
+}
+
 /// What is known of the ends of a rule's responses.
 #[derive(Debug)]
 pub(crate) struct Ends {
     lengths: Exact,
     differences: Exact,
     kinds: [Belief; KINDS],
+    /// Whether a response was complete that ended like this, be it shorter or longer.
+    whole: [Belief; KINDS],
+    /// How the latest have ended: their length, and the difference.
+    runs: [Run; 2],
+    /// How long a run has to be: all copies of a flow have the same.
+    run: u16,
 }
 
 impl Ends {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(copies: u16) -> Self {
+        let whole = WHOLE_NEEDED.saturating_mul(copies).min(NEEDED_MAX);
         Self {
+            run: EXACT_NEEDED.saturating_mul(copies),
             lengths: Exact::new(),
             differences: Exact::new(),
             kinds: [Belief::new(KIND_NEEDED); KINDS],
+            whole: [Belief::new(whole); KINDS],
+            runs: [Run::default(); 2],
         }
     }
 
@@ -129,20 +185,56 @@ impl Ends {
         let held = |belief: Option<Belief>| belief.is_some_and(Belief::is_held);
         let is_exact = held(self.lengths.get(end.received))
             || held(self.differences.get(end.missing.cast_unsigned()));
-        let believed = is_exact || at_once && self.kinds[end.kind()].is_held();
+        let believed = is_exact || at_once && self.kinds[end.kind().index()].is_held();
         believed.then_some(End { is_exact, ..end })
     }
 
     /// Silence has shown that a response ended like this.
     pub(crate) fn confirm(&mut self, end: End) {
-        self.kinds[end.kind()].confirm();
+        self.kinds[end.kind().index()].confirm();
         self.lengths.confirm(end.received);
         self.differences.confirm(end.missing.cast_unsigned());
     }
 
+    /// Whether responses that end like this were complete each time, be it for their length, the difference, or their kind.
+    pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
+        let [lengths, differences] = self.runs;
+        lengths.has(end.received, self.run)
+            || differences.has(end.missing.cast_unsigned(), self.run)
+            || at_once && self.whole[end.kind().index()].is_held()
+    }
+
+    /// Whether all responses are as long as this one, whatever the online server's.
+    pub(super) fn is_constant(&self, end: End) -> bool {
+        self.runs[0].has(end.received, self.run.saturating_mul(CONSTANT))
+    }
+
+    /// Whether responses were complete each time that end in any of these ways.
+    pub(super) fn are_whole(&self, kinds: Kinds) -> bool {
+        let kinds = (0..KINDS).filter(|kind| kinds.0 >> kind & 1 == 1);
+        kinds.into_iter().all(|kind| self.whole[kind].is_held())
+    }
+
+    /// A response ended like this.
+    pub(super) fn on_end(&mut self, end: End) {
+        self.runs[0].add(end.received);
+        self.runs[1].add(end.missing.cast_unsigned());
+    }
+
+    /// Nothing came behind a response that ended like this.
+    pub(super) fn confirm_whole(&mut self, end: End) {
+        self.whole[end.kind().index()].confirm();
+    }
+
+    /// Something came.
+    pub(super) fn refute_whole(&mut self, kind: Kind) {
+        self.whole[kind.index()].refute();
+        self.runs = [Run::default(); 2];
+    }
+
     /// More came of a response that looked as if it had ended like this.
     pub(crate) fn refute(&mut self, end: End) {
-        self.kinds[end.kind()].refute();
+        self.kinds[end.kind().index()].refute();
         self.lengths.refute(end.received);
         self.differences.refute(end.missing.cast_unsigned());
     }

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use super::ends::{End, Ends};
+use super::ends::{End, Ends, Kind, Kinds};
 use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
 
 /// See [`Habits::fade`].
@@ -22,11 +22,11 @@ pub(crate) struct Habits {
 
 impl Habits {
     /// Before anything was learned, a target is given as long as it ever is.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(copies: u16) -> Self {
         Self {
             pause: QUIET_MAX / 2,
             fade: FADE_MIN,
-            ends: Ends::new(),
+            ends: Ends::new(copies),
         }
     }
 
@@ -38,6 +38,36 @@ impl Habits {
     /// See [`Ends::believe`].
     pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {
         self.ends.believe(end, at_once)
+    }
+
+    /// Whether responses that end like this were complete each time.
+    pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
+        self.ends.is_whole(end, at_once)
+    }
+
+    /// Whether all responses are as long as this one, whatever the online server's.
+    pub(super) fn is_constant(&self, end: End) -> bool {
+        self.ends.is_constant(end)
+    }
+
+    /// Whether responses were complete each time that end in any of these ways.
+    pub(super) fn are_whole(&self, kinds: Kinds) -> bool {
+        self.ends.are_whole(kinds)
+    }
+
+    /// A response ended like this.
+    pub(super) fn on_end(&mut self, end: End) {
+        self.ends.on_end(end);
+    }
+
+    /// Nothing came behind a response that ended like this.
+    pub(super) fn confirm_whole(&mut self, end: End) {
+        self.ends.confirm_whole(end);
+    }
+
+    /// Something came.
+    pub(super) fn refute_whole(&mut self, kind: Kind) {
+        self.ends.refute_whole(kind);
     }
 
     /// A pause inside a response: a longer one counts at once, shorter ones fade it out.

@@ -16,6 +16,8 @@ use crate::time::Instant;
 pub(crate) struct Waited {
     pub(crate) time: Duration,
     pub(crate) response_timeout: Duration,
+    /// Two round trips.
+    pub(crate) trips: Duration,
     /// As in [`Patience::unasked`].
     pub(crate) unasked: bool,
     /// Whether the next turn needs nothing that came before it: asked only where that matters.
@@ -52,10 +54,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
-        let unsure = match self.current() {
-            Some(_) => self.step.unsure.take(),
-            None => None,
-        };
         if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
             // A response that has not come by now will not come at all.
             self.doubt = Doubt::default();
@@ -66,10 +64,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
-                if let Some(before) = unsure {
-                    self.judge(next, before, habits);
-                }
-                self.note_longer(next, habits, now);
+                self.pair(next, waited.trips, habits, now);
             }
             Verdict::Learned(end) => {
                 self.count_answer();
@@ -78,6 +73,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                     let missing = self.missing(next);
                     self.doubt.grow(missing, 0);
                 }
+                self.pair(next, waited.trips, habits, now);
             }
             // One that stands alone is of a protocol that answers each request: that it is late says nothing of it.
             Verdict::Quiet if waited.time > waited.response_timeout && !waited.stands_alone => {
@@ -87,9 +83,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             Verdict::Quiet => {
                 self.note_silence(next, before, habits, now);
-                if let Some(before) = unsure {
-                    self.judge(next, before, habits);
-                }
+                self.pair(next, waited.trips, habits, now);
             }
             Verdict::TimedOut => {
                 let missing = self.missing(next);
@@ -125,40 +119,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     fn stream(&mut self) -> bool {
         let online_end = self.queue.online_end();
         self.turns.stream(online_end)
-    }
-
-    /// The turn before had an answer of another length, by `before`, and was not known to be complete: this one is compared only if its
-    /// answer is as long as the online server's, or longer by as much as that one's, so that each has its own.
-    fn judge(&mut self, next: Next, before: i32, habits: &Habits) {
-        let end = self.end(self.wanted(next));
-        let believed = end.is_some_and(|end| habits.believe(end, false).is_some());
-        let is_alike = |end: End| end.missing == 0 || end.missing == before && before < 0;
-        let is_carried = self.credit() > 0;
-        let has_its_own = believed || !is_carried && end.is_some_and(is_alike);
-        if is_carried {
-            self.step.unsure = Some(before);
-        }
-        self.step.paired = has_its_own && !self.doubt.is_open();
-    }
-
-    /// A turn was answered with as much as the online server's answer, or more, in which case more still may come: the next turn may
-    /// get it.
-    fn note_longer(&mut self, next: Next, habits: &mut Habits, now: Instant) {
-        let wanted = self.wanted(next);
-        if wanted.is_none_or(|wanted| self.received() <= wanted) {
-            return;
-        }
-        let Some(end) = self.end(wanted) else {
-            return;
-        };
-        if habits.believe(end, false).is_some() {
-            return;
-        }
-        if now.since(self.silent_since(now)) >= habits.quiet() {
-            habits.confirm(end);
-        } else {
-            self.step.unsure = Some(end.missing);
-        }
     }
 
     /// A turn was answered while it was not known to which turn bytes belong: they are known to if all that was owed has come
@@ -205,9 +165,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             return;
         }
         let missing = self.missing(next);
-        if self.step.answer.bytes > 0 {
-            self.step.unsure = Some(self.end(self.wanted(next)).map_or(0, |end| end.missing));
-        }
         let mut is_sure = now.since(self.silent_since(now)) >= QUIET_MAX;
         if self.doubt.is_open() {
             let doubt = self.doubt;
@@ -238,9 +195,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let Some(end) = self.end(self.wanted(next)) else {
             return;
         };
-        if habits.believe(end, true).is_some() {
-            self.step.unsure = None;
-        }
         self.step.before = Some(end);
         if is_sure {
             habits.confirm(end);

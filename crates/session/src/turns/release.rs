@@ -266,11 +266,16 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if patience.has_hole || patience.is_held || self.doubt.checks > 0 {
             return None;
         }
-        let at_once = self.online_pause() <= patience.trips.max(PATIENCE_MAX / 500);
+        let at_once = self.is_at_once(patience.trips);
         // Of a response that is longer than the online server's nothing refutes a belief: from where its length alone does not end
         // it, only silence does.
         let end = self.end(wanted).filter(|end| end.missing > 0)?;
         patience.habits.believe(end, at_once)
+    }
+
+    /// Whether the online server's response came without a pause.
+    pub(super) fn is_at_once(&self, trips: Duration) -> bool {
+        self.online_pause() <= trips.max(PATIENCE_MAX / 500)
     }
 
     /// How long the online server has paused inside its response.

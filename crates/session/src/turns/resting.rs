@@ -61,7 +61,7 @@ impl RestingTurns {
             tails: _,
             before: _,
             // Nothing has come since.
-            unsure: _,
+            behind: _,
             paired,
             target_at: _,
             acknowledged_at,

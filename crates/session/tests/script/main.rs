@@ -14,6 +14,7 @@ mod joining;
 mod losses;
 mod multipath;
 mod openings;
+mod pairing;
 mod release;
 mod resting;
 mod samples;

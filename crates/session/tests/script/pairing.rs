@@ -1,0 +1,73 @@
+//! Which turns are compared: those of which it is certain that both servers have answered the same.
+
+use super::*;
+
+impl Script {
+    /// Whether each turn that ended is compared.
+    fn compared(&mut self) -> Vec<bool> {
+        core::iter::from_fn(|| self.engine.poll_event())
+            .filter_map(|event| match event {
+                Event::TurnEnded(turn) => Some(turn.paired),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// The target has closed before the first request, whose connection is another one: its greeting is waited for as the first one's.
+#[test]
+fn a_second_connection_waits_for_the_greeting_as_well() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 40);
+    s.target(RST, 1, 1, 0).wait(Duration::from_secs(1)).frames();
+    s.client(PSH, 1, 41, b"a").expect(&[sent(SYN, 0, 0, b"")]);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(ACK, 1, 1, b"")]);
+    s.target(PSH, 1, 1, 40).expect(&[sent(PSH, 1, 41, b"a")]);
+    s.online(PSH, 41, 2, 100).target(PSH, 41, 2, 100);
+    s.client(PSH, 2, 141, b"b").wait(Duration::from_secs(1));
+    assert_eq!(s.compared(), [true]);
+}
+
+/// The SYN-ACK was not seen, and whether the server has greeted its client before the first request is not known: of what the target
+/// says a part may be a greeting.
+#[test]
+fn what_may_begin_with_a_greeting_is_not_compared() {
+    for (said, is_compared) in [(100, true), (130, false)] {
+        let mut s = Script::with(|config| config.in_order = false);
+        s.client(SYN, 0, 0, b"").client(PSH, 1, 41, b"a");
+        s.expect(&[sent(SYN, 0, 0, b"")]);
+        s.target(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(PSH, 1, 1, b"a")]);
+        s.online(PSH, 41, 2, 100).target(PSH, 1, 2, said);
+        s.client(PSH, 2, 141, b"b").wait(Duration::from_secs(1));
+        assert_eq!(s.compared(), [is_compared]);
+    }
+}
+
+/// A target that answers in three parts where the online server's answer is as long as the first, and where the parts come a round
+/// trip late: nobody knows which turn they answer, and not only of the first that gets one of them.
+#[test]
+fn behind_an_answer_that_may_go_on_none_is_compared_until_one_is_known() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0, 0);
+    let mut turn = |s: &mut Script, asked: u32, online: u32, target: &[u32]| {
+        s.client(PSH, asked, 1 + seen, b"a").frames();
+        s.online(PSH, 1 + seen, 1 + asked, online as usize);
+        seen += online;
+        for len in target {
+            s.target(PSH, 1 + said, 1 + asked, *len as usize);
+            said += len;
+        }
+    };
+    turn(&mut s, 1, 100, &[130]);
+    // What is left of the first answer, and the second.
+    turn(&mut s, 2, 70, &[90]);
+    turn(&mut s, 3, 60, &[80]);
+    turn(&mut s, 4, 50, &[50]);
+    turn(&mut s, 5, 50, &[50]);
+    turn(&mut s, 6, 50, &[50]);
+    assert_eq!(s.compared(), [true, false, false, false, true]);
+}

@@ -1,0 +1,90 @@
+//! Whether what is compared of a turn answers the same request on both servers.
+//!
+//! Each byte of a response says which request it answers, so that one byte tells it, whatever came before.
+
+use crate::application::Connection;
+use crate::demands::Demand;
+use crate::plan::Plan;
+use crate::server::{Tag, UNASKED};
+use crate::world::World;
+
+/// Requests that are told from each other; beyond them a tag may be that of any of several requests, and is believed.
+const TOLD_APART: usize = 255;
+
+impl Plan {
+    /// What each byte of the answer to a request says.
+    pub(crate) fn tag(&self, connection: usize, request: usize) -> Tag {
+        let before = self.connections.iter().take(connection);
+        let number = request + before.map(|it| it.requests().count()).sum::<usize>();
+        UNASKED + 1 + (number % TOLD_APART) as Tag
+    }
+
+    /// The requests that a tag may be of, each with its connection.
+    fn tagged(&self, tag: Tag) -> impl Iterator<Item = (usize, usize)> {
+        let requests = (0..self.connections.len()).flat_map(|connection| {
+            let requests = 0..self.connections[connection].requests().count();
+            requests.map(move |request| (connection, request))
+        });
+        let told = requests.enumerate().filter(move |(number, _)| {
+            usize::from(tag).checked_sub(usize::from(UNASKED) + 1) == Some(number % TOLD_APART)
+        });
+        told.map(|(_, request)| request)
+    }
+}
+
+/// Where samples of a turn in step were kept, both begin with an answer to the same request.
+pub(crate) fn answer_the_same(world: &World) {
+    for ended in world.ended.iter().filter(|ended| ended.paired) {
+        let Some(samples) = ended.samples.as_deref() else {
+            continue;
+        };
+        let first = [&samples.online, &samples.target].map(|prefix| prefix.bytes.first().copied());
+        if let [Some(online), Some(target)] = first
+            && Demand::Paired.is_held()
+        {
+            let asked = |tag: Tag| world.plan.tagged(tag).collect::<Vec<_>>();
+            let told = |(connection, request): &(usize, usize)| {
+                let application = world.plan.connections[*connection].application.name();
+                format!("request {request} of connection {connection} ({application})")
+            };
+            let told = |tag: Tag| asked(tag).iter().map(told).collect::<Vec<_>>().join(" or ");
+            assert!(
+                may_answer_the_same(world, online, target),
+                "the answer to {:?} is compared with that to {:?}: {ended:?}",
+                told(online),
+                told(target)
+            );
+        }
+    }
+}
+
+/// Whether two bytes may be of answers to one turn. Of a turn with several requests, one server may answer the first and the other
+/// not; and where a server speaks unasked, nothing tells what it says from an answer.
+fn may_answer_the_same(world: &World, online: Tag, target: Tag) -> bool {
+    let pushes = |(connection, _): (usize, usize)| {
+        let Connection { pushes, .. } = &world.plan.connections[connection];
+        !pushes.0.is_empty() || !pushes.1.is_empty()
+    };
+    if online == target {
+        return true;
+    }
+    if online == UNASKED || target == UNASKED {
+        return world.plan.tagged(online.max(target)).any(pushes);
+    }
+    world.plan.tagged(online).any(|online| {
+        let mut targets = world.plan.tagged(target);
+        targets.any(|target| are_of_one_turn(world, online, target))
+    })
+}
+
+/// Whether two requests are of one turn.
+fn are_of_one_turn(world: &World, one: (usize, usize), other: (usize, usize)) -> bool {
+    let number = one.0;
+    let Some(flow) = world.oracle.flow(&world.clients[number]) else {
+        return false;
+    };
+    let at = |request: usize| world.plan.connections[number].starts_at(request);
+    let (first, last) = (at(one.1.min(other.1)), at(one.1.max(other.1)));
+    let mut turns = flow.turns().into_iter();
+    number == other.0 && !turns.any(|turn| turn > first && turn <= last)
+}

@@ -97,9 +97,8 @@ pub(crate) fn taken_up_again(world: &World) {
         for turn in flow.turns() {
             let answered = flow.answered_between(before.replace(turn), turn);
             if !always && answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes)) {
-                // The response before may have been an interim one, behind which a body may follow that looks like a request. The
-                // requests of these clients have no end that can be seen, so that the next one is behind none either.
-                break;
+                // The response before may have been an interim one, behind which a body may follow that looks like a request.
+                continue;
             }
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)

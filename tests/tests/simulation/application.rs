@@ -4,8 +4,8 @@ use crate::random::Random;
 
 /// Length of what a request begins with: a mark of its protocol, its connection, its place in it, and its length.
 pub(crate) const HEADER_LEN: usize = MARK_LEN + 6;
-/// Length of a protocol's mark.
-const MARK_LEN: usize = 5;
+/// Length of a protocol's mark: so much of a request tells what it is.
+pub(crate) const MARK_LEN: usize = 5;
 /// Shortest request: its end can be seen.
 pub(crate) const REQUEST_LEN_MIN: usize = HEADER_LEN + LINES_END.len();
 /// What a line and an empty one end with.

@@ -48,6 +48,27 @@ fn a_flow_is_joined_at_the_second_request_of_http_and_memcached() {
     }
 }
 
+/// Nothing that no connection could have sent, or that is another one's, changes what is known of a flow.
+#[test]
+fn what_is_far_from_a_flow_does_not_keep_it_from_being_joined() {
+    let far = 500 + (1 << 25);
+    for (flags, seq, payload) in [
+        (PSH, far, &b"forged"[..]),
+        (PSH, 0u32.wrapping_sub(far), b"forged"),
+        (FIN, far, b"forged"),
+        (FIN, far, b""),
+        (RST, far, b""),
+    ] {
+        let mut s = standalone();
+        assert_eq!(ask(&mut s, &[GET]), [false]);
+        s.client(flags, seq, 1000, payload);
+        s.client(PSH, 500 + LEN, 1000, GET)
+            .expect(&[sent(SYN, 0, 0, b"")]);
+        let told = LEN + payload.len() as u32;
+        assert_eq!(left_out(&s), (0, told.into()));
+    }
+}
+
 #[test]
 fn what_has_state_is_not_joined_and_is_told_once() {
     for request in [

@@ -169,6 +169,15 @@ fn play_to_the_end(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, again + 2, (1 << 25) + 10, b"g");
             7
         }
+        // What is missing comes when the online server has reset the connection.
+        14 => {
+            open(s);
+            s.client(PSH, 3, 1, b"cd").client(PSH, 7, 1, b"gh");
+            s.online(RST, 1, 1, 0).client(PSH, 11, 1, b"kl");
+            s.client(PSH, 1, 1, b"abcdefghijkl");
+            s.client(PSH, 5, 1, b"efgh");
+            12
+        }
         _ => 0,
     }
 }
@@ -177,7 +186,7 @@ fn play_to_the_end(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..14 {
+            for shape in 0..15 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

@@ -90,6 +90,8 @@ pub(crate) struct Seen {
     pub(crate) boundary: bool,
     /// Whether they stand alone: behind a request that was seen to end, or at the flow's beginning.
     pub(crate) stands_alone: bool,
+    /// Whether they are none of this connection's.
+    pub(crate) elsewhere: bool,
     /// They are the flow's first: what its client had seen after the handshake.
     pub(crate) beginning: Option<OnlineSeq>,
 }
@@ -102,6 +104,7 @@ impl Seen {
             begins_turn: false,
             boundary: false,
             stands_alone: false,
+            elsewhere: true,
             beginning: None,
         }
     }
@@ -235,6 +238,7 @@ impl Running {
             boundary,
             stands_alone: beginning.is_some()
                 || whole && !interim && standalone::stands_alone(payload),
+            elsewhere: false,
             beginning,
         }
     }

@@ -250,6 +250,11 @@ impl Running {
         }
     }
 
+    /// Whether a segment of the client at `seq` that ends something is believed, as the online server would (RFC 5961 section 3.2).
+    pub(crate) fn may_end_at(&self, seq: ClientSeq) -> bool {
+        self.next.is_none_or(|next| next == seq) || self.answered == Some(seq)
+    }
+
     /// Whether a number of the client's cannot be this connection's. Such bytes are counted and change nothing: they may be forged, or
     /// those of another connection of the same 4-tuple whose handshake was not seen, which the online server's word tells.
     pub(crate) fn is_elsewhere(&self, seq: ClientSeq) -> bool {

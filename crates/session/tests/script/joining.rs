@@ -48,9 +48,9 @@ fn a_flow_is_joined_at_the_second_request_of_http_and_memcached() {
     }
 }
 
-/// Nothing that no connection could have sent, or that is another one's, changes what is known of a flow.
+/// Nothing that the online server would not believe, or that is another connection's, changes what is known of a flow.
 #[test]
-fn what_is_far_from_a_flow_does_not_keep_it_from_being_joined() {
+fn what_is_forged_does_not_keep_a_flow_from_being_joined() {
     let far = 500 + (1 << 25);
     for (flags, seq, payload) in [
         (PSH, far, &b"forged"[..]),
@@ -58,6 +58,8 @@ fn what_is_far_from_a_flow_does_not_keep_it_from_being_joined() {
         (FIN, far, b"forged"),
         (FIN, far, b""),
         (RST, far, b""),
+        (RST, 500 + LEN + 10, b""),
+        (FIN, 500 + LEN + 10, b""),
     ] {
         let mut s = standalone();
         assert_eq!(ask(&mut s, &[GET]), [false]);

@@ -39,7 +39,7 @@ impl Infant {
             Self::Syn(handshake, data, _) => {
                 usize::try_from(seq - (handshake.isn + 1)).is_ok_and(|sent| sent <= data.len())
             }
-            Self::Running(_) => true,
+            Self::Running(running) => running.may_end_at(seq),
         }
     }
 

@@ -4,7 +4,7 @@ use wire::seq::{ClientSeq, OnlineSeq};
 
 use crate::encrypted;
 use crate::holes::Holes;
-use crate::limits::{CLIENT_WINDOW_UNKNOWN, INTERIM_BYTES};
+use crate::limits::{CLIENT_WINDOW_UNKNOWN, CONNECTION_DISTANCE_MAX, INTERIM_BYTES};
 use crate::request::Reader;
 use crate::standalone;
 
@@ -90,8 +90,24 @@ pub(crate) struct Seen {
     pub(crate) boundary: bool,
     /// Whether they stand alone: behind a request that was seen to end, or at the flow's beginning.
     pub(crate) stands_alone: bool,
+    /// Whether they are none of this connection's.
+    pub(crate) elsewhere: bool,
     /// They are the flow's first: what its client had seen after the handshake.
     pub(crate) beginning: Option<OnlineSeq>,
+}
+
+impl Seen {
+    /// So many bytes that are none of this connection's.
+    const fn elsewhere(bytes: u32) -> Self {
+        Self {
+            bytes,
+            begins_turn: false,
+            boundary: false,
+            stands_alone: false,
+            elsewhere: true,
+            beginning: None,
+        }
+    }
 }
 
 impl Running {
@@ -179,7 +195,11 @@ impl Running {
         pushed: bool,
         payload: &[u8],
     ) -> Seen {
-        let end = seq + u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        if self.is_elsewhere(seq) {
+            return Seen::elsewhere(len);
+        }
+        let end = seq + len;
         let is_newer = self.cause.is_none_or(|before| before < cause);
         // Only new bytes begin a turn: a retransmission, or the byte of a keep-alive probe, carries a newer acknowledgement number
         // in the middle of an old one.
@@ -218,8 +238,28 @@ impl Running {
             boundary,
             stands_alone: beginning.is_some()
                 || whole && !interim && standalone::stands_alone(payload),
+            elsewhere: false,
             beginning,
         }
+    }
+
+    /// The client closes at `seq`, behind its bytes: its FIN has a number of its own, whose acknowledgement answers no further byte.
+    pub(crate) fn on_client_end(&mut self, seq: ClientSeq) {
+        if self.next == Some(seq) {
+            self.next = Some(seq + 1);
+        }
+    }
+
+    /// Whether a segment of the client at `seq` that ends something is believed, as the online server would (RFC 5961 section 3.2).
+    pub(crate) fn may_end_at(&self, seq: ClientSeq) -> bool {
+        self.next.is_none_or(|next| next == seq) || self.answered == Some(seq)
+    }
+
+    /// Whether a number of the client's cannot be this connection's. Such bytes are counted and change nothing: they may be forged, or
+    /// those of another connection of the same 4-tuple whose handshake was not seen, which the online server's word tells.
+    pub(crate) fn is_elsewhere(&self, seq: ClientSeq) -> bool {
+        let far = |next: ClientSeq| (seq - next).unsigned_abs() > CONNECTION_DISTANCE_MAX;
+        self.next.is_some_and(far)
     }
 
     /// Whether bytes are missing that the online server has not acknowledged: they come again, and it answers them first.
@@ -247,6 +287,12 @@ impl Running {
     /// The online server sent payload, acknowledging the client's stream up to `ack`. Returns whether that answers a turn of which
     /// nothing was seen.
     pub(crate) fn on_online(&mut self, ack: ClientSeq) -> bool {
+        if self.is_elsewhere(ack) {
+            // The 4-tuple is another connection's, or what was taken for this one's was forged.
+            let told = self.told;
+            *self = Self::new(self.why, self.weight);
+            self.told = told;
+        }
         let another = self.answered.is_none_or(|answered| answered < ack);
         self.answered = Some(ack);
         let unseen = another && self.next.is_none_or(|next| next < ack);

@@ -4,7 +4,7 @@
 use session::Counters;
 use session::limits::INTERIM_BYTES;
 
-use crate::application::Application;
+use crate::application::{Application, MARK_LEN};
 use crate::demands::Demand;
 use crate::flow::Flow;
 use crate::plan::{Joining, Plan};
@@ -93,14 +93,21 @@ pub(crate) fn taken_up_again(world: &World) {
         let Some(flow) = world.oracle.flow(client).filter(|flow| flow.is_served()) else {
             continue;
         };
-        let mut before = None;
-        for turn in flow.turns() {
+        let turns = flow.turns();
+        let ends = turns.iter().skip(1).copied().chain([flow.len()]);
+        // Whether what was seen before is known to its end.
+        let (mut before, mut is_read) = (None, true);
+        for (&turn, end) in turns.iter().zip(ends) {
             let answered = flow.answered_between(before.replace(turn), turn);
-            if !always && answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes)) {
-                // The response before may have been an interim one, behind which a body may follow that looks like a request. The
-                // requests of these clients have no end that can be seen, so that the next one is behind none either.
-                break;
+            // The response before may have been an interim one, behind which a body may follow that looks like a request.
+            let interim = answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes));
+            let told = flow.begins_in_order(turn, MARK_LEN);
+            if !told || !always && (!is_read || interim) {
+                // It is not copied, but is read.
+                is_read = (told || is_read) && flow.is_in_order(turn..end);
+                continue;
             }
+            is_read = true;
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)
             };

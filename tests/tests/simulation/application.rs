@@ -4,8 +4,17 @@ use crate::random::Random;
 
 /// Length of what a request begins with: a mark of its protocol, its connection, its place in it, and its length.
 pub(crate) const HEADER_LEN: usize = MARK_LEN + 6;
-/// Length of a protocol's mark.
-const MARK_LEN: usize = 5;
+/// Length of a protocol's mark: so much of a request tells what it is.
+pub(crate) const MARK_LEN: usize = 5;
+/// Shortest request: its end can be seen.
+pub(crate) const REQUEST_LEN_MIN: usize = HEADER_LEN + LINES_END.len();
+/// What a line and an empty one end with.
+const LINES_END: [u8; 2] = *b"\n\n";
+/// How many bits of a header's numbers each byte has: the eighth is set in all, so that none looks like the end of a line.
+const BITS: usize = 7;
+/// How many bits an index and a length have.
+const INDEX_BITS: usize = 14;
+const LEN_BITS: usize = 16;
 /// What a connection begins with that looks like TLS: a handshake record with a ClientHello (RFC 8446 section 5.1).
 pub(crate) const TLS: [u8; 6] = [0x16, 3, 1, 2, 0, 1];
 
@@ -14,7 +23,8 @@ pub(crate) const RESPONSE_LEN_MAX: usize = 20_000;
 /// What requests look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// Each stands alone, and begins like a request line of HTTP/1.
+    /// Requests of HTTP/1 as far as it takes to see where each ends: a first line, and where there is room for it a body of a
+    /// length that is told. Each stands alone.
     Lines,
     /// Binary frames, which make sense only on a connection that has begun with the first of them.
     Frames,
@@ -228,21 +238,38 @@ impl Connection {
 fn content(protocol: Protocol, (connection, index): (usize, usize), len: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len);
     bytes.extend_from_slice(&protocol.mark());
-    for word in [connection, index, len] {
-        bytes.extend_from_slice(&(word as u16).to_be_bytes());
+    let numbers = (connection << INDEX_BITS | index) << LEN_BITS | len;
+    let byte = |place: usize| 0x80 | (numbers >> (BITS * place)) as u8;
+    bytes.extend((0..HEADER_LEN - MARK_LEN).map(byte));
+    let told = |body: usize| format!("\r\nContent-Length: {body:05}\r\n\r\n");
+    let body = len.checked_sub(HEADER_LEN + told(0).len());
+    let ends = protocol == Protocol::Lines && body.is_none();
+    if let Some(body) = body.filter(|_| protocol == Protocol::Lines) {
+        bytes.extend_from_slice(told(body).as_bytes());
     }
     let mut random = Random::new((connection << 16 | index) as u64);
     while bytes.len() < len {
         bytes.extend_from_slice(&random.next().to_be_bytes());
     }
     bytes.truncate(len);
+    if ends {
+        let line = &mut bytes[HEADER_LEN..];
+        line.iter_mut().for_each(|byte| *byte |= 0x80);
+        line.last_chunk_mut().map(|end| *end = LINES_END);
+    }
     bytes
 }
 
 /// Connection, index and length of a request, or `None` where this is not the beginning of one.
 pub(crate) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Option<(usize, usize, usize)> {
-    let (mark, words) = bytes.split_first_chunk::<MARK_LEN>()?;
-    let word = |at: usize| usize::from(u16::from_be_bytes([words[at], words[at + 1]]));
+    let (mark, rest) = bytes.split_first_chunk::<MARK_LEN>()?;
     let known = [Protocol::Lines, Protocol::Frames].map(Protocol::mark);
-    known.contains(mark).then(|| (word(0), word(2), word(4)))
+    let places = rest.iter().rev();
+    let numbers = places.fold(0, |it, byte| it << BITS | usize::from(byte & 0x7f));
+    let low = |number: usize, bits: usize| number & ((1 << bits) - 1);
+    let index = low(numbers >> LEN_BITS, INDEX_BITS);
+    let connection = numbers >> (LEN_BITS + INDEX_BITS);
+    known
+        .contains(mark)
+        .then(|| (connection, index, low(numbers, LEN_BITS)))
 }

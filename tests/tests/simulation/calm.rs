@@ -1,6 +1,7 @@
 //! Whether every new turn is answered once all faults are over: of flows that begin then, and of those that have come through.
 
 use session::Outcome;
+use session::limits::INTERIM_BYTES;
 
 use crate::demands::Demand;
 use crate::flow::Flow;
@@ -27,6 +28,23 @@ fn is_joined(world: &World, number: usize) -> bool {
     world.plan.sheds_sessions() || !reasons.is_intact()
 }
 
+/// Whether a flow may be forgotten after its client goes on, because nobody has said anything for so long.
+fn is_forgotten(world: &World, flow: &Flow) -> bool {
+    let timeout = world.plan.setting.idle_timeout;
+    timeout.is_some_and(|timeout| flow.silence_max() >= timeout)
+}
+
+/// Whether a flow may go on as a new connection.
+fn may_be_joined(world: &World, number: usize) -> bool {
+    let plan = &world.plan;
+    match plan.setting.joining {
+        // What follows a greeting has state, whatever it looks like.
+        Joining::Standalone => world.clients[number].stands_alone() && plan.greeting.0 == 0,
+        Joining::Always => true,
+        Joining::Never => false,
+    }
+}
+
 /// Which of a client's turns after all faults must have been copied, as offsets in its stream.
 fn owed(world: &World, number: usize) -> Vec<usize> {
     let connection = &world.plan.connections[number];
@@ -34,21 +52,24 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
     let Some(rests_at) = connection.rests_at.filter(|_| client.has_opened()) else {
         return vec![];
     };
-    let joins = match world.plan.setting.joining {
-        Joining::Standalone => client.stands_alone(),
-        Joining::Always => true,
-        Joining::Never => false,
+    let Some(flow) = world.oracle.flow(client) else {
+        return vec![];
     };
     let joined = rests_at > 0 && is_joined(world, number);
-    if joined && !joins {
+    let forgotten = is_forgotten(world, flow);
+    if (joined || forgotten) && !may_be_joined(world, number) {
         return vec![];
     }
-    let sent = world.oracle.flow(client).map_or(0, Flow::len);
+    let always = world.plan.setting.joining == Joining::Always;
     let mut at = connection.prefix_len();
-    let mut owed = vec![];
+    let (mut before, mut owed) = (None, vec![]);
     for (index, batch) in connection.batches.iter().enumerate() {
+        // Behind what may be an interim response a body may follow that looks like a request.
+        let answered = flow.answered_between(before.replace(at), at);
+        let interim = answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes));
+        let interim = forgotten && !always && interim;
         // A flow that is joined may be joined at its second turn.
-        if index >= rests_at + usize::from(joined) && at < sent {
+        if index >= rests_at + usize::from(joined) && at < flow.len() && !interim {
             owed.push(at);
         }
         at += batch

@@ -1,6 +1,8 @@
 //! The client's side of one flow, kept as naively as can be: every byte with the cause of its first copy, when it was captured, and
 //! what became of its records.
 
+use std::ops::Range;
+
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
@@ -13,6 +15,8 @@ pub(crate) struct Flow {
     causes: Vec<Option<u32>>,
     /// When the stream was first captured up to where, in the order of time: offsets and times grow.
     captured: Vec<(usize, u64)>,
+    /// Where something was missing when what is behind it came.
+    overtaken: Vec<usize>,
     /// When either side last said something, and how long both were silent at most.
     said_at: Option<u64>,
     silence_max: u64,
@@ -65,6 +69,10 @@ impl Flow {
         if self.fin.is_some_and(|fin| start >= fin) {
             return;
         }
+        let from = self.captured.last().map_or(0, |(end, _)| *end);
+        if len > 0 && start > from && self.overtaken.last() != Some(&from) {
+            self.overtaken.push(from);
+        }
         if self.causes.len() < start + len {
             self.on_word(now);
             self.causes.resize(start + len, None);
@@ -72,7 +80,6 @@ impl Flow {
         for cause in &mut self.causes[start..start + len] {
             cause.get_or_insert(segment.ack);
         }
-        let from = self.captured.last().map_or(0, |(end, _)| *end);
         let new = self.causes[from..].iter();
         let new = new.take_while(|cause| cause.is_some()).count();
         if new > 0 {
@@ -97,6 +104,18 @@ impl Flow {
     pub(crate) fn captured_at(&self, offset: usize) -> Option<u64> {
         let index = self.captured.partition_point(|(end, _)| *end <= offset);
         self.captured.get(index).map(|(_, at)| *at)
+    }
+
+    /// Whether nothing of these bytes came behind what follows it.
+    pub(crate) fn is_in_order(&self, range: Range<usize>) -> bool {
+        !self.overtaken.iter().any(|at| range.contains(at))
+    }
+
+    /// Whether the first that came of what begins at `offset` was its beginning, in a piece of `len` bytes at least.
+    pub(crate) fn begins_in_order(&self, offset: usize, len: usize) -> bool {
+        let index = self.captured.partition_point(|(end, _)| *end <= offset);
+        let piece = self.captured.get(index).map_or(0, |(end, _)| end - offset);
+        piece >= len && !self.overtaken.contains(&offset)
     }
 
     pub(crate) fn on_online(&mut self, now: u64, segment: &Segment) {

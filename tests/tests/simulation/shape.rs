@@ -1,8 +1,8 @@
 //! What the connections of one simulation have in common, and how a seed draws them.
 
 use crate::application::{
-    Answer, Application, Batch, Connection, Ending, HEADER_LEN, Protocol, Push, RESPONSE_LEN_MAX,
-    Request,
+    Answer, Application, Batch, Connection, Ending, HEADER_LEN, Protocol, Push, REQUEST_LEN_MIN,
+    RESPONSE_LEN_MAX, Request,
 };
 use crate::random::Random;
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND};
@@ -336,7 +336,8 @@ impl Shape {
             }
         }
         Request {
-            len: random.range(HEADER_LEN as u64, self.request_len_max) as usize,
+            len: REQUEST_LEN_MIN
+                .max(random.range(HEADER_LEN as u64, self.request_len_max) as usize),
             online,
             target,
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::{Answer, Connection, HEADER_LEN};
+use crate::application::{Answer, Connection, REQUEST_LEN_MIN};
 use crate::link::Impairment;
 use crate::plan::{Joining, PAYLOAD_PLENTY, PLENTY, Plan};
 use crate::runner::run;
@@ -182,7 +182,7 @@ fn simplifications() -> Vec<Simplification> {
                 .iter_mut()
                 .flat_map(|it| &mut it.requests)
             {
-                request.len = request.len.min(HEADER_LEN + 2);
+                request.len = request.len.min(REQUEST_LEN_MIN);
             }
         }),
         ("short responses", |connection| {

@@ -16,7 +16,7 @@ use crate::flow::stream::Piece;
 use crate::holes::Holes;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, SYN_PAYLOAD_MAX, UNCONFIRMED_MAX};
-use crate::nursery::{Handshake, Infant};
+use crate::nursery::{Before, Handshake, Infant};
 use crate::running::{Running, Why};
 use crate::session::Beginning;
 use crate::time::Instant;
@@ -117,17 +117,22 @@ impl Engine {
                 Err(None) => {}
             }
         }
+        if segment.flags.contains(Flags::FIN) {
+            running.on_client_end(seq + u32::from(segment.payload_len));
+        }
         self.account(&flow, &mut running, seen);
         self.put_running(now, flow, running);
         None
     }
 
     /// Whether this is the first byte after a SYN that may still be answered: where there is no total order, a first request may
-    /// overtake the SYN-ACK.
+    /// overtake the SYN-ACK. One that cannot be the connection's that was known before is so in any case: its answer was not seen.
     fn is_of_syn(&mut self, now: Instant, flow: &FlowKey, seq: ClientSeq) -> bool {
         let in_order = self.shared.config.in_order;
+        let is_elsewhere = |before: &Before| matches!(before.as_deref(), Some(Infant::Running(it)) if it.is_elsewhere(seq));
         matches!(self.nursery.get(flow, now),
-            Some(Infant::Syn(handshake, ..)) if !in_order && handshake.isn + 1 == seq)
+            Some(Infant::Syn(handshake, _, before))
+                if handshake.isn + 1 == seq && (!in_order || is_elsewhere(before)))
     }
 
     /// Opens the sessions of a flow whose SYN was seen, if its first payload begins here; otherwise why there is none.

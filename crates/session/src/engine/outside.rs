@@ -112,14 +112,19 @@ impl Engine {
         if seen.bytes == 0 {
             return;
         }
+        let weight = u64::from(running.weight);
+        let bytes = u64::from(seen.bytes) * weight;
+        self.shared.counters.bytes_skipped += u64::from(seen.bytes);
+        if seen.elsewhere {
+            // Whose they are nobody knows, as with those that are far from a stream that is copied.
+            self.shared.counters.left_out_unordered_bytes += bytes;
+            return;
+        }
         if running.why == Why::Missed {
             self.miss(flow, seen.begins_turn, seen.bytes);
         }
         let never = running.why == Why::OpenBefore && self.joins_none(flow);
-        let weight = u64::from(running.weight);
-        let bytes = u64::from(seen.bytes) * weight;
         let counters = &mut self.shared.counters;
-        counters.bytes_skipped += u64::from(seen.bytes);
         match running.why {
             Why::Missed => {}
             Why::OpenBefore if running.is_encrypted() => {

@@ -212,13 +212,20 @@ impl ClientStream {
         self.clear(arena);
     }
 
-    /// A segment that belongs to no place of the stream.
+    /// A segment that belongs to no place of the stream: what of it did not come before is counted.
     fn pass_over(&mut self, seq: ClientSeq, len: u32) {
-        let end = seq + len;
+        let (end, seen) = (seq + len, self.seen());
         if !self.is_near(seq) {
             self.lose(len.into(), None);
-        } else if end > self.seen() {
-            self.lose(end.ahead_of(self.seen()).min(len).into(), Some(end));
+            return;
+        }
+        let waiting = self.waiting.as_mut();
+        let late = waiting.map_or(0, |waiting| waiting.holes.fill(seq, end));
+        self.lose(late.into(), None);
+        if end > seen {
+            self.lose(end.ahead_of(seen).min(len).into(), Some(end));
+            let waiting = self.waiting.get_or_insert_default();
+            waiting.holes.open(seen, seq);
         }
     }
 

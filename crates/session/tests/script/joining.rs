@@ -48,6 +48,30 @@ fn a_flow_is_joined_at_the_second_request_of_http_and_memcached() {
     }
 }
 
+/// Nothing that the online server would not believe, or that is another connection's, changes what is known of a flow.
+#[test]
+fn what_is_forged_does_not_keep_a_flow_from_being_joined() {
+    let far = 500 + (1 << 25);
+    for (flags, seq, payload) in [
+        (PSH, far, &b"forged"[..]),
+        (PSH, 0u32.wrapping_sub(far), b"forged"),
+        (FIN, far, b"forged"),
+        (FIN, far, b""),
+        (RST, far, b""),
+        (RST, 500 + LEN + 10, b""),
+        (FIN, 500 + LEN + 10, b""),
+    ] {
+        let mut s = standalone();
+        assert_eq!(ask(&mut s, &[GET]), [false]);
+        s.client(flags, seq, 1000, payload);
+        s.client(PSH, 500 + LEN, 1000, GET)
+            .expect(&[sent(SYN, 0, 0, b"")]);
+        assert_eq!(left_out(&s), (0, LEN.into()));
+        let unordered = s.engine.counters().left_out_unordered_bytes;
+        assert_eq!(unordered, payload.len() as u64);
+    }
+}
+
 #[test]
 fn what_has_state_is_not_joined_and_is_told_once() {
     for request in [

@@ -151,6 +151,33 @@ fn play_to_the_end(s: &mut Script, shape: u32) -> u64 {
             s.client(FIN, 5, 1, b"ef").client(PSH, 8, 1, b"gh");
             8
         }
+        // It has no session, and its port is used again, by a connection with lower numbers whose SYN is not seen to be answered.
+        12 => {
+            let again = 0u32.wrapping_sub(1 << 25);
+            s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"abcd");
+            s.online(PSH, 1, 5, 10).client(SYN, again, 0, b"");
+            s.client(PSH, again + 1, 1 << 25, b"ef");
+            s.client(FIN, again + 3, 1 << 25, b"gh");
+            8
+        }
+        // The same where nothing of the handshake is seen, and the online server answers.
+        13 => {
+            let again = 0u32.wrapping_sub(1 << 25);
+            s.client(SYN, 0, 0, b"").client(PSH, 1, 1, b"abcd");
+            s.client(PSH, again, 1 << 25, b"ef");
+            s.online(PSH, 1 << 25, again + 2, 10);
+            s.client(PSH, again + 2, (1 << 25) + 10, b"g");
+            7
+        }
+        // What is missing comes when the online server has reset the connection.
+        14 => {
+            open(s);
+            s.client(PSH, 3, 1, b"cd").client(PSH, 7, 1, b"gh");
+            s.online(RST, 1, 1, 0).client(PSH, 11, 1, b"kl");
+            s.client(PSH, 1, 1, b"abcdefghijkl");
+            s.client(PSH, 5, 1, b"efgh");
+            12
+        }
         _ => 0,
     }
 }
@@ -159,7 +186,7 @@ fn play_to_the_end(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..12 {
+            for shape in 0..15 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;
@@ -184,6 +211,16 @@ fn a_turn_that_is_missed_is_one_however_many_segments_it_has() {
     let (told, missed) = s.bytes_told();
     assert_eq!((told, missed), (6, 6));
     s.client(PSH, 7, 1, b"g").expect_outcomes(&[]);
+}
+
+/// The end of a client's stream has a number that is acknowledged, and is no byte of a further turn.
+#[test]
+fn an_answer_to_the_last_turn_of_a_client_that_closes_answers_no_other() {
+    let mut s = Script::new();
+    s.online(ACK, 1, 1, 0).wait(Duration::from_secs(2));
+    s.client(SYN, 0, 0, b"").client(FIN, 1, 1, b"abcd");
+    s.online(PSH, 1, 6, 10).online(FIN, 11, 6, 10);
+    s.expect_outcomes(&[Outcome::Missed]);
 }
 
 /// Only what the online server says is seen.

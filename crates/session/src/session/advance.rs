@@ -168,21 +168,28 @@ impl Session {
             return false;
         }
         self.end_current(verdict, next, unasked, ctx);
+        self.go_on(end, ctx)
+    }
+
+    /// The current turn is over: the next departs, or the client's end. Returns whether another step may follow.
+    #[inline(always)]
+    fn go_on(&mut self, end: Option<EndOfStream>, ctx: &mut Context<'_>) -> bool {
         match (self.playing(ctx.flow).front().is_some(), end) {
             (true, _) if self.connection.is_finished() => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
+                true
             }
             (true, _) => {
+                let una = self.connection.una();
                 self.playing_mut(ctx.flow).release(una, ctx.now);
-                return !self.has_nothing_ahead(ctx.flow);
+                !self.has_nothing_ahead(ctx.flow)
             }
             (false, Some(end)) => {
                 self.close(end, ctx);
-                return false;
+                false
             }
-            (false, None) => return false,
+            (false, None) => false,
         }
-        true
     }
 
     /// The current turn is over, if there is one.

@@ -10,7 +10,7 @@
 mod budget;
 mod callgrind;
 mod case;
-mod engine;
+pub(crate) mod engine;
 mod hurt;
 mod metrics;
 mod network;

@@ -1,5 +1,5 @@
-//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, a few
-//! live tests under other kernels in emulated machines, live tests in namespaces.
+//! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, what
+//! the engine costs, a few live tests under other kernels in emulated machines, live tests in namespaces.
 //!
 //! A test that cannot run here says SKIP; with `--no-skip`, which CI implies, that is a failure.
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{build_ebpf, dist, setup, stage, step, tidy, vm, workspace};
+use crate::{bench, build_ebpf, dist, setup, stage, step, tidy, vm, workspace};
 
 /// Read by every test that may have to skip itself: where it is set, skipping is a failure.
 const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
@@ -104,7 +104,10 @@ fn still(no_skip: bool, parts: &mut Parts) -> Result<()> {
     let mut tests = cargo(no_skip);
     tests.args(["test", "--workspace"]);
     let name = "unit, property and program tests";
-    parts.run(name, || step::run(name, &mut tests))
+    parts.run(name, || step::run(name, &mut tests))?;
+    parts.run("cost of the engine", || {
+        bench::engine::run(&bench::engine::Arguments::check())
+    })
 }
 
 /// Real servers, real clients, real traffic, one test at a time: there are two cores.

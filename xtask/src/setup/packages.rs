@@ -44,6 +44,11 @@ const BUILD_TOOLS: &[Tool] = &[
         program: "pkg-config",
         package: "pkg-config",
     },
+    // Counts the engine's instructions.
+    Tool {
+        program: "valgrind",
+        package: "valgrind",
+    },
 ];
 
 /// Libraries that the build needs with their headers.

@@ -63,6 +63,9 @@ impl Clock {
 /// What all sessions of a worker share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Until when everything that was seen has been taken: where a worker had to wait for its processor, later than that a target may
+    /// well have spoken. A silence is measured up to here, and not up to now.
+    pub(crate) seen: Instant,
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) arena: Arena,

@@ -386,6 +386,7 @@ impl Gate {
         lanes.sum()
     }
 
+    #[inline(always)]
     fn find(&self, client: &Addr) -> Option<LaneId> {
         // With a reply pool there is one lane; a hash for each frame would be for nothing.
         if !self.prove {

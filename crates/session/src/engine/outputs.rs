@@ -8,8 +8,9 @@ use crate::time::Instant;
 use crate::wheel::Entry;
 
 impl Engine {
-    /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed.
+    /// Does what is due at `now`; to be called when [`Engine::next_timeout`] has passed, and everything that has arrived was taken.
     pub fn on_timeout(&mut self, now: Instant) {
+        self.shared.seen = now;
         if self.shared.echoes.due().is_some_and(|due| due <= now) {
             self.on_watch_due(now);
         }

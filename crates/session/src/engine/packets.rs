@@ -18,6 +18,7 @@ use crate::time::Instant;
 impl Engine {
     /// A client's packet, from its IP header on, as seen by `capture` at `stamp`.
     pub fn on_client_packet(&mut self, now: Instant, stamp: Instant, packet: &[u8]) {
+        self.shared.on_packet(now, stamp);
         let parsed = Segment::parse(packet, 0).ok();
         let Some((segment, payload, tcp)) = parsed
             .and_then(|segment| Some((segment, segment.payload(packet)?, segment.tcp(packet)?)))
@@ -78,6 +79,7 @@ impl Engine {
 
     /// The headers of an online server's segment, from its IP header on, as seen by `observe` at `stamp`.
     pub fn on_online_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
+        self.shared.on_packet(now, stamp);
         let Ok(segment) = Segment::parse(headers, 0) else {
             self.shared.counters.online_malformed += 1;
             return;
@@ -139,6 +141,7 @@ impl Engine {
 
     /// The headers of a target's reply, from its IP header on, as seen at `stamp`.
     pub fn on_target_packet(&mut self, now: Instant, stamp: Instant, headers: &[u8]) {
+        self.shared.on_packet(now, stamp);
         let Ok(segment) = Segment::parse(headers, 0) else {
             self.shared.counters.reply_malformed += 1;
             return;

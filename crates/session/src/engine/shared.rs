@@ -77,6 +77,7 @@ impl Shared {
     /// Nothing yet of every kind.
     pub(crate) fn new(config: Config, hash: FlowHash, now: Instant) -> Self {
         Self {
+            seen: now,
             clock: Clock::new(config.unix_nanos, now),
             arena: Arena::new(config.payload_bytes_max),
             counters: Counters::default(),
@@ -92,6 +93,12 @@ impl Shared {
 }
 
 impl Shared {
+    /// A packet that was seen at `stamp` is taken at `now`.
+    #[inline(always)]
+    pub(crate) fn on_packet(&mut self, now: Instant, stamp: Instant) {
+        self.seen = self.seen.max(stamp.min(now));
+    }
+
     /// A response's packet is about to be handled: see [`crate::sample::Sampler::hold`].
     #[inline]
     pub(crate) fn hold_sample(&mut self, segment: &Segment, record: &[u8]) {

@@ -38,6 +38,7 @@ impl Lanes {
         }
     }
 
+    #[inline(never)]
     pub(super) fn find(&self, network: &Addr) -> Option<LaneId> {
         self.by_network.get(network).copied()
     }

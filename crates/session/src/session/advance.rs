@@ -140,15 +140,13 @@ impl Session {
         let (unasked, absence) = self.unasked(ctx);
         let patience = self.patience(next, unasked, absence, ctx);
         let trips = patience.trips;
-        let una = self.connection.una();
+        let (una, seen) = (self.connection.una(), ctx.shared.seen);
         let is_streaming = self.turns.is_streaming();
         let again_at = is_streaming.then(|| {
             let mut playing = self.turns.of_mut(ctx.flow.captured());
-            playing.let_go(una, &patience, ctx.now)
+            playing.let_go(una, &patience, seen)
         });
-        let verdict = self
-            .playing(ctx.flow)
-            .verdict(next, una, &patience, ctx.now);
+        let verdict = self.playing(ctx.flow).verdict(next, una, &patience, seen);
         match verdict {
             Verdict::Wait => {
                 self.release_at = again_at.flatten();
@@ -207,7 +205,8 @@ impl Session {
         (trips, unasked): (Duration, bool),
         ctx: &mut Context<'_>,
     ) {
-        let time = ctx.now.since(next.captured);
+        let seen = ctx.shared.seen;
+        let time = seen.since(next.captured);
         let overdue = verdict == Verdict::Quiet && time > ctx.shared.config.response_timeout;
         let waiting = self.playing(ctx.flow).waiting().filter(|_| overdue);
         let waited = Waited {
@@ -218,7 +217,7 @@ impl Session {
             stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
         };
         let mut playing = self.playing_mut(ctx.flow);
-        if playing.note(verdict, next, waited, &mut ctx.rule.habits, ctx.now) {
+        if playing.note(verdict, next, waited, &mut ctx.rule.habits, seen) {
             ctx.shared.counters.sessions_streaming += 1;
         }
         if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {

@@ -21,7 +21,8 @@ impl Session {
         ctx: &mut Context<'_>,
     ) {
         self.active_at = ctx.now;
-        let ends = self.ends(ctx.flow);
+        let closing = matches!(self.life, Life::Closing { .. });
+        let ends = closing.then(|| self.ends(ctx.flow));
         let (reach, mtu) = (self.reach(ctx.flow), ctx.target.path.mtu(ctx.now));
         let effects = self.connection.on_segment(
             segment,
@@ -49,7 +50,7 @@ impl Session {
         if let Some(arrival) = &effects.arrival {
             self.on_arrival(arrival, stamp, ctx);
         }
-        let went_on = self.ends(ctx.flow) != ends;
+        let went_on = ends.is_some_and(|ends| self.ends(ctx.flow) != ends);
         if let Life::Closing { since } = &mut self.life
             && went_on
         {

@@ -90,6 +90,7 @@ impl Session {
     }
 
     /// What the segments of its connection depend on besides.
+    #[inline(always)]
     fn surroundings(&self, ctx: &mut Context<'_>) -> Surroundings {
         Surroundings {
             now: ctx.now,

@@ -177,9 +177,21 @@ impl Script {
     }
 
     fn client(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> &mut Self {
+        self.client_at(self.now, flags, seq, ack, payload)
+    }
+
+    /// A packet that was seen at `stamp` and is taken now.
+    fn client_at(
+        &mut self,
+        stamp: Instant,
+        flags: Flags,
+        seq: u32,
+        ack: u32,
+        payload: &[u8],
+    ) -> &mut Self {
         let (seq, ack) = (CLIENT_ISN.wrapping_add(seq), ONLINE_ISN.wrapping_add(ack));
         let packet = Self::packet(self.client, self.online, seq, ack, flags, 500, payload);
-        self.engine.on_client_packet(self.now, self.now, &packet);
+        self.engine.on_client_packet(self.now, stamp, &packet);
         self
     }
 
@@ -200,6 +212,18 @@ impl Script {
     }
 
     fn target(&mut self, flags: Flags, seq: u32, ack: u32, len: usize) -> &mut Self {
+        self.target_at(self.now, flags, seq, ack, len)
+    }
+
+    /// The same of a packet that was seen at `stamp`.
+    fn target_at(
+        &mut self,
+        stamp: Instant,
+        flags: Flags,
+        seq: u32,
+        ack: u32,
+        len: usize,
+    ) -> &mut Self {
         let (seq, ack) = (TARGET_ISN.wrapping_add(seq), self.iss.wrapping_add(ack));
         let packet = Self::packet(
             self.target,
@@ -211,7 +235,7 @@ impl Script {
             &vec![0; len],
         );
         self.engine
-            .on_target_packet(self.now, self.now, &packet[..packet.len() - len]);
+            .on_target_packet(self.now, stamp, &packet[..packet.len() - len]);
         self
     }
 

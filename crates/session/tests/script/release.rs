@@ -378,3 +378,23 @@ fn a_piece_of_whole_segments_does_not_end_a_longer_response() {
     s.target(PSH, 1 + 44 * 1460, 2, 300)
         .expect(&[sent(PSH, 2, 1 + 44 * 1460 + 300, b"b")]);
 }
+
+/// A worker that had to wait for its processor finds much at once: what the target said meanwhile stands behind the client's
+/// next request, and is no silence.
+#[test]
+fn what_was_not_taken_yet_is_no_silence() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"GET /1")
+        .online(PSH, 1, 7, 100)
+        .expect(&[sent(PSH, 1, 1, b"GET /1")]);
+    s.target(PSH, 1, 7, 50);
+    let spoke = s.now;
+    // The next request came a millisecond later, and the rest of the response another one later.
+    s.now = spoke + Duration::from_secs(1);
+    s.client_at(spoke + Duration::from_millis(1), PSH, 7, 101, b"GET /2")
+        .expect(&[sent(ACK, 7, 51, b"")]);
+    s.target_at(spoke + Duration::from_millis(2), PSH, 51, 7, 50)
+        .expect(&[sent(PSH, 7, 101, b"GET /2")])
+        .expect_outcomes(&[Outcome::Answered]);
+}

@@ -74,10 +74,10 @@ fn only_silence(plan: &Plan) -> bool {
 /// A flow that was silent for longer than the idle timeout goes on with its next turn: every byte was copied.
 pub(crate) fn taken_up_again(world: &World) {
     let plan = &world.plan;
-    if !Demand::TakenUpAgain.is_held() || plan.setting.idle_timeout.is_none() || world.stuck {
+    let Some(timeout) = plan.setting.idle_timeout else {
         return;
-    }
-    if !only_silence(plan) {
+    };
+    if !Demand::TakenUpAgain.is_held() || world.stuck || !only_silence(plan) {
         return;
     }
     let carried = carried(world);
@@ -104,10 +104,11 @@ pub(crate) fn taken_up_again(world: &World) {
             let told = flow.begins_in_order(turn, MARK_LEN);
             if !told || !always && (!is_read || interim) {
                 // It is not copied, but is read.
-                is_read = (told || is_read) && flow.is_in_order(turn..end);
+                is_read = (told || is_read) && flow.is_in_order(&(turn..end));
                 continue;
             }
-            is_read = true;
+            // One that was forgotten in the middle of a request is known no further.
+            is_read = !flow.pauses_in(&(turn..end), timeout);
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)
             };

@@ -255,7 +255,9 @@ fn content(protocol: Protocol, (connection, index): (usize, usize), len: usize) 
     if ends {
         let line = &mut bytes[HEADER_LEN..];
         line.iter_mut().for_each(|byte| *byte |= 0x80);
-        line.last_chunk_mut().map(|end| *end = LINES_END);
+        if let Some(end) = line.last_chunk_mut() {
+            *end = LINES_END;
+        }
     }
     bytes
 }

@@ -1,7 +1,7 @@
 //! Whether every new turn is answered once all faults are over: of flows that begin then, and of those that have come through.
 
 use session::Outcome;
-use session::limits::INTERIM_BYTES;
+use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 
 use crate::demands::Demand;
 use crate::flow::Flow;
@@ -40,7 +40,8 @@ fn may_be_joined(world: &World, number: usize) -> bool {
     match plan.setting.joining {
         // What follows a greeting has state, whatever it looks like.
         Joining::Standalone => world.clients[number].stands_alone() && plan.greeting.0 == 0,
-        Joining::Always => true,
+        // Where the target has ended several that made no sense to it, none is joined any more.
+        Joining::Always => world.target.nonsense < u64::from(JOINS_REFUSED_MAX),
         Joining::Never => false,
     }
 }
@@ -103,6 +104,10 @@ pub(crate) fn every_new_turn_is_answered(world: &World) {
         let rests_at = connection.rests_at.unwrap_or(usize::MAX);
         let turns = connection.batches.len().saturating_sub(rests_at);
         excused += copies * (turns - owed.len());
+        if open > 0 && connection.is_mute() {
+            // Its turns wait for the response timeout, one behind another, and then for all that the target is late with.
+            excused += copies * owed.len();
+        }
         for turn in owed {
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)

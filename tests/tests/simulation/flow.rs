@@ -107,8 +107,17 @@ impl Flow {
     }
 
     /// Whether nothing of these bytes came behind what follows it.
-    pub(crate) fn is_in_order(&self, range: Range<usize>) -> bool {
+    pub(crate) fn is_in_order(&self, range: &Range<usize>) -> bool {
         !self.overtaken.iter().any(|at| range.contains(at))
+    }
+
+    /// Whether its client was silent for `time` in the middle of these bytes.
+    pub(crate) fn pauses_in(&self, range: &Range<usize>, time: u64) -> bool {
+        let first = self
+            .captured
+            .partition_point(|(end, _)| *end <= range.start);
+        let mut steps = self.captured[first..].windows(2);
+        steps.any(|step| step[0].0 < range.end && step[1].1 - step[0].1 >= time)
     }
 
     /// Whether the first that came of what begins at `offset` was its beginning, in a piece of `len` bytes at least.

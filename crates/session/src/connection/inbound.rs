@@ -235,7 +235,7 @@ impl Connection {
             && options
                 .timestamps
                 .is_some_and(|timestamps| !self.receive.on_timestamp(seq, timestamps.value));
-        let len = u32::from(segment.payload_len) + u32::from(flags.contains(Flags::FIN));
+        let len = u32::from(segment.payload_len);
         if stale || !self.receive.is_in_window(seq, len) {
             counters.reply_unacceptable += 1;
             self.ack_due = true;

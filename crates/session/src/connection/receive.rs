@@ -128,7 +128,8 @@ impl ReceiveHalf {
         ahead >= 0
     }
 
-    /// Whether a segment of `len` bytes, FIN included, lies in the window at all (RFC 9293 section 3.10.7.4).
+    /// Whether a segment of `len` bytes lies in the window at all (RFC 9293 section 3.10.7.4). A FIN takes no room: a target that fills
+    /// its window and closes may say both in one segment, and would say it again for ever.
     pub(crate) fn is_in_window(&self, seq: TargetSeq, len: u32) -> bool {
         let (start, end) = (seq - self.nxt, (seq + len) - self.nxt);
         start.max(end) <= i32::try_from(self.window()).unwrap_or(i32::MAX)

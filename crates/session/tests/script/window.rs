@@ -49,6 +49,16 @@ fn a_target_may_send_what_the_online_server_has_sent_and_the_slack() {
     assert!((18_800..=19_001).contains(&s.edge), "{}", s.edge);
 }
 
+/// The end of a response has a number of its own, and takes no room: where its bytes fill the window, it is believed behind them.
+#[test]
+fn a_target_may_close_at_the_edge_of_its_window() {
+    let mut s = asked(5000);
+    s.target(FIN, 1, 2, 15_000).wait(Duration::from_secs(5));
+    let told = s.frames();
+    assert!(told.iter().any(|it| it.ack == 15_002), "{told:?}");
+    assert_eq!(s.engine.counters().reply_unacceptable, 0);
+}
+
 /// A turn that its target left unanswered opens the window for all that is missing of its answer; the next turns are answered with that
 /// much, and one grant beyond what the online server has sent does not make up for it.
 #[test]

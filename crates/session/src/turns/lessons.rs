@@ -84,6 +84,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             Verdict::TimedOut => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
+                self.pair_with_none();
                 return self.count_timeout();
             }
             Verdict::Streaming => return self.stream(),

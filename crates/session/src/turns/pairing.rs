@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::ends::{Kind, Kinds};
 use super::habits::Habits;
 use super::{Next, Playing, Turns};
-use crate::limits::{CUT_OFF, WHOLE_SILENCE};
+use crate::limits::WHOLE_SILENCE;
 use crate::time::Instant;
 
 /// Why the bytes that come next may not answer the turn that they seem to.
@@ -41,6 +41,19 @@ impl Behind {
     pub(super) fn greeted(is_greeted: bool) -> Self {
         Self {
             unsure: is_greeted.then_some(Unsure::Greeting),
+            ..Self::default()
+        }
+    }
+
+    /// After a long silence, in which what turns were unsure for was forgotten.
+    pub(super) fn resumed(unsure: Option<Unsure>) -> Self {
+        let mut doubted = Kinds::default();
+        if unsure.is_some() {
+            doubted.add(None);
+        }
+        Self {
+            unsure,
+            doubted,
             ..Self::default()
         }
     }
@@ -81,6 +94,11 @@ impl Behind {
 }
 
 impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
+    /// The current turn is over without an answer, which may still come.
+    pub(super) fn pair_with_none(&mut self) {
+        self.step.behind.doubt(None);
+    }
+
     /// The current turn is over: says whether it is compared, where that was unsure, and whether the next one can be.
     pub(super) fn pair(&mut self, next: Next, trips: Duration, habits: &mut Habits, now: Instant) {
         let wanted = self.wanted(next).filter(|wanted| *wanted > 0);
@@ -99,8 +117,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let is_carried = self.credit() > 0;
         let at_once = self.is_at_once(trips);
         let is_whole = habits.is_whole(end, at_once);
-        if silence >= habits.quiet() || unsure.is_none() && silence >= trips.max(WHOLE_SILENCE) {
-            habits.confirm_whole(end);
+        let is_quiet = silence >= habits.quiet();
+        if is_quiet || unsure.is_none() && silence >= trips.max(WHOLE_SILENCE) {
+            habits.confirm_whole(end, is_quiet);
         }
         habits.on_end(end);
         let behind = &mut self.step.behind;
@@ -115,7 +134,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         let is_over = end.missing == 0 || is_usual || habits.is_constant(end) || is_whole;
         let kind = end.kind();
-        if is_own && is_over || silence >= CUT_OFF {
+        if is_own && is_over {
             *behind = Behind::default();
         } else if is_own || unsure == Some(Unsure::Greeting) {
             // A greeting has come by now.

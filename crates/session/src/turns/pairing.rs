@@ -63,6 +63,10 @@ impl Behind {
         if let Some(kind) = self.ended {
             habits.refute_whole(kind);
         }
+        if self.unsure.is_none() {
+            // They came by themselves: one answer that is as long as the online server's is enough.
+            (self.unsure, self.missing) = (Some(Unsure::RestAgain), 0);
+        }
         self.doubt(self.ended);
     }
 
@@ -72,14 +76,12 @@ impl Behind {
         self.doubted.add(kind);
     }
 
-    /// An answer had so many bytes less than the online server's. Returns whether that is usual: three in a row had, or two were as
-    /// long.
+    /// An answer had so many bytes less than the online server's. Returns whether that is usual: three in a row had.
     fn is_usual(&mut self, missing: i32) -> bool {
         let is_alike = self.missing == missing;
         self.missing = missing;
         match self.unsure {
             Some(Unsure::RestAgain) if is_alike => true,
-            Some(Unsure::Rest) if is_alike && missing == 0 => true,
             Some(Unsure::Rest | Unsure::RestAgain) => {
                 self.unsure = Some(if is_alike {
                     Unsure::RestAgain
@@ -103,18 +105,23 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     pub(super) fn pair(&mut self, next: Next, trips: Duration, habits: &mut Habits, now: Instant) {
         let wanted = self.wanted(next).filter(|wanted| *wanted > 0);
         let unsure = self.step.behind.unsure;
+        let is_carried = self.credit() > 0;
+        if is_carried && self.current().is_some_and(|turn| turn.early == 0) {
+            // It only happens to be as much.
+            self.step.behind.doubt(None);
+            return;
+        }
         if unsure.is_none() && wanted.is_none_or(|wanted| wanted == self.received()) {
             self.step.behind.ended = None;
             return;
         }
         let silence = now.since(self.silent_since(now));
         let Some(end) = self.end(wanted) else {
-            if wanted.is_some() && self.received() > 0 {
+            if wanted.is_some() {
                 self.step.behind.doubt(None);
             }
             return;
         };
-        let is_carried = self.credit() > 0;
         let at_once = self.is_at_once(trips);
         let is_whole = habits.is_whole(end, at_once);
         let is_quiet = silence >= habits.quiet();
@@ -137,9 +144,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         if is_own && is_over {
             *behind = Behind::default();
         } else if is_own || unsure == Some(Unsure::Greeting) {
-            // A greeting has come by now.
+            // A greeting that has come by now may look like any answer.
             (behind.unsure, behind.doubted) = (None, Kinds::default());
-            behind.doubt(Some(kind));
+            behind.doubt(is_own.then_some(kind));
         } else if !is_over {
             behind.doubted.add(Some(kind));
         }

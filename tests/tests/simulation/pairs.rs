@@ -2,7 +2,7 @@
 //!
 //! Each byte of a response says which request it answers, so that one byte tells it, whatever came before.
 
-use crate::application::Connection;
+use crate::application::{Connection, Request};
 use crate::demands::Demand;
 use crate::plan::Plan;
 use crate::server::{Tag, UNASKED};
@@ -73,8 +73,22 @@ fn may_answer_the_same(world: &World, online: Tag, target: Tag) -> bool {
     }
     world.plan.tagged(online).any(|online| {
         let mut targets = world.plan.tagged(target);
-        targets.any(|target| are_of_one_turn(world, online, target))
+        targets.any(|target| {
+            are_of_one_turn(world, online, target) || looks_whole_too_soon(world, online, target)
+        })
     })
+}
+
+/// Whether the target's answer to a request before is longer than the online server's, and its first pieces are to the byte as long
+/// as that: then nothing says that more will come.
+fn looks_whole_too_soon(world: &World, online: (usize, usize), target: (usize, usize)) -> bool {
+    let is_soon = |request: &Request| {
+        let (wanted, answer) = (request.online.len, request.target);
+        let piece = answer.len.div_ceil(answer.pieces).max(1);
+        answer.len > wanted && wanted > 0 && wanted.is_multiple_of(piece)
+    };
+    let mut requests = world.plan.connections[target.0].requests().take(online.1);
+    target.0 == online.0 && requests.any(is_soon)
 }
 
 /// Whether two requests are of one turn.

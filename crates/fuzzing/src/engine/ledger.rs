@@ -58,10 +58,11 @@ impl Ledger {
         if turn.bytes == 0 {
             // Known of although no byte of it was captured.
             let unseen = matches!(turn.outcome, Outcome::Gap | Outcome::Missed);
-            assert!(unseen, "{turn:?}");
+            assert!(unseen && !turn.paired, "{turn:?}");
             return;
         }
         if turn.outcome == Outcome::Missed {
+            assert!(!turn.paired, "{turn:?}");
             // It had no session.
             return;
         }
@@ -71,7 +72,7 @@ impl Ledger {
             // Where turns do not wait, what the target has said of this one may have been taken for another.
             Outcome::Delivered => {
                 assert!(
-                    complete && (turn.online.is_none() || !turn.paired),
+                    complete && (turn.online.is_none() || !turn.paired) && turn.samples.is_none(),
                     "{turn:?}"
                 );
             }

@@ -24,7 +24,9 @@ const NEEDED_MAX: u16 = 4096;
 /// Kinds of ends: by the first, second, third or a later segment that looked like the last, and by four sizes.
 const KINDS: usize = 16;
 /// Silences after which any response that ends like this is taken to be the whole answer to its turn.
-const WHOLE_NEEDED: u16 = 6;
+const WHOLE_NEEDED: u16 = 32;
+/// What a silence of the quiet time counts for, among shorter ones.
+const WHOLE_QUIET: u16 = 6;
 
 /// A kind of end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +93,8 @@ impl Belief {
         self.confirmed >= self.needed
     }
 
-    fn confirm(&mut self) {
-        self.confirmed = self.confirmed.saturating_add(1);
+    fn confirm(&mut self, by: u16) {
+        self.confirmed = self.confirmed.saturating_add(by);
     }
 
     fn refute(&mut self) {
@@ -117,10 +119,10 @@ impl Exact {
 
     fn confirm(&mut self, key: u32) {
         if let Some(known) = self.0.iter_mut().find(|known| known.0 == key) {
-            known.1.confirm();
+            known.1.confirm(1);
         } else if let Some(least) = self.0.iter_mut().min_by_key(|known| known.1.confirmed) {
             *least = (key, Belief::new(EXACT_NEEDED));
-            least.1.confirm();
+            least.1.confirm(1);
         }
     }
 
@@ -191,7 +193,7 @@ impl Ends {
 
     /// Silence has shown that a response ended like this.
     pub(crate) fn confirm(&mut self, end: End) {
-        self.kinds[end.kind().index()].confirm();
+        self.kinds[end.kind().index()].confirm(1);
         self.lengths.confirm(end.received);
         self.differences.confirm(end.missing.cast_unsigned());
     }
@@ -222,8 +224,9 @@ impl Ends {
     }
 
     /// Nothing came behind a response that ended like this.
-    pub(super) fn confirm_whole(&mut self, end: End) {
-        self.whole[end.kind().index()].confirm();
+    pub(super) fn confirm_whole(&mut self, end: End, is_quiet: bool) {
+        let by = if is_quiet { WHOLE_QUIET } else { 1 };
+        self.whole[end.kind().index()].confirm(by);
     }
 
     /// Something came.

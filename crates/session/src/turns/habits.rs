@@ -61,8 +61,8 @@ impl Habits {
     }
 
     /// Nothing came behind a response that ended like this.
-    pub(super) fn confirm_whole(&mut self, end: End) {
-        self.ends.confirm_whole(end);
+    pub(super) fn confirm_whole(&mut self, end: End, is_quiet: bool) {
+        self.ends.confirm_whole(end, is_quiet);
     }
 
     /// Something came.

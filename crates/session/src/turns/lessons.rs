@@ -64,7 +64,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 if self.doubt.is_open() {
                     self.settle_doubt(next, before, habits);
                 }
-                self.pair(next, waited.trips, habits, now);
             }
             Verdict::Learned(end) => {
                 self.count_answer();
@@ -73,7 +72,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                     let missing = self.missing(next);
                     self.doubt.grow(missing, 0);
                 }
-                self.pair(next, waited.trips, habits, now);
             }
             // One that stands alone is of a protocol that answers each request: that it is late says nothing of it.
             Verdict::Quiet if waited.time > waited.response_timeout && !waited.stands_alone => {
@@ -81,10 +79,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 self.doubt.grow(missing, 0);
                 return self.count_timeout();
             }
-            Verdict::Quiet => {
-                self.note_silence(next, before, habits, now);
-                self.pair(next, waited.trips, habits, now);
-            }
+            Verdict::Quiet => self.note_silence(next, before, habits, now),
             Verdict::TimedOut => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
@@ -93,11 +88,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             Verdict::Overtaken => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
-                self.step.paired = false;
+                self.pair_with_none();
+                return false;
             }
             Verdict::Streaming => return self.stream(),
-            Verdict::At(_) | Verdict::Wait => {}
+            Verdict::At(_) | Verdict::Wait => return false,
         }
+        self.pair(next, waited.trips, habits, now);
         false
     }
 
@@ -210,6 +207,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     }
 
     fn count_timeout(&mut self) -> bool {
+        self.pair_with_none();
         self.timeouts = self.timeouts.saturating_add(TIMEOUT);
         let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
         enough && self.stream()

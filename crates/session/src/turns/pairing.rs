@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::ends::{Kind, Kinds};
 use super::habits::Habits;
 use super::{Next, Playing, Turns};
-use crate::limits::{CUT_OFF, WHOLE_SILENCE};
+use crate::limits::WHOLE_SILENCE;
 use crate::time::Instant;
 
 /// Why the bytes that come next may not answer the turn that they seem to.
@@ -45,10 +45,27 @@ impl Behind {
         }
     }
 
+    /// After a long silence, in which what turns were unsure for was forgotten.
+    pub(super) fn resumed(unsure: Option<Unsure>) -> Self {
+        let mut doubted = Kinds::default();
+        if unsure.is_some() {
+            doubted.add(None);
+        }
+        Self {
+            unsure,
+            doubted,
+            ..Self::default()
+        }
+    }
+
     /// Bytes have come that answer the turn before: more may.
     pub(super) fn on_late_bytes(&mut self, habits: &mut Habits) {
         if let Some(kind) = self.ended {
             habits.refute_whole(kind);
+        }
+        if self.unsure.is_none() {
+            // They came by themselves: one answer that is as long as the online server's is enough.
+            (self.unsure, self.missing) = (Some(Unsure::RestAgain), 0);
         }
         self.doubt(self.ended);
     }
@@ -59,14 +76,12 @@ impl Behind {
         self.doubted.add(kind);
     }
 
-    /// An answer had so many bytes less than the online server's. Returns whether that is usual: three in a row had, or two were as
-    /// long.
+    /// An answer had so many bytes less than the online server's. Returns whether that is usual: three in a row had.
     fn is_usual(&mut self, missing: i32) -> bool {
         let is_alike = self.missing == missing;
         self.missing = missing;
         match self.unsure {
             Some(Unsure::RestAgain) if is_alike => true,
-            Some(Unsure::Rest) if is_alike && missing == 0 => true,
             Some(Unsure::Rest | Unsure::RestAgain) => {
                 self.unsure = Some(if is_alike {
                     Unsure::RestAgain
@@ -81,26 +96,37 @@ impl Behind {
 }
 
 impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
+    /// The current turn is over without an answer, which may still come.
+    pub(super) fn pair_with_none(&mut self) {
+        self.step.behind.doubt(None);
+    }
+
     /// The current turn is over: says whether it is compared, where that was unsure, and whether the next one can be.
     pub(super) fn pair(&mut self, next: Next, trips: Duration, habits: &mut Habits, now: Instant) {
         let wanted = self.wanted(next).filter(|wanted| *wanted > 0);
         let unsure = self.step.behind.unsure;
+        let is_carried = self.credit() > 0;
+        if is_carried && self.current().is_some_and(|turn| turn.early == 0) {
+            // It only happens to be as much.
+            self.step.behind.doubt(None);
+            return;
+        }
         if unsure.is_none() && wanted.is_none_or(|wanted| wanted == self.received()) {
             self.step.behind.ended = None;
             return;
         }
         let silence = now.since(self.silent_since(now));
         let Some(end) = self.end(wanted) else {
-            if wanted.is_some() && self.received() > 0 {
+            if wanted.is_some() {
                 self.step.behind.doubt(None);
             }
             return;
         };
-        let is_carried = self.credit() > 0;
         let at_once = self.is_at_once(trips);
         let is_whole = habits.is_whole(end, at_once);
-        if silence >= habits.quiet() || unsure.is_none() && silence >= trips.max(WHOLE_SILENCE) {
-            habits.confirm_whole(end);
+        let is_quiet = silence >= habits.quiet();
+        if is_quiet || unsure.is_none() && silence >= trips.max(WHOLE_SILENCE) {
+            habits.confirm_whole(end, is_quiet);
         }
         habits.on_end(end);
         let behind = &mut self.step.behind;
@@ -115,12 +141,12 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         let is_over = end.missing == 0 || is_usual || habits.is_constant(end) || is_whole;
         let kind = end.kind();
-        if is_own && is_over || silence >= CUT_OFF {
+        if is_own && is_over {
             *behind = Behind::default();
         } else if is_own || unsure == Some(Unsure::Greeting) {
-            // A greeting has come by now.
+            // A greeting that has come by now may look like any answer.
             (behind.unsure, behind.doubted) = (None, Kinds::default());
-            behind.doubt(Some(kind));
+            behind.doubt(is_own.then_some(kind));
         } else if !is_over {
             behind.doubted.add(Some(kind));
         }

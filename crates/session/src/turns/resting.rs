@@ -3,6 +3,7 @@
 use wire::seq::OnlineSeq;
 
 use super::departures::Departed;
+use super::pairing::{Behind, Unsure};
 use super::{Gating, NO_CEILING, Step, Turns};
 use crate::connection::Tail;
 use crate::event::Outcome;
@@ -27,6 +28,7 @@ pub(crate) struct RestingTurns {
     gating: Gating,
     target_at: OnlineSeq,
     paired: bool,
+    unsure: Option<Unsure>,
     timeouts: u8,
     greeted: bool,
 }
@@ -60,8 +62,7 @@ impl RestingTurns {
             tail,
             tails: _,
             before: _,
-            // Nothing has come since.
-            behind: _,
+            behind,
             paired,
             target_at: _,
             acknowledged_at,
@@ -92,6 +93,7 @@ impl RestingTurns {
             // All is there, as far as anybody can tell.
             target_at: captured.online_end(),
             paired: *paired,
+            unsure: behind.unsure,
             timeouts: *timeouts,
             greeted: *greeted,
         })
@@ -115,6 +117,7 @@ impl RestingTurns {
                 tail: self.tail,
                 paced: self.paced,
                 paired: self.paired,
+                behind: Behind::resumed(self.unsure),
                 target_at: self.target_at,
                 credit: self.credit.into(),
                 ..Step::new(self.cause, self.acknowledged_at)

@@ -12,10 +12,6 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
         "in some runs one answer of five hundred is compared with another turn's",
     ),
     (
-        "frames_in_both_directions",
-        "in some runs the copy is more than 2 s behind before it departs by time",
-    ),
-    (
         "answers_in_any_order",
         "about one connection in twenty waits for an answer of which the target has sent another meanwhile",
     ),

@@ -6,16 +6,10 @@
 use std::io::Write as _;
 
 /// The tests, each with the fault that it shows.
-const KNOWN_FAULTS: &[(&str, &str)] = &[
-    (
-        "frames_in_both_directions",
-        "in some runs the copy is more than 2 s behind before it departs by time",
-    ),
-    (
-        "answers_in_any_order",
-        "about one connection in twenty waits for an answer of which the target has sent another meanwhile",
-    ),
-];
+const KNOWN_FAULTS: &[(&str, &str)] = &[(
+    "answers_in_any_order",
+    "about one connection in twenty waits for an answer of which the target has sent another meanwhile",
+)];
 
 /// Whether a test shows a known fault and is not asked for; this is then said.
 pub(super) fn is_known(test: &str) -> bool {

@@ -31,9 +31,6 @@ fn tick(stream: &TcpStream, every: Duration, word: &'static [u8]) {
 /// Both sides send frames of their own; the target's server has less to say than the online server.
 #[test]
 fn frames_in_both_directions() {
-    if is_known("frames_in_both_directions") {
-        return;
-    }
     let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
         return;
     };

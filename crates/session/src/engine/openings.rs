@@ -60,14 +60,7 @@ impl Engine {
         payload: &[u8],
     ) -> Option<FlowId> {
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
-            let seq = ClientSeq::new(segment.seq);
-            if self
-                .nursery
-                .get(&flow, now)
-                .is_some_and(|it| it.may_have_sent(seq))
-            {
-                self.nursery.remove(&flow);
-            }
+            self.forget_ended(now, &flow, ClientSeq::new(segment.seq));
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
@@ -123,6 +116,14 @@ impl Engine {
         self.account(&flow, &mut running, seen);
         self.put_running(now, flow, running);
         None
+    }
+
+    /// A client has ended a flow that has no session, at `seq`.
+    fn forget_ended(&mut self, now: Instant, flow: &FlowKey, seq: ClientSeq) {
+        let known = self.nursery.get(flow, now);
+        if known.is_some_and(|it| it.may_have_sent(seq)) {
+            self.nursery.remove(flow);
+        }
     }
 
     /// Whether this is the first byte after a SYN that may still be answered: where there is no total order, a first request may

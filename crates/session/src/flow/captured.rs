@@ -132,6 +132,9 @@ impl Captured {
         }
         let early = self.online_end.ahead_of(piece.cause);
         self.signs.on_turn(early > 0);
+        if let Some(last) = self.latest.as_ref().filter(|_| early == 0) {
+            self.signs.on_answered(piece.stamp.since(last.online.last));
+        }
         let turn = Turn {
             start,
             end: self.end,

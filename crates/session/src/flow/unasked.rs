@@ -33,6 +33,8 @@ const PAUSED: u8 = 1;
 const CLIENT_PUSHED: u8 = 2;
 const ONLINE_PUSHED: u8 = 4;
 const ONLINE_AGAIN: u8 = 8;
+/// No more than this is taken for a round trip between a client and the online server, in milliseconds.
+const TRIP_MAX: u8 = 100;
 /// It is known, and does not fade.
 const KNOWN: u8 = u8::MAX;
 
@@ -47,6 +49,9 @@ pub(crate) struct Signs {
     /// something: a pause behind one that does not is a loss. And whether the online server has sent something again since it said
     /// something new.
     turn: u8,
+    /// The shortest time from the end of an answer to the client's next word, in milliseconds, rounded up: no less than the round trip
+    /// between the two. 0 where there was none yet.
+    trip: u8,
 }
 
 impl Signs {
@@ -78,13 +83,24 @@ impl Signs {
     /// A segment of the online server with payload, after `pause` where it is not the first of this turn; `pushes` says whether
     /// it has PSH.
     pub(crate) fn on_online(&mut self, pause: Option<Duration>, pushes: bool) {
-        if let Some(pause) = pause
+        // One that waits for room in a window, or in its own buffer, goes on after a round trip or two.
+        let trips = Duration::from_millis(2 * u64::from(self.trip));
+        if let Some(pause) = pause.filter(|pause| *pause > trips)
             && !self.is_recovering()
         {
             self.on_pause(ONLINE_PUSHED, pause);
         }
         self.set(ONLINE_AGAIN, false);
         self.set(ONLINE_PUSHED, pushes);
+    }
+
+    /// The client goes on when it has the whole answer, so long after that was sent.
+    pub(crate) fn on_answered(&mut self, after: Duration) {
+        let after = (after.as_millis() + 1).min(TRIP_MAX.into()) as u8;
+        self.trip = match self.trip {
+            0 => after,
+            trip => trip.min(after),
+        };
     }
 
     /// The online server sends again what it has sent: the pause before what is new next is one of a loss.
@@ -201,18 +217,14 @@ fn asks_for_websocket(first: &[u8]) -> bool {
 pub(crate) struct Silences(u8);
 
 impl Silences {
-    /// A turn was over; `late` says that the next had waited for it, and for nothing but silence.
-    pub(crate) fn on_over(&mut self, late: bool) {
-        self.0 = if late {
-            self.0.saturating_add(SILENCE)
-        } else {
-            self.0.saturating_sub(1)
+    /// A turn was over; `late` says that the next had waited for it, and for nothing but silence, `overtaken` that it got no answer, and
+    /// the one before more than its own.
+    pub(crate) fn on_over(&mut self, late: bool, overtaken: bool) {
+        self.0 = match (late, overtaken) {
+            (_, true) => self.0.saturating_add(OVERTAKEN),
+            (true, _) => self.0.saturating_add(SILENCE),
+            _ => self.0.saturating_sub(1),
         };
-    }
-
-    /// A turn got no answer, and the one before more than its own.
-    pub(crate) fn on_overtaken(&mut self) {
-        self.0 = self.0.saturating_add(OVERTAKEN);
     }
 
     /// Whether there are enough to doubt that this flow is request and response.

@@ -157,11 +157,7 @@ impl Session {
                 return false;
             }
             Verdict::TimedOut => ctx.shared.counters.turns_unpaired += 1,
-            Verdict::Over
-            | Verdict::Learned(_)
-            | Verdict::Quiet
-            | Verdict::Overtaken
-            | Verdict::Streaming => {}
+            _ => {}
         }
         if let Some(end) = end
             && end.end == End::Fin

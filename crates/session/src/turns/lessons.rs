@@ -43,21 +43,15 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         if waited.unasked && self.is_unasked_and_late(verdict, &waited) {
             return self.stream();
         }
-        match verdict {
-            Verdict::Overtaken => self.silences.on_overtaken(),
-            _ => self
-                .silences
-                .on_over(verdict == Verdict::Quiet && waited.time >= UNASKED_STALL),
-        }
+        let is_late = verdict == Verdict::Quiet && waited.time >= UNASKED_STALL;
+        self.silences
+            .on_over(is_late, verdict == Verdict::Overtaken);
         if let Some(cause) = next.cause {
             // Where a response was shorter, the next is not to make up for it.
             self.step.target_at = self.step.target_at.max(cause);
         }
         let before = self.step.before.take();
-        if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
-            // A response that has not come by now will not come at all.
-            self.doubt = Doubt::default();
-        }
+        self.give_up_hope(waited, now);
         match verdict {
             Verdict::Over => {
                 self.count_answer();
@@ -96,6 +90,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
         self.pair(next, waited.trips, habits, now);
         false
+    }
+
+    /// A response that has not come by now will not come at all.
+    fn give_up_hope(&mut self, waited: Waited, now: Instant) {
+        if self.doubt.is_open() && now.since(self.silent_since(now)) >= waited.response_timeout {
+            self.doubt = Doubt::default();
+        }
     }
 
     /// Whether a flow in which either side speaks unasked has come to lag, though no single turn has waited for long.

@@ -80,3 +80,29 @@ fn an_online_server_that_makes_up_for_a_loss_does_not_speak_unprompted() {
         .expect_outcomes(&[Outcome::TimedOut]);
     assert_eq!(s.engine.counters().sessions_streaming, 0);
 }
+
+/// An online server that goes on a round trip later each time, since its buffer is small, does not speak unasked, and a target that is
+/// slow behind it stays in step.
+#[test]
+fn an_online_server_that_waits_for_room_does_not_speak_unasked() {
+    let mut s = Script::new();
+    let trip = Duration::from_millis(30);
+    s.handshake();
+    for turn in 0..10 {
+        let (asked, seen) = (1 + turn, 1 + 3000 * turn);
+        s.client(PSH, asked, seen, b"a").frames();
+        for chunk in 0..3 {
+            s.online(PSH, seen + 1000 * chunk, asked + 1, 1000);
+            s.wait(trip);
+        }
+    }
+    s.client(PSH, 11, 30_001, b"a");
+    for turn in 0..10 {
+        s.target(ACK, 1 + 3000 * turn, 2 + turn, 0)
+            .wait(Duration::from_millis(700));
+        s.expect(&[]).target(PSH, 1 + 3000 * turn, 2 + turn, 3000);
+        let next = s.frames();
+        assert_eq!(next.iter().filter(|sent| sent.payload == b"a").count(), 1);
+    }
+    assert_eq!(s.engine.counters().sessions_streaming, 0);
+}

@@ -151,6 +151,13 @@ fn play_to_the_end(s: &mut Script, shape: u32) -> u64 {
             s.client(FIN, 5, 1, b"ef").client(PSH, 8, 1, b"gh");
             8
         }
+        _ => play_what_is_not_one_connection(s, shape),
+    }
+}
+
+/// The same of ports that are used again, and of what comes behind an end.
+fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
+    match shape {
         // It has no session, and its port is used again, by a connection with lower numbers whose SYN is not seen to be answered.
         12 => {
             let again = 0u32.wrapping_sub(1 << 25);

@@ -11,7 +11,6 @@ use session::{Outcome, Response, RuleId, TurnEnded};
 use telemetry::{Differences, Ledger, Recorder};
 
 #[path = "../../crates/session/benches/load/mod.rs"]
-#[expect(dead_code, reason = "the benches use more of it")]
 mod load;
 
 use load::{AT_ONCE, CLOSED, Load, THINKING};

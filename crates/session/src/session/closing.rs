@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::event::Outcome;
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
-use crate::limits::{CLOSING_MAX, FIN_WAIT, TIME_WAIT};
+use crate::limits::{CLOSING_MAX, FIN_WAIT, QUIET_MAX, TIME_WAIT};
 use crate::time::Instant;
 
 impl Session {
@@ -80,6 +80,11 @@ impl Session {
             {
                 return;
             }
+            if let Some(at) = self.online_goes_on_until(ctx) {
+                // What has come of its response is not what the target's is compared with.
+                self.release_at = Some(at);
+                return;
+            }
             self.end(Cause::Over, ctx);
         }
         let then = After::Detached {
@@ -87,6 +92,13 @@ impl Session {
             outcome: Outcome::TargetClosed,
         };
         self.part(Flags::FIN, then, ctx);
+    }
+
+    /// Until when the online server may have more to say of the current turn, where it may.
+    fn online_goes_on_until(&self, ctx: &Context<'_>) -> Option<Instant> {
+        let turn = self.playing(ctx.flow).current()?;
+        let at = turn.online.last + QUIET_MAX;
+        (!ctx.flow.is_online_closed() && ctx.shared.seen < at).then_some(at)
     }
 
     /// Whether both sides have closed; the last acknowledgement may still have to leave.

@@ -1,5 +1,7 @@
 //! Early close by the target, holes in the capture, budgets.
 
+use session::limits::QUIET_MAX;
+
 use super::*;
 
 #[test]
@@ -61,6 +63,8 @@ fn a_target_that_closed_gets_the_next_turn_on_a_new_session() {
         .online(PSH, 1, 2, 10)
         .expect(&[sent(PSH, 1, 1, b"a")]);
     s.target(Flags(0x19), 1, 2, 10)
+        .expect(&[sent(ACK, 2, 12, b"")]);
+    s.wait(QUIET_MAX + Duration::from_millis(2))
         .expect(&[sent(FIN, 2, 12, b"")]);
     s.client(PSH, 2, 11, b"b")
         .expect(&[sent(SYN, 0, 0, b"")])
@@ -131,9 +135,36 @@ fn a_target_that_closes_before_the_online_server_has_read_everything_is_not_foll
     s.target(FIN.with(PSH), 1, 3, 10)
         .expect(&[sent(ACK, 3, 12, b"")])
         .expect_outcomes(&[]);
-    s.online(PSH, 101, 3, 50)
+    s.online(PSH, 101, 3, 50).expect(&[]);
+    s.wait(QUIET_MAX + Duration::from_millis(2))
         .expect(&[sent(FIN, 3, 12, b"")])
         .expect_outcomes(&[Outcome::Answered]);
+}
+
+/// A target that is faster than the online server closes before all of the online server's response was seen: what is compared
+/// with its own is all of it.
+#[test]
+fn a_target_that_closes_first_is_compared_with_a_whole_response() {
+    for (of_target, at_once) in [(150, true), (150, false), (100, false)] {
+        let mut s = Script::new();
+        s.handshake();
+        s.client(PSH, 1, 1, b"a").frames();
+        s.online(PSH, 1, 2, 100);
+        s.target(FIN.with(PSH), 1, 2, of_target).frames();
+        s.wait(QUIET_MAX / 2);
+        s.online(if at_once { FIN } else { PSH }, 101, 2, 50);
+        s.wait(if at_once {
+            Duration::ZERO
+        } else {
+            QUIET_MAX * 2
+        });
+        s.frames();
+        let lens = core::iter::from_fn(|| s.engine.poll_event()).find_map(|event| match event {
+            Event::TurnEnded(turn) => Some((turn.online?.bytes, turn.target?.bytes)),
+            _ => None,
+        });
+        assert_eq!(lens, Some((150, of_target as u64)));
+    }
 }
 
 #[test]

@@ -23,6 +23,9 @@ impl Session {
     pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
         self.release_at = None;
         if self.has_nothing_ahead(ctx.flow) {
+            if self.connection.is_finished() {
+                self.follow_target_close(ctx);
+            }
             return;
         }
         while self.advance_step(ctx) {}

@@ -97,19 +97,22 @@ impl Session {
             return;
         }
         let slack = ctx.shared.config.reply_slack;
-        let low = self.low_water(slack);
         if let Some(wait) = ctx.shared.inflow.spent_for(ctx.now) {
             ctx.shared.counters.replies_over_budget += 1;
             self.pacing.at = Some(ctx.now + wait);
             return;
         }
-        if self.turns.allowance(slack) < low {
+        let mss = self.connection.receive_mss().max(self.connection.mss());
+        let step = (2 * u32::from(mss)).min(slack / 4);
+        // Too little to be told of is as good as nothing.
+        if !self
+            .connection
+            .would_open(self.turns.allowance(slack), step)
+        {
             self.open_beyond(ctx);
         }
-        let step =
-            2 * u32::from(self.connection.receive_mss()).max(u32::from(self.connection.mss()));
         let allowance = self.allowance(ctx);
-        if self.connection.would_open(allowance, step.min(slack / 4)) {
+        if self.connection.would_open(allowance, step) {
             self.pacing.known = self.connection.window_end();
             self.connection.acknowledge();
             self.tell_again(ctx);

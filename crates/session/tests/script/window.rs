@@ -327,3 +327,20 @@ fn what_stands_alone_goes_on_with_another_connection() {
     s.client(PSH, 19, 5, b"GET / HTTP/1.1\r\n\r\n");
     assert!(s.frames().iter().any(|sent| sent.flags.contains(SYN)));
 }
+
+/// What a target may still send is more than a segment, and less than is worth being told: with a small slack it waited for ever.
+#[test]
+fn a_window_that_may_open_by_too_little_is_opened_beyond() {
+    let mut s = Script::with(|config| config.reply_slack = 2000);
+    s.handshake();
+    s.client(PSH, 1, 1, b"GET /1").frames();
+    s.online(PSH, 1, 7, 300);
+    // 54 bytes are left of the window, and 354 of what the target may send.
+    for sent in 0..14 {
+        s.target(PSH, 1 + sent * 139, 7, 139).frames();
+    }
+    let sent = 14 * 139;
+    s.client(PSH, 7, 301, b"GET /2").frames();
+    s.wait(Duration::from_secs(2)).frames();
+    assert!(s.edge > 1 + sent + 139, "{} after {sent}", s.edge);
+}

@@ -72,3 +72,39 @@ fn behind_an_answer_that_may_go_on_none_is_compared_until_one_is_known() {
     turn(&mut s, 7, 50, &[50]);
     assert_eq!(s.compared(), [true, false, false, false, false, true]);
 }
+
+/// Answers three times as long as the online server's, of many lengths, on connections that come and go: after a hundred or so their
+/// ends are known, and all are compared.
+#[test]
+fn longer_answers_are_compared_once_their_ends_are_known() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said, mut asked) = (0u32, 0u32, 1u32);
+    for turn in 0..400u32 {
+        if turn % 30 == 29 {
+            s.client(FIN, asked, 1 + seen, b"");
+            s.online(FIN, 1 + seen, asked + 1, 0).frames();
+            s.target(FIN, 1 + said, asked + 1, 0).frames();
+            s.client.port += 1;
+            s.handshake();
+            (seen, said, asked) = (0, 0, 1);
+        }
+        s.client(PSH, asked, 1 + seen, b"a").frames();
+        asked += 1;
+        let online = 238 + (turn * 7919 % 7) * 211;
+        s.online(PSH, 1 + seen, asked, online as usize);
+        seen += online;
+        let mut left = 3 * online;
+        while left > 0 {
+            let len = left.min(1460);
+            left -= len;
+            let flags = if left == 0 { PSH } else { ACK };
+            s.target(flags, 1 + said, asked, len as usize).frames();
+            said += len;
+        }
+        let pause = 1 + u64::from(turn * 104_729 % 50);
+        s.wait(Duration::from_millis(pause)).frames();
+    }
+    let compared = s.compared();
+    assert!(compared[200..].iter().all(|it| *it), "{compared:?}");
+}

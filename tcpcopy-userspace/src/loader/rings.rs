@@ -13,8 +13,9 @@ use super::Error;
 use super::maps::in_map;
 use crate::plan::Plan;
 
-/// Bytes of a ring at the start: some 8,000 records of packets that are no bulk, or 64 of the largest.
-const LEN_FIRST: u32 = 4 << 20;
+/// Bytes of a ring at the start: some 32,000 records of packets that are no bulk, or 256 of the largest. With a quarter of it the first burst
+/// of several uploads found it full before the larger one was there, on a machine that kept the worker waiting.
+const LEN_FIRST: u32 = 16 << 20;
 
 /// The array of rings, and how long they are.
 pub(crate) struct Rings {
@@ -56,7 +57,7 @@ impl Rings {
     /// Bytes that a worker finds in its first ring at a time before it asks for the larger one; `None` where there is none.
     pub(crate) fn asks_from(&self) -> Option<usize> {
         /// A burst that fills what is left of the ring meanwhile would be lost, so this is little.
-        const SHARE: u32 = 16;
+        const SHARE: u32 = 64;
         (self.first < self.last).then_some((self.first / SHARE) as usize)
     }
 }

@@ -15,7 +15,7 @@ use crate::plan::Plan;
 
 /// Bytes of a ring at the start: some 32,000 records of packets that are no bulk, or 256 of the largest. With a quarter of it the first burst
 /// of several uploads found it full before the larger one was there, on a machine that kept the worker waiting.
-const LEN_FIRST: u32 = 16 << 20;
+const LEN_FIRST: u32 = 64 << 20;
 
 /// The array of rings, and how long they are.
 pub(crate) struct Rings {

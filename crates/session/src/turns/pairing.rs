@@ -13,6 +13,10 @@ use super::{Next, Playing, Turns};
 use crate::limits::WHOLE_SILENCE;
 use crate::time::Instant;
 
+/// An answer of at least so many bytes that is to the byte as long as the online server's is its turn's own: that pieces of others add
+/// up to as many is as good as impossible.
+const EXACT_MIN: u32 = 100;
+
 /// Why the bytes that come next may not answer the turn that they seem to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unsure {
@@ -130,7 +134,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
         habits.on_end(end);
         let behind = &mut self.step.behind;
-        let is_usual = behind.is_usual(end.missing);
+        let is_exact = end.missing == 0 && end.received >= EXACT_MIN;
+        let is_usual = behind.is_usual(end.missing) || is_exact;
         let is_own = match unsure {
             None => true,
             Some(_) if is_carried => false,

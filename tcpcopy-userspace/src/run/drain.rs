@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{OBEY_MAX, Run, TICK};
-use crate::worker::Command;
 use process::signals;
 use signal_hook::iterator::Signals;
 
+use super::{OBEY_MAX, Run, TICK};
+use crate::worker::Command;
+
 /// How long resets may take to reach targets, and their answers to come back, before `capture` is detached.
 const LINGER: Duration = Duration::from_millis(200);
-/// How much longer, where more sessions are to be reset than can be in that time.
+/// How much longer they may take where there are more of them than can leave in that time, as those of a million sessions.
 const RESETTING_MAX: Duration = Duration::from_secs(10);
 
 impl Run<'_> {

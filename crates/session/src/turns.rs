@@ -62,6 +62,8 @@ struct Step {
     before: Option<End>,
     /// What is known of the answer to the turn before, of which more may come.
     behind: Behind,
+    /// Whether our window has kept the target from sending more in answer to the turn before.
+    cut: bool,
     /// Whether what the target sends is known to answer this turn.
     paired: bool,
     acknowledged_at: Option<Instant>,
@@ -85,6 +87,7 @@ impl Step {
             tails: 0,
             before: None,
             behind: Behind::default(),
+            cut: false,
             paired: true,
             acknowledged_at,
             credit: 0,

@@ -104,7 +104,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let share = u64::from(turn.cause.ahead_of(cause));
         self.greeted |= self.front == 0 && share > 0;
         let credit = self.step.credit;
-        let (before, behind) = (self.step.before, self.step.behind);
+        let (before, behind, cut) = (self.step.before, self.step.behind, self.step.cut);
         let target_at = self.step.target_at;
         // Of one that has not said anything yet, on this connection, it is not known that it is silent.
         let never = Instant::default();
@@ -115,7 +115,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         self.step = Step::new(turn.cause, answerable.then_some(now));
         self.step.heard = heard;
-        (self.step.before, self.step.behind) = (before, behind);
+        (self.step.before, self.step.behind, self.step.cut) = (before, behind, cut);
         self.step.paired = !self.doubt.is_open() && behind.unsure.is_none();
         self.step.target_at = target_at;
         self.step.carried.last = answer.last;

@@ -14,7 +14,7 @@ use crate::limits::WHOLE_SILENCE;
 use crate::time::Instant;
 
 /// An answer of at least so many bytes that is to the byte as long as the online server's is its turn's own: that pieces of others add
-/// up to as many is as good as impossible.
+/// up to as many is as good as impossible, unless our window lets through as many.
 const EXACT_MIN: u32 = 100;
 
 /// Why the bytes that come next may not answer the turn that they seem to.
@@ -107,6 +107,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
 
     /// The current turn is over: says whether it is compared, where that was unsure, and whether the next one can be.
     pub(super) fn pair(&mut self, next: Next, trips: Duration, habits: &mut Habits, now: Instant) {
+        let paced = self.step.paced;
+        let was_cut = core::mem::replace(&mut self.step.cut, paced);
         let wanted = self.wanted(next).filter(|wanted| *wanted > 0);
         let unsure = self.step.behind.unsure;
         let is_carried = self.credit() > 0;
@@ -129,12 +131,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let at_once = self.is_at_once(trips);
         let is_whole = habits.is_whole(end, at_once);
         let is_quiet = silence >= habits.quiet();
-        if is_quiet || unsure.is_none() && silence >= trips.max(WHOLE_SILENCE) {
+        // A target that our window has kept from sending more is silent for that.
+        if !self.step.paced && (is_quiet || silence >= trips.max(WHOLE_SILENCE)) {
             habits.confirm_whole(end, is_quiet);
         }
         habits.on_end(end);
         let behind = &mut self.step.behind;
-        let is_exact = end.missing == 0 && end.received >= EXACT_MIN;
+        let is_exact = end.missing == 0 && end.received >= EXACT_MIN && !was_cut;
         let is_usual = behind.is_usual(end.missing) || is_exact;
         let is_own = match unsure {
             None => true,

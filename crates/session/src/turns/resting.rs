@@ -63,6 +63,8 @@ impl RestingTurns {
             tails: _,
             before: _,
             behind,
+            // Long ago.
+            cut: _,
             paired,
             target_at: _,
             acknowledged_at,

@@ -71,15 +71,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             return;
         }
         if self.step.answer.bytes > 0 {
-            if self.step.tail != Tail::No
-                && let Some(end) = self.false_end()
-            {
-                habits.refute(end, None);
-            }
-            if self.step.tail != Tail::No
-                && let Some(end) = self.end(Some(self.received()))
-            {
-                habits.refute_whole(end.kind());
+            if let Some(end) = self.end_so_far() {
+                habits.refute_part(end);
             }
             habits.on_pause(stamp.since(self.step.answer.last));
         }

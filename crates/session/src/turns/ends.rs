@@ -149,6 +149,13 @@ impl Run {
         self.value = value;
     }
 
+    /// One was not complete that had it.
+    fn refute(&mut self, value: u32) {
+        if self.value == value {
+            *self = Self::default();
+        }
+    }
+
     fn has(self, value: u32, len: u16) -> bool {
         self.value == value && self.len >= len
     }
@@ -229,10 +236,22 @@ impl Ends {
         self.whole[end.kind().index()].confirm(by);
     }
 
-    /// Something came.
+    /// Something came behind a response that was over.
     pub(super) fn refute_whole(&mut self, kind: Kind) {
         self.whole[kind.index()].refute();
         self.runs = [Run::default(); 2];
+    }
+
+    /// More came of a response that looked as if it ended like this. A belief that lets turns leave is not shaken by what is more
+    /// than the online server's.
+    pub(super) fn refute_part(&mut self, end: End) {
+        if end.missing > 0 {
+            self.refute(end);
+        }
+        self.whole[end.kind().index()].refute();
+        let [lengths, differences] = &mut self.runs;
+        lengths.refute(end.received);
+        differences.refute(end.missing.cast_unsigned());
     }
 
     /// More came of a response that looked as if it had ended like this.

@@ -65,9 +65,14 @@ impl Habits {
         self.ends.confirm_whole(end, is_quiet);
     }
 
-    /// Something came.
+    /// Something came behind a response that was over.
     pub(super) fn refute_whole(&mut self, kind: Kind) {
         self.ends.refute_whole(kind);
+    }
+
+    /// More came of a response that looked as if it ended like this.
+    pub(super) fn refute_part(&mut self, end: End) {
+        self.ends.refute_part(end);
     }
 
     /// A pause inside a response: a longer one counts at once, shorter ones fade it out.

@@ -251,14 +251,14 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         })
     }
 
-    /// The end that the response seemed to have before more of it came: nothing is shown by more than the online server's.
-    pub(super) fn false_end(&self) -> Option<End> {
+    /// The end that the response seems to have while it is not known what its client goes on with.
+    pub(super) fn end_so_far(&self) -> Option<End> {
         let wanted = match (self.current(), self.queue.get(1)) {
             (Some(turn), Some(next)) => u64::from(next.cause.ahead_of(turn.cause)),
             (Some(turn), None) => turn.online.bytes,
             (None, _) => return None,
         };
-        self.end(Some(wanted)).filter(|end| end.missing > 0)
+        self.end(Some(wanted))
     }
 
     /// The response's end, where the target's responses are known to end like this.

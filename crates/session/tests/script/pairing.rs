@@ -103,3 +103,28 @@ fn longer_answers_are_compared_once_their_ends_are_known() {
     let compared = s.compared();
     assert!(compared[200..].iter().all(|it| *it), "{compared:?}");
 }
+
+/// Answers in two to four pieces, each of which looks like the last, and always as long in all: that more comes behind the first of
+/// them says nothing against the whole.
+#[test]
+fn answers_in_pieces_are_compared_once_their_length_is_known() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0u32, 0u32);
+    for turn in 0..200u32 {
+        let random = turn.wrapping_mul(2_654_435_761) >> 16;
+        s.client(PSH, 1 + turn, 1 + seen, b"a").frames();
+        let online = 238 + random % 7 * 111;
+        s.online(PSH, 1 + seen, 2 + turn, online as usize);
+        seen += online;
+        let pieces = 2 + random % 3;
+        for _ in 0..pieces {
+            s.target(PSH, 1 + said, 2 + turn, 6000 / pieces as usize)
+                .frames();
+            said += 6000 / pieces;
+        }
+        s.wait(Duration::from_millis(20)).frames();
+    }
+    let compared = s.compared();
+    assert!(compared[100..].iter().all(|it| *it), "{compared:?}");
+}

@@ -3,6 +3,9 @@
 //! Each round runs every load alone and with each copy, so that the machine's moods fall on all alike; the result is
 //! the median over the rounds. CPU 0 runs clients and online server, CPU 1 all the rest.
 //!
+//! The measure is a plain client: a program on the online server that sends the same load to the target through the kernel's
+//! sockets. What a copy adds to the machine's work is told as a ratio to what that client adds, in the same rounds.
+//!
 //! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does,
 //! `cargo xtask bench paired` holds the times that a copy tells against those that clients see, and `cargo xtask bench hurt`
 //! measures whether clients feel a copy when something is wrong.
@@ -10,11 +13,14 @@
 mod budget;
 mod callgrind;
 mod case;
+mod clients;
+mod compare;
 pub(crate) mod engine;
 mod hurt;
 mod metrics;
 mod network;
 mod paired;
+mod quiet;
 mod report;
 mod run;
 
@@ -27,6 +33,8 @@ use clap::{Args, Subcommand};
 
 use crate::{stage, step, workspace};
 use case::{Case, Variant};
+use compare::Earlier;
+use quiet::Quiet;
 
 /// Other benches.
 #[derive(Subcommand)]
@@ -57,7 +65,7 @@ pub(crate) struct Arguments {
     /// Only loads whose name contains one of these; see --list.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Only copies whose name contains one of these, and always the load alone.
+    /// Only copies whose name contains one of these, and always the load alone and with a plain client.
     #[arg(long, value_delimiter = ',')]
     copies: Vec<String>,
     /// With flat-out loads: stamp packets on the device towards the target as well, which costs time itself.
@@ -69,6 +77,12 @@ pub(crate) struct Arguments {
     /// Where all numbers go, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Compare with the numbers of an earlier bench, as --json has written them.
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
+    /// Measure although the machine is busy otherwise: the figures mean little then.
+    #[arg(long)]
+    busy: bool,
     /// Do not look for what is missing on this machine.
     #[arg(long)]
     no_setup: bool,
@@ -121,15 +135,16 @@ fn all_rounds(
     cases: &[Case],
     variants: &[Variant],
 ) -> Result<Vec<run::Run>> {
+    let quiet = Quiet::of(arguments.busy);
     let mut labs = Labs::default();
     let mut runs = Vec::new();
     for round in 1..=arguments.rounds {
         for case in cases {
             for variant in variants {
-                if case.losses().is_some() && *variant == Variant::Alone {
-                    // It would measure the clients' own TCP.
+                if !case.runs_with(*variant) {
                     continue;
                 }
+                quiet.wait()?;
                 step::say(&format!(
                     "round {round} of {}: {}, {}",
                     arguments.rounds,
@@ -175,7 +190,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     cases.retain(|case| wanted(&arguments.only, &case.name()));
     let variants: Vec<Variant> = Variant::all()
         .into_iter()
-        .filter(|variant| *variant == Variant::Alone || wanted(&arguments.copies, &variant.name()))
+        .filter(|variant| {
+            !matches!(variant, Variant::Copied(..)) || wanted(&arguments.copies, &variant.name())
+        })
         .collect();
     if arguments.list || cases.is_empty() {
         list()?;
@@ -185,8 +202,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             bail!("no load is named so")
         };
     }
+    let earlier = arguments
+        .compare
+        .as_deref()
+        .map(Earlier::read)
+        .transpose()?;
     // The load alone needs nothing of ours.
-    let binaries = if variants.len() > 1 {
+    let is_copied = |variant: &Variant| matches!(variant, Variant::Copied(..));
+    let binaries = if variants.iter().any(is_copied) {
         Some(stage::prepare(!arguments.no_setup)?)
     } else {
         None
@@ -209,6 +232,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     std::fs::write(&file, serde_json::to_string_pretty(&json)?)
         .with_context(|| format!("cannot write {}", file.display()))?;
     stage::print(&report::table(&medians))?;
+    if let Some(earlier) = earlier {
+        stage::print(&earlier.against(&medians))?;
+    }
     eprintln!("All numbers are in {}.", file.display());
     Ok(())
 }

@@ -114,6 +114,16 @@ impl Case {
         matches!(self, Self::Bulk | Self::BulkNoTso)
     }
 
+    /// Whether it is run with `variant`: losses without a copy would measure the clients' own TCP, and a plain client does the same
+    /// work as the clients only where they do not go as fast as they can.
+    pub(super) const fn runs_with(self, variant: Variant) -> bool {
+        match variant {
+            Variant::Alone => !matches!(self, Self::Lossy(_)),
+            Variant::PlainClient => matches!(self, Self::KeepAlive | Self::Short),
+            Variant::Copied(..) => true,
+        }
+    }
+
     /// Where packets get lost, and with which probability.
     pub(super) fn losses(self) -> Option<(&'static [Way], f64)> {
         match self {
@@ -134,6 +144,9 @@ impl Serialize for Case {
 pub(super) enum Variant {
     /// The load alone.
     Alone,
+    /// With a plain client (epoll, the kernel's TCP) on the online server, that sends as many requests to the target: what
+    /// copies by sockets could not be cheaper.
+    PlainClient,
     /// With a copy.
     Copied(Mode, Capture),
 }
@@ -156,7 +169,7 @@ impl Mode {
 
 impl Variant {
     pub(super) fn all() -> Vec<Self> {
-        let mut all = vec![Self::Alone];
+        let mut all = vec![Self::Alone, Self::PlainClient];
         for mode in [Mode::Direct, Mode::Assistant] {
             for capture in [Capture::Ring, Capture::AfXdp] {
                 all.push(Self::Copied(mode, capture));
@@ -168,6 +181,7 @@ impl Variant {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Alone => "alone".to_owned(),
+            Self::PlainClient => "plain-client".to_owned(),
             Self::Copied(Mode::Direct, capture) => format!("direct/{}", capture.name()),
             Self::Copied(Mode::Assistant, capture) => format!("assistant/{}", capture.name()),
         }

@@ -18,19 +18,28 @@ pub(super) struct Median {
     /// Requests per second, or Gb/s.
     rate: f64,
     /// Against the load alone, in percent.
-    rate_change_percent: Option<f64>,
+    pub(super) rate_change_percent: Option<f64>,
     errors: f64,
     p50_us: f64,
-    p99_us: f64,
-    fidelity: Option<f64>,
+    pub(super) p99_us: f64,
+    pub(super) fidelity: Option<f64>,
     fidelity_ledger: Option<f64>,
     reaction_us: Option<f64>,
     lag_p99_us: Option<f64>,
     /// CPU time of the whole machine per 1000 requests (per GB), in milliseconds, and what the copy adds.
     machine_ms: f64,
-    machine_added_ms: Option<f64>,
+    pub(super) machine_added_ms: Option<f64>,
+    /// What it adds as a ratio to what a plain client does.
+    pub(super) added_of_client: Option<f64>,
     process_ms: BTreeMap<String, f64>,
     memory_mb: BTreeMap<String, f64>,
+}
+
+impl Median {
+    /// The names of load and copy.
+    pub(super) fn names(&self) -> (String, String) {
+        (self.case.name(), self.variant.name())
+    }
 }
 
 /// The medians, load by load.
@@ -56,6 +65,18 @@ pub(super) fn medians(runs: &[Run]) -> Vec<Median> {
             median.rate_change_percent = Some((median.rate / rate.max(1e-9) - 1.0) * 100.0);
             median.machine_added_ms = Some(median.machine_ms - machine_ms);
         }
+    }
+    let client: BTreeMap<Case, f64> = medians
+        .iter()
+        .filter(|median| median.variant == Variant::PlainClient)
+        .filter_map(|median| Some((median.case, median.machine_added_ms?)))
+        .collect();
+    for median in &mut medians {
+        let client = client.get(&median.case).filter(|added| **added > 0.0);
+        let added = median
+            .machine_added_ms
+            .filter(|_| matches!(median.variant, Variant::Copied(..)));
+        median.added_of_client = added.zip(client).map(|(added, client)| added / client);
     }
     medians
 }
@@ -94,6 +115,7 @@ fn of(case: Case, variant: Variant, runs: &[&Run]) -> Median {
         lag_p99_us: optional(&|run| run.lag_p99_us),
         machine_ms: median(&|run| run.machine_ms),
         machine_added_ms: None,
+        added_of_client: None,
         process_ms: by_process(&|run| run.process_ms.clone()),
         memory_mb: by_process(&|run| run.memory_mb.clone()),
     }
@@ -153,6 +175,7 @@ pub(super) fn table(medians: &[Median]) -> String {
         "lag p99 ms",
         "machine ms/1000 req (GB)",
         "added",
+        "added / client",
         "tcpcopy",
         "intercept",
         "target",
@@ -206,6 +229,9 @@ fn row(median: &Median) -> Vec<String> {
         median
             .machine_added_ms
             .map_or("-".to_owned(), |added| format!("{added:+.1}")),
+        median
+            .added_of_client
+            .map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
         process("tcpcopy"),
         process("intercept"),
         process("target"),

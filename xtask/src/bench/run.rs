@@ -10,17 +10,16 @@ use ::lab::machine::Moment;
 use ::lab::net::{ONLINE, TARGET};
 use ::lab::nginx::{Config, Nginx};
 use ::lab::stamps::Stamps;
-use ::lab::{Host, Lab, Process, Spec, bulk, interrupt, load};
+use ::lab::{Host, Lab, Process, bulk, interrupt};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::case::{Case, Mode, Variant};
+use super::clients;
 use super::network;
 use crate::stage::{BACK_CPU, FRONT_CPU};
 
-const PORT: u16 = 8080;
-/// How much longer than its load a process may take.
-const GRACE: Duration = Duration::from_secs(20);
+pub(super) const PORT: u16 = 8080;
 
 /// What one run has shown.
 #[derive(Clone, Debug, Serialize)]
@@ -71,16 +70,6 @@ pub(super) struct Times {
     pub(super) stamps: bool,
 }
 
-/// What the clients say.
-struct Loaded {
-    units: f64,
-    rate: f64,
-    errors: u64,
-    p50_us: f64,
-    p99_us: f64,
-    client_cpu: Duration,
-}
-
 /// What the copy says.
 #[derive(Default)]
 struct Copied {
@@ -116,12 +105,10 @@ pub(super) fn run(
     };
     let cpu_before = cpu(&servers, copier.as_ref());
     let before = Moment::now();
-    let loaded = drive(lab, case, seconds)?;
+    let loaded = clients::drive(lab, case, variant, seconds)?;
     let outside_us = stamps.map(median_us).transpose()?.flatten();
     let memory = copier.as_ref().map(memory).unwrap_or_default();
-    let mut copied = copier
-        .take()
-        .map_or_else(|| Ok(Copied::default()), finish)?;
+    let mut copied = copier.take().map(finish).transpose()?.unwrap_or_default();
     let lost = network::end_losses(lab, case)?;
     // After the drain: what the copy does late costs as well.
     let busy = Moment::now().busy_since(&before);
@@ -136,6 +123,9 @@ pub(super) fn run(
     };
     let mut process_ms: BTreeMap<String, f64> = copied.cpu.iter().map(spent).collect();
     process_ms.insert("clients".to_owned(), per_thousand(loaded.client_cpu));
+    if let Some(cpu) = loaded.plain_client_cpu {
+        process_ms.insert("plain client".to_owned(), per_thousand(cpu));
+    }
     let summary = copied.summary.as_ref();
     Ok(Run {
         round,
@@ -146,7 +136,7 @@ pub(super) fn run(
         errors: loaded.errors,
         p50_us: loaded.p50_us,
         p99_us: loaded.p99_us,
-        fidelity: (variant != Variant::Alone).then_some(fidelity),
+        fidelity: matches!(variant, Variant::Copied(..)).then_some(fidelity),
         fidelity_ledger: summary.map(Summary::fidelity),
         machine_ms: per_thousand(busy),
         process_ms,
@@ -168,7 +158,7 @@ fn start_copier(
     variant: Variant,
 ) -> Result<Option<Copier>> {
     match variant {
-        Variant::Alone => Ok(None),
+        Variant::Alone | Variant::PlainClient => Ok(None),
         Variant::Copied(mode, capture) => {
             let mut options = Options::new(
                 mode.topology(),
@@ -316,77 +306,4 @@ fn sunk(sink: &mut Process) -> Result<bulk::Line> {
     sink.signal(nix::sys::signal::Signal::SIGTERM)?;
     sink.wait_success(Duration::from_secs(5))?;
     last_line(&sink.output()).context("the sink left no report")
-}
-
-fn drive(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
-    let (to, time) = (format!("{ONLINE}:{PORT}"), seconds.to_string());
-    let part = |name: &str, part: &str, arguments: &[&str]| -> Result<Process> {
-        let spec = spec(name, part)
-            .args(["--to", &to, "--seconds", &time])
-            .args(arguments)
-            .cpu(FRONT_CPU);
-        let mut process = lab.spawn(Host::Client, &spec)?;
-        process.wait_success(Duration::from_secs(seconds.into()) + GRACE)?;
-        Ok(process)
-    };
-    match case {
-        Case::KeepAlive | Case::Short | Case::FlatOut(_) | Case::Lossy(_) => {
-            let (connections, rate, short) = match case {
-                Case::KeepAlive => (50, 10_000, false),
-                Case::FlatOut(connections) => (connections.into(), 0, false),
-                Case::Lossy(lossy) if lossy.short => (500, 500, true),
-                Case::Lossy(_) => (50, 1_000, false),
-                _ => (200, 3_000, true),
-            };
-            let (connections, rate): (u32, u32) = (connections, rate);
-            let (connections, rate) = (connections.to_string(), rate.to_string());
-            let mut arguments = vec!["--rate", &rate, "--connections", &connections];
-            if short {
-                arguments.extend(["--short", "client"]);
-            }
-            let process = part("clients", "load", &arguments)?;
-            let report: load::Report =
-                last_line(&process.output()).context("the clients left no report")?;
-            Ok(Loaded {
-                units: report.completed as f64,
-                rate: report.rate,
-                errors: report.failed(),
-                p50_us: report.latency.p50,
-                p99_us: report.latency.p99,
-                client_cpu: process.cpu(),
-            })
-        }
-        Case::Bulk | Case::BulkNoTso => {
-            let process = part("sender", "bulk-send", &["--streams", "2"])?;
-            let line: bulk::Line =
-                last_line(&process.output()).context("the sender left no report")?;
-            Ok(Loaded {
-                units: line.bytes as f64 / 1e6,
-                rate: line.gigabits_per_second(),
-                errors: line.broken,
-                p50_us: 0.0,
-                p99_us: 0.0,
-                client_cpu: process.cpu(),
-            })
-        }
-        Case::Wrk => wrk(lab, &to, seconds),
-    }
-}
-
-fn wrk(lab: &Lab, to: &str, seconds: u32) -> Result<Loaded> {
-    let url = format!("http://{to}/?id=wrk");
-    let spec = Spec::new("wrk", "wrk")
-        .args(["-t1", "-c50", "--latency", &format!("-d{seconds}s"), &url])
-        .cpu(FRONT_CPU);
-    let mut process = lab.spawn(Host::Client, &spec)?;
-    process.wait_success(Duration::from_secs(seconds.into()) + GRACE)?;
-    let result = ::lab::wrk::parse(&process.output())?;
-    Ok(Loaded {
-        units: result.requests as f64,
-        rate: result.rate,
-        errors: result.errors,
-        p50_us: result.p50_us,
-        p99_us: result.p99_us,
-        client_cpu: process.cpu(),
-    })
 }

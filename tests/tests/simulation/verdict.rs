@@ -281,8 +281,10 @@ pub(crate) fn ledgers_add_up(world: &World) {
     let (turns, bytes, mut unserved) = captured(world);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
     let torn = reasons.iter().any(|it| it.torn);
+    let flows = world.clients.iter().filter_map(|it| world.oracle.flow(it));
+    let probes = flows.filter(|flow| flow.probed_as_byte).count() as u64;
     assert!(
-        ended <= bytes || torn,
+        ended <= bytes + probes * u64::from(plan.setting.copies) || torn,
         "{ended} bytes ended, {bytes} captured"
     );
     if world.leaves_out() || torn || reasons.iter().any(|it| it.unseen) {

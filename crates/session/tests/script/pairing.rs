@@ -30,6 +30,24 @@ fn a_second_connection_waits_for_the_greeting_as_well() {
     assert_eq!(s.compared(), [true]);
 }
 
+/// The target has refused the connection of the first turn: that of the second begins with a greeting, which is not waited for.
+#[test]
+fn what_begins_with_the_greeting_of_a_refused_first_turn_is_not_compared() {
+    for (said, is_compared) in [(100, true), (140, false)] {
+        let mut s = Script::new();
+        s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+        s.online(PSH, 1, 1, 40).client(PSH, 1, 41, b"a").frames();
+        s.target(RST, 0, 1, 0).online(PSH, 41, 2, 100);
+        s.wait(Duration::from_secs(1)).frames();
+        s.client(PSH, 2, 141, b"b").expect(&[sent(SYN, 0, 0, b"")]);
+        s.target(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(PSH, 1, 1, b"b")]);
+        s.online(PSH, 141, 3, 100).target(PSH, 1, 2, said);
+        s.client(PSH, 3, 241, b"c").wait(Duration::from_secs(1));
+        assert_eq!(s.compared().last(), Some(&is_compared));
+    }
+}
+
 /// The SYN-ACK was not seen, and whether the server has greeted its client before the first request is not known: of what the target
 /// says a part may be a greeting.
 #[test]

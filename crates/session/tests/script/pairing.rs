@@ -91,6 +91,26 @@ fn behind_an_answer_that_may_go_on_none_is_compared_until_one_is_known() {
     assert_eq!(s.compared(), [true, false, false, false, false, true]);
 }
 
+/// The same where each second answer is cut in two, and what is left of it comes with the next: as many bytes more each second time are
+/// no row, since what comes in between only happens to be as much.
+#[test]
+fn answers_that_are_longer_by_as_much_every_other_time_are_no_row() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0u32, 0u32);
+    for asked in 1..12 {
+        let (online, target) = if asked % 2 == 1 { (25, 13) } else { (90, 102) };
+        s.client(PSH, asked, 1 + seen, b"a");
+        s.wait(Duration::from_secs(2)).frames();
+        s.online(PSH, 1 + seen, 1 + asked, online);
+        s.target(PSH, 1 + said, 1 + asked, target);
+        seen += online as u32;
+        said += target as u32;
+    }
+    let compared = s.compared();
+    assert!(compared[1..].iter().all(|it| !*it), "{compared:?}");
+}
+
 /// Answers three times as long as the online server's, of many lengths, on connections that come and go: after a hundred or so their
 /// ends are known, and all are compared.
 #[test]

@@ -31,7 +31,7 @@ use wire::tcp::Flags;
 use crate::arena::Arena;
 use crate::event::Counters;
 use crate::id::SessionId;
-use crate::limits::CONNECTION_DISTANCE_MAX;
+use crate::limits::{CONNECTION_DISTANCE_MAX, RESET_AHEAD_MAX};
 use crate::time::Instant;
 use advertised::Advertised;
 use captured::Captured;
@@ -319,8 +319,8 @@ impl Flow {
         self.active_at = room.now;
         let before = self.captured.online_end();
         let reset = flags.contains(Flags::RST);
-        if reset && (seq - before).unsigned_abs() > CONNECTION_DISTANCE_MAX {
-            // About an older connection of the same client's port, to a segment of it that came late.
+        if reset && (seq < self.captured.last_cause() || seq.ahead_of(before) > RESET_AHEAD_MAX) {
+            // Its client would not believe it: it is about an older connection of the same port, of which a segment came late.
             return Heard::Nothing;
         }
         self.online_closed |= flags.intersects(Flags::FIN.with(Flags::RST));

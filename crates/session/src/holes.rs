@@ -26,6 +26,11 @@ impl Holes {
         self.0.push((start, end));
     }
 
+    /// Whether no byte is missing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a byte at `seq` or behind it is missing.
     pub(crate) fn reach_beyond(&self, seq: ClientSeq) -> bool {
         self.0.iter().any(|(_, end)| *end > seq)

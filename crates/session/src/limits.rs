@@ -67,6 +67,9 @@ pub const HOLES_MAX: usize = 64;
 /// Farthest that a number of the online server may stand from what was seen of this connection, in bytes: beyond it, it is
 /// about another connection of the same client's port.
 pub const CONNECTION_DISTANCE_MAX: u32 = 1 << 24;
+/// Farthest that the online server's reset may stand ahead of what was seen of its bytes, in bytes: what `observe` may have lost of
+/// them before it. Beyond it, the reset is about another connection of the same client's port.
+pub const RESET_AHEAD_MAX: u32 = 256 << 10;
 /// Most ranges of out-of-order response bytes that a session remembers; the target sends others again.
 pub const RESPONSE_RANGES_MAX: usize = 32;
 

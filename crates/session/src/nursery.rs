@@ -12,7 +12,7 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Options;
 
 use crate::flow::advertised::Advertised;
-use crate::limits::{CONNECTION_DISTANCE_MAX, FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS};
+use crate::limits::{FLOW_MEMORY, NURSERY_AGE, NURSERY_SLOTS, RESET_AHEAD_MAX};
 use crate::running::{Running, Why};
 use crate::time::Instant;
 
@@ -48,7 +48,7 @@ impl Infant {
         match self {
             Self::Syn(handshake, ..) => handshake
                 .online_isn
-                .is_none_or(|isn| (seq - isn).unsigned_abs() <= CONNECTION_DISTANCE_MAX),
+                .is_none_or(|isn| isn <= seq && seq.ahead_of(isn) <= RESET_AHEAD_MAX),
             Self::Running(_) => true,
         }
     }

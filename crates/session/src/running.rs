@@ -176,6 +176,11 @@ impl Running {
         self
     }
 
+    /// What of its bytes has not come.
+    pub(crate) fn into_holes(self) -> Holes {
+        self.holes
+    }
+
     /// A segment says by how much its data's sequence numbers are ahead of the connection's: where that has changed, data is missing
     /// that took another path. Returns whether that is so.
     pub(crate) fn on_mapping(&mut self, shift: u32) -> bool {

@@ -1,8 +1,8 @@
 //! Whether every byte of the clients that an engine was given is accounted for, and whether flows that were silent are taken up
 //! again.
 
-use session::Counters;
 use session::limits::INTERIM_BYTES;
+use session::{Counters, Outcome, TurnEnded};
 
 use crate::application::{Application, MARK_LEN};
 use crate::demands::Demand;
@@ -71,6 +71,13 @@ fn only_silence(plan: &Plan) -> bool {
         && plan.setting.joining != Joining::Never
 }
 
+/// Whether a turn of so many bytes may have found its client's own port in use, by the connection before, until it was forgotten.
+fn collides(world: &World, number: usize, bytes: usize) -> bool {
+    let has_collided =
+        |ended: &TurnEnded| ended.outcome == Outcome::Collision && ended.bytes == bytes as u64;
+    world.reasons(number).waits_for_source && world.ended.iter().any(has_collided)
+}
+
 /// A flow that was silent for longer than the idle timeout goes on with its next turn: every byte was copied.
 pub(crate) fn taken_up_again(world: &World) {
     let plan = &world.plan;
@@ -109,6 +116,9 @@ pub(crate) fn taken_up_again(world: &World) {
             }
             // One that was forgotten in the middle of a request is known no further.
             is_read = !flow.pauses_in(&(turn..end), timeout);
+            if collides(world, number, end - turn) {
+                continue;
+            }
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
                 *of == number && (*start..*end).contains(&turn)
             };

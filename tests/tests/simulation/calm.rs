@@ -6,6 +6,7 @@ use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 use crate::demands::Demand;
 use crate::flow::Flow;
 use crate::plan::{Joining, Plan};
+use crate::server::Accepted;
 use crate::verdict::carried;
 use crate::world::World;
 
@@ -34,6 +35,20 @@ fn is_forgotten(world: &World, flow: &Flow) -> bool {
     timeout.is_some_and(|timeout| flow.silence_max() >= timeout)
 }
 
+/// How many connections of flows that were joined the target has ended for what was wrong with it: the engine cannot tell them from
+/// those that made no sense to it.
+fn joins_broken_off(world: &World) -> u64 {
+    let accepted = world.target.accepted.iter().zip(&world.origins);
+    let is_broken_off = |(accepted, origin): &(&Accepted, &Option<(usize, usize)>)| {
+        let joined = origin.is_some_and(|(number, start)| {
+            let flow = world.oracle.flow(&world.clients[number]);
+            start > 0 || flow.is_some_and(|flow| flow.lost_record)
+        });
+        accepted.breaks_off && joined
+    };
+    accepted.filter(is_broken_off).count() as u64
+}
+
 /// Whether a flow may go on as a new connection.
 fn may_be_joined(world: &World, number: usize) -> bool {
     let plan = &world.plan;
@@ -41,7 +56,9 @@ fn may_be_joined(world: &World, number: usize) -> bool {
         // What follows a greeting has state, whatever it looks like.
         Joining::Standalone => world.clients[number].stands_alone() && plan.greeting.0 == 0,
         // Where the target has ended several that made no sense to it, none is joined any more.
-        Joining::Always => world.target.nonsense < u64::from(JOINS_REFUSED_MAX),
+        Joining::Always => {
+            world.target.nonsense + joins_broken_off(world) < u64::from(JOINS_REFUSED_MAX)
+        }
         Joining::Never => false,
     }
 }

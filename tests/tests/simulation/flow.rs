@@ -26,6 +26,10 @@ pub(crate) struct Flow {
     recorded: Vec<bool>,
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
     fin: Option<usize>,
+    /// Whether an engine was given that.
+    fin_recorded: bool,
+    /// Whether an engine was given such a probe and not the FIN: to it that is one byte more.
+    pub(crate) probed_as_byte: bool,
     online_acknowledged: usize,
     /// Bytes that the online server has sent.
     online_sent: u32,
@@ -94,6 +98,8 @@ impl Flow {
         };
         let start = segment.seq.wrapping_sub(isn.wrapping_add(1)) as usize;
         let end = start + usize::from(segment.payload_len);
+        self.fin_recorded |= segment.flags.contains(Flags::FIN);
+        self.probed_as_byte |= !self.fin_recorded && end > start && self.fin == Some(start);
         if start < self.causes.len() && !segment.flags.contains(Flags::SYN) {
             self.recorded.resize(self.causes.len(), false);
             self.recorded[start..end.min(self.causes.len())].fill(true);

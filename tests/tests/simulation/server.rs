@@ -62,6 +62,8 @@ pub(crate) struct Accepted {
     /// begins.
     rest: Rest,
     closes: bool,
+    /// Whether it ends, or has ended, for what is wrong with the server.
+    pub(crate) breaks_off: bool,
     answered: usize,
     read_at: u64,
     closed: bool,
@@ -120,7 +122,7 @@ impl Server {
     /// It forgets all its connections, without a word.
     pub(crate) fn crash(&mut self, stack: &mut Stack) {
         for accepted in self.accepted.iter_mut().filter(|accepted| !accepted.gone) {
-            accepted.gone = true;
+            (accepted.gone, accepted.breaks_off) = (true, true);
             stack.sockets.remove(accepted.handle);
         }
         for handle in self.listening.drain(..) {
@@ -248,6 +250,7 @@ impl Server {
                 writing: greeting,
                 rest: Rest::default(),
                 closes: false,
+                breaks_off: false,
                 answered: 0,
                 read_at: 0,
                 closed: false,
@@ -386,8 +389,8 @@ impl Server {
                     at: now,
                 };
                 accepted.answered += 1;
-                accepted.closes =
-                    job.closes || enough.is_some_and(|enough| accepted.answered >= enough);
+                accepted.breaks_off = enough.is_some_and(|enough| accepted.answered >= enough);
+                accepted.closes = job.closes || accepted.breaks_off;
             }
             accepted.begins_at = accepted.jobs.front().map(|(job, _)| now + job.delay);
         }

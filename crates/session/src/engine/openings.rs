@@ -104,7 +104,11 @@ impl Engine {
             let timestamps = segment.options(packet).timestamps.is_some();
             let beginning = Beginning::Joined(seq, seen.beginning.unwrap_or(cause), timestamps);
             match self.open(now, flow, beginning, rules) {
-                Ok(opened) => return Some(opened),
+                Ok(opened) => {
+                    let holes = running.into_holes();
+                    self.tell(opened, now, |flow, _| flow.inherit(holes));
+                    return Some(opened);
+                }
                 Err(Some(why)) => running.why = why,
                 // No rule joins it here.
                 Err(None) => {}

@@ -369,6 +369,11 @@ impl<'a> Queue<'a> {
         self.captured.online_end
     }
 
+    /// Whether the online server had spoken before the client's first byte.
+    pub(crate) fn is_greeted(self) -> bool {
+        self.captured.greeted
+    }
+
     /// Whether the online server has spoken without having been asked.
     pub(crate) fn is_unprompted(self) -> bool {
         self.captured.unprompted

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use wire::seq::{ClientSeq, OnlineSeq};
 
+use super::Flow;
 use super::stream::{ClientStream, Piece};
 use crate::arena::Arena;
 use crate::event::Counters;
@@ -51,6 +52,20 @@ impl Reassembly {
     /// What the segments cost.
     pub(super) fn cost(&self) -> usize {
         self.bytes + self.segments.len() * Waiting::cost(0)
+    }
+
+    /// Whether all that there is to say is which bytes are missing.
+    pub(super) fn only_misses(&self) -> bool {
+        self.segments.is_empty() && self.unordered_bytes == 0 && self.mapping.is_none()
+    }
+}
+
+impl Flow {
+    /// What was missing of the client's bytes before the flow was joined: what comes of it all the same is in no turn.
+    pub(crate) fn inherit(&mut self, holes: Holes) {
+        if !holes.is_empty() {
+            self.stream.waiting.get_or_insert_default().holes = holes;
+        }
     }
 }
 
@@ -130,7 +145,7 @@ impl ClientStream {
                 );
             }
         }
-        if store.segments.is_empty() && store.unordered_bytes == 0 && store.mapping.is_none() {
+        if store.only_misses() && store.holes.is_empty() {
             self.waiting = None;
         }
     }

@@ -92,9 +92,12 @@ impl ClientStream {
         }
     }
 
-    /// Whether it goes on without a hole: there is nothing to say of it but where it stands.
+    /// Whether it goes on without a hole: there is nothing to say of it but where it stands. What was missing before its beginning
+    /// will not come any more after a silence.
     pub(super) fn is_plain(&self) -> bool {
-        self.fin.is_none() && self.end.is_none() && self.waiting.is_none()
+        let is_plain = |it: &Reassembly| it.only_misses();
+        let waiting = self.waiting.as_deref();
+        self.fin.is_none() && self.end.is_none() && waiting.is_none_or(is_plain)
     }
 
     /// The next byte in order.
@@ -229,6 +232,16 @@ impl ClientStream {
         }
     }
 
+    /// Bytes from `seq` to `end` come, of which those before what is next in order are in no turn: what was missing there is counted.
+    fn fill_before(&mut self, seq: ClientSeq, end: ClientSeq) {
+        let Some(waiting) = self.waiting.as_mut() else {
+            return;
+        };
+        let late = waiting.holes.fill(seq, end.min(self.next));
+        waiting.holes.fill(self.next, end);
+        self.lose(late.into(), None);
+    }
+
     /// The online server acknowledged everything before `ack`.
     ///
     /// A number far outside what this client can have sent (another connection's) is ignored.
@@ -280,6 +293,7 @@ impl ClientStream {
             self.fin = Some((seq + len, piece.cause, piece.stamp));
         }
         if seq <= self.next {
+            self.fill_before(seq, seq + len);
             while let Some(bytes) = self.news(seq, piece.bytes) {
                 self.next += bytes.len() as u32;
                 take(arena, Piece { bytes, ..piece });

@@ -102,7 +102,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             ..
         } = self.step;
         let share = u64::from(turn.cause.ahead_of(cause));
-        self.greeted |= self.front == 0 && share > 0;
         let credit = self.step.credit;
         let (before, behind, cut) = (self.step.before, self.step.behind, self.step.cut);
         let target_at = self.step.target_at;
@@ -149,7 +148,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.step = Step::new(cause, None);
         self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
         self.doubt = Doubt::default();
-        // It is not known how much of what comes is a greeting.
-        self.step.behind = Behind::greeted(self.greeted);
+        // It is not known how much of what comes is a greeting, unless that is waited for.
+        let may_greet = self.greeted || was_sent && self.queue.is_greeted();
+        self.step.behind = Behind::greeted(may_greet);
     }
 }

@@ -80,6 +80,15 @@ impl Behind {
         self.doubted.add(kind);
     }
 
+    /// An answer only happens to be as long as the online server's: it may be anybody's, and what was alike before it is no row.
+    fn interrupt(&mut self) {
+        self.doubt(None);
+        if self.unsure == Some(Unsure::RestAgain) {
+            self.unsure = Some(Unsure::Rest);
+        }
+        self.missing = i32::MIN;
+    }
+
     /// An answer had so many bytes less than the online server's. Returns whether that is usual: three in a row had.
     fn is_usual(&mut self, missing: i32) -> bool {
         let is_alike = self.missing == missing;
@@ -114,7 +123,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let is_carried = self.credit() > 0;
         if is_carried && self.current().is_some_and(|turn| turn.early == 0) {
             // It only happens to be as much.
-            self.step.behind.doubt(None);
+            self.step.behind.interrupt();
             return;
         }
         if unsure.is_none() && wanted.is_none_or(|wanted| wanted == self.received()) {

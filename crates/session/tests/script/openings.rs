@@ -436,3 +436,36 @@ fn an_engine_without_a_way_to_any_target_says_so() {
     s.engine.on_channel(s.now, false);
     assert!(s.engine.is_cut_off());
 }
+
+/// A port is used again while the online server still resets the connection before, whose numbers are not far away.
+#[test]
+fn a_reset_of_the_connection_before_is_not_believed() {
+    let before = [0u32.wrapping_sub(5000), 3_000_000];
+    for seq in before {
+        let mut s = Script::new();
+        s.handshake().online(RST, seq, 1, 0);
+        s.client(PSH, 1, 1, b"abcd")
+            .expect(&[sent(PSH, 1, 1, b"abcd")]);
+        s.online(PSH, 1, 5, 10).target(PSH, 1, 5, 10).frames();
+        s.client(PSH, 5, 11, b"efgh").online(RST, seq, 9, 0);
+        s.expect(&[sent(PSH, 5, 11, b"efgh")]);
+        // Nor is one of what the client has passed already; one that the client believes ends the session.
+        s.online(ACK, 11, 9, 0).online(RST, 1, 9, 0);
+        s.target(PSH, 11, 9, 10).frames();
+        assert!(s.frames().is_empty());
+        s.online(RST, 11, 9, 0).wait(Duration::from_secs(1));
+        assert_eq!(s.frames().last().map(|it| it.flags), Some(FIN));
+        s.expect_outcomes(&[Outcome::Answered; 2]);
+    }
+}
+
+/// The same where there is no session yet.
+#[test]
+fn a_reset_of_the_connection_before_does_not_end_a_handshake() {
+    let mut s = Script::new();
+    s.engine.admit(false);
+    s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    s.online(RST, 0u32.wrapping_sub(5000), 1, 0);
+    s.engine.admit(true);
+    s.client(PSH, 1, 1, b"abcd").expect(&[sent(SYN, 0, 0, b"")]);
+}

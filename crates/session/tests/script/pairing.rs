@@ -30,6 +30,24 @@ fn a_second_connection_waits_for_the_greeting_as_well() {
     assert_eq!(s.compared(), [true]);
 }
 
+/// The target has refused the connection of the first turn: that of the second begins with a greeting, which is not waited for.
+#[test]
+fn what_begins_with_the_greeting_of_a_refused_first_turn_is_not_compared() {
+    for (said, is_compared) in [(100, true), (140, false)] {
+        let mut s = Script::new();
+        s.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+        s.online(PSH, 1, 1, 40).client(PSH, 1, 41, b"a").frames();
+        s.target(RST, 0, 1, 0).online(PSH, 41, 2, 100);
+        s.wait(Duration::from_secs(1)).frames();
+        s.client(PSH, 2, 141, b"b").expect(&[sent(SYN, 0, 0, b"")]);
+        s.target(SYN.with(ACK), 0, 1, 0)
+            .expect(&[sent(PSH, 1, 1, b"b")]);
+        s.online(PSH, 141, 3, 100).target(PSH, 1, 2, said);
+        s.client(PSH, 3, 241, b"c").wait(Duration::from_secs(1));
+        assert_eq!(s.compared().last(), Some(&is_compared));
+    }
+}
+
 /// The SYN-ACK was not seen, and whether the server has greeted its client before the first request is not known: of what the target
 /// says a part may be a greeting.
 #[test]
@@ -71,6 +89,26 @@ fn behind_an_answer_that_may_go_on_none_is_compared_until_one_is_known() {
     turn(&mut s, 6, 50, &[50]);
     turn(&mut s, 7, 50, &[50]);
     assert_eq!(s.compared(), [true, false, false, false, false, true]);
+}
+
+/// The same where each second answer is cut in two, and what is left of it comes with the next: as many bytes more each second time are
+/// no row, since what comes in between only happens to be as much.
+#[test]
+fn answers_that_are_longer_by_as_much_every_other_time_are_no_row() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0u32, 0u32);
+    for asked in 1..12 {
+        let (online, target) = if asked % 2 == 1 { (25, 13) } else { (90, 102) };
+        s.client(PSH, asked, 1 + seen, b"a");
+        s.wait(Duration::from_secs(2)).frames();
+        s.online(PSH, 1 + seen, 1 + asked, online);
+        s.target(PSH, 1 + said, 1 + asked, target);
+        seen += online as u32;
+        said += target as u32;
+    }
+    let compared = s.compared();
+    assert!(compared[1..].iter().all(|it| !*it), "{compared:?}");
 }
 
 /// Answers three times as long as the online server's, of many lengths, on connections that come and go: after a hundred or so their

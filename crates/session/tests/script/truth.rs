@@ -185,6 +185,22 @@ fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 5, 1, b"efgh");
             12
         }
+        // What is missing comes when the flow has been joined behind it ...
+        15 => {
+            open(s);
+            s.client(PSH, 5, 1, b"ef").online(ACK, 1, 7, 0);
+            s.wait(Duration::from_secs(1)).frames();
+            s.client(PSH, 7, 1, b"gh").client(PSH, 1, 1, b"abcd");
+            s.client(PSH, 3, 1, b"cdefghi");
+            9
+        }
+        // ... or what was sent before the start, and comes again.
+        16 => {
+            s.client(PSH, 500, 900, b"abcd").online(PSH, 900, 504, 10);
+            s.client(PSH, 504, 910, b"efg");
+            s.client(PSH, 496, 900, b"wxyzabcd");
+            11
+        }
         _ => 0,
     }
 }
@@ -193,7 +209,7 @@ fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..15 {
+            for shape in 0..17 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

@@ -215,11 +215,16 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     fn count_timeout(&mut self, waited: Waited, now: Instant) -> bool {
         self.pair_with_none();
         self.timeouts = self.timeouts.saturating_add(TIMEOUT);
-        let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        if enough && now.since(self.step.heard) < waited.response_timeout * MUTE_TIMEOUTS {
+        let is_mute = now.since(self.step.heard) >= waited.response_timeout * MUTE_TIMEOUTS;
+        // Where each request is answered, and the target speaks, it is known what it answers.
+        let enough = self.timeouts >= TIMEOUTS_UNTIL_STREAMING && (is_mute || !waited.stands_alone);
+        if !enough && !self.queue.is_unprompted() {
+            return false;
+        }
+        if !is_mute {
             // It leaves turns out, but speaks: those that leave now have still to be waited for.
             self.asked = false;
         }
-        enough && self.stream()
+        self.stream()
     }
 }

@@ -461,10 +461,10 @@ fn a_silent_target_of_a_flow_that_streams_has_answered_nothing() {
     );
 }
 
-/// A client that asks ten times a second, and a target that leaves these turns without an answer.
-fn left_without_an_answer(silent: &'static [usize]) -> Play {
+/// A client that asks every so many milliseconds, and a target that leaves these turns without an answer.
+fn left_without_an_answer(line: &'static [u8], every: u64, silent: &'static [usize]) -> Play {
     let mut p = Play::new(|config| config.response_timeout = Duration::from_secs(2));
-    p.line = b"get a\r\n";
+    p.line = line;
     let target = |turn: usize| match silent.contains(&turn) {
         true => vec![],
         false => vec![(4, 700)],
@@ -473,7 +473,7 @@ fn left_without_an_answer(silent: &'static [usize]) -> Play {
         p.ask();
         p.pass_for(4, &target);
         p.online(700);
-        p.pass_for(96, &target);
+        p.pass_for(every - 4, &target);
     }
     p.pass_for(30_000, &target);
     assert_eq!(p.ended.len(), 59, "the last is open");
@@ -483,25 +483,27 @@ fn left_without_an_answer(silent: &'static [usize]) -> Play {
 /// The target has said nothing at all for so long: whatever it owed before, it has not answered this one either.
 #[test]
 fn a_turn_without_a_word_is_compared_whatever_is_in_doubt() {
-    let p = left_without_an_answer(&[5, 7, 30]);
+    let p = left_without_an_answer(b"get a\r\n", 100, &[5, 7, 30]);
     let silent = |turn: &&session::TurnEnded| turn.paired && turn.target.is_none();
     assert_eq!(p.ended.iter().filter(silent).count(), 3);
     assert_eq!(p.wrong(), []);
 }
 
-/// Several turns are answered between those that are not: the session is in step.
+/// The target answers what stands behind such turns, and each answer belongs to its request.
 #[test]
 fn a_few_turns_without_an_answer_do_not_make_a_session_stream() {
-    let p = left_without_an_answer(&[5, 9, 13, 17, 21, 25]);
-    assert_eq!(p.s.engine.counters().sessions_streaming, 0);
-    let timed_out = |turn: &&session::TurnEnded| turn.outcome == Outcome::TimedOut;
-    assert_eq!(p.ended.iter().filter(timed_out).count(), 6);
+    for silent in [&[5, 9, 13, 17, 21, 25], &[5, 7, 9, 10, 12, 13]] {
+        let p = left_without_an_answer(b"get a\r\n", 100, silent);
+        assert_eq!(p.s.engine.counters().sessions_streaming, 0);
+        let timed_out = |turn: &&session::TurnEnded| turn.outcome == Outcome::TimedOut;
+        assert_eq!(p.ended.iter().filter(timed_out).count(), 6);
+    }
 }
 
 /// Those that waited meanwhile leave all at once, and the target has had no time for them yet.
 #[test]
 fn turns_that_were_just_sent_have_not_timed_out() {
-    let p = left_without_an_answer(&[5, 6, 8]);
+    let p = left_without_an_answer(b"x", 1000, &[5, 7, 9]);
     assert_eq!(p.s.engine.counters().sessions_streaming, 1);
     let timed_out = |turn: &&session::TurnEnded| turn.outcome == Outcome::TimedOut;
     assert_eq!(p.ended.iter().filter(timed_out).count(), 3);

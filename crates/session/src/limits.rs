@@ -98,6 +98,8 @@ pub const CUT_OFF: Duration = Duration::from_secs(4);
 pub const TIMEOUT: u8 = 3;
 /// ... and from where on a session departs by time only: three in a row, or each second turn for three times.
 pub const TIMEOUTS_UNTIL_STREAMING: u8 = 7;
+/// After so many in a row without a word in between the target is taken to answer nothing at all.
+pub const MUTE_TIMEOUTS: u32 = 3;
 
 /// A pause inside what the online server sends after a turn, from which on it counts as speaking unprompted: then the first
 /// release by the response timeout is enough. It is not enough by itself, since a slow response looks the same.

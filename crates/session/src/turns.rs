@@ -51,7 +51,7 @@ struct Step {
     answer: Answer,
     /// What the target has sent beyond the share of the turn before.
     carried: Carried,
-    /// When the target last sent payload of any kind, in order or not.
+    /// When the target last sent payload of any kind, in order or not, or the first bytes left after that.
     heard: Instant,
     /// Whether the last segment looked like the end of a response.
     tail: Tail,
@@ -147,6 +147,8 @@ pub(crate) struct Turns {
     let_go: u64,
     /// Whether bytes may come that answer other turns than they seem to.
     doubt: Doubt,
+    /// Whether bytes have left since the target was last heard.
+    asked: bool,
     timeouts: u8,
     /// Turns that silence has released late.
     silences: Silences,
@@ -193,6 +195,7 @@ impl Turns {
             },
             let_go: 0,
             doubt: Doubt::default(),
+            asked: false,
             timeouts: 0,
             silences: Silences::default(),
             torn: None,
@@ -373,6 +376,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
 
     /// Bytes `start..end` were sent for the first time.
     pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
+        if !self.asked {
+            // Until now it had nothing to say.
+            (self.asked, self.step.heard) = (true, now);
+        }
         for index in 0.. {
             let Some(turn) = self.queue.get(index).filter(|turn| turn.start < end) else {
                 return;

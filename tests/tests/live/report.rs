@@ -254,7 +254,14 @@ fn missing_replies_are_told() {
         summary.captured() as f64,
         summary.outcome("timed_out") as f64,
     );
-    eprintln!("{missing} of {captured} missing; {}", summary.ledger());
+    let value = summary.value();
+    eprintln!(
+        "{missing} of {captured} missing; {}; {}; {}; lag {}",
+        summary.ledger(),
+        value["sessions"],
+        value["differences"],
+        value["latency_us"]["lag"]
+    );
     assert!(within(missing, captured / 100.0), "{missing} of {captured}");
     // Those that were in step when they left, which nearly all were.
     let silent = summary.count("/differences/target_silent") as f64;

@@ -206,7 +206,8 @@ impl Session {
     ) {
         let seen = ctx.shared.seen;
         let time = seen.since(next.captured);
-        let overdue = verdict == Verdict::Quiet && time > ctx.shared.config.response_timeout;
+        let overdue = verdict == Verdict::TimedOut
+            || verdict == Verdict::Quiet && time > ctx.shared.config.response_timeout;
         let waiting = self.playing(ctx.flow).waiting().filter(|_| overdue);
         let waited = Waited {
             time,

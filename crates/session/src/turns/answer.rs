@@ -154,6 +154,6 @@ impl Turns {
 
     /// The target sent payload, be it in order or not.
     pub(crate) fn on_heard(&mut self, stamp: Instant) {
-        self.step.heard = stamp;
+        (self.asked, self.step.heard) = (false, stamp);
     }
 }

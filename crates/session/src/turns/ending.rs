@@ -147,7 +147,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         self.step = Step::new(cause, None);
         self.step.credit = i64::from(self.queue.online_end().ahead_of(cause));
-        self.doubt = Doubt::default();
+        (self.doubt, self.asked) = (Doubt::default(), false);
         // It is not known how much of what comes is a greeting, unless that is waited for.
         let may_greet = self.greeted || was_sent && self.queue.is_greeted();
         self.step.behind = Behind::greeted(may_greet);

@@ -8,7 +8,9 @@ use super::ends::End;
 use super::habits::Habits;
 use super::release::{OWED_PART, Verdict};
 use super::{Next, Playing, Turns};
-use crate::limits::{QUIET_MAX, RESYNC_CHECKS, TIMEOUT, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL};
+use crate::limits::{
+    MUTE_TIMEOUTS, QUIET_MAX, RESYNC_CHECKS, TIMEOUT, TIMEOUTS_UNTIL_STREAMING, UNASKED_STALL,
+};
 use crate::time::Instant;
 
 /// How long the next turn has waited when the current one is over.
@@ -71,13 +73,15 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             Verdict::Quiet if waited.time > waited.response_timeout && !waited.stands_alone => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, 0);
-                return self.count_timeout();
+                return self.count_timeout(waited, now);
             }
             Verdict::Quiet => self.note_silence(next, before, habits, now),
             Verdict::TimedOut => {
                 let missing = self.missing(next);
                 self.doubt.grow(missing, RESYNC_CHECKS);
-                return self.count_timeout();
+                // Whatever it owed before, it has not said a word of this one either.
+                self.step.paired |= self.step.answer.bytes == 0 && self.step.carried.bytes == 0;
+                return self.count_timeout(waited, now);
             }
             Verdict::Overtaken => {
                 let missing = self.missing(next);
@@ -162,6 +166,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         if self.step.answer.bytes == 0 {
             return;
         }
+        self.count_answer();
         let missing = self.missing(next);
         let mut is_sure = now.since(self.silent_since(now)) >= QUIET_MAX;
         if self.doubt.is_open() {
@@ -207,10 +212,19 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.timeouts = self.timeouts.saturating_sub(1);
     }
 
-    fn count_timeout(&mut self) -> bool {
+    fn count_timeout(&mut self, waited: Waited, now: Instant) -> bool {
         self.pair_with_none();
         self.timeouts = self.timeouts.saturating_add(TIMEOUT);
-        let enough = self.queue.is_unprompted() || self.timeouts >= TIMEOUTS_UNTIL_STREAMING;
-        enough && self.stream()
+        let is_mute = now.since(self.step.heard) >= waited.response_timeout * MUTE_TIMEOUTS;
+        // Where each request is answered, and the target speaks, it is known what it answers.
+        let enough = self.timeouts >= TIMEOUTS_UNTIL_STREAMING && (is_mute || !waited.stands_alone);
+        if !enough && !self.queue.is_unprompted() {
+            return false;
+        }
+        if !is_mute {
+            // It leaves turns out, but speaks: those that leave now have still to be waited for.
+            self.asked = false;
+        }
+        self.stream()
     }
 }

@@ -46,6 +46,8 @@ impl RestingTurns {
             // At most one is open, which was.
             let_go: _,
             doubt,
+            // It has spoken since, or is as good as not asked.
+            asked: _,
             timeouts,
             // Long ago.
             silences: _,

@@ -96,14 +96,15 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// Whether the target has left a turn without a word that the online server has answered, and has said nothing at all for longer
-    /// than it may take: where turns do not wait, nobody has waited for it.
+    /// than it may take, whatever it was asked: where turns do not wait, nobody has waited for it.
     pub(crate) fn is_mute(&self, response_timeout: Duration, now: Instant) -> bool {
         let heard = self.step.heard;
         let is_answered = self.current().is_some_and(|turn| turn.online.bytes > 0);
         let left = self.departures.front_last();
         is_answered
             && self.step.answer.bytes == 0
-            && left.is_some_and(|left| heard < left)
+            && self.asked
+            && left.is_some_and(|left| heard <= left)
             && now.since(heard) > response_timeout
     }
 

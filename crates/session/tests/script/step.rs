@@ -6,15 +6,18 @@ use super::*;
 /// What a target does with a turn: after so long, so many bytes; the next part after that.
 type Parts = Vec<(u64, usize)>;
 
-/// A client that sends a turn of one byte at each of its times, whatever the target does, and a target that takes one turn after
+/// A client that sends a turn, of one byte unless said otherwise, at each of its times, whatever the target does, and a target that takes one turn after
 /// the other.
 struct Play {
     s: Script,
+    line: &'static [u8],
     asked: u32,
     /// Bytes of the client before its turns.
     before: u32,
     seen: u32,
     said: u32,
+    /// Bytes of its turns that have reached the target.
+    got: usize,
     /// Turns that have reached the target, and when each did.
     reached: Vec<Instant>,
     sent_at: Vec<Instant>,
@@ -31,6 +34,8 @@ impl Play {
         let part_at = s.now;
         Self {
             s,
+            line: b"x",
+            got: 0,
             asked: 0,
             before: 0,
             seen: 0,
@@ -47,8 +52,8 @@ impl Play {
     /// The client sends a turn.
     fn ask(&mut self) {
         let (seq, ack) = (1 + self.asked, 1 + self.seen);
-        self.s.client(PSH, seq, ack, b"x");
-        self.asked += 1;
+        self.s.client(PSH, seq, ack, self.line);
+        self.asked += self.line.len() as u32;
         self.sent_at.push(self.s.now);
     }
 
@@ -59,7 +64,7 @@ impl Play {
     }
 
     fn say(&mut self, len: usize) {
-        let has = self.before + self.reached.len() as u32;
+        let has = self.before + self.got as u32;
         self.s.target(PSH, 1 + self.said, 1 + has, len);
         self.said += len as u32;
     }
@@ -101,9 +106,10 @@ impl Play {
         for sent in self.s.frames() {
             bytes += sent.payload.len();
         }
-        self.reached.extend(vec![self.s.now; bytes]);
+        self.got += bytes;
+        self.reached.resize(self.got / self.line.len(), self.s.now);
         if bytes > 0 {
-            let has = self.before + self.reached.len() as u32;
+            let has = self.before + self.got as u32;
             self.s.target(ACK, 1 + self.said, 1 + has, 0);
         }
     }
@@ -453,4 +459,52 @@ fn a_silent_target_of_a_flow_that_streams_has_answered_nothing() {
         "{well} of {} ended well",
         p.ended.len()
     );
+}
+
+/// A client that asks every so many milliseconds, and a target that leaves these turns without an answer.
+fn left_without_an_answer(line: &'static [u8], every: u64, silent: &'static [usize]) -> Play {
+    let mut p = Play::new(|config| config.response_timeout = Duration::from_secs(2));
+    p.line = line;
+    let target = |turn: usize| match silent.contains(&turn) {
+        true => vec![],
+        false => vec![(4, 700)],
+    };
+    for _ in 0..60 {
+        p.ask();
+        p.pass_for(4, &target);
+        p.online(700);
+        p.pass_for(every - 4, &target);
+    }
+    p.pass_for(30_000, &target);
+    assert_eq!(p.ended.len(), 59, "the last is open");
+    p
+}
+
+/// The target has said nothing at all for so long: whatever it owed before, it has not answered this one either.
+#[test]
+fn a_turn_without_a_word_is_compared_whatever_is_in_doubt() {
+    let p = left_without_an_answer(b"get a\r\n", 100, &[5, 7, 30]);
+    let silent = |turn: &&session::TurnEnded| turn.paired && turn.target.is_none();
+    assert_eq!(p.ended.iter().filter(silent).count(), 3);
+    assert_eq!(p.wrong(), []);
+}
+
+/// The target answers what stands behind such turns, and each answer belongs to its request.
+#[test]
+fn a_few_turns_without_an_answer_do_not_make_a_session_stream() {
+    for silent in [&[5, 9, 13, 17, 21, 25], &[5, 7, 9, 10, 12, 13]] {
+        let p = left_without_an_answer(b"get a\r\n", 100, silent);
+        assert_eq!(p.s.engine.counters().sessions_streaming, 0);
+        let timed_out = |turn: &&session::TurnEnded| turn.outcome == Outcome::TimedOut;
+        assert_eq!(p.ended.iter().filter(timed_out).count(), 6);
+    }
+}
+
+/// Those that waited meanwhile leave all at once, and the target has had no time for them yet.
+#[test]
+fn turns_that_were_just_sent_have_not_timed_out() {
+    let p = left_without_an_answer(b"x", 1000, &[5, 7, 9]);
+    assert_eq!(p.s.engine.counters().sessions_streaming, 1);
+    let timed_out = |turn: &&session::TurnEnded| turn.outcome == Outcome::TimedOut;
+    assert_eq!(p.ended.iter().filter(timed_out).count(), 3);
 }

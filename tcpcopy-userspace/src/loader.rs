@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`object`] | the programs: what is set in them, and which of them a run needs |
 //! | [`parts`] | what each worker gets |
-//! | [`rings`] | the workers' rings, and how one gets a larger one |
+//! | [`rings`] | the workers' rings |
 //! | [`maps`] | what stands in the maps, and how |
 //! | [`hooks`] | how programs are attached: by tcx links or as clsact filters, and what keeps the latter from outliving the run |
 //! | [`services`] | which online services are captured, as addresses of this host come and go |
@@ -20,7 +20,7 @@ pub(crate) mod hooks;
 mod maps;
 mod object;
 mod parts;
-pub(crate) mod rings;
+mod rings;
 mod services;
 mod ways;
 

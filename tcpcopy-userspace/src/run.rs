@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ending`] | how a run ends, and the exit status of it |
-//! | [`crew`], [`rings`] | the workers as the rest of the process sees them, and who makes their rings larger |
+//! | [`crew`] | the workers as the rest of the process sees them |
 //! | [`bridge`] | the connections to the intercepts, and whether the path is proven |
 //! | [`brake`] | whether copies come back as requests: suspicion, experiment, proof |
 //! | [`preparation`] | everything that can be refused before anything is changed |
@@ -32,7 +32,6 @@ mod lookout;
 pub(crate) mod namespace;
 mod pauses;
 mod preparation;
-mod rings;
 mod sides;
 mod signs;
 mod telling;

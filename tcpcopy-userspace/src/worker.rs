@@ -26,7 +26,7 @@ pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
-pub(crate) mod ring;
+mod ring;
 pub(crate) mod slot;
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ use telemetry::{Differences, Ledger, Recorder, WorkerTotals};
 use crate::clock;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
-pub(crate) use command::{Command, Error, LargerRing};
+pub(crate) use command::{Command, Error};
 use figures::InFlight;
 use handle::Inbox;
 use intake::{Intake, Until};
@@ -263,8 +263,6 @@ impl Running {
                     // Resets are small, and a target that does not hear them keeps dead connections.
                     self.worker.bandwidth.lift();
                 }
-                Command::Grow(LargerRing(ring)) => self.worker.intake.grow(ring),
-                Command::RingSettled => self.worker.intake.settle(),
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
             }

@@ -90,20 +90,11 @@ impl Line {
     pub(crate) fn receive(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
         for parts in &mut self.parts.workers {
-            while let Some(entry) = parts.ring.next() {
-                let Some((header, packet)) = RecordHeader::split(&entry) else {
-                    continue;
-                };
-                match header.kind {
-                    KIND_REPLY => {
-                        if let Ok(segment) = Segment::parse(packet, 0) {
-                            heard.push(Heard::Segment(segment, packet.to_vec(), Via::Here));
-                        }
-                    }
-                    KIND_TOO_BIG => heard.extend(TooBig::parse(packet, 0).map(Heard::TooBig)),
-                    _ => {}
-                }
-            }
+            // What the kernel does not map was not heard.
+            let _ = parts.ring.read(|entry| {
+                heard.extend(heard_in(entry));
+                true
+            });
         }
         heard
     }
@@ -259,5 +250,18 @@ impl Drop for Intercepts {
             // A connection's thread has nothing to say.
             let _ = thread.join();
         }
+    }
+}
+
+/// What a record says of a target.
+fn heard_in(entry: &[u8]) -> Option<Heard> {
+    let (header, packet) = RecordHeader::split(entry)?;
+    match header.kind {
+        KIND_REPLY => {
+            let segment = Segment::parse(packet, 0).ok()?;
+            Some(Heard::Segment(segment, packet.to_vec(), Via::Here))
+        }
+        KIND_TOO_BIG => TooBig::parse(packet, 0).ok().map(Heard::TooBig),
+        _ => None,
     }
 }

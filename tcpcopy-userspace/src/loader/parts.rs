@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use abi::maps::{LEASES, SLEEPING, WORKERS_MAX, XSKS};
 use aya::Ebpf;
-use aya::maps::{MapData, RingBuf, XskMap};
+use aya::maps::XskMap;
 use host::PrivateDevice;
 use port::Port;
+use ring::Entries;
 use wire::ethernet;
 use words::Words;
 
@@ -22,15 +23,13 @@ use crate::worker::pausing::Switch;
 /// What all workers get.
 pub(crate) struct Parts {
     pub(crate) workers: Vec<WorkerParts>,
-    /// Where their rings stand, for whoever makes them larger.
-    pub(crate) rings: Rings,
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
 }
 
 /// What one worker gets.
 pub(crate) struct WorkerParts {
-    pub(crate) ring: RingBuf<MapData>,
+    pub(crate) ring: Entries,
     /// Where all workers tell the programs whether they sleep.
     pub(crate) sleeping: Arc<Words>,
     pub(crate) port: Port,
@@ -42,7 +41,7 @@ pub(crate) struct WorkerParts {
 
 /// Opens the ports, makes the rings, and says which leases stand from the start.
 pub(super) fn make(ebpf: &mut Ebpf, plan: &Plan, paused: &Arc<Words>) -> Result<Parts, Error> {
-    let mut rings = Rings::take(ebpf, plan)?;
+    let mut rings = Rings::take(ebpf, plan.fixed.ring_len)?;
     let leased = Arc::new(maps::words(ebpf, LEASES, lease_words(plan))?);
     let sleeping = Arc::new(maps::words(ebpf, SLEEPING, WORKERS_MAX)?);
     let filter = Arc::new(plan.filter.clone());
@@ -59,7 +58,7 @@ pub(super) fn make(ebpf: &mut Ebpf, plan: &Plan, paused: &Arc<Words>) -> Result<
     let mut workers = Vec::new();
     for (worker, port) in (0..).zip(ports) {
         workers.push(WorkerParts {
-            ring: rings.first(worker)?,
+            ring: rings.make(worker)?,
             sleeping: Arc::clone(&sleeping),
             port,
             leases: Leases::new(Arc::clone(&filter), Arc::clone(&leased)),
@@ -74,12 +73,11 @@ pub(super) fn make(ebpf: &mut Ebpf, plan: &Plan, paused: &Arc<Words>) -> Result<
     }
     Ok(Parts {
         workers,
-        rings,
         frame_len_max: plan.device_mtu as usize + ethernet::HEADER_LEN,
     })
 }
 
-/// Bytes of all rings of a plan once they have grown, and of all frames, which count as locked memory.
+/// Bytes of all rings of a plan, and of all frames, which count as locked memory.
 pub(crate) fn memory_of(plan: &Plan) -> (u64, u64) {
     let fixed = plan.fixed;
     let frames = u64::from(fixed.tx_frames + fixed.rx_frames) * u64::from(plan.frame_len);

@@ -12,7 +12,6 @@ use telemetry::Figures;
 use tracing::warn;
 
 use super::bridge::Bridge;
-use super::rings;
 use crate::args::{Capture, Priority};
 use crate::loader::Parts;
 use crate::plan::Plan;
@@ -20,7 +19,6 @@ use crate::worker::bandwidth::Bandwidth;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
-use crate::worker::ring::Growth;
 use crate::worker::slot::{Slot, Unproven};
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
@@ -77,7 +75,6 @@ impl Crew {
     ) -> io::Result<()> {
         let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
-        let growth = rings::start(parts.rings, self.handles.clone())?;
         let inboxes = std::mem::take(&mut self.inboxes);
         let frame_len_max = parts.frame_len_max;
         for (index, (parts, inbox)) in (0u32..).zip(parts.workers.into_iter().zip(inboxes)) {
@@ -91,20 +88,9 @@ impl Crew {
                 // Until the connections stand, of which the worker hears at its first turn.
                 engine.on_channel(clock::now(), false);
             }
-            let growth = growth.as_ref().map(|(asks, asks_from)| Growth {
-                worker: index,
-                asks: asks.clone(),
-                asks_from: *asks_from,
-            });
             let worker = Worker {
                 engine,
-                intake: Intake::new(
-                    parts.ring,
-                    growth,
-                    parts.sleeping,
-                    index as usize,
-                    from_port,
-                ),
+                intake: Intake::new(parts.ring, parts.sleeping, index as usize, from_port),
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),

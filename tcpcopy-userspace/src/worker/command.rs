@@ -1,10 +1,8 @@
 //! What a worker is told, and why it may end without being told.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aya::maps::{MapData, RingBuf};
 use session::{Ports, Watch};
 use wire::flow::Addr;
 
@@ -29,22 +27,8 @@ pub(crate) enum Command {
     Finish,
     /// Send this frame, which is no session's: a probe of the path.
     Send(Vec<u8>),
-    /// The larger ring that the worker asked for; programs begin to write into it.
-    Grow(LargerRing),
-    /// No program writes into the worker's first ring any more.
-    RingSettled,
     /// The programs are detached: take what is left in the ring, and end.
     Leave,
-}
-
-/// A ring on its way to its worker.
-pub(crate) struct LargerRing(pub(crate) RingBuf<MapData>);
-
-// aya's rings have no `Debug` of their own.
-impl fmt::Debug for LargerRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LargerRing").finish_non_exhaustive()
-    }
 }
 
 /// Why a worker ended before it was told to.

@@ -7,26 +7,24 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE};
-use aya::maps::{MapData, RingBuf};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use port::Port;
 use process::Waker;
+use ring::Entries;
 use session::{Engine, Instant};
 use wire::ethernet;
 use words::Words;
 
 use super::merge::Merge;
-use super::ring::{Growth, Ring};
+use super::ring::Ring;
 use crate::clock;
 
 /// A stamp in a frame that is further away from now than this is none: `steer` could not write it.
 const STAMP_AGE_MAX: Duration = Duration::from_secs(10);
 /// The longest sleep while records wait for frames.
 const HELD_SLEEP: Duration = Duration::from_millis(5);
-/// The longest sleep while two rings are read: a moment, under load, once in a run.
-const GROWING_SLEEP: Duration = Duration::from_millis(1);
 
 /// Which records end a sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +46,9 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// With `growth` the ring is a small one, and there is a larger one to be had.
-    pub(crate) fn new(
-        ring: RingBuf<MapData>,
-        growth: Option<Growth>,
-        sleeping: Arc<Words>,
-        index: usize,
-        from_port: bool,
-    ) -> Self {
+    pub(crate) fn new(ring: Entries, sleeping: Arc<Words>, index: usize, from_port: bool) -> Self {
         Self {
-            ring: Ring::new(ring, growth),
+            ring: Ring::new(ring),
             sleeping,
             index,
             merge: from_port.then(|| Merge::new(clock::now())),
@@ -82,16 +73,6 @@ impl Intake {
     /// When the first of the replies came that were taken since this was last asked.
     pub(crate) fn take_replied(&mut self) -> Option<Instant> {
         self.ring.take_replied()
-    }
-
-    /// The larger ring that was asked for; programs begin to write into it.
-    pub(crate) fn grow(&mut self, ring: RingBuf<MapData>) {
-        self.ring.grow(ring);
-    }
-
-    /// No program writes into the first ring any more.
-    pub(crate) const fn settle(&mut self) {
-        self.ring.settle();
     }
 
     /// Hands up to `budget` records (and as many frames) to the engine; returns how many, and whether there are no more.
@@ -149,30 +130,31 @@ impl Intake {
             Some(merge) if !merge.is_empty() => time.min(HELD_SLEEP),
             _ => time,
         };
-        // Whatever comes by the other ring wakes nobody up.
-        let time = if self.ring.is_growing() {
-            time.min(GROWING_SLEEP)
+        let slept = if pending {
+            Ok(())
         } else {
-            time
+            self.poll(port, waker, time)
         };
-        if !pending && self.ring.is_empty() {
-            let mut fds = [
-                PollFd::new(self.ring.fd(), PollFlags::POLLIN),
-                PollFd::new(waker.fd(), PollFlags::POLLIN),
-                PollFd::new(port.fd(), PollFlags::POLLIN),
-            ];
-            // Without rx frames the port's socket would report nothing but errors.
-            let used = if self.merge.is_some() { 3 } else { 2 };
-            match ppoll(&mut fds[..used], Some(TimeSpec::from_duration(time)), None) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => {
-                    self.tell(AWAKE);
-                    return Err(errno.into());
-                }
-            }
-        }
         self.tell(AWAKE);
-        Ok(())
+        slept
+    }
+
+    /// Waits for a record, a frame or the waker, where there is no record.
+    fn poll(&mut self, port: &Port, waker: &Waker, time: Duration) -> io::Result<()> {
+        if !self.ring.is_empty()? {
+            return Ok(());
+        }
+        let mut fds = [
+            PollFd::new(self.ring.fd(), PollFlags::POLLIN),
+            PollFd::new(waker.fd(), PollFlags::POLLIN),
+            PollFd::new(port.fd(), PollFlags::POLLIN),
+        ];
+        // Without rx frames the port's socket would report nothing but errors.
+        let used = if self.merge.is_some() { 3 } else { 2 };
+        match ppoll(&mut fds[..used], Some(TimeSpec::from_duration(time)), None) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn tell(&self, asleep: u64) {

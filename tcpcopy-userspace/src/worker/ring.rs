@@ -1,40 +1,17 @@
 //! The ring of a worker: the records that the programs leave for it.
-//!
-//! A ring starts small. A worker that finds much in it at a time asks once for a larger one ([`Growth`]), and reads both until
-//! no program writes into the first any more. A record in the larger ring is not handed on before what the first held when it
-//! was found: what caused it was written, and its packet had gone on, before its own program began.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use abi::record::{KIND_CLIENT, KIND_CLONE, KIND_ONLINE, KIND_REPLY, KIND_TOO_BIG, RecordHeader};
-use aya::maps::{MapData, RingBuf};
-use crossbeam_channel::Sender;
+use ring::Entries;
 use session::{Engine, Instant};
 
 use super::duplicates::Duplicates;
 use super::merge::Merge;
 
-/// How a worker asks for a larger ring.
-#[derive(Debug)]
-pub(crate) struct Growth {
-    /// The worker's number is what it says.
-    pub(crate) worker: u32,
-    pub(crate) asks: Sender<u32>,
-    /// Bytes that it finds at a time before it asks.
-    pub(crate) asks_from: usize,
-}
-
 /// The records of one worker.
 pub(super) struct Ring {
-    buffer: RingBuf<MapData>,
-    /// The larger ring, while both are read.
-    next: Option<RingBuf<MapData>>,
-    /// Whether no program writes into `buffer` any more.
-    settled: bool,
-    /// Until it was used.
-    growth: Option<Growth>,
-    /// Bytes of the records that were taken since there were none left.
-    backlog: usize,
+    entries: Entries,
     reader: Reader,
 }
 
@@ -49,13 +26,9 @@ struct Reader {
 }
 
 impl Ring {
-    pub(super) fn new(buffer: RingBuf<MapData>, growth: Option<Growth>) -> Self {
+    pub(super) fn new(entries: Entries) -> Self {
         Self {
-            buffer,
-            next: None,
-            settled: false,
-            growth,
-            backlog: 0,
+            entries,
             reader: Reader {
                 bulk: false,
                 replied: None,
@@ -86,28 +59,12 @@ impl Ring {
         self.reader.replied.take()
     }
 
-    /// Becomes readable where a program wakes the worker. While [two rings are read](Self::is_growing) it may be the other one.
+    /// Becomes readable where a program wakes the worker.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.buffer.as_fd()
+        self.entries.as_fd()
     }
 
-    /// Whether a larger ring takes the place of the first just now.
-    pub(super) const fn is_growing(&self) -> bool {
-        self.next.is_some()
-    }
-
-    /// The larger ring; programs begin to write into it.
-    pub(super) fn grow(&mut self, next: RingBuf<MapData>) {
-        self.next = Some(next);
-    }
-
-    /// No program writes into the first ring any more.
-    pub(super) const fn settle(&mut self) {
-        self.settled = true;
-    }
-
-    /// Hands at most `budget` records to the engine, or a few more while the ring grows; with `merge`, those of the online
-    /// server are held.
+    /// Hands at most `budget` records to the engine; with `merge`, those of the online server are held.
     pub(super) fn take(
         &mut self,
         engine: &mut Engine,
@@ -115,84 +72,23 @@ impl Ring {
         now: Instant,
         budget: usize,
     ) -> usize {
-        let Self { buffer, reader, .. } = self;
+        let Self { entries, reader } = self;
         let mut taken = 0;
-        while taken < budget {
-            let Some(entry) = buffer.next() else { break };
-            self.backlog += entry.len();
-            taken += reader.hand_on(engine, merge.as_deref_mut(), now, &entry);
-        }
-        if self.next.is_some() && taken < budget {
-            taken += self.take_next(engine, merge, now, budget - taken);
-        }
-        if let Some(growth) = &self.growth
-            && self.backlog >= growth.asks_from
-        {
-            self.ask();
-        }
-        if taken < budget {
-            self.backlog = 0;
-        }
+        // What the kernel does not map stays there, and `is_empty` says why.
+        let _ = entries.read(|entry| {
+            taken += reader.hand_on(engine, merge.as_deref_mut(), now, entry);
+            taken < budget
+        });
         taken
     }
 
-    /// The same of the larger ring, where the first had nothing.
-    #[cold]
-    fn take_next(
-        &mut self,
-        engine: &mut Engine,
-        mut merge: Option<&mut Merge>,
-        now: Instant,
-        budget: usize,
-    ) -> usize {
-        let Self {
-            buffer,
-            next,
-            reader,
-            ..
-        } = self;
-        let Some(next) = next else { return 0 };
-        let mut taken = 0;
-        while taken < budget {
-            let entry = next.next();
-            while let Some(earlier) = buffer.next() {
-                taken += reader.hand_on(engine, merge.as_deref_mut(), now, &earlier);
-            }
-            let Some(entry) = entry else { break };
-            taken += reader.hand_on(engine, merge.as_deref_mut(), now, &entry);
-        }
-        if self.settled
-            && let Some(next) = self.next.take()
-        {
-            // Nothing was left in the first one.
-            self.buffer = next;
-        }
-        taken
-    }
-
-    /// Asks for a larger ring, once.
-    #[cold]
-    fn ask(&mut self) {
-        if let Some(growth) = self.growth.take() {
-            // Whoever would make it has ended with the run, or is as busy as can be with those of the other workers.
-            let _ = growth.asks.try_send(growth.worker);
-        }
-    }
-
-    pub(super) fn is_empty(&mut self) -> bool {
-        let has_next = self.next.as_mut().is_some_and(|next| !is_empty(next));
-        !has_next && is_empty(&mut self.buffer)
-    }
-}
-
-fn is_empty(buffer: &mut RingBuf<MapData>) -> bool {
-    match buffer.next() {
-        None => true,
-        Some(entry) => {
-            // Leaves the entry in the ring.
-            std::mem::forget(entry);
-            false
-        }
+    /// Whether there are no records.
+    ///
+    /// # Errors
+    ///
+    /// Where there are some that cannot be read.
+    pub(super) fn is_empty(&mut self) -> nix::Result<bool> {
+        self.entries.is_empty()
     }
 }
 

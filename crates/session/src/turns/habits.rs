@@ -10,6 +10,11 @@ use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
 const FADE_MIN: u32 = 2;
 const FADE_MAX: u32 = 64;
 
+/// See [`Habits::on_length`].
+const EXACT_MAX: u8 = 32;
+const EXACT_USUAL: u8 = 8;
+const EXACT_STEP_DOWN: u8 = 4;
+
 /// The habits of one rule's target.
 #[derive(Debug)]
 pub(crate) struct Habits {
@@ -18,6 +23,8 @@ pub(crate) struct Habits {
     /// By which part of itself a silence that was long enough brings it down: the less often that has been too short, the more.
     fade: u32,
     ends: Ends,
+    /// How usual it is that an answer is to the byte as long as the online server's: from 0 to [`EXACT_MAX`].
+    exact: u8,
 }
 
 impl Habits {
@@ -26,6 +33,7 @@ impl Habits {
         Self {
             pause: QUIET_MAX / 2,
             fade: FADE_MIN,
+            exact: 0,
             ends: Ends::new(copies),
         }
     }
@@ -43,6 +51,20 @@ impl Habits {
     /// Whether responses that end like this were complete each time.
     pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
         self.ends.is_whole(end, at_once)
+    }
+
+    /// A turn is over whose answer is as long as the online server's to the byte, or is not.
+    #[inline]
+    pub(super) fn on_length(&mut self, is_exact: bool) {
+        self.exact = match is_exact {
+            true => (self.exact + 1).min(EXACT_MAX),
+            false => self.exact.saturating_sub(EXACT_STEP_DOWN),
+        };
+    }
+
+    /// Whether most answers are to the byte as long as the online server's: then one that is shows something.
+    pub(super) fn are_exact(&self) -> bool {
+        self.exact >= EXACT_USUAL
     }
 
     /// Whether all responses are as long as this one, whatever the online server's.

@@ -13,8 +13,8 @@ use super::{Next, Playing, Turns};
 use crate::limits::WHOLE_SILENCE;
 use crate::time::Instant;
 
-/// An answer of at least so many bytes that is to the byte as long as the online server's is its turn's own: that pieces of others add
-/// up to as many is as good as impossible, unless our window lets through as many.
+/// An answer of at least so many bytes that is to the byte as long as the online server's is its turn's own where most are: that pieces
+/// of others add up to as many is as good as impossible then, unless our window lets through as many.
 const EXACT_MIN: u32 = 100;
 
 /// Why the bytes that come next may not answer the turn that they seem to.
@@ -126,7 +126,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.behind.interrupt();
             return;
         }
-        if unsure.is_none() && wanted.is_none_or(|wanted| wanted == self.received()) {
+        let is_equal = wanted.is_none_or(|wanted| wanted == self.received());
+        if wanted.is_some() {
+            habits.on_length(is_equal);
+        }
+        if unsure.is_none() && is_equal {
             self.step.behind.ended = None;
             return;
         }
@@ -146,7 +150,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
         habits.on_end(end);
         let behind = &mut self.step.behind;
-        let is_exact = end.missing == 0 && end.received >= EXACT_MIN && !was_cut;
+        let is_exact =
+            end.missing == 0 && end.received >= EXACT_MIN && habits.are_exact() && !was_cut;
         let is_usual = behind.is_usual(end.missing) || is_exact;
         let is_own = match unsure {
             None => true,

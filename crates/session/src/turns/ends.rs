@@ -19,6 +19,8 @@ const EXACT_NEEDED: u16 = 3;
 const KIND_NEEDED: u16 = 6;
 /// So many times as many have the same length where all have.
 const CONSTANT: u16 = 4;
+/// Shortest length that says so: of shorter ones a piece of an answer is as long as others are.
+const CONSTANT_MIN: u32 = 4;
 /// Most confirmations that are asked for, however often a belief was refuted.
 const NEEDED_MAX: u16 = 4096;
 /// Kinds of ends: by the first, second, third or a later segment that looked like the last, and by four sizes.
@@ -215,7 +217,8 @@ impl Ends {
 
     /// Whether all responses are as long as this one, whatever the online server's.
     pub(super) fn is_constant(&self, end: End) -> bool {
-        self.runs[0].has(end.received, self.run.saturating_mul(CONSTANT))
+        end.received >= CONSTANT_MIN
+            && self.runs[0].has(end.received, self.run.saturating_mul(CONSTANT))
     }
 
     /// Whether responses were complete each time that end in any of these ways.

@@ -120,6 +120,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let was_cut = core::mem::replace(&mut self.step.cut, paced);
         let wanted = self.wanted(next).filter(|wanted| *wanted > 0);
         let unsure = self.step.behind.unsure;
+        // A silence may have ended another doubt.
+        self.step.paired &= unsure.is_none();
         let is_carried = self.credit() > 0;
         if is_carried && self.current().is_some_and(|turn| turn.early == 0) {
             // It only happens to be as much.

@@ -19,8 +19,8 @@ const EXACT_NEEDED: u16 = 3;
 const KIND_NEEDED: u16 = 6;
 /// So many times as many have the same length where all have.
 const CONSTANT: u16 = 4;
-/// Shortest length that says so: of shorter ones a piece of an answer is as long as others are.
-const CONSTANT_MIN: u32 = 4;
+/// Shortest length that shows something: of shorter ones a piece of an answer is as long as others are.
+const LENGTH_MIN: u32 = 4;
 /// Most confirmations that are asked for, however often a belief was refuted.
 const NEEDED_MAX: u16 = 4096;
 /// Kinds of ends: by the first, second, third or a later segment that looked like the last, and by four sizes.
@@ -210,14 +210,14 @@ impl Ends {
     /// Whether responses that end like this were complete each time, be it for their length, the difference, or their kind.
     pub(super) fn is_whole(&self, end: End, at_once: bool) -> bool {
         let [lengths, differences] = self.runs;
-        lengths.has(end.received, self.run)
+        end.received >= LENGTH_MIN && lengths.has(end.received, self.run)
             || differences.has(end.missing.cast_unsigned(), self.run)
             || at_once && self.whole[end.kind().index()].is_held()
     }
 
     /// Whether all responses are as long as this one, whatever the online server's.
     pub(super) fn is_constant(&self, end: End) -> bool {
-        end.received >= CONSTANT_MIN
+        end.received >= LENGTH_MIN
             && self.runs[0].has(end.received, self.run.saturating_mul(CONSTANT))
     }
 

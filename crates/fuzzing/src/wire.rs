@@ -73,7 +73,11 @@ fn again(segment: &Segment, data: &[u8], payload: &[u8]) {
         flags: segment.flags,
         window: segment.window,
         urgent: segment.urgent,
-        options: segment.options(data),
+        options: Options {
+            // Read only: what is emitted has no further paths.
+            multipath: None,
+            ..segment.options(data)
+        },
     };
     // A mapped address in an IPv6 header has no IPv6 form here; the engine has no such target.
     let mixed = segment.source.addr.is_v4() != segment.destination.addr.is_v4();

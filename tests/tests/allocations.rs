@@ -7,11 +7,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use session::{Outcome, Response, RuleId, TurnEnded};
 use telemetry::{Differences, Ledger, Recorder};
 
 #[path = "../../crates/session/benches/load/mod.rs"]
 mod load;
+#[path = "../../crates/telemetry/examples/record/turn.rs"]
+mod turn;
 
 use load::{AT_ONCE, CLOSED, Load, THINKING};
 
@@ -123,7 +124,8 @@ fn what_is_written_down_of_a_turn_allocates_nothing() {
     let mut differences = Differences::sampling(0);
     let mut record = |count: u32| {
         for number in 0..count {
-            let ended = turn(Duration::from_micros(u64::from(number % 5000)));
+            let time = Duration::from_micros(u64::from(number % 5000));
+            let ended = turn::turn(time, [1000, 1200]);
             ledger.record(&ended);
             recorder.record(&ended);
             recorder.record_round(ended.lag);
@@ -136,29 +138,4 @@ fn what_is_written_down_of_a_turn_allocates_nothing() {
         0,
         "allocations in {TURNS} turns"
     );
-}
-
-/// A request that took so long, with a longer response on the target.
-fn turn(time: Duration) -> TurnEnded {
-    let response = |bytes| {
-        Some(Response {
-            first: time,
-            last: time * 2,
-            bytes,
-        })
-    };
-    TurnEnded {
-        rule: RuleId(0),
-        outcome: Outcome::Answered,
-        bytes: 200,
-        bytes_acknowledged: 200,
-        paired: true,
-        online: response(1000),
-        target: response(1200),
-        lag: time,
-        online_reset: false,
-        paced: false,
-        round_trip: Some(Duration::from_micros(40)),
-        samples: None,
-    }
 }

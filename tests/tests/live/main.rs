@@ -19,6 +19,7 @@ mod gate;
 mod habits;
 mod halves;
 mod hooks;
+mod idle;
 mod in_step;
 mod joining;
 mod known_faults;

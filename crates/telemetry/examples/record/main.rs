@@ -6,10 +6,11 @@
 //! for count in 10000 110000; do valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/examples/record $count; done
 //! ```
 
+mod turn;
+
 use core::time::Duration;
 use std::hint::black_box;
 
-use session::{Outcome, Response, RuleId, TurnEnded};
 use telemetry::{Differences, Latency, Ledger, Recorder};
 
 fn main() {
@@ -17,7 +18,8 @@ fn main() {
     let (mut ledger, mut latency, mut differences) =
         (Ledger::new(1), Recorder::new(), Differences::sampling(0));
     for number in 0..count.unwrap_or(1000u64) {
-        let turn = black_box(turn(number));
+        let time = Duration::from_micros(150 + number % 97);
+        let turn = black_box(turn::turn(time, [1000, 1000]));
         ledger.record(&turn);
         latency.record(&turn);
         differences.record(&turn, std::time::SystemTime::now);
@@ -25,30 +27,4 @@ fn main() {
     let mut all = Latency::new();
     latency.drain_into(&mut all);
     black_box((&ledger, &all, &differences));
-}
-
-/// A small request that was answered by one segment on both sides, as most are.
-fn turn(number: u64) -> TurnEnded {
-    let response = |micros: u64| {
-        let time = Duration::from_micros(micros + number % 97);
-        Some(Response {
-            first: time,
-            last: time,
-            bytes: 1000,
-        })
-    };
-    TurnEnded {
-        rule: RuleId(0),
-        outcome: Outcome::Answered,
-        bytes: 200,
-        bytes_acknowledged: 200,
-        paired: true,
-        online: response(150),
-        target: response(190),
-        lag: Duration::from_micros(900 + number % 211),
-        online_reset: false,
-        paced: false,
-        round_trip: Some(Duration::from_micros(40)),
-        samples: None,
-    }
 }

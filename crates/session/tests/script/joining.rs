@@ -401,3 +401,29 @@ fn a_flow_that_was_forgotten_with_a_hole_does_not_go_on_behind_it() {
         s.client(PSH, at + 8, seen, get).expect(&[]);
     }
 }
+
+/// The target has closed, and the next turn comes in pieces, of which the first does not tell yet that it stands alone.
+#[test]
+fn a_turn_whose_beginning_does_not_tell_is_waited_for() {
+    let cases: [(&[u8], &[u8], bool); 3] = [
+        (b"ge", b"t key\r\n", true),
+        (b"GET ", b"/ HTTP/1.1\r\n\r\n", true),
+        (b"ge", b"neral\r\n", false),
+    ];
+    for (first, rest, joins) in cases {
+        let mut s = Script::with(|config| config.rules[0].resume_anywhere = false);
+        s.handshake();
+        s.client(PSH, 1, 1, b"get key\r\n").online(PSH, 1, 10, 60);
+        s.frames();
+        s.target(FIN.with(PSH), 1, 10, 60).frames();
+        s.client(ACK, 10, 61, first).target(ACK, 62, 11, 0);
+        assert!(s.frames().iter().all(|it| it.flags != SYN));
+        s.client(PSH, 10 + first.len() as u32, 61, rest);
+        assert_eq!(s.frames().iter().any(|it| it.flags == SYN), joins);
+        s.expect_outcomes(&[Outcome::Answered]);
+        assert_eq!(
+            s.engine.counters().flows_without_beginning,
+            u64::from(!joins)
+        );
+    }
+}

@@ -43,6 +43,27 @@ pub(crate) fn stands_alone(first: &[u8]) -> bool {
     is_http(first) || is_memcached(first)
 }
 
+/// Whether a turn of which no more than this has come may turn out to stand alone.
+pub(crate) fn may_stand_alone(first: &[u8]) -> bool {
+    let method = method_len(first);
+    let target = match first.get(method..) {
+        Some([b' ', target @ ..]) => Some(target),
+        Some([]) => Some(&[][..]),
+        _ => None,
+    };
+    let begins = |target| TARGETS.iter().any(|known| known.starts_with(target));
+    (1..=METHOD_LEN_MAX).contains(&method) && target.is_some_and(begins)
+        || MEMCACHED.iter().any(|command| command.starts_with(first))
+}
+
+/// How many bytes may be of a method of HTTP.
+fn method_len(first: &[u8]) -> usize {
+    let letters = first
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-');
+    letters.count()
+}
+
 /// Whether it is a command of memcached.
 pub(crate) fn is_memcached(first: &[u8]) -> bool {
     MEMCACHED.iter().any(|command| first.starts_with(command))
@@ -50,10 +71,7 @@ pub(crate) fn is_memcached(first: &[u8]) -> bool {
 
 /// Whether it is a request of HTTP/1.
 pub(crate) fn is_http(first: &[u8]) -> bool {
-    let letters = first
-        .iter()
-        .take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-');
-    let method = letters.count();
+    let method = method_len(first);
     let Some((b' ', target)) = first
         .get(method..)
         .and_then(|rest| rest.split_first().map(|(a, b)| (*a, b)))
@@ -69,7 +87,32 @@ pub(crate) fn is_http(first: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::stands_alone;
+    use super::{may_stand_alone, stands_alone};
+
+    #[test]
+    fn a_beginning_that_is_too_short_does_not_tell() {
+        for first in [
+            &b"g"[..],
+            b"get",
+            b"G",
+            b"GET",
+            b"GET ",
+            b"GET http:",
+            b"M-",
+        ] {
+            assert!(may_stand_alone(first), "{first:?}");
+        }
+        for first in [
+            &b"*1"[..],
+            b"general",
+            b"MAIL F",
+            b"\x17",
+            b"CONNECT exam",
+            b"Q\0",
+        ] {
+            assert!(!may_stand_alone(first), "{first:?}");
+        }
+    }
 
     #[test]
     fn requests_and_commands_stand_alone_and_what_follows_a_beginning_does_not() {

@@ -78,8 +78,11 @@ impl Flow {
             self.overtaken.push(from);
         }
         if self.causes.len() < start + len {
-            self.on_word(now);
             self.causes.resize(start + len, None);
+        }
+        // An acknowledgement ahead of bytes that were lost is no word.
+        if self.causes[start..start + len].contains(&None) {
+            self.on_word(now);
         }
         for cause in &mut self.causes[start..start + len] {
             cause.get_or_insert(segment.ack);

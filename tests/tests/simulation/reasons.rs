@@ -1,6 +1,8 @@
 //! What happened to each single flow that may have kept it from being copied as it was: a rule of the verdict is excused for one
 //! flow, and for one reason, never for all of them.
 
+use session::limits::NURSERY_AGE;
+
 use crate::application::{Ending, Request};
 use crate::plan::{Happening, Plan};
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
@@ -67,7 +69,10 @@ impl World {
         // connection before could send; and what overtakes the first request itself is not known to be the client's.
         let late = plan.ring.observe_delay.is_some();
         let late = late && (plan.reuses_ports || plan.network.to_online.is_faulty());
-        !flow.lost_record && !forgotten && !late
+        // One that got no session with its handshake is to get one with its first byte, for as long as that is remembered.
+        let remembered = NURSERY_AGE.as_nanos() as u64;
+        let outgrown = plan.sheds_sessions() && flow.silence_max() >= remembered;
+        !flow.lost_record && !forgotten && !late && !outgrown
     }
 
     /// What happened to the flow of a client.

@@ -341,12 +341,14 @@ fn lost(flow: &Flow, why: Why) -> Option<Lost> {
     let answer = captured
         .latest()
         .map_or(LastAnswer::None, |turn| LastAnswer::of(turn.online.bytes));
+    // What stood behind a hole goes on with what is lost.
+    let is_whole = end == End::Idle && flow.stream().seen() == flow.stream().next();
     Some(Lost {
         flow: *flow.key(),
         why,
         next: flow.stream().seen(),
         acknowledged: flow.stream().acknowledged(),
-        whole: matches!(end, End::Idle).then_some((captured.last_cause(), answer)),
+        whole: is_whole.then_some((captured.last_cause(), answer)),
         holes: flow.stream().holes(),
         unbegun: captured.count() == 0,
         greeted: captured.is_greeted(),

@@ -14,6 +14,7 @@ use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
 use crate::limits::{DRAIN_SILENCE, JOINS_REFUSED_MAX, SERVICE_WAIT};
+use crate::standalone;
 use crate::time::Instant;
 use crate::turns::{Next, Verdict, Waited};
 
@@ -70,6 +71,9 @@ impl Session {
                 ctx.shared.counters.target_closes += 1;
                 true
             }
+            (Some(turn), None) if self.turns.fate().is_none() && self.may_yet_begin(turn, ctx) => {
+                false
+            }
             (Some(turn), _) if self.turns.fate().is_none() && !self.may_begin(turn, ctx) => {
                 ctx.shared.counters.flows_without_beginning += 1;
                 // A flow that was joined: it may be that no such flow makes sense to the target.
@@ -105,6 +109,17 @@ impl Session {
             return false;
         }
         anywhere || turn.start == 0 || !is_greeted && self.stands_alone(turn, ctx)
+    }
+
+    /// Whether that is to be seen once more of the turn has come: what there is of it does not tell.
+    fn may_yet_begin(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
+        let is_short = turn.end - turn.start < standalone::LEN as u64;
+        is_short
+            && self.playing(ctx.flow).len() == 1
+            && !self.may_begin(turn, ctx)
+            && !self.is_not_to_be_joined(ctx)
+            && !ctx.flow.captured().is_greeted()
+            && self.may_stand_alone(turn, ctx)
     }
 
     /// Whether this flow was joined because all are (`--join always`), and targets of its rule have ended so many of those

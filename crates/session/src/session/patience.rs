@@ -66,4 +66,11 @@ impl Session {
         let payload = ctx.flow.payload();
         standalone::stands_alone(payload.peek(&ctx.shared.arena, turn.start, &mut first))
     }
+
+    /// Whether it may turn out to, once more of it has come.
+    pub(super) fn may_stand_alone(&self, turn: &Turn, ctx: &Context<'_>) -> bool {
+        let mut first = [0; standalone::LEN];
+        let payload = ctx.flow.payload();
+        standalone::may_stand_alone(payload.peek(&ctx.shared.arena, turn.start, &mut first))
+    }
 }

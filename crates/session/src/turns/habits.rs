@@ -67,6 +67,11 @@ impl Habits {
         self.exact >= EXACT_USUAL
     }
 
+    /// Whether the latest responses have all had the same length, or the same difference, and this one has another.
+    pub(super) fn is_odd(&self, end: End) -> bool {
+        self.ends.is_odd(end)
+    }
+
     /// Whether all responses are as long as this one, whatever the online server's.
     pub(super) fn is_constant(&self, end: End) -> bool {
         self.ends.is_constant(end)

@@ -144,7 +144,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             return;
         };
         let at_once = self.is_at_once(trips);
-        let is_whole = habits.is_whole(end, at_once);
+        let is_odd = habits.is_odd(end);
+        let is_whole = !is_odd && habits.is_whole(end, at_once);
         let is_quiet = silence >= habits.quiet();
         // A target that our window has kept from sending more is silent for that.
         if !self.step.paced && (is_quiet || silence >= trips.max(WHOLE_SILENCE)) {
@@ -170,9 +171,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         } else if is_own || unsure == Some(Unsure::Greeting) {
             // A greeting that has come by now may look like any answer.
             (behind.unsure, behind.doubted) = (None, Kinds::default());
-            behind.doubt(is_own.then_some(kind));
+            behind.doubt((is_own && !is_odd).then_some(kind));
         } else if !is_over {
-            behind.doubted.add(Some(kind));
+            behind.doubted.add((!is_odd).then_some(kind));
         }
         behind.ended = Some(kind);
         if unsure.is_some() {

@@ -374,3 +374,56 @@ fn a_session_that_never_connected_does_not_begin_in_the_middle() {
     s.expect(&[]);
     assert!(s.outcomes().iter().all(|it| *it == Outcome::Collision));
 }
+
+/// A flow is forgotten while a part of its client's bytes is missing: what comes behind them is the middle of what is lost, be it the
+/// first turn or a later one.
+#[test]
+fn a_flow_that_was_forgotten_with_a_hole_does_not_go_on_behind_it() {
+    let get = b"get key\r\n";
+    for begun in [false, true] {
+        let mut s = Script::with(|config| {
+            config.rules[0].join = Join::Standalone;
+            config.rules[0].resume_anywhere = false;
+            config.idle_timeout = Duration::from_secs(2);
+        });
+        s.handshake();
+        let (mut at, mut seen) = (1, 1);
+        if begun {
+            s.client(PSH, at, seen, get).online(PSH, seen, at + 9, 60);
+            s.frames();
+            s.target(PSH, seen, at + 9, 60);
+            (at, seen) = (at + 9, seen + 60);
+        }
+        s.client(ACK, at + 4, seen, b"efgh");
+        s.wait(Duration::from_secs(3)).frames();
+        s.client(ACK, at, seen, b"abcd")
+            .online(ACK, seen, at + 8, 0);
+        s.client(PSH, at + 8, seen, get).expect(&[]);
+    }
+}
+
+/// The target has closed, and the next turn comes in pieces, of which the first does not tell yet that it stands alone.
+#[test]
+fn a_turn_whose_beginning_does_not_tell_is_waited_for() {
+    let cases: [(&[u8], &[u8], bool); 3] = [
+        (b"ge", b"t key\r\n", true),
+        (b"GET ", b"/ HTTP/1.1\r\n\r\n", true),
+        (b"ge", b"neral\r\n", false),
+    ];
+    for (first, rest, joins) in cases {
+        let mut s = Script::with(|config| config.rules[0].resume_anywhere = false);
+        s.handshake();
+        s.client(PSH, 1, 1, b"get key\r\n").online(PSH, 1, 10, 60);
+        s.frames();
+        s.target(FIN.with(PSH), 1, 10, 60).frames();
+        s.client(ACK, 10, 61, first).target(ACK, 62, 11, 0);
+        assert!(s.frames().iter().all(|it| it.flags != SYN));
+        s.client(PSH, 10 + first.len() as u32, 61, rest);
+        assert_eq!(s.frames().iter().any(|it| it.flags == SYN), joins);
+        s.expect_outcomes(&[Outcome::Answered]);
+        assert_eq!(
+            s.engine.counters().flows_without_beginning,
+            u64::from(!joins)
+        );
+    }
+}

@@ -111,6 +111,65 @@ fn answers_that_are_longer_by_as_much_every_other_time_are_no_row() {
     assert!(compared[1..].iter().all(|it| !*it), "{compared:?}");
 }
 
+/// All answers are 3,000 bytes longer, and their ends look alike. One that is longer by less may have been cut: its rest comes with
+/// the next turn, whose answer looks like any other.
+#[test]
+fn behind_an_answer_that_is_longer_by_another_amount_none_is_compared() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0u32, 0u32);
+    let mut turn = |s: &mut Script, asked: u32, online: u32, target: u32| {
+        s.client(PSH, asked, 1 + seen, b"a").frames();
+        s.online(PSH, 1 + seen, 1 + asked, online as usize);
+        seen += online;
+        let mut left = target;
+        while left > 0 {
+            let len = left.min(1460);
+            left -= len;
+            let flags = if left == 0 { PSH } else { ACK };
+            s.target(flags, 1 + said, 1 + asked, len as usize).frames();
+            said += len;
+        }
+        s.wait(Duration::from_millis(300)).frames();
+    };
+    for asked in 1..30 {
+        turn(&mut s, asked, 400 + asked, 3400 + asked);
+    }
+    turn(&mut s, 30, 1288, 4096);
+    turn(&mut s, 31, 1096, 192 + 3904);
+    turn(&mut s, 32, 400, 3400 + 192);
+    let compared = s.compared();
+    assert_eq!(compared[20..], [&[true; 10][..], &[false; 1]].concat());
+}
+
+/// The target pauses in the middle of an answer that is unsure, behind a segment that does not look like its end: that it said nothing
+/// more for a while does not make it known.
+#[test]
+fn an_unsure_answer_without_an_end_is_not_compared() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut asked, mut seen, mut said) = (1u32, 1u32, 1u32);
+    let mut turn = |s: &mut Script, online: u32, flags: Flags, target: u32| {
+        s.client(PSH, asked, seen, b"a");
+        s.wait(Duration::from_millis(100)).frames();
+        asked += 1;
+        s.online(PSH, seen, asked, online as usize);
+        s.target(flags, said, asked, target as usize).frames();
+        (seen, said) = (seen + online, said + target);
+    };
+    // Silences are known to be short.
+    for number in 0..16 {
+        turn(&mut s, 300 + 7 * number, PSH, 100 + 5 * number);
+        s.wait(Duration::from_millis(300)).frames();
+    }
+    turn(&mut s, 1444, PSH, 482);
+    turn(&mut s, 3431, ACK, 1460);
+    s.client(PSH, asked, seen, b"c")
+        .wait(Duration::from_secs(9));
+    let compared = s.compared();
+    assert_eq!(compared.last(), Some(&false), "{compared:?}");
+}
+
 /// Answers three times as long as the online server's, of many lengths, on connections that come and go: after a hundred or so their
 /// ends are known, and all are compared.
 #[test]

@@ -144,6 +144,7 @@ impl Captured {
             online: Answer::default(),
             online_reset: false,
             online_pause: 0,
+            online_piece: 0,
             early,
         };
         if let Some(last) = self.latest.replace(turn)
@@ -248,7 +249,7 @@ impl Captured {
                     self.unprompted |= is_long && self.signs.pauses_at_will();
                     self.signs.on_online(pause, pushes);
                 }
-                turn.online.add(new, stamp);
+                turn.add_online(new, stamp);
                 return Some((self.count - behind, turn.start));
             }
             turn.early = turn.early.max(end.ahead_of(turn.cause));
@@ -318,6 +319,8 @@ impl RestingCaptured {
             online: latest.online,
             online_reset: latest.online_reset,
             online_pause: 0,
+            // Whatever comes is not known to be as long as what came.
+            online_piece: 0,
             early: latest.early,
         });
         Captured {

@@ -21,9 +21,36 @@ pub(crate) struct Turn {
     pub(crate) online_reset: bool,
     /// The longest pause of the online server's inside its answer, in microseconds, as far as it was of its own will.
     pub(crate) online_pause: u32,
+    /// How long each segment of the online server's answer is, where all are alike, in bytes; 0 where they are not.
+    pub(crate) online_piece: u16,
     /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
     /// were on their way.
     pub(crate) early: u32,
+}
+
+impl Turn {
+    /// A segment of the online server's answer.
+    pub(crate) fn add_online(&mut self, bytes: u32, stamp: Instant) {
+        let piece = u16::try_from(bytes).unwrap_or(0);
+        if self.online.first.is_none() {
+            self.online_piece = piece;
+        } else if self.online_piece != piece {
+            self.online_piece = 0;
+        }
+        self.online.add(bytes, stamp);
+    }
+
+    /// Whether a segment of the online server's answer has ended here, as far as that is known; also where another turn begins.
+    pub(crate) fn has_piece_end(&self, at: OnlineSeq) -> bool {
+        let Some(bytes) = u64::from(at.ahead_of(self.cause)).checked_sub(self.early.into()) else {
+            return at == self.cause;
+        };
+        at == self.cause
+            || bytes > 0
+                && bytes <= self.online.bytes
+                && self.online_piece > 0
+                && bytes.is_multiple_of(self.online_piece.into())
+    }
 }
 
 /// A response as far as it was seen.

@@ -291,8 +291,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             .is_some_and(|turn| wanted.is_some_and(|wanted| wanted <= u64::from(turn.early)))
     }
 
-    /// Whether the target has said in sum, to the byte, what the online server had said at one of the turns that wait, or has said by
-    /// now: then the answer to the current turn has come for another, as where several requests are under way at a time. A target
+    /// Whether the target has said in sum, to the byte, what the online server had said at one of the turns that wait, or with one of
+    /// the segments behind it, or has said by now: then the answer to the current turn has come for another, as where several requests are under way at a time. A target
     /// whose answers have other lengths may only happen to have.
     pub(super) fn is_even(&self) -> bool {
         if !self.is_between() {
@@ -300,7 +300,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         }
         let at = self.step.target_at;
         let mut waiting = (1..=WAITING_LOOKED_AT).map_while(|index| self.queue.get(index));
-        at == self.queue.online_end() || waiting.any(|turn| turn.cause == at)
+        at == self.queue.online_end() || waiting.any(|turn| turn.has_piece_end(at))
     }
 
     /// Whether the target has said in sum as much as the client had seen, and no more than the online server has said.

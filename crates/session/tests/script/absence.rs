@@ -106,3 +106,40 @@ fn an_online_server_that_waits_for_room_does_not_speak_unasked() {
     }
     assert_eq!(s.engine.counters().sessions_streaming, 0);
 }
+
+/// Four requests are under way at a time, and each answer lets the client's next one go. The target has answered the first four before it
+/// gets the fifth: it has said as much as the online server has by some answer that no request of the client's came after, and no answer
+/// to the fifth is owed before the sixth.
+#[test]
+fn an_answer_that_came_for_another_request_is_not_waited_for() {
+    const ANSWER: u32 = 13;
+    for seen_at_once in [&[1, 1][..], &[1, 1, 3]] {
+        let mut s = Script::new();
+        s.handshake();
+        s.client(PSH, 1, 1, b"aaaa").frames();
+        let (mut asked, mut seen) = (4, 0);
+        for answers in seen_at_once {
+            // The client goes on when it has one answer, or so many that came one after the other.
+            for _ in 0..*answers {
+                s.online(PSH, 1 + seen, 1 + asked, ANSWER as usize);
+                seen += ANSWER;
+            }
+            s.client(PSH, 1 + asked, 1 + seen, b"b");
+            asked += 1;
+        }
+        for _ in 0..3 {
+            s.online(PSH, 1 + seen, 1 + asked, ANSWER as usize);
+            seen += ANSWER;
+        }
+        s.target(PSH, 1, 5, 4 * ANSWER as usize)
+            .wait(Duration::from_millis(450));
+        s.expect(&[sent(PSH, 5, 1 + 4 * ANSWER, b"b")]);
+        s.target(ACK, 1 + 4 * ANSWER, 6, 0)
+            .wait(Duration::from_millis(450));
+        let left = s.frames();
+        assert!(
+            left.iter().any(|sent| sent.payload == b"b"),
+            "{seen_at_once:?}: {left:?}"
+        );
+    }
+}

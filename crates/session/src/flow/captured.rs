@@ -145,6 +145,8 @@ impl Captured {
             online_reset: false,
             online_pause: 0,
             early,
+            amid: self.online_end > self.cause && !self.signs.has_pushed(),
+            rest: 0,
         };
         if let Some(last) = self.latest.replace(turn)
             && self.settled < self.count
@@ -240,13 +242,18 @@ impl Captured {
             if turn.start < acknowledged {
                 let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
                 if let Some(pause) = pause.filter(|_| self.signs.pauses_at_will()) {
-                    let pause = u32::try_from(pause.as_micros()).unwrap_or(u32::MAX);
+                    let pause = u16::try_from(pause.as_micros() / 100).unwrap_or(u16::MAX);
                     turn.online_pause = turn.online_pause.max(pause);
                 }
                 if behind == 1 {
+                    if turn.amid && !self.signs.has_pushed() {
+                        turn.rest = turn.rest.saturating_add(new);
+                    }
                     let is_long = pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
                     self.unprompted |= is_long && self.signs.pauses_at_will();
                     self.signs.on_online(pause, pushes);
+                } else {
+                    self.signs.on_online_end(pushes);
                 }
                 turn.online.add(new, stamp);
                 return Some((self.count - behind, turn.start));
@@ -319,6 +326,8 @@ impl RestingCaptured {
             online_reset: latest.online_reset,
             online_pause: 0,
             early: latest.early,
+            amid: false,
+            rest: 0,
         });
         Captured {
             latest,

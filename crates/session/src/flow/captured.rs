@@ -260,6 +260,7 @@ impl Captured {
             }
             turn.early = turn.early.max(end.ahead_of(turn.cause));
         }
+        self.signs.on_online_end(pushes);
         None
     }
 

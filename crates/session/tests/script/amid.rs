@@ -64,3 +64,18 @@ fn the_rest_of_an_answer_that_is_shorter_is_not_waited_for_long() {
     assert!(!leaves(&mut s, b"c", Duration::from_millis(900)));
     assert!(leaves(&mut s, b"c", Duration::from_millis(200)));
 }
+
+/// Behind a greeting nothing is in the middle of anything.
+#[test]
+fn a_longer_greeting_does_not_answer_the_first_turn() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 30).target(PSH, 1, 1, 40).frames();
+    s.client(PSH, 1, 31, b"a");
+    assert!(leaves(&mut s, b"a", Duration::ZERO));
+    s.target(ACK, 41, 2, 0).online(PSH, 31, 2, 20);
+    s.client(PSH, 2, 51, b"b");
+    assert!(!leaves(&mut s, b"b", Duration::from_secs(20)));
+    s.target(PSH, 41, 2, 20);
+    assert!(leaves(&mut s, b"b", Duration::ZERO));
+}

@@ -163,7 +163,9 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
         WAIT_MAX
     };
     let (mut turns, mut late) = (0, vec![]);
-    let (mut unknowable, mut since, mut paused) = (UNKNOWABLE, 0, 0);
+    let (mut unknowable, mut paused) = (UNKNOWABLE, 0);
+    // It may have waited for its client's port.
+    let mut since = copy.life.departed_at(0).unwrap_or(0);
     for (before, turn) in copy.later_turns() {
         let Some(wait) = copy.wait(turn, since) else {
             continue;

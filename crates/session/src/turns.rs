@@ -113,7 +113,11 @@ const NO_CEILING: u64 = u64::MAX;
 /// What the target has sent beyond the share of the turn before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Carried {
-    bytes: u64,
+    /// How much that is; more than fits means nothing more.
+    bytes: u32,
+    /// Whether the client said this turn in the middle of an answer, of which the target had said more by then than its share, or less:
+    /// what the online server says of it next may have been said, or may not come.
+    uneven: bool,
     /// When the last of it came, or of the answer to the turn before.
     last: Instant,
 }

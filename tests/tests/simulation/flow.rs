@@ -33,6 +33,8 @@ pub(crate) struct Flow {
     online_acknowledged: usize,
     /// Bytes that the online server has sent.
     online_sent: u32,
+    /// How many it had sent when: both grow.
+    online_steps: Vec<(u32, u64)>,
 }
 
 impl Flow {
@@ -152,6 +154,7 @@ impl Flow {
             if sent < 1 << 30 {
                 if sent > self.online_sent {
                     self.on_word(now);
+                    self.online_steps.push((sent, now));
                 }
                 self.online_sent = self.online_sent.max(sent);
             }
@@ -172,6 +175,12 @@ impl Flow {
     pub(crate) fn answered_between(&self, before: Option<usize>, turn: usize) -> Option<u64> {
         let (before, now) = (self.seen(before?)?, self.seen(turn)?);
         Some(now.wrapping_sub(before).into())
+    }
+
+    /// The longest pause of the online server in what the client got between the turns at `before` and `turn`.
+    pub(crate) fn online_pause(&self, before: usize, turn: usize) -> u64 {
+        let range = self.seen(before).zip(self.seen(turn));
+        range.map_or(0, |(from, to)| pause(&self.online_steps, from..to))
     }
 
     /// Where the turns of the stream begin.
@@ -215,4 +224,12 @@ impl Flow {
     pub(crate) fn is_served(&self) -> bool {
         self.online_acknowledged >= self.len()
     }
+}
+
+/// The longest time between two steps of something that grows, as far as both lie in this range.
+pub(crate) fn pause(steps: &[(u32, u64)], range: Range<u32>) -> u64 {
+    let first = steps.partition_point(|(end, _)| *end <= range.start);
+    let last = steps.partition_point(|(end, _)| *end <= range.end);
+    let within = steps.get(first..last).unwrap_or_default().windows(2);
+    within.map(|step| step[1].1 - step[0].1).max().unwrap_or(0)
 }

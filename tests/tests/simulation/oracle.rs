@@ -2,12 +2,13 @@
 //! has sent and acknowledged.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
 use crate::client::Client;
-use crate::flow::Flow;
+use crate::flow::{self, Flow};
 use crate::packet::captured;
 use crate::server::PORT;
 use crate::stack::SECOND;
@@ -79,6 +80,16 @@ impl Life {
     /// When the engine knew that the target had got the `len` first bytes of the client.
     pub(crate) fn acknowledged_at(&self, len: u32) -> Option<u64> {
         reached(&self.acknowledged_at, len)
+    }
+
+    /// The longest pause of the target between these of its bytes, as the engine saw it.
+    pub(crate) fn pause(&self, range: Range<u32>) -> u64 {
+        flow::pause(&self.heard_until, range)
+    }
+
+    /// Whether nothing new of the target has reached the engine in this time.
+    pub(crate) fn is_silent(&self, time: Range<u64>) -> bool {
+        !self.heard_until.iter().any(|(_, at)| time.contains(at))
     }
 
     /// When the `len` first bytes of the target had reached the engine.

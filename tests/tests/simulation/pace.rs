@@ -25,9 +25,14 @@ const WAIT_MAX: u64 = SECOND;
 const DUPLEX_WAIT_MAX: u64 = 3 * SECOND;
 /// The response timeout of such plans.
 const TIMEOUT: u64 = RESPONSE_TIMEOUT_PIPELINED.as_nanos() as u64;
-/// Where a client says something in the middle of an answer, and the target's answers have other lengths, nothing tells whether what
-/// the target has said before it was the answer to it as well: so many turns of a connection may wait for the response timeout.
+/// Nothing tells that a target does not answer what it need not answer, where the online server has said something behind it all the
+/// same: the rest of an answer, or something unasked. So many such turns of a connection are waited for by the response timeout, until
+/// it is known to be out of step.
 const UNKNOWABLE: usize = 3;
+/// A target is silent for so many times as long as the online server has paused in that answer, or as it has itself before, until its
+/// answer counts as complete.
+const ONLINE_PAUSES: u64 = 4;
+const PAUSES: u64 = 2;
 
 /// Whether nothing keeps the engine from sending what it has at once, so that waits can be judged.
 fn is_calm(plan: &Plan) -> bool {
@@ -62,47 +67,132 @@ fn tolerance(plan: &Plan) -> u64 {
     plan.ring.delay + plan.ring.observe_delay.unwrap_or(0) + 2 * round_trip
 }
 
-/// Where the turns of a client's stream begin on a connection, behind its first one.
-fn later_turns(flow: &Flow, start: usize) -> impl Iterator<Item = usize> {
-    flow.turns().into_iter().filter(move |turn| *turn > start)
+/// A client's stream on a connection to the target.
+struct Copy<'a> {
+    plan: &'a Plan,
+    number: usize,
+    connection: &'a Connection,
+    flow: &'a Flow,
+    life: &'a Life,
+    /// Where in the stream the connection begins.
+    start: usize,
 }
 
-/// How many bytes the target has to say before it has answered all that its connection carries up to `end`.
-fn owed(plan: &Plan, connection: &Connection, start: usize, end: usize) -> usize {
-    let mut at = connection.prefix_len();
-    let mut owed = plan.greeting.1;
-    for request in connection.requests() {
-        let from = at;
-        at += request.len;
-        if from >= start && at <= end {
-            owed += request.target.len;
+impl Copy<'_> {
+    /// A place in the stream as one on the connection.
+    fn place(&self, at: usize) -> Option<u32> {
+        u32::try_from(at - self.start).ok()
+    }
+
+    /// The turns behind the first one: where the one before each begins, and where it does itself.
+    fn later_turns(&self) -> Vec<(usize, usize)> {
+        let mut turns = self.flow.turns();
+        turns.retain(|turn| *turn > self.start);
+        let before = [self.start].into_iter().chain(turns.iter().copied());
+        before.zip(turns.iter().copied()).collect()
+    }
+
+    /// How many bytes the target has to say before it has answered all that its connection carries up to `end`.
+    fn owed(&self, end: usize) -> Option<u32> {
+        let mut at = self.connection.prefix_len();
+        let mut owed = self.plan.greeting.1;
+        for request in self.connection.requests() {
+            let from = at;
+            at += request.len;
+            if from >= self.start && at <= end {
+                owed += request.target.len;
+            }
+        }
+        u32::try_from(owed).ok()
+    }
+
+    fn is_duplex(&self) -> bool {
+        let application = self.connection.application;
+        matches!(application, Application::Duplex | Application::Streams)
+    }
+
+    /// How long the turn at `turn` waited beyond what it had to, if that is known; `since` says when one before it left that was
+    /// waited for with reason.
+    fn wait(&self, turn: usize, since: u64) -> Option<u64> {
+        let before = self.place(turn)?;
+        let departed = self.life.departed_at(before)?;
+        let captured = self.flow.captured_at(turn)?;
+        if self.connection.application == Application::Duplex {
+            let due = (captured + self.connection.target_takes()).max(since);
+            return Some(departed.saturating_sub(due));
+        }
+        let answered = self.life.heard_at(self.owed(turn)?)?;
+        let acknowledged = self.life.acknowledged_at(before)?;
+        let due = captured.max(answered).max(acknowledged);
+        Some(departed.saturating_sub(due + tolerance(self.plan)))
+    }
+
+    /// Whether nothing tells that the target does not answer the turn before this one: it carries the end of no request that is
+    /// answered, what the two servers say on this connection has other lengths, and the target has said nothing since it had that turn.
+    fn is_unknowable(&self, before: usize, turn: usize) -> bool {
+        let mut at = self.connection.prefix_len();
+        let mut requests = self.connection.requests();
+        let asks = requests.any(|request| {
+            at += request.len;
+            request.target.len > 0 && before < at && at <= turn
+        });
+        let (online, target) = &self.connection.pushes;
+        let mut requests = self.connection.requests();
+        let differs = requests.any(|it| it.online.len != it.target.len) || online != target;
+        let place = self.place(turn);
+        let since = place.and_then(|place| self.life.acknowledged_at(place));
+        let until = place.and_then(|place| self.life.departed_at(place));
+        let times = since.zip(until);
+        let is_silent = times.is_some_and(|(since, until)| self.life.is_silent(since..until));
+        !asks && differs && is_silent
+    }
+
+    /// The longest pause of the target inside its answer to the turn at `before`.
+    fn pause(&self, before: usize, turn: usize) -> u64 {
+        let range = self.owed(before).zip(self.owed(turn));
+        range.map_or(0, |(from, to)| self.life.pause(from..to))
+    }
+}
+
+/// Whether each turn of a connection waited for no longer than it may. Returns how many there are, and those that waited for what can
+/// be noticed.
+fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
+    let most = if copy.is_duplex() {
+        DUPLEX_WAIT_MAX
+    } else {
+        WAIT_MAX
+    };
+    let (mut turns, mut late) = (0, vec![]);
+    let (mut unknowable, mut paused) = (UNKNOWABLE, 0);
+    // It may have waited for its client's port.
+    let mut since = copy.life.departed_at(0).unwrap_or(0);
+    for (before, turn) in copy.later_turns() {
+        let Some(wait) = copy.wait(turn, since) else {
+            continue;
+        };
+        let timed_out = wait > most && wait <= TIMEOUT + tolerance(copy.plan);
+        if timed_out && unknowable > 0 && copy.is_unknowable(before, turn) {
+            unknowable -= 1;
+            let place = copy.place(turn);
+            since = place
+                .and_then(|place| copy.life.departed_at(place))
+                .unwrap_or(since);
+            continue;
+        }
+        let number = copy.number;
+        assert!(
+            wait <= most,
+            "client {number}: the turn at {turn} waited {} ms for nothing",
+            wait / MILLISECOND
+        );
+        turns += 1;
+        paused = copy.pause(before, turn).max(paused);
+        let online = ONLINE_PAUSES * copy.flow.online_pause(before, turn);
+        if wait > WAIT_USUAL.max(PAUSES * paused).max(online) {
+            late.push((number, turn, wait / MILLISECOND));
         }
     }
-    owed
-}
-
-/// How long the turn at `turn` waited beyond what it had to, if that is known.
-fn wait(world: &World, number: usize, life: &Life, (start, turn): (usize, usize)) -> Option<u64> {
-    let connection = &world.plan.connections[number];
-    let flow = world.oracle.flow(&world.clients[number])?;
-    let before = u32::try_from(turn - start).ok()?;
-    let departed = life.departed_at(before)?;
-    let captured = flow.captured_at(turn)?;
-    if connection.application == Application::Duplex {
-        return Some(departed.saturating_sub(captured + connection.target_takes()));
-    }
-    let owed = owed(&world.plan, connection, start, turn);
-    let answered = life.heard_at(u32::try_from(owed).ok()?)?;
-    let acknowledged = life.acknowledged_at(before)?;
-    let due = captured.max(answered).max(acknowledged);
-    Some(departed.saturating_sub(due + tolerance(&world.plan)))
-}
-
-/// Whether its client says something in the middle of answers that have other lengths at the target.
-fn speaks_between(connection: &Connection) -> bool {
-    let mut requests = connection.requests();
-    connection.application == Application::Streams
-        && requests.any(|request| request.online.len != request.target.len)
+    (turns, late)
 }
 
 /// No turn waited for long, and few did for what can be noticed.
@@ -124,41 +214,26 @@ pub(crate) fn is_kept(world: &World) {
         let Some(flow) = world.oracle.flow(&world.clients[number]) else {
             continue;
         };
-        let is_duplex = matches!(
-            connection.application,
-            Application::Duplex | Application::Streams
-        );
-        let (demand, most) = if is_duplex {
-            (Demand::DuplexInStep, DUPLEX_WAIT_MAX)
+        let copy = Copy {
+            plan,
+            number,
+            connection,
+            flow,
+            life: &world.oracle.lives[life],
+            start,
+        };
+        let demand = if copy.is_duplex() {
+            Demand::DuplexInStep
         } else {
-            (Demand::InStep, WAIT_MAX)
+            Demand::InStep
         };
         if !demand.is_held() {
             continue;
         }
-        let life = &world.oracle.lives[life];
-        let mut unknowable = if speaks_between(connection) {
-            UNKNOWABLE
-        } else {
-            0
-        };
-        for turn in later_turns(flow, start) {
-            let Some(wait) = wait(world, number, life, (start, turn)) else {
-                continue;
-            };
-            if wait > most && wait <= TIMEOUT && unknowable > 0 {
-                unknowable -= 1;
-                continue;
-            }
-            assert!(
-                wait <= most,
-                "client {number}: the turn at {turn} waited {} ms for nothing",
-                wait / MILLISECOND
-            );
-            if !is_duplex {
-                turns += 1;
-                late.extend((wait > WAIT_USUAL).then_some((number, turn, wait / MILLISECOND)));
-            }
+        let (of_copy, late_of_copy) = are_in_time(&copy);
+        if !copy.is_duplex() {
+            turns += of_copy;
+            late.extend(late_of_copy);
         }
     }
     let learning = LEARNING + LEARNING_EACH * world.target.accepted.len();

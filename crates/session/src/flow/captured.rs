@@ -146,6 +146,8 @@ impl Captured {
             online_pause: 0,
             online_piece: 0,
             early,
+            amid: self.online_end > self.cause && !self.signs.has_pushed(),
+            rest: 0,
         };
         if let Some(last) = self.latest.replace(turn)
             && self.settled < self.count
@@ -241,19 +243,25 @@ impl Captured {
             if turn.start < acknowledged {
                 let pause = turn.online.first.map(|_| stamp.since(turn.online.last));
                 if let Some(pause) = pause.filter(|_| self.signs.pauses_at_will()) {
-                    let pause = u32::try_from(pause.as_micros()).unwrap_or(u32::MAX);
+                    let pause = u16::try_from(pause.as_micros() / 100).unwrap_or(u16::MAX);
                     turn.online_pause = turn.online_pause.max(pause);
                 }
                 if behind == 1 {
+                    if turn.amid && !self.signs.has_pushed() {
+                        turn.rest = turn.rest.saturating_add(new);
+                    }
                     let is_long = pause.is_some_and(|pause| pause >= UNPROMPTED_PAUSE);
                     self.unprompted |= is_long && self.signs.pauses_at_will();
                     self.signs.on_online(pause, pushes);
+                } else {
+                    self.signs.on_online_end(pushes);
                 }
                 turn.add_online(new, stamp);
                 return Some((self.count - behind, turn.start));
             }
             turn.early = turn.early.max(end.ahead_of(turn.cause));
         }
+        self.signs.on_online_end(pushes);
         None
     }
 
@@ -322,6 +330,8 @@ impl RestingCaptured {
             // Whatever comes is not known to be as long as what came.
             online_piece: 0,
             early: latest.early,
+            amid: false,
+            rest: 0,
         });
         Captured {
             latest,

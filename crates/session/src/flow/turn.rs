@@ -19,13 +19,18 @@ pub(crate) struct Turn {
     pub(crate) online: Answer,
     /// Whether the online server has reset the connection after it.
     pub(crate) online_reset: bool,
-    /// The longest pause of the online server's inside its answer, in microseconds, as far as it was of its own will.
-    pub(crate) online_pause: u32,
+    /// The longest pause of the online server's inside its answer, in tenths of a millisecond, as far as it was of its own will.
+    pub(crate) online_pause: u16,
     /// How long each segment of the online server's answer is, where all are alike, in bytes; 0 where they are not.
     pub(crate) online_piece: u16,
     /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
     /// were on their way.
     pub(crate) early: u32,
+    /// Whether its client said it in the middle of an answer: behind bytes of the online server that did not look like the end of
+    /// one, as where a window kept the rest back. What comes next may be that rest.
+    pub(crate) amid: bool,
+    /// How many bytes that rest has, behind the early ones, as far as it has come.
+    pub(crate) rest: u32,
 }
 
 impl Turn {

@@ -91,7 +91,17 @@ impl Signs {
             self.on_pause(ONLINE_PUSHED, pause);
         }
         self.set(ONLINE_AGAIN, false);
+        self.on_online_end(pushes);
+    }
+
+    /// The latest segment of the online server with payload has PSH, or not.
+    pub(crate) fn on_online_end(&mut self, pushes: bool) {
         self.set(ONLINE_PUSHED, pushes);
+    }
+
+    /// Whether the latest segment of the online server looked like the end of something.
+    pub(crate) fn has_pushed(self) -> bool {
+        self.turn & ONLINE_PUSHED != 0
     }
 
     /// The client goes on when it has the whole answer, so long after that was sent.

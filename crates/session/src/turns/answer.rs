@@ -18,7 +18,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     pub(super) fn credit(&self) -> u64 {
         match self.step.carried.bytes {
             0 => 0,
-            carried => self.credit_of(carried),
+            carried => self.credit_of(carried.into()),
         }
     }
 
@@ -37,7 +37,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             {
                 carried
             }
-            Some(turn) => carried.min(u64::from(turn.early)),
+            Some(turn) => carried.min(u64::from(turn.early) + u64::from(turn.rest)),
             None => 0,
         }
     }
@@ -100,7 +100,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     pub(super) fn on_late_bytes(&mut self, bytes: u32, stamp: Instant, habits: &mut Habits) {
         let carried = &mut self.step.carried;
         let last = core::mem::replace(&mut carried.last, stamp);
-        carried.bytes += u64::from(bytes);
+        carried.bytes = carried.bytes.saturating_add(bytes);
         if self.current().is_some_and(|turn| turn.early > 0) {
             // Its client had not waited for it either.
             return;

@@ -65,6 +65,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             answer.bytes += credit;
             answer.first = Some(carried.last);
             answer.last = answer.last.max(carried.last);
+            let counted = u32::try_from(credit).unwrap_or(u32::MAX);
+            self.step.carried.bytes = carried.bytes.saturating_sub(counted);
         }
     }
 
@@ -97,10 +99,16 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let answerable = una >= turn.end;
         let Step {
             cause,
-            answer,
+            mut answer,
+            carried,
             tail,
             ..
         } = self.step;
+        if turn.amid && !self.is_ungated() {
+            // It is the same answer that goes on: what the target has said of it beforehand is not lost with the turn before.
+            answer.bytes += u64::from(carried.bytes);
+            answer.last = answer.last.max(carried.last);
+        }
         let share = u64::from(turn.cause.ahead_of(cause));
         let credit = self.step.credit;
         let (before, behind, cut) = (self.step.before, self.step.behind, self.step.cut);
@@ -129,8 +137,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             // Responses to turns before this one are still to come.
             self.step.credit = self.step.credit.max(credit);
         }
+        self.step.carried.uneven = turn.amid && answer.bytes != share;
         if answer.bytes > share && (answerable || !self.is_ungated()) {
-            self.step.carried.bytes = answer.bytes - share;
+            self.step.carried.bytes = u32::try_from(answer.bytes - share).unwrap_or(u32::MAX);
             self.step.tail = tail;
         }
         self.current = true;

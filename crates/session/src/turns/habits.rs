@@ -114,6 +114,11 @@ impl Habits {
     /// Silence has shown that a response was complete: such silences become shorter, since nothing came of the longer one.
     pub(crate) fn confirm(&mut self, end: End) {
         self.ends.confirm(end);
+        self.shorten();
+    }
+
+    /// A silence was long enough, for all that is known.
+    pub(super) fn shorten(&mut self) {
         self.pause -= self.pause.saturating_sub(QUIET_LEARNED / 2) / self.fade;
     }
 

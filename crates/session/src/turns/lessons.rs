@@ -185,7 +185,11 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             self.doubt = Doubt::default();
             if surplus > 0 {
-                // Some of it has come, or this response is longer.
+                // Some of it has come, or this response is longer, as one of another length is half of the time: how the one before
+                // ended is open, and that it had a pause is not likely.
+                if surplus != u64::from(doubt.owed) {
+                    habits.shorten();
+                }
                 return;
             }
             // What was still to come has not come, in a silence that was longer for that: this response is complete as well.

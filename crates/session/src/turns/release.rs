@@ -133,7 +133,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// words: this turn only says something in the middle of an answer, as an acknowledgement of settings in HTTP/2 does.
     #[inline]
     pub(crate) fn is_overtaken(&self) -> bool {
-        self.step.carried.bytes > 0 && self.step.answer.bytes == 0 && self.carries_most()
+        let carried = self.step.carried;
+        (carried.bytes > 0 || carried.uneven) && self.step.answer.bytes == 0 && self.carries_most()
     }
 
     fn carries_most(&self) -> bool {
@@ -142,8 +143,12 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             // What was on its way already is known to be for this one.
             let early = u64::from(turn.early);
             let wanted = u64::from(next.cause.ahead_of(turn.cause)).saturating_sub(early);
-            let most = early + wanted - wanted / u64::from(OWED_PART);
-            wanted > 0 && self.step.carried.bytes >= most && !self.is_ungated()
+            let carried = self.step.carried;
+            let most = match carried.uneven {
+                true => 0,
+                false => early + wanted - wanted / u64::from(OWED_PART),
+            };
+            wanted > 0 && u64::from(carried.bytes) >= most && !self.is_ungated()
         })
     }
 
@@ -281,7 +286,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// How long the online server has paused inside its response.
     fn online_pause(&self) -> Duration {
         let pause = self.current().map_or(0, |turn| turn.online_pause);
-        Duration::from_micros(pause.into())
+        Duration::from_micros(100 * u64::from(pause))
     }
 
     /// Whether what the client had seen before it went on was on its way already: nothing shows that the online server has

@@ -165,6 +165,24 @@ fn nor_one_whose_responses_end_in_no_way_that_could_be_learned() {
     assert!(all < Duration::from_millis(1500), "{all:?} {waits:?}");
 }
 
+/// A silence behind an answer that is shorter is as good as it was where the next one is longer: had something come late, it would
+/// rarely be by another amount than was missing.
+#[test]
+fn silences_become_shorter_where_each_second_answer_is_longer() {
+    let mut flow = Asking::new();
+    flow.ask(600);
+    assert_eq!(flow.leave(), 1);
+    let mut waits = vec![];
+    for turn in 0..16 {
+        flow.ask(600);
+        flow.say(flow.asked - 1, 100);
+        let rest = if turn % 2 == 0 { 200 } else { 540 };
+        waits.push(flow.waits(rest + turn));
+    }
+    let last: Duration = waits[8..].iter().sum();
+    assert!(last < Duration::from_millis(300), "{waits:?}");
+}
+
 /// An online server that waits for room, for an acknowledgement or for a lost segment does not pause of its own will: its target is
 /// not given more time for that.
 #[test]

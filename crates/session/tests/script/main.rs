@@ -4,6 +4,7 @@
 //! what must come out. Numbers are relative to each side's initial sequence number.
 
 mod absence;
+mod amid;
 mod copies;
 mod drain;
 mod endings;

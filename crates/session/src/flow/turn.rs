@@ -21,7 +21,8 @@ pub(crate) struct Turn {
     pub(crate) online_reset: bool,
     /// The longest pause of the online server's inside its answer, in tenths of a millisecond, as far as it was of its own will.
     pub(crate) online_pause: u16,
-    /// How long each segment of the online server's answer is, where all are alike, in bytes; 0 where they are not.
+    /// How long each piece of the online server's answer is, where all are alike, in bytes; 0 where they are not. A segment may carry
+    /// several.
     pub(crate) online_piece: u16,
     /// Bytes of the online server that answer nothing of this turn and that the client had not seen when it sent it: they
     /// were on their way.
@@ -40,7 +41,7 @@ impl Turn {
         if self.online.first.is_none() {
             self.online_piece = piece;
         } else if self.online_piece != piece {
-            self.online_piece = 0;
+            self.online_piece = common(self.online_piece, piece);
         }
         self.online.add(bytes, stamp);
     }
@@ -56,6 +57,16 @@ impl Turn {
                 && self.online_piece > 0
                 && bytes.is_multiple_of(self.online_piece.into())
     }
+}
+
+/// Most pieces of which a segment is taken to be made.
+const PIECES_MAX: u16 = 16;
+
+/// The shorter of two, if the other is made of several of it.
+fn common(one: u16, other: u16) -> u16 {
+    let (short, long) = (one.min(other), one.max(other));
+    let is_made_of_it = short > 0 && long.is_multiple_of(short) && long / short <= PIECES_MAX;
+    if is_made_of_it { short } else { 0 }
 }
 
 /// A response as far as it was seen.

@@ -127,9 +127,9 @@ fn an_answer_that_came_for_another_request_is_not_waited_for() {
             s.client(PSH, 1 + asked, 1 + seen, b"b");
             asked += 1;
         }
-        for _ in 0..3 {
-            s.online(PSH, 1 + seen, 1 + asked, ANSWER as usize);
-            seen += ANSWER;
+        for answers in [1, 2, 1] {
+            s.online(PSH, 1 + seen, 1 + asked, (answers * ANSWER) as usize);
+            seen += answers * ANSWER;
         }
         s.target(PSH, 1, 5, 4 * ANSWER as usize)
             .wait(Duration::from_millis(450));

@@ -71,11 +71,22 @@ fn only_silence(plan: &Plan) -> bool {
         && plan.setting.joining != Joining::Never
 }
 
-/// Whether a turn of so many bytes may have found its client's own port in use, by the connection before, until it was forgotten.
-fn collides(world: &World, number: usize, bytes: usize) -> bool {
-    let has_collided =
-        |ended: &TurnEnded| ended.outcome == Outcome::Collision && ended.bytes == bytes as u64;
-    world.reasons(number).waits_for_source && world.ended.iter().any(has_collided)
+/// Whether a turn of so many bytes may have been forgotten before it could be sent: its client's own port was in use by the connection
+/// before, or the target's answers were lost, for longer than a silent flow is remembered.
+fn is_forgotten_first(world: &World, number: usize, bytes: usize) -> bool {
+    let (waits, loses) = (
+        world.reasons(number).waits_for_source,
+        world.plan.replies_may_be_lost(),
+    );
+    let is_it = |ended: &TurnEnded| {
+        let why = match ended.outcome {
+            Outcome::Collision => waits,
+            Outcome::TimedOut => loses && ended.bytes_acknowledged == 0,
+            _ => false,
+        };
+        why && ended.bytes == bytes as u64
+    };
+    world.ended.iter().any(is_it)
 }
 
 /// A flow that was silent for longer than the idle timeout goes on with its next turn: every byte was copied.
@@ -116,7 +127,7 @@ pub(crate) fn taken_up_again(world: &World) {
             }
             // One that was forgotten in the middle of a request is known no further.
             is_read = !flow.pauses_in(&(turn..end), timeout);
-            if collides(world, number, end - turn) {
+            if is_forgotten_first(world, number, end - turn) {
                 continue;
             }
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {

@@ -27,7 +27,7 @@ pub(crate) enum Demand {
 }
 
 /// What the engine does not hold yet, by name.
-const NOT_YET: &[Demand] = &[Demand::InStep, Demand::DuplexInStep, Demand::Paired];
+const NOT_YET: &[Demand] = &[Demand::Paired];
 
 impl Demand {
     const fn name(self) -> &'static str {

@@ -147,6 +147,17 @@ impl Copy<'_> {
         !asks && differs && is_silent
     }
 
+    /// Whether the turn at `turn` left once the response timeout had passed, at the latest: that counts from when the target has the
+    /// one before.
+    fn timed_out(&self, turn: usize) -> bool {
+        let place = self.place(turn);
+        let departed = place.and_then(|place| self.life.departed_at(place));
+        let acknowledged = place.and_then(|place| self.life.acknowledged_at(place));
+        let since = acknowledged.max(self.flow.captured_at(turn));
+        let times = since.zip(departed);
+        times.is_some_and(|(since, departed)| departed <= since + TIMEOUT + tolerance(self.plan))
+    }
+
     /// The longest pause of the target inside its answer to the turn at `before`.
     fn pause(&self, before: usize, turn: usize) -> u64 {
         let range = self.owed(before).zip(self.owed(turn));
@@ -170,7 +181,7 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
         let Some(wait) = copy.wait(turn, since) else {
             continue;
         };
-        let timed_out = wait > most && wait <= TIMEOUT + tolerance(copy.plan);
+        let timed_out = wait > most && copy.timed_out(turn);
         if timed_out && unknowable > 0 && copy.is_unknowable(before, turn) {
             unknowable -= 1;
             let place = copy.place(turn);

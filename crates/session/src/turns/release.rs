@@ -358,7 +358,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             // A silence that is long enough for anything is for this as well.
             Why::Silence => (patience.habits.quiet() * 2).min(QUIET_MAX).max(quiet),
             // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
-            Why::TimedOut => (quiet * 2).max((self.latency() * 2).min(PATIENCE_MAX)),
+            Why::TimedOut => (quiet * 2).max(self.latency() * 2).min(PATIENCE_MAX),
         }
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
 pub(crate) mod payload;
+pub(crate) mod queue;
 mod reassembly;
 pub(crate) mod resting;
 mod sharing;

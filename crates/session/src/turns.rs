@@ -31,7 +31,8 @@ use wire::seq::OnlineSeq;
 
 use crate::connection::Tail;
 use crate::event::Outcome;
-use crate::flow::captured::{Captured, Queue};
+use crate::flow::captured::Captured;
+use crate::flow::queue::Queue;
 use crate::flow::turn::{Answer, Turn};
 use crate::flow::unasked::Silences;
 use crate::time::Instant;

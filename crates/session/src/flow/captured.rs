@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use wire::seq::OnlineSeq;
 
 use super::Flow;
+use super::queue::Queue;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
 use super::unasked::Signs;
@@ -266,11 +267,21 @@ impl Captured {
     }
 
     /// The turns from number `front` on, as a session that has passed the others sees them.
+    #[inline]
     pub(crate) fn queue(&self, front: u64) -> Queue<'_> {
-        Queue {
-            captured: self,
-            front,
-        }
+        Queue::of(self, front)
+    }
+
+    /// Whether the online server has spoken without having been asked.
+    #[inline]
+    pub(super) fn is_unprompted(&self) -> bool {
+        self.unprompted
+    }
+
+    /// Whether either side speaks unasked.
+    #[inline]
+    pub(super) fn signs(&self) -> Signs {
+        self.signs
     }
 }
 
@@ -345,60 +356,5 @@ impl RestingCaptured {
             signs: Signs::resumed(self.speaks_unasked),
             ..Captured::new(self.cause)
         }
-    }
-}
-
-/// The turns that one session has still to play.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Queue<'a> {
-    captured: &'a Captured,
-    front: u64,
-}
-
-impl<'a> Queue<'a> {
-    pub(crate) fn len(self) -> usize {
-        self.captured.count().saturating_sub(self.front) as usize
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn front(self) -> Option<&'a Turn> {
-        self.get(0)
-    }
-
-    pub(crate) fn get(self, index: usize) -> Option<&'a Turn> {
-        self.captured.get(self.front + index as u64)
-    }
-
-    /// Where the client's stream ends.
-    pub(crate) fn end(self) -> u64 {
-        self.captured.end
-    }
-
-    /// Where the online server's bytes end, as far as they were seen.
-    pub(crate) fn online_end(self) -> OnlineSeq {
-        self.captured.online_end
-    }
-
-    /// Whether the online server had spoken before the client's first byte.
-    pub(crate) fn is_greeted(self) -> bool {
-        self.captured.greeted
-    }
-
-    /// Whether the online server has spoken without having been asked.
-    pub(crate) fn is_unprompted(self) -> bool {
-        self.captured.unprompted
-    }
-
-    /// Whether either side speaks unasked.
-    pub(crate) fn signs(self) -> Signs {
-        self.captured.signs
-    }
-
-    /// The front has ended.
-    pub(crate) fn pass(&mut self) {
-        self.front += 1;
     }
 }

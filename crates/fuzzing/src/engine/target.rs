@@ -1,13 +1,20 @@
 //! The targets' ends of the sessions' connections. They remember what the engine sent and what it was told, and judge
 //! each frame by it.
 
+use core::time::Duration;
+
 use wire::checksum::pseudo_header;
 use wire::flow::{Endpoint, FlowKey};
 use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
 use wire::tcp::{Flags, Options};
 
+use session::Instant;
+
 use super::content;
+
+/// For so long two sequence numbers can be told apart: the clock that new ones come from is half around its circle after 2.4 hours.
+const NUMBERS_AGE: Duration = Duration::from_secs(3600);
 
 /// A SYN that came back and what followed, until the next SYN of the same endpoint.
 pub(super) struct Connection {
@@ -42,6 +49,8 @@ pub(super) struct Connection {
     reached: i64,
     /// The last frame: sequence number and length of its payload.
     pub(super) last: (u32, u16),
+    /// When it came.
+    heard: Instant,
 }
 
 impl Connection {
@@ -68,6 +77,7 @@ impl Connection {
             next: 0,
             reached: 0,
             last: (segment.seq, 0),
+            heard: Instant::default(),
         }
     }
 
@@ -218,6 +228,8 @@ pub(super) struct Targets {
     pub(super) connections: Vec<Connection>,
     /// Whether clients say what `content` makes them say.
     pub(super) telling: bool,
+    /// When what comes next comes.
+    pub(super) now: Instant,
     /// Of connections that are gone.
     acknowledged: u64,
     answered: u64,
@@ -230,6 +242,7 @@ impl Targets {
         Self {
             connections: Vec::new(),
             telling: true,
+            now: Instant::default(),
             acknowledged: 0,
             answered: 0,
             received: 0,
@@ -303,13 +316,14 @@ impl Targets {
             // For a connection that the target has left over: it is not ours.
             return local;
         }
-        let telling = self.telling;
+        let (telling, now) = (self.telling, self.now);
         let connection = self.find(&local).expect("a connection that was opened");
         let new = connection.receive(&segment, &options, payload);
         if telling {
             trace(connection, copies);
         }
         connection.last = (segment.seq, segment.payload_len);
+        connection.heard = now;
         self.received += new;
         local
     }
@@ -320,7 +334,10 @@ impl Targets {
             (Flags::SYN, 0),
             "a SYN is alone"
         );
-        let new = Connection::new(segment, options);
+        let new = Connection {
+            heard: self.now,
+            ..Connection::new(segment, options)
+        };
         let at = self
             .connections
             .iter()
@@ -336,10 +353,10 @@ impl Targets {
                 old.stream.is_empty() && !old.fin,
                 "{segment:?} after its connection was open"
             );
-            old.timestamp = new.timestamp;
+            (old.timestamp, old.heard) = (new.timestamp, new.heard);
             return;
         }
-        if reused {
+        if reused && self.now.since(old.heard) < NUMBERS_AGE {
             assert!(
                 new.iss.wrapping_sub(old.end()).cast_signed() >= 0,
                 "{segment:?} must exceed {}, which was sent before",

@@ -302,6 +302,7 @@ impl World {
                 rule.target == target && (any || rule.online == online)
             })
         };
+        self.targets.now = self.now;
         let local = self.targets.receive(packet, pooled, copies);
         // What is sent may be the last word of its connection.
         let last = self.ledger.closed.contains(&local);

@@ -16,7 +16,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// Whether the response to the current turn looks complete, as far as can be known before the client goes on:
-    /// its acknowledgement may wait for the next turn.
+    /// its acknowledgement may wait for the next turn. Of one that is longer than the online server's more may follow, and
+    /// a target whose congestion window is full waits for the acknowledgement to go on.
     pub(crate) fn looks_answered(&self) -> bool {
         let Some(turn) = self.current() else {
             return false;
@@ -25,7 +26,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
             None => turn.online.bytes,
         };
-        wanted > 0 && self.step.tail != Tail::No && self.received() >= wanted
+        wanted > 0 && self.step.tail != Tail::No && self.received() == wanted
     }
 
     /// Whether the target has something of the current turn and has not answered it as the online server did.

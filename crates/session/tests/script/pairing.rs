@@ -225,3 +225,19 @@ fn answers_in_pieces_are_compared_once_their_length_is_known() {
     let compared = s.compared();
     assert!(compared[100..].iter().all(|it| *it), "{compared:?}");
 }
+
+/// An answer that is longer than the online server's is acknowledged at once: a target whose congestion window is full waits for that
+/// with the rest, which would come with the answer to the next turn.
+#[test]
+fn a_longer_answer_is_acknowledged_at_once() {
+    for (said, acknowledged) in [(100, false), (130, true)] {
+        let mut s = Script::new();
+        s.handshake();
+        s.client(PSH, 1, 1, b"a").expect(&[sent(PSH, 1, 1, b"a")]);
+        s.online(PSH, 1, 2, 100).target(PSH, 1, 2, said);
+        match acknowledged {
+            true => s.expect(&[sent(ACK, 2, 131, b"")]),
+            false => s.expect(&[]),
+        };
+    }
+}

@@ -2,6 +2,8 @@
 //!
 //! Each byte of a response says which request it answers, so that one byte tells it, whatever came before.
 
+use session::TurnEnded;
+
 use crate::application::{Connection, Request};
 use crate::demands::Demand;
 use crate::plan::Plan;
@@ -32,29 +34,45 @@ impl Plan {
     }
 }
 
+/// The turns that are compared and of which samples were kept, each with the bytes that say which requests were answered.
+fn sampled(world: &World) -> impl Iterator<Item = (&TurnEnded, Tag, Tag)> {
+    world
+        .ended
+        .iter()
+        .filter(|ended| ended.paired)
+        .filter_map(|ended| {
+            let samples = ended.samples.as_deref()?;
+            let [online, target] = [&samples.online, &samples.target].map(|it| it.bytes.first());
+            Some((ended, *online?, *target?))
+        })
+}
+
+/// How many turns are compared of which samples were kept, and in how many of them the servers have answered different requests.
+pub(crate) fn mispaired(world: &World) -> (u64, u64) {
+    sampled(world).fold((0, 0), |(all, wrong), (_, online, target)| {
+        let is_wrong = !may_answer_the_same(world, online, target);
+        (all + 1, wrong + u64::from(is_wrong))
+    })
+}
+
 /// Where samples of a turn in step were kept, both begin with an answer to the same request.
 pub(crate) fn answer_the_same(world: &World) {
-    for ended in world.ended.iter().filter(|ended| ended.paired) {
-        let Some(samples) = ended.samples.as_deref() else {
-            continue;
+    if !Demand::Paired.is_held() {
+        return;
+    }
+    for (ended, online, target) in sampled(world) {
+        let asked = |tag: Tag| world.plan.tagged(tag).collect::<Vec<_>>();
+        let told = |(connection, request): &(usize, usize)| {
+            let application = world.plan.connections[*connection].application.name();
+            format!("request {request} of connection {connection} ({application})")
         };
-        let first = [&samples.online, &samples.target].map(|prefix| prefix.bytes.first().copied());
-        if let [Some(online), Some(target)] = first
-            && Demand::Paired.is_held()
-        {
-            let asked = |tag: Tag| world.plan.tagged(tag).collect::<Vec<_>>();
-            let told = |(connection, request): &(usize, usize)| {
-                let application = world.plan.connections[*connection].application.name();
-                format!("request {request} of connection {connection} ({application})")
-            };
-            let told = |tag: Tag| asked(tag).iter().map(told).collect::<Vec<_>>().join(" or ");
-            assert!(
-                may_answer_the_same(world, online, target),
-                "the answer to {:?} is compared with that to {:?}: {ended:?}",
-                told(online),
-                told(target)
-            );
-        }
+        let told = |tag: Tag| asked(tag).iter().map(told).collect::<Vec<_>>().join(" or ");
+        assert!(
+            may_answer_the_same(world, online, target),
+            "the answer to {:?} is compared with that to {:?}: {ended:?}",
+            told(online),
+            told(target)
+        );
     }
 }
 

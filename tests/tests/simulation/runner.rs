@@ -153,6 +153,7 @@ pub(crate) fn run_many() {
     tell_failures(&failed);
     let _ = std::panic::take_hook();
     assert!(failed.is_empty(), "{} of {done} seeds failed", failed.len());
+    tally.assert_that_pairs_are_true();
     if from == 0 && done >= SEEDS {
         tally.assert_that_everything_occurred();
     }

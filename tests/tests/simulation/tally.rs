@@ -7,6 +7,7 @@ use session::Outcome;
 
 use crate::application::Application;
 use crate::link::Link;
+use crate::pairs;
 use crate::world::World;
 
 /// Counters of the engine that must have moved.
@@ -32,10 +33,19 @@ const EXPECTED: &[&str] = &[
     "turns_paced",
 ];
 
+/// Turns that were compared and of which samples were kept, and those of them in which the servers have answered different requests.
+const SAMPLED: Key = ("compared turns with samples", "all");
+const MISPAIRED: Key = ("compared turns with samples", "of different requests");
+/// One of so many may be: which request an answer belongs to is inferred from lengths and silences, and chance can imitate both.
+const SAMPLED_PER_MISPAIRED: u64 = 20_000;
+
+/// Group and name.
+type Key = (&'static str, &'static str);
+
 /// Counts by group and name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    counts: BTreeMap<(&'static str, &'static str), u64>,
+    counts: BTreeMap<Key, u64>,
 }
 
 impl Tally {
@@ -57,6 +67,9 @@ impl Tally {
                 tally.count("answered by both and compared", alike, ended.paired.into());
             }
         }
+        let (sampled, mispaired) = pairs::mispaired(world);
+        tally.count(SAMPLED.0, SAMPLED.1, sampled);
+        tally.count(MISPAIRED.0, MISPAIRED.1, mispaired);
         for connection in &world.plan.connections {
             tally.count("applications", connection.application.name(), 1);
         }
@@ -120,6 +133,16 @@ impl Tally {
         for (key, times) in &other.counts {
             *self.counts.entry(*key).or_default() += times;
         }
+    }
+
+    /// Fails where turns are compared with answers to other requests more often than chance explains; one may be.
+    pub(crate) fn assert_that_pairs_are_true(&self) {
+        let count = |key| self.counts.get(&key).copied().unwrap_or(0);
+        let (sampled, mispaired) = (count(SAMPLED), count(MISPAIRED));
+        assert!(
+            mispaired <= 1 + sampled / SAMPLED_PER_MISPAIRED,
+            "{mispaired} of {sampled} turns are compared with answers to other requests"
+        );
     }
 
     /// Fails where something never occurred.

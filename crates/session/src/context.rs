@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::echo::Echoes;
 use crate::event::{Counters, Event};
 use crate::flow::Flow;
-use crate::gate::Gate;
+use crate::gate::{Gate, Ticket};
 pub(crate) use crate::id::SessionId;
 use crate::index::Index;
 use crate::inflow::Inflow;
@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) samples: Option<Box<Sampler>>,
     pub(crate) inflow: Inflow,
     pub(crate) echoes: Echoes,
+    /// The latest ticket of a session that waits at a gate.
+    pub(crate) ticket: Ticket,
 }
 
 /// What is known of a rule, and shared by all sessions by it.

@@ -43,7 +43,6 @@ pub(crate) struct Gate {
     /// Probes that failed in a row, whosever; and when the next may leave while no lane is open.
     strikes: u32,
     probe_at: Instant,
-    ticket: Ticket,
     refusals: Refusals,
 }
 
@@ -59,7 +58,6 @@ impl Gate {
             probes: 0,
             strikes: 0,
             probe_at: Instant::default(),
-            ticket: 0,
             refusals: Refusals::default(),
         }
     }
@@ -82,11 +80,12 @@ impl Gate {
         passes
     }
 
-    /// Session `id` from `client` asks to send one frame.
+    /// A session from `client` asks to send one frame; where it has to wait, it does so as `asks`, whose ticket no session has that
+    /// waits at any gate.
     pub(crate) fn pass(
         &mut self,
         client: &Addr,
-        id: SessionId,
+        asks: Held,
         need: Need,
         now: Instant,
         news: &mut News<'_>,
@@ -95,7 +94,7 @@ impl Gate {
             news.counters.sessions_held_out += 1;
             return Pass::Full;
         };
-        if self.may_send(lane, id, need, now, news) {
+        if self.may_send(lane, asks.id, need, now, news) {
             return Pass::Yes;
         }
         let held = self.lanes.get(lane).held.len();
@@ -103,11 +102,9 @@ impl Gate {
             news.counters.sessions_held_out += 1;
             return Pass::Full;
         }
-        self.ticket = self.ticket.checked_add(1).unwrap_or(1);
-        let ticket = self.ticket;
-        self.hold(lane, Held { id, ticket });
+        self.hold(lane, asks);
         self.arm(lane, now);
-        Pass::Hold(ticket)
+        Pass::Hold
     }
 
     fn may_send(

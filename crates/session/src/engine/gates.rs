@@ -35,16 +35,20 @@ impl Engine {
         if shared.config.prove_path && !target.gate.is_open(&client) {
             session.leave_unanswered();
         }
+        // One number for all gates: a session that is gone must not be taken for one of another target in the same place.
+        let ticket = shared.ticket.checked_add(1).unwrap_or(1);
+        let asks = Held { id, ticket };
         let mut news = News {
             counters: &mut shared.counters,
             events: &mut shared.events,
         };
         match target
             .gate
-            .pass(&client, id, session.need(flow), now, &mut news)
+            .pass(&client, asks, session.need(flow), now, &mut news)
         {
             Pass::Yes => true,
-            Pass::Hold(ticket) => {
+            Pass::Hold => {
+                shared.ticket = ticket;
                 (session.queued, session.held) = (true, Some(ticket));
                 false
             }

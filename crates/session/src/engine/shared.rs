@@ -87,6 +87,7 @@ impl Shared {
             samples: None,
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
+            ticket: 0,
             config,
         }
     }

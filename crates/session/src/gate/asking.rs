@@ -22,8 +22,8 @@ pub(crate) enum Need {
 pub(crate) enum Pass {
     /// Send.
     Yes,
-    /// Wait, with this ticket, until the lane opens or the next probe is due.
-    Hold(Ticket),
+    /// Wait until the lane opens or the next probe is due.
+    Hold,
     /// Too many wait already.
     Full,
 }

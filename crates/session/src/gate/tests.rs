@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use wire::flow::{Addr, Endpoint};
 use wire::hash::FlowHash;
 
-use super::{Due, Gate, Need, News, Pass, Reply};
+use super::{Due, Gate, Held, Need, News, Pass, Reply};
 use crate::event::{Counters, Event};
 use crate::limits::{
     HELD_MAX, MUTE_CONNECTIONS_MAX, PREFIXES_MAX, PROBE_INTERVAL, SILENCE, SILENCE_UNPROVEN,
@@ -46,7 +46,8 @@ impl Script {
             counters: &mut self.counters,
             events: &mut self.events,
         };
-        let passes = self.gate.pass(&client, id, need, self.now, &mut news) == Pass::Yes;
+        let asks = Held { id, ticket: id };
+        let passes = self.gate.pass(&client, asks, need, self.now, &mut news) == Pass::Yes;
         if passes && need == Need::Answer {
             self.gate.on_asked(&client, false, self.now);
         }

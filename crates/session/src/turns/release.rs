@@ -354,9 +354,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         let quiet = patience.habits.quiet().max(trips).max(paused);
         match self.doubt.why {
             _ if self.doubt.checks == 0 => quiet,
-            Why::Coincidence => quiet.max(QUIET_MAX),
             // A silence that is long enough for anything is for this as well.
-            Why::Silence => (patience.habits.quiet() * 2).min(QUIET_MAX).max(quiet),
+            Why::Silence | Why::Coincidence => {
+                (patience.habits.quiet() * 2).min(QUIET_MAX).max(quiet)
+            }
             // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
             Why::TimedOut => (quiet * 2).max(self.latency() * 2).min(PATIENCE_MAX),
         }

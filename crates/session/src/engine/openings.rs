@@ -75,9 +75,8 @@ impl Engine {
         let mut running = match self.nursery.get(&flow, now) {
             Some(Infant::Running(running)) => running.clone(),
             Some(Infant::Syn(handshake, data, _))
-                if seq + u32::from(segment.payload_len) <= first_byte(handshake, data) =>
+                if is_rubbish(seq, segment.payload_len.into(), first_byte(handshake, data)) =>
             {
-                // A byte of rubbish before the first one, as in a keep-alive probe.
                 return None;
             }
             Some(Infant::Syn(..)) => match self.begin_whole(now, flow, seq, cause) {
@@ -311,6 +310,12 @@ pub(crate) fn mapping_of(segment: &Segment, packet: &[u8]) -> Option<u32> {
         Some(Multipath::Mapping(shift)) => Some(shift),
         _ => None,
     }
+}
+
+/// Whether a segment has nothing but rubbish before the `first` byte of its connection, as a keep-alive probe has. What is far away is of
+/// another connection: the SYN was forged, say.
+fn is_rubbish(seq: ClientSeq, len: u32, first: ClientSeq) -> bool {
+    seq + len <= first && (seq - first).unsigned_abs() <= CONNECTION_DISTANCE_MAX
 }
 
 /// The first byte that a flow's first segment carries: what the online server took of the SYN's payload, as far as it has

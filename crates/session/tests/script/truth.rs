@@ -332,6 +332,16 @@ fn a_target_that_answers_and_closes_is_told() {
     s.expect_outcomes(&[Outcome::Answered; 4]);
 }
 
+/// The SYN of another connection, or a forged one, is known, and the client's own was not recorded: its bytes are far before that
+/// one's first, and are no rubbish of it.
+#[test]
+fn bytes_far_before_a_forged_syn_are_told() {
+    let mut s = Script::new();
+    s.client(SYN, 1 << 30, 0, b"");
+    s.client(PSH, 1, 1, b"four").client(PSH, 5, 1, b"more");
+    s.check(8);
+}
+
 /// A SYN that nobody answers, forged or not, changes nothing of what is known of a flow.
 #[test]
 fn a_syn_that_is_not_answered_changes_nothing() {

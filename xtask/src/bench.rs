@@ -34,7 +34,6 @@ use clap::{Args, Subcommand};
 use crate::{stage, step, workspace};
 use case::{Case, Variant};
 use compare::Earlier;
-use quiet::Quiet;
 
 /// Other benches.
 #[derive(Subcommand)]
@@ -135,7 +134,6 @@ fn all_rounds(
     cases: &[Case],
     variants: &[Variant],
 ) -> Result<Vec<run::Run>> {
-    let quiet = Quiet::of(arguments.busy);
     let mut labs = Labs::default();
     let mut runs = Vec::new();
     for round in 1..=arguments.rounds {
@@ -144,7 +142,9 @@ fn all_rounds(
                 if !case.runs_with(*variant) {
                     continue;
                 }
-                quiet.wait()?;
+                if !arguments.busy {
+                    quiet::wait()?;
+                }
                 step::say(&format!(
                     "round {round} of {}: {}, {}",
                     arguments.rounds,

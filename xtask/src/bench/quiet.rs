@@ -15,39 +15,24 @@ const LOOKS: u32 = 30;
 /// Work of others that does not matter, as a share of one core.
 const SHARE_MAX: f64 = 0.1;
 
-/// Whether runs wait for a machine that does nothing else.
-pub(super) struct Quiet {
-    busy: bool,
-}
-
-impl Quiet {
-    /// `busy` says that the machine may be busy.
-    pub(super) fn of(busy: bool) -> Self {
-        Self { busy }
-    }
-
-    /// Waits until the machine is quiet; an error if it does not become so.
-    pub(super) fn wait(&self) -> Result<()> {
-        if self.busy {
+/// Waits until the machine is quiet; an error if it does not become so.
+pub(super) fn wait() -> Result<()> {
+    for look in 0..LOOKS {
+        let before = Moment::now();
+        interrupt::sleep(LOOK)?;
+        let after = Moment::now();
+        let share = after.busy_since(&before).as_secs_f64()
+            / after.elapsed_since(&before).as_secs_f64().max(1e-9);
+        if share <= SHARE_MAX {
             return Ok(());
         }
-        for look in 0..LOOKS {
-            let before = Moment::now();
-            interrupt::sleep(LOOK)?;
-            let after = Moment::now();
-            let share = after.busy_since(&before).as_secs_f64()
-                / after.elapsed_since(&before).as_secs_f64().max(1e-9);
-            if share <= SHARE_MAX {
-                return Ok(());
-            }
-            if look == 0 {
-                step::say(&format!(
-                    "waiting: others use {share:.1} cores of this machine"
-                ));
-            }
+        if look == 0 {
+            step::say(&format!(
+                "waiting: others use {share:.1} cores of this machine"
+            ));
         }
-        bail!(
-            "this machine is busy otherwise, and figures that are measured beside other work mean little: end that work, or say --busy"
-        )
     }
+    bail!(
+        "this machine is busy otherwise, and figures that are measured beside other work mean little: end that work, or say --busy"
+    )
 }

@@ -46,16 +46,16 @@ impl Turn {
         self.online.add(bytes, stamp);
     }
 
-    /// Whether a segment of the online server's answer has ended here, as far as that is known; also where another turn begins.
+    /// Whether the turn begins here, or a piece of the online server's answer to it ends, as far as that is known.
     pub(crate) fn has_piece_end(&self, at: OnlineSeq) -> bool {
-        let Some(bytes) = u64::from(at.ahead_of(self.cause)).checked_sub(self.early.into()) else {
-            return at == self.cause;
-        };
-        at == self.cause
-            || bytes > 0
+        let answered = u64::from(at.ahead_of(self.cause)).checked_sub(self.early.into());
+        let ends = |bytes: u64| {
+            bytes > 0
                 && bytes <= self.online.bytes
                 && self.online_piece > 0
                 && bytes.is_multiple_of(self.online_piece.into())
+        };
+        at == self.cause || answered.is_some_and(ends)
     }
 }
 

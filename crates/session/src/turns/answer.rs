@@ -71,7 +71,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             return;
         }
         if self.step.answer.bytes > 0 {
-            if let Some(end) = self.end_so_far() {
+            if self.step.tail != Tail::No
+                && let Some(end) = self.end_so_far()
+            {
                 habits.refute_part(end);
             }
             habits.on_pause(stamp.since(self.step.answer.last));
@@ -91,7 +93,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         let missing = u32::try_from(before.missing).unwrap_or(0);
         if self.step.answer.bytes == u64::from(missing) && !self.doubt.is_open() {
-            self.doubt = Doubt::about(missing, Why::Coincidence);
+            self.doubt = Doubt::about(missing, Why::Guess);
             self.step.paired = false;
         }
     }

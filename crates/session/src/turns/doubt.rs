@@ -9,10 +9,9 @@ pub(crate) enum Why {
     /// A turn was released without an answer.
     #[default]
     TimedOut,
-    /// A turn was released by a silence.
-    Silence,
-    /// A turn was released because its response ended like others of any length, and exactly what it lacked came next.
-    Coincidence,
+    /// A turn was released on a guess: by a silence, or because its response ended like others of any length, and exactly what it
+    /// lacked came next.
+    Guess,
 }
 
 /// The doubt about the turns to come.

@@ -218,7 +218,7 @@ impl Ends {
     /// Whether the latest responses have all had the same length, or the same difference, and this one has another.
     pub(super) fn is_odd(&self, end: End) -> bool {
         let [lengths, differences] = self.runs;
-        let is_held = |run: Run| run.has(run.value, self.run);
+        let is_held = |run: Run| run.len >= self.run;
         let is_alike = lengths.has(end.received, self.run)
             || differences.has(end.missing.cast_unsigned(), self.run);
         (is_held(lengths) || is_held(differences)) && !is_alike

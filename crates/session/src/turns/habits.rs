@@ -10,7 +10,8 @@ use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
 const FADE_MIN: u32 = 2;
 const FADE_MAX: u32 = 64;
 
-/// See [`Habits::on_length`].
+/// How far an answer that is to the byte as long as the online server's counts up, by one, and how far down one that is not; from
+/// [`EXACT_USUAL`] on that is usual, so four of five must be. Behind [`EXACT_MAX`] a few that are not change nothing.
 const EXACT_MAX: u8 = 32;
 const EXACT_USUAL: u8 = 8;
 const EXACT_STEP_DOWN: u8 = 4;

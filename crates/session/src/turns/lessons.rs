@@ -151,7 +151,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let paid = u32::try_from(surplus).unwrap_or(u32::MAX);
         let rounding = match self.doubt.why {
             Why::TimedOut => owed / OWED_PART,
-            Why::Silence | Why::Coincidence => 0,
+            Why::Guess => 0,
         };
         if surplus > 0 {
             self.doubt.pay(paid.saturating_add(rounding).min(owed));
@@ -206,7 +206,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         if is_sure {
             habits.confirm(end);
         } else if missing > 0 {
-            self.doubt = Doubt::about(missing, Why::Silence);
+            self.doubt = Doubt::about(missing, Why::Guess);
             self.step.paired = false;
         }
     }

@@ -148,7 +148,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let is_whole = !is_odd && habits.is_whole(end, at_once);
         let is_quiet = silence >= habits.quiet();
         // A target that our window has kept from sending more is silent for that.
-        if !self.step.paced && (is_quiet || silence >= trips.max(WHOLE_SILENCE)) {
+        if !paced && (is_quiet || silence >= trips.max(WHOLE_SILENCE)) {
             habits.confirm_whole(end, is_quiet);
         }
         habits.on_end(end);

@@ -297,8 +297,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     }
 
     /// Whether the target has said in sum, to the byte, what the online server had said at one of the turns that wait, or with one of
-    /// the segments behind it, or has said by now: then the answer to the current turn has come for another, as where several requests are under way at a time. A target
-    /// whose answers have other lengths may only happen to have.
+    /// the pieces of its answer to that, or has said by now: then the answer to the current turn has come for another, as where several
+    /// requests are under way at a time. A target whose answers have other lengths may only happen to have.
     pub(super) fn is_even(&self) -> bool {
         if !self.is_between() {
             return false;
@@ -355,9 +355,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         match self.doubt.why {
             _ if self.doubt.checks == 0 => quiet,
             // A silence that is long enough for anything is for this as well.
-            Why::Silence | Why::Coincidence => {
-                (patience.habits.quiet() * 2).min(QUIET_MAX).max(quiet)
-            }
+            Why::Guess => (patience.habits.quiet() * 2).min(QUIET_MAX).max(quiet),
             // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
             Why::TimedOut => (quiet * 2).max(self.latency() * 2).min(PATIENCE_MAX),
         }

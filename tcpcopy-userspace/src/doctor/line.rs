@@ -14,6 +14,7 @@ use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use process::Waker;
 use telemetry::KernelCounters;
+use tracing::warn;
 use wire::flow::{Addr, FlowKey};
 use wire::hash::EndpointHash;
 use wire::icmp::TooBig;
@@ -90,11 +91,15 @@ impl Line {
     pub(crate) fn receive(&mut self) -> Vec<Heard> {
         let mut heard = Vec::new();
         for parts in &mut self.parts.workers {
-            // What the kernel does not map was not heard.
-            let _ = parts.ring.read(|entry| {
+            let read = parts.ring.read(|entry| {
                 heard.extend(heard_in(entry));
                 true
             });
+            if let Err(errno) = read {
+                warn!(
+                    "the kernel does not map what the programs have recorded, so answers may be missing here: {errno}; free memory"
+                );
+            }
         }
         heard
     }

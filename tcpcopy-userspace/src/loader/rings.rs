@@ -36,7 +36,8 @@ impl Rings {
         let ring = MapData::create(parameters, "tcpcopy_ring", None).map_err(in_map(RINGS))?;
         let entries = Entries::map(ring.fd().as_fd(), self.len as usize, longest as usize);
         let entries = entries.map_err(|errno| MapError::IoError(errno.into()));
+        let entries = entries.map_err(in_map(RINGS))?;
         self.array.set(worker, &ring, 0).map_err(in_map(RINGS))?;
-        entries.map_err(in_map(RINGS))
+        Ok(entries)
     }
 }

@@ -7,7 +7,7 @@
 use core::ops::DerefMut;
 use core::time::Duration;
 
-use super::ends::{Kind, Kinds};
+use super::ends::{End, Kind, Kinds};
 use super::habits::Habits;
 use super::{Next, Playing, Turns};
 use crate::limits::WHOLE_SILENCE;
@@ -80,9 +80,12 @@ impl Behind {
         self.doubted.add(kind);
     }
 
-    /// An answer only happens to be as long as the online server's: it may be anybody's, and what was alike before it is no row.
-    fn interrupt(&mut self) {
-        self.doubt(None);
+    /// An answer only happens to be as long as the online server's, together with what the turn before had too many. It has ended
+    /// like this by itself, and either may have been but a part; what was alike before it is no row.
+    fn interrupt(&mut self, kind: Option<Kind>) {
+        self.doubt(self.ended);
+        self.doubt(kind);
+        self.ended = kind;
         if self.unsure == Some(Unsure::RestAgain) {
             self.unsure = Some(Unsure::Rest);
         }
@@ -124,8 +127,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.step.paired &= unsure.is_none();
         let is_carried = self.credit() > 0;
         if is_carried && self.current().is_some_and(|turn| turn.early == 0) {
-            // It only happens to be as much.
-            self.step.behind.interrupt();
+            let own = self.end_of(self.step.answer.bytes, wanted);
+            self.step.behind.interrupt(own.map(End::kind));
             return;
         }
         let is_equal = wanted.is_none_or(|wanted| wanted == self.received());

@@ -243,10 +243,14 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
 
     /// How the response has ended, if this was its end: the last segment must look like it.
     pub(super) fn end(&self, wanted: Option<u64>) -> Option<End> {
+        self.end_of(self.received(), wanted)
+    }
+
+    /// The same of one of `received` bytes.
+    pub(super) fn end_of(&self, received: u64, wanted: Option<u64>) -> Option<End> {
         if self.step.tail == Tail::No || self.step.answer.bytes == 0 {
             return None;
         }
-        let received = self.received();
         let missing = wanted?.cast_signed() - received.cast_signed();
         Some(End {
             received: u32::try_from(received).unwrap_or(u32::MAX),

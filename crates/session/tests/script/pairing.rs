@@ -241,3 +241,31 @@ fn a_longer_answer_is_acknowledged_at_once() {
         };
     }
 }
+
+/// Answers of random lengths, whose ends are known by how they look: one that is too short by just as much as the one before was too
+/// long is taken for as long as the online server's, but makes those behind it no less known.
+#[test]
+fn a_sum_that_happens_to_be_right_does_not_end_the_comparison() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0u32, 0u32);
+    for turn in 0..200u32 {
+        s.client(PSH, 1 + turn, 1 + seen, b"a").frames();
+        let target = match turn % 50 {
+            40 => 650,
+            41 => 550,
+            _ => 500 + (turn.wrapping_mul(2_654_435_761) >> 16) % 199,
+        };
+        s.online(PSH, 1 + seen, 2 + turn, 600);
+        seen += 600;
+        s.target(PSH, 1 + said, 2 + turn, target as usize).frames();
+        said += target;
+        // Longer than any silence that a turn waits for.
+        s.wait(Duration::from_millis(250)).frames();
+    }
+    let compared = s.compared();
+    let others = (100..)
+        .zip(&compared[100..])
+        .filter(|(turn, _)| turn % 50 != 41);
+    assert!(others.map(|(_, it)| it).all(|it| *it), "{compared:?}");
+}

@@ -61,8 +61,8 @@ pub(crate) enum Life {
     Parked,
     /// There is a connection, or one is being made.
     Connected,
-    /// Our FIN may leave once everything before it has.
-    Closing { since: Instant },
+    /// Our FIN may leave once everything before it has; `is_last` says that the target's has come already.
+    Closing { since: Instant, is_last: bool },
     /// One last segment, a FIN or a RST, is to be sent; the connection is not waited for.
     Leaving(After),
     /// Nothing is copied: every turn ends as this.

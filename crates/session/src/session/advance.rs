@@ -49,7 +49,7 @@ impl Session {
         match self.life {
             Life::Detached { outcome, .. } => self.advance_detached(outcome, ctx),
             Life::Connected => self.advance_once(ctx),
-            Life::Closing { since } => {
+            Life::Closing { since, .. } => {
                 self.await_last_response(since, ctx);
                 false
             }

@@ -19,7 +19,12 @@ impl Session {
         match end.end {
             // First the connection that the client had: the SYN-ACK brings us back here.
             End::Fin | End::Replaced | End::Idle if self.connection.is_opening() => {}
-            End::Fin | End::Replaced | End::Idle => self.life = Life::Closing { since: ctx.now },
+            End::Fin | End::Replaced | End::Idle => {
+                self.life = Life::Closing {
+                    since: ctx.now,
+                    is_last: self.connection.is_finished(),
+                };
+            }
             End::Reset | End::Gap => self.part(Flags::RST, After::Closed, ctx),
         }
     }
@@ -120,13 +125,15 @@ impl Session {
 
     /// When [`Session::check_closed`] is to be asked again.
     pub(crate) fn closed_at(&self, flow: &Flow) -> Option<Instant> {
-        let Life::Closing { since } = self.life else {
+        let Life::Closing { since, is_last } = self.life else {
             return None;
         };
         if self.playing(flow).current().is_some() {
             return None;
         }
         match self.ends(flow) {
+            // Our FIN has acknowledged the target's, and it has acknowledged ours: there is no TIME-WAIT after LAST-ACK.
+            (true, true) if is_last => Some(since),
             (true, true) => Some(since + TIME_WAIT),
             (true, false) => Some(self.closing_until(since, FIN_WAIT)),
             _ => None,

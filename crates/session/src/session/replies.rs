@@ -51,7 +51,7 @@ impl Session {
             self.on_arrival(arrival, stamp, ctx);
         }
         let went_on = ends.is_some_and(|ends| self.ends(ctx.flow) != ends);
-        if let Life::Closing { since } = &mut self.life
+        if let Life::Closing { since, .. } = &mut self.life
             && went_on
         {
             // Each step of the closing is waited for anew; the last one's wait is TIME-WAIT.

@@ -154,6 +154,32 @@ fn a_target_that_closes_late_is_acknowledged_for_as_long_as_time_wait() {
     assert_eq!(s.engine.sessions(), 0);
 }
 
+/// Where the target has closed first, TIME-WAIT is the target's: the session is over with the acknowledgement of our FIN, and what
+/// its client or the online server send again is no new connection.
+#[test]
+fn a_session_that_closes_second_is_over_with_the_last_acknowledgement() {
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    let end = 1 + request.len() as u32;
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, request)
+        .expect(&[sent(PSH, 1, 1, request)]);
+    s.online(FIN.with(PSH), 1, end, 10)
+        .client(FIN, end, 12, b"")
+        .online(ACK, 12, end + 1, 0);
+    s.target(FIN.with(PSH), 1, end, 10)
+        .expect(&[sent(FIN, end, 12, b"")]);
+    assert_eq!(s.engine.sessions(), 1);
+    s.target(ACK, 12, end + 1, 0)
+        .expect_outcomes(&[Outcome::Answered]);
+    assert_eq!(s.engine.sessions(), 0);
+    s.online(FIN.with(PSH), 1, end, 10)
+        .client(FIN.with(PSH), 1, 12, request)
+        .online(ACK, 12, end + 1, 0);
+    s.wait(Duration::from_secs(2)).expect(&[]);
+    assert_eq!(s.engine.sessions(), 0);
+}
+
 #[test]
 fn a_reset_that_does_not_say_what_the_client_had_seen_waits_for_what_the_online_server_sent() {
     let mut s = Script::new();

@@ -5,6 +5,8 @@
 //! grow under a SYN flood nor be slow, and what is lost by it is counted. Which one has to go is as good as random: with
 //! one slot per set, or with the oldest going first, flows that take turns would push each other out for ever.
 
+use core::ops::Range;
+
 use wire::flow::FlowKey;
 use wire::hash::FlowHash;
 use wire::multipath::Multipath;
@@ -119,6 +121,8 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Nursery {
     slots: Box<[Option<Slot>]>,
+    /// The mark of each slot's flow: a set's lie in one line of the cache, and its slots in many. Where a slot is empty, it says nothing.
+    marks: Box<[u32]>,
     /// When each set last had to give up a flow that was to be copied: one that comes to this set, and is not known, may be it.
     given_up: Box<[Option<Instant>]>,
     /// Changes with each flow that has to go; its state decides which.
@@ -131,6 +135,7 @@ impl Nursery {
     pub(crate) fn new(hash: FlowHash) -> Self {
         Self {
             slots: vec![None; NURSERY_SLOTS].into_boxed_slice(),
+            marks: vec![0; NURSERY_SLOTS].into_boxed_slice(),
             given_up: vec![None; NURSERY_SLOTS / WAYS].into_boxed_slice(),
             dice: 1,
             hash,
@@ -139,11 +144,8 @@ impl Nursery {
 
     /// What is known of `flow`.
     pub(crate) fn get(&mut self, flow: &FlowKey, now: Instant) -> Option<&mut Infant> {
-        let slot = self
-            .set(flow)
-            .iter_mut()
-            .flatten()
-            .find(|slot| slot.flow == *flow)?;
+        let place = self.find(flow)?;
+        let slot = self.slots[place].as_mut()?;
         if !slot.is_alive(now) {
             return None;
         }
@@ -156,34 +158,29 @@ impl Nursery {
 
     /// Remembers `infant`, and returns whether another living flow had to make place.
     pub(crate) fn put(&mut self, flow: FlowKey, infant: Infant, now: Instant) -> bool {
+        let (set, mark) = self.set(&flow);
+        let is_free = |slot: &Option<Slot>| slot.as_ref().is_none_or(|slot| !slot.is_alive(now));
+        let free = || set.clone().find(|&place| is_free(&self.slots[place]));
+        let own = self.find(&flow).or_else(free);
+        let is_full = own.is_none();
+        let place = own.unwrap_or_else(|| set.start + self.throw());
         let new = Slot {
             flow,
             infant,
             at: now,
         };
-        let set = self.set(&flow);
-        let own = set
-            .iter()
-            .position(|slot| slot.as_ref().is_some_and(|slot| slot.flow == flow));
-        let free = || {
-            set.iter()
-                .position(|slot| slot.as_ref().is_none_or(|slot| !slot.is_alive(now)))
-        };
-        if let Some(way) = own.or_else(free) {
-            set[way] = Some(new);
-            return false;
+        let old = self.slots[place].replace(new);
+        self.marks[place] = mark;
+        if is_full && old.is_some_and(|old| old.infant.is_to_be_copied()) {
+            self.given_up[set.start / WAYS] = Some(now);
         }
-        let way = self.throw();
-        let old = self.set(&flow)[way].replace(new);
-        if old.is_some_and(|old| old.infant.is_to_be_copied()) {
-            self.given_up[self.set_of(&flow)] = Some(now);
-        }
-        true
+        is_full
     }
 
     /// Whether a flow that is not known here may have been one that was to be copied, and had to make place.
     pub(crate) fn may_have_given_up(&self, flow: &FlowKey, now: Instant) -> bool {
-        self.given_up[self.set_of(flow)].is_some_and(|at| now.since(at) < NURSERY_AGE)
+        let (set, _) = self.set(flow);
+        self.given_up[set.start / WAYS].is_some_and(|at| now.since(at) < NURSERY_AGE)
     }
 
     /// What is to be kept of a flow that a SYN has come for.
@@ -207,22 +204,27 @@ impl Nursery {
 
     /// Forgets `flow`.
     pub(crate) fn remove(&mut self, flow: &FlowKey) {
-        let own = self
-            .set(flow)
-            .iter_mut()
-            .find(|slot| slot.as_ref().is_some_and(|slot| slot.flow == *flow));
-        if let Some(slot) = own {
-            *slot = None;
+        if let Some(place) = self.find(flow) {
+            self.slots[place] = None;
         }
     }
 
-    fn set_of(&self, flow: &FlowKey) -> usize {
-        self.hash.of(flow) as usize % (NURSERY_SLOTS / WAYS)
+    /// The slots that a flow may stand in, and its mark.
+    fn set(&self, flow: &FlowKey) -> (Range<usize>, u32) {
+        let hash = self.hash.of(flow);
+        let first = hash as usize % (NURSERY_SLOTS / WAYS) * WAYS;
+        (first..first + WAYS, hash)
     }
 
-    fn set(&mut self, flow: &FlowKey) -> &mut [Option<Slot>] {
-        let set = self.set_of(flow);
-        &mut self.slots[set * WAYS..][..WAYS]
+    /// The slot of `flow`.
+    fn find(&self, flow: &FlowKey) -> Option<usize> {
+        let (mut set, mark) = self.set(flow);
+        set.find(|&place| {
+            self.marks[place] == mark
+                && self.slots[place]
+                    .as_ref()
+                    .is_some_and(|slot| slot.flow == *flow)
+        })
     }
 
     /// A way; xorshift (Marsaglia 2003), whose state is never 0.

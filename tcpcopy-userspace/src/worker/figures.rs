@@ -15,7 +15,7 @@ use crate::clock;
 const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
 /// How long sessions are not counted again, for each of them: nobody needs the count but an experiment of the brake, and a million
 /// of them, ten times in a second, would take a tenth of a processor.
-const COUNT_EVERY: Duration = Duration::from_micros(10);
+const COUNT_EVERY: Duration = Duration::from_micros(500);
 
 /// Sessions whose target has been asked and has not answered yet.
 #[derive(Debug)]

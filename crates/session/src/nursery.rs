@@ -21,6 +21,9 @@ use crate::time::Instant;
 /// Slots of a set.
 const WAYS: usize = 8;
 
+/// The mark of an empty slot, which no flow has.
+const EMPTY: u32 = 0;
+
 const _: () = assert!(NURSERY_SLOTS.is_multiple_of(WAYS));
 
 /// What is known of a flow without a session.
@@ -121,7 +124,7 @@ impl Slot {
 #[derive(Debug)]
 pub(crate) struct Nursery {
     slots: Box<[Option<Slot>]>,
-    /// The mark of each slot's flow: a set's lie in one line of the cache, and its slots in many. Where a slot is empty, it says nothing.
+    /// The mark of each slot's flow, [`EMPTY`] where there is none: a set's lie in one line of the cache, and its slots in many.
     marks: Box<[u32]>,
     /// When each set last had to give up a flow that was to be copied: one that comes to this set, and is not known, may be it.
     given_up: Box<[Option<Instant>]>,
@@ -135,7 +138,7 @@ impl Nursery {
     pub(crate) fn new(hash: FlowHash) -> Self {
         Self {
             slots: vec![None; NURSERY_SLOTS].into_boxed_slice(),
-            marks: vec![0; NURSERY_SLOTS].into_boxed_slice(),
+            marks: vec![EMPTY; NURSERY_SLOTS].into_boxed_slice(),
             given_up: vec![None; NURSERY_SLOTS / WAYS].into_boxed_slice(),
             dice: 1,
             hash,
@@ -159,8 +162,17 @@ impl Nursery {
     /// Remembers `infant`, and returns whether another living flow had to make place.
     pub(crate) fn put(&mut self, flow: FlowKey, infant: Infant, now: Instant) -> bool {
         let (set, mark) = self.set(&flow);
-        let is_free = |slot: &Option<Slot>| slot.as_ref().is_none_or(|slot| !slot.is_alive(now));
-        let free = || set.clone().find(|&place| is_free(&self.slots[place]));
+        let is_empty = |place: &usize| self.marks[*place] == EMPTY;
+        let is_old = |place: &usize| {
+            self.slots[*place]
+                .as_ref()
+                .is_none_or(|slot| !slot.is_alive(now))
+        };
+        let free = || {
+            set.clone()
+                .find(is_empty)
+                .or_else(|| set.clone().find(is_old))
+        };
         let own = self.find(&flow).or_else(free);
         let is_full = own.is_none();
         let place = own.unwrap_or_else(|| set.start + self.throw());
@@ -206,6 +218,7 @@ impl Nursery {
     pub(crate) fn remove(&mut self, flow: &FlowKey) {
         if let Some(place) = self.find(flow) {
             self.slots[place] = None;
+            self.marks[place] = EMPTY;
         }
     }
 
@@ -213,7 +226,7 @@ impl Nursery {
     fn set(&self, flow: &FlowKey) -> (Range<usize>, u32) {
         let hash = self.hash.of(flow);
         let first = hash as usize % (NURSERY_SLOTS / WAYS) * WAYS;
-        (first..first + WAYS, hash)
+        (first..first + WAYS, hash | 1)
     }
 
     /// The slot of `flow`.

@@ -215,10 +215,10 @@ impl Ends {
             || at_once && self.whole[end.kind().index()].is_held()
     }
 
-    /// Whether the latest responses have all had the same length, or the same difference, and this one has another.
+    /// Whether many responses in a row have had the same length, or the same difference, and this one has another. A few happen to have.
     pub(super) fn is_odd(&self, end: End) -> bool {
         let [lengths, differences] = self.runs;
-        let is_held = |run: Run| run.len >= self.run;
+        let is_held = |run: Run| run.len >= self.run.saturating_mul(CONSTANT);
         let is_alike = lengths.has(end.received, self.run)
             || differences.has(end.missing.cast_unsigned(), self.run);
         (is_held(lengths) || is_held(differences)) && !is_alike

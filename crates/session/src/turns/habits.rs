@@ -68,7 +68,7 @@ impl Habits {
         self.exact >= EXACT_USUAL
     }
 
-    /// Whether the latest responses have all had the same length, or the same difference, and this one has another.
+    /// Whether many responses in a row have had the same length, or the same difference, and this one has another.
     pub(super) fn is_odd(&self, end: End) -> bool {
         self.ends.is_odd(end)
     }

@@ -269,3 +269,26 @@ fn a_sum_that_happens_to_be_right_does_not_end_the_comparison() {
         .filter(|(turn, _)| turn % 50 != 41);
     assert!(others.map(|(_, it)| it).all(|it| *it), "{compared:?}");
 }
+
+/// Answers that are longer by one of few amounts, numbers of some digits say: three in a row that are longer by as much happen by chance,
+/// and the next one, which is not, is no odd one.
+#[test]
+fn three_answers_that_happen_to_be_alike_make_the_next_one_no_less_known() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut seen, mut said) = (0u32, 0u32);
+    for turn in 0..400u32 {
+        let random = turn.wrapping_mul(2_654_435_761) >> 16;
+        s.client(PSH, 1 + turn, 1 + seen, b"a").frames();
+        let online = 120;
+        s.online(PSH, 1 + seen, 2 + turn, online as usize);
+        seen += online;
+        let target = online + [0, 0, 4, 5, 5][random as usize % 5];
+        s.target(PSH, 1 + said, 2 + turn, target as usize).frames();
+        said += target;
+        s.wait(Duration::from_millis(250)).frames();
+    }
+    let compared = s.compared();
+    let known = compared[100..].iter().filter(|it| **it).count();
+    assert!(known >= 290, "{known} of 300: {compared:?}");
+}

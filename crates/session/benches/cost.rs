@@ -6,7 +6,7 @@
 //! | `turns COUNT SESSIONS` | turns on so many sessions in rotation, each response acknowledged by a segment of its own |
 //! | `turns-at-once COUNT SESSIONS` | the same, acknowledged by the next request |
 //! | `connections COUNT` | connections with one turn each |
-//! | `memory SESSIONS` | prints the resident memory of idle sessions, and of active ones, as JSON |
+//! | `memory SESSIONS` | prints the resident memory of idle sessions, what they cost while few speak, and the memory of active ones, as JSON |
 
 mod load;
 
@@ -68,6 +68,11 @@ fn connections(count: u32) {
 const OPENED_PER_SECOND: u32 = 20_000;
 /// Beyond the silence after which a session rests.
 const RESTED: Duration = Duration::from_secs(5);
+/// How many turns are had in each second while all other sessions rest, for how long, and how often the engine is asked meanwhile for
+/// what a worker publishes.
+const FEW_PER_SECOND: u32 = 100;
+const FEW_SECONDS: u32 = 300;
+const PUBLISHED_PER_SECOND: u32 = 10;
 
 /// Every session is established, has had a turn, and has its timer armed; active ones have a request in flight besides.
 #[expect(
@@ -97,6 +102,7 @@ fn memory(sessions: u32) {
     );
     let idle = resident() - size_of_val(kept.as_slice()) as u64;
     let (talker, others) = kept.split_first_mut().expect("sessions");
+    let busy = few(&mut load, talker);
     for (number, peer) in others.iter_mut().enumerate() {
         load.request(peer);
         if number % 500 == 0 {
@@ -105,11 +111,63 @@ fn memory(sessions: u32) {
         }
     }
     let after = resident() - size_of_val(kept.as_slice()) as u64;
+    let (ending, ended) = end(&mut load);
     println!(
-        r#"{{"sessions":{sessions},"idle_bytes":{},"active":{active},"active_bytes":{}}}"#,
+        r#"{{"sessions":{sessions},"idle_bytes":{},"resting_share":{},"active":{active},"active_bytes":{},"ending_seconds":{},"ending_bytes":{}}}"#,
         idle - before,
+        busy.as_secs_f64() / f64::from(FEW_SECONDS),
         after - idle,
+        ending.as_secs_f64(),
+        ended.saturating_sub(after),
     );
+}
+
+/// A light load on one session while all others rest: how long this thread had a processor for it.
+fn few(load: &mut Load, talker: &mut load::Peer) -> Duration {
+    let began = on_processor();
+    for number in 0..FEW_PER_SECOND * FEW_SECONDS {
+        load.turn(talker);
+        load.settle(Duration::from_secs(1) / FEW_PER_SECOND);
+        if number % (FEW_PER_SECOND / PUBLISHED_PER_SECOND) == 0 {
+            core::hint::black_box((
+                load.engine.turns_open(),
+                load.engine.sessions(),
+                load.engine.payload_bytes(),
+                *load.engine.counters(),
+            ));
+        }
+    }
+    on_processor() - began
+}
+
+/// How many sessions a worker ends at a time: it sends their last segments before it ends more.
+const ENDED_AT_ONCE: usize = 256;
+
+/// The end of a run: how long this thread had a processor for it, and how much memory was resident in the middle of it.
+fn end(load: &mut Load) -> (Duration, u64) {
+    let began = on_processor();
+    let (sessions, mut middle) = (load.engine.sessions(), None);
+    load.engine.stop_capture(load.now);
+    while !load.engine.finish_some(load.now, ENDED_AT_ONCE) {
+        load.settle(Duration::from_micros(100));
+        if load.engine.sessions() < sessions / 2 {
+            middle.get_or_insert_with(resident);
+        }
+    }
+    load.settle(CLOSED);
+    assert_eq!(load.engine.sessions(), 0, "sessions are left over");
+    (on_processor() - began, middle.unwrap_or_else(resident))
+}
+
+/// How long this thread has had a processor.
+fn on_processor() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    let nanoseconds = told.split_whitespace().next();
+    Duration::from_nanos(
+        nanoseconds
+            .and_then(|number| number.parse().ok())
+            .expect("nanoseconds"),
+    )
 }
 
 /// Resident memory of this process, in bytes.

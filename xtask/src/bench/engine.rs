@@ -220,5 +220,14 @@ fn memory(workload: &Path, sessions: u32) -> Result<f64> {
         "resident: {:.0} MB for {sessions} idle sessions, {idle:.0} bytes each; {active:.0} bytes with a request in flight",
         figure("idle_bytes") / 1e6,
     ))?;
+    stage::print(&format!(
+        "while all but one rest and that one has 100 turns per second: {:.3} % of a processor",
+        figure("resting_share") * 100.0,
+    ))?;
+    stage::print(&format!(
+        "end of a run with all of them: {:.2} s of a processor, {:.0} MB more in the middle of it",
+        figure("ending_seconds"),
+        figure("ending_bytes") / 1e6,
+    ))?;
     Ok(idle)
 }

@@ -192,6 +192,7 @@ impl Load {
 
     /// Time passes, with all timers that it brings.
     pub(crate) fn settle(&mut self, time: Duration) {
+        self.drain(0);
         self.pass(time);
         self.events();
     }

@@ -79,8 +79,7 @@ pub const QUIET_MIN: Duration = Duration::from_millis(1);
 pub const QUIET_MAX: Duration = Duration::from_millis(200);
 /// What silences that were long enough bring the quiet time to.
 pub const QUIET_LEARNED: Duration = Duration::from_millis(10);
-/// The quiet time of a rule whose target has not been seen to pause inside its responses, once silence has confirmed that; at
-/// first it is [`QUIET_MAX`].
+/// The quiet time of a rule whose target has not been seen to pause inside its responses.
 pub const QUIET_SETTLED: Duration = Duration::from_millis(20);
 /// How long a target must be silent at the end of a run before a response counts as complete that is not as long as the online
 /// server's. Nobody waits behind it, and what is cut off there is not known to have been served.

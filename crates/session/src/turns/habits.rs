@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use super::ends::{End, Ends, Kind, Kinds};
-use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
+use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN, QUIET_SETTLED};
 
 /// See [`Habits::fade`].
 const FADE_MIN: u32 = 2;
@@ -29,10 +29,11 @@ pub(crate) struct Habits {
 }
 
 impl Habits {
-    /// Before anything was learned, a target is given as long as it ever is.
+    /// Before anything was learned, a target is not expected to pause: one that does is ahead once, and then waited for. To wait for as
+    /// long as for any would have every connection late that is there when a run begins.
     pub(crate) fn new(copies: u16) -> Self {
         Self {
-            pause: QUIET_MAX / 2,
+            pause: QUIET_SETTLED / 2,
             fade: FADE_MIN,
             exact: 0,
             ends: Ends::new(copies),

@@ -95,7 +95,8 @@ fn a_response_that_is_shorter_is_whole() {
     s.client(PSH, 1, 1, b"a").frames();
     s.online_says(1, 2, b"+OK\r\n")
         .target_says(PSH, 1, 2, b"-E");
-    s.client(PSH, 2, 6, b"b")
+    s.wait(Duration::from_secs(1))
+        .client(PSH, 2, 6, b"b")
         .wait(Duration::from_secs(5))
         .frames();
     s.expect_samples("+OK\r\n", "-E");

@@ -257,7 +257,12 @@ fn a_flow_in_which_the_server_speaks_unasked_is_soon_found() {
             p.lag()
         );
         assert!(p.ended.iter().all(|turn| turn.outcome != Outcome::TimedOut));
-        assert_eq!(p.s.engine.counters().sessions_streaming, 1);
+        let is_found = p.s.engine.counters().sessions_streaming == 1;
+        assert!(
+            is_found || p.lag() < session::limits::UNASKED_STALL,
+            "{tick} {slower}: {:?}",
+            p.lag()
+        );
     }
 }
 

@@ -97,6 +97,11 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The programs of `tcpcopy`.
     pub(crate) fn tcpcopy(settings: &Settings) -> Self {
+        Self::tcpcopy_of(settings, programs::tcpcopy().expect("objects"))
+    }
+
+    /// The same of another object.
+    pub(crate) fn tcpcopy_of(settings: &Settings, object: &[u8]) -> Self {
         let ports = u32::from(settings.ports);
         let mut loader = EbpfLoader::new();
         loader.override_global(maps::GLOBAL_WORKERS, &settings.workers, true);
@@ -107,9 +112,7 @@ impl Kernel {
         for (name, value) in &settings.globals {
             loader.override_global(name, value, true);
         }
-        let mut ebpf = loader
-            .load(programs::tcpcopy().expect("objects"))
-            .expect("tcpcopy.o loads");
+        let mut ebpf = loader.load(object).expect("tcpcopy.o loads");
         for name in TC_PROGRAMS {
             tc(&mut ebpf, name)
                 .load()
@@ -130,8 +133,12 @@ impl Kernel {
 
     /// The program of `intercept`.
     pub(crate) fn intercept() -> Self {
-        let mut ebpf =
-            Ebpf::load(programs::intercept().expect("objects")).expect("intercept.o loads");
+        Self::intercept_of(programs::intercept().expect("objects"))
+    }
+
+    /// The same of another object.
+    pub(crate) fn intercept_of(object: &[u8]) -> Self {
+        let mut ebpf = Ebpf::load(object).expect("intercept.o loads");
         xdp(&mut ebpf, programs::name::SINK).load().expect("sink");
         Self {
             ebpf,
@@ -323,6 +330,16 @@ impl Kernel {
             .expect("u32")
             .set(0, len, 0)
             .expect("slot");
+    }
+
+    /// A target whose replies `sink` swallows.
+    pub(crate) fn swallowed(&mut self, target: Endpoint) {
+        self.insert(maps::TARGETS, endpoint_bytes(&target), [0; 4]);
+    }
+
+    /// Whether this is a tc program.
+    pub(crate) fn is_tc(&self, name: &str) -> bool {
+        TC_PROGRAMS.contains(&name)
     }
 
     /// Runs a program many times on one frame and returns what the kernel measured for one.

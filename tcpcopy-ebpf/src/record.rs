@@ -13,11 +13,11 @@ use abi::record::{
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};
 use wire::ethernet;
-use wire::flow::Endpoint;
 use wire::hash::EndpointHash;
-use wire::segment::Segment;
 
 use crate::maps::{OWNER_KEY, RINGS, Ring, SAMPLE_LEN, SLEEPING, WORKERS};
+use crate::segment::Segment;
+use crate::side::Side;
 use crate::skb::Skb;
 
 const fn body(class: usize) -> usize {
@@ -32,8 +32,8 @@ struct Entry<const BODY: usize> {
 
 /// The worker that owns what belongs to this client or pool endpoint.
 #[inline(always)]
-pub fn worker_of(endpoint: &Endpoint) -> u32 {
-    EndpointHash::from_key(OWNER_KEY.load()).owner(endpoint, WORKERS.load())
+pub fn worker_of(client: &Side) -> u32 {
+    EndpointHash::from_key(OWNER_KEY.load()).owner(&client.endpoint(), WORKERS.load())
 }
 
 /// Records a whole packet of `len` bytes; `false` where the ring has no room.

@@ -23,7 +23,11 @@ use crate::skb::Skb;
 /// The worker that owns what belongs to this client or pool endpoint.
 #[inline(always)]
 pub fn worker_of(client: &Side) -> u32 {
-    EndpointHash::from_key(OWNER_KEY.load()).owner(&client.endpoint(), WORKERS.load())
+    let workers = WORKERS.load();
+    if workers == 1 {
+        return 0;
+    }
+    EndpointHash::from_key(OWNER_KEY.load()).owner(&client.endpoint(), workers)
 }
 
 /// Records a whole packet of `len` bytes; `false` where the ring has no room.

@@ -403,6 +403,16 @@ impl Kernel {
         records
     }
 
+    /// From here on the records go to the rings of others.
+    pub(crate) fn write_into_rings_of(&mut self, others: &Self) {
+        let rings = self.ebpf.map_mut(maps::RINGS).expect("rings");
+        let mut rings = ArrayOfMaps::<_, RingBuf<MapData>>::try_from(rings).expect("rings");
+        for (worker, ring) in others.rings.iter().enumerate() {
+            rings.set(worker as u32, ring, 0).expect("slot");
+        }
+        self.rings.clear();
+    }
+
     /// Empties all rings.
     pub(crate) fn drain(&mut self) {
         for ring in &mut self.rings {

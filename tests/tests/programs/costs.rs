@@ -22,6 +22,8 @@ use crate::packet::{CLIENT, ONLINE, POOL, POOL_RANGE, TARGET, bare, data, frame_
 /// Rounds, unless said otherwise: enough to see that everything runs.
 const ROUNDS: usize = 3;
 const ROUNDS_ENV: &str = "TCPCOPY_COST_ROUNDS";
+/// What a program, a space and a packet must hold to be measured.
+const ONLY_ENV: &str = "TCPCOPY_COST_ONLY";
 /// The object of `tcpcopy` to compare with.
 const AGAINST_ENV: &str = "TCPCOPY_COST_AGAINST";
 /// The same of `intercept`.
@@ -44,7 +46,10 @@ struct Case {
 /// What was measured of one case: ns of a run, in the order of the rounds.
 #[derive(Default)]
 struct Figures {
+    /// Of the program that does nothing.
+    nothing_ns: Vec<f64>,
     ns: Vec<f64>,
+    /// Of the object that is compared with.
     before_ns: Vec<f64>,
 }
 
@@ -253,19 +258,24 @@ fn case(program: &'static str, packet: &'static str, frame: Vec<u8>) -> Case {
     }
 }
 
-/// Measures all cases round after round, and prints their medians.
+/// Measures all cases that are asked for round after round, and prints their medians.
 fn compare(name: &str, new: &mut Kernel, mut old: Option<&mut Kernel>, cases: &[Case]) {
     let rounds =
         std::env::var(ROUNDS_ENV).map_or(ROUNDS, |rounds| rounds.parse().expect(ROUNDS_ENV));
+    let only = std::env::var(ONLY_ENV).unwrap_or_default();
+    let is_wanted = |case: &&Case| format!("{} {}", case.program, case.packet).contains(&only);
+    let cases: Vec<&Case> = cases.iter().filter(is_wanted).collect();
     let noops = [Noop::load(Kind::Tc), Noop::load(Kind::Xdp)];
-    let mut noop_ns = [vec![], vec![]];
     let mut all: Vec<Figures> = cases.iter().map(|_| Figures::default()).collect();
-    for round in 0..rounds {
-        for (noop, ns) in noops.iter().zip(&mut noop_ns) {
-            let frame = &cases[0].frame;
-            ns.push(of_a_round(|| noop.run(frame, REPEAT)));
+    for round in 0..=rounds {
+        if round == 1 {
+            // The first round met rings that nobody had written into yet.
+            all.fill_with(Figures::default);
         }
         for (case, figures) in cases.iter().zip(&mut all) {
+            let noop = &noops[usize::from(!new.is_tc(case.program))];
+            let nothing = of_a_round(|| noop.run(&case.frame, REPEAT));
+            figures.nothing_ns.push(nothing);
             // By turns, for who comes second finds less of what he needs in the caches.
             if round % 2 == 0 {
                 figures.ns.push(time(new, None, case));
@@ -278,41 +288,46 @@ fn compare(name: &str, new: &mut Kernel, mut old: Option<&mut Kernel>, cases: &[
             }
         }
     }
+    if !cases.is_empty() {
+        print(name, new, old, &cases, &all);
+    }
+}
+
+fn print(
+    name: &str,
+    new: &mut Kernel,
+    mut old: Option<&mut Kernel>,
+    cases: &[&Case],
+    all: &[Figures],
+) {
+    let before = ["", "   before: instructions, ns, ratio; now to before"];
     eprintln!(
-        "{name}, {rounds} rounds; a program that does nothing: tc {:.1} ns, XDP {:.1} ns",
-        median(&noop_ns[0]),
-        median(&noop_ns[1])
-    );
-    eprintln!(
-        "{:<12} {:<26} {:>12} {:>9} {:>7} {:>8}{}",
+        "{name}\n{:<12} {:<26} {:>12} {:>9} {:>8} {:>7} {:>8}{}",
         "program",
         "packet",
         "instructions",
         "verified",
+        "nothing",
         "ns",
         "ratio",
-        if old.is_some() {
-            "   before: instructions, ns, ratio; now to before"
-        } else {
-            ""
-        }
+        before[usize::from(old.is_some())],
     );
-    for (case, figures) in cases.iter().zip(&all) {
-        let noop = &noop_ns[usize::from(!new.is_tc(case.program))];
+    for (case, figures) in cases.iter().zip(all) {
         let (instructions, verified) = new.instructions(case.program);
         let mut line = format!(
-            "{:<12} {:<26} {instructions:>12} {verified:>9} {:>7.1} {:>8.2}",
+            "{:<12} {:<26} {instructions:>12} {verified:>9} {:>8.1} {:>7.1} {:>8.2}",
             case.program,
             case.packet,
+            median(&figures.nothing_ns),
             median(&figures.ns),
-            median(&ratios(&figures.ns, noop))
+            median(&ratios(&figures.ns, &figures.nothing_ns))
         );
         if let Some(old) = &mut old {
             line += &format!(
                 "   {:>5} {:>7.1} {:>8.2} {:>6.2}",
                 old.instructions(case.program).0,
                 median(&figures.before_ns),
-                median(&ratios(&figures.before_ns, noop)),
+                median(&ratios(&figures.before_ns, &figures.nothing_ns)),
                 median(&ratios(&figures.ns, &figures.before_ns))
             );
         }

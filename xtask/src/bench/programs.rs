@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// How often everything is measured.
     #[arg(long, default_value_t = 30)]
     rounds: u32,
+    /// Only programs and packets, separated by a space, that hold this: "observe", "bare ACK", "capture reply".
+    #[arg(long, default_value = "")]
+    only: String,
     /// Measure another object of tcpcopy's programs beside this tree's: a copy of an earlier target/bpf/tcpcopy.o.
     #[arg(long, value_name = "OLD.o")]
     against: Option<PathBuf>,
@@ -39,7 +42,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         .args(["test", "--quiet", "--package", "tests"])
         .args(["--test", "programs", "--", "costs::costs", "--nocapture"])
         .env("TCPCOPY_NO_SKIP", "1")
-        .env("TCPCOPY_COST_ROUNDS", arguments.rounds.to_string());
+        .env("TCPCOPY_COST_ROUNDS", arguments.rounds.to_string())
+        .env("TCPCOPY_COST_ONLY", &arguments.only);
     for (name, object) in [
         ("TCPCOPY_COST_AGAINST", &arguments.against),
         (

@@ -179,7 +179,7 @@ pub fn from_target(skb: &Skb, segment: &Segment) -> i32 {
 /// Whether a leased port has become somebody else's on this host, who has bound it after we leased it. The lease ends with
 /// that, so the next packets pass without being looked at.
 ///
-/// A look-up costs half as much as all the rest, so segments with payload or FIN are spared it. Before a target sends those to
+/// A look-up costs a third of all the rest, so segments with payload or FIN are spared it. Before a target sends those to
 /// a new connection it must answer its SYN, and a target that knows another connection on the same ports says so with a bare
 /// acknowledgement (RFC 5961 section 4): each way a segment without either comes first.
 #[inline(always)]

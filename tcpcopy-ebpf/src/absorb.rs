@@ -2,20 +2,27 @@
 //!
 //! A reply is recorded as far as its headers and consumed. Everything else passes, clones for `steer` among it.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
+use abi::maps::PORT_TARGET;
 use abi::record::KIND_REPLY;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::helpers::bpf_redirect;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use wire::ethernet::HEADER_LEN;
-use wire::segment::Segment;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::{Reply, reply};
+use crate::segment::{self, Interest, Packet};
 use crate::skb::Skb;
+
+const INTEREST: Interest = Interest {
+    source: PORT_TARGET,
+    destination: 0,
+};
 
 /// The program.
 #[classifier]
@@ -25,10 +32,12 @@ pub fn absorb(ctx: TcContext) -> i32 {
         return TCX_NEXT;
     }
     let skb = Skb::new(&ctx);
-    let Ok(segment) = Segment::parse(&skb, HEADER_LEN) else {
+    let mut room = MaybeUninit::uninit();
+    let Packet::Segment(segment) = segment::look(&skb, &INTEREST, &mut room) else {
         return foreign();
     };
-    let (Reply::Ours | Reply::Leased(_)) = reply(&segment.source, &segment.destination) else {
+    let reply = reply(&segment.source, segment.source_bits, &segment.destination);
+    let (Reply::Ours | Reply::Leased(_)) = reply else {
         return foreign();
     };
     count(Counter::AbsorbMatched);
@@ -36,7 +45,7 @@ pub fn absorb(ctx: TcContext) -> i32 {
         &skb,
         worker_of(&segment.destination),
         KIND_REPLY,
-        response_len(&segment),
+        response_len(segment),
     );
     count(if recorded {
         Counter::AbsorbRecorded

@@ -5,7 +5,10 @@
 //! for it and would answer RST. Everything else passes untouched, a target's packets for others among it: on an address of
 //! this host those to ports that no session has leased, and those of a connection that a socket of this host has.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
+use abi::maps::{PORT_SERVICE, PORT_TARGET};
 use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, RECORD_HEADER_LEN, SIZE_CLASSES};
 use aya_ebpf::bindings::tcx_action_base::{TCX_DROP, TCX_NEXT};
 use aya_ebpf::helpers::{bpf_clone_redirect, bpf_ktime_get_ns};
@@ -13,17 +16,23 @@ use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
 use wire::ethernet::HEADER_LEN;
 use wire::icmp::{TOO_BIG_LEN_MAX, TooBig};
-use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
-use wire::segment::Segment;
+use wire::ip::Skip;
 use wire::tcp::Flags;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
 use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
-use crate::rules::{Lease, Reply, is_paused, is_sampled, is_service, reply};
+use crate::rules::{Lease, Reply, is_paused, is_sampled, is_service, port_bits, reply};
+use crate::segment::{self, Interest, Packet, Segment};
+use crate::side::Side;
 use crate::skb::Skb;
 use crate::sockets;
+
+const INTEREST: Interest = Interest {
+    source: PORT_TARGET,
+    destination: PORT_SERVICE,
+};
 
 /// The program.
 #[classifier]
@@ -40,9 +49,14 @@ pub fn capture(ctx: TcContext) -> i32 {
     if !skb.is_ip() {
         return TCX_NEXT;
     }
-    match judge(&skb) {
-        Ok(verdict) => verdict,
-        Err(skip) => {
+    match segment::look(&skb, &INTEREST, &mut MaybeUninit::uninit()) {
+        Packet::Segment(segment) => judge(&skb, segment),
+        Packet::Icmp => {
+            too_big(&skb);
+            TCX_NEXT
+        }
+        Packet::Other => TCX_NEXT,
+        Packet::Skipped(skip) => {
             skipped(skip);
             TCX_NEXT
         }
@@ -61,52 +75,44 @@ pub fn skipped(skip: Skip) {
 }
 
 #[inline(always)]
-fn judge(skb: &Skb) -> Result<i32, Skip> {
-    let ip = ip::Header::parse(skb, HEADER_LEN)?;
-    match ip.protocol {
-        PROTOCOL_TCP => {
-            let segment = Segment::parse_tcp(skb, HEADER_LEN, &ip)?;
-            if is_service(&segment.destination) {
-                if skb.is_for_other_host() {
-                    count(Counter::CaptureOtherHost);
-                    return Ok(TCX_NEXT);
-                }
-                client(skb, &ip, &segment)?;
-                return Ok(TCX_NEXT);
-            }
-            Ok(from_target(skb, &segment))
-        }
-        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => {
-            too_big(skb, &ip)?;
-            Ok(TCX_NEXT)
-        }
-        _ => Ok(TCX_NEXT),
+fn judge(skb: &Skb, segment: &Segment) -> i32 {
+    if !is_service(&segment.destination, segment.destination_bits) {
+        return from_target(skb, segment);
     }
+    if skb.is_for_other_host() {
+        count(Counter::CaptureOtherHost);
+    } else {
+        client(skb, segment);
+    }
+    TCX_NEXT
 }
 
 /// A client's packet on its way to an online service.
 #[inline(always)]
-pub fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip> {
-    let len = u32::from(ip.header_len) + u32::from(ip.payload_len);
-    if len > skb.network_len() {
-        return Err(Skip::Malformed);
+pub fn client(skb: &Skb, segment: &Segment) {
+    let len = u32::from(segment.payload_offset) + u32::from(segment.payload_len);
+    count(if len > skb.network_len() {
+        Counter::CaptureMalformed
+    } else if len > SIZE_CLASSES[SIZE_CLASSES.len() - 1] - RECORD_HEADER_LEN as u32 {
+        Counter::CaptureBigTcp
+    } else if segment.is_pure_ack() {
+        Counter::CapturePureAck
+    } else if segment.is_copy() {
+        Counter::CaptureMarked
+    } else {
+        count(Counter::CaptureMatched);
+        matched(skb, segment, len)
+    });
+}
+
+/// A client's packet with something in it that a copy needs.
+#[inline(always)]
+fn matched(skb: &Skb, segment: &Segment, len: u32) -> Counter {
+    if !is_sampled(&segment.source, &segment.destination) {
+        return Counter::CaptureSampledOut;
     }
-    if len > SIZE_CLASSES[SIZE_CLASSES.len() - 1] - RECORD_HEADER_LEN as u32 {
-        return Err(Skip::BigTcp);
-    }
-    if segment.is_pure_ack() {
-        count(Counter::CapturePureAck);
-        return Ok(());
-    }
-    if segment.is_copy() {
-        count(Counter::CaptureMarked);
-        return Ok(());
-    }
-    count(Counter::CaptureMatched);
     let worker = worker_of(&segment.source);
-    count(if !is_sampled(&segment.source, &segment.destination) {
-        Counter::CaptureSampledOut
-    } else if is_paused(worker) {
+    if is_paused(worker) {
         Counter::CapturePaused
     } else if CLONE_IFINDEX.load() != 0 {
         clone(skb, segment, worker, len)
@@ -114,8 +120,7 @@ pub fn client(skb: &Skb, ip: &ip::Header, segment: &Segment) -> Result<(), Skip>
         Counter::CaptureRecorded
     } else {
         Counter::CaptureRingFull
-    });
-    Ok(())
+    }
 }
 
 /// Clones a client's packet into the private device.
@@ -148,7 +153,7 @@ fn clone(skb: &Skb, segment: &Segment, worker: u32, len: u32) -> Counter {
 /// Anything else that may be a target's word. Returns the verdict.
 #[inline(always)]
 pub fn from_target(skb: &Skb, segment: &Segment) -> i32 {
-    let lease = match reply(&segment.source, &segment.destination) {
+    let lease = match reply(&segment.source, segment.source_bits, &segment.destination) {
         Reply::No => return TCX_NEXT,
         Reply::Unleased => {
             count(Counter::ReplyUnleased);
@@ -174,7 +179,7 @@ pub fn from_target(skb: &Skb, segment: &Segment) -> i32 {
 /// Whether a leased port has become somebody else's on this host, who has bound it after we leased it. The lease ends with
 /// that, so the next packets pass without being looked at.
 ///
-/// A look-up costs half as much as all the rest, so segments with payload or FIN are spared it. Before a target sends those to
+/// A look-up costs a third of all the rest, so segments with payload or FIN are spared it. Before a target sends those to
 /// a new connection it must answer its SYN, and a target that knows another connection on the same ports says so with a bare
 /// acknowledgement (RFC 5961 section 4): each way a segment without either comes first.
 #[inline(always)]
@@ -206,17 +211,20 @@ fn consume(skb: &Skb, segment: &Segment) {
 
 /// A router's word that a segment of ours did not fit. The stack gets it as well: it keeps the route's MTU.
 #[inline(always)]
-pub fn too_big(skb: &Skb, ip: &ip::Header) -> Result<(), Skip> {
+pub fn too_big(skb: &Skb) {
     // Most ICMP is something else, or quotes something else: that is not malformed to us.
-    let Ok(message) = TooBig::parse_icmp(skb, HEADER_LEN, ip) else {
-        return Ok(());
+    let Ok(message) = TooBig::parse(skb, HEADER_LEN) else {
+        return;
     };
-    let flow = &message.flow;
-    if let Reply::Ours | Reply::Leased(_) = reply(&flow.server, &flow.client) {
-        let worker = worker_of(&message.flow.client);
+    let (target, pool) = (
+        Side::new(message.flow.server),
+        Side::new(message.flow.client),
+    );
+    let reply = reply(&target, port_bits(target.port()), &pool);
+    if let Reply::Ours | Reply::Leased(_) = reply {
+        let worker = worker_of(&pool);
         if put_headers(skb, worker, KIND_TOO_BIG, TOO_BIG_LEN_MAX as u32) {
             count(Counter::ReplyTooBig);
         }
     }
-    Ok(())
 }

@@ -4,19 +4,29 @@
 //! The container's own connections to such a service elsewhere go the other way, so each hook looks at one side alone: they
 //! are no clients'. Everything passes.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
+use abi::maps::{PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE};
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use wire::ethernet::HEADER_LEN;
-use wire::ip::{self, PROTOCOL_TCP, Skip};
-use wire::segment::Segment;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::rules::is_service_anywhere;
+use crate::segment::{self, Interest, Packet};
 use crate::skb::Skb;
 use crate::{capture, observe};
+
+const CLIENTS: Interest = Interest {
+    source: 0,
+    destination: PORT_SERVICE | PORT_ANYWHERE | PORT_OF_TARGET,
+};
+const ANSWERS: Interest = Interest {
+    source: PORT_SERVICE | PORT_ANYWHERE | PORT_OF_TARGET,
+    destination: 0,
+};
 
 /// The program at egress: clients' packets on their way to the container.
 #[classifier]
@@ -28,25 +38,21 @@ pub fn capture_out(ctx: TcContext) -> i32 {
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::CaptureVlan);
-    } else if skb.is_ip()
-        && let Err(skip) = client(&skb)
-    {
-        capture::skipped(skip);
+        return TCX_NEXT;
+    }
+    if !skb.is_ip() {
+        return TCX_NEXT;
+    }
+    match segment::look(&skb, &CLIENTS, &mut MaybeUninit::uninit()) {
+        Packet::Segment(segment) => {
+            if is_service_anywhere(&segment.destination, segment.destination_bits) {
+                capture::client(&skb, segment);
+            }
+        }
+        Packet::Icmp | Packet::Other => {}
+        Packet::Skipped(skip) => capture::skipped(skip),
     }
     TCX_NEXT
-}
-
-#[inline(always)]
-fn client(skb: &Skb) -> Result<(), Skip> {
-    let ip = ip::Header::parse(skb, HEADER_LEN)?;
-    if ip.protocol != PROTOCOL_TCP {
-        return Ok(());
-    }
-    let segment = Segment::parse_tcp(skb, HEADER_LEN, &ip)?;
-    if is_service_anywhere(&segment.destination) {
-        capture::client(skb, &ip, &segment)?;
-    }
-    Ok(())
 }
 
 /// The program at ingress: the container's answers.
@@ -64,13 +70,14 @@ pub fn observe_in(ctx: TcContext) -> i32 {
     if !skb.is_ip() {
         return TCX_NEXT;
     }
-    match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) => {
-            if is_service_anywhere(&segment.source) {
-                observe::online(&skb, &segment);
+    match segment::look(&skb, &ANSWERS, &mut MaybeUninit::uninit()) {
+        Packet::Segment(segment) => {
+            if is_service_anywhere(&segment.source, segment.source_bits) {
+                observe::online(&skb, segment);
             }
         }
-        Err(skip) => observe::skipped(skip),
+        Packet::Icmp | Packet::Other => {}
+        Packet::Skipped(skip) => observe::skipped(skip),
     }
     TCX_NEXT
 }

@@ -9,6 +9,8 @@
 //! that band the smallest weight. `fq_codel`, `cake` and older `fq` do not look at it: there each connection, copy or not, is
 //! a flow with a fair share.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
 use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, Egress};
 use aya_ebpf::bindings::tcx_action_base::{TCX_DROP, TCX_NEXT, TCX_PASS, TCX_REDIRECT};
@@ -16,13 +18,12 @@ use aya_ebpf::bindings::{bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1};
 use aya_ebpf::helpers::{bpf_redirect_neigh, bpf_skb_change_type};
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use wire::ethernet::HEADER_LEN;
 use wire::flow::Addr;
-use wire::segment::Segment;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::maps::{EGRESS, EGRESS_SLOTS, GATEWAYS};
+use crate::segment::{self, Interest, Packet};
 use crate::skb::Skb;
 
 const AF_INET: u32 = 2;
@@ -36,8 +37,9 @@ const PRIORITY_FILLER: u32 = 1;
 #[classifier]
 pub fn inject(ctx: TcContext) -> i32 {
     let skb = Skb::new(&ctx);
-    let segment = match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) if segment.is_copy() => segment,
+    let mut room = MaybeUninit::uninit();
+    let segment = match segment::look(&skb, &Interest::ALL, &mut room) {
+        Packet::Segment(segment) if segment.is_copy() => segment,
         _ => {
             count(Counter::InjectForeign);
             return TCX_NEXT;
@@ -49,7 +51,7 @@ pub fn inject(ctx: TcContext) -> i32 {
         count(Counter::InjectAbandoned);
         return TCX_NEXT;
     }
-    let (egress, gateway) = Egress::from_word(way_to(&segment.destination.addr));
+    let (egress, gateway) = Egress::from_word(way_to(&segment.destination.key().addr));
     match egress.kind {
         EGRESS_DEVICE => leave(&skb, &egress, gateway),
         EGRESS_LOCAL => {

@@ -1,41 +1,79 @@
-//! Loads from a packet, word by word.
+//! Loads by words, where the compiler would fetch every byte for itself.
 //!
-//! The kernel allows a program loads of any alignment from a packet, but the compiler does not know that and would
-//! fetch every byte for itself. So the words are fetched here, by instructions of our own.
+//! From a packet the kernel allows loads of any alignment, which the compiler does not know; there the words are fetched by
+//! instructions of our own. Of an address it knows that it consists of bytes, and no more.
 
 use core::arch::asm;
 
-/// The `N` bytes at `at`.
+use wire::flow::Addr;
+
+/// The linear part of a packet.
+pub struct Linear {
+    data: usize,
+    end: usize,
+}
+
+/// `LEN` bytes of a packet that are there.
+pub struct Words<const LEN: usize> {
+    at: usize,
+}
+
+impl Linear {
+    /// What lies between two pointers that the kernel gave us.
+    ///
+    /// # Safety
+    ///
+    /// They must be `data` and `data_end` of a context.
+    #[inline(always)]
+    pub unsafe fn new(data: usize, end: usize) -> Self {
+        Self { data, end }
+    }
+
+    /// The `LEN` bytes at this offset, where they are in the linear part.
+    #[inline(always)]
+    pub fn words<const LEN: usize>(&self, offset: usize) -> Option<Words<LEN>> {
+        let at = self.data + offset;
+        if at + LEN > self.end {
+            return None;
+        }
+        Some(Words { at })
+    }
+}
+
+impl<const LEN: usize> Words<LEN> {
+    /// The four bytes at `OFFSET`.
+    #[inline(always)]
+    pub fn bytes<const OFFSET: usize>(&self) -> [u8; 4] {
+        self.word::<OFFSET>().to_ne_bytes()
+    }
+
+    /// The same as they stand in memory.
+    #[inline(always)]
+    pub fn word<const OFFSET: usize>(&self) -> u32 {
+        const { assert!(OFFSET + 4 <= LEN) };
+        let word: u64;
+        // SAFETY: the bytes are there, as the verifier saw when `words` looked; the kernel allows any alignment.
+        unsafe {
+            asm!("{word} = *(u32 *)({at} + {offset})",
+                at = in(reg) self.at, offset = const OFFSET, word = lateout(reg) word,
+                options(pure, readonly, nostack, preserves_flags));
+        }
+        word as u32
+    }
+}
+
+/// An address.
 ///
 /// # Safety
 ///
-/// `at` must be the address of `N` bytes of packet, checked against the packet's end where the verifier saw it.
+/// It must stand at a multiple of four.
 #[inline(always)]
-pub unsafe fn bytes<const N: usize>(at: usize) -> [u8; N] {
-    let mut bytes = [0; N];
-    let mut done = 0;
-    // Constant bounds: all of this is unrolled.
-    while done + 4 <= N {
-        // SAFETY: the caller's promise.
-        let word = unsafe { word(at + done) };
-        bytes[done..done + 4].copy_from_slice(&word.to_ne_bytes());
-        done += 4;
+pub unsafe fn addr(at: *const Addr) -> Addr {
+    let words = at.cast::<u32>();
+    let mut octets = [0; 16];
+    for (index, octets) in octets.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        // SAFETY: an address is four words, and the caller's promise.
+        *octets = unsafe { words.add(index).read_volatile() }.to_ne_bytes();
     }
-    while done < N {
-        // SAFETY: the caller's promise.
-        bytes[done] = unsafe { ((at + done) as *const u8).read() };
-        done += 1;
-    }
-    bytes
-}
-
-#[inline(always)]
-unsafe fn word(at: usize) -> u32 {
-    let word: u64;
-    // SAFETY: the caller's promise; the kernel allows any alignment.
-    unsafe {
-        asm!("{word} = *(u32 *)({at} + 0)", at = in(reg) at, word = lateout(reg) word,
-            options(pure, readonly, nostack, preserves_flags));
-    }
-    word as u32
+    Addr::v6(octets)
 }

@@ -14,7 +14,7 @@
 //! | [`steer`] | egress, `tcpcopy0` | `--capture af-xdp`: sends a clone to its owner's queue, stamped |
 //! | [`deliver`] | XDP, `tcpcopy1` | `--capture af-xdp`: hands a clone to its queue's socket |
 //!
-//! Each asks [`alive`] first whether its run still lives. They share [`skb`] (a socket buffer as [`wire::bytes::Bytes`]), [`rules`] (what is ours), [`sockets`] (what is another's), [`record`] (writing to
+//! Each asks [`alive`] first whether its run still lives. They share [`skb`] (a socket buffer as [`wire::bytes::Bytes`]), [`segment`] and [`side`] (what is read of a packet, and what is not), [`rules`] (what is ours), [`sockets`] (what is another's), [`record`] (writing to
 //! a worker's ring), [`count`] and [`maps`].
 //!
 //! **Architecture invariant:** programs decide and count; they hold no session state. On any doubt the packet
@@ -37,6 +37,8 @@ mod overhear;
 mod record;
 mod replies;
 mod rules;
+mod segment;
+mod side;
 mod skb;
 mod sockets;
 mod steer;

@@ -4,20 +4,27 @@
 //! included: they open sessions, tell causes, find holes and measure the online server. With `--sample-bytes` the first
 //! bytes of its payload as well. Everything passes.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
+use abi::maps::PORT_SERVICE;
 use abi::record::KIND_ONLINE;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use wire::ethernet::HEADER_LEN;
 use wire::ip::Skip;
-use wire::segment::Segment;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::record::{put_headers, response_len, worker_of};
 use crate::rules::{is_paused, is_sampled, is_service};
+use crate::segment::{self, Interest, Packet, Segment};
 use crate::skb::Skb;
+
+const INTEREST: Interest = Interest {
+    source: PORT_SERVICE,
+    destination: 0,
+};
 
 /// The program.
 #[classifier]
@@ -34,13 +41,14 @@ pub fn observe(ctx: TcContext) -> i32 {
     if !skb.is_ip() {
         return TCX_NEXT;
     }
-    match Segment::parse(&skb, HEADER_LEN) {
-        Ok(segment) => {
-            if is_service(&segment.source) {
-                online(&skb, &segment);
+    match segment::look(&skb, &INTEREST, &mut MaybeUninit::uninit()) {
+        Packet::Segment(segment) => {
+            if is_service(&segment.source, segment.source_bits) {
+                online(&skb, segment);
             }
         }
-        Err(skip) => skipped(skip),
+        Packet::Icmp | Packet::Other => {}
+        Packet::Skipped(skip) => skipped(skip),
     }
     TCX_NEXT
 }
@@ -60,15 +68,21 @@ pub fn skipped(skip: Skip) {
 #[inline(always)]
 pub fn online(skb: &Skb, segment: &Segment) {
     count(Counter::ObserveMatched);
+    count(matched(skb, segment));
+}
+
+#[inline(always)]
+fn matched(skb: &Skb, segment: &Segment) -> Counter {
     let client = &segment.destination;
+    if !is_sampled(client, &segment.source) {
+        return Counter::ObserveSampledOut;
+    }
     let worker = worker_of(client);
-    count(if !is_sampled(client, &segment.source) {
-        Counter::ObserveSampledOut
-    } else if is_paused(worker) {
+    if is_paused(worker) {
         Counter::ObservePaused
     } else if put_headers(skb, worker, KIND_ONLINE, response_len(segment)) {
         Counter::ObserveRecorded
     } else {
         Counter::ObserveRingFull
-    });
+    }
 }

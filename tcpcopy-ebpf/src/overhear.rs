@@ -5,19 +5,25 @@
 //! All of them are copies of packets that are on their way elsewhere, so nothing is ever consumed, a target's replies least of
 //! all: where they really arrive they are taken, once.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
+use abi::maps::{PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE};
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use wire::ethernet::HEADER_LEN;
-use wire::ip::{self, PROTOCOL_TCP, Skip};
-use wire::segment::Segment;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::rules::is_service_anywhere;
+use crate::segment::{self, Interest, Packet, Segment};
 use crate::skb::Skb;
 use crate::{capture, observe};
+
+const INTEREST: Interest = Interest {
+    source: PORT_SERVICE | PORT_ANYWHERE | PORT_OF_TARGET,
+    destination: PORT_SERVICE | PORT_ANYWHERE | PORT_OF_TARGET,
+};
 
 /// The program.
 #[classifier]
@@ -29,25 +35,24 @@ pub fn overhear(ctx: TcContext) -> i32 {
     let skb = Skb::new(&ctx);
     if skb.is_tagged() {
         count(Counter::CaptureVlan);
-    } else if skb.is_ip()
-        && let Err(skip) = judge(&skb)
-    {
-        capture::skipped(skip);
+        return TCX_NEXT;
+    }
+    if !skb.is_ip() {
+        return TCX_NEXT;
+    }
+    match segment::look(&skb, &INTEREST, &mut MaybeUninit::uninit()) {
+        Packet::Segment(segment) => judge(&skb, segment),
+        Packet::Icmp | Packet::Other => {}
+        Packet::Skipped(skip) => capture::skipped(skip),
     }
     TCX_NEXT
 }
 
 #[inline(always)]
-fn judge(skb: &Skb) -> Result<(), Skip> {
-    let ip = ip::Header::parse(skb, HEADER_LEN)?;
-    if ip.protocol != PROTOCOL_TCP {
-        return Ok(());
+fn judge(skb: &Skb, segment: &Segment) {
+    if is_service_anywhere(&segment.destination, segment.destination_bits) {
+        capture::client(skb, segment);
+    } else if is_service_anywhere(&segment.source, segment.source_bits) {
+        observe::online(skb, segment);
     }
-    let segment = Segment::parse_tcp(skb, HEADER_LEN, &ip)?;
-    if is_service_anywhere(&segment.destination) {
-        capture::client(skb, &ip, &segment)?;
-    } else if is_service_anywhere(&segment.source) {
-        observe::online(skb, &segment);
-    }
-    Ok(())
 }

@@ -13,27 +13,21 @@ use abi::record::{
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};
 use wire::ethernet;
-use wire::flow::Endpoint;
 use wire::hash::EndpointHash;
-use wire::segment::Segment;
 
 use crate::maps::{OWNER_KEY, RINGS, Ring, SAMPLE_LEN, SLEEPING, WORKERS};
+use crate::segment::Segment;
+use crate::side::Side;
 use crate::skb::Skb;
-
-const fn body(class: usize) -> usize {
-    SIZE_CLASSES[class] as usize - RECORD_HEADER_LEN
-}
-
-#[repr(C, align(8))]
-struct Entry<const BODY: usize> {
-    header: RecordHeader,
-    body: [u8; BODY],
-}
 
 /// The worker that owns what belongs to this client or pool endpoint.
 #[inline(always)]
-pub fn worker_of(endpoint: &Endpoint) -> u32 {
-    EndpointHash::from_key(OWNER_KEY.load()).owner(endpoint, WORKERS.load())
+pub fn worker_of(client: &Side) -> u32 {
+    let workers = WORKERS.load();
+    if workers == 1 {
+        return 0;
+    }
+    EndpointHash::from_key(OWNER_KEY.load()).owner(&client.endpoint(), workers)
 }
 
 /// Records a whole packet of `len` bytes; `false` where the ring has no room.
@@ -43,17 +37,7 @@ pub fn put_packet(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
         return false;
     };
     let len = len as usize;
-    let put = if len <= body(0) {
-        put::<{ body(0) }>(ring, skb, kind, len)
-    } else if len <= body(1) {
-        put::<{ body(1) }>(ring, skb, kind, len)
-    } else if len <= body(2) {
-        put::<{ body(2) }>(ring, skb, kind, len)
-    } else if len <= body(3) {
-        put::<{ body(3) }>(ring, skb, kind, len)
-    } else {
-        put::<{ body(4) }>(ring, skb, kind, len)
-    };
+    let put = put(ring, skb, kind, len, size_of_record(len));
     if put {
         wake(ring, worker, kind);
     }
@@ -68,11 +52,7 @@ pub fn put_headers(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
     };
     let present = skb.network_len();
     let len = (if len < present { len } else { present }) as usize;
-    let put = if len <= body(0) {
-        put::<{ body(0) }>(ring, skb, kind, len)
-    } else {
-        put::<{ body(1) }>(ring, skb, kind, len)
-    };
+    let put = put(ring, skb, kind, len, size_of_headers(len));
     if put {
         wake(ring, worker, kind);
     }
@@ -102,9 +82,6 @@ pub fn put_clone(worker: u32, stamp_ns: u64, frames: u32) {
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }
 
-const _: () = assert!(HEADERS_LEN_MAX as usize <= body(0));
-const _: () = assert!((HEADERS_LEN_MAX + SAMPLE_LEN_MAX) as usize <= body(1));
-
 /// How much of a response is recorded, the online server's or the target's: its headers, and as much of its payload as was
 /// asked for.
 #[inline(always)]
@@ -123,9 +100,46 @@ fn ring(worker: u32) -> Option<&'static Ring> {
     RINGS.get(worker)
 }
 
+/// The first of these classes that has room for `len` bytes, else the last.
+///
+/// Each is a number of its own that the compiler cannot calculate with: the verifier wants to see a constant on whichever way it
+/// comes to where it is used.
+macro_rules! smallest {
+    ($len:expr, $($class:literal)* | $last:literal) => {
+        $(if $len <= SIZE_CLASSES[$class] as usize - RECORD_HEADER_LEN { constant::<$class>() } else)* { constant::<$last>() }
+    };
+}
+
+/// How long the record of a packet of `len` bytes is.
 #[inline(always)]
-fn put<const BODY: usize>(ring: &Ring, skb: &Skb, kind: u32, len: usize) -> bool {
-    let Some(mut entry) = ring.reserve_untyped::<Entry<BODY>>(0) else {
+fn size_of_record(len: usize) -> usize {
+    smallest!(len, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 | 15)
+}
+
+/// The same of headers and a sample of payload.
+#[inline(always)]
+fn size_of_headers(len: usize) -> usize {
+    smallest!(len, 0 1 2 3 | 4)
+}
+
+const _: () = assert!(SIZE_CLASSES.len() == 16);
+const _: () =
+    assert!(HEADERS_LEN_MAX + SAMPLE_LEN_MAX + RECORD_HEADER_LEN as u32 <= SIZE_CLASSES[4]);
+
+#[inline(always)]
+fn constant<const CLASS: usize>() -> usize {
+    let size: usize;
+    // SAFETY: it does nothing else.
+    unsafe {
+        asm!("{0} = {1}", out(reg) size, const SIZE_CLASSES[CLASS], options(pure, nomem, nostack, preserves_flags));
+    }
+    size
+}
+
+/// Records the first `len` bytes of a packet in an entry of `size` bytes.
+#[inline(always)]
+fn put(ring: &Ring, skb: &Skb, kind: u32, len: usize, size: usize) -> bool {
+    let Some(mut entry) = ring.reserve_bytes(size, 0) else {
         return false;
     };
     let to = entry.as_mut_ptr();
@@ -138,21 +152,21 @@ fn put<const BODY: usize>(ring: &Ring, skb: &Skb, kind: u32, len: usize) -> bool
         ifindex: skb.ifindex(),
         gso_size: skb.gso_size(),
     };
-    // SAFETY: the entry is as long as `Entry` and ours until it is submitted.
-    unsafe { (&raw mut (*to).header).write(header) };
+    // SAFETY: the entry begins with a header, is aligned to 8 bytes and ours until it is submitted.
+    unsafe { to.cast::<RecordHeader>().write(header) };
     // The helper refuses a length of 0, and no caller has one. Two comparisons would become one on another register, and
     // verifiers before that of Linux 6.13 or so do not see what that says about the length, nor those before 6.8 what "not 0"
     // does. So one comparison of the number that is smaller by one; of 0 that is the largest there is.
     let mut failed = true;
     let less = unknown(len.wrapping_sub(1));
-    if less < BODY {
+    if less < size - RECORD_HEADER_LEN {
         let len = less + 1;
-        // SAFETY: `len` bytes fit into the body, by the line above.
+        // SAFETY: `len` bytes fit behind the header, by the line above.
         failed = unsafe {
             bpf_skb_load_bytes(
                 skb.as_ptr().cast(),
                 ethernet::HEADER_LEN as u32,
-                (&raw mut (*to).body).cast(),
+                to.add(RECORD_HEADER_LEN).cast(),
                 len as u32,
             )
         } != 0;

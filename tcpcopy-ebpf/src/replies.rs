@@ -2,18 +2,24 @@
 //!
 //! What `capture` does there would take clients' packets twice: this is its other half, the targets' replies alone.
 
+use core::mem::MaybeUninit;
+
 use abi::counter::Counter;
+use abi::maps::PORT_TARGET;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
-use wire::ethernet::HEADER_LEN;
-use wire::ip::{self, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Skip};
-use wire::segment::Segment;
 
 use crate::alive::is_abandoned;
 use crate::capture;
 use crate::count::count;
+use crate::segment::{self, Interest, Packet};
 use crate::skb::Skb;
+
+const INTEREST: Interest = Interest {
+    source: PORT_TARGET,
+    destination: 0,
+};
 
 /// The program.
 #[classifier]
@@ -26,22 +32,13 @@ pub fn replies(ctx: TcContext) -> i32 {
     if skb.is_tagged() || !skb.is_ip() {
         return TCX_NEXT;
     }
-    // What cannot be looked at is counted by the program beside this one.
-    judge(&skb).unwrap_or(TCX_NEXT)
-}
-
-#[inline(always)]
-fn judge(skb: &Skb) -> Result<i32, Skip> {
-    let ip = ip::Header::parse(skb, HEADER_LEN)?;
-    match ip.protocol {
-        PROTOCOL_TCP => {
-            let segment = Segment::parse_tcp(skb, HEADER_LEN, &ip)?;
-            Ok(capture::from_target(skb, &segment))
+    match segment::look(&skb, &INTEREST, &mut MaybeUninit::uninit()) {
+        Packet::Segment(segment) => capture::from_target(&skb, segment),
+        Packet::Icmp => {
+            capture::too_big(&skb);
+            TCX_NEXT
         }
-        PROTOCOL_ICMP | PROTOCOL_ICMPV6 => {
-            capture::too_big(skb, &ip)?;
-            Ok(TCX_NEXT)
-        }
-        _ => Ok(TCX_NEXT),
+        // What cannot be looked at is counted by the program beside this one.
+        Packet::Other | Packet::Skipped(_) => TCX_NEXT,
     }
 }

@@ -6,34 +6,35 @@ use abi::maps::{
     LEASE_WORDS, POOL_ALONE, POOL_LISTED, POOL_OWN, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
     PORT_TARGET, Replies,
 };
-use wire::flow::{Endpoint, FlowKey, sampled};
+use wire::flow::{FlowKey, PoolRange, SAMPLE_ALL, sampled};
 
+use crate::load;
 use crate::maps::{
     EGRESS_SLOTS, LEASES, PAUSED, POOL_ADDRESSES, PORTS, PORTS_FILLED, REPLIES, SAMPLE_SEED,
     SAMPLE_THRESHOLD, SERVICES,
 };
+use crate::side::Side;
 
-/// Whether this is an online service.
+/// Whether this is an online service; `bits` are those of its port.
 #[inline(always)]
-pub fn is_service(endpoint: &Endpoint) -> bool {
-    if PORTS_FILLED.load() != 0 && port_bits(endpoint.port) & PORT_SERVICE == 0 {
+pub fn is_service(endpoint: &Side, bits: u32) -> bool {
+    if bits & PORT_SERVICE == 0 {
         return false;
     }
-    SERVICES.get_ptr(endpoint).is_some()
+    SERVICES.get_ptr(endpoint.key()).is_some()
 }
 
 /// Whether this is an online service on a device that shows packets of other hosts: the host's end of a container's link, a
 /// mirror port. There a rule without an address means every address but the targets', for what targets are asked are copies.
 #[inline(always)]
-pub fn is_service_anywhere(endpoint: &Endpoint) -> bool {
-    let bits = port_bits(endpoint.port);
+pub fn is_service_anywhere(endpoint: &Side, bits: u32) -> bool {
     if bits & PORT_ANYWHERE != 0 {
         let may_be_target = bits & PORT_OF_TARGET != 0;
-        if !may_be_target || EGRESS_SLOTS.get_ptr(&endpoint.addr).is_none() {
+        if !may_be_target || EGRESS_SLOTS.get_ptr(&endpoint.key().addr).is_none() {
             return true;
         }
     }
-    is_service(endpoint)
+    is_service(endpoint, bits)
 }
 
 /// What a packet from a target can be.
@@ -67,19 +68,19 @@ impl Lease {
     }
 }
 
-/// What a packet from `target` to `pool` is.
+/// What a packet from `target` to `pool` is; `bits` are those of the target's port.
 #[inline(always)]
-pub fn reply(target: &Endpoint, pool: &Endpoint) -> Reply {
-    if PORTS_FILLED.load() != 0 && port_bits(target.port) & PORT_TARGET == 0 {
+pub fn reply(target: &Side, bits: u32, pool: &Side) -> Reply {
+    if bits & PORT_TARGET == 0 {
         return Reply::No;
     }
-    let Some(replies) = REPLIES.get_ptr(target) else {
+    let Some(replies) = REPLIES.get_ptr(target.key()) else {
         return Reply::No;
     };
     // SAFETY: the map is filled before the programs are attached and no entry is replaced or removed after that, so the
     // value does not change while a program runs.
     let replies = unsafe { &*replies };
-    if !replies.pool.contains(pool) {
+    if !pool_of(replies).contains(&pool.endpoint()) {
         return Reply::No;
     }
     if replies.kind == POOL_ALONE {
@@ -89,18 +90,31 @@ pub fn reply(target: &Endpoint, pool: &Endpoint) -> Reply {
 }
 
 #[inline(always)]
-fn leased(replies: &Replies, pool: &Endpoint) -> Reply {
+fn pool_of(replies: &Replies) -> PoolRange {
+    let pool = &replies.pool;
+    PoolRange {
+        // SAFETY: it stands at the start of a value, which has words of 32 bits.
+        prefix: unsafe { load::addr(&raw const pool.prefix) },
+        // SAFETY: it stands 16 bytes after that.
+        mask: unsafe { load::addr(&raw const pool.mask) },
+        port_first: pool.port_first,
+        port_last: pool.port_last,
+    }
+}
+
+#[inline(always)]
+fn leased(replies: &Replies, pool: &Side) -> Reply {
     let slot = if replies.kind == POOL_OWN {
         replies.slot
     } else {
-        match POOL_ADDRESSES.get_ptr(&pool.addr) {
+        match POOL_ADDRESSES.get_ptr(&pool.key().addr) {
             // SAFETY: as in `reply`.
             Some(offset) => replies.slot + unsafe { *offset },
             None if replies.kind == POOL_LISTED => return Reply::Unleased,
             None => return Reply::Ours,
         }
     };
-    let port = u32::from(pool.port);
+    let port = u32::from(pool.port());
     let Some(word) = LEASES.get_ptr(slot * LEASE_WORDS + port / 64) else {
         return Reply::Unleased;
     };
@@ -122,17 +136,27 @@ pub fn is_paused(worker: u32) -> bool {
     }
 }
 
+/// What a packet from or to this port can be: the `PORT_` bits.
 #[inline(always)]
-fn port_bits(port: u16) -> u32 {
-    PORTS.get(u32::from(port)).copied().unwrap_or(0)
+pub fn port_bits(port: u16) -> u32 {
+    let bits = PORTS.get(u32::from(port)).copied().unwrap_or(0);
+    if PORTS_FILLED.load() == 0 {
+        bits | PORT_SERVICE | PORT_TARGET
+    } else {
+        bits
+    }
 }
 
 /// Whether the flow is in the sample.
 #[inline(always)]
-pub fn is_sampled(client: &Endpoint, server: &Endpoint) -> bool {
+pub fn is_sampled(client: &Side, server: &Side) -> bool {
+    let threshold = SAMPLE_THRESHOLD.load();
+    if threshold >= SAMPLE_ALL {
+        return true;
+    }
     let flow = FlowKey {
-        client: *client,
-        server: *server,
+        client: client.endpoint(),
+        server: server.endpoint(),
     };
-    sampled(&flow, SAMPLE_SEED.load(), SAMPLE_THRESHOLD.load())
+    sampled(&flow, SAMPLE_SEED.load(), threshold)
 }

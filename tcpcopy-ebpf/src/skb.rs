@@ -8,7 +8,7 @@ use aya_ebpf::programs::TcContext;
 use wire::bytes::Bytes;
 use wire::ethernet;
 
-use crate::load;
+use crate::load::Linear;
 
 /// The part of a tag that says which VLAN.
 const VLAN_ID: u32 = 0x0fff;
@@ -28,7 +28,13 @@ impl Skb {
     /// The socket buffer of a context.
     #[inline(always)]
     pub fn new(ctx: &TcContext) -> Self {
-        Self { raw: ctx.skb.skb }
+        Self::from_ptr(ctx.skb.skb)
+    }
+
+    /// The same in a function that has the pointer alone.
+    #[inline(always)]
+    pub fn from_ptr(raw: *mut __sk_buff) -> Self {
+        Self { raw }
     }
 
     /// What the helpers want.
@@ -118,23 +124,22 @@ impl Skb {
         unsafe { (*self.raw).queue_mapping = queue };
     }
 
+    /// The linear part of the packet.
     #[inline(always)]
-    fn read_linear<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    pub fn linear(&self) -> Linear {
         // SAFETY: as in `is_tagged`.
         let data = unsafe { (*self.raw).data } as usize;
         // SAFETY: as in `is_tagged`.
         let end = unsafe { (*self.raw).data_end } as usize;
-        let at = data + offset;
-        // The verifier learns nothing from "at >= end", which is what the compiler makes of it for one byte.
-        if at + if N < 2 { 2 } else { N } > end {
-            return None;
-        }
-        // SAFETY: `at .. at + N` lies in the linear part; the verifier checks the comparison above.
-        Some(unsafe { load::bytes(at) })
+        // SAFETY: they are the context's.
+        unsafe { Linear::new(data, end) }
     }
+}
 
+/// By the helper, which reads any part of a packet: for what is not [`crate::segment`]'s usual packet.
+impl Bytes for Skb {
     #[inline(always)]
-    fn read_any<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
         // SAFETY: the helper writes all N bytes, or zeroes them and reports an error.
         let failed = unsafe {
@@ -147,16 +152,5 @@ impl Skb {
         };
         // SAFETY: as above.
         (failed == 0).then(|| unsafe { bytes.assume_init() })
-    }
-}
-
-impl Bytes for Skb {
-    #[inline(always)]
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        // Headers are in the linear part of nearly every packet; the helper is for the rest.
-        match self.read_linear(offset) {
-            Some(bytes) => Some(bytes),
-            None => self.read_any(offset),
-        }
     }
 }

@@ -5,8 +5,8 @@ use aya_ebpf::bindings::{
     bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
 };
 use aya_ebpf::helpers::{bpf_sk_release, bpf_skc_lookup_tcp};
-use wire::segment::Segment;
 
+use crate::segment::Segment;
 use crate::skb::Skb;
 
 /// TCP states of the kernel in which a socket is no connection: over and only remembered, closed, listening.
@@ -18,7 +18,7 @@ const LISTEN: u32 = 10;
 /// arrives for: established, half-open either way, or half-closed.
 #[inline(always)]
 pub fn is_connected(skb: &Skb, segment: &Segment) -> bool {
-    let (source, destination) = (&segment.source, &segment.destination);
+    let (source, destination) = (segment.source.endpoint(), segment.destination.endpoint());
     let (sport, dport) = (source.port.to_be(), destination.port.to_be());
     let (tuple, len) = if source.addr.is_v4() {
         let ipv4 = bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 {

@@ -6,7 +6,7 @@
 //! The measure is a plain client: a program on the online server that sends the same load to the target through the kernel's
 //! sockets. What a copy adds to the machine's work is told as a ratio to what that client adds, in the same rounds.
 //!
-//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench metrics` what showing metrics does,
+//! `cargo xtask bench engine` counts what the engine alone costs, `cargo xtask bench programs` what a program does per packet, `cargo xtask bench metrics` what showing metrics does,
 //! `cargo xtask bench paired` holds the times that a copy tells against those that clients see, and `cargo xtask bench hurt`
 //! measures whether clients feel a copy when something is wrong.
 
@@ -20,6 +20,7 @@ mod hurt;
 mod metrics;
 mod network;
 mod paired;
+mod programs;
 mod quiet;
 mod report;
 mod run;
@@ -40,6 +41,8 @@ use compare::Earlier;
 enum Part {
     /// What the engine alone costs: instructions per turn, by valgrind, and memory per session.
     Engine(engine::Arguments),
+    /// What each program costs per packet, as a ratio to a program that does nothing.
+    Programs(programs::Arguments),
     /// What it costs to show metrics: CPU of the thread, time of a scrape.
     Metrics(metrics::Arguments),
     /// Whether the times that a copy tells are those that clients see.
@@ -174,6 +177,7 @@ fn all_rounds(
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.part {
         Some(Part::Engine(arguments)) => return engine::run(arguments),
+        Some(Part::Programs(arguments)) => return programs::run(arguments),
         Some(Part::Metrics(arguments)) => return metrics::run(arguments),
         Some(Part::Paired(arguments)) => return paired::run(arguments),
         Some(Part::Hurt(arguments)) => return hurt::run(arguments),

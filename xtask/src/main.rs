@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`setup`] | `setup` | brings what is missing on this machine: packages and the BPF tool chain |
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
-//! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds; `bench engine`: the engine alone; `bench hurt`: the first law |
+//! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds; `bench engine`: the engine alone; `bench programs`: the programs alone; `bench hurt`: the first law |
 //! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
 //! | [`dist`] | `dist` | the binaries as others get them: stripped, and shown to need glibc alone |
 //! | [`fuzz`] | `fuzz` | libFuzzer on the parsers and on the engine |

@@ -172,7 +172,7 @@ pub struct FlowKey {
 const _: () = assert!(size_of::<FlowKey>() == 36);
 
 impl FlowKey {
-    /// A hash of both ends, for sampling and sequence numbers; see [`Endpoint::hash`].
+    /// A hash of both ends, for sequence numbers; see [`Endpoint::hash`].
     #[inline(always)]
     #[must_use]
     pub const fn hash(&self, seed: u32) -> u32 {
@@ -193,7 +193,10 @@ pub const SAMPLE_ALL: u32 = 1 << 31;
 #[inline(always)]
 #[must_use]
 pub const fn sampled(flow: &FlowKey, seed: u32, threshold: u32) -> bool {
-    threshold >= SAMPLE_ALL || (flow.hash(seed ^ SAMPLE_SEED) >> 1) < threshold
+    // Both ends by themselves: the programs hash them side by side, where one after the other would wait for each word.
+    let seed = seed ^ SAMPLE_SEED;
+    let hash = flow.client.hash(seed) ^ flow.server.hash(!seed);
+    threshold >= SAMPLE_ALL || hash >> 1 < threshold
 }
 
 /// Addresses and ports that sessions use as their source: a prefix and a range of ports.

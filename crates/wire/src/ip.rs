@@ -18,8 +18,9 @@ pub const PROTOCOL_ICMPV6: u8 = 58;
 pub const V4_HEADER_LEN: usize = 20;
 /// Length of an IPv6 header without extension headers, in bytes.
 pub const V6_HEADER_LEN: usize = 40;
+/// Protocol number of IPv6's fragment header.
+pub const PROTOCOL_IPV6_FRAGMENT: u8 = 44;
 
-const PROTOCOL_IPV6_FRAGMENT: u8 = 44;
 const V4_MORE_FRAGMENTS: u16 = 0x2000;
 const V4_FRAGMENT_OFFSET: u16 = 0x1fff;
 pub(crate) const V4_DONT_FRAGMENT: u8 = 0x40;

@@ -5,7 +5,7 @@
 use crate::bytes::{Bytes, be16, be32};
 use crate::flow::Endpoint;
 use crate::ip::{self, PROTOCOL_TCP, Skip};
-use crate::tcp::{COPY_MARK, Flags, HEADER_LEN, Options};
+use crate::tcp::{Flags, HEADER_LEN, Options, is_copy};
 
 /// A TCP segment's header. Offsets count from the first byte of the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,21 +79,18 @@ impl Segment {
         })
     }
 
-    /// Whether a copier made this segment: see [`COPY_MARK`].
+    /// Whether a copier made this segment: see [`crate::tcp::COPY_MARK`].
     #[inline(always)]
     #[must_use]
     pub const fn is_copy(&self) -> bool {
-        self.urgent == COPY_MARK && !self.flags.intersects(Flags::URG)
+        is_copy(self.urgent, self.flags)
     }
 
     /// Whether the segment is a bare acknowledgement: no payload and none of SYN, FIN, RST.
     #[inline(always)]
     #[must_use]
     pub const fn is_pure_ack(&self) -> bool {
-        self.payload_len == 0
-            && !self
-                .flags
-                .intersects(Flags::SYN.with(Flags::FIN).with(Flags::RST))
+        self.payload_len == 0 && self.flags.are_bare()
     }
 
     /// How much of the sequence space the segment takes: payload, SYN and FIN.

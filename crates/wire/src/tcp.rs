@@ -19,6 +19,13 @@ pub const SACK_BLOCKS_MAX: usize = 4;
 /// same for IPv4 and IPv6, and does not keep GRO from merging segments. Real stacks leave it zero.
 pub const COPY_MARK: u16 = 0x7463;
 
+/// Whether a copier made a segment with this urgent pointer and these control bits: see [`COPY_MARK`].
+#[inline(always)]
+#[must_use]
+pub const fn is_copy(urgent: u16, flags: Flags) -> bool {
+    urgent == COPY_MARK && !flags.intersects(Flags::URG)
+}
+
 /// The control bits of a TCP header that we know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
@@ -50,6 +57,13 @@ impl Flags {
     #[must_use]
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Whether they are those of a bare acknowledgement, where there is no payload: none of SYN, FIN, RST.
+    #[inline(always)]
+    #[must_use]
+    pub const fn are_bare(self) -> bool {
+        !self.intersects(Self::SYN.with(Self::FIN).with(Self::RST))
     }
 
     /// The bits of both.

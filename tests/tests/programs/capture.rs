@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use abi::counter::Counter;
 use abi::maps;
-use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG};
+use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, RECORD_HEADER_LEN, SIZE_CLASSES};
 use nix::poll::{PollFd, PollFlags, poll};
 use wire::flow::{Addr, Endpoint};
 use wire::hash::EndpointHash;
@@ -36,9 +36,13 @@ fn a_clients_packet_is_recorded_whole_and_passes() {
     }
     let mut kernel = kernel(&Settings::default());
     for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
+        let overhead = data(client, online, 0).len() - 14;
         // The borders of the size classes that fit into a page, in bytes from the IP header on.
-        for len in [73, 120, 121, 488, 489, 2024, 2025, 3000] {
-            let overhead = data(client, online, 0).len() - 14;
+        let borders = SIZE_CLASSES.map(|class| class as usize - RECORD_HEADER_LEN);
+        for len in borders.into_iter().flat_map(|len| [len, len + 1]) {
+            if !(overhead + 1..3200).contains(&len) {
+                continue;
+            }
             let frame = data(client, online, len - overhead);
             assert_eq!(kernel.tc(CAPTURE, &frame), NEXT);
             assert_eq!(kernel.counted(), only(&RECORDED), "{len} bytes");

@@ -97,6 +97,11 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The programs of `tcpcopy`.
     pub(crate) fn tcpcopy(settings: &Settings) -> Self {
+        Self::tcpcopy_of(settings, programs::tcpcopy().expect("objects"))
+    }
+
+    /// The same of another object.
+    pub(crate) fn tcpcopy_of(settings: &Settings, object: &[u8]) -> Self {
         let ports = u32::from(settings.ports);
         let mut loader = EbpfLoader::new();
         loader.override_global(maps::GLOBAL_WORKERS, &settings.workers, true);
@@ -107,9 +112,7 @@ impl Kernel {
         for (name, value) in &settings.globals {
             loader.override_global(name, value, true);
         }
-        let mut ebpf = loader
-            .load(programs::tcpcopy().expect("objects"))
-            .expect("tcpcopy.o loads");
+        let mut ebpf = loader.load(object).expect("tcpcopy.o loads");
         for name in TC_PROGRAMS {
             tc(&mut ebpf, name)
                 .load()
@@ -130,8 +133,12 @@ impl Kernel {
 
     /// The program of `intercept`.
     pub(crate) fn intercept() -> Self {
-        let mut ebpf =
-            Ebpf::load(programs::intercept().expect("objects")).expect("intercept.o loads");
+        Self::intercept_of(programs::intercept().expect("objects"))
+    }
+
+    /// The same of another object.
+    pub(crate) fn intercept_of(object: &[u8]) -> Self {
+        let mut ebpf = Ebpf::load(object).expect("intercept.o loads");
         xdp(&mut ebpf, programs::name::SINK).load().expect("sink");
         Self {
             ebpf,
@@ -325,6 +332,16 @@ impl Kernel {
             .expect("slot");
     }
 
+    /// A target whose replies `sink` swallows.
+    pub(crate) fn swallowed(&mut self, target: Endpoint) {
+        self.insert(maps::TARGETS, endpoint_bytes(&target), [0; 4]);
+    }
+
+    /// Whether this is a tc program.
+    pub(crate) fn is_tc(&self, name: &str) -> bool {
+        TC_PROGRAMS.contains(&name)
+    }
+
     /// Runs a program many times on one frame and returns what the kernel measured for one.
     pub(crate) fn measure(&mut self, name: &str, frame: &[u8], repeat: u32) -> TestRunResult {
         let options = TestRunOptions {
@@ -384,6 +401,16 @@ impl Kernel {
             records.push((header, packet.to_vec()));
         }
         records
+    }
+
+    /// From here on the records go to the rings of others.
+    pub(crate) fn write_into_rings_of(&mut self, others: &Self) {
+        let rings = self.ebpf.map_mut(maps::RINGS).expect("rings");
+        let mut rings = ArrayOfMaps::<_, RingBuf<MapData>>::try_from(rings).expect("rings");
+        for (worker, ring) in others.rings.iter().enumerate() {
+            rings.set(worker as u32, ring, 0).expect("slot");
+        }
+        self.rings.clear();
     }
 
     /// Empties all rings.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use abi::counter::Counter;
 use abi::maps;
+use abi::record::{RECORD_HEADER_LEN, SIZE_CLASSES};
 use aya::programs::TcAttachType;
 use aya::programs::links::LinkOrder;
 use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact};
@@ -64,7 +65,12 @@ fn super_packets_of_every_size_are_recorded_whole() {
         let (link, mut kernel) = attached(CAPTURE, TcAttachType::Ingress);
         for (client, online) in [(CLIENT, ONLINE), (v6(CLIENT), v6(ONLINE))] {
             let overhead = data(client, online, 0).len() - 14;
-            for len in [2024, 2025, 9000, 16_360, 16_361, 40_000, 65_500] {
+            let borders = SIZE_CLASSES.map(|class| class as usize - RECORD_HEADER_LEN);
+            let lengths = borders.into_iter().flat_map(|len| [len, len + 1]);
+            for len in lengths
+                .filter(|len| (2000..=65_500).contains(len))
+                .chain([65_500])
+            {
                 let frame = data(client, online, len - overhead);
                 link.send(&frame).expect("sent");
                 settle();

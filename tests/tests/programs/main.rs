@@ -4,6 +4,7 @@
 
 mod kernel;
 mod link;
+mod noop;
 mod oracle;
 mod packet;
 

@@ -9,11 +9,9 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
-use super::outside::Lost;
 use crate::config::{Join, RuleId};
 use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
-use crate::holes::Holes;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, SYN_PAYLOAD_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Before, Handshake, Infant};
@@ -263,18 +261,11 @@ impl Engine {
     /// handshake was not seen. What was answered of that is lost, and is counted.
     pub(crate) fn on_jump(&mut self, now: Instant, flow: FlowKey, id: FlowId, ack: ClientSeq) {
         self.replace(id, now);
-        self.count_unseen(&flow);
-        let lost = Lost {
-            flow,
-            why: Why::Missed,
-            next: ack,
-            acknowledged: Some(ack),
-            whole: None,
-            holes: Holes::new(),
-            unbegun: false,
-            greeted: false,
-        };
-        self.put_lost(now, lost);
+        let mut running = Running::new(Why::Missed, self.weight(&flow));
+        if running.on_online(ack) {
+            self.count_unseen(&flow);
+        }
+        self.put_running(now, flow, running);
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.

@@ -201,6 +201,14 @@ fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 496, 900, b"wxyzabcd");
             11
         }
+        // The 4-tuple is another connection's, of which the first copy of a request was not seen.
+        17 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").frames();
+            s.online(PSH, 1 << 25, (1 << 25) + 4, 10);
+            s.client(PSH, 1 << 25, 1 << 25, b"efgh");
+            8
+        }
         _ => 0,
     }
 }
@@ -209,7 +217,7 @@ fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..17 {
+            for shape in 0..18 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

@@ -3,10 +3,12 @@
 use session::Outcome;
 use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 
+use crate::application::Connection;
 use crate::demands::Demand;
 use crate::flow::Flow;
 use crate::plan::{Joining, Plan};
 use crate::server::Accepted;
+use crate::setting::GAP_GRACE;
 use crate::verdict::carried;
 use crate::world::World;
 
@@ -63,6 +65,20 @@ fn may_be_joined(world: &World, number: usize) -> bool {
     }
 }
 
+/// When a flow is given up whose last turn before all faults was not recorded, nor its answer: what comes behind that hole is waited
+/// with for a moment, and is lost with it.
+fn hole_told_at(connection: &Connection, flow: &Flow, rests_at: usize) -> Option<u64> {
+    let before: usize = connection
+        .batches
+        .iter()
+        .take(rests_at)
+        .map(|it| it.requests.len())
+        .sum();
+    let first = flow.captured_at(connection.starts_at(before))?;
+    flow.lost_record
+        .then(|| first + GAP_GRACE.as_nanos() as u64)
+}
+
 /// Which of a client's turns after all faults must have been copied, as offsets in its stream.
 fn owed(world: &World, number: usize) -> Vec<usize> {
     let connection = &world.plan.connections[number];
@@ -79,6 +95,8 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         return vec![];
     }
     let always = world.plan.setting.joining == Joining::Always;
+    let told_at = hole_told_at(connection, flow, rests_at);
+    let is_told = |at: usize| !joined || flow.captured_at(at) >= told_at;
     let mut at = connection.prefix_len();
     let (mut before, mut owed) = (None, vec![]);
     for (index, batch) in connection.batches.iter().enumerate() {
@@ -87,7 +105,8 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         let interim = answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes));
         let interim = forgotten && !always && interim;
         // A flow that is joined may be joined at its second turn.
-        if index >= rests_at + usize::from(joined) && at < flow.len() && !interim {
+        let is_later = index >= rests_at + usize::from(joined);
+        if is_later && at < flow.len() && !interim && is_told(at) {
             owed.push(at);
         }
         at += batch

@@ -31,6 +31,9 @@ pub(crate) struct Flow {
     /// Whether an engine was given such a probe and not the FIN: to it that is one byte more.
     pub(crate) probed_as_byte: bool,
     online_acknowledged: usize,
+    /// Whether its client has reset the connection before what the online server had acknowledged, as one does that has not heard of
+    /// that: the online server does not believe it (RFC 5961 section 3.2), and its connection stays.
+    pub(crate) resets_in_vain: bool,
     /// Bytes that the online server has sent.
     online_sent: u32,
     /// How many it had sent when: both grow.
@@ -69,6 +72,9 @@ impl Flow {
             return;
         }
         let (start, len) = (start as usize, usize::from(segment.payload_len));
+        if segment.flags.contains(Flags::RST) {
+            self.resets_in_vain |= start < self.online_acknowledged;
+        }
         if segment.flags.contains(Flags::FIN) {
             self.fin = Some(start + len);
         }

@@ -34,6 +34,8 @@ pub(crate) struct Life {
     departed: Vec<(u32, u64)>,
     acknowledged_at: Vec<(u32, u64)>,
     heard_until: Vec<(u32, u64)>,
+    /// What the target had acknowledged when it said something new, and when that has reached the engine.
+    said: Vec<(u32, u64)>,
     /// Which of its bytes have reached the engine, and when something last did.
     heard: Vec<bool>,
     heard_at: u64,
@@ -68,6 +70,8 @@ impl Life {
             let new = new.take_while(|heard| **heard).count();
             if new > 0 {
                 self.heard_until.push((from + new as u32, now));
+                let acknowledged = segment.ack.wrapping_sub(self.iss.wrapping_add(1));
+                self.said.push((acknowledged, now));
             }
         }
     }
@@ -87,9 +91,11 @@ impl Life {
         flow::pause(&self.heard_until, range)
     }
 
-    /// Whether nothing new of the target has reached the engine in this time.
-    pub(crate) fn is_silent(&self, time: Range<u64>) -> bool {
-        !self.heard_until.iter().any(|(_, at)| time.contains(at))
+    /// Whether nothing new of the target has reached the engine in this time that it has said when it had more of the client's stream
+    /// than this.
+    pub(crate) fn is_silent(&self, time: Range<u64>, acknowledged: u32) -> bool {
+        let mut said = self.said.iter();
+        !said.any(|(had, at)| time.contains(at) && *had > acknowledged)
     }
 
     /// When the `len` first bytes of the target had reached the engine.
@@ -225,6 +231,7 @@ impl Oracle {
                 departed: vec![],
                 acknowledged_at: vec![],
                 heard_until: vec![],
+                said: vec![],
                 heard: vec![],
                 heard_at: 0,
                 cut_off: false,

@@ -32,7 +32,8 @@ pub(crate) struct Reasons {
     pub(crate) pipelined: bool,
     /// It is encrypted.
     pub(crate) unreplayable: bool,
-    /// It has its client's own address and port, which the connection before may have for longer than a silent flow is remembered.
+    /// It has its client's own address and port, which the connection before may have for longer than a silent flow is remembered, or
+    /// its own session from before something of it was lost.
     pub(crate) waits_for_source: bool,
 }
 
@@ -109,8 +110,8 @@ impl World {
             unreplayable: plan.is_unreplayable(number),
             waits_for_source: plan.setting.keep_addresses
                 && plan.setting.idle_timeout.is_some()
-                && plan.reuses_ports
-                && number % 2 == 1,
+                && (plan.reuses_ports && number % 2 == 1
+                    || flow.is_some_and(|flow| flow.lost_record)),
         }
     }
 

@@ -260,6 +260,9 @@ impl Captured {
                 turn.add_online(new, stamp);
                 return Some((self.count - behind, turn.start));
             }
+            if behind == 1 && turn.early == 0 {
+                self.signs.on_early();
+            }
             turn.early = turn.early.max(end.ahead_of(turn.cause));
         }
         self.signs.on_online_end(pushes);

@@ -143,3 +143,20 @@ fn an_answer_that_came_for_another_request_is_not_waited_for() {
         );
     }
 }
+
+/// The rest of an answer may be seen to leave behind the client's next turn: that client goes on while answers are on their way. A target
+/// that has said as much as it had seen is not waited for as a slow one is.
+#[test]
+fn an_answer_that_leaves_behind_the_next_turn_was_on_its_way() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.target(PSH, 1, 2, 300).client(PSH, 2, 101, b"b").frames();
+    s.online(PSH, 101, 2, 100).client(PSH, 3, 201, b"c");
+    s.target(ACK, 301, 3, 0).wait(Duration::from_millis(450));
+    s.expect(&[sent(PSH, 3, 301, b"c")]);
+    s.online(PSH, 201, 4, 60).client(PSH, 4, 261, b"d");
+    s.online(PSH, 261, 5, 100).target(ACK, 301, 4, 0);
+    s.wait(Duration::from_millis(600));
+    s.expect(&[sent(PSH, 4, 301, b"d")]);
+}

@@ -6,7 +6,7 @@ use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 use crate::application::Connection;
 use crate::demands::Demand;
 use crate::flow::Flow;
-use crate::plan::{Joining, Plan};
+use crate::plan::{Happening, Joining, Plan};
 use crate::server::Accepted;
 use crate::setting::GAP_GRACE;
 use crate::verdict::carried;
@@ -51,15 +51,27 @@ fn joins_broken_off(world: &World) -> u64 {
     accepted.filter(is_broken_off).count() as u64
 }
 
+/// How many of those it may have left without an answer, for all that the engine knows: one that closes comes to its answer first.
+fn joins_unanswered(world: &World) -> u64 {
+    let closed = world.plan.faults.resets_after.is_none()
+        && !world.plan.happens(|it| it == Happening::Crash);
+    if closed { 0 } else { joins_broken_off(world) }
+}
+
 /// Whether a flow may go on as a new connection.
 fn may_be_joined(world: &World, number: usize) -> bool {
     let plan = &world.plan;
+    // What follows a greeting has state, whatever it looks like.
+    let stands_alone = world.clients[number].stands_alone() && plan.greeting.0 == 0;
     match plan.setting.joining {
-        // What follows a greeting has state, whatever it looks like.
-        Joining::Standalone => world.clients[number].stands_alone() && plan.greeting.0 == 0,
-        // Where the target has ended several that made no sense to it, none is joined any more.
+        Joining::Standalone => stands_alone,
+        // Where the target has ended several that made no sense to it, only those are joined any more that stand alone, and none where
+        // it has not answered them either.
         Joining::Always => {
-            world.target.nonsense + joins_broken_off(world) < u64::from(JOINS_REFUSED_MAX)
+            let most = u64::from(JOINS_REFUSED_MAX);
+            let nonsense = world.target.nonsense;
+            nonsense + joins_broken_off(world) < most
+                || nonsense + joins_unanswered(world) < most && stands_alone
         }
         Joining::Never => false,
     }

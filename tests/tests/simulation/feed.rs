@@ -242,6 +242,7 @@ impl World {
         {
             let forged = forge::of_client(packet, range, &mut self.random);
             self.trace.packet(self.now, "forged -> online", &forged);
+            self.oracle.on_forged(&forged);
             self.forged += 1;
             self.record(Arrival::ClientRecord, &forged);
         }

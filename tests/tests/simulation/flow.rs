@@ -30,6 +30,8 @@ pub(crate) struct Flow {
     fin_recorded: bool,
     /// Whether an engine was given such a probe and not the FIN: to it that is one byte more.
     pub(crate) probed_as_byte: bool,
+    /// Bytes that somebody has said in its client's name: where a record of it was lost, nothing tells them from the client's.
+    pub(crate) forged: u64,
     online_acknowledged: usize,
     /// Whether its client has reset the connection before what the online server had acknowledged, as one does that has not heard of
     /// that: the online server does not believe it (RFC 5961 section 3.2), and its connection stays.

@@ -159,6 +159,18 @@ impl Oracle {
         }
     }
 
+    /// Somebody speaks in the name of the latest client of its port.
+    pub(crate) fn on_forged(&mut self, packet: &[u8]) {
+        if let Some(segment) = captured(packet)
+            && let Some(flow) = self
+                .flows
+                .get_mut(&segment.source.port)
+                .and_then(|it| it.last_mut())
+        {
+            flow.forged += u64::from(segment.payload_len);
+        }
+    }
+
     /// An engine is given a client's packet.
     pub(crate) fn on_recorded(&mut self, packet: &[u8]) {
         let Some(segment) = captured(packet) else {

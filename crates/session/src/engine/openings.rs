@@ -62,7 +62,7 @@ impl Engine {
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
-        if !self.is_of_syn(now, &flow, seq) {
+        if !self.is_of_syn(now, &flow, seq, cause) {
             self.nursery.restore(&flow, now);
         }
         let why_unknown = if self.nursery.may_have_given_up(&flow, now) {
@@ -129,9 +129,15 @@ impl Engine {
 
     /// Whether this is the first byte after a SYN that may still be answered: where there is no total order, a first request may
     /// overtake the SYN-ACK. One that cannot be the connection's that was known before is so in any case: its answer was not seen.
-    fn is_of_syn(&mut self, now: Instant, flow: &FlowKey, seq: ClientSeq) -> bool {
+    fn is_of_syn(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        seq: ClientSeq,
+        cause: OnlineSeq,
+    ) -> bool {
         let in_order = self.shared.config.in_order;
-        let is_elsewhere = |before: &Before| matches!(before.as_deref(), Some(Infant::Running(it)) if it.is_elsewhere(seq));
+        let is_elsewhere = |before: &Before| matches!(before.as_deref(), Some(Infant::Running(it)) if it.is_elsewhere(seq) || it.is_of_another(seq, cause));
         matches!(self.nursery.get(flow, now),
             Some(Infant::Syn(handshake, _, before))
                 if handshake.isn + 1 == seq && (!in_order || is_elsewhere(before)))

@@ -22,6 +22,8 @@ pub(crate) struct Lost {
     pub(crate) next: ClientSeq,
     /// What the online server had acknowledged.
     pub(crate) acknowledged: Option<ClientSeq>,
+    /// What its client had seen of the online server when it began its last turn.
+    pub(crate) seen: OnlineSeq,
     /// Where all of the client's bytes were copied: the cause of its last turn, and how that was answered.
     pub(crate) whole: Option<(OnlineSeq, LastAnswer)>,
     /// What of the bytes before that has not come.
@@ -77,6 +79,7 @@ impl Engine {
         let mut running = Running::new(lost.why, weight)
             .answered(lost.acknowledged)
             .greeted(lost.greeted)
+            .having_seen(lost.seen)
             .with_holes(lost.holes);
         running = match lost.whole {
             Some((cause, _)) if lost.unbegun => running.unbegun(lost.next, cause),

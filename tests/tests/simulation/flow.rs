@@ -15,6 +15,9 @@ pub(crate) struct Flow {
     causes: Vec<Option<u32>>,
     /// When the stream was first captured up to where, in the order of time: offsets and times grow.
     captured: Vec<(usize, u64)>,
+    /// Where turns begin in what was captured, and the cause of the latest.
+    turns: Vec<usize>,
+    last_cause: Option<u32>,
     /// Where something was missing when what is behind it came.
     overtaken: Vec<usize>,
     /// When either side last said something, and how long both were silent at most.
@@ -101,6 +104,20 @@ impl Flow {
         let new = new.take_while(|cause| cause.is_some()).count();
         if new > 0 {
             self.captured.push((from + new, now));
+            self.find_turns(from..from + new);
+        }
+    }
+
+    /// Where turns begin in what has just come to be in order.
+    fn find_turns(&mut self, range: Range<usize>) {
+        for offset in range {
+            let cause = self.causes[offset];
+            let grows =
+                |before: u32| cause.is_some_and(|it| it.wrapping_sub(before).cast_signed() > 0);
+            if self.last_cause.is_none_or(grows) {
+                self.turns.push(offset);
+                self.last_cause = cause;
+            }
         }
     }
 
@@ -193,24 +210,12 @@ impl Flow {
 
     /// Where the turns of the stream begin.
     pub(crate) fn turns(&self) -> Vec<usize> {
-        let mut turns = vec![];
-        let mut before = None;
-        for (offset, cause) in self.causes.iter().enumerate() {
-            let Some(cause) = cause else { break };
-            if before.is_none_or(|before| cause.wrapping_sub(before).cast_signed() > 0) {
-                turns.push(offset);
-                before = Some(*cause);
-            }
-        }
-        turns
+        self.turns.clone()
     }
 
     /// Bytes of the client, as far as they are in order.
     pub(crate) fn len(&self) -> usize {
-        self.causes
-            .iter()
-            .take_while(|cause| cause.is_some())
-            .count()
+        self.captured.last().map_or(0, |(end, _)| *end)
     }
 
     /// Where its bytes end, in order or not.

@@ -57,7 +57,7 @@ pub(crate) struct Running {
     pub(crate) weight: u32,
     /// The highest acknowledgement number of the client's segments with payload.
     cause: Option<OnlineSeq>,
-    /// About what the client had seen of the online server before that.
+    /// About what the online server had sent when it, or the client, last said something.
     seen: Option<OnlineSeq>,
     /// Where the client's bytes end, as far as seen.
     next: Option<ClientSeq>,
@@ -173,10 +173,15 @@ impl Running {
         self
     }
 
-    /// About how much its client has seen of the online server.
+    /// The online server's bytes go up to about here.
     pub(crate) const fn having_seen(mut self, seen: OnlineSeq) -> Self {
         self.seen = Some(seen);
         self
+    }
+
+    /// The online server speaks, from here on.
+    pub(crate) const fn see(&mut self, seq: OnlineSeq) {
+        self.seen = Some(seq);
     }
 
     /// What of its bytes has not come.
@@ -276,11 +281,13 @@ impl Running {
         self.next.is_some_and(far)
     }
 
-    /// Whether bytes of the client that look like older ones are another connection's: what comes again has not seen so much more or less
-    /// of the online server.
+    /// Whether bytes of the client that look like older ones are another connection's: those have seen something of the online server
+    /// that this one's cannot.
     pub(crate) fn is_of_another(&self, seq: ClientSeq, cause: OnlineSeq) -> bool {
+        let is_old = self.next.is_some_and(|next| seq < next);
         let far = |known: OnlineSeq| (cause - known).unsigned_abs() > CONNECTION_DISTANCE_MAX;
-        self.next.is_some_and(|next| seq < next) && self.cause.or(self.seen).is_some_and(far)
+        let mut known = [self.cause, self.seen].into_iter().flatten().peekable();
+        is_old && known.peek().is_some() && known.all(far)
     }
 
     /// Whether bytes are missing that the online server has not acknowledged: they come again, and it answers them first.

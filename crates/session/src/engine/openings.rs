@@ -275,18 +275,26 @@ impl Engine {
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
-    pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
+    pub(crate) fn on_online_payload(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        seq: OnlineSeq,
+        ack: ClientSeq,
+    ) {
         self.nursery.restore(&flow, now);
         match self.nursery.get(&flow, now) {
             Some(Infant::Syn(..)) => {}
             Some(Infant::Running(running)) => {
+                running.see(seq);
                 if running.on_online(ack) && running.why == Why::Missed {
                     self.count_unseen(&flow);
                 }
             }
             None => {
                 let running = Running::new(Why::OpenBefore, self.weight(&flow));
-                self.put_running(now, flow, running.answered(Some(ack)));
+                let running = running.answered(Some(ack)).having_seen(seq);
+                self.put_running(now, flow, running);
             }
         }
     }

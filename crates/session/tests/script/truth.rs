@@ -233,6 +233,32 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
             s.client(FIN, again + 3, 1 << 25, b"gh");
             8
         }
+        // Or of one that has a session, or has ended.
+        20 | 21 => {
+            let again = 0u32.wrapping_sub(1 << 23);
+            open(s);
+            let flags = if shape == 20 { PSH } else { FIN };
+            s.client(flags, 1, 1, b"abcd")
+                .online(PSH, 1, 5, 10)
+                .frames();
+            s.client(SYN, again, 0, b"");
+            s.client(PSH, again + 1, 1 << 25, b"ef");
+            s.client(FIN, again + 3, 1 << 25, b"gh");
+            8
+        }
+        // Those whose client has seen much more of the online server come again, and so does the byte of a keep-alive probe.
+        22 | 23 => {
+            let far = 1 + (1 << 25);
+            if shape == 22 {
+                open(s);
+                s.client(PSH, 1, 1, b"abcd").frames();
+            } else {
+                s.client(PSH, 1, 1, b"abcd");
+            }
+            s.online(PSH, 1, 5, 10).online(PSH, far - 10, 5, 10);
+            s.client(PSH, 1, far, b"abcd").client(ACK, 4, far, b"d");
+            4
+        }
         _ => 0,
     }
 }
@@ -241,7 +267,7 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..20 {
+            for shape in 0..24 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

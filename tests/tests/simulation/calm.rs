@@ -77,18 +77,18 @@ fn may_be_joined(world: &World, number: usize) -> bool {
     }
 }
 
-/// When a flow is given up whose last turn before all faults was not recorded, nor its answer: what comes behind that hole is waited
-/// with for a moment, and is lost with it.
+/// Whether the last turn before all faults were over was not recorded as a whole: if nothing that the online server said of it was, that
+/// is known only by the next.
+fn has_untold_hole(connection: &Connection, flow: &Flow, rests_at: usize) -> bool {
+    let turn = rests_at.saturating_sub(1)..rests_at;
+    let [start, end] = [turn.start, turn.end].map(|request| connection.starts_at(request));
+    !flow.is_recorded(start..end)
+}
+
+/// When a flow is given up then: what comes behind the hole is waited with for a moment, and is lost with it.
 fn hole_told_at(connection: &Connection, flow: &Flow, rests_at: usize) -> Option<u64> {
-    let before: usize = connection
-        .batches
-        .iter()
-        .take(rests_at)
-        .map(|it| it.requests.len())
-        .sum();
-    let first = flow.captured_at(connection.starts_at(before))?;
-    flow.lost_record
-        .then(|| first + GAP_GRACE.as_nanos() as u64)
+    let first = flow.captured_at(connection.starts_at(rests_at))?;
+    Some(first + GAP_GRACE.as_nanos() as u64)
 }
 
 /// Which of a client's turns after all faults must have been copied, as offsets in its stream.
@@ -107,8 +107,10 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         return vec![];
     }
     let always = world.plan.setting.joining == Joining::Always;
-    let told_at = hole_told_at(connection, flow, rests_at);
-    let is_told = |at: usize| !joined || flow.captured_at(at) >= told_at;
+    let untold = joined && has_untold_hole(connection, flow, rests_at);
+    let told_at = hole_told_at(connection, flow, rests_at).filter(|_| untold);
+    // A flow that is joined may be joined at its second turn. What is lost with a hole is not read.
+    let first = rests_at + usize::from(joined) + usize::from(untold && !always);
     let mut at = connection.prefix_len();
     let (mut before, mut owed) = (None, vec![]);
     for (index, batch) in connection.batches.iter().enumerate() {
@@ -116,9 +118,8 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         let answered = flow.answered_between(before.replace(at), at);
         let interim = answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes));
         let interim = forgotten && !always && interim;
-        // A flow that is joined may be joined at its second turn.
-        let is_later = index >= rests_at + usize::from(joined);
-        if is_later && at < flow.len() && !interim && is_told(at) {
+        let is_told = flow.captured_at(at) >= told_at;
+        if index >= first && at < flow.len() && !interim && is_told {
             owed.push(at);
         }
         at += batch

@@ -223,6 +223,12 @@ impl Flow {
         self.causes.len()
     }
 
+    /// Whether an engine was given all of these bytes.
+    pub(crate) fn is_recorded(&self, range: Range<usize>) -> bool {
+        let recorded = self.recorded.get(range);
+        recorded.is_some_and(|bytes| bytes.iter().all(|recorded| *recorded))
+    }
+
     /// How many different bytes of it engines were given.
     pub(crate) fn recorded(&self) -> u64 {
         self.recorded.iter().filter(|recorded| **recorded).count() as u64

@@ -124,7 +124,7 @@ impl Copy<'_> {
         let departed = self.life.departed_at(before)?;
         let captured = self.flow.captured_at(turn)?;
         if self.connection.application == Application::Duplex {
-            let due = (captured + self.connection.target_takes()).max(since) + excused;
+            let due = captured.max(since) + self.connection.target_takes() + excused;
             return Some(departed.saturating_sub(due));
         }
         let answered = self.life.heard_at(self.owed(turn)?)?;
@@ -181,7 +181,7 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
     };
     let (mut turns, mut late) = (0, vec![]);
     let (mut unknowable, mut paused) = (UNKNOWABLE, 0);
-    // It may have waited for its client's port.
+    // It may have waited for its client's port: from then on the target takes its time.
     let since = copy.life.departed_at(0).unwrap_or(0);
     // Where turns follow each other whatever they are answered, what one has waited is behind all that come later.
     let mut excused = 0;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use session::limits::SERVICE_WAIT;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
@@ -29,6 +30,9 @@ pub(crate) struct Flow {
     recorded: Vec<bool>,
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
     fin: Option<usize>,
+    /// When that was captured, and when the online server had first acknowledged all since.
+    closed_at: Option<u64>,
+    served_at: Option<u64>,
     /// Whether an engine was given that.
     fin_recorded: bool,
     /// Whether an engine was given such a probe and not the FIN: to it that is one byte more.
@@ -82,6 +86,7 @@ impl Flow {
         }
         if segment.flags.contains(Flags::FIN) {
             self.fin = Some(start + len);
+            self.closed_at.get_or_insert(now);
         }
         if self.fin.is_some_and(|fin| start >= fin) {
             return;
@@ -188,6 +193,9 @@ impl Flow {
         if acknowledged < 1 << 30 {
             self.online_acknowledged = self.online_acknowledged.max(acknowledged);
         }
+        if self.closed_at.is_some() && self.is_served() {
+            self.served_at.get_or_insert(now);
+        }
     }
 
     /// How much of the online server's stream the client had seen when it sent the byte at `offset`.
@@ -237,6 +245,15 @@ impl Flow {
     /// Bytes that the online server has sent.
     pub(crate) const fn online_sent(&self) -> u32 {
         self.online_sent
+    }
+
+    /// Whether its last turn may seem never to have been served: the online server has acknowledged it long after its client had closed,
+    /// or not at all.
+    pub(crate) fn seems_unserved(&self) -> bool {
+        let times = self.closed_at.zip(self.served_at);
+        let is_late =
+            times.is_some_and(|(closed, served)| served - closed >= SERVICE_WAIT.as_nanos() as u64);
+        is_late || !self.is_served()
     }
 
     /// Whether the online server has acknowledged everything that the client sent.

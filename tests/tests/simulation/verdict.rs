@@ -259,7 +259,7 @@ fn captured(world: &World) -> (usize, u64, u64) {
         if let Some(flow) = world.oracle.flow(client) {
             turns += flow.turns().len();
             bytes += flow.len() as u64;
-            unserved += u64::from(!flow.is_served());
+            unserved += u64::from(flow.seems_unserved());
         }
     }
     let copies = u64::from(world.plan.setting.copies);

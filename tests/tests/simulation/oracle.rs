@@ -42,6 +42,8 @@ pub(crate) struct Life {
     /// Whether the target was silent for so long in the middle of a response that the engine took what there was for all.
     cut_off: bool,
     closed: bool,
+    /// Whether the target has closed: its connection is given up then, and what it acknowledges behind that nobody counts.
+    ended: bool,
     /// Whether its target's answer to the SYN has reached the engine.
     pub(crate) accepted: bool,
 }
@@ -248,6 +250,7 @@ impl Oracle {
                 heard_at: 0,
                 cut_off: false,
                 closed: false,
+                ended: false,
                 accepted: false,
             });
         }
@@ -325,8 +328,11 @@ impl Oracle {
                 if acknowledged > life.acknowledged {
                     life.acknowledged_at.push((acknowledged, now));
                 }
-                life.acknowledged = life.acknowledged.max(acknowledged);
+                if !life.ended {
+                    life.acknowledged = life.acknowledged.max(acknowledged);
+                }
             }
+            life.ended |= segment.flags.contains(Flags::FIN);
         }
     }
 }

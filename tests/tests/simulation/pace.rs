@@ -210,7 +210,7 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
         turns += 1;
         paused = copy.pause(before, turn).max(paused);
         let online = ONLINE_PAUSES * copy.flow.online_pause(before, turn);
-        if wait > WAIT_USUAL.max(PAUSES * paused).max(online) {
+        if wait > WAIT_USUAL.max(PAUSES * paused + TIMER_STEP).max(online) {
             late.push((number, turn, wait / MILLISECOND));
         }
     }

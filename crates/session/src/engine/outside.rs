@@ -86,7 +86,14 @@ impl Engine {
             Some((cause, answer)) => running.copied_up_to(lost.next, cause, answer),
             None => running.seen_up_to(lost.next),
         };
-        self.put_running(now, lost.flow, running);
+        match self.nursery.get(&lost.flow, now) {
+            // Its port is used again already, and the answer to that is still to come, or has come.
+            Some(Infant::Syn(handshake, _, before)) => {
+                let answered = handshake.online_isn.is_some();
+                *before = (!answered && weight > 0).then(|| Box::new(Infant::Running(running)));
+            }
+            _ => self.put_running(now, lost.flow, running),
+        }
     }
 
     /// A turn was answered online of which no byte was captured: it is a turn all the same, once per copy.

@@ -260,10 +260,11 @@ impl Captured {
                 turn.add_online(new, stamp);
                 return Some((self.count - behind, turn.start));
             }
-            if behind == 1 && turn.early == 0 {
+            let early = end.ahead_of(turn.cause);
+            if behind == 1 && turn.early == 0 && early > 0 {
                 self.signs.on_early();
             }
-            turn.early = turn.early.max(end.ahead_of(turn.cause));
+            turn.early = turn.early.max(early);
         }
         self.signs.on_online_end(pushes);
         None

@@ -408,6 +408,12 @@ fn a_syn_that_is_not_answered_changes_nothing() {
     s.client(SYN, 90_000, 0, b"");
     s.client(PSH, 504, 910, b"efgh")
         .expect(&[sent(SYN, 0, 0, b"")]);
+    // However long that is ago.
+    let mut s = Script::new();
+    s.client(PSH, 500, 900, b"abcd").online(PSH, 900, 504, 10);
+    s.client(SYN, 90_000, 0, b"").wait(Duration::from_secs(60));
+    s.client(PSH, 504, 910, b"efgh")
+        .expect(&[sent(SYN, 0, 0, b"")]);
     // Nor where its session was refused.
     let mut s = Script::new();
     s.engine.admit(false);

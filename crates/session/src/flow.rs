@@ -260,6 +260,8 @@ impl Flow {
         self.confirmed = true;
         let news = if flags.contains(Flags::RST) {
             self.on_client_reset(seq, flags, piece, room)
+        } else if self.stream.is_of_another(seq, &piece, &self.captured) {
+            News::default()
         } else {
             let mut taker = Taker {
                 captured: &mut self.captured,

@@ -128,8 +128,9 @@ pub const SAMPLED_RESPONSES_MAX: usize = 1 << 18;
 pub const BOUNDARIES_MAX: usize = 256;
 
 /// How long after a client has closed, and all sides are silent, the online server's acknowledgement of its last turn is
-/// waited for, where that turn has ended already: without it the turn counts as never served.
-pub const SERVICE_WAIT: Duration = Duration::from_secs(1);
+/// waited for, where that turn has ended already: without it the turn counts as never served. A client whose segment was lost sends it
+/// again after a retransmission timeout or two, of 1 s and 2 s (RFC 6298 section 2), as with [`CUT_OFF`].
+pub const SERVICE_WAIT: Duration = Duration::from_secs(4);
 
 /// How long a session must have been silent on all sides before it is put to rest, which takes half the memory and costs
 /// as much as a turn.

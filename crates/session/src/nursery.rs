@@ -113,10 +113,20 @@ struct Slot {
 impl Slot {
     fn is_alive(&self, now: Instant) -> bool {
         let age = match self.infant {
-            Infant::Syn(..) => NURSERY_AGE,
-            Infant::Running(_) => FLOW_MEMORY,
+            Infant::Syn(_, _, None) => NURSERY_AGE,
+            Infant::Syn(..) | Infant::Running(_) => FLOW_MEMORY,
         };
         now.since(self.at) < age
+    }
+
+    /// A SYN that nobody has answered for so long changes nothing of what was known before.
+    fn outgrow(&mut self, now: Instant) {
+        if now.since(self.at) >= NURSERY_AGE
+            && let Infant::Syn(_, _, before) = &mut self.infant
+            && let Some(before) = before.take()
+        {
+            self.infant = *before;
+        }
     }
 }
 
@@ -152,6 +162,7 @@ impl Nursery {
         if !slot.is_alive(now) {
             return None;
         }
+        slot.outgrow(now);
         if let Infant::Running(_) = slot.infant {
             // As long as it speaks.
             slot.at = now;

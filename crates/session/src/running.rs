@@ -57,6 +57,8 @@ pub(crate) struct Running {
     pub(crate) weight: u32,
     /// The highest acknowledgement number of the client's segments with payload.
     cause: Option<OnlineSeq>,
+    /// About what the online server had sent when it, or the client, last said something.
+    seen: Option<OnlineSeq>,
     /// Where the client's bytes end, as far as seen.
     next: Option<ClientSeq>,
     /// What the online server had acknowledged when it last sent payload.
@@ -117,6 +119,7 @@ impl Running {
             why,
             weight,
             cause: None,
+            seen: None,
             next: None,
             answered: None,
             requests: Reader::lost(),
@@ -170,6 +173,17 @@ impl Running {
         self
     }
 
+    /// The online server's bytes go up to about here.
+    pub(crate) const fn having_seen(mut self, seen: OnlineSeq) -> Self {
+        self.seen = Some(seen);
+        self
+    }
+
+    /// The online server speaks, from here on.
+    pub(crate) const fn see(&mut self, seq: OnlineSeq) {
+        self.seen = Some(seq);
+    }
+
     /// What of its bytes has not come.
     pub(crate) fn with_holes(mut self, holes: Holes) -> Self {
         self.holes = holes;
@@ -201,7 +215,7 @@ impl Running {
         payload: &[u8],
     ) -> Seen {
         let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        if self.is_elsewhere(seq) {
+        if self.is_elsewhere(seq) || self.is_of_another(seq, cause) {
             return Seen::elsewhere(len);
         }
         let end = seq + len;
@@ -265,6 +279,15 @@ impl Running {
     pub(crate) fn is_elsewhere(&self, seq: ClientSeq) -> bool {
         let far = |next: ClientSeq| (seq - next).unsigned_abs() > CONNECTION_DISTANCE_MAX;
         self.next.is_some_and(far)
+    }
+
+    /// Whether bytes of the client that look like older ones are another connection's: those have seen something of the online server
+    /// that this one's cannot.
+    pub(crate) fn is_of_another(&self, seq: ClientSeq, cause: OnlineSeq) -> bool {
+        let is_old = self.next.is_some_and(|next| seq < next);
+        let far = |known: OnlineSeq| (cause - known).unsigned_abs() > CONNECTION_DISTANCE_MAX;
+        let mut known = [self.cause, self.seen].into_iter().flatten().peekable();
+        is_old && known.peek().is_some() && known.all(far)
     }
 
     /// Whether bytes are missing that the online server has not acknowledged: they come again, and it answers them first.

@@ -1,7 +1,7 @@
 //! Whether every byte of the clients that an engine was given is accounted for, and whether flows that were silent are taken up
 //! again.
 
-use session::limits::INTERIM_BYTES;
+use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 use session::{Counters, Outcome, TurnEnded};
 
 use crate::application::{Application, MARK_LEN};
@@ -104,7 +104,9 @@ pub(crate) fn taken_up_again(world: &World) {
         // What follows a greeting has state, whatever it looks like.
         let alone = client.stands_alone() && plan.greeting.0 == 0;
         let always = plan.setting.joining == Joining::Always;
-        let joins = alone || always;
+        // Where the target has ended several that made no sense to it, no flow is joined any more.
+        let stops = always && world.target.nonsense >= u64::from(JOINS_REFUSED_MAX);
+        let joins = (alone || always) && !stops;
         if connection.application != Application::Requests || !joins || plan.is_torn(number) {
             continue;
         }

@@ -3,10 +3,12 @@
 use session::Outcome;
 use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 
+use crate::application::Connection;
 use crate::demands::Demand;
 use crate::flow::Flow;
-use crate::plan::{Joining, Plan};
+use crate::plan::{Happening, Joining, Plan};
 use crate::server::Accepted;
+use crate::setting::GAP_GRACE;
 use crate::verdict::carried;
 use crate::world::World;
 
@@ -49,18 +51,44 @@ fn joins_broken_off(world: &World) -> u64 {
     accepted.filter(is_broken_off).count() as u64
 }
 
+/// How many of those it may have left without an answer, for all that the engine knows: one that closes comes to its answer first.
+fn joins_unanswered(world: &World) -> u64 {
+    let closed = world.plan.faults.resets_after.is_none()
+        && !world.plan.happens(|it| it == Happening::Crash);
+    if closed { 0 } else { joins_broken_off(world) }
+}
+
 /// Whether a flow may go on as a new connection.
 fn may_be_joined(world: &World, number: usize) -> bool {
     let plan = &world.plan;
+    // What follows a greeting has state, whatever it looks like.
+    let stands_alone = world.clients[number].stands_alone() && plan.greeting.0 == 0;
     match plan.setting.joining {
-        // What follows a greeting has state, whatever it looks like.
-        Joining::Standalone => world.clients[number].stands_alone() && plan.greeting.0 == 0,
-        // Where the target has ended several that made no sense to it, none is joined any more.
+        Joining::Standalone => stands_alone,
+        // Where the target has ended several that made no sense to it, only those are joined any more that stand alone, and none where
+        // it has not answered them either.
         Joining::Always => {
-            world.target.nonsense + joins_broken_off(world) < u64::from(JOINS_REFUSED_MAX)
+            let most = u64::from(JOINS_REFUSED_MAX);
+            let nonsense = world.target.nonsense;
+            nonsense + joins_broken_off(world) < most
+                || nonsense + joins_unanswered(world) < most && stands_alone
         }
         Joining::Never => false,
     }
+}
+
+/// Whether the last turn before all faults were over was not recorded as a whole: if nothing that the online server said of it was, that
+/// is known only by the next.
+fn has_untold_hole(connection: &Connection, flow: &Flow, rests_at: usize) -> bool {
+    let turn = rests_at.saturating_sub(1)..rests_at;
+    let [start, end] = [turn.start, turn.end].map(|request| connection.starts_at(request));
+    !flow.is_recorded(start..end)
+}
+
+/// When a flow is given up then: what comes behind the hole is waited with for a moment, and is lost with it.
+fn hole_told_at(connection: &Connection, flow: &Flow, rests_at: usize) -> Option<u64> {
+    let first = flow.captured_at(connection.starts_at(rests_at))?;
+    Some(first + GAP_GRACE.as_nanos() as u64)
 }
 
 /// Which of a client's turns after all faults must have been copied, as offsets in its stream.
@@ -79,6 +107,10 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         return vec![];
     }
     let always = world.plan.setting.joining == Joining::Always;
+    let untold = joined && has_untold_hole(connection, flow, rests_at);
+    let told_at = hole_told_at(connection, flow, rests_at).filter(|_| untold);
+    // A flow that is joined may be joined at its second turn. What is lost with a hole is not read.
+    let first = rests_at + usize::from(joined) + usize::from(untold && !always);
     let mut at = connection.prefix_len();
     let (mut before, mut owed) = (None, vec![]);
     for (index, batch) in connection.batches.iter().enumerate() {
@@ -86,8 +118,8 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         let answered = flow.answered_between(before.replace(at), at);
         let interim = answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes));
         let interim = forgotten && !always && interim;
-        // A flow that is joined may be joined at its second turn.
-        if index >= rests_at + usize::from(joined) && at < flow.len() && !interim {
+        let is_told = flow.captured_at(at) >= told_at;
+        if index >= first && at < flow.len() && !interim && is_told {
             owed.push(at);
         }
         at += batch

@@ -26,7 +26,7 @@ impl Engines {
         });
         Self {
             all: all.collect(),
-            owners: EndpointHash::new(config(plan, seed, 0).hash_seed),
+            owners: EndpointHash::new(seed),
         }
     }
 

@@ -242,6 +242,7 @@ impl World {
         {
             let forged = forge::of_client(packet, range, &mut self.random);
             self.trace.packet(self.now, "forged -> online", &forged);
+            self.oracle.on_forged(&forged);
             self.forged += 1;
             self.record(Arrival::ClientRecord, &forged);
         }
@@ -272,6 +273,11 @@ impl World {
             self.transmit();
         }
         self.transmit();
+        self.hear();
+    }
+
+    /// What the engine tells.
+    fn hear(&mut self) {
         while let Some(event) = self.engine.poll_event() {
             self.trace.event(self.now, &event);
             match event {
@@ -290,6 +296,8 @@ impl World {
         let mut frame = [0; 1514];
         let mut burst = 0;
         while let Some(len) = self.engine.poll_transmit(self.instant(), &mut frame) {
+            // The SYN that leaves may be of a connection that has waited for the end of another.
+            self.hear();
             burst += 1;
             assert!(burst < 10_000, "frames without end");
             self.frames += 1;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use session::limits::SERVICE_WAIT;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
@@ -15,6 +16,9 @@ pub(crate) struct Flow {
     causes: Vec<Option<u32>>,
     /// When the stream was first captured up to where, in the order of time: offsets and times grow.
     captured: Vec<(usize, u64)>,
+    /// Where turns begin in what was captured, and the cause of the latest.
+    turns: Vec<usize>,
+    last_cause: Option<u32>,
     /// Where something was missing when what is behind it came.
     overtaken: Vec<usize>,
     /// When either side last said something, and how long both were silent at most.
@@ -26,11 +30,19 @@ pub(crate) struct Flow {
     recorded: Vec<bool>,
     /// Where the client's FIN stands: a keep-alive probe after it looks like one byte more.
     fin: Option<usize>,
+    /// When that was captured, and when the online server had first acknowledged all since.
+    closed_at: Option<u64>,
+    served_at: Option<u64>,
     /// Whether an engine was given that.
     fin_recorded: bool,
     /// Whether an engine was given such a probe and not the FIN: to it that is one byte more.
     pub(crate) probed_as_byte: bool,
+    /// Bytes that somebody has said in its client's name: where a record of it was lost, nothing tells them from the client's.
+    pub(crate) forged: u64,
     online_acknowledged: usize,
+    /// Whether its client has reset the connection before what the online server had acknowledged, as one does that has not heard of
+    /// that: the online server does not believe it (RFC 5961 section 3.2), and its connection stays.
+    pub(crate) resets_in_vain: bool,
     /// Bytes that the online server has sent.
     online_sent: u32,
     /// How many it had sent when: both grow.
@@ -69,8 +81,12 @@ impl Flow {
             return;
         }
         let (start, len) = (start as usize, usize::from(segment.payload_len));
+        if segment.flags.contains(Flags::RST) {
+            self.resets_in_vain |= start < self.online_acknowledged;
+        }
         if segment.flags.contains(Flags::FIN) {
             self.fin = Some(start + len);
+            self.closed_at.get_or_insert(now);
         }
         if self.fin.is_some_and(|fin| start >= fin) {
             return;
@@ -93,6 +109,20 @@ impl Flow {
         let new = new.take_while(|cause| cause.is_some()).count();
         if new > 0 {
             self.captured.push((from + new, now));
+            self.find_turns(from..from + new);
+        }
+    }
+
+    /// Where turns begin in what has just come to be in order.
+    fn find_turns(&mut self, range: Range<usize>) {
+        for offset in range {
+            let cause = self.causes[offset];
+            let grows =
+                |before: u32| cause.is_some_and(|it| it.wrapping_sub(before).cast_signed() > 0);
+            if self.last_cause.is_none_or(grows) {
+                self.turns.push(offset);
+                self.last_cause = cause;
+            }
         }
     }
 
@@ -163,6 +193,9 @@ impl Flow {
         if acknowledged < 1 << 30 {
             self.online_acknowledged = self.online_acknowledged.max(acknowledged);
         }
+        if self.closed_at.is_some() && self.is_served() {
+            self.served_at.get_or_insert(now);
+        }
     }
 
     /// How much of the online server's stream the client had seen when it sent the byte at `offset`.
@@ -185,29 +218,23 @@ impl Flow {
 
     /// Where the turns of the stream begin.
     pub(crate) fn turns(&self) -> Vec<usize> {
-        let mut turns = vec![];
-        let mut before = None;
-        for (offset, cause) in self.causes.iter().enumerate() {
-            let Some(cause) = cause else { break };
-            if before.is_none_or(|before| cause.wrapping_sub(before).cast_signed() > 0) {
-                turns.push(offset);
-                before = Some(*cause);
-            }
-        }
-        turns
+        self.turns.clone()
     }
 
     /// Bytes of the client, as far as they are in order.
     pub(crate) fn len(&self) -> usize {
-        self.causes
-            .iter()
-            .take_while(|cause| cause.is_some())
-            .count()
+        self.captured.last().map_or(0, |(end, _)| *end)
     }
 
     /// Where its bytes end, in order or not.
     pub(crate) fn extent(&self) -> usize {
         self.causes.len()
+    }
+
+    /// Whether an engine was given all of these bytes.
+    pub(crate) fn is_recorded(&self, range: Range<usize>) -> bool {
+        let recorded = self.recorded.get(range);
+        recorded.is_some_and(|bytes| bytes.iter().all(|recorded| *recorded))
     }
 
     /// How many different bytes of it engines were given.
@@ -218,6 +245,15 @@ impl Flow {
     /// Bytes that the online server has sent.
     pub(crate) const fn online_sent(&self) -> u32 {
         self.online_sent
+    }
+
+    /// Whether its last turn may seem never to have been served: the online server has acknowledged it long after its client had closed,
+    /// or not at all.
+    pub(crate) fn seems_unserved(&self) -> bool {
+        let times = self.closed_at.zip(self.served_at);
+        let is_late =
+            times.is_some_and(|(closed, served)| served - closed >= SERVICE_WAIT.as_nanos() as u64);
+        is_late || !self.is_served()
     }
 
     /// Whether the online server has acknowledged everything that the client sent.

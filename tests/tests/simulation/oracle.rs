@@ -34,12 +34,16 @@ pub(crate) struct Life {
     departed: Vec<(u32, u64)>,
     acknowledged_at: Vec<(u32, u64)>,
     heard_until: Vec<(u32, u64)>,
+    /// What the target had acknowledged when it said something new, and when that has reached the engine.
+    said: Vec<(u32, u64)>,
     /// Which of its bytes have reached the engine, and when something last did.
     heard: Vec<bool>,
     heard_at: u64,
     /// Whether the target was silent for so long in the middle of a response that the engine took what there was for all.
     cut_off: bool,
     closed: bool,
+    /// Whether the target has closed: its connection is given up then, and what it acknowledges behind that nobody counts.
+    ended: bool,
     /// Whether its target's answer to the SYN has reached the engine.
     pub(crate) accepted: bool,
 }
@@ -68,6 +72,8 @@ impl Life {
             let new = new.take_while(|heard| **heard).count();
             if new > 0 {
                 self.heard_until.push((from + new as u32, now));
+                let acknowledged = segment.ack.wrapping_sub(self.iss.wrapping_add(1));
+                self.said.push((acknowledged, now));
             }
         }
     }
@@ -87,9 +93,11 @@ impl Life {
         flow::pause(&self.heard_until, range)
     }
 
-    /// Whether nothing new of the target has reached the engine in this time.
-    pub(crate) fn is_silent(&self, time: Range<u64>) -> bool {
-        !self.heard_until.iter().any(|(_, at)| time.contains(at))
+    /// Whether nothing new of the target has reached the engine in this time that it has said when it had more of the client's stream
+    /// than this.
+    pub(crate) fn is_silent(&self, time: Range<u64>, acknowledged: u32) -> bool {
+        let mut said = self.said.iter();
+        !said.any(|(had, at)| time.contains(at) && *had > acknowledged)
     }
 
     /// When the `len` first bytes of the target had reached the engine.
@@ -150,6 +158,18 @@ impl Oracle {
         let mut latest = flows.into_iter().flatten().rev();
         if let Some(flow) = latest.find(|flow| flow.is_near(seq)) {
             flow.lost_record = true;
+        }
+    }
+
+    /// Somebody speaks in the name of the latest client of its port.
+    pub(crate) fn on_forged(&mut self, packet: &[u8]) {
+        if let Some(segment) = captured(packet)
+            && let Some(flow) = self
+                .flows
+                .get_mut(&segment.source.port)
+                .and_then(|it| it.last_mut())
+        {
+            flow.forged += u64::from(segment.payload_len);
         }
     }
 
@@ -225,10 +245,12 @@ impl Oracle {
                 departed: vec![],
                 acknowledged_at: vec![],
                 heard_until: vec![],
+                said: vec![],
                 heard: vec![],
                 heard_at: 0,
                 cut_off: false,
                 closed: false,
+                ended: false,
                 accepted: false,
             });
         }
@@ -306,8 +328,11 @@ impl Oracle {
                 if acknowledged > life.acknowledged {
                     life.acknowledged_at.push((acknowledged, now));
                 }
-                life.acknowledged = life.acknowledged.max(acknowledged);
+                if !life.ended {
+                    life.acknowledged = life.acknowledged.max(acknowledged);
+                }
             }
+            life.ended |= segment.flags.contains(Flags::FIN);
         }
     }
 }

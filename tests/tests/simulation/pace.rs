@@ -1,6 +1,8 @@
 //! Whether turns departed when they could: as soon as they were captured and the target had answered what came before, whatever
 //! the length of its answers, and whatever the online server's was.
 
+use session::limits::{PATIENCE_MAX, RESYNC_CHECKS};
+
 use crate::application::{Application, Connection};
 use crate::demands::Demand;
 use crate::flow::Flow;
@@ -29,6 +31,10 @@ const TIMEOUT: u64 = RESPONSE_TIMEOUT_PIPELINED.as_nanos() as u64;
 /// same: the rest of an answer, or something unasked. So many such turns of a connection are waited for by the response timeout, until
 /// it is known to be out of step.
 const UNKNOWABLE: usize = 3;
+/// Behind such a turn, so many wait until the target is quiet, each for so long at most: what was never said may still come.
+const AFTER_UNKNOWABLE: u64 = RESYNC_CHECKS as u64 * PATIENCE_MAX.as_nanos() as u64;
+/// The engine's timers go off in steps of so many nanoseconds.
+const TIMER_STEP: u64 = 1 << 19;
 /// A target is silent for so many times as long as the online server has paused in that answer, or as it has itself before, until its
 /// answer counts as complete.
 const ONLINE_PAUSES: u64 = 4;
@@ -111,14 +117,14 @@ impl Copy<'_> {
         matches!(application, Application::Duplex | Application::Streams)
     }
 
-    /// How long the turn at `turn` waited beyond what it had to, if that is known; `since` says when one before it left that was
-    /// waited for with reason.
-    fn wait(&self, turn: usize, since: u64) -> Option<u64> {
+    /// How long the turn at `turn` waited beyond what it had to, if that is known; `since` says when the first one left, and `excused`
+    /// for how long those before it were waited for with reason.
+    fn wait(&self, turn: usize, since: u64, excused: u64) -> Option<u64> {
         let before = self.place(turn)?;
         let departed = self.life.departed_at(before)?;
         let captured = self.flow.captured_at(turn)?;
         if self.connection.application == Application::Duplex {
-            let due = (captured + self.connection.target_takes()).max(since);
+            let due = captured.max(since) + self.connection.target_takes() + excused;
             return Some(departed.saturating_sub(due));
         }
         let answered = self.life.heard_at(self.owed(turn)?)?;
@@ -128,7 +134,8 @@ impl Copy<'_> {
     }
 
     /// Whether nothing tells that the target does not answer the turn before this one: it carries the end of no request that is
-    /// answered, what the two servers say on this connection has other lengths, and the target has said nothing since it had that turn.
+    /// answered, what the two servers say on this connection has other lengths, or the target was not asked all that the online server
+    /// was, and the target has said nothing since it had that turn.
     fn is_unknowable(&self, before: usize, turn: usize) -> bool {
         let mut at = self.connection.prefix_len();
         let mut requests = self.connection.requests();
@@ -139,23 +146,22 @@ impl Copy<'_> {
         let (online, target) = &self.connection.pushes;
         let mut requests = self.connection.requests();
         let differs = requests.any(|it| it.online.len != it.target.len) || online != target;
+        let differs = differs || self.start > 0;
         let place = self.place(turn);
         let since = place.and_then(|place| self.life.acknowledged_at(place));
         let until = place.and_then(|place| self.life.departed_at(place));
-        let times = since.zip(until);
-        let is_silent = times.is_some_and(|(since, until)| self.life.is_silent(since..until));
+        let times = since.zip(until).zip(self.place(before));
+        let is_silent =
+            times.is_some_and(|((since, until), before)| self.life.is_silent(since..until, before));
         !asks && differs && is_silent
     }
 
-    /// Whether the turn at `turn` left once the response timeout had passed, at the latest: that counts from when the target has the
-    /// one before.
-    fn timed_out(&self, turn: usize) -> bool {
-        let place = self.place(turn);
-        let departed = place.and_then(|place| self.life.departed_at(place));
-        let acknowledged = place.and_then(|place| self.life.acknowledged_at(place));
-        let since = acknowledged.max(self.flow.captured_at(turn));
-        let times = since.zip(departed);
-        times.is_some_and(|(since, departed)| departed <= since + TIMEOUT + tolerance(self.plan))
+    /// How long the turn at `turn` waited in all: the response timeout counts from when the target has the one before.
+    fn waited(&self, turn: usize) -> Option<u64> {
+        let place = self.place(turn)?;
+        let acknowledged = self.life.acknowledged_at(place);
+        let since = acknowledged.max(self.flow.captured_at(turn))?;
+        Some(self.life.departed_at(place)?.saturating_sub(since))
     }
 
     /// The longest pause of the target inside its answer to the turn at `before`.
@@ -175,19 +181,24 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
     };
     let (mut turns, mut late) = (0, vec![]);
     let (mut unknowable, mut paused) = (UNKNOWABLE, 0);
-    // It may have waited for its client's port.
-    let mut since = copy.life.departed_at(0).unwrap_or(0);
+    // It may have waited for its client's port: from then on the target takes its time.
+    let since = copy.life.departed_at(0).unwrap_or(0);
+    // Where turns follow each other whatever they are answered, what one has waited is behind all that come later.
+    let mut excused = 0;
+    let tolerance = tolerance(copy.plan);
     for (before, turn) in copy.later_turns() {
-        let Some(wait) = copy.wait(turn, since) else {
+        let Some(wait) = copy.wait(turn, since, excused) else {
             continue;
         };
-        let timed_out = wait > most && copy.timed_out(turn);
-        if timed_out && unknowable > 0 && copy.is_unknowable(before, turn) {
+        let waited = copy.waited(turn).unwrap_or(u64::MAX);
+        let has_timed_out = waited + tolerance >= TIMEOUT;
+        if waited <= TIMEOUT + TIMER_STEP + tolerance
+            && (wait > most || has_timed_out)
+            && unknowable > 0
+            && copy.is_unknowable(before, turn)
+        {
             unknowable -= 1;
-            let place = copy.place(turn);
-            since = place
-                .and_then(|place| copy.life.departed_at(place))
-                .unwrap_or(since);
+            excused += waited + AFTER_UNKNOWABLE;
             continue;
         }
         let number = copy.number;
@@ -199,7 +210,7 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
         turns += 1;
         paused = copy.pause(before, turn).max(paused);
         let online = ONLINE_PAUSES * copy.flow.online_pause(before, turn);
-        if wait > WAIT_USUAL.max(PAUSES * paused).max(online) {
+        if wait > WAIT_USUAL.max(PAUSES * paused + TIMER_STEP).max(online) {
             late.push((number, turn, wait / MILLISECOND));
         }
     }

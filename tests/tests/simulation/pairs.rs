@@ -99,16 +99,18 @@ fn may_answer_the_same(world: &World, online: Tag, target: Tag) -> bool {
     })
 }
 
-/// Whether the target's answer to a request before is longer than the online server's, and its first pieces are to the byte as long
-/// as that: then nothing says that more will come.
+/// Whether the target's answer to this request, or to one before, is longer than the online server's, and its first pieces are to the
+/// byte as long as that: then nothing says that more will come, and what comes is compared with the answer to a later request.
 fn looks_whole_too_soon(world: &World, online: (usize, usize), target: (usize, usize)) -> bool {
     let is_soon = |request: &Request| {
         let (wanted, answer) = (request.online.len, request.target);
         let piece = answer.len.div_ceil(answer.pieces).max(1);
         answer.len > wanted && wanted > 0 && wanted.is_multiple_of(piece)
     };
-    let mut requests = world.plan.connections[target.0].requests().take(online.1);
-    target.0 == online.0 && requests.any(is_soon)
+    let mut requests = world.plan.connections[target.0]
+        .requests()
+        .take(target.1 + 1);
+    target.0 == online.0 && target.1 < online.1 && requests.any(is_soon)
 }
 
 /// Whether two requests are of one turn.

@@ -4,6 +4,7 @@
 use session::limits::NURSERY_AGE;
 
 use crate::application::{Ending, Request};
+use crate::flow::Flow;
 use crate::plan::{Happening, Plan};
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
 use crate::stack::SECOND;
@@ -26,13 +27,14 @@ pub(crate) struct Reasons {
     pub(crate) times_out: bool,
     /// Its client's reset may have overtaken what was sent before.
     pub(crate) torn: bool,
-    /// The online server has not acknowledged all of it.
+    /// The online server has not acknowledged all of it, or only long after its client had closed.
     pub(crate) unserved: bool,
     /// Its client goes on before it has the response.
     pub(crate) pipelined: bool,
     /// It is encrypted.
     pub(crate) unreplayable: bool,
-    /// It has its client's own address and port, which the connection before may have for longer than a silent flow is remembered.
+    /// It has its client's own address and port, which the connection before may have for longer than a silent flow is remembered, or
+    /// its own session from before something of it was lost.
     pub(crate) waits_for_source: bool,
 }
 
@@ -104,13 +106,13 @@ impl World {
                 || connection.is_pipelined()
                 || reset,
             torn: plan.is_torn(number),
-            unserved: flow.is_some_and(|flow| !flow.is_served()),
+            unserved: flow.is_some_and(Flow::seems_unserved),
             pipelined: connection.is_pipelined(),
             unreplayable: plan.is_unreplayable(number),
             waits_for_source: plan.setting.keep_addresses
                 && plan.setting.idle_timeout.is_some()
-                && plan.reuses_ports
-                && number % 2 == 1,
+                && (plan.reuses_ports && number % 2 == 1
+                    || flow.is_some_and(|flow| flow.lost_record)),
         }
     }
 

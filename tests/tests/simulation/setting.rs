@@ -30,6 +30,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(200);
 /// Where clients do not wait for responses it decides: see [`Plan::times_out`].
 pub(crate) const RESPONSE_TIMEOUT_PIPELINED: Duration = Duration::from_secs(5);
 
+/// How long a hole is waited for that the online server has acknowledged.
+pub(crate) const GAP_GRACE: Duration = Duration::from_millis(20);
+
 /// Longer than any simulation.
 const FOR_EVER: Duration = Duration::from_secs(3600);
 /// How far before the wrap a session's numbers begin, where they are to wrap.
@@ -96,7 +99,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         payload_bytes_max: setting.payload_bytes_max,
         sessions_per_second_max: setting.sessions_per_second_max,
         in_order: plan.ring.observe_delay.is_none(),
-        gap_grace: Duration::from_millis(20),
+        gap_grace: GAP_GRACE,
         hash_seed: 0,
         prove_path: setting.prove_path,
         confirmed: setting.confirmed,

@@ -89,9 +89,12 @@ const UNASKED_TURNS: usize = 5;
 fn seems_unasked(flow: &Flow) -> bool {
     let turns = flow.turns();
     let pause = UNASKED_PAUSE.as_nanos() as u64;
+    // The one that it is at counts as well.
+    let ends = turns.iter().skip(1).copied().chain([flow.len()]);
     let paused = turns
-        .windows(2)
-        .filter(|turn| flow.pauses_in(&(turn[0]..turn[1]), pause));
+        .iter()
+        .zip(ends)
+        .filter(|(start, end)| flow.pauses_in(&(**start..*end), pause));
     paused.count() >= UNASKED_TURNS
 }
 

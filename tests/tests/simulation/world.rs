@@ -406,7 +406,10 @@ impl World {
         let lossy = self.plan.network.to_online.loses();
         let unseen = aborts.into_iter().any(|ending| ending == Ending::Abort) && lossy;
         let recorded = !self.plan.loses_records();
-        recorded && !self.stuck && !unseen && self.plan.network.to_online.corruption == 0
+        let flows = self.clients.iter().filter_map(|it| self.oracle.flow(it));
+        let believed = !flows.into_iter().any(|flow| flow.resets_in_vain);
+        let whole = self.plan.network.to_online.corruption == 0;
+        recorded && !self.stuck && !unseen && believed && whole
     }
 }
 

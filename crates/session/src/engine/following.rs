@@ -348,6 +348,7 @@ fn lost(flow: &Flow, why: Why) -> Option<Lost> {
         why,
         next: flow.stream().seen(),
         acknowledged: flow.stream().acknowledged(),
+        seen: captured.last_cause(),
         whole: is_whole.then_some((captured.last_cause(), answer)),
         holes: flow.stream().holes(),
         unbegun: captured.count() == 0,

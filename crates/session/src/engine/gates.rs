@@ -50,6 +50,10 @@ impl Engine {
             Pass::Hold => {
                 shared.ticket = ticket;
                 (session.queued, session.held) = (true, Some(ticket));
+                if self.finished > 0 {
+                    // There will be no time to wait for it.
+                    self.with(id, now, Session::leave_unsent);
+                }
                 false
             }
             Pass::Full => {

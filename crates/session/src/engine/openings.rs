@@ -9,11 +9,9 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
-use super::outside::Lost;
 use crate::config::{Join, RuleId};
 use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
-use crate::holes::Holes;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, SYN_PAYLOAD_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Before, Handshake, Infant};
@@ -64,7 +62,7 @@ impl Engine {
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
-        if !self.is_of_syn(now, &flow, seq) {
+        if !self.is_of_syn(now, &flow, seq, cause) {
             self.nursery.restore(&flow, now);
         }
         let why_unknown = if self.nursery.may_have_given_up(&flow, now) {
@@ -131,9 +129,15 @@ impl Engine {
 
     /// Whether this is the first byte after a SYN that may still be answered: where there is no total order, a first request may
     /// overtake the SYN-ACK. One that cannot be the connection's that was known before is so in any case: its answer was not seen.
-    fn is_of_syn(&mut self, now: Instant, flow: &FlowKey, seq: ClientSeq) -> bool {
+    fn is_of_syn(
+        &mut self,
+        now: Instant,
+        flow: &FlowKey,
+        seq: ClientSeq,
+        cause: OnlineSeq,
+    ) -> bool {
         let in_order = self.shared.config.in_order;
-        let is_elsewhere = |before: &Before| matches!(before.as_deref(), Some(Infant::Running(it)) if it.is_elsewhere(seq));
+        let is_elsewhere = |before: &Before| matches!(before.as_deref(), Some(Infant::Running(it)) if it.is_elsewhere(seq) || it.is_of_another(seq, cause));
         matches!(self.nursery.get(flow, now),
             Some(Infant::Syn(handshake, _, before))
                 if handshake.isn + 1 == seq && (!in_order || is_elsewhere(before)))
@@ -263,33 +267,34 @@ impl Engine {
     /// handshake was not seen. What was answered of that is lost, and is counted.
     pub(crate) fn on_jump(&mut self, now: Instant, flow: FlowKey, id: FlowId, ack: ClientSeq) {
         self.replace(id, now);
-        self.count_unseen(&flow);
-        let lost = Lost {
-            flow,
-            why: Why::Missed,
-            next: ack,
-            acknowledged: Some(ack),
-            whole: None,
-            holes: Holes::new(),
-            unbegun: false,
-            greeted: false,
-        };
-        self.put_lost(now, lost);
+        let mut running = Running::new(Why::Missed, self.weight(&flow));
+        if running.on_online(ack) {
+            self.count_unseen(&flow);
+        }
+        self.put_running(now, flow, running);
     }
 
     /// The online server sent payload, acknowledging the client's stream up to `ack`, in a flow that has no session.
-    pub(crate) fn on_online_payload(&mut self, now: Instant, flow: FlowKey, ack: ClientSeq) {
+    pub(crate) fn on_online_payload(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        seq: OnlineSeq,
+        ack: ClientSeq,
+    ) {
         self.nursery.restore(&flow, now);
         match self.nursery.get(&flow, now) {
             Some(Infant::Syn(..)) => {}
             Some(Infant::Running(running)) => {
+                running.see(seq);
                 if running.on_online(ack) && running.why == Why::Missed {
                     self.count_unseen(&flow);
                 }
             }
             None => {
                 let running = Running::new(Why::OpenBefore, self.weight(&flow));
-                self.put_running(now, flow, running.answered(Some(ack)));
+                let running = running.answered(Some(ack)).having_seen(seq);
+                self.put_running(now, flow, running);
             }
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Lost {
     pub(crate) next: ClientSeq,
     /// What the online server had acknowledged.
     pub(crate) acknowledged: Option<ClientSeq>,
+    /// What its client had seen of the online server when it began its last turn.
+    pub(crate) seen: OnlineSeq,
     /// Where all of the client's bytes were copied: the cause of its last turn, and how that was answered.
     pub(crate) whole: Option<(OnlineSeq, LastAnswer)>,
     /// What of the bytes before that has not come.
@@ -77,13 +79,21 @@ impl Engine {
         let mut running = Running::new(lost.why, weight)
             .answered(lost.acknowledged)
             .greeted(lost.greeted)
+            .having_seen(lost.seen)
             .with_holes(lost.holes);
         running = match lost.whole {
             Some((cause, _)) if lost.unbegun => running.unbegun(lost.next, cause),
             Some((cause, answer)) => running.copied_up_to(lost.next, cause, answer),
             None => running.seen_up_to(lost.next),
         };
-        self.put_running(now, lost.flow, running);
+        match self.nursery.get(&lost.flow, now) {
+            // Its port is used again already, and the answer to that is still to come, or has come.
+            Some(Infant::Syn(handshake, _, before)) => {
+                let answered = handshake.online_isn.is_some();
+                *before = (!answered && weight > 0).then(|| Box::new(Infant::Running(running)));
+            }
+            _ => self.put_running(now, lost.flow, running),
+        }
     }
 
     /// A turn was answered online of which no byte was captured: it is a turn all the same, once per copy.

@@ -109,7 +109,7 @@ impl Engine {
                     self.nursery.remove(&flow);
                 }
             } else if len > 0 && self.is_captured(stamp) {
-                self.on_online_payload(now, flow, ack);
+                self.on_online_payload(now, flow, seq, ack);
             }
             return;
         };

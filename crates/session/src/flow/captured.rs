@@ -13,7 +13,7 @@ use super::stream::Piece;
 use super::turn::{Answer, Turn};
 use super::unasked::Signs;
 use crate::arena::Arena;
-use crate::limits::UNPROMPTED_PAUSE;
+use crate::limits::{CONNECTION_DISTANCE_MAX, UNPROMPTED_PAUSE};
 use crate::time::Instant;
 
 /// The turns of one flow.
@@ -260,7 +260,11 @@ impl Captured {
                 turn.add_online(new, stamp);
                 return Some((self.count - behind, turn.start));
             }
-            turn.early = turn.early.max(end.ahead_of(turn.cause));
+            let early = end.ahead_of(turn.cause);
+            if behind == 1 && turn.early == 0 && early > 0 {
+                self.signs.on_early();
+            }
+            turn.early = turn.early.max(early);
         }
         self.signs.on_online_end(pushes);
         None
@@ -270,6 +274,12 @@ impl Captured {
     #[inline]
     pub(crate) fn queue(&self, front: u64) -> Queue<'_> {
         Queue::of(self, front)
+    }
+
+    /// Whether the client of this flow cannot have seen the online server's bytes up to here, and no farther, since it spoke last.
+    pub(super) fn is_unseen(&self, cause: OnlineSeq) -> bool {
+        let far = |known: OnlineSeq| (cause - known).unsigned_abs() > CONNECTION_DISTANCE_MAX;
+        far(self.last_cause()) && far(self.online_end)
     }
 
     /// Whether the online server has spoken without having been asked.

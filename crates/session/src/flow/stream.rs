@@ -7,6 +7,7 @@
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use super::advertised::Advertised;
+use super::captured::Captured;
 use super::reassembly::Reassembly;
 use crate::arena::Arena;
 use crate::event::Counters;
@@ -180,6 +181,22 @@ impl ClientStream {
             CONNECTION_DISTANCE_MAX
         };
         distance.unsigned_abs() <= limit
+    }
+
+    /// Whether bytes that look like older ones are another connection's: those have seen what this client cannot have. They are counted.
+    #[inline]
+    pub(super) fn is_of_another(
+        &mut self,
+        seq: ClientSeq,
+        piece: &Piece<'_>,
+        captured: &Captured,
+    ) -> bool {
+        let is_old = seq < self.next && seq + piece.bytes.len() as u32 <= self.next;
+        let is_it = is_old && captured.is_unseen(piece.cause);
+        if is_it {
+            self.lose(piece.bytes.len() as u64, None);
+        }
+        is_it
     }
 
     /// Whether the online server has acknowledged everything that arrived.

@@ -66,6 +66,13 @@ impl Signs {
         }
         self.overtakes = self.overtakes.saturating_sub(1);
         if early {
+            self.on_early();
+        }
+    }
+
+    /// The client of this turn had not seen all of a response that was on its way, which may be seen to leave after the turn.
+    pub(crate) fn on_early(&mut self) {
+        if self.overtakes != KNOWN {
             self.overtakes = (self.overtakes + SIGN).min(MOST);
         }
     }

@@ -194,7 +194,7 @@ impl Session {
     #[inline(always)]
     fn go_on(&mut self, end: Option<EndOfStream>, ctx: &mut Context<'_>) -> bool {
         match (self.playing(ctx.flow).front().is_some(), end) {
-            (true, _) if self.connection.is_finished() => {
+            (true, _) if self.connection.is_finished() && !self.is_over_with_both(ctx.flow) => {
                 self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
                 true
             }
@@ -209,6 +209,15 @@ impl Session {
             }
             (false, None) => false,
         }
+    }
+
+    /// Whether the front turn was let go without waiting, the target has it, and both servers have closed: what they have said of it is
+    /// said, whichever turn that was taken for.
+    fn is_over_with_both(&self, flow: &Flow) -> bool {
+        let front = self.playing(flow).front();
+        self.turns.is_streaming()
+            && flow.is_online_closed()
+            && front.is_some_and(|turn| turn.end <= self.connection.una())
     }
 
     /// The current turn is over, if there is one.

@@ -20,6 +20,13 @@ impl Session {
         }
     }
 
+    /// The same without that segment, which may not be sent.
+    pub(crate) fn leave_unsent(&mut self, ctx: &mut Context<'_>) {
+        if let Life::Leaving(then) = self.life {
+            self.settle(then, ctx);
+        }
+    }
+
     /// Forgets the connection, and becomes what comes after it.
     pub(crate) fn settle(&mut self, then: After, ctx: &mut Context<'_>) {
         self.disconnect(ctx);

@@ -20,6 +20,29 @@ fn an_online_server_that_speaks_unprompted_is_not_waited_for_like_a_slow_one() {
     assert_eq!(s.engine.counters().sessions_streaming, 1);
 }
 
+/// What was let go without waiting is over where both servers have closed, whatever the target has answered it with.
+#[test]
+fn turns_that_stream_are_over_when_both_servers_have_closed() {
+    for closes in [true, false] {
+        let mut s = Script::new();
+        s.handshake();
+        s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+        s.wait(Duration::from_secs(2)).online(PSH, 11, 2, 10);
+        s.client(PSH, 2, 21, b"b").frames();
+        s.target(ACK, 1, 2, 0).wait(Duration::from_millis(2100));
+        assert_eq!(s.frames().len(), 1);
+        s.online(PSH, 21, 3, 10).client(PSH, 3, 31, b"c");
+        s.online(PSH, 31, 4, 10).client(PSH, 4, 41, b"d");
+        s.online(if closes { FIN } else { PSH }, 41, 5, 10);
+        s.target(ACK, 1, 3, 0).wait(Duration::from_secs(1)).frames();
+        s.target(FIN, 1, 5, 40).frames();
+        s.client(FIN, 5, 51 + u32::from(closes), b"").frames();
+        let outcomes = s.outcomes();
+        let lost = outcomes.contains(&Outcome::TargetClosed);
+        assert_eq!((outcomes.len(), lost), (4, !closes), "{outcomes:?}");
+    }
+}
+
 /// Each second turn asks nothing: its client has seen the first half of an answer, and the target has said all of it by then, in
 /// another length. That is found out soon.
 #[test]
@@ -142,4 +165,21 @@ fn an_answer_that_came_for_another_request_is_not_waited_for() {
             "{seen_at_once:?}: {left:?}"
         );
     }
+}
+
+/// The rest of an answer may be seen to leave behind the client's next turn: that client goes on while answers are on their way. A target
+/// that has said as much as it had seen is not waited for as a slow one is.
+#[test]
+fn an_answer_that_leaves_behind_the_next_turn_was_on_its_way() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.target(PSH, 1, 2, 300).client(PSH, 2, 101, b"b").frames();
+    s.online(PSH, 101, 2, 100).client(PSH, 3, 201, b"c");
+    s.target(ACK, 301, 3, 0).wait(Duration::from_millis(450));
+    s.expect(&[sent(PSH, 3, 301, b"c")]);
+    s.online(PSH, 201, 4, 60).client(PSH, 4, 261, b"d");
+    s.online(PSH, 261, 5, 100).target(ACK, 301, 4, 0);
+    s.wait(Duration::from_millis(600));
+    s.expect(&[sent(PSH, 4, 301, b"d")]);
 }

@@ -185,3 +185,27 @@ fn sessions_that_are_gone_do_not_wait_at_the_gate() {
         .expect(&[sent(SYN, 0, 0, b"")]);
     s.expect(&[]);
 }
+
+/// The gate shuts when the run has ended and sessions take leave: nobody waits for it any more.
+#[test]
+fn at_the_end_nobody_waits_at_the_gate() {
+    let mut s = Script::new();
+    for port in 0..10 {
+        let client = Endpoint::new(s.client.addr, 41_000 + port);
+        s.as_client(client).opens().frames();
+        s.target(SYN.with(ACK), 0, 1, 0).frames();
+        if port < 8 {
+            // A hole ends it.
+            s.client(PSH, 1, 1, b"a").client(PSH, 3, 1, b"c").frames();
+            s.online(ACK, 1, 4, 0)
+                .wait(Duration::from_millis(25))
+                .frames();
+        }
+    }
+    s.wait(Duration::from_millis(1500)).frames();
+    assert_eq!(s.engine.counters().targets_suspended, 0);
+    s.engine.finish(s.now);
+    s.frames();
+    assert_eq!(s.engine.counters().targets_suspended, 1);
+    assert_eq!((s.engine.sessions(), s.engine.turns_open()), (0, 0));
+}

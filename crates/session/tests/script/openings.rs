@@ -469,3 +469,17 @@ fn a_reset_of_the_connection_before_does_not_end_a_handshake() {
     s.engine.admit(true);
     s.client(PSH, 1, 1, b"abcd").expect(&[sent(SYN, 0, 0, b"")]);
 }
+
+/// The end of a connection was not recorded, and its port is used again: that it is lost is found out between the SYN and its answer.
+#[test]
+fn a_handshake_under_way_outlives_the_connection_before() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"abcd").online(PSH, 1, 5, 10).frames();
+    s.target(PSH, 1, 5, 10).online(FIN, 11, 6, 0).frames();
+    s.client(SYN, 90_000, 0, b"");
+    s.wait(Duration::from_millis(25));
+    s.expect(&[sent(RST, 5, 11, b"")]);
+    s.online(SYN.with(ACK), 80_000, 90_001, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+}

@@ -201,6 +201,64 @@ fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 496, 900, b"wxyzabcd");
             11
         }
+        _ => play_what_takes_its_place(s, shape),
+    }
+}
+
+/// The same of a 4-tuple that is another connection's, whose beginning was not seen.
+fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
+    match shape {
+        // Nor was the first copy of its request.
+        17 => {
+            open(s);
+            s.client(PSH, 1, 1, b"abcd").frames();
+            s.online(PSH, 1 << 25, (1 << 25) + 4, 10);
+            s.client(PSH, 1 << 25, 1 << 25, b"efgh");
+            8
+        }
+        // Its numbers are a little lower than those of a flow that has no session.
+        18 | 19 => {
+            let again = 0u32.wrapping_sub(1 << 23);
+            s.client(SYN, 0, 0, b"");
+            if shape == 18 {
+                // Nor has the first had a session.
+                s.client(PSH, 1, 1, b"abcd").online(PSH, 1, 5, 10);
+                s.client(SYN, again, 0, b"");
+            } else {
+                s.online(SYN.with(ACK), 0, 1, 0).frames();
+                s.client(PSH, 3, 1, b"cdef").online(PSH, 1, 7, 10);
+                s.wait(Duration::from_secs(1)).frames();
+            }
+            s.client(PSH, again + 1, 1 << 25, b"ef");
+            s.client(FIN, again + 3, 1 << 25, b"gh");
+            8
+        }
+        // Or of one that has a session, or has ended.
+        20 | 21 => {
+            let again = 0u32.wrapping_sub(1 << 23);
+            open(s);
+            let flags = if shape == 20 { PSH } else { FIN };
+            s.client(flags, 1, 1, b"abcd")
+                .online(PSH, 1, 5, 10)
+                .frames();
+            s.client(SYN, again, 0, b"");
+            s.client(PSH, again + 1, 1 << 25, b"ef");
+            s.client(FIN, again + 3, 1 << 25, b"gh");
+            8
+        }
+        // Those whose client has seen much more of the online server come again, and so does the byte of a keep-alive probe.
+        22 | 23 => {
+            let far = 1 + (1 << 25);
+            if shape == 22 {
+                open(s);
+                s.client(PSH, 1, 1, b"abcd").frames();
+            } else {
+                s.client(PSH, 1, 1, b"abcd");
+            }
+            s.online(PSH, 1, 5, 10).online(PSH, far - 10, 5, 10);
+            s.client(PSH, 1, far, b"abcd").client(ACK, 4, far, b"d");
+            4
+        }
         _ => 0,
     }
 }
@@ -209,7 +267,7 @@ fn play_what_is_not_one_connection(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..17 {
+            for shape in 0..24 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;
@@ -348,6 +406,12 @@ fn a_syn_that_is_not_answered_changes_nothing() {
     let mut s = Script::new();
     s.client(PSH, 500, 900, b"abcd").online(PSH, 900, 504, 10);
     s.client(SYN, 90_000, 0, b"");
+    s.client(PSH, 504, 910, b"efgh")
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    // However long that is ago.
+    let mut s = Script::new();
+    s.client(PSH, 500, 900, b"abcd").online(PSH, 900, 504, 10);
+    s.client(SYN, 90_000, 0, b"").wait(Duration::from_secs(60));
     s.client(PSH, 504, 910, b"efgh")
         .expect(&[sent(SYN, 0, 0, b"")]);
     // Nor where its session was refused.

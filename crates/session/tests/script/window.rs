@@ -277,7 +277,7 @@ fn confirmed_bytes_leave_when_the_online_server_has_acknowledged_them() {
     assert_eq!(s.engine.turns_waiting(s.now), 0, "a drain waits for nobody");
     s.client(RST, 11, 11, b"").expect(&[sent(ACK, 5, 11, b"")]);
     // The online server's acknowledgement may be on its way.
-    s.wait(Duration::from_secs(2))
+    s.wait(Duration::from_secs(5))
         .expect(&[sent(RST, 5, 11, b"")]);
     s.expect_outcomes(&[Outcome::Answered, Outcome::Unserved]);
     assert_eq!(s.engine.sessions(), 0);

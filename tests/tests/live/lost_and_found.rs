@@ -251,7 +251,7 @@ fn flows_beyond_the_sessions() {
 /// Length of each upload, in bytes.
 const UPLOAD_LEN: usize = 200_000;
 
-/// A target that takes each upload slowly before it answers.
+/// A target that takes each upload slowly before it answers: three times as long as its client leaves between two of them.
 fn reading_slowly(stand: &tests::Stand, host: Host) -> Journal {
     serve(stand, host, |mut stream, ear| {
         while let Some(said) = line(&mut stream) {
@@ -260,7 +260,7 @@ fn reading_slowly(stand: &tests::Stand, host: Host) -> Journal {
                 if skip(&mut stream, UPLOAD_LEN / 4).is_err() {
                     return;
                 }
-                sleep(Duration::from_millis(50));
+                sleep(Duration::from_millis(150));
             }
             ear.hears(said);
             let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -52,6 +52,24 @@ fn run() -> RunTotals {
     }
 }
 
+/// A turn that was not copied.
+fn missed() -> TurnEnded {
+    TurnEnded {
+        rule: RuleId(0),
+        outcome: Outcome::Missed,
+        bytes: 10,
+        bytes_acknowledged: 0,
+        paired: false,
+        online: None,
+        target: None,
+        lag: Duration::ZERO,
+        online_reset: false,
+        paced: false,
+        round_trip: None,
+        samples: None,
+    }
+}
+
 #[test]
 fn what_was_not_copied_stands_in_the_first_line() {
     let mut run = run();
@@ -69,20 +87,7 @@ fn what_was_not_copied_stands_in_the_first_line() {
     );
     assert!(text.contains("THE TARGET CLOSED 5 TIMES"), "{text}");
     assert!(!text.contains("-i names the interfaces"), "{text}");
-    run.ledger.record(&TurnEnded {
-        rule: RuleId(0),
-        outcome: Outcome::Missed,
-        bytes: 10,
-        bytes_acknowledged: 0,
-        paired: false,
-        online: None,
-        target: None,
-        lag: Duration::ZERO,
-        online_reset: false,
-        paced: false,
-        round_trip: None,
-        samples: None,
-    });
+    run.ledger.record(&missed());
     run.ledger.record_missed(RuleId(0), 32);
     let summary = Summary::new(&run);
     assert_eq!(summary.bytes.get("missed"), Some(&42));
@@ -118,18 +123,11 @@ fn turns_in_doubt_are_told() {
         bytes: 100,
     });
     let turn = |paired| TurnEnded {
-        rule: RuleId(0),
         outcome: Outcome::Answered,
-        bytes: 10,
-        bytes_acknowledged: 10,
         paired,
         online: response,
         target: response,
-        lag: Duration::ZERO,
-        online_reset: false,
-        paced: false,
-        round_trip: None,
-        samples: None,
+        ..missed()
     };
     let mut run = run();
     for number in 0..200 {

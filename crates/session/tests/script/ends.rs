@@ -245,7 +245,7 @@ fn what_comes_after_such_an_end_takes_the_belief_away() {
 /// Head and body come apart, and online do not: the first may be cut, which is compared with nothing, and then they are waited for.
 #[test]
 fn the_second_part_of_a_response_is_waited_for_once_it_is_known() {
-    for pause in [10, 30, 60, 90, 150, 190] {
+    for pause in [10, 15, 30, 60, 90, 150, 190] {
         let mut flow = Asking::new();
         waits(&mut flow, 1, |_| 600, |_| 600);
         flow.ended();

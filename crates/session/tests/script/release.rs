@@ -62,7 +62,7 @@ fn a_shorter_response_is_complete_when_the_target_is_quiet() {
         .client(PSH, 2, 3001, b"b");
     s.expect(&[sent(PSH, 1, 1, b"a")]);
     s.target(PSH, 1, 2, 10).expect(&[sent(ACK, 2, 11, b"")]);
-    s.wait(Duration::from_millis(15)).expect(&[]);
+    s.wait(Duration::from_millis(8)).expect(&[]);
     s.wait(Duration::from_millis(10))
         .expect(&[sent(PSH, 2, 11, b"b")])
         .expect_outcomes(&[Outcome::Answered]);

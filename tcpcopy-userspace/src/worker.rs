@@ -54,7 +54,7 @@ const BUDGET: usize = 256;
 /// How often a worker that has news publishes them.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// How often a worker tells what it counted of echoes while somebody watches.
-const TALLY_EVERY: Duration = Duration::from_millis(5);
+const TALLY_EVERY: Duration = Duration::from_millis(1);
 /// How long timeouts wait for a backlog of records to be taken.
 const BACKLOG_MAX: Duration = Duration::from_secs(1);
 /// How often a worker looks for free frames where it has none left.
@@ -150,7 +150,7 @@ impl Worker {
             running.round()?;
         }
         running.take_the_rest();
-        running.publish(clock::now());
+        running.publish(clock::now(), true);
         Ok(())
     }
 }
@@ -201,7 +201,7 @@ impl Running {
         // Whoever gave a command waits for the figures after it.
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
         if obeyed || self.dirty && now.since(self.published) >= PUBLISH_EVERY {
-            self.publish(now);
+            self.publish(now, false);
         }
         let pause = self.pace.after(now, work);
         self.end_round_before(pause);
@@ -363,7 +363,7 @@ impl Running {
     /// Sleeps until a record, a report, a command or a timeout; see [`process::waker`].
     fn sleep(&mut self, now: Instant, until: Until, longest: Duration) -> Result<(), Error> {
         if self.dirty && until == Until::Record {
-            self.publish(now);
+            self.publish(now, true);
         }
         let time = self.until_due(now, longest);
         if time.is_zero() {

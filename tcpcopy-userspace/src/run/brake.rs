@@ -35,7 +35,7 @@ use suspicion::{Candidate, Suspicion};
 /// How often one looks for suspects.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often one looks at an experiment.
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(2);
 /// How long before its beginning the workers are told of a watch.
 const LEAD: Duration = Duration::from_millis(20);
 /// Time between two flows of a worker while requests that go round are told from others.

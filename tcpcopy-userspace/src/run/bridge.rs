@@ -155,7 +155,7 @@ impl Bridge {
         let began = *self.began.get_or_insert_with(Instant::now);
         let verdicts = self.probes.verdicts();
         // A session of ours that was answered proves the path as well as a probe does; reports alone may be somebody else's.
-        let answered = crew.totals().counters.paths_proven > 0;
+        let answered = crew.sum(|slot| slot.counters.paths_proven) > 0;
         let proven = verdicts.iter().filter(|verdict| verdict.proven).count();
         let patient = began.elapsed() < PROBE_PATIENCE;
         // One dead target must not keep the others from being copied.

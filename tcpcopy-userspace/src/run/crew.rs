@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -134,27 +134,34 @@ impl Crew {
         }
     }
 
+    /// Each worker's figures, one at a time.
+    fn slots(&self) -> impl Iterator<Item = MutexGuard<'_, Slot>> {
+        let slots = self.handles.iter().map(|handle| handle.shared.slot.lock());
+        slots.map(|slot| slot.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The figures of all workers.
     pub(super) fn totals(&self) -> Slot {
-        let mut totals = Slot::new(self.rules);
-        for handle in &self.handles {
-            totals.add(
-                &handle
-                    .shared
-                    .slot
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-        }
+        let mut slots = self.slots();
+        let Some(first) = slots.next() else {
+            return Slot::new(self.rules);
+        };
+        // A copy costs half of adding to nothing.
+        let mut totals = first.clone();
+        drop(first);
+        slots.for_each(|slot| totals.add(&slot));
         totals
+    }
+
+    /// One figure of all workers, where the others are not asked for.
+    pub(super) fn sum(&self, figure: impl Fn(&Slot) -> u64) -> u64 {
+        self.slots().map(|slot| figure(&slot)).sum()
     }
 
     /// What all workers have seen of each rule's service.
     pub(super) fn sights(&self) -> Vec<Sight> {
         let mut sights = vec![Sight::default(); self.rules];
-        for handle in &self.handles {
-            let slot = handle.shared.slot.lock();
-            let slot = slot.unwrap_or_else(PoisonError::into_inner);
+        for slot in self.slots() {
             for (all, one) in sights.iter_mut().zip(&slot.sights) {
                 all.add(one);
             }
@@ -179,25 +186,14 @@ impl Crew {
 
     /// Sessions whose target has been asked and has not answered yet.
     pub(super) fn in_flight(&self) -> u64 {
-        let slots = self.handles.iter().map(|handle| handle.shared.slot.lock());
-        slots
-            .map(|slot| slot.unwrap_or_else(PoisonError::into_inner).in_flight)
-            .sum()
+        self.sum(|slot| slot.in_flight)
     }
 
     /// CPU time of each worker.
     pub(super) fn cpu_seconds(&self) -> Figures<f64> {
-        let slots = self.handles.iter().map(|handle| {
-            handle
-                .shared
-                .slot
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .cpu
-        });
+        let slots = self.slots().enumerate();
         slots
-            .enumerate()
-            .map(|(index, time)| (format!("{WORKER_NAME}{index}"), cpu::seconds(time)))
+            .map(|(index, slot)| (format!("{WORKER_NAME}{index}"), cpu::seconds(slot.cpu)))
             .collect()
     }
 

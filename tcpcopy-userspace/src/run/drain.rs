@@ -17,7 +17,7 @@ impl Run<'_> {
     /// Waits until the targets have answered what was captured, unless `at_once`. Returns whether the rest is to be done at once.
     pub(super) fn drain(&mut self, signals: &mut Signals, at_once: bool) -> bool {
         let (most, waits) = (self.args.drain, |run: &Self| {
-            run.crew.totals().turns_waiting > 0
+            run.crew.sum(|slot| slot.turns_waiting) > 0
         });
         self.wait_while(signals, at_once, most, waits)
     }
@@ -27,7 +27,7 @@ impl Run<'_> {
         self.crew.command(&|| Command::Finish);
         self.crew.wait_obeyed(OBEY_MAX);
         std::thread::sleep(LINGER);
-        let are_left = |run: &Self| run.crew.totals().sessions > 0;
+        let are_left = |run: &Self| run.crew.sum(|slot| slot.sessions) > 0;
         self.wait_while(signals, at_once, RESETTING_MAX, are_left);
     }
 

@@ -1,7 +1,7 @@
 //! What a worker counts, left where others can read it.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 use session::{Engine, Instant};
@@ -80,9 +80,11 @@ impl Running {
         self.tallied = (now, tally.seen);
     }
 
-    pub(super) fn publish(&mut self, now: Instant) {
+    /// Leaves the figures; where somebody reads them, only if `waits`. Whoever reads may have lost its processor in the middle of it, and
+    /// a worker that has packets to look at does not wait for that: the next time is a tenth of a second away, and the next round
+    /// after a command.
+    pub(super) fn publish(&mut self, now: Instant, waits: bool) {
         self.published = now;
-        self.dirty = false;
         self.tell_echoes(now);
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
         let engine = &self.worker.engine;
@@ -104,12 +106,14 @@ impl Running {
         } else {
             engine.turns_open()
         };
-        let mut slot = self
-            .worker
-            .shared
-            .slot
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slot = &self.worker.shared.slot;
+        let mut slot = match slot.try_lock() {
+            Err(TryLockError::WouldBlock) if !waits => return,
+            Err(TryLockError::WouldBlock) => slot.lock().unwrap_or_else(PoisonError::into_inner),
+            Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
+            Ok(slot) => slot,
+        };
+        self.dirty = false;
         slot.ledger.clone_from(&self.ledger);
         if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
             self.handed_over = now;

@@ -13,10 +13,12 @@ use crate::limits::JOINS_REFUSED_MAX;
 impl Session {
     /// Leaves the connection with one last segment, where there is one that the target knows of.
     pub(crate) fn part(&mut self, with: Flags, then: After, ctx: &mut Context<'_>) {
-        if self.connection.leave(with) {
-            self.life = Life::Leaving(then);
-        } else if !matches!(self.life, Life::Leaving(_)) {
-            self.settle(then, ctx);
+        match self.life {
+            // It leaves already, to come back: what it becomes instead is decided now.
+            Life::Leaving(After::Detached { .. }) => self.life = Life::Leaving(then),
+            Life::Leaving(_) => {}
+            _ if self.connection.leave(with) => self.life = Life::Leaving(then),
+            _ => self.settle(then, ctx),
         }
     }
 

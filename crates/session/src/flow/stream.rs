@@ -62,6 +62,8 @@ pub(crate) struct ClientStream {
     advertised: Advertised,
     /// Whether a RST of the client came after its FIN.
     abandoned: bool,
+    /// Whether its 4-tuple is a newer connection's: nothing more comes of this one.
+    replaced: bool,
     /// What waits behind a hole, in a box of its own because hardly any session has one.
     pub(super) waiting: Option<Box<Reassembly>>,
 }
@@ -76,6 +78,7 @@ impl ClientStream {
             end: None,
             advertised: Advertised::unknown(),
             abandoned: false,
+            replaced: false,
             waiting: None,
         }
     }
@@ -119,6 +122,11 @@ impl ClientStream {
     /// Whether the client has closed, and wants nothing any more of what the online server still says.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned
+    }
+
+    /// Whether its 4-tuple is a newer connection's: nothing more comes of this one, nor of what its online server has said of it.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.replaced
     }
 
     /// What the online server has acknowledged, as far as was seen.
@@ -226,6 +234,7 @@ impl ClientStream {
         stamp: Instant,
         arena: &mut Arena,
     ) {
+        self.replaced |= end == End::Replaced;
         if self.end.is_none() {
             self.end = Some(EndOfStream { end, cause, stamp });
         }

@@ -263,7 +263,8 @@ impl Session {
     /// more. Returns whether that is so, or has to be waited for.
     fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = ctx.flow.ended().map(|end| end.end);
-        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle)) {
+        let is_gone = matches!(end, Some(End::Reset | End::Replaced | End::Idle));
+        if !is_gone && !ctx.flow.stream().is_replaced() {
             return false;
         }
         if !knows_service(ctx.flow, ctx.now) {
@@ -378,6 +379,7 @@ pub(super) fn knows_service(flow: &Flow, now: Instant) -> bool {
         !matches!(end.end, End::Fin | End::Reset)
             || flow.stream().is_served()
             || flow.is_online_closed()
+            || flow.stream().is_replaced()
             || now >= flow.active_at() + SERVICE_WAIT
     })
 }

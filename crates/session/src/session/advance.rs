@@ -77,7 +77,7 @@ impl Session {
             (Some(turn), _) if self.turns.fate().is_none() && !self.may_begin(turn, ctx) => {
                 ctx.shared.counters.flows_without_beginning += 1;
                 // A flow that was joined: it may be that no such flow makes sense to the target.
-                ctx.rule.joins_refused += u32::from(ctx.flow.is_joined());
+                ctx.rule.joins_refused += u32::from(ctx.flow.is_joined() && self.leads);
                 self.doom_waiting(outcome, ctx);
                 self.life = Life::Dead(outcome);
                 true

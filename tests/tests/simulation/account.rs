@@ -22,10 +22,10 @@ fn left_out(counters: &Counters) -> u64 {
         .sum()
 }
 
-/// Bytes recorded are bytes of turns that ended, and bytes that were left out. Counters do not know of copies: with one of them.
+/// Bytes recorded are bytes of turns that ended, and bytes that were left out, once for each copy.
 pub(crate) fn every_byte(world: &World) {
     let plan = &world.plan;
-    if !Demand::EveryByte.is_held() || plan.setting.copies > 1 {
+    if !Demand::EveryByte.is_held() {
         return;
     }
     if plan.reuses_ports && plan.ring.observe_delay.is_some() {
@@ -33,7 +33,7 @@ pub(crate) fn every_byte(world: &World) {
         // they are taken for bytes of that which come again.
         return;
     }
-    let recorded = world.oracle.recorded();
+    let recorded = world.oracle.recorded() * u64::from(plan.setting.copies);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum::<u64>() + world.missed_bytes;
     let left_out = left_out(&world.engine.counters());
     assert!(

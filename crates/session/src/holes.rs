@@ -21,10 +21,35 @@ impl Holes {
             return;
         }
         let at = self.0.partition_point(|(from, _)| *from < start);
-        self.0.insert(at, (start, end));
+        let (touches, touched) = (
+            at > 0 && self.0[at - 1].1 == start,
+            self.0.get(at).is_some_and(|(from, _)| *from == end),
+        );
+        match (touches, touched) {
+            (true, true) => self.0[at - 1].1 = self.0.remove(at).1,
+            (true, false) => self.0[at - 1].1 = end,
+            (false, true) => self.0[at].0 = start,
+            (false, false) => self.0.insert(at, (start, end)),
+        }
         if self.0.len() > HOLES_MAX {
             self.join_nearest();
         }
+    }
+
+    /// The bytes from `start` to `end` are put here, where some of them may be: how many are not. Where there is no room they are not
+    /// remembered, and are new when they come again.
+    pub(crate) fn put(&mut self, start: ClientSeq, end: ClientSeq) -> u32 {
+        let known = self.fill(start, end);
+        // One that is cut in two by what was filled becomes one again, or another.
+        if self.0.len() < HOLES_MAX - 1 {
+            self.open(start, end);
+        }
+        end.ahead_of(start) - known
+    }
+
+    /// The ranges, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientSeq, ClientSeq)> + '_ {
+        self.0.iter().copied()
     }
 
     /// Makes one hole of the two with the fewest bytes between them.

@@ -240,6 +240,8 @@ impl Session {
             unasked,
             stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
         };
+        // What is learned from it is about the turns behind it, and says nothing else of this one.
+        let was_delivered = overdue && self.progress(ctx.flow) == Progress::Delivered;
         let mut playing = self.playing_mut(ctx.flow);
         if playing.note(verdict, next, waited, &mut ctx.rule.habits, seen) {
             ctx.shared.counters.sessions_streaming += 1;
@@ -255,7 +257,12 @@ impl Session {
             } else {
                 Cause::Over
             };
-            self.end(cause, ctx);
+            let progress = if was_delivered {
+                Progress::Delivered
+            } else {
+                self.progress(ctx.flow)
+            };
+            self.end_after(cause, progress, ctx);
         }
     }
 

@@ -149,7 +149,7 @@ mod tests {
         let mut next = at(20);
         for _ in 0..300 {
             assert_eq!(holes.fill(next, next + CONNECTION_DISTANCE_MAX), 0);
-            next = next + CONNECTION_DISTANCE_MAX;
+            next += CONNECTION_DISTANCE_MAX;
             assert!(!holes.reach_beyond(next));
         }
     }

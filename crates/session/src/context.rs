@@ -89,7 +89,8 @@ pub(crate) struct RuleState {
     pub(crate) target: usize,
     /// How many joined flows its target has ended where the online server went on.
     pub(crate) joins_refused: u32,
-    /// How many connections of joined flows in a row its target has ended before it had answered any of their turns.
+    /// How many connections of joined flows in a row its target has ended before it had answered any of their turns;
+    /// of a flow's copies only the first counts.
     pub(crate) joins_unanswered: u32,
 }
 

@@ -129,6 +129,8 @@ pub(crate) struct Session {
     /// The next session of the same flow: another copy, another rule.
     pub(crate) sibling: Option<SessionId>,
     pub(crate) life: Life,
+    /// Whether it is the first of its flow's copies by its rule, by which the flow is counted.
+    pub(crate) leads: bool,
     /// Whether bytes wait for the online server's acknowledgement before they leave.
     confirmed_only: bool,
     pub(crate) turns: Turns,
@@ -199,6 +201,7 @@ impl Session {
             rule,
             flow,
             sibling: None,
+            leads: true,
             life: Life::Detached {
                 retry_at: ctx.now,
                 outcome: Outcome::Refused,

@@ -88,7 +88,8 @@ impl Flow {
             self.fin = Some(start + len);
             self.closed_at.get_or_insert(now);
         }
-        if self.fin.is_some_and(|fin| start >= fin) {
+        // A mere acknowledgement that has overtaken the FIN stands behind that: there is no byte where the FIN is.
+        if len == 0 || self.fin.is_some_and(|fin| start >= fin) {
             return;
         }
         let from = self.captured.last().map_or(0, |(end, _)| *end);

@@ -137,8 +137,16 @@ impl Oracle {
         if syn && flows.iter().all(|flow| flow.isn != Some(segment.seq)) {
             flows.push(Flow::default());
         }
-        let mut latest = flows.iter_mut().rev();
-        if let Some(flow) = latest.find(|flow| syn || flow.is_near(segment.seq)) {
+        // A SYN that comes late is of the connection that it began, which may not be the latest of its port.
+        let is_its = |flow: &Flow| {
+            let is_new = flow.isn.is_none_or(|isn| isn == segment.seq);
+            if syn {
+                is_new
+            } else {
+                flow.is_near(segment.seq)
+            }
+        };
+        if let Some(flow) = flows.iter_mut().rev().find(|flow| is_its(flow)) {
             flow.on_client(now, &segment);
         }
     }

@@ -67,8 +67,8 @@ impl Engine {
         self.by_flow.insert(&flow, id);
         self.unconfirmed += u32::from(!joined);
         for rule in rules {
-            for _ in 0..self.shared.config.copies {
-                self.insert(now, rule, id, beginning);
+            for copy in 0..self.shared.config.copies {
+                self.insert(now, rule, id, beginning, copy == 0);
                 self.shared.counters.sessions_joined += u64::from(joined);
             }
         }
@@ -148,6 +148,7 @@ impl Engine {
         rule: RuleId,
         number: FlowId,
         beginning: Beginning,
+        leads: bool,
     ) {
         let Some(flow) = self.flows.wake(number) else {
             return;
@@ -156,7 +157,7 @@ impl Engine {
         let ctx = self.known.lend(&mut self.shared, rule, now, flow);
         let id: SessionId = self.sessions.insert(|id| {
             let mut session = Session::new(id, rule, number, beginning, &ctx);
-            session.sibling = sibling;
+            (session.sibling, session.leads) = (sibling, leads);
             session
         });
         ctx.flow.add(id);

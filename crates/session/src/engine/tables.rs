@@ -147,8 +147,7 @@ impl Engine {
         let counters = &mut self.shared.counters;
         counters.sessions_closed += 1;
         if let Some(flow) = self.flows.get(session.flow) {
-            let waiting = flow.stream().waiting_bytes() as u64;
-            counters.left_out_unordered_bytes += flow.stream().unordered_bytes() + waiting;
+            counters.left_out_unordered_bytes += flow.unordered_bytes_at_leave();
             counters.sessions_without_turn += u64::from(session.is_without_turn(flow));
         }
         self.leave_flow(&session);

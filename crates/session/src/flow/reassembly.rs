@@ -38,20 +38,44 @@ impl Waiting {
 pub(super) struct Reassembly {
     pub(super) segments: VecDeque<Waiting>,
     pub(super) bytes: usize,
-    /// Bytes that never will be in order: what stood behind a hole that was never filled, and what came after the end.
+    /// Bytes that never will be in order, as far as is known: what stood behind a hole that was never filled, what came after the end,
+    /// and what is [dropped](Self::dropped).
     pub(super) unordered_bytes: u64,
+    /// What of a stream that has not ended did not find room, or was given up: it may come again.
+    dropped: Holes,
     /// Where they end.
     pub(super) unordered_end: Option<ClientSeq>,
     /// What was missing among them.
     pub(super) holes: Holes,
     /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
     pub(super) mapping: Option<u32>,
+    /// How many of its flow's sessions have left, as some do before others once it has ended.
+    left: u32,
 }
 
 impl Reassembly {
     /// What the segments cost.
     pub(super) fn cost(&self) -> usize {
         self.bytes + self.segments.len() * Waiting::cost(0)
+    }
+
+    /// These bytes are given up.
+    fn drop_range(&mut self, start: ClientSeq, end: ClientSeq) {
+        self.unordered_bytes += u64::from(self.dropped.put(start, end));
+    }
+
+    /// These bytes have come, perhaps again: what was given up of them is not.
+    pub(super) fn take_back(&mut self, start: ClientSeq, end: ClientSeq) {
+        self.unordered_bytes -= u64::from(self.dropped.fill(start, end));
+    }
+
+    /// The stream has ended at `next`, behind which nothing will be in order any more.
+    fn end_at(&mut self, next: ClientSeq) {
+        let mut from = next;
+        for (start, end) in core::mem::take(&mut self.dropped).iter() {
+            self.holes.open(from, start);
+            (from, self.unordered_end) = (end, Some(end));
+        }
     }
 
     /// Whether all that there is to say is which bytes are missing.
@@ -90,13 +114,16 @@ impl ClientStream {
             }
             let until = next.map_or(end, |next| next.seq.min(end));
             let bytes = &piece.bytes[at.ahead_of(seq) as usize..until.ahead_of(seq) as usize];
-            if self.is_full(bytes.len()) || arena.is_full() {
-                counters.reassembly_dropped += u64::from(end.ahead_of(at));
-                self.lose(end.ahead_of(at).into(), None);
-                return;
+            let is_full = self.is_full(bytes.len()) || arena.is_full();
+            let store = self.waiting.get_or_insert_default();
+            if is_full {
+                counters.reassembly_dropped += bytes.len() as u64;
+                store.drop_range(at, until);
+                at = until;
+                continue;
             }
             arena.charge(Waiting::cost(bytes.len()));
-            let store = self.waiting.get_or_insert_default();
+            store.take_back(at, until);
             store.bytes += bytes.len();
             let waiting = Waiting {
                 seq: at,
@@ -154,16 +181,26 @@ impl ClientStream {
     pub(crate) fn clear(&mut self, arena: &mut Arena) {
         if let Some(waiting) = &mut self.waiting {
             arena.discharge(waiting.cost());
-            let mut from = self.next;
-            for segment in &waiting.segments {
-                waiting.holes.open(from, segment.seq);
-                from = segment.end();
+            for segment in core::mem::take(&mut waiting.segments) {
+                waiting.drop_range(segment.seq, segment.end());
             }
-            let bytes = core::mem::take(&mut waiting.bytes);
-            let end = waiting.segments.back().map(Waiting::end);
-            waiting.segments = VecDeque::new();
-            self.lose(bytes as u64, end);
+            waiting.bytes = 0;
+            if self.end.is_some() {
+                waiting.end_at(self.next);
+            }
         }
+    }
+
+    /// A session has left that was not the last.
+    pub(super) fn note_left(&mut self) {
+        self.waiting.get_or_insert_default().left += 1;
+    }
+
+    /// Bytes that came and are in no turn, as the last of the sessions leaves: so many times as there were sessions.
+    pub(super) fn unordered_bytes_of_all(&self) -> u64 {
+        self.waiting.as_ref().map_or(0, |waiting| {
+            (waiting.unordered_bytes + waiting.bytes as u64) * u64::from(waiting.left + 1)
+        })
     }
 
     /// Bytes that wait behind a hole.

@@ -51,8 +51,20 @@ impl Flow {
     /// A session is gone, which needed the stream from `from` on. Returns as [`Flow::pass`] does.
     pub(crate) fn leave(&mut self, from: u64) -> bool {
         self.sessions -= 1;
+        if self.sessions > 0 {
+            self.stream.note_left();
+        }
         self.laggards -= u32::from(from <= self.payload.start());
         self.laggards == 0
+    }
+
+    /// Bytes of it that are in no turn, to be counted now that a session leaves: with the last of them, for all that it has had, since
+    /// some may have come when others had left.
+    pub(crate) fn unordered_bytes_at_leave(&self) -> u64 {
+        if self.sessions > 1 {
+            return 0;
+        }
+        self.stream.unordered_bytes_of_all()
     }
 
     /// Nobody needs it any more.

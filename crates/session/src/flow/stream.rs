@@ -57,11 +57,13 @@ pub(crate) struct ClientStream {
     acknowledged: Option<ClientSeq>,
     /// A FIN that was seen, perhaps behind a hole.
     fin: Option<(ClientSeq, OnlineSeq, Instant)>,
-    end: Option<EndOfStream>,
+    pub(super) end: Option<EndOfStream>,
     /// How far ahead the client may be.
     advertised: Advertised,
     /// Whether a RST of the client came after its FIN.
     abandoned: bool,
+    /// Whether its 4-tuple is a newer connection's: nothing more comes of this one.
+    replaced: bool,
     /// What waits behind a hole, in a box of its own because hardly any session has one.
     pub(super) waiting: Option<Box<Reassembly>>,
 }
@@ -76,6 +78,7 @@ impl ClientStream {
             end: None,
             advertised: Advertised::unknown(),
             abandoned: false,
+            replaced: false,
             waiting: None,
         }
     }
@@ -121,6 +124,11 @@ impl ClientStream {
         self.abandoned
     }
 
+    /// Whether its 4-tuple is a newer connection's: nothing more comes of this one, nor of what its online server has said of it.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.replaced
+    }
+
     /// What the online server has acknowledged, as far as was seen.
     pub(crate) fn acknowledged(&self) -> Option<ClientSeq> {
         self.acknowledged
@@ -133,13 +141,6 @@ impl ClientStream {
             .as_ref()
             .and_then(|waiting| waiting.unordered_end);
         end.map_or(self.next, |end| end.max(self.next))
-    }
-
-    /// Bytes that came and never will be in order: what stood behind a hole, and what came after the end.
-    pub(crate) fn unordered_bytes(&self) -> u64 {
-        self.waiting
-            .as_ref()
-            .map_or(0, |waiting| waiting.unordered_bytes)
     }
 
     /// What is missing before [`ClientStream::seen`].
@@ -226,6 +227,7 @@ impl ClientStream {
         stamp: Instant,
         arena: &mut Arena,
     ) {
+        self.replaced |= end == End::Replaced;
         if self.end.is_none() {
             self.end = Some(EndOfStream { end, cause, stamp });
         }
@@ -256,6 +258,7 @@ impl ClientStream {
         };
         let late = waiting.holes.fill(seq, end.min(self.next));
         waiting.holes.fill(self.next, end);
+        waiting.take_back(self.next, end);
         self.lose(late.into(), None);
     }
 
@@ -346,6 +349,12 @@ mod tests {
     use crate::limits::CLIENT_WINDOW_SLACK;
     use crate::time::Instant;
     use wire::seq::{ClientSeq, OnlineSeq};
+
+    impl ClientStream {
+        fn unordered_bytes(&self) -> u64 {
+            self.waiting.as_ref().map_or(0, |it| it.unordered_bytes)
+        }
+    }
 
     struct Fixture {
         stream: ClientStream,
@@ -458,6 +467,34 @@ mod tests {
         assert_eq!(f.arena.used(), f.stream.waiting_cost() as u64);
         f.stream.clear(&mut f.arena);
         assert_eq!(f.arena.used(), 0);
+    }
+
+    /// What is given up for want of room comes again, in order or not: each byte is counted at most once.
+    #[test]
+    fn what_is_given_up_and_comes_again_is_counted_once() {
+        let mut f = Fixture::new(100);
+        f.segment(110, b"waits", false);
+        f.stream.clear(&mut f.arena);
+        assert_eq!(f.stream.unordered_bytes(), 5);
+        f.arena = Arena::new(0);
+        f.segment(108, b"__waits__", false);
+        f.segment(130, b"more", false);
+        assert_eq!(f.stream.unordered_bytes(), 9 + 4);
+        f.arena = Arena::new(1 << 20);
+        f.segment(108, b"__wai", false);
+        assert_eq!(
+            (f.stream.waiting_bytes(), f.stream.unordered_bytes()),
+            (5, 8)
+        );
+        f.segment(100, b"12345678__waits", false);
+        assert_eq!((f.got.len(), f.stream.unordered_bytes()), (15, 2 + 4));
+        f.stream
+            .finish(End::Gap, None, Instant::default(), &mut f.arena);
+        f.segment(115, b"__345", false);
+        assert_eq!(
+            (f.stream.unordered_bytes(), f.stream.seen()),
+            (9, ClientSeq::new(134))
+        );
     }
 
     #[test]

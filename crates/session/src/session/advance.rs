@@ -77,7 +77,7 @@ impl Session {
             (Some(turn), _) if self.turns.fate().is_none() && !self.may_begin(turn, ctx) => {
                 ctx.shared.counters.flows_without_beginning += 1;
                 // A flow that was joined: it may be that no such flow makes sense to the target.
-                ctx.rule.joins_refused += u32::from(ctx.flow.is_joined());
+                ctx.rule.joins_refused += u32::from(ctx.flow.is_joined() && self.leads);
                 self.doom_waiting(outcome, ctx);
                 self.life = Life::Dead(outcome);
                 true
@@ -240,6 +240,8 @@ impl Session {
             unasked,
             stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
         };
+        // What is learned from it is about the turns behind it, and says nothing else of this one.
+        let was_delivered = overdue && self.progress(ctx.flow) == Progress::Delivered;
         let mut playing = self.playing_mut(ctx.flow);
         if playing.note(verdict, next, waited, &mut ctx.rule.habits, seen) {
             ctx.shared.counters.sessions_streaming += 1;
@@ -255,7 +257,12 @@ impl Session {
             } else {
                 Cause::Over
             };
-            self.end(cause, ctx);
+            let progress = if was_delivered {
+                Progress::Delivered
+            } else {
+                self.progress(ctx.flow)
+            };
+            self.end_after(cause, progress, ctx);
         }
     }
 
@@ -263,7 +270,8 @@ impl Session {
     /// more. Returns whether that is so, or has to be waited for.
     fn end_unconfirmed(&mut self, ctx: &mut Context<'_>) -> bool {
         let end = ctx.flow.ended().map(|end| end.end);
-        if !matches!(end, Some(End::Reset | End::Replaced | End::Idle)) {
+        let is_gone = matches!(end, Some(End::Reset | End::Replaced | End::Idle));
+        if !is_gone && !ctx.flow.stream().is_replaced() {
             return false;
         }
         if !knows_service(ctx.flow, ctx.now) {
@@ -378,6 +386,7 @@ pub(super) fn knows_service(flow: &Flow, now: Instant) -> bool {
         !matches!(end.end, End::Fin | End::Reset)
             || flow.stream().is_served()
             || flow.is_online_closed()
+            || flow.stream().is_replaced()
             || now >= flow.active_at() + SERVICE_WAIT
     })
 }

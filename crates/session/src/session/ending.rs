@@ -13,10 +13,12 @@ use crate::limits::JOINS_REFUSED_MAX;
 impl Session {
     /// Leaves the connection with one last segment, where there is one that the target knows of.
     pub(crate) fn part(&mut self, with: Flags, then: After, ctx: &mut Context<'_>) {
-        if self.connection.leave(with) {
-            self.life = Life::Leaving(then);
-        } else if !matches!(self.life, Life::Leaving(_)) {
-            self.settle(then, ctx);
+        match self.life {
+            // It leaves already, to come back: what it becomes instead is decided now.
+            Life::Leaving(After::Detached { .. }) => self.life = Life::Leaving(then),
+            Life::Leaving(_) => {}
+            _ if self.connection.leave(with) => self.life = Life::Leaving(then),
+            _ => self.settle(then, ctx),
         }
     }
 
@@ -68,8 +70,14 @@ impl Session {
 
     /// Ends the front turn in the ledger, by the table in [`super::outcome`].
     pub(super) fn end(&mut self, cause: Cause, ctx: &mut Context<'_>) {
+        let progress = self.progress(ctx.flow);
+        self.end_after(cause, progress, ctx);
+    }
+
+    /// The same after what the target has done with it.
+    pub(super) fn end_after(&mut self, cause: Cause, progress: Progress, ctx: &mut Context<'_>) {
         let cause = self.turns.fate().map_or(cause, Cause::Lost);
-        let mut outcome = ending(cause, self.progress(ctx.flow));
+        let mut outcome = ending(cause, progress);
         let patience = ctx.shared.config.response_timeout;
         if outcome == Outcome::Delivered && self.playing(ctx.flow).is_mute(patience, ctx.now) {
             outcome = Outcome::TimedOut;

@@ -69,7 +69,7 @@ impl Session {
     fn note_unanswered_join(&self, outcome: Outcome, ctx: &mut Context<'_>) {
         let ended = matches!(outcome, Outcome::Reset | Outcome::TargetClosed);
         let goes_on = ctx.flow.ended().is_none() && !ctx.flow.is_online_closed();
-        if ended && goes_on && ctx.flow.is_joined() && !self.answered {
+        if ended && goes_on && ctx.flow.is_joined() && !self.answered && self.leads {
             ctx.rule.joins_unanswered = ctx.rule.joins_unanswered.saturating_add(1);
         }
     }

@@ -55,6 +55,7 @@ pub(crate) struct Resting {
     /// The next session of the same flow; [`NOBODY`] where there is none.
     sibling: SessionId,
     life: RestingLife,
+    leads: bool,
     confirmed_only: bool,
     unseen: bool,
     kept: u64,
@@ -83,6 +84,7 @@ impl Resting {
             flow: number,
             sibling,
             life,
+            leads,
             confirmed_only,
             turns,
             stock,
@@ -115,6 +117,7 @@ impl Resting {
             flow: *number,
             sibling: sibling.unwrap_or(NOBODY),
             life: RestingLife::of(*life)?,
+            leads: *leads,
             confirmed_only: *confirmed_only,
             unseen: *unseen,
             kept: stock.kept,
@@ -175,6 +178,7 @@ impl Resting {
             flow: self.flow,
             sibling: self.sibling(),
             life: self.life.wake(),
+            leads: self.leads,
             confirmed_only: self.confirmed_only,
             turns: self.turns.wake(),
             stock: Stock {

@@ -10,9 +10,15 @@ type Copies = BTreeMap<Endpoint, (u32, Vec<u8>)>;
 impl Script {
     /// A script with so many copies of each flow, each from a port of its own.
     fn copies(copies: u16) -> Self {
+        Self::copies_that(copies, true)
+    }
+
+    /// The same; what its target has ended may go on with any turn, or only where that makes sense by itself.
+    fn copies_that(copies: u16, resume_anywhere: bool) -> Self {
         Self::with(|config| {
             config.copies = copies;
             config.sessions_max = 1000;
+            config.rules[0].resume_anywhere = resume_anywhere;
             config.payload_bytes_max = 8 << 20;
             if let Source::Pool { ranges, .. } = &mut config.source {
                 ranges[0].port_last = 11_000;
@@ -58,6 +64,43 @@ impl Script {
             }
         }
         panic!("{} of {wanted} bytes came", copies[&copy].1.len());
+    }
+}
+
+/// Flows that were open before are joined, and the target ends each connection at once, however many copies of one there are.
+#[test]
+fn a_flow_whose_copies_are_all_ended_counts_once() {
+    for (line, answer, flows) in [(&b"frame"[..], 30, 3), (b"GET / HTTP/1.1\r\n\r\n", 0, 3)] {
+        let mut s = Script::copies_that(3, false);
+        let (first, len) = (s.client, line.len() as u32);
+        let mut joined = 0;
+        for number in 0..5 {
+            s.client = Endpoint::new(first.addr, first.port + number);
+            s.client(PSH, 500, 900, line)
+                .online(PSH, 900, 500 + len, 10);
+            s.client(PSH, 500 + len, 910, line);
+            let mut copies = Copies::new();
+            s.take(&mut copies);
+            assert!([0, 3].contains(&copies.len()), "{copies:?}");
+            joined += usize::from(!copies.is_empty());
+            let all: Vec<_> = copies
+                .iter()
+                .map(|(copy, (iss, _))| (*copy, *iss))
+                .collect();
+            for (copy, iss) in all {
+                s.serve(&mut copies, copy, line.len());
+                let flags = if answer > 0 { FIN.with(PSH) } else { RST };
+                s.answer(copy, iss, flags, 1, 1 + len, answer);
+                s.take(&mut copies);
+            }
+            s.online(PSH, 910, 500 + 2 * len, 10);
+            // What follows makes no sense without what came before.
+            s.client(PSH, 500 + 2 * len, 920, b"frame");
+            s.online(PSH, 920, 505 + 2 * len, 10);
+            s.take(&mut copies);
+        }
+        assert_eq!(joined, flows);
+        assert_eq!(s.engine.sights()[0].joining_stopped, 1);
     }
 }
 

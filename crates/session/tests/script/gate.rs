@@ -110,6 +110,26 @@ fn a_probe_that_is_not_answered_is_taken_back_before_the_target_says_it_again() 
     s.expect_outcomes(&[Outcome::Answered]);
 }
 
+/// What it would have gone on with is encrypted, as turns out while its reset waits for a route.
+#[test]
+fn a_probe_that_was_taken_back_is_not_made_anew_for_what_is_encrypted() {
+    let mut s = proving();
+    let target = s.target.addr;
+    s.opens().expect(&[sent(SYN, 0, 0, b"")]);
+    s.engine.on_route(s.now, target, None);
+    s.wait(PROBE_INTERVAL + Duration::from_millis(10))
+        .expect(&[]);
+    s.client(PSH, 1, 1, &[0x16, 3, 1, 2, 0, 1, 0, 1]);
+    s.online(PSH, 1, 9, 10).client(PSH, 9, 11, b"b");
+    s.online(PSH, 11, 10, 10).client(PSH, 10, 21, b"c");
+    s.online(PSH, 21, 11, 10);
+    s.engine.on_route(s.now, target, Some(1500));
+    let frames = s.frames_within(Duration::from_secs(5));
+    assert_eq!(frames, [sent(Flags::RST, 1, 0, b"")]);
+    s.engine.finish(s.now);
+    s.expect_outcomes(&[Outcome::Unreplayable; 3]);
+}
+
 #[test]
 fn a_network_whose_replies_do_not_come_back_is_told_once() {
     let mut s = proving();

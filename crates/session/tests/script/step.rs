@@ -164,6 +164,29 @@ fn a_late_answer_is_not_compared_with_the_next_turn() {
     }
 }
 
+/// The target has said in sum what the online server had, and says nothing of one turn: it has said that with another. So it is when
+/// turns leave later than the response timeout allows, and teach what is to be thought of those behind them.
+#[test]
+fn a_turn_whose_answer_came_with_another_is_delivered_however_late_it_is() {
+    let mut p = Play::new(|config| config.response_timeout = Duration::from_secs(3));
+    let target = |turn: usize| match turn {
+        0 => vec![(2000, 160)],
+        1 => vec![(2000, 100)],
+        2 => vec![],
+        _ => vec![(1, 100)],
+    };
+    for len in [100, 100, 60, 100] {
+        p.ask();
+        p.online(len);
+    }
+    p.pass_for(10_000, &target);
+    p.s.engine.finish(p.s.now);
+    p.pass(&target);
+    let outcomes: Vec<Outcome> = p.ended.iter().map(|turn| turn.outcome).collect();
+    let answered = Outcome::Answered;
+    assert_eq!(outcomes, [answered, answered, Outcome::Delivered, answered]);
+}
+
 /// The same where all answers have the same length.
 #[test]
 fn a_late_answer_is_not_taken_for_the_next_because_it_is_as_long() {

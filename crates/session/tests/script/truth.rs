@@ -259,6 +259,17 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 1, far, b"abcd").client(ACK, 4, far, b"d");
             4
         }
+        // Something comes behind the end when one of the copies has left.
+        24 => {
+            open(s);
+            s.client(FIN.with(PSH), 1, 1, b"abcd")
+                .online(FIN.with(PSH), 1, 6, 10)
+                .frames();
+            s.target(FIN.with(PSH), 1, 5, 10).frames();
+            s.target(ACK, 12, 6, 0).frames();
+            s.client(PSH, 6, 1, b"ef");
+            6
+        }
         _ => 0,
     }
 }
@@ -267,7 +278,7 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..24 {
+            for shape in 0..25 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

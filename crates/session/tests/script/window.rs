@@ -283,6 +283,26 @@ fn confirmed_bytes_leave_when_the_online_server_has_acknowledged_them() {
     assert_eq!(s.engine.sessions(), 0);
 }
 
+/// The record of the online server's acknowledgement was lost, and the client's port, which is the copy's as well, is used again.
+#[test]
+fn a_confirmation_is_not_waited_for_once_the_port_is_anothers() {
+    let mut s = Script::with(|config| {
+        config.confirmed = true;
+        config.source = Source::Clients;
+    });
+    s.handshake();
+    s.client(FIN.with(PSH), 1, 1, b"abcd")
+        .wait(Duration::from_secs(2))
+        .expect(&[]);
+    s.client(SYN, 100_000_000, 0, b"");
+    s.online(SYN.with(ACK), 200_000_000, 100_000_001, 0);
+    let frames = s.frames();
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert_eq!(frames[0].flags, RST);
+    assert_eq!(frames[1].flags, SYN);
+    s.expect_outcomes(&[Outcome::Unserved]);
+}
+
 #[test]
 fn what_follows_a_beginning_is_not_sent_without_it() {
     let mut s = Script::with(|config| config.rules[0].resume_anywhere = false);

@@ -45,6 +45,13 @@ fn is_forgotten_within(world: &World, flow: &Flow, range: &Range<usize>) -> bool
     timeout.is_some_and(|timeout| flow.pauses_in(range, timeout))
 }
 
+/// Whether the target's TCP may take longer than the response timeout to send again what was lost of what it had said before.
+fn is_late(world: &World, number: usize) -> bool {
+    let lives = world.origins.iter().zip(&world.lives);
+    let mut own = lives.filter(|(origin, _)| origin.is_some_and(|(of, _)| of == number));
+    own.any(|(_, life)| life.is_some_and(|life| world.oracle.lives[life].is_late))
+}
+
 /// How many connections of flows that were joined the target has ended for what was wrong with it: the engine cannot tell them from
 /// those that made no sense to it.
 fn joins_broken_off(world: &World) -> u64 {
@@ -164,7 +171,7 @@ pub(crate) fn every_new_turn_is_answered(world: &World) {
         let rests_at = connection.rests_at.unwrap_or(usize::MAX);
         let turns = connection.batches.len().saturating_sub(rests_at);
         excused += copies * (turns - owed.len());
-        if open > 0 && connection.is_mute() {
+        if open > 0 && connection.is_mute() || plan.times_out() && is_late(world, number) {
             // Its turns wait for the response timeout, one behind another, and then for all that the target is late with.
             excused += copies * owed.len();
         }

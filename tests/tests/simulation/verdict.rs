@@ -154,10 +154,7 @@ fn complete(world: &World, reasons: &[Reasons]) {
 /// No turn ends by the response timeout but those of flows for which that has to decide.
 fn turns_do_not_time_out(world: &World, reasons: &[Reasons]) {
     let plan = &world.plan;
-    // Copies of one flow are answered at the same time: what one of them is answered may never pass a narrow pipe, since smoltcp
-    // sends all of it again each time.
-    let crowded = plan.network.to_engine.pipe.is_some() && plan.setting.copies > 1;
-    if plan.is_probed() || plan.is_scarce() || crowded || world.oracle.unanswered() > 0 {
+    if plan.is_probed() || plan.is_scarce() || plan.is_crowded() || world.oracle.unanswered() > 0 {
         return;
     }
     let excused = |it: &&Reasons| it.times_out || !it.is_intact();
@@ -378,8 +375,7 @@ fn all_was_acknowledged(world: &World, reasons: &[Reasons], mut unserved: u64, f
 /// At least the turns of flows to which nothing happened have ended well.
 fn enough_ended_well(world: &World, reasons: &[Reasons]) {
     let plan = &world.plan;
-    let crowded = plan.network.to_engine.pipe.is_some() && plan.setting.copies > 1;
-    if world.leaves_out() || plan.is_scarce() || plan.is_probed() || crowded {
+    if world.leaves_out() || plan.is_scarce() || plan.is_probed() || plan.is_crowded() {
         return;
     }
     let well = |it: &&Reasons| {
@@ -415,7 +411,10 @@ fn may(world: &World, reasons: &[Reasons], ended: &TurnEnded) -> bool {
         Outcome::Reset => plan.target_resets() || plan.is_scarce() || nonsense,
         // Each SYN of a connection was lost, or its answer; or the reset that ends what is left over at the target from before.
         Outcome::Refused => broken_off || nonsense || world.oracle.unanswered() > 0,
-        Outcome::TimedOut => times_out || broken_off || unseen || nonsense || plan.is_probed(),
+        Outcome::TimedOut => {
+            let late = plan.is_probed() || plan.is_crowded();
+            times_out || broken_off || unseen || nonsense || late
+        }
         Outcome::TargetClosed => times_out || broken_off || unseen || nonsense,
         // A flow that got no session at first may get one where bytes of the turn had come before.
         Outcome::Gap => {

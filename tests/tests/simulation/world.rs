@@ -257,6 +257,7 @@ impl World {
         self.trace.note(self.now, "all faults are over");
         self.links.calm();
         self.target.faults = Faults::default();
+        self.oracle.on_calm();
         self.calm = Some((self.now, self.engine.turns_open()));
         self.run_until(self.now + rest);
         self.calm = Some((self.now, self.engine.turns_open()));

@@ -180,7 +180,7 @@ impl Oracle {
                 .get_mut(&segment.source.port)
                 .and_then(|it| it.last_mut())
         {
-            flow.forged += u64::from(segment.payload_len);
+            flow.on_forged(&segment);
         }
     }
 

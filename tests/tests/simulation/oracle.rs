@@ -289,7 +289,7 @@ impl Oracle {
         let life = lives.find(|life| life.port == segment.source.port)?;
         let acknowledged = segment.ack.wrapping_sub(life.target_isn?.wrapping_add(1));
         let window = u32::from(segment.window) << life.scale;
-        (acknowledged < 1 << 30).then_some(acknowledged + window)
+        (acknowledged < 1 << 30).then(|| acknowledged + window)
     }
 
     /// Most that the online server has sent to any client.

@@ -64,7 +64,7 @@ pub(crate) fn before_the_end(world: &World, waiting: u64) {
     // What was never acknowledged is waited for as long as the target speaks, if only to keep the connection alive.
     let awaits = world.plan.setting.confirmed && reasons.iter().any(|it| it.unserved);
     let kept = world.plan.target_options.keep_alive_ms.is_some();
-    let (sessions, endless) = (u64::from(world.engine.sessions()), world.endless());
+    let (sessions, endless) = (world.engine.sessions(), world.endless());
     assert!(
         sessions <= endless || awaits && kept,
         "{sessions} sessions are left although every client has ended, {endless} are excused"

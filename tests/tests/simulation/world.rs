@@ -286,7 +286,7 @@ impl World {
         let waiting = self.engine.turns_waiting(self.instant());
         self.run_until(self.now + if now_ends { 0 } else { LINGER });
         let limit = self.now + if now_ends { 0 } else { RETRIES_MAX };
-        while u64::from(self.engine.sessions()) > self.endless() && self.now < limit {
+        while self.engine.sessions() > self.endless() && self.now < limit {
             self.step(limit);
         }
         verdict::before_the_end(self, waiting);

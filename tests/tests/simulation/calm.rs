@@ -171,6 +171,12 @@ pub(crate) fn every_new_turn_is_answered(world: &World) {
         let rests_at = connection.rests_at.unwrap_or(usize::MAX);
         let turns = connection.batches.len().saturating_sub(rests_at);
         excused += copies * (turns - owed.len());
+        let flow = world.oracle.flow(&world.clients[number]);
+        let began_before = (1..connection.batches.len()).contains(&rests_at);
+        if began_before && flow.is_some_and(|flow| has_untold_hole(connection, flow, rests_at)) {
+            // Where nothing was recorded of that turn, it is told with the next.
+            excused += copies;
+        }
         if open > 0 && connection.is_mute() || plan.times_out() && is_late(world, number) {
             // Its turns wait for the response timeout, one behind another, and then for all that the target is late with.
             excused += copies * owed.len();

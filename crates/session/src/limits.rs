@@ -97,9 +97,10 @@ pub const RESYNC_CHECKS: u8 = 4;
 /// whose segment was lost needs a retransmission timeout, perhaps two, of 1 s and 2 s where it knows no round trip.
 pub const CUT_OFF: Duration = Duration::from_secs(4);
 /// What a turn that is released by the response timeout counts, one that is answered taking one away ...
-pub const TIMEOUT: u8 = 3;
-/// ... and from where on a session departs by time only: three in a row, or each second turn for three times.
-pub const TIMEOUTS_UNTIL_STREAMING: u8 = 7;
+pub const TIMEOUT: u8 = 6;
+/// ... and from where on a session departs by time only: three in a row, or between which five turns were answered at most, and later
+/// on where more than one turn in seven is waited for in vain.
+pub const TIMEOUTS_UNTIL_STREAMING: u8 = 13;
 /// After so many in a row without a word in between the target is taken to answer nothing at all.
 pub const MUTE_TIMEOUTS: u32 = 3;
 

@@ -4,7 +4,7 @@
 use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 use session::{Counters, Outcome, TurnEnded};
 
-use crate::application::{Application, MARK_LEN};
+use crate::application::{Application, HEADER_LEN, MARK_LEN};
 use crate::demands::Demand;
 use crate::flow::Flow;
 use crate::plan::{Joining, Plan};
@@ -141,7 +141,9 @@ pub(crate) fn taken_up_again(world: &World) {
             }
             // One that was forgotten in the middle of a request is known no further.
             is_read = !flow.pauses_in(&(turn..end), timeout);
-            if is_forgotten_first(world, number, end - turn) {
+            // What the target got of it until then may be too short to tell whose it is.
+            let is_anonymous = !is_read && !flow.begins_in_order(turn, HEADER_LEN);
+            if is_anonymous || is_forgotten_first(world, number, end - turn) {
                 continue;
             }
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {

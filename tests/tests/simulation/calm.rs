@@ -1,5 +1,7 @@
 //! Whether every new turn is answered once all faults are over: of flows that begin then, and of those that have come through.
 
+use std::ops::Range;
+
 use session::Outcome;
 use session::limits::{INTERIM_BYTES, JOINS_REFUSED_MAX};
 
@@ -35,6 +37,19 @@ fn is_joined(world: &World, number: usize) -> bool {
 fn is_forgotten(world: &World, flow: &Flow) -> bool {
     let timeout = world.plan.setting.idle_timeout;
     timeout.is_some_and(|timeout| flow.silence_max() >= timeout)
+}
+
+/// Whether it may be forgotten in the middle of these bytes of its client.
+fn is_forgotten_within(world: &World, flow: &Flow, range: &Range<usize>) -> bool {
+    let timeout = world.plan.setting.idle_timeout;
+    timeout.is_some_and(|timeout| flow.pauses_in(range, timeout))
+}
+
+/// Whether the target's TCP may take longer than the response timeout to send again what was lost of what it had said before.
+fn is_late(world: &World, number: usize) -> bool {
+    let lives = world.origins.iter().zip(&world.lives);
+    let mut own = lives.filter(|(origin, _)| origin.is_some_and(|(of, _)| of == number));
+    own.any(|(_, life)| life.is_some_and(|life| world.oracle.lives[life].is_late))
 }
 
 /// How many connections of flows that were joined the target has ended for what was wrong with it: the engine cannot tell them from
@@ -115,11 +130,14 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
     let (mut before, mut owed) = (None, vec![]);
     for (index, batch) in connection.batches.iter().enumerate() {
         // Behind what may be an interim response a body may follow that looks like a request.
-        let answered = flow.answered_between(before.replace(at), at);
+        let answered = flow.answered_between(before, at);
         let interim = answered.is_some_and(|bytes| INTERIM_BYTES.contains(&bytes));
-        let interim = forgotten && !always && interim;
+        // And one that was forgotten in the middle of a request is not known to be at the beginning of the next.
+        let is_lost = before.is_some_and(|before| is_forgotten_within(world, flow, &(before..at)));
+        before = Some(at);
+        let is_unread = forgotten && !always && (interim || is_lost);
         let is_told = flow.captured_at(at) >= told_at;
-        if index >= first && at < flow.len() && !interim && is_told {
+        if index >= first && at < flow.len() && !is_unread && is_told {
             owed.push(at);
         }
         at += batch
@@ -153,7 +171,13 @@ pub(crate) fn every_new_turn_is_answered(world: &World) {
         let rests_at = connection.rests_at.unwrap_or(usize::MAX);
         let turns = connection.batches.len().saturating_sub(rests_at);
         excused += copies * (turns - owed.len());
-        if open > 0 && connection.is_mute() {
+        let flow = world.oracle.flow(&world.clients[number]);
+        let began_before = (1..connection.batches.len()).contains(&rests_at);
+        if began_before && flow.is_some_and(|flow| has_untold_hole(connection, flow, rests_at)) {
+            // Where nothing was recorded of that turn, it is told with the next.
+            excused += copies;
+        }
+        if open > 0 && connection.is_mute() || plan.times_out() && is_late(world, number) {
             // Its turns wait for the response timeout, one behind another, and then for all that the target is late with.
             excused += copies * owed.len();
         }

@@ -37,8 +37,11 @@ pub(crate) struct Flow {
     fin_recorded: bool,
     /// Whether an engine was given such a probe and not the FIN: to it that is one byte more.
     pub(crate) probed_as_byte: bool,
-    /// Bytes that somebody has said in its client's name: where a record of it was lost, nothing tells them from the client's.
-    pub(crate) forged: u64,
+    /// Bytes that somebody has said in its client's name, and those when its client had closed or reset it.
+    forged: u64,
+    forged_behind: u64,
+    /// Whether its client has reset it.
+    is_reset: bool,
     online_acknowledged: usize,
     /// Whether its client has reset the connection before what the online server had acknowledged, as one does that has not heard of
     /// that: the online server does not believe it (RFC 5961 section 3.2), and its connection stays.
@@ -83,6 +86,7 @@ impl Flow {
         let (start, len) = (start as usize, usize::from(segment.payload_len));
         if segment.flags.contains(Flags::RST) {
             self.resets_in_vain |= start < self.online_acknowledged;
+            self.is_reset = true;
         }
         if segment.flags.contains(Flags::FIN) {
             self.fin = Some(start + len);
@@ -111,6 +115,24 @@ impl Flow {
         if new > 0 {
             self.captured.push((from + new, now));
             self.find_turns(from..from + new);
+        }
+    }
+
+    /// Somebody speaks in its client's name.
+    pub(crate) fn on_forged(&mut self, segment: &Segment) {
+        let bytes = u64::from(segment.payload_len);
+        self.forged += bytes;
+        if self.is_reset || self.closed_at.is_some() {
+            self.forged_behind += bytes;
+        }
+    }
+
+    /// Bytes that nothing tells from its client's: a record of it was lost, or it was over.
+    pub(crate) fn forged_unseen(&self) -> u64 {
+        if self.lost_record {
+            self.forged
+        } else {
+            self.forged_behind
         }
     }
 

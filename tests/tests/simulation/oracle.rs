@@ -41,6 +41,10 @@ pub(crate) struct Life {
     heard_at: u64,
     /// Whether the target was silent for so long in the middle of a response that the engine took what there was for all.
     cut_off: bool,
+    /// Most that the target has been allowed to send, in bytes.
+    allowed: u32,
+    /// Whether something of what the target had said was missing when all faults ended: its TCP may take long to send it again.
+    pub(crate) is_late: bool,
     closed: bool,
     /// Whether the target has closed: its connection is given up then, and what it acknowledges behind that nobody counts.
     ended: bool,
@@ -54,6 +58,13 @@ impl Life {
         let silent = now >= self.heard_at + CUT_OFF;
         self.cut_off
             || silent && self.heard.iter().filter(|heard| **heard).count() < self.sent as usize
+    }
+
+    /// Whether a segment of the target begins behind all that it may send: smoltcp takes its window from old segments as well.
+    fn is_beyond(&self, segment: &Segment) -> bool {
+        let start = |isn: u32| segment.seq.wrapping_sub(isn.wrapping_add(1));
+        let start = self.target_isn.map_or(0, start);
+        start < 1 << 30 && start > self.allowed
     }
 
     fn hear(&mut self, now: u64, segment: &Segment) {
@@ -177,7 +188,7 @@ impl Oracle {
                 .get_mut(&segment.source.port)
                 .and_then(|it| it.last_mut())
         {
-            flow.forged += u64::from(segment.payload_len);
+            flow.on_forged(&segment);
         }
     }
 
@@ -257,10 +268,17 @@ impl Oracle {
                 heard: vec![],
                 heard_at: 0,
                 cut_off: false,
+                allowed: 0,
+                is_late: false,
                 closed: false,
                 ended: false,
                 accepted: false,
             });
+        }
+        if let Some(allowed) = self.allowed(segment)
+            && let Some(life) = self.life(port)
+        {
+            life.allowed = life.allowed.max(allowed);
         }
         if segment.payload_len > 0
             && let Some(life) = self.life(port)
@@ -279,13 +297,21 @@ impl Oracle {
         let life = lives.find(|life| life.port == segment.source.port)?;
         let acknowledged = segment.ack.wrapping_sub(life.target_isn?.wrapping_add(1));
         let window = u32::from(segment.window) << life.scale;
-        (acknowledged < 1 << 30).then_some(acknowledged + window)
+        (acknowledged < 1 << 30).then(|| acknowledged + window)
     }
 
     /// Most that the online server has sent to any client.
     pub(crate) fn online_sent_max(&self) -> u32 {
         let flows = self.flows.values().flatten();
         flows.map(Flow::online_sent).max().unwrap_or(0)
+    }
+
+    /// All faults are over.
+    pub(crate) fn on_calm(&mut self) {
+        for life in &mut self.lives {
+            let heard = life.heard_until.last().map_or(0, |(end, _)| *end);
+            life.is_late = !life.closed && heard < life.sent;
+        }
     }
 
     /// The engine has forgotten a connection.
@@ -332,7 +358,8 @@ impl Oracle {
             life.accepted |= segment.flags.contains(Flags::SYN);
             life.hear(now, &segment);
             let acknowledged = segment.ack.wrapping_sub(life.iss.wrapping_add(1));
-            if acknowledged < 1 << 30 {
+            // What lies beyond our window is dropped, and says nothing (RFC 9293 section 3.10.7.4).
+            if acknowledged < 1 << 30 && !life.is_beyond(&segment) {
                 if acknowledged > life.acknowledged {
                     life.acknowledged_at.push((acknowledged, now));
                 }

@@ -1,7 +1,7 @@
 //! Whether turns departed when they could: as soon as they were captured and the target had answered what came before, whatever
 //! the length of its answers, and whatever the online server's was.
 
-use session::limits::{PATIENCE_MAX, RESYNC_CHECKS};
+use session::limits::{self, PATIENCE_MAX, RESYNC_CHECKS};
 
 use crate::application::{Application, Connection};
 use crate::demands::Demand;
@@ -28,9 +28,10 @@ const DUPLEX_WAIT_MAX: u64 = 3 * SECOND;
 /// The response timeout of such plans.
 const TIMEOUT: u64 = RESPONSE_TIMEOUT_PIPELINED.as_nanos() as u64;
 /// Nothing tells that a target does not answer what it need not answer, where the online server has said something behind it all the
-/// same: the rest of an answer, or something unasked. So many such turns of a connection are waited for by the response timeout, until
-/// it is known to be out of step.
-const UNKNOWABLE: usize = 3;
+/// same: the rest of an answer, or something unasked. Such turns of a connection are waited for by the response timeout until it is known
+/// to be out of step: from so much on, each of them counting this, and one that was answered taking one away.
+const UNKNOWABLE: usize = limits::TIMEOUT as usize;
+const OUT_OF_STEP: usize = limits::TIMEOUTS_UNTIL_STREAMING as usize;
 /// Behind such a turn, so many wait until the target is quiet, each for so long at most: what was never said may still come.
 const AFTER_UNKNOWABLE: u64 = RESYNC_CHECKS as u64 * PATIENCE_MAX.as_nanos() as u64;
 /// The engine's timers go off in steps of so many nanoseconds.
@@ -180,7 +181,7 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
         WAIT_MAX
     };
     let (mut turns, mut late) = (0, vec![]);
-    let (mut unknowable, mut paused) = (UNKNOWABLE, 0);
+    let (mut unknowable, mut paused) = (0, 0);
     // It may have waited for its client's port: from then on the target takes its time.
     let since = copy.life.departed_at(0).unwrap_or(0);
     // Where turns follow each other whatever they are answered, what one has waited is behind all that come later.
@@ -194,10 +195,10 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
         let has_timed_out = waited + tolerance >= TIMEOUT;
         if waited <= TIMEOUT + TIMER_STEP + tolerance
             && (wait > most || has_timed_out)
-            && unknowable > 0
+            && unknowable < OUT_OF_STEP
             && copy.is_unknowable(before, turn)
         {
-            unknowable -= 1;
+            unknowable += UNKNOWABLE;
             excused += waited + AFTER_UNKNOWABLE;
             continue;
         }
@@ -208,6 +209,9 @@ fn are_in_time(copy: &Copy<'_>) -> (usize, Vec<(usize, usize, u64)>) {
             wait / MILLISECOND
         );
         turns += 1;
+        if unknowable < OUT_OF_STEP {
+            unknowable = unknowable.saturating_sub(1);
+        }
         paused = copy.pause(before, turn).max(paused);
         let online = ONLINE_PAUSES * copy.flow.online_pause(before, turn);
         if wait > WAIT_USUAL.max(PAUSES * paused + TIMER_STEP).max(online) {

@@ -259,6 +259,12 @@ impl Plan {
             || self.capture_from > 0
     }
 
+    /// Whether copies of one flow are answered at the same time through a narrow pipe: what one of them is answered may never pass it,
+    /// since smoltcp sends all of it again each time.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.network.to_engine.pipe.is_some() && self.setting.copies > 1
+    }
+
     /// Whether everything that a client sends is seen by the engine, and has room in it.
     pub(crate) fn sees_everything(&self) -> bool {
         !self.loses_records() && self.cut.is_none() && !self.sheds()

@@ -46,14 +46,15 @@ impl Turn {
         self.online.add(bytes, stamp);
     }
 
-    /// Whether the turn begins here, or a piece of the online server's answer to it ends, as far as that is known.
+    /// Whether the turn begins here, for its client or for the online server, or a piece of that one's answer to it ends, as far as that
+    /// is known.
     pub(crate) fn has_piece_end(&self, at: OnlineSeq) -> bool {
         let answered = u64::from(at.ahead_of(self.cause)).checked_sub(self.early.into());
         let ends = |bytes: u64| {
-            bytes > 0
-                && bytes <= self.online.bytes
-                && self.online_piece > 0
-                && bytes.is_multiple_of(self.online_piece.into())
+            bytes == 0
+                || bytes <= self.online.bytes
+                    && self.online_piece > 0
+                    && bytes.is_multiple_of(self.online_piece.into())
         };
         at == self.cause || answered.is_some_and(ends)
     }

@@ -174,7 +174,10 @@ impl Session {
                 self.release_at = Some(at);
                 return false;
             }
-            Verdict::TimedOut => ctx.shared.counters.turns_unpaired += 1,
+            Verdict::TimedOut => {
+                let is_there = self.playing(ctx.flow).front().is_some();
+                ctx.shared.counters.turns_unpaired += u64::from(is_there);
+            }
             _ => {}
         }
         if let Some(end) = end
@@ -249,6 +252,8 @@ impl Session {
         if verdict == Verdict::TimedOut && self.playing(ctx.flow).current().is_some() {
             // Out of step are those behind it: that this one has no response is a difference that can be told.
             self.end(Cause::ResponseTimeout, ctx);
+            // The connection has stood for so long: if it is lost now, that is no part of a row.
+            (self.reconnects, self.refusals) = (0, 0);
         }
         if self.playing(ctx.flow).current().is_some() {
             let is_reset = ctx.flow.ended().is_some_and(|end| end.end == End::Reset);

@@ -70,7 +70,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             return;
         }
-        if self.step.answer.bytes > 0 {
+        // What came before the target had all of the turn was no part of its response.
+        let whole_at = self.step.acknowledged_at;
+        if self.step.answer.bytes > 0 && whole_at.is_some_and(|at| at <= self.step.answer.last) {
             if self.step.tail != Tail::No
                 && let Some(end) = self.end_so_far()
             {

@@ -71,8 +71,12 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             // One that stands alone is of a protocol that answers each request: that it is late says nothing of it.
             Verdict::Quiet if waited.time > waited.response_timeout && !waited.stands_alone => {
-                let missing = self.missing(next);
-                self.doubt.grow(missing, 0);
+                // What was said for another turn is not owed.
+                let is_said = self.step.answer.bytes == 0 && self.is_even();
+                if !is_said {
+                    let missing = self.missing(next);
+                    self.doubt.grow(missing, 0);
+                }
                 return self.count_timeout(waited, now);
             }
             Verdict::Quiet => self.note_silence(next, before, habits, now),

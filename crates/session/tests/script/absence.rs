@@ -183,3 +183,73 @@ fn an_answer_that_leaves_behind_the_next_turn_was_on_its_way() {
     s.wait(Duration::from_millis(600));
     s.expect(&[sent(PSH, 4, 301, b"d")]);
 }
+
+/// Both sides push: the target has said to the byte what the online server had by the time at which its client went on, not all of which
+/// that had seen. It will not say more of a turn that asks nothing, whatever the next one is.
+#[test]
+fn what_was_on_its_way_when_the_client_went_on_is_said() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.client(PSH, 2, 101, b"b").online(PSH, 101, 3, 30);
+    s.online(PSH, 131, 3, 40);
+    s.client(PSH, 3, 131, b"GET / HTTP/1.1\r\n\r\n");
+    s.online(PSH, 171, 21, 60);
+    s.target(PSH, 1, 2, 170);
+    s.expect(&[sent(PSH, 2, 171, b"b")]);
+    s.target(ACK, 171, 3, 0).wait(Duration::from_millis(450));
+    s.expect(&[sent(PSH, 3, 171, b"GET / HTTP/1.1\r\n\r\n")])
+        .expect_outcomes(&[Outcome::Answered, Outcome::Delivered]);
+}
+
+/// The same where the next turn had to wait for very long, for which the session is taken to be out of step.
+#[test]
+fn what_was_said_for_another_turn_is_told_as_it_was_seen() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.client(PSH, 2, 101, b"a").online(PSH, 101, 3, 100);
+    s.client(PSH, 3, 201, b"b").online(PSH, 201, 4, 30);
+    s.client(PSH, 4, 231, b"c").online(PSH, 231, 5, 40);
+    s.wait(Duration::from_secs(31)).frames();
+    s.target(PSH, 1, 2, 170).frames();
+    s.target(PSH, 171, 3, 100).frames();
+    s.target(ACK, 271, 4, 0).wait(Duration::from_millis(450));
+    s.expect(&[sent(PSH, 4, 271, b"c")]).expect_outcomes(&[
+        Outcome::Answered,
+        Outcome::Answered,
+        Outcome::Delivered,
+    ]);
+}
+
+/// A greeting that never comes keeps no turn out of step where there is none.
+#[test]
+fn a_client_that_says_nothing_has_no_turn_that_is_unpaired() {
+    let mut s = Script::new();
+    s.handshake();
+    s.online(PSH, 1, 1, 10).client(RST, 1, 11, b"");
+    s.wait(Duration::from_secs(31));
+    s.expect(&[sent(RST, 1, 1, b"")]);
+    assert_eq!(s.engine.counters().turns_unpaired, 0);
+}
+
+/// A target that leaves out one turn in a few will leave out the next as well: it is not waited for again and again.
+#[test]
+fn a_target_that_leaves_out_one_turn_in_a_few_is_out_of_step() {
+    let mut s = Script::new();
+    s.handshake();
+    let (mut waited, mut said) = (0, 1);
+    for turn in 0..40 {
+        s.client(PSH, 1 + turn, 1 + 100 * turn, b"a");
+        s.online(PSH, 1 + 100 * turn, 2 + turn, 100);
+        while s.frames().iter().all(|sent| sent.payload != b"a") {
+            s.wait(Duration::from_secs(1));
+            waited += 1;
+        }
+        let len = if turn % 4 == 3 { 0 } else { 60 };
+        s.target(if len > 0 { PSH } else { ACK }, said, 2 + turn, len);
+        said += len as u32;
+    }
+    assert_eq!(s.engine.counters().sessions_streaming, 1);
+    assert!(waited < 200, "{waited} s");
+}

@@ -334,3 +334,27 @@ fn a_last_turn_that_its_target_reset_ends_when_the_online_server_has_taken_it() 
         .wait(Duration::from_secs(5))
         .expect_outcomes(&[Outcome::Unserved]);
 }
+
+/// A target that resets each connection is not asked again at once for ever. One that stood for as long as a response may take is no part
+/// of that row: what it had not seen when it was reset is sent again.
+#[test]
+fn a_connection_that_stood_for_long_ends_a_row_of_resets() {
+    let mut s = Script::new();
+    s.handshake().client(PSH, 1, 1, b"a");
+    for turn in 0..3 {
+        s.expect(&[sent(PSH, 1, 1, b"a")]);
+        s.online(PSH, 1 + 10 * turn, 2 + turn, 10);
+        s.client(PSH, 2 + turn, 11 + 10 * turn, b"a");
+        s.target(RST, 1, 2, 0)
+            .expect_outcomes(&[Outcome::Reset])
+            .expect(&[sent(SYN, 0, 0, b"")]);
+        s.target(SYN.with(ACK), 0, 1, 0);
+    }
+    s.expect(&[sent(PSH, 1, 1, b"a")]).target(ACK, 1, 2, 0);
+    s.online(PSH, 31, 5, 10).client(PSH, 5, 41, b"a");
+    s.wait(Duration::from_secs(31));
+    s.expect(&[sent(PSH, 2, 1, b"a")])
+        .expect_outcomes(&[Outcome::TimedOut]);
+    s.target(Flags::RST, 1, 0, 0).expect_outcomes(&[]);
+    s.expect(&[sent(SYN, 0, 0, b"")]);
+}

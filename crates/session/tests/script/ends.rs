@@ -352,3 +352,24 @@ fn the_first_response_of_a_connection_is_no_different() {
     s.target(PSH, 1, 2, 599).wait(Duration::from_millis(250));
     assert!(s.frames().iter().any(|sent| sent.payload == b"b"));
 }
+
+/// What comes before the target has all of a request is no part of its response: that it says nothing meanwhile is its client's pause.
+#[test]
+fn a_target_that_waits_for_the_rest_of_a_request_does_not_pause() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 100).frames();
+    s.client(ACK, 2, 101, b"b").target(PSH, 1, 2, 60);
+    s.wait(Duration::from_millis(30)).frames();
+    // The rest of the answer before.
+    s.target(PSH, 61, 3, 40).wait(Duration::from_secs(1));
+    s.client(PSH, 3, 101, b"c")
+        .online(PSH, 101, 4, 100)
+        .frames();
+    s.target(PSH, 101, 4, 100).client(PSH, 4, 201, b"d");
+    s.expect(&[sent(PSH, 4, 201, b"d")]);
+    s.online(PSH, 201, 5, 100).client(PSH, 5, 301, b"e");
+    s.target(PSH, 201, 5, 55).wait(Duration::from_millis(100));
+    let left = s.frames();
+    assert!(left.iter().any(|sent| sent.payload == b"e"), "{left:?}");
+}

@@ -36,16 +36,17 @@ impl Engine {
             .and_then(|id| self.flows.wake(id)?.client_isn());
         let is_answered = |it: &mut Infant| matches!(it, Infant::Syn(syn, ..) if syn.isn == isn && syn.online_isn.is_some());
         // One that comes again after its answer says nothing new.
-        let again = self.nursery.get(&flow, now).is_some_and(is_answered);
-        if known != Some(isn) && !again {
-            // Believed only once the online server answers it.
-            let handshake = Handshake::new(isn, &segment.options(packet));
-            let data = segment.payload(packet).unwrap_or_default();
-            // A server that takes more is not known to have a session that could be copied.
-            let data = &data[..data.len().min(SYN_PAYLOAD_MAX)];
-            let before = self.nursery.before(&flow, now);
-            self.put_infant(now, flow, Infant::Syn(handshake, data.into(), before));
+        let again = self.nursery.get(&flow, now).map(is_answered);
+        if known == Some(isn) || again == Some(true) {
+            return;
         }
+        // Believed only once the online server answers it.
+        let handshake = Handshake::new(isn, &segment.options(packet));
+        let data = segment.payload(packet).unwrap_or_default();
+        // A server that takes more is not known to have a session that could be copied.
+        let data = &data[..data.len().min(SYN_PAYLOAD_MAX)];
+        let before = again.and_then(|_| self.nursery.before(&flow, now));
+        self.put_infant(now, flow, Infant::Syn(handshake, data.into(), before));
     }
 
     /// Opens the sessions of a flow that has none, if this segment is where they may begin.

@@ -242,10 +242,12 @@ impl Flow {
         self.captured.on_standalone();
     }
 
-    /// Whether numbers of the online server cannot be this connection's.
+    /// Whether numbers of the online server cannot be this connection's. Where it only answers, much of that may not have been seen; behind
+    /// its end it says nothing.
     pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
         let far = |distance: i32| distance.unsigned_abs() > CONNECTION_DISTANCE_MAX;
-        far(seq - self.captured.online_end()) && far(ack - self.stream.next())
+        far(seq - self.captured.online_end())
+            && (self.online_closed || far(ack - self.stream.next()))
     }
 
     /// A segment of the client, its checksum verified.

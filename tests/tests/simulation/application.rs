@@ -179,6 +179,12 @@ impl Connection {
         self.prefix_len() + before.map(|it| it.len).sum::<usize>()
     }
 
+    /// Where a batch begins in the stream.
+    pub(crate) fn batch_starts_at(&self, batch: usize) -> usize {
+        let before = self.batches.iter().take(batch);
+        self.starts_at(before.map(|batch| batch.requests.len()).sum())
+    }
+
     /// All that the client sends.
     pub(crate) fn stream(&self, connection: usize) -> Vec<u8> {
         let requests = self.requests().enumerate();

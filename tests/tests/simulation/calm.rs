@@ -96,13 +96,13 @@ fn may_be_joined(world: &World, number: usize) -> bool {
 /// is known only by the next.
 fn has_untold_hole(connection: &Connection, flow: &Flow, rests_at: usize) -> bool {
     let turn = rests_at.saturating_sub(1)..rests_at;
-    let [start, end] = [turn.start, turn.end].map(|request| connection.starts_at(request));
+    let [start, end] = [turn.start, turn.end].map(|batch| connection.batch_starts_at(batch));
     !flow.is_recorded(start..end)
 }
 
 /// When a flow is given up then: what comes behind the hole is waited with for a moment, and is lost with it.
 fn hole_told_at(connection: &Connection, flow: &Flow, rests_at: usize) -> Option<u64> {
-    let first = flow.captured_at(connection.starts_at(rests_at))?;
+    let first = flow.captured_at(connection.batch_starts_at(rests_at))?;
     Some(first + GAP_GRACE.as_nanos() as u64)
 }
 
@@ -124,8 +124,20 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
     let always = world.plan.setting.joining == Joining::Always;
     let untold = joined && has_untold_hole(connection, flow, rests_at);
     let told_at = hole_told_at(connection, flow, rests_at).filter(|_| untold);
-    // A flow that is joined may be joined at its second turn. What is lost with a hole is not read.
-    let first = rests_at + usize::from(joined) + usize::from(untold && !always);
+    // A flow that is joined may be joined at its second turn. What is lost with a hole is not read, and behind it a request is read to its
+    // end first.
+    let is_read = |index: &usize| {
+        flow.captured_at(connection.batch_starts_at(*index))
+            .is_some_and(|at| Some(at) >= told_at)
+    };
+    let first = match untold {
+        true => (rests_at..connection.batches.len())
+            .find(is_read)
+            .map_or(usize::MAX, |read| {
+                read.max(rests_at + 1).saturating_add(usize::from(!always))
+            }),
+        false => rests_at + usize::from(joined),
+    };
     let mut at = connection.prefix_len();
     let (mut before, mut owed) = (None, vec![]);
     for (index, batch) in connection.batches.iter().enumerate() {

@@ -66,7 +66,8 @@ impl Reassembly {
 
     /// These bytes have come, perhaps again: what was given up of them is not.
     pub(super) fn take_back(&mut self, start: ClientSeq, end: ClientSeq) {
-        self.unordered_bytes -= u64::from(self.dropped.fill(start, end));
+        let known = u64::from(self.dropped.fill(start, end));
+        self.unordered_bytes = self.unordered_bytes.saturating_sub(known);
     }
 
     /// The stream has ended at `next`, behind which nothing will be in order any more.

@@ -270,6 +270,20 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 6, 1, b"ef");
             6
         }
+        // Both sides have closed, the target has not, and the next connection is answered: its numbers are a little lower.
+        25 => {
+            let (again, far) = (0u32.wrapping_sub(1 << 23), 1 << 25);
+            open(s);
+            s.client(FIN.with(PSH), 1, 1, b"abcd")
+                .online(FIN.with(PSH), 1, 6, 10)
+                .client(ACK, 6, 12, b"")
+                .frames();
+            s.client(SYN, again, 0, b"");
+            s.client(PSH, again + 1, far, b"ef");
+            s.online(PSH, far, again + 3, 10);
+            s.client(PSH, again + 3, far + 10, b"gh");
+            8
+        }
         _ => 0,
     }
 }
@@ -278,7 +292,7 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..25 {
+            for shape in 0..26 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

@@ -80,8 +80,6 @@ pub const QUIET_MAX: Duration = Duration::from_millis(200);
 /// The quiet time of a rule whose target has not been seen to pause inside its responses, and what silences that were long enough bring
 /// that of another back to.
 pub const QUIET_LEARNED: Duration = Duration::from_millis(10);
-/// How long a silence has to be behind a guess until one has shown that a guess was right: longer than most pauses inside a response.
-pub const CHECK_FIRST: Duration = Duration::from_millis(40);
 /// How long a silence is waited for, at most, where a target has said nothing and need not, and at least in a streaming session.
 pub const QUIET_SETTLED: Duration = Duration::from_millis(20);
 /// How long a target must be silent at the end of a run before a response counts as complete that is not as long as the online

@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use super::ends::{End, Ends, Kind, Kinds};
-use crate::limits::{CHECK_FIRST, QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
+use crate::limits::{QUIET_LEARNED, QUIET_MAX, QUIET_MIN};
 
 /// See [`Habits::fade`].
 const FADE_MIN: u32 = 2;
@@ -21,8 +21,6 @@ const EXACT_STEP_DOWN: u8 = 4;
 pub(crate) struct Habits {
     /// The longest pause inside a response of late.
     pause: Duration,
-    /// Whether a silence has shown that a response was complete.
-    is_known: bool,
     /// By which part of itself a silence that was long enough brings it down: the less often that has been too short, the more.
     fade: u32,
     ends: Ends,
@@ -36,7 +34,6 @@ impl Habits {
     pub(crate) fn new(copies: u16) -> Self {
         Self {
             pause: QUIET_LEARNED / 2,
-            is_known: false,
             fade: FADE_MIN,
             exact: 0,
             ends: Ends::new(copies),
@@ -46,15 +43,6 @@ impl Habits {
     /// How long a target must be silent before a response counts as complete that is not as long as the online server's.
     pub(crate) fn quiet(&self) -> Duration {
         (self.pause * 2).clamp(QUIET_MIN, QUIET_MAX)
-    }
-
-    /// How long a silence has to be behind a turn that was released on a guess, to show that the guess was right.
-    pub(super) fn check(&self) -> Duration {
-        let least = match self.is_known {
-            true => Duration::ZERO,
-            false => CHECK_FIRST,
-        };
-        (self.quiet() * 2).max(least).min(QUIET_MAX)
     }
 
     /// See [`Ends::believe`].
@@ -128,7 +116,6 @@ impl Habits {
     /// Silence has shown that a response was complete: such silences become shorter, since nothing came of the longer one.
     pub(crate) fn confirm(&mut self, end: End) {
         self.ends.confirm(end);
-        self.is_known = true;
         self.shorten();
     }
 

@@ -11,7 +11,7 @@ use super::habits::Habits;
 use super::{Gating, Next, Playing, Turns};
 use crate::connection::Tail;
 use crate::limits::{
-    CUT_OFF, OVERTAKEN_STALL, PATIENCE_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL,
+    CUT_OFF, OVERTAKEN_STALL, PATIENCE_MAX, QUIET_MAX, QUIET_SETTLED, SLOW_STALL, UNASKED_STALL,
     WAITING_LOOKED_AT,
 };
 use crate::time::Instant;
@@ -359,7 +359,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         match self.doubt.why {
             _ if self.doubt.checks == 0 => quiet,
             // A silence that is long enough for anything is for this as well.
-            Why::Guess => patience.habits.check().max(quiet),
+            Why::Guess => (patience.habits.quiet() * 2).min(QUIET_MAX).max(quiet),
             // Longer than a response takes here, or this turn's own could come behind a late one, which looks like it.
             Why::TimedOut => (quiet * 2).max(self.latency() * 2).min(PATIENCE_MAX),
         }

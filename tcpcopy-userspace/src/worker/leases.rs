@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use session::Instant;
 use wire::flow::FlowKey;
+use wire::hash::FlowHash;
 
 use crate::plan::filter::Filter;
 use words::Words;
@@ -24,7 +25,7 @@ pub(crate) struct Leases {
     filter: Arc<Filter>,
     words: Arc<Words>,
     /// Each bit that is set, and when its session ended, if it has.
-    set: HashMap<u32, Option<Instant>>,
+    set: HashMap<u32, Option<Instant>, FlowHash>,
     /// Sessions that have ended, in that order. At most as many as ports, times the sessions on one within [`REST`].
     ended: VecDeque<(Instant, u32)>,
 }
@@ -34,7 +35,8 @@ impl Leases {
         Self {
             filter,
             words,
-            set: HashMap::new(),
+            // The numbers are of our own choice: nobody can have them collide.
+            set: HashMap::with_hasher(FlowHash::new(0)),
             ended: VecDeque::new(),
         }
     }

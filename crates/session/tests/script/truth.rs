@@ -259,6 +259,13 @@ fn play_what_takes_its_place(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 1, far, b"abcd").client(ACK, 4, far, b"d");
             4
         }
+        _ => play_behind_the_end(s, shape),
+    }
+}
+
+/// The same of what comes when a connection has ended.
+fn play_behind_the_end(s: &mut Script, shape: u32) -> u64 {
+    match shape {
         // Something comes behind the end when one of the copies has left.
         24 => {
             open(s);

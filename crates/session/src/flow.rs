@@ -242,8 +242,7 @@ impl Flow {
         self.captured.on_standalone();
     }
 
-    /// Whether numbers of the online server cannot be this connection's. Where it only answers, much of that may not have been seen; behind
-    /// its end it says nothing.
+    /// Whether numbers of the online server cannot be this connection's: before its end, much of its answers may not have been seen.
     pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
         let far = |distance: i32| distance.unsigned_abs() > CONNECTION_DISTANCE_MAX;
         far(seq - self.captured.online_end())
@@ -296,8 +295,7 @@ impl Flow {
         if self.stream.is_reset_behind_hole(seq) {
             news.lost = Some(self.end_at_gap(room));
         } else {
-            // A RST without ACK answers a segment that came after the client's socket was closed: what the client had
-            // seen before is not in it.
+            // A RST without ACK answers a segment to a closed socket: what the client had seen before is not in it.
             let cause = flags.contains(Flags::ACK).then_some(piece.cause);
             self.stream.on_reset(seq, cause, piece.stamp, room.arena);
         }

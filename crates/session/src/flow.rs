@@ -244,9 +244,9 @@ impl Flow {
 
     /// Whether numbers of the online server cannot be this connection's: before its end, much of its answers may not have been seen.
     pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
-        let far = |distance: i32| distance.unsigned_abs() > CONNECTION_DISTANCE_MAX;
-        far(seq - self.captured.online_end())
-            && (self.online_closed || far(ack - self.stream.next()))
+        let distance = seq - self.captured.online_end();
+        distance.unsigned_abs() > CONNECTION_DISTANCE_MAX
+            && (self.online_closed || self.stream.is_never_acknowledged(ack))
     }
 
     /// A segment of the client, its checksum verified.

@@ -184,6 +184,14 @@ impl ClientStream {
         distance.unsigned_abs() <= limit
     }
 
+    /// Whether new bytes of the online server cannot acknowledge this: it is far away, behind what was acknowledged before, or beyond
+    /// the client's end.
+    pub(crate) fn is_never_acknowledged(&self, ack: ClientSeq) -> bool {
+        (ack - self.next).unsigned_abs() > CONNECTION_DISTANCE_MAX
+            || self.acknowledged.is_some_and(|before| ack < before)
+            || self.fin.is_some_and(|(seq, ..)| seq + 1 < ack)
+    }
+
     /// Whether bytes that look like older ones are another connection's: those have seen what this client cannot have. They are counted.
     #[inline]
     pub(super) fn is_of_another(

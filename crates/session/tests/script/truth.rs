@@ -277,14 +277,17 @@ fn play_behind_the_end(s: &mut Script, shape: u32) -> u64 {
             s.client(PSH, 6, 1, b"ef");
             6
         }
-        // Both sides have closed, the target has not, and the next connection is answered: its numbers are a little lower.
-        25 => {
-            let (again, far) = (0u32.wrapping_sub(1 << 23), 1 << 25);
+        // Both sides have closed, the target has not, and the next connection is answered: its numbers are a little lower, or higher,
+        // and whether the end of the online server was seen or not.
+        25..=28 => {
+            let (again, far) = (
+                [0u32.wrapping_sub(1 << 23), 1 << 23][shape as usize % 2],
+                1 << 25,
+            );
             open(s);
-            s.client(FIN.with(PSH), 1, 1, b"abcd")
-                .online(FIN.with(PSH), 1, 6, 10)
-                .client(ACK, 6, 12, b"")
-                .frames();
+            s.client(FIN.with(PSH), 1, 1, b"abcd");
+            let flags = if shape < 27 { FIN.with(PSH) } else { PSH };
+            s.online(flags, 1, 6, 10).client(ACK, 6, 12, b"").frames();
             s.client(SYN, again, 0, b"");
             s.client(PSH, again + 1, far, b"ef");
             s.online(PSH, far, again + 3, 10);
@@ -299,7 +302,7 @@ fn play_behind_the_end(s: &mut Script, shape: u32) -> u64 {
 fn every_byte_is_told_once() {
     for join in [Join::Standalone, Join::Always, Join::Never] {
         for copies in [1, 3] {
-            for shape in 0..26 {
+            for shape in 0..29 {
                 let mut s = Script::with(|config| {
                     config.rules[0].join = join;
                     config.rules[0].resume_anywhere = join == Join::Always;

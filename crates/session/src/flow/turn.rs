@@ -49,7 +49,8 @@ impl Turn {
     /// Whether the turn begins here, for its client or for the online server, or a piece of that one's answer to it ends, as far as that
     /// is known.
     pub(crate) fn has_piece_end(&self, at: OnlineSeq) -> bool {
-        let answered = u64::from(at.ahead_of(self.cause)).checked_sub(self.early.into());
+        let behind = u64::try_from(at - self.cause).ok();
+        let answered = behind.and_then(|bytes| bytes.checked_sub(self.early.into()));
         let ends = |bytes: u64| {
             bytes == 0
                 || bytes <= self.online.bytes
@@ -92,5 +93,44 @@ impl Answer {
             last: self.last.since(start),
             bytes: self.bytes,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Turn};
+    use crate::time::Instant;
+    use wire::seq::OnlineSeq;
+
+    /// What the online server had not said by then is no end of a piece, however little is missing.
+    #[test]
+    fn a_piece_ends_where_the_turn_begins_and_behind_whole_answers() {
+        let at = OnlineSeq::new;
+        let now = Instant::default();
+        let mut turn = Turn {
+            start: 0,
+            end: 10,
+            cause: at(100),
+            captured_first: now,
+            captured_last: now,
+            online: Answer::default(),
+            online_reset: false,
+            online_pause: 0,
+            online_piece: 0,
+            early: 0,
+            amid: false,
+            rest: 0,
+        };
+        let ends = |turn: &Turn| -> Vec<u32> {
+            (90..140)
+                .filter(|seq| turn.has_piece_end(at(*seq)))
+                .collect()
+        };
+        assert_eq!(ends(&turn), [100]);
+        turn.early = 5;
+        assert_eq!(ends(&turn), [100, 105]);
+        turn.add_online(10, now);
+        turn.add_online(10, now);
+        assert_eq!(ends(&turn), [100, 105, 115, 125]);
     }
 }

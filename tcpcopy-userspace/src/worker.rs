@@ -41,7 +41,7 @@ use crate::clock;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
-use figures::InFlight;
+use figures::{IfRead, InFlight};
 use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
@@ -150,7 +150,7 @@ impl Worker {
             running.round()?;
         }
         running.take_the_rest();
-        running.publish(clock::now(), true);
+        running.publish(clock::now(), IfRead::Wait);
         Ok(())
     }
 }
@@ -201,7 +201,7 @@ impl Running {
         // Whoever gave a command waits for the figures after it.
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
         if obeyed || self.dirty && now.since(self.published) >= PUBLISH_EVERY {
-            self.publish(now, false);
+            self.publish(now, IfRead::Later);
         }
         let pause = self.pace.after(now, work);
         self.end_round_before(pause);
@@ -363,7 +363,7 @@ impl Running {
     /// Sleeps until a record, a report, a command or a timeout; see [`process::waker`].
     fn sleep(&mut self, now: Instant, until: Until, longest: Duration) -> Result<(), Error> {
         if self.dirty && until == Until::Record {
-            self.publish(now, true);
+            self.publish(now, IfRead::Wait);
         }
         let time = self.until_due(now, longest);
         if time.is_zero() {

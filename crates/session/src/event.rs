@@ -80,7 +80,8 @@ pub struct TurnEnded {
 
 impl TurnEnded {
     /// A turn of which nothing was measured: no byte of it was captured, or it had no session.
-    pub(crate) fn unseen(rule: RuleId, outcome: Outcome) -> Self {
+    #[must_use]
+    pub fn unseen(rule: RuleId, outcome: Outcome) -> Self {
         Self {
             rule,
             outcome,

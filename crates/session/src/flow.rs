@@ -242,7 +242,7 @@ impl Flow {
         self.captured.on_standalone();
     }
 
-    /// Whether numbers of the online server cannot be this connection's: before its end, much of its answers may not have been seen.
+    /// Whether numbers of the online server cannot be this connection's: until it has closed, a far one may follow what was not seen.
     pub(crate) fn is_elsewhere(&self, seq: OnlineSeq, ack: ClientSeq) -> bool {
         let distance = seq - self.captured.online_end();
         distance.unsigned_abs() > CONNECTION_DISTANCE_MAX

@@ -139,18 +139,12 @@ mod tests {
             bytes,
         };
         TurnEnded {
-            rule: RuleId(0),
-            outcome,
             bytes: 1,
             bytes_acknowledged: 1,
             paired: true,
             online: Some(response(online)),
             target: target.map(response),
-            lag: Duration::ZERO,
-            online_reset: false,
-            paced: false,
-            round_trip: None,
-            samples: None,
+            ..TurnEnded::unseen(RuleId(0), outcome)
         }
     }
 

@@ -163,7 +163,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
 
     use session::{Outcome, RuleId, TurnEnded};
 
@@ -171,18 +170,10 @@ mod tests {
 
     fn turn(rule: u16, outcome: Outcome, bytes: u64) -> TurnEnded {
         TurnEnded {
-            rule: RuleId(rule),
-            outcome,
             bytes,
             bytes_acknowledged: bytes / 2,
             paired: true,
-            online: None,
-            target: None,
-            lag: Duration::ZERO,
-            online_reset: false,
-            paced: false,
-            round_trip: None,
-            samples: None,
+            ..TurnEnded::unseen(RuleId(rule), outcome)
         }
     }
 

@@ -75,7 +75,6 @@ impl LeftOut {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use session::{Outcome, RuleId, TurnEnded};
 
@@ -87,18 +86,9 @@ mod tests {
         for &(outcome, turns) in outcomes {
             for _ in 0..turns {
                 tally.record(&TurnEnded {
-                    rule: RuleId(0),
-                    outcome,
                     bytes: 1,
                     bytes_acknowledged: 1,
-                    paired: false,
-                    online: None,
-                    target: None,
-                    lag: Duration::ZERO,
-                    online_reset: false,
-                    paced: false,
-                    round_trip: None,
-                    samples: None,
+                    ..TurnEnded::unseen(RuleId(0), outcome)
                 });
             }
         }

@@ -142,14 +142,8 @@ impl Crew {
 
     /// The figures of all workers.
     pub(super) fn totals(&self) -> Slot {
-        let mut slots = self.slots();
-        let Some(first) = slots.next() else {
-            return Slot::new(self.rules);
-        };
-        // A copy costs half of adding to nothing.
-        let mut totals = first.clone();
-        drop(first);
-        slots.for_each(|slot| totals.add(&slot));
+        let mut totals = Slot::new(self.rules);
+        self.slots().for_each(|slot| totals.add(&slot));
         totals
     }
 

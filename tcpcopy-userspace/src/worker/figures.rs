@@ -17,6 +17,16 @@ const HAND_OVER_EVERY: Duration = Duration::from_millis(500);
 /// of them, ten times in a second, would take a tenth of a processor.
 const COUNT_EVERY: Duration = Duration::from_micros(500);
 
+/// What a worker does that is about to leave its figures while somebody reads the last ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfRead {
+    /// It goes on, and leaves them a tenth of a second later, or after its next round where somebody waits for them: it has packets to
+    /// look at, and whoever reads may have lost its processor in the middle of it.
+    Later,
+    /// It waits until they are read.
+    Wait,
+}
+
 /// Sessions whose target has been asked and has not answered yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -80,10 +90,8 @@ impl Running {
         self.tallied = (now, tally.seen);
     }
 
-    /// Leaves the figures; where somebody reads them, only if `waits`. Whoever reads may have lost its processor in the middle of it, and
-    /// a worker that has packets to look at does not wait for that: the next time is a tenth of a second away, and the next round
-    /// after a command.
-    pub(super) fn publish(&mut self, now: Instant, waits: bool) {
+    /// Leaves the figures where others can read them.
+    pub(super) fn publish(&mut self, now: Instant, if_read: IfRead) {
         self.published = now;
         self.tell_echoes(now);
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
@@ -108,8 +116,10 @@ impl Running {
         };
         let slot = &self.worker.shared.slot;
         let mut slot = match slot.try_lock() {
-            Err(TryLockError::WouldBlock) if !waits => return,
-            Err(TryLockError::WouldBlock) => slot.lock().unwrap_or_else(PoisonError::into_inner),
+            Err(TryLockError::WouldBlock) => match if_read {
+                IfRead::Later => return,
+                IfRead::Wait => slot.lock().unwrap_or_else(PoisonError::into_inner),
+            },
             Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
             Ok(slot) => slot,
         };

@@ -41,12 +41,12 @@ pub(super) struct Reassembly {
     /// Bytes that never will be in order, as far as is known: what stood behind a hole that was never filled, what came after the end,
     /// and what is [dropped](Self::dropped).
     pub(super) unordered_bytes: u64,
-    /// What of a stream that has not ended did not find room, or was given up: it may come again.
-    dropped: Holes,
     /// Where they end.
     pub(super) unordered_end: Option<ClientSeq>,
     /// What was missing among them.
     pub(super) holes: Holes,
+    /// What of a stream that has not ended did not find room, or was given up: it may come again.
+    dropped: Holes,
     /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
     pub(super) mapping: Option<u32>,
     /// How many of its flow's sessions have left, as some do before others once it has ended.

@@ -55,18 +55,8 @@ fn run() -> RunTotals {
 /// A turn that was not copied.
 fn missed() -> TurnEnded {
     TurnEnded {
-        rule: RuleId(0),
-        outcome: Outcome::Missed,
         bytes: 10,
-        bytes_acknowledged: 0,
-        paired: false,
-        online: None,
-        target: None,
-        lag: Duration::ZERO,
-        online_reset: false,
-        paced: false,
-        round_trip: None,
-        samples: None,
+        ..TurnEnded::unseen(RuleId(0), Outcome::Missed)
     }
 }
 

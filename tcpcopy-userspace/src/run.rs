@@ -47,7 +47,7 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{Feedback, Figures, LeftOut, Mode, RunTotals, Spread, State};
+use telemetry::{Feedback, Figures, Mode, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -362,8 +362,7 @@ impl<'a> Run<'a> {
         self.signs.look(&totals, &mut self.warnings);
         totals.warnings = self.warnings.list();
         let open_before = totals.engine.left_out_open_before_flows;
-        let judged = LeftOut::new(&totals.kernel, &totals.engine);
-        let judged = (judged.turns, judged.share_copied(&totals.ledger.total()));
+        let judged = (totals.left_out().turns, totals.fidelity());
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {

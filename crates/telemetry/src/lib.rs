@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ledger`] | turns and bytes by outcome, per rule and in total |
+//! | [`fidelity`] | the share of the requests that the target took, or that there is nothing to judge |
 //! | [`differences`] | how the target's responses differ from the online server's |
 //! | [`samples`] | what responses begin with, where a user asked for it |
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
@@ -34,6 +35,7 @@
 pub mod differences;
 mod document;
 pub mod feedback;
+pub mod fidelity;
 pub mod figures;
 pub mod file;
 pub mod histograms;

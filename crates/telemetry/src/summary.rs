@@ -13,7 +13,7 @@ use crate::figures::Figures;
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary, Point};
 use crate::ledger::Ledger;
-use crate::left_out::{self, LeftOut};
+use crate::left_out;
 use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
 use crate::spread::Spread;
@@ -112,8 +112,8 @@ pub struct RuleSummary {
     pub ledger: Figures,
     /// Client bytes.
     pub bytes: Figures,
-    /// See [`crate::Tally::fidelity`].
-    pub fidelity: f64,
+    /// See [`crate::fidelity`]; `null` as well where several rules share what a budget left out.
+    pub fidelity: Option<f64>,
 }
 
 /// The summary, key by key.
@@ -133,9 +133,9 @@ pub struct Summary {
     pub duration_seconds: f64,
     /// Turns: `captured` and each outcome.
     pub ledger: Figures,
-    /// (answered + delivered) / (captured - unserved), 0 to 1; 1 where nothing was served.
-    pub fidelity: f64,
-    /// What was not copied and is no turn of the ledger: see [`LeftOut`].
+    /// See [`crate::fidelity`]: 0 to 1, `null` where there is nothing to judge.
+    pub fidelity: Option<f64>,
+    /// What was not copied and is no turn of the ledger: see [`left_out::LeftOut`].
     pub left_out: Figures,
     /// Turns whose target answered and then closed or reset the connection where the online server went on.
     pub target_closes: u64,
@@ -203,11 +203,12 @@ impl Summary {
             .rules
             .iter()
             .zip(run.ledger.rules())
-            .map(|(rule, tally)| RuleSummary {
+            .zip(run.fidelity_of_rules())
+            .map(|((rule, tally), fidelity)| RuleSummary {
                 rule: rule.clone(),
                 ledger: tally.turn_figures(),
                 bytes: tally.byte_figures(),
-                fidelity: tally.fidelity(),
+                fidelity,
             });
         let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
         let mut engine = Figures::new();
@@ -232,8 +233,8 @@ impl Summary {
             mode: run.mode,
             duration_seconds: run.duration.as_secs_f64(),
             ledger: total.turn_figures(),
-            fidelity: total.fidelity(),
-            left_out: LeftOut::new(&run.kernel, &run.engine).figures(),
+            fidelity: run.fidelity(),
+            left_out: run.left_out().figures(),
             target_closes: run.engine.target_closes,
             bytes: total.byte_figures(),
             rules: rules.collect(),
@@ -373,7 +374,7 @@ mod tests {
         assert_eq!(json["verdict"]["first"]["p50"]["says"], "cannot_tell");
         assert_eq!(json["ledger"]["captured"], 2);
         assert_eq!(json["ledger"]["pending"], 1);
-        assert_eq!(json["fidelity"], 0.5);
+        assert_eq!(json["fidelity"], 1.0, "what is open has not failed");
         assert_eq!(json["sessions"]["opened"], 3);
         assert_eq!(json["budget"]["payload_bytes_max"], 1 << 20);
         assert_eq!(json["cpu_seconds"]["total"], 0.75);

@@ -88,7 +88,7 @@ impl Ending {
 }
 
 /// How a run that was not disturbed ends: whether it was ready, how many turns were captured, how many requests were left out and
-/// which share of all was copied and answered ([`telemetry::LeftOut::share_copied`]), and how many connections were left out
+/// which share of all was copied and answered ([`telemetry::fidelity`]), and how many connections were left out
 /// because they were open before the start.
 pub(super) fn judge(
     min_fidelity: Option<f64>,

@@ -6,7 +6,7 @@
 //! - **Numerator**: turns that were answered, or delivered where the online server did not answer either.
 //! - **Denominator**: turns that ended, but for those that the online server never took (`unserved`); and what a budget of the run
 //!   left out ([`LeftOut`]). While a run goes on a turn that is open is no turn that failed; at the end it is one.
-//! - Where the denominator is 0 there is **nothing to judge**, and no number says so: not 1, which would read as a success.
+//! - Where the run was never ready, or the denominator is 0, there is **nothing to judge**, and no number says so: not 1, which would read as a success.
 
 use crate::ledger::Tally;
 use crate::left_out::LeftOut;
@@ -26,6 +26,8 @@ impl RunTotals {
     /// The fidelity of the run at this moment.
     #[must_use]
     pub fn fidelity(&self) -> Option<f64> {
+        // What was seen before the path was proven was not to be copied.
+        self.ready?;
         fidelity(&self.judged(self.ledger.total()), &self.left_out())
     }
 
@@ -33,7 +35,8 @@ impl RunTotals {
     /// say of any of them where something was.
     pub(crate) fn fidelity_of_rules(&self) -> impl Iterator<Item = Option<f64>> {
         let left_out = self.left_out();
-        let is_known = self.ledger.rules().len() == 1 || left_out.is_nothing();
+        let is_known =
+            self.ready.is_some() && (self.ledger.rules().len() == 1 || left_out.is_nothing());
         self.ledger.rules().iter().map(move |tally| {
             let tally = if self.ledger.rules().len() == 1 {
                 self.judged(tally.clone())

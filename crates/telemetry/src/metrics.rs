@@ -102,6 +102,8 @@ pub(crate) mod tests {
             mode: Mode::Assistant,
             state: crate::State::Copying,
             started: std::time::SystemTime::UNIX_EPOCH,
+            about: crate::About::default(),
+            ready: Some(std::time::SystemTime::UNIX_EPOCH),
             spread: crate::Spread::new(),
             duration: Duration::from_secs(1),
             rules: vec!["port 80 -> 192.0.2.9:80".to_owned()],

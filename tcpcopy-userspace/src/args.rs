@@ -4,6 +4,7 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
 
 mod choice;
+mod gates;
 mod intercept;
 mod interface;
 mod join;
@@ -113,6 +114,8 @@ impl CommandLine {
 /// The options of a run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tcpcopy")]
+// Clap leaves the group empty where something is flattened, and an empty group reads as no run at all.
+#[group(args = ["rules"])]
 pub(crate) struct Args {
     /// What to copy where: [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[,...]
     ///
@@ -327,13 +330,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) with_payload: bool,
 
-    /// Exit with 3 if the run ends below this fidelity, in percent; with 4 if there is nothing to judge
-    ///
-    /// Of all requests that were to be copied: those that found no session because of --max-sessions, --rate, --max-cpu or
-    /// --memory count as missing here, though they stand beside the fidelity of the summary (`left_out`). A share that -r
-    /// takes is all of it. Where nothing was captured, or the run was never ready, there is nothing to judge: 4.
-    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
-    pub(crate) min_fidelity: Option<f64>,
+    #[command(flatten)]
+    pub(crate) gates: gates::GateArgs,
 }
 
 #[cfg(test)]

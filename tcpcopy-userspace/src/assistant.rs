@@ -17,9 +17,8 @@ pub(crate) mod probe;
 mod talk;
 
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use channel::{Batch, Report};
 use wire::flow::Endpoint;
@@ -36,6 +35,8 @@ pub(crate) struct Channels {
     /// Whose reports are whose.
     owners: EndpointHash,
     up: Mutex<Vec<bool>>,
+    /// Why each connection does not stand, as said last.
+    complaints: Mutex<Vec<String>>,
     /// Set when the run ends.
     stop: AtomicBool,
     /// Times that a connection was lost.
@@ -52,6 +53,11 @@ pub(crate) struct Channels {
     pub(crate) clock_error_us: AtomicU64,
 }
 
+/// A thread that panicked left nothing half done here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Channels {
     pub(crate) fn new(
         workers: Vec<WorkerHandle>,
@@ -62,6 +68,7 @@ impl Channels {
             workers,
             owners,
             up: Mutex::new(vec![false; connections]),
+            complaints: Mutex::new(vec![String::new(); connections]),
             stop: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             reports_lost_there: AtomicU64::new(0),
@@ -79,25 +86,32 @@ impl Channels {
 
     /// Whether each connection stands, in their order.
     pub(crate) fn up(&self) -> Vec<bool> {
-        self.up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.up).clone()
+    }
+
+    /// Notes why a connection does not stand.
+    fn complain(&self, index: usize, words: &str) {
+        let mut complaints = lock(&self.complaints);
+        if let Some(complaint) = complaints.get_mut(index) {
+            words.clone_into(complaint);
+        }
+    }
+
+    /// Why the first of the connections that do not stand does not; `None` where all stand.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let index = self.up().iter().position(|&up| !up)?;
+        lock(&self.complaints).get(index).cloned()
     }
 
     /// Whether every connection stands.
     pub(crate) fn all_up(&self) -> bool {
-        self.up
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .all(|&up| up)
+        lock(&self.up).iter().all(|&up| up)
     }
 
     /// Notes that a connection stands or not, and tells the workers where that changes anything: a target's replies
     /// may come through any of them, so one that is missing is enough to pause.
     fn set_up(&self, index: usize, is_up: bool) {
-        let mut up = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut up = lock(&self.up);
         if let Some(slot) = up.get_mut(index) {
             *slot = is_up;
         }

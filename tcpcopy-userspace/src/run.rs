@@ -10,6 +10,7 @@
 //! | [`announcement`] | what is said before anything is copied |
 //! | [`limits`] | what it needs of the limits of its process |
 //! | [`namespace`] | which of it is done inside another network namespace (`--netns`), and what outside |
+//! | [`waiting`] | how long it waits until it can copy, and how often it says why not |
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | the one door through which a user hears what is wrong |
 //! | [`signs`] | what the figures tell of that |
@@ -27,6 +28,8 @@ mod crew;
 mod devices;
 mod drain;
 mod ending;
+#[cfg(test)]
+mod facts;
 pub(crate) mod limits;
 mod lookout;
 pub(crate) mod namespace;
@@ -36,6 +39,7 @@ mod sides;
 mod signs;
 mod telling;
 mod totals;
+mod waiting;
 mod warnings;
 mod watch;
 mod ways;
@@ -47,7 +51,7 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{Feedback, Figures, LeftOut, Mode, RunTotals, Spread, State};
+use telemetry::{About, Feedback, Figures, Mode, RunTotals, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -70,6 +74,7 @@ use preparation::prepare;
 use signs::Signs;
 use telling::{Phase, Telling};
 use totals::others_cpu;
+use waiting::Waiting;
 use warnings::Warnings;
 use watch::Watch;
 use ways::Ways;
@@ -131,9 +136,13 @@ struct Run<'a> {
     telling: Telling,
     spread: Spread,
     state: State,
+    about: About,
     started: SystemTime,
+    /// When it was ready, if ever.
+    ready: Option<SystemTime>,
     began: Instant,
     is_ready: bool,
+    waiting: Waiting,
     told: Instant,
     ways: Ways,
     route_changes: u64,
@@ -197,9 +206,14 @@ impl<'a> Run<'a> {
             telling,
             spread: Spread::new(),
             state: State::Starting,
+            about: About {
+                gates: args.gates.gates(),
+            },
             started: SystemTime::now(),
+            ready: None,
             began: now,
             is_ready: false,
+            waiting: Waiting::new(args.gates.ready_timeout(args.duration)),
             told: now,
             ways: Ways::new(&plan.egress),
             route_changes: 0,
@@ -226,6 +240,9 @@ impl<'a> Run<'a> {
             }
             if let Some(failure) = self.crew.failure() {
                 return Stop::Failed(failure);
+            }
+            if let Some(reason) = self.gives_up() {
+                return Stop::NeverReady(reason);
             }
             self.tick(self.brake.patience(TICK));
             if self.is_ready
@@ -333,6 +350,7 @@ impl<'a> Run<'a> {
             self.is_ready = true;
             self.state = State::Copying;
             self.began = Instant::now();
+            self.ready = Some(SystemTime::now());
             self.telling.enter(self.phase());
             info!("ready");
             namespace::notify(&self.plan.outside, NotifyState::Ready);
@@ -344,7 +362,7 @@ impl<'a> Run<'a> {
         self.telling.enter(Phase::Draining);
         namespace::notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;
-        let mut at_once = matches!(stop, Stop::Failed(_));
+        let mut at_once = matches!(stop, Stop::Failed(_) | Stop::NeverReady(_));
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         at_once = self.drain(signals, at_once);
@@ -361,29 +379,17 @@ impl<'a> Run<'a> {
         let mut totals = self.totals();
         self.signs.look(&totals, &mut self.warnings);
         totals.warnings = self.warnings.list();
-        let open_before = totals.engine.left_out_open_before_flows;
-        let judged = LeftOut::new(&totals.kernel, &totals.engine);
-        let judged = (judged.turns, judged.share_copied(&totals.ledger.total()));
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
             warn!("{cause}; the next start takes it over");
         }
         let told = self.telling.finish(totals, surroundings);
-        // What a worker said itself is worth more than that it ended.
-        if let Some(words) = failed.or(stop.failure()) {
-            return Ending::Failed(words);
-        }
-        let captured = match told {
-            Ok(summary) => summary.ledger.get("captured").copied().unwrap_or_default(),
+        let summary = match told {
+            Ok(summary) => summary,
             Err(words) => return Ending::Failed(words),
         };
-        ending::judge(
-            self.args.min_fidelity,
-            self.is_ready,
-            captured,
-            judged,
-            open_before,
-        )
+        // What a worker said itself is worth more than that it ended.
+        failed.map_or_else(|| ending::of(stop, &summary), Ending::Failed)
     }
 }

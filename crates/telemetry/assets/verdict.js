@@ -5,7 +5,10 @@ const Verdict = (() => {
   const { h, figure, at, number, numbers, count, time, joined, percent, outcomeOf, residues } = Charts;
 
   const SIGNS = { good: "✓", warn: "!", bad: "✕", neutral: "?" };
-  const LEVELS = ["neutral", "good", "warn", "bad"];
+  /** From best to worst. What is not known is no success: a card with it is not green. */
+  const LEVELS = ["good", "neutral", "warn", "bad"];
+  /** Of several comparisons of the same two servers one that tells is worth more than one that cannot. */
+  const TOLD = ["neutral", "good", "warn", "bad"];
   /** Below these shares of requests taken, a run is doubtful, and bad. */
   const FIDELITY = { good: 0.999, warn: 0.99 };
   /** Above these shares of responses that differ. */
@@ -45,25 +48,42 @@ const Verdict = (() => {
     }
   }
 
-  const worst = (levels) => LEVELS[Math.max(...levels.map((level) => LEVELS.indexOf(level)), 0)];
+  const most = (order, levels) => order[Math.max(...levels.map((level) => order.indexOf(level)), 0)];
+  const worst = (levels) => most(LEVELS, levels);
+  const told = (levels) => most(TOLD, levels);
   const rated = (share, limits, isGood) => (isGood(share, limits.good) ? "good" : isGood(share, limits.warn) ? "warn" : "bad");
+
+  /** What budgets and pauses of the run itself left out, in words; nothing where there was nothing. */
+  function leftOutOf(summary) {
+    const [turns, packets] = [number(summary, "left_out.turns") ?? 0, number(summary, "left_out.paused_packets") ?? 0];
+    return [
+      turns > 0 && `${count(turns)} more were left out by --max-sessions, --rate, --max-cpu or --memory, and count as not taken`,
+      packets > 0 && `${count(packets)} packets of clients were not recorded during a pause, and their requests count as not taken`,
+    ].filter(Boolean).map((words) => ` ${words}.`).join("");
+  }
+
+  /** Why there is nothing to judge. */
+  function nothingOf(summary) {
+    const [captured, before] = [number(summary, "ledger.captured"), number(summary, "left_out.open_before_flows") ?? 0];
+    if (captured === null) return "How much was copied is unknown";
+    if (captured > 0) return "Nothing to judge: the online server served nothing of what was captured";
+    if (before > 0) return "Nothing was copied: all connections that were seen were open before the start";
+    return "Nothing was captured";
+  }
 
   function fidelityOf(summary) {
     const [captured, fidelity] = [number(summary, "ledger.captured"), number(summary, "fidelity")];
-    if (captured === null || fidelity === null) return { level: "neutral", title: "How much was copied is unknown", more: "" };
-    const leftOut = number(summary, "left_out.turns") ?? 0;
-    const leftOutWords = leftOut > 0 ? ` ${count(leftOut)} more were left out by --max-sessions, --rate, --max-cpu or --memory, and are in no share here.` : "";
-    if (captured === 0) return { level: leftOut > 0 ? "bad" : "neutral", title: "Nothing was captured", more: `So this says nothing of the target.${leftOutWords}` };
+    if (fidelity === null) return { level: "neutral", title: nothingOf(summary), more: "So this says nothing of the target." };
     const taken = (number(summary, "ledger.answered") ?? 0) + (number(summary, "ledger.delivered") ?? 0);
     const lost = numbers(summary.ledger)
       .filter(([name, turns]) => turns > 0 && !["captured", "answered", "delivered", "unserved"].includes(name))
       .sort((a, b) => b[1] - a[1]);
-    const copied = rated(captured / (captured + leftOut), FIDELITY, (share, limit) => share >= limit);
-    const level = worst([rated(fidelity, FIDELITY, (share, limit) => share >= limit), copied]);
-    const more = lost.length === 0
-      ? "Nothing was lost."
-      : `Lost: ${lost.map(([name, turns]) => { const [, label, why] = outcomeOf(name); return `${count(turns)} ${label}${why ? ` (${why})` : ""}`; }).join("; ")}.`;
-    return { level, title: [h("span", {}, "Fidelity ", figure("fidelity", fidelity, percent(fidelity, 3))), `: the target took ${count(taken)} of ${count(captured)} requests`], more: more + leftOutWords };
+    const level = rated(fidelity, FIDELITY, (share, limit) => share >= limit);
+    const leftOut = leftOutOf(summary);
+    const more = lost.length > 0
+      ? `Lost: ${lost.map(([name, turns]) => { const [, label, why] = outcomeOf(name); return `${count(turns)} ${label}${why ? ` (${why})` : ""}`; }).join("; ")}.`
+      : leftOut === "" ? "Nothing was lost." : "";
+    return { level, title: [h("span", {}, "Fidelity ", figure("fidelity", fidelity, percent(fidelity, 3))), `: the target took ${count(taken)} of ${count(captured)} captured requests`], more: `${more}${leftOut}`.trim() };
   }
 
   function differencesOf(summary) {
@@ -127,7 +147,7 @@ const Verdict = (() => {
   function speedItem(summary) {
     const { first50, first99, last50, last99 } = speeds(summary);
     const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.says`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
-    const level = worst([first50, first99, last50, last99].map((finding) => finding.level));
+    const level = told([first50, first99, last50, last99].map((finding) => finding.level));
     const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : `The target is as fast as the online server${[last50, last99, first50, first99].some((f) => f.level === "neutral") ? ", where that can be told" : ""}`, neutral: "Whether the target is slower cannot be told" };
     const mixed = [first50, first99, last50, last99].some((f) => f.words.endsWith("faster")) && level === "bad";
     return { level, title: mixed ? "The target is slower in some ways and faster in others" : titles[level], more: [
@@ -136,9 +156,8 @@ const Verdict = (() => {
   }
 
   function headline(summary) {
-    const captured = number(summary, "ledger.captured");
-    if (captured === 0) return "Nothing was captured, so this run says nothing of the target.";
     const fidelity = number(summary, "fidelity");
+    if (fidelity === null) return `${nothingOf(summary)}, so this run says nothing of the target.`;
     const { last50, last99 } = speeds(summary);
     const parts = [`The target took ${percent(fidelity, 2)} of the requests`];
     const said = (finding) => finding.level === "bad" || finding.words.endsWith("faster");
@@ -182,5 +201,5 @@ const Verdict = (() => {
   /** The warnings of a run as the contents of a card; nothing where there are none. */
   const warnings = (summary) => warningsOf(summary).map(item);
 
-  return { card, speed, beside, item, worst, warnings };
+  return { card, speed, beside, item, worst, told, warnings };
 })();

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`ledger`] | turns and bytes by outcome, per rule and in total |
+//! | [`fidelity`] | the share of the requests that the target took, or that there is nothing to judge |
 //! | [`differences`] | how the target's responses differ from the online server's |
 //! | [`samples`] | what responses begin with, where a user asked for it |
 //! | [`latency`] | histograms of both servers' responses and of our own lag |
@@ -10,6 +11,7 @@
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
+//! | [`gates`] | what a user asks of a run, and what came of it |
 //! | [`feedback`] | a loop that a run has found |
 //! | [`left_out`] | what was not copied because a budget was spent |
 //! | [`warning`] | what a user should hear of while a run goes on |
@@ -34,8 +36,10 @@
 pub mod differences;
 mod document;
 pub mod feedback;
+pub mod fidelity;
 pub mod figures;
 pub mod file;
+pub mod gates;
 pub mod histograms;
 pub mod kernel;
 pub mod latency;
@@ -58,6 +62,7 @@ pub use differences::Differences;
 pub use feedback::Feedback;
 pub use figures::Figures;
 pub use file::{FileError, Place};
+pub use gates::{Gates, SlowerMax};
 pub use histograms::{Histograms, HistogramsError};
 pub use kernel::{KernelCounters, Reconciliation, WorkerTotals};
 pub use latency::{Latency, Recorder, Series};
@@ -67,7 +72,7 @@ pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
-pub use summary::{Mode, RunTotals, State, Summary};
+pub use summary::{About, Mode, RunTotals, State, Summary};
 pub use verdict::Verdict;
 pub use warning::{Warning, Warnings};
 pub use writer::Writer;

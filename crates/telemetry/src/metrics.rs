@@ -87,7 +87,7 @@ pub(crate) mod tests {
     use std::fs;
     use std::time::Duration;
 
-    use session::Counters;
+    use session::{Counters, Outcome, RuleId, TurnEnded};
 
     use super::{ProgramRuns, Snapshot};
     use crate::samples::{SamplesSummary, StatusPair};
@@ -102,6 +102,8 @@ pub(crate) mod tests {
             mode: Mode::Assistant,
             state: crate::State::Copying,
             started: std::time::SystemTime::UNIX_EPOCH,
+            about: crate::About::default(),
+            ready: Some(std::time::SystemTime::UNIX_EPOCH),
             spread: crate::Spread::new(),
             duration: Duration::from_secs(1),
             rules: vec!["port 80 -> 192.0.2.9:80".to_owned()],
@@ -168,6 +170,7 @@ pub(crate) mod tests {
         ] {
             assert!(samples.contains(&line), "{line} is missing in {text}");
         }
+        assert!(!text.contains("tcpcopy_fidelity_ratio"), "nothing to judge");
         let draining = snapshot().families(false).text();
         assert!(draining.contains("\ntcpcopy_ready 0\n"));
     }
@@ -207,7 +210,12 @@ pub(crate) mod tests {
     fn the_documentation_is_of_these_metrics() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
         let page = fs::read_to_string(path).expect(path);
-        let disagreements = snapshot().families(true).disagreements(&page, "tcpcopy_");
+        let mut judged = snapshot();
+        judged
+            .totals
+            .ledger
+            .record(&TurnEnded::unseen(RuleId(0), Outcome::Answered));
+        let disagreements = judged.families(true).disagreements(&page, "tcpcopy_");
         assert!(
             disagreements.is_empty(),
             "docs/metrics.md: {disagreements:#?}"

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use session::Outcome;
 
 use crate::latency::{Latency, Series};
 use crate::summary::RunTotals;
@@ -62,11 +61,7 @@ impl Progress {
             text,
             "{:>8} {rate:>10.0} {:>9} {:>9} {:>16} {:>16} {:>11}",
             clock(totals.duration),
-            if turns == tally.turns(Outcome::Unserved) {
-                "-".to_owned()
-            } else {
-                percent(tally.fidelity())
-            },
+            totals.fidelity().map_or_else(|| "-".to_owned(), percent),
             totals.sessions_open,
             both(online.as_ref()),
             both(target.as_ref()),

@@ -10,10 +10,11 @@ use session::Counters;
 use crate::differences::Differences;
 use crate::feedback::Feedback;
 use crate::figures::Figures;
+use crate::gates::{Facts, Gate, Gates, Passage, passage};
 use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
 use crate::latency::{Latency, LatencySummary, Point};
 use crate::ledger::Ledger;
-use crate::left_out::{self, LeftOut};
+use crate::left_out;
 use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
 use crate::spread::Spread;
@@ -60,6 +61,13 @@ pub enum State {
     Ended,
 }
 
+/// What is known of a run before it begins.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// What is asked of it.
+    pub gates: Gates,
+}
+
 /// Everything that a summary is made of, added up over the workers.
 #[derive(Debug)]
 pub struct RunTotals {
@@ -69,6 +77,10 @@ pub struct RunTotals {
     pub state: State,
     /// When the run was started.
     pub started: SystemTime,
+    /// What is known of it besides.
+    pub about: About,
+    /// When it was ready, if ever: then copying began.
+    pub ready: Option<SystemTime>,
     /// Time since it was ready.
     pub duration: Duration,
     /// Each rule as the start printed it, in the order of the ledger's rules.
@@ -112,8 +124,8 @@ pub struct RuleSummary {
     pub ledger: Figures,
     /// Client bytes.
     pub bytes: Figures,
-    /// See [`crate::Tally::fidelity`].
-    pub fidelity: f64,
+    /// See [`crate::fidelity`]; `null` as well where several rules share what a budget left out.
+    pub fidelity: Option<f64>,
 }
 
 /// The summary, key by key.
@@ -127,15 +139,22 @@ pub struct Summary {
     pub state: State,
     /// When the run was started: RFC 3339, UTC.
     pub started: String,
+    /// When it was ready, and copying began; `null` where it never was.
+    pub ready: Option<String>,
     /// `direct` or `assistant`.
     pub mode: Mode,
     /// Time from `ready` to this summary.
     pub duration_seconds: f64,
     /// Turns: `captured` and each outcome.
     pub ledger: Figures,
-    /// (answered + delivered) / (captured - unserved), 0 to 1; 1 where nothing was served.
-    pub fidelity: f64,
-    /// What was not copied and is no turn of the ledger: see [`LeftOut`].
+    /// See [`crate::fidelity`]: 0 to 1, `null` where there is nothing to judge.
+    pub fidelity: Option<f64>,
+    /// What was asked of the run, and what came of it; empty where nothing was asked.
+    pub gates: Vec<Gate>,
+    /// Whether a gate that cannot be judged has failed.
+    #[serde(skip)]
+    is_strict: bool,
+    /// What was not copied and is no turn of the ledger: see [`left_out::LeftOut`].
     pub left_out: Figures,
     /// Turns whose target answered and then closed or reset the connection where the online server went on.
     pub target_closes: u64,
@@ -193,6 +212,21 @@ fn reconciliation_rows<S: Serializer>(
     kernel.rows().serialize(serializer)
 }
 
+/// What the engines counted: of sessions, with those that are open, and the rest.
+fn counted(run: &RunTotals) -> (Figures, Figures) {
+    let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
+    let mut engine = Figures::new();
+    for (name, count) in run.engine.iter() {
+        match name.strip_prefix("sessions_") {
+            Some(name) => sessions.push(name, count),
+            // These stand among what was left out.
+            None if name.starts_with(left_out::PREFIX) => {}
+            None => engine.push(name, count),
+        }
+    }
+    (sessions, engine)
+}
+
 impl Summary {
     /// Adds up a run.
     #[must_use]
@@ -203,37 +237,32 @@ impl Summary {
             .rules
             .iter()
             .zip(run.ledger.rules())
-            .map(|(rule, tally)| RuleSummary {
+            .zip(run.fidelity_of_rules())
+            .map(|((rule, tally), fidelity)| RuleSummary {
                 rule: rule.clone(),
                 ledger: tally.turn_figures(),
                 bytes: tally.byte_figures(),
-                fidelity: tally.fidelity(),
+                fidelity,
             });
-        let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
-        let mut engine = Figures::new();
-        for (name, count) in run.engine.iter() {
-            match name.strip_prefix("sessions_") {
-                Some(name) => sessions.push(name, count),
-                // These stand among what was left out.
-                None if name.starts_with(left_out::PREFIX) => {}
-                None => engine.push(name, count),
-            }
-        }
+        let (sessions, engine) = counted(run);
         let mut cpu_seconds = run.cpu_seconds.clone();
         cpu_seconds.push(
             "total",
             run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
         );
-        Self {
+        let mut summary = Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: run.state,
             started: rfc3339(run.started),
+            ready: run.ready.map(rfc3339),
             mode: run.mode,
             duration_seconds: run.duration.as_secs_f64(),
             ledger: total.turn_figures(),
-            fidelity: total.fidelity(),
-            left_out: LeftOut::new(&run.kernel, &run.engine).figures(),
+            fidelity: run.fidelity(),
+            gates: Vec::new(),
+            is_strict: run.about.gates.is_strict,
+            left_out: run.left_out().figures(),
             target_closes: run.engine.target_closes,
             bytes: total.byte_figures(),
             rules: rules.collect(),
@@ -254,7 +283,48 @@ impl Summary {
             warnings: run.warnings.list(),
             warnings_unlisted: run.warnings.unlisted(),
             feedback: run.feedback.clone(),
+        };
+        summary.gates = run.about.gates.judge(&Facts {
+            fidelity: summary.fidelity,
+            nothing: summary.nothing_to_judge(),
+            served: summary.served(),
+            left_out: &summary.left_out,
+            differences: &summary.differences,
+            latency: &summary.latency_us,
+            verdict: &summary.verdict,
+        });
+        summary
+    }
+
+    /// Turns that the target had a chance to take.
+    #[must_use]
+    pub fn served(&self) -> u64 {
+        let turns = |name| self.ledger.get(name).copied().unwrap_or_default();
+        turns("captured") - turns("unserved")
+    }
+
+    /// What came of all gates together.
+    #[must_use]
+    pub fn passage(&self) -> Passage {
+        passage(&self.gates, self.is_strict, self.fidelity.is_none())
+    }
+
+    /// Why there is nothing to judge, where there is nothing.
+    #[must_use]
+    pub fn nothing_to_judge(&self) -> Option<&'static str> {
+        if self.fidelity.is_some() {
+            return None;
         }
+        let figure = |figures: &Figures, name| figures.get(name).copied().unwrap_or_default();
+        Some(if self.ready.is_none() {
+            "the run was never ready, so nothing was copied"
+        } else if figure(&self.ledger, "captured") > 0 {
+            "the online server served nothing of what was captured"
+        } else if figure(&self.left_out, "open_before_flows") > 0 {
+            "all connections that were seen were open before the start, and are left out (see --join)"
+        } else {
+            "nothing was captured"
+        })
     }
 
     /// The same without the payload of responses, for readers whom nobody has asked who they are.
@@ -319,6 +389,8 @@ mod tests {
             mode: Mode::Assistant,
             state: State::Copying,
             started: SystemTime::UNIX_EPOCH,
+            about: crate::About::default(),
+            ready: Some(std::time::SystemTime::UNIX_EPOCH),
             duration: Duration::from_millis(2500),
             rules: vec!["a to b".to_owned()],
             ledger,
@@ -373,7 +445,7 @@ mod tests {
         assert_eq!(json["verdict"]["first"]["p50"]["says"], "cannot_tell");
         assert_eq!(json["ledger"]["captured"], 2);
         assert_eq!(json["ledger"]["pending"], 1);
-        assert_eq!(json["fidelity"], 0.5);
+        assert_eq!(json["fidelity"], 1.0, "what is open has not failed");
         assert_eq!(json["sessions"]["opened"], 3);
         assert_eq!(json["budget"]["payload_bytes_max"], 1 << 20);
         assert_eq!(json["cpu_seconds"]["total"], 0.75);

@@ -27,7 +27,7 @@ impl Display for Table<'_> {
             for rule in &summary.rules {
                 line(
                     f,
-                    &format!("  {} ({})", rule.rule, percent(rule.fidelity)),
+                    &format!("  {} ({})", rule.rule, judged(rule.fidelity)),
                     &rule.ledger,
                 )?;
             }
@@ -158,7 +158,7 @@ fn headline(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
             f,
             "{} of {total} turns answered, fidelity {}",
             turns("answered") + turns("delivered"),
-            percent(summary.fidelity),
+            judged(summary.fidelity),
         )?;
     }
     match turns("missed") {
@@ -275,6 +275,11 @@ fn quantile_line(f: &mut Formatter<'_>, name: &str, q: &Quantiles) -> fmt::Resul
         millis(q.p99),
         millis(q.max)
     )
+}
+
+/// A fidelity, where there is one.
+fn judged(fidelity: Option<f64>) -> String {
+    fidelity.map_or_else(|| "-".to_owned(), percent)
 }
 
 /// A share in percent, rounded down: 99.9999 must not read 100.

@@ -19,8 +19,10 @@ Examples:
       tcpcopy report run.json --out report.html
       tcpcopy report before.json after.json --out report.html
   In a script: fail (exit 3) if the target took less than 99.9 % of the requests,
-  and with 4 if there were none:
-      tcpcopy -x 80-10.0.0.9:80 --duration 1m --summary run.json --min-fidelity 99.9
+  differs in more than 0.1 % of the responses or is slower by more than 20 %, and
+  with 4 if that cannot be judged:
+      tcpcopy -x 80-10.0.0.9:80 --duration 5m --summary run.json \\
+        --min-fidelity 99.9 --max-differing 0.1 --max-slower 20% --min-requests 1000
 
 THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
 It must not share a database with the online server, nor call the online service
@@ -49,10 +51,10 @@ Exit status:
   0  done
   1  failed while running, or copies came back as requests (a loop)
   2  unusable arguments or environment (nothing was changed)
-  3  below --min-fidelity, what --max-sessions, --rate, --max-cpu and --memory
-     left out among the requests
-  4  with --min-fidelity: nothing to judge (nothing was captured, or the run was
-     never ready)
+  3  a limit was not kept: --min-fidelity, --max-differing, --max-slower,
+     --min-requests
+  4  nothing to judge: the run was not ready within --ready-timeout; or a limit
+     was given, and nothing was captured, or the run cannot tell (--strict: 3)
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
 drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
 nothing.";

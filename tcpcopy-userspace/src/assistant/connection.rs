@@ -104,6 +104,7 @@ impl Connection {
             let Some(failure) = failure else { break };
             // The same complaint is made once, not once per attempt.
             let words = failure.to_string();
+            self.channels.complain(self.index, &words);
             if said.as_ref() != Some(&words) {
                 warn!("{words}; copying pauses, trying again");
                 said = Some(words);

@@ -142,6 +142,28 @@ impl Bridge {
         )
     }
 
+    /// Why nothing can be copied yet, in words and by the doctor's name for it.
+    pub(super) fn why_not(&self) -> String {
+        match self.channels.complaint() {
+            Some(words) if words.is_empty() => {
+                let addresses = self.addresses.join(", ");
+                format!(
+                    "the connection to intercept ({addresses}) does not stand yet [intercept-absent]"
+                )
+            }
+            Some(words) => format!("{words} [intercept-absent]"),
+            None => {
+                let open = self.probes.verdicts();
+                let open = open.iter().filter(|verdict| !verdict.proven);
+                let targets: Vec<String> = open.map(|verdict| verdict.target.to_string()).collect();
+                format!(
+                    "no answer of {} to a probe has come back through intercept [path-unproven]",
+                    targets.join(", ")
+                )
+            }
+        }
+    }
+
     /// Sends probes where they are due, and says how things stand.
     pub(super) fn prove(&mut self, crew: &Crew) -> Proof {
         if self.proof == Proof::Proven {

@@ -1,5 +1,7 @@
 //! How a run ends, and the exit status of it: a contract that scripts rely on.
 
+use telemetry::Summary;
+use telemetry::gates::{Answer, Gate, Passage};
 use tracing::warn;
 
 /// Why a run stops copying.
@@ -11,23 +13,12 @@ pub(super) enum Stop {
     Failed(String),
     /// Copies come back as requests, which has been said: what was taken is still brought to its end.
     Loop,
-}
-
-impl Stop {
-    /// What makes the run a failed one.
-    pub(super) fn failure(self) -> Option<String> {
-        match self {
-            Self::Asked => None,
-            Self::Failed(words) => Some(words),
-            Self::Loop => Some(
-                "copies came back as requests to the online service; see LOOP above for who sends them and what to do".to_owned(),
-            ),
-        }
-    }
+    /// It could not begin for so long that it gives up, for this reason.
+    NeverReady(String),
 }
 
 /// The end of a run.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// As planned.
     Done,
@@ -35,15 +26,12 @@ pub(crate) enum Ending {
     Failed(String),
     /// The arguments or this host are unusable; nothing was changed.
     Unusable(String),
-    /// As planned, but the target did worse than was asked for, in percent.
-    BelowFidelity {
-        percent: f64,
-        reached: f64,
-        /// Requests that were left out, of which there is a word where there are any.
-        left_out: u64,
-    },
-    /// As planned, but there is nothing that --min-fidelity could judge, because of this.
-    NothingToJudge(&'static str),
+    /// As planned, but a limit that was given was not kept: which, in words.
+    GateFailed(String),
+    /// As planned, but the limits that were given cannot be judged, because of this.
+    NotJudged(String),
+    /// It never began to copy, because of this.
+    NeverReady(String),
 }
 
 impl Ending {
@@ -56,8 +44,8 @@ impl Ending {
             Self::Done => 0,
             Self::Failed(_) => 1,
             Self::Unusable(_) => Self::UNUSABLE,
-            Self::BelowFidelity { .. } => 3,
-            Self::NothingToJudge(_) => 4,
+            Self::GateFailed(_) => 3,
+            Self::NotJudged(_) | Self::NeverReady(_) => 4,
         }
     }
 
@@ -67,84 +55,105 @@ impl Ending {
             Self::Done => None,
             Self::Failed(words) => Some(format!("the run failed: {words}")),
             Self::Unusable(words) => Some(words.clone()),
-            Self::BelowFidelity {
-                percent,
-                reached,
-                left_out: 0,
-            } => Some(format!(
-                "fidelity {reached:.3} % is below --min-fidelity {percent} %"
-            )),
-            Self::BelowFidelity {
-                percent, reached, ..
-            } => Some(format!(
-                "{reached:.3} % of the requests were copied and answered, what was left out by --max-sessions, --rate, --max-cpu or \
-                 --memory among them: that is below --min-fidelity {percent} %"
-            )),
-            Self::NothingToJudge(why) => {
-                Some(format!("--min-fidelity has nothing to judge: {why}"))
-            }
+            Self::GateFailed(words) => Some(format!("not passed: {words}")),
+            Self::NotJudged(words) => Some(format!("not judged: {words}")),
+            Self::NeverReady(words) => Some(format!("nothing was copied: {words}")),
         }
     }
 }
 
-/// How a run that was not disturbed ends: whether it was ready, how many turns were captured, how many requests were left out and
-/// which share of all was copied and answered ([`telemetry::LeftOut::share_copied`]), and how many connections were left out
-/// because they were open before the start.
-pub(super) fn judge(
-    min_fidelity: Option<f64>,
-    was_ready: bool,
-    captured: u64,
-    (left_out, share): (u64, Option<f64>),
-    open_before: u64,
-) -> Ending {
-    let nothing = if open_before > 0 {
-        "all connections that were seen were open before the start, and are left out (see --join)"
-    } else {
-        "nothing was captured"
-    };
-    let Some(percent) = min_fidelity else {
-        if captured == 0 {
-            warn!("{nothing}; with --min-fidelity this run would end with status 4");
-        }
-        return Ending::Done;
-    };
-    match share {
-        _ if !was_ready => Ending::NothingToJudge("the run was never ready, so nothing was copied"),
-        None if captured > 0 => {
-            Ending::NothingToJudge("the online server served nothing of what was captured")
-        }
-        None => Ending::NothingToJudge(nothing),
-        Some(share) if share * 100.0 < percent => Ending::BelowFidelity {
-            percent,
-            reached: share * 100.0,
-            left_out,
-        },
-        Some(_) => Ending::Done,
+/// How a run ends that was told to the end and in which no worker failed.
+pub(super) fn of(stop: Stop, summary: &Summary) -> Ending {
+    match stop {
+        Stop::Asked => judge(summary),
+        Stop::Failed(words) => Ending::Failed(words),
+        Stop::Loop => Ending::Failed(
+            "copies came back as requests to the online service; see LOOP above for who sends them and what to do".to_owned(),
+        ),
+        Stop::NeverReady(reason) => Ending::NeverReady(reason),
     }
+}
+
+/// How a run ends that was not disturbed.
+fn judge(summary: &Summary) -> Ending {
+    let nothing = summary.nothing_to_judge();
+    match summary.passage() {
+        Passage::NoGate => {
+            if let Some(nothing) = nothing {
+                warn!("{nothing}; with --min-fidelity this run would end with status 4");
+            }
+            Ending::Done
+        }
+        Passage::Passed => Ending::Done,
+        Passage::Failed => Ending::GateFailed(words(summary)),
+        Passage::NotJudged => {
+            let nothing = nothing.map(|why| format!("there is nothing to judge: {why}"));
+            Ending::NotJudged(nothing.unwrap_or_else(|| words(summary)))
+        }
+    }
+}
+
+/// Every gate that has not passed, by its option.
+fn words(summary: &Summary) -> String {
+    let bad = summary
+        .gates
+        .iter()
+        .filter(|gate| gate.result != Answer::Ok);
+    bad.map(option_words).collect::<Vec<_>>().join("; ")
+}
+
+fn option_words(gate: &Gate) -> String {
+    let option = gate.gate.replace('_', "-");
+    let why = if gate.why.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", gate.why)
+    };
+    format!("--{option} {}: {}{why}", gate.wanted, gate.found)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use session::Outcome;
+    use telemetry::Gates;
+
+    use super::{Ending, Stop, of};
+    use crate::run::facts::sheet::{Answered, Fact, GATES};
+
+    fn ending(fact: &Fact) -> Ending {
+        of(Stop::Asked, &fact.summary())
+    }
 
     #[test]
-    fn what_was_left_out_fails_and_nothing_is_not_judged() {
-        let code = |min, ready, captured, left_out, share| {
-            judge(min, ready, captured, (left_out, share), 0).code()
-        };
-        assert_eq!(code(Some(99.0), true, 20, 0, Some(1.0)), 0);
-        assert_eq!(code(Some(99.0), true, 20, 0, Some(0.9)), 3);
-        assert_eq!(code(Some(99.0), true, 20, 1160, Some(0.02)), 3);
-        assert_eq!(code(Some(99.0), true, 0, 5, Some(0.0)), 3);
-        assert_eq!(code(Some(99.0), true, 0, 0, None), 4);
-        assert_eq!(code(Some(99.0), true, 3, 0, None), 4, "all unserved");
-        assert_eq!(code(Some(0.0), false, 0, 0, None), 4, "never ready");
-        for (captured, share) in [(0, None), (20, Some(0.1))] {
-            assert_eq!(code(None, true, captured, 0, share), 0);
-        }
-        let words = judge(Some(99.0), true, 20, (1160, Some(0.02)), 0).complaint();
-        assert!(words.is_some_and(|words| words.contains("left out")));
-        let words = judge(Some(99.0), true, 0, (0, None), 7).complaint();
-        assert!(words.is_some_and(|words| words.contains("open before the start")));
+    fn the_exit_status_follows_from_the_gates() {
+        let equal = || Fact::new(GATES).answered(6000, Answered::default());
+        assert_eq!(ending(&equal()), Ending::Done);
+        let gap = equal().ended(10, Outcome::Gap);
+        assert_eq!(ending(&gap).code(), 3);
+        let words = ending(&gap).complaint().unwrap_or_default();
+        assert_eq!(words, "not passed: --min-fidelity >= 99.9 %: 99.833 %");
+        let left_out = equal().with(|run| run.engine.sessions_shed = 1160);
+        let words = ending(&left_out).complaint().unwrap_or_default();
+        assert!(words.contains("83.798 % (1160 left out by"), "{words}");
+        let nothing = Fact::new(GATES);
+        assert_eq!(ending(&nothing).code(), 4);
+        let before = nothing.with(|run| run.engine.left_out_open_before_flows = 7);
+        let words = ending(&before).complaint().unwrap_or_default();
+        assert!(words.contains("open before the start"), "{words}");
+        // Without a gate nothing is a warning and no failure.
+        assert_eq!(ending(&Fact::new(Gates::default())), Ending::Done);
+    }
+
+    #[test]
+    fn a_run_that_never_began_says_so() {
+        let summary = Fact::new(Gates::default()).summary();
+        let ending = of(Stop::NeverReady("nobody there".to_owned()), &summary);
+        assert_eq!(ending.code(), 4);
+        assert!(
+            ending
+                .complaint()
+                .is_some_and(|words| words.contains("nobody there"))
+        );
+        assert_eq!(of(Stop::Loop, &summary).code(), 1);
     }
 }

@@ -43,6 +43,8 @@ impl Run<'_> {
             mode: self.plan.mode,
             state: self.state,
             started: self.started,
+            about: self.about.clone(),
+            ready: self.ready,
             duration: self.began.elapsed(),
             rules: self.plan.rule_names.clone(),
             ledger: slot.ledger,

@@ -57,12 +57,13 @@ fn turns(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     families
         .gauge("tcpcopy_turns_open", "Turns that have not ended yet.")
         .count(&[], totals.turns_open);
-    families
-        .gauge(
-            "tcpcopy_fidelity_ratio",
-            "Turns answered or delivered, of those that ended and were served; 1 where there are none.",
-        )
-        .sample(&[], totals.ledger.total().fidelity());
+    let mut fidelity = families.gauge(
+        "tcpcopy_fidelity_ratio",
+        "Turns answered or delivered, of those that ended and were served and what a budget left out; no sample where there is nothing to judge.",
+    );
+    if let Some(share) = totals.fidelity() {
+        fidelity.sample(&[], share);
+    }
 }
 
 fn sessions(families: &mut Families, totals: &RunTotals, summary: &Summary) {

@@ -56,6 +56,8 @@ fn summary(more: u64) -> Value {
         mode: Mode::Direct,
         state: State::Ended,
         started: SystemTime::UNIX_EPOCH,
+        about: crate::About::default(),
+        ready: Some(std::time::SystemTime::UNIX_EPOCH),
         duration: Duration::from_secs(10),
         rules: vec!["80-10.0.0.2:80".to_owned()],
         ledger: Ledger::new(1),

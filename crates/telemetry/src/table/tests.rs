@@ -22,6 +22,8 @@ fn run() -> RunTotals {
         mode: Mode::Direct,
         state: State::Ended,
         started: SystemTime::UNIX_EPOCH,
+        about: crate::About::default(),
+        ready: Some(std::time::SystemTime::UNIX_EPOCH),
         duration: Duration::from_secs(1),
         rules: Vec::new(),
         ledger: Ledger::new(0),

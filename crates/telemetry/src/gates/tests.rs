@@ -1,0 +1,149 @@
+//! What gates say of runs.
+
+use std::time::SystemTime;
+
+use session::{Outcome, Response, RuleId, TurnEnded};
+
+use super::{Answer, Gates, Passage, SlowerMax, passage};
+use crate::metrics::tests::totals;
+use crate::{RunTotals, State, Summary};
+
+fn all() -> Gates {
+    Gates {
+        fidelity_min: Some(0.999),
+        differing_max: Some(0.001),
+        slower_max: Some(SlowerMax::Share(0.2)),
+        requests_min: Some(100),
+        is_strict: false,
+    }
+}
+
+/// A run that asks all of this.
+fn run(gates: Gates) -> RunTotals {
+    let mut run = totals();
+    run.state = State::Ended;
+    run.about.gates = gates;
+    run
+}
+
+fn record(run: &mut RunTotals, turns: u64, bytes_of_target: u64) {
+    for _ in 0..turns {
+        let response = |bytes| {
+            Some(Response {
+                first: std::time::Duration::ZERO,
+                last: std::time::Duration::ZERO,
+                bytes,
+            })
+        };
+        let turn = TurnEnded {
+            paired: true,
+            online: response(100),
+            target: response(bytes_of_target),
+            ..TurnEnded::unseen(RuleId(0), Outcome::Answered)
+        };
+        run.ledger.record(&turn);
+        run.differences.record(&turn, SystemTime::now);
+    }
+}
+
+fn answers(run: &RunTotals) -> (Vec<Answer>, Passage) {
+    let summary = Summary::new(run);
+    let answers = summary.gates.iter().map(|gate| gate.result).collect();
+    (answers, summary.passage())
+}
+
+#[test]
+fn nothing_is_judged_where_there_is_nothing() {
+    let (answers_, passed) = answers(&run(all()));
+    assert_eq!(
+        (answers_, passed),
+        (vec![Answer::CannotTell; 4], Passage::NotJudged)
+    );
+    let strict = Gates {
+        is_strict: true,
+        ..all()
+    };
+    assert_eq!(
+        answers(&run(strict)).1,
+        Passage::NotJudged,
+        "nothing, even so"
+    );
+    assert_eq!(answers(&run(Gates::default())).1, Passage::NoGate);
+    let mut never = run(all());
+    record(&mut never, 200, 100);
+    never.ready = None;
+    assert_eq!(answers(&never).1, Passage::NotJudged, "never ready");
+}
+
+#[test]
+fn each_gate_fails_for_what_it_is_about() {
+    let only = |gates: Gates| {
+        let mut run = run(gates);
+        record(&mut run, 998, 100);
+        record(&mut run, 2, 99);
+        run.ledger
+            .record(&TurnEnded::unseen(RuleId(0), Outcome::Gap));
+        answers(&run)
+    };
+    let passes = |gates: Gates| only(gates).1 == Passage::Passed;
+    let none = Gates::default();
+    for (least, is_met) in [(0.999, true), (0.9991, false)] {
+        let gates = Gates {
+            fidelity_min: Some(least),
+            ..none
+        };
+        assert_eq!(passes(gates), is_met, "{least}");
+    }
+    for (most, is_met) in [(0.002, true), (0.0019, false), (0.0, false)] {
+        let gates = Gates {
+            differing_max: Some(most),
+            ..none
+        };
+        assert_eq!(passes(gates), is_met, "{most}");
+    }
+    for (least, is_met) in [(1001, true), (1002, false)] {
+        let gates = Gates {
+            requests_min: Some(least),
+            ..none
+        };
+        assert_eq!(passes(gates), is_met, "{least}");
+    }
+    let (answers, passed) = only(all());
+    let expected = [Answer::Ok, Answer::Failed, Answer::CannotTell, Answer::Ok];
+    assert_eq!(
+        (answers.as_slice(), passed),
+        (expected.as_slice(), Passage::Failed)
+    );
+}
+
+/// What cannot be told is no failure unless that was asked for, and no success.
+#[test]
+fn doubt_fails_where_it_is_to() {
+    for (is_strict, expected) in [(false, Passage::NotJudged), (true, Passage::Failed)] {
+        let mut run = run(Gates {
+            slower_max: Some(SlowerMax::Micros(5_000)),
+            is_strict,
+            ..Gates::default()
+        });
+        record(&mut run, 10, 100);
+        assert_eq!(answers(&run).1, expected);
+    }
+}
+
+#[test]
+fn the_words_are_those_of_the_command_line() {
+    let mut run = run(all());
+    record(&mut run, 10, 100);
+    let gates = Summary::new(&run).gates;
+    let words: Vec<(&str, &str)> = gates
+        .iter()
+        .map(|gate| (gate.wanted.as_str(), gate.found.as_str()))
+        .collect();
+    assert_eq!(words[0], (">= 99.9 %", "100.000 %"));
+    assert_eq!(words[1], ("<= 0.1 %", "0.000 %"));
+    assert_eq!(words[2].0, "<= +20 %");
+    assert_eq!(words[3], (">= 100", "10"));
+    let json = serde_json::to_value(&gates[3]).unwrap();
+    assert_eq!(json["result"], "failed");
+    assert_eq!(passage(&gates, false, false), Passage::Failed);
+}

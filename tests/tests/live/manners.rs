@@ -265,12 +265,12 @@ fn a_run_that_was_stopped_for_longer_than_its_ring_lasts() {
     let mut process = start(&stand, r#"exec "$@""#, &[]);
     let file = summary_file(&stand);
     wait_copying(&mut process, &file);
-    // 16 MB a second into a ring of 64 MiB.
-    let clients = Clients::keep_alive(20, 1000, 14).and(&["--body", "16000"]);
+    // 32 MB a second into a ring of 64 MiB.
+    let clients = Clients::keep_alive(20, 1000, 8).and(&["--body", "32000"]);
     let clients = clients.start(&stand);
     super::robust::pause(1000);
     process.signal(Signal::SIGSTOP).expect("it runs");
-    super::robust::pause(8000);
+    super::robust::pause(4500);
     process.signal(Signal::SIGCONT).expect("it is there");
     check_clients(&clients.wait());
     let ended = process.stop(Signal::SIGINT, END_WITHIN).expect("it ends");

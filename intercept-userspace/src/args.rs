@@ -19,7 +19,7 @@ use crate::xdp_mode::XdpMode;
 #[command(name = "intercept", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The interface that the targets' replies come in by
-    #[arg(short, value_name = "IFACE")]
+    #[arg(short, long, value_name = "IFACE")]
     pub(crate) interface: String,
 
     /// Work inside another network namespace: NAME as `ip netns` lists it, PID of a process in it, or PATH of its file
@@ -32,6 +32,7 @@ pub(crate) struct Args {
     /// Target servers whose replies are consumed
     #[arg(
         short = 'x',
+        long = "target",
         required = true,
         value_delimiter = ',',
         value_name = "TARGET_IP:TARGET_PORT[,...]"
@@ -39,11 +40,11 @@ pub(crate) struct Args {
     pub(crate) targets: Vec<SocketAddr>,
 
     /// Address to wait for tcpcopy on [default: 127.0.0.1; with --insecure all addresses of this host]
-    #[arg(short, value_name = "ADDR")]
+    #[arg(short, long, value_name = "ADDR")]
     pub(crate) bind: Option<IpAddr>,
 
     /// Port to wait for tcpcopy on
-    #[arg(short, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
+    #[arg(short, long, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
     pub(crate) port: u16,
 
     /// The channel's key, the same file as tcpcopy's
@@ -57,7 +58,7 @@ pub(crate) struct Args {
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready and /health
     ///
     /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
-    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
+    #[arg(long = "listen", alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
@@ -154,7 +155,7 @@ mod tests {
     fn the_contract() {
         Args::command().debug_assert();
         let o = options(
-            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --metrics [::1]:9525 --xdp-mode zero-copy",
+            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --listen [::1]:9525 --xdp-mode zero-copy",
         )
         .unwrap();
         assert_eq!(o.interface, "eth0");
@@ -168,6 +169,9 @@ mod tests {
         assert_eq!(o.listen, "192.0.2.9:1".parse().unwrap());
         assert_eq!(o.metrics, Some("[::1]:9525".parse().unwrap()));
         assert_eq!(o.xdp_mode, XdpMode::ZeroCopy);
+        let old =
+            "--interface eth0 --target 192.0.2.1:80 --bind 127.0.0.1 --port 2 --metrics [::1]:9525";
+        assert!(options(old).unwrap().metrics.is_some());
         let o = options("-i eth0 -x 192.0.2.1:80").unwrap();
         assert_eq!(o.listen, "127.0.0.1:36524".parse().unwrap());
         assert_eq!(o.xdp_mode, XdpMode::Auto);
@@ -196,7 +200,7 @@ mod tests {
             "intercept -i e",
             "intercept -i e -x 80",
             "intercept -i e -x host:80",
-            "intercept -i e -x 192.0.2.1:80 --metrics 9525",
+            "intercept -i e -x 192.0.2.1:80 --listen 9525",
             "intercept -i e -x 192.0.2.1:80 --key-file k --insecure",
         ] {
             assert_eq!(

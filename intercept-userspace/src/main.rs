@@ -16,7 +16,7 @@
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
 //! | `witness` | what the doctor of a tcpcopy asks |
 //! | `tally` | what all connections together did |
-//! | `metrics` | what is shown at `--metrics` |
+//! | `metrics` | what is shown at `--listen` |
 //! | `summary` | the closing table |
 //!
 //! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own

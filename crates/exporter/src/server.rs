@@ -46,7 +46,7 @@ const NICE: i32 = 10;
 
 /// The address cannot be listened at.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr} for --metrics: {cause}; {}", advice(cause))]
+#[error("cannot listen on {addr} for --listen: {cause}; {}", advice(cause))]
 pub struct BindError {
     addr: SocketAddr,
     cause: io::Error,

@@ -52,7 +52,7 @@ const Verdict = (() => {
     const [captured, fidelity] = [number(summary, "ledger.captured"), number(summary, "fidelity")];
     if (captured === null || fidelity === null) return { level: "neutral", title: "How much was copied is unknown", more: "" };
     const leftOut = number(summary, "left_out.turns") ?? 0;
-    const leftOutWords = leftOut > 0 ? ` ${count(leftOut)} more were left out by --max-sessions, --rate, --max-cpu or --memory, and are in no share here.` : "";
+    const leftOutWords = leftOut > 0 ? ` ${count(leftOut)} more were left out by --max-sessions, --max-new-sessions, --max-cpu or --memory, and are in no share here.` : "";
     if (captured === 0) return { level: leftOut > 0 ? "bad" : "neutral", title: "Nothing was captured", more: `So this says nothing of the target.${leftOutWords}` };
     const taken = (number(summary, "ledger.answered") ?? 0) + (number(summary, "ledger.delivered") ?? 0);
     const lost = numbers(summary.ledger)

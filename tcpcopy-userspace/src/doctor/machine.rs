@@ -149,7 +149,7 @@ pub(crate) fn outputs(args: &Args, outside: &Outside) -> Vec<Finding> {
         let cause = crate::run::check_folder(path).err()?;
         Some(refused::of_file(path, &cause))
     });
-    let metrics = args.metrics.and_then(|address| {
+    let metrics = args.listen.and_then(|address| {
         // Bound and let go: a run binds it for itself.
         let error = match outside.run(|| exporter::Bound::bind(address)) {
             Ok(bound) => bound.err()?.to_string(),

@@ -211,7 +211,7 @@ fn what_cannot_work_is_refused_in_clear_words() {
             "-n 500 with 2 workers needs 1000",
         ),
         (
-            "-x 80-10.1.0.9:80 --rate 101 -c 10.1.0.1:20000-20099",
+            "-x 80-10.1.0.9:80 --max-new-sessions 101 -c 10.1.0.1:20000-20099",
             "1 x 100 ports less 0 in use or reserved are 100",
         ),
         (

@@ -77,7 +77,7 @@ impl Ending {
             Self::BelowFidelity {
                 percent, reached, ..
             } => Some(format!(
-                "{reached:.3} % of the requests were copied and answered, what was left out by --max-sessions, --rate, --max-cpu or \
+                "{reached:.3} % of the requests were copied and answered, what was left out by --max-sessions, --max-new-sessions, --max-cpu or \
                  --memory among them: that is below --min-fidelity {percent} %"
             )),
             Self::NothingToJudge(why) => {

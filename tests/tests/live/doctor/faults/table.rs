@@ -273,9 +273,9 @@ pub(super) const FAULTS: &[Fault] = &[
         ..DIRECT
     },
     Fault {
-        name: "somebody has the address of --metrics",
+        name: "somebody has the address of --listen",
         plant: |stand| vec![Box::new(tests::stand::listen(stand, Host::Online, 9525))],
-        more: &["--metrics", "127.0.0.1:9525"],
+        more: &["--listen", "127.0.0.1:9525"],
         finding: "metrics-address",
         exit: 2,
         said: &["127.0.0.1:9525"],

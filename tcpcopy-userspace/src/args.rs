@@ -5,6 +5,7 @@
 //! | [`task`] | what is to be done: a run, or one of the other commands |
 //! | [`heading`] | under which headings the options stand in the help |
 //! | [`screen`] | the short screen of a command line that says nothing |
+//! | [`tcpcopy`] | TCPCopy's letters that are not ours |
 //! | [`teaching`] | what the help teaches beside the options |
 //! | the others | one kind of value each |
 //!
@@ -21,6 +22,7 @@ mod quantity;
 mod rule;
 mod screen;
 mod task;
+mod tcpcopy;
 mod teaching;
 
 use std::net::SocketAddr;

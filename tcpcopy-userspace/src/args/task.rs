@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use command_line::letters;
 
-use super::{Args, heading, screen, teaching};
+use super::tcpcopy::LETTERS;
+use super::{Args, RuleArg, heading, screen, teaching};
 
 /// Copies live TCP traffic of this online server to a target server, and says how the target did.
 #[derive(Clone, Debug, Parser)]
@@ -76,9 +78,9 @@ impl CommandLine {
     }
 
     /// What a command line asks for.
-    fn read(words: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
-        let mut command = shown_to_users(Self::command());
+        let mut command = complete(Self::command());
         match &mut words[..] {
             [] | [_] => {
                 let screen = screen::screen(&command);
@@ -88,12 +90,23 @@ impl CommandLine {
             [_, only] if only == "-v" || only == "version" => *only = "--version".into(),
             _ => {}
         }
-        let matches = command.try_get_matches_from_mut(words)?;
-        let line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let matches = command
+            .try_get_matches_from_mut(words)
+            .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
+        Self::of(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// What was asked for, of a line that has the form of one.
+    fn of(matches: &ArgMatches) -> Result<Task, clap::Error> {
+        letters::refuse(matches, LETTERS)?;
+        if let Some(("run" | "doctor", options)) = matches.subcommand() {
+            letters::refuse(options, LETTERS)?;
+        }
+        let line = Self::from_arg_matches(matches)?;
         match (line.task, line.run) {
             (Some(task), _) => Ok(task),
             (None, Some(args)) => Ok(Task::Run(args)),
-            (None, None) => Err(command.error(
+            (None, None) => Err(clap::Error::raw(
                 ErrorKind::MissingRequiredArgument,
                 "say what to copy where: -x RULE",
             )),
@@ -101,17 +114,26 @@ impl CommandLine {
     }
 }
 
-/// The commands as the help shows them: the doctor's options are a run's, and most of them say nothing there.
-fn shown_to_users(command: Command) -> Command {
-    command.mut_subcommand("doctor", |doctor| {
-        doctor.mut_args(|arg| {
-            let shown = arg
-                .get_help_heading()
-                .is_none_or(|heading| heading::OF_THE_DOCTOR.contains(&heading));
-            let is_shown = shown || arg.get_id() == "json";
-            arg.hide(!is_shown)
+/// The commands with what derive does not know: TCPCopy's letters, and that most of a run's options say nothing in the doctor's
+/// help.
+fn complete(command: Command) -> Command {
+    letters::add(command, LETTERS)
+        .mut_subcommand("run", |run| letters::add(run, LETTERS))
+        .mut_subcommand("doctor", |doctor| {
+            letters::add(doctor, LETTERS).mut_args(|arg| {
+                let heading = arg.get_help_heading();
+                let is_shown = heading.is_none_or(|it| heading::OF_THE_DOCTOR.contains(&it));
+                let is_hidden = arg.is_hide_set() || (!is_shown && arg.get_id() != "json");
+                arg.hide(is_hidden)
+            })
         })
-    })
+}
+
+/// A rule that stands without its option.
+fn rule_alone(word: &str) -> Option<String> {
+    word.parse::<RuleArg>()
+        .is_ok()
+        .then(|| format!("-x {word}"))
 }
 
 #[cfg(test)]
@@ -216,6 +238,37 @@ mod tests {
             help.contains("options of a run are taken and checked"),
             "{help}"
         );
+    }
+
+    #[test]
+    fn a_rule_alone_is_told_its_option() {
+        for line in ["tcpcopy 80-10.0.0.2:8080", "tcpcopy -n 2 80-10.0.0.2:8080"] {
+            let said = parse(line).expect_err(line).to_string();
+            assert!(said.contains("did you mean -x 80-10.0.0.2:8080?"), "{said}");
+        }
+    }
+
+    #[test]
+    fn every_letter_of_tcpcopy_is_known() {
+        let ours: Vec<char> = super::complete(CommandLine::command())
+            .get_arguments()
+            .filter_map(clap::Arg::get_short)
+            .collect();
+        // Its 1.x has these, over all builds.
+        for letter in "xscnriOWaIFBSodPlCmMDtkfpRUgLHu".chars() {
+            assert!(ours.contains(&letter), "-{letter} is not known");
+        }
+        for command in ["", " run", " doctor"] {
+            let line = format!("tcpcopy{command} -d -C 4 -p 36525");
+            let said = parse(&line).expect_err(&line).to_string();
+            for words in [
+                "-C 4      leave it out",
+                "-d        leave it out",
+                "write -s HOST:36525",
+            ] {
+                assert!(said.contains(words), "{said}");
+            }
+        }
     }
 
     #[test]

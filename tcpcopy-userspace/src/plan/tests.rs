@@ -2,6 +2,7 @@
 
 mod places;
 mod pools;
+mod tcpcopy;
 
 use std::net::IpAddr;
 

@@ -39,6 +39,10 @@ pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 pub(crate) use task::{CommandLine, ReportArgs, Task};
 
+/// The most `--sample-bytes`.
+#[expect(clippy::cast_possible_truncation, reason = "it is 128")]
+const SAMPLE_BYTES_MAX: u8 = abi::record::SAMPLE_LEN_MAX as u8;
+
 /// The options of a run.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tcpcopy")]
@@ -57,7 +61,7 @@ pub(crate) struct Args {
     pub(crate) share: f64,
 
     /// Sessions per flow
-    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'n', long = "copies", value_name = "COPIES", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'n', long = "copies", value_name = "COPIES", default_value_t = 1, value_parser = quantity::within::<u16>(1, 1000))]
     pub(crate) copies: u16,
 
     /// Which connections are joined whose beginning was not copied
@@ -130,7 +134,7 @@ pub(crate) struct Args {
     pub(crate) insecure: bool,
 
     /// End the run after this time [default: run until SIGINT or SIGTERM]
-    #[arg(help_heading = heading::WHEN_TO_STOP, long, value_name = "TIME", value_parser = quantity::duration)]
+    #[arg(help_heading = heading::WHEN_TO_STOP, long, value_name = "TIME", value_parser = quantity::time)]
     pub(crate) duration: Option<Duration>,
 
     /// How long the end waits for open turns
@@ -165,7 +169,7 @@ pub(crate) struct Args {
     /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
     /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
     /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
-    #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = quantity::within(0, SAMPLE_BYTES_MAX))]
     pub(crate) sample_bytes: u8,
 
     /// Show payload of responses (--sample-bytes) in --json and in the closing table too
@@ -194,7 +198,7 @@ pub(crate) struct Args {
     ///
     /// Sessions that are open go on. Once a worker has none left nothing is recorded for it, so that the online server does not
     /// pay for records either; such packets are counted as `paused`.
-    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "PERCENT", value_parser = quantity::percent)]
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "PERCENT", value_parser = quantity::share)]
     pub(crate) max_cpu: Option<f64>,
 
     /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
@@ -211,11 +215,11 @@ pub(crate) struct Args {
     ///
     /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
     /// `collision`.
-    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = quantity::within(1, u32::MAX))]
     pub(crate) max_sessions: Option<u32>,
 
     /// At most this many new sessions per second [default: no limit]
-    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, alias = "rate", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, alias = "rate", value_name = "N", value_parser = quantity::within(1, u32::MAX))]
     pub(crate) max_new_sessions: Option<u32>,
 
     /// At most this many bits per second leave as copies, e.g. 50M or 1G (powers of 1000) [default: no limit]
@@ -238,7 +242,7 @@ pub(crate) struct Args {
     pub(crate) priority: Priority,
 
     /// Worker threads [default: a quarter of the processors, at least 1]
-    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(abi::maps::WORKERS_MAX)))]
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = quantity::within(1, abi::maps::WORKERS_MAX))]
     pub(crate) workers: Option<u32>,
 
     /// How packets reach the workers
@@ -254,14 +258,14 @@ pub(crate) struct Args {
     pub(crate) hook: HookChoice,
 
     /// How long a turn waits for a response that the online server gave
-    #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
+    #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "30s", value_parser = quantity::time)]
     pub(crate) response_timeout: Duration,
 
     /// How long a session may be silent before it is closed
     ///
     /// A client that speaks again later goes on with a new connection where its next request stands alone (--join); where it does
     /// not, its requests are counted as `missed`.
-    #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
+    #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "10m", value_parser = quantity::time)]
     pub(crate) idle_timeout: Duration,
 }
 
@@ -351,6 +355,10 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
             "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
+            "tcpcopy -x 80-10.0.0.2:80 --duration 0s",
+            "tcpcopy -x 80-10.0.0.2:80 --idle-timeout 0",
+            "tcpcopy -x 80-10.0.0.2:80 --max-cpu 0",
+            "tcpcopy -x 80-10.0.0.2:80 --max-sessions 0",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",
             "tcpcopy -x 80-10.0.0.2:80 -i eth0:outside",

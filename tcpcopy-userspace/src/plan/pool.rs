@@ -218,6 +218,7 @@ fn one_of_a_family(args: &Args) -> Result<(), Refusal> {
                 family: family_name(family),
                 first: *first,
                 second: *second,
+                both: first.network_with(second),
             });
         }
     }

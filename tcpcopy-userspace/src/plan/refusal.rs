@@ -124,12 +124,14 @@ pub(crate) enum Refusal {
     },
     /// Two ranges of one family.
     #[error(
-        "-c names two {family} ranges, {first} and {second}; one per address family is possible"
+        "-c names two {family} ranges, {first} and {second}, and one per address family is possible: write {both}, which has both, \
+         or leave one out"
     )]
     TwoPools {
         family: &'static str,
         first: PoolArg,
         second: PoolArg,
+        both: String,
     },
     /// Targets that need different sources.
     #[error(

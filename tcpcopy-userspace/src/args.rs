@@ -129,6 +129,14 @@ pub(crate) struct Args {
     #[arg(help_heading = heading::WHERE_IT_PASSES, short = 'c', long = "pool", value_name = "POOL", value_delimiter = ',')]
     pub(crate) pool: Vec<PoolArg>,
 
+    /// Use the pool (-c) in direct mode although none of its addresses is this host's: the target routes it here
+    ///
+    /// Without -s the target's replies have to come back to this host. For addresses that belong to no interface and no route here
+    /// that is what a route at the target does (`ip route add 62.135.200.0/24 via THIS_HOST`); without it they go to whoever has
+    /// those addresses. The doctor tries it.
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
+    pub(crate) pool_is_routed: bool,
+
     /// Talk to an intercept on another host although the channel has no key
     #[arg(help_heading = heading::WHERE_IT_PASSES, long)]
     pub(crate) insecure: bool,

@@ -55,6 +55,11 @@ impl PoolArg {
         1u64.checked_shl(free_bits).unwrap_or(u64::MAX)
     }
 
+    /// Its addresses, as routes name them.
+    pub(crate) fn network(&self) -> String {
+        format!("{}/{}", IpAddr::from(self.range.prefix), self.prefix_len)
+    }
+
     /// The smallest network that has the addresses of both, as it is written.
     pub(crate) fn network_with(&self, other: &Self) -> String {
         let bits = |pool: &Self| u128::from_be_bytes(*pool.range.prefix.octets());

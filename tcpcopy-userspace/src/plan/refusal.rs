@@ -208,6 +208,17 @@ pub(crate) enum Refusal {
         IpAddr::from(target.addr)
     )]
     PoolHoldsTarget { pool: PoolArg, target: Endpoint },
+    /// Answers would go to whoever has the pool's addresses.
+    #[error(
+        "the reply pool {pool} belongs to no interface and no route of this host ({address} does not), and without -s the target's \
+         replies go to whoever has its addresses: did you forget -s INTERCEPT? If the target routes the pool to this host, say \
+         --pool-is-routed"
+    )]
+    PoolNotRouted {
+        pool: PoolArg,
+        address: IpAddr,
+        target: Endpoint,
+    },
     /// Not enough memory.
     #[error(
         "only {} MiB of memory are free here (this host's, or what the limit of its control group leaves), and {workers} worker(s) \

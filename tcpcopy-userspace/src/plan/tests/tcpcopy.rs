@@ -12,7 +12,7 @@ use crate::plan::{Plan, Refusal};
 const ANSWERS_MAX: usize = 4;
 
 /// TCPCopy's lines; a filter is one word here.
-const LINES: [&str; 11] = [
+const LINES: [&str; 12] = [
     // README.md, "Running TCPCopy".
     "-x 80-61.135.233.160:8080 -s 61.135.233.161 -c 62.135.200.x",
     // doc/Usage.md, 1 to 3.
@@ -22,6 +22,7 @@ const LINES: [&str; 11] = [
     // Its --help.
     "-x 80-192.168.0.2:18080",
     "-x 80-192.168.0.2:8080 -n 3",
+    "-x 8080-192.168.0.2:8080 -c 192.168.0.1",
     "-x 80-192.168.0.2:8080,10.0.0.1:81-192.168.0.3:81 -r 20",
     // As it is run for years.
     "-x 80-61.135.233.160:8080 -s 61.135.233.161 -c 62.135.200.x -d -C 4 -l tcpcopy.log -P tcpcopy.pid -m 1024",
@@ -46,6 +47,11 @@ fn answer(line: &str) -> Result<Plan, String> {
         let socket: SocketAddr = address.parse().expect("an address");
         (address.clone(), vec![socket.ip()])
     };
+    facts.elsewhere = args
+        .pool
+        .iter()
+        .map(|pool| (*pool, IpAddr::from(pool.range.prefix)))
+        .collect();
     facts.intercepts = args.intercepts.iter().map(intercept).collect();
     Plan::new(&args, &facts).map_err(|refusal: Refusal| refusal.to_string())
 }
@@ -77,6 +83,9 @@ fn follow(line: &str, answer: &str) -> String {
         let (_, right) = after.split_once("write ").expect(answer);
         let right = right.split_whitespace().next().expect(answer);
         next = next.replace(wrong, right);
+    }
+    if answer.contains("did you forget -s INTERCEPT?") {
+        next.push_str(" -s 192.168.0.9:36524");
     }
     if answer.contains("say --insecure") {
         next.push_str(" --insecure");

@@ -152,7 +152,9 @@ fn fidelity(least: f64, facts: &Facts<'_>) -> Gate {
         wanted: format!(">= {}", limit(least)),
         found,
         why: if left_out > 0 {
-            format!("{left_out} left out by --max-sessions, --rate, --max-cpu or --memory")
+            format!(
+                "{left_out} left out by --max-sessions, --max-new-sessions, --max-cpu or --memory"
+            )
         } else {
             String::new()
         },

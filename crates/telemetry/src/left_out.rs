@@ -14,7 +14,7 @@ pub(crate) const PREFIX: &str = "left_out_";
 /// What was left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeftOut {
-    /// Requests that found no session because of --max-sessions, --rate, --max-cpu or --memory, once per copy.
+    /// Requests that found no session because of --max-sessions, --max-new-sessions, --max-cpu or --memory, once per copy.
     pub turns: u64,
     /// Packets of clients that were not recorded while recording was paused.
     pub paused_packets: u64,

@@ -169,7 +169,7 @@ fn headline(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         0 => {}
         left_out => write!(
             f,
-            "; {left_out} MORE WERE LEFT OUT by --max-sessions, --rate, --max-cpu or --memory"
+            "; {left_out} MORE WERE LEFT OUT by --max-sessions, --max-new-sessions, --max-cpu or --memory"
         )?,
     }
     if before > 0 {

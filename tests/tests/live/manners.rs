@@ -209,7 +209,7 @@ fn intercept_too() {
             .arg(stand.binaries.intercept.display().to_string())
             .args(["-i", "eth0", "-x", &format!("{TARGET}:{PORT}")])
             .args(["-b", &ASSISTANT.to_string(), "--insecure"])
-            .args(["--metrics", address]);
+            .args(["--listen", address]);
         let mut process = stand.lab.spawn(Host::Assistant, &spec).expect("sh");
         let ready = || {
             let there = stand.lab.namespace(Host::Assistant);

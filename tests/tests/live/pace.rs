@@ -15,7 +15,9 @@ fn shorter(connections: u32, rate: u32, size: &str) {
     let online = Service::start_with(&stand, Host::Online, &["--size", "600"]);
     let target = Service::start_with(&stand, Host::Target, &["--size", size]);
     let mut copier = start(&stand);
-    let report = Clients::keep_alive(connections, rate, 8).long(30).run(&stand);
+    let report = Clients::keep_alive(connections, rate, 8)
+        .long(30)
+        .run(&stand);
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);

@@ -140,6 +140,8 @@ struct Run<'a> {
     started: SystemTime,
     /// When it was ready, if ever.
     ready: Option<SystemTime>,
+    /// When capture ended.
+    drained: Option<Instant>,
     began: Instant,
     is_ready: bool,
     waiting: Waiting,
@@ -206,11 +208,10 @@ impl<'a> Run<'a> {
             telling,
             spread: Spread::new(),
             state: State::Starting,
-            about: About {
-                gates: args.gates.gates(),
-            },
+            about: totals::about(args, plan),
             started: SystemTime::now(),
             ready: None,
+            drained: None,
             began: now,
             is_ready: false,
             waiting: Waiting::new(args.gates.ready_timeout(args.duration)),
@@ -363,6 +364,7 @@ impl<'a> Run<'a> {
         namespace::notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;
         let mut at_once = matches!(stop, Stop::Failed(_) | Stop::NeverReady(_));
+        self.drained = Some(Instant::now());
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         at_once = self.drain(signals, at_once);

@@ -55,9 +55,6 @@ impl Differences {
         self.compared += 1;
         let length = turn.target.map_or(0, |target| target.bytes);
         let is_reset = turn.outcome == Outcome::Reset;
-        if length != online.bytes || turn.online_reset != is_reset {
-            self.differing += 1;
-        }
         match turn.target.filter(|target| target.bytes > 0) {
             None => self.no_response += 1,
             Some(target) if target.bytes > online.bytes => self.longer += 1,
@@ -69,8 +66,10 @@ impl Differences {
             (false, true) => self.target_reset += 1,
             _ => {}
         }
-        if let Some(beginnings) = &mut self.beginnings {
-            beginnings.record(turn, now);
+        let beginnings = self.beginnings.as_mut();
+        let contents_differ = beginnings.is_some_and(|beginnings| beginnings.record(turn, now));
+        if length != online.bytes || turn.online_reset != is_reset || contents_differ {
+            self.differing += 1;
         }
     }
 

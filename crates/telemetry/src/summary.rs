@@ -2,118 +2,24 @@
 //!
 //! It is written while the run goes on as well ([`crate::writer`]), so that a killed run leaves one behind.
 
-use std::time::{Duration, SystemTime};
-
 use serde::{Serialize, Serializer};
-use session::Counters;
 
-use crate::differences::Differences;
 use crate::feedback::Feedback;
 use crate::figures::Figures;
-use crate::gates::{Facts, Gate, Gates, Passage, passage};
-use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
-use crate::latency::{Latency, LatencySummary, Point};
-use crate::ledger::Ledger;
+use crate::findings::{Findings, Numbers};
+use crate::gates::{Facts, Gate, Passage, passage};
+use crate::kernel::Reconciliation;
+use crate::latency::{LatencySummary, Point};
 use crate::left_out;
 use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
-use crate::spread::Spread;
+use crate::totals::{Mode, RunTotals, State};
 use crate::verdict::Verdict;
-use crate::warning::{Warning, Warnings};
+use crate::warning::Warning;
 
 /// The form of the JSON that `tcpcopy report` and the live page read. It grows by 1 where a key changes its meaning or
 /// goes; a new key changes nothing.
 pub const FORMAT: u64 = 1;
-
-/// How replies come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// To the online server itself.
-    Direct,
-    /// To an assistant server that reports them.
-    Assistant,
-}
-
-impl Mode {
-    /// The word in summaries.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// Where the run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Set up; in assistant mode the path is not proven yet, and nothing is copied.
-    Starting,
-    /// Ready: it copies.
-    Copying,
-    /// Nothing new is captured; open turns may still end.
-    Draining,
-    /// Over, and everything is counted. A summary that says anything else was left by a run that was killed, or that goes
-    /// on.
-    Ended,
-}
-
-/// What is known of a run before it begins.
-#[derive(Clone, Debug, Default)]
-pub struct About {
-    /// What is asked of it.
-    pub gates: Gates,
-}
-
-/// Everything that a summary is made of, added up over the workers.
-#[derive(Debug)]
-pub struct RunTotals {
-    /// How replies come back.
-    pub mode: Mode,
-    /// Where the run stands.
-    pub state: State,
-    /// When the run was started.
-    pub started: SystemTime,
-    /// What is known of it besides.
-    pub about: About,
-    /// When it was ready, if ever: then copying began.
-    pub ready: Option<SystemTime>,
-    /// Time since it was ready.
-    pub duration: Duration,
-    /// Each rule as the start printed it, in the order of the ledger's rules.
-    pub rules: Vec<String>,
-    /// Turns and bytes that ended.
-    pub ledger: Ledger,
-    /// Turns that are open now.
-    pub turns_open: u64,
-    /// Sessions that run now.
-    pub sessions_open: u64,
-    /// What the run may take, and takes now: `payload_bytes`, `payload_bytes_max`, `sessions_max`.
-    pub budget: Figures,
-    /// What was measured.
-    pub latency: Latency,
-    /// How that varied from stretch to stretch.
-    pub spread: Spread,
-    /// How responses differed.
-    pub differences: Differences,
-    /// What the engines counted.
-    pub engine: Counters,
-    /// What the workers counted.
-    pub workers: WorkerTotals,
-    /// What the programs counted.
-    pub kernel: KernelCounters,
-    /// CPU time of each thread, by name, in seconds.
-    pub cpu_seconds: Figures<f64>,
-    /// Times that something was paused or lost for a reason of the run's own: `max_cpu` pauses, lost channels, ...
-    pub notes: Figures,
-    /// What the user was told of while it went on.
-    pub warnings: Warnings,
-    /// The loop that ended the run.
-    pub feedback: Option<Feedback>,
-}
 
 /// One rule's share of the ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -141,10 +47,26 @@ pub struct Summary {
     pub started: String,
     /// When it was ready, and copying began; `null` where it never was.
     pub ready: Option<String>,
+    /// When it was over; `null` while it goes on, and where it was killed.
+    pub ended: Option<String>,
+    /// What the user calls the run (`--title`).
+    pub title: Option<String>,
+    /// The name of the host.
+    pub host: String,
+    /// The kernel's release.
+    pub kernel_release: String,
+    /// The command line after the program's name.
+    pub options: Vec<String>,
+    /// What everything random followed from: with the same one a run takes the same flows again.
+    ///
+    /// As text: it has more digits than most readers of JSON keep of a number.
+    pub seed: String,
     /// `direct` or `assistant`.
     pub mode: Mode,
-    /// Time from `ready` to this summary.
-    pub duration_seconds: f64,
+    /// Time from `ready` until capture ended, or until this summary.
+    pub capture_seconds: f64,
+    /// Time since capture ended, in which open turns may still end.
+    pub drain_seconds: f64,
     /// Turns: `captured` and each outcome.
     pub ledger: Figures,
     /// See [`crate::fidelity`]: 0 to 1, `null` where there is nothing to judge.
@@ -168,6 +90,8 @@ pub struct Summary {
     pub verdict: Verdict,
     /// The percentile curve of each series that was measured: points of percentile, microseconds and count so far.
     pub curves: Figures<Vec<Point>>,
+    /// What all of it amounts to.
+    pub findings: Findings,
     /// Turns whose responses differed, by how; `compared` are all that were compared.
     pub differences: Figures,
     /// What responses begin with; only with `--sample-bytes`.
@@ -212,6 +136,39 @@ fn reconciliation_rows<S: Serializer>(
     kernel.rows().serialize(serializer)
 }
 
+/// Each rule's share of the ledger.
+fn rules(run: &RunTotals) -> Vec<RuleSummary> {
+    run.rules
+        .iter()
+        .zip(run.ledger.rules())
+        .zip(run.fidelity_of_rules())
+        .map(|((rule, tally), fidelity)| RuleSummary {
+            rule: rule.clone(),
+            ledger: tally.turn_figures(),
+            bytes: tally.byte_figures(),
+            fidelity,
+        })
+        .collect()
+}
+
+/// The figures that findings follow from.
+fn numbers(run: &RunTotals, latency: &LatencySummary, kernel: &Reconciliation) -> Numbers {
+    Numbers {
+        is_over: run.state == State::Ended,
+        fidelity: run.fidelity(),
+        lags: latency.lag.count,
+        lag_p99_us: latency.lag.p99,
+        response_p99_us: latency.online.last.p99.max(latency.target.last.p99),
+        differences: run.differences.figures(),
+        bandwidth_reached: run
+            .notes
+            .get("max_bandwidth_reached")
+            .copied()
+            .unwrap_or_default(),
+        residues: Some(kernel.residues().count() as u64),
+    }
+}
+
 /// What the engines counted: of sessions, with those that are open, and the rest.
 fn counted(run: &RunTotals) -> (Figures, Figures) {
     let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
@@ -233,18 +190,9 @@ impl Summary {
     pub fn new(run: &RunTotals) -> Self {
         let mut total = run.ledger.total();
         total.add_open(run.turns_open);
-        let rules = run
-            .rules
-            .iter()
-            .zip(run.ledger.rules())
-            .zip(run.fidelity_of_rules())
-            .map(|((rule, tally), fidelity)| RuleSummary {
-                rule: rule.clone(),
-                ledger: tally.turn_figures(),
-                bytes: tally.byte_figures(),
-                fidelity,
-            });
         let (sessions, engine) = counted(run);
+        let latency_us = run.latency.summary();
+        let kernel = Reconciliation::new(&run.kernel, &run.engine, &run.workers);
         let mut cpu_seconds = run.cpu_seconds.clone();
         cpu_seconds.push(
             "total",
@@ -256,8 +204,15 @@ impl Summary {
             state: run.state,
             started: rfc3339(run.started),
             ready: run.ready.map(rfc3339),
+            ended: run.ended.map(rfc3339),
+            title: run.about.title.clone(),
+            host: run.about.host.clone(),
+            kernel_release: run.about.kernel_release.clone(),
+            options: run.about.options.clone(),
+            seed: run.about.seed.to_string(),
             mode: run.mode,
-            duration_seconds: run.duration.as_secs_f64(),
+            capture_seconds: run.duration.saturating_sub(run.drain).as_secs_f64(),
+            drain_seconds: run.drain.as_secs_f64(),
             ledger: total.turn_figures(),
             fidelity: run.fidelity(),
             gates: Vec::new(),
@@ -265,8 +220,8 @@ impl Summary {
             left_out: run.left_out().figures(),
             target_closes: run.engine.target_closes,
             bytes: total.byte_figures(),
-            rules: rules.collect(),
-            latency_us: run.latency.summary(),
+            rules: rules(run),
+            latency_us,
             verdict: Verdict::new(&run.latency, &run.spread),
             curves: run.latency.curves(),
             differences: run.differences.figures(),
@@ -274,7 +229,8 @@ impl Summary {
                 .differences
                 .beginnings()
                 .map(|beginnings| beginnings.summary(&run.rules)),
-            kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
+            findings: Findings::new(&numbers(run, &latency_us, &kernel)),
+            kernel,
             sessions,
             budget: run.budget.clone(),
             engine,
@@ -366,8 +322,10 @@ mod tests {
 
     use session::{Counters, Outcome, RuleId, TurnEnded};
 
-    use super::{Mode, RunTotals, State, Summary};
-    use crate::{Figures, KernelCounters, Latency, Ledger, Spread, WorkerTotals};
+    use super::Summary;
+    use crate::{
+        Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread, State, WorkerTotals,
+    };
 
     fn run() -> RunTotals {
         let mut ledger = Ledger::new(1);
@@ -391,6 +349,8 @@ mod tests {
             started: SystemTime::UNIX_EPOCH,
             about: crate::About::default(),
             ready: Some(std::time::SystemTime::UNIX_EPOCH),
+            ended: None,
+            drain: Duration::ZERO,
             duration: Duration::from_millis(2500),
             rules: vec!["a to b".to_owned()],
             ledger,
@@ -424,7 +384,9 @@ mod tests {
             "verdict",
             "curves",
             "mode",
-            "duration_seconds",
+            "capture_seconds",
+            "drain_seconds",
+            "findings",
             "ledger",
             "fidelity",
             "left_out",

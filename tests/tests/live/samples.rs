@@ -89,7 +89,7 @@ fn one_percent_fails(topology: Topology, capture: Capture) {
     let mut copier = start(&stand, &options);
     let report = Clients::keep_alive(20, 600, 4).long(5).run(&stand);
     let summary = finish(&mut copier);
-    let said = copier.tcpcopy.log();
+    let said = copier.tcpcopy.output();
     check_clients(&report);
     check_sampled(&summary);
     let requests: usize = target.finish().values().map(Vec::len).sum();
@@ -386,7 +386,8 @@ fn written(topology: Topology, more: &[&str]) -> Option<[Vec<u8>; 3]> {
     let report = Clients::keep_alive(5, 100, 3).run(&stand);
     let summary = finish(&mut copier);
     interrupt::sleep(Duration::from_millis(100)).expect("no signal");
-    let (said, sent) = (copier.tcpcopy.log(), tap.finish());
+    let said = copier.tcpcopy.log() + &copier.tcpcopy.output();
+    let sent = tap.finish();
     check_clients(&report);
     check_books(&summary);
     let _ = (online.finish(), target.finish());

@@ -4,7 +4,8 @@ use exposition::Families;
 use session::Outcome;
 
 use crate::figures::Figures;
-use crate::summary::{RunTotals, Summary};
+use crate::summary::Summary;
+use crate::totals::RunTotals;
 
 /// Counts of [`crate::Differences`] that are not kinds of differences.
 const COMPARED: &str = "compared";

@@ -58,6 +58,8 @@ fn summary(more: u64) -> Value {
         started: SystemTime::UNIX_EPOCH,
         about: crate::About::default(),
         ready: Some(std::time::SystemTime::UNIX_EPOCH),
+        ended: None,
+        drain: Duration::ZERO,
         duration: Duration::from_secs(10),
         rules: vec!["80-10.0.0.2:80".to_owned()],
         ledger: Ledger::new(1),

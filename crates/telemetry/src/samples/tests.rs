@@ -79,7 +79,7 @@ fn each_difference_is_counted_by_its_name() {
             unknown,
         ],
     );
-    assert_eq!(figures(&beginnings), [6, 2, 3, 2, 5]);
+    assert_eq!(figures(&beginnings), [6, 2, 3, 2, 5, 1]);
     let json = serde_json::to_value(beginnings.summary(&["a to b".to_owned()])).unwrap();
     let statuses: Vec<_> = json["statuses"].as_array().unwrap().iter().collect();
     let cell = |online: &str, target: &str| {

@@ -333,8 +333,8 @@ const Charts = (() => {
   ];
   const ENDS = [["first", "first byte"], ["last", "last byte"]];
   const lineOf = (summary, side, end, base) => {
-    const name = side === "online" ? `online_${end}_byte` : `target_${end}_byte${base === "raw" ? "" : `_${base}`}`;
-    return { curve: own(summary?.curves, name), intervals: own(summary?.verdict?.intervals, name) };
+    const path = `${side === "online" || base === "raw" ? side : `${side}_${base}`}.${end}_byte`;
+    return { curve: at(summary?.curves_us, path), intervals: at(summary?.verdict?.intervals_us, path) };
   };
 
   /** A card of curves with its switches. `pick(end, base)` gives the lines; call the returned function to draw again. */
@@ -400,7 +400,7 @@ const Charts = (() => {
   const right = (shown) => ({ numeric: true, text: shown });
 
   const residues = (summary) =>
-    Object.entries(summary?.kernel !== null && typeof summary?.kernel === "object" ? summary.kernel : {})
+    Object.entries(summary?.hooks !== null && typeof summary?.hooks === "object" ? summary.hooks : {})
       .map(([name, row]) => [name, number(row, "residue")])
       .filter(([, residue]) => residue !== null && residue !== 0);
 
@@ -420,7 +420,7 @@ const Charts = (() => {
   };
 
   function reconciliation(summary) {
-    const rows = Object.entries(summary?.kernel !== null && typeof summary?.kernel === "object" ? summary.kernel : {});
+    const rows = Object.entries(summary?.hooks !== null && typeof summary?.hooks === "object" ? summary.hooks : {});
     if (rows.length === 0) return h("p", { class: "empty" }, "This summary has no counters of the programs.");
     const running = summary?.state !== "ended";
     return table("Counters by hook", ["Where", "What was counted", "Residue"], rows.map(([name, row]) => {
@@ -429,8 +429,8 @@ const Charts = (() => {
       const sound = residue === 0;
       return [
         h("span", { title: own(HOOKS, name) ?? "" }, name.replaceAll("_", " "), h("span", { class: "visually-hidden" }, ` (${own(HOOKS, name) ?? ""})`)),
-        h("span", { class: "terms" }, terms.length ? terms.map(([term, value]) => h("span", {}, term.replaceAll("_", " "), " ", h("b", { "data-figure": `kernel.${name}.${term}`, "data-value": value }, count(value)))) : "nothing"),
-        { numeric: true, text: h("span", { class: sound ? "good" : running ? "neutral" : "bad", "data-figure": `kernel.${name}.residue`, "data-value": residue ?? "" }, sound ? "✓ 0" : `${running ? "…" : "✕"} ${count(residue)}${running ? " under way" : ""}`) },
+        h("span", { class: "terms" }, terms.length ? terms.map(([term, value]) => h("span", {}, term.replaceAll("_", " "), " ", h("b", { "data-figure": `hooks.${name}.${term}`, "data-value": value }, count(value)))) : "nothing"),
+        { numeric: true, text: h("span", { class: sound ? "good" : running ? "neutral" : "bad", "data-figure": `hooks.${name}.residue`, "data-value": residue ?? "" }, sound ? "✓ 0" : `${running ? "…" : "✕"} ${count(residue)}${running ? " under way" : ""}`) },
       ];
     }));
   }
@@ -451,13 +451,12 @@ const Charts = (() => {
     const sampled = number(summary, "samples.bytes");
     return sampled === null ? "length and reset, not contents" : `length, reset, status, first ${count(sampled)} bytes`;
   };
-  /** Counts beside these that are not kinds of differences. */
-  const NO_KINDS = ["compared", "unpaired", "paced", "differing", "sampled", "unsampled"];
   function differences(summary) {
     const compared = number(summary, "differences.compared");
-    const known = numbers(summary?.differences).filter(([name]) => !NO_KINDS.includes(name));
+    const order = Object.keys(DIFFERENCES);
+    const known = numbers(summary?.differences?.kinds).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
     if (compared === null) return h("p", { class: "empty" }, "This summary compares no responses.");
-    const rows = known.map(([name, turns]) => [own(DIFFERENCES, name) ?? name.replaceAll("_", " "), right(figure(`differences.${name}`, turns, count(turns))), right(compared > 0 ? percent(turns / compared) : UNKNOWN)]);
+    const rows = known.map(([name, turns]) => [own(DIFFERENCES, name) ?? name.replaceAll("_", " "), right(figure(`differences.kinds.${name}`, turns, count(turns))), right(compared > 0 ? percent(turns / compared) : UNKNOWN)]);
     const unpaired = number(summary, "differences.unpaired");
     return [
       table("Responses that differed", ["The target's response was", "Turns", "Of those compared"], rows),

@@ -17,9 +17,9 @@ const Verdict = (() => {
 
   const size = (micros) => joined(time(Math.abs(micros)));
   const span = (finding) => {
-    const [low, high] = [number(finding, "low"), number(finding, "high")];
+    const [low, high] = [number(finding, "low_us"), number(finding, "high_us")];
     if (low === null || high === null) {
-      const [says, least] = [at(finding, "says"), low ?? high];
+      const [says, least] = [at(finding, "verdict"), low ?? high];
       return least !== null && (says === "slower" || says === "faster") ? ` (at least ${size(least)})` : "";
     }
     return ` (between ${size(low < 0 === high < 0 ? Math.min(Math.abs(low), Math.abs(high)) : low)} and ${size(low < 0 === high < 0 ? Math.max(Math.abs(low), Math.abs(high)) : high)})`;
@@ -27,14 +27,14 @@ const Verdict = (() => {
 
   /** A finding as a level and words. */
   function speed(finding) {
-    const difference = number(finding, "difference");
-    switch (at(finding ?? {}, "says")) {
+    const difference = number(finding, "difference_us");
+    switch (at(finding ?? {}, "verdict")) {
       case "slower":
         return { level: "bad", words: `${size(difference ?? 0)} slower`, more: span(finding) };
       case "faster":
         return { level: "good", words: `${size(difference ?? 0)} faster`, more: span(finding) };
       case "no_difference": {
-        const most = Math.max(Math.abs(number(finding, "low") ?? 0), Math.abs(number(finding, "high") ?? 0));
+        const most = Math.max(Math.abs(number(finding, "low_us") ?? 0), Math.abs(number(finding, "high_us") ?? 0));
         return { level: "good", words: "no difference above noise", more: ` (if there is one, it is below ${size(most)})` };
       }
       case "cannot_tell":
@@ -89,7 +89,7 @@ const Verdict = (() => {
     const compared = number(summary, "differences.compared");
     if (compared === null || compared === 0) return { level: "neutral", title: "No responses were compared", more: "" };
     const kinds = [["target_shorter", "shorter"], ["target_longer", "longer"], ["target_silent", "missing"], ["target_reset_only", "reset by the target only"], ["online_reset_only", "reset by the online server only"], ["status_differs", "of another status"], ["bytes_differ", "other in the first bytes"]]
-      .map(([name, label]) => [number(summary, `differences.${name}`) ?? 0, label])
+      .map(([name, label]) => [number(summary, `differences.kinds.${name}`) ?? 0, label])
       .filter(([turns]) => turns > 0)
       .sort((a, b) => b[0] - a[0]);
     const differing = number(summary, "differences.differing") ?? 0;
@@ -133,7 +133,7 @@ const Verdict = (() => {
 
   function booksOf(summary) {
     const list = residues(summary);
-    if (typeof summary?.kernel !== "object" || summary.kernel === null) return { level: "neutral", title: "No counters to check", more: "" };
+    if (typeof summary?.hooks !== "object" || summary.hooks === null) return { level: "neutral", title: "No counters to check", more: "" };
     if (list.length === 0) return { level: levelOf(summary, "counters"), title: "All counters of the kernel and of the workers add up", more: "" };
     const running = summary.state !== "ended";
     return { level: levelOf(summary, "counters"), title: running ? "Some counters do not add up yet" : "Counters do not add up",
@@ -163,18 +163,18 @@ const Verdict = (() => {
   /** The four comparisons with the online server, in the order in which they are said. */
   function speeds(summary) {
     const of = (path) => speed(at(summary?.verdict ?? {}, path));
-    return { first50: of("first.p50"), first99: of("first.p99"), last50: of("last.p50"), last99: of("last.p99") };
+    return { first50: of("first_byte.p50"), first99: of("first_byte.p99"), last50: of("last_byte.p50"), last99: of("last_byte.p99") };
   }
 
   function speedItem(summary) {
     const { first50, first99, last50, last99 } = speeds(summary);
-    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.says`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
+    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.verdict`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference_us`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
     const level = told([first50, first99, last50, last99].map((finding) => finding.level));
     const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : `The target is as fast as the online server${[last50, last99, first50, first99].some((f) => f.level === "neutral") ? ", where that can be told" : ""}`, neutral: "Whether the target is slower cannot be told" };
     const mixed = [first50, first99, last50, last99].some((f) => f.words.endsWith("faster")) && level === "bad";
     return { level, title: mixed ? "The target is slower in some ways and faster in others" : titles[level], more: [
-      cell("First byte, median", "first.p50", first50), cell("First byte, 99th percentile", "first.p99", first99),
-      cell("Last byte, median", "last.p50", last50), cell("Last byte, 99th percentile", "last.p99", last99)] };
+      cell("First byte, median", "first_byte.p50", first50), cell("First byte, 99th percentile", "first_byte.p99", first99),
+      cell("Last byte, median", "last_byte.p50", last50), cell("Last byte, 99th percentile", "last_byte.p99", last99)] };
   }
 
   function headline(summary) {

@@ -4,8 +4,6 @@
 
 use serde::Serialize;
 
-use crate::figures::Figures;
-
 /// How a finding is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,8 +43,10 @@ pub(crate) struct Numbers {
     pub(crate) lag_p99_us: u64,
     /// The longest usual response of either server: the 99th percentile to the last byte, in microseconds.
     pub(crate) response_p99_us: u64,
-    /// Counts of compared turns, by name.
-    pub(crate) differences: Figures,
+    /// Turns whose responses were compared, of them those that differ, and those whose target said less or nothing.
+    pub(crate) compared: u64,
+    pub(crate) differing: u64,
+    pub(crate) incomplete: u64,
     /// How often `--max-bandwidth` was reached.
     pub(crate) bandwidth_reached: u64,
     /// Rows of counters with a residue; `None` where there are no counters.
@@ -111,11 +111,7 @@ fn copy(numbers: &Numbers) -> Level {
 
 /// What most of the turns that left late may have waited for.
 fn late_because(numbers: &Numbers) -> String {
-    let count = |name| numbers.differences.get(name).copied().unwrap_or_default();
-    let (compared, incomplete) = (
-        count("compared"),
-        count("target_shorter") + count("target_silent"),
-    );
+    let (compared, incomplete) = (numbers.compared, numbers.incomplete);
     if incomplete * 2 > compared && compared > 0 {
         format!(
             "{incomplete} of {compared} responses of the target were shorter than the online server's or missing, and the next request \
@@ -134,8 +130,7 @@ fn late_because(numbers: &Numbers) -> String {
 }
 
 fn answers(numbers: &Numbers) -> Level {
-    let count = |name| numbers.differences.get(name).copied().unwrap_or_default();
-    match (count("compared"), count("differing")) {
+    match (numbers.compared, numbers.differing) {
         (0, _) => Level::Neutral,
         (_, 0) => Level::Good,
         (compared, differing) if differing as f64 / compared as f64 <= DIFFERING_WARN => {
@@ -198,9 +193,7 @@ mod tests {
             because.contains("--max-bandwidth was reached 4"),
             "{because}"
         );
-        numbers.differences = [("compared", 4391), ("target_shorter", 4391)]
-            .into_iter()
-            .collect();
+        (numbers.compared, numbers.incomplete) = (4391, 4391);
         let because = of(&numbers).copy_late_because;
         assert!(because.contains("4391 of 4391 responses"), "{because}");
     }
@@ -220,9 +213,8 @@ mod tests {
         );
         let answers = |differing| {
             of(&Numbers {
-                differences: [("compared", 1000), ("differing", differing)]
-                    .into_iter()
-                    .collect(),
+                compared: 1000,
+                differing,
                 ..Numbers::default()
             })
             .answers

@@ -7,6 +7,7 @@ mod slower;
 
 use serde::Serialize;
 
+use crate::differences::DifferencesSummary;
 use crate::figures::Figures;
 use crate::latency::LatencySummary;
 use crate::verdict::Verdict;
@@ -88,7 +89,7 @@ pub(crate) struct Facts<'a> {
     /// Turns that the target had a chance to take.
     pub(crate) served: u64,
     pub(crate) left_out: &'a Figures,
-    pub(crate) differences: &'a Figures,
+    pub(crate) differences: &'a DifferencesSummary,
     pub(crate) latency: &'a LatencySummary,
     pub(crate) verdict: &'a Verdict,
 }
@@ -160,8 +161,7 @@ fn fidelity(least: f64, facts: &Facts<'_>) -> Gate {
 }
 
 fn differing(most: f64, facts: &Facts<'_>) -> Gate {
-    let count = |name| facts.differences.get(name).copied().unwrap_or_default();
-    let (compared, differing) = (count("compared"), count("differing"));
+    let (compared, differing) = (facts.differences.compared, facts.differences.differing);
     let wanted = format!("<= {}", limit(most));
     let gate = "max_differing";
     if compared == 0 {

@@ -131,7 +131,7 @@ pub(crate) mod tests {
     fn snapshot() -> Snapshot {
         let totals = totals();
         let mut summary = Summary::new(&totals);
-        summary.differences.push("sampled", 2);
+        summary.differences.sampled = Some(2);
         summary.samples = Some(SamplesSummary {
             bytes: 16,
             statuses: vec![StatusPair {

@@ -165,19 +165,28 @@ impl Beginnings {
         self.trim();
     }
 
-    /// Adds the counts to the differences.
-    pub fn push_figures(&self, figures: &mut Figures) {
+    /// Turns of which both beginnings are known.
+    #[must_use]
+    pub const fn sampled(&self) -> u64 {
+        self.sampled
+    }
+
+    /// Turns of which one beginning is not.
+    #[must_use]
+    pub const fn unsampled(&self) -> u64 {
+        self.unsampled
+    }
+
+    /// Adds the counts to the kinds of differences.
+    pub fn push_kinds(&self, kinds: &mut Figures) {
         for (name, count) in [
-            // Turns of which both beginnings are known, and those of which one is not.
-            ("sampled", self.sampled),
-            ("unsampled", self.unsampled),
             ("status_differs", self.status_differs),
             ("status_class_differs", self.class_differs),
             ("prefix_differs", self.prefix_differs),
             // Those that count as differing because of their bytes alone.
             ("bytes_differ", self.differing - self.status_differs),
         ] {
-            figures.push(name, count);
+            kinds.push(name, count);
         }
     }
 

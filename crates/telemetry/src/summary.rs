@@ -4,12 +4,13 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::differences::DifferencesSummary;
 use crate::feedback::Feedback;
 use crate::figures::Figures;
 use crate::findings::{Findings, Numbers};
 use crate::gates::{Facts, Gate, Passage, passage};
 use crate::kernel::Reconciliation;
-use crate::latency::{LatencySummary, Point};
+use crate::latency::{Curves, LatencySummary};
 use crate::left_out;
 use crate::moment::rfc3339;
 use crate::samples::SamplesSummary;
@@ -19,7 +20,7 @@ use crate::warning::Warning;
 
 /// The form of the JSON that `tcpcopy report` and the live page read. It grows by 1 where a key changes its meaning or
 /// goes; a new key changes nothing.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// One rule's share of the ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -89,17 +90,20 @@ pub struct Summary {
     /// Whether the target is slower or faster, and how sure that is, in microseconds.
     pub verdict: Verdict,
     /// The percentile curve of each series that was measured: points of percentile, microseconds and count so far.
-    pub curves: Figures<Vec<Point>>,
+    ///
+    /// Left out of the lines that `--json` prints while the run goes on.
+    #[serde(rename = "curves_us", skip_serializing_if = "Option::is_none")]
+    pub curves: Option<Figures<Curves>>,
     /// What all of it amounts to.
     pub findings: Findings,
     /// Turns whose responses differed, by how; `compared` are all that were compared.
-    pub differences: Figures,
+    pub differences: DifferencesSummary,
     /// What responses begin with; only with `--sample-bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<SamplesSummary>,
     /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
     /// under way between a program and a worker; at the end it is a bug or a loss.
-    #[serde(serialize_with = "reconciliation_rows")]
+    #[serde(rename = "hooks", serialize_with = "reconciliation_rows")]
     pub kernel: Reconciliation,
     /// What the engines counted of sessions, and `open`: those at this moment.
     pub sessions: Figures,
@@ -110,7 +114,9 @@ pub struct Summary {
     /// CPU time of each thread, by name, and their `total`.
     pub cpu_seconds: Figures<f64>,
     /// Times that the run itself had to pause or lost something.
-    pub notes: Figures,
+    pub incidents: Figures,
+    /// How far the estimates of the assistants' clocks may be off, in microseconds; `null` where none is used.
+    pub clock_error_us: Option<u64>,
     /// What the user was told of while the run went on, oldest first.
     pub warnings: Vec<Warning>,
     /// Warnings that the list has no room for.
@@ -136,6 +142,15 @@ fn reconciliation_rows<S: Serializer>(
     kernel.rows().serialize(serializer)
 }
 
+/// A note that is no count.
+const CLOCK_ERROR: &str = "clock_error_us";
+
+/// Everything that happened so many times.
+fn incidents(run: &RunTotals) -> Figures {
+    let counts = run.notes.iter().filter(|(name, _)| *name != CLOCK_ERROR);
+    counts.map(|(name, count)| (name, *count)).collect()
+}
+
 /// Each rule's share of the ledger.
 fn rules(run: &RunTotals) -> Vec<RuleSummary> {
     run.rules
@@ -153,13 +168,17 @@ fn rules(run: &RunTotals) -> Vec<RuleSummary> {
 
 /// The figures that findings follow from.
 fn numbers(run: &RunTotals, latency: &LatencySummary, kernel: &Reconciliation) -> Numbers {
+    let differences = run.differences.summary();
+    let kind = |name| differences.kinds.get(name).copied().unwrap_or_default();
     Numbers {
         is_over: run.state == State::Ended,
         fidelity: run.fidelity(),
         lags: latency.lag.count,
         lag_p99_us: latency.lag.p99,
         response_p99_us: latency.online.last.p99.max(latency.target.last.p99),
-        differences: run.differences.figures(),
+        compared: differences.compared,
+        differing: differences.differing,
+        incomplete: kind("target_shorter") + kind("target_silent"),
         bandwidth_reached: run
             .notes
             .get("max_bandwidth_reached")
@@ -223,8 +242,8 @@ impl Summary {
             rules: rules(run),
             latency_us,
             verdict: Verdict::new(&run.latency, &run.spread),
-            curves: run.latency.curves(),
-            differences: run.differences.figures(),
+            curves: Some(run.latency.curves()),
+            differences: run.differences.summary(),
             samples: run
                 .differences
                 .beginnings()
@@ -235,7 +254,8 @@ impl Summary {
             budget: run.budget.clone(),
             engine,
             cpu_seconds,
-            notes: run.notes.clone(),
+            incidents: incidents(run),
+            clock_error_us: run.notes.get(CLOCK_ERROR).copied().filter(|micros| *micros > 0),
             warnings: run.warnings.list(),
             warnings_unlisted: run.warnings.unlisted(),
             feedback: run.feedback.clone(),
@@ -302,6 +322,13 @@ impl Summary {
         let mut json = serde_json::to_vec_pretty(self)?;
         json.push(b'\n');
         Ok(json)
+    }
+
+    /// The same without the curves, for who gets one each second.
+    #[must_use]
+    pub fn without_curves(mut self) -> Self {
+        self.curves = None;
+        self
     }
 
     /// The same on a line of its own, with a newline at its end.
@@ -382,7 +409,7 @@ mod tests {
             "state",
             "started",
             "verdict",
-            "curves",
+            "curves_us",
             "mode",
             "capture_seconds",
             "drain_seconds",
@@ -393,7 +420,7 @@ mod tests {
             "target_closes",
             "warnings",
             "bytes",
-            "kernel",
+            "hooks",
             "sessions",
             "cpu_seconds",
         ] {
@@ -404,14 +431,17 @@ mod tests {
             (&json["state"], &json["started"]),
             (&"copying".into(), &"1970-01-01T00:00:00Z".into())
         );
-        assert_eq!(json["verdict"]["first"]["p50"]["says"], "cannot_tell");
+        assert_eq!(
+            json["verdict"]["first_byte"]["p50"]["verdict"],
+            "cannot_tell"
+        );
         assert_eq!(json["ledger"]["captured"], 2);
         assert_eq!(json["ledger"]["pending"], 1);
         assert_eq!(json["fidelity"], 1.0, "what is open has not failed");
         assert_eq!(json["sessions"]["opened"], 3);
         assert_eq!(json["budget"]["payload_bytes_max"], 1 << 20);
         assert_eq!(json["cpu_seconds"]["total"], 0.75);
-        assert_eq!(json["kernel"]["capture"]["residue"], 0);
+        assert_eq!(json["hooks"]["capture"]["residue"], 0);
         for outcome in Outcome::ALL {
             assert!(json["ledger"].get(outcome.name()).is_some());
         }

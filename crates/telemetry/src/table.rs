@@ -178,8 +178,7 @@ fn difference(finding: &Finding) -> String {
 
 /// Whether the target said the same.
 fn answers(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
-    let count = |name| figure(&summary.differences, name);
-    let (compared, differing) = (count("compared"), count("differing"));
+    let (compared, differing) = (summary.differences.compared, summary.differences.differing);
     let level = mark(summary.findings.answers);
     let text = if compared == 0 {
         "-         no responses were compared".to_owned()

@@ -129,7 +129,8 @@ impl Telling {
             self.printer.print(progress.line(&totals).into_bytes());
         }
         if let Some(printer) = &self.json {
-            printer.print(self.json_line(&summary));
+            // Curves are most of a summary, and what a second adds to them is little.
+            printer.print(self.json_line(&summary.clone().without_curves()));
         }
         self.publish(totals, summary, surroundings);
     }

@@ -392,8 +392,8 @@ fn a_clients_device_that_is_made_anew() {
     let missing = &summary.value()["warnings"][0];
     assert_eq!(missing["kind"], "device_missing", "{}", summary.value());
     assert!(missing["over"].is_string(), "{missing}");
-    assert_eq!(summary.count("/notes/devices_attached_again"), 1);
-    assert!(summary.count("/notes/device_missing_ms") > 0);
+    assert_eq!(summary.count("/incidents/devices_attached_again"), 1);
+    assert!(summary.count("/incidents/device_missing_ms") > 0);
     check_clean(&stand);
 }
 

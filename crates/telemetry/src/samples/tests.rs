@@ -47,9 +47,12 @@ fn recorded(from_ms: u64, turns: &[TurnEnded]) -> Beginnings {
 }
 
 fn figures(beginnings: &Beginnings) -> Vec<u64> {
-    let mut figures = Figures::new();
-    beginnings.push_figures(&mut figures);
-    figures.iter().map(|(_, count)| *count).collect()
+    let mut kinds = Figures::new();
+    beginnings.push_kinds(&mut kinds);
+    let counts = [beginnings.sampled(), beginnings.unsampled()].into_iter();
+    counts
+        .chain(kinds.iter().map(|(_, count)| *count))
+        .collect()
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nDate: 1";

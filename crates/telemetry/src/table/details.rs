@@ -34,7 +34,7 @@ impl Display for Details<'_> {
         line(f, "sessions", &summary.sessions)?;
         line(f, "budget", &summary.budget)?;
         line(f, "engine", &summary.engine)?;
-        line(f, "differences", &summary.differences)?;
+        line(f, "differences", &summary.differences.kinds)?;
         for (hook, row) in summary.kernel.rows().iter() {
             // What programs and workers say of the same packets is worth a line only where they disagree.
             let says_more = HOOKS.contains(&hook) || row.get("residue") != Some(&0);
@@ -55,7 +55,7 @@ impl Display for Details<'_> {
             write!(f, " {name} {seconds:.2}")?;
         }
         writeln!(f)?;
-        line(f, "notes", &summary.notes)
+        line(f, "incidents", &summary.incidents)
     }
 }
 

@@ -52,8 +52,7 @@ pub(super) fn of_answers(summary: &Summary) -> Vec<String> {
             grouped(summary.target_closes)
         ));
     }
-    let [unpaired, compared] =
-        ["unpaired", "compared"].map(|name| figure(&summary.differences, name));
+    let (unpaired, compared) = (summary.differences.unpaired, summary.differences.compared);
     if unpaired > 0 && unpaired * DOUBTS_TOLD >= unpaired + compared {
         notes.push(format!(
             "{} not compared: what came after these requests may answer requests before them, so that the target may have answered fewer",
@@ -90,7 +89,7 @@ pub(super) fn kinds(summary: &Summary) -> Vec<String> {
         ("status_differs", "of another status"),
         ("bytes_differ", "other in the first bytes"),
     ]
-    .map(|(name, words)| (figure(&summary.differences, name), words))
+    .map(|(name, words)| (figure(&summary.differences.kinds, name), words))
     .into_iter()
     .filter(|(count, _)| *count > 0)
     .collect();

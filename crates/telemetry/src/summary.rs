@@ -255,7 +255,11 @@ impl Summary {
             engine,
             cpu_seconds,
             incidents: incidents(run),
-            clock_error_us: run.notes.get(CLOCK_ERROR).copied().filter(|micros| *micros > 0),
+            clock_error_us: run
+                .notes
+                .get(CLOCK_ERROR)
+                .copied()
+                .filter(|micros| *micros > 0),
             warnings: run.warnings.list(),
             warnings_unlisted: run.warnings.unlisted(),
             feedback: run.feedback.clone(),

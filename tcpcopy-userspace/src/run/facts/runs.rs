@@ -69,82 +69,97 @@ fn good(name: &'static str, fact: Fact) -> Truth {
 
 /// All of them.
 pub(super) fn all() -> Vec<Truth> {
-    let never = Fact::new(GATES).with(|run| run.ready = None);
+    let mut all = without_a_verdict();
+    all.extend(as_good_as_the_online_server());
+    all.extend(with_a_fault());
+    all
+}
+
+fn without_a_verdict() -> Vec<Truth> {
     let without_a_gate = Truth {
         exit_status: 0,
         ..nothing("empty, without a gate", Fact::new(Gates::default()))
     };
-    let slower = Answered {
-        target: Duration::from_micros(5_200),
-        ..Answered::default()
-    };
+    let never = Fact::new(GATES).with(|run| run.ready = None);
+    vec![
+        nothing("empty", Fact::new(GATES)),
+        without_a_gate,
+        nothing("never ready", never),
+        nothing("unserved", Fact::new(GATES).ended(9, Outcome::Unserved)),
+    ]
+}
+
+fn as_good_as_the_online_server() -> Vec<Truth> {
+    let killed = equal(GATES).with(|run| {
+        run.state = State::Copying;
+        (run.ended, run.turns_open) = (None, 39);
+    });
+    vec![
+        good("equal", equal(GATES)),
+        good("equal again", equal(GATES)),
+        // What is open has not failed while the run goes on.
+        good("killed", killed),
+    ]
+}
+
+/// A run that is good but for what is said of it.
+fn bad(name: &'static str, fact: Fact) -> Truth {
+    Truth {
+        is_green: false,
+        exit_status: 3,
+        ..good(name, fact)
+    }
+}
+
+fn with_a_fault() -> Vec<Truth> {
     let shorter = Answered {
         bytes: 60,
         lag: Duration::from_millis(17_300),
         online: Duration::from_micros(160),
         target: Duration::from_micros(500),
     };
-    let killed = equal(GATES).with(|run| {
-        run.state = State::Copying;
-        (run.ended, run.turns_open) = (None, 39);
-    });
-    let few = Fact::new(GATES).answered(200, Answered::default());
+    let behind = Fact::new(GATES)
+        .answered(4_390, shorter)
+        .ended(3_608, Outcome::Pending);
+    let slower = Answered {
+        target: Duration::from_micros(5_200),
+        ..Answered::default()
+    };
     vec![
-        nothing("empty", Fact::new(GATES)),
-        without_a_gate,
-        nothing("never ready", never),
-        nothing("unserved", Fact::new(GATES).ended(9, Outcome::Unserved)),
-        good("equal", equal(GATES)),
-        good("equal again", equal(GATES)),
-        // What is open has not failed while the run goes on.
-        good("killed", killed),
         Truth {
             fidelity: Some("54.888"),
             copy: Copy::Behind,
             speed: ["slower", "slower"],
             differing: [4_390, 4_390],
-            is_green: false,
-            exit_status: 3,
-            ..good(
-                "behind",
-                Fact::new(GATES)
-                    .answered(4_390, shorter)
-                    .ended(3_608, Outcome::Pending),
-            )
+            ..bad("behind", behind)
         },
         Truth {
             fidelity: Some("98.360"),
-            is_green: false,
-            exit_status: 3,
-            ..good("shed", equal(GATES).ended(100, Outcome::Shed))
+            ..bad("shed", equal(GATES).ended(100, Outcome::Shed))
         },
         Truth {
             fidelity: Some("83.798"),
-            is_green: false,
-            exit_status: 3,
-            ..good(
+            ..bad(
                 "left out",
                 equal(GATES).with(|run| run.engine.sessions_shed = 1_160),
             )
         },
         Truth {
             differing: [60, 6_060],
-            is_green: false,
-            exit_status: 3,
-            ..good("answers 500", equal(GATES).failed(60))
+            ..bad("answers 500", equal(GATES).failed(60))
         },
         Truth {
             speed: ["slower", "slower"],
-            is_green: false,
-            exit_status: 3,
-            ..good("slower", Fact::new(GATES).answered(6_000, slower))
+            ..bad("slower", Fact::new(GATES).answered(6_000, slower))
         },
         Truth {
             speed: ["no_difference", "cannot_tell"],
             differing: [0, 200],
             exit_status: 4,
-            is_green: false,
-            ..good("cannot tell", few)
+            ..bad(
+                "cannot tell",
+                Fact::new(GATES).answered(200, Answered::default()),
+            )
         },
     ]
 }

@@ -100,85 +100,85 @@ fn report_and_page_say_what_is_true() {
         return;
     };
     for (truth, said) in truths.iter().zip(&said) {
-        let name = truth.name;
-        let text = |key: &str| {
-            said[key]
-                .as_str()
-                .unwrap_or_default()
-                .replace('\u{a0}', " ")
-        };
-        let (report, page) = (text("report"), text("page"));
-        match truth.fidelity {
-            Some(percent) => {
-                let percent = percent.strip_suffix(".000").unwrap_or(percent);
-                let shown = format!("Fidelity {percent} %");
-                assert!(report.contains(&shown), "{name}, `{shown}`: {report}");
-                let shown = format!("Fidelity{percent} %");
-                assert!(page.contains(&shown), "{name}, `{shown}`: {page}");
-            }
-            None => {
-                assert!(
-                    report.contains("so this run says nothing of the target"),
-                    "{name}: {report}"
-                );
-                assert!(!report.contains("Fidelity 100"), "{name}: {report}");
-                assert!(page.contains("Fidelity–nothing to judge"), "{name}: {page}");
-            }
-        }
-        let copy = match truth.copy {
-            Copy::None => "Nothing left for the target",
-            Copy::KeptUp => "The copy kept up",
-            Copy::Behind => "The copy fell behind: requests left up to 17.3 s late",
-        };
-        assert!(report.contains(copy), "{name}, `{copy}`: {report}");
-        let speed = [&said["p50"], &said["p99"]].map(|word| word.as_str().unwrap_or_default());
-        assert_eq!(speed, truth.speed, "{name}");
-        assert_eq!(said["page_p50"], truth.speed[0], "{name}");
-        let [differing, compared] = truth.differing;
-        let words = match (differing, compared) {
-            (0, 0) => "No responses were compared",
-            (0, _) => "compared responses are the same",
-            _ => "compared responses differ",
-        };
-        assert!(report.contains(words), "{name}, `{words}`: {report}");
-        let is_green = said["level"] == "good";
-        let goes_on = truth.name == "killed";
-        assert_eq!(
-            is_green,
-            truth.is_green && !goes_on,
-            "{name}: {}",
-            said["level"]
-        );
-        let gates: Vec<Value> = truth
-            .fact
-            .summary()
-            .gates
-            .iter()
-            .map(|gate| json!(gate.result))
-            .collect();
-        assert_eq!(said["gates"], json!(gates), "{name}");
-        let lost = if goes_on {
-            "still open"
-        } else {
-            "not finished in time"
-        };
-        let pending = truth
-            .fact
-            .summary()
-            .ledger
-            .get("pending")
-            .copied()
-            .unwrap_or_default();
-        assert_eq!(
-            format!("{report}{page}").contains(lost),
-            pending > 0,
-            "{name}"
-        );
-        assert!(
-            !report.contains("undefined") && !report.contains("NaN"),
-            "{name}: {report}"
-        );
+        check_words(truth, said);
+        check_marks(truth, said);
     }
+}
+
+fn text(said: &Value, key: &str) -> String {
+    let text = said[key].as_str().unwrap_or_default();
+    text.replace('\u{a0}', " ")
+}
+
+/// What report and page say in words.
+fn check_words(truth: &Truth, said: &Value) {
+    let (name, report, page) = (truth.name, text(said, "report"), text(said, "page"));
+    let (in_report, on_page) = match truth.fidelity {
+        Some(percent) => {
+            let percent = percent.strip_suffix(".000").unwrap_or(percent);
+            (
+                format!("Fidelity {percent} %"),
+                format!("Fidelity{percent} %"),
+            )
+        }
+        None => (
+            "so this run says nothing of the target".to_owned(),
+            "Fidelity–nothing to judge".to_owned(),
+        ),
+    };
+    let is_empty = truth.fidelity.is_none();
+    assert!(
+        !is_empty || !report.contains("Fidelity 100"),
+        "{name}: {report}"
+    );
+    let copy = match truth.copy {
+        Copy::None => "Nothing left for the target",
+        Copy::KeptUp => "The copy kept up",
+        Copy::Behind => "The copy fell behind: requests left up to 17.3 s late",
+    };
+    let answers = match truth.differing {
+        [0, 0] => "No responses were compared",
+        [0, _] => "compared responses are the same",
+        _ => "compared responses differ",
+    };
+    for words in [&in_report, copy, answers] {
+        assert!(report.contains(words), "{name}, `{words}`: {report}");
+    }
+    assert!(page.contains(&on_page), "{name}, `{on_page}`: {page}");
+    let summary = truth.fact.summary();
+    let pending = summary.ledger.get("pending").copied();
+    let words = if summary.ended.is_some() {
+        "not finished in time"
+    } else {
+        "still open"
+    };
+    let is_said = format!("{report}{page}").contains(words);
+    assert_eq!(is_said, pending.unwrap_or_default() > 0, "{name}: {words}");
+    let is_sound = !report.contains("undefined") && !report.contains("NaN");
+    assert!(is_sound, "{name}: {report}");
+}
+
+/// What they say by marks and colours.
+fn check_marks(truth: &Truth, said: &Value) {
+    let name = truth.name;
+    let speed = [&said["p50"], &said["p99"]].map(|word| word.as_str().unwrap_or_default());
+    assert_eq!(speed, truth.speed, "{name}");
+    assert_eq!(said["page_p50"], truth.speed[0], "{name}");
+    let summary = truth.fact.summary();
+    // A run that has not ended is to be minded.
+    let is_green = truth.is_green && summary.ended.is_some();
+    assert_eq!(
+        said["level"] == "good",
+        is_green,
+        "{name}: {}",
+        said["level"]
+    );
+    let gates: Vec<Value> = summary
+        .gates
+        .iter()
+        .map(|gate| json!(gate.result))
+        .collect();
+    assert_eq!(said["gates"], json!(gates), "{name}");
 }
 
 /// What a browser shows of each run, by what is asked of it; `None` where there is no browser.

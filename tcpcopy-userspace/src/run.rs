@@ -14,6 +14,7 @@
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | the one door through which a user hears what is wrong |
 //! | [`signs`] | what the figures tell of that |
+//! | [`emptiness`] | whether packets come and no request |
 //! | [`sides`], [`lookout`] | whether anything comes, and from both sides; what it may be where not |
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
@@ -27,6 +28,7 @@ mod bridge;
 mod crew;
 mod devices;
 mod drain;
+mod emptiness;
 mod ending;
 #[cfg(test)]
 mod facts;
@@ -51,7 +53,7 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{About, Feedback, Figures, Mode, RunTotals, Spread, State};
+use telemetry::{About, Feedback, Figures, Mode, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -65,6 +67,7 @@ use brake::Brake;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 use devices::Devices;
+use emptiness::Emptiness;
 pub(crate) use ending::Ending;
 use ending::Stop;
 use lookout::Lookout;
@@ -130,6 +133,7 @@ struct Run<'a> {
     warnings: Warnings,
     signs: Signs,
     lookout: Lookout,
+    emptiness: Emptiness,
     devices: Devices,
     brake: Brake,
     feedback: Option<Feedback>,
@@ -202,6 +206,7 @@ impl<'a> Run<'a> {
             warnings,
             signs: Signs::new(plan),
             lookout: Lookout::new(plan),
+            emptiness: Emptiness::default(),
             devices: Devices::new(plan),
             brake: Brake::new(plan.seed, clock::now()),
             feedback: None,
@@ -295,28 +300,6 @@ impl<'a> Run<'a> {
             totals.warnings = self.warnings.list();
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);
-        }
-    }
-
-    /// Says what there is to say of what was counted.
-    fn look_out(&mut self, totals: &RunTotals) {
-        self.signs.look(totals, &mut self.warnings);
-        let unproven = self.crew.take_unproven();
-        self.signs
-            .look_at_unproven(self.plan, &unproven, &mut self.warnings);
-        // While it drains nothing is captured.
-        if self.state != State::Draining {
-            let ready_for = self.is_ready.then(|| self.began.elapsed());
-            self.lookout.look(
-                self.plan,
-                &self.loaded,
-                ready_for,
-                &totals.kernel,
-                &self.crew.sights(),
-                &mut self.warnings,
-            );
-            self.signs
-                .look_at_joins(self.plan, &self.crew.sights(), &mut self.warnings);
         }
     }
 

@@ -63,11 +63,8 @@ const Verdict = (() => {
 
   /** Why there is nothing to judge. */
   function nothingOf(summary) {
-    const [captured, before] = [number(summary, "ledger.captured"), number(summary, "left_out.open_before_flows") ?? 0];
-    if (captured === null) return "How much was copied is unknown";
-    if (captured > 0) return "Nothing to judge: the online server served nothing of what was captured";
-    if (before > 0) return "Nothing was copied: all connections that were seen were open before the start";
-    return "Nothing was captured";
+    const why = at(summary, "nothing_to_judge");
+    return typeof why === "string" ? `Nothing to judge: ${why}` : "How much was copied is unknown";
   }
 
   function fidelityOf(summary) {
@@ -179,7 +176,7 @@ const Verdict = (() => {
 
   function headline(summary) {
     const fidelity = number(summary, "fidelity");
-    if (fidelity === null) return `${nothingOf(summary)}, so this run says nothing of the target.`;
+    if (fidelity === null) return `${nothingOf(summary)}. So this run says nothing of the target.`;
     const { last50, last99 } = speeds(summary);
     const copy = copyOf(summary);
     const behind = copy.level === "bad" ? `The copy fell behind (requests left up to ${copy.late} late). ` : "";

@@ -11,6 +11,7 @@
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
+//! | [`nothing`] | why there is nothing to judge |
 //! | [`findings`] | what figures amount to: good, doubtful or bad |
 //! | [`outcomes`] | what each outcome is called where people read it |
 //! | [`gates`] | what a user asks of a run, and what came of it |
@@ -51,6 +52,7 @@ pub mod ledger;
 pub mod left_out;
 pub mod metrics;
 pub mod moment;
+pub mod nothing;
 pub mod outcomes;
 pub mod page;
 pub mod progress;

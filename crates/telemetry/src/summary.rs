@@ -13,6 +13,7 @@ use crate::kernel::Reconciliation;
 use crate::latency::{Curves, LatencySummary};
 use crate::left_out;
 use crate::moment::rfc3339;
+use crate::nothing;
 use crate::samples::SamplesSummary;
 use crate::totals::{Mode, RunTotals, State};
 use crate::verdict::Verdict;
@@ -72,6 +73,8 @@ pub struct Summary {
     pub ledger: Figures,
     /// See [`crate::fidelity`]: 0 to 1, `null` where there is nothing to judge.
     pub fidelity: Option<f64>,
+    /// Why there is nothing to judge; `null` where there is something.
+    pub nothing_to_judge: Option<&'static str>,
     /// What was asked of the run, and what came of it; empty where nothing was asked.
     pub gates: Vec<Gate>,
     /// Whether a gate that cannot be judged has failed.
@@ -234,6 +237,7 @@ impl Summary {
             drain_seconds: run.drain.as_secs_f64(),
             ledger: total.turn_figures(),
             fidelity: run.fidelity(),
+            nothing_to_judge: nothing::why(run),
             gates: Vec::new(),
             is_strict: run.about.gates.is_strict,
             left_out: run.left_out().figures(),
@@ -266,7 +270,7 @@ impl Summary {
         };
         summary.gates = run.about.gates.judge(&Facts {
             fidelity: summary.fidelity,
-            nothing: summary.nothing_to_judge(),
+            nothing: summary.nothing_to_judge,
             served: summary.served(),
             left_out: &summary.left_out,
             differences: &summary.differences,
@@ -287,24 +291,6 @@ impl Summary {
     #[must_use]
     pub fn passage(&self) -> Passage {
         passage(&self.gates, self.is_strict, self.fidelity.is_none())
-    }
-
-    /// Why there is nothing to judge, where there is nothing.
-    #[must_use]
-    pub fn nothing_to_judge(&self) -> Option<&'static str> {
-        if self.fidelity.is_some() {
-            return None;
-        }
-        let figure = |figures: &Figures, name| figures.get(name).copied().unwrap_or_default();
-        Some(if self.ready.is_none() {
-            "the run was never ready, so nothing was copied"
-        } else if figure(&self.ledger, "captured") > 0 {
-            "the online server served nothing of what was captured"
-        } else if figure(&self.left_out, "open_before_flows") > 0 {
-            "all connections that were seen were open before the start, and are left out (see --join)"
-        } else {
-            "nothing was captured"
-        })
     }
 
     /// The same without the payload of responses, for readers whom nobody has asked who they are.

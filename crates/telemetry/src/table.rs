@@ -76,9 +76,9 @@ fn below(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
 /// How much was copied, and what was not: nothing that stands in the way of the figure may be missing.
 fn taken(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let mark = mark(summary.findings.taken);
-    if let Some(why) = summary.nothing_to_judge() {
-        let words = nothing_in_capitals(why);
-        row(f, "TAKEN", &format!("-         {words}"), mark)?;
+    if let Some(why) = summary.nothing_to_judge {
+        row(f, "TAKEN", "-         NOTHING TO JUDGE", mark)?;
+        below(f, why)?;
     } else {
         let text = format!(
             "{:<9} {} of {} requests",
@@ -92,11 +92,6 @@ fn taken(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         below(f, &note)?;
     }
     Ok(())
-}
-
-/// The reason, with its first words as loud as they must be.
-fn nothing_in_capitals(why: &str) -> String {
-    format!("NOTHING TO JUDGE: {why}")
 }
 
 /// Whether copies left in time: otherwise the target's times are not those of the load that its clients made.

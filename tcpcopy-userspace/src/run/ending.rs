@@ -76,7 +76,7 @@ pub(super) fn of(stop: Stop, summary: &Summary) -> Ending {
 
 /// How a run ends that was not disturbed.
 fn judge(summary: &Summary) -> Ending {
-    let nothing = summary.nothing_to_judge();
+    let nothing = summary.nothing_to_judge;
     match summary.passage() {
         Passage::NoGate => {
             if let Some(nothing) = nothing {

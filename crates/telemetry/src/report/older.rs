@@ -9,11 +9,17 @@ use crate::findings::{Findings, Numbers};
 
 /// Brings a summary of format 1 to format 2.
 pub(super) fn from_1(summary: &mut Value) {
-    let fidelity = fidelity(summary);
+    let (fidelity, captured) = (fidelity(summary), count(summary, "/ledger/captured"));
     let Some(keys) = summary.as_object_mut() else {
         return;
     };
     keys.insert("format".to_owned(), 2.into());
+    let nothing = match (&fidelity, captured) {
+        (Value::Null, 0) => "nothing was captured".into(),
+        (Value::Null, _) => "the online server served nothing of what was captured".into(),
+        _ => Value::Null,
+    };
+    keys.insert("nothing_to_judge".to_owned(), nothing);
     keys.insert("fidelity".to_owned(), fidelity);
     rename(keys, "duration_seconds", "capture_seconds");
     rename(keys, "kernel", "hooks");
@@ -233,6 +239,7 @@ mod tests {
         from_1(&mut summary);
         assert!(summary["fidelity"].is_null());
         assert_eq!(summary["findings"]["taken"], "neutral");
+        assert_eq!(summary["nothing_to_judge"], "nothing was captured");
         from_1(&mut json!([]));
     }
 }

@@ -87,7 +87,8 @@ fn what_was_not_copied_stands_in_the_first_line() {
     run.engine.target_closes = 5;
     let text = Table(&Summary::new(&run)).to_string();
     for words in [
-        "TAKEN     -         NOTHING TO JUDGE: all connections that were seen were open before the start",
+        "TAKEN     -         NOTHING TO JUDGE",
+        "          nothing was captured: all connections that were seen were open before the start",
         "7 connection(s) that were open before the start left out",
         "THE TARGET CLOSED 5 TIMES",
     ] {
@@ -115,7 +116,7 @@ fn a_residue_is_shouted() {
         "COUNTERS  DO NOT ADD UP",
         "          online, residue -3",
         "A LOOP ENDED THE RUN: 10.0.0.9 asks the online service what 10.0.0.2:80",
-        "NOTHING TO JUDGE: nothing was captured",
+        "          nothing was captured: ",
     ] {
         assert!(text.contains(words), "no `{words}` in {text}");
     }

@@ -141,7 +141,8 @@ fn check_words(truth: &Truth, said: &Value) {
         [0, _] => "compared responses are the same",
         _ => "compared responses differ",
     };
-    for words in [&in_report, copy, answers] {
+    let (run, line) = ("on online", "tcpcopy -x 80-192.0.2.9:80");
+    for words in [&in_report, copy, answers, run, line] {
         assert!(report.contains(words), "{name}, `{words}`: {report}");
     }
     assert!(page.contains(&on_page), "{name}, `{on_page}`: {page}");

@@ -127,7 +127,7 @@ const Charts = (() => {
       .filter(([name, turns]) => name !== "captured" && turns > 0)
       .map(([name, turns]) => ({ name, turns, about: outcomeOf(name, summary) }));
     if (captured === null || captured <= 0) {
-      box.replaceChildren(h("p", { class: "empty" }, "Nothing was captured. If clients were active, check that -x has their port and -i the interface on which they arrive."));
+      box.replaceChildren(h("p", { class: "empty" }, `Nothing to show: ${text(summary?.nothing_to_judge, "nothing was captured yet")}.`));
       return;
     }
     const order = Object.keys(GROUPS);

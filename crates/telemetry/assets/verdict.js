@@ -61,15 +61,9 @@ const Verdict = (() => {
     ].filter(Boolean).map((words) => ` ${words}.`).join("");
   }
 
-  /** Why there is nothing to judge. */
-  function nothingOf(summary) {
-    const why = at(summary, "nothing_to_judge");
-    return typeof why === "string" ? `Nothing to judge: ${why}` : "How much was copied is unknown";
-  }
-
   function fidelityOf(summary) {
     const [captured, fidelity] = [number(summary, "ledger.captured"), number(summary, "fidelity")];
-    if (fidelity === null) return { level: "neutral", title: nothingOf(summary), more: "So this says nothing of the target." };
+    if (fidelity === null) return { level: "neutral", title: "Nothing to judge", more: `${Charts.text(at(summary, "nothing_to_judge"), "how much was copied is unknown")}.` };
     const taken = (number(summary, "ledger.answered") ?? 0) + (number(summary, "ledger.delivered") ?? 0);
     const lost = numbers(summary.ledger)
       .filter(([name, turns]) => turns > 0 && !["captured", "answered", "delivered", "unserved"].includes(name))
@@ -176,7 +170,7 @@ const Verdict = (() => {
 
   function headline(summary) {
     const fidelity = number(summary, "fidelity");
-    if (fidelity === null) return `${nothingOf(summary)}. So this run says nothing of the target.`;
+    if (fidelity === null) return "Nothing to judge: this run says nothing of the target.";
     const { last50, last99 } = speeds(summary);
     const copy = copyOf(summary);
     const behind = copy.level === "bad" ? `The copy fell behind (requests left up to ${copy.late} late). ` : "";

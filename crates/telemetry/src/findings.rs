@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::figures::grouped;
+
 /// How a finding is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -114,8 +116,10 @@ fn late_because(numbers: &Numbers) -> String {
     let (compared, incomplete) = (numbers.compared, numbers.incomplete);
     if incomplete * 2 > compared && compared > 0 {
         format!(
-            "{incomplete} of {compared} responses of the target were shorter than the online server's or missing, and the next request \
-             of a connection waits for the rest"
+            "{} of {} responses of the target were shorter than the online server's or missing, and the next request of a connection \
+             waits for the rest",
+            grouped(incomplete),
+            grouped(compared),
         )
     } else if numbers.bandwidth_reached > 0 {
         format!(
@@ -195,7 +199,7 @@ mod tests {
         );
         (numbers.compared, numbers.incomplete) = (4391, 4391);
         let because = of(&numbers).copy_late_because;
-        assert!(because.contains("4391 of 4391 responses"), "{because}");
+        assert!(because.contains("4,391 of 4,391 responses"), "{because}");
     }
 
     #[test]

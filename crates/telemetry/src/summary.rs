@@ -270,7 +270,7 @@ impl Summary {
         };
         summary.gates = run.about.gates.judge(&Facts {
             fidelity: summary.fidelity,
-            nothing: summary.nothing_to_judge,
+            is_nothing: summary.nothing_to_judge.is_some(),
             served: summary.served(),
             left_out: &summary.left_out,
             differences: &summary.differences,

@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Formatter};
 
 pub use details::Details;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, grouped};
 use crate::findings::Level;
 use crate::moment::rfc3339;
 use crate::summary::Summary;
@@ -285,19 +285,6 @@ fn turns(summary: &Summary, name: &str) -> u64 {
 
 fn figure(figures: &Figures, name: &str) -> u64 {
     figures.get(name).copied().unwrap_or_default()
-}
-
-/// Thousands apart: 8,000.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A time in milliseconds or seconds.

@@ -2,7 +2,8 @@
 
 use session::Outcome;
 
-use super::{figure, grouped, turns};
+use super::{figure, turns};
+use crate::figures::grouped;
 use crate::outcomes::{self, Group};
 use crate::summary::Summary;
 use crate::totals::State;

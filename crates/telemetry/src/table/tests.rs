@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use session::{Counters, Outcome, Response, RuleId, TurnEnded};
 
-use super::{Details, Table, grouped, millis, percent, percent_up};
+use super::{Details, Table, millis, percent, percent_up};
+use crate::figures::grouped;
 use crate::{
     Differences, Feedback, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread,
     State, Summary, WorkerTotals,

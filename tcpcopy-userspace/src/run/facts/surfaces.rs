@@ -122,7 +122,7 @@ fn check_words(truth: &Truth, said: &Value) {
             )
         }
         None => (
-            "So this run says nothing of the target".to_owned(),
+            "Nothing to judge: this run says nothing of the target".to_owned(),
             "Fidelity–nothing to judge".to_owned(),
         ),
     };

@@ -16,7 +16,7 @@ use crate::moment::rfc3339;
 use crate::nothing;
 use crate::samples::SamplesSummary;
 use crate::totals::{Mode, RunTotals, State};
-use crate::verdict::Verdict;
+use crate::verdict::{Says, Verdict};
 use crate::warning::Warning;
 
 /// The form of the JSON that `tcpcopy report` and the live page read. It grows by 1 where a key changes its meaning or
@@ -154,6 +154,16 @@ fn incidents(run: &RunTotals) -> Figures {
     counts.map(|(name, count)| (name, *count)).collect()
 }
 
+/// CPU time by thread, and their total.
+fn cpu_seconds(run: &RunTotals) -> Figures<f64> {
+    let mut cpu_seconds = run.cpu_seconds.clone();
+    cpu_seconds.push(
+        "total",
+        run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
+    );
+    cpu_seconds
+}
+
 /// Each rule's share of the ledger.
 fn rules(run: &RunTotals) -> Vec<RuleSummary> {
     run.rules
@@ -170,7 +180,12 @@ fn rules(run: &RunTotals) -> Vec<RuleSummary> {
 }
 
 /// The figures that findings follow from.
-fn numbers(run: &RunTotals, latency: &LatencySummary, kernel: &Reconciliation) -> Numbers {
+fn numbers(
+    run: &RunTotals,
+    latency: &LatencySummary,
+    kernel: &Reconciliation,
+    verdict: &Verdict,
+) -> Numbers {
     let differences = run.differences.summary();
     let kind = |name| differences.kinds.get(name).copied().unwrap_or_default();
     Numbers {
@@ -181,6 +196,7 @@ fn numbers(run: &RunTotals, latency: &LatencySummary, kernel: &Reconciliation) -
         response_p99_us: latency.online.last.p99.max(latency.target.last.p99),
         compared: differences.compared,
         differing: differences.differing,
+        is_target_slower: verdict.last.p50.says == Says::Slower,
         incomplete: kind("target_shorter") + kind("target_silent"),
         bandwidth_reached: run
             .notes
@@ -214,12 +230,9 @@ impl Summary {
         total.add_open(run.turns_open);
         let (sessions, engine) = counted(run);
         let latency_us = run.latency.summary();
+        let verdict = Verdict::new(&run.latency, &run.spread);
         let kernel = Reconciliation::new(&run.kernel, &run.engine, &run.workers);
-        let mut cpu_seconds = run.cpu_seconds.clone();
-        cpu_seconds.push(
-            "total",
-            run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
-        );
+        let findings = Findings::new(&numbers(run, &latency_us, &kernel, &verdict));
         let mut summary = Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -245,19 +258,19 @@ impl Summary {
             bytes: total.byte_figures(),
             rules: rules(run),
             latency_us,
-            verdict: Verdict::new(&run.latency, &run.spread),
+            verdict,
             curves: Some(run.latency.curves()),
             differences: run.differences.summary(),
             samples: run
                 .differences
                 .beginnings()
                 .map(|beginnings| beginnings.summary(&run.rules)),
-            findings: Findings::new(&numbers(run, &latency_us, &kernel)),
+            findings,
             kernel,
             sessions,
             budget: run.budget.clone(),
             engine,
-            cpu_seconds,
+            cpu_seconds: cpu_seconds(run),
             incidents: incidents(run),
             clock_error_us: run
                 .notes

@@ -314,12 +314,21 @@ fn judged(fidelity: Option<f64>) -> String {
 
 /// A share in percent, rounded down: 99.9999 must not read 100.
 fn percent(share: f64) -> String {
-    format!("{:.3} %", (share * 100_000.0).floor() / 1000.0)
+    whole_or(share, (share * 100_000.0).floor())
+}
+
+/// All of it in as few digits as page and report use.
+fn whole_or(share: f64, thousandths: f64) -> String {
+    if share >= 1.0 {
+        "100 %".to_owned()
+    } else {
+        format!("{:.3} %", thousandths / 1000.0)
+    }
 }
 
 /// A share of what should not be, rounded up: one of a million must not read 0.
 fn percent_up(share: f64) -> String {
-    format!("{:.3} %", (share * 100_000.0).ceil() / 1000.0)
+    whole_or(share, (share * 100_000.0).ceil())
 }
 
 #[cfg(test)]

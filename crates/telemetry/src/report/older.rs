@@ -163,6 +163,7 @@ fn numbers(summary: &Value) -> Numbers {
         differing: count("/differences/differing"),
         incomplete: count("/differences/kinds/target_shorter")
             + count("/differences/kinds/target_silent"),
+        is_target_slower: summary["verdict"]["last_byte"]["p50"]["verdict"] == "slower",
         bandwidth_reached: count("/incidents/max_bandwidth_reached"),
         residues,
     }

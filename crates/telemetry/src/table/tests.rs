@@ -13,7 +13,7 @@ use crate::{
 
 #[test]
 fn what_is_not_whole_never_reads_100() {
-    assert_eq!(percent(1.0), "100.000 %");
+    assert_eq!(percent(1.0), "100 %");
     assert_eq!(percent(0.999_999_9), "99.999 %");
     assert_eq!(percent(0.0), "0.000 %");
     assert_eq!(percent_up(0.000_000_1), "0.001 %");

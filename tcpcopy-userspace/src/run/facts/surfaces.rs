@@ -27,7 +27,10 @@ fn the_table_says_what_is_true() {
         };
         let name = truth.name;
         let taken = match truth.fidelity {
-            Some(percent) => format!("TAKEN     {percent} %"),
+            Some(percent) => {
+                let percent = percent.strip_suffix(".000").unwrap_or(percent);
+                format!("TAKEN     {percent} %")
+            }
             None => "TAKEN     -         NOTHING TO JUDGE".to_owned(),
         };
         assert!(line("TAKEN").starts_with(&taken), "{name}: {table}");

@@ -14,6 +14,7 @@
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | the one door through which a user hears what is wrong |
 //! | [`signs`] | what the figures tell of that |
+//! | [`emptiness`] | whether packets come and no request |
 //! | [`sides`], [`lookout`] | whether anything comes, and from both sides; what it may be where not |
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
@@ -27,6 +28,7 @@ mod bridge;
 mod crew;
 mod devices;
 mod drain;
+mod emptiness;
 mod ending;
 #[cfg(test)]
 mod facts;
@@ -51,7 +53,7 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{About, Feedback, Figures, Mode, RunTotals, Spread, State};
+use telemetry::{About, Feedback, Figures, Mode, Spread, State};
 use tracing::{error, info, warn};
 
 use crate::args::Args;
@@ -65,6 +67,7 @@ use brake::Brake;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 use devices::Devices;
+use emptiness::Emptiness;
 pub(crate) use ending::Ending;
 use ending::Stop;
 use lookout::Lookout;
@@ -130,6 +133,7 @@ struct Run<'a> {
     warnings: Warnings,
     signs: Signs,
     lookout: Lookout,
+    emptiness: Emptiness,
     devices: Devices,
     brake: Brake,
     feedback: Option<Feedback>,
@@ -140,6 +144,8 @@ struct Run<'a> {
     started: SystemTime,
     /// When it was ready, if ever.
     ready: Option<SystemTime>,
+    /// When capture ended.
+    drained: Option<Instant>,
     began: Instant,
     is_ready: bool,
     waiting: Waiting,
@@ -200,17 +206,17 @@ impl<'a> Run<'a> {
             warnings,
             signs: Signs::new(plan),
             lookout: Lookout::new(plan),
+            emptiness: Emptiness::default(),
             devices: Devices::new(plan),
             brake: Brake::new(plan.seed, clock::now()),
             feedback: None,
             telling,
             spread: Spread::new(),
             state: State::Starting,
-            about: About {
-                gates: args.gates.gates(),
-            },
+            about: totals::about(args, plan),
             started: SystemTime::now(),
             ready: None,
+            drained: None,
             began: now,
             is_ready: false,
             waiting: Waiting::new(args.gates.ready_timeout(args.duration)),
@@ -297,28 +303,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Says what there is to say of what was counted.
-    fn look_out(&mut self, totals: &RunTotals) {
-        self.signs.look(totals, &mut self.warnings);
-        let unproven = self.crew.take_unproven();
-        self.signs
-            .look_at_unproven(self.plan, &unproven, &mut self.warnings);
-        // While it drains nothing is captured.
-        if self.state != State::Draining {
-            let ready_for = self.is_ready.then(|| self.began.elapsed());
-            self.lookout.look(
-                self.plan,
-                &self.loaded,
-                ready_for,
-                &totals.kernel,
-                &self.crew.sights(),
-                &mut self.warnings,
-            );
-            self.signs
-                .look_at_joins(self.plan, &self.crew.sights(), &mut self.warnings);
-        }
-    }
-
     /// Attaches to devices that were made anew; while one is missing the run is not ready.
     fn look_at_devices(&mut self) {
         let was_missing = self.devices.is_missing();
@@ -363,6 +347,7 @@ impl<'a> Run<'a> {
         namespace::notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;
         let mut at_once = matches!(stop, Stop::Failed(_) | Stop::NeverReady(_));
+        self.drained = Some(Instant::now());
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         at_once = self.drain(signals, at_once);

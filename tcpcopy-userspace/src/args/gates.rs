@@ -47,6 +47,14 @@ pub(crate) struct GateArgs {
     #[arg(long, requires = LIMITS)]
     strict: bool,
 
+    /// What the run is called in the closing table and the report, e.g. "nginx 1.27 beside 1.25"
+    #[arg(long, value_name = "WORDS", help_heading = "What to keep")]
+    title: Option<String>,
+
+    /// Print every counter and time below the closing table
+    #[arg(long, help_heading = "What to keep")]
+    verbose: bool,
+
     /// Give up with exit status 4 where nothing can be copied after this time [default: 60s with --duration, else never]
     ///
     /// In assistant mode a run begins once its path through intercept is proven; until then the reason is said each 30 s.
@@ -64,6 +72,16 @@ impl GateArgs {
             requests_min: self.min_requests,
             is_strict: self.strict,
         }
+    }
+
+    /// What the run is called.
+    pub(crate) fn title(&self) -> Option<String> {
+        self.title.clone()
+    }
+
+    /// Whether everything that was counted is printed.
+    pub(crate) const fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// How long the run may take to become ready; `None` for any time.

@@ -76,7 +76,7 @@ pub(super) fn of(stop: Stop, summary: &Summary) -> Ending {
 
 /// How a run ends that was not disturbed.
 fn judge(summary: &Summary) -> Ending {
-    let nothing = summary.nothing_to_judge();
+    let nothing = summary.nothing_to_judge;
     match summary.passage() {
         Passage::NoGate => {
             if let Some(nothing) = nothing {
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(words, "not passed: --min-fidelity >= 99.9 %: 99.833 %");
         let left_out = equal().with(|run| run.engine.sessions_shed = 1160);
         let words = ending(&left_out).complaint().unwrap_or_default();
-        assert!(words.contains("83.798 % (1160 left out by"), "{words}");
+        assert!(words.contains("83.798 % (1,160 left out by"), "{words}");
         let nothing = Fact::new(GATES);
         assert_eq!(ending(&nothing).code(), 4);
         let before = nothing.with(|run| run.engine.left_out_open_before_flows = 7);

@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal as _, stderr, stdout};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) use exporter::Phase;
@@ -14,7 +15,8 @@ use host::run_time::RunTime;
 use process::Printer;
 use process::printer::TEXTS_MAX;
 use telemetry::{
-    Histograms, Place, ProgramRuns, Progress, RunTotals, Snapshot, Summary, Writer, table::Table,
+    Histograms, Place, ProgramRuns, Progress, RunTotals, Snapshot, Summary, Writer,
+    table::{Details, Table},
 };
 use tracing::{error, info, warn};
 
@@ -25,12 +27,15 @@ pub(super) struct Telling {
     /// Of standard error.
     printer: Printer,
     summary: Option<Writer>,
+    summary_path: Option<PathBuf>,
     histograms: Option<Histograms>,
     exporter: Option<Exporter>,
     progress: Option<Progress>,
     json: Option<Printer>,
     /// Whether payload of responses may go to standard error and output, which often end in somebody's log.
     with_payload: bool,
+    /// Whether every counter is printed at the end.
+    is_verbose: bool,
 }
 
 /// The server at the metrics address, and what it shows.
@@ -71,12 +76,14 @@ impl Telling {
             .transpose();
         Ok(Self {
             printer: printer.clone(),
+            summary_path: args.summary.clone(),
             summary: place.map(Writer::start).transpose().map_err(no_thread)?,
             histograms,
             exporter,
             progress: progress.then(Progress::new),
             json: json.map_err(no_thread)?,
             with_payload: args.with_payload,
+            is_verbose: args.gates.is_verbose(),
         })
     }
 
@@ -122,7 +129,8 @@ impl Telling {
             self.printer.print(progress.line(&totals).into_bytes());
         }
         if let Some(printer) = &self.json {
-            printer.print(self.json_line(&summary));
+            // Curves are most of a summary, and what a second adds to them is little.
+            printer.print(self.json_line(&summary.clone().without_curves()));
         }
         self.publish(totals, summary, surroundings);
     }
@@ -149,15 +157,18 @@ impl Telling {
         {
             failures.push(cause.to_string());
         }
+        let table = self.table(&summary);
         if let Some(printer) = self.json.take() {
+            // Standard output is a program's to read.
+            self.printer.print_surely(table);
             printer.print_surely(self.json_line(&summary));
             if let Err(cause) = printer.finish() {
                 failures.push(format!("cannot write to standard output: {cause}"));
             }
+        } else if !print_to_output(&table) {
+            // A full disk under standard output: whoever reads at all reads standard error then.
+            self.printer.print_surely(table);
         }
-        let shown = self.shown(&summary);
-        let table = Table(shown.as_ref().unwrap_or(&summary)).to_string();
-        self.printer.print_surely(table.into_bytes());
         self.publish(totals, summary.clone(), surroundings);
         let Some(last) = failures.pop() else {
             return Ok(summary);
@@ -166,6 +177,25 @@ impl Telling {
             error!("{failure}");
         }
         Err(last)
+    }
+
+    /// What a reader sees at the end.
+    fn table(&self, summary: &Summary) -> Vec<u8> {
+        let shown = self.shown(summary);
+        let shown = shown.as_ref().unwrap_or(summary);
+        let mut text = format!("{}\n", Table(shown));
+        if self.is_verbose {
+            text.push_str(&format!("{}\n", Details(shown)));
+        }
+        text.push_str(match &self.summary_path {
+            Some(_) => "details: tcpcopy report",
+            None => "details: --verbose, or --summary RUN.json and tcpcopy report",
+        });
+        if let Some(path) = &self.summary_path {
+            text.push_str(&format!(" {} --out report.html", path.display()));
+        }
+        text.push_str("; what each line means: docs/summary.md\n");
+        text.into_bytes()
     }
 
     /// The summary as it may be shown on standard error and output, where that is not all of it.
@@ -190,6 +220,15 @@ impl Telling {
             });
         }
     }
+}
+
+/// Prints to standard output; returns whether that did not fail. A pipe that nobody reads is not waited for: see [`Printer`].
+fn print_to_output(table: &[u8]) -> bool {
+    let Ok(printer) = Printer::for_descriptor(stdout(), TEXTS_MAX) else {
+        return false;
+    };
+    printer.print_surely(table.to_vec());
+    printer.finish().is_ok()
 }
 
 impl Exporter {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
-use command_line::letters;
+use command_line::{LogArgs, letters};
 use host::netns::Reference;
 
 mod tcpcopy;
@@ -59,8 +59,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
     pub(crate) port: u16,
 
-    /// The channel's key, the same file as tcpcopy's
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    /// The channel's key, once there is one: hidden until then
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure", hide = true)]
     pub(crate) key_file: Option<PathBuf>,
 
     /// Speak to any tcpcopy without a key, in the clear: only in a network that you trust
@@ -76,6 +76,9 @@ pub(crate) struct Args {
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
     #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
     pub(crate) xdp_mode: XdpMode,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 impl Args {
@@ -314,7 +317,7 @@ mod tests {
             "intercept -i e",
             "intercept -i e -x 80",
             "intercept -i e -x host:80",
-            "intercept -i e -x 192.0.2.1:80 --listen 9525",
+            "intercept -i e -x 192.0.2.1:80 --listen web:9525",
             "intercept -i e -x 192.0.2.1:80 --key-file k --insecure",
         ] {
             assert_eq!(

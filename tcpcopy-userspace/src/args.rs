@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
+use command_line::LogArgs;
 use host::netns;
 
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress};
@@ -275,6 +276,9 @@ pub(crate) struct Args {
     /// not, its requests are counted as `missed`.
     #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "10m", value_parser = quantity::time)]
     pub(crate) idle_timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[cfg(test)]

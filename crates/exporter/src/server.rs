@@ -122,6 +122,7 @@ impl Bound {
         tracing::info!("metrics at http://{addr}/metrics");
         if is_open {
             tracing::warn!(
+                finding = "metrics-open",
                 "whoever reaches {addr} can read the metrics: there is no password and no TLS. Listen on 127.0.0.1, or have \
                  a firewall or a proxy before it"
             );
@@ -181,7 +182,10 @@ async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::error!("no metrics: cannot wait for connections: {error}");
+            tracing::error!(
+                finding = "metrics-address",
+                "no metrics: cannot wait for connections: {error}"
+            );
             return;
         }
     };

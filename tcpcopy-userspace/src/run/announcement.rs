@@ -20,7 +20,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         );
     }
     if let Some(own) = plan.own_source {
-        warn!("{}", trusted(own));
+        warn!(finding = "own-address-trusted", "{}", trusted(own));
     }
     confirmed(args, plan);
     for unheard in &plan.unheard {
@@ -85,6 +85,7 @@ fn places(args: &Args, plan: &Plan) {
     info!("{}", hook(plan.hook));
     if plan.capture == Capture::AfXdp && host::kernel::is_before(6, 16) {
         warn!(
+            finding = "clones-dropped",
             "--capture af-xdp: before Linux 6.16 the private device drops clones where clients send much at once, and what they said is missing \
              from the copy (`gap`, counted as `steer` / `dropped`); --capture ring loses nothing there"
         );
@@ -138,6 +139,7 @@ fn namespace(args: &Args, plan: &Plan) {
 fn samples(plan: &Plan) {
     if plan.sample_bytes > 0 {
         warn!(
+            finding = "payload-kept",
             "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
              are kept in the summary{}",
             plan.sample_bytes,
@@ -174,6 +176,7 @@ fn confirmed(args: &Args, plan: &Plan) {
              known ({why}); --confirmed has them wait for the online server"
         ),
         (Confirmed::Never, Firewall::Guards { rule }) => warn!(
+            finding = "firewall-before-service",
             "--confirmed never: the target may get what this host's firewall drops before the online server sees it: {rule}"
         ),
         (Confirmed::Never, _) => {}

@@ -26,6 +26,30 @@ impl Stop {
     }
 }
 
+/// Why a run does not begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    /// What was tried, why it failed, what to do.
+    pub(crate) words: String,
+    /// Its name in docs/doctor.md.
+    pub(crate) finding: &'static str,
+}
+
+impl Unusable {
+    pub(crate) fn new(words: impl std::fmt::Display, finding: &'static str) -> Self {
+        Self {
+            words: words.to_string(),
+            finding,
+        }
+    }
+}
+
+impl From<Unusable> for Ending {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(unusable)
+    }
+}
+
 /// The end of a run.
 #[derive(Debug)]
 pub(crate) enum Ending {
@@ -34,7 +58,7 @@ pub(crate) enum Ending {
     /// Something failed while it ran.
     Failed(String),
     /// The arguments or this host are unusable; nothing was changed.
-    Unusable(String),
+    Unusable(Unusable),
     /// As planned, but the target did worse than was asked for, in percent.
     BelowFidelity {
         percent: f64,
@@ -61,12 +85,23 @@ impl Ending {
         }
     }
 
+    /// Its name in docs/doctor.md, where there is something to say about it.
+    pub(crate) const fn finding(&self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed(_) => "run-failed",
+            Self::Unusable(unusable) => unusable.finding,
+            Self::BelowFidelity { .. } => "below-fidelity",
+            Self::NothingToJudge(_) => "nothing-to-judge",
+        }
+    }
+
     /// What there is to say about it.
     pub(crate) fn complaint(&self) -> Option<String> {
         match self {
             Self::Done => None,
             Self::Failed(words) => Some(format!("the run failed: {words}")),
-            Self::Unusable(words) => Some(words.clone()),
+            Self::Unusable(unusable) => Some(unusable.words.clone()),
             Self::BelowFidelity {
                 percent,
                 reached,
@@ -104,7 +139,10 @@ pub(super) fn judge(
     };
     let Some(percent) = min_fidelity else {
         if captured == 0 {
-            warn!("{nothing}; with --min-fidelity this run would end with status 4");
+            warn!(
+                finding = "nothing-captured",
+                "{nothing}; with --min-fidelity this run would end with status 4"
+            );
         }
         return Ending::Done;
     };

@@ -48,7 +48,7 @@ use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use telemetry::{Feedback, Figures, LeftOut, Mode, RunTotals, Spread, State};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::args::Args;
 use crate::clock;
@@ -166,8 +166,8 @@ impl<'a> Run<'a> {
         let watch = Watch::start(plan).map_err(|error| Unusable::new(error, "host"))?;
         let pauses = Pauses::new(loaded.paused(), plan.workers);
         if !parts.workers.iter().all(|part| part.port.huge_pages()) {
-            info!(
-                "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
+            debug!(
+                "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
             );
         }
         namespace::outside(plan, || {
@@ -335,7 +335,7 @@ impl<'a> Run<'a> {
             self.state = State::Copying;
             self.began = Instant::now();
             self.telling.enter(self.phase());
-            info!("ready");
+            info!("ready      (Ctrl-C stops)");
             namespace::notify(&self.plan.outside, NotifyState::Ready);
         }
     }

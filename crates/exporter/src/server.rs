@@ -116,10 +116,15 @@ impl Bound {
     /// Where the kernel gives no thread or no epoll descriptor.
     pub fn serve(self, routes: Routes) -> Result<Server, BindError> {
         let (addr, is_open) = (self.addr, self.is_open());
+        let has_page = routes.has_front_page();
         let server = self
             .start(routes)
             .map_err(|cause| BindError { addr, cause })?;
-        tracing::info!("metrics at http://{addr}/metrics");
+        if has_page {
+            tracing::info!("page       http://{addr}/      metrics: /metrics");
+        } else {
+            tracing::info!("metrics at http://{addr}/metrics");
+        }
         if is_open {
             tracing::warn!(
                 finding = "metrics-open",

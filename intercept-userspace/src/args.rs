@@ -230,6 +230,11 @@ mod tests {
         assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
     }
 
+    fn refusal_or_help(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from);
+        Args::read(words).expect_err(line).to_string()
+    }
+
     fn refusal(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
         let refusal = Args::read(words).expect_err(line);
@@ -269,6 +274,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_answered_with_a_way_out() {
+        let help = refusal_or_help("intercept --help");
+        assert!(help.contains("--listen") && !help.contains("--key-file"), "{help}");
         for (line, words) in [
             ("intercept -i e", "-x, --target <TARGET_IP:TARGET_PORT"),
             ("intercept -x 192.0.2.1:80", "-i, --interface <IFACE>"),

@@ -1,5 +1,6 @@
 //! Tables of command lines on a host that exists on paper only.
 
+mod mistakes;
 mod places;
 mod pools;
 mod tcpcopy;

@@ -275,7 +275,10 @@ mod tests {
     #[test]
     fn mistakes_are_answered_with_a_way_out() {
         let help = refusal_or_help("intercept --help");
-        assert!(help.contains("--listen") && !help.contains("--key-file"), "{help}");
+        assert!(
+            help.contains("--listen") && !help.contains("--key-file"),
+            "{help}"
+        );
         for (line, words) in [
             ("intercept -i e", "-x, --target <TARGET_IP:TARGET_PORT"),
             ("intercept -x 192.0.2.1:80", "-i, --interface <IFACE>"),

@@ -40,7 +40,7 @@ pub(crate) struct ReportArgs {
     #[arg(value_name = "SUMMARY.json", required = true)]
     pub(crate) summaries: Vec<PathBuf>,
 
-    /// The report: one file that needs no other and asks nobody
+    /// Output file: self-contained HTML that loads nothing from the network
     ///
     /// A file that only its owner may read; what is no regular file is not replaced.
     #[arg(short = 'o', long, value_name = "FILE.html")]
@@ -268,6 +268,27 @@ mod tests {
         assert!(
             matches!(taken, Task::Run(args) if args.listen.is_some() && args.max_new_sessions == Some(5))
         );
+    }
+
+    /// Words of the code that a stranger would have to learn.
+    #[test]
+    fn help_has_the_words_of_users() {
+        for line in [
+            "tcpcopy --help",
+            "tcpcopy doctor --help",
+            "tcpcopy report --help",
+        ] {
+            let help = parse(line).expect_err("help").to_string();
+            let is_word = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+            let ours = [
+                "turn", "turns", "errand", "flow", "flows", "residue", "mend",
+            ];
+            let found: Vec<&str> = help
+                .split(|c| !is_word(c))
+                .filter(|word| ours.contains(word))
+                .collect();
+            assert!(found.is_empty(), "{line}: {found:?}");
+        }
     }
 
     #[test]

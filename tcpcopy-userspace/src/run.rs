@@ -54,12 +54,12 @@ use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use telemetry::{About, Feedback, Figures, Mode, Spread, State};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::args::Args;
 use crate::clock;
 use crate::cpu::{Guard, MachineTime};
-use crate::loader::Loaded;
+use crate::loader::{self, Loaded};
 use crate::plan::Plan;
 use crate::worker::Command;
 use announcement::announce;
@@ -68,8 +68,8 @@ use bridge::{Bridge, Proof};
 use crew::Crew;
 use devices::Devices;
 use emptiness::Emptiness;
-pub(crate) use ending::Ending;
 use ending::Stop;
+pub(crate) use ending::{Ending, Unusable};
 use lookout::Lookout;
 use pauses::Pauses;
 pub(crate) use preparation::check_folder;
@@ -98,17 +98,19 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
 fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
     let mut signals = match signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return Ending::Unusable(format!("cannot listen for signals: {error}")),
+        Err(error) => {
+            return Unusable::new(format!("cannot listen for signals: {error}"), "host").into();
+        }
     };
     let plan = match prepare(args, outside) {
         Ok(plan) => plan,
-        Err(ending) => return ending,
+        Err(unusable) => return unusable.into(),
     };
     // Whoever asks for metrics is outside, and so is whoever writes.
     let telling = match outside.run(|| Telling::start(args, printer)) {
         Ok(Ok(telling)) => telling,
-        Ok(Err(words)) => return Ending::Unusable(words),
-        Err(error) => return Ending::Unusable(error.to_string()),
+        Ok(Err(unusable)) => return unusable.into(),
+        Err(error) => return Unusable::new(error, "no-namespace").into(),
     };
     let mut run = match Run::start(args, &plan, telling) {
         Ok(run) => run,
@@ -162,32 +164,31 @@ impl<'a> Run<'a> {
         for note in &plan.notes {
             info!("{note}");
         }
-        let mut crew = Crew::new(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let mut crew = Crew::new(plan).map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
             Mode::Direct => None,
             Mode::Assistant => {
                 let bridge =
                     namespace::outside(plan, || Bridge::start(plan, &crew, args.priority))?;
-                Some(bridge.map_err(Ending::Unusable)?)
+                Some(bridge?)
             }
         };
-        let unusable = |error: crate::loader::Error| Ending::Unusable(error.to_string());
+        let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
-        let routes =
-            RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
-        let watch = Watch::start(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let routes = RouteWatcher::start(targets).map_err(|error| Unusable::new(error, "host"))?;
+        let watch = Watch::start(plan).map_err(|error| Unusable::new(error, "host"))?;
         let pauses = Pauses::new(loaded.paused(), plan.workers);
         if !parts.workers.iter().all(|part| part.port.huge_pages()) {
-            info!(
-                "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
+            debug!(
+                "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
             );
         }
         namespace::outside(plan, || {
             crew.start(plan, parts, bridge.as_ref(), args.priority)
         })?
-        .map_err(|error| Ending::Unusable(error.to_string()))?;
+        .map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         loaded.attach(plan).map_err(unusable)?;
         telling.watch(loaded.program_ids());
         let mut warnings = Warnings::default();
@@ -254,7 +255,7 @@ impl<'a> Run<'a> {
             if self.is_ready
                 && let Some(feedback) = self.brake.look(&self.crew, self.plan, clock::now())
             {
-                error!("{}", brake::words(&feedback));
+                error!(finding = "loop", "{}", brake::words(&feedback));
                 self.feedback = Some(feedback);
                 return Stop::Loop;
             }
@@ -336,7 +337,7 @@ impl<'a> Run<'a> {
             self.began = Instant::now();
             self.ready = Some(SystemTime::now());
             self.telling.enter(self.phase());
-            info!("ready");
+            info!("ready      (Ctrl-C stops)");
             namespace::notify(&self.plan.outside, NotifyState::Ready);
         }
     }
@@ -367,7 +368,10 @@ impl<'a> Run<'a> {
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
-            warn!("{cause}; the next start takes it over");
+            warn!(
+                finding = "left-behind",
+                "{cause}; the next start takes it over"
+            );
         }
         let told = self.telling.finish(totals, surroundings);
         let summary = match told {

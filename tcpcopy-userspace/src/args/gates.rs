@@ -48,12 +48,8 @@ pub(crate) struct GateArgs {
     strict: bool,
 
     /// What the run is called in the closing table and the report, e.g. "nginx 1.27 beside 1.25"
-    #[arg(long, value_name = "WORDS", help_heading = "What to keep")]
+    #[arg(long, value_name = "WORDS", help_heading = super::heading::WHAT_TO_KEEP)]
     title: Option<String>,
-
-    /// Print every counter and time below the closing table
-    #[arg(long, help_heading = "What to keep")]
-    verbose: bool,
 
     /// Give up with exit status 4 where nothing can be copied after this time [default: 60s with --duration, else never]
     ///
@@ -77,11 +73,6 @@ impl GateArgs {
     /// What the run is called.
     pub(crate) fn title(&self) -> Option<String> {
         self.title.clone()
-    }
-
-    /// Whether everything that was counted is printed.
-    pub(crate) const fn is_verbose(&self) -> bool {
-        self.verbose
     }
 
     /// How long the run may take to become ready; `None` for any time.

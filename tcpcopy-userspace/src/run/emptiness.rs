@@ -59,8 +59,7 @@ fn words(ready_for: Duration, totals: &RunTotals) -> String {
     use abi::counter::Counter;
     let count = |counter| totals.kernel.get(counter);
     format!(
-        "{} in the first {} s ({} packets of clients seen, {} of them left out by -r). `tcpcopy doctor` with the options of this run looks \
-         [nothing-captured]",
+        "{} in the first {} s ({} packets of clients seen, {} of them left out by -r). `tcpcopy doctor` with the options of this run looks",
         nothing::why_nothing_was_captured(totals),
         ready_for.as_secs(),
         count(Counter::CaptureMatched) + count(Counter::CapturePureAck),

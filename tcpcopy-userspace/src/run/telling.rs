@@ -20,6 +20,7 @@ use telemetry::{
 };
 use tracing::{error, info, warn};
 
+use super::ending::Unusable;
 use crate::args::{self, Args};
 
 /// All who are told.
@@ -57,14 +58,17 @@ impl Telling {
     /// # Errors
     ///
     /// In words, where one of them cannot be; nothing was changed then but for a folder that was made.
-    pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, String> {
-        let no_thread = |error| format!("cannot start a thread that writes: {error}");
+    pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, Unusable> {
+        let no_thread = |error| {
+            let words = format!("cannot start a thread that writes: {error}");
+            Unusable::new(words, "limit-short")
+        };
         // Files last: nothing is to be made where something else is refused.
         let exporter = args.listen.map(Exporter::start).transpose()?;
         let place = args.summary.as_deref().map(Place::open).transpose();
-        let place = place.map_err(|error| error.to_string())?;
+        let place = place.map_err(|error| Unusable::new(error, "summary-folder"))?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
-        let histograms = histograms.map_err(|error| error.to_string())?;
+        let histograms = histograms.map_err(|error| Unusable::new(error, "summary-folder"))?;
         let progress = match args.progress {
             args::Progress::Auto => stderr().is_terminal(),
             args::Progress::Always => true,
@@ -83,7 +87,7 @@ impl Telling {
             progress: progress.then(Progress::new),
             json: json.map_err(no_thread)?,
             with_payload: args.with_payload,
-            is_verbose: args.gates.is_verbose(),
+            is_verbose: args.log.verbose,
         })
     }
 
@@ -116,13 +120,16 @@ impl Telling {
         if let Some(writer) = &mut self.summary {
             writer.write(summary.json().unwrap_or_default());
             if let Some(complaint) = writer.complaint() {
-                warn!("{complaint}; it is tried again each second");
+                warn!(
+                    finding = "summary-unwritten",
+                    "{complaint}; it is tried again each second"
+                );
             }
         }
         if let Some(histograms) = &mut self.histograms {
             histograms.log(&totals.latency, totals.duration);
             if let Some(complaint) = histograms.complaint() {
-                warn!("{complaint}");
+                warn!(finding = "histograms-unwritten", "{complaint}");
             }
         }
         if let Some(progress) = &mut self.progress {
@@ -174,7 +181,7 @@ impl Telling {
             return Ok(summary);
         };
         for failure in failures {
-            error!("{failure}");
+            error!(finding = "run-failed", "{failure}");
         }
         Err(last)
     }
@@ -232,10 +239,10 @@ fn print_to_output(table: &[u8]) -> bool {
 }
 
 impl Exporter {
-    fn start(addr: SocketAddr) -> Result<Self, String> {
+    fn start(addr: SocketAddr) -> Result<Self, Unusable> {
         let board = Board::new();
         let server = Bound::bind(addr).and_then(|bound| bound.serve(routes(&board)));
-        let server = server.map_err(|error| error.to_string())?;
+        let server = server.map_err(|error| Unusable::new(error, "metrics-address"))?;
         Ok(Self {
             board,
             run_time: None,

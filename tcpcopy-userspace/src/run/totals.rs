@@ -18,7 +18,7 @@ impl Run<'_> {
     pub(super) fn totals(&self) -> RunTotals {
         let slot = self.crew.totals();
         let kernel = self.loaded.counters().unwrap_or_else(|cause| {
-            warn!("{cause}");
+            warn!(finding = "counters-unread", "{cause}");
             KernelCounters::default()
         });
         let mut notes = Figures::new();

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
-use command_line::letters;
+use command_line::{LogArgs, letters};
 use host::netns::Reference;
 
 mod tcpcopy;
@@ -59,8 +59,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
     pub(crate) port: u16,
 
-    /// The channel's key, the same file as tcpcopy's
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    /// The channel's key, once there is one: hidden until then
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure", hide = true)]
     pub(crate) key_file: Option<PathBuf>,
 
     /// Speak to any tcpcopy without a key, in the clear: only in a network that you trust
@@ -76,6 +76,9 @@ pub(crate) struct Args {
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
     #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
     pub(crate) xdp_mode: XdpMode,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 impl Args {
@@ -250,6 +253,11 @@ mod tests {
         assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
     }
 
+    fn refusal_or_help(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from);
+        Args::read(words).expect_err(line).to_string()
+    }
+
     fn refusal(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
         let refusal = Args::read(words).expect_err(line);
@@ -289,6 +297,11 @@ mod tests {
 
     #[test]
     fn mistakes_are_answered_with_a_way_out() {
+        let help = refusal_or_help("intercept --help");
+        assert!(
+            help.contains("--listen") && !help.contains("--key-file"),
+            "{help}"
+        );
         for (line, words) in [
             ("intercept -i e", "-x, --target <TARGET_IP:TARGET_PORT"),
             ("intercept -x 192.0.2.1:80", "-i, --interface <IFACE>"),
@@ -337,7 +350,7 @@ mod tests {
             "intercept -i e",
             "intercept -i e -x 80",
             "intercept -i e -x host:80",
-            "intercept -i e -x 192.0.2.1:80 --listen 9525",
+            "intercept -i e -x 192.0.2.1:80 --listen web:9525",
             "intercept -i e -x 192.0.2.1:80 --key-file k --insecure",
         ] {
             assert_eq!(

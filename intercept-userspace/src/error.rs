@@ -84,6 +84,27 @@ pub(crate) enum Failed {
     Accept(io::Error),
 }
 
+impl Unusable {
+    /// Its name in docs/doctor.md.
+    pub(crate) const fn finding(&self) -> &'static str {
+        match self {
+            Self::NoKeys(_) | Self::OpenWithoutKey(_) => "insecure",
+            Self::NotATarget(_)
+            | Self::DuplicateTarget(_)
+            | Self::TooManyTargets(_)
+            | Self::TargetIsOurs(_) => "rule-unusable",
+            Self::Metrics(_) => "metrics-address",
+            Self::Limit(_) => "limit-short",
+            Self::Host(error) => error.finding(),
+            Self::Programs(_) | Self::NotOurs(_) => "no-programs",
+            Self::Load { .. } | Self::Map { .. } | Self::Attach { .. } | Self::Start { .. } => {
+                "cannot-set-up"
+            }
+            Self::Listen { .. } => "channel-address",
+        }
+    }
+}
+
 fn load_advice(cause: &aya::EbpfError) -> &'static str {
     let text = format!("{cause:?}");
     // The verifier's refusal is a lack of permission as well.

@@ -49,9 +49,12 @@ mod xdp_mode;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use command_line::complaint;
 use host::netns::{Namespace, Outside};
 use process::Printer;
-use tracing_subscriber::filter::LevelFilter;
+use process::log::Form;
+
+use error::Unusable;
 
 /// Something failed while it ran.
 const FAILED: u8 = 1;
@@ -61,13 +64,14 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     let args = args::Args::of_process();
     process::dumps::forbid();
-    let printer = match process::log::start(LevelFilter::INFO) {
+    let printer = match process::log::start(args.log.level(), args.log.form()) {
         Ok(printer) => printer,
         Err(error) => {
-            let _ = writeln!(
-                std::io::stderr(),
+            let words = format!(
                 "cannot start the thread that writes the log: {error}; is a limit of this process too low (`ulimit -n`, `ulimit -u`)?"
             );
+            let text = complaint(&words, "limit-short", None);
+            let _ = write!(std::io::stderr(), "{text}");
             return ExitCode::from(UNUSABLE);
         }
     };
@@ -79,30 +83,42 @@ fn main() -> ExitCode {
 
 /// Runs to the end; gives the exit status.
 fn run(args: args::Args, printer: &Printer) -> u8 {
+    let form = args.log.form();
     let options = match args::Options::try_from(args) {
         Ok(options) => options,
-        Err(unusable) => return fail(UNUSABLE, &unusable),
+        Err(unusable) => return refuse(form, printer, &unusable),
     };
     let Some(place) = &options.netns else {
-        return course(&options, printer, &Outside::default());
+        return course(&options, form, printer, &Outside::default());
     };
-    let inside = |outside: &Outside| course(&options, printer, outside);
+    let inside = |outside: &Outside| course(&options, form, printer, outside);
     let code = Namespace::open(place).and_then(|namespace| namespace.run(inside));
-    code.unwrap_or_else(|error| fail(UNUSABLE, &error))
+    code.unwrap_or_else(|error| refuse(form, printer, &error.into()))
 }
 
 /// A run, in the network namespace that it works in.
-fn course(options: &args::Options, printer: &Printer, outside: &Outside) -> u8 {
+fn course(options: &args::Options, form: Form, printer: &Printer, outside: &Outside) -> u8 {
     match run::prepare(options, outside) {
-        Err(unusable) => fail(UNUSABLE, &unusable),
+        Err(unusable) => refuse(form, printer, &unusable),
         Ok(prepared) => match prepared.run(options, printer) {
             Ok(()) => 0,
-            Err(failed) => fail(FAILED, &failed),
+            Err(failed) => {
+                tracing::error!(finding = "run-failed", "{failed}");
+                FAILED
+            }
         },
     }
 }
 
-fn fail(status: u8, error: &dyn std::error::Error) -> u8 {
-    tracing::error!("{error}");
-    status
+/// Says why nothing begins.
+fn refuse(form: Form, printer: &Printer, unusable: &Unusable) -> u8 {
+    match form {
+        Form::Text => {
+            let text = complaint(&unusable.to_string(), unusable.finding(), None);
+            printer.print_surely(text.into_bytes());
+        }
+        // A line of JSON has its time, whenever it is.
+        Form::Json => tracing::error!(finding = unusable.finding(), "{unusable}"),
+    }
+    UNUSABLE
 }

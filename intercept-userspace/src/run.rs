@@ -173,7 +173,11 @@ impl Prepared {
         notify(&outside, NotifyState::Stopping);
         std::thread::sleep(LINGER);
         if let Err(error) = sink.detach() {
-            tracing::warn!("cannot detach from `{}`: {error}", team.interface);
+            tracing::warn!(
+                finding = "left-behind",
+                "cannot detach from `{}`: {error}",
+                team.interface
+            );
         }
         drop((stop, addresses));
         let queues: Vec<_> = workers.into_iter().map(team::Running::finish).collect();
@@ -221,11 +225,15 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
         intake.ports.len()
     );
     if intake.mode == XdpMode::Generic {
-        tracing::warn!("generic XDP is the slowest mode and costs this host the most");
+        tracing::warn!(
+            finding = "generic-xdp",
+            "generic XDP is the slowest mode and costs this host the most"
+        );
     }
     tracing::info!("waiting for tcpcopy on {}", options.listen);
     if !options.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
+            finding = "insecure",
             "--insecure: whoever reaches {} can read the headers of the targets' replies, and the first bytes of their payload",
             options.listen
         );
@@ -233,6 +241,7 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
     let forwarding = forwarding::enabled(&interface.name);
     if !forwarding.is_empty() {
         tracing::warn!(
+            finding = "assistant-forwards",
             "DANGER: this host forwards packets ({}). Whenever intercept does not run, the targets' replies go on to the \
              real clients and break their connections. Switch it off (sysctl -w {}=0), or set a blackhole route for the \
              replies' prefix (ip route add blackhole PREFIX)",
@@ -244,7 +253,10 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
 
 fn closing_table(sink: &Sink, queues: &[team::Finished], departures: &Departures) -> String {
     let kernel = sink.counters().unwrap_or_else(|error| {
-        tracing::warn!("cannot read what `sink` counted: {error}");
+        tracing::warn!(
+            finding = "counters-unread",
+            "cannot read what `sink` counted: {error}"
+        );
         Vec::new()
     });
     let queues: Vec<Queue<'_>> = queues

@@ -206,7 +206,10 @@ impl PayloadWanted {
     pub(crate) fn set(&self, payload_max: u8) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = map.set(0, u32::from(payload_max), 0) {
-            tracing::warn!("cannot tell `sink` how much payload is asked for: {error}");
+            tracing::warn!(
+                finding = "sink-unreachable",
+                "cannot tell `sink` how much payload is asked for: {error}"
+            );
         }
     }
 }

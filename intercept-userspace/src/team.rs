@@ -106,6 +106,7 @@ impl Team {
                     Ok(false) => {}
                     Ok(true) => tracing::info!("this host's addresses are now {addresses:?}"),
                     Err(error) => tracing::error!(
+                        finding = "sink-unreachable",
                         "cannot tell `sink` of this host's new addresses: {error}; what targets send to them is consumed"
                     ),
                 }

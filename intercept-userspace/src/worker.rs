@@ -71,7 +71,11 @@ impl Worker {
     /// Works until told to stop; then takes what is left, and gives the socket's own counters.
     pub(crate) fn run(mut self, stopped: &Stopped) -> Result<Option<Statistics>, Failed> {
         if let Some(Err(error)) = self.processor.map(Processor::pin_this_thread) {
-            tracing::warn!("the worker of queue {}: {error}", self.queue);
+            tracing::warn!(
+                finding = "not-pinned",
+                "the worker of queue {}: {error}",
+                self.queue
+            );
         }
         let mut outlets = Outlets::new(Arc::clone(&self.router));
         let mut pace = Pace::default();

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
+use command_line::LogArgs;
 use host::netns;
 
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress};
@@ -59,11 +60,11 @@ pub(crate) struct Args {
     #[arg(help_heading = heading::WHAT_TO_COPY, short = 'x', long = "copy", value_name = "RULE", required = true, value_delimiter = ',', action = ArgAction::Append)]
     pub(crate) rules: Vec<RuleArg>,
 
-    /// Share of the flows to copy, in percent
+    /// Share of the connections to copy, in percent
     #[arg(help_heading = heading::WHAT_TO_COPY, short = 'r', long = "percent", value_name = "PERCENT", default_value = "100", value_parser = quantity::share)]
     pub(crate) share: f64,
 
-    /// Sessions per flow
+    /// Sessions for each connection
     #[arg(help_heading = heading::WHAT_TO_COPY, short = 'n', long = "copies", value_name = "COPIES", default_value_t = 1, value_parser = quantity::within::<u16>(1, 1000))]
     pub(crate) copies: u16,
 
@@ -86,13 +87,13 @@ pub(crate) struct Args {
 
     /// Send bytes only once the online server has acknowledged them: what a firewall on this host drops, the target never gets
     ///
-    /// Packets are captured before netfilter sees them. `auto` turns this on where a rule of this host's netfilter (drop,
+    /// Packets are captured before netfilter sees them. `auto` switches this on where a rule of this host's netfilter (drop,
     /// reject, NFQUEUE, or a policy that drops) may hit the service; it takes nft or iptables-save to tell. It costs at most
     /// what the online server delays an acknowledgement by. Without a word `always` is meant.
     #[arg(help_heading = heading::WHAT_TO_COPY, long, value_enum, value_name = "WHEN", num_args = 0..=1, default_value_t = Confirmed::Auto, default_missing_value = "always")]
     pub(crate) confirmed: Confirmed,
 
-    /// Seed of everything random, so that a run takes the same flows again [default: random]
+    /// Seed of everything random, so that a run takes the same connections again [default: random]
     #[arg(help_heading = heading::WHAT_TO_COPY, long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 
@@ -148,7 +149,7 @@ pub(crate) struct Args {
     #[arg(help_heading = heading::WHEN_TO_STOP, long, value_name = "TIME", value_parser = quantity::time)]
     pub(crate) duration: Option<Duration>,
 
-    /// How long the end waits for open turns
+    /// How long the end waits for open requests
     #[arg(help_heading = heading::WHEN_TO_STOP, long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
     pub(crate) drain: Duration,
 
@@ -177,7 +178,7 @@ pub(crate) struct Args {
     /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
     /// Redis, else the bytes themselves [default: 0; at most 128]
     ///
-    /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
+    /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing requests are answered with, up
     /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
     /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
     #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = quantity::within(0, SAMPLE_BYTES_MAX))]
@@ -200,7 +201,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) gates: gates::GateArgs,
 
-    /// Take no new flow while the machine is busier than this, in percent of all its processors
+    /// Take no new connection while the machine is busier than this, in percent of all its processors
     ///
     /// Sessions that are open go on. Once a worker has none left nothing is recorded for it, so that the online server does not
     /// pay for records either; such packets are counted as `paused`.
@@ -209,8 +210,8 @@ pub(crate) struct Args {
 
     /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
     ///
-    /// Where this budget is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
-    /// whole, and its turns as `shed`.
+    /// Near the limit no new connections are copied. At the limit the session that uses most memory is dropped; its requests
+    /// count as `shed`.
     ///
     /// Another eighth holds rings and frames (72M for one worker, or less), and another the sessions. Free is what this host has, or
     /// what its control group leaves.
@@ -219,7 +220,7 @@ pub(crate) struct Args {
 
     /// Most sessions at a time [default: what an eighth of the free memory holds, 1000 to 1000000]
     ///
-    /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
+    /// Connections above this limit are not copied, but counted. If the pool (-c) runs out of ports first, requests end as
     /// `collision`.
     #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = quantity::within(1, u32::MAX))]
     pub(crate) max_sessions: Option<u32>,
@@ -239,7 +240,7 @@ pub(crate) struct Args {
     /// target, 1G where that is not known]
     ///
     /// A target may send no more than the online server has sent to the client, and 256 KiB; this is the limit of all
-    /// together. Beyond it targets wait: nothing is lost, their turns count as paced and their times are not compared.
+    /// together. Beyond it targets wait: nothing is lost, their requests count as paced and their times are not compared.
     #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "RATE", value_parser = quantity::bit_rate)]
     pub(crate) max_reply_bandwidth: Option<u64>,
 
@@ -263,7 +264,7 @@ pub(crate) struct Args {
     #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_enum, value_name = "HOW", default_value_t = HookChoice::Auto)]
     pub(crate) hook: HookChoice,
 
-    /// How long a turn waits for a response that the online server gave
+    /// How long a request waits for a response that the online server gave
     #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "30s", value_parser = quantity::time)]
     pub(crate) response_timeout: Duration,
 
@@ -273,6 +274,9 @@ pub(crate) struct Args {
     /// not, its requests are counted as `missed`.
     #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "10m", value_parser = quantity::time)]
     pub(crate) idle_timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[cfg(test)]

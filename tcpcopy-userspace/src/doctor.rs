@@ -22,7 +22,7 @@
 mod assistant;
 mod diagnosis;
 mod evidence;
-pub(crate) mod finding;
+mod finding;
 mod firewall;
 mod handshake;
 mod icmp;
@@ -31,7 +31,7 @@ mod links;
 mod machine;
 mod narrow;
 mod path;
-pub(crate) mod refused;
+mod refused;
 mod sheet;
 mod trial;
 mod ways;
@@ -300,26 +300,23 @@ fn attached_where(plan: &Plan) -> String {
 
 /// A line that could not be set up.
 fn of_set_up(error: &loader::Error) -> Finding {
-    let words = error.to_string();
+    let fail = |check| Finding::fail(check, error.finding(), error.to_string());
     match error {
         loader::Error::Host(host::Error::ForeignDevice { name, .. }) => {
-            Finding::fail("device", "foreign-device", words).fix_here(format!("ip link del {name}"))
+            fail("device").fix_here(format!("ip link del {name}"))
         }
         loader::Error::Host(host::Error::FilterFirst {
             interface,
             direction,
             ..
-        }) => Finding::fail("hooks", "filter-first", words)
-            .look_here(format!("tc filter show dev {interface} {direction}")),
-        loader::Error::Host(host::Error::HooksTaken { interface, kind }) => {
-            Finding::fail("hooks", "hooks-taken", words).fix_here(format!(
-                "tc qdisc del dev {interface} {kind}; tc qdisc add dev {interface} clsact"
-            ))
-        }
+        }) => fail("hooks").look_here(format!("tc filter show dev {interface} {direction}")),
+        loader::Error::Host(host::Error::HooksTaken { interface, kind }) => fail("hooks").fix_here(
+            format!("tc qdisc del dev {interface} {kind}; tc qdisc add dev {interface} clsact"),
+        ),
         loader::Error::Host(host::Error::Occupied { .. }) => {
-            Finding::fail("device", "occupied", words).look_here("pgrep -a tcpcopy")
+            fail("device").look_here("pgrep -a tcpcopy")
         }
-        _ => Finding::fail("device", "cannot-set-up", words),
+        _ => fail("device"),
     }
 }
 

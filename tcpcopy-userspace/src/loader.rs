@@ -87,6 +87,7 @@ impl Loaded {
         })?;
         if device.filters_left() > 0 {
             warn!(
+                finding = "filters-left",
                 "a tcpcopy that was killed had left {} clsact filters on this host, and nobody to remove them: they are removed now",
                 device.filters_left()
             );

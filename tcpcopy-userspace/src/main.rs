@@ -28,6 +28,8 @@ mod worker;
 use std::io::{self, Write as _, stderr};
 use std::process::ExitCode;
 
+use command_line::complaint::{command, complaint};
+use process::log::Form;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{CommandLine, Priority, Task};
@@ -46,23 +48,26 @@ fn main() -> ExitCode {
     }
     match &task {
         Task::Janitor => ExitCode::from(loader::hooks::janitor::run()),
-        Task::Doctor(args) => with_log(LevelFilter::OFF, |_| doctor::run(args)),
-        Task::Report(args) => with_log(LevelFilter::OFF, |_| report::run(args)),
+        Task::Doctor(args) => with_log(SILENT, |_| doctor::run(args)),
+        Task::Report(args) => with_log(SILENT, |_| report::run(args)),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,
-        Task::Run(args) => with_log(LevelFilter::INFO, |printer| {
+        Task::Run(args) => with_log((args.log.level(), args.log.form()), |printer| {
             let ending = run(args, printer, yielded);
-            if let Some(words) = ending.complaint() {
-                tracing::error!("{words}");
-            }
+            complain(args, &ending, printer);
             ending.code()
         }),
     }
 }
 
-/// What a run logs on its way, another command says in its own form: hence the level.
-fn with_log(level: LevelFilter, body: impl FnOnce(&process::Printer) -> u8) -> ExitCode {
-    match process::log::start(level) {
+/// What a run logs on its way, another command says in its own form.
+const SILENT: (LevelFilter, Form) = (LevelFilter::OFF, Form::Text);
+
+fn with_log(
+    (level, form): (LevelFilter, Form),
+    body: impl FnOnce(&process::Printer) -> u8,
+) -> ExitCode {
+    match process::log::start(level, form) {
         Ok(printer) => {
             let code = body(&printer);
             // What could not be written there is lost, and nobody is left who could be told.
@@ -70,11 +75,30 @@ fn with_log(level: LevelFilter, body: impl FnOnce(&process::Printer) -> u8) -> E
             ExitCode::from(code)
         }
         Err(error) => {
-            let _ = writeln!(
-                stderr(),
+            let words = format!(
                 "cannot start the thread that writes the log: {error}; is a limit of this process too low (`ulimit -n`, `ulimit -u`)?"
             );
+            let _ = write!(stderr(), "{}", complaint(&words, "limit-short", None));
             ExitCode::from(Ending::UNUSABLE)
+        }
+    }
+}
+
+/// Says why a run did not begin, or did not end well.
+fn complain(args: &args::Args, ending: &Ending, printer: &process::Printer) {
+    match ending {
+        // A line of JSON has its time, whenever it is.
+        Ending::Unusable(unusable) if args.log.form() == Form::Text => {
+            let mut words = std::env::args().skip(1).peekable();
+            let _ = words.next_if(|word| word == "run");
+            let look = command("tcpcopy doctor", words);
+            let text = complaint(&unusable.words, unusable.finding, Some(&look));
+            printer.print_surely(text.into_bytes());
+        }
+        ending => {
+            if let Some(words) = ending.complaint() {
+                tracing::error!(finding = ending.finding(), "{words}");
+            }
         }
     }
 }
@@ -82,6 +106,7 @@ fn with_log(level: LevelFilter, body: impl FnOnce(&process::Printer) -> u8) -> E
 fn run(args: &args::Args, printer: &process::Printer, yielded: io::Result<()>) -> Ending {
     if let Err(error) = yielded {
         tracing::warn!(
+            finding = "no-priority",
             "cannot have the kernel end tcpcopy first where memory runs out (/proc/self/oom_score_adj): {error}"
         );
     }

@@ -45,6 +45,7 @@ use exclusions::Exclusions;
 use facts::Facts;
 use filter::Filter;
 pub(crate) use interfaces::LOOPBACK;
+use pool::room::Room;
 pub(crate) use refusal::Refusal;
 
 /// Bits per second that are taken of what targets answer where no link knows its speed.
@@ -89,8 +90,8 @@ pub(crate) struct Plan {
     pub(crate) host_sides: Vec<String>,
     /// Names of mirror ports (`-i span0:mirror`).
     pub(crate) mirrors: Vec<String>,
-    /// How many sessions the reply pool has room for, in words; `None` with the clients' own addresses.
-    pub(crate) room: Option<String>,
+    /// How many sessions the reply pool has room for; `None` with the clients' own addresses.
+    pub(crate) room: Option<Room>,
     /// What will go wrong under load.
     pub(crate) warnings: Vec<String>,
     /// Services that no interface of the run hears, in words.

@@ -2,6 +2,8 @@
 
 use std::io::{Write, stderr};
 
+use command_line::complaint;
+
 use crate::args::ReportArgs;
 
 /// Exit status where a summary is unusable or the report cannot be written; nothing was changed then.
@@ -13,7 +15,8 @@ pub(crate) fn run(args: &ReportArgs) -> u8 {
         Ok(()) => 0,
         Err(error) => {
             // Whoever closed our standard error does not want to hear it.
-            let _ = writeln!(stderr(), "tcpcopy report: {error}");
+            let text = complaint(&error.to_string(), "report", None);
+            let _ = write!(stderr(), "{text}");
             UNUSABLE
         }
     }

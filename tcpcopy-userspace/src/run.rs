@@ -14,6 +14,7 @@
 //! | [`ways`] | the ways to the targets, as they change |
 //! | [`warnings`] | the one door through which a user hears what is wrong |
 //! | [`signs`] | what the figures tell of that |
+//! | [`emptiness`] | whether packets come and no request |
 //! | [`sides`], [`lookout`] | whether anything comes, and from both sides; what it may be where not |
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
@@ -27,6 +28,7 @@ mod bridge;
 mod crew;
 mod devices;
 mod drain;
+mod emptiness;
 mod ending;
 #[cfg(test)]
 mod facts;
@@ -51,13 +53,13 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{About, Feedback, Figures, Mode, RunTotals, Spread, State};
-use tracing::{error, info, warn};
+use telemetry::{About, Feedback, Figures, Mode, Spread, State};
+use tracing::{debug, error, info, warn};
 
 use crate::args::Args;
 use crate::clock;
 use crate::cpu::{Guard, MachineTime};
-use crate::loader::Loaded;
+use crate::loader::{self, Loaded};
 use crate::plan::Plan;
 use crate::worker::Command;
 use announcement::announce;
@@ -65,8 +67,9 @@ use brake::Brake;
 use bridge::{Bridge, Proof};
 use crew::Crew;
 use devices::Devices;
-pub(crate) use ending::Ending;
+use emptiness::Emptiness;
 use ending::Stop;
+pub(crate) use ending::{Ending, Unusable};
 use lookout::Lookout;
 use pauses::Pauses;
 pub(crate) use preparation::check_folder;
@@ -95,17 +98,19 @@ pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
 fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
     let mut signals = match signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return Ending::Unusable(format!("cannot listen for signals: {error}")),
+        Err(error) => {
+            return Unusable::new(format!("cannot listen for signals: {error}"), "host").into();
+        }
     };
     let plan = match prepare(args, outside) {
         Ok(plan) => plan,
-        Err(ending) => return ending,
+        Err(unusable) => return unusable.into(),
     };
     // Whoever asks for metrics is outside, and so is whoever writes.
     let telling = match outside.run(|| Telling::start(args, printer)) {
         Ok(Ok(telling)) => telling,
-        Ok(Err(words)) => return Ending::Unusable(words),
-        Err(error) => return Ending::Unusable(error.to_string()),
+        Ok(Err(unusable)) => return unusable.into(),
+        Err(error) => return Unusable::new(error, "no-namespace").into(),
     };
     let mut run = match Run::start(args, &plan, telling) {
         Ok(run) => run,
@@ -130,6 +135,7 @@ struct Run<'a> {
     warnings: Warnings,
     signs: Signs,
     lookout: Lookout,
+    emptiness: Emptiness,
     devices: Devices,
     brake: Brake,
     feedback: Option<Feedback>,
@@ -140,6 +146,8 @@ struct Run<'a> {
     started: SystemTime,
     /// When it was ready, if ever.
     ready: Option<SystemTime>,
+    /// When capture ended.
+    drained: Option<Instant>,
     began: Instant,
     is_ready: bool,
     waiting: Waiting,
@@ -156,32 +164,31 @@ impl<'a> Run<'a> {
         for note in &plan.notes {
             info!("{note}");
         }
-        let mut crew = Crew::new(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let mut crew = Crew::new(plan).map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
             Mode::Direct => None,
             Mode::Assistant => {
                 let bridge =
                     namespace::outside(plan, || Bridge::start(plan, &crew, args.priority))?;
-                Some(bridge.map_err(Ending::Unusable)?)
+                Some(bridge?)
             }
         };
-        let unusable = |error: crate::loader::Error| Ending::Unusable(error.to_string());
+        let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
-        let routes =
-            RouteWatcher::start(targets).map_err(|error| Ending::Unusable(error.to_string()))?;
-        let watch = Watch::start(plan).map_err(|error| Ending::Unusable(error.to_string()))?;
+        let routes = RouteWatcher::start(targets).map_err(|error| Unusable::new(error, "host"))?;
+        let watch = Watch::start(plan).map_err(|error| Unusable::new(error, "host"))?;
         let pauses = Pauses::new(loaded.paused(), plan.workers);
         if !parts.workers.iter().all(|part| part.port.huge_pages()) {
-            info!(
-                "no huge pages are free (vm.nr_hugepages), so frames are on small ones: that costs a little"
+            debug!(
+                "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
             );
         }
         namespace::outside(plan, || {
             crew.start(plan, parts, bridge.as_ref(), args.priority)
         })?
-        .map_err(|error| Ending::Unusable(error.to_string()))?;
+        .map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         loaded.attach(plan).map_err(unusable)?;
         telling.watch(loaded.program_ids());
         let mut warnings = Warnings::default();
@@ -200,17 +207,17 @@ impl<'a> Run<'a> {
             warnings,
             signs: Signs::new(plan),
             lookout: Lookout::new(plan),
+            emptiness: Emptiness::default(),
             devices: Devices::new(plan),
             brake: Brake::new(plan.seed, clock::now()),
             feedback: None,
             telling,
             spread: Spread::new(),
             state: State::Starting,
-            about: About {
-                gates: args.gates.gates(),
-            },
+            about: totals::about(args, plan),
             started: SystemTime::now(),
             ready: None,
+            drained: None,
             began: now,
             is_ready: false,
             waiting: Waiting::new(args.gates.ready_timeout(args.duration)),
@@ -248,7 +255,7 @@ impl<'a> Run<'a> {
             if self.is_ready
                 && let Some(feedback) = self.brake.look(&self.crew, self.plan, clock::now())
             {
-                error!("{}", brake::words(&feedback));
+                error!(finding = "loop", "{}", brake::words(&feedback));
                 self.feedback = Some(feedback);
                 return Stop::Loop;
             }
@@ -297,28 +304,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Says what there is to say of what was counted.
-    fn look_out(&mut self, totals: &RunTotals) {
-        self.signs.look(totals, &mut self.warnings);
-        let unproven = self.crew.take_unproven();
-        self.signs
-            .look_at_unproven(self.plan, &unproven, &mut self.warnings);
-        // While it drains nothing is captured.
-        if self.state != State::Draining {
-            let ready_for = self.is_ready.then(|| self.began.elapsed());
-            self.lookout.look(
-                self.plan,
-                &self.loaded,
-                ready_for,
-                &totals.kernel,
-                &self.crew.sights(),
-                &mut self.warnings,
-            );
-            self.signs
-                .look_at_joins(self.plan, &self.crew.sights(), &mut self.warnings);
-        }
-    }
-
     /// Attaches to devices that were made anew; while one is missing the run is not ready.
     fn look_at_devices(&mut self) {
         let was_missing = self.devices.is_missing();
@@ -352,7 +337,7 @@ impl<'a> Run<'a> {
             self.began = Instant::now();
             self.ready = Some(SystemTime::now());
             self.telling.enter(self.phase());
-            info!("ready");
+            info!("ready      (Ctrl-C stops)");
             namespace::notify(&self.plan.outside, NotifyState::Ready);
         }
     }
@@ -363,6 +348,7 @@ impl<'a> Run<'a> {
         namespace::notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;
         let mut at_once = matches!(stop, Stop::Failed(_) | Stop::NeverReady(_));
+        self.drained = Some(Instant::now());
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         at_once = self.drain(signals, at_once);
@@ -382,7 +368,10 @@ impl<'a> Run<'a> {
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
-            warn!("{cause}; the next start takes it over");
+            warn!(
+                finding = "left-behind",
+                "{cause}; the next start takes it over"
+            );
         }
         let told = self.telling.finish(totals, surroundings);
         let summary = match told {

@@ -21,8 +21,8 @@ pub fn check_complete(report: &Report, online: &[Request], target: &[Request], s
         "{comparison}; ledger: {}; sessions: {}; notes: {}; kernel: {}",
         summary.ledger(),
         summary.value()["sessions"],
-        summary.value()["notes"],
-        summary.value()["kernel"]["capture"]
+        summary.value()["incidents"],
+        summary.value()["hooks"]["capture"]
     );
     assert_eq!(
         online.len() as u64,

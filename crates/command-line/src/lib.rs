@@ -4,15 +4,21 @@
 //! |---|---|
 //! | [`letters`] | TCPCopy's letters that are not ours: each says what to write instead |
 //! | [`refusal`] | what is said of a command line that cannot be read |
+//! | [`logging`] | what is logged, and how |
+//! | [`complaint`] | why a program does not begin |
 //! | [`endpoint`] | an address with a port |
 //!
 //! **Architecture invariant:** nothing here asks the host anything; a line is judged by its words alone.
 #![forbid(unsafe_code)]
 
+pub mod complaint;
 pub mod endpoint;
 pub mod letters;
+pub mod logging;
 pub mod refusal;
 
+pub use complaint::complaint;
 pub use endpoint::endpoint;
 pub use letters::Letter;
+pub use logging::LogArgs;
 pub use refusal::explain;

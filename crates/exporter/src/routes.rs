@@ -146,6 +146,11 @@ impl Routes {
         })
     }
 
+    /// Whether there is a page for people.
+    pub(crate) fn has_front_page(&self) -> bool {
+        self.pages.contains_key("/")
+    }
+
     /// The answer to a request for `path`.
     pub(crate) fn answer(&self, path: &str) -> Reply {
         match self.pages.get(path) {

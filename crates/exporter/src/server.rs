@@ -116,12 +116,18 @@ impl Bound {
     /// Where the kernel gives no thread or no epoll descriptor.
     pub fn serve(self, routes: Routes) -> Result<Server, BindError> {
         let (addr, is_open) = (self.addr, self.is_open());
+        let has_page = routes.has_front_page();
         let server = self
             .start(routes)
             .map_err(|cause| BindError { addr, cause })?;
-        tracing::info!("metrics at http://{addr}/metrics");
+        if has_page {
+            tracing::info!("page       http://{addr}/      metrics: /metrics");
+        } else {
+            tracing::info!("metrics at http://{addr}/metrics");
+        }
         if is_open {
             tracing::warn!(
+                finding = "metrics-open",
                 "whoever reaches {addr} can read the metrics: there is no password and no TLS. Listen on 127.0.0.1, or have \
                  a firewall or a proxy before it"
             );
@@ -181,7 +187,10 @@ async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::error!("no metrics: cannot wait for connections: {error}");
+            tracing::error!(
+                finding = "metrics-address",
+                "no metrics: cannot wait for connections: {error}"
+            );
             return;
         }
     };

@@ -160,6 +160,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Its name in docs/doctor.md.
+    #[must_use]
+    pub const fn finding(&self) -> &'static str {
+        match self {
+            Self::NoInterface { .. } => "no-interface",
+            Self::Down { .. } => "interface-down",
+            Self::NotEthernet { .. } => "not-ethernet",
+            Self::Capabilities { .. } | Self::ForEverybody { .. } => "no-rights",
+            Self::Kernel { .. } => "kernel-lacks",
+            Self::Occupied { .. } => "occupied",
+            Self::ForeignDevice { .. } => "foreign-device",
+            Self::FilterFirst { .. } => "filter-first",
+            Self::HooksTaken { .. } => "hooks-taken",
+            _ => "host",
+        }
+    }
+}
+
 fn advice(cause: &io::Error) -> &'static str {
     match cause.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EPERM | Errno::EACCES | Errno::EROFS) => "run as root or with CAP_NET_ADMIN",

@@ -72,6 +72,15 @@ pub fn release() -> String {
     )
 }
 
+/// The name of this host, as `uname -n` says it.
+#[must_use]
+pub fn node_name() -> String {
+    uname().map_or_else(
+        |_| "?".to_owned(),
+        |names| names.nodename().to_string_lossy().into_owned(),
+    )
+}
+
 /// Refuses to go on where the kernel lacks what a run needs whatever its hooks: operations of programs, and BTF.
 ///
 /// # Errors

@@ -295,7 +295,7 @@ impl Summary {
         self.count(&format!("/ledger/{name}"))
     }
 
-    /// (answered + delivered) / (captured - unserved), 0 to 1.
+    /// The share of the requests that the target took, 0 to 1; 0 where there is nothing to judge.
     #[must_use]
     pub fn fidelity(&self) -> f64 {
         self.0
@@ -333,7 +333,7 @@ impl Summary {
     /// The rows of the kernel's counters that do not add up.
     #[must_use]
     pub fn residues(&self) -> Vec<(String, i64)> {
-        let Some(rows) = self.0.pointer("/kernel").and_then(Value::as_object) else {
+        let Some(rows) = self.0.pointer("/hooks").and_then(Value::as_object) else {
             return Vec::new();
         };
         rows.iter()
@@ -352,7 +352,7 @@ mod tests {
         let summary = Summary(serde_json::json!({
             "ledger": {"captured": 5, "answered": 4, "pending": 1, "gap": 0},
             "fidelity": 0.8,
-            "kernel": {"capture": {"matched": 5, "residue": 0}, "online": {"residue": -3}},
+            "hooks": {"capture": {"matched": 5, "residue": 0}, "online": {"residue": -3}},
         }));
         assert_eq!(
             (

@@ -89,25 +89,16 @@ const Charts = (() => {
     good: { label: "taken by the target", sign: "✓" },
     bad: { label: "failed at the target", sign: "✕" },
     warn: { label: "not copied", sign: "!" },
+    unfinished: { label: "not finished", sign: "!" },
     neutral: { label: "not the target's doing", sign: "○" },
   };
-  const OUTCOMES = {
-    answered: ["good", "answered", "the target answered"],
-    delivered: ["good", "delivered", "the target took it; the online server said nothing either"],
-    reset: ["bad", "reset", "the target reset the connection before its response was complete"],
-    refused: ["bad", "refused", "the target took no connection"],
-    timed_out: ["bad", "timed out", "the target did not answer in time, the online server did"],
-    target_closed: ["bad", "closed early", "the target closed the connection in the middle of it"],
-    gap: ["warn", "gap", "packets were lost on the way to tcpcopy"],
-    shed: ["warn", "shed", "memory or another limit of tcpcopy was reached"],
-    collision: ["warn", "no free port", "the reply pool had no free port: widen it with -c"],
-    unreplayable: ["warn", "encrypted", "TLS or SSH means nothing on another connection: copy behind its terminator"],
-    aborted: ["neutral", "aborted", "the client broke off before its request was complete"],
-    unserved: ["neutral", "unserved", "the online server never took it either"],
-    missed: ["warn", "missed", "its connection could not be copied here any more: after a gap or the idle timeout, or one side of its handshake was not seen"],
-    pending: ["neutral", "pending", "still open"],
+  /** Group, label and sentence of each outcome: crates/telemetry/src/outcomes.rs. */
+  const OUTCOMES = {{outcomes}};
+  /** A turn that is open while a run goes on may still end well; at the end it has not finished in time. */
+  const outcomeOf = (name, summary) => {
+    const key = name === "pending" && summary?.state === "ended" ? "not_finished" : name;
+    return own(OUTCOMES, key) ?? ["warn", name.replaceAll("_", " "), ""];
   };
-  const outcomeOf = (name) => OUTCOMES[own(OUTCOMES, name) ? name : ""] ?? ["warn", name.replaceAll("_", " "), ""];
   const STATES = {
     starting: ["warn", "starting", "set up; nothing is copied yet"],
     copying: ["good", "copying", ""],
@@ -134,9 +125,9 @@ const Charts = (() => {
     const captured = number(summary, "ledger.captured");
     const outcomes = numbers(summary?.ledger)
       .filter(([name, turns]) => name !== "captured" && turns > 0)
-      .map(([name, turns]) => ({ name, turns, about: outcomeOf(name) }));
+      .map(([name, turns]) => ({ name, turns, about: outcomeOf(name, summary) }));
     if (captured === null || captured <= 0) {
-      box.replaceChildren(h("p", { class: "empty" }, "Nothing was captured yet. If clients do ask: -i names the interfaces that they come in by, -x the address and port that they ask."));
+      box.replaceChildren(h("p", { class: "empty" }, `Nothing to show: ${text(summary?.nothing_to_judge, "nothing was captured yet")}.`));
       return;
     }
     const order = Object.keys(GROUPS);
@@ -342,8 +333,8 @@ const Charts = (() => {
   ];
   const ENDS = [["first", "first byte"], ["last", "last byte"]];
   const lineOf = (summary, side, end, base) => {
-    const name = side === "online" ? `online_${end}_byte` : `target_${end}_byte${base === "raw" ? "" : `_${base}`}`;
-    return { curve: own(summary?.curves, name), intervals: own(summary?.verdict?.intervals, name) };
+    const path = `${side === "online" || base === "raw" ? side : `${side}_${base}`}.${end}_byte`;
+    return { curve: at(summary?.curves_us, path), intervals: at(summary?.verdict?.intervals_us, path) };
   };
 
   /** A card of curves with its switches. `pick(end, base)` gives the lines; call the returned function to draw again. */
@@ -409,7 +400,7 @@ const Charts = (() => {
   const right = (shown) => ({ numeric: true, text: shown });
 
   const residues = (summary) =>
-    Object.entries(summary?.kernel !== null && typeof summary?.kernel === "object" ? summary.kernel : {})
+    Object.entries(summary?.hooks !== null && typeof summary?.hooks === "object" ? summary.hooks : {})
       .map(([name, row]) => [name, number(row, "residue")])
       .filter(([, residue]) => residue !== null && residue !== 0);
 
@@ -429,7 +420,7 @@ const Charts = (() => {
   };
 
   function reconciliation(summary) {
-    const rows = Object.entries(summary?.kernel !== null && typeof summary?.kernel === "object" ? summary.kernel : {});
+    const rows = Object.entries(summary?.hooks !== null && typeof summary?.hooks === "object" ? summary.hooks : {});
     if (rows.length === 0) return h("p", { class: "empty" }, "This summary has no counters of the programs.");
     const running = summary?.state !== "ended";
     return table("Counters by hook", ["Where", "What was counted", "Residue"], rows.map(([name, row]) => {
@@ -438,8 +429,8 @@ const Charts = (() => {
       const sound = residue === 0;
       return [
         h("span", { title: own(HOOKS, name) ?? "" }, name.replaceAll("_", " "), h("span", { class: "visually-hidden" }, ` (${own(HOOKS, name) ?? ""})`)),
-        h("span", { class: "terms" }, terms.length ? terms.map(([term, value]) => h("span", {}, term.replaceAll("_", " "), " ", h("b", { "data-figure": `kernel.${name}.${term}`, "data-value": value }, count(value)))) : "nothing"),
-        { numeric: true, text: h("span", { class: sound ? "good" : running ? "neutral" : "bad", "data-figure": `kernel.${name}.residue`, "data-value": residue ?? "" }, sound ? "✓ 0" : `${running ? "…" : "✕"} ${count(residue)}${running ? " under way" : ""}`) },
+        h("span", { class: "terms" }, terms.length ? terms.map(([term, value]) => h("span", {}, term.replaceAll("_", " "), " ", h("b", { "data-figure": `hooks.${name}.${term}`, "data-value": value }, count(value)))) : "nothing"),
+        { numeric: true, text: h("span", { class: sound ? "good" : running ? "neutral" : "bad", "data-figure": `hooks.${name}.residue`, "data-value": residue ?? "" }, sound ? "✓ 0" : `${running ? "…" : "✕"} ${count(residue)}${running ? " under way" : ""}`) },
       ];
     }));
   }
@@ -452,19 +443,24 @@ const Charts = (() => {
     online_reset_only: "reset by the online server only",
     status_differs: "of another status",
     status_class_differs: "of another class of status",
-    prefix_differs: "other in its first bytes",
+    bytes_differ: "of the same status, and other in its first bytes",
+    prefix_differs: "other in its first bytes (HTTP tells the time there: counts for nothing by itself)",
   };
-  /** Counts beside these that are not kinds of differences. */
-  const NO_KINDS = ["compared", "unpaired", "paced", "differing", "sampled", "unsampled"];
+  /** What of two responses was compared, in words. */
+  const comparedBy = (summary) => {
+    const sampled = number(summary, "samples.bytes");
+    return sampled === null ? "length and reset, not contents" : `length, reset, status, first ${count(sampled)} bytes`;
+  };
   function differences(summary) {
     const compared = number(summary, "differences.compared");
-    const known = numbers(summary?.differences).filter(([name]) => !NO_KINDS.includes(name));
+    const order = Object.keys(DIFFERENCES);
+    const known = numbers(summary?.differences?.kinds).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
     if (compared === null) return h("p", { class: "empty" }, "This summary compares no responses.");
-    const rows = known.map(([name, turns]) => [own(DIFFERENCES, name) ?? name.replaceAll("_", " "), right(figure(`differences.${name}`, turns, count(turns))), right(compared > 0 ? percent(turns / compared) : UNKNOWN)]);
+    const rows = known.map(([name, turns]) => [own(DIFFERENCES, name) ?? name.replaceAll("_", " "), right(figure(`differences.kinds.${name}`, turns, count(turns))), right(compared > 0 ? percent(turns / compared) : UNKNOWN)]);
     const unpaired = number(summary, "differences.unpaired");
     return [
       table("Responses that differed", ["The target's response was", "Turns", "Of those compared"], rows),
-      h("p", { class: "small muted" }, figure("differences.compared", compared, count(compared)), " responses were compared by length; ", figure("differences.unpaired", unpaired, count(unpaired)), " were not, because their session was out of step. Of those compared, ", figure("differences.paced", number(summary, "differences.paced") ?? 0, count(number(summary, "differences.paced") ?? 0)), " had a target that was held back to the pace of the online server: their times are in no figure here."),
+      h("p", { class: "small muted" }, figure("differences.compared", compared, count(compared)), ` responses were compared: ${comparedBy(summary)}; `, figure("differences.unpaired", unpaired, count(unpaired)), " were not, because their session was out of step. Of those compared, ", figure("differences.paced", number(summary, "differences.paced") ?? 0, count(number(summary, "differences.paced") ?? 0)), " had a target that was held back to the pace of the online server: their times are in no figure here."),
     ];
   }
 
@@ -522,5 +518,5 @@ const Charts = (() => {
   }
 
   return { h, s, figure, at, own, number, numbers, isNumber, text, count, short, bytes, time, joined, percent, duration, pill, rules, flow,
-    curvesCard, lineOf, spark, table, right, residues, reconciliation, differences, samples, ruleTable, figures, bars, follow, outcomeOf, GROUPS, UNKNOWN };
+    curvesCard, lineOf, spark, table, right, residues, reconciliation, differences, samples, ruleTable, figures, bars, follow, outcomeOf, comparedBy, GROUPS, UNKNOWN };
 })();

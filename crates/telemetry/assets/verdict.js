@@ -2,17 +2,13 @@
 /* What a summary amounts to, in words. What is slower and what is noise was decided where it was measured (key `verdict`,
    crates/telemetry/src/verdict.rs); here it is only said. */
 const Verdict = (() => {
-  const { h, figure, at, number, numbers, count, time, joined, percent, outcomeOf, residues } = Charts;
+  const { h, figure, at, number, numbers, count, time, joined, percent, outcomeOf, comparedBy, residues } = Charts;
 
   const SIGNS = { good: "✓", warn: "!", bad: "✕", neutral: "?" };
   /** From best to worst. What is not known is no success: a card with it is not green. */
   const LEVELS = ["good", "neutral", "warn", "bad"];
   /** Of several comparisons of the same two servers one that tells is worth more than one that cannot. */
   const TOLD = ["neutral", "good", "warn", "bad"];
-  /** Below these shares of requests taken, a run is doubtful, and bad. */
-  const FIDELITY = { good: 0.999, warn: 0.99 };
-  /** Above these shares of responses that differ. */
-  const DIFFERING = { good: 0, warn: 0.001 };
   /** Above these shares of turns that could not be compared. */
   const UNPAIRED = { good: 0.01, warn: 0.2 };
   /** Most warnings that are shown, and most letters of each. */
@@ -21,9 +17,9 @@ const Verdict = (() => {
 
   const size = (micros) => joined(time(Math.abs(micros)));
   const span = (finding) => {
-    const [low, high] = [number(finding, "low"), number(finding, "high")];
+    const [low, high] = [number(finding, "low_us"), number(finding, "high_us")];
     if (low === null || high === null) {
-      const [says, least] = [at(finding, "says"), low ?? high];
+      const [says, least] = [at(finding, "verdict"), low ?? high];
       return least !== null && (says === "slower" || says === "faster") ? ` (at least ${size(least)})` : "";
     }
     return ` (between ${size(low < 0 === high < 0 ? Math.min(Math.abs(low), Math.abs(high)) : low)} and ${size(low < 0 === high < 0 ? Math.max(Math.abs(low), Math.abs(high)) : high)})`;
@@ -31,14 +27,14 @@ const Verdict = (() => {
 
   /** A finding as a level and words. */
   function speed(finding) {
-    const difference = number(finding, "difference");
-    switch (at(finding ?? {}, "says")) {
+    const difference = number(finding, "difference_us");
+    switch (at(finding ?? {}, "verdict")) {
       case "slower":
         return { level: "bad", words: `${size(difference ?? 0)} slower`, more: span(finding) };
       case "faster":
         return { level: "good", words: `${size(difference ?? 0)} faster`, more: span(finding) };
       case "no_difference": {
-        const most = Math.max(Math.abs(number(finding, "low") ?? 0), Math.abs(number(finding, "high") ?? 0));
+        const most = Math.max(Math.abs(number(finding, "low_us") ?? 0), Math.abs(number(finding, "high_us") ?? 0));
         return { level: "good", words: "no difference above noise", more: ` (if there is one, it is below ${size(most)})` };
       }
       case "cannot_tell":
@@ -53,6 +49,9 @@ const Verdict = (() => {
   const told = (levels) => most(TOLD, levels);
   const rated = (share, limits, isGood) => (isGood(share, limits.good) ? "good" : isGood(share, limits.warn) ? "warn" : "bad");
 
+  /** The level of a finding: crates/telemetry/src/findings.rs. */
+  const levelOf = (summary, name) => (LEVELS.includes(at(summary, `findings.${name}`)) ? at(summary, `findings.${name}`) : "neutral");
+
   /** What budgets and pauses of the run itself left out, in words; nothing where there was nothing. */
   function leftOutOf(summary) {
     const [turns, packets, lost] = ["turns", "paused_packets", "lost_packets"].map((name) => number(summary, `left_out.${name}`) ?? 0);
@@ -63,26 +62,17 @@ const Verdict = (() => {
     ].filter(Boolean).map((words) => ` ${words}.`).join("");
   }
 
-  /** Why there is nothing to judge. */
-  function nothingOf(summary) {
-    const [captured, before] = [number(summary, "ledger.captured"), number(summary, "left_out.open_before_flows") ?? 0];
-    if (captured === null) return "How much was copied is unknown";
-    if (captured > 0) return "Nothing to judge: the online server served nothing of what was captured";
-    if (before > 0) return "Nothing was copied: all connections that were seen were open before the start";
-    return "Nothing was captured";
-  }
-
   function fidelityOf(summary) {
     const [captured, fidelity] = [number(summary, "ledger.captured"), number(summary, "fidelity")];
-    if (fidelity === null) return { level: "neutral", title: nothingOf(summary), more: "So this says nothing of the target." };
+    if (fidelity === null) return { level: "neutral", title: "Nothing to judge", more: `${Charts.text(at(summary, "nothing_to_judge"), "how much was copied is unknown")}.` };
     const taken = (number(summary, "ledger.answered") ?? 0) + (number(summary, "ledger.delivered") ?? 0);
     const lost = numbers(summary.ledger)
       .filter(([name, turns]) => turns > 0 && !["captured", "answered", "delivered", "unserved"].includes(name))
       .sort((a, b) => b[1] - a[1]);
-    const level = rated(fidelity, FIDELITY, (share, limit) => share >= limit);
+    const level = levelOf(summary, "taken");
     const leftOut = leftOutOf(summary);
     const more = lost.length > 0
-      ? `Lost: ${lost.map(([name, turns]) => { const [, label, why] = outcomeOf(name); return `${count(turns)} ${label}${why ? ` (${why})` : ""}`; }).join("; ")}.`
+      ? `Lost: ${lost.map(([name, turns]) => { const [, label, why] = outcomeOf(name, summary); return `${count(turns)} ${label}${why ? ` (${why})` : ""}`; }).join("; ")}.`
       : leftOut === "" ? "Nothing was lost." : "";
     return { level, title: [h("span", {}, "Fidelity ", figure("fidelity", fidelity, percent(fidelity, 3))), `: the target took ${count(taken)} of ${count(captured)} captured requests`], more: `${more}${leftOut}`.trim() };
   }
@@ -90,15 +80,38 @@ const Verdict = (() => {
   function differencesOf(summary) {
     const compared = number(summary, "differences.compared");
     if (compared === null || compared === 0) return { level: "neutral", title: "No responses were compared", more: "" };
-    const kinds = [["target_shorter", "shorter"], ["target_longer", "longer"], ["target_silent", "missing"], ["target_reset_only", "reset by the target only"], ["online_reset_only", "reset by the online server only"], ["status_differs", "of another status"]]
-      .map(([name, label]) => [number(summary, `differences.${name}`) ?? 0, label])
-      .filter(([turns]) => turns > 0);
-    // A response may be missing and reset: then it is of two kinds, and one response.
-    const differing = Math.min(compared, Math.max(number(summary, "differences.differing") ?? 0, ...kinds.map(([turns]) => turns)));
-    const level = rated(differing / compared, DIFFERING, (share, limit) => share <= limit);
-    if (differing === 0) return { level, title: `All ${count(compared)} compared responses had the same length`, more: "Contents are not compared." };
+    const kinds = [["target_shorter", "shorter"], ["target_longer", "longer"], ["target_silent", "missing"], ["target_reset_only", "reset by the target only"], ["online_reset_only", "reset by the online server only"], ["status_differs", "of another status"], ["bytes_differ", "other in the first bytes"]]
+      .map(([name, label]) => [number(summary, `differences.kinds.${name}`) ?? 0, label])
+      .filter(([turns]) => turns > 0)
+      .sort((a, b) => b[0] - a[0]);
+    const differing = number(summary, "differences.differing") ?? 0;
+    const level = levelOf(summary, "answers");
+    const by = `Compared: ${comparedBy(summary)}.`;
+    if (differing === 0) return { level, title: `The ${count(compared)} compared responses are the same`, more: by };
     return { level, share: differing / compared, title: `${percent(differing / compared)} of ${count(compared)} compared responses differ`,
-      more: `${kinds.map(([turns, label]) => `${count(turns)} ${label} (${percent(turns / compared)})`).join(", ")}. Lengths and resets are compared, not contents.` };
+      more: `${kinds.map(([turns, label]) => `${count(turns)} ${label} (${percent(turns / compared)})`).join(", ")}. ${by}` };
+  }
+
+  /** Whether copies left in time. Where they did not, the target's times are not those of the load that its clients made. */
+  function copyOf(summary) {
+    const [level, median, late] = [levelOf(summary, "copy"), number(summary, "latency_us.lag.p50"), number(summary, "latency_us.lag.p99")];
+    if (level === "neutral") return { level, title: "Nothing left for the target", more: "" };
+    if (level === "good") return { level, title: `The copy kept up: requests left ${size(median)} after their capture (p99 ${size(late)})`, more: "" };
+    const because = at(summary, "findings.copy_late_because");
+    return { level, late: size(late), title: `${level === "bad" ? "The copy fell behind" : "The copy was late"}: requests left up to ${size(late)} late (p99)`,
+      more: `${typeof because === "string" && because ? `Why: ${because}.` : ""} What the target was asked was not the load that its clients made.`.trim() };
+  }
+
+  /** What was asked of the run, and what came of it. */
+  function gatesOf(summary) {
+    const signs = { ok: ["good", "ok"], failed: ["bad", "FAIL"], cannot_tell: ["neutral", "cannot tell"] };
+    const list = Array.isArray(summary?.gates) ? summary.gates.slice(0, 20) : [];
+    return list.map((gate) => {
+      const [level, word] = signs[at(gate, "result")] ?? ["neutral", "unknown"];
+      const name = Charts.text(at(gate, "gate"));
+      return { level, title: h("span", { "data-gate": name, "data-result": at(gate, "result") ?? "" }, `Gate --${name.replaceAll("_", "-")}: ${word}`),
+        more: `wanted ${Charts.text(at(gate, "wanted"))}, found ${Charts.text(at(gate, "found"))}${at(gate, "why") ? ` (${Charts.text(at(gate, "why"))})` : ""}` };
+    });
   }
 
   function unpairedOf(summary) {
@@ -112,10 +125,10 @@ const Verdict = (() => {
 
   function booksOf(summary) {
     const list = residues(summary);
-    if (typeof summary?.kernel !== "object" || summary.kernel === null) return { level: "neutral", title: "No counters to check", more: "" };
-    if (list.length === 0) return { level: "good", title: "All counters of the kernel and of the workers add up", more: "" };
+    if (typeof summary?.hooks !== "object" || summary.hooks === null) return { level: "neutral", title: "No counters to check", more: "" };
+    if (list.length === 0) return { level: levelOf(summary, "counters"), title: "All counters of the kernel and of the workers add up", more: "" };
     const running = summary.state !== "ended";
-    return { level: running ? "warn" : "bad", title: running ? "Some counters do not add up yet" : "Counters do not add up",
+    return { level: levelOf(summary, "counters"), title: running ? "Some counters do not add up yet" : "Counters do not add up",
       more: `${list.map(([name, residue]) => `${name.replaceAll("_", " ")}: residue ${count(residue)}`).join(", ")}. ${running ? "While a run goes on, a residue is what is under way." : "Something was lost or counted twice, and nobody knows what."}` };
   }
 
@@ -137,30 +150,32 @@ const Verdict = (() => {
 
   const stateOf = (summary) =>
     summary?.state === "ended" ? null
-      : { level: "warn", title: "This run had not ended when the summary was written", more: "It was killed or still goes on; requests that were open count as pending." };
+      : { level: "warn", title: "This run had not ended when the summary was written", more: "It was killed or still goes on; requests that are open count for nothing yet." };
 
   /** The four comparisons with the online server, in the order in which they are said. */
   function speeds(summary) {
     const of = (path) => speed(at(summary?.verdict ?? {}, path));
-    return { first50: of("first.p50"), first99: of("first.p99"), last50: of("last.p50"), last99: of("last.p99") };
+    return { first50: of("first_byte.p50"), first99: of("first_byte.p99"), last50: of("last_byte.p50"), last99: of("last_byte.p99") };
   }
 
   function speedItem(summary) {
     const { first50, first99, last50, last99 } = speeds(summary);
-    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.says`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
+    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.verdict`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference_us`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
     const level = told([first50, first99, last50, last99].map((finding) => finding.level));
     const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : `The target is as fast as the online server${[last50, last99, first50, first99].some((f) => f.level === "neutral") ? ", where that can be told" : ""}`, neutral: "Whether the target is slower cannot be told" };
     const mixed = [first50, first99, last50, last99].some((f) => f.words.endsWith("faster")) && level === "bad";
     return { level, title: mixed ? "The target is slower in some ways and faster in others" : titles[level], more: [
-      cell("First byte, median", "first.p50", first50), cell("First byte, 99th percentile", "first.p99", first99),
-      cell("Last byte, median", "last.p50", last50), cell("Last byte, 99th percentile", "last.p99", last99)] };
+      cell("First byte, median", "first_byte.p50", first50), cell("First byte, 99th percentile", "first_byte.p99", first99),
+      cell("Last byte, median", "last_byte.p50", last50), cell("Last byte, 99th percentile", "last_byte.p99", last99)] };
   }
 
   function headline(summary) {
     const fidelity = number(summary, "fidelity");
-    if (fidelity === null) return `${nothingOf(summary)}, so this run says nothing of the target.`;
+    if (fidelity === null) return "Nothing to judge: this run says nothing of the target.";
     const { last50, last99 } = speeds(summary);
-    const parts = [`The target took ${percent(fidelity, 2)} of the requests`];
+    const copy = copyOf(summary);
+    const behind = copy.level === "bad" ? `The copy fell behind (requests left up to ${copy.late} late). ` : "";
+    const parts = [`The target took ${percent(fidelity, 3)} of the requests`];
     const said = (finding) => finding.level === "bad" || finding.words.endsWith("faster");
     if (said(last50) && said(last99) && last50.words.endsWith("slower") === last99.words.endsWith("slower")) parts.push(`is ${last50.words} in the median, ${last99.words} at the 99th percentile`);
     else if (said(last50)) parts.push(`is ${last50.words} in the median`);
@@ -169,11 +184,11 @@ const Verdict = (() => {
     else parts.push(`shows no difference in speed above noise${last99.level === "neutral" ? " in the median" : ""}`);
     const differ = differencesOf(summary);
     if (differ.share > 0) parts.push(`${percent(differ.share)} of its responses differ`);
-    return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;
+    return `${behind}${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}.`;
   }
 
   function items(summary) {
-    return [fidelityOf(summary), speedItem(summary), differencesOf(summary), unpairedOf(summary), booksOf(summary), stateOf(summary), ...warningsOf(summary)].filter(Boolean);
+    return [fidelityOf(summary), copyOf(summary), speedItem(summary), differencesOf(summary), unpairedOf(summary), booksOf(summary), stateOf(summary), ...gatesOf(summary), ...warningsOf(summary)].filter(Boolean);
   }
 
   const item = ({ level, title, more }) =>
@@ -196,7 +211,7 @@ const Verdict = (() => {
     const told = (entry) => entry.words.endsWith("slower") || entry.words.endsWith("faster");
     const times = [told(last50) && `${last50.words} in the median`, told(last99) && `${last99.words} at the 99th percentile`].filter(Boolean);
     const pace = times.length > 0 ? `is ${times.join(", ")}` : last50.level === "neutral" ? "may be slower or not, that cannot be told" : "shows no difference in speed above noise";
-    return `The target of ${name} ${pace}; it took ${percent(after)} of the requests, ${before === after ? "as before" : `before ${percent(before)}`}.`;
+    return `The target of ${name} ${pace}; it took ${percent(after, 3)} of the requests, ${before === after ? "as before" : `was ${percent(before, 3)}`}.`;
   }
 
   /** The warnings of a run as the contents of a card; nothing where there are none. */

@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use serde::Serialize;
 use session::{Outcome, TurnEnded};
 
 use crate::figures::Figures;
@@ -55,9 +56,6 @@ impl Differences {
         self.compared += 1;
         let length = turn.target.map_or(0, |target| target.bytes);
         let is_reset = turn.outcome == Outcome::Reset;
-        if length != online.bytes || turn.online_reset != is_reset {
-            self.differing += 1;
-        }
         match turn.target.filter(|target| target.bytes > 0) {
             None => self.no_response += 1,
             Some(target) if target.bytes > online.bytes => self.longer += 1,
@@ -69,8 +67,10 @@ impl Differences {
             (false, true) => self.target_reset += 1,
             _ => {}
         }
-        if let Some(beginnings) = &mut self.beginnings {
-            beginnings.record(turn, now);
+        let beginnings = self.beginnings.as_mut();
+        let contents_differ = beginnings.is_some_and(|beginnings| beginnings.record(turn, now));
+        if length != online.bytes || turn.online_reset != is_reset || contents_differ {
+            self.differing += 1;
         }
     }
 
@@ -98,29 +98,53 @@ impl Differences {
         self.beginnings.as_deref()
     }
 
-    /// Each count with its name.
+    /// What the summary says.
     #[must_use]
-    pub fn figures(&self) -> Figures {
-        let mut figures: Figures = [
-            // Turns that the online server answered and that reached the target.
-            ("compared", self.compared),
-            ("unpaired", self.unpaired),
-            ("paced", self.paced),
+    pub fn summary(&self) -> DifferencesSummary {
+        let mut kinds: Figures = [
             ("target_longer", self.longer),
             ("target_shorter", self.shorter),
             ("target_silent", self.no_response),
             ("target_reset_only", self.target_reset),
             ("online_reset_only", self.online_reset),
-            // One response may be shorter and reset: the sum of the above says too much.
-            ("differing", self.differing),
         ]
         .into_iter()
         .collect();
-        if let Some(beginnings) = &self.beginnings {
-            beginnings.push_figures(&mut figures);
+        let beginnings = self.beginnings.as_ref();
+        if let Some(beginnings) = beginnings {
+            beginnings.push_kinds(&mut kinds);
         }
-        figures
+        DifferencesSummary {
+            compared: self.compared,
+            unpaired: self.unpaired,
+            paced: self.paced,
+            sampled: beginnings.map(|beginnings| beginnings.sampled()),
+            unsampled: beginnings.map(|beginnings| beginnings.unsampled()),
+            differing: self.differing,
+            kinds,
+        }
     }
+}
+
+/// Differences as they stand in the summary, in turns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DifferencesSummary {
+    /// Turns that the online server answered and that reached the target in step.
+    pub compared: u64,
+    /// Turns that were not compared, because their session was out of step.
+    pub unpaired: u64,
+    /// Compared turns whose times are not compared, because the target was held back.
+    pub paced: u64,
+    /// With `--sample-bytes`: turns of which both beginnings are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<u64>,
+    /// With `--sample-bytes`: turns of which one is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsampled: Option<u64>,
+    /// Turns that differ in one way or in several.
+    pub differing: u64,
+    /// Turns by how they differ; one turn may count under several.
+    pub kinds: Figures,
 }
 
 #[cfg(test)]
@@ -171,9 +195,11 @@ mod tests {
         record(&turn(Outcome::Shed, 100, None));
         let mut all = Differences::default();
         all.add(&counted);
-        let figures = all.figures();
-        let values: Vec<u64> = figures.iter().map(|(_, count)| *count).collect();
-        assert_eq!(values, [6, 1, 1, 1, 1, 1, 1, 1, 5]);
+        let said = all.summary();
+        let kinds: Vec<u64> = said.kinds.iter().map(|(_, count)| *count).collect();
+        assert_eq!(kinds, [1, 1, 1, 1, 1]);
+        let counts = (said.compared, said.unpaired, said.paced, said.differing);
+        assert_eq!(counts, (6, 1, 1, 5));
     }
 
     #[test]
@@ -188,10 +214,10 @@ mod tests {
         };
         worker.record(&unpaired, || UNIX_EPOCH);
         let mut all = Differences::default();
-        assert!(all.figures().get("unsampled").is_none() && all.beginnings().is_none());
+        assert!(all.summary().unsampled.is_none() && all.beginnings().is_none());
         all.add(&worker);
         all.add(&worker);
-        assert_eq!(all.figures().get("unsampled"), Some(&2));
+        assert_eq!(all.summary().unsampled, Some(2));
         assert!(Differences::sampling(0).beginnings().is_none());
     }
 }

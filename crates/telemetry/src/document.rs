@@ -8,15 +8,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::outcomes;
+
 const STYLE: &str = include_str!("../assets/style.css");
 const CHARTS: &str = include_str!("../assets/charts.js");
 const VERDICT: &str = include_str!("../assets/verdict.js");
 
 /// A template with style and scripts in their places.
 pub(crate) fn inline(template: &str) -> String {
+    let charts = CHARTS.replace("{{outcomes}}", &outcomes::json());
     template
         .replace("{{style}}", STYLE)
-        .replace("{{charts}}", CHARTS)
+        .replace("{{charts}}", &charts)
         .replace("{{verdict}}", VERDICT)
 }
 

@@ -10,7 +10,7 @@
 
 use crate::ledger::Tally;
 use crate::left_out::LeftOut;
-use crate::summary::{RunTotals, State};
+use crate::totals::{RunTotals, State};
 
 /// The fidelity of a tally beside what was left out: 0 to 1, `None` where there is nothing to judge.
 ///
@@ -70,7 +70,7 @@ mod tests {
     use crate::ledger::{Ledger, Tally};
     use crate::left_out::LeftOut;
     use crate::metrics::tests::totals;
-    use crate::summary::State;
+    use crate::totals::State;
 
     fn turn(rule: u16, outcome: Outcome) -> TurnEnded {
         TurnEnded {

@@ -7,7 +7,8 @@ mod slower;
 
 use serde::Serialize;
 
-use crate::figures::Figures;
+use crate::differences::DifferencesSummary;
+use crate::figures::{Figures, grouped};
 use crate::latency::LatencySummary;
 use crate::verdict::Verdict;
 pub use slower::SlowerMax;
@@ -83,12 +84,12 @@ pub enum Passage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) fidelity: Option<f64>,
-    /// Why there is nothing to judge, where there is nothing.
-    pub(crate) nothing: Option<&'static str>,
+    /// Whether there is nothing to judge.
+    pub(crate) is_nothing: bool,
     /// Turns that the target had a chance to take.
     pub(crate) served: u64,
     pub(crate) left_out: &'a Figures,
-    pub(crate) differences: &'a Figures,
+    pub(crate) differences: &'a DifferencesSummary,
     pub(crate) latency: &'a LatencySummary,
     pub(crate) verdict: &'a Verdict,
 }
@@ -114,10 +115,10 @@ impl Gates {
         .into_iter()
         .flatten()
         .collect();
-        if let Some(why) = facts.nothing {
+        if facts.is_nothing {
             for gate in &mut gates {
                 gate.result = Answer::CannotTell;
-                gate.why = format!("nothing to judge: {why}");
+                gate.why = "nothing to judge".to_owned();
             }
         }
         gates
@@ -153,7 +154,8 @@ fn fidelity(least: f64, facts: &Facts<'_>) -> Gate {
         found,
         why: if left_out > 0 {
             format!(
-                "{left_out} left out by --max-sessions, --max-new-sessions, --max-cpu or --memory"
+                "{} left out by --max-sessions, --max-new-sessions, --max-cpu or --memory",
+                grouped(left_out)
             )
         } else {
             String::new()
@@ -162,8 +164,7 @@ fn fidelity(least: f64, facts: &Facts<'_>) -> Gate {
 }
 
 fn differing(most: f64, facts: &Facts<'_>) -> Gate {
-    let count = |name| facts.differences.get(name).copied().unwrap_or_default();
-    let (compared, differing) = (count("compared"), count("differing"));
+    let (compared, differing) = (facts.differences.compared, facts.differences.differing);
     let wanted = format!("<= {}", limit(most));
     let gate = "max_differing";
     if compared == 0 {
@@ -182,7 +183,7 @@ fn differing(most: f64, facts: &Facts<'_>) -> Gate {
         wanted,
         // Rounded up: a share that is too large must not read as one that is not.
         found: format!("{:.3} %", (found * 100_000.0).ceil() / 1000.0),
-        why: format!("{differing} of {compared}"),
+        why: format!("{} of {}", grouped(differing), grouped(compared)),
     }
 }
 
@@ -191,8 +192,8 @@ fn requests(least: u64, facts: &Facts<'_>) -> Gate {
     Gate {
         gate: "min_requests",
         result: pick(served >= least),
-        wanted: format!(">= {least}"),
-        found: served.to_string(),
+        wanted: format!(">= {}", grouped(least)),
+        found: grouped(served),
         why: String::new(),
     }
 }

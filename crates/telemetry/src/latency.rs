@@ -93,6 +93,28 @@ impl Series {
     }
 }
 
+impl Series {
+    /// Where it stands in a summary: side and end, or a word alone.
+    #[must_use]
+    pub const fn path(self) -> (&'static str, Option<&'static str>) {
+        const FIRST: Option<&str> = Some("first_byte");
+        const LAST: Option<&str> = Some("last_byte");
+        match self {
+            Self::OnlineFirst => ("online", FIRST),
+            Self::OnlineLast => ("online", LAST),
+            Self::TargetFirst => ("target", FIRST),
+            Self::TargetLast => ("target", LAST),
+            Self::TargetFirstNet => ("target_net", FIRST),
+            Self::TargetLastNet => ("target_net", LAST),
+            Self::TargetFirstIntended => ("target_intended", FIRST),
+            Self::TargetLastIntended => ("target_intended", LAST),
+            Self::Lag => ("lag", None),
+            Self::Reaction => ("reaction", None),
+            Self::Round => ("round", None),
+        }
+    }
+}
+
 /// The percentiles of a curve: denser towards 100, where the slow ones are.
 const PERCENTILES: [f64; 24] = [
     0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.5,
@@ -102,6 +124,16 @@ const PERCENTILES: [f64; 24] = [
 /// A point of a curve: percentile, microseconds, and how many measurements lie up to there.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point(pub f64, pub u64, pub u64);
+
+/// The curves at one place of a summary.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Curves {
+    /// Of a series that has no ends.
+    One(Vec<Point>),
+    /// By end.
+    Ends(Figures<Vec<Point>>),
+}
 
 /// A histogram of each series, in microseconds.
 #[derive(Clone, Debug)]
@@ -123,7 +155,6 @@ pub struct Quantiles {
     /// 99th percentile.
     pub p99: u64,
     /// 99.9th percentile.
-    #[serde(rename = "p99.9")]
     pub p999: u64,
     /// Largest.
     pub max: u64,
@@ -147,8 +178,10 @@ impl Quantiles {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ResponseQuantiles {
     /// Last request byte to first response byte.
+    #[serde(rename = "first_byte")]
     pub first: Quantiles,
     /// Last request byte to last response byte.
+    #[serde(rename = "last_byte")]
     pub last: Quantiles,
 }
 
@@ -217,15 +250,28 @@ impl Latency {
         }
     }
 
-    /// The percentile curve of each series that has any measurement, by [`Series::name`].
+    /// The percentile curve of each series that has any measurement, by [`Series::path`].
     #[must_use]
-    pub fn curves(&self) -> Figures<Vec<Point>> {
+    pub fn curves(&self) -> Figures<Curves> {
+        let mut places: Vec<(&str, Curves)> = Vec::new();
         let measured = Series::ALL
             .iter()
             .filter(|&&series| !self.series(series).is_empty());
-        measured
-            .map(|&series| (series.name(), curve(self.series(series))))
-            .collect()
+        for &series in measured {
+            let points = curve(self.series(series));
+            match (series.path(), places.last_mut()) {
+                // Both ends of a side stand beside each other.
+                ((side, Some(end)), Some((last, Curves::Ends(ends)))) if *last == side => {
+                    ends.push(end, points);
+                }
+                ((side, Some(end)), _) => {
+                    let ends = std::iter::once((end, points)).collect();
+                    places.push((side, Curves::Ends(ends)));
+                }
+                ((name, None), _) => places.push((name, Curves::One(points))),
+            }
+        }
+        places.into_iter().collect()
     }
 
     /// The figures of all histograms.
@@ -288,7 +334,7 @@ mod tests {
 
     use session::{Outcome, Response, RuleId, TurnEnded};
 
-    use super::{Latency, PERCENTILES, Point, Recorder, Series};
+    use super::{Curves, Latency, PERCENTILES, Point, Recorder};
 
     fn turn(paired: bool, micros: u64) -> TurnEnded {
         let response = |micros| {
@@ -354,8 +400,12 @@ mod tests {
         let latency = measured((1..=20_000).map(|micros| turn(true, micros)));
         let curves = latency.curves();
         assert!(curves.get("reaction").is_none(), "nothing was measured");
+        let Some(Curves::Ends(online)) = curves.get("online") else {
+            panic!("{curves:?}");
+        };
+        assert_eq!(online.iter().count(), 2, "first and last byte");
         let (curve, quantiles) = (
-            curves.get("online_first_byte").unwrap(),
+            online.get("first_byte").unwrap(),
             latency.summary().online.first,
         );
         assert_eq!(curve.len(), PERCENTILES.len());
@@ -376,7 +426,9 @@ mod tests {
         );
         assert_eq!(*curve.last().unwrap(), Point(100.0, quantiles.max, 20_000));
         assert!(at(50.0).2 >= 10_000 && at(50.0).2 < 10_020);
-        let lag = curves.get(Series::Lag.name()).unwrap();
+        let Some(Curves::One(lag)) = curves.get("lag") else {
+            panic!("{curves:?}");
+        };
         assert_eq!(lag.first().unwrap().2, 20_000, "all in one bucket");
     }
 

@@ -11,11 +11,15 @@
 //! | [`kernel`] | the programs' counters, and whether they add up with what the workers saw |
 //! | [`spread`] | how much response times vary from one stretch of a run to the next |
 //! | [`verdict`] | slower, faster, no difference, or cannot tell |
+//! | [`nothing`] | why there is nothing to judge |
+//! | [`findings`] | what figures amount to: good, doubtful or bad |
+//! | [`outcomes`] | what each outcome is called where people read it |
 //! | [`gates`] | what a user asks of a run, and what came of it |
 //! | [`feedback`] | a loop that a run has found |
 //! | [`left_out`] | what was not copied because a budget was spent |
 //! | [`warning`] | what a user should hear of while a run goes on |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
+//! | [`totals`] | everything that was counted and measured up to a moment |
 //! | [`summary`] | the summary of a run |
 //! | [`file`] | files that a run leaves: whole or not at all, and nobody else's |
 //! | [`writer`] | a thread that keeps such a file up to date |
@@ -39,6 +43,7 @@ pub mod feedback;
 pub mod fidelity;
 pub mod figures;
 pub mod file;
+pub mod findings;
 pub mod gates;
 pub mod histograms;
 pub mod kernel;
@@ -47,6 +52,8 @@ pub mod ledger;
 pub mod left_out;
 pub mod metrics;
 pub mod moment;
+pub mod nothing;
+pub mod outcomes;
 pub mod page;
 pub mod progress;
 pub mod report;
@@ -54,6 +61,7 @@ pub mod samples;
 pub mod spread;
 pub mod summary;
 pub mod table;
+pub mod totals;
 pub mod verdict;
 pub mod warning;
 pub mod writer;
@@ -72,7 +80,8 @@ pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
-pub use summary::{About, Mode, RunTotals, State, Summary};
+pub use summary::Summary;
+pub use totals::{About, Mode, RunTotals, State};
 pub use verdict::Verdict;
 pub use warning::{Warning, Warnings};
 pub use writer::Writer;

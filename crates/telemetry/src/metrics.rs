@@ -15,7 +15,8 @@ mod times;
 
 use exposition::Families;
 
-use crate::summary::{RunTotals, Summary};
+use crate::summary::Summary;
+use crate::totals::RunTotals;
 
 /// One second of a run, and everything that is shown of it.
 #[derive(Debug)]
@@ -104,6 +105,8 @@ pub(crate) mod tests {
             started: std::time::SystemTime::UNIX_EPOCH,
             about: crate::About::default(),
             ready: Some(std::time::SystemTime::UNIX_EPOCH),
+            ended: None,
+            drain: Duration::ZERO,
             spread: crate::Spread::new(),
             duration: Duration::from_secs(1),
             rules: vec!["port 80 -> 192.0.2.9:80".to_owned()],
@@ -128,7 +131,7 @@ pub(crate) mod tests {
     fn snapshot() -> Snapshot {
         let totals = totals();
         let mut summary = Summary::new(&totals);
-        summary.differences.push("sampled", 2);
+        summary.differences.sampled = Some(2);
         summary.samples = Some(SamplesSummary {
             bytes: 16,
             statuses: vec![StatusPair {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::latency::{Latency, Series};
-use crate::summary::RunTotals;
+use crate::totals::RunTotals;
 
 /// Lines between two headings.
 const LINES: u32 = 20;

@@ -1,5 +1,7 @@
 //! The report: one file to send to a colleague, made of one summary or of several, which it then compares.
 
+mod older;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -111,8 +113,8 @@ struct Comparison {
 
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Ends {
-    first: Findings,
-    last: Findings,
+    first_byte: Findings,
+    last_byte: Findings,
 }
 
 #[derive(Serialize)]
@@ -169,11 +171,13 @@ fn read(path: &Path) -> Result<Run, ReportError> {
             });
         }
     };
-    let summary = serde_json::from_slice(&bytes).map_err(|source| ReportError::NotJson {
+    let mut summary = serde_json::from_slice(&bytes).map_err(|source| ReportError::NotJson {
         path: path.to_owned(),
         source,
     })?;
-    check(path, &summary)?;
+    if check(path, &summary)? == 1 {
+        older::from_1(&mut summary);
+    }
     let name = path.file_name().unwrap_or(path.as_os_str());
     Ok(Run {
         name: name.to_string_lossy().into_owned(),
@@ -181,8 +185,8 @@ fn read(path: &Path) -> Result<Run, ReportError> {
     })
 }
 
-/// Whether this is a summary that the report can show. Single keys may be missing: it says so where they would stand.
-fn check(path: &Path, summary: &Value) -> Result<(), ReportError> {
+/// The format of a summary that the report can show. Single keys may be missing: it says so where they would stand.
+fn check(path: &Path, summary: &Value) -> Result<u64, ReportError> {
     for missing in ["version", "ledger", "fidelity"] {
         if summary.get(missing).is_none() {
             let path = path.to_owned();
@@ -191,7 +195,7 @@ fn check(path: &Path, summary: &Value) -> Result<(), ReportError> {
     }
     let (path, version) = (path.to_owned(), summary["version"].to_string());
     match summary.get("format").and_then(Value::as_u64) {
-        Some(FORMAT) => Ok(()),
+        Some(format @ 1..=FORMAT) => Ok(format),
         Some(format) if format > FORMAT => Err(ReportError::Later {
             path,
             version,
@@ -237,8 +241,8 @@ fn html(runs: &[Run]) -> String {
 
 fn compare(run: usize, first: &Value, other: &Value) -> Comparison {
     let side = |[to_first, to_last]: [Series; 2]| Ends {
-        first: Findings::new(&intervals(first, to_first), &intervals(other, to_first)),
-        last: Findings::new(&intervals(first, to_last), &intervals(other, to_last)),
+        first_byte: Findings::new(&intervals(first, to_first), &intervals(other, to_first)),
+        last_byte: Findings::new(&intervals(first, to_last), &intervals(other, to_last)),
     };
     Comparison {
         run,
@@ -249,7 +253,8 @@ fn compare(run: usize, first: &Value, other: &Value) -> Comparison {
 
 /// What a summary knows of a series; where it knows nothing, nothing can be told.
 fn intervals(summary: &Value, series: Series) -> Intervals {
-    let known = &summary["verdict"]["intervals"][series.name()];
+    let (side, end) = series.path();
+    let known = &summary["verdict"]["intervals_us"][side][end.unwrap_or_default()];
     Intervals::deserialize(known).unwrap_or_default()
 }
 

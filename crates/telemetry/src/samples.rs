@@ -84,27 +84,28 @@ impl Beginnings {
         }
     }
 
-    /// Compares the responses to a turn that both servers were asked, in a session that is in step.
-    pub fn record(&mut self, turn: &TurnEnded, now: impl FnOnce() -> SystemTime) {
+    /// Compares the responses to a turn that both servers were asked, in a session that is in step. Returns whether the target said
+    /// something else than the online server.
+    pub fn record(&mut self, turn: &TurnEnded, now: impl FnOnce() -> SystemTime) -> bool {
         let Some(online) = turn.online else {
-            return;
+            return false;
         };
         let target = turn.target.filter(|target| target.bytes > 0);
         let Some(samples) = turn.samples.as_deref() else {
             self.unsampled += 1;
-            return;
+            return false;
         };
         if !samples.online.whole || !samples.target.whole {
             // A record was lost, or there were too many responses at a time.
             self.unsampled += 1;
-            return;
+            return false;
         }
         let ours = Status::of(&samples.online.bytes);
         let theirs = target.map_or(Status::Silent, |_| Status::of(&samples.target.bytes));
         self.classes[ours.class()][theirs.class()] += 1;
         let Some(target) = target else {
             // Counted as silent among the differences, and not as another status.
-            return;
+            return false;
         };
         self.sampled += 1;
         let status_differs = ours != theirs;
@@ -114,7 +115,8 @@ impl Beginnings {
         self.prefix_differs += u64::from(prefix_differs);
         // Headers of HTTP differ by nature: they tell the time.
         let by_nature = matches!(ours, Status::Http(_));
-        if status_differs || (prefix_differs && !by_nature) {
+        let differs = status_differs || (prefix_differs && !by_nature);
+        if differs {
             self.differing += 1;
             if self.has_room(status_differs) {
                 self.listed.push(Differing {
@@ -127,6 +129,7 @@ impl Beginnings {
                 self.trim();
             }
         }
+        differs
     }
 
     /// Whether one more would be listed: another status comes before other bytes.
@@ -162,17 +165,28 @@ impl Beginnings {
         self.trim();
     }
 
-    /// Adds the counts to the differences.
-    pub fn push_figures(&self, figures: &mut Figures) {
+    /// Turns of which both beginnings are known.
+    #[must_use]
+    pub const fn sampled(&self) -> u64 {
+        self.sampled
+    }
+
+    /// Turns of which one beginning is not.
+    #[must_use]
+    pub const fn unsampled(&self) -> u64 {
+        self.unsampled
+    }
+
+    /// Adds the counts to the kinds of differences.
+    pub fn push_kinds(&self, kinds: &mut Figures) {
         for (name, count) in [
-            // Turns of which both beginnings are known, and those of which one is not.
-            ("sampled", self.sampled),
-            ("unsampled", self.unsampled),
             ("status_differs", self.status_differs),
             ("status_class_differs", self.class_differs),
             ("prefix_differs", self.prefix_differs),
+            // Those that count as differing because of their bytes alone.
+            ("bytes_differ", self.differing - self.status_differs),
         ] {
-            figures.push(name, count);
+            kinds.push(name, count);
         }
     }
 

@@ -2,118 +2,26 @@
 //!
 //! It is written while the run goes on as well ([`crate::writer`]), so that a killed run leaves one behind.
 
-use std::time::{Duration, SystemTime};
-
 use serde::{Serialize, Serializer};
-use session::Counters;
 
-use crate::differences::Differences;
+use crate::differences::DifferencesSummary;
 use crate::feedback::Feedback;
 use crate::figures::Figures;
-use crate::gates::{Facts, Gate, Gates, Passage, passage};
-use crate::kernel::{KernelCounters, Reconciliation, WorkerTotals};
-use crate::latency::{Latency, LatencySummary, Point};
-use crate::ledger::Ledger;
+use crate::findings::{Findings, Numbers};
+use crate::gates::{Facts, Gate, Passage, passage};
+use crate::kernel::Reconciliation;
+use crate::latency::{Curves, LatencySummary};
 use crate::left_out;
 use crate::moment::rfc3339;
+use crate::nothing;
 use crate::samples::SamplesSummary;
-use crate::spread::Spread;
-use crate::verdict::Verdict;
-use crate::warning::{Warning, Warnings};
+use crate::totals::{Mode, RunTotals, State};
+use crate::verdict::{Says, Verdict};
+use crate::warning::Warning;
 
 /// The form of the JSON that `tcpcopy report` and the live page read. It grows by 1 where a key changes its meaning or
 /// goes; a new key changes nothing.
-pub const FORMAT: u64 = 1;
-
-/// How replies come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// To the online server itself.
-    Direct,
-    /// To an assistant server that reports them.
-    Assistant,
-}
-
-impl Mode {
-    /// The word in summaries.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// Where the run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Set up; in assistant mode the path is not proven yet, and nothing is copied.
-    Starting,
-    /// Ready: it copies.
-    Copying,
-    /// Nothing new is captured; open turns may still end.
-    Draining,
-    /// Over, and everything is counted. A summary that says anything else was left by a run that was killed, or that goes
-    /// on.
-    Ended,
-}
-
-/// What is known of a run before it begins.
-#[derive(Clone, Debug, Default)]
-pub struct About {
-    /// What is asked of it.
-    pub gates: Gates,
-}
-
-/// Everything that a summary is made of, added up over the workers.
-#[derive(Debug)]
-pub struct RunTotals {
-    /// How replies come back.
-    pub mode: Mode,
-    /// Where the run stands.
-    pub state: State,
-    /// When the run was started.
-    pub started: SystemTime,
-    /// What is known of it besides.
-    pub about: About,
-    /// When it was ready, if ever: then copying began.
-    pub ready: Option<SystemTime>,
-    /// Time since it was ready.
-    pub duration: Duration,
-    /// Each rule as the start printed it, in the order of the ledger's rules.
-    pub rules: Vec<String>,
-    /// Turns and bytes that ended.
-    pub ledger: Ledger,
-    /// Turns that are open now.
-    pub turns_open: u64,
-    /// Sessions that run now.
-    pub sessions_open: u64,
-    /// What the run may take, and takes now: `payload_bytes`, `payload_bytes_max`, `sessions_max`.
-    pub budget: Figures,
-    /// What was measured.
-    pub latency: Latency,
-    /// How that varied from stretch to stretch.
-    pub spread: Spread,
-    /// How responses differed.
-    pub differences: Differences,
-    /// What the engines counted.
-    pub engine: Counters,
-    /// What the workers counted.
-    pub workers: WorkerTotals,
-    /// What the programs counted.
-    pub kernel: KernelCounters,
-    /// CPU time of each thread, by name, in seconds.
-    pub cpu_seconds: Figures<f64>,
-    /// Times that something was paused or lost for a reason of the run's own: `max_cpu` pauses, lost channels, ...
-    pub notes: Figures,
-    /// What the user was told of while it went on.
-    pub warnings: Warnings,
-    /// The loop that ended the run.
-    pub feedback: Option<Feedback>,
-}
+pub const FORMAT: u64 = 2;
 
 /// One rule's share of the ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -141,14 +49,32 @@ pub struct Summary {
     pub started: String,
     /// When it was ready, and copying began; `null` where it never was.
     pub ready: Option<String>,
+    /// When it was over; `null` while it goes on, and where it was killed.
+    pub ended: Option<String>,
+    /// What the user calls the run (`--title`).
+    pub title: Option<String>,
+    /// The name of the host.
+    pub host: String,
+    /// The kernel's release.
+    pub kernel_release: String,
+    /// The command line after the program's name.
+    pub options: Vec<String>,
+    /// What everything random followed from: with the same one a run takes the same flows again.
+    ///
+    /// As text: it has more digits than most readers of JSON keep of a number.
+    pub seed: String,
     /// `direct` or `assistant`.
     pub mode: Mode,
-    /// Time from `ready` to this summary.
-    pub duration_seconds: f64,
+    /// Time from `ready` until capture ended, or until this summary.
+    pub capture_seconds: f64,
+    /// Time since capture ended, in which open turns may still end.
+    pub drain_seconds: f64,
     /// Turns: `captured` and each outcome.
     pub ledger: Figures,
     /// See [`crate::fidelity`]: 0 to 1, `null` where there is nothing to judge.
     pub fidelity: Option<f64>,
+    /// Why there is nothing to judge; `null` where there is something.
+    pub nothing_to_judge: Option<&'static str>,
     /// What was asked of the run, and what came of it; empty where nothing was asked.
     pub gates: Vec<Gate>,
     /// Whether a gate that cannot be judged has failed.
@@ -167,15 +93,20 @@ pub struct Summary {
     /// Whether the target is slower or faster, and how sure that is, in microseconds.
     pub verdict: Verdict,
     /// The percentile curve of each series that was measured: points of percentile, microseconds and count so far.
-    pub curves: Figures<Vec<Point>>,
+    ///
+    /// Left out of the lines that `--json` prints while the run goes on.
+    #[serde(rename = "curves_us", skip_serializing_if = "Option::is_none")]
+    pub curves: Option<Figures<Curves>>,
+    /// What all of it amounts to.
+    pub findings: Findings,
     /// Turns whose responses differed, by how; `compared` are all that were compared.
-    pub differences: Figures,
+    pub differences: DifferencesSummary,
     /// What responses begin with; only with `--sample-bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<SamplesSummary>,
     /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
     /// under way between a program and a worker; at the end it is a bug or a loss.
-    #[serde(serialize_with = "reconciliation_rows")]
+    #[serde(rename = "hooks", serialize_with = "reconciliation_rows")]
     pub kernel: Reconciliation,
     /// What the engines counted of sessions, and `open`: those at this moment.
     pub sessions: Figures,
@@ -186,7 +117,9 @@ pub struct Summary {
     /// CPU time of each thread, by name, and their `total`.
     pub cpu_seconds: Figures<f64>,
     /// Times that the run itself had to pause or lost something.
-    pub notes: Figures,
+    pub incidents: Figures,
+    /// How far the estimates of the assistants' clocks may be off, in microseconds; `null` where none is used.
+    pub clock_error_us: Option<u64>,
     /// What the user was told of while the run went on, oldest first.
     pub warnings: Vec<Warning>,
     /// Warnings that the list has no room for.
@@ -212,6 +145,68 @@ fn reconciliation_rows<S: Serializer>(
     kernel.rows().serialize(serializer)
 }
 
+/// A note that is no count.
+const CLOCK_ERROR: &str = "clock_error_us";
+
+/// Everything that happened so many times.
+fn incidents(run: &RunTotals) -> Figures {
+    let counts = run.notes.iter().filter(|(name, _)| *name != CLOCK_ERROR);
+    counts.map(|(name, count)| (name, *count)).collect()
+}
+
+/// CPU time by thread, and their total.
+fn cpu_seconds(run: &RunTotals) -> Figures<f64> {
+    let mut cpu_seconds = run.cpu_seconds.clone();
+    cpu_seconds.push(
+        "total",
+        run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
+    );
+    cpu_seconds
+}
+
+/// Each rule's share of the ledger.
+fn rules(run: &RunTotals) -> Vec<RuleSummary> {
+    run.rules
+        .iter()
+        .zip(run.ledger.rules())
+        .zip(run.fidelity_of_rules())
+        .map(|((rule, tally), fidelity)| RuleSummary {
+            rule: rule.clone(),
+            ledger: tally.turn_figures(),
+            bytes: tally.byte_figures(),
+            fidelity,
+        })
+        .collect()
+}
+
+/// The figures that findings follow from.
+fn numbers(
+    run: &RunTotals,
+    latency: &LatencySummary,
+    kernel: &Reconciliation,
+    verdict: &Verdict,
+) -> Numbers {
+    let differences = run.differences.summary();
+    let kind = |name| differences.kinds.get(name).copied().unwrap_or_default();
+    Numbers {
+        is_over: run.state == State::Ended,
+        fidelity: run.fidelity(),
+        lags: latency.lag.count,
+        lag_p99_us: latency.lag.p99,
+        response_p99_us: latency.online.last.p99.max(latency.target.last.p99),
+        compared: differences.compared,
+        differing: differences.differing,
+        is_target_slower: verdict.last.p50.says == Says::Slower,
+        incomplete: kind("target_shorter") + kind("target_silent"),
+        bandwidth_reached: run
+            .notes
+            .get("max_bandwidth_reached")
+            .copied()
+            .unwrap_or_default(),
+        residues: Some(kernel.residues().count() as u64),
+    }
+}
+
 /// What the engines counted: of sessions, with those that are open, and the rest.
 fn counted(run: &RunTotals) -> (Figures, Figures) {
     let mut sessions: Figures = std::iter::once(("open", run.sessions_open)).collect();
@@ -233,60 +228,62 @@ impl Summary {
     pub fn new(run: &RunTotals) -> Self {
         let mut total = run.ledger.total();
         total.add_open(run.turns_open);
-        let rules = run
-            .rules
-            .iter()
-            .zip(run.ledger.rules())
-            .zip(run.fidelity_of_rules())
-            .map(|((rule, tally), fidelity)| RuleSummary {
-                rule: rule.clone(),
-                ledger: tally.turn_figures(),
-                bytes: tally.byte_figures(),
-                fidelity,
-            });
         let (sessions, engine) = counted(run);
-        let mut cpu_seconds = run.cpu_seconds.clone();
-        cpu_seconds.push(
-            "total",
-            run.cpu_seconds.iter().map(|(_, seconds)| seconds).sum(),
-        );
+        let latency_us = run.latency.summary();
+        let verdict = Verdict::new(&run.latency, &run.spread);
+        let kernel = Reconciliation::new(&run.kernel, &run.engine, &run.workers);
+        let findings = Findings::new(&numbers(run, &latency_us, &kernel, &verdict));
         let mut summary = Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: run.state,
             started: rfc3339(run.started),
             ready: run.ready.map(rfc3339),
+            ended: run.ended.map(rfc3339),
+            title: run.about.title.clone(),
+            host: run.about.host.clone(),
+            kernel_release: run.about.kernel_release.clone(),
+            options: run.about.options.clone(),
+            seed: run.about.seed.to_string(),
             mode: run.mode,
-            duration_seconds: run.duration.as_secs_f64(),
+            capture_seconds: run.duration.saturating_sub(run.drain).as_secs_f64(),
+            drain_seconds: run.drain.as_secs_f64(),
             ledger: total.turn_figures(),
             fidelity: run.fidelity(),
+            nothing_to_judge: nothing::why(run),
             gates: Vec::new(),
             is_strict: run.about.gates.is_strict,
             left_out: run.left_out().figures(),
             target_closes: run.engine.target_closes,
             bytes: total.byte_figures(),
-            rules: rules.collect(),
-            latency_us: run.latency.summary(),
-            verdict: Verdict::new(&run.latency, &run.spread),
-            curves: run.latency.curves(),
-            differences: run.differences.figures(),
+            rules: rules(run),
+            latency_us,
+            verdict,
+            curves: Some(run.latency.curves()),
+            differences: run.differences.summary(),
             samples: run
                 .differences
                 .beginnings()
                 .map(|beginnings| beginnings.summary(&run.rules)),
-            kernel: Reconciliation::new(&run.kernel, &run.engine, &run.workers),
+            findings,
+            kernel,
             sessions,
             budget: run.budget.clone(),
             engine,
-            cpu_seconds,
-            notes: run.notes.clone(),
+            cpu_seconds: cpu_seconds(run),
+            incidents: incidents(run),
+            clock_error_us: run
+                .notes
+                .get(CLOCK_ERROR)
+                .copied()
+                .filter(|micros| *micros > 0),
             warnings: run.warnings.list(),
             warnings_unlisted: run.warnings.unlisted(),
             feedback: run.feedback.clone(),
         };
         summary.gates = run.about.gates.judge(&Facts {
             fidelity: summary.fidelity,
-            nothing: summary.nothing_to_judge(),
+            is_nothing: summary.nothing_to_judge.is_some(),
             served: summary.served(),
             left_out: &summary.left_out,
             differences: &summary.differences,
@@ -307,24 +304,6 @@ impl Summary {
     #[must_use]
     pub fn passage(&self) -> Passage {
         passage(&self.gates, self.is_strict, self.fidelity.is_none())
-    }
-
-    /// Why there is nothing to judge, where there is nothing.
-    #[must_use]
-    pub fn nothing_to_judge(&self) -> Option<&'static str> {
-        if self.fidelity.is_some() {
-            return None;
-        }
-        let figure = |figures: &Figures, name| figures.get(name).copied().unwrap_or_default();
-        Some(if self.ready.is_none() {
-            "the run was never ready, so nothing was copied"
-        } else if figure(&self.ledger, "captured") > 0 {
-            "the online server served nothing of what was captured"
-        } else if figure(&self.left_out, "open_before_flows") > 0 {
-            "all connections that were seen were open before the start, and are left out (see --join)"
-        } else {
-            "nothing was captured"
-        })
     }
 
     /// The same without the payload of responses, for readers whom nobody has asked who they are.
@@ -348,6 +327,13 @@ impl Summary {
         Ok(json)
     }
 
+    /// The same without the curves, for who gets one each second.
+    #[must_use]
+    pub fn without_curves(mut self) -> Self {
+        self.curves = None;
+        self
+    }
+
     /// The same on a line of its own, with a newline at its end.
     ///
     /// # Errors
@@ -366,8 +352,10 @@ mod tests {
 
     use session::{Counters, Outcome, RuleId, TurnEnded};
 
-    use super::{Mode, RunTotals, State, Summary};
-    use crate::{Figures, KernelCounters, Latency, Ledger, Spread, WorkerTotals};
+    use super::Summary;
+    use crate::{
+        Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread, State, WorkerTotals,
+    };
 
     fn run() -> RunTotals {
         let mut ledger = Ledger::new(1);
@@ -391,6 +379,8 @@ mod tests {
             started: SystemTime::UNIX_EPOCH,
             about: crate::About::default(),
             ready: Some(std::time::SystemTime::UNIX_EPOCH),
+            ended: None,
+            drain: Duration::ZERO,
             duration: Duration::from_millis(2500),
             rules: vec!["a to b".to_owned()],
             ledger,
@@ -422,16 +412,18 @@ mod tests {
             "state",
             "started",
             "verdict",
-            "curves",
+            "curves_us",
             "mode",
-            "duration_seconds",
+            "capture_seconds",
+            "drain_seconds",
+            "findings",
             "ledger",
             "fidelity",
             "left_out",
             "target_closes",
             "warnings",
             "bytes",
-            "kernel",
+            "hooks",
             "sessions",
             "cpu_seconds",
         ] {
@@ -442,14 +434,17 @@ mod tests {
             (&json["state"], &json["started"]),
             (&"copying".into(), &"1970-01-01T00:00:00Z".into())
         );
-        assert_eq!(json["verdict"]["first"]["p50"]["says"], "cannot_tell");
+        assert_eq!(
+            json["verdict"]["first_byte"]["p50"]["verdict"],
+            "cannot_tell"
+        );
         assert_eq!(json["ledger"]["captured"], 2);
         assert_eq!(json["ledger"]["pending"], 1);
         assert_eq!(json["fidelity"], 1.0, "what is open has not failed");
         assert_eq!(json["sessions"]["opened"], 3);
         assert_eq!(json["budget"]["payload_bytes_max"], 1 << 20);
         assert_eq!(json["cpu_seconds"]["total"], 0.75);
-        assert_eq!(json["kernel"]["capture"]["residue"], 0);
+        assert_eq!(json["hooks"]["capture"]["residue"], 0);
         for outcome in Outcome::ALL {
             assert!(json["ledger"].get(outcome.name()).is_some());
         }

@@ -1,202 +1,251 @@
-//! The summary for a reader's eye: what matters first, and only what is not zero.
+//! The summary for a reader's eye: five lines that say what a run found, in the words of the verdict, and below each what stands in
+//! its way.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`details`] | everything that was counted, for developers |
+//! | [`notes`] | what stands in the way of a line |
+
+mod details;
+mod notes;
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::figures::Figures;
-use crate::latency::{LatencySummary, Quantiles};
+pub use details::Details;
+
+use crate::figures::{Figures, grouped};
+use crate::findings::Level;
 use crate::moment::rfc3339;
 use crate::summary::Summary;
+use crate::verdict::{Finding, Says};
 
-/// Rows that are a program's own counters.
-const HOOKS: [&str; 6] = ["capture", "reply", "observe", "inject", "absorb", "steer"];
+/// Where the mark of a line stands.
+const MARK: usize = 70;
 
-/// Prints a [`Summary`] as a table of some twenty lines.
+/// Prints a [`Summary`] as a table of some twelve lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'a>(pub &'a Summary);
 
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(summary) = self;
-        verdict(f, summary)?;
-        latencies(f, &summary.latency_us)?;
-        writeln!(f, "details")?;
-        line(f, "turns", &summary.ledger)?;
-        line(f, "bytes", &summary.bytes)?;
-        line(f, "left out", &summary.left_out)?;
-        if summary.rules.len() > 1 {
-            for rule in &summary.rules {
-                line(
-                    f,
-                    &format!("  {} ({})", rule.rule, judged(rule.fidelity)),
-                    &rule.ledger,
-                )?;
-            }
-        }
-        line(f, "sessions", &summary.sessions)?;
-        line(f, "budget", &summary.budget)?;
-        line(f, "engine", &summary.engine)?;
-        line(f, "differences", &summary.differences)?;
-        if let Some(samples) = &summary.samples {
-            write!(f, "{samples}")?;
-        }
-        for (hook, row) in summary.kernel.rows().iter() {
-            // What programs and workers say of the same packets is worth a line only where they disagree.
-            let says_more = HOOKS.contains(&hook) || row.get("residue") != Some(&0);
-            if says_more && row.iter().any(|(_, &n)| n != 0) {
-                write!(f, "  {hook:<16}")?;
-                for (name, n) in row.iter().filter(|(_, n)| **n != 0) {
-                    write!(f, " {name} {n}")?;
-                }
-                writeln!(f)?;
-            }
-        }
-        write!(f, "  {:<16}", "cpu seconds")?;
-        for (name, seconds) in summary
-            .cpu_seconds
-            .iter()
-            .filter(|(_, seconds)| **seconds >= 0.01)
-        {
-            write!(f, " {name} {seconds:.2}")?;
-        }
-        writeln!(f)?;
-        line(f, "notes", &summary.notes)
+        head(f, summary)?;
+        taken(f, summary)?;
+        copy(f, summary)?;
+        speed(f, summary)?;
+        answers(f, summary)?;
+        counters(f, summary)?;
+        gates(f, summary)?;
+        warnings(f, summary)
     }
 }
 
-/// What a reader with ten seconds wants to know: did the target take what it was sent, was it as fast, did it say the
-/// same, and can the figures be trusted.
-fn verdict(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
-    headline(f, summary)?;
-    let total = figure(&summary.ledger, "captured");
-    let before = figure(&summary.left_out, "open_before_flows");
-    let paused = figure(&summary.left_out, "paused_packets");
-    if paused > 0 {
-        writeln!(
-            f,
-            "  {paused} packet(s) of clients were not recorded while recording was paused"
-        )?;
+fn head(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    writeln!(
+        f,
+        "tcpcopy {}  {}  {}  {:.1} s + drain {:.1} s  seed {}",
+        summary.version,
+        summary.mode.name(),
+        summary
+            .rules
+            .iter()
+            .map(|rule| rule.rule.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+        summary.capture_seconds,
+        summary.drain_seconds,
+        summary.seed,
+    )?;
+    if let Some(title) = &summary.title {
+        writeln!(f, "{title}")?;
     }
-    warnings(f, summary)?;
-    if let Some(feedback) = &summary.feedback {
-        writeln!(f, "  A LOOP ENDED THE RUN: {feedback}")?;
+    writeln!(f)
+}
+
+/// A line, with its mark at the end.
+fn row(f: &mut Formatter<'_>, name: &str, text: &str, mark: &str) -> fmt::Result {
+    let text = format!("{name:<9} {text}");
+    writeln!(f, "{text:<MARK$} {mark}")
+}
+
+/// What belongs to the line above.
+fn below(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
+    writeln!(f, "          {text}")
+}
+
+/// How much was copied, and what was not: nothing that stands in the way of the figure may be missing.
+fn taken(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let mark = mark(summary.findings.taken);
+    if let Some(why) = summary.nothing_to_judge {
+        row(f, "TAKEN", "-         NOTHING TO JUDGE", mark)?;
+        below(f, why)?;
+    } else {
+        let text = format!(
+            "{:<9} {} of {} requests",
+            judged(summary.fidelity),
+            grouped(turns(summary, "answered") + turns(summary, "delivered")),
+            grouped(summary.served() + figure(&summary.left_out, "turns")),
+        );
+        row(f, "TAKEN", &text, mark)?;
     }
-    if total == 0 && before == 0 {
-        writeln!(
-            f,
-            "  this says nothing of the target; if clients did ask: -i names the interfaces that they \
-             come in by, -x the address and port that they ask"
-        )?;
-    }
-    let LatencySummary {
-        online, target_net, ..
-    } = &summary.latency_us;
-    if online.first.count > 0 {
-        writeln!(
-            f,
-            "  the target's first byte came {} at the median and {} at p99, the path not counted",
-            later(online.first.p50, target_net.first.p50),
-            later(online.first.p99, target_net.first.p99),
-        )?;
-    }
-    let differ = summary.differences.iter();
-    let differ = differ.filter(|(name, n)| **n != 0 && name.contains("_"));
-    let kinds: Vec<String> = differ.map(|(name, n)| format!("{name} {n}")).collect();
-    match (figure(&summary.differences, "compared"), kinds.as_slice()) {
-        (0, _) => {}
-        (compared, []) => writeln!(
-            f,
-            "  {compared} responses compared, none differs in length or reset"
-        )?,
-        (compared, kinds) => writeln!(f, "  {compared} responses compared: {}", kinds.join(", "))?,
-    }
-    in_doubt(f, summary)?;
-    let mut residues = summary.kernel.residues().peekable();
-    if residues.peek().is_none() {
-        writeln!(f, "  all counters of the kernel and of the workers add up")?;
-    }
-    for (name, residue) in residues {
-        writeln!(f, "  DOES NOT ADD UP: {name}, residue {residue}")?;
+    for note in notes::of_taken(summary) {
+        below(f, &note)?;
     }
     Ok(())
 }
 
-/// One of so many turns in doubt is as good as none.
-const DOUBTS_TOLD: u64 = 100;
-
-/// Something came after these turns, and may have answered others: how many the target has answered is not known so well.
-fn in_doubt(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
-    let [unpaired, compared] =
-        ["unpaired", "compared"].map(|name| figure(&summary.differences, name));
-    if unpaired == 0 || unpaired * DOUBTS_TOLD < unpaired + compared {
+/// Whether copies left in time: otherwise the target's times are not those of the load that its clients made.
+fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let lag = &summary.latency_us.lag;
+    let level = summary.findings.copy;
+    let text = match level {
+        Level::Neutral => "-         nothing left".to_owned(),
+        Level::Good => format!(
+            "kept up   requests left {} after their capture (p99 {})",
+            millis(lag.p50),
+            millis(lag.p99)
+        ),
+        Level::Warn | Level::Bad => format!(
+            "{:<9} requests left up to {} late (p99)",
+            if level == Level::Bad {
+                "BEHIND"
+            } else {
+                "late"
+            },
+            millis(lag.p99)
+        ),
+    };
+    row(f, "COPY", &text, mark(level))?;
+    if summary.findings.copy_late_because.is_empty() {
         return Ok(());
     }
-    writeln!(
-        f,
-        "  {unpaired} responses not compared: what came after these turns may answer turns before them, so that the target may \
-         have answered fewer"
-    )
+    below(f, &summary.findings.copy_late_because)
 }
 
-/// How much was copied, and what was not: nothing that stands in the way of the figure may be missing from its line.
-fn headline(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
-    let turns = |name| figure(&summary.ledger, name);
-    let total = turns("captured");
-    write!(
-        f,
-        "tcpcopy {}, {} mode, {:.1} s: ",
-        summary.version,
-        summary.mode.name(),
-        summary.duration_seconds,
-    )?;
-    let before = figure(&summary.left_out, "open_before_flows");
-    if total == 0 && before > 0 {
-        write!(f, "NOTHING WAS COPIED")?;
-    } else if total == 0 {
-        write!(f, "NOTHING WAS CAPTURED")?;
+/// How fast the target is, as far as the run can tell.
+fn speed(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let (online, target) = (
+        &summary.latency_us.online.last,
+        &summary.latency_us.target_net.last,
+    );
+    if online.count == 0 {
+        return row(
+            f,
+            "SPEED",
+            "-         no response of both servers was measured",
+            "?",
+        );
+    }
+    let last = &summary.verdict.last;
+    for (name, what, online, target, finding) in [
+        ("SPEED", "median", online.p50, target.p50, &last.p50),
+        ("", "p99", online.p99, target.p99, &last.p99),
+    ] {
+        let text = format!(
+            "{what:<9} online {:<9} target {:<9} {}",
+            millis(online),
+            millis(target),
+            difference(finding)
+        );
+        row(f, name, &text, says(finding.says))?;
+    }
+    Ok(())
+}
+
+/// A difference and its interval, where the verdict knows one.
+fn difference(finding: &Finding) -> String {
+    let signed = |micros: i64| {
+        format!(
+            "{}{}",
+            if micros < 0 { "-" } else { "+" },
+            short(micros.unsigned_abs())
+        )
+    };
+    let measured = signed(finding.difference);
+    match (finding.says, finding.low, finding.high) {
+        (Says::CannotTell, ..) => String::new(),
+        (_, Some(low), Some(high)) => format!("{measured} ({} to {})", signed(low), signed(high)),
+        (Says::Slower, Some(low), None) => format!("{measured} (at least {})", signed(low)),
+        (Says::Faster, None, Some(high)) => format!("{measured} (at least {})", signed(high)),
+        _ => measured,
+    }
+}
+
+/// Whether the target said the same.
+fn answers(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let (compared, differing) = (summary.differences.compared, summary.differences.differing);
+    let level = mark(summary.findings.answers);
+    let text = if compared == 0 {
+        "-         no responses were compared".to_owned()
+    } else if differing == 0 {
+        format!(
+            "the same  {} compared: {}",
+            grouped(compared),
+            notes::compared(summary)
+        )
     } else {
-        write!(
-            f,
-            "{} of {total} turns answered, fidelity {}",
-            turns("answered") + turns("delivered"),
-            judged(summary.fidelity),
-        )?;
+        format!(
+            "{:<9} of {} differ: {}",
+            percent_up(differing as f64 / compared as f64),
+            grouped(compared),
+            notes::kinds(summary).join(", ")
+        )
+    };
+    row(f, "ANSWERS", &text, level)?;
+    for note in notes::of_answers(summary) {
+        below(f, &note)?;
     }
-    match turns("missed") {
-        0 => {}
-        missed => write!(f, ", {missed} MISSED")?,
+    Ok(())
+}
+
+/// Whether the figures can be trusted.
+fn counters(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let level = summary.findings.counters;
+    let text = match level {
+        Level::Good => "add up",
+        Level::Neutral => "-",
+        Level::Warn | Level::Bad => "DO NOT ADD UP",
+    };
+    row(f, "COUNTERS", text, mark(level))?;
+    for (name, residue) in summary.kernel.residues() {
+        below(f, &format!("{name}, residue {residue}"))?;
     }
-    match figure(&summary.left_out, "turns") {
-        0 => {}
-        left_out => write!(
-            f,
-            "; {left_out} MORE WERE LEFT OUT by --max-sessions, --max-new-sessions, --max-cpu or --memory"
-        )?,
+    Ok(())
+}
+
+/// What was asked of the run, and what came of it.
+fn gates(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    if !summary.gates.is_empty() {
+        writeln!(f)?;
     }
-    if before > 0 {
-        write!(
-            f,
-            "; {before} connection(s) that were open before the start left out"
-        )?;
-    }
-    writeln!(f)?;
-    if summary.target_closes > 0 {
-        writeln!(
-            f,
-            "  THE TARGET CLOSED {} TIMES after an answer where the online server went on",
-            summary.target_closes
-        )?;
+    for (index, gate) in summary.gates.iter().enumerate() {
+        let name = if index == 0 { "GATE" } else { "" };
+        let text = format!(
+            "{name:<9} {:<5} {:<14} {:<14} wanted {}",
+            gate.result.mark(),
+            gate.gate.replace('_', "-"),
+            gate.found,
+            gate.wanted,
+        );
+        writeln!(f, "{}", text.trim_end())?;
+        if !gate.why.is_empty() {
+            writeln!(f, "                {}", gate.why)?;
+        }
     }
     Ok(())
 }
 
 /// What the user was told of, each in a line: what is over with its time, what holds in full.
 fn warnings(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    if let Some(feedback) = &summary.feedback {
+        writeln!(f, "\nA LOOP ENDED THE RUN: {feedback}")?;
+    }
     for warning in &summary.warnings {
         let about = warning.rule.as_deref().or(warning.about.as_deref());
         let about = about.map_or_else(String::new, |about| format!(" ({about})"));
         write!(
             f,
-            "  WARNING {}{about} since {}",
+            "WARNING {}{about} since {}",
             warning.kind.name(),
             rfc3339(warning.since)
         )?;
@@ -206,75 +255,56 @@ fn warnings(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         }
     }
     if summary.warnings_unlisted > 0 {
-        writeln!(f, "  and {} warnings more", summary.warnings_unlisted)?;
+        writeln!(f, "and {} warnings more", summary.warnings_unlisted)?;
     }
     Ok(())
 }
 
-/// How much later the target was, in milliseconds.
-fn later(online_us: u64, target_us: u64) -> String {
-    let millis = |micros: u64| micros as f64 / 1000.0;
-    if target_us >= online_us {
-        format!("{:.3} ms later", millis(target_us - online_us))
-    } else {
-        format!("{:.3} ms EARLIER", millis(online_us - target_us))
+const fn mark(level: Level) -> &'static str {
+    match level {
+        Level::Good => "ok",
+        Level::Neutral => "?",
+        Level::Warn => "mind",
+        Level::Bad => "BAD",
     }
+}
+
+/// The verdict's words, as page and report have them.
+const fn says(says: Says) -> &'static str {
+    match says {
+        Says::Slower => "slower",
+        Says::Faster => "faster",
+        Says::NoDifference => "no difference",
+        Says::CannotTell => "cannot tell",
+    }
+}
+
+fn turns(summary: &Summary, name: &str) -> u64 {
+    figure(&summary.ledger, name)
 }
 
 fn figure(figures: &Figures, name: &str) -> u64 {
     figures.get(name).copied().unwrap_or_default()
 }
 
-fn latencies(f: &mut Formatter<'_>, latency: &LatencySummary) -> fmt::Result {
-    if latency.lag.count == 0 {
-        return Ok(());
+/// A time in milliseconds or seconds.
+fn millis(micros: u64) -> String {
+    if micros < 1_000_000 {
+        format!("{} ms", short(micros))
+    } else {
+        format!("{:.1} s", micros as f64 / 1e6)
     }
-    writeln!(
-        f,
-        "  {:<16}{:>10}{:>10}{:>10}{:>10}{:>10}",
-        "ms", "mean", "p50", "p90", "p99", "max"
-    )?;
-    for (name, quantiles) in [
-        ("online first", &latency.online.first),
-        ("target first", &latency.target.first),
-        ("online last", &latency.online.last),
-        ("target last", &latency.target.last),
-        ("target net", &latency.target_net.first),
-        ("lag of copies", &latency.lag),
-        ("reaction", &latency.reaction),
-        ("worker's round", &latency.round),
-    ] {
-        quantile_line(f, name, quantiles)?;
-    }
-    Ok(())
 }
 
-/// A name and all figures that are not zero; nothing at all where there are none.
-fn line(f: &mut Formatter<'_>, name: &str, figures: &Figures) -> fmt::Result {
-    if figures.iter().all(|(_, &n)| n == 0) {
-        return Ok(());
-    }
-    write!(f, "  {name:<16}")?;
-    for (name, n) in figures.iter().filter(|(_, n)| **n != 0) {
-        write!(f, " {name} {n}")?;
-    }
-    writeln!(f)
-}
-
-fn quantile_line(f: &mut Formatter<'_>, name: &str, q: &Quantiles) -> fmt::Result {
-    if q.count == 0 {
-        return Ok(());
-    }
-    let millis = |micros: u64| micros as f64 / 1000.0;
-    writeln!(
-        f,
-        "  {name:<16}{:>10.3}{:>10.3}{:>10.3}{:>10.3}{:>10.3}",
-        q.mean / 1000.0,
-        millis(q.p50),
-        millis(q.p90),
-        millis(q.p99),
-        millis(q.max)
-    )
+/// Milliseconds in three digits or so.
+fn short(micros: u64) -> String {
+    let millis = micros as f64 / 1000.0;
+    let digits = if micros < 10_000 {
+        2
+    } else {
+        usize::from(micros < 100_000)
+    };
+    format!("{millis:.digits$}")
 }
 
 /// A fidelity, where there is one.
@@ -284,7 +314,21 @@ fn judged(fidelity: Option<f64>) -> String {
 
 /// A share in percent, rounded down: 99.9999 must not read 100.
 fn percent(share: f64) -> String {
-    format!("{:.3} %", (share * 100_000.0).floor() / 1000.0)
+    whole_or(share, (share * 100_000.0).floor())
+}
+
+/// All of it in as few digits as page and report use.
+fn whole_or(share: f64, thousandths: f64) -> String {
+    if share >= 1.0 {
+        "100 %".to_owned()
+    } else {
+        format!("{:.3} %", thousandths / 1000.0)
+    }
+}
+
+/// A share of what should not be, rounded up: one of a million must not read 0.
+fn percent_up(share: f64) -> String {
+    whole_or(share, (share * 100_000.0).ceil())
 }
 
 #[cfg(test)]

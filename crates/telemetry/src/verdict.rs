@@ -76,12 +76,16 @@ pub enum Says {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// In a word.
+    #[serde(rename = "verdict")]
     pub says: Says,
     /// As measured.
+    #[serde(rename = "difference_us")]
     pub difference: i64,
     /// The true difference is not below; `null` where unknown.
+    #[serde(rename = "low_us")]
     pub low: Option<i64>,
     /// The true difference is not above; `null` where unknown.
+    #[serde(rename = "high_us")]
     pub high: Option<i64>,
 }
 
@@ -100,15 +104,19 @@ pub struct Verdict {
     /// See [`Finding`]: the probability that a true difference lies between its ends is at least this.
     pub confidence: f64,
     /// Differences up to this are not called differences, in microseconds.
+    #[serde(rename = "accuracy_us")]
     pub accuracy: u64,
     /// Stretches of the run that the noise was estimated from.
     pub stretches: usize,
     /// To the first response byte.
+    #[serde(rename = "first_byte")]
     pub first: Findings,
     /// To the last response byte.
+    #[serde(rename = "last_byte")]
     pub last: Findings,
-    /// The estimates, by [`Series::name`].
-    pub intervals: Figures<Intervals>,
+    /// The estimates in microseconds, by [`Series::path`].
+    #[serde(rename = "intervals_us")]
+    pub intervals: Figures<Figures<Intervals>>,
 }
 
 impl Verdict {
@@ -123,11 +131,18 @@ impl Verdict {
             stretches: spread.stretches(),
             first: Findings::new(&online_first, &target_first),
             last: Findings::new(&online_last, &target_last),
-            intervals: Series::COMPARED
-                .iter()
-                .map(|series| series.name())
-                .zip(intervals)
-                .collect(),
+            intervals: [
+                ("online", [online_first, online_last]),
+                ("target_net", [target_first, target_last]),
+            ]
+            .into_iter()
+            .map(|(side, ends)| {
+                (
+                    side,
+                    ["first_byte", "last_byte"].into_iter().zip(ends).collect(),
+                )
+            })
+            .collect(),
         }
     }
 }

@@ -37,6 +37,8 @@ macro_rules! kinds {
 kinds! {
     /// No packet of any rule was seen since the run was ready.
     NothingSeen = "nothing_seen";
+    /// Packets of clients were seen, and no request was captured.
+    NothingCaptured = "nothing_captured";
     /// Clients' packets to a rule's service are seen, and no answer of it.
     NoAnswers = "no_answers";
     /// Answers of a rule's service are seen, and no packet of its clients.

@@ -47,6 +47,10 @@ pub(crate) struct GateArgs {
     #[arg(long, requires = LIMITS)]
     strict: bool,
 
+    /// What the run is called in the closing table and the report, e.g. "nginx 1.27 beside 1.25"
+    #[arg(long, value_name = "WORDS", help_heading = super::heading::WHAT_TO_KEEP)]
+    title: Option<String>,
+
     /// Give up with exit status 4 where nothing can be copied after this time [default: 60s with --duration, else never]
     ///
     /// In assistant mode a run begins once its path through intercept is proven; until then the reason is said each 30 s.
@@ -64,6 +68,11 @@ impl GateArgs {
             requests_min: self.min_requests,
             is_strict: self.strict,
         }
+    }
+
+    /// What the run is called.
+    pub(crate) fn title(&self) -> Option<String> {
+        self.title.clone()
     }
 
     /// How long the run may take to become ready; `None` for any time.

@@ -3,32 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
 use super::tcpcopy::LETTERS;
 use super::{Args, RuleArg, heading, screen, teaching};
 
-/// Copies live TCP traffic of this online server to a target server, and says how the target did.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    name = "tcpcopy",
-    version,
-    about,
-    override_usage = teaching::USAGE,
-    after_long_help = teaching::EXAMPLES,
-    after_help = "More, with examples: --help",
-    subcommand_negates_reqs = true,
-    args_conflicts_with_subcommands = true,
-    subcommand_help_heading = "Commands (without one, a run)"
-)]
-pub(crate) struct CommandLine {
-    #[command(subcommand)]
-    task: Option<Task>,
-    #[command(flatten)]
-    run: Option<Args>,
-}
+/// The command line.
+pub(crate) struct CommandLine;
 
 /// What is to be done.
 #[derive(Clone, Debug, Subcommand)]
@@ -58,7 +40,7 @@ pub(crate) struct ReportArgs {
     #[arg(value_name = "SUMMARY.json", required = true)]
     pub(crate) summaries: Vec<PathBuf>,
 
-    /// The report: one file that needs no other and asks nobody
+    /// Output file: self-contained HTML that loads nothing from the network
     ///
     /// A file that only its owner may read; what is no regular file is not replaced.
     #[arg(short = 'o', long, value_name = "FILE.html")]
@@ -80,7 +62,7 @@ impl CommandLine {
     /// What a command line asks for.
     pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
-        let mut command = complete(Self::command());
+        let mut command = Self::command();
         match &mut words[..] {
             [] | [_] => {
                 let screen = screen::screen(&command);
@@ -102,15 +84,24 @@ impl CommandLine {
         if let Some(("run" | "doctor", options)) = matches.subcommand() {
             letters::refuse(options, LETTERS)?;
         }
-        let line = Self::from_arg_matches(matches)?;
-        match (line.task, line.run) {
-            (Some(task), _) => Ok(task),
-            (None, Some(args)) => Ok(Task::Run(args)),
-            (None, None) => Err(clap::Error::raw(
-                ErrorKind::MissingRequiredArgument,
-                "say what to copy where: -x RULE",
-            )),
+        match matches.subcommand() {
+            Some(_) => Task::from_arg_matches(matches),
+            None => Args::from_arg_matches(matches).map(Task::Run),
         }
+    }
+
+    /// The options of a run, and the other commands.
+    fn command() -> Command {
+        let command = Task::augment_subcommands(Args::augment_args(Command::new("tcpcopy")))
+            .version(env!("CARGO_PKG_VERSION"))
+            .about("Copies live TCP traffic of this online server to a target server, and says how the target did")
+            .override_usage(teaching::USAGE)
+            .after_help("More, with examples: --help")
+            .after_long_help(teaching::EXAMPLES)
+            .subcommand_negates_reqs(true)
+            .args_conflicts_with_subcommands(true)
+            .subcommand_help_heading("Commands (without one, a run)");
+        complete(command)
     }
 }
 
@@ -140,7 +131,6 @@ fn rule_alone(word: &str) -> Option<String> {
 mod tests {
     use std::ffi::OsString;
 
-    use clap::CommandFactory as _;
     use clap::error::ErrorKind;
 
     use super::{CommandLine, Task};
@@ -265,7 +255,7 @@ mod tests {
 
     #[test]
     fn every_letter_of_tcpcopy_is_known() {
-        let ours: Vec<char> = super::complete(CommandLine::command())
+        let ours: Vec<char> = CommandLine::command()
             .get_arguments()
             .filter_map(clap::Arg::get_short)
             .collect();
@@ -293,6 +283,27 @@ mod tests {
         assert!(
             matches!(taken, Task::Run(args) if args.listen.is_some() && args.max_new_sessions == Some(5))
         );
+    }
+
+    /// Words of the code that a stranger would have to learn.
+    #[test]
+    fn help_has_the_words_of_users() {
+        for line in [
+            "tcpcopy --help",
+            "tcpcopy doctor --help",
+            "tcpcopy report --help",
+        ] {
+            let help = parse(line).expect_err("help").to_string();
+            let is_word = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+            let ours = [
+                "turn", "turns", "errand", "flow", "flows", "residue", "mend",
+            ];
+            let found: Vec<&str> = help
+                .split(|c| !is_word(c))
+                .filter(|word| ours.contains(word))
+                .collect();
+            assert!(found.is_empty(), "{line}: {found:?}");
+        }
     }
 
     #[test]

@@ -11,9 +11,9 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   Copy what clients ask this host's port 80 to 10.0.0.9, for ten minutes:
       tcpcopy -x 80-10.0.0.9:80 --duration 10m
-  One address of several, on one interface, a tenth of the flows, IPv6:
+  One address of several, on one interface, a tenth of the connections, IPv6:
       tcpcopy -i eth0 -x [2001:db8::1]:80-[2001:db8::9]:8080 -r 10
-  Three sessions per flow (stress test), with a source range of one's own:
+  Three sessions for each connection (stress test), with a source range of one's own:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
   With the clients' own addresses, replies going to an assistant that runs intercept:
       tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
@@ -50,8 +50,8 @@ Letters that differ from TCPCopy's:
   -c  takes CIDR and ADDR:LOW-HIGH besides a.b.c.x, and applies to every target
   -n  needs a reply pool of its own in assistant mode, so that copies cannot
       collide (there: ports are shifted)
-  -r  samples whole flows by a hash: with the same --seed a run takes the same
-      flows again
+  -r  samples whole connections by a hash: with the same --seed a run takes
+      the same ones again
 
 Exit status:
   0  done
@@ -61,8 +61,8 @@ Exit status:
      --min-requests
   4  nothing to judge: the run was not ready within --ready-timeout; or a limit
      was given, and nothing was captured, or the run cannot tell (--strict: 3)
-SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open turns are
-drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
+SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open requests
+are drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
 nothing.";
 
 /// The same of the doctor.

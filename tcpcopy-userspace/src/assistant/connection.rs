@@ -73,6 +73,21 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Its name in docs/doctor.md.
+    pub(crate) const fn finding(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } | Self::Lost { .. } => "intercept-absent",
+            Self::Insecure { .. } => "insecure",
+            Self::Channel { cause, .. } => match cause {
+                channel::Error::Version { .. } => "intercept-other-version",
+                channel::Error::Refused(channel::Refusal::UnknownTarget(_)) => {
+                    "intercept-other-target"
+                }
+                _ => "intercept-unusable",
+            },
+        }
+    }
+
     /// Whether trying again cannot help: another version, another program, a target that it does not serve.
     pub(crate) const fn is_permanent(&self) -> bool {
         matches!(
@@ -106,7 +121,10 @@ impl Connection {
             let words = failure.to_string();
             self.channels.complain(self.index, &words);
             if said.as_ref() != Some(&words) {
-                warn!("{words}; copying pauses, trying again");
+                warn!(
+                    finding = failure.finding(),
+                    "{words}; copying pauses, trying again"
+                );
                 said = Some(words);
             }
             let _ = self.first.try_send(Err(failure));

@@ -174,7 +174,7 @@ impl Talk {
                     channels.clock_error_us.store(micros, Ordering::Relaxed);
                     if error.is_some() && !std::mem::replace(&mut self.has_offset, true) {
                         info!(
-                            "replies carry the assistant's own time from now on, known to {micros} us"
+                            "clocks synchronised with intercept (error at most {micros} us); its timestamps are used from now on"
                         );
                     }
                 }

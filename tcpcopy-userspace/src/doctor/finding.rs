@@ -200,7 +200,7 @@ impl Conclusion {
 mod tests {
     use std::collections::BTreeSet;
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     /// The names of findings in a source file: the words with a hyphen that stand between quotes in front of the tests.
     fn names(file: &Path, into: &mut BTreeSet<String>) {
@@ -236,32 +236,108 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_finding_has_a_row_in_the_documentation() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folder = root.join("src/doctor");
-        let mut found = BTreeSet::new();
-        names(&root.join("src/doctor.rs"), &mut found);
-        for folder in [folder.clone(), folder.join("diagnosis")] {
+    /// The sources of both programs, and of what speaks for them.
+    fn sources() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folders = [
+            "tcpcopy-userspace/src",
+            "intercept-userspace/src",
+            "crates/exporter/src",
+            "crates/host/src",
+            "crates/process/src",
+        ];
+        let mut folders: Vec<PathBuf> = folders.map(|folder| root.join(folder)).into();
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).expect("the folder") {
                 let path = entry.expect("an entry").path();
-                if path.is_file() {
-                    names(&path, &mut found);
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.push(path);
                 }
             }
         }
-        // An offload, by ethtool's name.
-        found.remove("rx-lro");
-        assert!(
-            found.contains("target-silent") && found.len() > 40,
-            "{found:?}"
-        );
-        let documentation = root.join("../docs/doctor.md");
+        files
+    }
+
+    fn check_documented(found: &BTreeSet<String>) {
+        let documentation = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/doctor.md");
         let documentation = fs::read_to_string(documentation).expect("docs/doctor.md");
         let missing: Vec<_> = found
             .iter()
             .filter(|name| !documentation.contains(&format!("`{name}`")))
             .collect();
         assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn every_finding_has_a_row_in_the_documentation() {
+        let mut found = BTreeSet::new();
+        let speaks_of_findings = [
+            "src/doctor",
+            "src/plan/refusal.rs",
+            "src/loader/error.rs",
+            "src/run/ending.rs",
+            "src/run/preparation.rs",
+            "host/src/error.rs",
+            "intercept-userspace/src/error.rs",
+        ];
+        for file in sources() {
+            let path = file.display().to_string();
+            if speaks_of_findings.iter().any(|part| path.contains(part)) {
+                names(&file, &mut found);
+            }
+        }
+        // An offload, by ethtool's name.
+        found.remove("rx-lro");
+        assert!(
+            found.contains("target-silent") && found.contains("pool-too-small"),
+            "{found:?}"
+        );
+        check_documented(&found);
+    }
+
+    /// A runbook can be grepped for the name that stands behind each warning.
+    #[test]
+    fn every_warning_and_every_error_has_a_documented_name() {
+        let mut found: BTreeSet<String> = telemetry::warning::Kind::ALL
+            .iter()
+            .map(|kind| kind.name().replace('_', "-"))
+            .collect();
+        let mut said = 0;
+        for file in sources() {
+            let text = fs::read_to_string(&file).expect("a source file");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (start, _) in code
+                .match_indices("warn!(")
+                .chain(code.match_indices("error!("))
+            {
+                let is_longer_name =
+                    code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                if is_longer_name {
+                    continue;
+                }
+                said += 1;
+                let (_, inside) = code[start..].split_once('(').expect("a bracket");
+                let named = inside.trim_start().strip_prefix("finding = ");
+                let Some(named) = named else {
+                    let line = code[..start].lines().count();
+                    panic!(
+                        "{}:{line}: has no name: {:.60}",
+                        file.display(),
+                        inside.trim_start()
+                    );
+                };
+                if let Some((name, _)) = named
+                    .strip_prefix('"')
+                    .and_then(|name| name.split_once('"'))
+                {
+                    found.insert(name.to_owned());
+                }
+            }
+        }
+        assert!(said > 40, "{said}");
+        check_documented(&found);
     }
 }

@@ -97,6 +97,7 @@ impl Line {
             });
             if let Err(errno) = read {
                 warn!(
+                    finding = "records-unread",
                     "the kernel does not map what the programs have recorded, so answers may be missing here: {errno}; free memory"
                 );
             }

@@ -10,89 +10,46 @@ use crate::plan::refusal::RESERVE;
 
 /// The finding, and what is to be done about it.
 pub(crate) fn finding(refusal: &Refusal) -> Finding {
-    let words = refusal.to_string();
-    let fail = |finding| Finding::fail("arguments", finding, words.clone());
+    let fail = Finding::fail("arguments", refusal.finding(), refusal.to_string());
     match refusal {
-        Refusal::Host(Error::Down { name }) => {
-            fail("interface-down").fix_here(format!("ip link set {name} up"))
-        }
-        Refusal::Host(Error::NoInterface { .. }) => {
-            fail("no-interface").look_here("ip -brief link")
-        }
-        Refusal::Host(Error::NotEthernet { .. }) | Refusal::EgressNotEthernet { .. } => {
-            fail("not-ethernet").look_here("ip -brief link")
-        }
-        Refusal::Host(_) => fail("host"),
-        Refusal::NoRoute { target, .. } => fail("no-route")
+        Refusal::Host(Error::Down { name }) => fail.fix_here(format!("ip link set {name} up")),
+        Refusal::Host(Error::NoInterface { .. } | Error::NotEthernet { .. })
+        | Refusal::EgressNotEthernet { .. } => fail.look_here("ip -brief link"),
+        Refusal::NoRoute { target, .. } => fail
             .fix_here(format!("ip route add {target} via GATEWAY"))
             .look_here(format!("ip route get {target}")),
-        Refusal::NoOnlineInterface { .. } => {
-            fail("no-online-interface").look_here("ip -brief address")
+        Refusal::NoOnlineInterface { .. } | Refusal::NoSourceAddress { .. } => {
+            fail.look_here("ip -brief address")
         }
-        Refusal::NoMemory { .. } => fail("no-memory").look_here("free -m"),
-        Refusal::NoSourceAddress { .. } => fail("no-source-address").look_here("ip -brief address"),
-        Refusal::UnknownIntercept { address, .. } => {
-            let name = address
-                .rsplit_once(':')
-                .map_or(&**address, |(name, _)| name);
-            fail("intercept-unknown").look_here(format!("getent hosts {name}"))
-        }
-        Refusal::NoTcx { .. } => fail("no-tcx"),
-        Refusal::Insecure { .. } => fail("insecure"),
-        Refusal::DuplicateRule { .. }
-        | Refusal::TooManyRules { .. }
-        | Refusal::Loop { .. }
-        | Refusal::LinkLocalTarget { .. }
-        | Refusal::LoopbackClients { .. }
-        | Refusal::LoopbackVantage { .. }
-        | Refusal::TwoVantages { .. }
-        | Refusal::TargetMoved { .. }
-        | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
-        Refusal::PoolPortInUse { .. }
-        | Refusal::PoolEphemeral { .. }
-        | Refusal::PoolPortTaken { .. }
-        | Refusal::NoDefaultPool { .. }
-        | Refusal::PoolNotRouted { .. }
-        | Refusal::PoolTooSmall { .. }
-        | Refusal::PoolIsLocal { .. }
-        | Refusal::PoolHoldsTarget { .. }
-        | Refusal::TooManyLeases { .. }
-        | Refusal::NoPoolOfFamily { .. }
-        | Refusal::TwoPools { .. }
-        | Refusal::MixedSources { .. }
-        | Refusal::CopiesWithoutPool { .. } => of_pool(refusal),
-    }
-}
-
-/// The same of a reply pool.
-fn of_pool(refusal: &Refusal) -> Finding {
-    let fail = |finding| Finding::fail("arguments", finding, refusal.to_string());
-    match refusal {
         Refusal::PoolPortInUse { port, .. } => {
-            fail("pool-port-in-use").look_here(format!("ss -tlnp 'sport = :{port}'"))
+            fail.look_here(format!("ss -tlnp 'sport = :{port}'"))
         }
-        Refusal::PoolEphemeral { pool, .. } => fail("pool-ephemeral").fix_here(format!(
+        Refusal::PoolEphemeral { pool, .. } => fail.fix_here(format!(
             "sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
             pool.range.port_first, pool.range.port_last
         )),
         Refusal::PoolPortTaken { port, .. } => {
-            fail("pool-port-taken").look_here(format!("ss -tanp 'sport = :{port}'"))
+            fail.look_here(format!("ss -tanp 'sport = :{port}'"))
         }
-        Refusal::NoDefaultPool { .. } => fail("no-default-pool").fix_here(format!(
+        Refusal::NoDefaultPool { .. } => fail.fix_here(format!(
             "sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE}"
         )),
         Refusal::PoolNotRouted {
             pool,
             address,
             target,
-        } => fail("pool-not-routed")
-            .look_here(format!("ip route get {address}"))
-            .look(
-                target.addr,
-                format!("ip route show match {}", pool.network()),
-            ),
-        Refusal::PoolTooSmall { .. } => fail("pool-too-small"),
-        _ => fail("pool-unusable"),
+        } => fail.look_here(format!("ip route get {address}")).look(
+            target.addr,
+            format!("ip route show match {}", pool.network()),
+        ),
+        Refusal::NoMemory { .. } => fail.look_here("free -m"),
+        Refusal::UnknownIntercept { address, .. } => {
+            let name = address
+                .rsplit_once(':')
+                .map_or(&**address, |(name, _)| name);
+            fail.look_here(format!("getent hosts {name}"))
+        }
+        _ => fail,
     }
 }
 

@@ -77,7 +77,7 @@ fn words(route: &Route) -> String {
 fn pool(plan: &Plan) -> Option<Finding> {
     let sources = plan.source_words.first()?;
     Some(match (&plan.room, plan.mode) {
-        (Some(room), _) => Finding::ok("pool", room),
+        (Some(room), _) => Finding::ok("pool", &*room.words),
         (None, Mode::Assistant) => Finding::ok(
             "pool",
             "sessions keep their clients' own addresses, so none can be short",

@@ -90,6 +90,20 @@ pub(crate) enum Error {
 const LOG_LINES: usize = 20;
 
 impl Error {
+    /// Its name in docs/doctor.md.
+    pub(crate) fn finding(&self) -> &'static str {
+        match self {
+            Self::Host(error) => match error.finding() {
+                // What the host refuses at this point is a step of the set-up.
+                "host" => "cannot-set-up",
+                name => name,
+            },
+            _ => "cannot-set-up",
+        }
+    }
+}
+
+impl Error {
     /// What the kernel said when a program was to be loaded.
     pub(super) fn of_load(program: &'static str, source: ProgramError) -> Self {
         match source {

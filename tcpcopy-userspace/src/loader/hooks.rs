@@ -218,7 +218,10 @@ impl Drop for FilterLink {
             Ok(_) => self
                 .keeper
                 .forget(&janitor::Thing::Filter(self.filter.clone())),
-            Err(error) => warn!("{error}; the next start removes it"),
+            Err(error) => warn!(
+                finding = "filters-left",
+                "{error}; the next start removes it"
+            ),
         }
     }
 }
@@ -230,7 +233,10 @@ impl Drop for Qdisc {
         }
         match self.kernel.remove_hooks(self.index) {
             Ok(()) => self.keeper.forget(&janitor::Thing::Qdisc(self.index)),
-            Err(error) => warn!("{error}; it does nothing, and `tc qdisc del` takes it away"),
+            Err(error) => warn!(
+                finding = "filters-left",
+                "{error}; it does nothing, and `tc qdisc del` takes it away"
+            ),
         }
     }
 }
@@ -250,6 +256,7 @@ fn say_who_is_before(interface: &str, direction: Direction) {
     let names: Vec<String> = names.collect();
     if !names.is_empty() {
         warn!(
+            finding = "tcx-before-filters",
             "at {direction} of {interface} the kernel asks tcx programs before filters: {} can hide packets from a run with --hook clsact; \
              --hook tcx stands before them",
             names.join(", ")

@@ -245,3 +245,42 @@ pub(crate) enum Refusal {
         available: u64,
     },
 }
+
+impl Refusal {
+    /// Its name in docs/doctor.md.
+    pub(crate) const fn finding(&self) -> &'static str {
+        match self {
+            Self::Host(error) => error.finding(),
+            Self::EgressNotEthernet { .. } => "not-ethernet",
+            Self::NoRoute { .. } => "no-route",
+            Self::NoOnlineInterface { .. } => "no-online-interface",
+            Self::PoolPortInUse { .. } => "pool-port-in-use",
+            Self::PoolEphemeral { .. } => "pool-ephemeral",
+            Self::PoolPortTaken { .. } => "pool-port-taken",
+            Self::NoDefaultPool { .. } => "no-default-pool",
+            Self::NoMemory { .. } => "no-memory",
+            Self::PoolTooSmall { .. } => "pool-too-small",
+            Self::PoolNotRouted { .. } => "pool-not-routed",
+            Self::PoolIsLocal { .. }
+            | Self::PoolHoldsTarget { .. }
+            | Self::TooManyLeases { .. }
+            | Self::NoPoolOfFamily { .. }
+            | Self::TwoPools { .. }
+            | Self::MixedSources { .. }
+            | Self::CopiesWithoutPool { .. } => "pool-unusable",
+            Self::NoSourceAddress { .. } => "no-source-address",
+            Self::UnknownIntercept { .. } => "intercept-unknown",
+            Self::NoTcx { .. } => "no-tcx",
+            Self::Insecure { .. } => "insecure",
+            Self::DuplicateRule { .. }
+            | Self::TooManyRules { .. }
+            | Self::Loop { .. }
+            | Self::LinkLocalTarget { .. }
+            | Self::LoopbackClients { .. }
+            | Self::LoopbackVantage { .. }
+            | Self::TwoVantages { .. }
+            | Self::TargetMoved { .. }
+            | Self::LocalTargetWithAssistant { .. } => "rule-unusable",
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Tables of command lines on a host that exists on paper only.
 
+mod mistakes;
 mod places;
 mod pools;
 mod tcpcopy;
@@ -256,7 +257,7 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
         (plan.workers, plan.sessions_max, plan.sample_threshold),
         (2, 262_144, SAMPLE_ALL)
     );
-    let room = plan.room.as_deref().unwrap_or_default();
+    let room = &plan.room.as_ref().expect("a pool").words;
     for words in [
         "22765 addresses and ports",
         "11382 per worker",

@@ -3,24 +3,28 @@
 use std::net::IpAddr;
 
 use host::Firewall;
+use telemetry::Mode;
 use telemetry::warning::Kind;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::warnings::{Subject, Warnings};
 use crate::args::{Args, Capture, Confirmed, Priority};
 use crate::plan::{Hook, Plan};
 
-/// Says what is going to happen.
+/// Says what is going to happen: in four lines what everybody has to know, and the rest with `--verbose`.
 pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     namespace(args, plan);
     for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
-        info!(
-            "copying {rule} {sources}, {} session(s) per flow, at most {} at a time; THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED",
-            plan.copies, plan.sessions_max
-        );
+        info!("copying    {rule}, {}", manner(args, plan));
+        info!("from       {}", room(sources, plan));
     }
+    places(plan);
+    warn!(
+        finding = "writes-included",
+        "THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED"
+    );
     if let Some(own) = plan.own_source {
-        warn!("{}", trusted(own));
+        warn!(finding = "own-address-trusted", "{}", trusted(own));
     }
     confirmed(args, plan);
     for unheard in &plan.unheard {
@@ -35,41 +39,89 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     for words in &plan.heard_on_loopback {
         info!("{words}");
     }
-    if let (Some(room), true) = (&plan.room, plan.warnings.is_empty()) {
-        info!("{room}");
-    }
-    info!(
+    samples(plan);
+    limits(args, plan);
+}
+
+/// In which mode a rule is copied, how much of it, and by whom.
+fn manner(args: &Args, plan: &Plan) -> String {
+    let mode = match plan.mode {
+        Mode::Direct => "direct mode".to_owned(),
+        Mode::Assistant => format!("through intercept at {}", plan.intercepts.join(", ")),
+    };
+    let share = if args.share < 100.0 {
+        format!("{} % of the connections", args.share)
+    } else {
+        "all connections".to_owned()
+    };
+    let copies = match plan.copies {
+        1 => String::new(),
+        copies => format!(", {copies} sessions for each"),
+    };
+    let workers = match plan.workers {
+        1 => "1 worker".to_owned(),
+        workers => format!("{workers} workers"),
+    };
+    format!("{mode}, {share}{copies}, {workers}, seed {}", plan.seed)
+}
+
+/// Where sessions come from, and how much there is room for.
+fn room(sources: &str, plan: &Plan) -> String {
+    let sources = sources.strip_prefix("from ").unwrap_or(sources);
+    // What the pool has no room for stands in a warning then.
+    let room = plan.room.as_ref().filter(|_| plan.warnings.is_empty());
+    let room = room.map(|room| format!(": room for {} connections at a time", grouped(room.flows)));
+    format!(
+        "{sources}{}; at most {} sessions, and {} MiB may wait",
+        room.unwrap_or_default(),
+        grouped(plan.sessions_max.into()),
+        grouped(plan.payload_bytes_max >> 20)
+    )
+}
+
+/// A number with a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    let groups: Vec<_> = groups.map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+/// What a run is bounded by, besides memory.
+fn limits(args: &Args, plan: &Plan) {
+    debug!(
         "up to {} MiB of captured bytes may wait, {} MiB per worker",
         plan.payload_bytes_max >> 20,
         (plan.payload_bytes_max / u64::from(plan.workers)) >> 20
     );
-    samples(plan);
-    info!(
+    if let Some(room) = &plan.room {
+        debug!("{}", room.words);
+    }
+    debug!(
         "at most {} Mbit/s of what targets answer are taken (--max-reply-bandwidth), and of each turn what the online server \
          answers and 256 KiB",
         plan.reply_bits_per_second_max / 1_000_000
     );
     if let Some(bits) = plan.bits_per_second_max {
-        info!(
+        debug!(
             "at most {} kbit/s leave as copies (--max-bandwidth); what clients send beyond that is copied late",
             bits / 1000
         );
     }
     match args.priority {
-        Priority::Low => info!(
+        Priority::Low => debug!(
             "low priority: workers are nice ({}), and the kernel ends tcpcopy first where memory is out (oom_score_adj {})",
             process::priority::NICE,
             process::priority::OOM_SCORE
         ),
-        Priority::Normal => info!(
+        Priority::Normal => debug!(
             "normal priority: workers compete with the online server for processors, and for memory (--priority)"
         ),
     }
-    places(args, plan);
 }
 
 /// Where the programs are attached, and how.
-fn places(args: &Args, plan: &Plan) {
+fn places(plan: &Plan) {
     let engine = match plan.capture {
         Capture::Ring => "ring",
         Capture::AfXdp => "af-xdp",
@@ -82,21 +134,20 @@ fn places(args: &Args, plan: &Plan) {
             info!("capturing and observing on {device}, {words}");
         }
     }
-    info!("{}", hook(plan.hook));
+    debug!("{}", hook(plan.hook));
     if plan.capture == Capture::AfXdp && host::kernel::is_before(6, 16) {
         warn!(
+            finding = "clones-dropped",
             "--capture af-xdp: before Linux 6.16 the private device drops clones where clients send much at once, and what they said is missing \
              from the copy (`gap`, counted as `steer` / `dropped`); --capture ring loses nothing there"
         );
     }
-    info!(
-        "capturing on {} ({engine}), observing on {}, {} worker(s), {} % of the flows, seed {}",
-        list(&plan.capture_on),
-        list(&plan.observe_on),
-        plan.workers,
-        args.share,
-        plan.seed
-    );
+    let (requests, answers) = (list(&plan.capture_on), list(&plan.observe_on));
+    if requests == answers {
+        info!("watching   {requests} ({engine})");
+    } else {
+        info!("watching   {requests} for requests and replies, {answers} for answers ({engine})");
+    }
 }
 
 /// Names of devices, in words.
@@ -138,6 +189,7 @@ fn namespace(args: &Args, plan: &Plan) {
 fn samples(plan: &Plan) {
     if plan.sample_bytes > 0 {
         warn!(
+            finding = "payload-kept",
             "--sample-bytes: the first {} payload bytes of every response are compared, and those of the first turns that differ \
              are kept in the summary{}",
             plan.sample_bytes,
@@ -174,8 +226,26 @@ fn confirmed(args: &Args, plan: &Plan) {
              known ({why}); --confirmed has them wait for the online server"
         ),
         (Confirmed::Never, Firewall::Guards { rule }) => warn!(
+            finding = "firewall-before-service",
             "--confirmed never: the target may get what this host's firewall drops before the online server sees it: {rule}"
         ),
         (Confirmed::Never, _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_stand_in_threes() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (22_768, "22,768"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(grouped(number), expected);
+        }
     }
 }

@@ -106,6 +106,7 @@ impl Brake {
                     experiment.calming = true;
                     crew.command(&|| Command::Throttle(Some(THROTTLE)));
                     warn!(
+                        finding = "loop-suspected",
                         "it looks as if copies came back as requests, so many that they cannot be told from others: until that is \
                          clear each worker takes only one flow per {} ms, and the others are left out (sessions `shed`)",
                         THROTTLE.as_millis()

@@ -14,6 +14,7 @@ use wire::flow::FlowKey;
 use wire::hash::EndpointHash;
 
 use super::crew::{Crew, give_way};
+use super::ending::Unusable;
 use super::signs;
 use crate::args::Priority;
 use crate::assistant::Channels;
@@ -60,7 +61,7 @@ impl Bridge {
     /// # Errors
     ///
     /// In words, where one of them can never be used: another version, another program, a target that it does not serve.
-    pub(super) fn start(plan: &Plan, crew: &Crew, priority: Priority) -> Result<Self, String> {
+    pub(super) fn start(plan: &Plan, crew: &Crew, priority: Priority) -> Result<Self, Unusable> {
         let channels = Arc::new(Channels::new(
             crew.handles().to_vec(),
             EndpointHash::new(plan.hash_seed),
@@ -76,7 +77,8 @@ impl Bridge {
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
             let (first, heard) = bounded(1);
-            let waker = Arc::new(Waker::new().map_err(|error| error.to_string())?);
+            let waker =
+                Arc::new(Waker::new().map_err(|error| Unusable::new(error, "cannot-set-up"))?);
             let connection = Connection {
                 index,
                 address: address.clone(),
@@ -95,7 +97,7 @@ impl Bridge {
                 give_way(priority);
                 connection.run();
             });
-            threads.push(thread.map_err(|error| error.to_string())?);
+            threads.push(thread.map_err(|error| Unusable::new(error, "cannot-set-up"))?);
             senders.push((sender, waker));
             firsts.push(heard);
         }
@@ -117,7 +119,7 @@ impl Bridge {
                 && failure.is_permanent()
             {
                 bridge.end();
-                return Err(failure.to_string());
+                return Err(Unusable::new(&failure, failure.finding()));
             }
         }
         Ok(bridge)
@@ -198,6 +200,7 @@ impl Bridge {
             for verdict in verdicts.iter().filter(|verdict| !verdict.proven) {
                 if verdict.is_one_sided {
                     warn!(
+                        finding = "one-sided",
                         "nothing is copied yet. {}",
                         signs::one_sided(verdict.target)
                     );
@@ -209,6 +212,7 @@ impl Bridge {
                     .map(|source| source.addr.to_string())
                     .collect();
                 warn!(
+                    finding = "reply-lost",
                     "no answer of {target} to a probe came back through intercept in 2 s (from {sources}), so nothing is \
                      copied yet. Either the target does not answer, or its routes to the clients do not lead to the \
                      assistant (ask there: `ip route get CLIENT`), or intercept does not watch the interface that they \
@@ -237,12 +241,13 @@ impl Bridge {
                     verdict.target
                 ),
                 (true, true) => warn!(
+                    finding = "target-port-closed",
                     "path proven, but {} refused the probe: nobody listens there, or a firewall refuses",
                     verdict.target
                 ),
                 (false, _) => warn!(
-                    "{} has not answered a probe; its first session is tried alone",
-                    verdict.target
+                    finding = "target-silent",
+                    "{} has not answered a probe; its first session is tried alone", verdict.target
                 ),
             }
         }

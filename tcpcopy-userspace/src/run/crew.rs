@@ -220,13 +220,16 @@ pub(super) fn give_way(priority: Priority) {
     if priority == Priority::Low
         && let Err(error) = process::priority::yield_to_others()
     {
-        warn!("a thread keeps its priority, for the kernel refuses to make it nice: {error}");
+        warn!(
+            finding = "no-priority",
+            "a thread keeps its priority, for the kernel refuses to make it nice: {error}"
+        );
     }
 }
 
 /// Pins the thread. A processor that was taken away is no reason not to run.
 fn pin(processor: Option<Processor>) {
     if let Some(Err(error)) = processor.map(Processor::pin_this_thread) {
-        warn!("a worker: {error}");
+        warn!(finding = "not-pinned", "a worker: {error}");
     }
 }

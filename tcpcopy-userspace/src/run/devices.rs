@@ -101,7 +101,10 @@ impl Devices {
                 // What was attached before it failed must not be there twice.
                 loaded.forget(index);
                 if failed.is_none() {
-                    error!("{cause}; it is tried again every second");
+                    error!(
+                        finding = "device-missing",
+                        "{cause}; it is tried again every second"
+                    );
                 }
                 let failed = Some(Instant::now());
                 device.state = State::Missing { since, failed };

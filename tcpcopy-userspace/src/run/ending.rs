@@ -17,6 +17,30 @@ pub(super) enum Stop {
     NeverReady(String),
 }
 
+/// Why a run does not begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    /// What was tried, why it failed, what to do.
+    pub(crate) words: String,
+    /// Its name in docs/doctor.md.
+    pub(crate) finding: &'static str,
+}
+
+impl Unusable {
+    pub(crate) fn new(words: impl std::fmt::Display, finding: &'static str) -> Self {
+        Self {
+            words: words.to_string(),
+            finding,
+        }
+    }
+}
+
+impl From<Unusable> for Ending {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(unusable)
+    }
+}
+
 /// The end of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -25,7 +49,7 @@ pub(crate) enum Ending {
     /// Something failed while it ran.
     Failed(String),
     /// The arguments or this host are unusable; nothing was changed.
-    Unusable(String),
+    Unusable(Unusable),
     /// As planned, but a limit that was given was not kept: which, in words.
     GateFailed(String),
     /// As planned, but the limits that were given cannot be judged, because of this.
@@ -49,12 +73,24 @@ impl Ending {
         }
     }
 
+    /// Its name in docs/doctor.md, where there is something to say about it.
+    pub(crate) const fn finding(&self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed(_) => "run-failed",
+            Self::Unusable(unusable) => unusable.finding,
+            Self::GateFailed(_) => "gate-failed",
+            Self::NotJudged(_) => "nothing-to-judge",
+            Self::NeverReady(_) => "never-ready",
+        }
+    }
+
     /// What there is to say about it.
     pub(crate) fn complaint(&self) -> Option<String> {
         match self {
             Self::Done => None,
             Self::Failed(words) => Some(format!("the run failed: {words}")),
-            Self::Unusable(words) => Some(words.clone()),
+            Self::Unusable(unusable) => Some(unusable.words.clone()),
             Self::GateFailed(words) => Some(format!("not passed: {words}")),
             Self::NotJudged(words) => Some(format!("not judged: {words}")),
             Self::NeverReady(words) => Some(format!("nothing was copied: {words}")),
@@ -76,11 +112,14 @@ pub(super) fn of(stop: Stop, summary: &Summary) -> Ending {
 
 /// How a run ends that was not disturbed.
 fn judge(summary: &Summary) -> Ending {
-    let nothing = summary.nothing_to_judge();
+    let nothing = summary.nothing_to_judge;
     match summary.passage() {
         Passage::NoGate => {
             if let Some(nothing) = nothing {
-                warn!("{nothing}; with --min-fidelity this run would end with status 4");
+                warn!(
+                    finding = "nothing-captured",
+                    "{nothing}; with --min-fidelity this run would end with status 4"
+                );
             }
             Ending::Done
         }
@@ -134,7 +173,7 @@ mod tests {
         assert_eq!(words, "not passed: --min-fidelity >= 99.9 %: 99.833 %");
         let left_out = equal().with(|run| run.engine.sessions_shed = 1160);
         let words = ending(&left_out).complaint().unwrap_or_default();
-        assert!(words.contains("83.798 % (1160 left out by"), "{words}");
+        assert!(words.contains("83.798 % (1,160 left out by"), "{words}");
         let nothing = Fact::new(GATES);
         assert_eq!(ending(&nothing).code(), 4);
         let before = nothing.with(|run| run.engine.left_out_open_before_flows = 7);

@@ -3,6 +3,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`sheet`] | the runs |
+//! | [`sheet`] | how such a run is made |
+//! | [`runs`] | the runs, and what is true of each |
+//! | [`surfaces`] | what people see of them |
+//! | [`documentation`] | what the documents say of the summary |
 
+mod documentation;
+mod runs;
 pub(super) mod sheet;
+mod surfaces;

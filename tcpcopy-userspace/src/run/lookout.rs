@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use abi::counter::Counter;
 use host::{Netlink, Route};
 use session::Sight;
-use telemetry::KernelCounters;
 use telemetry::warning::Kind;
+use telemetry::{KernelCounters, RunTotals, State};
 use wire::flow::FlowKey;
 
+use super::Run;
 use super::sides::{Change, Common, News, Nothing, Sides};
 use super::warnings::{Subject, Warnings};
 use crate::loader::Loaded;
@@ -77,6 +78,35 @@ impl Lookout {
                 warnings.end(Kind::NothingSeen, Subject::Run, words);
             }
             None => {}
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Says what there is to say of what was counted.
+    pub(super) fn look_out(&mut self, totals: &RunTotals) {
+        self.signs.look(totals, &mut self.warnings);
+        let unproven = self.crew.take_unproven();
+        self.signs
+            .look_at_unproven(self.plan, &unproven, &mut self.warnings);
+        // While it drains nothing is captured.
+        if self.state != State::Draining {
+            let ready_for = self.is_ready.then(|| self.began.elapsed());
+            self.lookout.look(
+                self.plan,
+                &self.loaded,
+                ready_for,
+                &totals.kernel,
+                &self.crew.sights(),
+                &mut self.warnings,
+            );
+            if let Some(ready_for) = ready_for {
+                let are_seen = seen(&totals.kernel) > 0;
+                self.emptiness
+                    .look(ready_for, totals, are_seen, &mut self.warnings);
+            }
+            self.signs
+                .look_at_joins(self.plan, &self.crew.sights(), &mut self.warnings);
         }
     }
 }

@@ -3,18 +3,22 @@
 use host::netns::{Namespace, Outside};
 use sd_notify::NotifyState;
 
-use super::Ending;
+use super::ending::{Ending, Unusable};
 use crate::args::Args;
 use crate::plan::Plan;
 
 /// Does a run in the network namespace that the arguments name.
 pub(super) fn run(args: &Args, course: impl FnOnce(&Outside) -> Ending + Send) -> Ending {
     match (inside(args, course), &args.netns) {
-        (Err(error), _) => Ending::Unusable(error.to_string()),
-        (Ok(Ending::Unusable(words)), Some(place)) => Ending::Unusable(format!(
-            "{words} (this is about the network namespace of --netns {place}: commands for it begin with `{}`)",
-            place.command()
-        )),
+        (Err(error), _) => Unusable::new(error, "no-namespace").into(),
+        (Ok(Ending::Unusable(unusable)), Some(place)) => {
+            let words = format!(
+                "{} (this is about the network namespace of --netns {place}: commands for it begin with `{}`)",
+                unusable.words,
+                place.command()
+            );
+            Unusable { words, ..unusable }.into()
+        }
         (Ok(ending), _) => ending,
     }
 }
@@ -37,7 +41,7 @@ pub(crate) fn inside<T: Send>(
 /// Starts threads that need nothing of the network namespace that is worked in.
 pub(super) fn outside<T: Send>(plan: &Plan, start: impl FnOnce() -> T + Send) -> Result<T, Ending> {
     let started = plan.outside.run(start);
-    started.map_err(|error| Ending::Unusable(error.to_string()))
+    started.map_err(|error| Unusable::new(error, "no-namespace").into())
 }
 
 /// Tells systemd, whose socket may have a name that only its own network namespace knows.

@@ -6,31 +6,37 @@ use host::netns::Outside;
 use telemetry::Place;
 use tracing::warn;
 
-use super::ending::Ending;
+use super::ending::Unusable;
 use super::limits;
 use crate::args::Args;
-use crate::plan::Plan;
 use crate::plan::facts::Facts;
+use crate::plan::{Plan, Refusal};
 
 /// Looks at limits, kernel, rights and host, and makes the plan.
-pub(super) fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Ending> {
-    let unusable = |error: &dyn std::error::Error| Ending::Unusable(error.to_string());
+pub(super) fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Unusable> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    limits::at_start(args, processors).map_err(|e| unusable(&e))?;
-    host::kernel::require().map_err(|e| unusable(&e))?;
-    host::capability::require().map_err(|e| unusable(&e))?;
-    host::kernel::require_af_xdp().map_err(|e| unusable(&e))?;
-    programs::tcpcopy().map_err(|e| unusable(&e))?;
+    limits::at_start(args, processors).map_err(|e| Unusable::new(e, "limit-short"))?;
+    host::kernel::require().map_err(|e| Unusable::new(e, "kernel-lacks"))?;
+    host::capability::require().map_err(|e| Unusable::new(e, "no-rights"))?;
+    host::kernel::require_af_xdp().map_err(|e| Unusable::new(e, "kernel-lacks"))?;
+    programs::tcpcopy().map_err(|e| Unusable::new(e, "no-programs"))?;
     if let Some(squatter) = host::claim::squatter() {
         warn!(
+            finding = "name-taken",
             "{squatter}, the name by which one tcpcopy knows of another, and is none: somebody on this host tries to keep it \
              from starting, which is ignored"
         );
     }
-    let facts = Facts::gather(args, outside).map_err(|e| unusable(&e))?;
-    let plan = Plan::new(args, &facts).map_err(|e| unusable(&e))?;
-    limits::for_frames(&plan).map_err(|e| unusable(&e))?;
+    let facts = Facts::gather(args, outside).map_err(refused)?;
+    let plan = Plan::new(args, &facts).map_err(refused)?;
+    limits::for_frames(&plan).map_err(|e| Unusable::new(e, "memlock-short"))?;
     Ok(plan)
+}
+
+/// In its own words, by its name.
+#[expect(clippy::needless_pass_by_value, reason = "it ends here")]
+fn refused(refusal: Refusal) -> Unusable {
+    Unusable::new(&refusal, refusal.finding())
 }
 
 /// Fails at the start rather than after an hour.

@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal as _, stderr, stdout};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) use exporter::Phase;
@@ -14,10 +15,12 @@ use host::run_time::RunTime;
 use process::Printer;
 use process::printer::TEXTS_MAX;
 use telemetry::{
-    Histograms, Place, ProgramRuns, Progress, RunTotals, Snapshot, Summary, Writer, table::Table,
+    Histograms, Place, ProgramRuns, Progress, RunTotals, Snapshot, Summary, Writer,
+    table::{Details, Table},
 };
 use tracing::{error, info, warn};
 
+use super::ending::Unusable;
 use crate::args::{self, Args};
 
 /// All who are told.
@@ -25,12 +28,15 @@ pub(super) struct Telling {
     /// Of standard error.
     printer: Printer,
     summary: Option<Writer>,
+    summary_path: Option<PathBuf>,
     histograms: Option<Histograms>,
     exporter: Option<Exporter>,
     progress: Option<Progress>,
     json: Option<Printer>,
     /// Whether payload of responses may go to standard error and output, which often end in somebody's log.
     with_payload: bool,
+    /// Whether every counter is printed at the end.
+    is_verbose: bool,
 }
 
 /// The server at the metrics address, and what it shows.
@@ -52,14 +58,17 @@ impl Telling {
     /// # Errors
     ///
     /// In words, where one of them cannot be; nothing was changed then but for a folder that was made.
-    pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, String> {
-        let no_thread = |error| format!("cannot start a thread that writes: {error}");
+    pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, Unusable> {
+        let no_thread = |error| {
+            let words = format!("cannot start a thread that writes: {error}");
+            Unusable::new(words, "limit-short")
+        };
         // Files last: nothing is to be made where something else is refused.
         let exporter = args.listen.map(Exporter::start).transpose()?;
         let place = args.summary.as_deref().map(Place::open).transpose();
-        let place = place.map_err(|error| error.to_string())?;
+        let place = place.map_err(|error| Unusable::new(error, "summary-folder"))?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
-        let histograms = histograms.map_err(|error| error.to_string())?;
+        let histograms = histograms.map_err(|error| Unusable::new(error, "summary-folder"))?;
         let progress = match args.progress {
             args::Progress::Auto => stderr().is_terminal(),
             args::Progress::Always => true,
@@ -71,12 +80,14 @@ impl Telling {
             .transpose();
         Ok(Self {
             printer: printer.clone(),
+            summary_path: args.summary.clone(),
             summary: place.map(Writer::start).transpose().map_err(no_thread)?,
             histograms,
             exporter,
             progress: progress.then(Progress::new),
             json: json.map_err(no_thread)?,
             with_payload: args.with_payload,
+            is_verbose: args.log.verbose,
         })
     }
 
@@ -109,20 +120,24 @@ impl Telling {
         if let Some(writer) = &mut self.summary {
             writer.write(summary.json().unwrap_or_default());
             if let Some(complaint) = writer.complaint() {
-                warn!("{complaint}; it is tried again each second");
+                warn!(
+                    finding = "summary-unwritten",
+                    "{complaint}; it is tried again each second"
+                );
             }
         }
         if let Some(histograms) = &mut self.histograms {
             histograms.log(&totals.latency, totals.duration);
             if let Some(complaint) = histograms.complaint() {
-                warn!("{complaint}");
+                warn!(finding = "histograms-unwritten", "{complaint}");
             }
         }
         if let Some(progress) = &mut self.progress {
             self.printer.print(progress.line(&totals).into_bytes());
         }
         if let Some(printer) = &self.json {
-            printer.print(self.json_line(&summary));
+            // Curves are most of a summary, and what a second adds to them is little.
+            printer.print(self.json_line(&summary.clone().without_curves()));
         }
         self.publish(totals, summary, surroundings);
     }
@@ -149,23 +164,45 @@ impl Telling {
         {
             failures.push(cause.to_string());
         }
+        let table = self.table(&summary);
         if let Some(printer) = self.json.take() {
+            // Standard output is a program's to read.
+            self.printer.print_surely(table);
             printer.print_surely(self.json_line(&summary));
             if let Err(cause) = printer.finish() {
                 failures.push(format!("cannot write to standard output: {cause}"));
             }
+        } else if !print_to_output(&table) {
+            // A full disk under standard output: whoever reads at all reads standard error then.
+            self.printer.print_surely(table);
         }
-        let shown = self.shown(&summary);
-        let table = Table(shown.as_ref().unwrap_or(&summary)).to_string();
-        self.printer.print_surely(table.into_bytes());
         self.publish(totals, summary.clone(), surroundings);
         let Some(last) = failures.pop() else {
             return Ok(summary);
         };
         for failure in failures {
-            error!("{failure}");
+            error!(finding = "run-failed", "{failure}");
         }
         Err(last)
+    }
+
+    /// What a reader sees at the end.
+    fn table(&self, summary: &Summary) -> Vec<u8> {
+        let shown = self.shown(summary);
+        let shown = shown.as_ref().unwrap_or(summary);
+        let mut text = format!("{}\n", Table(shown));
+        if self.is_verbose {
+            text.push_str(&format!("{}\n", Details(shown)));
+        }
+        text.push_str(match &self.summary_path {
+            Some(_) => "details: tcpcopy report",
+            None => "details: --verbose, or --summary RUN.json and tcpcopy report",
+        });
+        if let Some(path) = &self.summary_path {
+            text.push_str(&format!(" {} --out report.html", path.display()));
+        }
+        text.push_str("; what each line means: docs/summary.md\n");
+        text.into_bytes()
     }
 
     /// The summary as it may be shown on standard error and output, where that is not all of it.
@@ -192,11 +229,20 @@ impl Telling {
     }
 }
 
+/// Prints to standard output; returns whether that did not fail. A pipe that nobody reads is not waited for: see [`Printer`].
+fn print_to_output(table: &[u8]) -> bool {
+    let Ok(printer) = Printer::for_descriptor(stdout(), TEXTS_MAX) else {
+        return false;
+    };
+    printer.print_surely(table.to_vec());
+    printer.finish().is_ok()
+}
+
 impl Exporter {
-    fn start(addr: SocketAddr) -> Result<Self, String> {
+    fn start(addr: SocketAddr) -> Result<Self, Unusable> {
         let board = Board::new();
         let server = Bound::bind(addr).and_then(|bound| bound.serve(routes(&board)));
-        let server = server.map_err(|error| error.to_string())?;
+        let server = server.map_err(|error| Unusable::new(error, "metrics-address"))?;
         Ok(Self {
             board,
             run_time: None,

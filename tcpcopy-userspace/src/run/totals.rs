@@ -1,19 +1,24 @@
 //! Everything that a run has counted and measured so far, added up for who is told.
 
-use telemetry::{Figures, KernelCounters, RunTotals};
+use std::env;
+use std::time::{Duration, SystemTime};
+
+use telemetry::{About, Figures, KernelCounters, RunTotals, State};
 use tracing::warn;
 
 use super::bridge::Bridge;
 use super::telling::Surroundings;
 use super::{Run, crew};
+use crate::args::Args;
 use crate::cpu;
+use crate::plan::Plan;
 
 impl Run<'_> {
     /// Everything that was counted and measured so far.
     pub(super) fn totals(&self) -> RunTotals {
         let slot = self.crew.totals();
         let kernel = self.loaded.counters().unwrap_or_else(|cause| {
-            warn!("{cause}");
+            warn!(finding = "counters-unread", "{cause}");
             KernelCounters::default()
         });
         let mut notes = Figures::new();
@@ -45,6 +50,8 @@ impl Run<'_> {
             started: self.started,
             about: self.about.clone(),
             ready: self.ready,
+            ended: (self.state == State::Ended).then(SystemTime::now),
+            drain: self.drained.map_or(Duration::ZERO, |since| since.elapsed()),
             duration: self.began.elapsed(),
             rules: self.plan.rule_names.clone(),
             ledger: slot.ledger,
@@ -84,6 +91,18 @@ impl Run<'_> {
             figures.push(name, *seconds);
         }
         figures
+    }
+}
+
+/// What is known of a run before it begins.
+pub(super) fn about(args: &Args, plan: &Plan) -> About {
+    About {
+        title: args.gates.title(),
+        host: host::kernel::node_name(),
+        kernel_release: host::kernel::release(),
+        options: env::args().skip(1).collect(),
+        seed: plan.seed,
+        gates: args.gates.gates(),
     }
 }
 

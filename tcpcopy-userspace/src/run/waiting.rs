@@ -60,7 +60,10 @@ impl Run<'_> {
         let seconds = waited.as_secs();
         match due {
             Due::Reason => {
-                warn!("still not copying ({seconds} s): {reason}");
+                warn!(
+                    finding = "not-ready",
+                    "still not copying ({seconds} s): {reason}"
+                );
                 None
             }
             Due::End => Some(format!(

@@ -41,6 +41,11 @@ impl Subject<'_> {
     }
 }
 
+/// Its name in docs/doctor.md: as in summaries and metrics, but for the hyphens.
+fn name(kind: Kind) -> String {
+    kind.name().replace('_', "-")
+}
+
 impl Warnings {
     /// Says it, unless it holds already.
     pub(super) fn raise(&mut self, kind: Kind, subject: Subject<'_>, text: &str) {
@@ -51,9 +56,12 @@ impl Warnings {
             return;
         };
         if before + 1 < SAID_MAX {
-            warn!("{text}");
+            warn!(finding = name(kind), "{text}");
         } else if before + 1 == SAID_MAX {
-            warn!("{text}. It comes and goes, and is not said again here");
+            warn!(
+                finding = name(kind),
+                "{text}. It comes and goes, and is not said again here"
+            );
         }
     }
 

@@ -27,7 +27,10 @@ fn observe_on(exits: &[String], plan: &Plan, loaded: &mut Loaded) {
                 );
             }
             Ok(_) => {}
-            Err(cause) => warn!("{cause}; answers that leave by {exit} are not seen"),
+            Err(cause) => warn!(
+                finding = "exit-unwatched",
+                "{cause}; answers that leave by {exit} are not seen"
+            ),
         }
     }
 }
@@ -89,7 +92,10 @@ impl Watch {
             self.address_changes += 1;
             match loaded.set_own_addresses(plan, &own) {
                 Ok(left_out) => self.say_left_out(left_out, warnings),
-                Err(cause) => error!("{cause}; new addresses of this host are not captured"),
+                Err(cause) => error!(
+                    finding = "addresses-unwatched",
+                    "{cause}; new addresses of this host are not captured"
+                ),
             }
         }
         let exits = self.exits.as_ref();
@@ -112,6 +118,7 @@ impl Watch {
         self.exits_left_out_max = before.max(left_out as u64);
         if self.exits_left_out_max > before {
             warn!(
+                finding = "exit-unwatched",
                 "routes of this host leave by so many devices that {left_out} of them are not looked at (the limit is {}): where \
                  answers of the online server leave by one of those, name it with -i",
                 host::exits::EXITS_MAX

@@ -156,7 +156,7 @@ impl Run<'_> {
         self.crew
             .command(&|| Command::Route(target.into(), mtu_in(&none)));
         if let Err(cause) = self.loaded.set_egress(target, &none) {
-            error!("{cause}");
+            error!(finding = "way-unfit", "{cause}");
         }
     }
 

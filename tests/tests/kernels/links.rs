@@ -76,7 +76,7 @@ fn vlan_trunk() {
     check_books(&summary);
     assert_eq!(summary.captured(), 0, "{}", summary.ledger());
     assert_eq!(target.finish().expect("log").len(), 0);
-    let skipped = summary.count("/kernel/capture/vlan");
+    let skipped = summary.count("/hooks/capture/vlan");
     assert!(skipped >= report.sent, "{skipped}: {}", summary.value());
     figures::note(&format!(
         "{skipped} tagged packets were skipped and counted on the trunk"

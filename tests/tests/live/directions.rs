@@ -107,7 +107,7 @@ fn copied_while(
 /// Packets that were shown twice, in words.
 fn duplicates(summary: &Summary) -> String {
     let [clients, online] =
-        ["clients", "online"].map(|row| summary.count(&format!("/kernel/{row}/duplicates")));
+        ["clients", "online"].map(|row| summary.count(&format!("/hooks/{row}/duplicates")));
     format!("duplicates: {clients} of clients, {online} of the online server")
 }
 
@@ -162,8 +162,8 @@ fn mirror_port() {
     let summary = copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
     options.capture = lab::copier::Capture::AfXdp;
     copied(&stand, Host::Assistant, &options, Scene::at(ONLINE));
-    assert_eq!(summary.count("/kernel/capture/other_host"), 0);
-    let replies = summary.count("/kernel/reply/matched");
+    assert_eq!(summary.count("/hooks/capture/other_host"), 0);
+    let replies = summary.count("/hooks/reply/matched");
     assert!(replies > 0, "replies are consumed where they arrive");
 }
 
@@ -380,14 +380,14 @@ fn devices_that_show_the_same_packets() {
         let options = stand.options().more("-i").more(devices);
         let summary = copied(&stand, Host::Online, &options, Scene::at(ONLINE));
         for row in ["clients", "online"] {
-            let count = |term: &str| summary.count(&format!("/kernel/{row}/{term}"));
+            let count = |term: &str| summary.count(&format!("/hooks/{row}/{term}"));
             let others = devices.split(',').count() as u64 - 1;
             // One record in a hundred may be late, or be of packets that are cut otherwise.
             let expected = count("parsed") * others;
             assert!(
                 count("duplicates").abs_diff(expected) * 100 <= expected,
                 "{devices}: {}",
-                summary.value()["kernel"][row]
+                summary.value()["hooks"][row]
             );
         }
     }

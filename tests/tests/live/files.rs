@@ -200,9 +200,8 @@ fn a_disk_that_hangs() {
     disk.freeze(false);
     let status = process.wait(Duration::from_secs(10)).expect("it ends");
     assert_eq!(status.code(), Some(1), "{}", process.log());
-    // The table went to standard error.
-    let table = process.log();
-    let answered = format!("{} of {} turns", report.completed, report.completed);
+    let table = process.output();
+    let answered = format!("{} of {} requests", report.completed, report.completed);
     assert!(table.contains(&answered), "{answered}: {table}");
 }
 

@@ -291,7 +291,7 @@ fn a_firewall_that_sees_one_direction_is_named() {
             .wait(Duration::from_secs(20))
             .expect("it ends");
         let log = copier.tcpcopy.log();
-        assert!(!log.lines().any(|line| line.ends_with("ready")), "{log}");
+        assert!(!log.lines().any(|line| line.contains(" ready ")), "{log}");
         let summary = copier.summary().expect("a summary");
         assert_eq!(summary.answered(), 0, "{}", summary.ledger());
         let sent = summary.count("/engine/segments_sent");

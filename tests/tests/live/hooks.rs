@@ -105,7 +105,7 @@ fn copies_all(topology: Topology, capture: Capture, look: impl FnOnce(&Stand)) {
     );
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_complete(&report, &online, &target, &summary);
-    assert_eq!(summary.count("/kernel/capture/abandoned"), 0);
+    assert_eq!(summary.count("/hooks/capture/abandoned"), 0);
     check_nothing_left(&stand);
 }
 
@@ -370,12 +370,12 @@ fn check_stopped(process: &Process, summary: &Summary) {
     let log = process.log();
     assert!(log.contains("stood still"), "{log}");
     assert!(
-        summary.count("/kernel/capture/abandoned") > 0,
+        summary.count("/hooks/capture/abandoned") > 0,
         "{}",
         summary.value()
     );
     assert_eq!(
-        summary.count("/notes/deadlines_missed"),
+        summary.count("/incidents/deadlines_missed"),
         1,
         "{}",
         summary.value()

@@ -61,7 +61,7 @@ fn check_told(summary: &Summary, compared_min: u64, difference: &str) {
         compared * 10 >= summary.captured() * compared_min,
         "too few compared: {differences}; lag {lag:?}"
     );
-    let told = summary.count(&format!("/differences/{difference}"));
+    let told = summary.count(&format!("/differences/kinds/{difference}"));
     assert!(told * 10 >= compared * 9, "{difference}: {differences}");
 }
 

@@ -196,7 +196,11 @@ fn check_ended(stand: &Stand, copier: &mut Copier, online: &mut Nginx, began: In
     assert_eq!(found, Some(address.as_str()), "{}", summary.value());
     check_books(&summary);
     check_nothing_left(stand);
-    assert!(summary.count("/notes/holds") >= 5, "{}", summary.value());
+    assert!(
+        summary.count("/incidents/holds") >= 5,
+        "{}",
+        summary.value()
+    );
     assert!(
         second <= first + 2,
         "the loop goes on: {first}, then {second} requests"
@@ -356,17 +360,17 @@ fn innocent(stand: &Stand, options: &Options, load: impl FnOnce(&Stand)) {
     let lag = |name: &str| summary.count(&format!("/latency_us/lag/{name}"));
     eprintln!(
         "holds {}, experiments {}; lag p50 {} us, p99 {} us, p99.9 {} us, max {} us; {}",
-        summary.count("/notes/holds"),
-        summary.count("/notes/loop_experiments"),
+        summary.count("/incidents/holds"),
+        summary.count("/incidents/loop_experiments"),
         lag("p50"),
         lag("p99"),
-        lag("p99.9"),
+        lag("p999"),
         lag("max"),
         summary.ledger()
     );
     assert!(summary.value().get("loop").is_none(), "{}", summary.value());
     assert!(
-        summary.count("/notes/holds") <= 4 + seconds() / 20,
+        summary.count("/incidents/holds") <= 4 + seconds() / 20,
         "{}",
         summary.value()
     );

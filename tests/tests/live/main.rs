@@ -38,6 +38,7 @@ mod options;
 mod own_traffic;
 mod pace;
 mod page;
+mod passing;
 mod path;
 mod places;
 mod precedence;

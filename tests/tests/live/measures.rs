@@ -32,9 +32,9 @@ fn slower_and_shorter(topology: Topology) {
     let compared = count("/differences/compared");
     assert_eq!(compared + count("/differences/unpaired"), captured);
     assert!(compared * 100 >= captured * 99, "{compared} of {captured}");
-    assert_eq!(count("/differences/target_shorter"), compared);
-    assert_eq!(count("/differences/target_longer"), 0);
-    let median = |side: &str| count(&format!("/latency_us/{side}/last/p50"));
+    assert_eq!(count("/differences/kinds/target_shorter"), compared);
+    assert_eq!(count("/differences/kinds/target_longer"), 0);
+    let median = |side: &str| count(&format!("/latency_us/{side}/last_byte/p50"));
     let (online, net) = (median("online"), median("target_net"));
     eprintln!(
         "last byte after {online} us online and {net} us net of the path; clients' own median {} us",
@@ -46,8 +46,8 @@ fn slower_and_shorter(topology: Topology) {
     assert!(median("target") >= net);
     assert!(median("target_intended") >= median("target"));
     for (file, series) in [
-        ("online_first_byte", "online/first"),
-        ("target_last_byte_net", "target_net/last"),
+        ("online_first_byte", "online/first_byte"),
+        ("target_last_byte_net", "target_net/last_byte"),
         ("lag", "lag"),
     ] {
         let table = fs::read_to_string(folder.join(format!("{file}.hgrm"))).expect(file);

@@ -118,7 +118,7 @@ fn bodies_that_come_later() {
             .count()
     };
     let value = summary.value();
-    let first = |server: &str| summary.count(&format!("/latency_us/{server}/first/p90"));
+    let first = |server: &str| summary.count(&format!("/latency_us/{server}/first_byte/p90"));
     let context = format!(
         "{} early; first byte {} us and {} us; {}; {}",
         early(&target),
@@ -191,7 +191,7 @@ fn one_response_after_the_timeout() {
     let differing = summary.count("/differences/differing");
     assert_eq!(
         differing,
-        summary.count("/differences/target_silent"),
+        summary.count("/differences/kinds/target_silent"),
         "{context}"
     );
     let compared = summary.count("/differences/compared");

@@ -129,7 +129,7 @@ fn own_connections_from_ports_of_the_pool_go_on() {
     copied.retain(|request| request.id != "own");
     assert_eq!(all - copied.len(), 50);
     assert!(
-        summary.count("/kernel/reply/unleased") > 0,
+        summary.count("/hooks/reply/unleased") > 0,
         "{}",
         summary.ledger()
     );
@@ -182,7 +182,7 @@ fn a_leased_port_that_an_application_binds_is_its() {
     let report = clients.wait();
     let summary = finish(&mut copier);
     assert!(
-        summary.count("/kernel/reply/foreign") >= 5,
+        summary.count("/hooks/reply/foreign") >= 5,
         "{}",
         summary.ledger()
     );
@@ -341,7 +341,7 @@ fn what_is_forwarded_is_not_copied_and_a_new_address_is() {
         "{}",
         summary.ledger()
     );
-    assert_eq!(summary.count("/notes/address_changes"), 1);
+    assert_eq!(summary.count("/incidents/address_changes"), 1);
     check_books(&summary);
     check_clean(&stand);
 }
@@ -363,13 +363,13 @@ fn nothing_is_recorded_where_no_target_can_be_reached() {
         .expect("no route");
     pause(4000);
     let during = copier.next_summary().expect("a summary");
-    let paused = during.count("/kernel/capture/paused");
+    let paused = during.count("/hooks/capture/paused");
     assert!(
         paused > 200,
         "{paused} packets were not recorded: {}",
         during.ledger()
     );
-    assert!(during.count("/kernel/observe/paused") > 200);
+    assert!(during.count("/hooks/observe/paused") > 200);
     online
         .ip(&["route", "del", "unreachable", &format!("{TARGET}/32")])
         .expect("a route");
@@ -383,8 +383,8 @@ fn nothing_is_recorded_where_no_target_can_be_reached() {
         "{before} requests, then {after}: {}",
         summary.ledger()
     );
-    assert_eq!(summary.count("/notes/recording_pauses"), 1);
-    let recorded = summary.count("/kernel/capture/paused") - paused;
+    assert_eq!(summary.count("/incidents/recording_pauses"), 1);
+    let recorded = summary.count("/hooks/capture/paused") - paused;
     assert!(
         recorded < 1000,
         "{recorded} packets after the summary in the pause"
@@ -408,14 +408,14 @@ fn nothing_is_recorded_while_the_machine_is_too_busy() {
     let mut copier = start_with(&stand, &options);
     let report = Clients::short(1000, 8).run(&stand);
     let summary = finish(&mut copier);
-    let paused = summary.count("/kernel/capture/paused");
+    let paused = summary.count("/hooks/capture/paused");
     assert!(
         paused > 300,
         "{paused} packets were not recorded: {}",
         summary.ledger()
     );
-    assert!(summary.count("/kernel/observe/paused") > 300);
-    assert!(summary.count("/notes/recording_paused_worker_seconds") >= 2);
+    assert!(summary.count("/hooks/observe/paused") > 300);
+    assert!(summary.count("/incidents/recording_paused_worker_seconds") >= 2);
     check_clients(&report);
     check_books(&summary);
     check_clean(&stand);

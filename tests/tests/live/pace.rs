@@ -28,7 +28,7 @@ fn shorter(connections: u32, rate: u32, size: &str) {
     assert_eq!(summary.answered(), captured, "{}", summary.ledger());
     assert!(count("/differences/compared") * 100 >= captured * 99);
     assert_eq!(
-        count("/differences/target_shorter"),
+        count("/differences/kinds/target_shorter"),
         count("/differences/compared")
     );
     // A silence of the shortest kind before each turn would have them seconds behind in the middle of the run.

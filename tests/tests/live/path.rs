@@ -29,7 +29,7 @@ fn egress_mtu_of_1400() {
     let summary = finish(&mut copier);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     assert_eq!(
-        summary.count("/kernel/inject/too_big"),
+        summary.count("/hooks/inject/too_big"),
         0,
         "the segments fit: {}",
         summary.value()

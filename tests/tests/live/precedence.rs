@@ -205,8 +205,10 @@ fn little_memory() {
 
 /// A figure of the notes.
 fn note(summary: &Summary, name: &str) -> u64 {
-    summary.value()["notes"][name].as_u64().unwrap_or_else(|| {
-        let notes: &Value = &summary.value()["notes"];
-        panic!("{name} is not in {notes}")
-    })
+    summary.value()["incidents"][name]
+        .as_u64()
+        .unwrap_or_else(|| {
+            let notes: &Value = &summary.value()["incidents"];
+            panic!("{name} is not in {notes}")
+        })
 }

@@ -103,7 +103,7 @@ fn a_slower_target_is_told_and_an_equal_one_is_not() {
     make(&stand, &[&equal, &slower], &both);
 
     let browser = open(&stand, &one);
-    for key in ["first.p50", "last.p50"] {
+    for key in ["first_byte.p50", "last_byte.p50"] {
         let (word, difference) = says(&browser, key);
         eprintln!("{key} of a target that is 5 ms slower: {word} by {difference} us");
         assert_eq!(word, "slower", "{key}");
@@ -129,12 +129,12 @@ fn a_slower_target_is_told_and_an_equal_one_is_not() {
     browser.prefer("light");
     browser.open(&format!("file://{}", other.display()));
     for (key, most) in [
-        ("first.p50", 0.0),
-        ("last.p50", 0.0),
+        ("first_byte.p50", 0.0),
+        ("last_byte.p50", 0.0),
         // Both servers share two processors with the clients and the copy, and the target's turn always comes second: its slowest
         // hundredth may really be slower. It must stay far from the difference that was planted in the other run.
-        ("first.p99", 2_000.0),
-        ("last.p99", 2_000.0),
+        ("first_byte.p99", 2_000.0),
+        ("last_byte.p99", 2_000.0),
     ] {
         let (word, difference) = says(&browser, key);
         eprintln!("{key} of an equal target: {word}, {difference} us");
@@ -144,11 +144,11 @@ fn a_slower_target_is_told_and_an_equal_one_is_not() {
             "{key}: {word} by {difference} us"
         );
     }
-    assert_eq!(says(&browser, "last.p50").0, "no_difference");
+    assert_eq!(says(&browser, "last_byte.p50").0, "no_difference");
 
     browser.open(&format!("file://{}", both.display()));
-    assert_eq!(says(&browser, "1.target.last.p50").0, "slower");
-    assert_ne!(says(&browser, "1.online.last.p50").0, "slower");
+    assert_eq!(says(&browser, "1.target.last_byte.p50").0, "slower");
+    assert_ne!(says(&browser, "1.online.last_byte.p50").0, "slower");
     picture(&browser, "report-two.png", 1000);
     check_contrast(&browser);
     browser.resize(360, 740);
@@ -183,7 +183,10 @@ fn errors_and_cut_replies_are_told() {
         value.as_f64().expect("a number")
     };
     let captured = summary.captured() as f64;
-    let (resets, shorter) = (figure("ledger.reset"), figure("differences.target_shorter"));
+    let (resets, shorter) = (
+        figure("ledger.reset"),
+        figure("differences.kinds.target_shorter"),
+    );
     eprintln!(
         "of {captured} requests {resets} were reset and {shorter} cut off; {}",
         summary.ledger()
@@ -193,7 +196,7 @@ fn errors_and_cut_replies_are_told() {
         "{resets} of {captured} reset"
     );
     assert!(within(
-        figure("differences.target_reset_only"),
+        figure("differences.kinds.target_reset_only"),
         captured / 100.0
     ));
     // A reset in the place of a response is also a missing one, and still one response that differs.
@@ -263,7 +266,7 @@ fn missing_replies_are_told() {
     );
     assert!(within(missing, captured / 100.0), "{missing} of {captured}");
     // Those that were in step when they left, which nearly all were.
-    let silent = summary.count("/differences/target_silent") as f64;
+    let silent = summary.count("/differences/kinds/target_silent") as f64;
     assert!(within(silent, missing), "{silent} of {missing}");
     assert!(text.contains("The target took 99.0"), "{text}");
     assert!(text.contains("timed out"), "{text}");

@@ -89,21 +89,24 @@ fn one_percent_fails(topology: Topology, capture: Capture) {
     let mut copier = start(&stand, &options);
     let report = Clients::keep_alive(20, 600, 4).long(5).run(&stand);
     let summary = finish(&mut copier);
-    let said = copier.tcpcopy.log();
+    let said = copier.tcpcopy.output();
     check_clients(&report);
     check_sampled(&summary);
     let requests: usize = target.finish().values().map(Vec::len).sum();
     let _ = online.finish();
     assert_eq!(requests as u64, summary.captured());
     let planted = requests as u64 / 100;
-    let found = summary.count("/differences/status_differs");
+    let found = summary.count("/differences/kinds/status_differs");
     check_planted(&summary, found, planted);
-    assert_eq!(summary.count("/differences/status_class_differs"), found);
+    assert_eq!(
+        summary.count("/differences/kinds/status_class_differs"),
+        found
+    );
     assert_eq!(cell(&summary, "http 2xx", "http 5xx"), found);
     let compared = summary.count("/differences/compared");
     assert_eq!(cell(&summary, "http 2xx", "http 2xx"), compared - found);
     // Nothing else differs within 64 bytes: the service tells no time.
-    assert_eq!(summary.count("/differences/prefix_differs"), found);
+    assert_eq!(summary.count("/differences/kinds/prefix_differs"), found);
     let listed = summary.value()["samples"]["differing"].as_array();
     let listed = listed.expect("a list");
     assert_eq!(listed.len(), 20.min(found as usize));
@@ -164,7 +167,7 @@ fn tiny_segments(topology: Topology) {
     check_sampled(&summary);
     let requests: usize = target.finish().values().map(Vec::len).sum();
     let _ = online.finish();
-    let found = summary.count("/differences/status_differs");
+    let found = summary.count("/differences/kinds/status_differs");
     check_planted(&summary, found, requests as u64 / 50);
     let compared = summary.count("/differences/compared");
     assert_eq!(cell(&summary, "http 2xx", "http 2xx"), compared - found);
@@ -218,7 +221,7 @@ fn redis_errors(topology: Topology) {
         .expect("every value is pushed");
     let summary = finish(&mut copier);
     check_sampled(&summary);
-    let found = summary.count("/differences/status_differs");
+    let found = summary.count("/differences/kinds/status_differs");
     check_planted(&summary, found, 1000);
     assert_eq!(cell(&summary, "redis value", "redis error"), found);
     assert_eq!(
@@ -302,8 +305,12 @@ fn binary_responses_are_compared_byte_by_byte() {
     }
     check_sampled(&summary);
     assert_eq!(summary.captured(), 500, "{}", summary.ledger());
-    assert_eq!(summary.count("/differences/status_differs"), 0);
-    check_planted(&summary, summary.count("/differences/prefix_differs"), 50);
+    assert_eq!(summary.count("/differences/kinds/status_differs"), 0);
+    check_planted(
+        &summary,
+        summary.count("/differences/kinds/prefix_differs"),
+        50,
+    );
     let first = &summary.value()["samples"]["differing"][0];
     let number = r"\x00\x00\x00\x09";
     let expected = format!(
@@ -386,7 +393,8 @@ fn written(topology: Topology, more: &[&str]) -> Option<[Vec<u8>; 3]> {
     let report = Clients::keep_alive(5, 100, 3).run(&stand);
     let summary = finish(&mut copier);
     interrupt::sleep(Duration::from_millis(100)).expect("no signal");
-    let (said, sent) = (copier.tcpcopy.log(), tap.finish());
+    let said = copier.tcpcopy.log() + &copier.tcpcopy.output();
+    let sent = tap.finish();
     check_clients(&report);
     check_books(&summary);
     let _ = (online.finish(), target.finish());

@@ -147,7 +147,7 @@ impl Pair {
         let told = |side: &str| {
             ["p50", "p99"].map(|name| {
                 self.summary
-                    .count(&format!("/latency_us/{side}/last/{name}")) as f64
+                    .count(&format!("/latency_us/{side}/last_byte/{name}")) as f64
             })
         };
         let seen = |report: &load::Report| [report.latency.p50, report.latency.p99];

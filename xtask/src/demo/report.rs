@@ -26,7 +26,7 @@ pub(super) fn closing(scenes: &[Scene]) -> String {
         let at = |quantile| {
             scene
                 .summary
-                .count(&format!("/latency_us/{server}/first/{quantile}"))
+                .count(&format!("/latency_us/{server}/first_byte/{quantile}"))
         };
         format!("{} / {}", at("p50"), at("p99"))
     };

@@ -161,7 +161,8 @@ fn seen(service: &Process) -> service::Line {
 }
 
 fn live(time: Duration, online: u64, target: u64, summary: &Summary) -> String {
-    let median = |server: &str| match summary.count(&format!("/latency_us/{server}/first/p50")) {
+    let median = |server: &str| match summary.count(&format!("/latency_us/{server}/first_byte/p50"))
+    {
         0 => "-".to_owned(),
         median => median.to_string(),
     };

@@ -7,7 +7,7 @@ use exposition::Families;
 
 use super::Snapshot;
 use crate::left_out;
-use crate::summary::RunTotals;
+use crate::totals::RunTotals;
 
 /// The hook of `intercept`, which does not run here.
 const SINK: &str = "sink";

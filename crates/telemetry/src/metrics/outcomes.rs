@@ -3,16 +3,10 @@
 use exposition::Families;
 use session::Outcome;
 
+use crate::differences::DifferencesSummary;
 use crate::figures::Figures;
-use crate::summary::{RunTotals, Summary};
-
-/// Counts of [`crate::Differences`] that are not kinds of differences.
-const COMPARED: &str = "compared";
-const UNPAIRED: &str = "unpaired";
-const PACED: &str = "paced";
-const SAMPLED: &str = "sampled";
-const UNSAMPLED: &str = "unsampled";
-const DIFFERING: &str = "differing";
+use crate::summary::Summary;
+use crate::totals::RunTotals;
 
 pub(super) fn add(families: &mut Families, totals: &RunTotals, summary: &Summary) {
     turns(families, totals, summary);
@@ -103,31 +97,36 @@ fn sessions(families: &mut Families, totals: &RunTotals, summary: &Summary) {
         .count(&[], count("payload_bytes_max"));
 }
 
-fn differences(families: &mut Families, figures: &Figures) {
+fn differences(families: &mut Families, said: &DifferencesSummary) {
     families
         .counter(
             "tcpcopy_turns_compared_total",
             "Turns whose two responses were compared.",
         )
-        .count(&[], figure(figures, COMPARED));
+        .count(&[], said.compared);
+    families
+        .counter(
+            "tcpcopy_turns_differing_total",
+            "Compared turns whose responses differ, in one way or in several: each counts once.",
+        )
+        .count(&[], said.differing);
     families
         .counter(
             "tcpcopy_turns_unpaired_total",
             "Turns that were not compared, because their session is out of step.",
         )
-        .count(&[], figure(figures, UNPAIRED));
+        .count(&[], said.unpaired);
     families
         .counter(
             "tcpcopy_turns_paced_total",
             "Turns whose target was kept from sending more than the online server had sent; their times are not compared.",
         )
-        .count(&[], figure(figures, PACED));
+        .count(&[], said.paced);
     let mut differences = families.counter(
         "tcpcopy_differences_total",
-        "Compared turns whose responses differ, by how; one turn may count under several.",
+        "Compared turns whose responses differ, by how; one turn may count under several, so that their sum says too much.",
     );
-    let no_kinds = [COMPARED, UNPAIRED, PACED, SAMPLED, UNSAMPLED, DIFFERING];
-    for (kind, n) in figures.iter().filter(|(name, _)| !no_kinds.contains(name)) {
+    for (kind, n) in said.kinds.iter() {
         differences.count(&[("kind", kind)], *n);
     }
 }
@@ -142,7 +141,7 @@ fn samples(families: &mut Families, summary: &Summary) {
             "tcpcopy_turns_sampled_total",
             "Turns of which the beginnings of both responses are known (--sample-bytes).",
         )
-        .count(&[], figure(&summary.differences, SAMPLED));
+        .count(&[], summary.differences.sampled.unwrap_or_default());
     let mut pairs = families.counter(
         "tcpcopy_turn_statuses_total",
         "Sampled turns by the class of the online server's status and of the target's.",

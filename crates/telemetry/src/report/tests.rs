@@ -58,6 +58,8 @@ fn summary(more: u64) -> Value {
         started: SystemTime::UNIX_EPOCH,
         about: crate::About::default(),
         ready: Some(std::time::SystemTime::UNIX_EPOCH),
+        ended: None,
+        drain: Duration::ZERO,
         duration: Duration::from_secs(10),
         rules: vec!["80-10.0.0.2:80".to_owned()],
         ledger: Ledger::new(1),
@@ -97,19 +99,22 @@ fn runs_are_compared_with_the_first() {
     assert_eq!(data["runs"].as_array().unwrap().len(), 3);
     assert_eq!(data["runs"][1]["name"], "after.json");
     assert_eq!(
-        data["runs"][1]["summary"]["verdict"]["last"]["p50"]["says"],
+        data["runs"][1]["summary"]["verdict"]["last_byte"]["p50"]["verdict"],
         "slower"
     );
     let slower = &data["comparisons"][0];
     assert_eq!(slower["run"], 1);
-    assert_eq!(slower["target"]["last"]["p50"]["says"], "slower");
-    let difference = slower["target"]["last"]["p50"]["difference"]
+    assert_eq!(slower["target"]["last_byte"]["p50"]["verdict"], "slower");
+    let difference = slower["target"]["last_byte"]["p50"]["difference_us"]
         .as_i64()
         .unwrap();
     assert!((4_990..=5_010).contains(&difference), "{difference}");
-    assert_eq!(slower["online"]["last"]["p50"]["says"], "no_difference");
     assert_eq!(
-        data["comparisons"][1]["target"]["first"]["p99"]["says"],
+        slower["online"]["last_byte"]["p50"]["verdict"],
+        "no_difference"
+    );
+    assert_eq!(
+        data["comparisons"][1]["target"]["first_byte"]["p99"]["verdict"],
         "no_difference"
     );
 }
@@ -209,8 +214,9 @@ fn hostile_content_stays_data() {
     hostile["rules"][0]["rule"] = json!(word);
     hostile["version"] = json!(word);
     hostile["ledger"] = json!({"captured": 1e300, word: -5, "__proto__": 7});
-    hostile["verdict"]["intervals"]["target_last_byte_net"] = json!({"p50": "x"});
-    hostile["curves"] = json!({"online_last_byte": [[1e308, -1, null], "x", []], "__proto__": []});
+    hostile["verdict"]["intervals_us"]["target_net"]["last_byte"] = json!({"p50": "x"});
+    hostile["curves_us"] =
+        json!({"online": {"last_byte": [[1e308, -1, null], "x", []]}, "__proto__": []});
     let name = "<b>x&y.json";
     let file = folder.summary(name, &hostile);
     write(&[file.clone(), file], &out, false).unwrap();
@@ -226,7 +232,7 @@ fn hostile_content_stays_data() {
     assert_eq!(data["runs"][0]["name"], name);
     assert_eq!(data["runs"][0]["summary"]["rules"][0]["rule"], word);
     assert_eq!(
-        data["comparisons"][0]["target"]["last"]["p50"]["says"],
+        data["comparisons"][0]["target"]["last_byte"]["p50"]["verdict"],
         "cannot_tell"
     );
 }

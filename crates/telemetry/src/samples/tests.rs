@@ -47,9 +47,12 @@ fn recorded(from_ms: u64, turns: &[TurnEnded]) -> Beginnings {
 }
 
 fn figures(beginnings: &Beginnings) -> Vec<u64> {
-    let mut figures = Figures::new();
-    beginnings.push_figures(&mut figures);
-    figures.iter().map(|(_, count)| *count).collect()
+    let mut kinds = Figures::new();
+    beginnings.push_kinds(&mut kinds);
+    let counts = [beginnings.sampled(), beginnings.unsampled()].into_iter();
+    counts
+        .chain(kinds.iter().map(|(_, count)| *count))
+        .collect()
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nDate: 1";
@@ -79,7 +82,7 @@ fn each_difference_is_counted_by_its_name() {
             unknown,
         ],
     );
-    assert_eq!(figures(&beginnings), [6, 2, 3, 2, 5]);
+    assert_eq!(figures(&beginnings), [6, 2, 3, 2, 5, 1]);
     let json = serde_json::to_value(beginnings.summary(&["a to b".to_owned()])).unwrap();
     let statuses: Vec<_> = json["statuses"].as_array().unwrap().iter().collect();
     let cell = |online: &str, target: &str| {

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use session::{Counters, Outcome, Response, RuleId, TurnEnded};
 
-use super::{Table, percent};
+use super::{Details, Table, millis, percent, percent_up};
+use crate::figures::grouped;
 use crate::{
     Differences, Feedback, Figures, KernelCounters, Latency, Ledger, Mode, RunTotals, Spread,
     State, Summary, WorkerTotals,
@@ -12,9 +13,23 @@ use crate::{
 
 #[test]
 fn what_is_not_whole_never_reads_100() {
-    assert_eq!(percent(1.0), "100.000 %");
+    assert_eq!(percent(1.0), "100 %");
     assert_eq!(percent(0.999_999_9), "99.999 %");
     assert_eq!(percent(0.0), "0.000 %");
+    assert_eq!(percent_up(0.000_000_1), "0.001 %");
+}
+
+#[test]
+fn numbers_are_read_at_a_glance() {
+    let groups = [0, 999, 1_000, 1_234_567].map(grouped);
+    assert_eq!(groups, ["0", "999", "1,000", "1,234,567"]);
+    let times = [160, 9_999, 10_500, 99_000, 273_000, 17_300_000].map(millis);
+    assert_eq!(
+        times,
+        [
+            "0.16 ms", "10.00 ms", "10.5 ms", "99.0 ms", "273 ms", "17.3 s"
+        ]
+    );
 }
 
 fn run() -> RunTotals {
@@ -24,6 +39,8 @@ fn run() -> RunTotals {
         started: SystemTime::UNIX_EPOCH,
         about: crate::About::default(),
         ready: Some(std::time::SystemTime::UNIX_EPOCH),
+        ended: None,
+        drain: Duration::ZERO,
         duration: Duration::from_secs(1),
         rules: Vec::new(),
         ledger: Ledger::new(0),
@@ -70,42 +87,56 @@ fn what_was_not_copied_stands_in_the_first_line() {
     run.engine.left_out_open_before_flows = 7;
     run.engine.target_closes = 5;
     let text = Table(&Summary::new(&run)).to_string();
-    let first = text.lines().next().unwrap_or_default();
-    assert!(
-        first.ends_with(
-            "NOTHING WAS COPIED; 7 connection(s) that were open before the start left out"
-        ),
-        "{text}"
-    );
-    assert!(text.contains("THE TARGET CLOSED 5 TIMES"), "{text}");
-    assert!(!text.contains("-i names the interfaces"), "{text}");
+    for words in [
+        "TAKEN     -         NOTHING TO JUDGE",
+        "          nothing was captured: all connections that were seen were open before the start",
+        "7 connection(s) that were open before the start left out",
+        "THE TARGET CLOSED 5 TIMES",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
     run.ledger.record(&missed());
     run.ledger.record_missed(RuleId(0), 32);
+    run.engine.sessions_shed = 1160;
     let summary = Summary::new(&run);
     assert_eq!(summary.bytes.get("missed"), Some(&42));
     let text = Table(&summary).to_string();
-    assert!(
-        text.contains("0 of 1 turns answered, fidelity 0.000 %, 1 MISSED; 7 connection(s)"),
-        "{text}"
-    );
+    for words in [
+        "TAKEN     0.000 %   0 of 1,161 requests",
+        "1 missed: its connection could not be copied here any more",
+        "1,160 left out by --max-sessions",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
 }
 
 #[test]
 fn a_residue_is_shouted() {
     let text = Table(&Summary::new(&run())).to_string();
+    for words in [
+        "COUNTERS  DO NOT ADD UP",
+        "          online, residue -3",
+        "A LOOP ENDED THE RUN: 10.0.0.9 asks the online service what 10.0.0.2:80",
+        "          nothing was captured: ",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+}
+
+/// What is for developers is not in the way of who reads five lines.
+#[test]
+fn counters_stand_among_the_details_alone() {
+    let mut run = run();
+    run.engine.client_packets = 8008;
+    let summary = Summary::new(&run);
+    assert!(!Table(&summary).to_string().contains("client_packets"));
     assert!(
-        text.contains("DOES NOT ADD UP: online, residue -3"),
-        "{text}"
-    );
-    assert!(
-        text.contains("A LOOP ENDED THE RUN: 10.0.0.9 asks the online service what 10.0.0.2:80"),
-        "{text}"
-    );
-    assert!(
-        text.contains("direct mode, 1.0 s: NOTHING WAS CAPTURED"),
-        "{text}"
+        Details(&summary)
+            .to_string()
+            .contains("client_packets 8008")
     );
 }
+
 /// Whoever reads how many were answered is told how many of them may not have been.
 #[test]
 fn turns_in_doubt_are_told() {
@@ -126,10 +157,10 @@ fn turns_in_doubt_are_told() {
         run.differences.record(&turn(number != 0), SystemTime::now);
     }
     let table = |run: &RunTotals| Table(&Summary::new(run)).to_string();
-    assert!(!table(&run).contains("not compared"), "one of 200");
+    assert!(!table(&run).contains(" not compared:"), "one of 200");
     for _ in 0..2 {
         run.differences.record(&turn(false), SystemTime::now);
     }
     let text = table(&run);
-    assert!(text.contains("  3 responses not compared"), "{text}");
+    assert!(text.contains("  3 not compared: "), "{text}");
 }

@@ -149,6 +149,7 @@ impl Shared {
         self.missed_seconds
             .fetch_add(gap.as_secs().max(1), Ordering::Relaxed);
         warn!(
+            finding = "stood-still",
             "this process stood still for more than {DEADLINE:?} (stopped, or the machine suspended?): for {gap:.1?} the programs let every packet \
              pass, and nothing was recorded; what passed is counted as `abandoned`"
         );
@@ -171,6 +172,7 @@ impl Charge {
                 )
             };
             warn!(
+                finding = "no-janitor",
                 "the janitor, who removes filters should this process be killed, ended ({ended}); {words}"
             );
         }
@@ -184,8 +186,8 @@ impl Charge {
                 self.pass_on(&self.things.clone());
             }
             Err(error) => warn!(
-                "no janitor can be started ({} of {JANITORS_MAX} times): {error}",
-                self.started
+                finding = "no-janitor",
+                "no janitor can be started ({} of {JANITORS_MAX} times): {error}", self.started
             ),
         }
     }

@@ -8,6 +8,15 @@ use crate::plan::Refusal;
 /// open at a time.
 const FLOWS_FEW: u64 = 1000;
 
+/// What the smallest pool has room for.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    /// Clients' connections at a time.
+    pub(crate) flows: u64,
+    /// All of it, in words.
+    pub(crate) words: String,
+}
+
 /// How many sessions the smallest pool has room for, in words, and a warning where that is little for `-n`; `None` with
 /// the clients' own addresses.
 ///
@@ -17,7 +26,7 @@ pub(in crate::plan) fn room(
     args: &Args,
     sources: &Sources,
     workers: u32,
-) -> Result<(Option<String>, Option<String>), Refusal> {
+) -> Result<(Option<Room>, Option<String>), Refusal> {
     let Some(smallest) = sources
         .chosen
         .iter()
@@ -57,7 +66,7 @@ pub(in crate::plan) fn room(
         return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
     }
     let flows = available / u64::from(args.copies);
-    let room = format!(
+    let words = format!(
         "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
          that is {flows} flows at a time",
         smallest.pool,
@@ -66,8 +75,8 @@ pub(in crate::plan) fn room(
     );
     let warning = (args.copies > 1 && flows < FLOWS_FEW).then(|| {
         format!(
-            "{room}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
+            "{words}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
         )
     });
-    Ok((Some(room), warning))
+    Ok((Some(Room { flows, words }), warning))
 }

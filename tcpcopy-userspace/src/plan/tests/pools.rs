@@ -3,7 +3,6 @@
 use session::Source;
 
 use super::{facts, plan_on};
-use crate::doctor::refused;
 use crate::plan::Plan;
 
 fn pool_of(plan: &Plan) -> (std::ops::RangeInclusive<u16>, Vec<u16>) {
@@ -103,9 +102,8 @@ fn a_pool_of_others_is_refused_in_direct_mode() {
     ] {
         let line = format!("-x 80-10.1.0.9:80 -c {pool}");
         let refusal = plan_on(&line, &facts).unwrap_err();
-        let finding = refused::finding(&refusal);
-        assert_eq!(finding.finding, "pool-not-routed", "{line}: {refusal}");
-        assert!(finding.said.contains("did you forget -s INTERCEPT?"));
+        assert_eq!(refusal.finding(), "pool-not-routed", "{line}: {refusal}");
+        assert!(refusal.to_string().contains("did you forget -s INTERCEPT?"));
         for meant in [" --pool-is-routed", " -s 10.0.0.9:36524 --insecure"] {
             plan_on(&format!("{line}{meant}"), &facts).expect(&line);
         }

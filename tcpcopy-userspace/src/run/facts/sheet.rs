@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use session::{Counters, Outcome, Response, RuleId, TurnEnded};
+use session::{Counters, Outcome, Prefix, Response, RuleId, Samples, TurnEnded};
 use telemetry::{
     About, Differences, Figures, Gates, KernelCounters, Latency, Ledger, Mode, Recorder, RunTotals,
     SlowerMax, Spread, State, Summary, Warnings, WorkerTotals,
@@ -55,10 +55,19 @@ impl Fact {
             totals: RunTotals {
                 mode: Mode::Direct,
                 state: State::Ended,
-                about: About { gates },
+                about: About {
+                    title: None,
+                    host: "online".to_owned(),
+                    kernel_release: "6.12.0".to_owned(),
+                    options: vec!["-x".to_owned(), "80-192.0.2.9:80".to_owned()],
+                    seed: 42,
+                    gates,
+                },
                 started: began,
                 ready: Some(began),
-                duration: Duration::from_secs(15),
+                ended: Some(began + Duration::from_secs(25)),
+                drain: Duration::from_secs(10),
+                duration: Duration::from_secs(25),
                 rules: vec!["port 80 -> 192.0.2.9:80".to_owned()],
                 ledger: Ledger::new(1),
                 turns_open: 0,
@@ -117,6 +126,41 @@ impl Fact {
                 ..TurnEnded::unseen(RuleId(0), outcome)
             });
         }
+        self
+    }
+
+    /// Adds turns that the online server answered with 200, and the target with 500 in as many bytes; both beginnings are known.
+    pub(in crate::run) fn failed(mut self, turns: u32) -> Self {
+        let prefix = |said: &[u8]| Prefix {
+            bytes: said.to_vec(),
+            whole: true,
+        };
+        let response = Some(Response {
+            first: Answered::default().online,
+            last: Answered::default().online,
+            bytes: 100,
+        });
+        let mut differences = Differences::sampling(16);
+        for _ in 0..turns {
+            let turn = TurnEnded {
+                bytes: 10,
+                paired: true,
+                online: response,
+                target: response,
+                lag: Answered::default().lag,
+                round_trip: Some(Duration::ZERO),
+                samples: Some(Box::new(Samples {
+                    online: prefix(b"HTTP/1.1 200 OK"),
+                    target: prefix(b"HTTP/1.1 500 In"),
+                })),
+                ..TurnEnded::unseen(RuleId(0), Outcome::Answered)
+            };
+            self.totals.ledger.record(&turn);
+            differences.record(&turn, || SystemTime::UNIX_EPOCH);
+            self.recorder.record(&turn);
+        }
+        self.recorder.drain_into(&mut self.totals.latency);
+        self.totals.differences.add(&differences);
         self
     }
 

@@ -69,6 +69,27 @@ fn every_link_leads_somewhere() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// A page that no other one names is not found by anybody.
+#[test]
+fn every_page_is_named_by_another() {
+    let pages = pages::all();
+    let is_named = |page: &Page| {
+        let others = pages.iter().filter(|other| other.path() != page.path());
+        others.into_iter().any(|other| {
+            other.links().iter().any(|link| {
+                let path = link.target.split('#').next().unwrap_or_default();
+                plain(&other.path().with_file_name("").join(path)) == page.path()
+            })
+        })
+    };
+    let alone: Vec<String> = pages
+        .iter()
+        .filter(|page| page.path() != Path::new("README.md") && !is_named(page))
+        .map(|page| page.path().display().to_string())
+        .collect();
+    assert!(alone.is_empty(), "no page links to {}", alone.join(", "));
+}
+
 #[test]
 fn a_link_that_leads_nowhere_is_found() {
     let mut pages = pages::all();

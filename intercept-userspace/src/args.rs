@@ -202,6 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_pages_show_can_be_typed() {
+        let shown = pages::commands_of("intercept");
+        assert!(shown.len() > 1, "only {} were found", shown.len());
+        for it in shown {
+            let words = it.words.iter().map(OsString::from);
+            match Args::read(words) {
+                Ok(args) => {
+                    if let Err(refused) = Options::try_from(args) {
+                        panic!("{}: {:?}: {refused}", it.place, it.words);
+                    }
+                }
+                Err(refused) => assert_eq!(
+                    refused.exit_code(),
+                    0,
+                    "{}: {:?}: {refused}",
+                    it.place,
+                    it.words
+                ),
+            }
+        }
+    }
+
+    #[test]
     fn the_contract() {
         Args::command().debug_assert();
         let o = options(

@@ -93,3 +93,25 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::Command;
+
+    #[test]
+    fn what_the_pages_show_can_be_typed() {
+        let shown = pages::commands_of("cargo xtask");
+        assert!(shown.len() > 40, "only {} were found", shown.len());
+        let refused: Vec<String> = shown
+            .iter()
+            .filter_map(|it| {
+                let refused = Command::try_parse_from(&it.words).err()?;
+                (refused.exit_code() != 0)
+                    .then(|| format!("{}: {}\n{refused}", it.place, it.words.join(" ")))
+            })
+            .collect();
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+    }
+}

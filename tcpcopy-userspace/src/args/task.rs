@@ -174,6 +174,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_pages_show_can_be_typed() {
+        let shown = pages::commands_of("tcpcopy");
+        assert!(shown.len() > 30, "only {} were found", shown.len());
+        let refused: Vec<String> = shown
+            .iter()
+            .filter_map(|it| {
+                let refused = CommandLine::read(it.words.iter().map(OsString::from)).err()?;
+                (refused.exit_code() != 0)
+                    .then(|| format!("{}: {}\n{refused}", it.place, it.words.join(" ")))
+            })
+            .collect();
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+    }
+
+    #[test]
     fn what_is_asked_for_is_shown() {
         for (line, kind, words) in [
             ("tcpcopy -V", ErrorKind::DisplayVersion, "tcpcopy 0."),

@@ -1,14 +1,19 @@
 //! The command line, checked: what it says becomes an [`Options`] or a reason why it cannot.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use command_line::letters;
 use host::netns::Reference;
+
+mod tcpcopy;
 
 use crate::error::Unusable;
 use crate::xdp_mode::XdpMode;
+use tcpcopy::LETTERS;
 
 /// Consumes the replies of target servers and reports their headers to tcpcopy.
 ///
@@ -16,10 +21,16 @@ use crate::xdp_mode::XdpMode;
 /// through the interface to anybody but this host is taken by XDP before the network stack sees it and goes no
 /// further; the headers travel to those tcpcopy that asked for them.
 #[derive(Debug, Parser)]
-#[command(name = "intercept", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(
+    name = "intercept",
+    version,
+    max_term_width = 100,
+    override_usage = "intercept -i IFACE -x TARGET_IP:TARGET_PORT[,...] [OPTIONS]",
+    after_help = AFTER_HELP
+)]
 pub(crate) struct Args {
     /// The interface that the targets' replies come in by
-    #[arg(short, value_name = "IFACE")]
+    #[arg(short, long, value_name = "IFACE")]
     pub(crate) interface: String,
 
     /// Work inside another network namespace: NAME as `ip netns` lists it, PID of a process in it, or PATH of its file
@@ -32,18 +43,20 @@ pub(crate) struct Args {
     /// Target servers whose replies are consumed
     #[arg(
         short = 'x',
+        long = "target",
         required = true,
         value_delimiter = ',',
-        value_name = "TARGET_IP:TARGET_PORT[,...]"
+        value_name = "TARGET_IP:TARGET_PORT[,...]",
+        value_parser = command_line::endpoint
     )]
     pub(crate) targets: Vec<SocketAddr>,
 
     /// Address to wait for tcpcopy on [default: 127.0.0.1; with --insecure all addresses of this host]
-    #[arg(short, value_name = "ADDR")]
+    #[arg(short, long, value_name = "ADDR")]
     pub(crate) bind: Option<IpAddr>,
 
     /// Port to wait for tcpcopy on
-    #[arg(short, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
+    #[arg(short, long, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
     pub(crate) port: u16,
 
     /// The channel's key, the same file as tcpcopy's
@@ -57,12 +70,45 @@ pub(crate) struct Args {
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready and /health
     ///
     /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
-    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
+    #[arg(long = "listen", alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
     pub(crate) metrics: Option<SocketAddr>,
 
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
     #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
     pub(crate) xdp_mode: XdpMode,
+}
+
+impl Args {
+    /// What the command line of this process says. One that cannot be read ends the process.
+    pub(crate) fn of_process() -> Self {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        let mut command = letters::add(Self::command(), LETTERS);
+        // `-v` is TCPCopy's letter for it.
+        if let [_, only] = &mut words[..]
+            && (only == "-v" || only == "version")
+        {
+            *only = "--version".into();
+        }
+        let matches = command
+            .try_get_matches_from_mut(words)
+            .map_err(|error| command_line::explain(error, &mut command, target_alone))?;
+        let read = |matches: &ArgMatches| {
+            letters::refuse(matches, LETTERS)?;
+            Self::from_arg_matches(matches)
+        };
+        read(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// A target that stands without its option.
+fn target_alone(word: &str) -> Option<String> {
+    command_line::endpoint(word)
+        .is_ok()
+        .then(|| format!("-x {word}"))
 }
 
 const AFTER_HELP: &str = "\
@@ -139,6 +185,8 @@ impl TryFrom<Args> for Options {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use clap::{CommandFactory as _, Parser as _};
 
     use super::{Args, Options, Unusable, XdpMode};
@@ -154,7 +202,7 @@ mod tests {
     fn the_contract() {
         Args::command().debug_assert();
         let o = options(
-            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --metrics [::1]:9525 --xdp-mode zero-copy",
+            "-i eth0 -x 192.0.2.1:80,[2001:db8::1]:81 -b 192.0.2.9 -p 1 --insecure --listen [::1]:9525 --xdp-mode zero-copy",
         )
         .unwrap();
         assert_eq!(o.interface, "eth0");
@@ -168,12 +216,82 @@ mod tests {
         assert_eq!(o.listen, "192.0.2.9:1".parse().unwrap());
         assert_eq!(o.metrics, Some("[::1]:9525".parse().unwrap()));
         assert_eq!(o.xdp_mode, XdpMode::ZeroCopy);
+        let old =
+            "--interface eth0 --target 192.0.2.1:80 --bind 127.0.0.1 --port 2 --metrics [::1]:9525";
+        assert!(options(old).unwrap().metrics.is_some());
         let o = options("-i eth0 -x 192.0.2.1:80").unwrap();
         assert_eq!(o.listen, "127.0.0.1:36524".parse().unwrap());
         assert_eq!(o.xdp_mode, XdpMode::Auto);
         let o = options("-i eth0 -x 192.0.2.1:80 --insecure").unwrap();
         assert_eq!(o.listen, "[::]:36524".parse().unwrap());
         assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
+    }
+
+    fn refusal(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from);
+        let refusal = Args::read(words).expect_err(line);
+        assert_eq!(refusal.exit_code(), 2, "{line}");
+        refusal.to_string()
+    }
+
+    #[test]
+    fn tcpcopys_usual_lines_lead_to_lines_that_work() {
+        // Of its README, its documents, and a unit of many years; the filter is one word here.
+        for typed in [
+            "-i eth0 -F tcp-and-src-port-8080 -d",
+            "-i eth0 -F tcp-and-src-port-3306 -d -l intercept.log -P intercept.pid",
+            "-i eth0 -F tcp -b 127.0.0.1 -p 36525 -s 65536 -n 16 -c",
+        ] {
+            let text = refusal(&format!("intercept {typed}"));
+            let mut line = typed.to_owned();
+            // What an answer says of each letter is done, and nothing else is known here.
+            for told in text.lines().filter_map(|line| line.strip_prefix("  -")) {
+                let (letter, advice) = told.split_once("  ").expect(told);
+                let (what, _) = advice.trim_start().split_once(": ").expect(told);
+                let instead = match what.strip_prefix("write ") {
+                    Some(instead) => instead.replace("TARGET_IP:TARGET_PORT", "192.0.2.1:8080"),
+                    None => String::new(),
+                };
+                assert!(
+                    what == "leave it out" || what.starts_with("write "),
+                    "{told}"
+                );
+                line = line.replace(&format!("-{letter}"), &instead);
+            }
+            let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+            let options = options(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(options.targets.len(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_answered_with_a_way_out() {
+        for (line, words) in [
+            ("intercept -i e", "-x, --target <TARGET_IP:TARGET_PORT"),
+            ("intercept -x 192.0.2.1:80", "-i, --interface <IFACE>"),
+            (
+                "intercept -i e -x 192.0.2.1",
+                "there is no port: write 192.0.2.1:PORT",
+            ),
+            ("intercept -i e -x web:80", "names are not looked up here"),
+            (
+                "intercept -i e -x 192.0.2.1:99999",
+                "write a port up to 65535",
+            ),
+            ("intercept -i e -x 2001:db8::1:80", "write [2001:db8::1]:80"),
+            (
+                "intercept -i e 192.0.2.1:80",
+                "did you mean -x 192.0.2.1:80?",
+            ),
+        ] {
+            let text = refusal(line);
+            assert!(text.contains(words), "{line}: {text}");
+        }
+        let version = Args::read(["intercept", "-v"].map(OsString::from)).expect_err("shown");
+        assert_eq!(
+            (version.exit_code(), &version.to_string()[..11]),
+            (0, "intercept 0")
+        );
     }
 
     #[test]
@@ -196,7 +314,7 @@ mod tests {
             "intercept -i e",
             "intercept -i e -x 80",
             "intercept -i e -x host:80",
-            "intercept -i e -x 192.0.2.1:80 --metrics 9525",
+            "intercept -i e -x 192.0.2.1:80 --listen 9525",
             "intercept -i e -x 192.0.2.1:80 --key-file k --insecure",
         ] {
             assert_eq!(

@@ -16,7 +16,7 @@
 //! | `connection`, `reader`, `writer` | one tcpcopy: its queue and its two threads |
 //! | `witness` | what the doctor of a tcpcopy asks |
 //! | `tally` | what all connections together did |
-//! | `metrics` | what is shown at `--metrics` |
+//! | `metrics` | what is shown at `--listen` |
 //! | `summary` | the closing table |
 //!
 //! **Architecture invariant:** a worker never waits for a connection, and no peer can end anything but its own
@@ -49,7 +49,6 @@ mod xdp_mode;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use host::netns::{Namespace, Outside};
 use process::Printer;
 use tracing_subscriber::filter::LevelFilter;
@@ -60,7 +59,7 @@ const FAILED: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = args::Args::of_process();
     process::dumps::forbid();
     let printer = match process::log::start(LevelFilter::INFO) {
         Ok(printer) => printer,

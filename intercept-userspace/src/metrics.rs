@@ -1,4 +1,4 @@
-//! What is shown at `--metrics`: the figures of this moment for Prometheus, and whether replies are consumed.
+//! What is shown at `--listen`: the figures of this moment for Prometheus, and whether replies are consumed.
 //!
 //! The main thread reads counters once a second and publishes them; a scrape touches no worker and no connection.
 

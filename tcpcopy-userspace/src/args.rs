@@ -1,24 +1,36 @@
 //! The command line: what a user can say, and how it is taught.
 //!
+//! | module | holds |
+//! |---|---|
+//! | [`task`] | what is to be done: a run, or one of the other commands |
+//! | [`heading`] | under which headings the options stand in the help |
+//! | [`screen`] | the short screen of a command line that says nothing |
+//! | [`tcpcopy`] | TCPCopy's letters that are not ours |
+//! | [`teaching`] | what the help teaches beside the options |
+//! | the others | one kind of value each |
+//!
 //! Letters are TCPCopy's where the meaning is. Parsing checks the form of each value alone; what must fit the
-//! host or other values is checked by [`crate::plan`]. A run is what is meant where no errand is named.
+//! host or other values is checked by [`crate::plan`]. A run is what is meant where no command is named.
 
 mod choice;
 mod gates;
+mod heading;
 mod intercept;
 mod interface;
 mod join;
 mod pool;
 mod quantity;
 mod rule;
+mod screen;
+mod task;
+mod tcpcopy;
 mod teaching;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, Parser};
 use host::netns;
 
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress};
@@ -26,90 +38,11 @@ pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
+pub(crate) use task::{CommandLine, ReportArgs, Task};
 
-/// Copies live TCP traffic of this online server to a target server, and says how the target did.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    name = "tcpcopy",
-    version,
-    about,
-    after_long_help = teaching::EXAMPLES,
-    after_help = "More, with examples: --help",
-    subcommand_negates_reqs = true,
-    args_conflicts_with_subcommands = true,
-    subcommand_help_heading = "Errands (without one, a run)",
-    subcommand_value_name = "ERRAND",
-    disable_help_subcommand = true
-)]
-pub(crate) struct CommandLine {
-    #[command(subcommand)]
-    pub(crate) errand: Option<Errand>,
-    #[command(flatten)]
-    pub(crate) run: Option<Args>,
-}
-
-/// Everything but a run.
-#[derive(Clone, Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
-pub(crate) enum Errand {
-    /// Checks this host and proves the path to the target, without copying anything
-    ///
-    /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
-    /// one connection is made to each target through the very programs of a run, and closed without a byte.
-    #[command(after_help = teaching::DOCTOR_EXIT)]
-    Doctor(Args),
-    /// Removes what a run leaves behind where it is killed; for tcpcopy itself
-    #[command(hide = true)]
-    Janitor,
-    /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
-    Report(ReportArgs),
-}
-
-/// What to make a report of.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct ReportArgs {
-    /// What --summary of a run wrote; with more than one, each is compared with the first
-    #[arg(value_name = "SUMMARY.json", required = true)]
-    pub(crate) summaries: Vec<PathBuf>,
-
-    /// The report: one file that needs no other and asks nobody
-    ///
-    /// A file that only its owner may read; what is no regular file is not replaced.
-    #[arg(long, value_name = "FILE.html")]
-    pub(crate) out: PathBuf,
-
-    /// Put payload of responses (--sample-bytes) into the report
-    ///
-    /// Without this option it has counts only, so that it can be sent to somebody who may not see what clients were answered.
-    #[arg(long)]
-    pub(crate) with_payload: bool,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub(crate) enum Wish {
-    /// A run.
-    Run(Args),
-    /// Something else.
-    Errand(Errand),
-}
-
-impl CommandLine {
-    /// What the command line asks for. One that says nothing ends the process, as one that cannot be read does.
-    pub(crate) fn wish() -> Wish {
-        let line = Self::parse();
-        match (line.errand, line.run) {
-            (Some(errand), _) => Wish::Errand(errand),
-            (None, Some(args)) => Wish::Run(args),
-            (None, None) => Self::command()
-                .error(
-                    ErrorKind::MissingRequiredArgument,
-                    "say what to copy where: -x RULE",
-                )
-                .exit(),
-        }
-    }
-}
+/// The most `--sample-bytes`.
+#[expect(clippy::cast_possible_truncation, reason = "it is 128")]
+const SAMPLE_BYTES_MAX: u8 = abi::record::SAMPLE_LEN_MAX as u8;
 
 /// The options of a run.
 #[derive(Clone, Debug, Parser)]
@@ -123,8 +56,45 @@ pub(crate) struct Args {
     /// others: what this host forwards for containers or neighbours is not copied. (On an interface that is named with :host or
     /// :mirror every address that is seen there is meant, but for the targets'.) With ONLINE_IP whatever passes to that
     /// address is copied. IPv6 addresses stand in brackets.
-    #[arg(short = 'x', value_name = "RULE", required = true, value_delimiter = ',', action = ArgAction::Append)]
+    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'x', long = "copy", value_name = "RULE", required = true, value_delimiter = ',', action = ArgAction::Append)]
     pub(crate) rules: Vec<RuleArg>,
+
+    /// Share of the flows to copy, in percent
+    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'r', long = "percent", value_name = "PERCENT", default_value = "100", value_parser = quantity::share)]
+    pub(crate) share: f64,
+
+    /// Sessions per flow
+    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'n', long = "copies", value_name = "COPIES", default_value_t = 1, value_parser = quantity::within::<u16>(1, 1000))]
+    pub(crate) copies: u16,
+
+    /// Which connections are joined whose beginning was not copied
+    ///
+    /// Connections that were open before the start, that lost a part of their requests on the way to tcpcopy, or that come back
+    /// after --idle-timeout go on at the target with a new connection. That is right where a request stands alone, and wrong where
+    /// the connection has state that a new one has not: a login, the database that was chosen, the tables of HTTP/2, keys of TLS.
+    /// What is not joined is counted (`missed`, `left_out` in the summary) and named once.
+    #[arg(help_heading = heading::WHAT_TO_COPY, long, value_enum, value_name = "WHICH", default_value_t = JoinArg::Standalone)]
+    pub(crate) join: JoinArg,
+
+    /// Full sessions only: the same as --join never
+    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'O', long = "full-sessions", conflicts_with = "join")]
+    pub(crate) full_sessions_only: bool,
+
+    /// Do not wait for responses: send by time only
+    #[arg(help_heading = heading::WHAT_TO_COPY, short = 'W', long = "no-wait")]
+    pub(crate) no_wait: bool,
+
+    /// Send bytes only once the online server has acknowledged them: what a firewall on this host drops, the target never gets
+    ///
+    /// Packets are captured before netfilter sees them. `auto` turns this on where a rule of this host's netfilter (drop,
+    /// reject, NFQUEUE, or a policy that drops) may hit the service; it takes nft or iptables-save to tell. It costs at most
+    /// what the online server delays an acknowledgement by. Without a word `always` is meant.
+    #[arg(help_heading = heading::WHAT_TO_COPY, long, value_enum, value_name = "WHEN", num_args = 0..=1, default_value_t = Confirmed::Auto, default_missing_value = "always")]
+    pub(crate) confirmed: Confirmed,
+
+    /// Seed of everything random, so that a run takes the same flows again [default: random]
+    #[arg(help_heading = heading::WHAT_TO_COPY, long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
 
     /// Online interfaces: IFACE[:host|:mirror][,...] [default: those that own the online addresses]
     ///
@@ -137,19 +107,19 @@ pub(crate) struct Args {
     /// which clients' packets leave and answers come in; at IFACE:mirror, a SPAN port, a TAP or the device of a traffic mirror,
     /// both come in, and nothing is consumed. There no address is this host's own, so a rule without ONLINE_IP means every
     /// address that is seen there: name ONLINE_IP where others use the same port. docs/where.md has a table of places.
-    #[arg(short = 'i', value_name = "IFACE", value_delimiter = ',')]
+    #[arg(help_heading = heading::WHERE_IT_PASSES, short = 'i', long = "interface", value_name = "IFACE", value_delimiter = ',')]
     pub(crate) interfaces: Vec<InterfaceArg>,
 
     /// Work inside another network namespace: a container's, by the number of one of its processes, for example
     ///
     /// A NAME as `ip netns` lists it, a PID, or the PATH of a file that stands for it. Interfaces, addresses, routes, ports and
-    /// firewall are those inside, and the private device lives there. Outside stay the address of --metrics, the connection to
+    /// firewall are those inside, and the private device lives there. Outside stay the address of --listen, the connection to
     /// intercept (-s), and files. It takes CAP_SYS_ADMIN. docs/containers.md has recipes.
-    #[arg(long, value_name = "NAME|PID|PATH")]
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, value_name = "NAME|PID|PATH")]
     pub(crate) netns: Option<netns::Reference>,
 
     /// Assistant mode through these intercepts, HOST[:36524] [default: direct mode]
-    #[arg(short = 's', value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept::address)]
+    #[arg(help_heading = heading::WHERE_IT_PASSES, short = 's', long = "intercept", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = intercept::address)]
     pub(crate) intercepts: Vec<String>,
 
     /// Addresses that sessions come from: 62.135.200.x, CIDR, or ADDR:LOW-HIGH
@@ -159,152 +129,49 @@ pub(crate) struct Args {
     /// One range per address family, separated by a comma. On an address of this host, ports that somebody listens on or
     /// is connected from, and those that the kernel gives to outgoing connections, are left alone; give a run ports of its own
     /// by net.ipv4.ip_local_reserved_ports.
-    #[arg(short = 'c', value_name = "POOL", value_delimiter = ',')]
+    #[arg(help_heading = heading::WHERE_IT_PASSES, short = 'c', long = "pool", value_name = "POOL", value_delimiter = ',')]
     pub(crate) pool: Vec<PoolArg>,
 
-    /// Sessions per flow
-    #[arg(short = 'n', value_name = "COPIES", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) copies: u16,
-
-    /// Share of the flows to copy, in percent
-    #[arg(short = 'r', value_name = "PERCENT", default_value = "100", value_parser = quantity::share)]
-    pub(crate) share: f64,
-
-    /// Which connections are joined whose beginning was not copied
+    /// Use the pool (-c) in direct mode although none of its addresses is this host's: the target routes it here
     ///
-    /// Connections that were open before the start, that lost a part of their requests on the way to tcpcopy, or that come back
-    /// after --idle-timeout go on at the target with a new connection. That is right where a request stands alone, and wrong where
-    /// the connection has state that a new one has not: a login, the database that was chosen, the tables of HTTP/2, keys of TLS.
-    /// What is not joined is counted (`missed`, `left_out` in the summary) and named once.
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = JoinArg::Standalone)]
-    pub(crate) join: JoinArg,
+    /// Without -s the target's replies have to come back to this host. For addresses that belong to no interface and no route here
+    /// that is what a route at the target does (`ip route add 62.135.200.0/24 via THIS_HOST`); without it they go to whoever has
+    /// those addresses. The doctor tries it.
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
+    pub(crate) pool_is_routed: bool,
 
-    /// Full sessions only: the same as --join never
-    #[arg(short = 'O', conflicts_with = "join")]
-    pub(crate) full_sessions_only: bool,
-
-    /// Do not wait for responses: send by time only
-    #[arg(short = 'W')]
-    pub(crate) no_wait: bool,
-
-    /// How packets reach the workers
-    #[arg(long, value_enum, default_value_t = Capture::Ring)]
-    pub(crate) capture: Capture,
-
-    /// How the programs are attached to interfaces
-    ///
-    /// Filters outlive a run that is killed, tcx links do not. So with filters another process (`tcpcopy-janitor`) removes them as
-    /// soon as the run is gone; should that one be killed too, the programs let every packet pass after 8 s, and the next start
-    /// removes what is left (docs/kernels.md).
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = HookChoice::Auto)]
-    pub(crate) hook: HookChoice,
-
-    /// At most this many new sessions per second [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) rate: Option<u32>,
-
-    /// At most this many bits per second leave as copies, e.g. 50M or 1G (powers of 1000) [default: no limit]
-    ///
-    /// Where clients send more, copies are late and none is lost, until --memory is spent; the summary says how often it was
-    /// reached (max_bandwidth_reached), and how late they were (lag). It is shared evenly among the workers.
-    #[arg(long, value_name = "RATE", value_parser = quantity::bit_rate)]
-    pub(crate) max_bandwidth: Option<u64>,
-
-    /// At most this many bits per second are taken of what targets answer [default: half the speed of the slowest link to a
-    /// target, 1G where that is not known]
-    ///
-    /// A target may send no more than the online server has sent to the client, and 256 KiB; this is the limit of all
-    /// together. Beyond it targets wait: nothing is lost, their turns count as paced and their times are not compared.
-    #[arg(long, value_name = "RATE", value_parser = quantity::bit_rate)]
-    pub(crate) max_reply_bandwidth: Option<u64>,
-
-    /// How long a turn waits for a response that the online server gave
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = quantity::duration)]
-    pub(crate) response_timeout: Duration,
-
-    /// How long a session may be silent before it is closed
-    ///
-    /// A client that speaks again later goes on with a new connection where its next request stands alone (--join); where it does
-    /// not, its requests are counted as `missed`.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = quantity::duration)]
-    pub(crate) idle_timeout: Duration,
-
-    /// Most sessions at a time [default: what an eighth of the free memory holds, 1000 to 1000000]
-    ///
-    /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
-    /// `collision`.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_sessions: Option<u32>,
-
-    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
-    ///
-    /// Where this budget is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
-    /// whole, and its turns as `shed`.
-    ///
-    /// Another eighth holds rings and frames (72M for one worker, or less), and another the sessions. Free is what this host has, or
-    /// what its control group leaves.
-    #[arg(long, value_name = "BYTES", value_parser = quantity::memory)]
-    pub(crate) memory: Option<u64>,
-
-    /// Take no new flow while the machine is busier than this, in percent of all its processors
-    ///
-    /// Sessions that are open go on. Once a worker has none left nothing is recorded for it, so that the online server does not
-    /// pay for records either; such packets are counted as `paused`.
-    #[arg(long, value_name = "PERCENT", value_parser = quantity::percent)]
-    pub(crate) max_cpu: Option<f64>,
-
-    /// Who waits where processors or memory run short
-    #[arg(long, value_enum, value_name = "WHOSE", default_value_t = Priority::Low)]
-    pub(crate) priority: Priority,
-
-    /// Worker threads [default: a quarter of the processors, at least 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(abi::maps::WORKERS_MAX)))]
-    pub(crate) workers: Option<u32>,
+    /// Talk to an intercept on another host although the channel has no key
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long)]
+    pub(crate) insecure: bool,
 
     /// End the run after this time [default: run until SIGINT or SIGTERM]
-    #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
+    #[arg(help_heading = heading::WHEN_TO_STOP, long, value_name = "TIME", value_parser = quantity::time)]
     pub(crate) duration: Option<Duration>,
 
     /// How long the end waits for open turns
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
+    #[arg(help_heading = heading::WHEN_TO_STOP, long, value_name = "TIME", default_value = "10s", value_parser = quantity::duration)]
     pub(crate) drain: Duration,
 
-    /// Seed of everything random, so that a run takes the same flows again [default: random]
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-
-    /// Talk to an intercept on another host although the channel has no key
-    #[arg(long)]
-    pub(crate) insecure: bool,
+    /// Write the summary as JSON to this file, once a second and at the end
+    ///
+    /// Only its owner may read it. What exists and is no regular file (a device, a pipe, a link) is refused. Where it cannot be
+    /// written at the end, the file of before stays as it was and the exit status is 1.
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
 
     /// Show the run at http://ADDR:PORT/ as it goes on, metrics at /metrics for Prometheus, and /ready, /health and
     /// /summary.json
     ///
     /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
     /// shown there.
-    #[arg(long, value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
-    pub(crate) metrics: Option<SocketAddr>,
-
-    /// Send bytes only once the online server has acknowledged them: what a firewall on this host drops, the target never gets
-    ///
-    /// Packets are captured before netfilter sees them. `auto` turns this on where a rule of this host's netfilter (drop,
-    /// reject, NFQUEUE, or a policy that drops) may hit the service; it takes nft or iptables-save to tell. It costs at most
-    /// what the online server delays an acknowledgement by. Without a word `always` is meant.
-    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, default_value_t = Confirmed::Auto, default_missing_value = "always")]
-    pub(crate) confirmed: Confirmed,
-
-    /// Write the summary as JSON to this file, once a second and at the end
-    ///
-    /// Only its owner may read it. What exists and is no regular file (a device, a pipe, a link) is refused. Where it cannot be
-    /// written at the end, the file of before stays as it was and the exit status is 1.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) summary: Option<PathBuf>,
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
+    pub(crate) listen: Option<SocketAddr>,
 
     /// Write histograms of all times into this folder, for the plotters of HdrHistogram: tcpcopy.hlog once a second, and a
     /// .hgrm for each series at the end
     ///
     /// From an hour on, an interval of the log is the 3,600th part of the run so far, so that the log stays small.
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "DIR")]
     pub(crate) hgrm: Option<PathBuf>,
 
     /// Keep the first N payload bytes of every response, online and target, to compare them: status codes of HTTP/1 and
@@ -313,74 +180,106 @@ pub(crate) struct Args {
     /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing turns begin with, up
     /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
     /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(0..=i64::from(abi::record::SAMPLE_LEN_MAX)))]
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = quantity::within(0, SAMPLE_BYTES_MAX))]
     pub(crate) sample_bytes: u8,
 
+    /// Show payload of responses (--sample-bytes) in --json and in the closing table too
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long)]
+    pub(crate) with_payload: bool,
+
     /// Print a line per second on standard error: rate, fidelity, sessions, times of this second
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_enum, value_name = "WHEN", default_value_t = Progress::Auto)]
     pub(crate) progress: Progress,
 
     /// Print JSON on standard output: the summary as one line, once a second and at the end; the doctor's findings
     ///
     /// Payload of responses (--sample-bytes) is left out: what is printed often ends in a log. The file of --summary has it.
-    #[arg(long)]
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long)]
     pub(crate) json: bool,
-
-    /// Show payload of responses (--sample-bytes) in --json and in the closing table too
-    #[arg(long)]
-    pub(crate) with_payload: bool,
 
     #[command(flatten)]
     pub(crate) gates: gates::GateArgs,
+
+    /// Take no new flow while the machine is busier than this, in percent of all its processors
+    ///
+    /// Sessions that are open go on. Once a worker has none left nothing is recorded for it, so that the online server does not
+    /// pay for records either; such packets are counted as `paused`.
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "PERCENT", value_parser = quantity::share)]
+    pub(crate) max_cpu: Option<f64>,
+
+    /// Most memory for captured bytes that wait to be sent, e.g. 512M [default: an eighth of the free memory, 4M to 4G]
+    ///
+    /// Where this budget is nearly spent no new flow is taken; where it is spent, the session that holds most of it ends as a
+    /// whole, and its turns as `shed`.
+    ///
+    /// Another eighth holds rings and frames (72M for one worker, or less), and another the sessions. Free is what this host has, or
+    /// what its control group leaves.
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "BYTES", value_parser = quantity::memory)]
+    pub(crate) memory: Option<u64>,
+
+    /// Most sessions at a time [default: what an eighth of the free memory holds, 1000 to 1000000]
+    ///
+    /// Flows beyond it are left out and counted. Where the reply pool has fewer ports, turns that find none end as
+    /// `collision`.
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = quantity::within(1, u32::MAX))]
+    pub(crate) max_sessions: Option<u32>,
+
+    /// At most this many new sessions per second [default: no limit]
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, alias = "rate", value_name = "N", value_parser = quantity::within(1, u32::MAX))]
+    pub(crate) max_new_sessions: Option<u32>,
+
+    /// At most this many bits per second leave as copies, e.g. 50M or 1G (powers of 1000) [default: no limit]
+    ///
+    /// Where clients send more, copies are late and none is lost, until --memory is spent; the summary says how often it was
+    /// reached (max_bandwidth_reached), and how late they were (lag). It is shared evenly among the workers.
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "RATE", value_parser = quantity::bit_rate)]
+    pub(crate) max_bandwidth: Option<u64>,
+
+    /// At most this many bits per second are taken of what targets answer [default: half the speed of the slowest link to a
+    /// target, 1G where that is not known]
+    ///
+    /// A target may send no more than the online server has sent to the client, and 256 KiB; this is the limit of all
+    /// together. Beyond it targets wait: nothing is lost, their turns count as paced and their times are not compared.
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "RATE", value_parser = quantity::bit_rate)]
+    pub(crate) max_reply_bandwidth: Option<u64>,
+
+    /// Who waits where processors or memory run short
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_enum, value_name = "WHOSE", default_value_t = Priority::Low)]
+    pub(crate) priority: Priority,
+
+    /// Worker threads [default: a quarter of the processors, at least 1]
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_name = "N", value_parser = quantity::within(1, abi::maps::WORKERS_MAX))]
+    pub(crate) workers: Option<u32>,
+
+    /// How packets reach the workers
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_enum, default_value_t = Capture::Ring)]
+    pub(crate) capture: Capture,
+
+    /// How the programs are attached to interfaces
+    ///
+    /// Filters outlive a run that is killed, tcx links do not. So with filters another process (`tcpcopy-janitor`) removes them as
+    /// soon as the run is gone; should that one be killed too, the programs let every packet pass after 8 s, and the next start
+    /// removes what is left (docs/kernels.md).
+    #[arg(help_heading = heading::TO_SPARE_THIS_HOST, long, value_enum, value_name = "HOW", default_value_t = HookChoice::Auto)]
+    pub(crate) hook: HookChoice,
+
+    /// How long a turn waits for a response that the online server gave
+    #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "30s", value_parser = quantity::time)]
+    pub(crate) response_timeout: Duration,
+
+    /// How long a session may be silent before it is closed
+    ///
+    /// A client that speaks again later goes on with a new connection where its next request stands alone (--join); where it does
+    /// not, its requests are counted as `missed`.
+    #[arg(help_heading = heading::TIMEOUTS, long, value_name = "TIME", default_value = "10m", value_parser = quantity::time)]
+    pub(crate) idle_timeout: Duration,
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::{CommandFactory as _, Parser as _};
 
-    use super::{Args, CommandLine, Confirmed, Errand, intercept};
-
-    #[test]
-    fn the_command_is_consistent() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn without_an_errand_it_is_a_run() {
-        let parse = |line: &str| CommandLine::try_parse_from(line.split(' '));
-        let run = parse("tcpcopy -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(run.errand.is_none() && run.run.is_some_and(|args| args.copies == 2));
-        let errand = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Doctor(args)) if args.copies == 2));
-        let errand = parse("tcpcopy report a.json b.json --out r.html").unwrap();
-        assert!(matches!(errand.errand, Some(Errand::Report(args)) if args.summaries.len() == 2));
-        for line in [
-            "tcpcopy report a.json",
-            "tcpcopy report --out r.html",
-            "tcpcopy doctor",
-            "tcpcopy nonsense",
-            "tcpcopy -n 2",
-            "tcpcopy -x 80-10.0.0.2:80 doctor -x 81-10.0.0.2:81",
-        ] {
-            assert!(parse(line).is_err(), "{line} was taken");
-        }
-    }
-
-    #[test]
-    fn help_teaches() {
-        let help = CommandLine::command().render_long_help().to_string();
-        for word in [
-            "Copies live TCP traffic",
-            "doctor",
-            "WILL EXECUTE",
-            "differ from TCPCopy",
-            "Examples:",
-            "--min-fidelity",
-            "Exit status",
-        ] {
-            assert!(help.contains(word), "{word} is missing");
-        }
-    }
+    use super::{Args, Confirmed, intercept};
 
     #[test]
     fn the_option_that_keeps_payload_says_so() {
@@ -462,6 +361,10 @@ mod tests {
             "tcpcopy -x 80-10.0.0.2:80 --workers 65",
             "tcpcopy -x 80-10.0.0.2:80 --sample-bytes 129",
             "tcpcopy -x 80-10.0.0.2:80 --drain 3",
+            "tcpcopy -x 80-10.0.0.2:80 --duration 0s",
+            "tcpcopy -x 80-10.0.0.2:80 --idle-timeout 0",
+            "tcpcopy -x 80-10.0.0.2:80 --max-cpu 0",
+            "tcpcopy -x 80-10.0.0.2:80 --max-sessions 0",
             "tcpcopy -x 80-10.0.0.2:80 --memory 3T3",
             "tcpcopy -x 80-10.0.0.2:80 -s :1",
             "tcpcopy -x 80-10.0.0.2:80 -i eth0:outside",

@@ -22,7 +22,7 @@
 mod assistant;
 mod diagnosis;
 mod evidence;
-mod finding;
+pub(crate) mod finding;
 mod firewall;
 mod handshake;
 mod icmp;
@@ -31,7 +31,7 @@ mod links;
 mod machine;
 mod narrow;
 mod path;
-mod refused;
+pub(crate) mod refused;
 mod sheet;
 mod trial;
 mod ways;

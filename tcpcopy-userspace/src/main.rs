@@ -30,26 +30,27 @@ use std::process::ExitCode;
 
 use tracing_subscriber::filter::LevelFilter;
 
-use args::{CommandLine, Errand, Priority, Wish};
+use args::{CommandLine, Priority, Task};
 use run::Ending;
 
 fn main() -> ExitCode {
-    let wish = CommandLine::wish();
-    // A process that has to be small and to live on whatever happens: it has no log and no threads.
-    if matches!(wish, Wish::Errand(Errand::Janitor)) {
-        return ExitCode::from(loader::hooks::janitor::run());
-    }
+    let task = CommandLine::task();
     // Before dumps are forbidden, after which the file belongs to root.
-    let yielded = match &wish {
-        Wish::Run(args) if args.priority == Priority::Low => process::priority::go_first(),
-        Wish::Run(_) | Wish::Errand(_) => Ok(()),
+    let yielded = match &task {
+        Task::Run(args) if args.priority == Priority::Low => process::priority::go_first(),
+        _ => Ok(()),
     };
-    process::dumps::forbid();
-    match &wish {
-        Wish::Errand(Errand::Doctor(args)) => with_log(LevelFilter::OFF, |_| doctor::run(args)),
-        Wish::Errand(Errand::Janitor) => ExitCode::SUCCESS,
-        Wish::Errand(Errand::Report(args)) => with_log(LevelFilter::OFF, |_| report::run(args)),
-        Wish::Run(args) => with_log(LevelFilter::INFO, |printer| {
+    // Not the janitor: it has to be small and to live on whatever happens, so it has no log and no threads.
+    if !matches!(task, Task::Janitor) {
+        process::dumps::forbid();
+    }
+    match &task {
+        Task::Janitor => ExitCode::from(loader::hooks::janitor::run()),
+        Task::Doctor(args) => with_log(LevelFilter::OFF, |_| doctor::run(args)),
+        Task::Report(args) => with_log(LevelFilter::OFF, |_| report::run(args)),
+        // The command line has shown it.
+        Task::Version => ExitCode::SUCCESS,
+        Task::Run(args) => with_log(LevelFilter::INFO, |printer| {
             let ending = run(args, printer, yielded);
             if let Some(words) = ending.complaint() {
                 tracing::error!("{words}");
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a run logs on its way, an errand says in its own form: hence the level.
+/// What a run logs on its way, another command says in its own form: hence the level.
 fn with_log(level: LevelFilter, body: impl FnOnce(&process::Printer) -> u8) -> ExitCode {
     match process::log::start(level) {
         Ok(printer) => {

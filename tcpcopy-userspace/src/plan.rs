@@ -223,7 +223,7 @@ impl Plan {
             unheard: interfaces.unheard,
             heard_on_loopback: interfaces.heard_on_loopback,
             payload_bytes_max: budget.payload_bytes,
-            rate: args.rate,
+            rate: args.max_new_sessions,
             firewall: facts.firewall.clone(),
             own_source: own_source(&sources.source, facts),
             confirmed: is_confirmed(args.confirmed, &facts.firewall),

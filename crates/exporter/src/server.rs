@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
@@ -46,21 +46,25 @@ const NICE: i32 = 10;
 
 /// The address cannot be listened at.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr} for --metrics: {cause}; {}", advice(cause))]
+#[error("cannot listen on {addr} for --listen: {cause}; {}", advice(cause))]
 pub struct BindError {
     addr: SocketAddr,
     cause: io::Error,
 }
 
-/// `ADDR:PORT`, both as numbers.
+/// `ADDR:PORT`, both as numbers. A port alone, `:PORT` and `localhost:PORT` mean this host and nobody else: 127.0.0.1.
 ///
 /// # Errors
 ///
 /// Says how to write one.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524".to_owned()
-    })
+    let short = text.strip_prefix("localhost").unwrap_or(text);
+    let port = short.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    match (port, text.parse()) {
+        (Ok(port), _) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        (_, Ok(address)) => Ok(address),
+        _ => Err("write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524; a port alone is one of 127.0.0.1".to_owned()),
+    }
 }
 
 fn advice(cause: &io::Error) -> &'static str {
@@ -285,9 +289,29 @@ mod tests {
     use std::net::TcpStream;
     use std::time::{Duration, Instant};
 
-    use super::{Bound, CONNECTIONS_MAX, HEAD_LEN_MAX, HEAD_MAX, Server};
+    use super::{Bound, CONNECTIONS_MAX, HEAD_LEN_MAX, HEAD_MAX, Server, parse_address};
     use crate::board::{Board, Phase};
     use crate::routes::{HTML, Routes, TEXT};
+
+    #[test]
+    fn short_addresses_mean_this_host_alone() {
+        for (text, expected) in [
+            ("9524", Some("127.0.0.1:9524")),
+            (":9524", Some("127.0.0.1:9524")),
+            ("localhost:9524", Some("127.0.0.1:9524")),
+            ("[::1]:9524", Some("[::1]:9524")),
+            ("0.0.0.0:9524", Some("0.0.0.0:9524")),
+            ("localhost", None),
+            ("localhost9524", None),
+            ("web:9524", None),
+            ("70000", None),
+            ("::9524", None),
+            ("", None),
+        ] {
+            let address = parse_address(text).ok().map(|address| address.to_string());
+            assert_eq!(address.as_deref(), expected, "{text}");
+        }
+    }
 
     /// A server on loopback with a page of `len` bytes at `/big`, and how to reach it.
     fn server(len: usize) -> (Server, impl Fn() -> TcpStream) {

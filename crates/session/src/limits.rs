@@ -150,10 +150,10 @@ pub const ECHO_SAMPLING: u32 = 4;
 /// Most client addresses whose echoes are counted; those that send most of them stay.
 pub const ECHO_SUSPECTS: usize = 256;
 
-/// Slots of the nursery: flows whose handshake or first turn boundary is being watched.
-pub const NURSERY_SLOTS: usize = 8192;
+/// Slots of the nursery: flows whose handshake or first turn boundary is being watched; 4 MB of a worker.
+pub const NURSERY_SLOTS: usize = 16_384;
 /// Most payload of a SYN that is kept, in bytes: what one of Ethernet's can carry (RFC 7413). With two SYNs of a flow, a newer one that
-/// nobody has answered yet and the one before it, a flood of them holds at most 24 MB of a worker.
+/// nobody has answered yet and the one before it, a flood of them holds at most 48 MB of a worker.
 pub const SYN_PAYLOAD_MAX: usize = 1460;
 /// How long a handshake in the nursery means anything.
 pub const NURSERY_AGE: Duration = Duration::from_secs(30);

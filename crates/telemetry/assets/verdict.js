@@ -54,10 +54,11 @@ const Verdict = (() => {
 
   /** What budgets and pauses of the run itself left out, in words; nothing where there was nothing. */
   function leftOutOf(summary) {
-    const [turns, packets] = [number(summary, "left_out.turns") ?? 0, number(summary, "left_out.paused_packets") ?? 0];
+    const [turns, packets, lost] = ["turns", "paused_packets", "lost_packets"].map((name) => number(summary, `left_out.${name}`) ?? 0);
     return [
-      turns > 0 && `${count(turns)} more were left out by --max-sessions, --rate, --max-cpu or --memory, and count as not taken`,
+      turns > 0 && `${count(turns)} more were left out by --max-sessions, --max-new-sessions, --max-cpu or --memory, and count as not taken`,
       packets > 0 && `${count(packets)} packets of clients were not recorded during a pause, and their requests count as not taken`,
+      lost > 0 && `${count(lost)} packets of clients were lost on the way to a worker whose ring was full, and their requests count as not taken`,
     ].filter(Boolean).map((words) => ` ${words}.`).join("");
   }
 

@@ -4,8 +4,8 @@
 //! metric and exit status.
 //!
 //! - **Numerator**: turns that were answered, or delivered where the online server did not answer either.
-//! - **Denominator**: turns that ended, but for those that the online server never took (`unserved`); and what a budget of the run
-//!   left out ([`LeftOut`]). While a run goes on a turn that is open is no turn that failed; at the end it is one.
+//! - **Denominator**: turns that ended, but for those that the online server never took (`unserved`); what a budget of the run
+//!   left out, and what was lost on the way to a worker ([`LeftOut`]). While a run goes on a turn that is open is no turn that failed; at the end it is one.
 //! - Where the run was never ready, or the denominator is 0, there is **nothing to judge**, and no number says so: not 1, which would read as a success.
 
 use crate::ledger::Tally;
@@ -50,7 +50,7 @@ impl RunTotals {
     /// What was left out because a budget was spent, and more.
     #[must_use]
     pub fn left_out(&self) -> LeftOut {
-        LeftOut::new(&self.kernel, &self.engine)
+        LeftOut::new(&self.kernel, &self.workers, &self.engine)
     }
 
     /// The turns that count: those that ended, and at the end all of them.

@@ -154,7 +154,7 @@ fn fidelity(least: f64, facts: &Facts<'_>) -> Gate {
         found,
         why: if left_out > 0 {
             format!(
-                "{} left out by --max-sessions, --rate, --max-cpu or --memory",
+                "{} left out by --max-sessions, --max-new-sessions, --max-cpu or --memory",
                 grouped(left_out)
             )
         } else {

@@ -67,7 +67,7 @@ struct Interval {
 #[derive(Debug, thiserror::Error)]
 pub enum HistogramsError {
     /// There is no such folder, and none can be made; or the kernel gives no thread.
-    #[error("cannot write histograms to {folder}: {source}; name a folder that can be written to", folder = folder.display())]
+    #[error("cannot write histograms to {folder}: {source}; name a folder that can be written to, or a new one in a folder that there is", folder = folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -80,7 +80,7 @@ pub enum HistogramsError {
 }
 
 impl Histograms {
-    /// Makes the folder where there is none, and begins the log.
+    /// Makes the folder where there is none, but none above it, and begins the log.
     ///
     /// # Errors
     ///
@@ -90,7 +90,10 @@ impl Histograms {
             folder: folder.to_owned(),
             source,
         };
-        fs::create_dir_all(folder).map_err(failed)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(failed)?,
+        }
         let opened = Folder::open(folder).map_err(failed)?;
         for series in Series::ALL {
             opened.place(file_name(series))?;
@@ -384,6 +387,20 @@ mod tests {
             fs::remove_file(folder.join(name)).unwrap();
         }
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn only_the_last_folder_of_a_name_is_made() {
+        let above = std::env::temp_dir().join(format!("hgrm-above-{}", std::process::id()));
+        let error = Histograms::create(&above.join("below")).unwrap_err();
+        assert!(
+            error.to_string().contains("in a folder that there is"),
+            "{error}"
+        );
+        assert!(!above.exists());
+        drop(Histograms::create(&above).unwrap());
+        assert!(above.is_dir());
+        fs::remove_dir_all(above).unwrap();
     }
 
     #[test]

@@ -27,6 +27,21 @@ impl KernelCounters {
     pub const fn get(&self, counter: Counter) -> u64 {
         self.0[counter as usize]
     }
+
+    /// Packets of clients that a program wanted to hand to a worker and could not: its ring was full, say.
+    #[must_use]
+    pub fn clients_lost(&self) -> u64 {
+        [
+            Counter::CaptureRingFull,
+            Counter::CaptureCloneFailed,
+            Counter::CaptureCloneTooBig,
+            Counter::CaptureBigTcp,
+            Counter::SteerDropped,
+        ]
+        .map(|counter| self.get(counter))
+        .iter()
+        .sum()
+    }
 }
 
 /// What the workers received and sent, apart from what their engines count.

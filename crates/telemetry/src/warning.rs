@@ -73,6 +73,8 @@ kinds! {
     PathOneSided = "path_one_sided";
     /// The way to a target is not fit.
     WayUnfit = "way_unfit";
+    /// Packets of clients that were lost on the way to a worker.
+    RecordsLost = "records_lost";
     /// Nothing is recorded for now.
     RecordingPaused = "recording_paused";
 }

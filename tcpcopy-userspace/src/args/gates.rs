@@ -14,12 +14,12 @@ const LIMITS: &str = "limits";
 
 /// Options of scripts.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Pass or fail")]
+#[command(next_help_heading = super::heading::PASS_OR_FAIL)]
 #[command(group = clap::ArgGroup::new(LIMITS).multiple(true).args(["min_fidelity", "max_differing", "max_slower", "min_requests"]))]
 pub(crate) struct GateArgs {
     /// Exit with 3 if the target took less than this share of the requests, in percent; with 4 if there is nothing to judge
     ///
-    /// Of all requests that were to be copied: those that found no session because of --max-sessions, --rate, --max-cpu or
+    /// Of all requests that were to be copied: those that found no session because of --max-sessions, --max-new-sessions, --max-cpu or
     /// --memory count as not taken. A share that -r takes is all of it. Where nothing was captured, or the run was never ready,
     /// there is nothing to judge: 4.
     #[arg(long, value_name = "PERCENT", value_parser = min_fidelity)]
@@ -58,7 +58,7 @@ pub(crate) struct GateArgs {
     /// Give up with exit status 4 where nothing can be copied after this time [default: 60s with --duration, else never]
     ///
     /// In assistant mode a run begins once its path through intercept is proven; until then the reason is said each 30 s.
-    #[arg(long, value_name = "TIME", value_parser = some_time, help_heading = "When to stop")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, help_heading = super::heading::WHEN_TO_STOP)]
     ready_timeout: Option<Duration>,
 }
 

@@ -24,10 +24,19 @@ pub(crate) enum Vantage {
 const FORM: &str = "write IFACE, IFACE:host (the host's end of a container's link) or IFACE:mirror (a SPAN port, a TAP, a \
                     traffic mirror)";
 
+/// How capture files are called, which TCPCopy's offline build takes here.
+const FILES: [&str; 3] = [".pcap", ".pcapng", ".cap"];
+
 impl FromStr for InterfaceArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if FILES.iter().any(|ending| text.ends_with(ending)) || text.contains('/') {
+            return Err(format!(
+                "there is no interface {text}: a capture file cannot be replayed here, only live traffic is copied; for a file there \
+                 are tcpreplay and TCPCopy's --offline build"
+            ));
+        }
         // No device has a colon in its name: the kernel forbids it.
         let (name, place) = match text.split_once(':') {
             None => (text, Vantage::Own),
@@ -84,6 +93,8 @@ mod tests {
             ("eth0:", "no place"),
             (":host", "no name"),
             ("", "no name"),
+            ("file.pcap", "only live traffic"),
+            ("/tmp/trace", "only live traffic"),
         ] {
             let refusal = text.parse::<InterfaceArg>().unwrap_err();
             assert!(refusal.contains(words), "{text}: {refusal}");

@@ -19,7 +19,7 @@ pub(crate) struct PoolArg {
 pub(crate) const PORT_FIRST: u16 = 1024;
 const PORT_LAST: u16 = u16::MAX;
 
-const FORM: &str = "write 62.135.200.x, a CIDR like 10.9.0.0/16 or fd00:9::/64, or ADDR:LOW-HIGH like 10.0.0.5:10000-19999";
+const FORM: &str = "write 62.135.200.x, an address, a CIDR like 10.9.0.0/16 or fd00:9::/64, or ADDR:LOW-HIGH like 10.0.0.5:10000-19999";
 
 impl PoolArg {
     /// All addresses that agree with `ip` in the first `prefix_len` bits, with the ports given.
@@ -55,6 +55,25 @@ impl PoolArg {
         1u64.checked_shl(free_bits).unwrap_or(u64::MAX)
     }
 
+    /// Its addresses, as routes name them.
+    pub(crate) fn network(&self) -> String {
+        format!("{}/{}", IpAddr::from(self.range.prefix), self.prefix_len)
+    }
+
+    /// The smallest network that has the addresses of both, as it is written.
+    pub(crate) fn network_with(&self, other: &Self) -> String {
+        let bits = |pool: &Self| u128::from_be_bytes(*pool.range.prefix.octets());
+        let family_offset = if self.is_v4() { 96 } else { 0 };
+        let common = (bits(self) ^ bits(other)).leading_zeros();
+        let shorter = self.prefix_len.min(other.prefix_len);
+        let prefix_len = common.saturating_sub(family_offset).min(shorter.into());
+        let mask = u128::MAX
+            .checked_shl(128 - prefix_len - family_offset)
+            .unwrap_or_default();
+        let network = Addr::v6((bits(self) & mask).to_be_bytes());
+        format!("{}/{prefix_len}", IpAddr::from(network))
+    }
+
     /// Whether it holds IPv4 addresses.
     pub(crate) const fn is_v4(&self) -> bool {
         self.range.prefix.is_v4()
@@ -84,9 +103,14 @@ impl FromStr for PoolArg {
 }
 
 fn parse(text: &str) -> Option<PoolArg> {
-    if let Some(network) = text.strip_suffix(".x") {
+    // TCPCopy's forms: a network of 256 addresses, and an address.
+    if let Some(network) = text.strip_suffix(".x").or(text.strip_suffix(".*")) {
         let ip: IpAddr = format!("{network}.0").parse().ok()?;
         return PoolArg::new(ip, 24, PORT_FIRST, PORT_LAST);
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        let whole = if ip.is_ipv4() { 32 } else { 128 };
+        return PoolArg::new(ip, whole, PORT_FIRST, PORT_LAST);
     }
     if let Some((ip, len)) = text.split_once('/') {
         let (ip, len): (IpAddr, u8) = (ip.parse().ok()?, len.parse().ok()?);
@@ -157,7 +181,12 @@ mod tests {
             ("10.9.0.1/16", None),
             ("10.9.0.0/33", None),
             ("10.0.0.0/4", None),
-            ("10.0.0.5", None),
+            ("10.0.0.5", Some(("10.0.0.5 ports 1024-65535", 64_512))),
+            ("fd00::5", Some(("fd00::5 ports 1024-65535", 64_512))),
+            (
+                "62.135.200.*",
+                Some(("62.135.200.0/24 ports 1024-65535", 256 * 64_512)),
+            ),
             ("10.0.0.5:80", None),
             ("10.0.0.5:0-80", None),
             ("10.0.0.5:90-80", None),
@@ -175,6 +204,20 @@ mod tests {
                 expected,
                 "{text}: {parsed:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_network_holds_both() {
+        for (first, second, both) in [
+            ("10.1.1.1", "10.1.1.2", "10.1.1.0/30"),
+            ("10.1.1.1", "10.1.1.1", "10.1.1.1/32"),
+            ("10.9.0.0/16", "10.8.3.x", "10.8.0.0/15"),
+            ("1.0.0.0/8", "200.0.0.0/8", "0.0.0.0/0"),
+            ("fd00::1", "fd00::2", "fd00::/126"),
+        ] {
+            let pool = |text: &str| text.parse::<PoolArg>().unwrap();
+            assert_eq!(pool(first).network_with(&pool(second)), both);
         }
     }
 

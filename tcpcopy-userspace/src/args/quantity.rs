@@ -1,30 +1,46 @@
 //! Times, sizes and shares as they are written on the command line.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
+/// The longest time: what is added to a moment has to fit into one.
+const TIME_MAX: Duration = Duration::from_secs(3650 * 86_400);
 /// The least `--memory`, in bytes.
 const MEMORY_MIN: u64 = 1 << 20;
 /// The least `--max-bandwidth`, in bits per second.
 const BIT_RATE_MIN: u64 = 100_000;
 
-/// A time: a number and its unit (`ms`, `s`, `m`, `h`). A bare number other than 0 is refused: it would be guessed at.
+/// A time, `0s` included: numbers and their units. A bare number other than 0 is refused: it would be guessed at.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split(text);
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" if number == "0" => 1,
-        _ => return Err("write a number and its unit, like 500ms, 30s, 10m or 1h".to_owned()),
-    };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| format!("{number:?} is no whole number"))?;
-    number
-        .checked_mul(millis)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "longer than time itself".to_owned())
+    let form = || "write a number and its unit, like 500ms, 30s, 10m, 1h or 1m30s".to_owned();
+    let time = humantime::parse_duration(text).map_err(|_| form())?;
+    if time > TIME_MAX {
+        return Err("longer than any run: write at most 3650d".to_owned());
+    }
+    Ok(time)
+}
+
+/// A time that is some.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Ok(time) if time.is_zero() => Err("no time at all: write more than 0s".to_owned()),
+        time => time,
+    }
+}
+
+/// A whole number of a range.
+pub(super) fn within<T>(
+    low: T,
+    high: T,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
+{
+    move |text| match text.parse::<T>() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number),
+        _ => Err(format!("write {low} to {high}")),
+    }
 }
 
 /// A size in bytes: a number, and `K`, `M` or `G` for powers of 1024.
@@ -105,7 +121,7 @@ fn split(text: &str) -> (&str, &str) {
 mod tests {
     use std::time::Duration;
 
-    use super::{bit_rate, duration, memory, percent, share, size};
+    use super::{bit_rate, duration, memory, percent, share, size, time, within};
 
     #[test]
     fn times() {
@@ -113,22 +129,36 @@ mod tests {
             ("500ms", Some(500)),
             ("30s", Some(30_000)),
             ("10m", Some(600_000)),
+            ("10min", Some(600_000)),
             ("2h", Some(7_200_000)),
+            ("1m30s", Some(90_000)),
+            ("1.5h", Some(5_400_000)),
+            ("1d", Some(86_400_000)),
             ("0s", Some(0)),
             ("0", Some(0)),
             ("", None),
             ("30", None),
             ("s", None),
             ("-1s", None),
-            ("1.5s", None),
+            ("1x", None),
+            ("20y", None),
             ("99999999999999999999s", None),
             ("18446744073709551615h", None),
         ] {
-            assert_eq!(
-                duration(text).ok(),
-                millis.map(Duration::from_millis),
-                "{text}"
-            );
+            let expected = millis.map(Duration::from_millis);
+            assert_eq!(duration(text).ok(), expected, "{text}");
+            let expected = expected.filter(|time| !time.is_zero());
+            assert_eq!(time(text).ok(), expected, "{text}");
+        }
+        assert!(duration("10").unwrap_err().contains("1m30s"));
+    }
+
+    #[test]
+    fn numbers() {
+        let copies = within::<u16>(1, 1000);
+        assert_eq!((copies("1"), copies("1000")), (Ok(1), Ok(1000)));
+        for text in ["0", "1001", "70000", "-1", "x", ""] {
+            assert_eq!(copies(text), Err("write 1 to 1000".to_owned()), "{text}");
         }
     }
 

@@ -1,7 +1,6 @@
 //! One `-x` entry.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 
 use wire::flow::{Addr, Endpoint};
@@ -15,7 +14,7 @@ pub(crate) struct RuleArg {
     pub(crate) target: Endpoint,
 }
 
-const FORM: &str = "write [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT, like 80-10.0.0.9:80 or [::1]:80-[fd00::2]:80";
+const FORM: &str = "the form is [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT, like 80-10.0.0.9:80 or [::1]:80-[fd00::2]:80";
 
 impl FromStr for RuleArg {
     type Err = String;
@@ -24,15 +23,22 @@ impl FromStr for RuleArg {
         let (online, target) = text
             .split_once('-')
             .ok_or_else(|| format!("there is no '-'; {FORM}"))?;
-        let online = match online.parse::<u16>() {
-            Ok(port) => Endpoint::new(Addr::UNSPECIFIED, port),
-            Err(_) => endpoint(
-                online.trim_start_matches("*:"),
-                online,
-                "ONLINE_PORT or ONLINE_IP:ONLINE_PORT",
-            )?,
+        if text.contains('@') {
+            return Err(without_devices(online, target));
+        }
+        let any = |port| Endpoint::new(Addr::UNSPECIFIED, port);
+        let online = match port(online.strip_prefix("*:").unwrap_or(online))? {
+            Some(port) => any(port),
+            None => endpoint(online)?,
         };
-        let target = endpoint(target, target, "TARGET_IP:TARGET_PORT")?;
+        let target = match port(target)? {
+            Some(port) => {
+                return Err(format!(
+                    "the target has no address: write IP:{port}; {FORM}"
+                ));
+            }
+            None => endpoint(target)?,
+        };
         if online.port == 0 || target.port == 0 {
             return Err("port 0 cannot be copied from or to".to_owned());
         }
@@ -40,10 +46,7 @@ impl FromStr for RuleArg {
             return Err(format!("the target {target} is no address of a server"));
         }
         let online = if is_unspecified(&online.addr) {
-            Endpoint {
-                addr: Addr::UNSPECIFIED,
-                ..online
-            }
+            any(online.port)
         } else {
             online
         };
@@ -56,16 +59,36 @@ fn is_unspecified(addr: &Addr) -> bool {
     *addr == Addr::UNSPECIFIED || *addr == Addr::v4([0; 4])
 }
 
-fn endpoint(text: &str, whole: &str, form: &str) -> Result<Endpoint, String> {
-    if let Ok(port) = text.parse::<u16>() {
-        // What is left of "*:80".
-        if text != whole {
-            return Ok(Endpoint::new(Addr::UNSPECIFIED, port));
-        }
+/// A port alone; `None` where it is something else.
+fn port(text: &str) -> Result<Option<u16>, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
     }
-    text.parse::<SocketAddr>()
+    match text.parse() {
+        Ok(port) => Ok(Some(port)),
+        Err(_) => Err(format!("{text} is no port: write a port up to 65535")),
+    }
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    command_line::endpoint(text)
         .map(Endpoint::from)
-        .map_err(|_| format!("{whole:?} is no {form}; {FORM}"))
+        .map_err(|words| format!("{words}; {FORM}"))
+}
+
+/// What is said to devices and MAC addresses, which TCPCopy's builds with pcap take behind an '@'.
+fn without_devices(online: &str, target: &str) -> String {
+    let of = |side: &str| side.split('@').next().unwrap_or_default().to_owned();
+    let (first, second) = (of(online), of(target));
+    let is_device = !first.contains(':') && first.parse::<u16>().is_err();
+    match online.split_once('@') {
+        Some((device, online)) if is_device => {
+            format!("interfaces are named by -i: write -i {device} -x {online}-{second}")
+        }
+        _ => format!(
+            "MAC addresses are not needed, the kernel's route and neighbour are used: write {first}-{second}"
+        ),
+    }
 }
 
 impl fmt::Display for RuleArg {
@@ -116,6 +139,32 @@ mod tests {
                 expected,
                 "{text}: {parsed:?}"
             );
+        }
+    }
+
+    #[test]
+    fn each_mistake_has_its_words() {
+        for (text, words) in [
+            ("80", "there is no '-'"),
+            ("80-192.168.0.1", "write 192.168.0.1:PORT; the form is"),
+            ("80-8080", "write IP:8080"),
+            ("80-web-1.example.com:80", "getent ahosts web-1.example.com"),
+            ("80-10.0.0.2:99999", "write a port up to 65535"),
+            ("70000-10.0.0.2:80", "70000 is no port"),
+            ("2001:db8::1:80-10.0.0.2:80", "write [2001:db8::1]:80"),
+            ("80-2001:db8::1:80", "write [2001:db8::1]:80"),
+            (
+                "80@00:13:21:B2:5E:42-121.55.111.148:18080@00:0F:1F:03:F2:E6",
+                "write 80-121.55.111.148:18080",
+            ),
+            (
+                "10.0.0.1:80@00:13:21:B2:5E:42-10.0.0.2:80",
+                "write 10.0.0.1:80-10.0.0.2:80",
+            ),
+            ("eth0@80-10.0.0.2:80", "write -i eth0 -x 80-10.0.0.2:80"),
+        ] {
+            let refusal = text.parse::<RuleArg>().unwrap_err();
+            assert!(refusal.contains(words), "{text}: {refusal}");
         }
     }
 }

@@ -1,5 +1,11 @@
 //! What `--help` teaches beside the options.
 
+/// The ways to call it.
+pub(super) const USAGE: &str = "\
+tcpcopy -x RULE [OPTIONS]            copy until Ctrl-C
+       tcpcopy doctor -x RULE [OPTIONS]     will it work here? copies nothing
+       tcpcopy report RUN.json... -o FILE   a run as one HTML file; several, compared";
+
 /// Examples, what a user must know before, and the exit status.
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -16,8 +22,8 @@ Examples:
   Nothing arrives? Ask what is wrong and what to do, with the options of the run:
       tcpcopy doctor -x 80-10.0.0.9:80
   What a run found, as a file to send; two runs side by side:
-      tcpcopy report run.json --out report.html
-      tcpcopy report before.json after.json --out report.html
+      tcpcopy report run.json -o report.html
+      tcpcopy report before.json after.json -o report.html
   In a script: fail (exit 3) if the target took less than 99.9 % of the requests,
   differs in more than 0.1 % of the responses or is slower by more than 20 %, and
   with 4 if that cannot be judged:
@@ -61,6 +67,8 @@ nothing.";
 
 /// The same of the doctor.
 pub(super) const DOCTOR_EXIT: &str = "\
+Other options of a run are taken and checked as well: `tcpcopy --help` has them.
+
 The findings go to standard output; with --json as one JSON document. What a
 finding means and what to do about it: docs/doctor.md
 

@@ -81,7 +81,7 @@ fn table(local: Endpoint, Tracked { count, max }: Tracked, sessions: u64) -> Fin
         "conntrack-fills",
         format!(
             "{words}. A full table drops packets of the online service too: do not track what passes tcpcopy0, or limit the run \
-             (--max-sessions, --rate)"
+             (--max-sessions, --max-new-sessions)"
         ),
     )
     .fix_here(format!(

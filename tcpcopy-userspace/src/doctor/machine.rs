@@ -149,7 +149,16 @@ pub(crate) fn outputs(args: &Args, outside: &Outside) -> Vec<Finding> {
         let cause = crate::run::check_folder(path).err()?;
         Some(refused::of_file(path, &cause))
     });
-    let metrics = args.metrics.and_then(|address| {
+    let histograms = args.hgrm.as_deref().and_then(|folder| {
+        let above = folder
+            .parent()
+            .filter(|above| !above.as_os_str().is_empty())?;
+        let cause = std::fs::read_dir(above).err()?;
+        let words = format!("cannot write histograms to {}: {cause}", folder.display());
+        let finding = Finding::fail("arguments", "summary-folder", words);
+        Some(finding.fix_here(format!("mkdir -p {}", above.display())))
+    });
+    let metrics = args.listen.and_then(|address| {
         // Bound and let go: a run binds it for itself.
         let error = match outside.run(|| exporter::Bound::bind(address)) {
             Ok(bound) => bound.err()?.to_string(),
@@ -160,5 +169,6 @@ pub(crate) fn outputs(args: &Args, outside: &Outside) -> Vec<Finding> {
                 .look_outside(format!("ss -tlnp 'sport = :{}'", address.port())),
         )
     });
-    summary.into_iter().chain(metrics).collect()
+    let files = summary.into_iter().chain(histograms);
+    files.chain(metrics).collect()
 }

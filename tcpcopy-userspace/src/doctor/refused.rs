@@ -29,28 +29,7 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         Refusal::NoOnlineInterface { .. } => {
             fail("no-online-interface").look_here("ip -brief address")
         }
-        Refusal::PoolPortInUse { port, .. } => {
-            fail("pool-port-in-use").look_here(format!("ss -tlnp 'sport = :{port}'"))
-        }
-        Refusal::PoolEphemeral { pool, .. } => fail("pool-ephemeral").fix_here(format!(
-            "sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
-            pool.range.port_first, pool.range.port_last
-        )),
-        Refusal::PoolPortTaken { port, .. } => {
-            fail("pool-port-taken").look_here(format!("ss -tanp 'sport = :{port}'"))
-        }
-        Refusal::NoDefaultPool { .. } => fail("no-default-pool").fix_here(format!(
-            "sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE}"
-        )),
         Refusal::NoMemory { .. } => fail("no-memory").look_here("free -m"),
-        Refusal::PoolTooSmall { .. } => fail("pool-too-small"),
-        Refusal::PoolIsLocal { .. }
-        | Refusal::PoolHoldsTarget { .. }
-        | Refusal::TooManyLeases { .. }
-        | Refusal::NoPoolOfFamily { .. }
-        | Refusal::TwoPools { .. }
-        | Refusal::MixedSources { .. }
-        | Refusal::CopiesWithoutPool { .. } => fail("pool-unusable"),
         Refusal::NoSourceAddress { .. } => fail("no-source-address").look_here("ip -brief address"),
         Refusal::UnknownIntercept { address, .. } => {
             let name = address
@@ -69,6 +48,51 @@ pub(crate) fn finding(refusal: &Refusal) -> Finding {
         | Refusal::TwoVantages { .. }
         | Refusal::TargetMoved { .. }
         | Refusal::LocalTargetWithAssistant { .. } => fail("rule-unusable"),
+        Refusal::PoolPortInUse { .. }
+        | Refusal::PoolEphemeral { .. }
+        | Refusal::PoolPortTaken { .. }
+        | Refusal::NoDefaultPool { .. }
+        | Refusal::PoolNotRouted { .. }
+        | Refusal::PoolTooSmall { .. }
+        | Refusal::PoolIsLocal { .. }
+        | Refusal::PoolHoldsTarget { .. }
+        | Refusal::TooManyLeases { .. }
+        | Refusal::NoPoolOfFamily { .. }
+        | Refusal::TwoPools { .. }
+        | Refusal::MixedSources { .. }
+        | Refusal::CopiesWithoutPool { .. } => of_pool(refusal),
+    }
+}
+
+/// The same of a reply pool.
+fn of_pool(refusal: &Refusal) -> Finding {
+    let fail = |finding| Finding::fail("arguments", finding, refusal.to_string());
+    match refusal {
+        Refusal::PoolPortInUse { port, .. } => {
+            fail("pool-port-in-use").look_here(format!("ss -tlnp 'sport = :{port}'"))
+        }
+        Refusal::PoolEphemeral { pool, .. } => fail("pool-ephemeral").fix_here(format!(
+            "sysctl -w net.ipv4.ip_local_reserved_ports={}-{}",
+            pool.range.port_first, pool.range.port_last
+        )),
+        Refusal::PoolPortTaken { port, .. } => {
+            fail("pool-port-taken").look_here(format!("ss -tanp 'sport = :{port}'"))
+        }
+        Refusal::NoDefaultPool { .. } => fail("no-default-pool").fix_here(format!(
+            "sysctl -w net.ipv4.ip_local_reserved_ports={RESERVE}"
+        )),
+        Refusal::PoolNotRouted {
+            pool,
+            address,
+            target,
+        } => fail("pool-not-routed")
+            .look_here(format!("ip route get {address}"))
+            .look(
+                target.addr,
+                format!("ip route show match {}", pool.network()),
+            ),
+        Refusal::PoolTooSmall { .. } => fail("pool-too-small"),
+        _ => fail("pool-unusable"),
     }
 }
 

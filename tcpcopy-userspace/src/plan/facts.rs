@@ -12,8 +12,8 @@ use host::kernel::{self, Tcx};
 use host::netns::Outside;
 use host::{Firewall, Interface, Netlink, Route, Taken};
 
-use super::Refusal;
-use crate::args::Args;
+use super::{Refusal, pool};
+use crate::args::{Args, PoolArg};
 
 /// The answers of the host, as of one moment.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) exits: Exits,
     /// The way to each target.
     pub(crate) routes: Vec<(IpAddr, Route)>,
+    /// Pools of the arguments of which an address does not come to this host, with that address.
+    pub(crate) elsewhere: Vec<(PoolArg, IpAddr)>,
     pub(crate) ephemeral: RangeInclusive<u16>,
     pub(crate) reserved: Vec<RangeInclusive<u16>>,
     pub(crate) listening: Vec<SocketAddr>,
@@ -91,6 +93,7 @@ impl Facts {
             default_device,
             exits: host::exits::list(&netlink)?,
             routes,
+            elsewhere: elsewhere(args, &netlink)?,
             ephemeral: taken.ephemeral,
             reserved: taken.reserved,
             listening: taken.listening,
@@ -139,6 +142,24 @@ impl Facts {
             .iter()
             .find(|interface| interface.name == name)
     }
+}
+
+/// The pools that are not this host's.
+fn elsewhere(args: &Args, netlink: &Netlink) -> Result<Vec<(PoolArg, IpAddr)>, host::Error> {
+    let mut failure = None;
+    let mut is_here = |address| match host::route::get(netlink, address) {
+        Ok(route) => matches!(route, Route::Local { .. }),
+        Err(error) => {
+            failure.get_or_insert(error);
+            true
+        }
+    };
+    let mut found = Vec::new();
+    for pool in &args.pool {
+        let address = pool::home::elsewhere(pool, &mut is_here);
+        found.extend(address.map(|address| (*pool, address)));
+    }
+    failure.map_or(Ok(found), Err)
 }
 
 /// The ports of the services.

@@ -2,9 +2,11 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`home`] | whether the addresses of a pool are this host's |
 //! | [`room`] | how many sessions a pool has room for |
 //! | [`probes`] | where the probes of the path come from |
 
+pub(super) mod home;
 pub(super) mod probes;
 pub(super) mod room;
 
@@ -173,7 +175,9 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
         let chosen = if args.pool.is_empty() {
             default(rule.target, local, args, facts)?
         } else {
-            named(rule.target, local, args, facts)?
+            let chosen = named(rule.target, local, args, facts)?;
+            home::require(rule.target, local, mode, args, facts)?;
+            chosen
         };
         match sources.chosen(rule.target.addr) {
             Some(other) if other.pool != chosen.pool => {
@@ -218,6 +222,7 @@ fn one_of_a_family(args: &Args) -> Result<(), Refusal> {
                 family: family_name(family),
                 first: *first,
                 second: *second,
+                both: first.network_with(second),
             });
         }
     }

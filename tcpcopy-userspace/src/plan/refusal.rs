@@ -124,12 +124,14 @@ pub(crate) enum Refusal {
     },
     /// Two ranges of one family.
     #[error(
-        "-c names two {family} ranges, {first} and {second}; one per address family is possible"
+        "-c names two {family} ranges, {first} and {second}, and one per address family is possible: write {both}, which has both, \
+         or leave one out"
     )]
     TwoPools {
         family: &'static str,
         first: PoolArg,
         second: PoolArg,
+        both: String,
     },
     /// Targets that need different sources.
     #[error(
@@ -206,6 +208,17 @@ pub(crate) enum Refusal {
         IpAddr::from(target.addr)
     )]
     PoolHoldsTarget { pool: PoolArg, target: Endpoint },
+    /// Answers would go to whoever has the pool's addresses.
+    #[error(
+        "the reply pool {pool} belongs to no interface and no route of this host ({address} does not), and without -s the target's \
+         replies go to whoever has its addresses: did you forget -s INTERCEPT? If the target routes the pool to this host, say \
+         --pool-is-routed"
+    )]
+    PoolNotRouted {
+        pool: PoolArg,
+        address: IpAddr,
+        target: Endpoint,
+    },
     /// Not enough memory.
     #[error(
         "only {} MiB of memory are free here (this host's, or what the limit of its control group leaves), and {workers} worker(s) \

@@ -2,6 +2,7 @@
 
 mod places;
 mod pools;
+mod tcpcopy;
 
 use std::net::IpAddr;
 
@@ -16,6 +17,7 @@ use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, FlowKey, SAMPLE_ALL};
 
 use super::facts::Facts;
+use super::pool::home;
 use super::{Hook, Plan, Refusal};
 use crate::args::Args;
 
@@ -103,6 +105,7 @@ fn facts() -> Facts {
             local("127.0.0.1"),
             local("::1"),
         ],
+        elsewhere: Vec::new(),
         ephemeral: 32_768..=60_999,
         reserved: vec![20_000..=20_001],
         listening: vec![
@@ -135,6 +138,11 @@ fn plan_on(line: &str, facts: &Facts) -> Result<Plan, Refusal> {
             )
         })
         .collect();
+    let elsewhere = args.pool.iter().filter_map(|pool| {
+        let address = home::elsewhere(pool, |address| facts.is_own(address))?;
+        Some((*pool, address))
+    });
+    facts.elsewhere = elsewhere.collect();
     Plan::new(&args, &facts)
 }
 
@@ -211,7 +219,7 @@ fn what_cannot_work_is_refused_in_clear_words() {
             "-n 500 with 2 workers needs 1000",
         ),
         (
-            "-x 80-10.1.0.9:80 --rate 101 -c 10.1.0.1:20000-20099",
+            "-x 80-10.1.0.9:80 --max-new-sessions 101 -c 10.1.0.1:20000-20099",
             "1 x 100 ports less 0 in use or reserved are 100",
         ),
         (
@@ -335,7 +343,7 @@ fn assistant_mode_takes_a_pool_and_copies() {
 
 #[test]
 fn a_pool_that_is_small_for_the_copies_is_warned_of_with_the_arithmetic() {
-    let plan = plan("-x 80-10.1.0.9:80 -n 10 -c 10.7.0.1:1000-1159").unwrap();
+    let plan = plan("-x 80-10.1.0.9:80 -n 10 -c 10.7.0.1:1000-1159 --pool-is-routed").unwrap();
     let [warning] = &plan.warnings[..] else {
         panic!("{:?}", plan.warnings)
     };

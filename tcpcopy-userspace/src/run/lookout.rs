@@ -164,17 +164,10 @@ fn one_side(
 }
 
 fn common(kernel: &KernelCounters) -> Common {
-    let sum = |counters: &[Counter]| counters.iter().map(|&counter| kernel.get(counter)).sum();
     Common {
         pure_acks: kernel.get(Counter::CapturePureAck),
-        clients_lost: sum(&[
-            Counter::CaptureRingFull,
-            Counter::CaptureCloneFailed,
-            Counter::CaptureCloneTooBig,
-            Counter::CaptureBigTcp,
-            Counter::SteerDropped,
-        ]),
-        online_lost: sum(&[Counter::ObserveRingFull, Counter::ObserveBigTcp]),
+        clients_lost: kernel.clients_lost(),
+        online_lost: kernel.get(Counter::ObserveRingFull) + kernel.get(Counter::ObserveBigTcp),
     }
 }
 

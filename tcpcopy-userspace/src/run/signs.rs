@@ -70,6 +70,7 @@ impl Signs {
                 warnings.raise(*kind, Subject::Run, &words);
             }
         }
+        look_at_losses(totals, warnings);
         self.look_outside(totals, warnings);
         let flows = totals.engine.flows_from_target;
         if flows > 0 {
@@ -206,6 +207,21 @@ fn astray(plan: &Plan, target: Endpoint, prefix: &str) -> String {
 fn host_of(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Packets of clients that were lost between the programs and the workers.
+fn look_at_losses(totals: &RunTotals, warnings: &mut Warnings) {
+    let left_out = totals.left_out();
+    if left_out.lost_packets == 0 {
+        return;
+    }
+    let words = format!(
+        "NOT EVERYTHING IS COPIED: {} packet(s) of clients so far were lost on the way to a worker, whose ring was full: it gets \
+         too little of its processor. What they held counts in the fidelity as so many requests as other packets held, and is in \
+         no outcome. Processors that others leave free help (--workers, as many as there are of those), or copying less (-r)",
+        left_out.lost_packets
+    );
+    warnings.raise(Kind::RecordsLost, Subject::Run, &words);
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Telling {
     pub(super) fn start(args: &Args, printer: &Printer) -> Result<Self, String> {
         let no_thread = |error| format!("cannot start a thread that writes: {error}");
         // Files last: nothing is to be made where something else is refused.
-        let exporter = args.metrics.map(Exporter::start).transpose()?;
+        let exporter = args.listen.map(Exporter::start).transpose()?;
         let place = args.summary.as_deref().map(Place::open).transpose();
         let place = place.map_err(|error| error.to_string())?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();

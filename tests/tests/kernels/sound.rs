@@ -30,7 +30,7 @@ fn sound(topology: Topology) {
     };
     examined(&stand);
     let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, 9524));
-    let options = stand.options().more("--metrics").more(&metrics.to_string());
+    let options = stand.options().more("--listen").more(&metrics.to_string());
     complete(&stand, &options, &loads(), |_| {
         let online = stand.lab.namespace(Host::Online);
         let answer = http::get(&online, metrics, "/metrics").expect("metrics");

@@ -23,7 +23,11 @@ fn copied_often(topology: Topology, copies: usize, pool: &str, clients: &Clients
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let options = stand.options().more("-n").more(&copies.to_string());
-    let mut copier = start_with(&stand, &options.more("-c").more(pool));
+    let mut options = options.more("-c").more(pool);
+    if topology == Topology::Direct {
+        options = options.more("--pool-is-routed");
+    }
+    let mut copier = start_with(&stand, &options);
     let report = clients.run(&stand);
     let summary = finish(&mut copier);
     check_clients(&report);
@@ -83,7 +87,13 @@ fn a_pool_too_small_for_the_copies() {
         return;
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    let options = ["-n", "10", "-c", "62.135.200.1:1000-1159"];
+    let options = [
+        "-n",
+        "10",
+        "-c",
+        "62.135.200.1:1000-1159",
+        "--pool-is-routed",
+    ];
     let options = options
         .iter()
         .fold(stand.options(), |all, one| all.more(one));

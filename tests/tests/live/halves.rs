@@ -23,7 +23,7 @@ use super::robust::pause;
 /// How soon it must have been said. Nothing is said after 5 s, half after 2 s; the rest is for a busy machine.
 const SAID_WITHIN: Duration = Duration::from_secs(20);
 /// Where the figures are asked for.
-const METRICS: [&str; 2] = ["--metrics", "127.0.0.1:9524"];
+const METRICS: [&str; 2] = ["--listen", "127.0.0.1:9524"];
 
 /// The texts of the warnings of a kind in a summary.
 fn warnings(summary: &Value, kind: &str) -> Vec<String> {
@@ -287,7 +287,7 @@ fn what_is_left_out_fails_the_gate() {
         return;
     };
     let (_online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
-    let gate = ["--rate", "5", "--min-fidelity", "90"];
+    let gate = ["--max-new-sessions", "5", "--min-fidelity", "90"];
     let mut copier = start_with(&stand, &with(stand.options(), &gate));
     let report = Clients::short(100, 3).run(&stand);
     check_clients(&report);

@@ -214,7 +214,7 @@ fn flows_beyond_the_sessions() {
     let more = [
         "--max-sessions",
         "5",
-        "--rate",
+        "--max-new-sessions",
         "10",
         "--min-fidelity",
         "90",

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lab::access_log::Comparison;
 use lab::copier::Summary;
 use lab::net::{ASSISTANT, TARGET};
 use lab::{Host, Process, Spec, Topology, interrupt};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tests::copying::{check_books, check_nothing_left};
+use tests::copying::{check_books, check_clients, check_nothing_left};
 use tests::{Clients, PORT, Stand, check_clean};
 
 /// How long an end may take: drain, close, and a printer that waits for its reader in vain, twice.
@@ -208,7 +209,7 @@ fn intercept_too() {
             .arg(stand.binaries.intercept.display().to_string())
             .args(["-i", "eth0", "-x", &format!("{TARGET}:{PORT}")])
             .args(["-b", &ASSISTANT.to_string(), "--insecure"])
-            .args(["--metrics", address]);
+            .args(["--listen", address]);
         let mut process = stand.lab.spawn(Host::Assistant, &spec).expect("sh");
         let ready = || {
             let there = stand.lab.namespace(Host::Assistant);
@@ -250,5 +251,37 @@ fn a_run_that_was_stopped_for_five_seconds() {
     let summary = Summary::read(&file).expect("a summary");
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     tests::check_complete(&report, &online, &target, &summary);
+    check_clean(&stand);
+}
+
+/// A longer stop, and longer requests: the ring is full long before it is over. What was lost then is in no outcome, and nobody knows
+/// how many requests it was; the run says about how many, and warns.
+#[test]
+fn a_run_that_was_stopped_for_longer_than_its_ring_lasts() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
+    let mut process = start(&stand, r#"exec "$@""#, &[]);
+    let file = summary_file(&stand);
+    wait_copying(&mut process, &file);
+    // 32 MB a second into a ring of 64 MiB.
+    let clients = Clients::keep_alive(20, 1000, 8).and(&["--body", "32000"]);
+    let clients = clients.start(&stand);
+    super::robust::pause(1000);
+    process.signal(Signal::SIGSTOP).expect("it runs");
+    super::robust::pause(4500);
+    process.signal(Signal::SIGCONT).expect("it is there");
+    check_clients(&clients.wait());
+    let ended = process.stop(Signal::SIGINT, END_WITHIN).expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{}", process.log());
+    let summary = Summary::read(&file).expect("a summary");
+    let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
+    let copied = Comparison::of(&online, &target).fidelity();
+    assert!(copied < 0.9, "nothing was lost: {copied}");
+    let told = summary.fidelity();
+    assert!((copied - told).abs() < 0.03, "{copied} copied, {told} told");
+    assert!(summary.count("/left_out/lost_packets") > 0);
+    assert!(process.log().contains("whose ring was full"));
     check_clean(&stand);
 }

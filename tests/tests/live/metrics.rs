@@ -287,8 +287,8 @@ fn check_rules() {
 
 /// A copy whose intercept comes later: until then nothing is ready, and that can be asked for.
 fn start_in_two_steps(stand: &Stand) -> Copier {
-    let mut options = with(stand.options(), &["--metrics", &tcpcopy().to_string()]);
-    options.intercept = ["--metrics", &intercept().to_string()]
+    let mut options = with(stand.options(), &["--listen", &tcpcopy().to_string()]);
+    options.intercept = ["--listen", &intercept().to_string()]
         .map(str::to_owned)
         .to_vec();
     let mut copier =

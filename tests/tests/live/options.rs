@@ -214,7 +214,7 @@ fn few_new_sessions_per_second() {
         return;
     };
     let clients = [Clients::short(300, 4)];
-    let seen = copied_with(&stand, &clients, &["--rate", "50"]);
+    let seen = copied_with(&stand, &clients, &["--max-new-sessions", "50"]);
     let copied = checked(&seen).len();
     // 4 s touch 5 of the clock's seconds, and a busy machine another.
     assert!((150..=300).contains(&copied), "{copied} sessions");

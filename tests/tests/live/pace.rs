@@ -15,7 +15,9 @@ fn shorter(connections: u32, rate: u32, size: &str) {
     let online = Service::start_with(&stand, Host::Online, &["--size", "600"]);
     let target = Service::start_with(&stand, Host::Target, &["--size", size]);
     let mut copier = start(&stand);
-    let report = Clients::keep_alive(connections, rate, 30).run(&stand);
+    let report = Clients::keep_alive(connections, rate, 8)
+        .long(30)
+        .run(&stand);
     let summary = finish(&mut copier);
     check_clients(&report);
     check_books(&summary);
@@ -29,7 +31,7 @@ fn shorter(connections: u32, rate: u32, size: &str) {
         count("/differences/kinds/target_shorter"),
         count("/differences/compared")
     );
-    // A silence of the shortest kind before each turn would have them 12 s behind in the middle of the run.
+    // A silence of the shortest kind before each turn would have them seconds behind in the middle of the run.
     let median = count("/latency_us/lag/p50");
     assert!(median < 20_000, "{lag}");
     check_nothing_left(&stand);

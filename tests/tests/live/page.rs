@@ -180,7 +180,7 @@ fn the_page_shows_the_run_as_it_goes_on() {
     let _target = Service::start_with(&stand, Host::Target, &faults);
     let metrics = format!("{ONLINE}:9900");
     let origin = format!("http://{metrics}/");
-    let mut copier = start(&stand, &with(stand.options(), &["--metrics", &metrics]));
+    let mut copier = start(&stand, &with(stand.options(), &["--listen", &metrics]));
     let browser = Browser::start(&stand, Host::Client);
     browser.resize(1180, 900);
     browser.prefer("light");

@@ -172,6 +172,12 @@ fn pools_that_cannot_be() {
         &["-x", &rule(), "-c", "10.0.2.0/24"],
         &["target", "10.0.2.2"],
     );
+    // The target would answer whoever has these addresses.
+    refused(
+        &stand,
+        &["-x", &rule(), "-c", "203.0.113.x"],
+        &["did you forget -s INTERCEPT?", "--pool-is-routed"],
+    );
     // Somebody listens in the pool.
     let listener = tests::stand::listen(&stand, Host::Online, 12_000);
     refused(

@@ -26,7 +26,7 @@ fn a_run_that_drains_is_not_ready() {
     };
     let _online = Service::start(&stand, Host::Online);
     let _target = Service::start_with(&stand, Host::Target, &["--delay-ms", "4000"]);
-    let options = with(stand.options(), &["--metrics", &tcpcopy().to_string()]);
+    let options = with(stand.options(), &["--listen", &tcpcopy().to_string()]);
     let mut copier = start(&stand, &options);
     answers(&stand, tcpcopy(), "/ready", 200);
     let report = Clients::keep_alive(1, 1, 1).run(&stand);
@@ -66,7 +66,7 @@ fn hostile_requests() {
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let server = SocketAddr::from((ONLINE_INSIDE, 9524));
-    let options = with(stand.options(), &["--metrics", &server.to_string()]);
+    let options = with(stand.options(), &["--listen", &server.to_string()]);
     let mut copier = start(&stand, &options);
     let clients = Clients::keep_alive(20, 500, 8).start(&stand);
     // From another host, each at its worst: half a request, an answer that nobody reads, a flood of connections.
@@ -107,7 +107,7 @@ fn hostile_requests() {
     // An address that cannot be had changes nothing.
     let taken = tests::stand::listen(&stand, Host::Online, 9524);
     for addr in ["127.0.0.1:9524", "192.0.2.1:9524", "localhost:9524"] {
-        let options: Options = with(stand.options(), &["--metrics", addr]);
+        let options: Options = with(stand.options(), &["--listen", addr]);
         let mut refused =
             Copier::start_without_intercept(&stand.lab, &stand.binaries, &options, Host::Online)
                 .expect("tcpcopy");

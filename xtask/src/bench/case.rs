@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(super) enum Case {
     /// 50 keep-alive connections, 10,000 requests per second.
     KeepAlive,
+    /// 5,000 keep-alive connections, each with one request per second.
+    Many,
     /// 3,000 connections per second, a request on each.
     Short,
     /// wrk as fast as it goes, 50 keep-alive connections.
@@ -75,7 +77,7 @@ impl Case {
     /// All, those that run only where they are named included.
     pub(super) fn all() -> Vec<Self> {
         let mut all = Self::DEFAULT.to_vec();
-        all.extend([Self::FlatOut(1), Self::FlatOut(4)]);
+        all.extend([Self::Many, Self::FlatOut(1), Self::FlatOut(4)]);
         for place in Place::ALL {
             for (short, per_mille) in [(false, 1), (false, 10), (false, 50), (true, 1), (true, 10)]
             {
@@ -92,6 +94,7 @@ impl Case {
     pub(super) fn name(self) -> String {
         match self {
             Self::KeepAlive => "keep-alive-10k".to_owned(),
+            Self::Many => "5000-connections-5k".to_owned(),
             Self::Short => "short-3k".to_owned(),
             Self::Wrk => "wrk-max".to_owned(),
             Self::Bulk => "bulk-tso".to_owned(),
@@ -115,11 +118,14 @@ impl Case {
     }
 
     /// Whether it is run with `variant`: losses without a copy would measure the clients' own TCP, and a plain client does the same
-    /// work as the clients only where they do not go as fast as they can.
+    /// work as the clients only where they do not go as fast as they can. Two workers are of interest where one has much to do.
     pub(super) const fn runs_with(self, variant: Variant) -> bool {
         match variant {
             Variant::Alone => !matches!(self, Self::Lossy(_)),
-            Variant::PlainClient => matches!(self, Self::KeepAlive | Self::Short),
+            Variant::PlainClient => matches!(self, Self::KeepAlive | Self::Many | Self::Short),
+            Variant::Copied(Mode::TwoWorkers, _) => {
+                matches!(self, Self::KeepAlive | Self::Short | Self::Wrk)
+            }
             Variant::Copied(..) => true,
         }
     }
@@ -151,17 +157,19 @@ pub(super) enum Variant {
     Copied(Mode, Capture),
 }
 
-/// [`Topology`] in an order.
+/// [`Topology`] in an order, and how many workers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mode {
     Direct,
     Assistant,
+    /// Direct, with two workers, which use the processor of the online server and of the load as well.
+    TwoWorkers,
 }
 
 impl Mode {
     pub(super) const fn topology(self) -> Topology {
         match self {
-            Self::Direct => Topology::Direct,
+            Self::Direct | Self::TwoWorkers => Topology::Direct,
             Self::Assistant => Topology::Assistant,
         }
     }
@@ -175,6 +183,7 @@ impl Variant {
                 all.push(Self::Copied(mode, capture));
             }
         }
+        all.push(Self::Copied(Mode::TwoWorkers, Capture::Ring));
         all
     }
 
@@ -184,6 +193,9 @@ impl Variant {
             Self::PlainClient => "plain-client".to_owned(),
             Self::Copied(Mode::Direct, capture) => format!("direct/{}", capture.name()),
             Self::Copied(Mode::Assistant, capture) => format!("assistant/{}", capture.name()),
+            Self::Copied(Mode::TwoWorkers, capture) => {
+                format!("two-workers/{}", capture.name())
+            }
         }
     }
 }

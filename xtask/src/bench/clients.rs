@@ -43,7 +43,7 @@ pub(super) fn drive(lab: &Lab, case: Case, variant: Variant, seconds: u32) -> Re
 fn load_online(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
     let to = format!("{ONLINE}:{PORT}");
     match case {
-        Case::KeepAlive | Case::Short | Case::FlatOut(_) | Case::Lossy(_) => {
+        Case::KeepAlive | Case::Many | Case::Short | Case::FlatOut(_) | Case::Lossy(_) => {
             let mut process = lab.spawn(
                 Host::Client,
                 &clients("clients", case, &to, seconds).cpu(FRONT_CPU),
@@ -88,6 +88,7 @@ fn load_online(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
 fn clients(name: &str, case: Case, to: &str, seconds: u32) -> Spec {
     let (connections, rate, short): (u32, u32, bool) = match case {
         Case::KeepAlive => (50, 10_000, false),
+        Case::Many => (5_000, 5_000, false),
         Case::FlatOut(connections) => (connections.into(), 0, false),
         Case::Lossy(lossy) if lossy.short => (500, 500, true),
         Case::Lossy(_) => (50, 1_000, false),

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         &format!("{TARGET}:{PORT}"),
     );
     options.cpu = Some(BACK_CPU);
-    let options = options.more("--metrics").more(&server.to_string());
+    let options = options.more("--listen").more(&server.to_string());
     let mut copier = Copier::start(&lab, &binaries, &options)?;
     let mut clients = start_clients(&lab, arguments)?;
     let scrape = || -> Result<String> {

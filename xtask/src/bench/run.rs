@@ -166,7 +166,11 @@ fn start_copier(
                 &format!("{TARGET}:{PORT}"),
             );
             options.capture = capture;
-            options.cpu = Some(BACK_CPU);
+            if mode == Mode::TwoWorkers {
+                options = options.more("--workers").more("2");
+            } else {
+                options.cpu = Some(BACK_CPU);
+            }
             let binaries = binaries.context("tcpcopy and intercept are not built")?;
             let copier = Copier::start(lab, binaries, &options);
             copier.map(Some).with_context(|| describe(mode))
@@ -187,7 +191,7 @@ fn figure(summary: &Summary, path: &str) -> Option<f64> {
 
 fn describe(mode: Mode) -> String {
     match mode {
-        Mode::Direct => "the copy in direct mode did not start".to_owned(),
+        Mode::Direct | Mode::TwoWorkers => "the copy in direct mode did not start".to_owned(),
         Mode::Assistant => "the copy in assistant mode did not start".to_owned(),
     }
 }

@@ -59,7 +59,8 @@ pub(crate) struct Load {
     from_client: Packet,
     from_online: Packet,
     from_target: Packet,
-    frame: Box<[u8]>,
+    /// The frame that the engine sent last.
+    pub(crate) frame: Box<[u8]>,
     next_timeout: Option<Instant>,
     pub(crate) answered: u64,
 }

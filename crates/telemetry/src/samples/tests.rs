@@ -157,7 +157,7 @@ fn what_a_server_says_cannot_write_on_the_terminal() {
     assert!(table.contains("...\""), "{table}");
 }
 
-/// The address of `--metrics` asks nobody who he is.
+/// The address of `--listen` asks nobody who he is.
 #[test]
 fn without_payload_nothing_of_a_response_is_left_but_counts() {
     let totals = crate::metrics::tests::totals();

@@ -26,11 +26,15 @@ pub(super) fn of_taken(summary: &Summary) -> Vec<String> {
     for (count, words) in [
         (
             left_out("turns"),
-            "left out by --max-sessions, --rate, --max-cpu or --memory",
+            "left out by --max-sessions, --max-new-sessions, --max-cpu or --memory",
         ),
         (
             left_out("paused_packets"),
             "packets of clients not recorded while recording was paused: their requests count as not taken",
+        ),
+        (
+            left_out("lost_packets"),
+            "packets of clients lost on the way to a worker, whose ring was full: their requests count as not taken",
         ),
         (
             left_out("open_before_flows"),

@@ -19,8 +19,8 @@ use host::{Netlink, device};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-/// The errand that makes a process the janitor.
-pub(crate) const ERRAND: &str = "janitor";
+/// The command that makes a process the janitor.
+pub(crate) const COMMAND: &str = "janitor";
 /// What it says to whoever started it once signals cannot end it any more.
 const READY: &[u8] = b"ready\n";
 /// What it is told where nothing is left to do.
@@ -100,7 +100,7 @@ impl Janitor {
         // Not by the name `tcpcopy`: who kills all of that name (pidof, pkill) is to leave this one alive.
         let mut child = Command::new("/proc/self/exe")
             .arg0("tcpcopy-janitor")
-            .arg(ERRAND)
+            .arg(COMMAND)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())

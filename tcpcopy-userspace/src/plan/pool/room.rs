@@ -44,9 +44,12 @@ pub(in crate::plan) fn room(
         ));
     }
     // A port rests for a second after its session.
-    if let Some(rate) = args.rate.filter(|&rate| u64::from(rate) > available) {
+    if let Some(rate) = args
+        .max_new_sessions
+        .filter(|&rate| u64::from(rate) > available)
+    {
         return Err(small(
-            format!("--rate {rate} (each rests 1 s after its session)"),
+            format!("--max-new-sessions {rate} (each rests 1 s after its session)"),
             rate.into(),
         ));
     }

@@ -3,6 +3,7 @@
 use session::Source;
 
 use super::{facts, plan_on};
+use crate::doctor::refused;
 use crate::plan::Plan;
 
 fn pool_of(plan: &Plan) -> (std::ops::RangeInclusive<u16>, Vec<u16>) {
@@ -71,7 +72,7 @@ fn what_others_have_is_left_out_of_a_named_pool() {
     let plan = plan_on(line, &facts).unwrap();
     assert_eq!(pool_of(&plan).1, [11_211, 11_300, 11_400]);
     // Of a pool that nobody on this host can have anything to do with, nothing is.
-    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.7.0.0/24", &facts).unwrap();
+    let plan = plan_on("-x 80-10.1.0.9:80 -c 10.7.0.0/24 --pool-is-routed", &facts).unwrap();
     assert_eq!(pool_of(&plan).1, [0; 0]);
     assert_eq!(plan.filter.slots, 0);
 }
@@ -88,4 +89,33 @@ fn reserved_ports_may_be_ephemeral() {
     assert_eq!(excluded.len(), 40_001 - 32_768 - 100);
     let note = plan.notes.last().expect("a note");
     assert!(note.contains("7133 ports of the reply pool"), "{note}");
+}
+
+/// Whoever forgets -s would have everybody's addresses open connections.
+#[test]
+fn a_pool_of_others_is_refused_in_direct_mode() {
+    let facts = facts();
+    for pool in [
+        "62.135.200.x",
+        "10.0.0.0/24",
+        "10.1.0.2",
+        "62.135.200.1:1000-1159",
+    ] {
+        let line = format!("-x 80-10.1.0.9:80 -c {pool}");
+        let refusal = plan_on(&line, &facts).unwrap_err();
+        let finding = refused::finding(&refusal);
+        assert_eq!(finding.finding, "pool-not-routed", "{line}: {refusal}");
+        assert!(finding.said.contains("did you forget -s INTERCEPT?"));
+        for meant in [" --pool-is-routed", " -s 10.0.0.9:36524 --insecure"] {
+            plan_on(&format!("{line}{meant}"), &facts).expect(&line);
+        }
+    }
+    for own in ["10.1.0.1", "10.0.0.1:10000-19999", "198.18.0.0/16"] {
+        let target = if own.starts_with("198") {
+            "10.0.0.1:81"
+        } else {
+            "10.1.0.9:80"
+        };
+        plan_on(&format!("-x 80-{target} -c {own}"), &facts).expect(own);
+    }
 }

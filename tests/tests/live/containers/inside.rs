@@ -84,7 +84,7 @@ fn a_copy_works_inside_another_namespace() {
         let copier = start_on(
             &stand,
             OUTSIDE,
-            &options(&stand, place).more("--metrics").more(METRICS),
+            &options(&stand, place).more("--listen").more(METRICS),
         );
         check_places(&stand, copier.tcpcopy.pid());
         servers.check_copied(&stand, copier, &load());

@@ -273,9 +273,9 @@ pub(super) const FAULTS: &[Fault] = &[
         ..DIRECT
     },
     Fault {
-        name: "somebody has the address of --metrics",
+        name: "somebody has the address of --listen",
         plant: |stand| vec![Box::new(tests::stand::listen(stand, Host::Online, 9525))],
-        more: &["--metrics", "127.0.0.1:9525"],
+        more: &["--listen", "127.0.0.1:9525"],
         finding: "metrics-address",
         exit: 2,
         said: &["127.0.0.1:9525"],
@@ -289,7 +289,7 @@ pub(super) const FAULTS: &[Fault] = &[
             on(stand, Host::Target, &["route", "del", "62.135.200.0/24"]);
             Vec::new()
         },
-        more: &["-c", "62.135.200.x"],
+        more: &["-c", "62.135.200.x", "--pool-is-routed"],
         finding: "pool-not-routed",
         said: &["it lives and listens", "62.135.200.0/24 is not routed here"],
         fix: "ip route replace 62.135.200.0/24 via 10.0.2.1",

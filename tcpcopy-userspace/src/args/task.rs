@@ -1,0 +1,300 @@
+//! What is to be done: a run, or one of the other commands.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use command_line::letters;
+
+use super::tcpcopy::LETTERS;
+use super::{Args, RuleArg, heading, screen, teaching};
+
+/// Copies live TCP traffic of this online server to a target server, and says how the target did.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "tcpcopy",
+    version,
+    about,
+    override_usage = teaching::USAGE,
+    after_long_help = teaching::EXAMPLES,
+    after_help = "More, with examples: --help",
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_help_heading = "Commands (without one, a run)"
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    task: Option<Task>,
+    #[command(flatten)]
+    run: Option<Args>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Copies until Ctrl-C: what is meant where no command is named
+    #[command(override_usage = "tcpcopy run -x RULE [OPTIONS]")]
+    Run(Args),
+    /// Checks this host and proves the path to the target, without copying anything
+    ///
+    /// Takes the options of a run. What a run would refuse is told in the same words, with the command that helps; then
+    /// one connection is made to each target through the very programs of a run, and closed without a byte.
+    #[command(override_usage = "tcpcopy doctor -x RULE [OPTIONS]", after_help = teaching::DOCTOR_EXIT)]
+    Doctor(Args),
+    /// Removes what a run leaves behind where it is killed; for tcpcopy itself
+    #[command(hide = true)]
+    Janitor,
+    /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
+    Report(ReportArgs),
+    /// Shows the version
+    Version,
+}
+
+/// What to make a report of.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// What --summary of a run wrote; with more than one, each is compared with the first
+    #[arg(value_name = "SUMMARY.json", required = true)]
+    pub(crate) summaries: Vec<PathBuf>,
+
+    /// The report: one file that needs no other and asks nobody
+    ///
+    /// A file that only its owner may read; what is no regular file is not replaced.
+    #[arg(short = 'o', long, value_name = "FILE.html")]
+    pub(crate) out: PathBuf,
+
+    /// Put payload of responses (--sample-bytes) into the report
+    ///
+    /// Without this option it has counts only, so that it can be sent to somebody who may not see what clients were answered.
+    #[arg(long)]
+    pub(crate) with_payload: bool,
+}
+
+impl CommandLine {
+    /// What the command line of this process asks for. One that says nothing, or cannot be read, ends the process.
+    pub(crate) fn task() -> Task {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What a command line asks for.
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        let mut command = complete(Self::command());
+        match &mut words[..] {
+            [] | [_] => {
+                let screen = screen::screen(&command);
+                command = command.arg_required_else_help(true).override_help(screen);
+            }
+            // `-v` is TCPCopy's letter for it.
+            [_, only] if only == "-v" || only == "version" => *only = "--version".into(),
+            _ => {}
+        }
+        let matches = command
+            .try_get_matches_from_mut(words)
+            .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
+        Self::of(&matches).map_err(|error| error.format(&mut command))
+    }
+
+    /// What was asked for, of a line that has the form of one.
+    fn of(matches: &ArgMatches) -> Result<Task, clap::Error> {
+        letters::refuse(matches, LETTERS)?;
+        if let Some(("run" | "doctor", options)) = matches.subcommand() {
+            letters::refuse(options, LETTERS)?;
+        }
+        let line = Self::from_arg_matches(matches)?;
+        match (line.task, line.run) {
+            (Some(task), _) => Ok(task),
+            (None, Some(args)) => Ok(Task::Run(args)),
+            (None, None) => Err(clap::Error::raw(
+                ErrorKind::MissingRequiredArgument,
+                "say what to copy where: -x RULE",
+            )),
+        }
+    }
+}
+
+/// The commands with what derive does not know: TCPCopy's letters, and that most of a run's options say nothing in the doctor's
+/// help.
+fn complete(command: Command) -> Command {
+    letters::add(command, LETTERS)
+        .mut_subcommand("run", |run| letters::add(run, LETTERS))
+        .mut_subcommand("doctor", |doctor| {
+            letters::add(doctor, LETTERS).mut_args(|arg| {
+                let heading = arg.get_help_heading();
+                let is_shown = heading.is_none_or(|it| heading::OF_THE_DOCTOR.contains(&it));
+                let is_hidden = arg.is_hide_set() || (!is_shown && arg.get_id() != "json");
+                arg.hide(is_hidden)
+            })
+        })
+}
+
+/// A rule that stands without its option.
+fn rule_alone(word: &str) -> Option<String> {
+    word.parse::<RuleArg>()
+        .is_ok()
+        .then(|| format!("-x {word}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::{CommandLine, Task};
+
+    fn parse(line: &str) -> Result<Task, clap::Error> {
+        CommandLine::read(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_is_a_run() {
+        for line in [
+            "tcpcopy -x 80-10.0.0.2:80 -n 2",
+            "tcpcopy run -x 80-10.0.0.2:80 -n 2",
+            "tcpcopy run --copy 80-10.0.0.2:80 --copies 2",
+        ] {
+            let run = parse(line).expect(line);
+            assert!(matches!(run, Task::Run(args) if args.copies == 2), "{line}");
+        }
+        let doctor = parse("tcpcopy doctor -x 80-10.0.0.2:80 -n 2 --max-cpu 50").unwrap();
+        assert!(matches!(doctor, Task::Doctor(args) if args.copies == 2 && args.max_cpu.is_some()));
+        for out in ["-o", "--out"] {
+            let report = parse(&format!("tcpcopy report a.json b.json {out} r.html")).unwrap();
+            assert!(matches!(report, Task::Report(args) if args.summaries.len() == 2));
+        }
+        for line in [
+            "tcpcopy report a.json",
+            "tcpcopy report --out r.html",
+            "tcpcopy doctor",
+            "tcpcopy run",
+            "tcpcopy nonsense",
+            "tcpcopy -n 2",
+            "tcpcopy -x 80-10.0.0.2:80 doctor -x 81-10.0.0.2:81",
+        ] {
+            assert!(parse(line).is_err(), "{line} was taken");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_shown() {
+        for (line, kind, words) in [
+            ("tcpcopy -V", ErrorKind::DisplayVersion, "tcpcopy 0."),
+            ("tcpcopy -v", ErrorKind::DisplayVersion, "tcpcopy 0."),
+            ("tcpcopy version", ErrorKind::DisplayVersion, "tcpcopy 0."),
+            ("tcpcopy help", ErrorKind::DisplayHelp, "THE TARGET WILL"),
+            ("tcpcopy help doctor", ErrorKind::DisplayHelp, "Checks this"),
+            ("tcpcopy -h", ErrorKind::DisplayHelp, "--max-new-sessions"),
+        ] {
+            let shown = parse(line).expect_err(line);
+            assert_eq!((shown.kind(), shown.exit_code()), (kind, 0), "{line}");
+            assert!(shown.to_string().contains(words), "{line}: {shown}");
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_sees_all_options_on_one_screen() {
+        let nothing = parse("tcpcopy").expect_err("nothing is asked for");
+        assert_eq!(nothing.exit_code(), 2);
+        let screen = nothing.to_string();
+        let lines: Vec<&str> = screen.lines().collect();
+        assert!(
+            lines.len() <= 24 && lines.iter().all(|line| line.len() <= 100),
+            "{screen}"
+        );
+        let command = CommandLine::command();
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            assert!(
+                arg.get_help_heading().is_some(),
+                "{arg} stands under no heading"
+            );
+            let long = format!("--{}", arg.get_long().expect("a long name"));
+            assert!(screen.contains(&long), "{long} is not in {screen}");
+        }
+        assert!(screen.contains("-x --copy") && screen.contains("tcpcopy doctor -x RULE"));
+    }
+
+    #[test]
+    fn the_doctor_has_a_help_of_its_own() {
+        let help = parse("tcpcopy doctor --help")
+            .expect_err("help")
+            .to_string();
+        assert!(
+            help.contains("--interface") && help.contains("--json"),
+            "{help}"
+        );
+        assert!(
+            !help.contains("--max-cpu") && !help.contains("--hgrm"),
+            "{help}"
+        );
+        assert!(
+            help.contains("options of a run are taken and checked"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn a_rule_alone_is_told_its_option() {
+        for line in ["tcpcopy 80-10.0.0.2:8080", "tcpcopy -n 2 80-10.0.0.2:8080"] {
+            let said = parse(line).expect_err(line).to_string();
+            assert!(said.contains("did you mean -x 80-10.0.0.2:8080?"), "{said}");
+        }
+    }
+
+    #[test]
+    fn every_letter_of_tcpcopy_is_known() {
+        let ours: Vec<char> = super::complete(CommandLine::command())
+            .get_arguments()
+            .filter_map(clap::Arg::get_short)
+            .collect();
+        // Its 1.x has these, over all builds.
+        for letter in "xscnriOWaIFBSodPlCmMDtkfpRUgLHu".chars() {
+            assert!(ours.contains(&letter), "-{letter} is not known");
+        }
+        for command in ["", " run", " doctor"] {
+            let line = format!("tcpcopy{command} -d -C 4 -p 36525");
+            let said = parse(&line).expect_err(&line).to_string();
+            for words in [
+                "-C 4      leave it out",
+                "-d        leave it out",
+                "write -s HOST:36525",
+            ] {
+                assert!(said.contains(words), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn old_names_are_taken() {
+        let line = "tcpcopy -x 80-10.0.0.2:80 --metrics 127.0.0.1:9524 --rate 5";
+        let taken = parse(line).unwrap();
+        assert!(
+            matches!(taken, Task::Run(args) if args.listen.is_some() && args.max_new_sessions == Some(5))
+        );
+    }
+
+    #[test]
+    fn help_teaches() {
+        let help = CommandLine::command().render_long_help().to_string();
+        for word in [
+            "Copies live TCP traffic",
+            "doctor",
+            "What to copy:",
+            "To spare this host:",
+            "WILL EXECUTE",
+            "differ from TCPCopy",
+            "Examples:",
+            "--min-fidelity",
+            "Exit status",
+        ] {
+            assert!(help.contains(word), "{word} is missing");
+        }
+    }
+}

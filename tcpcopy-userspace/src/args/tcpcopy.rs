@@ -1,0 +1,87 @@
+//! TCPCopy's letters that are not ours, and what to write instead. Those that mean the same are options like all others.
+
+use command_line::Letter;
+
+/// Those of its `tcpcopy`, releases 0.9 to 1.0, with the options of all its builds.
+pub(super) const LETTERS: &[Letter] = &[
+    letter("-a", FROM_A_FILE),
+    letter("-I", FROM_A_FILE),
+    letter(
+        "-F",
+        "leave it out: -x says what is captured, in the kernel; there is no other filter",
+    ),
+    letter(
+        "-B",
+        "leave it out: there is no capture buffer whose size could be chosen",
+    ),
+    letter(
+        "-S",
+        "leave it out: of each packet as much is captured as there is",
+    ),
+    letter(
+        "-o",
+        "leave it out: copies leave by the route to the target (`ip route get TARGET` shows it)",
+    ),
+    letter(
+        "-d",
+        "leave it out: it runs in the foreground; deploy/systemd has a unit",
+    ),
+    letter(
+        "-P",
+        "leave it out: systemd knows the process; deploy/systemd has a unit",
+    ),
+    letter(
+        "-l",
+        "leave it out: the log goes to standard error (2> VALUE)",
+    ),
+    letter(
+        "-C",
+        "leave it out: one connection to each intercept is enough",
+    ),
+    letter(
+        "-m",
+        "write --memory VALUEM: beyond it sessions are shed, and the program does not quit",
+    ),
+    letter("-M", LEARNED),
+    letter("-D", LEARNED),
+    letter(
+        "-t",
+        "write --response-timeout VALUEs: how long a request waits for its response",
+    ),
+    letter(
+        "-k",
+        "write --idle-timeout VALUEs: how long a session may be silent",
+    ),
+    letter(
+        "-f",
+        "leave it out: where several tcpcopy copy to one target each has a pool of its own (-c)",
+    ),
+    letter(
+        "-p",
+        "write -s HOST:VALUE: the port of intercept stands behind its address",
+    ),
+    letter("-R", NOT_NEEDED),
+    letter("-U", NOT_NEEDED),
+    letter("-g", NOT_NEEDED),
+    letter(
+        "-L",
+        "leave it out: copying pauses while intercept is away, and goes on by itself",
+    ),
+    letter(
+        "-H",
+        "write -c VALUE: the addresses that sessions come from",
+    ),
+    letter(
+        "-u",
+        "leave it out: no login is written anew, so MySQL's with a challenge cannot be copied",
+    ),
+];
+
+const FROM_A_FILE: &str = "leave it out: a capture file cannot be replayed here, only live traffic is copied; for a file there \
+                           are tcpreplay and TCPCopy's --offline build";
+const LEARNED: &str = "leave it out: MTU and MSS are learned from the route and the target";
+const NOT_NEEDED: &str = "leave it out: it is not needed";
+
+const fn letter(name: &'static str, words: &'static str) -> Letter {
+    Letter { name, words }
+}

@@ -48,11 +48,11 @@ pub(crate) struct GateArgs {
     strict: bool,
 
     /// What the run is called in the closing table and the report, e.g. "nginx 1.27 beside 1.25"
-    #[arg(long, value_name = "WORDS", help_heading = "What to keep")]
+    #[arg(long, value_name = "WORDS", help_heading = super::heading::WHAT_TO_KEEP)]
     title: Option<String>,
 
     /// Print every counter and time below the closing table
-    #[arg(long, help_heading = "What to keep")]
+    #[arg(long, help_heading = super::heading::WHAT_TO_KEEP)]
     verbose: bool,
 
     /// Give up with exit status 4 where nothing can be copied after this time [default: 60s with --duration, else never]

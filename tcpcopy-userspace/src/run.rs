@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
             self.become_ready();
             if signals.pending().next().is_some() {
                 info!(
-                    "stopping: capture ends, up to {:?} for open turns; a second signal ends at once",
+                    "stopping: capture ends, up to {:?} for open requests; a second signal ends at once",
                     self.args.drain
                 );
                 return Stop::Asked;

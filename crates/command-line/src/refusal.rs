@@ -61,9 +61,12 @@ fn name_letters(error: &mut clap::Error, command: &Command) {
     let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
         return;
     };
+    // An option that clap has not looked at yet does not know how it is written, and panics when it is asked.
+    let mut command = command.clone();
+    command.build();
     let with_letter = |name: &String| {
         let is_it = |arg: &&Arg| arg.to_string() == *name;
-        let letter = all_arguments(command).find(is_it).and_then(Arg::get_short);
+        let letter = all_arguments(&command).find(is_it).and_then(Arg::get_short);
         letter.map_or_else(|| name.clone(), |letter| format!("-{letter}, {name}"))
     };
     let named = missing.iter().map(with_letter).collect();

@@ -22,6 +22,8 @@ pub struct Gates {
     pub differing_max: Option<f64>,
     /// How much slower the target may be.
     pub slower_max: Option<SlowerMax>,
+    /// How late the copies may leave, in microseconds: the 99th percentile of the lag.
+    pub lag_max_us: Option<u64>,
     /// The fewest requests that must have been served.
     pub requests_min: Option<u64>,
     /// Whether a gate that cannot be judged has failed.
@@ -101,6 +103,7 @@ impl Gates {
         self.fidelity_min.is_some()
             || self.differing_max.is_some()
             || self.slower_max.is_some()
+            || self.lag_max_us.is_some()
             || self.requests_min.is_some()
     }
 
@@ -110,6 +113,7 @@ impl Gates {
             self.fidelity_min.map(|least| fidelity(least, facts)),
             self.differing_max.map(|most| differing(most, facts)),
             self.slower_max.map(|most| slower::judge(most, facts)),
+            self.lag_max_us.map(|most| lag(most, facts)),
             self.requests_min.map(|least| requests(least, facts)),
         ]
         .into_iter()
@@ -184,6 +188,32 @@ fn differing(most: f64, facts: &Facts<'_>) -> Gate {
         // Rounded up: a share that is too large must not read as one that is not.
         found: format!("{:.3} %", (found * 100_000.0).ceil() / 1000.0),
         why: format!("{} of {}", grouped(differing), grouped(compared)),
+    }
+}
+
+/// A copy that fell behind has asked the target at another pace than clients asked the online server, however much it made up for in
+/// the end.
+fn lag(most_us: u64, facts: &Facts<'_>) -> Gate {
+    let lag = &facts.latency.lag;
+    let millis = |micros: u64| format!("{} ms", micros as f64 / 1000.0);
+    Gate {
+        gate: "max_lag",
+        result: if lag.count == 0 {
+            Answer::CannotTell
+        } else {
+            pick(lag.p99 <= most_us)
+        },
+        wanted: format!("<= {}", millis(most_us)),
+        found: if lag.count == 0 {
+            "-".to_owned()
+        } else {
+            format!("p99 {}", millis(lag.p99))
+        },
+        why: if lag.count == 0 {
+            "no request has left".to_owned()
+        } else {
+            String::new()
+        },
     }
 }
 

@@ -15,7 +15,7 @@ const LIMITS: &str = "limits";
 /// Options of scripts.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = super::heading::PASS_OR_FAIL)]
-#[command(group = clap::ArgGroup::new(LIMITS).multiple(true).args(["min_fidelity", "max_differing", "max_slower", "min_requests"]))]
+#[command(group = clap::ArgGroup::new(LIMITS).multiple(true).args(["min_fidelity", "max_differing", "max_slower", "max_lag", "min_requests"]))]
 pub(crate) struct GateArgs {
     /// Exit with 3 if the target took less than this share of the requests, in percent; with 4 if there is nothing to judge
     ///
@@ -38,6 +38,13 @@ pub(crate) struct GateArgs {
     /// not measured.
     #[arg(long, value_name = "PERCENT%|TIME", value_parser = max_slower)]
     max_slower: Option<SlowerMax>,
+
+    /// Exit with 3 if one copy in a hundred left later than this after its original, e.g. 100ms
+    ///
+    /// A copy that fell behind asks the target at another pace than the clients asked the online server, even if it has made up for
+    /// it in the end.
+    #[arg(long, value_name = "TIME", value_parser = max_lag)]
+    max_lag: Option<Duration>,
 
     /// Exit with 3 if fewer requests than this were served: so few say nothing
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -65,6 +72,9 @@ impl GateArgs {
             fidelity_min: self.min_fidelity,
             differing_max: self.max_differing,
             slower_max: self.max_slower,
+            lag_max_us: self
+                .max_lag
+                .map(|most| u64::try_from(most.as_micros()).unwrap_or(u64::MAX)),
             requests_min: self.min_requests,
             is_strict: self.strict,
         }
@@ -137,6 +147,15 @@ fn max_slower(text: &str) -> Result<SlowerMax, String> {
 }
 
 /// A time that is not 0.
+fn max_lag(text: &str) -> Result<Duration, String> {
+    match quantity::duration(text)? {
+        Duration::ZERO => {
+            Err("every copy leaves later than its original; write 1ms or more".to_owned())
+        }
+        time => Ok(time),
+    }
+}
+
 fn some_time(text: &str) -> Result<Duration, String> {
     match quantity::duration(text)? {
         Duration::ZERO => Err("no run is ready in no time; write 1s or more".to_owned()),
@@ -175,6 +194,8 @@ mod tests {
                 .gates();
             assert_eq!(gates.slower_max, Some(SlowerMax::Micros(micros)), "{text}");
         }
+        let gates = parse("--max-lag 100ms").unwrap().gates.gates();
+        assert_eq!(gates.lag_max_us, Some(100_000));
         let exact = parse("--min-fidelity 0.5%").unwrap().gates.gates();
         assert_eq!(exact.fidelity_min, Some(0.005));
         assert!(parse("--max-differing 0").is_ok());
@@ -203,6 +224,7 @@ mod tests {
             ("--max-slower 0%", "write 50us or more"),
             ("--max-slower 0ms", "write 50us or more"),
             ("--min-requests 0", ""),
+            ("--max-lag 0s", "write 1ms or more"),
             ("--strict", "required"),
             ("--ready-timeout 0s", "write 1s or more"),
         ] {

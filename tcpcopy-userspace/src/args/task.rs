@@ -188,6 +188,29 @@ mod tests {
         assert!(refused.is_empty(), "{}", refused.join("\n"));
     }
 
+    /// Each option without its value, twice, beside another one of which it may need a third: what comes back is a task or words.
+    #[test]
+    fn whatever_is_typed_there_is_an_answer() {
+        let mut command = CommandLine::command();
+        command.build();
+        let run = command.find_subcommand("run").expect("there is one");
+        let names: Vec<String> = run
+            .get_arguments()
+            .filter_map(|option| Some(format!("--{}", option.get_long()?)))
+            .collect();
+        assert!(names.len() > 40, "{names:?}");
+        for first in &names {
+            for second in names.iter().chain([&String::new()]) {
+                for start in ["tcpcopy", "tcpcopy -x 80-10.0.0.2:80", "tcpcopy doctor"] {
+                    let line = format!("{start} {first} {second}");
+                    if let Err(error) = parse(&line) {
+                        assert!(!error.to_string().is_empty(), "{line}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_asked_for_is_shown() {
         for (line, kind, words) in [

@@ -28,7 +28,7 @@ Examples:
   differs in more than 0.1 % of the responses or is slower by more than 20 %, and
   with 4 if that cannot be judged:
       tcpcopy -x 80-10.0.0.9:80 --duration 5m --summary run.json \\
-        --min-fidelity 99.9 --max-differing 0.1 --max-slower 20% --min-requests 1000
+        --min-fidelity 99.9 --max-differing 0.1 --max-slower 20% --max-lag 1s --min-requests 1000
 
 THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED.
 It must not share a database with the online server, nor call the online service
@@ -58,7 +58,7 @@ Exit status:
   1  failed while running, or copies came back as requests (a loop)
   2  unusable arguments or environment (nothing was changed)
   3  a limit was not kept: --min-fidelity, --max-differing, --max-slower,
-     --min-requests
+     --max-lag, --min-requests
   4  nothing to judge: the run was not ready within --ready-timeout; or a limit
      was given, and nothing was captured, or the run cannot tell (--strict: 3)
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open requests

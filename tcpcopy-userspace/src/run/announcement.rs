@@ -68,6 +68,8 @@ fn manner(args: &Args, plan: &Plan) -> String {
 /// Where sessions come from, and how much there is room for.
 fn room(sources: &str, plan: &Plan) -> String {
     let sources = sources.strip_prefix("from ").unwrap_or(sources);
+    // The ports that are free are told as what there is room for.
+    let sources = sources.split(" (").next().unwrap_or(sources);
     // What the pool has no room for stands in a warning then.
     let room = plan.room.as_ref().filter(|_| plan.warnings.is_empty());
     let room = room.map(|room| format!(": room for {} connections at a time", grouped(room.flows)));
@@ -134,7 +136,11 @@ fn places(plan: &Plan) {
             info!("capturing and observing on {device}, {words}");
         }
     }
-    debug!("{}", hook(plan.hook));
+    match plan.hook {
+        Hook::Tcx => debug!("{}", hook(plan.hook)),
+        // Another process belongs to it, which people find among theirs.
+        Hook::Clsact => info!("{}", hook(plan.hook)),
+    }
     if plan.capture == Capture::AfXdp && host::kernel::is_before(6, 16) {
         warn!(
             finding = "clones-dropped",

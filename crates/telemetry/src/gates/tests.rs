@@ -13,6 +13,7 @@ fn all() -> Gates {
         fidelity_min: Some(0.999),
         differing_max: Some(0.001),
         slower_max: Some(SlowerMax::Share(0.2)),
+        lag_max_us: None,
         requests_min: Some(100),
         is_strict: false,
     }
@@ -114,6 +115,29 @@ fn each_gate_fails_for_what_it_is_about() {
         (answers.as_slice(), passed),
         (expected.as_slice(), Passage::Failed)
     );
+}
+
+/// A copy that fell behind, and has copied everything in the end.
+#[test]
+fn a_copy_that_fell_behind_fails_where_it_is_to() {
+    let late = TurnEnded {
+        lag: std::time::Duration::from_millis(1500),
+        ..TurnEnded::unseen(RuleId(0), Outcome::Answered)
+    };
+    for (most, expected) in [(1_000_000, Answer::Failed), (1_600_000, Answer::Ok)] {
+        let mut run = run(Gates {
+            lag_max_us: Some(most),
+            ..Gates::default()
+        });
+        record(&mut run, 10, 100);
+        assert_eq!(answers(&run).0, [Answer::CannotTell], "none has left");
+        let mut recorder = crate::Recorder::new();
+        for _ in 0..10 {
+            recorder.record(&late);
+        }
+        recorder.drain_into(&mut run.latency);
+        assert_eq!(answers(&run).0, [expected], "{most}");
+    }
 }
 
 /// What cannot be told is no failure unless that was asked for, and no success.

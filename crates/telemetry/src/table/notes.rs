@@ -34,7 +34,7 @@ pub(super) fn of_taken(summary: &Summary) -> Vec<String> {
         ),
         (
             left_out("lost_packets"),
-            "packets of clients lost on the way to a worker whose ring was full: their requests count as not taken",
+            "packets of clients lost on the way to a worker, whose ring was full: their requests count as not taken",
         ),
         (
             left_out("open_before_flows"),

@@ -16,6 +16,7 @@ pub(in crate::run) const GATES: Gates = Gates {
     fidelity_min: Some(0.999),
     differing_max: Some(0.001),
     slower_max: Some(SlowerMax::Share(0.2)),
+    lag_max_us: None,
     requests_min: Some(100),
     is_strict: false,
 };

@@ -14,9 +14,6 @@ use telemetry::{Snapshot, Summary};
 use super::runs::{self, Copy, Truth};
 use crate::run::ending::{self, Stop};
 
-/// How long the browser lets the pages draw, in milliseconds of its own time.
-const DRAWN_MS: u32 = 4_000;
-
 #[test]
 fn the_table_says_what_is_true() {
     for truth in runs::all() {
@@ -239,7 +236,6 @@ fn dumped(file: &Path, folder: &Path) -> Option<String> {
     let output = Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
         .arg(profile)
-        .arg(format!("--virtual-time-budget={DRAWN_MS}"))
         .arg(format!("file://{}", file.display()))
         .output()
         .ok()?;

@@ -178,7 +178,7 @@ fn a_target_that_closes_after_each_response() {
         }
     });
     let summary = finish(&mut copier);
-    let log = copier.tcpcopy.log();
+    let table = copier.tcpcopy.output();
     let connections = target.connections() as u64;
     let context = format!("{connections} connections; {}", context(&summary));
     eprintln!("{context}");
@@ -195,8 +195,8 @@ fn a_target_that_closes_after_each_response() {
         "{closes} told; {context}"
     );
     assert!(
-        log.contains(&closes.to_string()),
-        "not in the headline: {log}"
+        table.contains(&format!("THE TARGET CLOSED {closes} TIMES")),
+        "not in the table: {table}"
     );
     check_nothing_left(&stand);
 }

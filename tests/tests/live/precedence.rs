@@ -46,7 +46,10 @@ fn production_goes_first() {
     let Some(stand) = super::stand_with(Topology::Direct, &[]) else {
         return;
     };
-    for (more, nice, score) in [(&[][..], 10, 500), (&["--priority", "normal"][..], 0, 0)] {
+    for (more, nice, score) in [
+        (&["-v"][..], 10, 500),
+        (&["-v", "--priority", "normal"][..], 0, 0),
+    ] {
         let mut process = start(&stand, r#"exec "$@""#, more);
         wait_copying(&mut process, &summary_file(&stand));
         let (threads, oom, core) = manners_of(process.pid());

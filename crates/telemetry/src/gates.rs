@@ -112,7 +112,8 @@ impl Gates {
         let mut gates: Vec<Gate> = [
             self.fidelity_min.map(|least| fidelity(least, facts)),
             self.differing_max.map(|most| differing(most, facts)),
-            self.slower_max.map(|most| slower::judge(most, facts)),
+            self.slower_max
+                .map(|most| slower::judge(most, self.is_strict, facts)),
             self.lag_max_us.map(|most| lag(most, facts)),
             self.requests_min.map(|least| requests(least, facts)),
         ]

@@ -34,8 +34,8 @@ pub(crate) struct GateArgs {
     /// Exit with 3 if the target is slower than the online server by more than this, e.g. 20% or 5ms
     ///
     /// To the last byte of a response, the network's time taken off, in the median or at the 99th percentile. Where the run
-    /// cannot tell (too few requests, or too much noise) the exit status is 4, and with --strict 3. Differences under 50 us are
-    /// not measured.
+    /// cannot tell the median (too few requests, or too much noise) the exit status is 4, and with --strict 3. A 99th percentile that
+    /// cannot be told is named, and fails with --strict alone. Differences under 50 us are not measured.
     #[arg(long, value_name = "PERCENT%|TIME", value_parser = max_slower)]
     max_slower: Option<SlowerMax>,
 

@@ -67,7 +67,7 @@ pub(crate) struct Pace {
 struct Trial {
     /// Whether naps are taken now.
     naps: bool,
-    /// Whether they are tried now only.
+    /// Whether that is the way which is tried, and not the one which is kept.
     is_tried: bool,
     began_ns: u64,
     packets: u64,

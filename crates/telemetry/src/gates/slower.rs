@@ -49,9 +49,10 @@ pub(super) fn judge(most: SlowerMax, is_strict: bool, facts: &Facts<'_>) -> Gate
         .into_iter()
         .find_map(|wanted| parts.iter().find(|(answer, ..)| *answer == wanted));
     // Where all is well the slowest hundredth is what is nearest to the limit.
-    let &(judged, name, finding, online) = worst.unwrap_or(&parts[1]);
+    let &nearest = worst.unwrap_or(&parts[1]);
+    let (judged, name, finding, _) = nearest;
     let is_named_only = parts[0].0 == Answer::Ok && judged == Answer::CannotTell && !is_strict;
-    let result = if is_named_only { Answer::Ok } else { judged };
+    let decided = if is_named_only { parts[0] } else { nearest };
     let why = match judged {
         Answer::CannotTell if finding.says == Says::NoDifference => {
             format!("{name}: no difference above noise, and the noise is larger than what is asked")
@@ -64,17 +65,12 @@ pub(super) fn judge(most: SlowerMax, is_strict: bool, facts: &Facts<'_>) -> Gate
     };
     Gate {
         gate: "max_slower",
-        result,
+        result: decided.0,
         wanted: most.words(),
         found: if facts.latency.online.last.count == 0 {
             "-".to_owned()
         } else {
-            // What decided.
-            let (_, name, finding, online) = if is_named_only {
-                parts[0]
-            } else {
-                (judged, name, finding, online)
-            };
+            let (_, name, finding, online) = decided;
             format!("{name} {}", found(finding.difference, online))
         },
         why,

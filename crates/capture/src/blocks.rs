@@ -3,9 +3,9 @@
 //! Blocks that have no packet are passed over without being kept, however long they say they are.
 
 use pcap_parser::pcapng::{
-    parse_enhancedpacketblock_be, parse_enhancedpacketblock_le, parse_interfacedescriptionblock_be,
-    parse_interfacedescriptionblock_le, parse_interfacestatisticsblock_be,
-    parse_interfacestatisticsblock_le, parse_simplepacketblock_be, parse_simplepacketblock_le,
+    parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
+    parse_interfacestatisticsblock_be, parse_interfacestatisticsblock_le,
+    parse_simplepacketblock_be, parse_simplepacketblock_le,
 };
 use pcap_parser::{BOM_MAGIC, EPB_MAGIC, IDB_MAGIC, ISB_MAGIC, OptionCode, SHB_MAGIC, SPB_MAGIC};
 
@@ -148,8 +148,11 @@ impl Section {
             IDB_MAGIC => self.describe(block),
             ISB_MAGIC => self.statistics(block),
             SPB_MAGIC => self.simple(block),
-            EPB_MAGIC => self.enhanced(block),
-            _ => self.old(block),
+            EPB_MAGIC => {
+                let interface = word(block, 8, self.big_endian);
+                self.packet(block, interface.map(|interface| interface as usize))
+            }
+            _ => self.packet(block, self.half(block, 8)),
         };
         opened.buffer.take(len);
         Ok(located)
@@ -228,58 +231,32 @@ impl Section {
         }
     }
 
-    fn enhanced(&mut self, block: &[u8]) -> Located {
-        let parse = if self.big_endian {
-            parse_enhancedpacketblock_be
-        } else {
-            parse_enhancedpacketblock_le
-        };
-        let Ok((_, packet)) = parse(block) else {
-            return Located::Blemish(INSIDE);
-        };
-        let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
-        self.packet(
-            block,
-            packet.if_id as usize,
-            ticks,
-            packet.caplen,
-            packet.origlen,
-        )
-    }
-
-    /// A packet block of the first drafts: as an enhanced one, but the interface has 16 bits, and a drop count stands behind it.
-    fn old(&mut self, block: &[u8]) -> Located {
+    /// An enhanced packet block, or one of the first drafts, which differ in how wide the interface's number is. It is read
+    /// here: pcap-parser makes a list of the options, which would cost each packet with a comment an allocation.
+    #[inline]
+    fn packet(&mut self, block: &[u8], at: Option<usize>) -> Located {
         let field = |at| word(block, at, self.big_endian);
-        let (Some(interface), Some(high), Some(low), Some(len), Some(wire_len)) = (
-            self.half(block, 8),
-            field(12),
-            field(16),
-            field(20),
-            field(24),
-        ) else {
+        let (Some(at), Some(high), Some(low), Some(len), Some(wire_len)) =
+            (at, field(12), field(16), field(20), field(24))
+        else {
             return Located::Blemish(INSIDE);
         };
-        if (len as usize) > block.len().saturating_sub(PACKET_AT + 4) {
+        let behind = block.len().saturating_sub(PACKET_AT);
+        if (len as usize) > behind.saturating_sub(4) {
             return Located::Blemish(INSIDE);
         }
-        let ticks = u64::from(high) << 32 | u64::from(low);
-        self.packet(block, interface, ticks, len, wire_len)
-    }
-
-    #[inline]
-    fn packet(&mut self, block: &[u8], at: usize, ticks: u64, len: u32, wire_len: u32) -> Located {
         let Some(interface) = self.interfaces.get(at) else {
             return Located::Blemish(NOT_DESCRIBED);
         };
         if !interface.link.is_known() {
             return Located::OtherLink(interface.link);
         }
-        self.last_ns = interface.at_ns(ticks);
+        self.last_ns = interface.at_ns(u64::from(high) << 32 | u64::from(low));
         Located::Record(Record {
             at_ns: self.last_ns,
             link: interface.link,
             interface: at as u32,
-            taken: block.len() - PACKET_AT,
+            taken: behind,
             len: len as usize,
             record_len: block.len(),
             wire_len: wire_len.max(len),

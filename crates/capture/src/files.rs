@@ -208,6 +208,7 @@ impl Files {
                 });
                 continue;
             };
+            let offset = input.opened.buffer.offset();
             match input.locate()? {
                 Located::Record(record) => {
                     input.opened.number += 1;
@@ -219,7 +220,7 @@ impl Files {
                 Located::End if self.waits() => {
                     return Ok(None);
                 }
-                other => self.other(other),
+                other => self.other(other, offset),
             }
         }
     }
@@ -232,15 +233,15 @@ impl Files {
             && part.is_some_and(|part| part.stored_len.is_some())
     }
 
-    /// Counts what is no record.
-    fn other(&mut self, located: Located) {
+    /// Counts what is no record, at an offset of the file, and leaves a file that ends.
+    fn other(&mut self, located: Located, offset: u64) {
         let Some(input) = &mut self.current else {
             return;
         };
         let note = |kind, number| Note {
             path: input.opened.path.clone(),
             number,
-            offset: input.opened.buffer.offset(),
+            offset,
             kind,
         };
         let number = input.opened.number;
@@ -259,10 +260,11 @@ impl Files {
             }
             Located::Blemish(why) => {
                 self.counts.note(note(NoteKind::Damaged(why), number + 1));
+                input.opened.number += 1;
                 return;
             }
             Located::Damaged(why) => self.counts.note(note(NoteKind::Damaged(why), number + 1)),
-            Located::End if input.opened.buffer.is_torn() => {
+            Located::End if input.opened.is_torn() => {
                 self.counts.note(note(NoteKind::Torn, number + 1));
             }
             Located::End => {}

@@ -21,7 +21,7 @@ impl Input {
     /// Reads the head of a file.
     pub(crate) fn open(mut opened: Opened) -> Result<Self, Error> {
         if !opened.want(4)? {
-            return Err(if opened.buffer.is_torn() {
+            return Err(if opened.is_torn() || opened.broken.is_some() {
                 opened.head("it has less than four bytes")
             } else {
                 Error::Empty(opened.path)

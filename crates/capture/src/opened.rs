@@ -46,6 +46,8 @@ pub(crate) struct Opened {
     pub(crate) number: u64,
     /// Whether it can be opened a second time and gives the same.
     pub(crate) is_regular: bool,
+    /// Whether its compressed data ends in the middle.
+    pub(crate) is_cut_off: bool,
     /// Why nothing more can be unpacked.
     pub(crate) broken: Option<&'static str>,
     read: Arc<AtomicU64>,
@@ -93,6 +95,7 @@ impl Opened {
             compression,
             number: 0,
             is_regular,
+            is_cut_off: false,
             broken: None,
             read,
             from,
@@ -118,7 +121,7 @@ impl Opened {
         if self.compression != Compression::None {
             match source.kind() {
                 ErrorKind::UnexpectedEof => {
-                    self.broken = Some("its compressed data ends in the middle");
+                    self.is_cut_off = true;
                     return Ok(false);
                 }
                 // What the system says of a file has a number.
@@ -137,12 +140,21 @@ impl Opened {
         })
     }
 
+    /// Whether it ends in the middle of something.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.buffer.is_torn() || self.is_cut_off
+    }
+
     /// Why its head cannot be read.
     pub(crate) fn head(&self, why: &'static str) -> Error {
         Error::Head {
             path: self.path.clone(),
             offset: self.buffer.offset(),
-            why: self.broken.unwrap_or(why),
+            why: match self.broken {
+                Some(broken) => broken,
+                None if self.is_cut_off => "its compressed data ends in the middle",
+                None => why,
+            },
         }
     }
 

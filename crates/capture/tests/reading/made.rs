@@ -165,3 +165,150 @@ pub(crate) fn classic(form: Form, link: LinkType, records: &[(u64, &[u8], u32)])
     }
     file
 }
+
+/// A pcapng file in the making.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    is_big_endian: bool,
+    bytes: Vec<u8>,
+}
+
+impl Blocks {
+    /// One that begins with a section header.
+    pub(crate) fn new(is_big_endian: bool) -> Self {
+        let mut body = Vec::new();
+        let blocks = Self::bare(is_big_endian);
+        body.extend(blocks.word(0x1a2b_3c4d));
+        body.extend(blocks.half(1));
+        body.extend(blocks.half(0));
+        body.extend([0xff; 8]);
+        blocks.block(0x0a0d_0d0a, &body)
+    }
+
+    /// Blocks that go on with a section.
+    pub(crate) fn bare(is_big_endian: bool) -> Self {
+        Self {
+            is_big_endian,
+            bytes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn done(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn word(&self, word: u32) -> [u8; 4] {
+        if self.is_big_endian {
+            word.to_be_bytes()
+        } else {
+            word.to_le_bytes()
+        }
+    }
+
+    fn half(&self, half: u16) -> [u8; 2] {
+        if self.is_big_endian {
+            half.to_be_bytes()
+        } else {
+            half.to_le_bytes()
+        }
+    }
+
+    /// Any block; its body is filled up to four bytes.
+    pub(crate) fn block(mut self, kind: u32, body: &[u8]) -> Self {
+        let padding = body.len().next_multiple_of(4) - body.len();
+        let len = (body.len() + padding + 12) as u32;
+        for word in [kind, len] {
+            let word = self.word(word);
+            self.bytes.extend(word);
+        }
+        self.bytes.extend(body);
+        self.bytes.extend(vec![0; padding]);
+        let word = self.word(len);
+        self.bytes.extend(word);
+        self
+    }
+
+    fn option(&self, code: u16, value: &[u8]) -> Vec<u8> {
+        let mut option = self.half(code).to_vec();
+        option.extend(self.half(value.len() as u16));
+        option.extend(value);
+        option.resize(option.len().next_multiple_of(4), 0);
+        option
+    }
+
+    fn number(&self, code: u16, value: i64) -> Vec<u8> {
+        let value = if self.is_big_endian {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        };
+        self.option(code, &value)
+    }
+
+    pub(crate) fn interface(
+        self,
+        link: LinkType,
+        resolution: Option<u8>,
+        offset_s: Option<i64>,
+    ) -> Self {
+        let mut body = self.half(link.0 as u16).to_vec();
+        body.extend([0; 6]);
+        if let Some(resolution) = resolution {
+            body.extend(self.option(9, &[resolution]));
+        }
+        if let Some(offset) = offset_s {
+            body.extend(self.number(14, offset));
+        }
+        body.extend([0; 4]);
+        self.block(1, &body)
+    }
+
+    pub(crate) fn statistics(self, interface: u32, lost: i64) -> Self {
+        let mut body = self.word(interface).to_vec();
+        body.extend([0; 8]);
+        body.extend(self.number(5, lost));
+        body.extend([0; 4]);
+        self.block(5, &body)
+    }
+
+    /// An enhanced packet block.
+    pub(crate) fn packet(
+        self,
+        interface: u32,
+        ticks: u64,
+        bytes: &[u8],
+        comment: Option<&str>,
+    ) -> Self {
+        let len = bytes.len() as u32;
+        let mut body = Vec::new();
+        for word in [interface, (ticks >> 32) as u32, ticks as u32, len, len] {
+            body.extend(self.word(word));
+        }
+        body.extend(bytes);
+        body.resize(body.len().next_multiple_of(4), 0);
+        if let Some(comment) = comment {
+            body.extend(self.option(1, comment.as_bytes()));
+            body.extend([0; 4]);
+        }
+        self.block(6, &body)
+    }
+
+    /// A packet block of the first drafts.
+    pub(crate) fn old(self, interface: u16, ticks: u64, bytes: &[u8]) -> Self {
+        let len = bytes.len() as u32;
+        let mut body = self.half(interface).to_vec();
+        body.extend(self.half(0));
+        for word in [(ticks >> 32) as u32, ticks as u32, len, len] {
+            body.extend(self.word(word));
+        }
+        body.extend(bytes);
+        self.block(2, &body)
+    }
+
+    /// A simple packet block, of a packet that perhaps was longer.
+    pub(crate) fn simple(self, bytes: &[u8], wire_len: Option<u32>) -> Self {
+        let mut body = self.word(wire_len.unwrap_or(bytes.len() as u32)).to_vec();
+        body.extend(bytes);
+        self.block(3, &body)
+    }
+}

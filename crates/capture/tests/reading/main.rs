@@ -1,7 +1,8 @@
 //! Capture files of each form, made byte by byte, and what comes out of them.
 
-#[path = "reading/made.rs"]
+mod blocks;
 mod made;
+mod storage;
 
 use capture::{LinkType, Sum};
 use made::{Form, classic, ethernet, segment, segment_v6, take};

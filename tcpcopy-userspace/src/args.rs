@@ -20,6 +20,7 @@ mod interface;
 mod join;
 mod pool;
 mod quantity;
+mod replay;
 mod rule;
 mod screen;
 mod task;
@@ -34,6 +35,7 @@ use clap::{ArgAction, Parser};
 use command_line::LogArgs;
 use host::netns;
 
+pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
@@ -277,6 +279,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
+
+    /// The files that the traffic comes from, of a replay.
+    #[arg(skip)]
+    pub(crate) replay: Option<FileArgs>,
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Loaded {
         maps::fill(&mut ebpf, plan)?;
         let mut services = Services::default();
         // What there is no room for is said when the addresses are first looked at again, which is at once.
-        services.set(&mut ebpf, &plan.rules, &plan.own_addresses)?;
+        services.set(&mut ebpf, plan.live_rules(), &plan.own_addresses)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
         let mut ways = Ways::new(&ebpf, targets)?;
         for (target, egress) in &plan.egress {
@@ -257,7 +257,7 @@ impl Loaded {
         plan: &Plan,
         own: &[IpAddr],
     ) -> Result<usize, Error> {
-        self.services.set(&mut self.ebpf, &plan.rules, own)
+        self.services.set(&mut self.ebpf, plan.live_rules(), own)
     }
 
     /// The switches of all workers: whether the programs record anything for them.

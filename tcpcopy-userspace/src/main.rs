@@ -8,6 +8,7 @@
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
 //! | [`doctor`] | what keeps a run from working here, and what to do |
+//! | [`playback`] | the thread that reads capture files for a replay |
 //! | [`report`] | the report of a run that is over |
 //! | [`run`] | the course of a run: start, ready, drain, end, summary |
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
@@ -21,6 +22,7 @@ mod cpu;
 mod doctor;
 mod loader;
 mod plan;
+mod playback;
 mod report;
 mod run;
 mod worker;
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         Task::Report(args) => with_log(SILENT, |_| report::run(args)),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,
+        // The command line has made a run of it.
+        Task::Replay(_) => ExitCode::FAILURE,
         Task::Run(args) => with_log((args.log.level(), args.log.form()), |printer| {
             let ending = run(args, printer, yielded);
             complain(args, &ending, printer);
@@ -92,7 +96,9 @@ fn complain(args: &args::Args, ending: &Ending, printer: &process::Printer) {
             let mut words = std::env::args().skip(1).peekable();
             let _ = words.next_if(|word| word == "run");
             let look = command("tcpcopy doctor", words);
-            let text = complaint(&unusable.words, unusable.finding, Some(&look));
+            // The doctor looks at a path, not into files.
+            let look = args.replay.is_none().then_some(look);
+            let text = complaint(&unusable.words, unusable.finding, look.as_deref());
             printer.print_surely(text.into_bytes());
         }
         ending => {

@@ -140,6 +140,8 @@ pub(crate) struct Plan {
     pub(crate) is_insecure: bool,
     /// Where this process came from (`--netns`).
     pub(crate) outside: Outside,
+    /// Whether the traffic comes from files, and not from the devices of this host.
+    pub(crate) is_replay: bool,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
     /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is
@@ -227,13 +229,14 @@ impl Plan {
             rate: args.max_new_sessions,
             firewall: facts.firewall.clone(),
             own_source: own_source(&sources.source, facts),
-            confirmed: is_confirmed(args.confirmed, &facts.firewall),
+            confirmed: args.replay.is_none() && is_confirmed(args.confirmed, &facts.firewall),
             bits_per_second_max: args.max_bandwidth,
             reply_bits_per_second_max: reply_bits_per_second(args, facts),
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
             outside: facts.outside.clone(),
+            is_replay: args.replay.is_some(),
         })
     }
 
@@ -282,6 +285,17 @@ impl Plan {
         plan
     }
 
+    /// The rules whose packets are captured on this host.
+    pub(crate) fn live_rules(&self) -> &[Rule] {
+        if self.is_replay { &[] } else { &self.rules }
+    }
+
+    /// What decides which flows are copied (`-r`), besides the share.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
+    pub(crate) const fn sample_seed(&self) -> u32 {
+        (self.seed ^ (self.seed >> 32)) as u32
+    }
+
     /// The network of the reply pool that an address lies in.
     pub(crate) fn pool_prefix(&self, address: IpAddr) -> Option<String> {
         let Source::Pool { ranges, .. } = &self.source else {
@@ -301,7 +315,7 @@ impl Plan {
 
     /// Whether some rule means every address of this host.
     pub(crate) fn follows_addresses(&self) -> bool {
-        self.rules
+        self.live_rules()
             .iter()
             .any(|rule| rule.online.addr == Addr::UNSPECIFIED)
     }

@@ -19,6 +19,7 @@
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
+//! | [`replaying`] | the files of a replay, and how far it is |
 //! | [`totals`] | everything that was counted and measured so far |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
 
@@ -37,6 +38,7 @@ mod lookout;
 pub(crate) mod namespace;
 mod pauses;
 mod preparation;
+mod replaying;
 mod sides;
 mod signs;
 mod telling;
@@ -54,7 +56,7 @@ use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use telemetry::{About, Feedback, Figures, Mode, Spread, State};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info};
 
 use crate::args::Args;
 use crate::clock;
@@ -74,6 +76,7 @@ use lookout::Lookout;
 use pauses::Pauses;
 pub(crate) use preparation::check_folder;
 use preparation::prepare;
+use replaying::Replaying;
 use signs::Signs;
 use telling::{Phase, Telling};
 use totals::others_cpu;
@@ -102,6 +105,12 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
             return Unusable::new(format!("cannot listen for signals: {error}"), "host").into();
         }
     };
+    // Files are outside too.
+    let replaying = match outside.run(|| Replaying::open(args)) {
+        Ok(Ok(replaying)) => replaying,
+        Ok(Err(unusable)) => return unusable.into(),
+        Err(error) => return Unusable::new(error, "no-namespace").into(),
+    };
     let plan = match prepare(args, outside) {
         Ok(plan) => plan,
         Err(unusable) => return unusable.into(),
@@ -112,7 +121,7 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
         Ok(Err(unusable)) => return unusable.into(),
         Err(error) => return Unusable::new(error, "no-namespace").into(),
     };
-    let mut run = match Run::start(args, &plan, telling) {
+    let mut run = match Run::start(args, &plan, telling, replaying) {
         Ok(run) => run,
         Err(ending) => return ending,
     };
@@ -128,6 +137,7 @@ struct Run<'a> {
     loaded: Loaded,
     crew: Crew,
     bridge: Option<Bridge>,
+    replaying: Option<Replaying>,
     routes: RouteWatcher,
     watch: Watch,
     pauses: Pauses,
@@ -160,10 +170,13 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
-    fn start(args: &'a Args, plan: &'a Plan, mut telling: Telling) -> Result<Self, Ending> {
-        for note in &plan.notes {
-            info!("{note}");
-        }
+    fn start(
+        args: &'a Args,
+        plan: &'a Plan,
+        mut telling: Telling,
+        mut replaying: Option<Replaying>,
+    ) -> Result<Self, Ending> {
+        plan.notes.iter().for_each(|note| info!("{note}"));
         let mut crew = Crew::new(plan).map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         // The intercepts first: what another version answers must not cost anybody anything.
         let bridge = match plan.mode {
@@ -180,13 +193,9 @@ impl<'a> Run<'a> {
         let routes = RouteWatcher::start(targets).map_err(|error| Unusable::new(error, "host"))?;
         let watch = Watch::start(plan).map_err(|error| Unusable::new(error, "host"))?;
         let pauses = Pauses::new(loaded.paused(), plan.workers);
-        if !parts.workers.iter().all(|part| part.port.huge_pages()) {
-            debug!(
-                "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
-            );
-        }
+        let files = replaying.as_mut();
         namespace::outside(plan, || {
-            crew.start(plan, parts, bridge.as_ref(), args.priority)
+            crew.start(plan, parts, (bridge.as_ref(), files), args.priority)
         })?
         .map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         loaded.attach(plan).map_err(unusable)?;
@@ -200,6 +209,7 @@ impl<'a> Run<'a> {
             loaded,
             crew,
             bridge,
+            replaying,
             routes,
             watch,
             pauses,
@@ -248,11 +258,17 @@ impl<'a> Run<'a> {
             if let Some(failure) = self.crew.failure() {
                 return Stop::Failed(failure);
             }
+            let files = self.replaying.as_ref();
+            if files.is_some_and(Replaying::are_read) && self.crew.have_played() {
+                return Stop::Played;
+            }
             if let Some(reason) = self.gives_up() {
                 return Stop::NeverReady(reason);
             }
             self.tick(self.brake.patience(TICK));
+            // What files have does not come back.
             if self.is_ready
+                && self.replaying.is_none()
                 && let Some(feedback) = self.brake.look(&self.crew, self.plan, clock::now())
             {
                 error!(finding = "loop", "{}", brake::words(&feedback));
@@ -271,6 +287,9 @@ impl<'a> Run<'a> {
             .look(self.plan, &mut self.loaded, &self.crew, &mut self.warnings);
         self.look_at_devices();
         if self.told.elapsed() >= SECOND {
+            if let Some(replaying) = self.replaying.as_mut().filter(|_| self.is_ready) {
+                replaying.look(self.began.elapsed());
+            }
             // Not from now on: seconds must not grow by the tick.
             self.retry_ways();
             self.told += SECOND;
@@ -338,47 +357,10 @@ impl<'a> Run<'a> {
             self.ready = Some(SystemTime::now());
             self.telling.enter(self.phase());
             info!("ready      (Ctrl-C stops)");
+            if let Some(replaying) = &mut self.replaying {
+                replaying.start(self.args, self.plan, self.crew.handles());
+            }
             namespace::notify(&self.plan.outside, NotifyState::Ready);
         }
-    }
-
-    /// Drains, closes, detaches and tells.
-    fn end(mut self, signals: &mut Signals, stop: Stop) -> Ending {
-        self.telling.enter(Phase::Draining);
-        namespace::notify(&self.plan.outside, NotifyState::Stopping);
-        self.state = State::Draining;
-        let mut at_once = matches!(stop, Stop::Failed(_) | Stop::NeverReady(_));
-        self.drained = Some(Instant::now());
-        self.crew.command(&|| Command::StopCapture);
-        self.crew.wait_obeyed(OBEY_MAX);
-        at_once = self.drain(signals, at_once);
-        self.reset(signals, at_once);
-        // While their threads are there to be asked.
-        self.cpu_of_others = others_cpu();
-        // Connections end before the workers do, so that every report that was taken reaches its worker.
-        if let Some(bridge) = &mut self.bridge {
-            bridge.end();
-        }
-        self.loaded.detach();
-        let failed = self.crew.leave();
-        self.state = State::Ended;
-        let mut totals = self.totals();
-        self.signs.look(&totals, &mut self.warnings);
-        totals.warnings = self.warnings.list();
-        let surroundings = self.surroundings();
-        // Before anything is written that may hang: nothing is to be left behind then.
-        if let Err(cause) = self.loaded.remove() {
-            warn!(
-                finding = "left-behind",
-                "{cause}; the next start takes it over"
-            );
-        }
-        let told = self.telling.finish(totals, surroundings);
-        let summary = match told {
-            Ok(summary) => summary,
-            Err(words) => return Ending::Failed(words),
-        };
-        // What a worker said itself is worth more than that it ended.
-        failed.map_or_else(|| ending::of(stop, &summary), Ending::Failed)
     }
 }

@@ -6,6 +6,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`intake`], [`ring`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
+//! | [`cues`], [`playing`] | packets of a file, each when it is due |
 //! | [`departures`], [`bandwidth`] | frames that leave, and how fast they may |
 //! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
@@ -15,6 +16,7 @@
 pub(crate) mod announcer;
 pub(crate) mod bandwidth;
 mod command;
+pub(crate) mod cues;
 mod departures;
 mod duplicates;
 mod figures;
@@ -26,6 +28,7 @@ pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
+pub(crate) mod playing;
 mod ring;
 pub(crate) mod slot;
 
@@ -47,6 +50,7 @@ use intake::{Intake, Until};
 use leases::Leases;
 use pace::{Pace, Pause};
 use pausing::Pausing;
+use playing::Playing;
 use slot::{Shared, Unproven};
 
 /// Most records, reports or frames per round of the loop, so that none of them starves the others.
@@ -70,6 +74,8 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Worker {
     pub(crate) engine: Engine,
     pub(crate) intake: Intake,
+    /// The packets of a file, of a replay.
+    pub(crate) playing: Option<Playing>,
     pub(crate) port: Port,
     pub(crate) leases: Leases,
     pub(crate) pausing: Pausing,
@@ -82,6 +88,8 @@ pub(crate) struct Worker {
     pub(crate) sample_bytes: u8,
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
+    /// How long a session may take to end once nothing more is captured.
+    pub(crate) patience: Duration,
     /// How fast frames may leave.
     pub(crate) bandwidth: Bandwidth,
 }
@@ -109,6 +117,8 @@ struct Running {
     leaving: bool,
     /// Whether sessions are to be ended.
     finishing: bool,
+    /// When what was taken of a file began to be brought to its end, and when it was looked last whether it is.
+    ending: (Instant, Instant),
     /// Copies under way, as last counted.
     in_flight: InFlight,
     /// Assistant mode: what was last seen of the way that reports take.
@@ -142,6 +152,7 @@ impl Worker {
             probes: Vec::new(),
             leaving: false,
             finishing: false,
+            ending: (now, now),
             in_flight: InFlight::new(now),
             link: link::Seen::default(),
             obeyed: 0,
@@ -176,6 +187,7 @@ impl Running {
         }
         self.replied = self.worker.intake.take_replied();
         work += self.take_reports(now);
+        work += self.play(now);
         work += self.finish_some(now);
         work += self.expire(now, drained && self.worker.inbox.reports.is_empty());
         work += self.drain_events(now);
@@ -350,13 +362,16 @@ impl Running {
     }
 
     /// `time`, or less where the engine wants to be called sooner, frames wait for `--max-bandwidth`, or announcements for room.
-    fn until_due(&self, now: Instant, time: Duration) -> Duration {
+    fn until_due(&mut self, now: Instant, time: Duration) -> Duration {
+        let played = self.worker.playing.as_mut().and_then(Playing::next_due);
         let timeout = self.worker.engine.next_timeout();
         let frames = self.worker.bandwidth.worth_a_look(now);
         let announcer = self.worker.announcer.as_ref();
         let is_behind = announcer.is_some_and(Announcer::is_behind);
         let announcements = is_behind.then_some(now + ANNOUNCE_AGAIN);
-        let dues = [timeout, frames, announcements].into_iter().flatten();
+        let dues = [timeout, frames, announcements, played]
+            .into_iter()
+            .flatten();
         dues.map(|due| due.since(now)).fold(time, Duration::min)
     }
 

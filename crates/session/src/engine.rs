@@ -180,6 +180,14 @@ impl Engine {
         is_over
     }
 
+    /// After [`Engine::finish`]: takes packets again, as if none had been seen. A file that is replayed again has the same clients
+    /// with the same sequence numbers.
+    pub fn begin_anew(&mut self) {
+        self.capture_ended = None;
+        self.finished = 0;
+        self.nursery = Nursery::new(FlowHash::new(self.shared.config.hash_seed));
+    }
+
     /// What was seen of each rule's service, in the order of the command line.
     #[must_use]
     pub fn sights(&self) -> Vec<Sight> {

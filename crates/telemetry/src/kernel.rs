@@ -53,6 +53,10 @@ pub struct WorkerTotals {
     pub duplicate_clients: u64,
     /// Records of the online server's segments that another device had shown already.
     pub duplicate_online: u64,
+    /// Packets of clients that came from capture files.
+    pub replayed_clients: u64,
+    /// The same of online servers.
+    pub replayed_online: u64,
     /// Reports that came over the channel.
     pub reports: u64,
     /// Frames handed to AF_XDP tx rings.
@@ -71,6 +75,8 @@ impl WorkerTotals {
         self.records_broken += other.records_broken;
         self.duplicate_clients += other.duplicate_clients;
         self.duplicate_online += other.duplicate_online;
+        self.replayed_clients += other.replayed_clients;
+        self.replayed_online += other.replayed_online;
         self.reports += other.reports;
         self.frames_sent += other.frames_sent;
         self.frames_waiting += other.frames_waiting;
@@ -159,6 +165,7 @@ impl Reconciliation {
         let came = [
             ("recorded", k(Counter::CaptureRecorded)),
             ("delivered", k(Counter::DeliverFrames)),
+            ("replayed", workers.replayed_clients),
         ];
         let became = [
             ("parsed", engine.client_packets),
@@ -167,7 +174,10 @@ impl Reconciliation {
             ("rx_lost", workers.frames_lost),
         ];
         self.row("clients", &came, &became);
-        let came = [("recorded", k(Counter::ObserveRecorded))];
+        let came = [
+            ("recorded", k(Counter::ObserveRecorded)),
+            ("replayed", workers.replayed_online),
+        ];
         let became = [
             ("parsed", engine.online_packets),
             ("malformed", engine.online_malformed),

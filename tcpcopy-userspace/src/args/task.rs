@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
+use super::replay::{self, ReplayArgs};
 use super::tcpcopy::LETTERS;
 use super::{Args, RuleArg, heading, screen, teaching};
 
@@ -24,6 +25,13 @@ pub(crate) enum Task {
     /// one connection is made to each target through the very programs of a run, and closed without a byte.
     #[command(override_usage = "tcpcopy doctor -x RULE [OPTIONS]", after_help = teaching::DOCTOR_EXIT)]
     Doctor(Args),
+    /// Copies from capture files instead of live traffic: record once, replay many times, faster or slower
+    ///
+    /// Takes the options of a run that speak of the target, and needs the same rights. Which packets are a client's is decided by
+    /// -x, as in a live run; without ONLINE_IP every server of the file with that port is meant. What the online server answered stands
+    /// in the file, and the target is compared with it. `tcpcopy inspect FILE` shows what is in a file, and needs no rights.
+    #[command(override_usage = "tcpcopy replay --pcap FILE... -x RULE [OPTIONS]")]
+    Replay(ReplayArgs),
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
     Janitor,
@@ -81,11 +89,17 @@ impl CommandLine {
     /// What was asked for, of a line that has the form of one.
     fn of(matches: &ArgMatches) -> Result<Task, clap::Error> {
         letters::refuse(matches, LETTERS)?;
-        if let Some(("run" | "doctor", options)) = matches.subcommand() {
+        if let Some(("run" | "doctor" | "replay", options)) = matches.subcommand() {
             letters::refuse(options, LETTERS)?;
         }
+        if let Some(("replay", options)) = matches.subcommand() {
+            replay::refuse_live(options)?;
+        }
         match matches.subcommand() {
-            Some(_) => Task::from_arg_matches(matches),
+            Some(_) => Task::from_arg_matches(matches).map(|task| match task {
+                Task::Replay(replay) => Task::Run(replay.into_run()),
+                task => task,
+            }),
             None => Args::from_arg_matches(matches).map(Task::Run),
         }
     }
@@ -110,6 +124,11 @@ impl CommandLine {
 fn complete(command: Command) -> Command {
     letters::add(command, LETTERS)
         .mut_subcommand("run", |run| letters::add(run, LETTERS))
+        .mut_subcommand("replay", |run| {
+            replay::of_live_traffic().fold(letters::add(run, LETTERS), |run, id| {
+                run.mut_arg(id, |arg| arg.hide(true))
+            })
+        })
         .mut_subcommand("doctor", |doctor| {
             letters::add(doctor, LETTERS).mut_args(|arg| {
                 let heading = arg.get_help_heading();

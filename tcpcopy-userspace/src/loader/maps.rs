@@ -49,7 +49,7 @@ pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
 /// Which ports the programs have to look at at all: most packets of a busy host are neither from nor to one of them.
 fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
     let services = plan
-        .rules
+        .live_rules()
         .iter()
         .map(|rule| (rule.online.port, PORT_SERVICE));
     let targets = plan
@@ -59,12 +59,12 @@ fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
         .map(|(target, _)| (target.port, PORT_TARGET));
     // Only where some device shows packets of other hosts: nobody else asks.
     let has_others = !plan.hooks_apart().is_empty();
-    let anywhere = plan.rules.iter().filter_map(|rule| {
+    let anywhere = plan.live_rules().iter().filter_map(|rule| {
         let any = has_others && rule.online.addr == Addr::UNSPECIFIED;
         any.then_some((rule.online.port, PORT_ANYWHERE))
     });
     let copied_to = plan
-        .rules
+        .live_rules()
         .iter()
         .map(|rule| (rule.target.port, PORT_OF_TARGET));
     let mut bits: BTreeMap<u16, u32> = BTreeMap::new();

@@ -51,7 +51,7 @@ pub(super) fn load(
     mtu: u32,
 ) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
-    let seed = (plan.seed ^ (plan.seed >> 32)) as u32;
+    let seed = plan.sample_seed();
     let owners = EndpointHash::new(plan.hash_seed);
     let deadline_kept = u32::from(plan.hook == Hook::Clsact);
     let mut loader = EbpfLoader::new();

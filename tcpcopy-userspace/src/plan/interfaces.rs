@@ -51,12 +51,18 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
         unheard: Vec::new(),
         heard_on_loopback: Vec::new(),
     };
-    if args.interfaces.is_empty() {
+    if args.replay.is_some() {
+        // Only replies come in.
+    } else if args.interfaces.is_empty() {
         owners(args, facts, &mut found)?;
     } else {
         for interface in &args.interfaces {
             named(interface, facts, &mut found)?;
         }
+    }
+    if args.replay.is_some() {
+        ways_out(args, facts, mode, &mut found.capture);
+        return Ok(found);
     }
     let hears_loopback = found.online.iter().any(|name| name == LOOPBACK);
     let lonely: Vec<&RuleArg> = args
@@ -92,14 +98,20 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Interface
         }
     }
     found.capture.clone_from(&found.online);
-    if mode == Mode::Direct {
-        for rule in &args.rules {
-            if let Some(Route::Device { name, .. }) = facts.route(rule.target.addr.into()) {
-                add(&mut found.capture, name);
-            }
+    ways_out(args, facts, mode, &mut found.capture);
+    Ok(found)
+}
+
+/// In direct mode replies come in where the ways to the targets go out.
+fn ways_out(args: &Args, facts: &Facts, mode: Mode, capture: &mut Vec<String>) {
+    if mode != Mode::Direct {
+        return;
+    }
+    for rule in &args.rules {
+        if let Some(Route::Device { name, .. }) = facts.route(rule.target.addr.into()) {
+            add(capture, name);
         }
     }
-    Ok(found)
 }
 
 /// Notes what the user should know of the interfaces that were chosen.

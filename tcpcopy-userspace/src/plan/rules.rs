@@ -29,11 +29,9 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
                 second: *rule,
             });
         }
-        if let Some(online) = args
-            .rules
-            .iter()
-            .find(|online| is_captured(&rule.target, online, facts))
-        {
+        // What a file has is not captured again.
+        let captured = args.rules.iter().filter(|_| args.replay.is_none());
+        if let Some(online) = { captured }.find(|online| is_captured(&rule.target, online, facts)) {
             return Err(Refusal::Loop {
                 rule: *rule,
                 online: *online,

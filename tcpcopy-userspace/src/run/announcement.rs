@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 use super::warnings::{Subject, Warnings};
 use crate::args::{Args, Capture, Confirmed, Priority};
 use crate::plan::{Hook, Plan};
+use crate::playback;
 
 /// Says what is going to happen: in four lines what everybody has to know, and the rest with `--verbose`.
 pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
@@ -17,6 +18,9 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
         info!("copying    {rule}, {}", manner(args, plan));
         info!("from       {}", room(sources, plan));
+    }
+    if let Some(files) = &args.replay {
+        info!("reading    {}", playback::of_files(files));
     }
     places(plan);
     warn!(
@@ -149,7 +153,9 @@ fn places(plan: &Plan) {
         );
     }
     let (requests, answers) = (list(&plan.capture_on), list(&plan.observe_on));
-    if requests == answers {
+    if plan.is_replay {
+        debug!("replies of the targets come in on {requests} ({engine})");
+    } else if requests == answers {
         info!("watching   {requests} ({engine})");
     } else {
         info!("watching   {requests} for requests and replies, {answers} for answers ({engine})");

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use process::Processor;
 use session::{Engine, Sight, Tally};
 use telemetry::Figures;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::bridge::Bridge;
+use super::replaying::Replaying;
 use crate::args::{Capture, Priority};
 use crate::loader::Parts;
 use crate::plan::Plan;
@@ -19,6 +20,7 @@ use crate::worker::bandwidth::Bandwidth;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
+use crate::worker::playing::Playing;
 use crate::worker::slot::{Slot, Unproven};
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
@@ -70,19 +72,29 @@ impl Crew {
         &mut self,
         plan: &Plan,
         parts: Parts,
-        bridge: Option<&Bridge>,
+        (bridge, files): (Option<&Bridge>, Option<&mut Replaying>),
         priority: Priority,
     ) -> io::Result<()> {
         let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
+        let mut batches = files
+            .map_or_else(Vec::new, |it| it.queues(plan.workers))
+            .into_iter();
+        if !parts.workers.iter().all(|part| part.port.huge_pages()) {
+            debug!(
+                "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
+            );
+        }
         let frame_len_max = parts.frame_len_max;
         for (index, (parts, inbox)) in (0u32..).zip(parts.workers.into_iter().zip(inboxes)) {
             let Some(handle) = self.handles.get(index as usize) else {
                 break;
             };
             let from_port = plan.capture == Capture::AfXdp;
-            let mut engine = Engine::new(plan.engine_config(index, unix_nanos), clock::now());
+            let config = plan.engine_config(index, unix_nanos);
+            let playing = batches.next().map(|batches| Playing::new(batches, &config));
+            let mut engine = Engine::new(config, clock::now());
             engine.sample_responses(plan.sample_bytes.into());
             if bridge.is_some() {
                 // Until the connections stand, of which the worker hears at its first turn.
@@ -91,6 +103,7 @@ impl Crew {
             let worker = Worker {
                 engine,
                 intake: Intake::new(parts.ring, parts.sleeping, index as usize, from_port),
+                playing,
                 port: parts.port,
                 leases: parts.leases,
                 pausing: Pausing::new(parts.switch, plan.response_timeout),
@@ -100,6 +113,7 @@ impl Crew {
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
                 frame_len_max,
+                patience: plan.response_timeout,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
             };
             let processor = processors.next().flatten();
@@ -150,6 +164,11 @@ impl Crew {
     /// One figure of all workers, where the others are not asked for.
     pub(super) fn sum(&self, figure: impl Fn(&Slot) -> u64) -> u64 {
         self.slots().map(|slot| figure(&slot)).sum()
+    }
+
+    /// Whether every worker has taken everything of the files.
+    pub(super) fn have_played(&self) -> bool {
+        self.slots().all(|slot| slot.is_played)
     }
 
     /// What all workers have seen of each rule's service.

@@ -1,20 +1,37 @@
 //! How a run ends, and the exit status of it: a contract that scripts rely on.
 
+use std::time::Duration;
+
 use telemetry::Summary;
 use telemetry::gates::{Answer, Gate, Passage};
 use tracing::warn;
+
+use super::SECOND;
+use crate::args::Args;
 
 /// Why a run stops copying.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// By a signal or `--duration`.
     Asked,
+    /// The files of a replay are at their end.
+    Played,
     /// Something failed: nothing is waited for.
     Failed(String),
     /// Copies come back as requests, which has been said: what was taken is still brought to its end.
     Loop,
     /// It could not begin for so long that it gives up, for this reason.
     NeverReady(String),
+}
+
+impl Stop {
+    /// How long the end waits for open requests. A file's last ones have as long as all others: nobody asked for the end.
+    pub(super) fn patience(&self, args: &Args) -> Duration {
+        match self {
+            Self::Played => args.drain.max(args.response_timeout + SECOND),
+            _ => args.drain,
+        }
+    }
 }
 
 /// Why a run does not begin.
@@ -56,6 +73,8 @@ pub(crate) enum Ending {
     NotJudged(String),
     /// It never began to copy, because of this.
     NeverReady(String),
+    /// No packet of the files belongs to a rule: what there is instead, in words.
+    Unmatched(String),
 }
 
 impl Ending {
@@ -68,7 +87,7 @@ impl Ending {
             Self::Done => 0,
             Self::Failed(_) => 1,
             Self::Unusable(_) => Self::UNUSABLE,
-            Self::GateFailed(_) => 3,
+            Self::GateFailed(_) | Self::Unmatched(_) => 3,
             Self::NotJudged(_) | Self::NeverReady(_) => 4,
         }
     }
@@ -82,6 +101,7 @@ impl Ending {
             Self::GateFailed(_) => "gate-failed",
             Self::NotJudged(_) => "nothing-to-judge",
             Self::NeverReady(_) => "never-ready",
+            Self::Unmatched(_) => "nothing-matched",
         }
     }
 
@@ -93,7 +113,9 @@ impl Ending {
             Self::Unusable(unusable) => Some(unusable.words.clone()),
             Self::GateFailed(words) => Some(format!("not passed: {words}")),
             Self::NotJudged(words) => Some(format!("not judged: {words}")),
-            Self::NeverReady(words) => Some(format!("nothing was copied: {words}")),
+            Self::NeverReady(words) | Self::Unmatched(words) => {
+                Some(format!("nothing was copied: {words}"))
+            }
         }
     }
 }
@@ -101,7 +123,7 @@ impl Ending {
 /// How a run ends that was told to the end and in which no worker failed.
 pub(super) fn of(stop: Stop, summary: &Summary) -> Ending {
     match stop {
-        Stop::Asked => judge(summary),
+        Stop::Asked | Stop::Played => judge(summary),
         Stop::Failed(words) => Ending::Failed(words),
         Stop::Loop => Ending::Failed(
             "copies came back as requests to the online service; see LOOP above for who sends them and what to do".to_owned(),

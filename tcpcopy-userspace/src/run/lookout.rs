@@ -89,8 +89,8 @@ impl Run<'_> {
         let unproven = self.crew.take_unproven();
         self.signs
             .look_at_unproven(self.plan, &unproven, &mut self.warnings);
-        // While it drains nothing is captured.
-        if self.state != State::Draining {
+        // While it drains nothing is captured, and what files have is told by who reads them.
+        if self.state != State::Draining && !self.plan.is_replay {
             let ready_for = self.is_ready.then(|| self.began.elapsed());
             self.lookout.look(
                 self.plan,

@@ -41,6 +41,9 @@ impl Run<'_> {
             notes.push("max_bandwidth_reached", slot.bandwidth_reached);
         }
         self.brake.notes(&mut notes);
+        if let Some(replaying) = &self.replaying {
+            replaying.notes(&mut notes);
+        }
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);

@@ -8,6 +8,7 @@ use session::{Engine, Instant};
 
 use super::Running;
 use super::pace::Pause;
+use super::playing::Playing;
 use crate::clock;
 
 /// How often the measured times are handed over: they are some hundred KiB. Twice in a second, so that who looks once a
@@ -135,6 +136,7 @@ impl Running {
         slot.totals = self.totals;
         slot.port = statistics;
         slot.bandwidth_reached = self.worker.bandwidth.reached();
+        slot.is_played = self.worker.playing.as_ref().is_none_or(Playing::is_over);
         slot.sessions = engine.sessions();
         slot.turns_open = engine.turns_open();
         slot.in_flight = in_flight;

@@ -85,6 +85,8 @@ pub(crate) struct Slot {
     pub(crate) sights: Vec<Sight>,
     pub(crate) totals: WorkerTotals,
     pub(crate) port: port::Statistics,
+    /// Of a replay: whether everything of the files was taken.
+    pub(crate) is_played: bool,
     pub(crate) sessions: u64,
     pub(crate) turns_open: u64,
     /// What a drain waits for; before it, an upper bound of that.

@@ -1,0 +1,202 @@
+//! What is remembered of each flow of a file. The table is bounded: of two halves the older one is forgotten when the younger one is
+//! full, so that what is in use stays.
+
+use std::collections::HashMap;
+
+use wire::flow::{Endpoint, FlowKey};
+use wire::segment::Segment;
+use wire::seq::{ClientSeq, OnlineSeq};
+use wire::tcp::Flags;
+
+use crate::sides::Side;
+
+/// Flows in each half of the table; a flow takes some 150 bytes.
+const HALF_MAX: usize = 1 << 18;
+/// How many ports are tried for a flow whose addresses and ports are another's, in another network.
+const ALIAS_TRIES: u16 = 256;
+
+/// A flow of a file, by the network that it was seen in and its addresses and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Id {
+    pub(crate) network: u32,
+    pub(crate) key: FlowKey,
+}
+
+/// What is remembered of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flow {
+    /// The networks that its client's packets, and the online server's, were seen in: they may differ, as behind a router.
+    networks: [Option<u32>; 2],
+    /// When the client's latest payload stood in the file, and which stamp it got.
+    pub(crate) asked: Option<(u64, u64)>,
+    /// Behind the client's bytes so far.
+    pub(crate) client_next: Option<ClientSeq>,
+    /// Behind the online server's.
+    pub(crate) online_next: Option<OnlineSeq>,
+    /// Packets of it that wait for others.
+    pub(crate) waiting: u16,
+    /// Whether its client has said something, and not its last word.
+    pub(crate) is_open: bool,
+    /// The client's port in what is replayed, where its own is another flow's.
+    pub(crate) alias: Option<u16>,
+}
+
+/// What became of the search for a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It is known, or has its addresses and ports for itself.
+    Known(Id),
+    /// It is new, and its addresses and ports are another's: it got a port of its own.
+    Aliased(Id),
+    /// The same, and no port was free.
+    NoPort,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Flows {
+    young: HashMap<Id, Flow>,
+    old: HashMap<Id, Flow>,
+    /// Under which network a flow was seen first.
+    homes: [HashMap<FlowKey, u32>; 2],
+}
+
+impl Flow {
+    const fn new(side: Side, network: u32) -> Self {
+        let networks = match side {
+            Side::Client => [Some(network), None],
+            Side::Online => [None, Some(network)],
+        };
+        Self {
+            networks,
+            asked: None,
+            client_next: None,
+            online_next: None,
+            waiting: 0,
+            is_open: false,
+            alias: None,
+        }
+    }
+
+    /// A segment of the client: opens the flow, or says its last word. Of so many open flows of the file, gives how many there are now.
+    pub(crate) fn follow(&mut self, segment: &Segment, flows_open: u32) -> u32 {
+        let was_open = self.is_open;
+        if segment.flags.intersects(Flags::FIN.with(Flags::RST)) {
+            self.is_open = false;
+        } else if segment.sequence_len() > 0 {
+            self.is_open = true;
+        }
+        match (was_open, self.is_open) {
+            (false, true) => flows_open + 1,
+            (true, false) => flows_open.saturating_sub(1),
+            _ => flows_open,
+        }
+    }
+
+    /// A segment of the client: what it says is said.
+    pub(crate) fn say(&mut self, segment: &Segment) {
+        let end = ClientSeq::new(segment.seq) + segment.sequence_len();
+        if self.client_next.is_none_or(|next| next < end) {
+            self.client_next = Some(end);
+        }
+    }
+
+    /// Whether this side is seen in this network, or was not seen yet.
+    fn may_be_seen_in(&self, side: Side, network: u32) -> bool {
+        self.networks[side as usize].is_none_or(|known| known == network)
+    }
+}
+
+impl Flows {
+    /// Whether a flow of these addresses and ports is known.
+    pub(crate) fn is_known(&self, key: &FlowKey) -> bool {
+        self.homes.iter().any(|homes| homes.contains_key(key))
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &Id) -> Option<&mut Flow> {
+        if !self.young.contains_key(id)
+            && let Some(flow) = self.old.remove(id)
+        {
+            self.young.insert(*id, flow);
+        }
+        self.young.get_mut(id)
+    }
+
+    /// The flow that a packet of this side, seen in this network, belongs to; made where there is none.
+    pub(crate) fn find(&mut self, side: Side, network: u32, key: FlowKey) -> Found {
+        let Some(home) = self.home_of(&key) else {
+            let id = Id { network, key };
+            self.insert(id, Flow::new(side, network));
+            self.set_home(key, network);
+            return Found::Known(id);
+        };
+        let (first, apart) = (Id { network: home, key }, Id { network, key });
+        // A flow of its own in this network goes first: both may have been seen there.
+        for id in [apart, first] {
+            if let Some(flow) = self.get_mut(&id)
+                && flow.may_be_seen_in(side, network)
+            {
+                flow.networks[side as usize] = Some(network);
+                return Found::Known(id);
+            }
+        }
+        let is_new_home = home == network || self.get_mut(&first).is_none();
+        let mut flow = Flow::new(side, network);
+        if is_new_home {
+            self.insert(apart, flow);
+            self.set_home(key, network);
+            return Found::Known(apart);
+        }
+        let Some(port) = self.free_port(&key, network) else {
+            return Found::NoPort;
+        };
+        flow.alias = Some(port);
+        self.insert(apart, flow);
+        Found::Aliased(apart)
+    }
+
+    /// A port of the client's address that no flow to this server has; it is taken from now on.
+    fn free_port(&mut self, key: &FlowKey, network: u32) -> Option<u16> {
+        let tries = (0..ALIAS_TRIES).map(|step| u16::MAX - step);
+        let at = |port| FlowKey {
+            client: Endpoint::new(key.client.addr, port),
+            ..*key
+        };
+        let port = { tries }.find(|port| !self.is_known(&at(*port)))?;
+        self.set_home(at(port), network);
+        Some(port)
+    }
+
+    fn home_of(&self, key: &FlowKey) -> Option<u32> {
+        self.homes.iter().find_map(|homes| homes.get(key)).copied()
+    }
+
+    fn set_home(&mut self, key: FlowKey, network: u32) {
+        let [young, old] = &mut self.homes;
+        if young.len() >= HALF_MAX {
+            *old = std::mem::take(young);
+        }
+        young.insert(key, network);
+    }
+
+    fn insert(&mut self, id: Id, flow: Flow) {
+        if self.young.len() >= HALF_MAX {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(id, flow);
+    }
+
+    /// The client opens a connection with this number: where it is not the one that is known, nothing of that one holds any more.
+    pub(crate) fn open(&mut self, id: &Id, isn: ClientSeq) {
+        if let Some(flow) = self.get_mut(id)
+            && flow.client_next != Some(isn + 1)
+        {
+            (flow.asked, flow.client_next, flow.online_next) = (None, None, None);
+        }
+    }
+
+    /// Nothing of what was seen holds any more.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,394 @@
+//! A packet of a file in, cues out: what the engine is to be given, from whom, and when.
+
+use capture::{Packet, Sum};
+use wire::flow::{Endpoint, FlowKey};
+use wire::segment::Segment;
+use wire::seq::{ClientSeq, OnlineSeq};
+use wire::tcp::Flags;
+
+use crate::census::Census;
+use crate::cue::{Counts, Cue};
+use crate::flows::{Flows, Found, Id};
+use crate::renaming::rename;
+use crate::schedule::Schedule;
+use crate::sides::{Services, Side};
+use crate::synthesis;
+use crate::waiting::{For, Held, Waiting};
+
+/// Bytes of the online server's packets that are handed on behind the headers: what `--sample-bytes` may ask for.
+const SAMPLE_LEN_MAX: usize = 128;
+
+/// Plays a file.
+#[derive(Debug)]
+pub struct Player {
+    services: Services,
+    schedule: Schedule,
+    /// Which part of the file is played, in its own time.
+    part: std::ops::Range<u64>,
+    flows: Flows,
+    waiting: Waiting,
+    counts: Counts,
+    census: Census,
+    /// Whether the file has the clients' side alone.
+    is_one_sided: bool,
+    flows_open: u32,
+    scratch: Vec<u8>,
+}
+
+/// A packet on its way through.
+struct Seen<'a> {
+    id: Id,
+    segment: Segment,
+    at_ns: u64,
+    own_ns: u64,
+    missing: u32,
+    bytes: &'a [u8],
+}
+
+impl Player {
+    /// Plays what belongs to these services, in `part` of the file: nanoseconds of its own time.
+    #[must_use]
+    pub fn new(services: Vec<Endpoint>, schedule: Schedule, part: std::ops::Range<u64>) -> Self {
+        Self {
+            services: Services::new(services),
+            schedule,
+            part,
+            flows: Flows::default(),
+            waiting: Waiting::default(),
+            counts: Counts::default(),
+            census: Census::default(),
+            is_one_sided: false,
+            flows_open: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The file has the clients' side alone: the other one is made from what they acknowledge.
+    pub const fn has_one_side(&mut self) {
+        self.is_one_sided = true;
+    }
+
+    /// What became of the packets so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Which ports have packets that belong to no rule.
+    #[must_use]
+    pub const fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// What became of the file's time.
+    #[must_use]
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Whose packet it would be; for a look at a file before it is played.
+    #[must_use]
+    pub fn side_of(&self, packet: &Packet<'_>) -> Option<Side> {
+        let segment = Segment::parse(packet.bytes, 0).ok()?;
+        let known = |key: &FlowKey| self.flows.is_known(key);
+        self.services.side_of(&segment, known).map(|(side, _)| side)
+    }
+
+    /// Gives `take` what follows from a packet. `now_ns` is the time since the start, for a file that is played as fast as can be.
+    ///
+    /// Returns whether the part that was asked for may go on: `false` behind its end.
+    pub fn play(
+        &mut self,
+        packet: &Packet<'_>,
+        now_ns: u64,
+        take: &mut dyn FnMut(Cue<'_>),
+    ) -> bool {
+        let own_ns = self.schedule.own_time(packet.at_ns);
+        if !self.part.contains(&own_ns) {
+            self.counts.outside += 1;
+            return own_ns < self.part.end;
+        }
+        while let Some(held) = self.waiting.overdue(own_ns) {
+            self.release(&held, own_ns, now_ns, take);
+        }
+        let Ok(segment) = Segment::parse(packet.bytes, 0) else {
+            self.counts.malformed += 1;
+            return true;
+        };
+        if segment.is_copy() {
+            self.counts.copies += 1;
+            return true;
+        }
+        let flows = &self.flows;
+        let Some((side, key)) = self.services.side_of(&segment, |key| flows.is_known(key)) else {
+            self.counts.unmatched += 1;
+            self.census.note(&segment);
+            return true;
+        };
+        let id = match self.flows.find(side, packet.network, key) {
+            Found::Known(id) => id,
+            Found::Aliased(id) => {
+                self.counts.aliased += 1;
+                id
+            }
+            Found::NoPort => {
+                self.counts.unaliased += 1;
+                return true;
+            }
+        };
+        let seen = Seen {
+            id,
+            segment,
+            at_ns: packet.at_ns,
+            own_ns,
+            missing: packet.missing,
+            bytes: packet.bytes,
+        };
+        match side {
+            Side::Client => {
+                self.counts.clients += 1;
+                self.client(&seen, packet.sum, now_ns, take);
+            }
+            Side::Online => {
+                self.counts.online += 1;
+                self.online(&seen, now_ns, take);
+            }
+        }
+        true
+    }
+
+    /// The file is at its end: what waits for others waits no more.
+    pub fn end(&mut self, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
+        while let Some(held) = self.waiting.pop() {
+            let own_ns = held.own_ns;
+            self.release(&held, own_ns, now_ns, take);
+        }
+    }
+
+    /// The file begins anew, with connections of its own.
+    pub fn rewind(&mut self) {
+        self.schedule.rewind();
+        self.flows.clear();
+        self.flows_open = 0;
+    }
+
+    fn client(&mut self, seen: &Seen<'_>, sum: Sum, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
+        let Seen { id, segment, .. } = seen;
+        let (start, ack) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        let end = start + segment.sequence_len();
+        if sum == Sum::Bad && segment.sequence_len() > 0 {
+            self.counts.doubtful += 1;
+            let what = For::Confirmation { start, end };
+            self.hold(seen, what);
+            return;
+        }
+        let waits = |flows: &mut Flows| flows.get_mut(id).is_some_and(|flow| flow.waiting > 0);
+        if waits(&mut self.flows) {
+            let is_known_now = |what: &For| matches!(what, For::Confirmation { start: from, end: to } if start <= *from && *to <= end);
+            while let Some(held) = self.take_held(id, is_known_now) {
+                self.counts.doubtful_dropped += 1;
+                drop(held);
+            }
+            // What the client has seen was there before.
+            let was_seen = |what: &For| matches!(what, For::Request { end, .. } if segment.flags.contains(Flags::ACK) && *end <= ack);
+            while let Some(held) = self.take_held(id, was_seen) {
+                if let Some(held) = Seen::of(&held) {
+                    self.hand_on_online(&held, now_ns, take);
+                }
+            }
+        }
+        self.hand_on_client(seen, now_ns, take);
+        if waits(&mut self.flows) {
+            let next = self.flows.get_mut(id).and_then(|flow| flow.client_next);
+            let is_asked = |what: &For| matches!(what, For::Request { ack, .. } if next.is_some_and(|next| *ack <= next));
+            while let Some(held) = self.take_held(id, is_asked) {
+                if let Some(held) = Seen::of(&held) {
+                    self.hand_on_online(&held, now_ns, take);
+                }
+            }
+        }
+    }
+
+    fn online(&mut self, seen: &Seen<'_>, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
+        let Seen { id, segment, .. } = seen;
+        let (ack, start) = (ClientSeq::new(segment.ack), OnlineSeq::new(segment.seq));
+        let acknowledges = segment.flags.contains(Flags::ACK);
+        let Some(flow) = self.flows.get_mut(id) else {
+            return;
+        };
+        if flow.waiting > 0 && acknowledges {
+            let is_confirmed =
+                |what: &For| matches!(what, For::Confirmation { end, .. } if *end <= ack);
+            while let Some(held) = self.take_held(id, is_confirmed) {
+                if let Some(held) = Seen::of(&held) {
+                    self.hand_on_client(&held, now_ns, take);
+                }
+            }
+        }
+        let next = self.flows.get_mut(id).and_then(|flow| flow.client_next);
+        let opens = segment.flags.contains(Flags::SYN);
+        let is_early = acknowledges && next.map_or(opens, |next| ack > next);
+        if is_early {
+            self.counts.early += 1;
+            let end = start + segment.sequence_len();
+            self.hold(seen, For::Request { ack, end });
+            return;
+        }
+        self.hand_on_online(seen, now_ns, take);
+    }
+
+    /// When what stands at this time of the file is due.
+    fn due(&self, own_ns: u64, now_ns: u64) -> u64 {
+        let played_ns = own_ns.saturating_sub(self.part.start);
+        self.schedule.due(played_ns).unwrap_or(now_ns)
+    }
+
+    fn hold(&mut self, seen: &Seen<'_>, what: For) {
+        if let Some(flow) = self.flows.get_mut(&seen.id) {
+            flow.waiting = flow.waiting.saturating_add(1);
+        }
+        let times = (seen.at_ns, seen.own_ns);
+        let held = Held::new(seen.id, what, times, seen.missing, seen.bytes);
+        self.waiting.push(held);
+    }
+
+    fn take_held(&mut self, id: &Id, is_over: impl Fn(&For) -> bool) -> Option<Held> {
+        let held = self.waiting.take(id, is_over)?;
+        if let Some(flow) = self.flows.get_mut(id) {
+            flow.waiting = flow.waiting.saturating_sub(1);
+        }
+        Some(held)
+    }
+
+    /// A packet has waited long enough.
+    fn release(&mut self, held: &Held, own_ns: u64, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
+        if let Some(flow) = self.flows.get_mut(&held.id) {
+            flow.waiting = flow.waiting.saturating_sub(1);
+        }
+        let Some(seen) = Seen::of(held) else {
+            return;
+        };
+        // It must not be due before what was played meanwhile.
+        let seen = Seen { own_ns, ..seen };
+        match held.what {
+            For::Request { .. } => self.hand_on_online(&seen, now_ns, take),
+            For::Confirmation { .. } => self.hand_on_client(&seen, now_ns, take),
+        }
+    }
+
+    fn hand_on_client(&mut self, seen: &Seen<'_>, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
+        let due_ns = self.due(seen.own_ns, now_ns);
+        let Seen { id, segment, .. } = seen;
+        let opens = segment.flags.contains(Flags::SYN);
+        if opens {
+            self.flows.open(id, ClientSeq::new(segment.seq));
+        }
+        let Some(flow) = self.flows.get_mut(id) else {
+            return;
+        };
+        self.flows_open = flow.follow(segment, self.flows_open);
+        let key = aliased(id, flow.alias);
+        let cue = Cue {
+            side: Side::Client,
+            flow: key,
+            due_ns,
+            stamp_ns: due_ns,
+            flows_open: self.flows_open,
+            packet: &[],
+        };
+        let (made, is_one_sided) = (&mut self.counts.made, self.is_one_sided);
+        let mut make = |packet: &[u8], take: &mut dyn FnMut(Cue<'_>)| {
+            *made += 1;
+            let side = Side::Online;
+            take(Cue {
+                side,
+                packet,
+                ..cue
+            });
+        };
+        if is_one_sided {
+            synthesis::before(flow, &key, segment, |packet| make(packet, take));
+        }
+        if segment.is_pure_ack() {
+            self.counts.pure_acks += 1;
+            return;
+        }
+        self.counts.cut += u64::from(seen.missing > 0);
+        self.counts.cut_bytes += u64::from(seen.missing);
+        flow.say(segment);
+        if segment.payload_len > 0 {
+            flow.asked = Some((seen.at_ns, due_ns));
+        }
+        let packet = if flow.alias.is_some() {
+            rename(
+                seen.bytes,
+                segment,
+                Side::Client,
+                flow.alias,
+                &mut self.scratch,
+            );
+            &self.scratch
+        } else {
+            seen.bytes
+        };
+        take(Cue { packet, ..cue });
+        if is_one_sided && segment.flags.contains(Flags::FIN) {
+            synthesis::acknowledgement(flow, &key, |packet| make(packet, take));
+        }
+    }
+
+    fn hand_on_online(&mut self, seen: &Seen<'_>, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
+        let due_ns = self.due(seen.own_ns, now_ns);
+        let Seen {
+            id, segment, bytes, ..
+        } = seen;
+        let Some(flow) = self.flows.get_mut(id) else {
+            return;
+        };
+        let stamp_ns = flow.asked.map_or(due_ns, |(at_ns, stamp_ns)| {
+            stamp_ns.saturating_add(seen.at_ns.saturating_sub(at_ns))
+        });
+        let len = usize::from(segment.payload_offset) + SAMPLE_LEN_MAX;
+        let bytes = bytes.get(..len).unwrap_or(bytes);
+        let packet = if seen.missing > 0 || flow.alias.is_some() {
+            rename(bytes, segment, Side::Online, flow.alias, &mut self.scratch);
+            synthesis::lengthen(&mut self.scratch, seen.missing);
+            &self.scratch
+        } else {
+            bytes
+        };
+        let flows_open = self.flows_open;
+        take(Cue {
+            side: Side::Online,
+            flow: aliased(id, flow.alias),
+            due_ns,
+            stamp_ns,
+            flows_open,
+            packet,
+        });
+    }
+}
+
+impl<'a> Seen<'a> {
+    /// A packet that waited, as it was seen; it is a segment, or it would not have been held.
+    fn of(held: &'a Held) -> Option<Self> {
+        Some(Self {
+            id: held.id,
+            segment: Segment::parse(&held.bytes[..], 0).ok()?,
+            at_ns: held.at_ns,
+            own_ns: held.own_ns,
+            missing: held.missing,
+            bytes: &held.bytes,
+        })
+    }
+}
+
+/// The addresses and ports that a flow is replayed under.
+fn aliased(id: &Id, alias: Option<u16>) -> FlowKey {
+    let address = id.key.client.addr;
+    let client = alias.map_or(id.key.client, |port| Endpoint::new(address, port));
+    FlowKey { client, ..id.key }
+}
+
+#[cfg(test)]
+mod tests;

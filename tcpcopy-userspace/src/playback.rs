@@ -1,0 +1,138 @@
+//! A replay's source of traffic: a thread that reads capture files and hands each worker the packets of its flows, ahead of their time.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`reading`] | the thread |
+//! | [`sorting`] | from one stream to the workers' queues |
+//! | [`words`] | what is said of the files |
+//!
+//! The files are opened before anything is changed on this host, so that what cannot be read is refused like any other argument. The
+//! thread reads no further ahead than its queues are long.
+
+mod reading;
+mod sorting;
+mod words;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::args::{Args, FileArgs};
+use crate::plan::Plan;
+use crate::worker::cues::Batch;
+use crate::worker::handle::WorkerHandle;
+pub(crate) use reading::Position;
+use reading::Reading;
+use sorting::Way;
+pub(crate) use words::of_files;
+
+/// Most batches that wait for one worker.
+const BATCHES_MAX: usize = 64;
+
+/// The files of a replay, opened.
+pub(crate) struct Source {
+    files: capture::Files,
+    args: FileArgs,
+}
+
+impl Source {
+    /// Opens them and reads their heads.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read, and why.
+    pub(crate) fn open(args: &FileArgs) -> Result<Self, capture::Error> {
+        Ok(Self {
+            files: capture::Files::open(&args.files, args.follow)?,
+            args: args.clone(),
+        })
+    }
+}
+
+/// The thread that plays the files, before and while it runs.
+pub(crate) struct Playback {
+    source: Option<Source>,
+    senders: Vec<Sender<Batch>>,
+    thread: Option<JoinHandle<Result<(), String>>>,
+    is_to_end: Arc<AtomicBool>,
+    position: Arc<Mutex<Position>>,
+}
+
+impl Playback {
+    /// No thread yet.
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source: Some(source),
+            senders: Vec::new(),
+            thread: None,
+            is_to_end: Arc::default(),
+            position: Arc::default(),
+        }
+    }
+
+    /// Where each of so many workers gets its packets from.
+    pub(crate) fn queues(&mut self, workers: u32) -> Vec<Receiver<Batch>> {
+        let (senders, receivers) = (0..workers).map(|_| bounded(BATCHES_MAX)).unzip();
+        self.senders = senders;
+        receivers
+    }
+
+    /// Begins to read.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel gives no thread.
+    pub(crate) fn start(
+        &mut self,
+        args: &Args,
+        plan: &Plan,
+        workers: &[WorkerHandle],
+    ) -> io::Result<()> {
+        let Some(source) = self.source.take() else {
+            return Ok(());
+        };
+        let ways = std::mem::take(&mut self.senders)
+            .into_iter()
+            .zip(workers)
+            .map(|(batches, worker)| Way::new(batches, Arc::clone(&worker.shared)))
+            .collect();
+        let is_to_end = Arc::clone(&self.is_to_end);
+        let position = Arc::clone(&self.position);
+        let reading = Reading::new(source, (args, plan), ways, is_to_end, position);
+        let thread = thread::Builder::new().name("playback".to_owned());
+        self.thread = Some(thread.spawn(move || reading.run())?);
+        Ok(())
+    }
+
+    /// How far it is.
+    pub(crate) fn position(&self) -> Position {
+        let position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        position.clone()
+    }
+
+    /// That no packet of the files belongs to a rule, and what there is instead; `None` where some do.
+    pub(crate) fn nothing_matched(&self) -> Option<String> {
+        words::nothing_matched(&self.position())
+    }
+
+    /// Whether everything was read and handed to the workers' queues.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Nothing more is to be read. Says why it ended where the files could not be read to their end.
+    pub(crate) fn end(&mut self) -> Option<String> {
+        self.is_to_end.store(true, Ordering::Relaxed);
+        match self.thread.take()?.join() {
+            Ok(Ok(())) => None,
+            Ok(Err(words)) => Some(words),
+            Err(_) => Some(
+                "the thread that reads the files panicked: a bug, please report what it printed"
+                    .to_owned(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The thread that reads: frames of the files to packets, packets to cues, cues to the workers that own their flows.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use capture::{Files, Packet, Sum, Unwrapper};
+use replay::{Counts, Player, Schedule, Speed};
+
+use super::Source;
+use super::sorting::{LOOK_AGAIN, Sorter, Way};
+use crate::args::Args;
+use crate::clock;
+use crate::plan::Plan;
+
+/// The first packet is due so long after the start, so that it has time to reach its worker.
+const LEAD: Duration = Duration::from_millis(20);
+/// How many frames are read between two words on how far the files are read.
+const TELL_EVERY: u32 = 1024;
+/// Most packets of the rules that are looked at to see whether the files have both sides of their flows ...
+const PREVIEW_PACKETS: usize = 1024;
+/// ... and most bytes, of which most may belong to no rule.
+const PREVIEW_BYTES: usize = 16 << 20;
+/// Fewer packets of clients, without any of the online server, say nothing.
+const ONE_SIDED_MIN: usize = 3;
+/// Ports that are named where no rule speaks of them.
+const PORTS_TOLD: usize = 5;
+
+/// How far a replay is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Position {
+    /// Bytes of the files that were read, and of how many.
+    pub(crate) bytes: u64,
+    pub(crate) bytes_total: Option<u64>,
+    /// What became of the packets.
+    pub(crate) counts: Counts,
+    /// The busiest ports that no rule names.
+    pub(crate) ports: Vec<(u16, u64)>,
+    /// Silences that were made shorter, and by how much altogether.
+    pub(crate) gaps: (u64, Duration),
+    pub(crate) leaps_back: u64,
+    /// Whether the files have the clients' side alone.
+    pub(crate) is_one_sided: bool,
+    /// Packets of flows that are not in the sample (-r).
+    pub(crate) sampled_out: u64,
+}
+
+/// Everything that the thread owns.
+pub(super) struct Reading {
+    files: Files,
+    unwrapper: Unwrapper,
+    player: Player,
+    sorter: Sorter,
+    speed: Speed,
+    follow: bool,
+    times: u32,
+    position: Arc<Mutex<Position>>,
+    is_one_sided: bool,
+    /// Frames that were read since the position was told.
+    untold: u32,
+}
+
+/// A packet that was looked at before its time.
+struct Ahead {
+    at_ns: u64,
+    network: u32,
+    interface: u32,
+    missing: u32,
+    sum: Sum,
+    bytes: Vec<u8>,
+}
+
+impl Reading {
+    pub(super) fn new(
+        source: Source,
+        (args, plan): (&Args, &Plan),
+        ways: Vec<Way>,
+        is_to_end: Arc<AtomicBool>,
+        position: Arc<Mutex<Position>>,
+    ) -> Self {
+        let Source { files, args: file } = source;
+        let schedule = Schedule::new(file.speed, file.gap_max);
+        let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let part = ns(file.start)..file.end.map_or(u64::MAX, ns);
+        let services = args.rules.iter().map(|rule| rule.online).collect();
+        Self {
+            files,
+            unwrapper: Unwrapper::default(),
+            player: Player::new(services, schedule, part),
+            sorter: Sorter::new(plan, ways, is_to_end),
+            speed: file.speed,
+            follow: file.follow,
+            times: file.times,
+            position,
+            is_one_sided: false,
+            untold: 0,
+        }
+    }
+
+    /// Reads to the end, or until nobody takes packets any more.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be read, in words.
+    pub(super) fn run(mut self) -> Result<(), String> {
+        let read = self.read_all();
+        self.sorter.flush();
+        self.tell();
+        read
+    }
+
+    fn read_all(&mut self) -> Result<(), String> {
+        let ahead = self.preview()?;
+        self.sorter.start = clock::now() + LEAD;
+        let mut goes_on = true;
+        for packet in ahead {
+            goes_on &= self.play(&packet.as_packet());
+        }
+        for round in 1..=self.times {
+            while goes_on && self.sorter.is_open {
+                goes_on = self.read_on()?;
+            }
+            let (player, sorter) = (&mut self.player, &mut self.sorter);
+            player.end(sorter.now_ns(), &mut |cue| sorter.take(&cue));
+            if round == self.times || !self.sorter.come_to_an_end() {
+                break;
+            }
+            self.files.rewind().map_err(|error| error.to_string())?;
+            self.unwrapper = Unwrapper::default();
+            self.player.rewind();
+            self.sorter.start = clock::now() + LEAD;
+            goes_on = true;
+        }
+        Ok(())
+    }
+
+    /// One frame, or a moment's wait for one. Returns whether there is more to read.
+    fn read_on(&mut self) -> Result<bool, String> {
+        let Self {
+            files,
+            unwrapper,
+            player,
+            sorter,
+            ..
+        } = self;
+        let Some(frame) = files.next().map_err(|error| error.to_string())? else {
+            if self.follow {
+                self.sorter.flush();
+                self.tell();
+                thread::sleep(LOOK_AGAIN);
+            }
+            return Ok(self.follow);
+        };
+        let now_ns = match self.speed {
+            Speed::Max => sorter.now_ns(),
+            Speed::Times(_) => 0,
+        };
+        let mut goes_on = true;
+        unwrapper.unwrap(&frame, &mut |packet| {
+            goes_on &= player.play(&packet, now_ns, &mut |cue| sorter.take(&cue));
+        });
+        self.untold += 1;
+        if self.untold >= TELL_EVERY {
+            self.sorter.flush();
+            self.tell();
+        }
+        Ok(goes_on)
+    }
+
+    fn play(&mut self, packet: &Packet<'_>) -> bool {
+        let (player, sorter) = (&mut self.player, &mut self.sorter);
+        player.play(packet, sorter.now_ns(), &mut |cue| sorter.take(&cue))
+    }
+
+    /// Looks at the beginning of the files, to see whether they have both sides of the rules' flows.
+    fn preview(&mut self) -> Result<Vec<Ahead>, String> {
+        let (mut ahead, mut bytes, mut sides) = (Vec::new(), 0, [0_usize; 2]);
+        while sides.iter().sum::<usize>() < PREVIEW_PACKETS && bytes < PREVIEW_BYTES {
+            let Some(frame) = self.files.next().map_err(|error| error.to_string())? else {
+                break;
+            };
+            let player = &self.player;
+            self.unwrapper.unwrap(&frame, &mut |packet| {
+                if let Some(side) = player.side_of(&packet) {
+                    sides[side as usize] += 1;
+                }
+                bytes += packet.bytes.len();
+                ahead.push(Ahead::of(&packet));
+            });
+        }
+        let [clients, online] = sides;
+        if clients >= ONE_SIDED_MIN && online == 0 {
+            self.is_one_sided = true;
+            self.player.has_one_side();
+        }
+        Ok(ahead)
+    }
+
+    /// Leaves word of how far it is.
+    fn tell(&mut self) {
+        self.untold = 0;
+        let progress = self.files.progress();
+        let (schedule, counts) = (self.player.schedule(), self.player.counts());
+        let position = Position {
+            bytes: progress.read,
+            bytes_total: progress.total,
+            counts: *counts,
+            sampled_out: self.sorter.sampled_out,
+            ports: if counts.unmatched > 0 {
+                self.player.census().busiest(PORTS_TOLD)
+            } else {
+                Vec::new()
+            },
+            gaps: schedule.gaps(),
+            leaps_back: schedule.leaps_back(),
+            is_one_sided: self.is_one_sided,
+        };
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+}
+
+impl Ahead {
+    fn of(packet: &Packet<'_>) -> Self {
+        Self {
+            at_ns: packet.at_ns,
+            network: packet.network,
+            interface: packet.interface,
+            missing: packet.missing,
+            sum: packet.sum,
+            bytes: packet.bytes.to_vec(),
+        }
+    }
+
+    fn as_packet(&self) -> Packet<'_> {
+        Packet {
+            at_ns: self.at_ns,
+            network: self.network,
+            interface: self.interface,
+            missing: self.missing,
+            sum: self.sum,
+            bytes: &self.bytes,
+        }
+    }
+}

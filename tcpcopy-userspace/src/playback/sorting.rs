@@ -1,0 +1,156 @@
+//! From one stream of cues to the workers that own their flows, each batch ahead of its time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use replay::Cue;
+use session::Instant;
+use wire::flow::sampled;
+use wire::hash::EndpointHash;
+
+use crate::clock;
+use crate::plan::Plan;
+use crate::worker::cues::Batch;
+use crate::worker::slot::Shared;
+
+/// How far ahead of its time a packet is handed on.
+const AHEAD: Duration = Duration::from_millis(200);
+/// How long before its first packet is due a batch leaves, full or not.
+const LEAVES_BEFORE: Duration = Duration::from_millis(100);
+/// How long the thread looks away while a worker's queue is full, or a file has not grown.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A worker's queue, and the batch that grows for it.
+pub(super) struct Way {
+    batches: Sender<Batch>,
+    shared: Arc<Shared>,
+    batch: Batch,
+}
+
+/// Gives each worker the packets of its flows.
+pub(super) struct Sorter {
+    ways: Vec<Way>,
+    owners: EndpointHash,
+    sample: (u32, u32),
+    /// When the files' time began.
+    pub(super) start: Instant,
+    is_to_end: Arc<AtomicBool>,
+    /// Whether somebody still takes packets.
+    pub(super) is_open: bool,
+    pub(super) sampled_out: u64,
+}
+
+impl Way {
+    pub(super) fn new(batches: Sender<Batch>, shared: Arc<Shared>) -> Self {
+        Self {
+            batches,
+            shared,
+            batch: Batch::default(),
+        }
+    }
+
+    /// Hands on what has gathered. Returns `false` where the worker, or the run, has ended.
+    fn flush(&mut self, is_to_end: &AtomicBool) -> bool {
+        let batch = std::mem::take(&mut self.batch);
+        batch.is_empty() || self.send(batch, is_to_end)
+    }
+
+    fn send(&self, mut batch: Batch, is_to_end: &AtomicBool) -> bool {
+        loop {
+            match self.batches.send_timeout(batch, LOOK_AGAIN) {
+                Ok(()) => {
+                    self.shared.waker.wake();
+                    return true;
+                }
+                Err(SendTimeoutError::Timeout(back)) if !is_to_end.load(Ordering::Relaxed) => {
+                    batch = back;
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl Sorter {
+    pub(super) fn new(plan: &Plan, ways: Vec<Way>, is_to_end: Arc<AtomicBool>) -> Self {
+        Self {
+            ways,
+            owners: EndpointHash::new(plan.hash_seed),
+            sample: (plan.sample_seed(), plan.sample_threshold),
+            start: clock::now(),
+            is_to_end,
+            is_open: true,
+            sampled_out: 0,
+        }
+    }
+
+    /// Nanoseconds since the files' time began.
+    pub(super) fn now_ns(&self) -> u64 {
+        clock::now()
+            .as_nanos()
+            .saturating_sub(self.start.as_nanos())
+    }
+
+    /// A cue goes to the worker that owns its flow, when its time is near.
+    pub(super) fn take(&mut self, cue: &Cue<'_>) {
+        let (seed, threshold) = self.sample;
+        if !sampled(&cue.flow, seed, threshold) {
+            self.sampled_out += 1;
+            return;
+        }
+        let due = self.start + Duration::from_nanos(cue.due_ns);
+        let now = self.wait_for(due);
+        let workers = u32::try_from(self.ways.len()).unwrap_or(1);
+        let owner = self.owners.owner(&cue.flow.client, workers);
+        let Some(way) = self.ways.get_mut(owner as usize) else {
+            return;
+        };
+        way.batch.push(self.start, cue);
+        let is_near = |due: Instant| due <= now + LEAVES_BEFORE;
+        if way.batch.is_full() || way.batch.begins().is_some_and(is_near) {
+            self.is_open &= way.flush(&self.is_to_end);
+        }
+    }
+
+    /// Waits until a time is near; gives the time that it is.
+    fn wait_for(&mut self, due: Instant) -> Instant {
+        loop {
+            let now = clock::now();
+            let left = due.since(now + AHEAD);
+            if left.is_zero() || !self.is_open {
+                return now;
+            }
+            self.flush();
+            self.is_open &= !self.is_to_end.load(Ordering::Relaxed);
+            thread::sleep(left.clamp(Duration::from_millis(1), AHEAD / 2));
+        }
+    }
+
+    /// Hands on everything that has gathered.
+    pub(super) fn flush(&mut self) {
+        for way in &mut self.ways {
+            self.is_open &= way.flush(&self.is_to_end);
+        }
+    }
+
+    /// Has every worker bring to its end what it was given, and waits until they have. Returns whether there is one left.
+    pub(super) fn come_to_an_end(&mut self) -> bool {
+        self.flush();
+        let (ended, all_ended) = bounded::<()>(0);
+        for way in &self.ways {
+            let batch = Batch::of_the_end(ended.clone());
+            self.is_open &= way.send(batch, &self.is_to_end);
+        }
+        drop(ended);
+        while let Err(RecvTimeoutError::Timeout) = all_ended.recv_timeout(LOOK_AGAIN) {
+            self.is_open &= !self.is_to_end.load(Ordering::Relaxed);
+            if !self.is_open {
+                break;
+            }
+        }
+        self.is_open
+    }
+}

@@ -1,0 +1,174 @@
+//! The files of a replay in the course of a run: opened before anything is changed, read from `ready` on, and what the user should hear
+//! of them.
+
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use telemetry::Figures;
+use tracing::{error, info, warn};
+
+use super::ending::Unusable;
+use crate::args::Args;
+use crate::plan::Plan;
+use crate::playback::{Playback, Position, Source};
+use crate::worker::cues::Batch;
+use crate::worker::handle::WorkerHandle;
+
+/// How often the position is told.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// The files of a replay.
+pub(super) struct Replaying {
+    playback: Playback,
+    told: Told,
+}
+
+/// What was told so far.
+#[derive(Debug, Default)]
+struct Told {
+    at: Duration,
+    one_sided: bool,
+    gaps: bool,
+    leaps_back: bool,
+    cut: bool,
+}
+
+impl Replaying {
+    /// Opens the files, of a run that has some.
+    pub(super) fn open(args: &Args) -> Result<Option<Self>, Unusable> {
+        let source = args.replay.as_ref().map(Source::open).transpose();
+        let source = source.map_err(|error| Unusable::new(error, "file-unreadable"))?;
+        Ok(source.map(|source| Self {
+            playback: Playback::new(source),
+            told: Told::default(),
+        }))
+    }
+
+    /// Where each of the workers gets its packets from.
+    pub(super) fn queues(&mut self, workers: u32) -> Vec<Receiver<Batch>> {
+        self.playback.queues(workers)
+    }
+
+    /// Begins to read.
+    pub(super) fn start(&mut self, args: &Args, plan: &Plan, workers: &[WorkerHandle]) {
+        if let Err(error) = self.playback.start(args, plan, workers) {
+            // The workers see that nobody hands them anything, and the run ends.
+            error!(
+                finding = "limit-short",
+                "cannot start the thread that reads the files: {error}"
+            );
+        }
+    }
+
+    /// Whether everything was read.
+    pub(super) fn are_read(&self) -> bool {
+        self.playback.is_over()
+    }
+
+    /// Nothing more is to be read; says why it ended where the files could not be read to their end.
+    pub(super) fn end(&mut self) -> Option<String> {
+        self.playback.end()
+    }
+
+    /// That no packet belongs to a rule, and what there is instead.
+    pub(super) fn nothing_matched(&self) -> Option<String> {
+        self.playback.nothing_matched()
+    }
+
+    /// Says how far it is, now and then, and once of each kind what the files have; `elapsed` since the run was ready.
+    pub(super) fn look(&mut self, elapsed: Duration) {
+        let position = self.playback.position();
+        self.told.notice(&position);
+        if elapsed.saturating_sub(self.told.at) >= TELL_EVERY && !self.playback.is_over() {
+            self.told.at = elapsed;
+            info!("{}", words(&position, elapsed));
+        }
+    }
+
+    /// What became of the files' packets, for the summary.
+    pub(super) fn notes(&self, notes: &mut Figures) {
+        let position = self.playback.position();
+        let counts = &position.counts;
+        for (name, count) in [
+            ("replay_client_packets", counts.clients),
+            ("replay_online_packets", counts.online),
+            ("replay_unmatched_packets", counts.unmatched),
+            ("replay_malformed_packets", counts.malformed),
+            ("replay_copies_left_out", counts.copies),
+            ("replay_outside_packets", counts.outside),
+            ("replay_sampled_out_packets", position.sampled_out),
+            ("replay_bad_sums", counts.doubtful),
+            ("replay_bad_sums_dropped", counts.doubtful_dropped),
+            ("replay_early_packets", counts.early),
+            ("replay_cut_packets", counts.cut),
+            ("replay_cut_bytes", counts.cut_bytes),
+            ("replay_renamed_flows", counts.aliased),
+            ("replay_unnamed_packets", counts.unaliased),
+            ("replay_made_packets", counts.made),
+            ("replay_gaps_shortened", position.gaps.0),
+            ("replay_leaps_back", position.leaps_back),
+        ] {
+            notes.push(name, count);
+        }
+    }
+}
+
+impl Told {
+    fn notice(&mut self, position: &Position) {
+        let counts = &position.counts;
+        if once(&mut self.one_sided, position.is_one_sided) {
+            warn!(
+                finding = "one-side-of-a-file",
+                "the files have what clients said and nothing of what they were answered: requests leave when their clients had acknowledged \
+                 the response before, and nothing is compared"
+            );
+        }
+        if once(&mut self.gaps, position.gaps.0 > 0) {
+            warn!(
+                finding = "gap-shortened",
+                "the files have a silence that is longer than --gap-max: it was made so short, as all such are (replay_gaps_shortened)"
+            );
+        }
+        if once(&mut self.leaps_back, position.leaps_back > 0) {
+            warn!(
+                finding = "stamps-go-back",
+                "the files' stamps go back by more than a second: what follows is replayed at once, in the order of the files"
+            );
+        }
+        if once(&mut self.cut, counts.cut > 0) {
+            warn!(
+                finding = "packets-cut",
+                "packets of clients are not whole in the files, and what is missing is not sent: their requests end as `gap`. Capture \
+                 whole packets: tcpdump -s 0, dumpcap -s 262144"
+            );
+        }
+    }
+}
+
+/// Whether something is so for the first time.
+const fn once(told: &mut bool, is_so: bool) -> bool {
+    let is_new = is_so && !*told;
+    *told |= is_so;
+    is_new
+}
+
+/// How far, and how long it will take where that is known.
+fn words(position: &Position, elapsed: Duration) -> String {
+    let packets = position.counts.clients + position.counts.online;
+    let rate = packets.checked_div(elapsed.as_secs()).unwrap_or(packets);
+    let part = match position.bytes_total {
+        Some(total) if total > 0 && position.bytes > 0 => {
+            let percent = position.bytes.min(total) * 100 / total;
+            let left = elapsed
+                .as_secs()
+                .saturating_mul(total - position.bytes.min(total))
+                / position.bytes;
+            format!(
+                "{percent} % of the files, some {} left",
+                humantime::format_duration(Duration::from_secs(left))
+            )
+        }
+        _ => format!("{} MiB of the files", position.bytes >> 20),
+    };
+    format!("replayed   {part}; {packets} packets, {rate} a second")
+}

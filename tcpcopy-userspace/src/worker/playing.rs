@@ -1,0 +1,168 @@
+//! The packets of a file, as a worker takes them: each when it is due, and no more than there is room for.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use replay::Side;
+use session::{Engine, Instant};
+
+use super::cues::Batch;
+use super::{BUDGET, Running, Worker};
+
+/// So many connections more than the file has open at that place may be open at the target: those that it has not brought to their
+/// end yet. Of more at a time the target's queue of new connections would be full, which costs each of them a second.
+const CONNECTIONS_BEHIND_MAX: u64 = 256;
+/// Captured bytes that may wait before nothing more is taken, where the memory is not shorter than that.
+const BYTES_BEHIND_MAX: u64 = 8 << 20;
+
+/// How often it is looked whether everything of a file is at its end: that is a walk over the sessions.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A worker's input from the playback.
+#[derive(Debug)]
+pub(crate) struct Playing {
+    batches: Receiver<Batch>,
+    current: Batch,
+    next: usize,
+    is_over: bool,
+    payload_bytes_max: u64,
+    sessions_max: u64,
+    copies: u64,
+    /// Behind everything that was taken the files begin anew: dropped when that is at its end.
+    again: Option<Sender<()>>,
+    clients: u64,
+    online: u64,
+}
+
+impl Playing {
+    /// Takes from `batches` as long as the engine has room: neither bytes nor sessions are to be shed.
+    pub(crate) fn new(batches: Receiver<Batch>, config: &session::Config) -> Self {
+        Self {
+            batches,
+            current: Batch::default(),
+            next: 0,
+            is_over: false,
+            payload_bytes_max: (config.payload_bytes_max / 2).min(BYTES_BEHIND_MAX),
+            sessions_max: u64::from(config.sessions_max) / 4 * 3,
+            copies: config.copies.into(),
+            again: None,
+            clients: 0,
+            online: 0,
+        }
+    }
+
+    /// Hands at most `budget` packets that are due to the engine; returns how many.
+    pub(super) fn take(&mut self, engine: &mut Engine, now: Instant, budget: usize) -> usize {
+        let mut taken = 0;
+        while taken < budget {
+            let Some(due) = self.next_due() else { break };
+            let Some(cue) = self.current.get(self.next).filter(|_| due <= now) else {
+                break;
+            };
+            if !self.has_room(engine, cue.flows_open) {
+                break;
+            }
+            match cue.side {
+                Side::Client => {
+                    self.clients += 1;
+                    engine.on_client_packet(now, cue.stamp, cue.packet);
+                }
+                Side::Online => {
+                    self.online += 1;
+                    engine.on_online_packet(now, cue.stamp, cue.packet);
+                }
+            }
+            self.next += 1;
+            taken += 1;
+        }
+        taken
+    }
+
+    /// When the next packet is due, as far as it is here.
+    pub(super) fn next_due(&mut self) -> Option<Instant> {
+        loop {
+            if self.again.is_some() {
+                return None;
+            }
+            if let Some(due) = self.current.due(self.next) {
+                return Some(due);
+            }
+            match self.batches.try_recv() {
+                Ok(mut batch) => {
+                    self.again = batch.again.take();
+                    (self.current, self.next) = (batch, 0);
+                }
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => {
+                    self.is_over = true;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Whether everything of the files was taken.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether the files begin anew once everything that was taken is at its end.
+    pub(super) const fn begins_anew(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// Everything is at its end.
+    pub(super) fn go_on(&mut self) {
+        self.again = None;
+    }
+
+    /// Packets of clients, and of the online server, that were handed on.
+    pub(super) const fn taken(&self) -> (u64, u64) {
+        (self.clients, self.online)
+    }
+
+    fn has_room(&self, engine: &Engine, flows_open: u32) -> bool {
+        let sessions_max = (u64::from(flows_open) + CONNECTIONS_BEHIND_MAX) * self.copies;
+        engine.payload_bytes() <= self.payload_bytes_max
+            && engine.sessions() <= self.sessions_max.min(sessions_max)
+    }
+}
+
+impl Running {
+    /// Takes what is due of a file.
+    pub(super) fn play(&mut self, now: Instant) -> usize {
+        let Worker {
+            playing, engine, ..
+        } = &mut self.worker;
+        let Some(playing) = playing else { return 0 };
+        let taken = playing.take(engine, now, BUDGET);
+        (self.totals.replayed_clients, self.totals.replayed_online) = playing.taken();
+        if playing.begins_anew() {
+            self.bring_to_an_end(now);
+        }
+        taken
+    }
+
+    /// A file is replayed again: first everything of the last time is brought to its end, by and by.
+    fn bring_to_an_end(&mut self, now: Instant) {
+        let engine = &mut self.worker.engine;
+        if !engine.is_draining() {
+            engine.stop_capture(now);
+            self.ending.0 = now;
+        }
+        let (since, looked) = self.ending;
+        if self.finishing || now.since(looked) < LOOK_EVERY {
+            return;
+        }
+        self.ending.1 = now;
+        let is_late = now.since(since) >= self.worker.patience;
+        if engine.sessions() == 0 {
+            engine.begin_anew();
+            if let Some(playing) = &mut self.worker.playing {
+                playing.go_on();
+            }
+        } else if engine.turns_waiting(now) == 0 || is_late {
+            self.finishing = true;
+        }
+    }
+}

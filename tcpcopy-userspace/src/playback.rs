@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use replay::Speed;
 
 use crate::args::{Args, FileArgs};
 use crate::plan::Plan;
@@ -78,6 +79,12 @@ impl Playback {
         let (senders, receivers) = (0..workers).map(|_| bounded(BATCHES_MAX)).unzip();
         self.senders = senders;
         receivers
+    }
+
+    /// Whether packets are due at times of their own; known until it is read.
+    pub(crate) fn is_timed(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|source| source.args.speed != Speed::Max)
     }
 
     /// Begins to read.

@@ -48,7 +48,7 @@ use figures::{IfRead, InFlight};
 use handle::Inbox;
 use intake::{Intake, Until};
 use leases::Leases;
-use pace::{Pace, Pause};
+use pace::{Company, Pace, Pause};
 use pausing::Pausing;
 use playing::Playing;
 use slot::{Shared, Unproven};
@@ -135,13 +135,17 @@ impl Worker {
     /// Where the port or the thread's own sleep fails; the programs are still attached then.
     pub(crate) fn run(self) -> Result<(), Error> {
         let now = clock::now();
+        let company = match self.playing {
+            Some(_) => Company::Nobody,
+            None => Company::OnlineServer,
+        };
         let mut running = Running {
             ledger: Ledger::new(self.rules),
             differences: Differences::sampling(self.sample_bytes),
             worker: self,
             latency: Recorder::new(),
             totals: WorkerTotals::default(),
-            pace: Pace::new(now),
+            pace: Pace::new(now, company),
             published: now,
             handed_over: now,
             tallied: (now, now),
@@ -380,8 +384,12 @@ impl Running {
         if self.dirty && until == Until::Record {
             self.publish(now, IfRead::Wait);
         }
-        let time = self.until_due(now, longest);
+        let mut time = self.until_due(now, longest);
+        if self.worker.playing.is_some() {
+            time = playing::without_waking(time);
+        }
         if time.is_zero() {
+            std::thread::yield_now();
             return Ok(());
         }
         let waker = &self.worker.shared.waker;

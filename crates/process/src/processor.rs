@@ -1,6 +1,9 @@
 //! The processors that threads are pinned to.
 
+use std::io;
+
 use core_affinity::CoreId;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// A processor of this machine that this process may run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,28 @@ impl Processor {
     }
 }
 
+/// Keeps the calling thread, and those that it will start, away from the processors of so many workers
+/// ([`Processor::from_the_last`]), as long as one is left.
+///
+/// # Errors
+///
+/// Where the kernel refuses; the thread goes on wherever it may.
+pub fn leave_to_workers(workers: usize) -> io::Result<()> {
+    let theirs: Vec<usize> = Processor::from_the_last()
+        .take(workers)
+        .flatten()
+        .map(|processor| processor.0.id)
+        .collect();
+    let mut others = sched_getaffinity(None)?;
+    for id in theirs.into_iter().filter(|id| *id < CpuSet::MAX_CPU) {
+        others.unset(id);
+    }
+    if others.count() > 0 {
+        sched_setaffinity(None, &others)?;
+    }
+    Ok(())
+}
+
 fn in_turn(all: Vec<Processor>) -> impl Iterator<Item = Option<Processor>> {
     (0..).map(move |turn: usize| {
         let place = turn.checked_rem(all.len())?;
@@ -48,7 +73,8 @@ fn in_turn(all: Vec<Processor>) -> impl Iterator<Item = Option<Processor>> {
 mod tests {
     use core_affinity::CoreId;
 
-    use super::{NotPinned, Processor, in_turn};
+    use super::{NotPinned, Processor, in_turn, leave_to_workers};
+    use rustix::thread::sched_getaffinity;
 
     #[test]
     fn threads_get_the_last_processor_first_and_share_where_there_are_not_enough() {
@@ -57,6 +83,18 @@ mod tests {
         assert_eq!(given, [Some(all[0]), Some(all[1]), Some(all[0])]);
         assert_eq!(in_turn(Vec::new()).next(), Some(None));
         assert!(Processor::from_the_last().next().is_some());
+    }
+
+    #[test]
+    fn what_is_left_to_workers_is_not_used() {
+        let last = Processor::from_the_last().next().flatten().expect("one");
+        let left = std::thread::spawn(|| {
+            leave_to_workers(1).expect("the kernel lets a thread choose");
+            sched_getaffinity(None).expect("and tells it")
+        });
+        let left = left.join().unwrap();
+        let all = sched_getaffinity(None).unwrap();
+        assert_eq!(left.is_set(last.0.id), all.count() == 1);
     }
 
     #[test]

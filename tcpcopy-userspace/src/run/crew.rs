@@ -78,6 +78,12 @@ impl Crew {
         let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
+        // At a given speed packets are to leave in time; as fast as can be whoever has work is to have a processor.
+        if files.as_ref().is_some_and(|files| files.are_timed())
+            && let Err(error) = process::processor::leave_to_workers(plan.workers as usize)
+        {
+            debug!("threads may run where workers do, which makes departures late: {error}");
+        }
         let mut batches = files
             .map_or_else(Vec::new, |it| it.queues(plan.workers))
             .into_iter();

@@ -49,6 +49,11 @@ impl Replaying {
         self.playback.queues(workers)
     }
 
+    /// Whether packets are due at times of their own.
+    pub(super) fn are_timed(&self) -> bool {
+        self.playback.is_timed()
+    }
+
     /// Begins to read.
     pub(super) fn start(&mut self, args: &Args, plan: &Plan, workers: &[WorkerHandle]) {
         if let Err(error) = self.playback.start(args, plan, workers) {

@@ -49,9 +49,19 @@ pub(super) enum Pause {
     Sleep(Until, Duration),
 }
 
+/// Whom a worker shares its processor with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    /// With the online server, whose time is dearer than ours.
+    OnlineServer,
+    /// A replay: nobody is served here, and what is late is late for nothing.
+    Nobody,
+}
+
 /// When there was work last, and when being late mattered last.
 #[derive(Debug)]
 pub(super) struct Pace {
+    company: Company,
     worked: Instant,
     urgent: Option<Instant>,
     credit: u8,
@@ -61,8 +71,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant, company: Company) -> Self {
         Self {
+            company,
             worked: now,
             urgent: None,
             credit: CREDIT_MAX,
@@ -79,6 +90,9 @@ impl Pace {
 
     /// What to do after a round of the loop that did so much work.
     pub(super) fn after(&mut self, now: Instant, work: usize) -> Pause {
+        if self.company == Company::Nobody {
+            return self.alone(now, work);
+        }
         if work > 0 {
             return self.after_work(now, work);
         }
@@ -99,6 +113,19 @@ impl Pace {
         let sleep = self.sleep;
         self.sleep = (sleep * 2).min(SLEEP_MAX);
         Pause::Sleep(Until::Record, sleep)
+    }
+
+    /// Where nobody is served here: look again at once, and sleep until something comes where that finds nothing.
+    fn alone(&mut self, now: Instant, work: usize) -> Pause {
+        if work > 0 {
+            self.worked = now;
+            return Pause::None;
+        }
+        if now.since(self.worked) < SPIN_MAX {
+            return Pause::Yield;
+        }
+        // A record that was being written while we fell asleep wakes nobody.
+        Pause::Sleep(Until::Record, SLEEP_FIRST)
     }
 
     fn after_work(&mut self, now: Instant, work: usize) -> Pause {
@@ -140,15 +167,15 @@ mod tests {
     use session::Instant;
 
     use super::{
-        CREDIT_EVERY, CREDIT_MAX, DOZE, NAP, Pace, Pause, SLEEP_FIRST, SLEEP_MAX, URGENT_MEMORY,
-        Until,
+        CREDIT_EVERY, CREDIT_MAX, Company, DOZE, NAP, Pace, Pause, SLEEP_FIRST, SLEEP_MAX,
+        URGENT_MEMORY, Until,
     };
 
     const START: Instant = Instant::from_nanos(1_000_000_000);
 
     #[test]
     fn idleness_leads_from_naps_to_longer_and_longer_sleep() {
-        let mut pace = Pace::new(START);
+        let mut pace = Pace::new(START, Company::OnlineServer);
         assert_eq!(pace.after(START, 1), Pause::Nap(NAP));
         assert_eq!(pace.after(START, 200), Pause::None);
         assert_eq!(
@@ -177,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_must_hurry_spins_for_a_moment() {
-        let mut pace = Pace::new(START);
+        let mut pace = Pace::new(START, Company::OnlineServer);
         pace.urgent(START);
         assert_eq!(pace.after(START, 1), Pause::None);
         assert_eq!(
@@ -197,7 +224,7 @@ mod tests {
 
     #[test]
     fn spinning_in_vain_ends_and_is_tried_again_now_and_then() {
-        let mut pace = Pace::new(START);
+        let mut pace = Pace::new(START, Company::OnlineServer);
         let mut now = START;
         let doze = Pause::Sleep(Until::Reply, DOZE);
         for _ in 0..CREDIT_MAX {
@@ -213,5 +240,18 @@ mod tests {
         now += CREDIT_EVERY;
         pace.urgent(now);
         assert_eq!(pace.after(now, 1), Pause::None);
+    }
+
+    #[test]
+    fn a_replay_naps_never() {
+        let mut pace = Pace::new(START, Company::Nobody);
+        assert_eq!(pace.after(START, 1), Pause::None);
+        let soon = START + Duration::from_micros(50);
+        assert_eq!(pace.after(soon, 0), Pause::Yield);
+        let later = START + Duration::from_micros(200);
+        assert_eq!(
+            pace.after(later, 0),
+            Pause::Sleep(Until::Record, SLEEP_FIRST)
+        );
     }
 }

@@ -18,6 +18,14 @@ const BYTES_BEHIND_MAX: u64 = 8 << 20;
 /// How often it is looked whether everything of a file is at its end: that is a walk over the sessions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// How long the kernel may take to wake a worker up: what is due so soon is waited for awake.
+const WAKING_MAX: Duration = Duration::from_micros(100);
+
+/// How long to sleep where something is due after `time`: it is to find the worker awake.
+pub(super) const fn without_waking(time: Duration) -> Duration {
+    time.saturating_sub(WAKING_MAX)
+}
+
 /// A worker's input from the playback.
 #[derive(Debug)]
 pub(crate) struct Playing {

@@ -11,7 +11,7 @@
 //! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
 //! | [`announcer`], [`leases`] | who is told of its sessions: `intercept`, and the programs |
-//! | [`pace`], [`pausing`] | when it sleeps, and when nothing is recorded for it |
+//! | [`pace`], [`sleeping`], [`pausing`] | when it sleeps, and when nothing is recorded for it |
 
 pub(crate) mod announcer;
 pub(crate) mod bandwidth;
@@ -30,6 +30,7 @@ mod pace;
 pub(crate) mod pausing;
 pub(crate) mod playing;
 mod ring;
+mod sleeping;
 pub(crate) mod slot;
 
 use std::sync::Arc;
@@ -46,7 +47,7 @@ use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
 use figures::{IfRead, InFlight};
 use handle::Inbox;
-use intake::{Intake, Until};
+use intake::Intake;
 use leases::Leases;
 use pace::{Company, Pace, Pause};
 use pausing::Pausing;
@@ -363,45 +364,5 @@ impl Running {
             }
         }
         drained
-    }
-
-    /// `time`, or less where the engine wants to be called sooner, frames wait for `--max-bandwidth`, or announcements for room.
-    fn until_due(&mut self, now: Instant, time: Duration) -> Duration {
-        let played = self.worker.playing.as_mut().and_then(Playing::next_due);
-        let timeout = self.worker.engine.next_timeout();
-        let frames = self.worker.bandwidth.worth_a_look(now);
-        let announcer = self.worker.announcer.as_ref();
-        let is_behind = announcer.is_some_and(Announcer::is_behind);
-        let announcements = is_behind.then_some(now + ANNOUNCE_AGAIN);
-        let dues = [timeout, frames, announcements, played]
-            .into_iter()
-            .flatten();
-        dues.map(|due| due.since(now)).fold(time, Duration::min)
-    }
-
-    /// Sleeps until a record, a report, a command or a timeout; see [`process::waker`].
-    fn sleep(&mut self, now: Instant, until: Until, longest: Duration) -> Result<(), Error> {
-        if self.dirty && until == Until::Record {
-            self.publish(now, IfRead::Wait);
-        }
-        let mut time = self.until_due(now, longest);
-        if self.worker.playing.is_some() {
-            time = playing::without_waking(time);
-        }
-        if time.is_zero() {
-            std::thread::yield_now();
-            return Ok(());
-        }
-        let waker = &self.worker.shared.waker;
-        waker.fall_asleep();
-        let inbox = &self.worker.inbox;
-        let has_news = self.worker.shared.link.has_news(&self.link);
-        let pending = has_news || !inbox.commands.is_empty() || !inbox.reports.is_empty();
-        let slept = self
-            .worker
-            .intake
-            .sleep(&self.worker.port, waker, until, time, pending);
-        waker.wake_up();
-        slept.map_err(Error::Sleep)
     }
 }

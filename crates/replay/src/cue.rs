@@ -45,6 +45,8 @@ pub struct Counts {
     pub doubtful_dropped: u64,
     /// Answers that stood before their request.
     pub early: u64,
+    /// Requests that stood before the answer that their client had seen.
+    pub late: u64,
     /// Of clients, that are not whole in the file.
     pub cut: u64,
     /// ... and the bytes that are missing.

@@ -33,6 +33,8 @@ pub(crate) struct Flow {
     pub(crate) client_next: Option<ClientSeq>,
     /// Behind the online server's.
     pub(crate) online_next: Option<OnlineSeq>,
+    /// Whether the online server's packets are missing, so that nothing waits for them.
+    is_unanswered: bool,
     /// Packets of it that wait for others.
     pub(crate) waiting: u16,
     /// Whether its client has said something, and not its last word.
@@ -72,6 +74,7 @@ impl Flow {
             asked: None,
             client_next: None,
             online_next: None,
+            is_unanswered: false,
             waiting: 0,
             is_open: false,
             alias: None,
@@ -99,6 +102,30 @@ impl Flow {
         if self.client_next.is_none_or(|next| next < end) {
             self.client_next = Some(end);
         }
+    }
+
+    /// A segment of the online server: what it says is said.
+    pub(crate) fn answer(&mut self, segment: &Segment) {
+        self.is_unanswered = false;
+        let end = OnlineSeq::new(segment.seq) + segment.sequence_len();
+        if self.online_next.is_none_or(|next| next < end) {
+            self.online_next = Some(end);
+        }
+    }
+
+    /// Whether the client has seen up to `ack` what the file has not shown yet. Of a flow that begins in the middle nobody knows.
+    pub(crate) fn lacks(&self, ack: OnlineSeq) -> bool {
+        !self.is_unanswered
+            && match self.online_next {
+                Some(next) => ack > next,
+                None => self.client_next.is_some(),
+            }
+    }
+
+    /// What the client has seen up to `ack` does not come.
+    pub(crate) fn goes_on_without(&mut self, ack: OnlineSeq) {
+        self.is_unanswered = true;
+        self.online_next = Some(self.online_next.map_or(ack, |next| next.max(ack)));
     }
 
     /// Whether this side is seen in this network, or was not seen yet.
@@ -192,6 +219,7 @@ impl Flows {
             && flow.client_next != Some(isn + 1)
         {
             (flow.asked, flow.client_next, flow.online_next) = (None, None, None);
+            flow.is_unanswered = false;
         }
     }
 

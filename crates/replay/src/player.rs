@@ -1,9 +1,11 @@
-//! A packet of a file in, cues out: what the engine is to be given, from whom, and when.
+//! A packet of a file in, cues out: what the engine is to be given, from whom, and when. In which order is [`order`]'s.
 
-use capture::{Packet, Sum};
+mod order;
+
+use capture::Packet;
 use wire::flow::{Endpoint, FlowKey};
 use wire::segment::Segment;
-use wire::seq::{ClientSeq, OnlineSeq};
+use wire::seq::ClientSeq;
 use wire::tcp::Flags;
 
 use crate::census::Census;
@@ -13,7 +15,7 @@ use crate::renaming::rename;
 use crate::schedule::Schedule;
 use crate::sides::{Services, Side};
 use crate::synthesis;
-use crate::waiting::{For, Held, Waiting};
+use crate::waiting::{Held, Waiting};
 
 /// Bytes of the online server's packets that are handed on behind the headers: what `--sample-bytes` may ask for.
 const SAMPLE_LEN_MAX: usize = 128;
@@ -172,108 +174,10 @@ impl Player {
         self.flows_open = 0;
     }
 
-    fn client(&mut self, seen: &Seen<'_>, sum: Sum, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
-        let Seen { id, segment, .. } = seen;
-        let (start, ack) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
-        let end = start + segment.sequence_len();
-        if sum == Sum::Bad && segment.sequence_len() > 0 {
-            self.counts.doubtful += 1;
-            let what = For::Confirmation { start, end };
-            self.hold(seen, what);
-            return;
-        }
-        let waits = |flows: &mut Flows| flows.get_mut(id).is_some_and(|flow| flow.waiting > 0);
-        if waits(&mut self.flows) {
-            let is_known_now = |what: &For| matches!(what, For::Confirmation { start: from, end: to } if start <= *from && *to <= end);
-            while let Some(held) = self.take_held(id, is_known_now) {
-                self.counts.doubtful_dropped += 1;
-                drop(held);
-            }
-            // What the client has seen was there before.
-            let was_seen = |what: &For| matches!(what, For::Request { end, .. } if segment.flags.contains(Flags::ACK) && *end <= ack);
-            while let Some(held) = self.take_held(id, was_seen) {
-                if let Some(held) = Seen::of(&held) {
-                    self.hand_on_online(&held, now_ns, take);
-                }
-            }
-        }
-        self.hand_on_client(seen, now_ns, take);
-        if waits(&mut self.flows) {
-            let next = self.flows.get_mut(id).and_then(|flow| flow.client_next);
-            let is_asked = |what: &For| matches!(what, For::Request { ack, .. } if next.is_some_and(|next| *ack <= next));
-            while let Some(held) = self.take_held(id, is_asked) {
-                if let Some(held) = Seen::of(&held) {
-                    self.hand_on_online(&held, now_ns, take);
-                }
-            }
-        }
-    }
-
-    fn online(&mut self, seen: &Seen<'_>, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
-        let Seen { id, segment, .. } = seen;
-        let (ack, start) = (ClientSeq::new(segment.ack), OnlineSeq::new(segment.seq));
-        let acknowledges = segment.flags.contains(Flags::ACK);
-        let Some(flow) = self.flows.get_mut(id) else {
-            return;
-        };
-        if flow.waiting > 0 && acknowledges {
-            let is_confirmed =
-                |what: &For| matches!(what, For::Confirmation { end, .. } if *end <= ack);
-            while let Some(held) = self.take_held(id, is_confirmed) {
-                if let Some(held) = Seen::of(&held) {
-                    self.hand_on_client(&held, now_ns, take);
-                }
-            }
-        }
-        let next = self.flows.get_mut(id).and_then(|flow| flow.client_next);
-        let opens = segment.flags.contains(Flags::SYN);
-        let is_early = acknowledges && next.map_or(opens, |next| ack > next);
-        if is_early {
-            self.counts.early += 1;
-            let end = start + segment.sequence_len();
-            self.hold(seen, For::Request { ack, end });
-            return;
-        }
-        self.hand_on_online(seen, now_ns, take);
-    }
-
     /// When what stands at this time of the file is due.
     fn due(&self, own_ns: u64, now_ns: u64) -> u64 {
         let played_ns = own_ns.saturating_sub(self.part.start);
         self.schedule.due(played_ns).unwrap_or(now_ns)
-    }
-
-    fn hold(&mut self, seen: &Seen<'_>, what: For) {
-        if let Some(flow) = self.flows.get_mut(&seen.id) {
-            flow.waiting = flow.waiting.saturating_add(1);
-        }
-        let times = (seen.at_ns, seen.own_ns);
-        let held = Held::new(seen.id, what, times, seen.missing, seen.bytes);
-        self.waiting.push(held);
-    }
-
-    fn take_held(&mut self, id: &Id, is_over: impl Fn(&For) -> bool) -> Option<Held> {
-        let held = self.waiting.take(id, is_over)?;
-        if let Some(flow) = self.flows.get_mut(id) {
-            flow.waiting = flow.waiting.saturating_sub(1);
-        }
-        Some(held)
-    }
-
-    /// A packet has waited long enough.
-    fn release(&mut self, held: &Held, own_ns: u64, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
-        if let Some(flow) = self.flows.get_mut(&held.id) {
-            flow.waiting = flow.waiting.saturating_sub(1);
-        }
-        let Some(seen) = Seen::of(held) else {
-            return;
-        };
-        // It must not be due before what was played meanwhile.
-        let seen = Seen { own_ns, ..seen };
-        match held.what {
-            For::Request { .. } => self.hand_on_online(&seen, now_ns, take),
-            For::Confirmation { .. } => self.hand_on_client(&seen, now_ns, take),
-        }
     }
 
     fn hand_on_client(&mut self, seen: &Seen<'_>, now_ns: u64, take: &mut dyn FnMut(Cue<'_>)) {
@@ -345,6 +249,7 @@ impl Player {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
+        flow.answer(segment);
         let stamp_ns = flow.asked.map_or(due_ns, |(at_ns, stamp_ns)| {
             stamp_ns.saturating_add(seen.at_ns.saturating_sub(at_ns))
         });

@@ -3,8 +3,9 @@
 //! - **A wrong checksum.** Where offload has left it wrong on all packets, they are right all the same; where one packet was damaged,
 //!   its sender sends the same bytes again. So a packet of a wrong checksum is taken once the online server acknowledges its
 //!   bytes, and is dropped where a good copy of them comes.
-//! - **An answer before its request.** Interfaces are read one after the other, and stamps of several differ: an online server's
-//!   packet that acknowledges bytes which the file has not shown yet waits for them a moment.
+//! - **An answer before its request, and the other way round.** Interfaces are read one after the other, and stamps of several differ: an online server's
+//!   packet that acknowledges bytes which the file has not shown yet waits for them a moment, and so does a client's that
+//!   acknowledges what the online server has not said yet.
 
 use std::collections::VecDeque;
 
@@ -26,6 +27,8 @@ pub(crate) const DOUBTFUL_NS: u64 = 3_000_000_000;
 pub(crate) enum For {
     /// For the client's bytes before `ack`, or for the client to have seen what is before `end`.
     Request { ack: ClientSeq, end: OnlineSeq },
+    /// For the online server's bytes before `ack`, which the client had seen.
+    Answer { ack: OnlineSeq },
     /// For the acknowledgement of the client's bytes up to `end`, or for a copy of those from `start` on.
     Confirmation { start: ClientSeq, end: ClientSeq },
 }
@@ -52,7 +55,7 @@ impl Held {
         bytes: &[u8],
     ) -> Self {
         let patience = match what {
-            For::Request { .. } => EARLY_NS,
+            For::Request { .. } | For::Answer { .. } => EARLY_NS,
             For::Confirmation { .. } => DOUBTFUL_NS,
         };
         Self {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use capture::{Files, Packet, Sum, Unwrapper};
+use capture::{Files, Packet, Sum, UnwrapCounts, Unwrapper};
 use replay::{Counts, Player, Schedule, Speed};
 
 use super::Source;
@@ -44,6 +44,10 @@ pub(crate) struct Position {
     pub(crate) is_one_sided: bool,
     /// Packets of flows that are not in the sample (-r).
     pub(crate) sampled_out: u64,
+    /// What was found in frames, and what not.
+    pub(crate) unwrapped: UnwrapCounts,
+    /// What is wrong with the files, each with its place.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Everything that the thread owns.
@@ -215,6 +219,10 @@ impl Reading {
             gaps: schedule.gaps(),
             leaps_back: schedule.leaps_back(),
             is_one_sided: self.is_one_sided,
+            unwrapped: *self.unwrapper.counts(),
+            notes: { self.files.counts().notes().iter() }
+                .map(ToString::to_string)
+                .collect(),
         };
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }

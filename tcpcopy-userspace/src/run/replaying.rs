@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use capture::UnwrapCounts;
 use crossbeam_channel::Receiver;
 use telemetry::Figures;
 use tracing::{error, info, warn};
@@ -31,6 +32,7 @@ struct Told {
     gaps: bool,
     leaps_back: bool,
     cut: bool,
+    notes: usize,
 }
 
 impl Replaying {
@@ -72,7 +74,9 @@ impl Replaying {
 
     /// Nothing more is to be read; says why it ended where the files could not be read to their end.
     pub(super) fn end(&mut self) -> Option<String> {
-        self.playback.end()
+        let unread = self.playback.end();
+        self.told.notice(&self.playback.position());
+        unread
     }
 
     /// That no packet belongs to a rule, and what there is instead.
@@ -105,6 +109,7 @@ impl Replaying {
             ("replay_bad_sums", counts.doubtful),
             ("replay_bad_sums_dropped", counts.doubtful_dropped),
             ("replay_early_packets", counts.early),
+            ("replay_late_packets", counts.late),
             ("replay_cut_packets", counts.cut),
             ("replay_cut_bytes", counts.cut_bytes),
             ("replay_renamed_flows", counts.aliased),
@@ -112,6 +117,9 @@ impl Replaying {
             ("replay_made_packets", counts.made),
             ("replay_gaps_shortened", position.gaps.0),
             ("replay_leaps_back", position.leaps_back),
+            ("replay_no_tcp_frames", no_tcp(&position.unwrapped)),
+            ("replay_damaged_packets", damaged(&position.unwrapped)),
+            ("replay_fragments_left", position.unwrapped.fragments_left),
         ] {
             notes.push(name, count);
         }
@@ -120,6 +128,10 @@ impl Replaying {
 
 impl Told {
     fn notice(&mut self, position: &Position) {
+        for note in position.notes.iter().skip(self.notes) {
+            warn!(finding = "file-damaged", "{note}");
+        }
+        self.notes = self.notes.max(position.notes.len());
         let counts = &position.counts;
         if once(&mut self.one_sided, position.is_one_sided) {
             warn!(
@@ -148,6 +160,16 @@ impl Told {
             );
         }
     }
+}
+
+/// Frames that carry something else than TCP.
+const fn no_tcp(counts: &UnwrapCounts) -> u64 {
+    counts.not_ip + counts.udp + counts.icmp + counts.other_protocol
+}
+
+/// Packets of which too little is in the files, or whose headers contradict themselves.
+const fn damaged(counts: &UnwrapCounts) -> u64 {
+    counts.malformed + counts.header_cut + counts.too_deep
 }
 
 /// Whether something is so for the first time.

@@ -218,6 +218,44 @@ fn an_answer_before_its_request_waits_for_it() {
     assert_eq!(player.counts().early, 1);
 }
 
+/// The online server's packets come 25 ms late in the file: its handshake behind the first request, its answer behind the second.
+#[test]
+fn a_request_waits_for_the_answer_that_its_client_had_seen() {
+    let mut file = exchange();
+    for given in &mut file {
+        given.at_ms += if given.side == Side::Online { 35 } else { 0 };
+    }
+    file.sort_by_key(|given| given.at_ms);
+    let mut player = player(Speed::Times(1.0));
+    assert_eq!(
+        played(&mut player, &file),
+        [
+            "0/0 Client 99+0 ack 0",
+            "36/36 Online 499+0 ack 100",
+            "20/20 Client 100+7 ack 500",
+            "85/85 Online 500+8 ack 107",
+            "80/80 Client 107+7 ack 508",
+            "125/125 Online 508+8 ack 114",
+        ]
+    );
+    assert_eq!(player.counts().late, 2);
+    // Where it does not come at all nothing waits for it a second time.
+    let mut file = exchange();
+    file.retain(|given| given.side == Side::Client);
+    file.push(client(300, (114, 516), "request"));
+    let mut player = self::player(Speed::Times(1.0));
+    assert_eq!(
+        played(&mut player, &file),
+        [
+            "0/0 Client 99+0 ack 0",
+            "300/300 Client 100+7 ack 500",
+            "300/300 Client 107+7 ack 508",
+            "300/300 Client 114+7 ack 516",
+        ]
+    );
+    assert_eq!(player.counts().late, 2);
+}
+
 /// A request that the file has not: its answer was seen before the client went on.
 #[test]
 fn an_answer_whose_request_is_missing_comes_before_what_follows() {

@@ -149,7 +149,10 @@ fn compressed_data_that_is_torn_or_damaged_ends_its_file() {
     // Payload that does not pack.
     let mut whole = file(0..40_000);
     let mut number = 1u32;
-    for byte in whole.chunks_mut(87).filter_map(|record| record.last_mut()) {
+    for byte in whole[24..]
+        .chunks_mut(73)
+        .filter_map(|record| record.last_mut())
+    {
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         *byte = (number >> 24) as u8;
     }

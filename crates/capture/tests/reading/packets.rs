@@ -6,7 +6,7 @@ use wire::checksum::{Verdict, judge, pseudo_header};
 use wire::flow::{Addr, Endpoint};
 use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
-use wire::tcp::Flags;
+use wire::tcp::{Flags, Header, Options, Timestamps};
 
 use crate::made::{Form, Taken, classic, segment, segment_of, segment_v6, take};
 
@@ -118,6 +118,36 @@ fn without_a_whole_header_there_is_no_packet() {
     ]);
     assert!(taken.is_empty());
     assert_eq!((counts.header_cut, counts.malformed), (3, 2));
+}
+
+/// As with a snap length of 64, where the clients have time stamps.
+#[test]
+fn a_header_without_all_of_its_options_is_one() {
+    let header = Header {
+        source: client(),
+        destination: server(),
+        seq: 100,
+        ack: 7,
+        flags: Flags::ACK.with(Flags::FIN),
+        window: 500,
+        urgent: 0,
+        options: Options {
+            timestamps: Some(Timestamps { value: 1, echo: 2 }),
+            ..Options::default()
+        },
+    };
+    let at = header.payload_offset();
+    let mut frame = vec![7; at + 300];
+    assert!(header.emit(&mut frame));
+    let packet = frame.split_off(14);
+    let (taken, counts) = through(&[(&packet[..50], 352)]);
+    assert_eq!((taken.len(), counts.cut, counts.header_cut), (2, 1, 0));
+    assert_eq!((taken[0].missing, taken[0].sum), (300, Sum::Unknown));
+    assert_eq!(read(&taken[0]), (100, Flags::ACK, Vec::new()));
+    assert_eq!(
+        read(&taken[1]),
+        (400, Flags::ACK.with(Flags::FIN), Vec::new())
+    );
 }
 
 #[test]

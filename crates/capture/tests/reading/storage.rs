@@ -205,6 +205,14 @@ fn a_file_that_grows_is_followed() {
     assert_eq!(count(&mut files), 0);
     grown.write_all(&whole[220..]).expect("a file");
     assert_eq!((count(&mut files), files.counts().torn), (1, 0));
+    assert_eq!(Some(files.progress().read), files.progress().total);
+    grown.set_len(100).expect("a file");
+    assert_eq!((count(&mut files), files.ended()), (0, true));
+    assert!(
+        files.counts().notes()[0]
+            .to_string()
+            .contains("became shorter")
+    );
 }
 
 fn refused(paths: &[PathBuf], follow: bool) -> String {

@@ -66,8 +66,9 @@ pub(super) struct Fragments {
     order: VecDeque<(Key, u64)>,
     number: u64,
     bytes: usize,
-    /// Memory of a packet that is done with.
+    /// Memory of a packet that is done with, and of its stretches.
     spare: Vec<u8>,
+    spare_stretches: Vec<(usize, usize)>,
 }
 
 impl Fragments {
@@ -96,8 +97,9 @@ impl Fragments {
             while self.bytes > WAITING_BYTES_MAX && self.give_up_oldest(left) {}
             return None;
         }
-        let waiting = self.waiting.remove(&fragment.key)?;
+        let mut waiting = self.waiting.remove(&fragment.key)?;
         self.bytes = self.bytes.saturating_sub(waiting.packet.capacity());
+        self.spare_stretches = std::mem::take(&mut waiting.stretches);
         Some(waiting.finish(&fragment.key))
     }
 
@@ -111,6 +113,8 @@ impl Fragments {
         self.number += 1;
         let mut packet = std::mem::take(&mut self.spare);
         packet.clear();
+        let mut stretches = std::mem::take(&mut self.spare_stretches);
+        stretches.clear();
         packet.extend_from_slice(fragment.header);
         self.bytes += packet.capacity();
         self.order.push_back((fragment.key, self.number));
@@ -125,6 +129,7 @@ impl Fragments {
             number: self.number,
             header_len: packet.len(),
             packet,
+            stretches,
             ..Waiting::default()
         };
         self.waiting.insert(fragment.key, waiting);

@@ -41,7 +41,7 @@ pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
-pub(crate) use task::{CommandLine, ReportArgs, Task};
+pub(crate) use task::{CommandLine, InspectArgs, ReportArgs, Task};
 
 /// The most `--sample-bytes`.
 #[expect(clippy::cast_possible_truncation, reason = "it is 128")]

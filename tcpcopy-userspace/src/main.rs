@@ -9,6 +9,7 @@
 //! | [`assistant`] | the threads that talk to `intercept` |
 //! | [`doctor`] | what keeps a run from working here, and what to do |
 //! | [`playback`] | the thread that reads capture files for a replay |
+//! | [`inspect`] | what is in a capture file |
 //! | [`report`] | the report of a run that is over |
 //! | [`run`] | the course of a run: start, ready, drain, end, summary |
 //! | [`cpu`], [`clock`] | how busy the machine is; what time it is |
@@ -20,6 +21,7 @@ mod assistant;
 mod clock;
 mod cpu;
 mod doctor;
+mod inspect;
 mod loader;
 mod plan;
 mod playback;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     match &task {
         Task::Janitor => ExitCode::from(loader::hooks::janitor::run()),
         Task::Doctor(args) => with_log(SILENT, |_| doctor::run(args)),
+        Task::Inspect(args) => with_log(SILENT, |_| inspect::run(args)),
         Task::Report(args) => with_log(SILENT, |_| report::run(args)),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,

@@ -1,18 +1,27 @@
-//! What a worker's steady state takes from the allocator: nothing for a packet or a turn, three times for a connection.
+//! What a worker's steady state takes from the allocator: nothing for a packet or a turn, three times for a connection; and what a
+//! capture file takes: nothing for a packet.
 //!
 //! The world around the engine is that of its benches, which allocates nothing itself. What is counted is what this thread
 //! allocates or makes larger; to give something back is as good as to have taken it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io::Cursor;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use capture::{Files, LinkType, Unwrapper};
 use telemetry::{Differences, Ledger, Recorder};
 
 #[path = "../../crates/session/benches/load/mod.rs"]
 mod load;
+#[path = "../../crates/capture/tests/reading/made.rs"]
+#[expect(dead_code, reason = "the tests of the crate need more of it")]
+mod made;
 #[path = "../../crates/telemetry/examples/record/turn.rs"]
 mod turn;
+
+use made::{Blocks, ethernet, segment};
 
 use load::{AT_ONCE, CLOSED, Load, THINKING};
 
@@ -138,4 +147,49 @@ fn what_is_written_down_of_a_turn_allocates_nothing() {
         0,
         "allocations in {TURNS} turns"
     );
+}
+
+/// Packets as they are, packets that are written anew because their checksum was left to a network card, and packets in two
+/// fragments; each with a comment, as some tools write them.
+#[test]
+fn packets_of_a_capture_file_allocate_nothing() {
+    let whole = ethernet(0x0800, &segment(1, &[7; 1000]));
+    let mut offloaded = whole.clone();
+    offloaded[14 + 36..14 + 38].fill(0);
+    let mut blocks = Blocks::new(false).interface(LinkType::ETHERNET, Some(9), None);
+    for id in 0..WARM + TURNS {
+        let [first, last] = halves(&whole, id as u16);
+        for frame in [&whole, &offloaded, &first, &last] {
+            blocks = blocks.packet(0, u64::from(id), frame, Some("seen"));
+        }
+    }
+    let reader = Box::new(Cursor::new(blocks.done()));
+    let mut files = Files::of_reader(Path::new("made"), reader).expect("a capture file");
+    let (mut unwrapper, mut packets) = (Unwrapper::new(), 0);
+    let mut take = |frames: u32| {
+        for _ in 0..frames {
+            let frame = files
+                .next()
+                .expect("memory can be read")
+                .expect("one more frame");
+            unwrapper.unwrap(&frame, &mut |_| packets += 1);
+        }
+    };
+    take(4 * WARM);
+    let taken = taken_by(|| take(4 * TURNS));
+    assert_eq!(packets, 3 * (WARM + TURNS));
+    assert_eq!(taken, 0, "allocations in {TURNS} packets of each kind");
+}
+
+/// An IPv4 packet in Ethernet as two fragments.
+fn halves(whole: &[u8], id: u16) -> [Vec<u8>; 2] {
+    let (header, payload) = whole.split_at(14 + 20);
+    [(0, &payload[..512], 0x2000), (512, &payload[512..], 0)].map(|(at, part, more)| {
+        let mut fragment = [header, part].concat();
+        let len = 20 + part.len() as u16;
+        for (field, value) in [(2, len), (4, id), (6, (at / 8) | more)] {
+            fragment[14 + field..14 + field + 2].copy_from_slice(&u16::to_be_bytes(value));
+        }
+        fragment
+    })
 }

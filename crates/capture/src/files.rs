@@ -14,6 +14,9 @@ use crate::link::LinkType;
 use crate::opened::{Compression, Opened, is_standard_input};
 use crate::record::{Located, Record};
 
+/// What is said of a file that was being followed.
+const SHRUNK: &str = "it became shorter while it was followed; name the file that goes on";
+
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -217,20 +220,34 @@ impl Files {
                     self.counts.cut += u64::from(record.wire_len as usize > record.len);
                     return Ok(Some(record));
                 }
-                Located::End if self.waits() => {
-                    return Ok(None);
+                Located::End if self.follow => {
+                    if self.waits(offset)? {
+                        return Ok(None);
+                    }
                 }
                 other => self.other(other, offset),
             }
         }
     }
 
-    /// Whether the file that is read may still grow.
-    fn waits(&self) -> bool {
-        let part = self.parts.get(self.at);
-        self.follow
-            && self.at + 1 == self.parts.len()
-            && part.is_some_and(|part| part.stored_len.is_some())
+    /// Whether more may come behind the end of the file that is read; leaves it where not.
+    fn waits(&mut self, offset: u64) -> Result<bool, Error> {
+        let is_last = self.at + 1 == self.parts.len();
+        let grown = match (self.parts.get_mut(self.at), &self.current) {
+            (Some(part), Some(input)) if is_last && part.stored_len.is_some() => {
+                let len = stored_len(&part.path)?;
+                part.stored_len = Some(len);
+                len >= input.opened.stored_read()
+            }
+            _ => {
+                self.other(Located::End, offset);
+                return Ok(false);
+            }
+        };
+        if !grown {
+            self.other(Located::Damaged(SHRUNK), offset);
+        }
+        Ok(grown)
     }
 
     /// Counts what is no record, at an offset of the file, and leaves a file that ends.

@@ -101,11 +101,18 @@ impl Maker {
             return Made::lacking(found.tcp_len >= TCP_HEADER_LEN);
         }
         let header_len = usize::from(tcp[12] >> 4) * 4;
-        if header_len < TCP_HEADER_LEN || header_len > tcp.len() {
-            return Made::lacking((TCP_HEADER_LEN..=found.tcp_len).contains(&header_len));
+        if !(TCP_HEADER_LEN..=found.tcp_len).contains(&header_len) {
+            return Made::Malformed;
         }
-        let missing = found.tcp_len - tcp.len();
-        let sum = judge(found, tcp, missing);
+        // Where the file ends within the options, what is left of them says nothing.
+        let (kept, tcp) = if header_len <= tcp.len() {
+            (header_len, tcp)
+        } else {
+            (TCP_HEADER_LEN, &tcp[..TCP_HEADER_LEN])
+        };
+        let missing = found.tcp_len - header_len - (tcp.len() - kept);
+        let is_whole = missing == 0 && kept == header_len;
+        let sum = judge(found, tcp, is_whole);
         let packet = Packet {
             at_ns: found.at_ns,
             network: found.network,
@@ -117,7 +124,7 @@ impl Maker {
         if sum == Sum::Good && found.is_ip_whole {
             each(packet);
         } else {
-            self.rewrite(found, &packet, tcp.split_at(header_len), each);
+            self.rewrite(found, &packet, tcp.split_at(kept), each);
         }
         Made::Packet { missing, sum }
     }
@@ -195,6 +202,8 @@ impl Maker {
                 .wrapping_add(syn);
             tcp[4..8].copy_from_slice(&seq.to_be_bytes());
         }
+        // In words of four bytes: fewer than it said where options are left out.
+        tcp[12] = (header.len() as u8 / 4) << 4 | header[12] & 0x0f;
         tcp[13] = flags;
         tcp[16..18].fill(0);
         let [high, low] = short(tcp_len);
@@ -223,21 +232,21 @@ fn short(len: usize) -> [u8; 2] {
     (len as u16).to_be_bytes()
 }
 
-/// What the checksum of a segment says, of which `missing` bytes are not there.
-fn judge(found: &Found<'_>, tcp: &[u8], missing: usize) -> Sum {
+/// What the checksum of a segment says, which perhaps is not whole.
+fn judge(found: &Found<'_>, tcp: &[u8], is_whole: bool) -> Sum {
     let (source, destination) = (&found.source, &found.destination);
     let field = u16::from_be_bytes([tcp[16], tcp[17]]);
     let empty = pseudo_header(source, destination, PROTOCOL_TCP, 0);
     // IPv6 has 32 bits for the length, and offloads use them.
     let whole = empty.double_word(found.tcp_len as u32);
-    if missing == 0 && whole.bytes(tcp).finish() == 0 {
+    if is_whole && whole.bytes(tcp).finish() == 0 {
         return Sum::Good;
     }
     if field == 0 || field == whole.fold() || field == empty.fold() {
         Sum::Offloaded
-    } else if missing > 0 {
-        Sum::Unknown
-    } else {
+    } else if is_whole {
         Sum::Bad
+    } else {
+        Sum::Unknown
     }
 }

@@ -8,9 +8,11 @@
 //! |---|---|
 //! | [`wire`] | the parsers of packets, options and checksums |
 //! | [`channel`] | both ends of the channel between `intercept` and `tcpcopy` |
+//! | [`capture`] | capture files, and frames of each link type |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod channel;
 pub mod engine;
 pub mod wire;
@@ -19,8 +21,9 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
+    ("capture", capture::run),
 ];

@@ -54,6 +54,11 @@ fn the_corpus_of_engine() {
     replay(target("engine"));
 }
 
+#[test]
+fn the_corpus_of_capture() {
+    replay(target("capture"));
+}
+
 proptest! {
     // The same inputs every time: looking for others is the fuzzer's business.
     #![proptest_config(ProptestConfig {

@@ -22,12 +22,14 @@ pub(crate) fn is_client_hello(first: &[u8]) -> bool {
 }
 
 /// Whether a segment that begins like this, so far from the stream's first byte, says that all from there on is encrypted.
-pub(crate) fn is_early(offset: u64, first: &[u8]) -> bool {
+#[must_use]
+pub fn is_early(offset: u64, first: &[u8]) -> bool {
     offset == 0 && is_from_start(first) || offset < EARLY_BYTES && is_client_hello(first)
 }
 
 /// Whether these bytes look like a TLS record of any kind (RFC 8446 section 5.1), as in the middle of an encrypted stream.
-pub(crate) fn is_record(first: &[u8]) -> bool {
+#[must_use]
+pub fn is_record(first: &[u8]) -> bool {
     matches!(first, [0x14..=0x17, 3, 0..=4, high, low, ..]
         if (1..=RECORD_LEN_MAX).contains(&u16::from_be_bytes([*high, *low])))
 }

@@ -34,7 +34,7 @@ pub mod config;
 mod connection;
 mod context;
 pub mod echo;
-mod encrypted;
+pub mod encrypted;
 pub mod engine;
 pub mod event;
 mod flow;

@@ -56,7 +56,8 @@ impl<T: Serialize> Serialize for Figures<T> {
 }
 
 /// Thousands apart: 8,000.
-pub(crate) fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

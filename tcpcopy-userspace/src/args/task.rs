@@ -35,10 +35,27 @@ pub(crate) enum Task {
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
     Janitor,
+    /// Says what is in capture files: services, connections, requests, and what a replay would leave out and why
+    ///
+    /// It needs no right but to read the files, and sends nothing.
+    #[command(after_help = teaching::INSPECT_EXIT)]
+    Inspect(InspectArgs),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
     /// Shows the version
     Version,
+}
+
+/// What to look into.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// Capture files in their order, read as one: pcap or pcapng, also in gzip or zstd; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Print what was found as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to make a report of.

@@ -4,6 +4,7 @@
 pub(super) const USAGE: &str = "\
 tcpcopy -x RULE [OPTIONS]            copy until Ctrl-C
        tcpcopy doctor -x RULE [OPTIONS]     will it work here? copies nothing
+       tcpcopy inspect CAPTURE...           what is in capture files? sends nothing
        tcpcopy report RUN.json... -o FILE   a run as one HTML file; several, compared";
 
 /// Examples, what a user must know before, and the exit status.
@@ -64,6 +65,15 @@ Exit status:
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open requests
 are drained. A second SIGINT or SIGTERM ends it at once. Under nohup SIGHUP does
 nothing.";
+
+/// The exit status of a look into capture files.
+pub(super) const INSPECT_EXIT: &str = "\
+What is read, and what a replay makes of it: docs/captures.md
+
+Exit status:
+  0  there are TCP packets in it
+  2  a file cannot be read as a capture: its words say why
+  3  there is no TCP packet in it: the table says what there is instead";
 
 /// The same of the doctor.
 pub(super) const DOCTOR_EXIT: &str = "\

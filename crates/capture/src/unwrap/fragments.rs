@@ -11,6 +11,8 @@ use wire::flow::Addr;
 const WAITING_MAX: usize = 1024;
 /// Bytes that they may take in all.
 const WAITING_BYTES_MAX: usize = 16 << 20;
+/// Places in the order of beginnings, at most: a packet that is done leaves its place behind.
+const ORDER_MAX: usize = 4 * WAITING_MAX;
 /// How long a packet waits for its last fragment, in nanoseconds of the capture's time: as long as Linux waits.
 const WAIT_NS: u64 = 30_000_000_000;
 /// Stretches of a packet that may stand apart. Fragments of at least 8 bytes fill 64 KB in 8,192 of them.
@@ -64,8 +66,9 @@ pub(super) struct Fragments {
     order: VecDeque<(Key, u64)>,
     number: u64,
     bytes: usize,
-    /// Memory of a packet that is done with.
+    /// Memory of a packet that is done with, and of its stretches.
     spare: Vec<u8>,
+    spare_stretches: Vec<(usize, usize)>,
 }
 
 impl Fragments {
@@ -94,8 +97,9 @@ impl Fragments {
             while self.bytes > WAITING_BYTES_MAX && self.give_up_oldest(left) {}
             return None;
         }
-        let waiting = self.waiting.remove(&fragment.key)?;
+        let mut waiting = self.waiting.remove(&fragment.key)?;
         self.bytes = self.bytes.saturating_sub(waiting.packet.capacity());
+        self.spare_stretches = std::mem::take(&mut waiting.stretches);
         Some(waiting.finish(&fragment.key))
     }
 
@@ -109,14 +113,23 @@ impl Fragments {
         self.number += 1;
         let mut packet = std::mem::take(&mut self.spare);
         packet.clear();
+        let mut stretches = std::mem::take(&mut self.spare_stretches);
+        stretches.clear();
         packet.extend_from_slice(fragment.header);
         self.bytes += packet.capacity();
         self.order.push_back((fragment.key, self.number));
+        if self.order.len() > ORDER_MAX {
+            let waiting = &self.waiting;
+            self.order.retain(|(key, number)| {
+                *number == self.number || waiting.get(key).is_some_and(|it| it.number == *number)
+            });
+        }
         let waiting = Waiting {
             since_ns: fragment.at_ns,
             number: self.number,
             header_len: packet.len(),
             packet,
+            stretches,
             ..Waiting::default()
         };
         self.waiting.insert(fragment.key, waiting);
@@ -228,5 +241,72 @@ impl Waiting {
             packet[6] = key.protocol;
         }
         self.packet
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::flow::Addr;
+
+    use super::{Fragment, Fragments, Key, ORDER_MAX, WAITING_BYTES_MAX};
+
+    fn fragment(id: u32, at: usize, payload: &[u8]) -> Fragment<'_> {
+        let addr = Addr::v4([10, 0, 0, 1]);
+        Fragment {
+            key: Key {
+                source: addr,
+                destination: addr,
+                protocol: 6,
+                id,
+                network: 0,
+            },
+            at_ns: 5,
+            at,
+            is_last: at > 0,
+            header: &[0x45; 20],
+            payload,
+        }
+    }
+
+    /// While the first one waits, and the clock stands still.
+    #[test]
+    fn packets_that_are_done_leave_nothing_behind() {
+        let (mut fragments, mut left) = (Fragments::default(), 0);
+        assert!(fragments.add(&fragment(0, 0, &[1; 8]), &mut left).is_none());
+        for id in 1..50_000 {
+            assert!(
+                fragments
+                    .add(&fragment(id, 0, &[1; 8]), &mut left)
+                    .is_none()
+            );
+            let packet = fragments
+                .add(&fragment(id, 8, &[2]), &mut left)
+                .expect("it is whole");
+            fragments.give_back(packet);
+        }
+        assert!(fragments.order.len() <= ORDER_MAX);
+        assert_eq!((fragments.waiting.len(), left), (1, 0));
+        assert!(fragments.add(&fragment(0, 8, &[2]), &mut left).is_some());
+        assert_eq!(fragments.bytes, 0);
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_waits() {
+        let (mut fragments, mut left) = (Fragments::default(), 0);
+        for id in 0..5000 {
+            assert!(
+                fragments
+                    .add(&fragment(id, 64_000, &[1]), &mut left)
+                    .is_none()
+            );
+            assert!(fragments.bytes <= WAITING_BYTES_MAX);
+        }
+        let held: usize = fragments
+            .waiting
+            .values()
+            .map(|it| it.packet.capacity())
+            .sum();
+        assert_eq!(fragments.bytes, held);
+        assert_eq!(left + fragments.waiting.len() as u64, 5000);
     }
 }

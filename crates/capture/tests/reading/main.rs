@@ -1,7 +1,9 @@
 //! Capture files of each form, made byte by byte, and what comes out of them.
 
 mod blocks;
+mod layers;
 mod made;
+mod packets;
 mod storage;
 
 use capture::{LinkType, Sum};

@@ -149,7 +149,10 @@ fn compressed_data_that_is_torn_or_damaged_ends_its_file() {
     // Payload that does not pack.
     let mut whole = file(0..40_000);
     let mut number = 1u32;
-    for byte in whole.chunks_mut(87).filter_map(|record| record.last_mut()) {
+    for byte in whole[24..]
+        .chunks_mut(73)
+        .filter_map(|record| record.last_mut())
+    {
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         *byte = (number >> 24) as u8;
     }
@@ -202,6 +205,14 @@ fn a_file_that_grows_is_followed() {
     assert_eq!(count(&mut files), 0);
     grown.write_all(&whole[220..]).expect("a file");
     assert_eq!((count(&mut files), files.counts().torn), (1, 0));
+    assert_eq!(Some(files.progress().read), files.progress().total);
+    grown.set_len(100).expect("a file");
+    assert_eq!((count(&mut files), files.ended()), (0, true));
+    assert!(
+        files.counts().notes()[0]
+            .to_string()
+            .contains("became shorter")
+    );
 }
 
 fn refused(paths: &[PathBuf], follow: bool) -> String {

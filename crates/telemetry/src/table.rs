@@ -148,6 +148,9 @@ fn speed(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
             difference(finding)
         );
         row(f, name, &text, says(finding.says))?;
+        if let Some(wanted) = &finding.would_tell {
+            below(f, &wanted.to_string())?;
+        }
     }
     Ok(())
 }

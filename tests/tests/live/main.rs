@@ -16,6 +16,7 @@ mod flat_out;
 mod flood;
 mod flows;
 mod gate;
+mod gates;
 mod habits;
 mod halves;
 mod hooks;

@@ -124,8 +124,8 @@ const Verdict = (() => {
     const [compared, unpaired] = [number(summary, "differences.compared"), number(summary, "differences.unpaired")];
     if (compared === null || unpaired === null || compared + unpaired === 0) return null;
     const share = unpaired / (compared + unpaired);
-    if (unpaired === 0) return { level: "good", title: "Every turn could be compared", more: "All sessions stayed in step with the online server's." };
-    return { level: rated(share, UNPAIRED, (value, limit) => value <= limit), title: `${percent(share)} of the turns could not be compared`,
+    if (unpaired === 0) return { level: "good", title: "Every request could be compared", more: "All sessions stayed in step with the online server's." };
+    return { level: rated(share, UNPAIRED, (value, limit) => value <= limit), title: `${percent(share)} of the requests could not be compared`,
       more: `${count(unpaired)} belong to sessions that were out of step: their times are in no figure here.` };
   }
 

@@ -43,6 +43,7 @@ mod passing;
 mod path;
 mod places;
 mod precedence;
+mod printed;
 mod protocols;
 mod proxy;
 mod redis;

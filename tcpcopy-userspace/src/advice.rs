@@ -7,10 +7,26 @@ use wire::flow::Endpoint;
 /// Number of the routing table at the target that leads to the assistant: intercept's port, which nobody else thinks of.
 pub(crate) const TABLE: u16 = 36524;
 
+/// What another host is told to send to, or to run something on, where this one reaches the assistant at `assistant`: at the near end
+/// of a tunnel (`ssh -L`) that is an address of loopback, which would lead the other host to itself.
+pub(crate) fn seen_from_elsewhere(assistant: &str) -> &str {
+    let is_loopback = assistant
+        .parse()
+        .map_or(assistant == "localhost", |address: IpAddr| {
+            address.is_loopback()
+        });
+    if is_loopback {
+        "ADDRESS-OF-THE-ASSISTANT"
+    } else {
+        assistant
+    }
+}
+
 /// Has a target send what its service answers, and nothing else, to the assistant: a rule by the service's port, and a table
 /// with one route. The target's own connections to other hosts go their ways.
 pub(crate) fn route_service_by(target: Endpoint, assistant: &str) -> String {
     let ip = ip(target);
+    let assistant = seen_from_elsewhere(assistant);
     let rule = format!("ipproto tcp sport {} lookup {TABLE}", target.port);
     format!(
         "{ip} route replace default via {assistant} table {TABLE}; {ip} rule del {rule} 2>/dev/null; {ip} rule add {rule}"
@@ -56,5 +72,13 @@ mod tests {
         let target = Endpoint::new(Addr::v6([0xfd; 16]), 80);
         assert!(route_service_by(target, "fd00::3").contains("; ip -6 rule add"));
         assert!(pass_untracked(target).starts_with("ip6tables -t raw"));
+        // The channel goes through a tunnel: that end of it is nowhere for the target.
+        for near_end in ["127.0.0.1", "::1", "localhost"] {
+            let command = route_service_by(target, near_end);
+            assert!(
+                command.contains("via ADDRESS-OF-THE-ASSISTANT ") && !command.contains(near_end),
+                "{command}"
+            );
+        }
     }
 }

@@ -129,7 +129,7 @@ pub(crate) struct Args {
     ///
     /// Default in direct mode: this host's address towards the target with ports 10000-32767, less those in use or
     /// reserved; 198.18.0.0/16 for a target on this very host. In assistant mode: the clients' own addresses.
-    /// One range per address family, separated by a comma. On an address of this host, ports that somebody listens on or
+    /// Several are separated by commas; in direct mode those of one address family have at most 64 addresses together. On an address of this host, ports that somebody listens on or
     /// is connected from, and those that the kernel gives to outgoing connections, are left alone; give a run ports of its own
     /// by net.ipv4.ip_local_reserved_ports.
     #[arg(help_heading = heading::WHERE_IT_PASSES, short = 'c', long = "pool", value_name = "POOL", value_delimiter = ',')]

@@ -178,8 +178,8 @@ impl Plan {
         let words_of = |rule: &RuleArg| sources.words(rule.target.addr);
         let source_words = args.rules.iter().map(words_of).collect();
         let pools = args.rules.iter().filter_map(|rule| {
-            let (pool, own) = sources.pool(rule.target.addr)?;
-            Some((rule.target, pool, own))
+            let ranges = sources.ranges(rule.target.addr);
+            (!ranges.is_empty()).then_some((rule.target, ranges))
         });
         let (filter, exclusions) = match mode {
             Mode::Direct => (Filter::new(pools)?, sources.exclusions(args)),

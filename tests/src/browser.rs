@@ -124,10 +124,19 @@ impl Browser {
 
     /// What the reader prefers: `light` or `dark`.
     pub fn prefer(&self, scheme: &str) {
+        self.emulate("screen", scheme);
+    }
+
+    /// The page as it is laid out for paper, until a preference is set again.
+    pub fn show_as_printed(&self) {
+        self.emulate("print", "light");
+    }
+
+    fn emulate(&self, media: &str, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
         self.devtools(
             "Emulation.setEmulatedMedia",
-            &json!({"features": [feature]}),
+            &json!({"media": media, "features": [feature]}),
         );
     }
 
@@ -145,6 +154,20 @@ impl Browser {
         );
         let png = STANDARD.decode(shot["data"].as_str().expect("a picture"));
         std::fs::write(file, png.expect("base64")).expect("a file");
+    }
+
+    /// Prints the page into a PDF file on A4, as a reader's print dialogue does: no backgrounds.
+    ///
+    /// # Panics
+    ///
+    /// Where the file cannot be written.
+    pub fn print(&self, file: &Path) {
+        let printed = self.devtools(
+            "Page.printToPDF",
+            &json!({"paperWidth": 8.27, "paperHeight": 11.69}),
+        );
+        let pdf = STANDARD.decode(printed["data"].as_str().expect("a document"));
+        std::fs::write(file, pdf.expect("base64")).expect("a file");
     }
 
     /// What the page wrote to its console since the last time, errors of the browser included.

@@ -25,6 +25,17 @@ pub fn explain(
         own(format!(
             "there is no option {given}; if it was to be a value: no time and no number is below zero here"
         ))
+    } else if let Some(letter) = letter_of(&given, command) {
+        own(format!(
+            "there is no option {given}: did you mean -{letter}?"
+        ))
+    } else if error.kind() == ErrorKind::ArgumentConflict
+        && command.find_subcommand(&given).is_none()
+    {
+        own(format!(
+            "{given} belongs to no option, and is no command of {}",
+            command.get_name()
+        ))
     } else {
         None
     };
@@ -48,6 +59,16 @@ fn unknown(error: &clap::Error) -> Option<String> {
         ContextValue::String(given) => Some(given.clone()),
         _ => None,
     }
+}
+
+/// The letter that was written with a hyphen too many, as in `--x`.
+fn letter_of(given: &str, command: &Command) -> Option<char> {
+    let mut letters = given.strip_prefix("--")?.split('=').next()?.chars();
+    let (letter, None) = (letters.next()?, letters.next()) else {
+        return None;
+    };
+    let is_it = |arg: &Arg| arg.get_short() == Some(letter) && !arg.is_hide_set();
+    all_arguments(command).any(is_it).then_some(letter)
 }
 
 /// Whether it looks like a number with a minus.
@@ -111,6 +132,7 @@ mod tests {
         let mut command = Command::new("p")
             .args([rule, flag("version-of"), flag("max-cpu"), flag("rate")])
             .subcommand(Command::new("doctor"))
+            .args_conflicts_with_subcommands(true)
             .subcommand_negates_reqs(true);
         let meant = |word: &str| word.starts_with("80-").then(|| format!("-x {word}"));
         let error = command
@@ -128,7 +150,7 @@ mod tests {
             assert!(said.contains("tip:"), "{said}");
         }
         assert!(refusal("p docter").contains("tip:"));
-        for far in ["--verbose", "--target", "--x", "--max"] {
+        for far in ["--verbose", "--target", "--y", "--max"] {
             let said = refusal(&format!("p {far}"));
             assert!(said.contains(far) && !said.contains("tip:"), "{said}");
         }
@@ -138,6 +160,11 @@ mod tests {
     fn words_without_their_option_get_it() {
         assert!(refusal("p 80-10.0.0.2:80").contains("did you mean -x 80-10.0.0.2:80?"));
         assert!(refusal("p -5s").contains("below zero"));
+        assert!(refusal("p --x=80").contains("did you mean -x?"));
+        assert!(
+            refusal("p --rate foo -x a")
+                .contains("foo belongs to no option, and is no command of p")
+        );
         assert!(refusal("p --rate").contains("-x, --copy <copy>"));
     }
 }

@@ -172,14 +172,15 @@ impl Copier {
         options: &Options,
         host: Host,
     ) -> Result<Self> {
-        let summary = lab
-            .folder()
-            .join(format!("{}-{}.json", options.name, host.name()));
+        // By its name alone: the command line stands in summaries and reports, and where the lab keeps its files says nothing.
+        let name = format!("{}-{}.json", options.name, host.name());
+        let summary = lab.folder().join(&name);
         // A summary of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&summary);
         let mut spec = Spec::new(&options.name, &binaries.tcpcopy).args(["-x", &options.rules]);
         spec = spec.args(["--capture", options.capture.name()]);
-        spec = spec.args(["--summary", &summary.display().to_string()]);
+        spec = spec.args(["--summary", &name]);
+        spec = spec.within(lab.folder());
         // What the caller says himself is not said here: an argument stands once.
         let said = |argument: &str| options.more.iter().any(|more| more == argument);
         if !said("--workers") {

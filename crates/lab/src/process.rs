@@ -24,6 +24,7 @@ pub struct Spec {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     cpu: Option<usize>,
+    folder: Option<PathBuf>,
 }
 
 impl Spec {
@@ -36,6 +37,7 @@ impl Spec {
             arguments: Vec::new(),
             environment: Vec::new(),
             cpu: None,
+            folder: None,
         }
     }
 
@@ -58,6 +60,13 @@ impl Spec {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The folder that it is started in.
+    #[must_use]
+    pub fn within(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
         self
     }
 
@@ -93,8 +102,17 @@ impl Process {
         if let Some(cpu) = spec.cpu {
             command.args(["taskset", "-c", &cpu.to_string()]);
         }
+        let mut program = spec.program.clone();
+        if let Some(folder) = &spec.folder {
+            command.current_dir(folder);
+            // A path from here is none from there; a bare name is looked up.
+            if program.components().count() > 1 {
+                let there = std::path::absolute(&program);
+                program = there.tried(|| format!("find {}", spec.program.display()))?;
+            }
+        }
         command
-            .arg(&spec.program)
+            .arg(&program)
             .args(&spec.arguments)
             .envs(spec.environment.iter().map(|(n, v)| (n, v)));
         command

@@ -264,7 +264,7 @@ const Charts = (() => {
       ]),
       PERCENTILES.filter((percentile) => x(percentile) <= width - right + 1).map((percentile) => [
         s("line", { class: "rule", x1: x(percentile), x2: x(percentile), y1: top, y2: height - bottom }),
-        s("text", { class: "tick", x: x(percentile), y: height - 10, "text-anchor": percentile === 0 ? "start" : "middle" }, percentile === 0 ? (narrow ? "" : "0 %") : `${percentile}${narrow ? "" : " %"}`),
+        s("text", { class: "tick", x: x(percentile), y: height - 10, "text-anchor": percentile === 0 ? "start" : "middle" }, percentile === 0 ? (narrow || x(50) - x(0) < 60 ? "" : "0 %") : `${percentile}${narrow ? "" : " %"}`),
       ]),
     ];
     const whiskers = drawn.flatMap((line) =>
@@ -288,7 +288,7 @@ const Charts = (() => {
       cursor.setAttribute("x1", x(percentile));
       cursor.setAttribute("x2", x(percentile));
       const shown = String(Number(percentile.toFixed(percentile >= 99.9 ? 3 : percentile >= 99 ? 2 : 1)));
-      readout.replaceChildren("p", h("b", {}, shown), ": ", drawn.flatMap((line, index) => [index ? ", " : "", line.label, " ", h("b", {}, joined(time(valueAt(line.curve, percentile))))]).reduce((list, item) => (list.append(item), list), h("span")));
+      readout.replaceChildren(h("b", {}, "p", shown), ": ", drawn.flatMap((line, index) => [index ? ", " : "", line.label, " ", h("b", {}, joined(time(valueAt(line.curve, percentile))))]).reduce((list, item) => (list.append(item), list), h("span")));
     };
     const inverse = (pixel) => Math.max(0, Math.min(99.99, 100 * (1 - 10 ** (-((pixel - left) / (width - left - right)) * Math.min(4.4, most + 0.4)))));
     // What is looked at outlives the drawing, which the live page renews each second.
@@ -459,7 +459,7 @@ const Charts = (() => {
     const rows = known.map(([name, turns]) => [own(DIFFERENCES, name) ?? name.replaceAll("_", " "), right(figure(`differences.kinds.${name}`, turns, count(turns))), right(compared > 0 ? percent(turns / compared) : UNKNOWN)]);
     const unpaired = number(summary, "differences.unpaired");
     return [
-      table("Responses that differed", ["The target's response was", "Turns", "Of those compared"], rows),
+      table("Responses that differed", ["The target's response was", "Requests", "Of those compared"], rows),
       h("p", { class: "small muted" }, figure("differences.compared", compared, count(compared)), ` responses were compared: ${comparedBy(summary)}; `, figure("differences.unpaired", unpaired, count(unpaired)), " were not, because their session was out of step. Of those compared, ", figure("differences.paced", number(summary, "differences.paced") ?? 0, count(number(summary, "differences.paced") ?? 0)), " had a target that was held back to the pace of the online server: their times are in no figure here."),
     ];
   }
@@ -471,8 +471,8 @@ const Charts = (() => {
     if (listed.length + pairs.length === 0) return null;
     const side = (response) => h("span", { class: "breaks" }, h("b", {}, text(response?.status)), ` ${joined(bytes(number(response, "bytes")))} `, h("code", {}, text(response?.prefix, "")));
     return [
-      table("Statuses", ["Online server", "Target", "Turns"], pairs.map((pair) => [text(pair?.online), text(pair?.target), right(count(number(pair, "turns")))])),
-      listed.length > 0 && h("div", { class: "listed" }, table("Turns that differ", ["When", "Online server", "Target"], listed.map((turn) => {
+      table("Statuses", ["Online server", "Target", "Requests"], pairs.map((pair) => [text(pair?.online), text(pair?.target), right(count(number(pair, "turns")))])),
+      listed.length > 0 && h("div", { class: "listed" }, table("Requests whose responses differ", ["When", "Online server", "Target"], listed.map((turn) => {
         const when = number(turn, "unix_ms");
         return [when !== null && when < 8e15 ? new Date(when).toISOString().slice(11, 23) : UNKNOWN, side(turn?.online), side(turn?.target)];
       }), "wide")),

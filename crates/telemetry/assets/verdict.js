@@ -25,6 +25,12 @@ const Verdict = (() => {
     return ` (between ${size(low < 0 === high < 0 ? Math.min(Math.abs(low), Math.abs(high)) : low)} and ${size(low < 0 === high < 0 ? Math.max(Math.abs(low), Math.abs(high)) : high)})`;
   };
 
+  /** What would settle a comparison that cannot tell, in the words of who measured it; older summaries do not know. */
+  const settledBy = (finding) => {
+    const words = at(finding, "would_tell.words");
+    return typeof words === "string" ? Charts.text(words) : "too few requests, or too much noise";
+  };
+
   /** A finding as a level and words. */
   function speed(finding) {
     const difference = number(finding, "difference_us");
@@ -38,7 +44,7 @@ const Verdict = (() => {
         return { level: "good", words: "no difference above noise", more: ` (if there is one, it is below ${size(most)})` };
       }
       case "cannot_tell":
-        return { level: "neutral", words: "cannot tell", more: ": too few requests, or too much noise" };
+        return { level: "neutral", words: "cannot tell", more: `: ${settledBy(finding)}` };
       default:
         return { level: "neutral", words: "unknown", more: "" };
     }
@@ -118,8 +124,8 @@ const Verdict = (() => {
     const [compared, unpaired] = [number(summary, "differences.compared"), number(summary, "differences.unpaired")];
     if (compared === null || unpaired === null || compared + unpaired === 0) return null;
     const share = unpaired / (compared + unpaired);
-    if (unpaired === 0) return { level: "good", title: "Every turn could be compared", more: "All sessions stayed in step with the online server's." };
-    return { level: rated(share, UNPAIRED, (value, limit) => value <= limit), title: `${percent(share)} of the turns could not be compared`,
+    if (unpaired === 0) return { level: "good", title: "Every request could be compared", more: "All sessions stayed in step with the online server's." };
+    return { level: rated(share, UNPAIRED, (value, limit) => value <= limit), title: `${percent(share)} of the requests could not be compared`,
       more: `${count(unpaired)} belong to sessions that were out of step: their times are in no figure here.` };
   }
 

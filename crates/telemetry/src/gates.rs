@@ -11,6 +11,7 @@ use crate::differences::DifferencesSummary;
 use crate::figures::{Figures, grouped};
 use crate::latency::LatencySummary;
 use crate::verdict::Verdict;
+use crate::verdict::measured::Measured;
 pub use slower::SlowerMax;
 
 /// What is asked of a run; nothing by default.
@@ -94,6 +95,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) differences: &'a DifferencesSummary,
     pub(crate) latency: &'a LatencySummary,
     pub(crate) verdict: &'a Verdict,
+    /// What the verdict was made of.
+    pub(crate) measured: &'a Measured<'a>,
 }
 
 impl Gates {

@@ -321,7 +321,7 @@ impl Display for SamplesSummary {
         }
         for turn in self.differing.iter().take(TABLE_MAX) {
             let (online, target) = (&turn.online, &turn.target);
-            writeln!(f, "  {:<16} online {online}", "differing turn")?;
+            writeln!(f, "  {:<16} online {online}", "differs")?;
             writeln!(f, "  {:<16} target {target}", "")?;
         }
         Ok(())

@@ -15,14 +15,32 @@ use crate::latency::{Latency, Series};
 
 /// Most stretches that are told apart.
 const STRETCHES_MAX: usize = 64;
+/// As many are told apart at least in a run that is long enough: neighbours have just become one.
+pub(crate) const STRETCHES_KEPT: usize = STRETCHES_MAX / 2;
 /// A stretch of fewer turns goes on: shares of a handful say nothing.
-const TURNS_MIN: u64 = 20;
+pub(crate) const TURNS_MIN: u64 = 20;
 /// Classes per doubling of time; each is then about 2 % wide. A power of two, so that no bucket of a histogram with
 /// three digits straddles two classes.
 const CLASSES_PER_DOUBLING: u32 = 32;
 /// Doublings from 1 us to more than an hour.
 const DOUBLINGS: u32 = 32;
 const CLASSES: usize = (CLASSES_PER_DOUBLING * DOUBLINGS) as usize;
+
+/// Fewer stretches cannot show that times go one way.
+const DRIFT_STRETCHES_MIN: usize = 12;
+/// Correlation of neighbours from which times are said to go one way. Of twelve independent stretches 5 in 100 reach it.
+const DRIFT_CORRELATION_MIN: f64 = 0.5;
+/// Below this design effect times do not vary enough for it to matter which way.
+const DRIFT_EFFECT_MIN: f64 = 2.0;
+
+/// How much the share of turns below a quantile varies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Noise {
+    /// How many turns weigh as much as one independent turn; at least 1.
+    pub(crate) effect: f64,
+    /// Whether neighbouring stretches are alike, so that the noise does not shrink as stretches are added.
+    pub(crate) drifts: bool,
+}
 
 /// Turns per class of time, one array per series that is compared.
 type Counts = [Vec<u32>; Series::COMPARED.len()];
@@ -102,10 +120,10 @@ impl Spread {
         self.stretches.len()
     }
 
-    /// How many turns of a compared series (by its place in [`Series::COMPARED`]) weigh as much as one independent turn
-    /// where the share below `quantile` is estimated; at least 1. `None` with fewer than two stretches.
+    /// How much the turns of a compared series (by its place in [`Series::COMPARED`]) vary where the share below `quantile` is
+    /// estimated. `None` with fewer than two stretches.
     #[must_use]
-    pub fn design_effect(&self, series: usize, quantile: f64) -> Option<f64> {
+    pub(crate) fn noise(&self, series: usize, quantile: f64) -> Option<Noise> {
         let stretches = self.stretches.len();
         if stretches < 2 {
             return None;
@@ -119,18 +137,30 @@ impl Spread {
         let turns: u64 = totals.iter().sum();
         let Some((class, share)) = nearest(&totals, turns, quantile) else {
             // All in one class of 2 %: nothing varies that could be seen.
-            return Some(1.0);
+            return Some(Noise {
+                effect: 1.0,
+                drifts: false,
+            });
         };
-        let mut squares = 0.0;
-        for stretch in &self.stretches {
-            let of = |counts: &[u32]| counts.iter().map(|&n| f64::from(n)).sum::<f64>();
-            let (all, below) = (of(&stretch[series]), of(&stretch[series][..=class]));
-            squares += (below - share * all).powi(2);
-        }
+        let off: Vec<f64> = self
+            .stretches
+            .iter()
+            .map(|stretch| {
+                let of = |counts: &[u32]| counts.iter().map(|&n| f64::from(n)).sum::<f64>();
+                of(&stretch[series][..=class]) - share * of(&stretch[series])
+            })
+            .collect();
+        let squares: f64 = off.iter().map(|off| off.powi(2)).sum();
+        let neighbours: f64 = off.windows(2).map(|pair| pair[0] * pair[1]).sum();
         // The variance of a ratio over clusters, against that of independent turns.
-        let stretches = stretches as f64;
-        let of_stretches = stretches / (stretches - 1.0) * squares;
-        Some((of_stretches / (turns as f64 * share * (1.0 - share))).max(1.0))
+        let of_stretches = stretches as f64 / (stretches as f64 - 1.0) * squares;
+        let effect = (of_stretches / (turns as f64 * share * (1.0 - share))).max(1.0);
+        Some(Noise {
+            effect,
+            drifts: stretches >= DRIFT_STRETCHES_MIN
+                && effect >= DRIFT_EFFECT_MIN
+                && neighbours >= DRIFT_CORRELATION_MIN * squares,
+        })
     }
 }
 
@@ -180,7 +210,7 @@ fn class_of(micros: u64) -> usize {
 mod tests {
     use core::time::Duration;
 
-    use super::{CLASSES, STRETCHES_MAX, Spread, class_of};
+    use super::{CLASSES, Noise, STRETCHES_MAX, Spread, class_of};
     use crate::latency::{Latency, Series};
 
     fn record(latency: &mut Latency, micros: u64) {
@@ -215,16 +245,17 @@ mod tests {
             bursty.look(&odd);
         }
         assert_eq!(steady.stretches(), 30);
-        assert!((steady.design_effect(0, 0.5).unwrap() - 1.0).abs() < 1e-9);
-        let effect = bursty.design_effect(0, 0.5).unwrap();
+        assert!((steady.noise(0, 0.5).unwrap().effect - 1.0).abs() < 1e-9);
+        let Noise { effect, drifts } = bursty.noise(0, 0.5).unwrap();
         // Each second is but one observation, of 100 turns.
         assert!((95.0..110.0).contains(&effect), "{effect}");
+        assert!(!drifts, "one second is fast, the next one slow");
     }
 
     #[test]
     fn a_long_run_has_longer_stretches_and_loses_no_turn() {
         let (mut spread, mut latency) = (Spread::new(), Latency::new());
-        assert!(spread.design_effect(0, 0.5).is_none());
+        assert!(spread.noise(0, 0.5).is_none());
         for second in 0..1000u64 {
             for turn in 0..20 {
                 record(&mut latency, 100 + turn + second % 3);
@@ -240,6 +271,18 @@ mod tests {
             .map(|&n| u64::from(n))
             .sum();
         assert!(turns >= 20 * (1000 - 32), "{turns}");
+    }
+
+    #[test]
+    fn times_that_rise_all_the_while_drift() {
+        let (mut spread, mut latency) = (Spread::new(), Latency::new());
+        for second in 0..30 {
+            for turn in 0..100 {
+                record(&mut latency, 100 + 10 * second + turn % 2);
+            }
+            spread.look(&latency);
+        }
+        assert!(spread.noise(0, 0.5).unwrap().drifts);
     }
 
     #[test]

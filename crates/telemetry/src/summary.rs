@@ -16,6 +16,7 @@ use crate::moment::rfc3339;
 use crate::nothing;
 use crate::samples::SamplesSummary;
 use crate::totals::{Mode, RunTotals, State};
+use crate::verdict::measured::Measured;
 use crate::verdict::{Says, Verdict};
 use crate::warning::Warning;
 
@@ -230,7 +231,9 @@ impl Summary {
         total.add_open(run.turns_open);
         let (sessions, engine) = counted(run);
         let latency_us = run.latency.summary();
-        let verdict = Verdict::new(&run.latency, &run.spread);
+        let captured_for = run.duration.saturating_sub(run.drain);
+        let measured = Measured::new(&run.latency, &run.spread, captured_for);
+        let verdict = Verdict::new(&measured);
         let kernel = Reconciliation::new(&run.kernel, &run.engine, &run.workers);
         let findings = Findings::new(&numbers(run, &latency_us, &kernel, &verdict));
         let mut summary = Self {
@@ -246,7 +249,7 @@ impl Summary {
             options: run.about.options.clone(),
             seed: run.about.seed.to_string(),
             mode: run.mode,
-            capture_seconds: run.duration.saturating_sub(run.drain).as_secs_f64(),
+            capture_seconds: captured_for.as_secs_f64(),
             drain_seconds: run.drain.as_secs_f64(),
             ledger: total.turn_figures(),
             fidelity: run.fidelity(),
@@ -289,6 +292,7 @@ impl Summary {
             differences: &summary.differences,
             latency: &summary.latency_us,
             verdict: &summary.verdict,
+            measured: &measured,
         });
         summary
     }

@@ -20,7 +20,7 @@ use crate::summary::Summary;
 use crate::verdict::{Finding, Says};
 
 /// Where the mark of a line stands.
-const MARK: usize = 70;
+const MARK: usize = 78;
 
 /// Prints a [`Summary`] as a table of some twelve lines.
 #[derive(Clone, Copy, Debug)]
@@ -41,19 +41,22 @@ impl Display for Table<'_> {
 }
 
 fn head(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    let rules = match summary.rules.as_slice() {
+        [rule] => rule.rule.clone(),
+        // Each has a line of its own below.
+        rules => format!("{} rules", rules.len()),
+    };
+    let drain = if summary.drain_seconds > 0.0 {
+        format!(" + drain {}", seconds(summary.drain_seconds))
+    } else {
+        String::new()
+    };
     writeln!(
         f,
-        "tcpcopy {}  {}  {}  {:.1} s + drain {:.1} s  seed {}",
+        "tcpcopy {}  {}  {rules}  {}{drain}  seed {}",
         summary.version,
         summary.mode.name(),
-        summary
-            .rules
-            .iter()
-            .map(|rule| rule.rule.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-        summary.capture_seconds,
-        summary.drain_seconds,
+        seconds(summary.capture_seconds),
         summary.seed,
     )?;
     if let Some(title) = &summary.title {
@@ -90,6 +93,26 @@ fn taken(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     }
     for note in notes::of_taken(summary) {
         below(f, &note)?;
+    }
+    of_rules(f, summary)
+}
+
+/// What was taken of each rule where there are several: one from which nothing was captured hides behind the others otherwise.
+fn of_rules(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
+    if summary.rules.len() < 2 {
+        return Ok(());
+    }
+    for rule in &summary.rules {
+        let of = |name| figure(&rule.ledger, name);
+        let served = of("captured") - of("unserved");
+        let taken = if of("captured") == 0 {
+            "nothing captured".to_owned()
+        } else {
+            let taken = of("answered") + of("delivered");
+            format!("{} of {} requests", grouped(taken), grouped(served))
+        };
+        let share = judged(rule.fidelity);
+        below(f, &format!("{share:<9} {taken:<28} {}", rule.rule))?;
     }
     Ok(())
 }
@@ -148,6 +171,9 @@ fn speed(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
             difference(finding)
         );
         row(f, name, &text, says(finding.says))?;
+        if let Some(wanted) = &finding.would_tell {
+            below(f, &wanted.to_string())?;
+        }
     }
     Ok(())
 }
@@ -221,14 +247,16 @@ fn gates(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     for (index, gate) in summary.gates.iter().enumerate() {
         let name = if index == 0 { "GATE" } else { "" };
         let text = format!(
-            "{name:<9} {:<5} {:<14} {:<14} wanted {}",
+            "{name:<9} {:<5} {:<14} {:<26} wanted {}",
             gate.result.mark(),
             gate.gate.replace('_', "-"),
             gate.found,
             gate.wanted,
         );
         writeln!(f, "{}", text.trim_end())?;
-        if !gate.why.is_empty() {
+        // What all have in common is said below the last.
+        let next = summary.gates.get(index + 1);
+        if !gate.why.is_empty() && next.is_none_or(|next| next.why != gate.why) {
             writeln!(f, "                {}", gate.why)?;
         }
     }
@@ -293,6 +321,15 @@ fn millis(micros: u64) -> String {
         format!("{} ms", short(micros))
     } else {
         format!("{:.1} s", micros as f64 / 1e6)
+    }
+}
+
+/// How long something went on.
+fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else {
+        format!("{seconds:.1} s")
     }
 }
 

@@ -15,26 +15,26 @@
 //!    whatever the two have to do with each other.
 //! 4. **Accuracy.** What the hooks and the shortest round trip leave open ([`ACCURACY_US`]) is never called a
 //!    difference.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`measured`] | what the estimates are made of, and the interval of a quantile |
+//! | [`settling`] | what would settle a comparison that cannot tell |
 
-use hdrhistogram::Histogram;
+pub(crate) mod measured;
+pub(crate) mod settling;
+
 use serde::{Deserialize, Serialize};
 
 use crate::figures::Figures;
-use crate::latency::{Latency, Series};
-use crate::spread::Spread;
+use measured::{Measured, Quantile};
+pub use settling::WouldTell;
 
 /// Probability that a difference lies between its two ends, at least.
 const CONFIDENCE: f64 = 0.99;
 /// Differences up to this are not called differences, in microseconds: the time between a hook and the wire, and how much
 /// longer a usual round trip is than the shortest one, are not known better.
 pub const ACCURACY_US: u64 = 50;
-/// So many standard deviations of the normal distribution leave 0.25 % on one side: two intervals have four sides, and 1 %
-/// together.
-const NORMAL: f64 = 2.807_033_768;
-
-/// What is compared.
-const P50: f64 = 0.5;
-const P99: f64 = 0.99;
 
 /// An estimate of a quantile, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,25 @@ pub struct Interval {
     pub high: Option<u64>,
     /// As many independent turns would say as much.
     pub turns_effective: u64,
+}
+
+/// Which byte of the response a time ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The first.
+    First,
+    /// The last.
+    Last,
+}
+
+impl End {
+    /// The places of the online server's series and of the target's in [`crate::latency::Series::COMPARED`].
+    const fn places(self) -> (usize, usize) {
+        match self {
+            Self::First => (0, 2),
+            Self::Last => (1, 3),
+        }
+    }
 }
 
 /// The quantiles of one series that are compared.
@@ -87,6 +106,8 @@ pub struct Finding {
     /// The true difference is not above; `null` where unknown.
     #[serde(rename = "high_us")]
     pub high: Option<i64>,
+    /// What would settle it; `null` where it is settled, and where only estimates are known and not what they were made of.
+    pub would_tell: Option<WouldTell>,
 }
 
 /// Findings for both quantiles.
@@ -122,15 +143,32 @@ pub struct Verdict {
 impl Verdict {
     /// Compares what was measured.
     #[must_use]
-    pub fn new(latency: &Latency, spread: &Spread) -> Self {
-        let intervals = [0, 1, 2, 3].map(|place| intervals(latency, spread, place));
+    pub(crate) fn new(measured: &Measured<'_>) -> Self {
+        let intervals = [0, 1, 2, 3].map(|place| Intervals {
+            p50: measured.interval(place, Quantile::P50),
+            p99: measured.interval(place, Quantile::P99),
+        });
         let [online_first, online_last, target_first, target_last] = intervals;
+        let findings = |end, online, target| {
+            let mut findings = Findings::new(online, target);
+            for (quantile, finding) in [
+                (Quantile::P50, &mut findings.p50),
+                (Quantile::P99, &mut findings.p99),
+            ] {
+                finding.would_tell = (finding.says == Says::CannotTell).then(|| {
+                    settling::what_would_tell(measured, end, quantile, |finding| {
+                        finding.says != Says::CannotTell
+                    })
+                });
+            }
+            findings
+        };
         Self {
             confidence: CONFIDENCE,
             accuracy: ACCURACY_US,
-            stretches: spread.stretches(),
-            first: Findings::new(&online_first, &target_first),
-            last: Findings::new(&online_last, &target_last),
+            stretches: measured.stretches(),
+            first: findings(End::First, &online_first, &target_first),
+            last: findings(End::Last, &online_last, &target_last),
             intervals: [
                 ("online", [online_first, online_last]),
                 ("target_net", [target_first, target_last]),
@@ -180,6 +218,7 @@ impl Finding {
             difference: difference(second.value, first.value),
             low,
             high,
+            would_tell: None,
         }
     }
 }
@@ -187,94 +226,6 @@ impl Finding {
 fn difference(a: u64, b: u64) -> i64 {
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     signed(a) - signed(b)
-}
-
-fn intervals(latency: &Latency, spread: &Spread, place: usize) -> Intervals {
-    let histogram = latency.series(Series::COMPARED[place]);
-    let of = |quantile| {
-        let effect = spread.design_effect(place, quantile);
-        interval(histogram, quantile, effect, spread.stretches())
-    };
-    Intervals {
-        p50: of(P50),
-        p99: of(P99),
-    }
-}
-
-/// `effect` is `None` where it is not known; then nothing is.
-fn interval(
-    histogram: &Histogram<u64>,
-    quantile: f64,
-    effect: Option<f64>,
-    stretches: usize,
-) -> Interval {
-    let turns = histogram.len();
-    let value = histogram.value_at_quantile(quantile);
-    let Some(effect) = effect.filter(|_| turns > 0) else {
-        return Interval {
-            value,
-            ..Interval::default()
-        };
-    };
-    let n = turns as f64;
-    let deviation = (effect * n * quantile * (1.0 - quantile)).sqrt();
-    let reach = student(stretches.saturating_sub(1)) * deviation;
-    // Cornish and Fisher's term for the skew of the binomial distribution: beyond a high quantile there are few turns.
-    let skew = effect * (NORMAL * NORMAL - 1.0) / 6.0 * (2.0 * quantile - 1.0).max(0.0);
-    let below = (quantile * n - reach - skew).floor();
-    let above = (quantile * n + reach).ceil() + 1.0;
-    let low = (below >= 1.0).then(|| histogram.lowest_equivalent(at_rank(histogram, below)));
-    let high = (above <= n).then(|| {
-        // The microsecond was cut off, not rounded.
-        histogram.highest_equivalent(at_rank(histogram, above)) + 1
-    });
-    Interval {
-        value,
-        low: low.unwrap_or(0),
-        high,
-        turns_effective: whole(n / effect),
-    }
-}
-
-/// The time at this rank, counted from 1.
-fn at_rank(histogram: &Histogram<u64>, rank: f64) -> u64 {
-    let mut count = 0u64;
-    for point in histogram.iter_recorded() {
-        count += point.count_at_value();
-        if count as f64 >= rank {
-            return point.value_iterated_to();
-        }
-    }
-    histogram.max()
-}
-
-/// [`NORMAL`] for Student's t with so many degrees of freedom; infinite for none.
-fn student(freedom: usize) -> f64 {
-    const FEW: [f64; 9] = [
-        127.321, 14.089, 7.453, 5.598, 4.773, 4.317, 4.029, 3.833, 3.690,
-    ];
-    match freedom.checked_sub(1) {
-        None => f64::INFINITY,
-        Some(index) if index < FEW.len() => FEW[index],
-        // The expansion of Cornish and Fisher: right to 0.003 from here on.
-        Some(_) => {
-            let v = freedom as f64;
-            let z = NORMAL;
-            let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
-            z + (z3 + z) / (4.0 * v)
-                + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * v * v)
-                + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * v * v * v)
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a count is not negative, and the cast saturates"
-)]
-const fn whole(turns: f64) -> u64 {
-    turns as u64
 }
 
 #[cfg(test)]

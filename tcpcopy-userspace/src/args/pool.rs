@@ -60,20 +60,6 @@ impl PoolArg {
         format!("{}/{}", IpAddr::from(self.range.prefix), self.prefix_len)
     }
 
-    /// The smallest network that has the addresses of both, as it is written.
-    pub(crate) fn network_with(&self, other: &Self) -> String {
-        let bits = |pool: &Self| u128::from_be_bytes(*pool.range.prefix.octets());
-        let family_offset = if self.is_v4() { 96 } else { 0 };
-        let common = (bits(self) ^ bits(other)).leading_zeros();
-        let shorter = self.prefix_len.min(other.prefix_len);
-        let prefix_len = common.saturating_sub(family_offset).min(shorter.into());
-        let mask = u128::MAX
-            .checked_shl(128 - prefix_len - family_offset)
-            .unwrap_or_default();
-        let network = Addr::v6((bits(self) & mask).to_be_bytes());
-        format!("{}/{prefix_len}", IpAddr::from(network))
-    }
-
     /// Whether it holds IPv4 addresses.
     pub(crate) const fn is_v4(&self) -> bool {
         self.range.prefix.is_v4()
@@ -204,20 +190,6 @@ mod tests {
                 expected,
                 "{text}: {parsed:?}"
             );
-        }
-    }
-
-    #[test]
-    fn a_network_holds_both() {
-        for (first, second, both) in [
-            ("10.1.1.1", "10.1.1.2", "10.1.1.0/30"),
-            ("10.1.1.1", "10.1.1.1", "10.1.1.1/32"),
-            ("10.9.0.0/16", "10.8.3.x", "10.8.0.0/15"),
-            ("1.0.0.0/8", "200.0.0.0/8", "0.0.0.0/0"),
-            ("fd00::1", "fd00::2", "fd00::/126"),
-        ] {
-            let pool = |text: &str| text.parse::<PoolArg>().unwrap();
-            assert_eq!(pool(first).network_with(&pool(second)), both);
         }
     }
 

@@ -105,6 +105,7 @@ fn send_back(evidence: &Evidence, prefix: &str, via: &str) -> String {
     if evidence.keeps_addresses {
         advice::route_service_by(evidence.target, via)
     } else {
+        let via = advice::seen_from_elsewhere(via);
         format!("ip route replace {prefix} via {via}")
     }
 }
@@ -219,9 +220,10 @@ fn came_here(evidence: &Evidence, probe: &Try) -> Finding {
         CHECK,
         "reply-came-here",
         format!(
-            "{}, and the SYN-ACK came back to this host instead of the assistant {assistant}: the target's route for {} \
+            "{}, and the SYN-ACK came back to this host instead of the assistant {}: the target's route for {} \
              leads here, or there is none of its own",
             tried(evidence, probe.source),
+            advice::seen_from_elsewhere(&assistant),
             probe.prefix
         ),
     )
@@ -376,8 +378,15 @@ mod tests {
             "ip route replace 10.7.0.0/24 via 10.0.0.7"
         );
         assert_eq!(finding.fixes[0].place, "10.0.0.9");
+        evidence.assistant = Some(IpAddr::from([127, 0, 0, 1]));
+        let finding = check("through a tunnel", &evidence, "reply-lost");
+        assert_eq!(
+            finding.fixes[0].command,
+            "ip route replace 10.7.0.0/24 via ADDRESS-OF-THE-ASSISTANT"
+        );
         evidence.taken_by_intercept = Some(3);
-        check("it was taken there", &evidence, "report-lost");
+        let finding = check("it was taken there", &evidence, "report-lost");
+        assert!(finding.fixes.iter().all(|fix| fix.place != "127.0.0.1"));
         evidence.probes = vec![tried(POOL, Some(Answer::Accepted(Via::Here)))];
         check("it came here", &evidence, "reply-came-here");
     }

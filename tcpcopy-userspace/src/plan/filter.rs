@@ -4,6 +4,7 @@
 //! Each target has a slot of leases for each such address. A pool on addresses that nobody else has needs none.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use abi::maps::{
     LEASE_SLOTS_MAX, POOL_ADDRESSES_MAX, POOL_ALONE, POOL_LISTED, POOL_MIXED, POOL_OWN, Replies,
@@ -11,6 +12,7 @@ use abi::maps::{
 use wire::flow::{Addr, Endpoint, FlowKey, PoolRange};
 
 use super::Refusal;
+use super::pool::several;
 
 /// Bits of a slot of leases.
 const PORTS: u32 = 65_536;
@@ -29,31 +31,49 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// For sessions from pools to targets; with each target its pool, and which addresses of that are this host's own.
+    /// For sessions from pools to targets; with each target its ranges, and which addresses of each are this host's own.
+    ///
+    /// Several ranges are one for the programs, which contains more than they do: there what goes to a leased port is a reply
+    /// and nothing else is, whosoever the addresses are.
     ///
     /// # Errors
     ///
     /// Where there are more than the maps hold.
     pub(crate) fn new<'a>(
-        targets: impl Iterator<Item = (Endpoint, PoolRange, &'a [std::net::IpAddr])>,
+        targets: impl Iterator<Item = (Endpoint, Vec<(PoolRange, &'a [IpAddr])>)>,
     ) -> Result<Self, Refusal> {
         let mut filter = Self::default();
-        for (target, pool, own) in targets {
+        for (target, ranges) in targets {
             if filter.replies.iter().any(|(known, _)| *known == target) {
                 continue;
             }
-            let kind = match own {
-                [] => POOL_ALONE,
-                _ if *pool.mask.octets() == [0xff; 16] => POOL_OWN,
-                _ => POOL_MIXED,
+            let (kind, pool, leased) = match ranges.as_slice() {
+                [(pool, [])] => (POOL_ALONE, *pool, Vec::new()),
+                [(pool, own)] if *pool.mask.octets() == [0xff; 16] => {
+                    (POOL_OWN, *pool, own.to_vec())
+                }
+                [(pool, own)] => (POOL_MIXED, *pool, own.to_vec()),
+                _ => {
+                    let ranges: Vec<_> = ranges.iter().map(|(range, _)| *range).collect();
+                    let Some(pool) = several::cover(&ranges) else {
+                        continue;
+                    };
+                    let all = several::addresses(&ranges, POOL_ADDRESSES_MAX as usize);
+                    if all.len() > POOL_ADDRESSES_MAX as usize {
+                        return Err(Refusal::TooManyInRanges {
+                            most: POOL_ADDRESSES_MAX,
+                        });
+                    }
+                    (POOL_LISTED, pool, all)
+                }
             };
             let slot = filter.slots;
-            if kind == POOL_MIXED {
-                for (offset, address) in (0..).zip(own) {
+            if kind == POOL_MIXED || kind == POOL_LISTED {
+                for (offset, address) in (0..).zip(&leased) {
                     filter.addresses.insert((*address).into(), offset);
                 }
             }
-            filter.slots = filter.slots.saturating_add(own.len() as u32);
+            filter.slots = filter.slots.saturating_add(leased.len() as u32);
             filter.replies.push((target, Replies { pool, kind, slot }));
         }
         filter.fits().then_some(()).ok_or(Refusal::TooManyLeases {
@@ -158,6 +178,7 @@ mod tests {
             (endpoint("10.1.0.8:80"), pool("10.8.0.0/24"), &[][..]),
             (endpoint("10.1.0.7:80"), pool("10.7.0.0/24"), &own[..]),
         ];
+        let targets = targets.map(|(target, pool, own)| (target, vec![(pool, own)]));
         let filter = Filter::new(targets.into_iter()).unwrap();
         assert_eq!(filter.slots, 5);
         for (client, server, bit) in [
@@ -171,6 +192,29 @@ mod tests {
         ] {
             assert_eq!(filter.bit(&flow(client, server)), bit, "{client} {server}");
         }
+    }
+
+    /// Between 10.0.0.4 and 10.0.0.7 lie addresses of others: what goes there is no reply.
+    #[test]
+    fn several_ranges_have_leases_for_each_of_their_addresses() {
+        let pool = |text: &str| text.parse::<PoolArg>().unwrap().range;
+        let own = [IpAddr::from([10, 0, 0, 4])];
+        let ranges = vec![(pool("10.0.0.4"), &own[..]), (pool("10.0.0.7"), &[][..])];
+        let filter = Filter::new([(endpoint("10.1.0.9:80"), ranges)].into_iter()).unwrap();
+        assert_eq!(filter.replies[0].1.kind, abi::maps::POOL_LISTED);
+        for (client, bit) in [
+            ("10.0.0.4:2000", Some(2000)),
+            ("10.0.0.7:2000", Some(65_536 + 2000)),
+            ("10.0.0.5:2000", None),
+        ] {
+            assert_eq!(filter.bit(&flow(client, "10.1.0.9:80")), bit, "{client}");
+        }
+        let many = vec![(pool("10.7.0.x"), &[][..]), (pool("10.7.1.1"), &[][..])];
+        let refused = Filter::new([(endpoint("10.1.0.9:80"), many)].into_iter()).unwrap_err();
+        assert!(
+            refused.to_string().contains("more than 64 addresses"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! | [`home`] | whether the addresses of a pool are this host's |
 //! | [`room`] | how many sessions a pool has room for |
 //! | [`probes`] | where the probes of the path come from |
+//! | [`several`] | several ranges of one family |
 
 pub(super) mod home;
 pub(super) mod probes;
 pub(super) mod room;
+pub(super) mod several;
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -57,16 +59,18 @@ pub(super) struct Sources {
 impl Sources {
     /// Where sessions to this target come from, in words.
     pub(super) fn words(&self, target: Addr) -> String {
-        match self.chosen(target) {
-            Some(chosen) => format!("from {} ({} free)", chosen.pool, chosen.available()),
+        let available: u64 = self.of(target.is_v4()).map(Chosen::available).sum();
+        match several::words(self.of(target.is_v4())) {
+            Some(pools) => format!("from {pools} ({available} free)"),
             None => "from the clients' own addresses".to_owned(),
         }
     }
 
-    /// The pool towards this target, and which of its addresses are this host's own.
-    pub(super) fn pool(&self, target: Addr) -> Option<(PoolRange, &[IpAddr])> {
-        self.chosen(target)
+    /// The ranges towards this target, and which of the addresses of each are this host's own.
+    pub(super) fn ranges(&self, target: Addr) -> Vec<(PoolRange, &[IpAddr])> {
+        self.of(target.is_v4())
             .map(|chosen| (chosen.pool.range, &chosen.guarded.own[..]))
+            .collect()
     }
 
     /// What the user should know of pools that others on this host have a part of.
@@ -99,6 +103,32 @@ impl Sources {
         kept.chain(tracked).collect()
     }
 
+    /// Adds the ranges towards a target, unless they are known; all targets of a family have the same.
+    fn add(&mut self, chosen: Vec<Chosen>, is_local: bool) -> Result<(), Refusal> {
+        let Some(first) = chosen.first() else {
+            return Ok(());
+        };
+        if let Some(other) = self.of(first.pool.is_v4()).next() {
+            return if other.pool == first.pool {
+                Ok(())
+            } else {
+                Err(Refusal::MixedSources {
+                    first: other.target,
+                    second: first.target,
+                    first_source: other.pool,
+                    second_source: first.pool,
+                })
+            };
+        }
+        if is_local {
+            let network =
+                |chosen: &Chosen| (chosen.pool.range.prefix.into(), chosen.pool.prefix_len);
+            self.local_routes.extend(chosen.iter().map(network));
+        }
+        self.chosen.extend(chosen);
+        Ok(())
+    }
+
     /// What is to be asked of all ports while the run goes on.
     pub(super) fn exclusions(&self, args: &Args) -> Exclusions {
         let own = self.chosen.iter().map(|chosen| &chosen.guarded);
@@ -108,10 +138,10 @@ impl Sources {
         }
     }
 
-    fn chosen(&self, target: Addr) -> Option<&Chosen> {
-        self.chosen
-            .iter()
-            .find(|chosen| chosen.pool.is_v4() == target.is_v4())
+    /// All of a family.
+    fn of(&self, is_v4: bool) -> impl Iterator<Item = &Chosen> {
+        let same = move |chosen: &&Chosen| chosen.pool.is_v4() == is_v4;
+        self.chosen.iter().filter(same)
     }
 }
 
@@ -146,7 +176,7 @@ impl Chosen {
 
 /// Chooses where sessions come from, target by target.
 pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, Refusal> {
-    one_of_a_family(args)?;
+    several::none_twice(args)?;
     if mode == Mode::Assistant && args.pool.is_empty() {
         if args.copies > 1 {
             return Err(Refusal::CopiesWithoutPool {
@@ -173,31 +203,13 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
             Some(Route::Local { .. })
         );
         let chosen = if args.pool.is_empty() {
-            default(rule.target, local, args, facts)?
+            vec![default(rule.target, local, args, facts)?]
         } else {
             let chosen = named(rule.target, local, args, facts)?;
             home::require(rule.target, local, mode, args, facts)?;
             chosen
         };
-        match sources.chosen(rule.target.addr) {
-            Some(other) if other.pool != chosen.pool => {
-                return Err(Refusal::MixedSources {
-                    first: other.target,
-                    second: chosen.target,
-                    first_source: other.pool,
-                    second_source: chosen.pool,
-                });
-            }
-            Some(_) => {}
-            None => {
-                if local {
-                    sources
-                        .local_routes
-                        .push((chosen.pool.range.prefix.into(), chosen.pool.prefix_len));
-                }
-                sources.chosen.push(chosen);
-            }
-        }
+        sources.add(chosen, local)?;
     }
     let mut excluded_ports: Vec<u16> = sources
         .chosen
@@ -213,26 +225,19 @@ pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, 
     Ok(sources)
 }
 
-/// Whether `-c` names at most one range of each family.
-fn one_of_a_family(args: &Args) -> Result<(), Refusal> {
-    for family in [true, false] {
-        let mut same = args.pool.iter().filter(|pool| pool.is_v4() == family);
-        if let (Some(first), Some(second)) = (same.next(), same.next()) {
-            return Err(Refusal::TwoPools {
-                family: family_name(family),
-                first: *first,
-                second: *second,
-                both: first.network_with(second),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The range of `-c` for this target's family, if it is free.
-fn named(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Chosen, Refusal> {
+/// The ranges of `-c` for this target's family, if they are free.
+fn named(
+    target: Endpoint,
+    local: bool,
+    args: &Args,
+    facts: &Facts,
+) -> Result<Vec<Chosen>, Refusal> {
     let v4 = target.addr.is_v4();
-    let Some(&pool) = args.pool.iter().find(|pool| pool.is_v4() == v4) else {
+    let pools = args.pool.iter().filter(|pool| pool.is_v4() == v4);
+    let chosen: Vec<_> = pools
+        .map(|pool| range(*pool, target, local, args, facts))
+        .collect::<Result<_, _>>()?;
+    if chosen.is_empty() {
         let given = args
             .pool
             .iter()
@@ -244,7 +249,18 @@ fn named(target: Endpoint, local: bool, args: &Args, facts: &Facts) -> Result<Ch
             family: family_name(v4),
             given,
         });
-    };
+    }
+    Ok(chosen)
+}
+
+/// A range of `-c` towards a target, if it is free.
+fn range(
+    pool: PoolArg,
+    target: Endpoint,
+    local: bool,
+    args: &Args,
+    facts: &Facts,
+) -> Result<Chosen, Refusal> {
     if pool.contains(target.addr) {
         return Err(Refusal::PoolHoldsTarget { pool, target });
     }

@@ -122,17 +122,17 @@ pub(crate) enum Refusal {
         family: &'static str,
         given: String,
     },
-    /// Two ranges of one family.
+    /// Two ranges that have addresses and ports in common.
     #[error(
-        "-c names two {family} ranges, {first} and {second}, and one per address family is possible: write {both}, which has both, \
-         or leave one out"
+        "-c names the same addresses and ports twice, in {first} and in {second}: leave one out"
     )]
-    TwoPools {
-        family: &'static str,
-        first: PoolArg,
-        second: PoolArg,
-        both: String,
-    },
+    PoolTwice { first: PoolArg, second: PoolArg },
+    /// More addresses in several ranges than are told apart.
+    #[error(
+        "-c names several ranges of one family with more than {most} addresses together, of which answers could not be told from \
+         those to addresses between them: write one range that has them all, or fewer addresses"
+    )]
+    TooManyInRanges { most: u32 },
     /// Targets that need different sources.
     #[error(
         "the targets {first} and {second} need different source addresses ({first_source} and {second_source}); give one range \
@@ -265,7 +265,8 @@ impl Refusal {
             | Self::PoolHoldsTarget { .. }
             | Self::TooManyLeases { .. }
             | Self::NoPoolOfFamily { .. }
-            | Self::TwoPools { .. }
+            | Self::PoolTwice { .. }
+            | Self::TooManyInRanges { .. }
             | Self::MixedSources { .. }
             | Self::CopiesWithoutPool { .. } => "pool-unusable",
             Self::NoSourceAddress { .. } => "no-source-address",

@@ -192,8 +192,12 @@ fn what_cannot_work_is_refused_in_clear_words() {
         ),
         ("-x 80-10.1.0.9:80 -c fd00:9::/64", "names no IPv4 range"),
         (
-            "-x 80-10.1.0.9:80 -c 10.7.0.0/16,10.8.0.0/16",
-            "two IPv4 ranges",
+            "-x 80-10.1.0.9:80 -c 10.7.0.0/16,10.7.9.x",
+            "the same addresses and ports twice",
+        ),
+        (
+            "-x 80-10.1.0.9:80 -c 10.7.0.0/16,10.8.0.0/16 --pool-is-routed",
+            "more than 64 addresses together",
         ),
         (
             "-x 80-127.0.0.1:81 -c 10.0.0.1:1000-2000",

@@ -104,7 +104,7 @@ mod tests {
     fn leases() -> (Leases, Arc<Words>) {
         let pool: PoolArg = "10.0.0.1:1-65535".parse().unwrap();
         let own = [IpAddr::from([10, 0, 0, 1])];
-        let target = (flow(1).server, pool.range, &own[..]);
+        let target = (flow(1).server, vec![(pool.range, &own[..])]);
         let filter = Filter::new([target].into_iter()).unwrap();
         let words = Arc::new(Words::private(1024).unwrap());
         (Leases::new(Arc::new(filter), Arc::clone(&words)), words)

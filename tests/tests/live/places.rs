@@ -1,5 +1,6 @@
 //! Where servers can stand: on one host, behind a gateway, at IPv6 addresses, at several addresses and ports.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use lab::access_log::Request;
@@ -175,6 +176,31 @@ fn target_behind_a_gateway_with_a_narrow_link() {
         .long(4)
         .and(&["--body", "20000"]);
     copied_through_gateway(1400, &[clients]);
+}
+
+/// A pool of two addresses of the online host: what the first has no ports for comes from the second.
+#[test]
+fn two_addresses_in_a_pool() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let online = stand.lab.namespace(Host::Online);
+    online
+        .add_address("eth1", "10.0.2.11/24")
+        .expect("an address");
+    let pool = format!("{ONLINE_INSIDE}:10000-10099,10.0.2.11:20000-20999");
+    let options = super::options::with(stand.options(), &["-c", &pool]);
+    let (here, there) = ((ONLINE, PORT).into(), (TARGET, PORT).into());
+    let clients = [Clients::keep_alive(200, 1_000, 2).long(4)];
+    let seen = copied(&stand, &[here], (Host::Target, there), &options, &clients);
+    let connections = |ports: std::ops::RangeInclusive<u16>| {
+        let of_target = seen.target.iter().map(|request| request.client_port);
+        let of_range: BTreeSet<u16> = of_target.filter(|port| ports.contains(port)).collect();
+        of_range.len()
+    };
+    assert_eq!(connections(10_000..=10_099), 100);
+    assert_eq!(connections(20_000..=20_999), 100);
+    seen.check(&stand);
 }
 
 /// Gives every host an IPv6 address besides; the target answers them as the topology says.

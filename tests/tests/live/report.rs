@@ -14,6 +14,7 @@ use super::bodies::Service;
 use super::options::with;
 use super::page::{check_contrast, check_quiet, check_width, picture};
 use super::places::start;
+use super::printed;
 
 /// How long the online server thinks, in milliseconds.
 const ONLINE_MS: &str = "4";
@@ -21,12 +22,21 @@ const ONLINE_MS: &str = "4";
 const SECONDS: u64 = 15;
 
 /// Copies to a target with these faults; gives the summary and where it is.
-fn run(stand: &Stand, name: &str, target: &[&str]) -> (Summary, PathBuf) {
+fn run(stand: &Stand, name: &str, title: &str, target: &[&str]) -> (Summary, PathBuf) {
     let online = Service::start_with(stand, Host::Online, &["--delay-ms", ONLINE_MS]);
     let target = Service::start_with(stand, Host::Target, target);
     // A connection waits that long for each answer that does not come, and some have several of them near the end.
-    let options = ["--response-timeout", "2s", "--drain", "18s"];
-    let mut options = with(stand.options(), &options);
+    let options = [
+        "--response-timeout",
+        "2s",
+        "--drain",
+        "18s",
+        "--title",
+        title,
+    ];
+    // Gates that even a target with faults passes: a run that fails one does not end as others do.
+    let gates = ["--min-fidelity", "98", "--max-differing", "5"];
+    let mut options = with(with(stand.options(), &options), &gates);
     name.clone_into(&mut options.name);
     let mut copier = start(stand, &options);
     let report = Clients::keep_alive(40, 400, SECONDS).run(stand);
@@ -93,8 +103,18 @@ fn a_slower_target_is_told_and_an_equal_one_is_not() {
     let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
         return;
     };
-    let (_, slower) = run(&stand, "slower", &["--delay-ms", "9"]);
-    let (_, equal) = run(&stand, "equal", &["--delay-ms", ONLINE_MS]);
+    let (_, slower) = run(
+        &stand,
+        "slower",
+        "A build that is 5 ms slower",
+        &["--delay-ms", "9"],
+    );
+    let (_, equal) = run(
+        &stand,
+        "equal",
+        "The same build",
+        &["--delay-ms", ONLINE_MS],
+    );
     let folder = stand.lab.folder().to_owned();
     let [one, other, both] =
         ["slower.html", "equal.html", "both.html"].map(|name| folder.join(name));
@@ -160,7 +180,7 @@ fn a_slower_target_is_told_and_an_equal_one_is_not() {
 /// One response in a hundred is a reset, another one is missing, and two are cut off: each is counted as what it is.
 #[test]
 fn errors_and_cut_replies_are_told() {
-    let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
+    let Some(stand) = super::stand_with(Topology::Direct, &printed::NEEDS) else {
         return;
     };
     let faults = [
@@ -171,7 +191,12 @@ fn errors_and_cut_replies_are_told() {
         "--truncate-every",
         "51",
     ];
-    let (summary, file) = run(&stand, "faults", &faults);
+    let (summary, file) = run(
+        &stand,
+        "faults",
+        "A build that breaks some answers",
+        &faults,
+    );
     let report = stand.lab.folder().join("faults.html");
     make(&stand, &[&file], &report);
     let browser = open(&stand, &report);
@@ -228,6 +253,7 @@ fn errors_and_cut_replies_are_told() {
         json!("bad")
     );
     picture(&browser, "report-light.png", 1420);
+    printed::check(&browser, stand.lab.folder());
     browser.prefer("dark");
     picture(&browser, "report-dark.png", 1420);
     browser.resize(360, 740);
@@ -245,6 +271,7 @@ fn missing_replies_are_told() {
     let (summary, file) = run(
         &stand,
         "silent",
+        "A build that leaves some requests alone",
         &["--delay-ms", ONLINE_MS, "--silent-every", "100"],
     );
     let report = stand.lab.folder().join("silent.html");

@@ -209,7 +209,7 @@ fn a_target_that_says_more() {
     };
     let mut online = stand.nginx(Host::Online);
     let mut target = stand.nginx_with(Host::Target, |config| {
-        config.answer = Answer::File(3 * SLACK)
+        config.answer = Answer::File(3 * SLACK);
     });
     let mut copier = start(&stand);
     let report = Clients::keep_alive(4, 20, 5).run(&stand);

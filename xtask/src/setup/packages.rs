@@ -173,6 +173,10 @@ const LAB_TOOLS: &[Tool] = &[
         program: "chromedriver",
         package: "chromium-driver",
     },
+    Tool {
+        program: "pdftotext",
+        package: "poppler-utils",
+    },
 ];
 
 /// What tests under other kernels need: an emulated machine and its first file system.

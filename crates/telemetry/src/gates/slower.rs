@@ -9,7 +9,9 @@
 //! cannot puts the gate in doubt only where that was asked for (`--strict`); otherwise the gate passes and says so.
 
 use super::{Answer, Facts, Gate, limit};
-use crate::verdict::{ACCURACY_US, Finding, Says};
+use crate::verdict::measured::Quantile;
+use crate::verdict::settling::what_would_tell;
+use crate::verdict::{ACCURACY_US, End, Finding, Says};
 
 /// The limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,27 +43,30 @@ pub(super) fn judge(most: SlowerMax, is_strict: bool, facts: &Facts<'_>) -> Gate
     let online = &facts.latency.online.last;
     let last = &facts.verdict.last;
     let parts = [
-        ("median", &last.p50, online.p50),
-        ("p99", &last.p99, online.p99),
+        (Quantile::P50, &last.p50, online.p50),
+        (Quantile::P99, &last.p99, online.p99),
     ]
-    .map(|(name, finding, online)| (answer(most, finding, online), name, finding, online));
+    .map(|(quantile, finding, online)| (answer(most, finding, online), quantile, finding, online));
     let worst = [Answer::Failed, Answer::CannotTell]
         .into_iter()
         .find_map(|wanted| parts.iter().find(|(answer, ..)| *answer == wanted));
     // Where all is well the slowest hundredth is what is nearest to the limit.
     let &nearest = worst.unwrap_or(&parts[1]);
-    let (judged, name, finding, _) = nearest;
+    let (judged, quantile, finding, online_us) = nearest;
     let is_named_only = parts[0].0 == Answer::Ok && judged == Answer::CannotTell && !is_strict;
     let decided = if is_named_only { parts[0] } else { nearest };
-    let why = match judged {
-        Answer::CannotTell if finding.says == Says::NoDifference => {
-            format!("{name}: no difference above noise, and the noise is larger than what is asked")
-        }
-        Answer::CannotTell => format!(
-            "{name} cannot be told from {} compared requests: too few, or too much noise",
-            facts.latency.target_net.last.count
-        ),
-        Answer::Ok | Answer::Failed => String::new(),
+    let why = if judged == Answer::CannotTell {
+        let wanted = what_would_tell(facts.measured, End::Last, quantile, |finding| {
+            answer(most, finding, online_us) != Answer::CannotTell
+        });
+        let hidden = if finding.says == Says::NoDifference {
+            ", the noise is larger than what is asked"
+        } else {
+            ""
+        };
+        format!("{} cannot tell{hidden}: {wanted}", name(quantile))
+    } else {
+        String::new()
     };
     Gate {
         gate: "max_slower",
@@ -70,8 +75,8 @@ pub(super) fn judge(most: SlowerMax, is_strict: bool, facts: &Facts<'_>) -> Gate
         found: if facts.latency.online.last.count == 0 {
             "-".to_owned()
         } else {
-            let (_, name, finding, online) = decided;
-            format!("{name} {}", found(finding.difference, online))
+            let (_, quantile, finding, online) = decided;
+            format!("{} {}", name(quantile), found(finding.difference, online))
         },
         why,
     }
@@ -88,6 +93,13 @@ fn answer(most: SlowerMax, finding: &Finding, online_us: u64) -> Answer {
         Says::NoDifference if measured <= most => Answer::Ok,
         Says::CannotTell if high.is_some_and(|high| high <= most) => Answer::Ok,
         Says::NoDifference | Says::CannotTell => Answer::CannotTell,
+    }
+}
+
+const fn name(quantile: Quantile) -> &'static str {
+    match quantile {
+        Quantile::P50 => "median",
+        Quantile::P99 => "p99",
     }
 }
 
@@ -112,6 +124,7 @@ mod tests {
             difference,
             low: None,
             high,
+            would_tell: None,
         };
         answer(most, &finding, 4_000)
     }

@@ -154,6 +154,38 @@ fn doubt_fails_where_it_is_to() {
     }
 }
 
+/// Whoever reads that a gate cannot tell reads what would let it.
+#[test]
+fn doubt_names_what_would_settle_it() {
+    let mut run = run(Gates {
+        slower_max: Some(SlowerMax::Share(0.2)),
+        ..Gates::default()
+    });
+    run.duration = std::time::Duration::from_secs(15);
+    for second in 0..15u64 {
+        for turn in 0..40 {
+            for series in crate::latency::Series::COMPARED {
+                let micros = 1_000 + (second * 7 + turn * 13) % 40 * 50;
+                run.latency
+                    .add_time(series, std::time::Duration::from_micros(micros));
+            }
+        }
+        run.spread.look(&run.latency);
+    }
+    record(&mut run, 600, 100);
+    let summary = Summary::new(&run);
+    let why = &summary.gates[0].why;
+    assert!(
+        why.starts_with("p99 cannot tell: 600 requests in 15 s; some ")
+            && why.contains(" would tell ("),
+        "{why}"
+    );
+    let wanted = summary.verdict.last.p99.would_tell.unwrap();
+    assert!(why.ends_with(&wanted.to_string()), "{why}, but {wanted}");
+    let table = crate::table::Table(&summary).to_string();
+    assert!(table.contains(&format!("          {wanted}\n")), "{table}");
+}
+
 #[test]
 fn the_words_are_those_of_the_command_line() {
     let mut run = run(all());

@@ -69,7 +69,8 @@ pub(super) fn of_answers(summary: &Summary) -> Vec<String> {
             samples
                 .to_string()
                 .lines()
-                .map(|line| line.trim().to_owned()),
+                // The columns of two lines that belong together stay as they are.
+                .map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned()),
         );
     }
     notes

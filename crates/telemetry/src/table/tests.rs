@@ -137,6 +137,89 @@ fn counters_stand_among_the_details_alone() {
     );
 }
 
+/// A run of three rules: one was taken, one was reset, of one nothing came.
+#[test]
+fn each_rule_of_several_has_a_line() {
+    let mut run = run();
+    let rules = ["port 80 -> a", "port 81 -> b", "port 82 -> c"];
+    run.rules = rules.map(str::to_owned).to_vec();
+    run.ledger = Ledger::new(3);
+    let text = Table(&Summary::new(&run)).to_string();
+    assert!(text.contains("direct  3 rules  1.0 s  seed"), "{text}");
+    for rule in rules {
+        let line = format!("          -         nothing captured             {rule}\n");
+        assert!(text.contains(&line), "no `{line}` in {text}");
+    }
+    for (rule, outcome) in [(0, Outcome::Answered), (1, Outcome::Reset)] {
+        run.ledger.record(&TurnEnded::unseen(RuleId(rule), outcome));
+    }
+    let text = Table(&Summary::new(&run)).to_string();
+    for words in [
+        "TAKEN     50.000 %  1 of 2 requests",
+        "          100 %     1 of 1 requests              port 80 -> a\n",
+        "          0.000 %   0 of 1 requests              port 81 -> b\n",
+        "          -         nothing captured             port 82 -> c\n",
+    ] {
+        assert!(text.contains(words), "no `{words}` in {text}");
+    }
+}
+
+#[test]
+fn a_run_of_less_than_a_second_has_a_length() {
+    let mut run = run();
+    run.rules = vec!["a to b".to_owned()];
+    run.ledger = Ledger::new(1);
+    (run.duration, run.drain) = (Duration::from_millis(40), Duration::ZERO);
+    let text = Table(&Summary::new(&run)).to_string();
+    assert!(text.contains("  a to b  40 ms  seed"), "{text}");
+    (run.duration, run.drain) = (Duration::from_millis(12_500), Duration::from_millis(500));
+    let text = Table(&Summary::new(&run)).to_string();
+    assert!(
+        text.contains("  a to b  12.0 s + drain 500 ms  seed"),
+        "{text}"
+    );
+}
+
+/// Marks and columns stand below each other, and what all gates have in common is said once.
+#[test]
+fn columns_are_columns() {
+    let mut run = run();
+    run.rules = vec!["a to b".to_owned()];
+    run.ledger = Ledger::new(1);
+    run.about.gates = crate::Gates {
+        fidelity_min: Some(0.999),
+        slower_max: Some(crate::SlowerMax::Share(0.2)),
+        ..crate::Gates::default()
+    };
+    let text = Table(&Summary::new(&run)).to_string();
+    assert_eq!(text.matches("nothing to judge").count(), 1, "{text}");
+    for _ in 0..10 {
+        run.ledger
+            .record(&TurnEnded::unseen(RuleId(0), Outcome::Answered));
+        for series in crate::latency::Series::COMPARED {
+            run.latency.add_time(series, Duration::from_micros(123_456));
+        }
+    }
+    let late = TurnEnded {
+        lag: Duration::from_micros(99_900),
+        ..TurnEnded::unseen(RuleId(0), Outcome::Answered)
+    };
+    let mut recorder = crate::Recorder::new();
+    recorder.record(&late);
+    recorder.drain_into(&mut run.latency);
+    let text = Table(&Summary::new(&run)).to_string();
+    let columns = |what: &str, names: &[&str]| {
+        let lines = text
+            .lines()
+            .filter(|line| names.iter().any(|name| line.starts_with(name)));
+        let found: Vec<_> = lines.filter_map(|line| line.rfind(what)).collect();
+        (found.len(), found.windows(2).all(|pair| pair[0] == pair[1]))
+    };
+    assert_eq!(columns(" ok", &["TAKEN", "COPY"]), (2, true), "{text}");
+    let gates = ["GATE", "          ?", "          ok"];
+    assert_eq!(columns("wanted", &gates), (2, true), "{text}");
+}
+
 /// Whoever reads how many were answered is told how many of them may not have been.
 #[test]
 fn turns_in_doubt_are_told() {

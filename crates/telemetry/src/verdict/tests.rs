@@ -2,15 +2,16 @@
 
 use core::time::Duration;
 
-use super::{ACCURACY_US, Finding, Interval, Says, Verdict, interval, student};
+use super::measured::Measured;
+use super::{ACCURACY_US, Finding, Interval, Says, Verdict};
 use crate::latency::{Latency, Series};
 use crate::spread::Spread;
 
 /// A small generator (xorshift64*): the tests need noise, not secrets.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn share(&mut self) -> f64 {
+    pub(super) fn share(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -18,14 +19,18 @@ impl Dice {
     }
 
     /// A response time: half a millisecond, and a tail of `scale` more in the mean.
-    fn micros(&mut self, scale: f64) -> u64 {
+    pub(super) fn micros(&mut self, scale: f64) -> u64 {
         let tail = -scale * (1.0 - self.share()).ln();
         500 + Duration::from_secs_f64(tail / 1e6).as_micros() as u64
     }
 }
 
 /// A run of so many seconds with so many turns each; `times` gives the online server's time and the target's.
-fn verdict(seconds: u64, turns: u64, mut times: impl FnMut(u64) -> (u64, u64)) -> Verdict {
+pub(super) fn verdict(
+    seconds: u64,
+    turns: u64,
+    mut times: impl FnMut(u64) -> (u64, u64),
+) -> Verdict {
     let (mut latency, mut spread) = (Latency::new(), Spread::new());
     for second in 0..seconds {
         for _ in 0..turns {
@@ -39,7 +44,11 @@ fn verdict(seconds: u64, turns: u64, mut times: impl FnMut(u64) -> (u64, u64)) -
         }
         spread.look(&latency);
     }
-    Verdict::new(&latency, &spread)
+    Verdict::new(&Measured::new(
+        &latency,
+        &spread,
+        Duration::from_secs(seconds),
+    ))
 }
 
 fn all(verdict: &Verdict) -> [Finding; 4] {
@@ -142,49 +151,6 @@ fn what_the_hooks_cannot_resolve_is_no_difference() {
     for finding in all(&verdict) {
         assert_eq!(finding.says, Says::NoDifference, "{finding:?}");
     }
-}
-
-/// The interval holds the true quantile as often as it promises, by the binomial distribution itself.
-#[test]
-fn an_interval_covers_what_it_promises() {
-    for n in [50u32, 200, 1_000, 5_000] {
-        for quantile in [0.5, 0.99] {
-            let mut histogram =
-                hdrhistogram::Histogram::<u64>::new_with_bounds(1, 10_000_000, 3).unwrap();
-            // Rank and value are the same below 2,048, and as near as three digits beyond.
-            for rank in 1..=u64::from(n) {
-                histogram.record(rank).unwrap();
-            }
-            // Enough stretches for the normal quantile.
-            let interval = interval(&histogram, quantile, Some(1.0), 100_000);
-            let mut logs = vec![0.0];
-            for k in 1..=n {
-                logs.push(logs[k as usize - 1] + f64::from(k).ln());
-            }
-            let probability = |k: u32| {
-                let choose = logs[n as usize] - logs[k as usize] - logs[(n - k) as usize];
-                (choose + f64::from(k) * quantile.ln() + f64::from(n - k) * (1.0 - quantile).ln())
-                    .exp()
-            };
-            // The true quantile is above the value of rank r where at least r turns are below it.
-            let outside_low: f64 = (0..interval.low as u32).map(probability).sum();
-            let outside_high: f64 = match interval.high {
-                Some(high) => (high as u32 - 1..=n).map(probability).sum(),
-                None => 0.0,
-            };
-            assert!(outside_low <= 0.003, "n {n}, {quantile}: {outside_low}");
-            assert!(outside_high <= 0.003, "n {n}, {quantile}: {outside_high}");
-        }
-    }
-}
-
-#[test]
-fn students_table_goes_over_into_the_expansion() {
-    assert!(student(0).is_infinite());
-    assert!((student(10) - 3.581).abs() < 0.004);
-    assert!((student(30) - 3.030).abs() < 0.001);
-    assert!((student(1_000_000) - 2.807).abs() < 0.001);
-    assert!((1..100).all(|freedom| student(freedom) > student(freedom + 1)));
 }
 
 #[test]

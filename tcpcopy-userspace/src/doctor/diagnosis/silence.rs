@@ -6,7 +6,7 @@ use host::Route;
 use telemetry::Mode;
 
 use super::{CHECK, closed, tried};
-use crate::advice::iptables;
+use crate::advice::{iptables, seen_from_elsewhere};
 use crate::doctor::evidence::{Evidence, Try};
 use crate::doctor::finding::Finding;
 use crate::doctor::handshake::Answer;
@@ -217,6 +217,8 @@ fn way_back(evidence: &Evidence, probe: &Try) -> Finding {
 /// The assistant's program took replies, and no report of them came.
 fn lost_on_channel(evidence: &Evidence, probe: &Try, assistant: IpAddr) -> Finding {
     let taken = evidence.taken_by_intercept.unwrap_or_default();
+    let assistant = assistant.to_string();
+    let assistant = seen_from_elsewhere(&assistant);
     Finding::fail(
         CHECK,
         "report-lost",

@@ -27,8 +27,19 @@ pub(in crate::plan) fn probes(
     let mut probes: Vec<(Endpoint, Endpoint)> = Vec::new();
     for rule in &args.rules {
         let v4 = rule.target.addr.is_v4();
-        if let Some(chosen) = sources.chosen(rule.target.addr) {
-            probes.push((chosen.last(facts), rule.target));
+        let mut pools = sources.of(v4);
+        if let Some(first) = pools.next() {
+            let last = first.last(facts);
+            probes.push((last, rule.target));
+            // Of further ranges those that have the same port.
+            let last_of =
+                |chosen: &super::Chosen| Endpoint::new(chosen.last(facts).addr, last.port);
+            let further = pools.map(last_of).filter(|further| {
+                sources
+                    .of(v4)
+                    .any(|chosen| chosen.pool.range.contains(further))
+            });
+            probes.extend(further.map(|further| (further, rule.target)));
             continue;
         }
         let Some(port) = free_port(facts) else {

@@ -1,6 +1,6 @@
 //! How many sessions a pool has room for, and whether that is what was asked for.
 
-use super::Sources;
+use super::{Sources, several};
 use crate::args::Args;
 use crate::plan::Refusal;
 
@@ -27,14 +27,15 @@ pub(in crate::plan) fn room(
     sources: &Sources,
     workers: u32,
 ) -> Result<(Option<Room>, Option<String>), Refusal> {
-    let Some(smallest) = sources
-        .chosen
-        .iter()
-        .min_by_key(|chosen| chosen.available())
-    else {
+    // All ranges of a family together.
+    let families = [true, false].map(|is_v4| {
+        let available = sources.of(is_v4).map(super::Chosen::available).sum();
+        Some((is_v4, available, sources.of(is_v4).next()?))
+    });
+    let smallest = families.into_iter().flatten().min_by_key(|family| family.1);
+    let Some((is_v4, available, smallest)): Option<(bool, u64, _)> = smallest else {
         return Ok((None, None));
     };
-    let available = smallest.available();
     let small = |what: String, needed: u64| Refusal::PoolTooSmall {
         pool: smallest.pool,
         what,
@@ -69,7 +70,7 @@ pub(in crate::plan) fn room(
     let words = format!(
         "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
          that is {flows} flows at a time",
-        smallest.pool,
+        several::words(sources.of(is_v4)).unwrap_or_default(),
         available / u64::from(workers),
         args.copies,
     );

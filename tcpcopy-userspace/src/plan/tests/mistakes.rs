@@ -181,7 +181,12 @@ const REFUSED: &[(u8, &str, &[&str])] = &[
     (
         30,
         "--x 80-10.0.0.9:80",
-        &["unexpected argument '--x' found"],
+        &["there is no option --x: did you mean -x?"],
+    ),
+    (
+        30,
+        "-x 80-10.1.0.9:80 foo",
+        &["foo belongs to no option, and is no command"],
     ),
 ];
 

@@ -117,3 +117,59 @@ fn a_pool_of_others_is_refused_in_direct_mode() {
         plan_on(&format!("-x 80-{target} -c {own}"), &facts).expect(own);
     }
 }
+
+/// TCPCopy's form, `-c IP,IP`.
+#[test]
+fn several_addresses_are_a_pool() {
+    let facts = facts();
+    let ranges = |line: &str| {
+        let plan = plan_on(line, &facts).expect(line);
+        let Source::Pool { ranges, .. } = &plan.source else {
+            panic!("a pool")
+        };
+        let addresses: Vec<String> = ranges
+            .iter()
+            .map(|range| range.prefix.to_string())
+            .collect();
+        (addresses, plan)
+    };
+    let (addresses, plan) =
+        ranges("-x 80-10.1.0.9:80 -s 10.0.0.9:36524 --insecure -c 62.135.200.7,62.135.201.x");
+    assert_eq!(addresses, ["62.135.200.7", "62.135.201.0"]);
+    assert_eq!(
+        plan.source_words,
+        [format!(
+            "from 62.135.200.7 ports 1024-65535 and 62.135.201.0/24 ports 1024-65535 ({} free)",
+            257 * 64_512
+        )]
+    );
+    assert!(plan.filter.replies.is_empty());
+    let room = plan.room.expect("room");
+    assert_eq!(room.flows, 257 * 64_512);
+    // One of this host, and one that is routed here.
+    let line = "-x 80-10.1.0.9:80 -c 10.1.0.1:10000-10999,10.7.0.1:10000-10999";
+    let refusal = plan_on(line, &facts).unwrap_err();
+    assert_eq!(refusal.finding(), "pool-not-routed");
+    let (addresses, plan) = ranges(&format!("{line} --pool-is-routed"));
+    assert_eq!(addresses, ["10.1.0.1", "10.7.0.1"]);
+    assert_eq!((plan.filter.slots, plan.filter.addresses.len()), (2, 2));
+    // The path is proven from each.
+    let sources: Vec<String> = plan
+        .probes
+        .iter()
+        .map(|(source, _)| source.to_string())
+        .collect();
+    assert_eq!(sources, ["10.1.0.1:10999", "10.7.0.1:10999"]);
+    for line in [
+        "-x 80-10.1.0.9:80 -c 10.1.0.1,10.1.0.1",
+        "-x 80-10.1.0.9:80 -c 10.1.0.1:1000-2000,10.1.0.1:1500-3000",
+    ] {
+        let refusal = plan_on(line, &facts).unwrap_err();
+        assert!(
+            refusal
+                .to_string()
+                .contains("the same addresses and ports twice"),
+            "{refusal}"
+        );
+    }
+}

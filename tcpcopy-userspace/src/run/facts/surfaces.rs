@@ -47,6 +47,18 @@ fn the_table_says_what_is_true() {
                 "{name}: {table}"
             );
         }
+        for finding in [
+            &truth.fact.summary().verdict.last.p50,
+            &truth.fact.summary().verdict.last.p99,
+        ] {
+            let wanted = finding
+                .would_tell
+                .map(|wanted| format!("          {wanted}\n"));
+            assert!(
+                truth.copy == Copy::None || wanted.is_none_or(|wanted| table.contains(&wanted)),
+                "{name}: {table}"
+            );
+        }
         let [differing, compared] = truth.differing;
         let answers = line("ANSWERS");
         let is_said = match (differing, compared) {
@@ -147,6 +159,12 @@ fn check_words(truth: &Truth, said: &Value) {
     }
     assert!(page.contains(&on_page), "{name}, `{on_page}`: {page}");
     let summary = truth.fact.summary();
+    for finding in [summary.verdict.last.p50, summary.verdict.last.p99] {
+        if let Some(wanted) = finding.would_tell {
+            let words = format!("cannot tell: {wanted}");
+            assert!(report.contains(&words), "{name}, `{words}`: {report}");
+        }
+    }
     let pending = summary.ledger.get("pending").copied();
     let words = if summary.ended.is_some() {
         "not finished in time"

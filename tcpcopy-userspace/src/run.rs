@@ -346,6 +346,9 @@ impl<'a> Run<'a> {
     fn become_ready(&mut self) {
         if let Some(bridge) = &mut self.bridge {
             let proof = bridge.prove(&self.crew);
+            if bridge.needs_a_client() {
+                self.start_reading();
+            }
             if self.is_ready || proof != Proof::Proven {
                 return;
             }
@@ -357,10 +360,15 @@ impl<'a> Run<'a> {
             self.ready = Some(SystemTime::now());
             self.telling.enter(self.phase());
             info!("ready      (Ctrl-C stops)");
-            if let Some(replaying) = &mut self.replaying {
-                replaying.start(self.args, self.plan, self.crew.handles());
-            }
+            self.start_reading();
             namespace::notify(&self.plan.outside, NotifyState::Ready);
+        }
+    }
+
+    /// Has the files of a replay read, if that has not begun.
+    fn start_reading(&mut self) {
+        if let Some(replaying) = &mut self.replaying {
+            replaying.start(self.args, self.plan, self.crew.handles());
         }
     }
 }

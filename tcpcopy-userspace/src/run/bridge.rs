@@ -166,6 +166,11 @@ impl Bridge {
         }
     }
 
+    /// Whether the probes came back in vain, so that it takes a session of a client to prove the path.
+    pub(super) const fn needs_a_client(&self) -> bool {
+        self.warned
+    }
+
     /// Sends probes where they are due, and says how things stand.
     pub(super) fn prove(&mut self, crew: &Crew) -> Proof {
         if self.proof == Proof::Proven {

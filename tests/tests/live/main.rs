@@ -48,6 +48,7 @@ mod protocols;
 mod proxy;
 mod redis;
 mod refusals;
+mod replay;
 mod report;
 mod rights;
 mod robust;

@@ -1,0 +1,206 @@
+//! `tcpcopy replay`: what tcpdump has captured of real clients and a real server, played to a real target.
+//!
+//! The target's log must have exactly the online server's requests, whatever the speed, the mode, and the form of the files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lab::access_log::{Comparison, Request};
+use lab::copier::{CHANNEL_PORT, Summary, start_intercept};
+use lab::net::{ASSISTANT, TARGET};
+use lab::{Host, Process, Spec, Topology};
+use nix::sys::signal::Signal;
+use tests::copying::{check_books, check_clients, check_nothing_left};
+use tests::{Clients, PORT, Stand};
+
+const NEEDS: [&str; 4] = ["nginx", "tcpdump", "editcap", "gzip"];
+
+/// What tcpdump has captured on the online server, and the requests that it served.
+struct Recorded {
+    file: PathBuf,
+    requests: Vec<Request>,
+}
+
+/// Records these loads, one after the other.
+fn record(stand: &Stand, loads: &[Clients]) -> Recorded {
+    let file = stand.lab.folder().join("recorded.pcap");
+    let name = file.display().to_string();
+    let filter = format!("tcp port {PORT}");
+    let spec = Spec::new("tcpdump", "tcpdump").args([
+        "--immediate-mode",
+        "-i",
+        "eth0",
+        "-Z",
+        "root",
+        "-s",
+        "0",
+        "-B",
+        "65536",
+        "-U",
+        "-w",
+        &name,
+        &filter,
+    ]);
+    let mut online = stand.nginx(Host::Online);
+    let mut tcpdump = stand.lab.spawn(Host::Online, &spec).expect("tcpdump");
+    let listens = tcpdump.wait_for("listening on", Duration::from_secs(5));
+    listens.expect("tcpdump listens");
+    for load in loads {
+        check_clients(&load.run(stand));
+    }
+    // The last of what it has to write.
+    std::thread::sleep(Duration::from_millis(300));
+    let stopped = tcpdump.stop(Signal::SIGINT, Duration::from_secs(5));
+    stopped.expect("tcpdump ends");
+    let log = tcpdump.log();
+    assert!(log.contains("0 packets dropped by kernel"), "{log}");
+    Recorded {
+        file,
+        requests: online.finish().expect("the log"),
+    }
+}
+
+/// A replay of files with these options, to its end.
+fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary) {
+    let rule = format!("{PORT}-{TARGET}:{PORT}");
+    let summary = stand.lab.folder().join("replay.json");
+    let files = files.iter().map(|file| file.display().to_string());
+    let spec = Spec::new("replay", &stand.binaries.tcpcopy)
+        .args(["replay", "--pcap"])
+        .args(files)
+        .args(["-x", &rule, "--workers", "1", "--summary"])
+        .args([summary.display()])
+        .args(options.iter().copied());
+    let mut process = stand.lab.spawn(Host::Online, &spec).expect("a replay");
+    let ended = process.wait_success(Duration::from_secs(30));
+    ended.unwrap_or_else(|error| panic!("{error}\n{}", process.log()));
+    let summary = Summary::read(&summary).expect("a summary");
+    check_books(&summary);
+    (process, summary)
+}
+
+/// Replays to a fresh target, which must have seen each request so many times.
+fn check(stand: &Stand, recorded: &Recorded, files: &[&Path], options: &[&str], times: usize) {
+    let mut target = stand.nginx(Host::Target);
+    let (process, summary) = replay(stand, files, options);
+    let seen = target.finish().expect("the log");
+    let expected = recorded.requests.len() * times;
+    let context = format!("{options:?}: {}\n{}", summary.ledger(), process.output());
+    assert_eq!(
+        (seen.len(), summary.captured(), summary.answered()),
+        (expected, expected as u64, expected as u64),
+        "{context}"
+    );
+    if times == 1 {
+        let comparison = Comparison::of(&recorded.requests, &seen);
+        assert!(comparison.is_exact(), "{comparison}: {context}");
+    }
+    let line = process.output();
+    let lag = line.lines().find(|line| line.starts_with("COPY"));
+    eprintln!("{options:?}: {expected} requests, {}", lag.unwrap_or(""));
+}
+
+#[test]
+fn a_capture_is_replayed_at_any_speed() {
+    let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
+        return;
+    };
+    let recorded = record(
+        &stand,
+        &[Clients::keep_alive(20, 1000, 2), Clients::short(500, 1)],
+    );
+    let file = [recorded.file.as_path()];
+    for options in [
+        &["--speed", "1"][..],
+        &["--speed", "10"],
+        &["--speed", "max"],
+    ] {
+        check(&stand, &recorded, &file, options, 1);
+    }
+    check(
+        &stand,
+        &recorded,
+        &file,
+        &["--speed", "max", "--loop", "2"],
+        2,
+    );
+    check(&stand, &recorded, &file, &["--speed", "max", "-n", "3"], 3);
+    // A capture in parts of another form: connections go on from one to the next.
+    let folder = recorded.file.parent().expect("a folder");
+    let parts = parts_of(&recorded.file, folder);
+    let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+    check(&stand, &recorded, &parts, &["--speed", "max"], 1);
+    nothing_of_a_rule(&stand, &recorded);
+    check_nothing_left(&stand);
+}
+
+/// The capture in parts, each a pcapng file that is compressed.
+fn parts_of(file: &Path, folder: &Path) -> Vec<PathBuf> {
+    let run = |program: &str, arguments: &[&str]| {
+        let ended = Command::new(program).args(arguments).status();
+        assert!(ended.expect(program).success(), "{program} {arguments:?}");
+    };
+    let part = folder.join("part.pcapng").display().to_string();
+    run(
+        "editcap",
+        &[
+            "-F",
+            "pcapng",
+            "-c",
+            "3000",
+            &file.display().to_string(),
+            &part,
+        ],
+    );
+    let named = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name()?.to_str()?;
+        name.starts_with("part_").then_some(path)
+    };
+    let mut parts: Vec<PathBuf> = folder
+        .read_dir()
+        .expect("a folder")
+        .filter_map(named)
+        .collect();
+    assert!(parts.len() > 1, "{parts:?}");
+    parts.sort();
+    for part in &mut parts {
+        run("gzip", &["-q", &part.display().to_string()]);
+        part.set_extension("pcapng.gz");
+    }
+    parts
+}
+
+/// What the files have instead is named, and the exit status says that nothing was asked for.
+fn nothing_of_a_rule(stand: &Stand, recorded: &Recorded) {
+    let file = recorded.file.display().to_string();
+    let rule = format!("1-{TARGET}:{PORT}");
+    let spec = Spec::new("nothing", &stand.binaries.tcpcopy);
+    let spec = spec.args(["replay", "--pcap", &file, "-x", &rule, "--speed", "max"]);
+    let mut process = stand.lab.spawn(Host::Online, &spec).expect("a replay");
+    let ended = process.wait(Duration::from_secs(10)).expect("it ends");
+    let log = process.log();
+    assert_eq!(ended.code(), Some(3), "{log}");
+    assert!(
+        log.contains(&format!("busiest server ports are {PORT}")),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_capture_is_replayed_with_the_clients_own_addresses() {
+    let Some(stand) = super::stand_with(Topology::Assistant, &NEEDS) else {
+        return;
+    };
+    let recorded = record(
+        &stand,
+        &[Clients::keep_alive(20, 1000, 1), Clients::short(500, 1)],
+    );
+    let _intercept = start_intercept(&stand.lab, &stand.binaries, &stand.options())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let intercept = format!("{ASSISTANT}:{CHANNEL_PORT}");
+    let options = ["--speed", "max", "-s", &intercept, "--insecure"];
+    let file = [recorded.file.as_path()];
+    check(&stand, &recorded, &file, &options, 1);
+}

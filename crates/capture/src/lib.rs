@@ -6,19 +6,19 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`files`] | several files as one stream of records |
-//! | [`input`] | one file: its container, and the records in it |
-//! | [`opened`] | its bytes, with their compression taken off |
-//! | [`record`] | what is found at a place in a file |
-//! | [`buffer`] | the bytes that are read and not yet parsed |
-//! | [`classic`] | records of pcap files, in their six forms |
-//! | [`blocks`] | blocks of pcapng files |
-//! | [`interface`] | interfaces of pcapng files, and their clocks |
-//! | [`link`] | link types, by number and name |
-//! | [`counts`] | what was read, and what could not be |
-//! | [`unwrap`] | link layers and tunnels, down to the TCP packet |
-//! | [`packet`] | a TCP packet made well-formed |
-//! | [`error`] | what a user is told where a file cannot be read |
+//! | `files` | several files as one stream of records |
+//! | `input` | one file: its container, and the records in it |
+//! | `opened` | its bytes, with their compression taken off |
+//! | `record` | what is found at a place in a file |
+//! | `buffer` | the bytes that are read and not yet parsed |
+//! | `classic` | records of pcap files, in their six forms |
+//! | `blocks` | blocks of pcapng files |
+//! | `interface` | interfaces of pcapng files, and their clocks |
+//! | `link` | link types, by number and name |
+//! | `counts` | what was read, and what could not be |
+//! | `unwrap` | link layers and tunnels, down to the TCP packet |
+//! | `packet` | a TCP packet made well-formed |
+//! | `error` | what a user is told where a file cannot be read |
 //!
 //! **Architecture invariant:** no threads, no clock, no `unsafe`; memory does not grow with the files, and no packet
 //! costs an allocation.

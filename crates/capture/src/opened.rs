@@ -126,7 +126,7 @@ impl Opened {
                 }
                 // What the system says of a file has a number.
                 _ if source.raw_os_error().is_none() => {
-                    self.broken = Some("its compressed data is damaged from here on");
+                    self.broken = Some(damage(&source));
                     return Ok(false);
                 }
                 _ => {}
@@ -164,6 +164,15 @@ impl Opened {
             path: self.path.clone(),
             link,
         }
+    }
+}
+
+/// Why something cannot be unpacked. libzstd's words are those of its `error_private.c`.
+fn damage(error: &io::Error) -> &'static str {
+    if error.to_string().contains("requires too much memory") {
+        "it was packed with a window of more than 128 MB (`zstd --long`): unpack it first"
+    } else {
+        "its compressed data is damaged from here on"
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What identifies a network is kept as one number, because equal addresses in two networks are two flows: VLANs, virtual
 //! networks of VXLAN and GENEVE, keys of GRE. What differs between the two directions of a flow is not: MPLS labels, sessions of
-//! ERSPAN, addresses of a tunnel's ends.
+//! ERSPAN, addresses of a tunnel's ends. Nor are VLANs in a cooked capture: one of `-i any` on a host with VLAN devices has each packet
+//! with its tag, from the device beneath, and once more without, from the VLAN's own.
 
 mod counts;
 mod fragments;
@@ -37,6 +38,8 @@ struct Layer<'a> {
     network: u32,
     /// How many tunnels stand around it.
     tunnels: u8,
+    /// Whether VLAN tags here tell networks apart.
+    has_vlans: bool,
     bytes: &'a [u8],
     /// How many bytes were on the wire, by the word of the layers around it: at least those that are here.
     wire_len: usize,
@@ -57,6 +60,7 @@ impl Unwrapper {
             interface: frame.interface,
             network: 0,
             tunnels: 0,
+            has_vlans: true,
             bytes: frame.bytes,
             wire_len: (frame.wire_len as usize).max(frame.bytes.len()),
         };

@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use capture::{Files, LinkType};
+use serde_json::Value;
 use wire::flow::{Addr, Endpoint};
 use wire::tcp::{Flags, Header, Options};
 
@@ -326,6 +327,39 @@ fn the_clock_is_watched() {
         table.contains("nothing for 2h 1m 29s at the longest"),
         "{table}"
     );
+}
+
+/// The keys of a document, in their order and with those within them.
+fn keys(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(map) => {
+            let inner = |(key, value): (&String, &Value)| {
+                let below = keys(value)
+                    .into_iter()
+                    .map(move |below| format!("{key}.{below}"));
+                [key.clone()]
+                    .into_iter()
+                    .chain(below)
+                    .collect::<Vec<String>>()
+            };
+            map.iter().flat_map(inner).collect()
+        }
+        Value::Array(values) => values.first().map(keys).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_page_shows_the_keys_that_there_are() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/captures.md");
+    let page = std::fs::read_to_string(page).expect("docs/captures.md");
+    let (_, behind) = page.split_once("```json\n").expect("an example");
+    let (example, _) = behind.split_once("```").expect("its end");
+    let example: Value = serde_json::from_str(example).expect("JSON");
+    let found = look_at(&Ends::new(40_000, 1, 80).whole());
+    let found = serde_json::to_value(&found).expect("JSON");
+    assert_eq!(keys(&example), keys(&found));
+    assert!(keys(&found).contains(&"services.requests".to_owned()));
 }
 
 /// More connections at once than are followed: all are counted, and those that were still open are told.

@@ -6,6 +6,7 @@
 mod assistant;
 mod beginnings;
 mod bodies;
+mod captures;
 mod containers;
 mod directions;
 mod doctor;

@@ -113,6 +113,14 @@ const LAB_TOOLS: &[Tool] = &[
         package: "tshark",
     },
     Tool {
+        program: "editcap",
+        package: "wireshark-common",
+    },
+    Tool {
+        program: "zstd",
+        package: "zstd",
+    },
+    Tool {
         program: "curl",
         package: "curl",
     },

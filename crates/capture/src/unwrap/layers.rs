@@ -28,11 +28,19 @@ impl Unwrapper {
     ) {
         match link {
             LinkType::ETHERNET => self.ethernet(layer, each),
-            LinkType::LINUX_SLL => self.cooked(layer, 14, SLL_LEN, each),
+            LinkType::LINUX_SLL => {
+                let has_vlans = false;
+                self.cooked(Layer { has_vlans, ..layer }, 14, SLL_LEN, each);
+            }
             LinkType::LINUX_SLL2 => {
                 // The interface by its own number, where the capture is one of `-i any`.
                 let interface = layer.be32(4).unwrap_or(layer.interface);
-                self.cooked(Layer { interface, ..layer }, 0, SLL2_LEN, each);
+                let cooked = Layer {
+                    interface,
+                    has_vlans: false,
+                    ..layer
+                };
+                self.cooked(cooked, 0, SLL2_LEN, each);
             }
             LinkType::NULL | LinkType::LOOP => match layer.be32(0) {
                 Some(family) if is_internet(family) => self.rest(layer, FAMILY_LEN, each),
@@ -88,10 +96,11 @@ impl Unwrapper {
             };
             // VLAN 0 is a priority and no network.
             let vlan = u32::from(tag & 0x0fff);
-            layer = if vlan == 0 {
-                behind
-            } else {
+            let is_network = vlan != 0 && layer.has_vlans;
+            layer = if is_network {
                 behind.within(Kind::Vlan, vlan)
+            } else {
+                behind
             };
             kind = inner;
         }

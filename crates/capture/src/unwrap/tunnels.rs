@@ -34,6 +34,7 @@ impl Unwrapper {
     ) {
         let inner = Layer {
             tunnels: layer.tunnels + 1,
+            has_vlans: true,
             ..layer
         };
         if protocol == UDP {

@@ -132,6 +132,24 @@ fn vlans_are_networks_and_priorities_are_none() {
     assert_eq!(tagged(&[(0x9100, 100), (0x8100, 0)]).1, networks[1]);
 }
 
+/// As `-i any` has a packet on a host with VLAN devices: with its tag, and once more without.
+#[test]
+fn a_vlan_of_a_cooked_capture_is_no_network() {
+    let sll = |kind: u16, rest: &[u8]| {
+        let head = [0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        [&head[..], &kind.to_be_bytes(), rest].concat()
+    };
+    let tagged = |packet: &[u8]| behind(&[0, 100, 8, 0], packet);
+    let frames = [sll(0x8100, &tagged(&inner())), sll(IPV4, &inner())];
+    let (taken, _) = of(LinkType::LINUX_SLL, &frames);
+    assert_eq!((taken.len(), &taken[0]), (2, &taken[1]));
+    // What stands in a tunnel is another matter.
+    let within = vxlan(7, &ethernet(0x8100, &tagged(&inner())));
+    let networks = [within, vxlan(7, &ethernet(IPV4, &inner()))]
+        .map(|packet| one(LinkType::LINUX_SLL, &sll(IPV4, &packet)).1);
+    assert_ne!(networks[0], networks[1]);
+}
+
 #[test]
 fn labels_are_no_networks() {
     // Two labels, the second one the last.

@@ -254,6 +254,11 @@ fn what_cannot_be_read_is_refused_in_a_line() {
             folder.write("text.gz", &gzip(b"GET / HTTP/1.1")),
             "begins with 47 45 54 20",
         ),
+        // A frame with a window of 256 MB, and a last block of nothing.
+        (
+            folder.write("long.zst", b"\x28\xb5\x2f\xfd\x00\x90\x01\x00\x00"),
+            "a window of more than 128 MB",
+        ),
         (
             folder.write("wifi", &wrong(105)),
             "link type 105 (IEEE802_11)",
@@ -267,6 +272,17 @@ fn what_cannot_be_read_is_refused_in_a_line() {
         assert!(said.contains(words), "{said}");
         assert!(said.contains(&path.display().to_string()), "{said}");
     }
+}
+
+/// Root may read everything, so the words are looked at alone.
+#[test]
+fn a_file_that_may_not_be_read_is_told_what_helps() {
+    let error = Error::Open {
+        path: PathBuf::from("a.pcap"),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    let words = "cannot open a.pcap: permission denied; run as a user who may read it";
+    assert!(error.to_string().starts_with(words), "{error}");
 }
 
 /// With a good file before it: nothing of that may be handed out.

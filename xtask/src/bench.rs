@@ -32,6 +32,7 @@ use ::lab::{Lab, Topology, interrupt, system};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use crate::setup::Purpose;
 use crate::{stage, step, workspace};
 use case::{Case, Variant};
 use compare::Earlier;
@@ -214,7 +215,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // The load alone needs nothing of ours.
     let is_copied = |variant: &Variant| matches!(variant, Variant::Copied(..));
     let binaries = if variants.iter().any(is_copied) {
-        Some(stage::prepare(!arguments.no_setup)?)
+        Some(stage::prepare(
+            (!arguments.no_setup).then_some(Purpose::Tests),
+        )?)
     } else {
         None
     };

@@ -11,7 +11,8 @@ use ::lab::{Lab, Topology, interrupt};
 use anyhow::Result;
 use clap::Args;
 
-use crate::stage;
+use crate::setup::Purpose;
+use crate::{stage, step, workspace};
 
 /// Arguments of `demo`.
 #[derive(Args)]
@@ -30,9 +31,16 @@ pub(crate) struct Arguments {
     no_setup: bool,
 }
 
+/// What the first demo on a machine takes; docs/install.md says how that was measured.
+const FIRST_TIME: &str = "the first demo sets this machine up and builds, some 7 minutes on two processors: at most 390 MB of Debian packages to \
+    download (2.1 GB on disk), bpf-linker, and tcpcopy itself (1.4 GB in target/). What tests need besides comes with `cargo xtask test`";
+
 /// Runs the demo.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let binaries = stage::prepare(!arguments.no_setup)?;
+    if !workspace::target().join("release/tcpcopy").is_file() {
+        step::say(FIRST_TIME);
+    }
+    let binaries = stage::prepare((!arguments.no_setup).then_some(Purpose::Demo))?;
     interrupt::install()?;
     let modes = match arguments.mode {
         Some(mode) => vec![mode],

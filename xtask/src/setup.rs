@@ -11,9 +11,22 @@ use anyhow::{Result, bail};
 use crate::build_ebpf::{self, ToolChain};
 use crate::step;
 
+/// What for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Purpose {
+    /// A build, and the demo.
+    Demo,
+    /// Everything: the tests with their servers, browser and emulated machines.
+    #[default]
+    Tests,
+}
+
 /// Arguments of `setup`.
 #[derive(clap::Args, Default)]
 pub(crate) struct Arguments {
+    /// What to bring: what a build and the demo need, or what the tests need.
+    #[arg(long = "for", value_enum, default_value = "tests")]
+    pub purpose: Purpose,
     /// Only say what is missing; fail if anything is.
     #[arg(long)]
     pub check: bool,
@@ -27,7 +40,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let needs_compiler = ToolChain::find().is_none();
     let needs_linker = build_ebpf::find_linker().is_none();
-    let wanted = packages::missing(needs_compiler, needs_linker);
+    let wanted = packages::missing(arguments.purpose, needs_compiler, needs_linker);
     if wanted.is_empty() && !needs_compiler && !needs_linker {
         step::say("nothing is missing");
         return Ok(());
@@ -35,10 +48,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.check {
         bail!("{}", advice(&wanted, needs_compiler, needs_linker));
     }
+    if !wanted.is_empty() && !packages::can_install() {
+        bail!("{}", advice(&wanted, needs_compiler, needs_linker));
+    }
+    step::say(&announcement(&wanted, needs_linker));
     if !wanted.is_empty() {
-        if !packages::can_install() {
-            bail!("{}", advice(&wanted, needs_compiler, needs_linker));
-        }
         packages::install(&wanted)?;
     }
     if ToolChain::find().is_none() {
@@ -49,6 +63,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     step::say("ready: next is `cargo xtask build-ebpf`");
     Ok(())
+}
+
+/// What is about to be done, before anything is: apt says what its part takes once it has its lists.
+fn announcement(wanted: &[&str], needs_linker: bool) -> String {
+    let mut parts = Vec::new();
+    if !wanted.is_empty() {
+        parts.push(format!(
+            "packages of Debian and what they need ({})",
+            wanted.join(" ")
+        ));
+    }
+    if needs_linker {
+        parts.push("bpf-linker, built in about two minutes".to_owned());
+    }
+    format!("to be installed: {}", parts.join("; "))
 }
 
 /// What to do by hand.
@@ -73,4 +102,21 @@ fn advice(wanted: &[&str], needs_compiler: bool, needs_linker: bool) -> String {
         text.push(')');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::announcement;
+
+    #[test]
+    fn what_will_be_done_is_said_before() {
+        assert_eq!(
+            announcement(&["clang", "m4"], true),
+            "to be installed: packages of Debian and what they need (clang m4); bpf-linker, built in about two minutes"
+        );
+        assert_eq!(
+            announcement(&["m4"], false),
+            "to be installed: packages of Debian and what they need (m4)"
+        );
+    }
 }

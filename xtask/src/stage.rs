@@ -8,17 +8,21 @@ use ::lab::copier::Binaries;
 use ::lab::system;
 use anyhow::{Context, Result, bail};
 
-use crate::{build_ebpf, setup, step, workspace};
+use crate::setup::{self, Purpose};
+use crate::{build_ebpf, step, workspace};
 
 /// The CPU of clients and online server.
 pub(crate) const FRONT_CPU: usize = 0;
 /// The CPU of everything else: what it does must not be charged to the online server.
 pub(crate) const BACK_CPU: usize = 1;
 
-/// Sets this machine up, builds programs and binaries, and says where the binaries are.
-pub(crate) fn prepare(set_up: bool) -> Result<Binaries> {
-    if set_up {
-        setup::run(&setup::Arguments::default())?;
+/// Sets this machine up for a purpose, builds programs and binaries, and says where the binaries are.
+pub(crate) fn prepare(set_up: Option<Purpose>) -> Result<Binaries> {
+    if let Some(purpose) = set_up {
+        setup::run(&setup::Arguments {
+            purpose,
+            check: false,
+        })?;
     }
     if !system::is_root() {
         bail!("network namespaces, AF_XDP and BPF programs need root: run this as root");

@@ -120,7 +120,7 @@ fn live(arguments: &Arguments, no_skip: bool) -> Result<()> {
         step::say("SKIP: live tests need root");
         return Ok(());
     }
-    stage::prepare(false)?;
+    stage::prepare(None)?;
     dist::check_links(&workspace::target().join("release"))?;
     let mut tests = cargo(no_skip);
     tests.args([

@@ -17,6 +17,7 @@ use ::lab::{interrupt, system};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::setup::Purpose;
 use crate::{stage, step, workspace};
 use case::Case;
 use figures::{Row, TIMES_MAX};
@@ -64,7 +65,7 @@ pub(crate) struct Arguments {
 /// Runs the bench.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let binaries = match &arguments.binaries {
-        None => stage::prepare(!arguments.no_setup)?,
+        None => stage::prepare((!arguments.no_setup).then_some(Purpose::Tests))?,
         Some(folder) => Binaries::in_folder(folder)
             .with_context(|| format!("no tcpcopy and intercept in {}", folder.display()))?,
     };

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use nix::sys::signal::Signal;
 
+use crate::setup::Purpose;
 use crate::stage::{self, BACK_CPU, FRONT_CPU};
 use crate::step;
 
@@ -46,7 +47,7 @@ pub(crate) struct Arguments {
 
 /// Runs the bench.
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let binaries = stage::prepare(!arguments.no_setup)?;
+    let binaries = stage::prepare((!arguments.no_setup).then_some(Purpose::Tests))?;
     interrupt::install()?;
     let lab = Lab::up("tcpcopy-bench-metrics".parse()?, Topology::Direct)?;
     let _online = serve(&lab, Host::Online, FRONT_CPU)?;

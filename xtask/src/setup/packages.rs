@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::Purpose;
 use crate::step;
 
 /// A package that is known by a program of its own: whoever provides that will do.
@@ -44,21 +45,33 @@ const BUILD_TOOLS: &[Tool] = &[
         program: "pkg-config",
         package: "pkg-config",
     },
-    // Counts the engine's instructions.
-    Tool {
-        program: "valgrind",
-        package: "valgrind",
-    },
 ];
 
 /// Libraries that the build needs with their headers.
 const BUILD_LIBRARIES: &[&str] = &["libc6-dev", "libclang-dev", "libelf-dev", "zlib1g-dev"];
 
-/// What the lab, the demo and the live tests need.
+/// What the lab needs, and so the demo.
 const LAB_TOOLS: &[Tool] = &[
     Tool {
         program: "ip",
         package: "iproute2",
+    },
+    Tool {
+        program: "sysctl",
+        package: "procps",
+    },
+    Tool {
+        program: "taskset",
+        package: "util-linux",
+    },
+];
+
+/// What tests and benchmarks need beyond that.
+const TEST_TOOLS: &[Tool] = &[
+    // Counts the engine's instructions.
+    Tool {
+        program: "valgrind",
+        package: "valgrind",
     },
     Tool {
         program: "iptables",
@@ -149,10 +162,6 @@ const LAB_TOOLS: &[Tool] = &[
         package: "prometheus",
     },
     Tool {
-        program: "sysctl",
-        package: "procps",
-    },
-    Tool {
         program: "setpriv",
         package: "util-linux",
     },
@@ -231,10 +240,27 @@ const SERVICES: &[(&str, &str)] = &[
     ("prometheus", "prometheus"),
 ];
 
+/// The tools that something needs.
+fn tools(purpose: Purpose) -> impl Iterator<Item = &'static Tool> {
+    let of_tests = match purpose {
+        Purpose::Demo => [].as_slice(),
+        Purpose::Tests => TEST_TOOLS,
+    };
+    let of_machines = match purpose {
+        Purpose::Demo => [].as_slice(),
+        Purpose::Tests => MACHINE_TOOLS,
+    };
+    let needed = BUILD_TOOLS.iter().chain(LAB_TOOLS);
+    needed.chain(of_tests).chain(of_machines)
+}
+
 /// The packages that are missing, by their names on Debian.
-pub(super) fn missing(needs_compiler: bool, needs_linker: bool) -> Vec<&'static str> {
-    let tools = BUILD_TOOLS.iter().chain(LAB_TOOLS).chain(MACHINE_TOOLS);
-    let mut missing: Vec<_> = tools
+pub(super) fn missing(
+    purpose: Purpose,
+    needs_compiler: bool,
+    needs_linker: bool,
+) -> Vec<&'static str> {
+    let mut missing: Vec<_> = tools(purpose)
         .filter(|tool| step::find(tool.program).is_none())
         .map(|tool| tool.package)
         .collect();
@@ -290,6 +316,9 @@ pub(super) fn can_install() -> bool {
 /// Installs packages, and leaves no service of theirs running.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     step::run("apt-get update", &mut apt(&["update"]))?;
+    if let Some(cost) = cost(packages) {
+        step::say(&cost);
+    }
     let mut command = apt(&["install", "--yes", "--no-install-recommends"]);
     command.args(packages);
     step::run(
@@ -302,6 +331,21 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What apt says that these packages take, with what they need in turn: the words to download and the words on disk.
+fn cost(packages: &[&str]) -> Option<String> {
+    let mut ask = apt(&["install", "--assume-no", "--no-install-recommends"]);
+    ask.args(packages).env("LC_ALL", "C");
+    // It fails, since the answer is no.
+    let said = ask.output().ok()?.stdout;
+    cost_of(&String::from_utf8_lossy(&said))
+}
+
+fn cost_of(said: &str) -> Option<String> {
+    let line = |start: &str| said.lines().find(|line| line.starts_with(start));
+    let (download, disk) = (line("Need to get")?, line("After this operation")?);
+    Some(format!("{download} {disk}"))
 }
 
 fn apt(arguments: &[&str]) -> Command {
@@ -342,4 +386,42 @@ fn is_running(name: &str) -> bool {
     processes.flatten().any(|process| {
         fs::read_to_string(process.path().join("comm")).is_ok_and(|comm| comm.trim() == name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Purpose, cost_of, tools};
+
+    /// Whoever wants to see a demo installs no browser, no emulated machine and no database for it.
+    #[test]
+    fn a_demo_needs_few_packages() {
+        let of = |purpose| {
+            let packages = tools(purpose).map(|tool| tool.package);
+            packages.collect::<Vec<_>>()
+        };
+        let (demo, tests) = (of(Purpose::Demo), of(Purpose::Tests));
+        assert!(demo.iter().all(|package| tests.contains(package)));
+        for package in ["chromium", "qemu-system-x86", "redis-server", "valgrind"] {
+            assert!(
+                tests.contains(&package) && !demo.contains(&package),
+                "{package}"
+            );
+        }
+        for package in ["clang", "gcc", "iproute2", "util-linux"] {
+            assert!(demo.contains(&package), "{package}");
+        }
+    }
+
+    #[test]
+    fn what_apt_says_of_the_cost_is_found() {
+        let said = "Reading package lists...\n0 upgraded, 7 newly installed\nNeed to get 445 MB of archives.\n\
+            After this operation, 2305 MB of additional disk space will be used.\nDo you want to continue? [Y/n] N\nAbort.\n";
+        assert_eq!(
+            cost_of(said).as_deref(),
+            Some(
+                "Need to get 445 MB of archives. After this operation, 2305 MB of additional disk space will be used."
+            )
+        );
+        assert_eq!(cost_of("E: Unable to locate package x"), None);
+    }
 }

@@ -162,6 +162,10 @@ impl Worker {
             link: link::Seen::default(),
             obeyed: 0,
         };
+        let playing = running.worker.playing.as_ref();
+        if playing.is_some_and(|playing| !playing.is_timed()) {
+            running.latency.has_no_pace();
+        }
         while !running.leaving {
             running.round()?;
         }

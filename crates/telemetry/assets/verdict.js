@@ -101,6 +101,7 @@ const Verdict = (() => {
   /** Whether copies left in time. Where they did not, the target's times are not those of the load that its clients made. */
   function copyOf(summary) {
     const [level, median, late] = [levelOf(summary, "copy"), number(summary, "latency_us.lag.p50"), number(summary, "latency_us.lag.p99")];
+    if (level === "neutral" && at(summary, "speed") === "max") return { level, title: "The file was replayed as fast as the target answered", more: "So no request is late, and the target's times are those under this load." };
     if (level === "neutral") return { level, title: "Nothing left for the target", more: "" };
     if (level === "good") return { level, title: `The copy kept up: requests left ${size(median)} after their capture (p99 ${size(late)})`, more: "" };
     const because = at(summary, "findings.copy_late_because");

@@ -213,7 +213,10 @@ fn lag(most_us: u64, facts: &Facts<'_>) -> Gate {
         } else {
             format!("p99 {}", millis(lag.p99))
         },
-        why: if lag.count == 0 {
+        why: if lag.count == 0 && facts.served > 0 {
+            "a file that is replayed as fast as the target answers has no pace to fall behind"
+                .to_owned()
+        } else if lag.count == 0 {
             "no request has left".to_owned()
         } else {
             String::new()

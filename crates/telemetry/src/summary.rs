@@ -54,6 +54,8 @@ pub struct Summary {
     pub ended: Option<String>,
     /// What the user calls the run (`--title`).
     pub title: Option<String>,
+    /// How fast files are replayed (`--speed`); nothing where clients are copied live.
+    pub speed: Option<String>,
     /// The name of the host.
     pub host: String,
     /// The kernel's release.
@@ -244,6 +246,7 @@ impl Summary {
             ready: run.ready.map(rfc3339),
             ended: run.ended.map(rfc3339),
             title: run.about.title.clone(),
+            speed: run.about.speed.clone(),
             host: run.about.host.clone(),
             kernel_release: run.about.kernel_release.clone(),
             options: run.about.options.clone(),

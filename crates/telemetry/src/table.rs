@@ -122,6 +122,10 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let lag = &summary.latency_us.lag;
     let level = summary.findings.copy;
     let text = match level {
+        Level::Neutral if summary.speed.as_deref() == Some("max") => format!(
+            "max       as fast as the target answered: {} requests a second",
+            grouped(per_second(summary))
+        ),
         Level::Neutral => "-         nothing left".to_owned(),
         Level::Good => format!(
             "kept up   requests left {} after their capture (p99 {})",
@@ -143,6 +147,17 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         return Ok(());
     }
     below(f, &summary.findings.copy_late_because)
+}
+
+/// Requests that were answered in a second of the capture.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count divided by a time"
+)]
+fn per_second(summary: &Summary) -> u64 {
+    let answered = figure(&summary.ledger, "answered") as f64;
+    (answered / summary.capture_seconds.max(0.001)).round() as u64
 }
 
 /// How fast the target is, as far as the run can tell.

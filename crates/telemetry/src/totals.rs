@@ -57,6 +57,8 @@ pub enum State {
 pub struct About {
     /// What the user calls it.
     pub title: Option<String>,
+    /// How fast files are replayed: how many times as fast as they were captured, or `max`; nothing where clients are copied live.
+    pub speed: Option<String>,
     /// The name of the host.
     pub host: String,
     /// The kernel's release.

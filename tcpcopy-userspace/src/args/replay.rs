@@ -89,6 +89,16 @@ pub(super) fn of_live_traffic() -> impl Iterator<Item = &'static str> {
     OF_LIVE_TRAFFIC.into_iter().map(|(id, _)| id)
 }
 
+impl FileArgs {
+    /// The speed as it is written.
+    pub(crate) fn speed_word(&self) -> String {
+        match self.speed {
+            Speed::Max => "max".to_owned(),
+            Speed::Times(times) => times.to_string(),
+        }
+    }
+}
+
 impl ReplayArgs {
     /// A run whose traffic comes from files.
     pub(super) fn into_run(self) -> Args {

@@ -1,5 +1,6 @@
 //! The thread that reads: frames of the files to packets, packets to cues, cues to the workers that own their flows.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -87,12 +88,15 @@ impl Reading {
         let schedule = Schedule::new(file.speed, file.gap_max);
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let part = ns(file.start)..file.end.map_or(u64::MAX, ns);
+        let mut sorter = Sorter::new(plan, ways, is_to_end);
+        let is_standard_input = |file: &PathBuf| file.as_os_str() == "-";
+        sorter.is_read_slowly = file.follow || file.files.iter().any(is_standard_input);
         let services = args.rules.iter().map(|rule| rule.online).collect();
         Self {
             files,
             unwrapper: Unwrapper::default(),
             player: Player::new(services, schedule, part),
-            sorter: Sorter::new(plan, ways, is_to_end),
+            sorter,
             speed: file.speed,
             follow: file.follow,
             times: file.times,

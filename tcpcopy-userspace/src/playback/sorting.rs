@@ -20,6 +20,8 @@ use crate::worker::slot::Shared;
 const AHEAD: Duration = Duration::from_millis(200);
 /// How long before its first packet is due a batch leaves, full or not.
 const LEAVES_BEFORE: Duration = Duration::from_millis(100);
+/// How long packets gather that are late already, so that a thread that is behind does not hand them on one by one.
+const GATHERS_MAX: Duration = Duration::from_micros(500);
 /// How long the thread looks away while a worker's queue is full, or a file has not grown.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -28,6 +30,8 @@ pub(super) struct Way {
     batches: Sender<Batch>,
     shared: Arc<Shared>,
     batch: Batch,
+    /// When a batch left last because its time had come.
+    left: Instant,
 }
 
 /// Gives each worker the packets of its flows.
@@ -38,6 +42,8 @@ pub(super) struct Sorter {
     /// When the files' time began.
     pub(super) start: Instant,
     is_to_end: Arc<AtomicBool>,
+    /// Whether the thread may wait in the middle of a file for what is written to it.
+    pub(super) is_read_slowly: bool,
     /// Whether somebody still takes packets.
     pub(super) is_open: bool,
     pub(super) sampled_out: u64,
@@ -49,6 +55,7 @@ impl Way {
             batches,
             shared,
             batch: Batch::default(),
+            left: Instant::default(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Sorter {
             sample: (plan.sample_seed(), plan.sample_threshold),
             start: clock::now(),
             is_to_end,
+            is_read_slowly: false,
             is_open: true,
             sampled_out: 0,
         }
@@ -110,7 +118,9 @@ impl Sorter {
         };
         way.batch.push(self.start, cue);
         let is_near = |due: Instant| due <= now + LEAVES_BEFORE;
-        if way.batch.is_full() || way.batch.begins().is_some_and(is_near) {
+        let waits = self.is_read_slowly || now.since(way.left) >= GATHERS_MAX;
+        if way.batch.is_full() || waits && way.batch.begins().is_some_and(is_near) {
+            way.left = now;
             self.is_open &= way.flush(&self.is_to_end);
         }
     }

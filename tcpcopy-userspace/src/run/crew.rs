@@ -79,8 +79,8 @@ impl Crew {
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
         // At a given speed packets are to leave in time; as fast as can be whoever has work is to have a processor.
-        if files.as_ref().is_some_and(|files| files.are_timed())
-            && let Err(error) = process::processor::leave_to_workers(plan.workers as usize)
+        let is_timed = files.as_ref().is_some_and(|files| files.are_timed());
+        if is_timed && let Err(error) = process::processor::leave_to_workers(plan.workers as usize)
         {
             debug!("threads may run where workers do, which makes departures late: {error}");
         }
@@ -99,7 +99,8 @@ impl Crew {
             };
             let from_port = plan.capture == Capture::AfXdp;
             let config = plan.engine_config(index, unix_nanos);
-            let playing = batches.next().map(|batches| Playing::new(batches, &config));
+            let playing = batches.next();
+            let playing = playing.map(|batches| Playing::new(batches, is_timed, &config));
             let mut engine = Engine::new(config, clock::now());
             engine.sample_responses(plan.sample_bytes.into());
             if bridge.is_some() {

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::bridge::Bridge;
 use super::telling::Surroundings;
 use super::{Run, crew};
-use crate::args::Args;
+use crate::args::{Args, FileArgs};
 use crate::cpu;
 use crate::plan::Plan;
 
@@ -101,6 +101,7 @@ impl Run<'_> {
 pub(super) fn about(args: &Args, plan: &Plan) -> About {
     About {
         title: args.gates.title(),
+        speed: args.replay.as_ref().map(FileArgs::speed_word),
         host: host::kernel::node_name(),
         kernel_release: host::kernel::release(),
         options: env::args().skip(1).collect(),

@@ -110,22 +110,27 @@ impl Pace {
         if idle < NAPS_MAX {
             return Pause::Nap(NAP);
         }
-        let sleep = self.sleep;
-        self.sleep = (sleep * 2).min(SLEEP_MAX);
-        Pause::Sleep(Until::Record, sleep)
+        self.doze_off()
     }
 
     /// Where nobody is served here: look again at once, and sleep until something comes where that finds nothing.
     fn alone(&mut self, now: Instant, work: usize) -> Pause {
         if work > 0 {
             self.worked = now;
+            self.sleep = SLEEP_FIRST;
             return Pause::None;
         }
         if now.since(self.worked) < SPIN_MAX {
             return Pause::Yield;
         }
-        // A record that was being written while we fell asleep wakes nobody.
-        Pause::Sleep(Until::Record, SLEEP_FIRST)
+        self.doze_off()
+    }
+
+    /// Sleeps longer and longer.
+    fn doze_off(&mut self) -> Pause {
+        let sleep = self.sleep;
+        self.sleep = (sleep * 2).min(SLEEP_MAX);
+        Pause::Sleep(Until::Record, sleep)
     }
 
     fn after_work(&mut self, now: Instant, work: usize) -> Pause {

@@ -9,12 +9,11 @@ use session::{Engine, Instant};
 use super::cues::Batch;
 use super::{BUDGET, Running, Worker};
 
-/// So many connections more than the file has open at that place may be open at the target: those that it has not brought to their
-/// end yet. Of more at a time the target's queue of new connections would be full, which costs each of them a second.
-const CONNECTIONS_BEHIND_MAX: u64 = 256;
+/// So many requests more than the file has connections may wait for the target. Of more at a time its queue of new connections would be
+/// full, which costs each of them a second.
+const REQUESTS_BEHIND_MAX: u64 = 256;
 /// Captured bytes that may wait before nothing more is taken, where the memory is not shorter than that.
 const BYTES_BEHIND_MAX: u64 = 8 << 20;
-
 /// How often it is looked whether everything of a file is at its end: that is a walk over the sessions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -30,12 +29,14 @@ pub(super) const fn without_waking(time: Duration) -> Duration {
 #[derive(Debug)]
 pub(crate) struct Playing {
     batches: Receiver<Batch>,
+    is_timed: bool,
     current: Batch,
     next: usize,
     is_over: bool,
     payload_bytes_max: u64,
     sessions_max: u64,
-    copies: u64,
+    /// Bytes of the clients' packets that were taken.
+    client_bytes: u64,
     /// Behind everything that was taken the files begin anew: dropped when that is at its end.
     again: Option<Sender<()>>,
     clients: u64,
@@ -43,16 +44,17 @@ pub(crate) struct Playing {
 }
 
 impl Playing {
-    /// Takes from `batches` as long as the engine has room: neither bytes nor sessions are to be shed.
-    pub(crate) fn new(batches: Receiver<Batch>, config: &session::Config) -> Self {
+    /// Takes from `batches`, whose packets are due at times of their own or, where they are not timed, at once; as long as the engine has room: neither bytes nor sessions are to be shed.
+    pub(crate) fn new(batches: Receiver<Batch>, is_timed: bool, config: &session::Config) -> Self {
         Self {
             batches,
+            is_timed,
             current: Batch::default(),
             next: 0,
             is_over: false,
             payload_bytes_max: (config.payload_bytes_max / 2).min(BYTES_BEHIND_MAX),
             sessions_max: u64::from(config.sessions_max) / 4 * 3,
-            copies: config.copies.into(),
+            client_bytes: 0,
             again: None,
             clients: 0,
             online: 0,
@@ -73,6 +75,7 @@ impl Playing {
             match cue.side {
                 Side::Client => {
                     self.clients += 1;
+                    self.client_bytes += cue.packet.len() as u64;
                     engine.on_client_packet(now, cue.stamp, cue.packet);
                 }
                 Side::Online => {
@@ -109,6 +112,11 @@ impl Playing {
         }
     }
 
+    /// Whether packets are due at times of their own.
+    pub(super) const fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
     /// Whether everything of the files was taken.
     pub(super) const fn is_over(&self) -> bool {
         self.is_over
@@ -129,10 +137,12 @@ impl Playing {
         (self.clients, self.online)
     }
 
+    /// Whether the target keeps up. What waits for it is bytes, as many of them as there are requests times the size of one.
     fn has_room(&self, engine: &Engine, flows_open: u32) -> bool {
-        let sessions_max = (u64::from(flows_open) + CONNECTIONS_BEHIND_MAX) * self.copies;
-        engine.payload_bytes() <= self.payload_bytes_max
-            && engine.sessions() <= self.sessions_max.min(sessions_max)
+        let size = self.client_bytes.checked_div(self.clients).unwrap_or(0);
+        let waiting_max = (u64::from(flows_open) + REQUESTS_BEHIND_MAX) * size;
+        engine.payload_bytes() <= self.payload_bytes_max.min(waiting_max)
+            && engine.sessions() <= self.sessions_max
     }
 }
 
@@ -143,7 +153,10 @@ impl Running {
             playing, engine, ..
         } = &mut self.worker;
         let Some(playing) = playing else { return 0 };
+        let was_over = playing.is_over();
         let taken = playing.take(engine, now, BUDGET);
+        // Who waits for the end of the files is to hear of it, although nothing else has changed.
+        self.dirty |= playing.is_over() != was_over;
         (self.totals.replayed_clients, self.totals.replayed_online) = playing.taken();
         if playing.begins_anew() {
             self.bring_to_an_end(now);

@@ -58,6 +58,7 @@ impl Fact {
                 state: State::Ended,
                 about: About {
                     title: None,
+                    speed: None,
                     host: "online".to_owned(),
                     kernel_release: "6.12.0".to_owned(),
                     options: vec!["-x".to_owned(), "80-192.0.2.9:80".to_owned()],

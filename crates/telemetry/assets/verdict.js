@@ -50,6 +50,14 @@ const Verdict = (() => {
     }
   }
 
+  /** A difference beside what it is a difference to: 335 µs alone frighten or soothe as one likes. Nothing where it is none. */
+  function relation(summary, path, finding) {
+    const [online, target] = ["online", "target_net"].map((side) => number(summary?.verdict ?? {}, `intervals_us.${side}.${path}.value`));
+    if (!(online > 0) || target === null || !/(slower|faster)$/.test(finding.words)) return "";
+    const times = target / online;
+    return times >= 2 ? ` (${times.toFixed(1)} times)` : ` (${times >= 1 ? "+" : "−"}${percent(Math.abs(times - 1), 1)})`;
+  }
+
   const most = (order, levels) => order[Math.max(...levels.map((level) => order.indexOf(level)), 0)];
   const worst = (levels) => most(LEVELS, levels);
   const told = (levels) => most(TOLD, levels);
@@ -161,13 +169,16 @@ const Verdict = (() => {
 
   /** The four comparisons with the online server, in the order in which they are said. */
   function speeds(summary) {
-    const of = (path) => speed(at(summary?.verdict ?? {}, path));
+    const of = (path) => {
+      const finding = speed(at(summary?.verdict ?? {}, path));
+      return { ...finding, relation: relation(summary, path, finding) };
+    };
     return { first50: of("first_byte.p50"), first99: of("first_byte.p99"), last50: of("last_byte.p50"), last99: of("last_byte.p99") };
   }
 
   function speedItem(summary) {
     const { first50, first99, last50, last99 } = speeds(summary);
-    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.verdict`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference_us`) ?? "" }, finding.words), h("span", { class: "muted" }, finding.more));
+    const cell = (what, key, finding) => h("p", {}, `${what}: `, h("strong", { "data-finding": key, "data-says": at(summary, `verdict.${key}.verdict`) ?? "unknown", "data-difference": at(summary, `verdict.${key}.difference_us`) ?? "" }, finding.words), finding.relation, h("span", { class: "muted" }, finding.more));
     const level = told([first50, first99, last50, last99].map((finding) => finding.level));
     const titles = { bad: "The target is slower than the online server", good: [last50, last99, first50, first99].some((f) => f.words.endsWith("faster")) ? "The target is faster than the online server" : `The target is as fast as the online server${[last50, last99, first50, first99].some((f) => f.level === "neutral") ? ", where that can be told" : ""}`, neutral: "Whether the target is slower cannot be told" };
     const mixed = [first50, first99, last50, last99].some((f) => f.words.endsWith("faster")) && level === "bad";
@@ -184,9 +195,9 @@ const Verdict = (() => {
     const behind = copy.level === "bad" ? `The copy fell behind (requests left up to ${copy.late} late). ` : "";
     const parts = [`The target took ${percent(fidelity, 3)} of the requests`];
     const said = (finding) => finding.level === "bad" || finding.words.endsWith("faster");
-    if (said(last50) && said(last99) && last50.words.endsWith("slower") === last99.words.endsWith("slower")) parts.push(`is ${last50.words} in the median, ${last99.words} at the 99th percentile`);
-    else if (said(last50)) parts.push(`is ${last50.words} in the median`);
-    else if (said(last99)) parts.push(`is ${last99.words} at the 99th percentile`);
+    if (said(last50) && said(last99) && last50.words.endsWith("slower") === last99.words.endsWith("slower")) parts.push(`is ${last50.words} in the median${last50.relation}, ${last99.words} at the 99th percentile${last99.relation}`);
+    else if (said(last50)) parts.push(`is ${last50.words} in the median${last50.relation}`);
+    else if (said(last99)) parts.push(`is ${last99.words} at the 99th percentile${last99.relation}`);
     else if (last50.level === "neutral") parts.push("how fast it is cannot be told");
     else parts.push(`shows no difference in speed above noise${last99.level === "neutral" ? " in the median" : ""}`);
     const differ = differencesOf(summary);

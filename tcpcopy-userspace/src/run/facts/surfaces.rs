@@ -165,6 +165,10 @@ fn check_words(truth: &Truth, said: &Value) {
             assert!(report.contains(&words), "{name}, `{words}`: {report}");
         }
     }
+    if truth.speed[0] == "slower" {
+        let words = format!("slower in the median{}", relation(&summary));
+        assert!(report.contains(&words), "{name}, `{words}`: {report}");
+    }
     let pending = summary.ledger.get("pending").copied();
     let words = if summary.ended.is_some() {
         "not finished in time"
@@ -175,6 +179,20 @@ fn check_words(truth: &Truth, said: &Value) {
     assert_eq!(is_said, pending.unwrap_or_default() > 0, "{name}: {words}");
     let is_sound = !report.contains("undefined") && !report.contains("NaN");
     assert!(is_sound, "{name}: {report}");
+}
+
+/// How many times as long as the online server the target took in the median, or how many percent longer.
+fn relation(summary: &Summary) -> String {
+    let json = serde_json::to_value(&summary.verdict).expect("JSON");
+    let [online, target] = ["online", "target_net"].map(|side| {
+        let median = &json["intervals_us"][side]["last_byte"]["p50"]["value"];
+        median.as_f64().expect("a number")
+    });
+    if target >= 2.0 * online {
+        format!(" ({:.1} times)", target / online)
+    } else {
+        format!(" (+{:.1} %)", (target / online - 1.0) * 100.0)
+    }
 }
 
 /// What they say by marks and colours.

@@ -17,6 +17,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use replay::Speed;
@@ -30,6 +31,8 @@ use reading::Reading;
 use sorting::Way;
 pub(crate) use words::of_files;
 
+/// How long the thread may take to see that it is to end.
+const END_MAX: Duration = Duration::from_millis(500);
 /// Most batches that wait for one worker.
 const BATCHES_MAX: usize = 64;
 
@@ -133,7 +136,16 @@ impl Playback {
     /// Nothing more is to be read. Says why it ended where the files could not be read to their end.
     pub(crate) fn end(&mut self) -> Option<String> {
         self.is_to_end.store(true, Ordering::Relaxed);
-        match self.thread.take()?.join() {
+        let thread = self.thread.take()?;
+        let until = Instant::now() + END_MAX;
+        while !thread.is_finished() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        // Whoever writes to a pipe may be silent for hours: the thread waits for it, and goes with the process.
+        if !thread.is_finished() {
+            return None;
+        }
+        match thread.join() {
             Ok(Ok(())) => None,
             Ok(Err(words)) => Some(words),
             Err(_) => Some(

@@ -225,12 +225,18 @@ fn counted(run: &RunTotals) -> (Figures, Figures) {
     (sessions, engine)
 }
 
+/// The ledger of all rules, with what is open still.
+fn with_open(run: &RunTotals) -> crate::ledger::Tally {
+    let mut total = run.ledger.total();
+    total.add_open(run.turns_open);
+    total
+}
+
 impl Summary {
     /// Adds up a run.
     #[must_use]
     pub fn new(run: &RunTotals) -> Self {
-        let mut total = run.ledger.total();
-        total.add_open(run.turns_open);
+        let total = with_open(run);
         let (sessions, engine) = counted(run);
         let latency_us = run.latency.summary();
         let captured_for = run.duration.saturating_sub(run.drain);

@@ -126,7 +126,7 @@ impl Reading {
             goes_on &= self.play(&packet.as_packet());
         }
         for round in 1..=self.times {
-            while goes_on && self.sorter.is_open {
+            while goes_on && self.sorter.goes_on() {
                 goes_on = self.read_on()?;
             }
             let (player, sorter) = (&mut self.player, &mut self.sorter);

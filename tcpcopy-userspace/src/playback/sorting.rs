@@ -134,9 +134,15 @@ impl Sorter {
                 return now;
             }
             self.flush();
-            self.is_open &= !self.is_to_end.load(Ordering::Relaxed);
+            self.goes_on();
             thread::sleep(left.clamp(Duration::from_millis(1), AHEAD / 2));
         }
+    }
+
+    /// Whether somebody still takes packets and nobody wants the end.
+    pub(super) fn goes_on(&mut self) -> bool {
+        self.is_open &= !self.is_to_end.load(Ordering::Relaxed);
+        self.is_open
     }
 
     /// Hands on everything that has gathered.
@@ -156,8 +162,7 @@ impl Sorter {
         }
         drop(ended);
         while let Err(RecvTimeoutError::Timeout) = all_ended.recv_timeout(LOOK_AGAIN) {
-            self.is_open &= !self.is_to_end.load(Ordering::Relaxed);
-            if !self.is_open {
+            if !self.goes_on() {
                 break;
             }
         }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::access_log::{Comparison, Request};
 use lab::copier::{CHANNEL_PORT, Summary, start_intercept};
@@ -132,7 +132,49 @@ fn a_capture_is_replayed_at_any_speed() {
     let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
     check(&stand, &recorded, &parts, &["--speed", "max"], 1);
     nothing_of_a_rule(&stand, &recorded);
+    without_an_end(&stand, &recorded);
     check_nothing_left(&stand);
+}
+
+/// A file that may still grow, and a pipe that nobody closes: Ctrl-C ends both, and what came until then was copied.
+fn without_an_end(stand: &Stand, recorded: &Recorded) {
+    let file = recorded.file.display();
+    let pipe = stand.lab.folder().join("pipe");
+    let pipe = pipe.display();
+    let followed = format!("exec \"$0\" replay --pcap {file} --follow \"$@\"");
+    let piped = format!(
+        "mkfifo {pipe}; (cat {file}; exec sleep 8) > {pipe} & exec \"$0\" replay --pcap {pipe} \"$@\""
+    );
+    for line in [followed, piped] {
+        let mut target = stand.nginx(Host::Target);
+        let rule = format!("{PORT}-{TARGET}:{PORT}");
+        let program = stand.binaries.tcpcopy.display().to_string();
+        let spec = Spec::new("endless", "sh").args(["-c", &line, &program]);
+        let spec = spec.args(["-x", &rule, "--speed", "max", "--workers", "1"]);
+        let mut process = stand.lab.spawn(Host::Online, &spec).expect("a replay");
+        let ready = process.wait_for("ready", Duration::from_secs(5));
+        ready.unwrap_or_else(|error| panic!("{error}"));
+        let expected = recorded.requests.len();
+        let seen = target.requests().expect("the log").len();
+        let began = Instant::now();
+        process.signal(Signal::SIGINT).expect("a signal");
+        let ended = process.wait(Duration::from_secs(10));
+        ended.unwrap_or_else(|error| panic!("{line}: {error}\n{}", process.log()));
+        assert!(began.elapsed() < Duration::from_secs(5), "{line}");
+        assert_eq!(seen, expected, "{line}: {}", process.output());
+        assert!(
+            process
+                .output()
+                .contains(&format!("{} of", grouped(expected))),
+            "{}",
+            process.output()
+        );
+    }
+}
+
+/// A number as the table has it.
+fn grouped(number: usize) -> String {
+    format!("{},{:03}", number / 1000, number % 1000)
 }
 
 /// The capture in parts, each a pcapng file that is compressed.

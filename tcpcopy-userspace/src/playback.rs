@@ -49,8 +49,12 @@ impl Source {
     ///
     /// What cannot be read, and why.
     pub(crate) fn open(args: &FileArgs) -> Result<Self, capture::Error> {
+        let files = capture::Files::open(&args.files, args.follow)?;
+        if args.times > 1 {
+            files.can_be_read_again()?;
+        }
         Ok(Self {
-            files: capture::Files::open(&args.files, args.follow)?,
+            files,
             args: args.clone(),
         })
     }
@@ -153,5 +157,102 @@ impl Playback {
                     .to_owned(),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use super::Source;
+    use crate::args::{CommandLine, FileArgs, Task};
+
+    /// What a command line says of its files.
+    fn file_args(line: &str) -> FileArgs {
+        let words = line.split(' ').map(Into::into);
+        match CommandLine::read(words) {
+            Ok(Task::Run(args)) => args.replay.expect("a replay"),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refusal(file: &Path, options: &str) -> String {
+        let line = format!(
+            "tcpcopy replay -x 80-10.0.0.2:80 --pcap {}{options}",
+            file.display()
+        );
+        match Source::open(&file_args(&line)) {
+            Ok(_) => panic!("{line} was taken"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn written(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = folder.join(name);
+        fs::write(&path, bytes).expect("a file");
+        path
+    }
+
+    /// The head of a pcap file of Ethernet.
+    const HEAD: [u8; 24] = [
+        0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
+    ];
+
+    #[test]
+    fn what_cannot_be_read_is_told_in_a_line_before_the_run() {
+        let folder = std::env::temp_dir().join(format!("playback-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let mut wifi = HEAD;
+        wifi[20] = 105;
+        let pipe = folder.join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo").success());
+        let whole = written(&folder, "whole.pcap", &HEAD);
+        for (file, options, words) in [
+            (folder.join("nosuch.pcap"), "", "there is no such file"),
+            (folder.clone(), "", "it is a directory"),
+            (written(&folder, "empty.pcap", b""), "", "it is empty"),
+            (
+                written(&folder, "notes.txt", b"GET / HTTP/1.1"),
+                "",
+                "begins with 47 45 54 20, which is text",
+            ),
+            (
+                written(&folder, "short.pcap", &HEAD[..20]),
+                "",
+                "head is damaged",
+            ),
+            (
+                written(&folder, "wifi.pcap", &wifi),
+                "",
+                "link type 105 (IEEE802_11)",
+            ),
+            (
+                written(&folder, "packed.pcap.gz", &[0x1f, 0x8b, 8, 0, 0]),
+                "",
+                "compressed data",
+            ),
+        ] {
+            let said = refusal(&file, options);
+            assert!(said.contains(words), "{}: {said}", file.display());
+            assert!(!said.contains('\n'), "more than a line: {said}");
+            assert!(said.contains(&file.display().to_string()), "{said}");
+        }
+        // A pipe can be read once, which is told before it has been.
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, HEAD)
+        });
+        let said = refusal(&pipe, " --loop 2");
+        assert!(said.contains("a second time: it is a pipe"), "{said}");
+        writer.join().expect("a writer").expect("it is read");
+        let taken = format!(
+            "tcpcopy replay -x 80-10.0.0.2:80 --loop 2 --pcap {}",
+            whole.display()
+        );
+        assert!(Source::open(&file_args(&taken)).is_ok());
+        fs::remove_dir_all(&folder).expect("it goes");
     }
 }

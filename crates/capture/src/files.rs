@@ -178,12 +178,12 @@ impl Files {
         &self.counts
     }
 
-    /// Begins again with the first file. Counts go on.
+    /// Whether [`Files::rewind`] will be possible.
     ///
     /// # Errors
     ///
     /// [`Error::Once`] where one of the files can be read only once: standard input or another pipe.
-    pub fn rewind(&mut self) -> Result<(), Error> {
+    pub fn can_be_read_again(&self) -> Result<(), Error> {
         if let Some(part) = self.parts.iter().find(|part| part.stored_len.is_none()) {
             return Err(Error::Once {
                 path: part.path.clone(),
@@ -191,6 +191,16 @@ impl Files {
                 why: "it is a pipe; name a file",
             });
         }
+        Ok(())
+    }
+
+    /// Begins again with the first file. Counts go on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Files::can_be_read_again`].
+    pub fn rewind(&mut self) -> Result<(), Error> {
+        self.can_be_read_again()?;
         self.at = 0;
         self.current = None;
         self.stored_before = 0;

@@ -9,21 +9,24 @@
 //! | [`wire`] | the parsers of packets, options and checksums |
 //! | [`channel`] | both ends of the channel between `intercept` and `tcpcopy` |
 //! | [`capture`] | capture files, and frames of each link type |
+//! | [`player`] | packets of a capture file, as a replay plays them |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
 #![forbid(unsafe_code)]
 
 pub mod capture;
 pub mod channel;
 pub mod engine;
+pub mod player;
 pub mod wire;
 
 /// A fuzz target: its name, as `fuzz/fuzz_targets` and `fuzz/corpus` have it, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
     ("capture", capture::run),
+    ("player", player::run),
 ];

@@ -59,6 +59,11 @@ fn the_corpus_of_capture() {
     replay(target("capture"));
 }
 
+#[test]
+fn the_corpus_of_player() {
+    replay(target("player"));
+}
+
 proptest! {
     // The same inputs every time: looking for others is the fuzzer's business.
     #![proptest_config(ProptestConfig {

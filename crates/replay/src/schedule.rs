@@ -61,9 +61,10 @@ impl Schedule {
         let silence = at_ns - stamp;
         if silence > self.gap_max_ns {
             self.gaps += 1;
-            self.gaps_ns += silence - self.gap_max_ns;
+            self.gaps_ns = self.gaps_ns.saturating_add(silence - self.gap_max_ns);
         }
-        let own = own + silence.min(self.gap_max_ns);
+        // Stamps of a damaged file may leap by centuries, again and again.
+        let own = own.saturating_add(silence.min(self.gap_max_ns));
         self.last = Some((at_ns, own));
         own
     }
@@ -163,6 +164,22 @@ mod tests {
         assert_eq!(file.own_time(5 * SECOND), 2 * SECOND);
         assert_eq!(file.own_time(6 * SECOND), 3 * SECOND);
         assert_eq!(file.leaps_back(), 1);
+    }
+
+    /// Two leaps to the end of time are one more than a number of nanoseconds has room for.
+    #[test]
+    fn a_damaged_clock_stops_at_the_end_of_time() {
+        for gap_max in [Duration::MAX, Duration::from_secs(1)] {
+            let mut file = Schedule::new(Speed::Times(0.001), gap_max);
+            let mut last = 0;
+            for stamp in [0, u64::MAX, 0, u64::MAX, 7, u64::MAX] {
+                let own = file.own_time(stamp);
+                assert!(own >= last, "{own} after {last}");
+                last = own;
+            }
+            assert!(file.due(last).is_some());
+            assert_eq!(file.leaps_back(), 2);
+        }
     }
 
     #[test]

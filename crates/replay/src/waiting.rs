@@ -61,7 +61,7 @@ impl Held {
         Self {
             id,
             what,
-            until: own_ns + patience,
+            until: own_ns.saturating_add(patience),
             at_ns,
             own_ns,
             missing,

@@ -33,8 +33,7 @@ impl FromStr for InterfaceArg {
     fn from_str(text: &str) -> Result<Self, String> {
         if FILES.iter().any(|ending| text.ends_with(ending)) || text.contains('/') {
             return Err(format!(
-                "there is no interface {text}: a capture file cannot be replayed here, only live traffic is copied; for a file there \
-                 are tcpreplay and TCPCopy's --offline build"
+                "there is no interface {text}; a capture file is replayed by `tcpcopy replay --pcap {text} -x RULE`"
             ));
         }
         // No device has a colon in its name: the kernel forbids it.
@@ -93,8 +92,8 @@ mod tests {
             ("eth0:", "no place"),
             (":host", "no name"),
             ("", "no name"),
-            ("file.pcap", "only live traffic"),
-            ("/tmp/trace", "only live traffic"),
+            ("file.pcap", "tcpcopy replay --pcap file.pcap"),
+            ("/tmp/trace", "tcpcopy replay --pcap /tmp/trace"),
         ] {
             let refusal = text.parse::<InterfaceArg>().unwrap_err();
             assert!(refusal.contains(words), "{text}: {refusal}");

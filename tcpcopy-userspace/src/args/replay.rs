@@ -101,11 +101,23 @@ impl FileArgs {
 
 impl ReplayArgs {
     /// A run whose traffic comes from files.
-    pub(super) fn into_run(self) -> Args {
-        Args {
+    ///
+    /// # Errors
+    ///
+    /// Where nothing of them is asked for.
+    pub(super) fn into_run(self) -> Result<Args, clap::Error> {
+        if let Some(end) = self.file.end.filter(|end| *end <= self.file.start) {
+            let words = format!(
+                "--end ({}) is not behind --start ({}): both count from the first packet of the files, and nothing lies between\n",
+                humantime::format_duration(end),
+                humantime::format_duration(self.file.start)
+            );
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, words));
+        }
+        Ok(Args {
             replay: Some(self.file),
             ..self.run
-        }
+        })
     }
 }
 
@@ -128,9 +140,12 @@ fn speed(text: &str) -> Result<Speed, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use replay::Speed;
 
     use super::speed;
+    use crate::args::CommandLine;
 
     #[test]
     fn speeds_are_read() {
@@ -144,6 +159,32 @@ mod tests {
         }
         for text in ["0", "-1", "NaN", "inf", "fast", "", "1e9"] {
             assert!(speed(text).is_err(), "{text} was taken");
+        }
+    }
+
+    #[test]
+    fn what_a_replay_cannot_do_is_refused() {
+        for (options, words) in [
+            ("", "--pcap"),
+            ("--pcap", "--pcap"),
+            ("--pcap a.pcap -i eth0", "files stand behind --pcap"),
+            ("--pcap a.pcap --max-cpu 50", "leave out --max-cpu"),
+            ("--pcap a.pcap --confirmed always", "leave out --confirmed"),
+            ("--pcap a.pcap --follow --loop 2", "--loop"),
+            ("--pcap a.pcap --speed 0", "0.001 to 100000, or max"),
+            ("--pcap a.pcap --speed fast", "0.001 to 100000, or max"),
+            ("--pcap a.pcap --loop 0", "--loop"),
+            ("--pcap a.pcap --gap-max 0s", "--gap-max"),
+            ("--pcap a.pcap --start soon", "--start"),
+            ("--pcap a.pcap --end 0s", "--end"),
+            ("--pcap a.pcap --start 5s --end 5s", "--end"),
+            ("--pcap a.pcap -a 2", "write --speed 2"),
+        ] {
+            let line = format!("tcpcopy replay -x 80-10.0.0.2:80 {options}");
+            let refused =
+                CommandLine::read(line.split_whitespace().map(OsString::from)).expect_err(&line);
+            assert_eq!(refused.exit_code(), 2, "{line}");
+            assert!(refused.to_string().contains(words), "{line}: {refused}");
         }
     }
 }

@@ -113,9 +113,9 @@ impl CommandLine {
             replay::refuse_live(options)?;
         }
         match matches.subcommand() {
-            Some(_) => Task::from_arg_matches(matches).map(|task| match task {
-                Task::Replay(replay) => Task::Run(replay.into_run()),
-                task => task,
+            Some(_) => Task::from_arg_matches(matches).and_then(|task| match task {
+                Task::Replay(replay) => replay.into_run().map(Task::Run),
+                task => Ok(task),
             }),
             None => Args::from_arg_matches(matches).map(Task::Run),
         }

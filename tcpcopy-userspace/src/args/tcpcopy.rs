@@ -4,8 +4,14 @@ use command_line::Letter;
 
 /// Those of its `tcpcopy`, releases 0.9 to 1.0, with the options of all its builds.
 pub(super) const LETTERS: &[Letter] = &[
-    letter("-a", FROM_A_FILE),
-    letter("-I", FROM_A_FILE),
+    letter(
+        "-a",
+        "write --speed VALUE: how fast `tcpcopy replay --pcap FILE -x RULE` replays a capture file",
+    ),
+    letter(
+        "-I",
+        "write --gap-max VALUEms: longer silences of the file of `tcpcopy replay --pcap FILE -x RULE` are made so short",
+    ),
     letter(
         "-F",
         "leave it out: -x says what is captured, in the kernel; there is no other filter",
@@ -77,8 +83,6 @@ pub(super) const LETTERS: &[Letter] = &[
     ),
 ];
 
-const FROM_A_FILE: &str = "leave it out: a capture file cannot be replayed here, only live traffic is copied; for a file there \
-                           are tcpreplay and TCPCopy's --offline build";
 const LEARNED: &str = "leave it out: MTU and MSS are learned from the route and the target";
 const NOT_NEEDED: &str = "leave it out: it is not needed";
 

@@ -46,7 +46,8 @@ two commands that the doctor prints. Copies leave network by network (/24, /64),
 each after it has proven that its replies come back through intercept.
 
 Letters that differ from TCPCopy's:
-  -i  names the online interfaces (there: a capture file, in the offline build)
+  -i  names the online interfaces (there: a capture file, in the offline build;
+      here `tcpcopy replay --pcap FILE` has those)
   -s  is optional: without it replies come back to this host (there: required)
   -c  takes CIDR and ADDR:LOW-HIGH besides a.b.c.x, and applies to every target
   -n  needs a reply pool of its own in assistant mode, so that copies cannot
@@ -59,7 +60,7 @@ Exit status:
   1  failed while running, or copies came back as requests (a loop)
   2  unusable arguments or environment (nothing was changed)
   3  a limit was not kept: --min-fidelity, --max-differing, --max-slower,
-     --max-lag, --min-requests
+     --max-lag, --min-requests; or no packet of a replay's files belongs to -x
   4  nothing to judge: the run was not ready within --ready-timeout; or a limit
      was given, and nothing was captured, or the run cannot tell (--strict: 3)
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open requests

@@ -14,6 +14,9 @@ use super::{BUDGET, Running, Worker};
 const REQUESTS_BEHIND_MAX: u64 = 256;
 /// Captured bytes that may wait before nothing more is taken, where the memory is not shorter than that.
 const BYTES_BEHIND_MAX: u64 = 8 << 20;
+/// What has waited for so long, without a byte of it leaving, does not wait for the target but for what the file may never have: a
+/// byte before it, or an answer further on. It holds nothing up any more.
+const STANDS_STILL: Duration = Duration::from_millis(500);
 /// How often it is looked whether everything of a file is at its end: that is a walk over the sessions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -33,6 +36,7 @@ pub(crate) struct Playing {
     current: Batch,
     next: usize,
     is_over: bool,
+    room: Room,
     payload_bytes_max: u64,
     sessions_max: u64,
     /// Bytes of the clients' packets that were taken.
@@ -52,7 +56,8 @@ impl Playing {
             current: Batch::default(),
             next: 0,
             is_over: false,
-            payload_bytes_max: (config.payload_bytes_max / 2).min(BYTES_BEHIND_MAX),
+            room: Room::default(),
+            payload_bytes_max: config.payload_bytes_max / 2,
             sessions_max: u64::from(config.sessions_max) / 4 * 3,
             client_bytes: 0,
             again: None,
@@ -69,7 +74,16 @@ impl Playing {
             let Some(cue) = self.current.get(self.next).filter(|_| due <= now) else {
                 break;
             };
-            if !self.has_room(engine, cue.flows_open) {
+            let is_room = {
+                let size = self.client_bytes.checked_div(self.clients).unwrap_or(0);
+                let behind = (u64::from(cue.flows_open) + REQUESTS_BEHIND_MAX) * size;
+                let most = behind.min(BYTES_BEHIND_MAX);
+                let bytes = engine.payload_bytes();
+                bytes <= self.payload_bytes_max
+                    && engine.sessions() <= self.sessions_max
+                    && self.room.is_left(now, bytes, most)
+            };
+            if !is_room {
                 break;
             }
             match cue.side {
@@ -136,13 +150,38 @@ impl Playing {
     pub(super) const fn taken(&self) -> (u64, u64) {
         (self.clients, self.online)
     }
+}
 
-    /// Whether the target keeps up. What waits for it is bytes, as many of them as there are requests times the size of one.
-    fn has_room(&self, engine: &Engine, flows_open: u32) -> bool {
-        let size = self.client_bytes.checked_div(self.clients).unwrap_or(0);
-        let waiting_max = (u64::from(flows_open) + REQUESTS_BEHIND_MAX) * size;
-        engine.payload_bytes() <= self.payload_bytes_max.min(waiting_max)
-            && engine.sessions() <= self.sessions_max
+/// Whether the target keeps up. What waits for it is bytes, as many of them as there are requests times the size of one.
+#[derive(Debug, Default)]
+struct Room {
+    /// Bytes that stand still, and wait for something else.
+    still: u64,
+    /// Since when there is no room, and the fewest bytes that waited since.
+    full: Option<(Instant, u64)>,
+}
+
+impl Room {
+    /// Whether there is room for more where so many bytes wait, and so many may.
+    fn is_left(&mut self, now: Instant, bytes: u64, most: u64) -> bool {
+        self.still = self.still.min(bytes);
+        if bytes - self.still <= most {
+            self.full = None;
+            return true;
+        }
+        match self.full {
+            Some((since, fewest)) if fewest <= bytes => {
+                if now.since(since) < STANDS_STILL {
+                    return false;
+                }
+                (self.still, self.full) = (bytes, None);
+                true
+            }
+            _ => {
+                self.full = Some((now, bytes));
+                false
+            }
+        }
     }
 }
 
@@ -185,5 +224,44 @@ impl Running {
         } else if engine.turns_waiting(now) == 0 || is_late {
             self.finishing = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use session::Instant;
+
+    use super::{Room, STANDS_STILL};
+
+    #[test]
+    fn a_target_that_takes_bytes_is_waited_for() {
+        let (mut room, mut now) = (Room::default(), Instant::default());
+        assert!(room.is_left(now, 1000, 1000));
+        for waiting in (1001..2000).rev() {
+            assert!(!room.is_left(now, waiting, 1000), "{waiting}");
+            now += STANDS_STILL / 2;
+        }
+        assert!(room.is_left(now, 1000, 1000));
+    }
+
+    /// Bytes behind a hole that nothing fills would hold a file up until their sessions are given up.
+    #[test]
+    fn what_stands_still_holds_nothing_up() {
+        let (mut room, start) = (Room::default(), Instant::default());
+        let almost = start + STANDS_STILL - Duration::from_millis(1);
+        assert!(!room.is_left(start, 1500, 1000));
+        assert!(!room.is_left(almost, 1500, 1000));
+        let later = start + STANDS_STILL;
+        assert!(room.is_left(later, 1500, 1000));
+        assert!(
+            room.is_left(later, 2500, 1000),
+            "as much as before besides it"
+        );
+        assert!(!room.is_left(later, 2501, 1000));
+        // It has left after all, so it is no excuse any more.
+        assert!(room.is_left(later, 10, 1000));
+        assert!(!room.is_left(later, 1500, 1000));
     }
 }

@@ -136,7 +136,7 @@ const REFUSED: &[(u8, &str, &[&str])] = &[
             "-C 4      leave it out",
             "-l f      leave it out: the log goes to standard error (2> f)",
             "-P f      leave it out",
-            "-a 2      leave it out: a capture file",
+            "-a 2      write --speed 2: how fast `tcpcopy replay --pcap FILE",
             "-k 3      write --idle-timeout 3s",
         ],
     ),
@@ -158,13 +158,16 @@ const REFUSED: &[(u8, &str, &[&str])] = &[
             "write --memory 512M",
             "MTU and MSS",
             "-L        leave it out",
-            "-I 1      leave it out",
+            "-I 1      write --gap-max 1ms",
         ],
     ),
     (
         26,
         "-x 80-10.1.0.9:80 -i file.pcap",
-        &["there is no interface file.pcap", "only live traffic"],
+        &[
+            "there is no interface file.pcap",
+            "tcpcopy replay --pcap file.pcap -x RULE",
+        ],
     ),
     (
         29,

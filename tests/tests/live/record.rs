@@ -93,7 +93,7 @@ fn what_was_recorded_is_replayed_and_read_by_others() {
 
     // All of the answers, compressed, in several files.
     let options = ["--responses", "whole", "--rotate-size", "20K", "--mask"];
-    let loads = [Clients::keep_alive(10, 1000, 2)];
+    let loads = [Clients::keep_alive(10, 1000, 1)];
     let (recorded, told) = record(&stand, "whole.pcapng.zst", &options, &loads);
     let files: Vec<PathBuf> = told["files"]
         .as_array()

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use lab::machine::Moment;
 use lab::{Host, Process, Spec, Topology};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -127,4 +128,105 @@ fn it_is_there_already(stand: &Stand, file: &Path) {
     let (code, log) = ends(&["record", "-x", "1", "-o", &other, "--duration", "1s"]);
     assert_eq!(code, Some(3), "{log}");
     assert!(log.contains("nothing was recorded"), "{log}");
+}
+
+/// A file system of one megabyte, which goes with its test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf) -> Self {
+        std::fs::create_dir(&path).expect("a folder");
+        let arguments = ["-t", "tmpfs", "-o", "size=1m", "none"];
+        let mounted = Command::new("mount").args(arguments).arg(&path).status();
+        assert!(mounted.expect("mount").success());
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|it| it.success()), "{:?} stays", self.0);
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_what_is_there_is_read() {
+    let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
+        return;
+    };
+    let disk = SmallDisk::mount(stand.lab.folder().join("small"));
+    let _online = stand.nginx(Host::Online);
+    for name in ["full.pcapng", "full.pcapng.zst"] {
+        let file = disk.0.join(name);
+        let mut process = recorder(&stand, &file, &["--responses", "whole"]);
+        let load = Clients::keep_alive(20, 4000, 60).start(&stand);
+        let ended = process.wait(Duration::from_secs(30)).expect("it ends");
+        drop(load);
+        let log = process.log();
+        assert_eq!(ended.code(), Some(1), "{log}");
+        assert_eq!(log.matches("No space left on device").count(), 1, "{log}");
+        let told: Value = serde_json::from_str(&process.output()).expect("JSON");
+        assert!(number(&told, "online_packets") > 500, "{told}");
+        let spec = Spec::new("inspect", &stand.binaries.tcpcopy);
+        let spec = spec.args(["inspect", &file.display().to_string()]);
+        let mut inspect = stand.lab.spawn(Host::Online, &spec).expect("inspect");
+        let read = inspect.wait_success(Duration::from_secs(10));
+        read.unwrap_or_else(|error| panic!("{error}: {}", inspect.log()));
+        std::fs::remove_file(&file).expect("it is there");
+    }
+}
+
+/// Seconds of each load of the measurement.
+const MEASURED_SECONDS: u64 = 5;
+
+#[test]
+#[ignore = "a measurement: what recording costs beside tcpdump, for whoever has the machine for himself"]
+fn at_ten_thousand_requests_a_second_nothing_is_lost() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "tshark", "tcpdump"]) else {
+        return;
+    };
+    let load = || Clients::keep_alive(50, 10_000, MEASURED_SECONDS);
+    let measured = |what: &str| {
+        let before = Moment::now();
+        let report = load().run(&stand);
+        let after = Moment::now();
+        let elapsed = after.elapsed_since(&before).as_secs_f64();
+        let share = after.busy_since(&before).as_secs_f64() / elapsed;
+        check_clients(&report);
+        eprintln!(
+            "{what}: {share:.3} processors busy, {} requests, p50 {} us, p99 {} us",
+            report.answered, report.latency.p50, report.latency.p99
+        );
+    };
+    let _online = stand.nginx(Host::Online);
+    for round in 0..3 {
+        measured("nobody");
+        let file = stand.lab.folder().join(format!("fast{round}.pcapng"));
+        let mut process = recorder(&stand, &file, &[]);
+        measured("tcpcopy record");
+        let cpu = process.cpu();
+        process
+            .stop(Signal::SIGINT, Duration::from_secs(10))
+            .expect("it ends");
+        let told: Value = serde_json::from_str(&process.output()).expect("JSON");
+        eprintln!("{cpu:?} of it in the recorder; {told}");
+        assert_eq!(number(&told, "lost_packets"), 0, "{told}");
+        let filter = format!("tcp port {PORT}");
+        let dump = file.with_extension("pcap").display().to_string();
+        let spec = Spec::new("tcpdump", "tcpdump");
+        let spec = spec.args(["-i", "eth0", "-Z", "root", "-s", "0", "-w", &dump, &filter]);
+        let mut tcpdump = stand.lab.spawn(Host::Online, &spec).expect("tcpdump");
+        let listens = tcpdump.wait_for("listening on", Duration::from_secs(5));
+        listens.expect("tcpdump listens");
+        measured("tcpdump");
+        let cpu = tcpdump.cpu();
+        tcpdump
+            .stop(Signal::SIGINT, Duration::from_secs(10))
+            .expect("it ends");
+        eprintln!(
+            "{cpu:?} of it in tcpdump; {}",
+            tcpdump.log().trim().replace('\n', "; ")
+        );
+    }
 }

@@ -113,6 +113,22 @@ fn memory_is_bounded_and_a_direction_that_speaks_is_kept() {
 }
 
 proptest! {
+    /// Whatever a packet says of itself, its length stays as it was, and nothing panics.
+    #[test]
+    fn hostile_packets(changes in prop::collection::vec((0usize..60, any::<u8>()), 0..8), cut in 0usize..200) {
+        let mut mask = Mask::default();
+        for seq in [1, 50, 10] {
+            let mut packet = packet(seq, 0x10, STREAM.as_bytes());
+            for (at, byte) in &changes {
+                packet[*at] = *byte;
+            }
+            packet.truncate(packet.len() - cut);
+            let len = packet.len();
+            mask.apply(&mut packet);
+            prop_assert_eq!(packet.len(), len);
+        }
+    }
+
     #[test]
     fn wherever_packets_begin(cuts in prop::collection::btree_set(1..STREAM.len(), 0..12)) {
         let bytes = STREAM.as_bytes();

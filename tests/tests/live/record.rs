@@ -196,7 +196,7 @@ fn at_ten_thousand_requests_a_second_nothing_is_lost() {
         check_clients(&report);
         eprintln!(
             "{what}: {share:.3} processors busy, {} requests, p50 {} us, p99 {} us",
-            report.answered, report.latency.p50, report.latency.p99
+            report.completed, report.latency.p50, report.latency.p99
         );
     };
     let _online = stand.nginx(Host::Online);

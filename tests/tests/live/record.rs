@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use lab::machine::Moment;
 use lab::{Host, Process, Spec, Topology};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -174,59 +173,5 @@ fn a_full_disk_ends_the_recording_and_what_is_there_is_read() {
         let read = inspect.wait_success(Duration::from_secs(10));
         read.unwrap_or_else(|error| panic!("{error}: {}", inspect.log()));
         std::fs::remove_file(&file).expect("it is there");
-    }
-}
-
-/// Seconds of each load of the measurement.
-const MEASURED_SECONDS: u64 = 5;
-
-#[test]
-#[ignore = "a measurement: what recording costs beside tcpdump, for whoever has the machine for himself"]
-fn at_ten_thousand_requests_a_second_nothing_is_lost() {
-    let Some(stand) = super::stand_with(Topology::Direct, &["nginx", "tshark", "tcpdump"]) else {
-        return;
-    };
-    let load = || Clients::keep_alive(50, 10_000, MEASURED_SECONDS);
-    let measured = |what: &str| {
-        let before = Moment::now();
-        let report = load().run(&stand);
-        let after = Moment::now();
-        let elapsed = after.elapsed_since(&before).as_secs_f64();
-        let share = after.busy_since(&before).as_secs_f64() / elapsed;
-        check_clients(&report);
-        eprintln!(
-            "{what}: {share:.3} processors busy, {} requests, p50 {} us, p99 {} us",
-            report.completed, report.latency.p50, report.latency.p99
-        );
-    };
-    let _online = stand.nginx(Host::Online);
-    for round in 0..3 {
-        measured("nobody");
-        let file = stand.lab.folder().join(format!("fast{round}.pcapng"));
-        let mut process = recorder(&stand, &file, &[]);
-        measured("tcpcopy record");
-        let cpu = process.cpu();
-        process
-            .stop(Signal::SIGINT, Duration::from_secs(10))
-            .expect("it ends");
-        let told: Value = serde_json::from_str(&process.output()).expect("JSON");
-        eprintln!("{cpu:?} of it in the recorder; {told}");
-        assert_eq!(number(&told, "lost_packets"), 0, "{told}");
-        let filter = format!("tcp port {PORT}");
-        let dump = file.with_extension("pcap").display().to_string();
-        let spec = Spec::new("tcpdump", "tcpdump");
-        let spec = spec.args(["-i", "eth0", "-Z", "root", "-s", "0", "-w", &dump, &filter]);
-        let mut tcpdump = stand.lab.spawn(Host::Online, &spec).expect("tcpdump");
-        let listens = tcpdump.wait_for("listening on", Duration::from_secs(5));
-        listens.expect("tcpdump listens");
-        measured("tcpdump");
-        let cpu = tcpdump.cpu();
-        tcpdump
-            .stop(Signal::SIGINT, Duration::from_secs(10))
-            .expect("it ends");
-        eprintln!(
-            "{cpu:?} of it in tcpdump; {}",
-            tcpdump.log().trim().replace('\n', "; ")
-        );
     }
 }

@@ -101,3 +101,56 @@ impl RecordArgs {
         self.rotate_size.is_some() || self.rotate_every.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::Vantage;
+    use super::{RecordArgs, Responses};
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RecordArgs,
+    }
+
+    fn read(line: &str) -> Result<RecordArgs, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.args)
+    }
+
+    #[test]
+    fn a_recording_takes_what_a_run_would_take() {
+        let args = read(
+            "record -x 80,[::1]:81 -o f.pcapng -i eth0,veth1:host --rotate-every 10m --hook clsact",
+        )
+        .unwrap();
+        assert_eq!((args.responses, args.mask), (Responses::Headers, false));
+        assert!(args.rotates());
+        let run = args.as_run();
+        let rules: Vec<String> = run.rules.iter().map(ToString::to_string).collect();
+        assert_eq!(rules, ["port 80", "[::1]:81"]);
+        assert!(run.rules.iter().all(|rule| !rule.has_target()));
+        assert_eq!(run.interfaces[1].place, Vantage::Host);
+        assert_eq!(
+            (run.hook, run.workers),
+            (super::HookChoice::Clsact, Some(1))
+        );
+        let plain = read("record -x 80 -o f.pcapng").unwrap();
+        assert!(!plain.rotates());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "record -x 80",
+            "record -o f.pcapng",
+            "record -x 80-10.0.0.2:80 -o f.pcapng",
+            "record -x 80 -o f.pcapng --responses some",
+            "record -x 80 -o f.pcapng --rotate-every 10",
+            "record -x 80 -o f.pcapng --rotate-size 1Q",
+        ] {
+            assert!(read(line).is_err(), "{line} was taken");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lab::{Host, Process, Spec, Topology};
 use nix::sys::signal::Signal;
@@ -66,6 +66,11 @@ fn counted(file: &Path, filter: &str) -> u64 {
         .count() as u64
 }
 
+fn unix_seconds() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("it is later than 1970").as_secs_f64()
+}
+
 fn number(told: &Value, name: &str) -> u64 {
     let number = told[name].as_u64();
     number.unwrap_or_else(|| panic!("there is no {name} in {told}"))
@@ -77,10 +82,19 @@ fn what_was_recorded_is_replayed_and_read_by_others() {
         return;
     };
     let loads = [Clients::keep_alive(20, 1000, 2), Clients::short(500, 1)];
+    let began = unix_seconds();
     let (recorded, told) = record(&stand, "recorded.pcapng", &[], &loads);
+    let ended = unix_seconds();
+    let timely = format!("frame.time_epoch >= {began} && frame.time_epoch <= {ended}");
     assert_eq!(number(&told, "lost_packets"), 0, "{told}");
     let packets = number(&told, "client_packets") + number(&told, "online_packets");
     assert_eq!(counted(&recorded.file, "tcp"), packets, "{told}");
+    assert_eq!(counted(&recorded.file, &timely), packets, "{timely}");
+    let clients = format!("eth.src == 02:00:00:00:00:01 && tcp.dstport == {PORT}");
+    assert_eq!(
+        counted(&recorded.file, &clients),
+        number(&told, "client_packets")
+    );
     let cut = "frame.cap_len < frame.len";
     let answers = format!("tcp.srcport == {PORT} && tcp.len > 0");
     assert!(counted(&recorded.file, &answers) >= recorded.requests.len() as u64);

@@ -20,6 +20,7 @@ mod interface;
 mod join;
 mod pool;
 mod quantity;
+mod record;
 mod replay;
 mod rule;
 mod screen;
@@ -35,8 +36,9 @@ use clap::{ArgAction, Parser};
 use command_line::LogArgs;
 use host::netns;
 
+pub(crate) use self::record::RecordArgs;
 pub(crate) use self::replay::FileArgs;
-pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress};
+pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};

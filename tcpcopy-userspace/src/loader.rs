@@ -45,6 +45,8 @@ pub(crate) use error::Error;
 use hooks::{Hooks, Link};
 use object::PROGRAMS;
 pub(crate) use parts::{Parts, memory_of};
+use ring::Entries;
+use rings::Rings;
 use services::Services;
 use ways::Ways;
 use words::Words;
@@ -67,7 +69,8 @@ pub(crate) struct Loaded {
     services: Services,
     ways: Ways,
     paused: Arc<Words>,
-    device: PrivateDevice,
+    /// A recorder has none: it sends nothing.
+    device: Option<PrivateDevice>,
 }
 
 impl Loaded {
@@ -115,7 +118,7 @@ impl Loaded {
         }
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
         let deadline = maps::words(&ebpf, DEADLINE, 1)?;
-        let hooks = Hooks::new(plan.hook, deadline, device.outer().index)?;
+        let hooks = Hooks::new(plan.hook, deadline, Some(device.outer().index))?;
         let parts = parts::make(&mut ebpf, plan, &paused)?;
         let mut loaded = Self {
             online: Vec::new(),
@@ -129,10 +132,42 @@ impl Loaded {
             services,
             ways,
             paused,
-            device,
+            device: Some(device),
         };
         loaded.attach_private(clones)?;
         Ok((loaded, parts))
+    }
+
+    /// Loads the programs of a recorder and makes its ring; attaches nothing.
+    ///
+    /// # Errors
+    ///
+    /// Says which step failed; everything is undone then.
+    pub(crate) fn of_recorder(plan: &Plan) -> Result<(Self, Entries), Error> {
+        let mut ebpf = object::load(programs::tcpcopy()?, plan, 0, plan.device_mtu)?;
+        maps::fill(&mut ebpf, plan)?;
+        let mut services = Services::default();
+        services.set(&mut ebpf, plan.live_rules(), &plan.own_addresses)?;
+        let ways = Ways::new(&ebpf, Vec::new())?;
+        let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
+        let deadline = maps::words(&ebpf, DEADLINE, 1)?;
+        let hooks = Hooks::new(plan.hook, deadline, None)?;
+        let ring = Rings::take(&mut ebpf, plan.fixed.ring_len)?.make(0)?;
+        let loaded = Self {
+            online: Vec::new(),
+            private: Vec::new(),
+            deliver: None,
+            capture: Vec::new(),
+            clients_on: None,
+            hooks,
+            clones: false,
+            ebpf,
+            services,
+            ways,
+            paused,
+            device: None,
+        };
+        Ok((loaded, ring))
     }
 
     /// Attaches `capture` and then `observe` to the online interfaces, and to those where packets pass another way the
@@ -241,7 +276,9 @@ impl Loaded {
             ..
         } = self;
         drop(ebpf);
-        device.remove()?;
+        if let Some(device) = device {
+            device.remove()?;
+        }
         hooks.end();
         Ok(())
     }
@@ -268,8 +305,10 @@ impl Loaded {
     /// The programs' counters, summed over all processors.
     pub(crate) fn counters(&self) -> Result<KernelCounters, Error> {
         let mut counters = maps::counters(&self.ebpf)?;
-        if self.clones {
-            counters.set(Counter::SteerDropped, self.device.dropped()?);
+        if self.clones
+            && let Some(device) = &self.device
+        {
+            counters.set(Counter::SteerDropped, device.dropped()?);
         }
         Ok(counters)
     }

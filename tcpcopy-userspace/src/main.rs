@@ -44,6 +44,7 @@ fn main() -> ExitCode {
     // Before dumps are forbidden, after which the file belongs to root.
     let yielded = match &task {
         Task::Run(args) if args.priority == Priority::Low => process::priority::go_first(),
+        Task::Record(args) if args.priority == Priority::Low => process::priority::go_first(),
         _ => Ok(()),
     };
     // Not the janitor: it has to be small and to live on whatever happens, so it has no log and no threads.
@@ -57,6 +58,11 @@ fn main() -> ExitCode {
         Task::Report(args) => with_log(SILENT, |_| report::run(args)),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,
+        Task::Record(args) => with_log((args.log.level(), args.log.form()), |printer| {
+            let ending = run::record(args);
+            complain(&args.as_run(), &ending, printer);
+            ending.code()
+        }),
         // The command line has made a run of it.
         Task::Replay(_) => ExitCode::FAILURE,
         Task::Run(args) => with_log((args.log.level(), args.log.form()), |printer| {
@@ -99,8 +105,9 @@ fn complain(args: &args::Args, ending: &Ending, printer: &process::Printer) {
             let mut words = std::env::args().skip(1).peekable();
             let _ = words.next_if(|word| word == "run");
             let look = command("tcpcopy doctor", words);
-            // The doctor looks at a path, not into files.
-            let look = args.replay.is_none().then_some(look);
+            // The doctor looks at a path, which files and a recorder have none of.
+            let has_path = args.rules.iter().all(args::RuleArg::has_target);
+            let look = (has_path && args.replay.is_none()).then_some(look);
             let text = complaint(&unusable.words, unusable.finding, look.as_deref());
             printer.print_surely(text.into_bytes());
         }

@@ -9,6 +9,7 @@
 //! | [`egress`] | where copies leave, in the programs' words |
 //! | [`exclusions`] | which ports of a pool are not leased, because others have them |
 //! | [`filter`] | which packets of the targets are replies |
+//! | [`recorder`] | what a recorder takes, which has no target |
 //! | [`budget`] | how much memory the run may take, and how many sessions that is |
 //! | [`frames`] | how long a frame can be |
 //! | [`refusal`] | in which words a plan is refused |
@@ -23,6 +24,7 @@ pub(crate) mod filter;
 mod frames;
 mod interfaces;
 mod pool;
+mod recorder;
 pub(crate) mod refusal;
 pub(crate) mod rules;
 
@@ -37,7 +39,7 @@ use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed, HookChoice, RuleArg};
+use crate::args::{Args, Capture, Confirmed, HookChoice, Responses, RuleArg};
 use crate::clock;
 use budget::{Budget, Fixed};
 pub(crate) use egress::{egress_of, mtu_in};
@@ -142,6 +144,8 @@ pub(crate) struct Plan {
     pub(crate) outside: Outside,
     /// Whether the traffic comes from files, and not from the devices of this host.
     pub(crate) is_replay: bool,
+    /// What is kept of the answers, of a recorder: it has no target, and sends nothing.
+    pub(crate) recorder: Option<Responses>,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
     /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is
@@ -237,6 +241,7 @@ impl Plan {
             is_insecure: args.insecure,
             outside: facts.outside.clone(),
             is_replay: args.replay.is_some(),
+            recorder: None,
         })
     }
 

@@ -19,6 +19,7 @@
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
+//! | [`recorder`] | the course of a recording, which has no target |
 //! | [`replaying`] | the files of a replay, and how far it is |
 //! | [`totals`] | everything that was counted and measured so far |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
@@ -38,6 +39,7 @@ mod lookout;
 pub(crate) mod namespace;
 mod pauses;
 mod preparation;
+mod recorder;
 mod replaying;
 mod sides;
 mod signs;
@@ -76,6 +78,7 @@ use lookout::Lookout;
 use pauses::Pauses;
 pub(crate) use preparation::check_folder;
 use preparation::prepare;
+pub(crate) use recorder::record;
 use replaying::Replaying;
 use signs::Signs;
 use telling::{Phase, Telling};

@@ -18,7 +18,7 @@ pub(crate) mod bandwidth;
 mod command;
 pub(crate) mod cues;
 mod departures;
-mod duplicates;
+pub(crate) mod duplicates;
 mod figures;
 pub(crate) mod handle;
 pub(crate) mod intake;

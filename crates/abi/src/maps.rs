@@ -125,6 +125,8 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 /// Global `u32`: payload bytes of a response, the online server's or the target's, that go into its record after the headers,
 /// 0 to [`crate::record::SAMPLE_LEN_MAX`].
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
+/// Not 0 where the online server's segments are recorded whole, as a recorder may want them; the sample length means nothing then.
+pub const GLOBAL_WHOLE_RESPONSES: &str = "WHOLE_RESPONSES";
 /// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
 pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
 

@@ -52,3 +52,12 @@ pub(crate) enum HookChoice {
     /// Filters of a clsact qdisc, first by preference
     Clsact,
 }
+
+/// What is kept of the online server's answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Responses {
+    /// Their headers of IP and TCP: what a replay needs
+    Headers,
+    /// All of them
+    Whole,
+}

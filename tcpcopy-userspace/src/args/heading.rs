@@ -1,6 +1,7 @@
 //! Under which headings the options stand in the help, in the order in which a user meets them.
 
 pub(super) const THE_FILE: &str = "The file";
+pub(super) const WHAT_TO_RECORD: &str = "What to record";
 pub(super) const WHAT_TO_COPY: &str = "What to copy";
 pub(super) const WHERE_IT_PASSES: &str = "Where it passes";
 pub(super) const WHEN_TO_STOP: &str = "When to stop";

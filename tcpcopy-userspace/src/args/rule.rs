@@ -54,6 +54,32 @@ impl FromStr for RuleArg {
     }
 }
 
+impl RuleArg {
+    /// Whether it says where to copy to: what a recorder takes does not.
+    pub(crate) fn has_target(&self) -> bool {
+        self.target.port != 0
+    }
+}
+
+/// What a recorder takes: `[ONLINE_IP:]ONLINE_PORT`.
+pub(super) fn service(text: &str) -> Result<RuleArg, String> {
+    if let Some((online, _)) = text.split_once('-') {
+        return Err(format!("a recording has no target: write -x {online}"));
+    }
+    // Whatever is wrong with it, is wrong with a rule as well.
+    let rule: RuleArg = format!("{text}-127.0.0.1:1")
+        .parse()
+        .map_err(|words: String| {
+            let words = words.replace(
+                FORM,
+                "the form is [ONLINE_IP:]ONLINE_PORT, like 80 or [::1]:80",
+            );
+            words.replace("copied from or to", "recorded")
+        })?;
+    let target = Endpoint::new(Addr::UNSPECIFIED, 0);
+    Ok(RuleArg { target, ..rule })
+}
+
 /// `0.0.0.0` and `::`.
 fn is_unspecified(addr: &Addr) -> bool {
     *addr == Addr::UNSPECIFIED || *addr == Addr::v4([0; 4])
@@ -98,13 +124,16 @@ impl fmt::Display for RuleArg {
         } else {
             write!(f, "{}", self.online)?;
         }
-        write!(f, " -> {}", self.target)
+        if self.has_target() {
+            write!(f, " -> {}", self.target)?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::RuleArg;
+    use super::{RuleArg, service};
 
     #[test]
     fn rules() {
@@ -139,6 +168,30 @@ mod tests {
                 expected,
                 "{text}: {parsed:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_recorder_takes_services() {
+        for (text, expected) in [
+            ("80", "port 80"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            let rule = service(text).expect(text);
+            assert_eq!(
+                (rule.to_string().as_str(), rule.has_target()),
+                (expected, false)
+            );
+        }
+        for (text, words) in [
+            ("80-10.0.0.2:80", "no target: write -x 80"),
+            ("0", "recorded"),
+            ("70000", "is no port"),
+            ("host:80", "getent"),
+        ] {
+            let refusal = service(text).unwrap_err();
+            assert!(refusal.contains(words), "{text}: {refusal}");
         }
     }
 

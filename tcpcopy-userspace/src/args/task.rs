@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
+use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::LETTERS;
 use super::{Args, RuleArg, heading, screen, teaching};
@@ -32,6 +33,12 @@ pub(crate) enum Task {
     /// in the file, and the target is compared with it. `tcpcopy inspect FILE` shows what is in a file, and needs no rights.
     #[command(override_usage = "tcpcopy replay --pcap FILE... -x RULE [OPTIONS]")]
     Replay(ReplayArgs),
+    /// Records what clients ask into a capture file, which `tcpcopy replay` plays as often as you like, and others read
+    ///
+    /// Nothing is sent, and no target is needed: the programs of a run write down what they see. They never hold a packet up; what
+    /// cannot be written fast enough is lost for the file alone, and counted. docs/recording.md has more.
+    #[command(override_usage = "tcpcopy record -x [ONLINE_IP:]PORT -o FILE.pcapng [OPTIONS]", after_help = teaching::RECORD_EXIT)]
+    Record(RecordArgs),
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
     Janitor,

@@ -4,6 +4,7 @@
 pub(super) const USAGE: &str = "\
 tcpcopy -x RULE [OPTIONS]            copy until Ctrl-C
        tcpcopy doctor -x RULE [OPTIONS]     will it work here? copies nothing
+       tcpcopy record -x PORT -o FILE       into a capture file; sends nothing
        tcpcopy inspect CAPTURE...           what is in capture files? sends nothing
        tcpcopy report RUN.json... -o FILE   a run as one HTML file; several, compared";
 
@@ -87,3 +88,22 @@ Exit status:
   0  the path to every target is proven
   1  it is not: each FAIL says why, and what to do
   2  unusable arguments or environment: a run would refuse to start";
+
+/// Examples of a recording, and its exit status.
+pub(super) const RECORD_EXIT: &str = "\
+Examples:
+  Ten minutes of what clients ask port 80 of this host, compressed; then replay it:
+      tcpcopy record -x 80 -o monday.pcapng.zst --duration 10m
+      tcpcopy replay --pcap monday.pcapng.zst -x 80-10.0.0.9:80
+  A file an hour, the answers whole, logins overwritten:
+      tcpcopy record -x 80 -o day.pcapng --rotate-every 1h --responses whole --mask
+
+THE FILE HOLDS WHAT CLIENTS SEND: names, logins, and all else. Only its owner may
+read it; --mask overwrites the best-known secrets of HTTP/1.
+
+Exit status:
+  0  done
+  1  failed while recording: a full disk, for example; what was written before is
+     readable
+  2  unusable arguments or environment (nothing was changed)
+  3  there was no packet of any service";

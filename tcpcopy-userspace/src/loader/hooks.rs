@@ -68,13 +68,13 @@ struct Qdisc {
 }
 
 impl Hooks {
-    /// Prepares what the programs of `ebpf` are attached by. `device` is the private device, by index: the janitor is to remove it
-    /// too.
+    /// Prepares what the programs of `ebpf` are attached by. `device` is the private device, by index, where there is one: the
+    /// janitor is to remove it too.
     ///
     /// # Errors
     ///
     /// Where there can be no janitor.
-    pub(super) fn new(hook: Hook, deadline: Words, device: u32) -> Result<Self, Error> {
+    pub(super) fn new(hook: Hook, deadline: Words, device: Option<u32>) -> Result<Self, Error> {
         Ok(match hook {
             Hook::Tcx => Self::Tcx,
             Hook::Clsact => Self::Clsact(Filters {

@@ -66,6 +66,7 @@ fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
     let copied_to = plan
         .live_rules()
         .iter()
+        .filter(|_| plan.recorder.is_none())
         .map(|rule| (rule.target.port, PORT_OF_TARGET));
     let mut bits: BTreeMap<u16, u32> = BTreeMap::new();
     for (port, bit) in services.chain(targets).chain(anywhere).chain(copied_to) {

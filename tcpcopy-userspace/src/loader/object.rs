@@ -3,7 +3,7 @@
 use abi::maps::{
     GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT, GLOBAL_OWNER_KEY,
     GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_WORKERS, LEASE_WORDS, LEASES,
+    GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES,
 };
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -11,6 +11,7 @@ use programs::name;
 use wire::hash::EndpointHash;
 
 use super::Error;
+use crate::args::Responses;
 use crate::plan::{Hook, Plan};
 
 /// Every program that a run may have.
@@ -33,6 +34,7 @@ fn is_needed(plan: &Plan, program: &str) -> bool {
         name::CAPTURE_OUT | name::OBSERVE_IN => !plan.host_sides.is_empty(),
         name::OVERHEAR => !plan.mirrors.is_empty(),
         name::REPLIES => !plan.hooks_apart().is_empty(),
+        name::INJECT | name::ABSORB | name::STEER | name::DELIVER => plan.recorder.is_none(),
         _ => true,
     }
 }
@@ -51,6 +53,7 @@ pub(super) fn load(
     mtu: u32,
 ) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
+    let whole_responses = u32::from(plan.recorder == Some(Responses::Whole));
     let seed = plan.sample_seed();
     let owners = EndpointHash::new(plan.hash_seed);
     let deadline_kept = u32::from(plan.hook == Hook::Clsact);
@@ -62,6 +65,7 @@ pub(super) fn load(
         .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
         .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
+        .override_global(GLOBAL_WHOLE_RESPONSES, &whole_responses, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
         .override_global(GLOBAL_CLONE_MTU, &mtu, true)
         .override_global(GLOBAL_DEADLINE_KEPT, &deadline_kept, true)
@@ -83,6 +87,9 @@ pub(super) fn load(
             .map_err(|source| Error::of_load(program, source))?;
     }
     let program = name::DELIVER;
+    if !is_needed(plan, program) {
+        return Ok(ebpf);
+    }
     let loaded: Result<&mut Xdp, _> = ebpf
         .program_mut(program)
         .ok_or(Error::Absent(program))?

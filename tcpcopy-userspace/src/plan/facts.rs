@@ -60,8 +60,9 @@ impl Facts {
     /// Where it does not answer, or an intercept's name means nothing.
     pub(crate) fn gather(args: &Args, outside: &Outside) -> Result<Self, Refusal> {
         let netlink = Netlink::open()?;
-        let routes = args.rules.iter().map(|rule| {
-            let target = IpAddr::from(rule.target.addr);
+        let targets: Vec<SocketAddr> = targets(args).collect();
+        let routes = targets.iter().map(|target| {
+            let target = target.ip();
             host::route::get(&netlink, target).map(|route| (target, route))
         });
         let intercepts = args.intercepts.iter().map(|address| {
@@ -82,7 +83,6 @@ impl Facts {
         } else {
             None
         };
-        let targets: Vec<SocketAddr> = args.rules.iter().map(|rule| rule.target.into()).collect();
         let taken = Taken::ask(1..=u16::MAX, &targets)?;
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -160,6 +160,12 @@ fn elsewhere(args: &Args, netlink: &Netlink) -> Result<Vec<(PoolArg, IpAddr)>, h
         found.extend(address.map(|address| (*pool, address)));
     }
     failure.map_or(Ok(found), Err)
+}
+
+/// The targets; a recorder has none.
+fn targets(args: &Args) -> impl Iterator<Item = SocketAddr> {
+    let rules = args.rules.iter().filter(|rule| rule.has_target());
+    rules.map(|rule| rule.target.into())
 }
 
 /// The ports of the services.

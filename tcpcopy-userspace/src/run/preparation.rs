@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::ending::Unusable;
 use super::limits;
-use crate::args::Args;
+use crate::args::{Args, Responses};
 use crate::plan::facts::Facts;
 use crate::plan::{Plan, Refusal};
 
@@ -16,10 +16,8 @@ use crate::plan::{Plan, Refusal};
 pub(super) fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Unusable> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     limits::at_start(args, processors).map_err(|e| Unusable::new(e, "limit-short"))?;
-    host::kernel::require().map_err(|e| Unusable::new(e, "kernel-lacks"))?;
-    host::capability::require().map_err(|e| Unusable::new(e, "no-rights"))?;
+    programs_run()?;
     host::kernel::require_af_xdp().map_err(|e| Unusable::new(e, "kernel-lacks"))?;
-    programs::tcpcopy().map_err(|e| Unusable::new(e, "no-programs"))?;
     if let Some(squatter) = host::claim::squatter() {
         warn!(
             finding = "name-taken",
@@ -31,6 +29,26 @@ pub(super) fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Unusable> 
     let plan = Plan::new(args, &facts).map_err(refused)?;
     limits::for_frames(&plan).map_err(|e| Unusable::new(e, "memlock-short"))?;
     Ok(plan)
+}
+
+/// The same for a recorder, which needs less.
+pub(super) fn prepare_recorder(
+    args: &Args,
+    responses: Responses,
+    outside: &Outside,
+) -> Result<Plan, Unusable> {
+    limits::at_start(args, 1).map_err(|e| Unusable::new(e, "limit-short"))?;
+    programs_run()?;
+    let facts = Facts::gather(args, outside).map_err(refused)?;
+    Plan::of_recorder(args, responses, &facts).map_err(refused)
+}
+
+/// Whether there are programs, and this process may load them.
+fn programs_run() -> Result<(), Unusable> {
+    host::kernel::require().map_err(|e| Unusable::new(e, "kernel-lacks"))?;
+    host::capability::require().map_err(|e| Unusable::new(e, "no-rights"))?;
+    programs::tcpcopy().map_err(|e| Unusable::new(e, "no-programs"))?;
+    Ok(())
 }
 
 /// In its own words, by its name.

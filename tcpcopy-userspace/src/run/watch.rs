@@ -87,6 +87,23 @@ impl Watch {
         crew: &Crew,
         warnings: &mut Warnings,
     ) {
+        self.look_at_services(plan, loaded, warnings);
+        let answer = self
+            .ports
+            .as_ref()
+            .and_then(|watcher| watcher.answers().try_recv().ok());
+        if let Some(taken) = answer {
+            self.exclude(plan, &taken, crew, warnings);
+        }
+    }
+
+    /// The same as far as captured services are concerned.
+    pub(super) fn look_at_services(
+        &mut self,
+        plan: &Plan,
+        loaded: &mut Loaded,
+        warnings: &mut Warnings,
+    ) {
         let addresses = self.addresses.as_ref();
         if let Some(own) = addresses.and_then(|watcher| watcher.changes().try_recv().ok()) {
             self.address_changes += 1;
@@ -102,13 +119,6 @@ impl Watch {
         if let Some(exits) = exits.and_then(|watcher| watcher.changes().try_recv().ok()) {
             observe_on(&exits.names, plan, loaded);
             self.say_exits_left_out(exits.left_out);
-        }
-        let answer = self
-            .ports
-            .as_ref()
-            .and_then(|watcher| watcher.answers().try_recv().ok());
-        if let Some(taken) = answer {
-            self.exclude(plan, &taken, crew, warnings);
         }
     }
 

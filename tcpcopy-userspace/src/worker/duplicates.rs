@@ -27,7 +27,7 @@ const CHECKSUM: std::ops::Range<usize> = 16..18;
 
 /// What the devices showed lately of one side.
 #[derive(Debug)]
-pub(super) struct Duplicates {
+pub(crate) struct Duplicates {
     /// The only device so far; 0 for none yet.
     device: u32,
     /// Once there are several.
@@ -44,7 +44,7 @@ struct Seen {
 }
 
 impl Duplicates {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             device: 0,
             seen: None,
@@ -54,12 +54,12 @@ impl Duplicates {
     }
 
     /// How many were found.
-    pub(super) const fn found(&self) -> u64 {
+    pub(crate) const fn found(&self) -> u64 {
         self.found
     }
 
     /// Whether another device has shown this packet already.
-    pub(super) fn is_second(&mut self, device: u32, stamp: Instant, packet: &[u8]) -> bool {
+    pub(crate) fn is_second(&mut self, device: u32, stamp: Instant, packet: &[u8]) -> bool {
         if self.seen.is_none() {
             if self.device == device {
                 return false;

@@ -47,6 +47,7 @@ mod precedence;
 mod printed;
 mod protocols;
 mod proxy;
+mod record;
 mod redis;
 mod refusals;
 mod replay;

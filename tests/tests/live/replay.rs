@@ -16,10 +16,10 @@ use tests::{Clients, PORT, Stand};
 
 const NEEDS: [&str; 4] = ["nginx", "tcpdump", "editcap", "gzip"];
 
-/// What tcpdump has captured on the online server, and the requests that it served.
-struct Recorded {
-    file: PathBuf,
-    requests: Vec<Request>,
+/// What was captured on the online server, and the requests that it served.
+pub(super) struct Recorded {
+    pub(super) file: PathBuf,
+    pub(super) requests: Vec<Request>,
 }
 
 /// Records these loads, one after the other.
@@ -81,7 +81,13 @@ fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary
 }
 
 /// Replays to a fresh target, which must have seen each request so many times.
-fn check(stand: &Stand, recorded: &Recorded, files: &[&Path], options: &[&str], times: usize) {
+pub(super) fn check(
+    stand: &Stand,
+    recorded: &Recorded,
+    files: &[&Path],
+    options: &[&str],
+    times: usize,
+) {
     let mut target = stand.nginx(Host::Target);
     let (process, summary) = replay(stand, files, options);
     let seen = target.finish().expect("the log");

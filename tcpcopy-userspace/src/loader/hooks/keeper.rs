@@ -46,10 +46,10 @@ struct Charge {
 }
 
 impl Keeper {
-    /// Begins, with the private device of this index.
-    pub(super) fn start(deadline: Words, device: u32) -> io::Result<Self> {
+    /// Begins, with the private device of this index, where there is one.
+    pub(super) fn start(deadline: Words, device: Option<u32>) -> io::Result<Self> {
         let mut janitor = Janitor::start()?;
-        let things = vec![Thing::Device(device)];
+        let things: Vec<Thing> = device.map(Thing::Device).into_iter().collect();
         janitor.tell(&things)?;
         let shared = Arc::new(Shared {
             deadline,

@@ -1,0 +1,90 @@
+//! One file. What was written whole stays readable: a write that fails is taken back, and a compressed file is complete as far as
+//! it was flushed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use zstd::stream::write::Encoder;
+
+use crate::names::Form;
+
+/// How hard zstd tries: its fastest usual level, so that one thread keeps up with a network card.
+const LEVEL: i32 = 1;
+
+/// A file that grows.
+pub(crate) struct Growing {
+    out: Out,
+    /// Bytes that are whole, on the disk.
+    whole_len: u64,
+}
+
+enum Out {
+    Plain(File),
+    Zstd(Box<Encoder<'static, File>>),
+}
+
+impl Growing {
+    /// Makes a file that only its owner may read: it holds what clients have sent. With `replaces` one that exists is emptied.
+    pub(crate) fn create(path: &Path, form: Form, replaces: bool) -> io::Result<Self> {
+        if replaces && path.symlink_metadata().is_ok_and(|it| !it.is_file()) {
+            return Err(io::Error::other("it exists, and is no regular file"));
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).mode(0o600);
+        if replaces {
+            options.create(true).truncate(true);
+        } else {
+            options.create_new(true);
+        }
+        let file = options.open(path)?;
+        let out = match form {
+            Form::Plain => Out::Plain(file),
+            Form::Zstd => Out::Zstd(Box::new(Encoder::new(file, LEVEL)?)),
+        };
+        Ok(Self { out, whole_len: 0 })
+    }
+
+    /// Bytes on the disk.
+    pub(crate) fn len(&self) -> u64 {
+        self.whole_len
+    }
+
+    /// Writes whole blocks.
+    pub(crate) fn write(&mut self, blocks: &[u8]) -> io::Result<()> {
+        let written = match &mut self.out {
+            Out::Plain(file) => file.write_all(blocks),
+            Out::Zstd(encoder) => encoder.write_all(blocks).and_then(|()| encoder.flush()),
+        };
+        self.settle(written)
+    }
+
+    /// Nothing follows.
+    pub(crate) fn finish(mut self) -> io::Result<u64> {
+        if let Out::Zstd(encoder) = &mut self.out {
+            let ended = encoder.do_finish();
+            self.settle(ended)?;
+        }
+        Ok(self.whole_len)
+    }
+
+    /// Remembers how long the file is, or makes it as long as it was.
+    fn settle(&mut self, written: io::Result<()>) -> io::Result<()> {
+        let file = match &mut self.out {
+            Out::Plain(file) => file,
+            Out::Zstd(encoder) => encoder.get_mut(),
+        };
+        match written {
+            Ok(()) => {
+                self.whole_len = file.stream_position()?;
+                Ok(())
+            }
+            Err(error) => {
+                // What cannot be cut off is a torn block at the end, which readers know.
+                let _ = file.set_len(self.whole_len);
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! `tcpcopy record`: what it writes is what passed, a replay of it brings every request to the target, and others read it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lab::{Host, Process, Spec, Topology};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tests::copying::{check_clients, check_nothing_left};
+use tests::{Clients, PORT, Stand};
+
+use super::replay::{Recorded, check};
+
+const NEEDS: [&str; 2] = ["nginx", "tshark"];
+
+/// A recorder on the online server, which is ready.
+fn recorder(stand: &Stand, file: &Path, options: &[&str]) -> Process {
+    let (port, file) = (PORT.to_string(), file.display().to_string());
+    let spec = Spec::new("record", &stand.binaries.tcpcopy)
+        .args(["record", "-x", &port, "--json", "-o", &file])
+        .args(options.iter().copied());
+    let mut process = stand.lab.spawn(Host::Online, &spec).expect("a recorder");
+    let ready = process.wait_for("into       ", Duration::from_secs(10));
+    ready.unwrap_or_else(|error| panic!("{error}\n{}", process.log()));
+    process
+}
+
+/// Records these loads, one after the other; returns what the recorder says of it, too.
+fn record(stand: &Stand, file: &str, options: &[&str], loads: &[Clients]) -> (Recorded, Value) {
+    let file = stand.lab.folder().join(file);
+    let mut online = stand.nginx(Host::Online);
+    let mut process = recorder(stand, &file, options);
+    for load in loads {
+        check_clients(&load.run(stand));
+    }
+    let ended = process.stop(Signal::SIGINT, Duration::from_secs(10));
+    let ended = ended.expect("it ends");
+    assert!(ended.success(), "{ended}: {}", process.log());
+    let told = process.output();
+    let told = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+    let requests = online.finish().expect("the log");
+    (Recorded { file, requests }, told)
+}
+
+/// How many packets of a file tshark counts that a filter shows.
+fn counted(file: &Path, filter: &str) -> u64 {
+    let arguments = [
+        "-n",
+        "-T",
+        "fields",
+        "-e",
+        "frame.number",
+        "-Y",
+        filter,
+        "-r",
+    ];
+    let ended = Command::new("tshark").args(arguments).arg(file).output();
+    let ended = ended.expect("tshark");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{errors}");
+    ended
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .count() as u64
+}
+
+fn unix_seconds() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("it is later than 1970").as_secs_f64()
+}
+
+fn number(told: &Value, name: &str) -> u64 {
+    let number = told[name].as_u64();
+    number.unwrap_or_else(|| panic!("there is no {name} in {told}"))
+}
+
+#[test]
+fn what_was_recorded_is_replayed_and_read_by_others() {
+    let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
+        return;
+    };
+    let loads = [Clients::keep_alive(20, 1000, 2), Clients::short(500, 1)];
+    let began = unix_seconds();
+    let (recorded, told) = record(&stand, "recorded.pcapng", &[], &loads);
+    let ended = unix_seconds();
+    let timely = format!("frame.time_epoch >= {began} && frame.time_epoch <= {ended}");
+    assert_eq!(number(&told, "lost_packets"), 0, "{told}");
+    let packets = number(&told, "client_packets") + number(&told, "online_packets");
+    assert_eq!(counted(&recorded.file, "tcp"), packets, "{told}");
+    assert_eq!(counted(&recorded.file, &timely), packets, "{timely}");
+    let clients = format!("eth.src == 02:00:00:00:00:01 && tcp.dstport == {PORT}");
+    assert_eq!(
+        counted(&recorded.file, &clients),
+        number(&told, "client_packets")
+    );
+    let cut = "frame.cap_len < frame.len";
+    let answers = format!("tcp.srcport == {PORT} && tcp.len > 0");
+    assert!(counted(&recorded.file, &answers) >= recorded.requests.len() as u64);
+    assert_eq!(
+        counted(&recorded.file, cut),
+        counted(&recorded.file, &answers)
+    );
+    check(&stand, &recorded, &[&recorded.file], &["--speed", "max"], 1);
+    it_is_there_already(&stand, &recorded.file);
+
+    // All of the answers, compressed, in several files.
+    let options = ["--responses", "whole", "--rotate-size", "20K", "--mask"];
+    let loads = [Clients::keep_alive(10, 1000, 1)];
+    let (recorded, told) = record(&stand, "whole.pcapng.zst", &options, &loads);
+    let files: Vec<PathBuf> = told["files"]
+        .as_array()
+        .expect("files")
+        .iter()
+        .map(|file| PathBuf::from(file.as_str().expect("a name")))
+        .collect();
+    assert!(files.len() > 1, "{told}");
+    let cut: u64 = files.iter().map(|file| counted(file, cut)).sum();
+    assert_eq!(cut, 0, "{told}");
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    check(&stand, &recorded, &files, &["--speed", "max"], 1);
+    check_nothing_left(&stand);
+}
+
+/// What exists is left alone, and a recording of nothing says so.
+fn it_is_there_already(stand: &Stand, file: &Path) {
+    let (port, name) = (PORT.to_string(), file.display().to_string());
+    let ends = |words: &[&str]| {
+        let spec = Spec::new("again", &stand.binaries.tcpcopy).args(words.iter().copied());
+        let mut process = stand.lab.spawn(Host::Online, &spec).expect("a recorder");
+        let ended = process.wait(Duration::from_secs(10)).expect("it ends");
+        (ended.code(), process.log())
+    };
+    let before = std::fs::read(file).expect("the file");
+    let (code, log) = ends(&["record", "-x", &port, "-o", &name]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("exists") && log.contains("--force"), "{log}");
+    assert_eq!(std::fs::read(file).expect("the file"), before);
+    let other = format!("{name}.nothing.pcapng");
+    let (code, log) = ends(&["record", "-x", "1", "-o", &other, "--duration", "1s"]);
+    assert_eq!(code, Some(3), "{log}");
+    assert!(log.contains("nothing was recorded"), "{log}");
+}
+
+/// A file system of one megabyte, which goes with its test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf) -> Self {
+        std::fs::create_dir(&path).expect("a folder");
+        let arguments = ["-t", "tmpfs", "-o", "size=1m", "none"];
+        let mounted = Command::new("mount").args(arguments).arg(&path).status();
+        assert!(mounted.expect("mount").success());
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|it| it.success()), "{:?} stays", self.0);
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_what_is_there_is_read() {
+    let Some(stand) = super::stand_with(Topology::Direct, &NEEDS) else {
+        return;
+    };
+    let disk = SmallDisk::mount(stand.lab.folder().join("small"));
+    let _online = stand.nginx(Host::Online);
+    for name in ["full.pcapng", "full.pcapng.zst"] {
+        let file = disk.0.join(name);
+        let mut process = recorder(&stand, &file, &["--responses", "whole"]);
+        let load = Clients::keep_alive(20, 4000, 60).start(&stand);
+        let ended = process.wait(Duration::from_secs(30)).expect("it ends");
+        drop(load);
+        let log = process.log();
+        assert_eq!(ended.code(), Some(1), "{log}");
+        assert_eq!(log.matches("No space left on device").count(), 1, "{log}");
+        let told: Value = serde_json::from_str(&process.output()).expect("JSON");
+        assert!(number(&told, "online_packets") > 500, "{told}");
+        let spec = Spec::new("inspect", &stand.binaries.tcpcopy);
+        let spec = spec.args(["inspect", &file.display().to_string()]);
+        let mut inspect = stand.lab.spawn(Host::Online, &spec).expect("inspect");
+        let read = inspect.wait_success(Duration::from_secs(10));
+        read.unwrap_or_else(|error| panic!("{error}: {}", inspect.log()));
+        std::fs::remove_file(&file).expect("it is there");
+    }
+}

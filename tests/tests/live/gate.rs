@@ -127,11 +127,11 @@ fn a_proof_holds_for_its_own_network() {
     let mut second = add_strangers(&stand);
     count_answers(&stand, &TARGET.to_string());
     let mut copier = tests::copying::start_with(&stand, &options(&stand));
-    let strange = strangers(20, 12).start(&stand);
-    let report = Clients::short(100, 12).run(&stand);
+    let strange = strangers(20, 8).start(&stand);
+    let report = Clients::short(100, 8).run(&stand);
     let strange = strange.wait();
     let astray = answers(&stand);
-    eprintln!("{astray} SYN-ACKs of the target reached the real client in 12 s");
+    eprintln!("{astray} SYN-ACKs of the target reached the real client in 8 s");
     check_clients(&report);
     check_clients(&strange);
     assert!(

@@ -406,7 +406,7 @@ fn nothing_is_recorded_while_the_machine_is_too_busy() {
     let busy = Spec::new("busy", "sh").args(["-c", "while :; do :; done"]);
     let _busy = stand.lab.spawn(Host::Client, &busy).expect("sh");
     let mut copier = start_with(&stand, &options);
-    let report = Clients::short(1000, 8).run(&stand);
+    let report = Clients::short(1000, 6).run(&stand);
     let summary = finish(&mut copier);
     let paused = summary.count("/hooks/capture/paused");
     assert!(

@@ -116,8 +116,8 @@ fn route_to_the_target_changes() {
     );
     let mut copier = Copier::start(&stand.lab, &stand.binaries, &options)
         .unwrap_or_else(|error| panic!("{error}"));
-    let clients = Clients::keep_alive(20, 500, 8).start(&stand);
-    pause(3000);
+    let clients = Clients::keep_alive(20, 500, 5).long(8).start(&stand);
+    pause(2000);
     online_host
         .ip(&["route", "replace", far, "via", "10.0.3.2"])
         .expect("route");
@@ -158,7 +158,7 @@ fn packets_dropped_behind_capture() {
         .lose_arriving(0.01)
         .expect("iptables");
     let mut copier = start(&stand);
-    let report = Clients::keep_alive(50, 1000, 8).run(&stand);
+    let report = Clients::keep_alive(50, 1000, 5).long(8).run(&stand);
     let summary = finish(&mut copier);
     let (online, target) = (online.finish().expect("log"), target.finish().expect("log"));
     check_complete(&report, &online, &target, &summary);

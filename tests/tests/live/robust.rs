@@ -118,9 +118,9 @@ fn of_two_targets_the_dead_one_does_not_hurt_the_other() {
     options.rules = format!("{},{ONLINE}:{}-10.0.2.77:{PORT}", options.rules, PORT + 1);
     let mut copier = Copier::start(&stand.lab, &stand.binaries, &options)
         .unwrap_or_else(|error| panic!("{error}"));
-    let dead = Clients::short(200, 6).at_port(PORT + 1);
+    let dead = Clients::short(200, 4).at_port(PORT + 1);
     let dead = dead.start(&stand);
-    let report = Clients::keep_alive(20, 1000, 6).run(&stand);
+    let report = Clients::keep_alive(20, 1000, 4).run(&stand);
     let dead = dead.wait();
     let summary = finish(&mut copier);
     let comparison = Comparison::of(
@@ -210,7 +210,7 @@ fn syn_flood_at_the_online_server() {
     };
     let (mut online, mut target) = (stand.nginx(Host::Online), stand.nginx(Host::Target));
     let mut copier = start(&stand);
-    let clients = Clients::keep_alive(20, 500, 6).start(&stand);
+    let clients = Clients::keep_alive(20, 500, 4).start(&stand);
     pause(1000);
     let sent = stand
         .lab

@@ -17,6 +17,9 @@ const BYTES_BEHIND_MAX: u64 = 8 << 20;
 /// What has waited for so long, without a byte of it leaving, does not wait for the target but for what the file may never have: a
 /// byte before it, or an answer further on. It holds nothing up any more.
 const STANDS_STILL: Duration = Duration::from_millis(500);
+/// The same of sessions, none of which has ended for so long: the file may never close their connections. From here on the engine's own
+/// limit holds, beyond which sessions are shed and counted.
+const SESSIONS_STAND_STILL: Duration = Duration::from_secs(5);
 /// How often it is looked whether everything of a file is at its end: that is a walk over the sessions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -37,6 +40,7 @@ pub(crate) struct Playing {
     next: usize,
     is_over: bool,
     room: Room,
+    room_of_sessions: Room,
     payload_bytes_max: u64,
     sessions_max: u64,
     /// Bytes of the clients' packets that were taken.
@@ -56,7 +60,8 @@ impl Playing {
             current: Batch::default(),
             next: 0,
             is_over: false,
-            room: Room::default(),
+            room: Room::new(STANDS_STILL),
+            room_of_sessions: Room::new(SESSIONS_STAND_STILL),
             payload_bytes_max: config.payload_bytes_max / 2,
             sessions_max: u64::from(config.sessions_max) / 4 * 3,
             client_bytes: 0,
@@ -80,7 +85,9 @@ impl Playing {
                 let most = behind.min(BYTES_BEHIND_MAX);
                 let bytes = engine.payload_bytes();
                 bytes <= self.payload_bytes_max
-                    && engine.sessions() <= self.sessions_max
+                    && self
+                        .room_of_sessions
+                        .is_left(now, engine.sessions(), self.sessions_max)
                     && self.room.is_left(now, bytes, most)
             };
             if !is_room {
@@ -153,8 +160,9 @@ impl Playing {
 }
 
 /// Whether the target keeps up. What waits for it is bytes, as many of them as there are requests times the size of one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Room {
+    patience: Duration,
     /// Bytes that stand still, and wait for something else.
     still: u64,
     /// Since when there is no room, and the fewest bytes that waited since.
@@ -162,6 +170,14 @@ struct Room {
 }
 
 impl Room {
+    const fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            still: 0,
+            full: None,
+        }
+    }
+
     /// Whether there is room for more where so many bytes wait, and so many may.
     fn is_left(&mut self, now: Instant, bytes: u64, most: u64) -> bool {
         self.still = self.still.min(bytes);
@@ -171,7 +187,7 @@ impl Room {
         }
         match self.full {
             Some((since, fewest)) if fewest <= bytes => {
-                if now.since(since) < STANDS_STILL {
+                if now.since(since) < self.patience {
                     return false;
                 }
                 (self.still, self.full) = (bytes, None);
@@ -237,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_target_that_takes_bytes_is_waited_for() {
-        let (mut room, mut now) = (Room::default(), Instant::default());
+        let (mut room, mut now) = (Room::new(STANDS_STILL), Instant::default());
         assert!(room.is_left(now, 1000, 1000));
         for waiting in (1001..2000).rev() {
             assert!(!room.is_left(now, waiting, 1000), "{waiting}");
@@ -249,7 +265,7 @@ mod tests {
     /// Bytes behind a hole that nothing fills would hold a file up until their sessions are given up.
     #[test]
     fn what_stands_still_holds_nothing_up() {
-        let (mut room, start) = (Room::default(), Instant::default());
+        let (mut room, start) = (Room::new(STANDS_STILL), Instant::default());
         let almost = start + STANDS_STILL - Duration::from_millis(1);
         assert!(!room.is_left(start, 1500, 1000));
         assert!(!room.is_left(almost, 1500, 1000));

@@ -252,3 +252,77 @@ fn a_capture_is_replayed_with_the_clients_own_addresses() {
     let file = [recorded.file.as_path()];
     check(&stand, &recorded, &file, &options, 1);
 }
+
+#[test]
+fn what_is_wrong_with_a_file_is_told() {
+    let Some(stand) = super::stand_with(Topology::Direct, &[&NEEDS[..], &["script"]].concat())
+    else {
+        return;
+    };
+    let recorded = record(&stand, &[Clients::keep_alive(5, 500, 1)]);
+    let folder = stand.lab.folder();
+    let written = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let whole = std::fs::read(&recorded.file).expect("the capture");
+    let head = &whole[..24];
+    // A record of 4 GB, and nothing that makes sense behind it: everything before is replayed.
+    let torn = [&whole[..], &[0xff; 16], &[0x5a; 4000]].concat();
+    let torn = written("torn.pcap", &torn);
+    check(&stand, &recorded, &[&torn], &["--speed", "max"], 1);
+    let (status, said) = replay_ends(&stand, &["--pcap", &torn.display().to_string()]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("[file-damaged]"), "{said}");
+    // Anything at all behind a head: nothing is replayed, and the run says so.
+    let noise: Vec<u8> = (0..200_000_u32)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
+        .collect();
+    let noise = written("noise.pcap", &[head, &noise].concat());
+    let (status, said) = replay_ends(&stand, &["--pcap", &noise.display().to_string()]);
+    assert_eq!(status, Some(3), "{said}");
+    // What cannot be read at all changes nothing, and is told in a line.
+    let empty = written("empty.pcap", b"").display().to_string();
+    let text = written("text.pcap", b"no capture").display().to_string();
+    for (file, words) in [
+        ("/no/such.pcap", "there is no such file"),
+        ("/tmp", "it is a directory"),
+        (&empty, "it is empty"),
+        (&text, "which is text"),
+    ] {
+        let (status, said) = replay_ends(&stand, &["--pcap", file]);
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains(words) && said.contains(file), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+    }
+    let (status, said) = replay_ends_at_a_terminal(&stand);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("standard input: it is a terminal"), "{said}");
+    check_nothing_left(&stand);
+}
+
+/// How a replay with these options ends, and what it says.
+fn replay_ends(stand: &Stand, options: &[&str]) -> (Option<i32>, String) {
+    let rule = format!("{PORT}-{TARGET}:{PORT}");
+    let spec = Spec::new("refused", &stand.binaries.tcpcopy)
+        .args(["replay", "-x", &rule, "--speed", "max"])
+        .args(options.iter().copied());
+    ended(stand, &spec)
+}
+
+/// How a replay of standard input ends where that is a terminal.
+fn replay_ends_at_a_terminal(stand: &Stand) -> (Option<i32>, String) {
+    let program = stand.binaries.tcpcopy.display();
+    let line = format!("{program} replay --pcap - -x {PORT}-{TARGET}:{PORT}");
+    let spec = Spec::new("terminal", "script").args(["-qefc", &line, "/dev/null"]);
+    ended(stand, &spec)
+}
+
+fn ended(stand: &Stand, spec: &Spec) -> (Option<i32>, String) {
+    let mut process = stand.lab.spawn(Host::Online, spec).expect("a replay");
+    let status = process.wait(Duration::from_secs(20));
+    let said = format!("{}{}", process.log(), process.output());
+    let status = status.unwrap_or_else(|error| panic!("{error}: {said}"));
+    (status.code(), said)
+}

@@ -89,8 +89,9 @@ impl Reading {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let part = ns(file.start)..file.end.map_or(u64::MAX, ns);
         let mut sorter = Sorter::new(plan, ways, is_to_end);
-        let is_standard_input = |file: &PathBuf| file.as_os_str() == "-";
-        sorter.is_read_slowly = file.follow || file.files.iter().any(is_standard_input);
+        // Whoever writes to a pipe may be silent for hours in the middle of it.
+        let is_pipe = |file: &PathBuf| !std::fs::metadata(file).is_ok_and(|it| it.is_file());
+        sorter.is_read_slowly = file.follow || file.files.iter().any(is_pipe);
         let services = args.rules.iter().map(|rule| rule.online).collect();
         Self {
             files,
@@ -181,9 +182,13 @@ impl Reading {
         player.play(packet, sorter.now_ns(), &mut |cue| sorter.take(&cue))
     }
 
-    /// Looks at the beginning of the files, to see whether they have both sides of the rules' flows.
+    /// Looks at the beginning of the files, to see whether they have both sides of the rules' flows. Of what is still being written
+    /// nobody knows: it is taken to have both.
     fn preview(&mut self) -> Result<Vec<Ahead>, String> {
         let (mut ahead, mut bytes, mut sides) = (Vec::new(), 0, [0_usize; 2]);
+        if self.sorter.is_read_slowly {
+            return Ok(ahead);
+        }
         while sides.iter().sum::<usize>() < PREVIEW_PACKETS && bytes < PREVIEW_BYTES {
             let Some(frame) = self.files.next().map_err(|error| error.to_string())? else {
                 break;

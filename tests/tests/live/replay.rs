@@ -80,14 +80,14 @@ fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary
     (process, summary)
 }
 
-/// Replays to a fresh target, which must have seen each request so many times.
+/// Replays to a fresh target, which must have seen each request so many times; gives the log.
 pub(super) fn check(
     stand: &Stand,
     recorded: &Recorded,
     files: &[&Path],
     options: &[&str],
     times: usize,
-) {
+) -> String {
     let mut target = stand.nginx(Host::Target);
     let (process, summary) = replay(stand, files, options);
     let seen = target.finish().expect("the log");

@@ -142,6 +142,12 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
             millis(lag.p99)
         ),
     };
+    // A pace that the target sets is kept.
+    let level = if summary.speed.as_deref() == Some("max") {
+        Level::Good
+    } else {
+        level
+    };
     row(f, "COPY", &text, mark(level))?;
     if summary.findings.copy_late_because.is_empty() {
         return Ok(());

@@ -52,7 +52,8 @@ pub(crate) struct Playing {
 }
 
 impl Playing {
-    /// Takes from `batches`, whose packets are due at times of their own or, where they are not timed, at once; as long as the engine has room: neither bytes nor sessions are to be shed.
+    /// Takes from `batches` as long as the engine has room: neither bytes nor sessions are to be shed. Their packets are due at times of
+    /// their own or, where they are not timed, at once.
     pub(crate) fn new(batches: Receiver<Batch>, is_timed: bool, config: &session::Config) -> Self {
         Self {
             batches,
@@ -79,21 +80,14 @@ impl Playing {
             let Some(cue) = self.current.get(self.next).filter(|_| due <= now) else {
                 break;
             };
-            let is_room = {
-                let size = self.client_bytes.checked_div(self.clients).unwrap_or(0);
-                let behind = (u64::from(cue.flows_open) + REQUESTS_BEHIND_MAX) * size;
-                let most = behind.min(BYTES_BEHIND_MAX);
-                let bytes = engine.payload_bytes();
-                bytes <= self.payload_bytes_max
-                    && self
-                        .room_of_sessions
-                        .is_left(now, engine.sessions(), self.sessions_max)
-                    && self.room.is_left(now, bytes, most)
-            };
-            if !is_room {
+            let (side, flows_open) = (cue.side, cue.flows_open);
+            if !self.has_room(engine, now, flows_open) {
                 break;
             }
-            match cue.side {
+            let Some(cue) = self.current.get(self.next) else {
+                break;
+            };
+            match side {
                 Side::Client => {
                     self.clients += 1;
                     self.client_bytes += cue.packet.len() as u64;
@@ -108,6 +102,24 @@ impl Playing {
             taken += 1;
         }
         taken
+    }
+
+    /// Whether the engine has room for more. At a time of its own a packet is not to wait behind another connection's bytes, as it would
+    /// not in a live run; as fast as can be the target sets the pace, by what it has not acknowledged.
+    fn has_room(&mut self, engine: &Engine, now: Instant, flows_open: u32) -> bool {
+        let (bytes, sessions) = (engine.payload_bytes(), engine.sessions());
+        let most = if self.is_timed {
+            self.payload_bytes_max
+        } else {
+            let size = self.client_bytes.checked_div(self.clients).unwrap_or(0);
+            let behind = (u64::from(flows_open) + REQUESTS_BEHIND_MAX) * size;
+            behind.min(BYTES_BEHIND_MAX)
+        };
+        bytes <= self.payload_bytes_max
+            && self
+                .room_of_sessions
+                .is_left(now, sessions, self.sessions_max)
+            && self.room.is_left(now, bytes, most)
     }
 
     /// When the next packet is due, as far as it is here.

@@ -29,6 +29,8 @@ pub fn why_nothing_was_captured(run: &RunTotals) -> &'static str {
         "nothing was captured: what was seen is encrypted (TLS or SSH); copy behind its terminator"
     } else if run.engine.left_out_from_target_bytes > 0 {
         "nothing was captured: what was seen comes from a target, whose requests are not copied"
+    } else if run.about.speed.is_some() {
+        in_files(run)
     } else if seen(Counter::CaptureSampledOut) && !seen(Counter::CaptureRecorded) {
         "nothing was captured: -r left out every connection that was seen; a larger share takes more"
     } else if seen(Counter::CaptureMatched) || seen(Counter::CapturePureAck) {
@@ -39,6 +41,19 @@ pub fn why_nothing_was_captured(run: &RunTotals) -> &'static str {
     } else {
         "nothing was captured: no packet of any rule was seen; if clients were active, check that -x has their port and -i the interface \
          on which they arrive"
+    }
+}
+
+/// The same of a replay, whose packets come by no interface.
+const fn in_files(run: &RunTotals) -> &'static str {
+    if run.workers.replayed_clients > 0 {
+        "nothing was captured: the files have packets of clients, and no request among them that could be copied"
+    } else if run.workers.replayed_online > 0 {
+        "nothing was captured: the files have what the online server answered, and nothing of what clients asked; a capture needs both \
+         directions, or the clients' alone"
+    } else {
+        "nothing was captured: no packet of the files was taken; -x may name another port, and -r or --start and --end leave out what they \
+         are told to (`tcpcopy inspect FILE` shows what is there)"
     }
 }
 
@@ -72,6 +87,12 @@ mod tests {
             (Counter::CaptureSampledOut, 5),
         ]);
         assert!(said(&run).contains("-r left out every connection"));
+        run.about.speed = Some("max".to_owned());
+        assert!(said(&run).contains("inspect FILE"));
+        run.workers.replayed_online = 1;
+        assert!(said(&run).contains("both directions"));
+        run.workers.replayed_clients = 1;
+        assert!(said(&run).contains("no request among them"));
         run.engine.left_out_from_target_bytes = 1;
         assert!(said(&run).contains("comes from a target"));
         run.engine.left_out_unreplayable_bytes = 1;

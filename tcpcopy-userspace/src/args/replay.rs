@@ -30,8 +30,8 @@ pub(crate) struct FileArgs {
 
     /// How fast: 1 as it was captured, 2.5 so many times as fast, max as fast as the target answers
     ///
-    /// At max a request waits for the response before it on its connection, for room in the target's window, and for a limit that was
-    /// given (--max-new-sessions, --max-bandwidth), and for nothing else.
+    /// At max a request waits for the response before it on its connection, for room in the target's window, and for --max-bandwidth,
+    /// and for nothing else. Connections above --max-new-sessions are left out and counted, at any speed.
     #[arg(help_heading = heading::THE_FILE, long, value_name = "SPEED", default_value = "1", value_parser = speed)]
     pub(crate) speed: Speed,
 

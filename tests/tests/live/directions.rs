@@ -192,6 +192,12 @@ fn mirror_in_a_tunnel() {
         .run(Host::Online, "bash", &["-c", &known])
         .expect("bash");
     mirror(&stand, Host::Online, "eth0", "vx0");
+    // And the whole way through it: what is mirrored first finds caches that are empty, and may be lost.
+    let asked = format!("for i in 1 2 3; do echo >/dev/tcp/{ONLINE}/9 || true; sleep 0.2; done");
+    stand
+        .lab
+        .run(Host::Client, "bash", &["-c", &asked])
+        .expect("bash");
     // The device of the mirror may be that of the copies as well.
     // Older kernels attach otherwise.
     let options = stand.options().more("-i").more("vx0:mirror,eth0:mirror");

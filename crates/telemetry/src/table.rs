@@ -122,10 +122,9 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let lag = &summary.latency_us.lag;
     let level = summary.findings.copy;
     let text = match level {
-        Level::Neutral if summary.speed.as_deref() == Some("max") => format!(
-            "max       as fast as the target answered: {} requests a second",
-            grouped(per_second(summary))
-        ),
+        Level::Neutral if summary.speed.as_deref() == Some("max") => {
+            format!("max       as fast as the target answered{}", rate(summary))
+        }
         Level::Neutral => "-         nothing left".to_owned(),
         Level::Good => format!(
             "kept up   requests left {} after their capture (p99 {})",
@@ -155,15 +154,19 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     below(f, &summary.findings.copy_late_because)
 }
 
-/// Requests that were answered in a second of the capture.
+/// Requests that were answered in a second of the capture, where that lasted long enough to say.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a count divided by a time"
 )]
-fn per_second(summary: &Summary) -> u64 {
+fn rate(summary: &Summary) -> String {
+    if summary.capture_seconds < 1.0 {
+        return String::new();
+    }
     let answered = figure(&summary.ledger, "answered") as f64;
-    (answered / summary.capture_seconds.max(0.001)).round() as u64
+    let rate = (answered / summary.capture_seconds).round() as u64;
+    format!(": {} requests a second", grouped(rate))
 }
 
 /// How fast the target is, as far as the run can tell.

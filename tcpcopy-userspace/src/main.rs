@@ -63,8 +63,7 @@ fn main() -> ExitCode {
             complain(&args.as_run(), &ending, printer);
             ending.code()
         }),
-        // The command line has made a run of it.
-        Task::Replay(_) => ExitCode::FAILURE,
+        Task::Replay(_) => unreachable!("the command line makes a run of it"),
         Task::Run(args) => with_log((args.log.level(), args.log.form()), |printer| {
             let ending = run(args, printer, yielded);
             complain(args, &ending, printer);

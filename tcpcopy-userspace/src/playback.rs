@@ -31,6 +31,8 @@ use reading::Reading;
 use sorting::Way;
 pub(crate) use words::of_files;
 
+const _: () = assert!(replay::player::SAMPLE_LEN_MAX >= abi::record::SAMPLE_LEN_MAX as usize);
+
 /// How long the thread may take to see that it is to end.
 const END_MAX: Duration = Duration::from_millis(500);
 /// Most batches that wait for one worker.

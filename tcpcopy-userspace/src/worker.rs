@@ -357,7 +357,9 @@ impl Running {
                     accepts,
                 }),
                 Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
-                Event::TurnEnded(turn) => {
+                Event::TurnEnded(mut turn) => {
+                    let files = self.worker.playing.as_ref();
+                    turn.paired &= !files.is_some_and(Playing::is_one_sided);
                     self.ledger.record(&turn);
                     self.latency.record(&turn);
                     self.differences.record(&turn, SystemTime::now);

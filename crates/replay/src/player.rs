@@ -18,7 +18,7 @@ use crate::synthesis;
 use crate::waiting::{Held, Waiting};
 
 /// Bytes of the online server's packets that are handed on behind the headers: what `--sample-bytes` may ask for.
-const SAMPLE_LEN_MAX: usize = 128;
+pub const SAMPLE_LEN_MAX: usize = 128;
 
 /// Plays a file.
 #[derive(Debug)]

@@ -61,7 +61,6 @@ pub(super) struct Reading {
     follow: bool,
     times: u32,
     position: Arc<Mutex<Position>>,
-    is_one_sided: bool,
     /// Frames that were read since the position was told.
     untold: u32,
 }
@@ -102,7 +101,6 @@ impl Reading {
             follow: file.follow,
             times: file.times,
             position,
-            is_one_sided: false,
             untold: 0,
         }
     }
@@ -204,7 +202,7 @@ impl Reading {
         }
         let [clients, online] = sides;
         if clients >= ONE_SIDED_MIN && online == 0 {
-            self.is_one_sided = true;
+            self.sorter.is_one_sided = true;
             self.player.has_one_side();
         }
         Ok(ahead)
@@ -220,14 +218,15 @@ impl Reading {
             bytes_total: progress.total,
             counts: *counts,
             sampled_out: self.sorter.sampled_out,
-            ports: if counts.unmatched > 0 {
+            // Of all ports, and asked for where nothing else is there.
+            ports: if counts.clients + counts.online == 0 {
                 self.player.census().busiest(PORTS_TOLD)
             } else {
                 Vec::new()
             },
             gaps: schedule.gaps(),
             leaps_back: schedule.leaps_back(),
-            is_one_sided: self.is_one_sided,
+            is_one_sided: self.sorter.is_one_sided,
             unwrapped: *self.unwrapper.counts(),
             notes: { self.files.counts().notes().iter() }
                 .map(ToString::to_string)

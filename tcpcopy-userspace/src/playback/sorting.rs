@@ -44,6 +44,8 @@ pub(super) struct Sorter {
     is_to_end: Arc<AtomicBool>,
     /// Whether the thread may wait in the middle of a file for what is written to it.
     pub(super) is_read_slowly: bool,
+    /// Whether the files have the clients' side alone.
+    pub(super) is_one_sided: bool,
     /// Whether somebody still takes packets.
     pub(super) is_open: bool,
     pub(super) sampled_out: u64,
@@ -90,6 +92,7 @@ impl Sorter {
             start: clock::now(),
             is_to_end,
             is_read_slowly: false,
+            is_one_sided: false,
             is_open: true,
             sampled_out: 0,
         }
@@ -117,6 +120,7 @@ impl Sorter {
             return;
         };
         way.batch.push(self.start, cue);
+        way.batch.is_one_sided = self.is_one_sided;
         let is_near = |due: Instant| due <= now + LEAVES_BEFORE;
         let waits = self.is_read_slowly || now.since(way.left) >= GATHERS_MAX;
         if way.batch.is_full() || waits && way.batch.begins().is_some_and(is_near) {

@@ -14,6 +14,8 @@ const CUES_MAX: usize = 256;
 pub(crate) struct Batch {
     bytes: Vec<u8>,
     cues: Vec<Entry>,
+    /// The online server's packets are made from what clients acknowledge: there is nothing to compare the target with.
+    pub(crate) is_one_sided: bool,
     /// Behind its cues, of which there are none then, the files begin anew: once this worker has brought everything to its end it drops
     /// this, and whoever reads goes on.
     pub(crate) again: Option<Sender<()>>,

@@ -39,6 +39,7 @@ pub(crate) struct Playing {
     current: Batch,
     next: usize,
     is_over: bool,
+    is_one_sided: bool,
     room: Room,
     room_of_sessions: Room,
     payload_bytes_max: u64,
@@ -61,6 +62,7 @@ impl Playing {
             current: Batch::default(),
             next: 0,
             is_over: false,
+            is_one_sided: false,
             room: Room::new(STANDS_STILL),
             room_of_sessions: Room::new(SESSIONS_STAND_STILL),
             payload_bytes_max: config.payload_bytes_max / 2,
@@ -134,6 +136,7 @@ impl Playing {
             match self.batches.try_recv() {
                 Ok(mut batch) => {
                     self.again = batch.again.take();
+                    self.is_one_sided |= batch.is_one_sided;
                     (self.current, self.next) = (batch, 0);
                 }
                 Err(TryRecvError::Empty) => return None,
@@ -148,6 +151,11 @@ impl Playing {
     /// Whether packets are due at times of their own.
     pub(super) const fn is_timed(&self) -> bool {
         self.is_timed
+    }
+
+    /// Whether the files have no answer of the online server, so that nothing can be compared.
+    pub(super) const fn is_one_sided(&self) -> bool {
+        self.is_one_sided
     }
 
     /// Whether everything of the files was taken.

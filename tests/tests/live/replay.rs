@@ -138,9 +138,30 @@ fn a_capture_is_replayed_at_any_speed() {
     let parts = parts_of(&recorded.file, folder);
     let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
     check(&stand, &recorded, &parts, &["--speed", "max"], 1);
+    clients_alone(&stand, &recorded);
     nothing_of_a_rule(&stand, &recorded);
     without_an_end(&stand, &recorded);
     check_nothing_left(&stand);
+}
+
+/// Without what the online server answered every request is copied, and there is nothing to compare the target with.
+fn clients_alone(stand: &Stand, recorded: &Recorded) {
+    let clients = recorded.file.with_file_name("clients.pcap");
+    let ended = Command::new("tcpdump")
+        .args(["-Z", "root", "-r"])
+        .arg(&recorded.file)
+        .arg("-w")
+        .arg(&clients)
+        .arg(format!("tcp dst port {PORT}"))
+        .status();
+    assert!(ended.expect("tcpdump").success());
+    let mut target = stand.nginx(Host::Target);
+    let (process, summary) = replay(stand, &[&clients], &["--speed", "max"]);
+    let seen = target.finish().expect("the log");
+    let comparison = Comparison::of(&recorded.requests, &seen);
+    assert!(comparison.is_exact(), "{comparison}: {}", process.output());
+    assert_eq!(summary.count("/differences/compared"), 0);
+    assert!(process.log().contains("[one-side-of-a-file]"));
 }
 
 /// A file that may still grow, and a pipe that nobody closes: Ctrl-C ends both, and what came until then was copied.

@@ -6,6 +6,7 @@
 //! | [`names`] | what the files are called, and whether they are compressed |
 //! | [`file`] | one file: what is whole in it stays readable, whatever happens |
 //! | [`mask`] | well-known secrets of HTTP/1, overwritten before anything is written |
+//! | [`unmark`] | a copier's mark, taken away |
 //! | [`writer`] | records in, files out: rotation, statistics |
 //!
 //! Nothing here asks for the time or knows the kernel: records come with their stamps.
@@ -15,6 +16,7 @@ mod blocks;
 mod file;
 mod mask;
 mod names;
+mod unmark;
 mod writer;
 
 pub use blocks::Interface;

@@ -11,6 +11,7 @@ use crate::blocks::{self, ETHERNET_LEN, Interface};
 use crate::file::Growing;
 use crate::mask::Mask;
 use crate::names::Names;
+use crate::unmark::unmark;
 
 /// How files are written.
 #[derive(Clone, Debug)]
@@ -142,6 +143,9 @@ impl Writer {
         let is_client = header.kind == KIND_CLIENT;
         self.packet.clear();
         self.packet.extend(packet);
+        if is_client {
+            unmark(&mut self.packet, header.gso_size != 0);
+        }
         if let Some(mask) = &mut self.mask {
             mask.apply(&mut self.packet);
         }

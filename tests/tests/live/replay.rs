@@ -62,7 +62,7 @@ fn record(stand: &Stand, loads: &[Clients]) -> Recorded {
 }
 
 /// A replay of files with these options, to its end.
-fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary) {
+pub(super) fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary) {
     let rule = format!("{PORT}-{TARGET}:{PORT}");
     let summary = stand.lab.folder().join("replay.json");
     let files = files.iter().map(|file| file.display().to_string());

@@ -3,12 +3,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`reading`] | the thread |
+//! | [`position`] | how far it is |
 //! | [`sorting`] | from one stream to the workers' queues |
 //! | [`words`] | what is said of the files |
 //!
 //! The files are opened before anything is changed on this host, so that what cannot be read is refused like any other argument. The
 //! thread reads no further ahead than its queues are long.
 
+mod position;
 mod reading;
 mod sorting;
 mod words;
@@ -26,7 +28,7 @@ use crate::args::{Args, FileArgs};
 use crate::plan::Plan;
 use crate::worker::cues::Batch;
 use crate::worker::handle::WorkerHandle;
-pub(crate) use reading::Position;
+pub(crate) use position::Position;
 use reading::Reading;
 use sorting::Way;
 pub(crate) use words::of_files;

@@ -26,6 +26,7 @@
 //! | [`moment`] | a moment of the calendar, as text |
 //! | [`table`] | the same for a reader's eye |
 //! | [`progress`] | a line per second for who watches |
+//! | [`replay`] | how far a replay has read its files |
 //! | [`metrics`] | the same for Prometheus |
 //! | [`page`] | the live page |
 //! | [`report`] | the report of one run, or of several beside each other |
@@ -56,6 +57,7 @@ pub mod nothing;
 pub mod outcomes;
 pub mod page;
 pub mod progress;
+pub mod replay;
 pub mod report;
 pub mod samples;
 pub mod spread;
@@ -78,6 +80,7 @@ pub use ledger::{Ledger, Tally};
 pub use left_out::LeftOut;
 pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
+pub use replay::Replay;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
 pub use summary::Summary;

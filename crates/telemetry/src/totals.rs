@@ -13,6 +13,7 @@ use crate::gates::Gates;
 use crate::kernel::{KernelCounters, WorkerTotals};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
+use crate::replay::Replay;
 use crate::spread::Spread;
 use crate::warning::Warnings;
 
@@ -120,4 +121,6 @@ pub struct RunTotals {
     pub warnings: Warnings,
     /// The loop that ended the run.
     pub feedback: Option<Feedback>,
+    /// How far the files of a replay are read.
+    pub replay: Option<Replay>,
 }

@@ -49,6 +49,8 @@ pub(super) struct Sorter {
     /// Whether somebody still takes packets.
     pub(super) is_open: bool,
     pub(super) sampled_out: u64,
+    /// Whether the thread has waited for a time to come since somebody asked.
+    has_waited: bool,
 }
 
 impl Way {
@@ -95,6 +97,7 @@ impl Sorter {
             is_one_sided: false,
             is_open: true,
             sampled_out: 0,
+            has_waited: false,
         }
     }
 
@@ -139,8 +142,14 @@ impl Sorter {
             }
             self.flush();
             self.goes_on();
+            self.has_waited = true;
             thread::sleep(left.clamp(Duration::from_millis(1), AHEAD / 2));
         }
+    }
+
+    /// Whether the thread has waited for a time to come since this was asked last.
+    pub(super) const fn has_waited(&mut self) -> bool {
+        std::mem::replace(&mut self.has_waited, false)
     }
 
     /// Whether somebody still takes packets and nobody wants the end.

@@ -9,6 +9,7 @@ mod flows;
 mod following;
 mod gates;
 mod holds;
+mod multipath;
 mod openings;
 mod outputs;
 mod outside;

@@ -356,6 +356,8 @@ impl Running {
                     client,
                     accepts,
                 }),
+                // Nobody has asked for it.
+                Event::OnlineSent { .. } => {}
                 Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
                 Event::TurnEnded(mut turn) => {
                     let files = self.worker.playing.as_ref();

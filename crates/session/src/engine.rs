@@ -13,6 +13,7 @@ mod multipath;
 mod openings;
 mod outputs;
 mod outside;
+pub mod owed;
 mod packets;
 mod parked;
 mod reach;

@@ -121,6 +121,7 @@ impl Engine {
             at = self.sessions.sibling(id);
             if !self.counts_online(id, heard) {
                 self.with(id, now, |session, ctx| session.on_online(heard, ctx));
+                self.tell_what_is_owed(id);
             }
         }
     }
@@ -141,6 +142,7 @@ impl Engine {
             ..
         } = self.shared.config;
         let counts = self.shared.samples.is_none()
+            && !self.shared.tells_of_online
             && session.only_counts_online(reply_slack)
             && self
                 .flows

@@ -138,6 +138,15 @@ impl Tap {
         Ok(())
     }
 
+    /// Writes everything that is held, where nothing more comes for now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tap::flush`].
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.write_up_to(u64::MAX)
+    }
+
     /// Whether so much is held that it should be looked at.
     #[must_use]
     pub const fn is_full(&self) -> bool {
@@ -150,7 +159,7 @@ impl Tap {
     ///
     /// As [`Tap::flush`].
     pub fn finish(&mut self) -> Result<(), Error> {
-        self.write_up_to(u64::MAX)?;
+        self.settle()?;
         let at_ns = self.newest_ns.wrapping_add(self.wall_offset_ns);
         for (number, device) in (0..).zip(&self.devices) {
             let all = device.seen + device.dropped;

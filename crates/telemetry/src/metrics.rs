@@ -125,6 +125,7 @@ pub(crate) mod tests {
                 .collect(),
             warnings: crate::Warnings::default(),
             feedback: None,
+            tap: None,
         }
     }
 

@@ -77,6 +77,7 @@ impl Run<'_> {
             notes,
             warnings: self.warnings.list(),
             feedback: self.feedback.clone(),
+            tap: self.tapping.figures(),
         }
     }
 

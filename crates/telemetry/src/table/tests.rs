@@ -59,6 +59,7 @@ fn run() -> RunTotals {
         cpu_seconds: Figures::new(),
         notes: Figures::new(),
         warnings: crate::Warnings::default(),
+        tap: None,
         feedback: Some(Feedback {
             client: "10.0.0.9".to_owned(),
             target: "10.0.0.2:80".to_owned(),

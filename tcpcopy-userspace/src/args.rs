@@ -24,6 +24,7 @@ mod record;
 mod replay;
 mod rule;
 mod screen;
+mod tap;
 mod task;
 mod tcpcopy;
 mod teaching;
@@ -201,6 +202,9 @@ pub(crate) struct Args {
     /// Payload of responses (--sample-bytes) is left out: what is printed often ends in a log. The file of --summary has it.
     #[arg(help_heading = heading::WHAT_TO_KEEP, long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) tap: tap::TapArgs,
 
     #[command(flatten)]
     pub(crate) gates: gates::GateArgs,

@@ -20,6 +20,7 @@
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
 //! | [`recorder`] | the course of a recording, which has no target |
+//! | [`tapping`] | the file of what is sent and received |
 //! | [`replaying`] | the files of a replay, and how far it is |
 //! | [`totals`] | everything that was counted and measured so far |
 //! | [`telling`] | who is told of the run's figures: files, the metrics address, the closing table |
@@ -43,6 +44,7 @@ mod recorder;
 mod replaying;
 mod sides;
 mod signs;
+mod tapping;
 mod telling;
 mod totals;
 mod waiting;
@@ -81,6 +83,7 @@ use preparation::prepare;
 pub(crate) use recorder::record;
 use replaying::Replaying;
 use signs::Signs;
+use tapping::Tapping;
 use telling::{Phase, Telling};
 use totals::others_cpu;
 use waiting::Waiting;
@@ -124,7 +127,12 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
         Ok(Err(unusable)) => return unusable.into(),
         Err(error) => return Unusable::new(error, "no-namespace").into(),
     };
-    let mut run = match Run::start(args, &plan, telling, replaying) {
+    let tapping = match outside.run(|| Tapping::open(args)) {
+        Ok(Ok(tapping)) => tapping,
+        Ok(Err(unusable)) => return unusable.into(),
+        Err(error) => return Unusable::new(error, "no-namespace").into(),
+    };
+    let mut run = match Run::start(args, &plan, telling, (replaying, tapping)) {
         Ok(run) => run,
         Err(ending) => return ending,
     };
@@ -141,6 +149,7 @@ struct Run<'a> {
     crew: Crew,
     bridge: Option<Bridge>,
     replaying: Option<Replaying>,
+    tapping: Tapping,
     routes: RouteWatcher,
     watch: Watch,
     pauses: Pauses,
@@ -171,40 +180,46 @@ struct Run<'a> {
     cpu_of_others: Figures<f64>,
 }
 
+/// The connections to the intercepts, of a run that has some.
+fn bridge_of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Bridge>, Ending> {
+    match plan.mode {
+        Mode::Direct => Ok(None),
+        Mode::Assistant => {
+            let bridge = namespace::outside(plan, || Bridge::start(plan, crew, args.priority))?;
+            Ok(Some(bridge?))
+        }
+    }
+}
+
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
     fn start(
         args: &'a Args,
         plan: &'a Plan,
         mut telling: Telling,
-        mut replaying: Option<Replaying>,
+        (mut replaying, mut tapping): (Option<Replaying>, Tapping),
     ) -> Result<Self, Ending> {
         plan.notes.iter().for_each(|note| info!("{note}"));
         let mut crew = Crew::new(plan).map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         // The intercepts first: what another version answers must not cost anybody anything.
-        let bridge = match plan.mode {
-            Mode::Direct => None,
-            Mode::Assistant => {
-                let bridge =
-                    namespace::outside(plan, || Bridge::start(plan, &crew, args.priority))?;
-                Some(bridge?)
-            }
-        };
+        let bridge = bridge_of(args, plan, &crew)?;
         let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
         let routes = RouteWatcher::start(targets).map_err(|error| Unusable::new(error, "host"))?;
         let watch = Watch::start(plan).map_err(|error| Unusable::new(error, "host"))?;
         let pauses = Pauses::new(loaded.paused(), plan.workers);
-        let files = replaying.as_mut();
+        let sources = (bridge.as_ref(), replaying.as_mut());
         namespace::outside(plan, || {
-            crew.start(plan, parts, (bridge.as_ref(), files), args.priority)
+            let taps = tapping.start(plan, args.priority)?;
+            crew.start(plan, parts, sources, taps, args.priority)
         })?
         .map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         loaded.attach(plan).map_err(unusable)?;
         telling.watch(loaded.program_ids());
         let mut warnings = Warnings::default();
         announce(args, plan, &mut warnings);
+        tapping.keep();
         let now = Instant::now();
         let run = Self {
             args,
@@ -213,6 +228,7 @@ impl<'a> Run<'a> {
             crew,
             bridge,
             replaying,
+            tapping,
             routes,
             watch,
             pauses,
@@ -320,6 +336,7 @@ impl<'a> Run<'a> {
             self.spread.look(&totals.latency);
             totals.spread.clone_from(&self.spread);
             self.look_out(&totals);
+            self.tapping.look(&mut self.warnings);
             totals.warnings = self.warnings.list();
             let surroundings = self.surroundings();
             self.telling.second(totals, surroundings);

@@ -9,6 +9,7 @@
 //! | [`cues`], [`playing`] | packets of a file, each when it is due |
 //! | [`departures`], [`bandwidth`] | frames that leave, and how fast they may |
 //! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
+//! | [`tap`] | what is sent and received, for the file of `--tap` |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
 //! | [`announcer`], [`leases`] | who is told of its sessions: `intercept`, and the programs |
 //! | [`pace`], [`sleeping`], [`pausing`] | when it sleeps, and when nothing is recorded for it |
@@ -32,6 +33,7 @@ pub(crate) mod playing;
 mod ring;
 mod sleeping;
 pub(crate) mod slot;
+pub(crate) mod tap;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,6 +55,7 @@ use pace::{Company, Pace, Pause};
 use pausing::Pausing;
 use playing::Playing;
 use slot::{Shared, Unproven};
+use tap::Tap;
 
 /// Most records, reports or frames per round of the loop, so that none of them starves the others.
 const BUDGET: usize = 256;
@@ -93,6 +96,8 @@ pub(crate) struct Worker {
     pub(crate) patience: Duration,
     /// How fast frames may leave.
     pub(crate) bandwidth: Bandwidth,
+    /// Where what is sent and received is kept (`--tap`).
+    pub(crate) tap: Option<Tap>,
 }
 
 /// State of the loop.
@@ -171,6 +176,9 @@ impl Worker {
         }
         running.take_the_rest();
         running.publish(clock::now(), IfRead::Wait);
+        if let Some(tap) = &mut running.worker.tap {
+            tap.hand_over();
+        }
         Ok(())
     }
 }
@@ -186,9 +194,10 @@ impl Running {
                 engine,
                 intake,
                 port,
+                tap,
                 ..
             } = &mut self.worker;
-            intake.records(engine, port, now, BUDGET)
+            intake.records(engine, port, tap.as_mut(), now, BUDGET)
         };
         work += records;
         if self.worker.intake.take_bulk() {
@@ -201,6 +210,9 @@ impl Running {
         work += self.expire(now, drained && self.worker.inbox.reports.is_empty());
         work += self.drain_events(now);
         work += self.transmit()?;
+        if let Some(tap) = &mut self.worker.tap {
+            tap.look(now);
+        }
         self.worker.leases.expire(now);
         if let Some(announcer) = &mut self.worker.announcer
             && announcer.is_behind()
@@ -301,9 +313,10 @@ impl Running {
                 engine,
                 intake,
                 port,
+                tap,
                 ..
             } = &mut self.worker;
-            let (_, drained) = intake.records(engine, port, now, BUDGET);
+            let (_, drained) = intake.records(engine, port, tap.as_mut(), now, BUDGET);
             self.take_reports(now);
             self.drain_events(now);
             self.transmit()?;
@@ -322,6 +335,9 @@ impl Running {
             for (stamp_ns, segment) in batch.segments() {
                 let stamp = Instant::from_nanos(stamp_ns);
                 self.replied.get_or_insert(stamp);
+                if let Some(tap) = &mut self.worker.tap {
+                    tap.received(stamp, segment);
+                }
                 self.worker.engine.on_target_packet(now, stamp, segment);
                 taken += 1;
                 self.totals.reports += 1;
@@ -356,6 +372,8 @@ impl Running {
                     client,
                     accepts,
                 }),
+                // Nobody has asked for it.
+                Event::OnlineSent { .. } => {}
                 Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
                 Event::TurnEnded(mut turn) => {
                     let files = self.worker.playing.as_ref();

@@ -18,6 +18,8 @@ const CLIENTS: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const ONLINE: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Nanoseconds: ten to the power of minus nine.
 const RESOLUTION: u8 = 9;
+/// `epb_flags`, for which pcap-parser has no name.
+const PACKET_FLAGS: OptionCode = OptionCode(2);
 
 /// A device that packets were seen on, and what was seen there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +32,28 @@ pub struct Interface {
     pub received: u64,
 }
 
-/// The beginning of a file.
-pub(crate) fn section() -> Vec<u8> {
-    let application = concat!("tcpcopy record ", env!("CARGO_PKG_VERSION"));
+/// Which way a packet passed this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It was sent from here.
+    Sent,
+    /// It came here.
+    Received,
+}
+
+impl Direction {
+    /// The flags of a packet that went this way.
+    const fn flags(self) -> u32 {
+        match self {
+            Self::Sent => 2,
+            Self::Received => 1,
+        }
+    }
+}
+
+/// The beginning of a file, which a command of tcpcopy's writes.
+pub(crate) fn section(command: &str) -> Vec<u8> {
+    let application = format!("tcpcopy {command} {}", env!("CARGO_PKG_VERSION"));
     let options = vec![option(OptionCode::ShbUserAppl, application.as_bytes())];
     let mut block = SectionHeaderBlock {
         block_type: 0,
@@ -47,10 +68,10 @@ pub(crate) fn section() -> Vec<u8> {
     written(block.to_vec())
 }
 
-/// A device. `words` say what is kept of its packets.
-pub(crate) fn interface(interface: &Interface, words: &str) -> Vec<u8> {
+/// A device of this name. `words` say what is kept of its packets.
+pub(crate) fn interface(name: &str, words: &str) -> Vec<u8> {
     let options = vec![
-        option(OptionCode::IfName, interface.name.as_bytes()),
+        option(OptionCode::IfName, name.as_bytes()),
         option(OptionCode::IfDescription, words.as_bytes()),
         option(OptionCode::IfTsresol, &[RESOLUTION]),
     ];
@@ -68,7 +89,7 @@ pub(crate) fn interface(interface: &Interface, words: &str) -> Vec<u8> {
     written(block.to_vec())
 }
 
-/// The frame of a packet that begins with its IP header, put into `frame`.
+/// The frame of a packet that begins with its IP header, put into `frame`. A copy is sent in the place of a client.
 pub(crate) fn frame(frame: &mut Vec<u8>, is_client: bool, packet: &[u8]) {
     let (from, to) = if is_client {
         (CLIENTS, ONLINE)
@@ -84,9 +105,16 @@ pub(crate) fn frame(frame: &mut Vec<u8>, is_client: bool, packet: &[u8]) {
     frame.extend(packet);
 }
 
-/// A frame of which `wire_len` bytes were on the wire.
-pub(crate) fn packet(interface: u32, at_ns: u64, frame: &[u8], wire_len: u32) -> Vec<u8> {
+/// A frame of which `wire_len` bytes were on the wire, and which way it passed, where that is to be said.
+pub(crate) fn packet(
+    interface: u32,
+    at_ns: u64,
+    frame: &[u8],
+    wire_len: u32,
+    direction: Option<Direction>,
+) -> Vec<u8> {
     let (ts_high, ts_low) = stamp(at_ns);
+    let flags = direction.map(|it| option(PACKET_FLAGS, &it.flags().to_le_bytes()));
     let mut block = EnhancedPacketBlock {
         block_type: 0,
         block_len1: 0,
@@ -96,7 +124,7 @@ pub(crate) fn packet(interface: u32, at_ns: u64, frame: &[u8], wire_len: u32) ->
         caplen: u32::try_from(frame.len()).unwrap_or(u32::MAX),
         origlen: wire_len,
         data: frame,
-        options: Vec::new(),
+        options: flags.into_iter().collect(),
         block_len2: 0,
     };
     written(block.to_vec())

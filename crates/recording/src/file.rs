@@ -4,8 +4,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use thiserror::Error;
 use zstd::stream::write::Encoder;
 
 use crate::names::Form;
@@ -13,8 +14,19 @@ use crate::names::Form;
 /// How hard zstd tries: its fastest usual level, so that one thread keeps up with a network card.
 const LEVEL: i32 = 1;
 
+/// What cannot be written.
+#[derive(Debug, Error)]
+#[error("cannot write {}: {cause}", path.display())]
+pub struct Error {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    pub cause: io::Error,
+}
+
 /// A file that grows.
 pub(crate) struct Growing {
+    path: PathBuf,
     out: Out,
     /// Bytes that are whole, on the disk.
     whole_len: u64,
@@ -25,9 +37,8 @@ enum Out {
     Zstd(Box<Encoder<'static, File>>),
 }
 
-impl Growing {
-    /// Makes a file that only its owner may read: it holds what clients have sent. With `replaces` one that exists is emptied.
-    pub(crate) fn create(path: &Path, form: Form, replaces: bool) -> io::Result<Self> {
+impl Out {
+    fn create(path: &Path, form: Form, replaces: bool) -> io::Result<Self> {
         if replaces && path.symlink_metadata().is_ok_and(|it| !it.is_file()) {
             return Err(io::Error::other("it exists, and is no regular file"));
         }
@@ -39,20 +50,34 @@ impl Growing {
             options.create_new(true);
         }
         let file = options.open(path)?;
-        let out = match form {
-            Form::Plain => Out::Plain(file),
-            Form::Zstd => Out::Zstd(Box::new(Encoder::new(file, LEVEL)?)),
-        };
-        Ok(Self { out, whole_len: 0 })
+        Ok(match form {
+            Form::Plain => Self::Plain(file),
+            Form::Zstd => Self::Zstd(Box::new(Encoder::new(file, LEVEL)?)),
+        })
+    }
+}
+
+impl Growing {
+    /// Makes a file that only its owner may read: it holds what clients have sent. With `replaces` one that exists is emptied.
+    pub(crate) fn create(path: &Path, form: Form, replaces: bool) -> Result<Self, Error> {
+        let out = Out::create(path, form, replaces).map_err(|cause| Error {
+            path: path.to_owned(),
+            cause,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            out,
+            whole_len: 0,
+        })
     }
 
     /// Bytes on the disk.
-    pub(crate) fn len(&self) -> u64 {
+    pub(crate) const fn len(&self) -> u64 {
         self.whole_len
     }
 
     /// Writes whole blocks.
-    pub(crate) fn write(&mut self, blocks: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, blocks: &[u8]) -> Result<(), Error> {
         let written = match &mut self.out {
             Out::Plain(file) => file.write_all(blocks),
             Out::Zstd(encoder) => encoder.write_all(blocks).and_then(|()| encoder.flush()),
@@ -61,29 +86,38 @@ impl Growing {
     }
 
     /// Nothing follows.
-    pub(crate) fn finish(mut self) -> io::Result<u64> {
-        if let Out::Zstd(encoder) = &mut self.out {
-            let ended = encoder.do_finish();
-            self.settle(ended)?;
-        }
+    pub(crate) fn finish(mut self) -> Result<u64, Error> {
+        self.end()?;
         Ok(self.whole_len)
     }
 
+    /// The same where the length is asked for later.
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
+        match &mut self.out {
+            Out::Plain(_) => Ok(()),
+            Out::Zstd(encoder) => {
+                let ended = encoder.do_finish();
+                self.settle(ended)
+            }
+        }
+    }
+
     /// Remembers how long the file is, or makes it as long as it was.
-    fn settle(&mut self, written: io::Result<()>) -> io::Result<()> {
+    fn settle(&mut self, written: io::Result<()>) -> Result<(), Error> {
         let file = match &mut self.out {
             Out::Plain(file) => file,
             Out::Zstd(encoder) => encoder.get_mut(),
         };
-        match written {
-            Ok(()) => {
-                self.whole_len = file.stream_position()?;
+        match written.and_then(|()| file.stream_position()) {
+            Ok(len) => {
+                self.whole_len = len;
                 Ok(())
             }
-            Err(error) => {
+            Err(cause) => {
                 // What cannot be cut off is a torn block at the end, which readers know.
                 let _ = file.set_len(self.whole_len);
-                Err(error)
+                let path = self.path.clone();
+                Err(Error { path, cause })
             }
         }
     }

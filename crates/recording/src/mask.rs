@@ -15,20 +15,17 @@ mod scanner;
 
 use std::collections::{HashMap, VecDeque};
 
-use wire::checksum::pseudo_header;
 use wire::flow::Endpoint;
-use wire::ip::PROTOCOL_TCP;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
+use crate::packet::sum_again;
 use scanner::{Scanner, overwrite};
 
 /// Directions that are remembered since the last change of generations, of which there are two.
 const FLOWS_MAX: usize = 32_768;
 /// Overwritten places of a direction that are remembered.
 const RANGES_MAX: usize = 32;
-/// Where the checksum stands in a TCP header.
-const CHECKSUM: std::ops::Range<usize> = 16..18;
 
 /// What is remembered of all connections.
 #[derive(Debug, Default)]
@@ -193,20 +190,6 @@ impl Direction {
 )]
 const fn len_of(bytes: &[u8]) -> u32 {
     bytes.len() as u32
-}
-
-/// Writes the checksum of a packet of which nothing is missing; of another one nobody can tell.
-fn sum_again(segment: &Segment, packet: &mut [u8]) {
-    let (start, payload) = (segment.tcp_offset, segment.payload_offset);
-    let len = payload - start + segment.payload_len;
-    let end = usize::from(start) + usize::from(len);
-    let Some(tcp) = packet.get_mut(start.into()..end) else {
-        return;
-    };
-    tcp[CHECKSUM].fill(0);
-    let (source, destination) = (&segment.source.addr, &segment.destination.addr);
-    let sum = pseudo_header(source, destination, PROTOCOL_TCP, len).bytes(tcp);
-    tcp[CHECKSUM].copy_from_slice(&sum.finish().to_be_bytes());
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! Records in, files out.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use abi::record::{KIND_CLIENT, RecordHeader};
-use thiserror::Error;
 
-use crate::blocks::{self, ETHERNET_LEN, Interface};
-use crate::file::Growing;
+use crate::blocks::{self, Interface};
+use crate::file::{Error, Growing};
 use crate::mask::Mask;
 use crate::names::Names;
+use crate::packet;
 use crate::unmark::unmark;
 
 /// How files are written.
@@ -30,16 +29,6 @@ pub struct Options {
     pub description: String,
     /// Nanoseconds from the clock of the stamps to the wall clock.
     pub wall_offset_ns: u64,
-}
-
-/// What cannot be written.
-#[derive(Debug, Error)]
-#[error("cannot write {}: {cause}", path.display())]
-pub struct Error {
-    /// The file.
-    pub path: PathBuf,
-    /// Why not.
-    pub cause: io::Error,
 }
 
 /// What was written.
@@ -89,18 +78,14 @@ impl Writer {
     /// Where that is not possible, because it exists for example.
     pub fn open(options: Options) -> Result<Self, Error> {
         let path = options.names.file(1);
-        let file = Growing::create(&path, options.names.form(), options.replaces);
         let mut writer = Self {
-            file: file.map_err(|cause| Error {
-                path: path.clone(),
-                cause,
-            })?,
+            file: Growing::create(&path, options.names.form(), options.replaces)?,
             mask: options.masks.then(Mask::default),
             options,
             interfaces: Vec::new(),
             finished_bytes: 0,
             times: None,
-            pending: blocks::section(),
+            pending: blocks::section("record"),
             packet: Vec::new(),
             frame: Vec::new(),
             written: Written {
@@ -124,7 +109,7 @@ impl Writer {
             name,
             received: 0,
         };
-        let block = blocks::interface(&interface, &self.options.description);
+        let block = blocks::interface(&interface.name, &self.options.description);
         self.pending.extend(block);
         self.interfaces.push(interface);
     }
@@ -151,10 +136,9 @@ impl Writer {
         }
         blocks::frame(&mut self.frame, is_client, &self.packet);
         let at_ns = header.stamp_ns.wrapping_add(self.options.wall_offset_ns);
-        let wire_len = wire_len(packet).max(packet.len()) + ETHERNET_LEN;
-        let wire_len = u32::try_from(wire_len).unwrap_or(u32::MAX);
+        let wire_len = packet::wire_len(packet);
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let block = blocks::packet(number, at_ns, &self.frame, wire_len);
+        let block = blocks::packet(number, at_ns, &self.frame, wire_len, None);
         self.pending.extend(block);
         let (first, last) = self.times.unwrap_or((at_ns, at_ns));
         self.times = Some((first.min(at_ns), last.max(at_ns)));
@@ -195,9 +179,7 @@ impl Writer {
     /// As [`Writer::flush`].
     pub fn finish(mut self, lost: u64) -> Result<Written, Error> {
         self.end_file(lost)?;
-        let path = self.path();
-        let finished = self.file.finish().map_err(|cause| Error { path, cause })?;
-        self.written.file_bytes = self.finished_bytes + finished;
+        self.written.file_bytes = self.finished_bytes + self.file.finish()?;
         self.written.masked = self.mask.as_ref().map_or(0, Mask::values);
         Ok(self.written)
     }
@@ -217,24 +199,17 @@ impl Writer {
         let number = self.written.files_written + 1;
         let path = self.options.names.file(number);
         let form = self.options.names.form();
-        let next = Growing::create(&path, form, self.options.replaces).map_err(|cause| Error {
-            path: path.clone(),
-            cause,
-        })?;
+        let next = Growing::create(&path, form, self.options.replaces)?;
         let before = std::mem::replace(&mut self.file, next);
-        let ended = before.finish();
-        self.finished_bytes += ended.map_err(|cause| Error {
-            path: self.path(),
-            cause,
-        })?;
+        self.finished_bytes += before.finish()?;
         self.written.files_written = number;
         if self.written.files.len() < FILES_MAX {
             self.written.files.push(path);
         }
         self.times = None;
-        self.pending.extend(blocks::section());
+        self.pending.extend(blocks::section("record"));
         for interface in &self.interfaces {
-            let block = blocks::interface(interface, &self.options.description);
+            let block = blocks::interface(&interface.name, &self.options.description);
             self.pending.extend(block);
         }
         self.write()
@@ -255,29 +230,7 @@ impl Writer {
     fn write(&mut self) -> Result<(), Error> {
         let written = self.file.write(&self.pending);
         self.pending.clear();
-        written.map_err(|cause| Error {
-            path: self.path(),
-            cause,
-        })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.options.names.file(self.written.files_written)
-    }
-}
-
-/// How long a packet says that it is, in bytes from its IP header on.
-fn wire_len(packet: &[u8]) -> usize {
-    let word = |at: usize| {
-        let bytes = packet.get(at..at + 2);
-        bytes.map_or(0, |bytes| {
-            usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
-        })
-    };
-    match packet.first().map(|first| first >> 4) {
-        Some(4) => word(2),
-        Some(6) => wire::ip::V6_HEADER_LEN + word(4),
-        _ => 0,
+        written
     }
 }
 

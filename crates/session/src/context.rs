@@ -75,6 +75,8 @@ pub(crate) struct Shared {
     /// Sources of clients that came free, and what was last sent from them.
     pub(crate) unparked: Vec<(FlowKey, LocalSeq)>,
     pub(crate) samples: Option<Box<Sampler>>,
+    /// Whether an event says that the online server has sent something.
+    pub(crate) tells_of_online: bool,
     pub(crate) inflow: Inflow,
     pub(crate) echoes: Echoes,
     /// The latest ticket of a session that waits at a gate.

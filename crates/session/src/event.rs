@@ -34,6 +34,11 @@ pub enum Event {
         /// How many.
         bytes: u64,
     },
+    /// The online server has sent something to a session's client: told where [`crate::Engine::tell_of_online`] was called.
+    OnlineSent {
+        /// From the session's source to the target.
+        flow: FlowKey,
+    },
     /// Sessions from this client's network have to wait, because nothing comes back to them; told once until it does.
     PathUnproven {
         /// The target.

@@ -15,6 +15,7 @@
 pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
+mod multipath;
 pub(crate) mod payload;
 pub(crate) mod queue;
 mod reassembly;
@@ -300,13 +301,6 @@ impl Flow {
             self.stream.on_reset(seq, cause, piece.stamp, room.arena);
         }
         news
-    }
-
-    /// A segment of the client says by how much its data's sequence numbers are ahead of the connection's (Multipath TCP). Where that
-    /// has changed, data is missing that took another path: it is a hole that can never be filled. Returns how many turns are lost
-    /// then.
-    pub(crate) fn on_mapping(&mut self, shift: u32, room: &mut Room<'_>) -> Option<u64> {
-        self.stream.on_mapping(shift).then(|| self.end_at_gap(room))
     }
 
     /// A segment of the online server to the client.

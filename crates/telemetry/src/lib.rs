@@ -24,6 +24,7 @@
 //! | [`file`] | files that a run leaves: whole or not at all, and nobody else's |
 //! | [`writer`] | a thread that keeps such a file up to date |
 //! | [`moment`] | a moment of the calendar, as text |
+//! | [`tap`] | what is in the file of `--tap` |
 //! | [`table`] | the same for a reader's eye |
 //! | [`progress`] | a line per second for who watches |
 //! | [`replay`] | how far a replay has read its files |
@@ -63,6 +64,7 @@ pub mod samples;
 pub mod spread;
 pub mod summary;
 pub mod table;
+pub mod tap;
 pub mod totals;
 pub mod verdict;
 pub mod warning;
@@ -84,6 +86,7 @@ pub use replay::Replay;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
 pub use summary::Summary;
+pub use tap::Tap;
 pub use totals::{About, Mode, RunTotals, State};
 pub use verdict::Verdict;
 pub use warning::{Warning, Warnings};

@@ -129,6 +129,7 @@ pub(crate) mod tests {
             warnings: crate::Warnings::default(),
             feedback: None,
             replay: None,
+            tap: None,
         }
     }
 

@@ -16,7 +16,8 @@ use crate::moment::rfc3339;
 use crate::nothing;
 use crate::replay::Replay;
 use crate::samples::SamplesSummary;
-use crate::totals::{Mode, RunTotals, State};
+use crate::tap::Tap;
+use crate::totals::{CLOCK_ERROR, Mode, RunTotals, State};
 use crate::verdict::measured::Measured;
 use crate::verdict::{Says, Verdict};
 use crate::warning::Warning;
@@ -127,6 +128,9 @@ pub struct Summary {
     pub incidents: Figures,
     /// How far the estimates of the assistants' clocks may be off, in microseconds; `null` where none is used.
     pub clock_error_us: Option<u64>,
+    /// What is in the file of `--tap`; only with that option.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tap: Option<Tap>,
     /// What the user was told of while the run went on, oldest first.
     pub warnings: Vec<Warning>,
     /// Warnings that the list has no room for.
@@ -152,13 +156,10 @@ fn reconciliation_rows<S: Serializer>(
     kernel.rows().serialize(serializer)
 }
 
-/// A note that is no count.
-const CLOCK_ERROR: &str = "clock_error_us";
-
-/// Everything that happened so many times.
-fn incidents(run: &RunTotals) -> Figures {
-    let counts = run.notes.iter().filter(|(name, _)| *name != CLOCK_ERROR);
-    counts.map(|(name, count)| (name, *count)).collect()
+/// How far the assistants' clocks may be off, where one is estimated.
+fn clock_error_us(run: &RunTotals) -> Option<u64> {
+    let micros = run.notes.get(CLOCK_ERROR).copied();
+    micros.filter(|micros| *micros > 0)
 }
 
 /// CPU time by thread, and their total.
@@ -291,12 +292,9 @@ impl Summary {
             budget: run.budget.clone(),
             engine,
             cpu_seconds: cpu_seconds(run),
-            incidents: incidents(run),
-            clock_error_us: run
-                .notes
-                .get(CLOCK_ERROR)
-                .copied()
-                .filter(|micros| *micros > 0),
+            incidents: run.incidents(),
+            clock_error_us: clock_error_us(run),
+            tap: run.tap.clone(),
             warnings: run.warnings.list(),
             warnings_unlisted: run.warnings.unlisted(),
             feedback: run.feedback.clone(),
@@ -422,7 +420,25 @@ mod tests {
             warnings: crate::Warnings::default(),
             feedback: None,
             replay: None,
+            tap: None,
         }
+    }
+
+    #[test]
+    fn a_tap_is_told_where_there_is_one() {
+        let json = |run: &RunTotals| serde_json::to_value(Summary::new(run)).unwrap();
+        let mut run = run();
+        assert!(json(&run).get("tap").is_none());
+        assert!(json(&run)["incidents"].get("tap_dropped").is_none());
+        run.tap = Some(crate::Tap {
+            file: "t.pcapng".to_owned(),
+            sent_packets: 4,
+            dropped_packets: 2,
+            ..crate::Tap::default()
+        });
+        let told = json(&run);
+        assert_eq!(told["tap"]["sent_packets"], 4);
+        assert_eq!(told["incidents"]["tap_dropped"], 2);
     }
 
     #[test]

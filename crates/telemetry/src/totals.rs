@@ -15,6 +15,7 @@ use crate::latency::Latency;
 use crate::ledger::Ledger;
 use crate::replay::Replay;
 use crate::spread::Spread;
+use crate::tap::Tap;
 use crate::warning::Warnings;
 
 /// How replies come back.
@@ -123,4 +124,22 @@ pub struct RunTotals {
     pub feedback: Option<Feedback>,
     /// How far the files of a replay are read.
     pub replay: Option<Replay>,
+    /// What is in the file of `--tap`.
+    pub tap: Option<Tap>,
+}
+
+/// The one note that is no count: how far the estimates of the assistants' clocks may be off, in microseconds.
+pub(crate) const CLOCK_ERROR: &str = "clock_error_us";
+
+impl RunTotals {
+    /// Everything that happened so many times.
+    pub(crate) fn incidents(&self) -> Figures {
+        let counts = self.notes.iter().filter(|(name, _)| *name != CLOCK_ERROR);
+        let dropped = self.tap.as_ref().map(|tap| &tap.dropped_packets);
+        let dropped = dropped.map(|count| ("tap_dropped", count));
+        counts
+            .chain(dropped)
+            .map(|(name, count)| (name, *count))
+            .collect()
+    }
 }

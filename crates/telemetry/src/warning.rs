@@ -75,6 +75,10 @@ kinds! {
     WayUnfit = "way_unfit";
     /// Packets of clients that were lost on the way to a worker.
     RecordsLost = "records_lost";
+    /// Packets that were sent or received are missing in the file of `--tap`.
+    TapDropped = "tap_dropped";
+    /// The file of `--tap` cannot be written any more.
+    TapEnded = "tap_ended";
     /// Nothing is recorded for now.
     RecordingPaused = "recording_paused";
 }

@@ -10,7 +10,7 @@ use wire::checksum::{Sum, Verdict, judge, pseudo_header};
 use wire::flow::{Addr, Endpoint, FlowKey, PoolRange, SAMPLE_ALL, sampled};
 use wire::hash::EndpointHash;
 use wire::ip::PROTOCOL_TCP;
-use wire::multipath::Multipath;
+use wire::multipath::{Mapping, Multipath, Signal};
 use wire::segment::Segment;
 use wire::seq::ClientSeq;
 use wire::tcp::{COPY_MARK, Flags, Header, OPTIONS_LEN_MAX, Options, SackBlocks, Timestamps};
@@ -126,8 +126,10 @@ proptest! {
         body.extend_from_slice(if long { &number[..] } else { &number[4..] });
         body.extend_from_slice(&path.to_be_bytes());
         body.extend_from_slice(&len.to_be_bytes());
-        let expected = Multipath::Mapping((data as u32).wrapping_sub(path));
-        prop_assert_eq!(Multipath::parse(&body), Some(expected));
+        let mapping = (path != 0).then_some(Mapping { data: data as u32, path, len });
+        let signal = Signal { acknowledged: ack.map(|ack| ack as u32), mapping };
+        let says = signal.acknowledged.or(signal.mapping.map(|it| it.data)).is_some();
+        prop_assert_eq!(Multipath::parse(&body), says.then_some(Multipath::Signal(signal)));
         prop_assert_eq!(Multipath::parse(&body[..cut % body.len()]), None);
         // Whatever else it is, it is read without harm, and so is a header's area that has it.
         let _ = Multipath::parse(&noise);

@@ -22,6 +22,7 @@ use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
 use crate::worker::playing::Playing;
 use crate::worker::slot::{Slot, Unproven};
+use crate::worker::tap::Tap;
 use crate::worker::{self, Command, Worker};
 use crate::{clock, cpu};
 
@@ -73,8 +74,10 @@ impl Crew {
         plan: &Plan,
         parts: Parts,
         (bridge, files): (Option<&Bridge>, Option<&mut Replaying>),
+        taps: Vec<Tap>,
         priority: Priority,
     ) -> io::Result<()> {
+        let mut taps = taps.into_iter();
         let mut processors = Processor::from_the_last().fuse();
         let unix_nanos = clock::unix_nanos();
         let inboxes = std::mem::take(&mut self.inboxes);
@@ -122,6 +125,7 @@ impl Crew {
                 frame_len_max,
                 patience: plan.response_timeout,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
+                tap: taps.next(),
             };
             let processor = processors.next().flatten();
             let thread = thread::Builder::new()

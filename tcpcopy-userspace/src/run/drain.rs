@@ -43,7 +43,6 @@ impl Run<'_> {
         self.state = State::Ended;
         let mut totals = self.totals();
         self.signs.look(&totals, &mut self.warnings);
-        totals.warnings = self.warnings.list();
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {
@@ -52,6 +51,9 @@ impl Run<'_> {
                 "{cause}; the next start takes it over"
             );
         }
+        self.tapping.finish(signals, &mut self.warnings);
+        totals.tap = self.tapping.figures();
+        totals.warnings = self.warnings.list();
         let told = self.telling.finish(totals, surroundings);
         let summary = match told {
             Ok(summary) => summary,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use host::netns::Outside;
+use recording::Names;
 use telemetry::Place;
 use tracing::warn;
 
@@ -55,6 +56,29 @@ fn programs_run() -> Result<(), Unusable> {
 #[expect(clippy::needless_pass_by_value, reason = "it ends here")]
 fn refused(refusal: Refusal) -> Unusable {
     Unusable::new(&refusal, refusal.finding())
+}
+
+/// What files of packets are called, where nothing is in their way, or it may be replaced.
+///
+/// # Errors
+///
+/// In words.
+pub(super) fn file_names(path: &Path, rotates: bool, replaces: bool) -> Result<Names, String> {
+    let names = Names::new(path, rotates)?;
+    if replaces {
+        return Ok(names);
+    }
+    match names.in_the_way() {
+        Ok(None) => Ok(names),
+        Ok(Some(file)) => Err(format!(
+            "{} exists, and would be replaced; take another name, or say --force",
+            file.display()
+        )),
+        Err(error) => Err(format!(
+            "cannot read the folder of {}: {error}",
+            path.display()
+        )),
+    }
 }
 
 /// Fails at the start rather than after an hour.

@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use super::devices::Devices;
 use super::ending::{Ending, Unusable};
-use super::preparation::prepare_recorder;
+use super::preparation::{file_names, prepare_recorder};
 use super::warnings::Warnings;
 use super::watch::Watch;
 use super::{SECOND, TICK, namespace};
@@ -62,22 +62,8 @@ fn course(args: &RecordArgs, outside: &Outside) -> Ending {
 
 /// What the files are called, where nothing is in their way.
 fn names(args: &RecordArgs) -> Result<Names, Ending> {
-    let unusable = |words: String| Ending::from(Unusable::new(words, "record-file"));
-    let names = Names::new(&args.out, args.rotates()).map_err(unusable)?;
-    if args.force {
-        return Ok(names);
-    }
-    match names.in_the_way() {
-        Ok(None) => Ok(names),
-        Ok(Some(file)) => Err(unusable(format!(
-            "{} exists, and would be replaced; take another name, or say --force",
-            file.display()
-        ))),
-        Err(error) => Err(unusable(format!(
-            "cannot read the folder of {}: {error}",
-            args.out.display()
-        ))),
-    }
+    let names = file_names(&args.out, args.rotates(), args.force);
+    names.map_err(|words| Unusable::new(words, "record-file").into())
 }
 
 /// A recording that was started.
@@ -101,7 +87,7 @@ impl<'a> Recorder<'a> {
         plan.notes.iter().for_each(|note| info!("{note}"));
         let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, ring) = Loaded::of_recorder(&plan).map_err(unusable)?;
-        let wall_offset_ns = wall_offset_ns();
+        let wall_offset_ns = clock::wall_offset_ns();
         let options = Options {
             names,
             replaces: args.force,
@@ -191,7 +177,7 @@ impl<'a> Recorder<'a> {
         if let Err(error) = self.loaded.remove() {
             warn!(finding = error.finding(), "{error}");
         }
-        let moved_ns = wall_offset_ns()
+        let moved_ns = clock::wall_offset_ns()
             .cast_signed()
             .wrapping_sub(self.wall_offset_ns.cast_signed());
         if u128::from(moved_ns.unsigned_abs()) >= CLOCK_JUMP.as_nanos() {
@@ -227,19 +213,6 @@ impl<'a> Recorder<'a> {
 /// Packets that found the ring full.
 fn lost(counters: &KernelCounters) -> u64 {
     counters.get(Counter::CaptureRingFull) + counters.get(Counter::ObserveRingFull)
-}
-
-/// From the clock that programs stamp with to the wall clock, in nanoseconds: the wall clock is asked between two looks at the
-/// other one, and the pair that lies closest together is taken.
-fn wall_offset_ns() -> u64 {
-    let pairs = (0..5).map(|_| {
-        let before = clock::now();
-        let wall_ns = clock::unix_nanos();
-        let between = clock::now().since(before);
-        let middle_ns = before.as_nanos() + u64::try_from(between.as_nanos() / 2).unwrap_or(0);
-        (between, wall_ns.wrapping_sub(middle_ns))
-    });
-    pairs.min().map_or(0, |(_, offset)| offset)
 }
 
 /// What is kept, as the file says it of each device.

@@ -81,6 +81,7 @@ impl Run<'_> {
                 .replaying
                 .as_ref()
                 .map(|it| it.progress(self.began.elapsed())),
+            tap: self.tapping.figures(),
         }
     }
 

@@ -120,6 +120,7 @@ impl Run<'_> {
             self.stop_copying(index, &cause.to_string(), true);
             return;
         }
+        self.tapping.follow(target, &egress);
         if let Some(way) = self.ways.0.get_mut(index) {
             (way.applied, way.retry) = (egress, false);
             if way.complaint.take().is_some() {

@@ -44,6 +44,7 @@ impl Running {
                     port,
                     frame_len_max,
                     bandwidth,
+                    tap,
                     ..
                 },
             probes,
@@ -53,6 +54,9 @@ impl Running {
             if let Some(probe) = probes.pop() {
                 let to = frame.get_mut(..probe.len())?;
                 to.copy_from_slice(&probe);
+                if let Some(tap) = tap {
+                    tap.sent(clock::now(), &probe);
+                }
                 return Some(probe.len());
             }
             let len = frame.len().min(*frame_len_max);
@@ -63,6 +67,10 @@ impl Running {
             }
             let len = engine.poll_transmit(now, &mut frame[..len])?;
             bandwidth.spend(now, len);
+            // Whatever is written here is put into the ring.
+            if let Some(tap) = tap {
+                tap.sent(now, &frame[..len]);
+            }
             Some(len)
         })
     }

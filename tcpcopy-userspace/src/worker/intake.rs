@@ -19,6 +19,7 @@ use words::Words;
 
 use super::merge::Merge;
 use super::ring::Ring;
+use super::tap::Tap;
 use crate::clock;
 
 /// A stamp in a frame that is further away from now than this is none: `steer` could not write it.
@@ -80,14 +81,15 @@ impl Intake {
         &mut self,
         engine: &mut Engine,
         port: &mut Port,
+        tap: Option<&mut Tap>,
         now: Instant,
         budget: usize,
     ) -> (usize, bool) {
         let Some(merge) = &mut self.merge else {
-            let taken = self.ring.take(engine, None, now, budget);
+            let taken = self.ring.take(engine, None, tap, now, budget);
             return (taken, taken < budget);
         };
-        let (mut work, drained) = frames(engine, &mut self.ring, merge, port, now, budget);
+        let (mut work, drained) = frames(engine, &mut self.ring, merge, port, tap, now, budget);
         // What stands in the port still is neither here nor lost.
         while drained && let Some(held) = merge.ripe(now) {
             engine.on_online_packet(now, held.stamp, held.headers());
@@ -97,11 +99,17 @@ impl Intake {
     }
 
     /// Everything that is left, without waiting for anything.
-    pub(crate) fn rest(&mut self, engine: &mut Engine, port: &mut Port, now: Instant) -> usize {
+    pub(crate) fn rest(
+        &mut self,
+        engine: &mut Engine,
+        port: &mut Port,
+        tap: Option<&mut Tap>,
+        now: Instant,
+    ) -> usize {
         let Some(merge) = &mut self.merge else {
-            return self.ring.take(engine, None, now, usize::MAX);
+            return self.ring.take(engine, None, tap, now, usize::MAX);
         };
-        let (mut work, _) = frames(engine, &mut self.ring, merge, port, now, usize::MAX);
+        let (mut work, _) = frames(engine, &mut self.ring, merge, port, tap, now, usize::MAX);
         while let Some(held) = merge.before(now) {
             engine.on_online_packet(now, held.stamp, held.headers());
             work += 1;
@@ -171,17 +179,18 @@ fn frames(
     ring: &mut Ring,
     merge: &mut Merge,
     port: &mut Port,
+    mut tap: Option<&mut Tap>,
     now: Instant,
     budget: usize,
 ) -> (usize, bool) {
     let mut read = clock::now();
-    let mut records = ring.take(engine, Some(merge), now, usize::MAX);
+    let mut records = ring.take(engine, Some(merge), tap.as_deref_mut(), now, usize::MAX);
     let frames = port.receive_with(budget, |frame| {
         let stamp = stamp_of(frame, now);
         if stamp >= read {
             // Records that are older than this frame may have been written since the ring was read.
             read = clock::now();
-            records += ring.take(engine, Some(merge), now, usize::MAX);
+            records += ring.take(engine, Some(merge), tap.as_deref_mut(), now, usize::MAX);
         }
         while let Some(held) = merge.before(stamp) {
             engine.on_online_packet(now, held.stamp, held.headers());

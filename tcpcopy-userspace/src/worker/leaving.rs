@@ -2,7 +2,7 @@
 
 use session::Instant;
 
-use super::{BUDGET, Running};
+use super::{BUDGET, Running, Worker};
 use crate::clock;
 
 impl Running {
@@ -27,11 +27,14 @@ impl Running {
         }
         loop {
             let now = clock::now();
-            let taken =
-                self.worker
-                    .intake
-                    .rest(&mut self.worker.engine, &mut self.worker.port, now)
-                    + self.take_reports(now);
+            let Worker {
+                intake,
+                engine,
+                port,
+                tap,
+                ..
+            } = &mut self.worker;
+            let taken = intake.rest(engine, port, tap.as_mut(), now) + self.take_reports(now);
             self.drain_events(now);
             if taken == 0 {
                 break;

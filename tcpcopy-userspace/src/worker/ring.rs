@@ -8,6 +8,7 @@ use session::{Engine, Instant};
 
 use super::duplicates::Duplicates;
 use super::merge::Merge;
+use super::tap::Tap;
 
 /// The records of one worker.
 pub(super) struct Ring {
@@ -69,6 +70,7 @@ impl Ring {
         &mut self,
         engine: &mut Engine,
         mut merge: Option<&mut Merge>,
+        mut tap: Option<&mut Tap>,
         now: Instant,
         budget: usize,
     ) -> usize {
@@ -76,7 +78,7 @@ impl Ring {
         let mut taken = 0;
         // What the kernel does not map stays there, and `is_empty` says why.
         let _ = entries.read(|entry| {
-            taken += reader.hand_on(engine, merge.as_deref_mut(), now, entry);
+            taken += reader.hand_on(engine, merge.as_deref_mut(), tap.as_deref_mut(), now, entry);
             taken < budget
         });
         taken
@@ -99,6 +101,7 @@ impl Reader {
         &mut self,
         engine: &mut Engine,
         merge: Option<&mut Merge>,
+        tap: Option<&mut Tap>,
         now: Instant,
         entry: &[u8],
     ) -> usize {
@@ -126,6 +129,9 @@ impl Reader {
             (KIND_REPLY, _) => {
                 self.bulk |= header.gso_size != 0;
                 self.replied.get_or_insert(stamp);
+                if let Some(tap) = tap {
+                    tap.received(stamp, packet);
+                }
                 engine.on_target_packet(now, stamp, packet);
             }
             (KIND_CLONE, Some(merge)) => {
@@ -133,7 +139,12 @@ impl Reader {
                     engine.on_online_packet(now, held.stamp, held.headers());
                 }
             }
-            (KIND_TOO_BIG, _) => engine.on_too_big(now, packet),
+            (KIND_TOO_BIG, _) => {
+                if let Some(tap) = tap {
+                    tap.received(stamp, packet);
+                }
+                engine.on_too_big(now, packet);
+            }
             _ => self.broken += 1,
         }
         1

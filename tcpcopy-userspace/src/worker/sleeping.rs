@@ -8,6 +8,7 @@ use super::announcer::Announcer;
 use super::figures::IfRead;
 use super::intake::Until;
 use super::playing::{self, Playing};
+use super::tap::Tap;
 use super::{ANNOUNCE_AGAIN, Error, Running};
 
 impl Running {
@@ -19,7 +20,8 @@ impl Running {
         let announcer = self.worker.announcer.as_ref();
         let is_behind = announcer.is_some_and(Announcer::is_behind);
         let announcements = is_behind.then_some(now + ANNOUNCE_AGAIN);
-        let dues = [timeout, frames, announcements, played]
+        let tapped = self.worker.tap.as_ref().and_then(Tap::due);
+        let dues = [timeout, frames, announcements, played, tapped]
             .into_iter()
             .flatten();
         dues.map(|due| due.since(now)).fold(time, Duration::min)

@@ -72,18 +72,6 @@ impl Engine {
         }
     }
 
-    /// A segment of the client says by how much its data's sequence numbers are ahead of the connection's (Multipath TCP).
-    pub(crate) fn on_mapping(&mut self, now: Instant, key: &FlowKey, shift: u32) {
-        let Some(id) = self.flow_of(key) else {
-            return;
-        };
-        let lost = self.tell(id, now, |flow, room| flow.on_mapping(shift, room));
-        if let Some(lost) = lost.flatten() {
-            self.lose(id, now);
-            self.for_each_session(id, now, |session, ctx| session.on_gap(lost, ctx));
-        }
-    }
-
     /// Whether none of a flow's sessions has any use for what its client says next.
     fn is_mute(&mut self, id: FlowId, now: Instant) -> bool {
         let Some(flow) = self.flows.wake(id) else {
@@ -133,6 +121,7 @@ impl Engine {
             at = self.sessions.sibling(id);
             if !self.counts_online(id, heard) {
                 self.with(id, now, |session, ctx| session.on_online(heard, ctx));
+                self.tell_what_is_owed(id);
             }
         }
     }
@@ -153,6 +142,7 @@ impl Engine {
             ..
         } = self.shared.config;
         let counts = self.shared.samples.is_none()
+            && !self.shared.tells_of_online
             && session.only_counts_online(reply_slack)
             && self
                 .flows
@@ -217,7 +207,7 @@ impl Engine {
     }
 
     /// A flow has lost its sessions although it may go on: that is remembered of it.
-    fn lose(&mut self, id: FlowId, now: Instant) {
+    pub(super) fn lose(&mut self, id: FlowId, now: Instant) {
         let why = match self.why_given_up(id) {
             Some(Outcome::Unreplayable) => Why::Encrypted,
             Some(Outcome::Shed) => Why::Shed,

@@ -3,12 +3,12 @@
 //! Never at a SYN alone: the programs stand before the firewall, and a SYN flood must not reach the target.
 
 use wire::flow::FlowKey;
-use wire::multipath::Multipath;
 use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
+use super::multipath::mapping_of;
 use crate::config::{Join, RuleId};
 use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
@@ -89,7 +89,7 @@ impl Engine {
             return None;
         }
         let mapping = mapping_of(segment, packet);
-        let is_torn = mapping.is_some_and(|shift| running.on_mapping(shift));
+        let is_torn = mapping.is_some_and(|it| running.on_mapping(it.shift()));
         let pushed = segment.flags.contains(Flags::PSH);
         let seen = running.on_client(seq, cause, pushed, payload);
         if seen.boundary && running.is_joinable() && !is_torn {
@@ -302,19 +302,6 @@ impl Engine {
 
     pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
         self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
-    }
-}
-
-/// By how much the data's sequence numbers are ahead of the connection's, where a segment says so (Multipath TCP). Timestamps alone,
-/// which most have, are not looked at twice.
-pub(crate) fn mapping_of(segment: &Segment, packet: &[u8]) -> Option<u32> {
-    const USUAL_LEN: u16 = 32;
-    if segment.payload_offset - segment.tcp_offset <= USUAL_LEN {
-        return None;
-    }
-    match segment.options(packet).multipath {
-        Some(Multipath::Mapping(shift)) => Some(shift),
-        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use wire::seq::{ClientSeq, LocalSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
-use super::openings::mapping_of;
+use super::multipath::{mapping_of, signal_of};
 use crate::flow::advertised::Advertised;
 use crate::flow::stream::Piece;
 use crate::time::Instant;
@@ -55,9 +55,9 @@ impl Engine {
         }
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
         if segment.payload_len > 0
-            && let Some(shift) = mapping_of(&segment, packet)
+            && let Some(mapping) = mapping_of(&segment, packet)
         {
-            self.on_mapping(now, &flow, shift);
+            self.on_mapping(now, &flow, &mapping, &segment);
         }
         let known = self
             .flow_of(&flow)
@@ -126,6 +126,11 @@ impl Engine {
             } else {
                 (next, 0)
             };
+            if flow.is_of_several_paths()
+                && let Some(ack) = signal_of(&segment, headers).and_then(|it| it.acknowledged)
+            {
+                flow.on_data_acknowledged(ack);
+            }
             let heard = flow.on_online(seq, ack, segment.flags, len, stamp, room);
             Some((heard, flow.head))
         });

@@ -85,6 +85,7 @@ impl Shared {
             by_local: Index::new(hash),
             unparked: Vec::new(),
             samples: None,
+            tells_of_online: false,
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
             ticket: 0,

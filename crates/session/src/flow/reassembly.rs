@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use wire::seq::{ClientSeq, OnlineSeq};
 
 use super::Flow;
+use super::multipath::Data;
 use super::stream::{ClientStream, Piece};
 use crate::arena::Arena;
 use crate::event::Counters;
@@ -47,8 +48,8 @@ pub(super) struct Reassembly {
     pub(super) holes: Holes,
     /// What of a stream that has not ended did not find room, or was given up: it may come again.
     dropped: Holes,
-    /// By how much the data's sequence numbers are ahead of the connection's (Multipath TCP), where its segments say so.
-    pub(super) mapping: Option<u32>,
+    /// Where the data stands that the connection carries (Multipath TCP), where its segments say so.
+    pub(super) data: Option<Data>,
     /// How many of its flow's sessions have left, as some do before others once it has ended.
     left: u32,
 }
@@ -81,7 +82,7 @@ impl Reassembly {
 
     /// Whether all that there is to say is which bytes are missing.
     pub(super) fn only_misses(&self) -> bool {
-        self.segments.is_empty() && self.unordered_bytes == 0 && self.mapping.is_none()
+        self.segments.is_empty() && self.unordered_bytes == 0 && self.data.is_none()
     }
 }
 

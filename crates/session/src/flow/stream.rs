@@ -159,13 +159,6 @@ impl ClientStream {
         }
     }
 
-    /// A segment says by how much its data's sequence numbers are ahead of the connection's. Returns whether that has changed.
-    pub(crate) fn on_mapping(&mut self, shift: u32) -> bool {
-        let waiting = self.waiting.get_or_insert_default();
-        let known = waiting.mapping.replace(shift);
-        known.is_some_and(|known| known != shift)
-    }
-
     /// The windows that the online server has advertised.
     pub(crate) fn advertised(&mut self) -> &mut Advertised {
         &mut self.advertised
@@ -214,10 +207,10 @@ impl ClientStream {
             .is_some_and(|acknowledged| acknowledged >= self.next)
     }
 
-    /// Whether the online server has acknowledged a byte that we do not have.
+    /// Whether the online server has acknowledged a byte that we do not have, be it one that took another path (Multipath TCP).
     pub(crate) fn has_acknowledged_hole(&self) -> bool {
-        self.end.is_none()
-            && self.acknowledged.is_some_and(|acknowledged| {
+        let is_ahead = || {
+            self.acknowledged.is_some_and(|acknowledged| {
                 // An acknowledged FIN counts one beyond the last byte.
                 let fin = u32::from(
                     self.fin
@@ -225,6 +218,8 @@ impl ClientStream {
                 );
                 acknowledged > self.next + fin
             })
+        };
+        self.end.is_none() && (is_ahead() || self.lacks_data())
     }
 
     /// Ends the stream for a reason that is not in it.

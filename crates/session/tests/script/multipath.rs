@@ -4,6 +4,8 @@ use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 const LEN: u32 = GET.len() as u32;
+/// Longer than a hole is waited for.
+const GAP_GRACE: Duration = Duration::from_millis(21);
 
 /// The same packet with another option in its header, which ends with it.
 fn with_option(packet: &[u8], option: &[u8]) -> Vec<u8> {
@@ -42,6 +44,19 @@ impl Script {
         let packet = with_option(&packet, option);
         self.engine.on_client_packet(self.now, self.now, &packet);
         assert_eq!(self.engine.counters().client_corrupt, 0);
+    }
+
+    /// The online server's segment, which says up to where it has the data.
+    fn online_with(&mut self, (seq, ack, len): (u32, u32, u32), data_ack: u32) -> &mut Self {
+        let (seq, ack) = (ONLINE_ISN.wrapping_add(seq), CLIENT_ISN + ack);
+        let payload = vec![b'r'; len as usize];
+        let packet = Self::packet(self.online, self.client, seq, ack, PSH, 500, &payload);
+        let mut option = vec![30, 8, 0x20, 1];
+        option.extend(data_ack.to_be_bytes());
+        let packet = with_option(&packet, &option);
+        let headers = &packet[..packet.len() - len as usize];
+        self.engine.on_online_packet(self.now, self.now, headers);
+        self
     }
 
     /// A request at this place of the path, whose data stands so much further in the stream.
@@ -112,4 +127,37 @@ fn a_body_of_which_a_part_took_another_path_ends_as_a_gap() {
     s.data(end, 1, 5077, &[b'x'; 100]);
     s.data(end + 100, 1, 9077, &[b'x'; 100]);
     s.expect(&[]).expect_outcomes(&[]);
+}
+
+#[test]
+fn an_end_of_a_body_that_took_another_path_is_a_gap_and_not_the_target_s_silence() {
+    let mut s = Script::new();
+    s.handshake();
+    let head = b"PUT / HTTP/1.1\r\nContent-Length: 3000\r\n\r\n";
+    let at = 1 + head.len() as u32;
+    s.data(1, 1, 77, head)
+        .expect(&[sent(PSH, 1, 1, head)])
+        .target(ACK, 1, at, 0);
+    s.data(at, 1, 77, &[b'x'; 1000]).frames();
+    s.target(ACK, 1, at + 1000, 0);
+    // This path had no more, and the online server has 2,000 bytes more than it.
+    s.online_with((1, at + 1000, 0), at + 1000 + 77 + 2000);
+    s.online_with((1, at + 1000, 10), at + 1000 + 77 + 2000);
+    s.wait(GAP_GRACE);
+    s.expect_outcomes(&[Outcome::Gap]);
+}
+
+#[test]
+fn data_that_came_by_this_path_and_ends_is_no_gap() {
+    let mut s = Script::new();
+    s.handshake();
+    s.data(1, 1, 77, GET).expect(&[sent(PSH, 1, 1, GET)]);
+    // The client says no more, which counts as a byte.
+    s.online_with((1, 1 + LEN, 10), 1 + LEN + 77 + 1)
+        .target(PSH, 1, 1 + LEN, 10);
+    s.wait(GAP_GRACE);
+    s.data(1 + LEN, 11, 77, GET);
+    let frames = s.frames();
+    assert!(frames.iter().any(|it| it.payload == GET), "{frames:?}");
+    s.expect_outcomes(&[Outcome::Answered]);
 }

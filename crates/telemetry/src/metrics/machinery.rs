@@ -7,12 +7,10 @@ use exposition::Families;
 
 use super::Snapshot;
 use crate::left_out;
-use crate::totals::RunTotals;
+use crate::totals::{CLOCK_ERROR, RunTotals};
 
 /// The hook of `intercept`, which does not run here.
 const SINK: &str = "sink";
-/// The one note that is no count: how far the estimates of the assistants' clocks may be off, in microseconds.
-const CLOCK_ERROR: &str = "clock_error_us";
 
 /// What the engines count of packets: where from, and what became of them.
 const PACKETS: [(&str, &str, &str); 12] = [
@@ -194,7 +192,7 @@ fn channels(families: &mut Families, snapshot: &Snapshot) {
         "tcpcopy_incidents_total",
         "Times that the run itself had to pause, lost something or found another route.",
     );
-    for (kind, n) in notes.iter().filter(|(name, _)| *name != CLOCK_ERROR) {
+    for (kind, n) in snapshot.totals.incidents().iter() {
         incidents.count(&[("kind", kind)], *n);
     }
 }

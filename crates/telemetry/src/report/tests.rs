@@ -77,6 +77,7 @@ fn summary(more: u64) -> Value {
         warnings: crate::Warnings::default(),
         feedback: None,
         replay: None,
+        tap: None,
     });
     serde_json::to_value(summary).unwrap()
 }

@@ -60,6 +60,7 @@ fn run() -> RunTotals {
         notes: Figures::new(),
         warnings: crate::Warnings::default(),
         replay: None,
+        tap: None,
         feedback: Some(Feedback {
             client: "10.0.0.9".to_owned(),
             target: "10.0.0.2:80".to_owned(),

@@ -43,6 +43,7 @@ fn full() -> Fact {
                 let warning = warning.of_rule("80").about(number.to_string());
                 run.warnings.raise(warning);
             }
+            run.tap = Some(telemetry::Tap::default());
             run.feedback = Some(Feedback {
                 client: "10.0.0.9".to_owned(),
                 target: "10.0.0.2:80".to_owned(),

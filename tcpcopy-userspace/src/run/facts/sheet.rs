@@ -86,6 +86,7 @@ impl Fact {
                 warnings: Warnings::default(),
                 feedback: None,
                 replay: None,
+                tap: None,
             },
             recorder: Recorder::new(),
         }

@@ -1,0 +1,198 @@
+//! The file of `--tap` in the course of a run: begun before anything is changed on the host, ended when the last worker has.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`writing`] | the thread that writes |
+
+mod writing;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, Egress};
+use host::PrivateDevice;
+use nix::net::if_::if_indextoname;
+use process::signals;
+use signal_hook::iterator::Signals;
+use telemetry::warning::Kind;
+use wire::flow::Addr;
+
+use super::crew::give_way;
+use super::ending::Unusable;
+use super::preparation::file_names;
+use super::warnings::{Subject, Warnings};
+use crate::args::{Args, Priority};
+use crate::clock;
+use crate::plan::Plan;
+use crate::worker::tap::{Lost, Tap, channel};
+use writing::{Shared, Writing};
+
+/// How long the end waits for the file: a disk that hangs is to keep nobody from ending.
+const END_MAX: Duration = Duration::from_secs(10);
+/// How often it looks meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The device to a target that cannot be reached.
+const NO_DEVICE: &str = "none";
+
+/// The file of `--tap`, of a run that is to have one.
+#[derive(Default)]
+pub(super) struct Tapping {
+    file: Option<PathBuf>,
+    /// Until the thread is started.
+    tap: Option<recording::Tap>,
+    targets: Vec<IpAddr>,
+    shared: Option<Arc<Shared>>,
+    thread: Option<JoinHandle<()>>,
+    /// Whether the run has begun, so that the file is worth keeping.
+    is_kept: bool,
+}
+
+impl Tapping {
+    /// Begins the file.
+    pub(super) fn open(args: &Args) -> Result<Self, Unusable> {
+        let mut tapping = Self::default();
+        let Some(file) = &args.tap.file else {
+            return Ok(tapping);
+        };
+        let unusable = |words: String| Unusable::new(format!("--tap: {words}"), "tap-file");
+        let names = file_names(file, false, args.tap.force).map_err(unusable)?;
+        let tap = recording::Tap::open(&names, args.tap.force, clock::wall_offset_ns());
+        tapping.tap = Some(tap.map_err(|error| unusable(error.to_string()))?);
+        tapping.file = Some(file.clone());
+        Ok(tapping)
+    }
+
+    /// Starts the thread that writes; gives the workers' ends.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel gives no thread.
+    pub(super) fn start(&mut self, plan: &Plan, priority: Priority) -> io::Result<Vec<Tap>> {
+        let Some(tap) = self.tap.take() else {
+            return Ok(Vec::new());
+        };
+        self.targets = plan.egress.iter().map(|(target, _)| *target).collect();
+        let addresses: Vec<Addr> = self.targets.iter().map(|it| (*it).into()).collect();
+        let lost = Arc::new(Lost::new(addresses));
+        let devices = plan.egress.iter().map(|(_, egress)| device_of(egress));
+        let shared = Arc::new(Shared::new(&lost, devices.collect()));
+        let (taps, drain) = channel(plan.workers as usize, &lost);
+        let writing = Writing::new(tap, drain, plan.mode, &shared);
+        let thread = thread::Builder::new()
+            .name("tap".to_owned())
+            .spawn(move || {
+                give_way(priority);
+                writing.run();
+            })?;
+        (self.shared, self.thread) = (Some(shared), Some(thread));
+        Ok(taps)
+    }
+
+    /// The run has begun.
+    pub(super) const fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// The way to a target has changed.
+    pub(super) fn follow(&self, target: IpAddr, egress: &Egress) {
+        let index = self.targets.iter().position(|known| *known == target);
+        if let (Some(shared), Some(index)) = (&self.shared, index) {
+            let mut devices = shared
+                .devices
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(device) = devices.get_mut(index) {
+                *device = device_of(egress);
+            }
+        }
+    }
+
+    /// Says once what is missing in the file, and why.
+    pub(super) fn look(&self, warnings: &mut Warnings) {
+        let Some(shared) = &self.shared else {
+            return;
+        };
+        let failure = shared
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(failure) = &*failure {
+            let words = format!(
+                "THE TAP ENDS HERE: {failure}. What was written before is readable, and copying goes on"
+            );
+            warnings.raise(Kind::TapEnded, Subject::Run, &words);
+            return;
+        }
+        let lost = shared.lost.total();
+        if lost > 0 {
+            let words = format!(
+                "NOT EVERYTHING IS IN THE FILE OF --tap: {lost} packet(s) so far were sent or received, and are missing there alone. The \
+                 disk or the thread that writes is too slow for them; .pcapng.zst writes less, and so does copying less (-r, -n)"
+            );
+            warnings.raise(Kind::TapDropped, Subject::Run, &words);
+        }
+    }
+
+    /// What was tapped so far.
+    pub(super) fn figures(&self) -> Option<telemetry::Tap> {
+        let (file, shared) = (self.file.as_ref()?, self.shared.as_ref()?);
+        let tapped = shared.tapped();
+        Some(telemetry::Tap {
+            file: file.display().to_string(),
+            sent_packets: tapped.sent,
+            received_packets: tapped.received,
+            packet_bytes: tapped.packet_bytes,
+            file_bytes: tapped.file_bytes,
+            dropped_packets: shared.lost.total(),
+        })
+    }
+
+    /// Waits until everything is written, which the workers have handed over before they ended.
+    pub(super) fn finish(&mut self, signals: &mut Signals, warnings: &mut Warnings) {
+        let Some(thread) = &self.thread else {
+            return;
+        };
+        let began = Instant::now();
+        while !thread.is_finished() && began.elapsed() < END_MAX {
+            if signals.pending().any(signals::hurries) {
+                break;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        if !thread.is_finished() {
+            let words = "THE TAP ENDS HERE: the file was not written to its end, for that takes too long. What was written before is \
+                         readable";
+            warnings.raise(Kind::TapEnded, Subject::Run, words);
+        }
+        self.look(warnings);
+    }
+}
+
+impl Drop for Tapping {
+    /// A file without a run would be in the way of the next try.
+    fn drop(&mut self) {
+        if !self.is_kept
+            && let Some(file) = &self.file
+        {
+            // It was made a moment ago, so that fails only where somebody else has taken it away.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+/// The name of the device by which copies leave.
+fn device_of(egress: &Egress) -> String {
+    match egress.kind {
+        EGRESS_LOCAL => PrivateDevice::OUTER.to_owned(),
+        EGRESS_DEVICE => {
+            let name = if_indextoname(egress.ifindex).ok();
+            let name = name.and_then(|name| name.into_string().ok());
+            name.unwrap_or_else(|| format!("if{}", egress.ifindex))
+        }
+        _ => NO_DEVICE.to_owned(),
+    }
+}

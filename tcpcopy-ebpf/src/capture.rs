@@ -21,7 +21,7 @@ use wire::tcp::Flags;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
-use crate::maps::{CLONE_IFINDEX, CLONE_MTU};
+use crate::maps::{CLONE_IFINDEX, CLONE_MTU, TAKES_COPIES};
 use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
 use crate::rules::{Lease, Reply, is_paused, is_sampled, is_service, port_bits, reply};
 use crate::segment::{self, Interest, Packet, Segment};
@@ -97,7 +97,7 @@ pub fn client(skb: &Skb, segment: &Segment) {
         Counter::CaptureBigTcp
     } else if segment.is_pure_ack() {
         Counter::CapturePureAck
-    } else if segment.is_copy() {
+    } else if segment.is_copy() && TAKES_COPIES.load() == 0 {
         Counter::CaptureMarked
     } else {
         count(Counter::CaptureMatched);

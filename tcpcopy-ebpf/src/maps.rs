@@ -65,6 +65,8 @@ pub static SAMPLE_LEN: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static WHOLE_RESPONSES: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
+pub static TAKES_COPIES: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
 pub static PORTS_FILLED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static DEADLINE_KEPT: Global<u32> = Global::new(0);

@@ -37,7 +37,7 @@ use clap::{ArgAction, Parser};
 use command_line::LogArgs;
 use host::netns;
 
-pub(crate) use self::record::RecordArgs;
+pub(crate) use self::record::{RecordArgs, Recording};
 pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
 pub(crate) use interface::{InterfaceArg, Vantage};

@@ -39,7 +39,7 @@ use session::{Rule, Source};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
 
-use crate::args::{Args, Capture, Confirmed, HookChoice, Responses, RuleArg};
+use crate::args::{Args, Capture, Confirmed, HookChoice, Recording, RuleArg};
 use crate::clock;
 use budget::{Budget, Fixed};
 pub(crate) use egress::{egress_of, mtu_in};
@@ -144,8 +144,8 @@ pub(crate) struct Plan {
     pub(crate) outside: Outside,
     /// Whether the traffic comes from files, and not from the devices of this host.
     pub(crate) is_replay: bool,
-    /// What is kept of the answers, of a recorder: it has no target, and sends nothing.
-    pub(crate) recorder: Option<Responses>,
+    /// What a recorder keeps: it has no target, and sends nothing.
+    pub(crate) recorder: Option<Recording>,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
     pub(crate) probes: Vec<(Endpoint, Endpoint)>,
     /// The same from the address that this host itself would use towards the target: the doctor asks so where nothing else is

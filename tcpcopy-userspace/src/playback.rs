@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`reading`] | the thread |
+//! | [`position`] | how far it is |
 //! | [`sink`] | who takes the packets |
 //! | [`sorting`] | from one stream to the workers' queues |
 //! | [`words`] | what is said of the files |
@@ -10,6 +11,7 @@
 //! The files are opened before anything is changed on this host, so that what cannot be read is refused like any other argument. The
 //! thread reads no further ahead than its queues are long.
 
+mod position;
 mod reading;
 pub(crate) mod sink;
 mod sorting;
@@ -28,7 +30,7 @@ use crate::args::{Args, FileArgs};
 use crate::plan::Plan;
 use crate::worker::cues::Batch;
 use crate::worker::handle::WorkerHandle;
-pub(crate) use reading::Position;
+pub(crate) use position::Position;
 use reading::{Reading, is_read_slowly};
 use sink::Sink;
 use sorting::{Sorter, Way};

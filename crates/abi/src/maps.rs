@@ -127,6 +127,9 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
 /// Not 0 where the online server's segments are recorded whole, as a recorder may want them; the sample length means nothing then.
 pub const GLOBAL_WHOLE_RESPONSES: &str = "WHOLE_RESPONSES";
+/// Global `u32`: not 0 where what a copier sent is recorded like any client's packet, as a recorder beside a target may want it. A run never
+/// sets it: two copiers would feed on each other.
+pub const GLOBAL_TAKES_COPIES: &str = "TAKES_COPIES";
 /// Global `u32`: not 0 where user space fills [`PORTS`]; otherwise the programs look into the hash maps every time.
 pub const GLOBAL_PORTS_FILLED: &str = "PORTS_FILLED";
 

@@ -102,4 +102,8 @@ pub struct Progress {
     pub read: u64,
     /// Bytes in all, where each file says how long it is: a pipe does not.
     pub total: Option<u64>,
+    /// Which file is being read, from 1 on; at the end the last one.
+    pub file: usize,
+    /// How many files there are.
+    pub files: usize,
 }

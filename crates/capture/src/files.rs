@@ -169,6 +169,8 @@ impl Files {
         Progress {
             read: self.stored_before + current.unwrap_or(0),
             total: lengths.sum(),
+            file: (self.at + 1).min(self.parts.len()),
+            files: self.parts.len(),
         }
     }
 

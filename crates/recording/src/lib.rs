@@ -8,6 +8,7 @@
 //! | [`file`] | one file: what is whole in it stays readable, whatever happens |
 //! | [`packet`] | how long a packet was, and its checksum |
 //! | [`mask`] | well-known secrets of HTTP/1, overwritten before anything is written |
+//! | [`unmark`] | a copier's mark, taken away |
 //! | [`writer`] | records in, files out: rotation, statistics |
 //! | [`tap`] | packets sent and received in, put in order, one file out |
 //!
@@ -20,6 +21,7 @@ mod mask;
 mod names;
 mod packet;
 mod tap;
+mod unmark;
 mod writer;
 
 pub use blocks::{Direction, Interface};

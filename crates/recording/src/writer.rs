@@ -10,6 +10,7 @@ use crate::file::{Error, Growing};
 use crate::mask::Mask;
 use crate::names::Names;
 use crate::packet;
+use crate::unmark::unmark;
 
 /// How files are written.
 #[derive(Clone, Debug)]
@@ -127,6 +128,9 @@ impl Writer {
         let is_client = header.kind == KIND_CLIENT;
         self.packet.clear();
         self.packet.extend(packet);
+        if is_client {
+            unmark(&mut self.packet, header.gso_size != 0);
+        }
         if let Some(mask) = &mut self.mask {
             mask.apply(&mut self.packet);
         }

@@ -69,6 +69,12 @@ impl Schedule {
         own
     }
 
+    /// The file's own time that was reached: nanoseconds since its first packet, less what was left out.
+    #[must_use]
+    pub fn reached_ns(&self) -> u64 {
+        self.last.map_or(0, |(_, own)| own)
+    }
+
     /// When what happened at a time of the file is due, in nanoseconds since the start; `None` where it is due as soon as there is
     /// room for it.
     #[must_use]

@@ -27,6 +27,7 @@
 //! | [`tap`] | what is in the file of `--tap` |
 //! | [`table`] | the same for a reader's eye |
 //! | [`progress`] | a line per second for who watches |
+//! | [`replay`] | how far a replay has read its files |
 //! | [`metrics`] | the same for Prometheus |
 //! | [`page`] | the live page |
 //! | [`report`] | the report of one run, or of several beside each other |
@@ -57,6 +58,7 @@ pub mod nothing;
 pub mod outcomes;
 pub mod page;
 pub mod progress;
+pub mod replay;
 pub mod report;
 pub mod samples;
 pub mod spread;
@@ -80,6 +82,7 @@ pub use ledger::{Ledger, Tally};
 pub use left_out::LeftOut;
 pub use metrics::{ProgramRuns, Snapshot};
 pub use progress::Progress;
+pub use replay::Replay;
 pub use samples::{Beginnings, SamplesSummary, Status};
 pub use spread::Spread;
 pub use summary::Summary;

@@ -78,6 +78,9 @@ impl Snapshot {
         outcomes::add(&mut families, &self.totals, &self.summary);
         times::add(&mut families, &self.totals.latency);
         machinery::add(&mut families, self);
+        if let Some(replay) = &self.totals.replay {
+            replay.add(&mut families);
+        }
         families
     }
 }
@@ -125,6 +128,7 @@ pub(crate) mod tests {
                 .collect(),
             warnings: crate::Warnings::default(),
             feedback: None,
+            replay: None,
             tap: None,
         }
     }
@@ -175,6 +179,7 @@ pub(crate) mod tests {
             assert!(samples.contains(&line), "{line} is missing in {text}");
         }
         assert!(!text.contains("tcpcopy_fidelity_ratio"), "nothing to judge");
+        assert!(!text.contains("tcpcopy_replay_"), "no replay");
         let draining = snapshot().families(false).text();
         assert!(draining.contains("\ntcpcopy_ready 0\n"));
     }
@@ -219,6 +224,8 @@ pub(crate) mod tests {
             .totals
             .ledger
             .record(&TurnEnded::unseen(RuleId(0), Outcome::Answered));
+        let replay = crate::replay::tests::replay();
+        judged.totals.replay = Some(replay.expect_end(Duration::from_secs(20)));
         let disagreements = judged.families(true).disagreements(&page, "tcpcopy_");
         assert!(
             disagreements.is_empty(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::latency::{Latency, Series};
+use crate::replay::Replay;
 use crate::totals::RunTotals;
 
 /// Lines between two headings.
@@ -18,6 +19,8 @@ const SERIES: [Series; 3] = [Series::OnlineFirst, Series::TargetFirstNet, Series
 pub struct Progress {
     at: Duration,
     turns: u64,
+    /// Of a replay.
+    packets: u64,
     times: [Histogram<u64>; SERIES.len()],
     lines: u32,
 }
@@ -36,6 +39,7 @@ impl Progress {
         Self {
             at: Duration::ZERO,
             turns: 0,
+            packets: 0,
             times: SERIES.map(|series| none.series(series).clone()),
             lines: 0,
         }
@@ -45,9 +49,14 @@ impl Progress {
     pub fn line(&mut self, totals: &RunTotals) -> String {
         let mut text = String::new();
         if self.lines.is_multiple_of(LINES) {
-            text.push_str(
-                "    time    turns/s  fidelity  sessions   online p50/p99   target p50/p99     lag p99\n",
-            );
+            text.push_str(match totals.replay {
+                None => {
+                    "    time    turns/s  fidelity  sessions   online p50/p99   target p50/p99     lag p99\n"
+                }
+                Some(_) => {
+                    "    time      read      left packets/s requests/s fidelity sessions target p50/p99     lag p99\n"
+                }
+            });
         }
         self.lines = self.lines.wrapping_add(1);
         let tally = totals.ledger.total();
@@ -57,18 +66,31 @@ impl Progress {
         let rate = turns.saturating_sub(self.turns) as f64 / time.as_secs_f64().max(1e-3);
         let times = self.times_since(&totals.latency);
         let [online, target, lag] = times.map(|times| times.filter(|times| !times.is_empty()));
-        let _ = writeln!(
-            text,
-            "{:>8} {rate:>10.0} {:>9} {:>9} {:>16} {:>16} {:>11}",
-            clock(totals.duration),
-            totals.fidelity().map_or_else(|| "-".to_owned(), percent),
-            totals.sessions_open,
-            both(online.as_ref()),
-            both(target.as_ref()),
-            lag.as_ref()
-                .map_or_else(|| "-".to_owned(), |times| millis(times, 0.99) + " ms"),
-        );
+        let at = clock(totals.duration);
+        let fidelity = totals.fidelity().map_or_else(|| "-".to_owned(), percent);
+        let sessions = totals.sessions_open;
+        let (online, target) = (both(online.as_ref()), both(target.as_ref()));
+        let lag = lag.as_ref();
+        let lag = lag.map_or_else(|| "-".to_owned(), |times| millis(times, 0.99) + " ms");
+        let _ = match &totals.replay {
+            None => writeln!(
+                text,
+                "{at:>8} {rate:>10.0} {fidelity:>9} {sessions:>9} {online:>16} {target:>16} {lag:>11}"
+            ),
+            // What the online server took is in the files, and no news.
+            Some(replay) => {
+                let packets = replay.packets.saturating_sub(self.packets) as f64;
+                let packets = packets / time.as_secs_f64().max(1e-3);
+                let (read, left) = (read(replay), replay.left());
+                let left = left.map_or_else(|| "-".to_owned(), clock);
+                writeln!(
+                    text,
+                    "{at:>8} {read:>9} {left:>9} {packets:>9.0} {rate:>10.0} {fidelity:>8} {sessions:>8} {target:>14} {lag:>11}"
+                )
+            }
+        };
         (self.at, self.turns) = (totals.duration, turns);
+        self.packets = totals.replay.as_ref().map_or(0, |replay| replay.packets);
         text
     }
 
@@ -81,6 +103,19 @@ impl Progress {
             self.times[index].clone_from(all);
             told.then_some(since)
         })
+    }
+}
+
+/// How much of the files is read, and which one is being read where there are several.
+fn read(replay: &Replay) -> String {
+    let part = match replay.bytes_total {
+        Some(total) => format!("{}%", replay.bytes.min(total) * 100 / total.max(1)),
+        None => format!("{}M", replay.bytes >> 20),
+    };
+    if replay.files > 1 {
+        format!("{part} {}/{}", replay.file, replay.files)
+    } else {
+        part
     }
 }
 
@@ -124,6 +159,7 @@ mod tests {
     use session::{Outcome, Response, RuleId, TurnEnded};
 
     use super::{LINES, Progress};
+    use crate::Replay;
     use crate::latency::Recorder;
     use crate::metrics::tests::totals;
 
@@ -205,6 +241,42 @@ mod tests {
         );
         let width = |line: &str| line.trim_end().chars().count();
         assert!(lines.iter().all(|line| width(line) <= 90), "{lines:?}");
+    }
+
+    #[test]
+    fn a_replay_says_how_far_it_is() {
+        let (mut run, mut progress) = (totals(), Progress::new());
+        let half = crate::replay::tests::replay();
+        run.duration = Duration::from_secs(20);
+        run.replay = Some(half.clone().expect_end(run.duration));
+        let first = progress.line(&run);
+        let (heading, _) = first.split_once('\n').unwrap();
+        run.duration += Duration::from_secs(1);
+        run.replay = Some(Replay {
+            packets: 4123,
+            bytes_total: None,
+            files: 1,
+            ..half
+        });
+        let second = progress.line(&run);
+        let sessions = run.sessions_open.to_string();
+        let words = |line: &str| -> Vec<String> {
+            let last = line.lines().last().unwrap_or_default();
+            last.split_whitespace().map(str::to_owned).collect()
+        };
+        assert_eq!(
+            words(&first)[..4],
+            ["0:00:20", "25%", "2/3", "0:01:00"],
+            "{first}"
+        );
+        assert_eq!(
+            words(&second),
+            ["0:00:21", "3M", "-", "123", "0", "-", &sessions, "-", "-"],
+            "{second}"
+        );
+        let width = |line: &str| line.trim_end().chars().count();
+        assert!(first.lines().all(|line| width(line) <= 94), "{first}");
+        assert_eq!(width(heading), 94, "the columns stand under their heads");
     }
 
     #[test]

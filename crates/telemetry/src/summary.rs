@@ -14,6 +14,7 @@ use crate::latency::{Curves, LatencySummary};
 use crate::left_out;
 use crate::moment::rfc3339;
 use crate::nothing;
+use crate::replay::Replay;
 use crate::samples::SamplesSummary;
 use crate::tap::Tap;
 use crate::totals::{CLOCK_ERROR, Mode, RunTotals, State};
@@ -57,6 +58,9 @@ pub struct Summary {
     pub title: Option<String>,
     /// How fast files are replayed (`--speed`); nothing where clients are copied live.
     pub speed: Option<String>,
+    /// How far the files are read; nothing where clients are copied live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
     /// The name of the host.
     pub host: String,
     /// The kernel's release.
@@ -168,6 +172,12 @@ fn cpu_seconds(run: &RunTotals) -> Figures<f64> {
     cpu_seconds
 }
 
+/// What responses began with, where that was asked for.
+fn samples(run: &RunTotals) -> Option<SamplesSummary> {
+    let beginnings = run.differences.beginnings()?;
+    Some(beginnings.summary(&run.rules))
+}
+
 /// Each rule's share of the ledger.
 fn rules(run: &RunTotals) -> Vec<RuleSummary> {
     run.rules
@@ -254,6 +264,7 @@ impl Summary {
             ended: run.ended.map(rfc3339),
             title: run.about.title.clone(),
             speed: run.about.speed.clone(),
+            replay: run.replay.clone(),
             host: run.about.host.clone(),
             kernel_release: run.about.kernel_release.clone(),
             options: run.about.options.clone(),
@@ -274,10 +285,7 @@ impl Summary {
             verdict,
             curves: Some(run.latency.curves()),
             differences: run.differences.summary(),
-            samples: run
-                .differences
-                .beginnings()
-                .map(|beginnings| beginnings.summary(&run.rules)),
+            samples: samples(run),
             findings,
             kernel,
             sessions,
@@ -411,6 +419,7 @@ mod tests {
             notes: Figures::new(),
             warnings: crate::Warnings::default(),
             feedback: None,
+            replay: None,
             tap: None,
         }
     }

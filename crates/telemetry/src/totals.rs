@@ -13,6 +13,7 @@ use crate::gates::Gates;
 use crate::kernel::{KernelCounters, WorkerTotals};
 use crate::latency::Latency;
 use crate::ledger::Ledger;
+use crate::replay::Replay;
 use crate::spread::Spread;
 use crate::tap::Tap;
 use crate::warning::Warnings;
@@ -121,6 +122,8 @@ pub struct RunTotals {
     pub warnings: Warnings,
     /// The loop that ended the run.
     pub feedback: Option<Feedback>,
+    /// How far the files of a replay are read.
+    pub replay: Option<Replay>,
     /// What is in the file of `--tap`.
     pub tap: Option<Tap>,
 }

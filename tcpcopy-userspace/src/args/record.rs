@@ -25,6 +25,13 @@ pub(crate) struct RecordArgs {
     #[arg(help_heading = heading::WHAT_TO_RECORD, long, value_enum, value_name = "WHAT", default_value_t = Responses::Headers)]
     pub(crate) responses: Responses,
 
+    /// Record also what a tcpcopy sends here: on the host of a target, where copies are the clients
+    ///
+    /// They are recorded without their mark, so that the file can be replayed like any other. Without this option they are left out
+    /// and counted: on the online server's side a request would be in the file twice.
+    #[arg(help_heading = heading::WHAT_TO_RECORD, long)]
+    pub(crate) copies: bool,
+
     /// Overwrite the values of Authorization, Proxy-Authorization, Cookie and Set-Cookie in HTTP/1, by as many stars
     ///
     /// A target that asks for a login answers a replay of such a file with 401. Other secrets, in addresses or bodies for instance,
@@ -80,6 +87,15 @@ pub(crate) struct RecordArgs {
     pub(crate) log: LogArgs,
 }
 
+/// What is kept of what passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recording {
+    /// How much of the answers.
+    pub(crate) responses: Responses,
+    /// Whether what a copier sends is kept like a client's packet.
+    pub(crate) copies: bool,
+}
+
 impl RecordArgs {
     /// What a run would have to be told so that it takes the same packets; its rules have no targets.
     pub(crate) fn as_run(&self) -> Args {
@@ -93,6 +109,14 @@ impl RecordArgs {
             log: self.log,
             // All else is as where nobody says anything.
             ..Args::parse_from(["tcpcopy", "-x", "80-127.0.0.1:80"])
+        }
+    }
+
+    /// What is kept of what passes.
+    pub(crate) const fn recording(&self) -> Recording {
+        Recording {
+            responses: self.responses,
+            copies: self.copies,
         }
     }
 

@@ -3,7 +3,7 @@
 use abi::maps::{
     GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT, GLOBAL_OWNER_KEY,
     GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES,
+    GLOBAL_TAKES_COPIES, GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES,
 };
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -11,7 +11,7 @@ use programs::name;
 use wire::hash::EndpointHash;
 
 use super::Error;
-use crate::args::Responses;
+use crate::args::{Recording, Responses};
 use crate::plan::{Hook, Plan};
 
 /// Every program that a run may have.
@@ -53,7 +53,9 @@ pub(super) fn load(
     mtu: u32,
 ) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
-    let whole_responses = u32::from(plan.recorder == Some(Responses::Whole));
+    let has = |wants: fn(&Recording) -> bool| u32::from(plan.recorder.as_ref().is_some_and(wants));
+    let whole_responses = has(|recording| recording.responses == Responses::Whole);
+    let takes_copies = has(|recording| recording.copies);
     let seed = plan.sample_seed();
     let owners = EndpointHash::new(plan.hash_seed);
     let deadline_kept = u32::from(plan.hook == Hook::Clsact);
@@ -66,6 +68,7 @@ pub(super) fn load(
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
         .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
         .override_global(GLOBAL_WHOLE_RESPONSES, &whole_responses, true)
+        .override_global(GLOBAL_TAKES_COPIES, &takes_copies, true)
         .override_global(GLOBAL_CLONE_IFINDEX, &clone_ifindex, true)
         .override_global(GLOBAL_CLONE_MTU, &mtu, true)
         .override_global(GLOBAL_DEADLINE_KEPT, &deadline_kept, true)

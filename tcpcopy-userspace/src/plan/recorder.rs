@@ -11,7 +11,7 @@ use super::exclusions::Exclusions;
 use super::facts::Facts;
 use super::filter::Filter;
 use super::{Plan, Refusal, frames, hook, interfaces, reply_bits_per_second};
-use crate::args::{Args, Responses};
+use crate::args::{Args, Recording};
 
 impl Plan {
     /// Decides what is recorded where. The rules of the arguments have no targets.
@@ -21,7 +21,7 @@ impl Plan {
     /// A [`Refusal`]; nothing has been changed then.
     pub(crate) fn of_recorder(
         args: &Args,
-        responses: Responses,
+        recording: Recording,
         facts: &Facts,
     ) -> Result<Self, Refusal> {
         let mode = Mode::Direct;
@@ -78,7 +78,7 @@ impl Plan {
             is_insecure: false,
             outside: facts.outside.clone(),
             is_replay: false,
-            recorder: Some(responses),
+            recorder: Some(recording),
             probes: Vec::new(),
             controls: Vec::new(),
         })

@@ -5,18 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use capture::{Files, Packet, Sum, UnwrapCounts, Unwrapper};
-use replay::{Counts, Cue, Player, Schedule, Speed};
+use capture::{Files, Packet, Sum, Unwrapper};
+use replay::{Cue, Player, Schedule, Speed};
+use session::Instant;
 use wire::flow::sampled;
 
 use super::Source;
+use super::position::{Extent, Position};
 use super::sink::Sink;
 use super::sorting::LOOK_AGAIN;
 use crate::args::{Args, FileArgs};
+use crate::clock;
 use crate::plan::Plan;
 
 /// How many frames are read between two words on how far the files are read.
 const TELL_EVERY: u32 = 1024;
+/// How often that is told where the thread waits for a time to come.
+const TELL_WAITING: Duration = Duration::from_millis(200);
 /// Most packets of the rules that are looked at to see whether the files have both sides of their flows ...
 const PREVIEW_PACKETS: usize = 1024;
 /// ... and most bytes, of which most may belong to no rule.
@@ -25,29 +30,6 @@ const PREVIEW_BYTES: usize = 16 << 20;
 const ONE_SIDED_MIN: usize = 3;
 /// Ports that are named where no rule speaks of them.
 const PORTS_TOLD: usize = 5;
-
-/// How far a replay is.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Position {
-    /// Bytes of the files that were read, and of how many.
-    pub(crate) bytes: u64,
-    pub(crate) bytes_total: Option<u64>,
-    /// What became of the packets.
-    pub(crate) counts: Counts,
-    /// The busiest ports that no rule names.
-    pub(crate) ports: Vec<(u16, u64)>,
-    /// Silences that were made shorter, and by how much altogether.
-    pub(crate) gaps: (u64, Duration),
-    pub(crate) leaps_back: u64,
-    /// Whether the files have the clients' side alone.
-    pub(crate) is_one_sided: bool,
-    /// Packets of flows that are not in the sample (-r).
-    pub(crate) sampled_out: u64,
-    /// What was found in frames, and what not.
-    pub(crate) unwrapped: UnwrapCounts,
-    /// What is wrong with the files, each with its place.
-    pub(crate) notes: Vec<String>,
-}
 
 /// Everything that the thread owns.
 pub(super) struct Reading<S> {
@@ -62,11 +44,13 @@ pub(super) struct Reading<S> {
     sample: (u32, u32),
     sampled_out: u64,
     speed: Speed,
-    follow: bool,
-    times: u32,
+    extent: Extent,
+    /// Which time the files are read, from 1 on.
+    round: u32,
     position: Arc<Mutex<Position>>,
-    /// Frames that were read since the position was told.
+    /// Frames that were read since the position was told, and when that was.
     untold: u32,
+    told: Instant,
 }
 
 /// A packet that was looked at before its time.
@@ -94,17 +78,23 @@ impl<S: Sink> Reading<S> {
         Self {
             files,
             unwrapper: Unwrapper::default(),
-            player: Player::new(services, schedule, part),
+            player: Player::new(services, schedule, part.clone()),
             sorter,
             is_read_slowly: is_read_slowly(&file),
             is_one_sided: false,
             sample: (plan.sample_seed(), plan.sample_threshold),
             sampled_out: 0,
             speed: file.speed,
-            follow: file.follow,
-            times: file.times,
+            extent: Extent {
+                part,
+                rounds: file.times,
+                follow: file.follow,
+                before: 0,
+            },
+            round: 1,
             position,
             untold: 0,
+            told: Instant::default(),
         }
     }
 
@@ -127,12 +117,13 @@ impl<S: Sink> Reading<S> {
         for packet in ahead {
             goes_on &= self.play(&packet.as_packet());
         }
-        for round in 1..=self.times {
+        for round in 1..=self.extent.rounds {
+            self.round = round;
             while goes_on && self.sorter.goes_on() {
                 goes_on = self.read_on()?;
             }
             self.release_rest();
-            if round == self.times || !self.sorter.come_to_an_end() {
+            if round == self.extent.rounds || !self.sorter.come_to_an_end() {
                 break;
             }
             self.files.rewind().map_err(|error| error.to_string())?;
@@ -160,12 +151,12 @@ impl<S: Sink> Reading<S> {
             ..
         } = self;
         let Some(frame) = files.next().map_err(|error| error.to_string())? else {
-            if self.follow {
+            if self.extent.follow {
                 self.sorter.flush();
                 self.tell();
                 thread::sleep(LOOK_AGAIN);
             }
-            return Ok(self.follow);
+            return Ok(self.extent.follow);
         };
         let mut goes_on = true;
         let mut take = |cue: Cue<'_>| hand_on(&cue, *sample, sampled_out, sorter);
@@ -175,6 +166,9 @@ impl<S: Sink> Reading<S> {
         self.untold += 1;
         if self.untold >= TELL_EVERY {
             self.sorter.flush();
+            self.tell();
+        } else if self.sorter.has_waited() && clock::now().since(self.told) >= TELL_WAITING {
+            // A silence of the file, in which nobody reads: how far it is must not be that of long ago.
             self.tell();
         }
         Ok(goes_on)
@@ -238,11 +232,21 @@ impl<S: Sink> Reading<S> {
     /// Leaves word of how far it is.
     fn tell(&mut self) {
         self.untold = 0;
+        self.told = clock::now();
         let progress = self.files.progress();
         let (schedule, counts) = (self.player.schedule(), self.player.counts());
+        if schedule.reached_ns() < self.extent.part.start {
+            self.extent.before = progress.read;
+        }
         let position = Position {
+            file: (progress.file, progress.files),
+            round: (self.round, self.extent.rounds),
             bytes: progress.read,
-            bytes_total: progress.total,
+            bytes_total: self.extent.total(&progress),
+            file_time: Duration::from_nanos(schedule.reached_ns()),
+            share: self
+                .extent
+                .share(&progress, self.round, schedule.reached_ns()),
             counts: *counts,
             sampled_out: self.sampled_out,
             // Of all ports, and asked for where nothing else is there.

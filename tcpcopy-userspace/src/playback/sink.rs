@@ -19,6 +19,9 @@ pub(crate) trait Sink {
     /// Hands on what has gathered.
     fn flush(&mut self);
 
+    /// Whether a time was waited for since this was asked last.
+    fn has_waited(&mut self) -> bool;
+
     /// Whether somebody still takes packets, and nobody wants the end.
     fn goes_on(&mut self) -> bool;
 

@@ -49,6 +49,8 @@ pub(super) struct Sorter {
     is_one_sided: bool,
     /// Whether somebody still takes packets.
     is_open: bool,
+    /// Whether the thread has waited for a time to come since somebody asked.
+    has_waited: bool,
 }
 
 impl Way {
@@ -98,6 +100,7 @@ impl Sorter {
             is_read_slowly,
             is_one_sided: false,
             is_open: true,
+            has_waited: false,
         }
     }
 
@@ -111,6 +114,7 @@ impl Sorter {
             }
             self.flush();
             self.goes_on();
+            self.has_waited = true;
             thread::sleep(left.clamp(Duration::from_millis(1), AHEAD / 2));
         }
     }
@@ -148,6 +152,10 @@ impl Sink for Sorter {
 
     fn has_one_side(&mut self) {
         self.is_one_sided = true;
+    }
+
+    fn has_waited(&mut self) -> bool {
+        std::mem::replace(&mut self.has_waited, false)
     }
 
     fn goes_on(&mut self) -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use replay::Speed;
 
-use super::Position;
+use super::position::Position;
 use crate::args::FileArgs;
 
 /// Which files, and how fast.

@@ -209,6 +209,7 @@ impl<'a> DryRun<'a> {
             notes,
             warnings: telemetry::Warnings::default(),
             feedback: None,
+            replay: Some(self.replaying.progress(self.began.elapsed())),
             tap: Some(telemetry::Tap {
                 file: self.file.clone(),
                 sent_packets: tapped.sent,

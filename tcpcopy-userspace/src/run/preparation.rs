@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::ending::Unusable;
 use super::limits;
-use crate::args::{Args, Responses};
+use crate::args::{Args, Recording};
 use crate::plan::facts::Facts;
 use crate::plan::{Plan, Refusal};
 
@@ -41,13 +41,13 @@ pub(super) fn prepare_dry_run(args: &Args, outside: &Outside) -> Result<Plan, Un
 /// The same for a recorder, which needs less.
 pub(super) fn prepare_recorder(
     args: &Args,
-    responses: Responses,
+    recording: Recording,
     outside: &Outside,
 ) -> Result<Plan, Unusable> {
     limits::at_start(args, 1).map_err(|e| Unusable::new(e, "limit-short"))?;
     programs_run()?;
     let facts = Facts::gather(args, outside).map_err(refused)?;
-    Plan::of_recorder(args, responses, &facts).map_err(refused)
+    Plan::of_recorder(args, recording, &facts).map_err(refused)
 }
 
 /// Whether there are programs, and this process may load them.

@@ -83,7 +83,7 @@ struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     fn start(args: &'a RecordArgs, names: Names, outside: &Outside) -> Result<Self, Ending> {
-        let plan = prepare_recorder(&args.as_run(), args.responses, outside)?;
+        let plan = prepare_recorder(&args.as_run(), args.recording(), outside)?;
         plan.notes.iter().for_each(|note| info!("{note}"));
         let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, ring) = Loaded::of_recorder(&plan).map_err(unusable)?;

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use capture::UnwrapCounts;
 use crossbeam_channel::Receiver;
-use telemetry::Figures;
+use telemetry::{Figures, Replay};
 use tracing::{error, info, warn};
 
 use super::ending::Unusable;
 use crate::args::Args;
 use crate::plan::Plan;
 use crate::playback::sink::Sink;
-use crate::playback::{Playback, Position, Source};
+use crate::playback::{self, Playback, Position, Source};
 use crate::worker::cues::Batch;
 use crate::worker::handle::WorkerHandle;
 
@@ -25,6 +25,8 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// The files of a replay.
 pub(super) struct Replaying {
     playback: Playback,
+    /// Which files, and how fast.
+    words: String,
     told: Told,
 }
 
@@ -42,10 +44,14 @@ struct Told {
 impl Replaying {
     /// Opens the files, of a run that has some.
     pub(super) fn open(args: &Args) -> Result<Option<Self>, Unusable> {
-        let source = args.replay.as_ref().map(Source::open).transpose();
+        let Some(files) = &args.replay else {
+            return Ok(None);
+        };
+        let source = Source::open(files);
         let source = source.map_err(|error| Unusable::new(error, "file-unreadable"))?;
-        Ok(source.map(|source| Self {
+        Ok(Some(Self {
             playback: Playback::new(source),
+            words: playback::of_files(files),
             told: Told::default(),
         }))
     }
@@ -119,8 +125,28 @@ impl Replaying {
         self.told.notice(&position);
         if elapsed.saturating_sub(self.told.at) >= TELL_EVERY && !self.playback.is_over() {
             self.told.at = elapsed;
-            info!("{}", words(&position, elapsed));
+            info!("replayed   {}", self.progress(elapsed));
         }
+    }
+
+    /// How far it is; `elapsed` since the run was ready.
+    pub(super) fn progress(&self, elapsed: Duration) -> Replay {
+        let position = self.playback.position();
+        let counts = &position.counts;
+        let replay = Replay {
+            words: self.words.clone(),
+            file: position.file.0 as u64,
+            files: position.file.1 as u64,
+            round: position.round.0.into(),
+            rounds: position.round.1.into(),
+            bytes: position.bytes,
+            bytes_total: position.bytes_total,
+            share: position.share,
+            file_seconds: position.file_time.as_secs_f64(),
+            packets: counts.clients + counts.online,
+            left_seconds: None,
+        };
+        replay.expect_end(elapsed)
     }
 
     /// What became of the files' packets, for the summary.
@@ -206,25 +232,4 @@ const fn once(told: &mut bool, is_so: bool) -> bool {
     let is_new = is_so && !*told;
     *told |= is_so;
     is_new
-}
-
-/// How far, and how long it will take where that is known.
-fn words(position: &Position, elapsed: Duration) -> String {
-    let packets = position.counts.clients + position.counts.online;
-    let rate = packets.checked_div(elapsed.as_secs()).unwrap_or(packets);
-    let part = match position.bytes_total {
-        Some(total) if total > 0 && position.bytes > 0 => {
-            let percent = position.bytes.min(total) * 100 / total;
-            let left = elapsed
-                .as_secs()
-                .saturating_mul(total - position.bytes.min(total))
-                / position.bytes;
-            format!(
-                "{percent} % of the files, some {} left",
-                humantime::format_duration(Duration::from_secs(left))
-            )
-        }
-        _ => format!("{} MiB of the files", position.bytes >> 20),
-    };
-    format!("replayed   {part}; {packets} packets, {rate} a second")
 }

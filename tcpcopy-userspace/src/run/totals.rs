@@ -77,6 +77,10 @@ impl Run<'_> {
             notes,
             warnings: self.warnings.list(),
             feedback: self.feedback.clone(),
+            replay: self
+                .replaying
+                .as_ref()
+                .map(|it| it.progress(self.began.elapsed())),
             tap: self.tapping.figures(),
         }
     }

@@ -48,6 +48,7 @@ mod printed;
 mod protocols;
 mod proxy;
 mod record;
+mod recorded_twice;
 mod redis;
 mod refusals;
 mod replay;

@@ -14,13 +14,13 @@ use super::replay::{Recorded, check};
 
 const NEEDS: [&str; 2] = ["nginx", "tshark"];
 
-/// A recorder on the online server, which is ready.
-fn recorder(stand: &Stand, file: &Path, options: &[&str]) -> Process {
+/// A recorder on a server's host, which is ready.
+pub(super) fn recorder(stand: &Stand, host: Host, file: &Path, options: &[&str]) -> Process {
     let (port, file) = (PORT.to_string(), file.display().to_string());
     let spec = Spec::new("record", &stand.binaries.tcpcopy)
         .args(["record", "-x", &port, "--json", "-o", &file])
         .args(options.iter().copied());
-    let mut process = stand.lab.spawn(Host::Online, &spec).expect("a recorder");
+    let mut process = stand.lab.spawn(host, &spec).expect("a recorder");
     let ready = process.wait_for("into       ", Duration::from_secs(10));
     ready.unwrap_or_else(|error| panic!("{error}\n{}", process.log()));
     process
@@ -30,17 +30,22 @@ fn recorder(stand: &Stand, file: &Path, options: &[&str]) -> Process {
 fn record(stand: &Stand, file: &str, options: &[&str], loads: &[Clients]) -> (Recorded, Value) {
     let file = stand.lab.folder().join(file);
     let mut online = stand.nginx(Host::Online);
-    let mut process = recorder(stand, &file, options);
+    let process = recorder(stand, Host::Online, &file, options);
     for load in loads {
         check_clients(&load.run(stand));
     }
+    let told = end(process);
+    let requests = online.finish().expect("the log");
+    (Recorded { file, requests }, told)
+}
+
+/// Ends a recorder; gives what it says of what it has written.
+pub(super) fn end(mut process: Process) -> Value {
     let ended = process.stop(Signal::SIGINT, Duration::from_secs(10));
     let ended = ended.expect("it ends");
     assert!(ended.success(), "{ended}: {}", process.log());
     let told = process.output();
-    let told = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
-    let requests = online.finish().expect("the log");
-    (Recorded { file, requests }, told)
+    serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
 }
 
 /// A packet as tshark reads it.
@@ -99,7 +104,7 @@ fn unix_seconds() -> f64 {
     since.expect("it is later than 1970").as_secs_f64()
 }
 
-fn number(told: &Value, name: &str) -> u64 {
+pub(super) fn number(told: &Value, name: &str) -> u64 {
     let number = told[name].as_u64();
     number.unwrap_or_else(|| panic!("there is no {name} in {told}"))
 }
@@ -197,7 +202,7 @@ fn a_full_disk_ends_the_recording_and_what_is_there_is_read() {
     let _online = stand.nginx(Host::Online);
     for name in ["full.pcapng", "full.pcapng.zst"] {
         let file = disk.0.join(name);
-        let mut process = recorder(&stand, &file, &["--responses", "whole"]);
+        let mut process = recorder(&stand, Host::Online, &file, &["--responses", "whole"]);
         let load = Clients::keep_alive(20, 4000, 60).start(&stand);
         let ended = process.wait(Duration::from_secs(30)).expect("it ends");
         drop(load);

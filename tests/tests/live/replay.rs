@@ -62,7 +62,7 @@ fn record(stand: &Stand, loads: &[Clients]) -> Recorded {
 }
 
 /// A replay of files with these options, to its end.
-fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary) {
+pub(super) fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary) {
     let rule = format!("{PORT}-{TARGET}:{PORT}");
     let summary = stand.lab.folder().join("replay.json");
     let files = files.iter().map(|file| file.display().to_string());
@@ -76,6 +76,12 @@ fn replay(stand: &Stand, files: &[&Path], options: &[&str]) -> (Process, Summary
     let ended = process.wait_success(Duration::from_secs(30));
     ended.unwrap_or_else(|error| panic!("{error}\n{}", process.log()));
     let summary = Summary::read(&summary).expect("a summary");
+    let read = &summary.value()["replay"];
+    assert_eq!(read["bytes"], read["bytes_total"], "{read}");
+    assert_eq!(
+        (&read["share"], &read["left_seconds"]),
+        (&1.0.into(), &0.0.into())
+    );
     check_books(&summary);
     (process, summary)
 }
@@ -118,11 +124,15 @@ fn a_capture_is_replayed_at_any_speed() {
         &[Clients::keep_alive(20, 1000, 2), Clients::short(500, 1)],
     );
     let file = [recorded.file.as_path()];
-    for options in [
-        &["--speed", "1"][..],
-        &["--speed", "10"],
-        &["--speed", "max"],
-    ] {
+    let log = check(
+        &stand,
+        &recorded,
+        &file,
+        &["--speed", "1", "--progress", "always"],
+        1,
+    );
+    says_how_far_it_is(&log);
+    for options in [&["--speed", "10"][..], &["--speed", "max"]] {
         check(&stand, &recorded, &file, options, 1);
     }
     check(
@@ -142,6 +152,22 @@ fn a_capture_is_replayed_at_any_speed() {
     nothing_of_a_rule(&stand, &recorded);
     without_an_end(&stand, &recorded);
     check_nothing_left(&stand);
+}
+
+/// In the middle of a replay of a few seconds: so much is read, so long it will still take.
+fn says_how_far_it_is(log: &str) {
+    let is_in_the_middle = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, read, left, packets, ..] = words[..] else {
+            return false;
+        };
+        let percent = read.strip_suffix('%').and_then(|read| read.parse().ok());
+        let is_expected = ["0:00:01", "0:00:02", "0:00:03"].contains(&left);
+        percent.is_some_and(|percent: u32| (10..=90).contains(&percent))
+            && is_expected
+            && packets.parse::<u32>().is_ok_and(|packets| packets > 100)
+    };
+    assert!(log.lines().any(is_in_the_middle), "{log}");
 }
 
 /// Without what the online server answered every request is copied, and there is nothing to compare the target with.

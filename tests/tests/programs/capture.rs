@@ -113,6 +113,22 @@ fn bare_acknowledgements_and_copies_are_counted_only() {
 }
 
 #[test]
+fn a_recorder_beside_a_target_takes_copies_too() {
+    if skipped() {
+        return;
+    }
+    let mut kernel = kernel(&Settings {
+        globals: vec![(abi::maps::GLOBAL_TAKES_COPIES, 1)],
+        ..Settings::default()
+    });
+    let mut marked = header(CLIENT, ONLINE, Flags::ACK);
+    marked.urgent = COPY_MARK;
+    assert_eq!(kernel.tc(CAPTURE, &frame_of(&marked, 10)), NEXT);
+    assert_eq!(kernel.counted(), only(&RECORDED));
+    assert_eq!(kernel.records(0).len(), 1);
+}
+
+#[test]
 fn what_is_not_ours_passes_uncounted() {
     if skipped() {
         return;

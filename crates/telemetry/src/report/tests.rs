@@ -76,6 +76,7 @@ fn summary(more: u64) -> Value {
         notes: Figures::new(),
         warnings: crate::Warnings::default(),
         feedback: None,
+        replay: None,
         tap: None,
     });
     serde_json::to_value(summary).unwrap()

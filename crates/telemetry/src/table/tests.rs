@@ -59,6 +59,7 @@ fn run() -> RunTotals {
         cpu_seconds: Figures::new(),
         notes: Figures::new(),
         warnings: crate::Warnings::default(),
+        replay: None,
         tap: None,
         feedback: Some(Feedback {
             client: "10.0.0.9".to_owned(),

@@ -263,6 +263,10 @@ impl Sink for Stage {
 
     fn flush(&mut self) {}
 
+    fn has_waited(&mut self) -> bool {
+        false
+    }
+
     fn goes_on(&mut self) -> bool {
         self.failure.is_none() && !self.is_to_end.load(Ordering::Relaxed)
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 use session::{Outcome, RuleId, TurnEnded};
 use telemetry::warning::{Kind, Warning};
-use telemetry::{Feedback, Ledger, fidelity};
+use telemetry::{Feedback, Ledger, Replay, fidelity};
 
 use super::runs;
 use super::sheet::{Answered, Fact, GATES};
@@ -29,6 +29,14 @@ fn full() -> Fact {
         .failed(5)
         .with(|run| {
             run.about.title = Some("a title".to_owned());
+            run.replay = Some(Replay {
+                words: "a.pcap, as fast as it was captured".to_owned(),
+                bytes: 7,
+                bytes_total: Some(9),
+                share: Some(0.7),
+                left_seconds: Some(3.5),
+                ..Replay::default()
+            });
             run.notes.push("clock_error_us", 77);
             for number in 0..200 {
                 let warning = Warning::new(Kind::DeviceMissing, "gone", SystemTime::now());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session::Outcome;
-use telemetry::{Gates, State};
+use telemetry::{Gates, Replay, State};
 
 use super::sheet::{Answered, Fact, GATES};
 
@@ -89,6 +89,28 @@ fn without_a_verdict() -> Vec<Truth> {
     ]
 }
 
+/// A replay that goes on, of files of this size.
+fn replay(bytes_total: Option<u64>) -> Fact {
+    equal(GATES).with(|run| {
+        run.state = State::Copying;
+        run.ended = None;
+        let replay = Replay {
+            words: "a.pcap to c.pcap, 3 files, as fast as it was captured".to_owned(),
+            file: 2,
+            files: 3,
+            round: 1,
+            rounds: 1,
+            bytes: 3_000_000,
+            bytes_total,
+            share: bytes_total.map(|_| 0.25),
+            file_seconds: 12.5,
+            packets: 4_321,
+            left_seconds: None,
+        };
+        run.replay = Some(replay.expect_end(Duration::from_secs(14)));
+    })
+}
+
 fn as_good_as_the_online_server() -> Vec<Truth> {
     let killed = equal(GATES).with(|run| {
         run.state = State::Copying;
@@ -97,6 +119,8 @@ fn as_good_as_the_online_server() -> Vec<Truth> {
     vec![
         good("equal", equal(GATES)),
         good("equal again", equal(GATES)),
+        good("a replay", replay(Some(12_000_000))),
+        good("a replay of a pipe", replay(None)),
         // What is open has not failed while the run goes on.
         good("killed", killed),
     ]

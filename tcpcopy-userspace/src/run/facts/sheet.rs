@@ -85,6 +85,7 @@ impl Fact {
                 notes: Figures::new(),
                 warnings: Warnings::default(),
                 feedback: None,
+                replay: None,
                 tap: None,
             },
             recorder: Recorder::new(),

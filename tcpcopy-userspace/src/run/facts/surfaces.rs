@@ -177,8 +177,31 @@ fn check_words(truth: &Truth, said: &Value) {
     };
     let is_said = format!("{report}{page}").contains(words);
     assert_eq!(is_said, pending.unwrap_or_default() > 0, "{name}: {words}");
+    check_replay(&summary, &report, &page);
     let is_sound = !report.contains("undefined") && !report.contains("NaN");
     assert!(is_sound, "{name}: {report}");
+}
+
+/// What they say of how far a replay is; nothing where it is none.
+fn check_replay(summary: &Summary, report: &str, page: &str) {
+    let Some(replay) = &summary.replay else {
+        assert!(!report.contains("replayed") && !page.contains("of the capture"));
+        return;
+    };
+    let in_report = format!("replayed {}3.00 MB read", replay.words);
+    assert!(report.contains(&in_report), "{report}");
+    let (read, end) = if replay.bytes_total.is_some() {
+        ("read3.00 MB of 12.0 MB", "expected end in 42 s")
+    } else {
+        (
+            "read3.00 MB; how much there is nobody knows",
+            "packets 4,321",
+        )
+    };
+    for words in [&replay.words, read, end, "file 2 of 3", "13 s"] {
+        assert!(page.contains(words), "`{words}`: {page}");
+    }
+    assert_eq!(page.contains("expected end"), replay.left_seconds.is_some());
 }
 
 /// How many times as long as the online server the target took in the median, or how many percent longer.

@@ -98,6 +98,14 @@ impl fmt::Display for Account {
         if written.masked > 0 {
             writeln!(f, "MASKED     {} values", written.masked)?;
         }
+        let counters = self.counters.as_ref();
+        let copies = counters.map_or(0, |counters| counters.get(Counter::CaptureMarked));
+        if copies > 0 {
+            writeln!(
+                f,
+                "LEFT OUT   {copies} packets that a tcpcopy sent here; --copies records them"
+            )?;
+        }
         let mut names = written.files.iter().map(|file| file.display().to_string());
         let named: Vec<String> = names.by_ref().take(FILES_NAMED).collect();
         let more = (written.files_written as usize).saturating_sub(named.len());
@@ -120,6 +128,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use abi::counter::Counter;
     use recording::Written;
     use telemetry::KernelCounters;
 
@@ -127,6 +136,8 @@ mod tests {
 
     #[test]
     fn the_table_and_the_json_have_the_same_figures() {
+        let mut counters = KernelCounters::default();
+        counters.set(Counter::CaptureMarked, 6);
         let account = Account {
             written: Written {
                 clients: 7,
@@ -140,7 +151,7 @@ mod tests {
             lost: 3,
             lasted: Duration::from_secs(2),
             clock_moved_ns: -5,
-            counters: Some(KernelCounters::default()),
+            counters: Some(counters),
             duplicates: 1,
         };
         assert_eq!(
@@ -148,6 +159,7 @@ mod tests {
             "RECORDED   7 packets of clients, 5 of the online server, in 2.0 s\n\
              LOST       3 packets\n\
              MASKED     2 values\n\
+             LEFT OUT   6 packets that a tcpcopy sent here; --copies records them\n\
              FILES      f1, f2, f3, and 1 more: 1.5 MB\n"
         );
         let json = account.json();
@@ -156,6 +168,7 @@ mod tests {
             (&7.into(), &3.into())
         );
         assert_eq!(json["left_out_packets"]["vlan_tagged"], 0);
+        assert_eq!(json["left_out_packets"]["copies"], 6);
         assert_eq!(json["files"][3], "f4");
     }
 }

@@ -23,6 +23,7 @@ mod cpu;
 mod doctor;
 mod inspect;
 mod loader;
+mod made_up;
 mod plan;
 mod playback;
 mod report;

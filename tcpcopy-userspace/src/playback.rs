@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`reading`] | the thread |
 //! | [`position`] | how far it is |
+//! | [`sink`] | who takes the packets |
 //! | [`sorting`] | from one stream to the workers' queues |
 //! | [`words`] | what is said of the files |
 //!
@@ -12,6 +13,7 @@
 
 mod position;
 mod reading;
+pub(crate) mod sink;
 mod sorting;
 mod words;
 
@@ -29,8 +31,9 @@ use crate::plan::Plan;
 use crate::worker::cues::Batch;
 use crate::worker::handle::WorkerHandle;
 pub(crate) use position::Position;
-use reading::Reading;
-use sorting::Way;
+use reading::{Reading, is_read_slowly};
+use sink::Sink;
+use sorting::{Sorter, Way};
 pub(crate) use words::of_files;
 
 const _: () = assert!(replay::player::SAMPLE_LEN_MAX >= abi::record::SAMPLE_LEN_MAX as usize);
@@ -109,20 +112,45 @@ impl Playback {
         plan: &Plan,
         workers: &[WorkerHandle],
     ) -> io::Result<()> {
-        let Some(source) = self.source.take() else {
-            return Ok(());
-        };
         let ways = std::mem::take(&mut self.senders)
             .into_iter()
             .zip(workers)
             .map(|(batches, worker)| Way::new(batches, Arc::clone(&worker.shared)))
             .collect();
-        let is_to_end = Arc::clone(&self.is_to_end);
+        let is_slow = args.replay.as_ref().is_some_and(is_read_slowly);
+        let sorter = Sorter::new(plan, ways, is_slow, self.is_to_end());
+        self.start_into(args, plan, sorter, |_| Ok(()))
+    }
+
+    /// Begins to read for this sink, and gives it to `finish` at the end.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel gives no thread.
+    pub(crate) fn start_into<S: Sink + Send + 'static>(
+        &mut self,
+        args: &Args,
+        plan: &Plan,
+        sink: S,
+        finish: impl FnOnce(S) -> Result<(), String> + Send + 'static,
+    ) -> io::Result<()> {
+        let Some(source) = self.source.take() else {
+            return Ok(());
+        };
         let position = Arc::clone(&self.position);
-        let reading = Reading::new(source, (args, plan), ways, is_to_end, position);
+        let reading = Reading::new(source, (args, plan), sink, position);
         let thread = thread::Builder::new().name("playback".to_owned());
-        self.thread = Some(thread.spawn(move || reading.run())?);
+        self.thread = Some(thread.spawn(move || {
+            let (sink, read) = reading.run();
+            let finished = finish(sink);
+            read.and(finished)
+        })?);
         Ok(())
+    }
+
+    /// Set once nothing more is to be read.
+    pub(crate) fn is_to_end(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_to_end)
     }
 
     /// How far it is.

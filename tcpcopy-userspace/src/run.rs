@@ -19,6 +19,7 @@
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
+//! | [`dry_run`] | the course of a dry run of files, which changes nothing on this host |
 //! | [`recorder`] | the course of a recording, which has no target |
 //! | [`tapping`] | the file of what is sent and received |
 //! | [`replaying`] | the files of a replay, and how far it is |
@@ -31,6 +32,7 @@ mod bridge;
 mod crew;
 mod devices;
 mod drain;
+mod dry_run;
 mod emptiness;
 mod ending;
 #[cfg(test)]
@@ -100,7 +102,13 @@ const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
 pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
-    namespace::run(args, |outside| course(args, printer, outside))
+    namespace::run(args, |outside| {
+        if args.tap.is_dry_run() && args.replay.is_some() {
+            dry_run::course(args, printer, outside)
+        } else {
+            course(args, printer, outside)
+        }
+    })
 }
 
 /// A run, in the network namespace that it works in.

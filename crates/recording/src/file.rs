@@ -39,6 +39,9 @@ enum Out {
 
 impl Out {
     fn create(path: &Path, form: Form, replaces: bool) -> io::Result<Self> {
+        if form == Form::Nowhere {
+            return Ok(Self::Plain(OpenOptions::new().write(true).open(path)?));
+        }
         if replaces && path.symlink_metadata().is_ok_and(|it| !it.is_file()) {
             return Err(io::Error::other("it exists, and is no regular file"));
         }
@@ -51,7 +54,7 @@ impl Out {
         }
         let file = options.open(path)?;
         Ok(match form {
-            Form::Plain => Self::Plain(file),
+            Form::Plain | Form::Nowhere => Self::Plain(file),
             Form::Zstd => Self::Zstd(Box::new(Encoder::new(file, LEVEL)?)),
         })
     }

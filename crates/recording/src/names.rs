@@ -10,7 +10,12 @@ pub enum Form {
     Plain,
     /// By zstd.
     Zstd,
+    /// Nothing of it is kept.
+    Nowhere,
 }
+
+/// The file that keeps nothing.
+const NOWHERE: (&str, &str) = ("/dev", "null");
 
 /// The names of the files of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +35,15 @@ impl Names {
     ///
     /// In words, where it does not say what it is to be.
     pub fn new(path: &Path, rotates: bool) -> Result<Self, String> {
+        let (folder, nothing) = NOWHERE;
+        if path == Path::new(folder).join(nothing) && !rotates {
+            return Ok(Self {
+                folder: folder.into(),
+                stem: nothing.to_owned(),
+                form: Form::Nowhere,
+                rotates,
+            });
+        }
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| format!("{} is no name of a file", path.display()))?;
         let (rest, form) = match name.strip_suffix(".zst") {
@@ -74,6 +88,9 @@ impl Names {
     ///
     /// Where the folder cannot be read.
     pub fn in_the_way(&self) -> io::Result<Option<PathBuf>> {
+        if self.form == Form::Nowhere {
+            return Ok(None);
+        }
         if !self.rotates {
             let file = self.file(1);
             return Ok(file.symlink_metadata().is_ok().then_some(file));
@@ -100,6 +117,7 @@ impl Names {
         match self.form {
             Form::Plain => ".pcapng",
             Form::Zstd => ".pcapng.zst",
+            Form::Nowhere => "",
         }
     }
 }
@@ -124,6 +142,10 @@ mod tests {
                 (Path::new(file), form)
             );
         }
+        let nowhere = Names::new(Path::new("/dev/null"), false).expect("nothing");
+        assert_eq!(nowhere.file(1), Path::new("/dev/null"));
+        assert!(matches!(nowhere.in_the_way(), Ok(None)));
+        assert!(Names::new(Path::new("/dev/null"), true).is_err());
         for name in ["b.pcap", "b", ".pcapng", "/", "b.pcapng.gz", "b.zst"] {
             assert!(Names::new(Path::new(name), false).is_err(), "{name}");
         }

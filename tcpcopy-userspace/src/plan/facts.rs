@@ -1,7 +1,7 @@
 //! What a plan has to know about this host.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::thread;
 
@@ -109,6 +109,22 @@ impl Facts {
         })
     }
 
+    /// The same where each target can be reached, be it by a way that is made up: from an address for documentation (RFC 5737, RFC 3849).
+    pub(crate) fn with_ways_everywhere(mut self) -> Self {
+        for (target, route) in &mut self.routes {
+            if matches!(route, Route::Unreachable { .. }) {
+                *route = Route::Device {
+                    index: 0,
+                    name: String::new(),
+                    next_hop: None,
+                    source: Some(documentation_address(*target)),
+                    mtu: 1500,
+                };
+            }
+        }
+        self
+    }
+
     /// The way to a target.
     pub(crate) fn route(&self, target: IpAddr) -> Option<&Route> {
         self.routes
@@ -141,6 +157,14 @@ impl Facts {
         self.interfaces
             .iter()
             .find(|interface| interface.name == name)
+    }
+}
+
+/// An address that nobody has, of the same family.
+const fn documentation_address(like: IpAddr) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
     }
 }
 

@@ -1,25 +1,23 @@
 //! The thread that reads: frames of the files to packets, packets to cues, cues to the workers that own their flows.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use capture::{Files, Packet, Sum, Unwrapper};
-use replay::{Player, Schedule, Speed};
-
+use replay::{Cue, Player, Schedule, Speed};
 use session::Instant;
+use wire::flow::sampled;
 
 use super::Source;
 use super::position::{Extent, Position};
-use super::sorting::{LOOK_AGAIN, Sorter, Way};
-use crate::args::Args;
+use super::sink::Sink;
+use super::sorting::LOOK_AGAIN;
+use crate::args::{Args, FileArgs};
 use crate::clock;
 use crate::plan::Plan;
 
-/// The first packet is due so long after the start, so that it has time to reach its worker.
-const LEAD: Duration = Duration::from_millis(20);
 /// How many frames are read between two words on how far the files are read.
 const TELL_EVERY: u32 = 1024;
 /// How often that is told where the thread waits for a time to come.
@@ -34,11 +32,17 @@ const ONE_SIDED_MIN: usize = 3;
 const PORTS_TOLD: usize = 5;
 
 /// Everything that the thread owns.
-pub(super) struct Reading {
+pub(super) struct Reading<S> {
     files: Files,
     unwrapper: Unwrapper,
     player: Player,
-    sorter: Sorter,
+    sorter: S,
+    /// Whether the thread may wait in the middle of a file for what is written to it.
+    is_read_slowly: bool,
+    is_one_sided: bool,
+    /// Which flows are taken (-r), and packets of others.
+    sample: (u32, u32),
+    sampled_out: u64,
     speed: Speed,
     extent: Extent,
     /// Which time the files are read, from 1 on.
@@ -59,28 +63,27 @@ struct Ahead {
     bytes: Vec<u8>,
 }
 
-impl Reading {
+impl<S: Sink> Reading<S> {
     pub(super) fn new(
         source: Source,
         (args, plan): (&Args, &Plan),
-        ways: Vec<Way>,
-        is_to_end: Arc<AtomicBool>,
+        sorter: S,
         position: Arc<Mutex<Position>>,
     ) -> Self {
         let Source { files, args: file } = source;
         let schedule = Schedule::new(file.speed, file.gap_max);
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let part = ns(file.start)..file.end.map_or(u64::MAX, ns);
-        let mut sorter = Sorter::new(plan, ways, is_to_end);
-        // Whoever writes to a pipe may be silent for hours in the middle of it.
-        let is_pipe = |file: &PathBuf| !std::fs::metadata(file).is_ok_and(|it| it.is_file());
-        sorter.is_read_slowly = file.follow || file.files.iter().any(is_pipe);
         let services = args.rules.iter().map(|rule| rule.online).collect();
         Self {
             files,
             unwrapper: Unwrapper::default(),
             player: Player::new(services, schedule, part.clone()),
             sorter,
+            is_read_slowly: is_read_slowly(&file),
+            is_one_sided: false,
+            sample: (plan.sample_seed(), plan.sample_threshold),
+            sampled_out: 0,
             speed: file.speed,
             extent: Extent {
                 part,
@@ -100,16 +103,16 @@ impl Reading {
     /// # Errors
     ///
     /// Where a file cannot be read, in words.
-    pub(super) fn run(mut self) -> Result<(), String> {
+    pub(super) fn run(mut self) -> (S, Result<(), String>) {
         let read = self.read_all();
         self.sorter.flush();
         self.tell();
-        read
+        (self.sorter, read)
     }
 
     fn read_all(&mut self) -> Result<(), String> {
         let ahead = self.preview()?;
-        self.sorter.start = clock::now() + LEAD;
+        self.sorter.begin();
         let mut goes_on = true;
         for packet in ahead {
             goes_on &= self.play(&packet.as_packet());
@@ -119,15 +122,14 @@ impl Reading {
             while goes_on && self.sorter.goes_on() {
                 goes_on = self.read_on()?;
             }
-            let (player, sorter) = (&mut self.player, &mut self.sorter);
-            player.end(sorter.now_ns(), &mut |cue| sorter.take(&cue));
+            self.release_rest();
             if round == self.extent.rounds || !self.sorter.come_to_an_end() {
                 break;
             }
             self.files.rewind().map_err(|error| error.to_string())?;
             self.unwrapper = Unwrapper::default();
             self.player.rewind();
-            self.sorter.start = clock::now() + LEAD;
+            self.sorter.begin();
             goes_on = true;
         }
         Ok(())
@@ -135,11 +137,17 @@ impl Reading {
 
     /// One frame, or a moment's wait for one. Returns whether there is more to read.
     fn read_on(&mut self) -> Result<bool, String> {
+        let now_ns = match self.speed {
+            Speed::Max => self.sorter.now_ns(),
+            Speed::Times(_) => 0,
+        };
         let Self {
             files,
             unwrapper,
             player,
             sorter,
+            sample,
+            sampled_out,
             ..
         } = self;
         let Some(frame) = files.next().map_err(|error| error.to_string())? else {
@@ -150,13 +158,10 @@ impl Reading {
             }
             return Ok(self.extent.follow);
         };
-        let now_ns = match self.speed {
-            Speed::Max => sorter.now_ns(),
-            Speed::Times(_) => 0,
-        };
         let mut goes_on = true;
+        let mut take = |cue: Cue<'_>| hand_on(&cue, *sample, sampled_out, sorter);
         unwrapper.unwrap(&frame, &mut |packet| {
-            goes_on &= player.play(&packet, now_ns, &mut |cue| sorter.take(&cue));
+            goes_on &= player.play(&packet, now_ns, &mut take);
         });
         self.untold += 1;
         if self.untold >= TELL_EVERY {
@@ -170,15 +175,36 @@ impl Reading {
     }
 
     fn play(&mut self, packet: &Packet<'_>) -> bool {
-        let (player, sorter) = (&mut self.player, &mut self.sorter);
-        player.play(packet, sorter.now_ns(), &mut |cue| sorter.take(&cue))
+        let now_ns = self.sorter.now_ns();
+        let (player, mut take) = self.taking();
+        player.play(packet, now_ns, &mut take)
+    }
+
+    /// What waits for more of the files.
+    fn release_rest(&mut self) {
+        let now_ns = self.sorter.now_ns();
+        let (player, mut take) = self.taking();
+        player.end(now_ns, &mut take);
+    }
+
+    /// Who plays packets, and what takes them.
+    fn taking(&mut self) -> (&mut Player, impl FnMut(Cue<'_>)) {
+        let Self {
+            player,
+            sorter,
+            sample,
+            sampled_out,
+            ..
+        } = self;
+        let take = |cue: Cue<'_>| hand_on(&cue, *sample, sampled_out, sorter);
+        (player, take)
     }
 
     /// Looks at the beginning of the files, to see whether they have both sides of the rules' flows. Of what is still being written
     /// nobody knows: it is taken to have both.
     fn preview(&mut self) -> Result<Vec<Ahead>, String> {
         let (mut ahead, mut bytes, mut sides) = (Vec::new(), 0, [0_usize; 2]);
-        if self.sorter.is_read_slowly {
+        if self.is_read_slowly {
             return Ok(ahead);
         }
         while sides.iter().sum::<usize>() < PREVIEW_PACKETS && bytes < PREVIEW_BYTES {
@@ -196,7 +222,8 @@ impl Reading {
         }
         let [clients, online] = sides;
         if clients >= ONE_SIDED_MIN && online == 0 {
-            self.sorter.is_one_sided = true;
+            self.is_one_sided = true;
+            self.sorter.has_one_side();
             self.player.has_one_side();
         }
         Ok(ahead)
@@ -221,7 +248,7 @@ impl Reading {
                 .extent
                 .share(&progress, self.round, schedule.reached_ns()),
             counts: *counts,
-            sampled_out: self.sorter.sampled_out,
+            sampled_out: self.sampled_out,
             // Of all ports, and asked for where nothing else is there.
             ports: if counts.clients + counts.online == 0 {
                 self.player.census().busiest(PORTS_TOLD)
@@ -230,7 +257,7 @@ impl Reading {
             },
             gaps: schedule.gaps(),
             leaps_back: schedule.leaps_back(),
-            is_one_sided: self.sorter.is_one_sided,
+            is_one_sided: self.is_one_sided,
             unwrapped: *self.unwrapper.counts(),
             notes: { self.files.counts().notes().iter() }
                 .map(ToString::to_string)
@@ -238,6 +265,26 @@ impl Reading {
         };
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }
+}
+
+/// A packet of a flow in the sample goes on.
+fn hand_on(
+    cue: &Cue<'_>,
+    (seed, threshold): (u32, u32),
+    sampled_out: &mut u64,
+    sink: &mut impl Sink,
+) {
+    if sampled(&cue.flow, seed, threshold) {
+        sink.take(cue);
+    } else {
+        *sampled_out += 1;
+    }
+}
+
+/// Whoever writes to a pipe may be silent for hours in the middle of it.
+pub(super) fn is_read_slowly(file: &FileArgs) -> bool {
+    let is_pipe = |file: &PathBuf| !std::fs::metadata(file).is_ok_and(|it| it.is_file());
+    file.follow || file.files.iter().any(is_pipe)
 }
 
 impl Ahead {

@@ -8,14 +8,16 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use replay::Cue;
 use session::Instant;
-use wire::flow::sampled;
 use wire::hash::EndpointHash;
 
+use super::sink::Sink;
 use crate::clock;
 use crate::plan::Plan;
 use crate::worker::cues::Batch;
 use crate::worker::slot::Shared;
 
+/// The first packet is due so long after the start, so that it has time to reach its worker.
+const LEAD: Duration = Duration::from_millis(20);
 /// How far ahead of its time a packet is handed on.
 const AHEAD: Duration = Duration::from_millis(200);
 /// How long before its first packet is due a batch leaves, full or not.
@@ -38,17 +40,15 @@ pub(super) struct Way {
 pub(super) struct Sorter {
     ways: Vec<Way>,
     owners: EndpointHash,
-    sample: (u32, u32),
     /// When the files' time began.
-    pub(super) start: Instant,
+    start: Instant,
     is_to_end: Arc<AtomicBool>,
     /// Whether the thread may wait in the middle of a file for what is written to it.
-    pub(super) is_read_slowly: bool,
+    is_read_slowly: bool,
     /// Whether the files have the clients' side alone.
-    pub(super) is_one_sided: bool,
+    is_one_sided: bool,
     /// Whether somebody still takes packets.
-    pub(super) is_open: bool,
-    pub(super) sampled_out: u64,
+    is_open: bool,
     /// Whether the thread has waited for a time to come since somebody asked.
     has_waited: bool,
 }
@@ -86,49 +86,21 @@ impl Way {
 }
 
 impl Sorter {
-    pub(super) fn new(plan: &Plan, ways: Vec<Way>, is_to_end: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        ways: Vec<Way>,
+        is_read_slowly: bool,
+        is_to_end: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             ways,
             owners: EndpointHash::new(plan.hash_seed),
-            sample: (plan.sample_seed(), plan.sample_threshold),
             start: clock::now(),
             is_to_end,
-            is_read_slowly: false,
+            is_read_slowly,
             is_one_sided: false,
             is_open: true,
-            sampled_out: 0,
             has_waited: false,
-        }
-    }
-
-    /// Nanoseconds since the files' time began.
-    pub(super) fn now_ns(&self) -> u64 {
-        clock::now()
-            .as_nanos()
-            .saturating_sub(self.start.as_nanos())
-    }
-
-    /// A cue goes to the worker that owns its flow, when its time is near.
-    pub(super) fn take(&mut self, cue: &Cue<'_>) {
-        let (seed, threshold) = self.sample;
-        if !sampled(&cue.flow, seed, threshold) {
-            self.sampled_out += 1;
-            return;
-        }
-        let due = self.start + Duration::from_nanos(cue.due_ns);
-        let now = self.wait_for(due);
-        let workers = u32::try_from(self.ways.len()).unwrap_or(1);
-        let owner = self.owners.owner(&cue.flow.client, workers);
-        let Some(way) = self.ways.get_mut(owner as usize) else {
-            return;
-        };
-        way.batch.push(self.start, cue);
-        way.batch.is_one_sided = self.is_one_sided;
-        let is_near = |due: Instant| due <= now + LEAVES_BEFORE;
-        let waits = self.is_read_slowly || now.since(way.left) >= GATHERS_MAX;
-        if way.batch.is_full() || waits && way.batch.begins().is_some_and(is_near) {
-            way.left = now;
-            self.is_open &= way.flush(&self.is_to_end);
         }
     }
 
@@ -146,27 +118,59 @@ impl Sorter {
             thread::sleep(left.clamp(Duration::from_millis(1), AHEAD / 2));
         }
     }
+}
 
-    /// Whether the thread has waited for a time to come since this was asked last.
-    pub(super) const fn has_waited(&mut self) -> bool {
+impl Sink for Sorter {
+    fn begin(&mut self) {
+        self.start = clock::now() + LEAD;
+    }
+
+    fn now_ns(&self) -> u64 {
+        clock::now()
+            .as_nanos()
+            .saturating_sub(self.start.as_nanos())
+    }
+
+    /// It goes to the worker that owns its flow.
+    fn take(&mut self, cue: &Cue<'_>) {
+        let due = self.start + Duration::from_nanos(cue.due_ns);
+        let now = self.wait_for(due);
+        let workers = u32::try_from(self.ways.len()).unwrap_or(1);
+        let owner = self.owners.owner(&cue.flow.client, workers);
+        let Some(way) = self.ways.get_mut(owner as usize) else {
+            return;
+        };
+        way.batch.push(self.start, cue);
+        way.batch.is_one_sided = self.is_one_sided;
+        let is_near = |due: Instant| due <= now + LEAVES_BEFORE;
+        let waits = self.is_read_slowly || now.since(way.left) >= GATHERS_MAX;
+        if way.batch.is_full() || waits && way.batch.begins().is_some_and(is_near) {
+            way.left = now;
+            self.is_open &= way.flush(&self.is_to_end);
+        }
+    }
+
+    fn has_one_side(&mut self) {
+        self.is_one_sided = true;
+    }
+
+    fn has_waited(&mut self) -> bool {
         std::mem::replace(&mut self.has_waited, false)
     }
 
-    /// Whether somebody still takes packets and nobody wants the end.
-    pub(super) fn goes_on(&mut self) -> bool {
+    fn goes_on(&mut self) -> bool {
         self.is_open &= !self.is_to_end.load(Ordering::Relaxed);
         self.is_open
     }
 
-    /// Hands on everything that has gathered.
-    pub(super) fn flush(&mut self) {
+    fn flush(&mut self) {
         for way in &mut self.ways {
             self.is_open &= way.flush(&self.is_to_end);
         }
     }
 
-    /// Has every worker bring to its end what it was given, and waits until they have. Returns whether there is one left.
-    pub(super) fn come_to_an_end(&mut self) -> bool {
+    /// Has every worker do so, and waits until they have.
+    fn come_to_an_end(&mut self) -> bool {
         self.flush();
         let (ended, all_ended) = bounded::<()>(0);
         for way in &self.ways {

@@ -22,7 +22,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     if let Some(files) = &args.replay {
         info!("reading    {}", playback::of_files(files));
     }
-    if let Some(file) = &args.tap.file {
+    if let Some(file) = args.tap.file() {
         info!("tap        {}, with all that is sent", file.display());
     }
     places(plan);

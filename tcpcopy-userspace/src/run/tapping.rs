@@ -17,6 +17,7 @@ use abi::maps::{EGRESS_DEVICE, EGRESS_LOCAL, Egress};
 use host::PrivateDevice;
 use nix::net::if_::if_indextoname;
 use process::signals;
+use recording::Form;
 use signal_hook::iterator::Signals;
 use telemetry::warning::Kind;
 use wire::flow::Addr;
@@ -55,13 +56,15 @@ impl Tapping {
     /// Begins the file.
     pub(super) fn open(args: &Args) -> Result<Self, Unusable> {
         let mut tapping = Self::default();
-        let Some(file) = &args.tap.file else {
+        let Some(file) = args.tap.file() else {
             return Ok(tapping);
         };
-        let unusable = |words: String| Unusable::new(format!("--tap: {words}"), "tap-file");
+        let unusable =
+            |words: String| Unusable::new(format!("{}: {words}", args.tap.option()), "tap-file");
         let names = file_names(file, false, args.tap.force).map_err(unusable)?;
         let tap = recording::Tap::open(&names, args.tap.force, clock::wall_offset_ns());
         tapping.tap = Some(tap.map_err(|error| unusable(error.to_string()))?);
+        tapping.is_kept = names.form() == Form::Nowhere;
         tapping.file = Some(file.clone());
         Ok(tapping)
     }

@@ -33,7 +33,7 @@ impl Bandwidth {
     }
 
     /// Until when no frame may leave; `None` where one may now.
-    pub(super) fn closed_until(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn closed_until(&self, now: Instant) -> Option<Instant> {
         (self.bits_per_second.is_some() && self.free_at > now).then_some(self.free_at)
     }
 
@@ -44,7 +44,7 @@ impl Bandwidth {
     }
 
     /// A frame of so many bytes leaves.
-    pub(super) fn spend(&mut self, now: Instant, len: usize) {
+    pub(crate) fn spend(&mut self, now: Instant, len: usize) {
         let Some(rate) = self.bits_per_second else {
             return;
         };

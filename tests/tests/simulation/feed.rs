@@ -287,7 +287,9 @@ impl World {
                 }
                 Event::SessionClosed { flow, .. } => self.oracle.on_closed(flow.client.port),
                 Event::MissedBytes { bytes, .. } => self.missed_bytes += bytes,
-                Event::SessionOpened { .. } | Event::PathUnproven { .. } => {}
+                Event::SessionOpened { .. }
+                | Event::PathUnproven { .. }
+                | Event::OnlineSent { .. } => {}
             }
         }
     }

@@ -1,0 +1,250 @@
+//! The course of a dry run of files: what would be sent to a target goes into a file, together with the answers of one that is made up.
+//!
+//! It has a time of its own, so that it takes no longer than the files take to be read. It changes nothing on this host, and needs no right.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`stage`] | the engine, the target and the file |
+
+mod stage;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use host::netns::Outside;
+use process::{Printer, signals};
+use recording::{Tap, Tapped};
+use signal_hook::iterator::Signals;
+use telemetry::{
+    Differences, KernelCounters, Latency, Ledger, RunTotals, Spread, State, WorkerTotals,
+};
+use tracing::{info, warn};
+
+use super::ending::{self, Ending, Stop, Unusable};
+use super::preparation::{file_names, prepare_dry_run};
+use super::replaying::Replaying;
+use super::telling::{Phase, Surroundings, Telling};
+use super::totals::{about, others_cpu};
+use super::{SECOND, TICK};
+use crate::args::Args;
+use crate::clock;
+use crate::plan::Plan;
+use stage::Stage;
+
+/// The device that the file names: there is none.
+const DEVICE: &str = "dry-run";
+
+/// What was counted so far, where others can read it.
+#[derive(Debug)]
+struct Figures {
+    ledger: Ledger,
+    engine: session::Counters,
+    workers: WorkerTotals,
+    turns_open: u64,
+    sessions_open: u64,
+    payload_bytes: u64,
+    tapped: Tapped,
+}
+
+impl Figures {
+    fn new(rules: usize) -> Self {
+        Self {
+            ledger: Ledger::new(rules),
+            engine: session::Counters::default(),
+            workers: WorkerTotals::default(),
+            turns_open: 0,
+            sessions_open: 0,
+            payload_bytes: 0,
+            tapped: Tapped::default(),
+        }
+    }
+}
+
+/// Runs to the end of the files.
+pub(super) fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
+    // All of it is one thread's, whose order is that of the file.
+    let args = &Args {
+        workers: Some(1),
+        ..args.clone()
+    };
+    match DryRun::start(args, printer, outside) {
+        Ok((run, plan)) => run.run(&plan),
+        Err(unusable) => unusable.into(),
+    }
+}
+
+/// A dry run that was started.
+struct DryRun<'a> {
+    args: &'a Args,
+    signals: Signals,
+    replaying: Replaying,
+    telling: Telling,
+    figures: Arc<Mutex<Figures>>,
+    file: String,
+    state: State,
+    started: SystemTime,
+    began: Instant,
+}
+
+impl<'a> DryRun<'a> {
+    fn start(
+        args: &'a Args,
+        printer: &Printer,
+        outside: &Outside,
+    ) -> Result<(Self, Plan), Unusable> {
+        let no_signals =
+            |error| Unusable::new(format!("cannot listen for signals: {error}"), "host");
+        let signals = signals::listen().map_err(no_signals)?;
+        let nothing = || Unusable::new("a dry run of files needs files", "host");
+        let mut replaying = Replaying::open(args)?.ok_or_else(nothing)?;
+        let plan = prepare_dry_run(args, outside)?;
+        let telling = Telling::start(args, printer)?;
+        let file = args.tap.file().ok_or_else(nothing)?;
+        let tap = open(file, args.tap.force)?;
+        let figures = Arc::new(Mutex::new(Figures::new(plan.rules.len())));
+        let stage = Stage::new(
+            &plan,
+            (tap, DEVICE),
+            replaying.are_timed(),
+            replaying.is_to_end(),
+            Arc::clone(&figures),
+        );
+        announce(args, &plan, file);
+        let no_thread =
+            |error| Unusable::new(format!("cannot start a thread: {error}"), "limit-short");
+        replaying
+            .start_into(args, &plan, stage, Stage::finish)
+            .map_err(no_thread)?;
+        let run = Self {
+            args,
+            signals,
+            replaying,
+            telling,
+            figures,
+            file: file.display().to_string(),
+            state: State::Copying,
+            started: SystemTime::now(),
+            began: Instant::now(),
+        };
+        run.telling.enter(Phase::Ready);
+        run.telling.first(run.totals(&plan), surroundings());
+        Ok((run, plan))
+    }
+
+    fn run(mut self, plan: &Plan) -> Ending {
+        let stop = self.wait(plan);
+        self.state = State::Ended;
+        let unread = self.replaying.end();
+        let totals = self.totals(plan);
+        let summary = match self.telling.finish(totals, surroundings()) {
+            Ok(summary) => summary,
+            Err(words) => return Ending::Failed(words),
+        };
+        if let Some(unmatched) = self.replaying.nothing_matched() {
+            return Ending::Unmatched(unmatched);
+        }
+        unread.map_or_else(|| ending::of(stop, &summary), Ending::Failed)
+    }
+
+    /// Waits for the end of the files, of `--duration`, or of a user's patience.
+    fn wait(&mut self, plan: &Plan) -> Stop {
+        let mut told = Instant::now();
+        let mut stop = Stop::Played;
+        while !self.replaying.are_read() {
+            let is_over = self
+                .args
+                .duration
+                .is_some_and(|it| self.began.elapsed() >= it);
+            if matches!(stop, Stop::Played) && (is_over || self.signals.pending().next().is_some())
+            {
+                info!("stopping: what was read is brought to its end");
+                self.replaying.stop();
+                stop = Stop::Asked;
+            }
+            if told.elapsed() >= SECOND {
+                told += SECOND;
+                self.replaying.look(self.began.elapsed());
+                let totals = self.totals(plan);
+                self.telling.second(totals, surroundings());
+            }
+            thread::sleep(TICK.min(Duration::from_millis(10)));
+        }
+        stop
+    }
+
+    fn totals(&self, plan: &Plan) -> RunTotals {
+        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = telemetry::Figures::new();
+        self.replaying.notes(&mut notes);
+        let tapped = figures.tapped;
+        RunTotals {
+            mode: plan.mode,
+            state: self.state,
+            started: self.started,
+            about: about(self.args, plan),
+            ready: Some(self.started),
+            ended: (self.state == State::Ended).then(SystemTime::now),
+            drain: Duration::ZERO,
+            duration: self.began.elapsed(),
+            rules: plan.rule_names.clone(),
+            ledger: figures.ledger.clone(),
+            turns_open: figures.turns_open,
+            sessions_open: figures.sessions_open,
+            budget: [
+                ("payload_bytes", figures.payload_bytes),
+                ("payload_bytes_max", plan.payload_bytes_max),
+                ("sessions_max", plan.sessions_max.into()),
+            ]
+            .into_iter()
+            .collect(),
+            latency: Latency::default(),
+            spread: Spread::new(),
+            differences: Differences::default(),
+            engine: figures.engine,
+            workers: figures.workers,
+            kernel: KernelCounters::default(),
+            cpu_seconds: others_cpu(),
+            notes,
+            warnings: telemetry::Warnings::default(),
+            feedback: None,
+            replay: Some(self.replaying.progress(self.began.elapsed())),
+            tap: Some(telemetry::Tap {
+                file: self.file.clone(),
+                sent_packets: tapped.sent,
+                received_packets: tapped.received,
+                packet_bytes: tapped.packet_bytes,
+                file_bytes: tapped.file_bytes,
+                dropped_packets: 0,
+            }),
+        }
+    }
+}
+
+/// Begins the file.
+fn open(file: &Path, replaces: bool) -> Result<Tap, Unusable> {
+    let unusable = |words: String| Unusable::new(format!("--dry-run: {words}"), "tap-file");
+    let names = file_names(file, false, replaces).map_err(unusable)?;
+    let tap = Tap::open(&names, replaces, clock::wall_offset_ns());
+    tap.map_err(|error| unusable(error.to_string()))
+}
+
+fn announce(args: &Args, plan: &Plan, file: &Path) {
+    for (rule, source) in plan.rule_names.iter().zip(&plan.source_words) {
+        info!("dry run    {rule}, {source}");
+    }
+    if let Some(files) = &args.replay {
+        info!("reading    {}", crate::playback::of_files(files));
+    }
+    info!("writing    {}", file.display());
+    plan.warnings
+        .iter()
+        .for_each(|warning| warn!(finding = "pool-short", "{warning}"));
+}
+
+const fn surroundings() -> Surroundings {
+    Surroundings {
+        channels: Vec::new(),
+    }
+}

@@ -23,10 +23,10 @@ pub(crate) struct MadeUp {
 
 impl MadeUp {
     /// For this engine, before its first packet.
-    pub(crate) fn new(engine: &mut Engine) -> Self {
+    pub(crate) fn new(engine: &mut Engine, seed: u64) -> Self {
         engine.tell_of_online();
         Self {
-            target: Obliging::default(),
+            target: Obliging::new(seed),
             owed: Vec::new(),
             frame: vec![0; FRAME_LEN].into(),
         }

@@ -12,6 +12,7 @@ use std::collections::hash_map::Entry;
 
 use wire::ethernet;
 use wire::flow::FlowKey;
+use wire::hash::FlowHash;
 use wire::segment::Segment;
 use wire::tcp::{Flags, Header, Options, Timestamps};
 
@@ -31,7 +32,7 @@ const FRAME_MAX: usize = ethernet::HEADER_LEN + 40 + 60 + MSS as usize;
 /// The target.
 #[derive(Debug)]
 pub struct Obliging {
-    peers: HashMap<FlowKey, Peer>,
+    peers: HashMap<FlowKey, Peer, FlowHash>,
     isn: u32,
     frame: Vec<u8>,
 }
@@ -66,17 +67,17 @@ enum Life {
     Closed,
 }
 
-impl Default for Obliging {
-    fn default() -> Self {
+impl Obliging {
+    /// Without a connection; `seed` is the key of its table.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self {
-            peers: HashMap::new(),
+            peers: HashMap::with_hasher(FlowHash::new(seed)),
             isn: 0,
             frame: vec![0; FRAME_MAX],
         }
     }
-}
 
-impl Obliging {
     /// A session's packet arrives, from its IP header on, at `now_ms` of any clock. What cannot wait is given to `send`. Returns the
     /// connection that [`Obliging::settle`] is to be called for, if there is one.
     pub fn on_packet(

@@ -16,7 +16,6 @@ fn flow() -> FlowKey {
 }
 
 /// A session by hand: what it sends, and what comes back.
-#[derive(Default)]
 struct Session {
     target: Obliging,
     heard: Vec<Segment>,
@@ -75,8 +74,16 @@ impl Session {
         heard.into_iter().map(shape).collect()
     }
 
+    fn new() -> Self {
+        Self {
+            target: Obliging::new(1),
+            heard: Vec::new(),
+            acked: 0,
+        }
+    }
+
     fn connected() -> Self {
-        let mut session = Self::default();
+        let mut session = Self::new();
         assert_eq!(session.say(Flags::SYN, 100, 64_000, 0), None);
         assert_eq!(session.heard(), [(Flags::SYN.with(ACK), 101, 0)]);
         session.say(ACK, 101, 64_000, 0);
@@ -153,7 +160,7 @@ fn a_connection_is_forgotten_once_both_have_ended_it() {
 
 #[test]
 fn what_belongs_to_no_connection_is_not_answered() {
-    let mut session = Session::default();
+    let mut session = Session::new();
     assert_eq!(session.say(ACK, 101, 5000, 50), None);
     session.settle(100, true);
     assert_eq!(session.heard(), []);

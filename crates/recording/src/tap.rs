@@ -13,7 +13,7 @@ mod held;
 
 use crate::blocks::{self, Direction, ETHERNET_LEN};
 use crate::file::{Error, Growing};
-use crate::names::Names;
+use crate::names::{Form, Names};
 use crate::packet::{complete_sum, wire_len};
 use held::{Held, Packet};
 
@@ -39,6 +39,14 @@ pub struct Tapped {
 }
 
 impl Tapped {
+    fn count(&mut self, direction: Direction, len: usize) {
+        self.packet_bytes += len as u64;
+        match direction {
+            Direction::Sent => self.sent += 1,
+            Direction::Received => self.received += 1,
+        }
+    }
+
     /// Packets of both directions.
     #[must_use]
     pub const fn packets(&self) -> u64 {
@@ -67,6 +75,8 @@ pub struct Tap {
     newest_ns: u64,
     taken: u64,
     tapped: Tapped,
+    /// Whether nothing is kept.
+    is_nowhere: bool,
 }
 
 impl Tap {
@@ -86,6 +96,7 @@ impl Tap {
             newest_ns: 0,
             taken: 0,
             tapped: Tapped::default(),
+            is_nowhere: names.form() == Form::Nowhere,
         };
         tap.write()?;
         Ok(tap)
@@ -113,6 +124,10 @@ impl Tap {
         }
         self.newest_ns = self.newest_ns.max(stamp_ns);
         self.taken += 1;
+        if self.is_nowhere {
+            self.tapped.count(direction, packet.len());
+            return;
+        }
         self.held.take(stamp_ns, device, direction, packet);
     }
 
@@ -196,11 +211,7 @@ impl Tap {
         } = self;
         held.release(up_to_ns, |packet, bytes| {
             put(pending, frame, &packet, bytes, *wall_offset_ns);
-            tapped.packet_bytes += bytes.len() as u64;
-            match packet.direction {
-                Direction::Sent => tapped.sent += 1,
-                Direction::Received => tapped.received += 1,
-            }
+            tapped.count(packet.direction, bytes.len());
         });
         self.write()?;
         self.tapped = tapped;

@@ -95,6 +95,11 @@ impl Pool {
         }
     }
 
+    /// Whether so many endpoints are left, as far as that is known without a look at each.
+    pub(crate) fn has_free(&self, least: usize) -> bool {
+        self.fresh.is_some() || self.freed.len() >= least
+    }
+
     /// From now on these ports are excluded, and no others.
     pub(crate) fn exclude(&mut self, excluded: &Arc<Ports>) {
         self.excluded = Arc::clone(excluded);

@@ -42,6 +42,7 @@ pub(crate) struct Playing {
     is_one_sided: bool,
     room: Room,
     room_of_sessions: Room,
+    room_of_sources: Room,
     payload_bytes_max: u64,
     sessions_max: u64,
     /// Before that the next packet is not taken: it would open a session, and those of this second are spent.
@@ -67,6 +68,7 @@ impl Playing {
             is_one_sided: false,
             room: Room::new(STANDS_STILL),
             room_of_sessions: Room::new(SESSIONS_STAND_STILL),
+            room_of_sources: Room::new(SESSIONS_STAND_STILL),
             payload_bytes_max: config.payload_bytes_max / 2,
             sessions_max: u64::from(config.sessions_max) / 4 * 3,
             waits_until: Instant::default(),
@@ -126,7 +128,12 @@ impl Playing {
             let behind = (u64::from(flows_open) + REQUESTS_BEHIND_MAX) * size;
             behind.min(BYTES_BEHIND_MAX)
         };
+        // A port rests for a second after its session: as fast as can be that is waited for.
+        let has_no_source = !self.is_timed && !engine.has_free_sources();
         bytes <= self.payload_bytes_max
+            && self
+                .room_of_sources
+                .is_left(now, u64::from(has_no_source), 0)
             && self
                 .room_of_sessions
                 .is_left(now, sessions, self.sessions_max)

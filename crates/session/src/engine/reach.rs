@@ -6,6 +6,15 @@ use super::Engine;
 use crate::ports::Ports;
 
 impl Engine {
+    /// Whether another flow finds sources for all its sessions: where not, its requests would end as [`crate::Outcome::Collision`]. Who can
+    /// wait with it, as a replay can, does.
+    #[must_use]
+    pub fn has_free_sources(&self) -> bool {
+        let least = usize::from(self.shared.config.copies);
+        let pools = self.known.targets.iter().filter_map(|it| it.pool.as_ref());
+        pools.into_iter().all(|pool| pool.has_free(least))
+    }
+
     /// Sessions that open from now on use no port of these, which others on this host have, and any other of the pool.
     /// Running sessions keep theirs.
     pub fn exclude_ports(&mut self, excluded: &Arc<Ports>) {

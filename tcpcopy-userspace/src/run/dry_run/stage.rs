@@ -27,7 +27,7 @@ const PACKETS_BETWEEN_LOOKS: u32 = 1024;
 /// How often figures are left for others.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// Packets that the file holds back at most, before it is written.
-const PACKETS_BETWEEN_FLUSHES: u32 = 256;
+const PACKETS_BETWEEN_FLUSHES: u32 = 1024;
 
 /// What a dry run plays on.
 pub(super) struct Stage {
@@ -67,7 +67,7 @@ impl Stage {
         let (sessions_max, payload_bytes_max) = (config.sessions_max, config.payload_bytes_max);
         let mut engine = Engine::new(config, now);
         Self {
-            target: MadeUp::new(&mut engine),
+            target: MadeUp::new(&mut engine, plan.hash_seed),
             engine,
             bandwidth: Bandwidth::new(plan.bits_per_second_max, now),
             device: file.device(device),
@@ -171,6 +171,7 @@ impl Stage {
         let is_full = |it: &Self| {
             it.engine.sessions() >= it.sessions_max
                 || it.engine.payload_bytes() >= it.payload_bytes_max
+                || !it.engine.has_free_sources()
         };
         while is_full(self) {
             let Some(due) = self.next_due().filter(|due| *due <= until) else {
@@ -196,7 +197,7 @@ impl Stage {
     fn flush_file(&mut self) {
         self.unflushed = 0;
         if self.failure.is_none()
-            && let Err(error) = self.file.flush()
+            && let Err(error) = self.file.settle()
         {
             self.failure = Some(error.to_string());
         }

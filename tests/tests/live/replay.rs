@@ -148,7 +148,8 @@ fn a_capture_is_replayed_at_any_speed() {
     let options = ["--speed", "max", "--max-new-sessions", "200"];
     check(&stand, &recorded, &file, &options, 1);
     let took = began.elapsed();
-    assert!(took > Duration::from_secs(2), "520 connections in {took:?}");
+    // The first of three seconds may be short.
+    assert!(took > Duration::from_secs(1), "520 connections in {took:?}");
     // A capture in parts of another form: connections go on from one to the next.
     let folder = recorded.file.parent().expect("a folder");
     let parts = parts_of(&recorded.file, folder);

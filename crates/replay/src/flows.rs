@@ -2,8 +2,10 @@
 //! full, so that what is in use stays.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 use wire::flow::{Endpoint, FlowKey};
+use wire::hash::FlowHash;
 use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
@@ -62,12 +64,29 @@ pub(crate) enum Found {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flows {
-    young: HashMap<Id, Flow>,
-    old: HashMap<Id, Flow>,
+    /// Drawn here: who made a file is not to choose its places in tables.
+    hash: FlowHash,
+    young: Table<Id, Flow>,
+    old: Table<Id, Flow>,
     /// Under which network a flow was seen first.
-    homes: [HashMap<FlowKey, u32>; 2],
+    homes: [Table<FlowKey, u32>; 2],
+}
+
+type Table<K, V> = HashMap<K, V, FlowHash>;
+
+impl Default for Flows {
+    fn default() -> Self {
+        // std draws its keys from the kernel.
+        let hash = FlowHash::new(RandomState::new().hash_one("flows of files"));
+        Self {
+            hash,
+            young: Table::with_hasher(hash),
+            old: Table::with_hasher(hash),
+            homes: [Table::with_hasher(hash), Table::with_hasher(hash)],
+        }
+    }
 }
 
 impl Flow {
@@ -248,14 +267,14 @@ impl Flows {
     fn set_home(&mut self, key: FlowKey, network: u32) {
         let [young, old] = &mut self.homes;
         if young.len() >= HALF_MAX {
-            *old = std::mem::take(young);
+            *old = std::mem::replace(young, Table::with_hasher(self.hash));
         }
         young.insert(key, network);
     }
 
     fn insert(&mut self, id: Id, flow: Flow) {
         if self.young.len() >= HALF_MAX {
-            self.old = std::mem::take(&mut self.young);
+            self.old = std::mem::replace(&mut self.young, Table::with_hasher(self.hash));
         }
         self.young.insert(id, flow);
     }

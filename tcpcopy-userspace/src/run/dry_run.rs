@@ -107,7 +107,7 @@ impl<'a> DryRun<'a> {
         let stage = Stage::new(
             &plan,
             (tap, DEVICE),
-            replaying.are_timed(),
+            (replaying.are_timed(), args.max_reply_bandwidth.is_some()),
             replaying.is_to_end(),
             Arc::clone(&figures),
         );

@@ -29,7 +29,8 @@ impl Engine {
         let online = self.flows.get(session.flow)?;
         Some(Owed {
             bytes: session.turns.allowance(0),
-            closes: online.is_online_closed(),
+            // Behind the last of what it is asked: who is behind would close in the middle.
+            closes: online.is_online_closed() && session.stock.open() <= 1,
         })
     }
 

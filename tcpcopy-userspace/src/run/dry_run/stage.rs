@@ -58,12 +58,16 @@ impl Stage {
     pub(super) fn new(
         plan: &Plan,
         (mut file, device): (Tap, &str),
-        is_timed: bool,
+        (is_timed, has_reply_limit): (bool, bool),
         is_to_end: Arc<AtomicBool>,
         figures: Arc<Mutex<Figures>>,
     ) -> Self {
         let now = clock::now();
-        let config = plan.engine_config(0, clock::unix_nanos());
+        let mut config = plan.engine_config(0, clock::unix_nanos());
+        if !has_reply_limit {
+            // By default it follows from a link, and there is none.
+            config.reply_bytes_per_second_max = None;
+        }
         let (sessions_max, payload_bytes_max) = (config.sessions_max, config.payload_bytes_max);
         let mut engine = Engine::new(config, now);
         Self {

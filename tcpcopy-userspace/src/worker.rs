@@ -338,8 +338,9 @@ impl Running {
             for (stamp_ns, segment) in batch.segments() {
                 let stamp = Instant::from_nanos(stamp_ns);
                 self.replied.get_or_insert(stamp);
+                // Not when `intercept` saw it, which is an estimate, and may lie before what it answers was sent.
                 if let Some(tap) = &mut self.worker.tap {
-                    tap.received(stamp, segment);
+                    tap.received(now, segment);
                 }
                 self.worker.engine.on_target_packet(now, stamp, segment);
                 taken += 1;

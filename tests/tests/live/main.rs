@@ -58,6 +58,7 @@ mod robust;
 mod samples;
 mod slow_readers;
 mod spoken;
+mod tap;
 mod telling;
 mod unprompted;
 

@@ -55,6 +55,8 @@ pub struct Counts {
     pub aliased: u64,
     /// Packets of such flows for which no port was free.
     pub unaliased: u64,
+    /// That were seen already in another network, as on the other side of a router.
+    pub again: u64,
     /// Packets of the online server that were made from what clients acknowledge.
     pub made: u64,
 }

@@ -11,8 +11,9 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use crate::sides::Side;
+use crate::sight::Sight;
 
-/// Flows in each half of the table; a flow takes some 150 bytes.
+/// Flows in each half of the table; a flow takes some 220 bytes with its home.
 const HALF_MAX: usize = 1 << 18;
 /// How many ports are tried for a flow whose addresses and ports are another's, in another network.
 const ALIAS_TRIES: u16 = 256;
@@ -29,6 +30,10 @@ pub(crate) struct Id {
 pub(crate) struct Flow {
     /// The networks that its client's packets, and the online server's, were seen in: they may differ, as behind a router.
     networks: [Option<u32>; 2],
+    /// What each of them was seen to say last, there.
+    sights: [Option<Sight>; 2],
+    /// A network that each is seen in once more, as behind a router.
+    again: [Option<u32>; 2],
     /// When the client's latest payload stood in the file, and which stamp it got.
     pub(crate) asked: Option<(u64, u64)>,
     /// Behind the client's bytes so far.
@@ -54,6 +59,8 @@ pub(crate) enum Found {
     Aliased(Id),
     /// The same, and no port was free.
     NoPort,
+    /// It is known, and so is what the packet says, from another network.
+    Again,
 }
 
 /// All of them.
@@ -83,13 +90,11 @@ impl Default for Flows {
 }
 
 impl Flow {
-    const fn new(side: Side, network: u32) -> Self {
-        let networks = match side {
-            Side::Client => [Some(network), None],
-            Side::Online => [None, Some(network)],
-        };
+    const fn new() -> Self {
         Self {
-            networks,
+            networks: [None; 2],
+            sights: [None; 2],
+            again: [None; 2],
             asked: None,
             client_next: None,
             online_next: None,
@@ -151,6 +156,36 @@ impl Flow {
     fn may_be_seen_in(&self, side: Side, network: u32) -> bool {
         self.networks[side as usize].is_none_or(|known| known == network)
     }
+
+    /// This side is seen in its network.
+    fn see(&mut self, side: Side, network: u32, segment: &Segment, at_ns: u64) {
+        let side = side as usize;
+        self.networks[side] = Some(network);
+        self.sights[side] = Some(Sight::next(self.sights[side], segment, at_ns));
+    }
+
+    /// Whether a segment of this side, seen in another network than its own, is of this flow all the same, and whether it says something
+    /// new then.
+    fn sees_again(
+        &mut self,
+        side: Side,
+        network: u32,
+        segment: &Segment,
+        at_ns: u64,
+    ) -> Option<bool> {
+        let sight = self.sights[side as usize]?;
+        let again = &mut self.again[side as usize];
+        let is_known = *again == Some(network) && !sight.is_before(segment);
+        if !is_known && !sight.is_of(segment, at_ns) {
+            return None;
+        }
+        *again = Some(network);
+        let is_new = sight.lacks(segment);
+        if is_new {
+            self.sights[side as usize] = Some(Sight::next(Some(sight), segment, at_ns));
+        }
+        Some(is_new)
+    }
 }
 
 impl Flows {
@@ -169,35 +204,47 @@ impl Flows {
     }
 
     /// The flow that a packet of this side, seen in this network, belongs to; made where there is none.
-    pub(crate) fn find(&mut self, side: Side, network: u32, key: FlowKey) -> Found {
-        let Some(home) = self.home_of(&key) else {
-            let id = Id { network, key };
-            self.insert(id, Flow::new(side, network));
+    pub(crate) fn find(
+        &mut self,
+        (side, network, key): (Side, u32, FlowKey),
+        segment: &Segment,
+        at_ns: u64,
+    ) -> Found {
+        let mut new = Flow::new();
+        new.see(side, network, segment, at_ns);
+        let (apart, home) = (Id { network, key }, self.home_of(&key));
+        let Some(home) = home else {
+            self.insert(apart, new);
             self.set_home(key, network);
-            return Found::Known(id);
+            return Found::Known(apart);
         };
-        let (first, apart) = (Id { network: home, key }, Id { network, key });
+        let first = Id { network: home, key };
         // A flow of its own in this network goes first: both may have been seen there.
         for id in [apart, first] {
             if let Some(flow) = self.get_mut(&id)
                 && flow.may_be_seen_in(side, network)
             {
-                flow.networks[side as usize] = Some(network);
+                flow.see(side, network, segment, at_ns);
                 return Found::Known(id);
             }
         }
+        let flow = self.get_mut(&first);
+        match flow.and_then(|flow| flow.sees_again(side, network, segment, at_ns)) {
+            Some(true) => return Found::Known(first),
+            Some(false) => return Found::Again,
+            None => {}
+        }
         let is_new_home = home == network || self.get_mut(&first).is_none();
-        let mut flow = Flow::new(side, network);
         if is_new_home {
-            self.insert(apart, flow);
+            self.insert(apart, new);
             self.set_home(key, network);
             return Found::Known(apart);
         }
         let Some(port) = self.free_port(&key, network) else {
             return Found::NoPort;
         };
-        flow.alias = Some(port);
-        self.insert(apart, flow);
+        new.alias = Some(port);
+        self.insert(apart, new);
         Found::Aliased(apart)
     }
 

@@ -23,6 +23,7 @@ pub mod player;
 mod renaming;
 pub mod schedule;
 pub mod sides;
+mod sight;
 mod synthesis;
 mod waiting;
 

@@ -127,7 +127,8 @@ impl Player {
             self.census.note(&segment);
             return true;
         };
-        let id = match self.flows.find(side, packet.network, key) {
+        let whose = (side, packet.network, key);
+        let id = match self.flows.find(whose, &segment, packet.at_ns) {
             Found::Known(id) => id,
             Found::Aliased(id) => {
                 self.counts.aliased += 1;
@@ -135,6 +136,10 @@ impl Player {
             }
             Found::NoPort => {
                 self.counts.unaliased += 1;
+                return true;
+            }
+            Found::Again => {
+                self.counts.again += 1;
                 return true;
             }
         };

@@ -40,7 +40,7 @@ impl Replay {
     pub fn expect_end(mut self, elapsed: Duration) -> Self {
         let share = self.share.filter(|share| *share > 0.0);
         self.left_seconds = share
-            .filter(|_| elapsed >= Duration::from_secs(1))
+            .filter(|share| *share >= 1.0 || elapsed >= Duration::from_secs(1))
             .map(|share| elapsed.as_secs_f64() * (1.0 - share).max(0.0) / share);
         self
     }
@@ -151,6 +151,11 @@ pub(crate) mod tests {
             "25 % of 12.0 MiB, file 2 of 3; 4000 packets, 12.5 s of the capture; about 60 s left"
         );
         assert_eq!(replay().expect_end(Duration::ZERO).left_seconds, None);
+        let all = Replay {
+            share: Some(1.0),
+            ..replay()
+        };
+        assert_eq!(all.expect_end(Duration::ZERO).left_seconds, Some(0.0));
     }
 
     #[test]

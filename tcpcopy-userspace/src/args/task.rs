@@ -9,7 +9,7 @@ use command_line::letters;
 
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
-use super::tcpcopy::LETTERS;
+use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
 use super::{Args, RuleArg, heading, screen, teaching};
 
 /// The command line.
@@ -117,6 +117,9 @@ impl CommandLine {
         if let Some(("run" | "doctor" | "replay", options)) = matches.subcommand() {
             letters::refuse(options, LETTERS)?;
         }
+        if let Some(("record", options)) = matches.subcommand() {
+            letters::refuse(options, LETTERS_OF_RECORD)?;
+        }
         if let Some(("replay", options)) = matches.subcommand() {
             replay::refuse_live(options)?;
         }
@@ -161,6 +164,7 @@ impl CommandLine {
 fn complete(command: Command) -> Command {
     letters::add(command, LETTERS)
         .mut_subcommand("run", |run| letters::add(run, LETTERS))
+        .mut_subcommand("record", |record| letters::add(record, LETTERS_OF_RECORD))
         .mut_subcommand("replay", |run| {
             replay::of_live_traffic().fold(letters::add(run, LETTERS), |run, id| {
                 run.mut_arg(id, |arg| arg.hide(true))
@@ -198,6 +202,21 @@ mod tests {
     #[test]
     fn the_command_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_recorder_says_which_letters_are_the_replays() {
+        let line = "tcpcopy record -x 80 -o f.pcapng -n 3 -s 10.0.0.3 -d";
+        let refusal = parse(line).expect_err(line).to_string();
+        for words in [
+            "-n 3      leave it out: say -n 3 to `tcpcopy replay`",
+            "say -s 10.0.0.3 to `tcpcopy replay`",
+            "systemd-run",
+        ] {
+            assert!(refusal.contains(words), "{words}: {refusal}");
+        }
+        // Its own -o is a file, as in a report.
+        assert!(parse("tcpcopy record -x 80 -o f.pcapng").is_ok());
     }
 
     #[test]

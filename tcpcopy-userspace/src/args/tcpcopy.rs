@@ -83,6 +83,70 @@ pub(super) const LETTERS: &[Letter] = &[
     ),
 ];
 
+/// The same for `tcpcopy record`, which sends nothing: what is said of the sending belongs to the replay of its file.
+pub(super) const LETTERS_OF_RECORD: &[Letter] = &[
+    letter("-a", "leave it out: say --speed VALUE to `tcpcopy replay`"),
+    letter(
+        "-I",
+        "leave it out: say --gap-max VALUEms to `tcpcopy replay`",
+    ),
+    letter(
+        "-s",
+        "leave it out: say -s VALUE to `tcpcopy replay`; packets are recorded whole",
+    ),
+    letter("-c", "leave it out: say -c VALUE to `tcpcopy replay`"),
+    letter("-n", "leave it out: say -n VALUE to `tcpcopy replay`"),
+    letter("-r", "leave it out: say -r VALUE to `tcpcopy replay`"),
+    letter(
+        "-t",
+        "leave it out: say --response-timeout VALUEs to `tcpcopy replay`",
+    ),
+    letter(
+        "-k",
+        "leave it out: say --idle-timeout VALUEs to `tcpcopy replay`",
+    ),
+    letter("-H", "leave it out: say -c VALUE to `tcpcopy replay`"),
+    letter(
+        "-p",
+        "leave it out: say -s HOST:VALUE to `tcpcopy replay`, for an intercept at that port",
+    ),
+    letter(
+        "-m",
+        "leave it out: at most 80 MiB of records wait for the disk",
+    ),
+    letter(
+        "-F",
+        "leave it out: -x says what is recorded, in the kernel; there is no other filter",
+    ),
+    letter(
+        "-B",
+        "leave it out: there is no capture buffer whose size could be chosen",
+    ),
+    letter(
+        "-S",
+        "leave it out: clients' packets are recorded whole; --responses whole does the same for answers",
+    ),
+    letter(
+        "-d",
+        "leave it out: it runs in the foreground (systemd-run tcpcopy record ...)",
+    ),
+    letter("-P", "leave it out: systemd knows the process"),
+    letter(
+        "-l",
+        "leave it out: the log goes to standard error (2> VALUE)",
+    ),
+    letter("-C", NOTHING_IS_SENT),
+    letter("-M", NOTHING_IS_SENT),
+    letter("-D", NOTHING_IS_SENT),
+    letter("-f", NOTHING_IS_SENT),
+    letter("-R", NOTHING_IS_SENT),
+    letter("-U", NOTHING_IS_SENT),
+    letter("-g", NOTHING_IS_SENT),
+    letter("-L", NOTHING_IS_SENT),
+    letter("-u", NOTHING_IS_SENT),
+];
+
+const NOTHING_IS_SENT: &str = "leave it out: a recorder sends nothing";
 const LEARNED: &str = "leave it out: MTU and MSS are learned from the route and the target";
 const NOT_NEEDED: &str = "leave it out: it is not needed";
 

@@ -73,8 +73,8 @@ pub(crate) enum Ending {
     NotJudged(String),
     /// It never began to copy, because of this.
     NeverReady(String),
-    /// A recorder saw no packet of any service.
-    Unrecorded,
+    /// A recorder saw no packet that it could record: what passed instead, in words.
+    Unrecorded(String),
     /// No packet of the files belongs to a rule: what there is instead, in words.
     Unmatched(String),
 }
@@ -89,7 +89,7 @@ impl Ending {
             Self::Done => 0,
             Self::Failed(_) => 1,
             Self::Unusable(_) => Self::UNUSABLE,
-            Self::GateFailed(_) | Self::Unmatched(_) | Self::Unrecorded => 3,
+            Self::GateFailed(_) | Self::Unmatched(_) | Self::Unrecorded(_) => 3,
             Self::NotJudged(_) | Self::NeverReady(_) => 4,
         }
     }
@@ -104,7 +104,7 @@ impl Ending {
             Self::NotJudged(_) => "nothing-to-judge",
             Self::NeverReady(_) => "never-ready",
             Self::Unmatched(_) => "nothing-matched",
-            Self::Unrecorded => "nothing-recorded",
+            Self::Unrecorded(_) => "nothing-recorded",
         }
     }
 
@@ -115,10 +115,7 @@ impl Ending {
             Self::Failed(words) => Some(format!("the run failed: {words}")),
             Self::Unusable(unusable) => Some(unusable.words.clone()),
             Self::GateFailed(words) => Some(format!("not passed: {words}")),
-            Self::Unrecorded => Some(
-                "nothing was recorded: no packet of any service passed; `tcpcopy doctor` says where they do, with -i and -x of a run"
-                    .to_owned(),
-            ),
+            Self::Unrecorded(words) => Some(format!("nothing was recorded: {words}")),
             Self::NotJudged(words) => Some(format!("not judged: {words}")),
             Self::NeverReady(words) | Self::Unmatched(words) => {
                 Some(format!("nothing was copied: {words}"))

@@ -204,7 +204,7 @@ impl<'a> Recorder<'a> {
             return Ending::Failed("a thread of the recorder ended before its time".to_owned());
         }
         if account.packets() == 0 {
-            return Ending::Unrecorded;
+            return Ending::Unrecorded(account.why_nothing());
         }
         Ending::Done
     }

@@ -169,6 +169,7 @@ impl Replaying {
             ("replay_cut_bytes", counts.cut_bytes),
             ("replay_renamed_flows", counts.aliased),
             ("replay_unnamed_packets", counts.unaliased),
+            ("replay_seen_twice_packets", counts.again),
             ("replay_made_packets", counts.made),
             ("replay_gaps_shortened", position.gaps.0),
             ("replay_leaps_back", position.leaps_back),

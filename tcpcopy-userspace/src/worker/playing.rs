@@ -45,6 +45,8 @@ pub(crate) struct Playing {
     room_of_sources: Room,
     payload_bytes_max: u64,
     sessions_max: u64,
+    /// Before that the next packet is not taken: it would open a session, and those of this second are spent.
+    waits_until: Instant,
     /// Bytes of the clients' packets that were taken.
     client_bytes: u64,
     /// Behind everything that was taken the files begin anew: dropped when that is at its end.
@@ -69,6 +71,7 @@ impl Playing {
             room_of_sources: Room::new(SESSIONS_STAND_STILL),
             payload_bytes_max: config.payload_bytes_max / 2,
             sessions_max: u64::from(config.sessions_max) / 4 * 3,
+            waits_until: Instant::default(),
             client_bytes: 0,
             again: None,
             clients: 0,
@@ -85,6 +88,12 @@ impl Playing {
                 break;
             };
             let (side, flows_open) = (cue.side, cue.flows_open);
+            if !self.is_timed {
+                self.waits_until = engine.room_from(now, cue.packet, side == Side::Client);
+                if self.waits_until > now {
+                    break;
+                }
+            }
             if !self.has_room(engine, now, flows_open) {
                 break;
             }
@@ -131,8 +140,14 @@ impl Playing {
             && self.room.is_left(now, bytes, most)
     }
 
+    /// When there is something to do again: when the next packet is due and, as fast as can be, a session for it is allowed.
+    pub(super) fn next_look(&mut self) -> Option<Instant> {
+        let due = self.next_due()?;
+        Some(due.max(self.waits_until))
+    }
+
     /// When the next packet is due, as far as it is here.
-    pub(super) fn next_due(&mut self) -> Option<Instant> {
+    fn next_due(&mut self) -> Option<Instant> {
         loop {
             if self.again.is_some() {
                 return None;

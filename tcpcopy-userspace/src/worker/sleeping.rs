@@ -14,7 +14,7 @@ use super::{ANNOUNCE_AGAIN, Error, Running};
 impl Running {
     /// `time`, or less where the engine wants to be called sooner, frames wait for `--max-bandwidth`, or announcements for room.
     pub(super) fn until_due(&mut self, now: Instant, time: Duration) -> Duration {
-        let played = self.worker.playing.as_mut().and_then(Playing::next_due);
+        let played = self.worker.playing.as_mut().and_then(Playing::next_look);
         let timeout = self.worker.engine.next_timeout();
         let frames = self.worker.bandwidth.worth_a_look(now);
         let announcer = self.worker.announcer.as_ref();

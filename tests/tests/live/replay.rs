@@ -143,6 +143,13 @@ fn a_capture_is_replayed_at_any_speed() {
         2,
     );
     check(&stand, &recorded, &file, &["--speed", "max", "-n", "3"], 3);
+    // As fast as can be, but for how many connections may begin in a second: they wait, and none is left out.
+    let began = Instant::now();
+    let options = ["--speed", "max", "--max-new-sessions", "200"];
+    check(&stand, &recorded, &file, &options, 1);
+    let took = began.elapsed();
+    // The first of three seconds may be short.
+    assert!(took > Duration::from_secs(1), "520 connections in {took:?}");
     // A capture in parts of another form: connections go on from one to the next.
     let folder = recorded.file.parent().expect("a folder");
     let parts = parts_of(&recorded.file, folder);

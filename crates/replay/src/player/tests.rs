@@ -305,13 +305,20 @@ fn networks_are_kept_apart() {
         network: 200,
         ..given.clone()
     };
+    // Of another connection: its numbers are others.
+    let of_another = |given: &Given| Given {
+        seq: given.seq + 1_000_000,
+        ack: given.ack + 1_000_000,
+        ..other(given)
+    };
     let file: Vec<Given> = exchange()
         .iter()
-        .flat_map(|given| [given.clone(), other(given)])
+        .flat_map(|given| [given.clone(), of_another(given)])
         .collect();
     let mut player = player(Speed::Times(1.0));
     let lines = played(&mut player, &file);
     assert_eq!(lines.len(), 12, "{lines:?}");
+    assert_eq!(player.counts().again, 0);
     let renamed = lines.iter().filter(|line| line.contains("as 65535"));
     assert_eq!(renamed.count(), 6, "{lines:?}");
     assert_eq!(player.counts().aliased, 1);
@@ -326,6 +333,72 @@ fn networks_are_kept_apart() {
     let mut player = self::player(Speed::Times(1.0));
     assert_eq!(played(&mut player, &file).len(), 6);
     assert_eq!(player.counts().aliased, 0);
+}
+
+/// What is played of a file as fast as can be, and how many packets were seen again, and flows renamed.
+fn played_in_networks(file: &[Given]) -> (Vec<String>, u64, u64) {
+    let mut player = player(Speed::Max);
+    let lines = played(&mut player, file);
+    (lines, player.counts().again, player.counts().aliased)
+}
+
+/// A file in this network.
+fn within(network: u32, file: &[Given]) -> Vec<Given> {
+    let given = |given: &Given| Given {
+        network,
+        ..given.clone()
+    };
+    file.iter().map(given).collect()
+}
+
+/// A file on both sides of a router: whoever speaks is seen on its own side first.
+fn on_both_sides(file: &[Given]) -> Vec<Given> {
+    let pairs = within(10, file).into_iter().zip(within(20, file));
+    pairs
+        .flat_map(|(inner, outer)| match inner.side {
+            Side::Client => [inner, outer],
+            Side::Online => [outer, inner],
+        })
+        .collect()
+}
+
+/// A capture on both sides of a router has each packet in two networks: that is one connection.
+#[test]
+fn what_is_seen_on_both_sides_of_a_router_is_one_flow() {
+    // With its handshake, and from its middle on, where there is no SYN that would tell.
+    for file in [&exchange()[..], &exchange()[2..]] {
+        let (expected, ..) = played_in_networks(file);
+        let (lines, again, aliased) = played_in_networks(&on_both_sides(file));
+        assert_eq!((again, aliased), (file.len() as u64, 0), "{lines:?}");
+        assert_eq!(lines, expected);
+    }
+}
+
+/// Several packets pass before any of them is seen again, and what one side has lost comes from the other.
+#[test]
+fn what_one_side_of_a_router_has_lost_comes_from_the_other() {
+    let mut file = within(10, &exchange());
+    let lost = file.remove(3);
+    assert_eq!((lost.side, lost.payload), (Side::Client, "request"));
+    file.extend(within(20, &exchange()));
+    let (lines, _, aliased) = played_in_networks(&file);
+    let of_lost = lines.iter().filter(|line| line.contains("Client 100+7"));
+    assert_eq!((of_lost.count(), aliased), (1, 0), "{lines:?}");
+    // All else was seen, also what stood behind the hole.
+    assert_eq!(lines.len(), 6, "{lines:?}");
+}
+
+/// Numbers that are close to each other at different times are those of two connections.
+#[test]
+fn what_is_seen_much_later_is_another_flow() {
+    let mut file = within(10, &exchange());
+    file.extend(within(20, &exchange()).into_iter().map(|given| Given {
+        at_ms: given.at_ms + 10_000,
+        ..given
+    }));
+    let (lines, again, aliased) = played_in_networks(&file);
+    assert_eq!((again, aliased), (0, 1), "{lines:?}");
+    assert_eq!(lines.len(), 12, "{lines:?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! How sessions are opened: who may have one, and how many at a time.
 
 use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::segment::Segment;
+use wire::tcp::Flags;
 
 use super::Engine;
 use crate::config::{RuleId, Source};
@@ -10,6 +12,9 @@ use crate::id::{FlowId, SessionId};
 use crate::running::Why;
 use crate::session::{Beginning, Session};
 use crate::time::Instant;
+
+/// Of a second.
+const NANOS: u64 = 1_000_000_000;
 
 impl Engine {
     /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
@@ -130,7 +135,7 @@ impl Engine {
         let Some(max) = config.sessions_per_second_max else {
             return true;
         };
-        let second = now.as_nanos() / 1_000_000_000;
+        let second = now.as_nanos() / NANOS;
         if self.rate.0 != second {
             self.rate = (second, 0);
         }
@@ -140,6 +145,43 @@ impl Engine {
         }
         self.rate.1 += copies;
         true
+    }
+
+    /// From when on `sessions_per_second_max` has room for the sessions that a client's packet, or the online server's, may open: `now`, or
+    /// the next second where those of this one are spent. For who can wait, as a file can: live clients cannot. Where a flow has more
+    /// sessions than a second allows there is never room, and nothing to wait for.
+    #[must_use]
+    pub fn room_from(&self, now: Instant, packet: &[u8], is_client: bool) -> Instant {
+        let Some(max) = self.shared.config.sessions_per_second_max else {
+            return now;
+        };
+        let second = now.as_nanos() / NANOS;
+        let spent = match self.rate {
+            (of, spent) if of == second => spent,
+            _ => 0,
+        };
+        if spent == 0 {
+            return now;
+        }
+        let Ok(segment) = Segment::parse(packet, 0) else {
+            return now;
+        };
+        let (source, destination) = (segment.source, segment.destination);
+        let (client, server) = if is_client {
+            (source, destination)
+        } else {
+            (destination, source)
+        };
+        let flow = FlowKey { client, server };
+        // A port that is used again is a flow that is new, whatever is still known of the old one.
+        if self.flow_of(&flow).is_some() && !segment.flags.contains(Flags::SYN) {
+            return now;
+        }
+        let wanted = self.weight(&flow);
+        if wanted > max || spent.saturating_add(wanted) <= max {
+            return now;
+        }
+        Instant::from_nanos((second + 1) * NANOS)
     }
 
     pub(crate) fn insert(

@@ -483,3 +483,54 @@ fn a_handshake_under_way_outlives_the_connection_before() {
     s.online(SYN.with(ACK), 80_000, 90_001, 0)
         .expect(&[sent(SYN, 0, 0, b"")]);
 }
+
+/// A file can wait until there is room for one more new session in a second; what is known goes on meanwhile.
+#[test]
+fn who_can_wait_is_told_when_another_session_may_begin() {
+    let mut script = Script::with(|config| config.sessions_per_second_max = Some(2));
+    let second = Instant::from_nanos(6_000_000_000);
+    let asks = |script: &Script, client: Endpoint, flags, is_client| {
+        let ends = [client, script.online];
+        let [from, to] = if is_client { ends } else { [ends[1], ends[0]] };
+        let packet = Script::packet(from, to, 7, 7, flags, 500, b"");
+        script.engine.room_from(script.now, &packet, is_client)
+    };
+    let first = script.client;
+    let other = |port| Endpoint::new(first.addr, port);
+    assert_eq!(asks(&script, first, SYN, true), script.now);
+    script.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    assert_eq!(asks(&script, other(1), SYN, true), script.now, "one more");
+    script.client = other(1);
+    script.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+    for (flags, is_client) in [(SYN, true), (SYN.with(ACK), false), (ACK, true)] {
+        assert_eq!(asks(&script, other(2), flags, is_client), second);
+    }
+    assert_eq!(asks(&script, other(1), ACK, true), script.now, "it is open");
+    assert_eq!(
+        asks(&script, other(1), SYN, true),
+        second,
+        "a new one there"
+    );
+    script.wait(Duration::from_secs(1));
+    assert_eq!(asks(&script, other(2), SYN, true), script.now);
+}
+
+/// A connection needs room for all its copies; nobody waits for what can never be.
+#[test]
+fn more_copies_than_a_second_allows_are_not_waited_for() {
+    let with = |max, copied_to| {
+        let mut script = Script::with(|config| {
+            config.sessions_per_second_max = Some(max);
+            let mut rule = config.rules[0].clone();
+            rule.online.port = 81;
+            config.rules.extend(vec![rule; copied_to]);
+        });
+        script.client(SYN, 0, 0, b"").online(SYN.with(ACK), 0, 1, 0);
+        let server = Endpoint::new(script.online.addr, 81);
+        let packet = Script::packet(script.client, server, 7, 7, SYN, 500, b"");
+        script.engine.room_from(script.now, &packet, true) > script.now
+    };
+    assert!(!with(3, 2), "one of three is spent, and two are wanted");
+    assert!(with(2, 2), "one of two is spent");
+    assert!(!with(1, 2), "two are more than there ever are");
+}

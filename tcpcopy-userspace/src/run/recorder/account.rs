@@ -24,6 +24,36 @@ const LEFT_OUT: [(&str, &[Counter]); 5] = [
     ("copies", &[Counter::CaptureMarked]),
 ];
 
+/// Packets of which none is recorded, and what to do about it.
+const INSTEAD: [(&[Counter], &str); 6] = [
+    (
+        &[Counter::CaptureMarked],
+        "were sent by a tcpcopy; --copies records them",
+    ),
+    (
+        &[Counter::CaptureVlan, Counter::ObserveVlan],
+        "had a VLAN tag: -i with the VLAN's own device (eth0.100, say), not with the one below it",
+    ),
+    (
+        &[Counter::CaptureOtherHost],
+        "were for another host: -i IFACE:mirror where the device shows the traffic of others",
+    ),
+    (
+        &[Counter::CapturePureAck],
+        "were bare acknowledgements of clients, who asked nothing meanwhile",
+    ),
+    (
+        &[Counter::CaptureFragment, Counter::ObserveFragment],
+        "were fragments, which are not put together",
+    ),
+    (
+        &[Counter::CaptureBigTcp, Counter::ObserveBigTcp],
+        "were longer than 64 KiB: `ip link set dev IFACE gro_ipv4_max_size 65536 gro_max_size 65536`",
+    ),
+];
+/// Where the programs have seen nothing at all.
+const NOTHING: &str = "no packet of any service passed here; `tcpcopy doctor` says where they do, with this -i and the -x of a run";
+
 /// All of it.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -42,6 +72,24 @@ impl Account {
     /// Packets in the files.
     pub(super) const fn packets(&self) -> u64 {
         self.written.clients + self.written.online
+    }
+
+    /// Why there are none, as far as the programs have seen something of the services.
+    pub(super) fn why_nothing(&self) -> String {
+        let counters = self.counters.as_ref();
+        let count = |of: &[Counter]| -> u64 {
+            let known = counters.map(|known| of.iter().map(|it| known.get(*it)).sum());
+            known.unwrap_or_default()
+        };
+        let Some((seen, words)) = INSTEAD
+            .iter()
+            .map(|(counters, words)| (count(counters), words))
+            .max_by_key(|(seen, _)| *seen)
+            .filter(|(seen, _)| *seen > 0)
+        else {
+            return NOTHING.to_owned();
+        };
+        format!("{seen} packet(s) {words}")
     }
 
     /// Prints it on standard output.
@@ -151,7 +199,7 @@ mod tests {
             lost: 3,
             lasted: Duration::from_secs(2),
             clock_moved_ns: -5,
-            counters: Some(counters),
+            counters: Some(counters.clone()),
             duplicates: 1,
         };
         assert_eq!(
@@ -162,6 +210,21 @@ mod tests {
              LEFT OUT   6 packets that a tcpcopy sent here; --copies records them\n\
              FILES      f1, f2, f3, and 1 more: 1.5 MB\n"
         );
+        assert_eq!(
+            account.why_nothing(),
+            "6 packet(s) were sent by a tcpcopy; --copies records them"
+        );
+        let nothing = Account {
+            counters: Some(KernelCounters::default()),
+            written: account.written.clone(),
+            ..account
+        };
+        let why = nothing.why_nothing();
+        assert!(why.contains("no packet of any service passed"), "{why}");
+        let account = Account {
+            counters: Some(counters),
+            ..nothing
+        };
         let json = account.json();
         assert_eq!(
             (&json["client_packets"], &json["lost_packets"]),

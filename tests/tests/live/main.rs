@@ -10,6 +10,7 @@ mod captures;
 mod containers;
 mod directions;
 mod doctor;
+mod dry_run;
 mod early_close;
 mod encryption;
 mod files;

@@ -33,17 +33,17 @@ const FIELDS: [&str; 9] = [
 
 /// A tap as tshark reads it.
 #[derive(Debug, Default)]
-struct Read {
+pub(super) struct Read {
     /// Devices of what was sent, and of what was received, with the number of packets.
-    sent: BTreeMap<String, u64>,
-    received: BTreeMap<String, u64>,
+    pub(super) sent: BTreeMap<String, u64>,
+    pub(super) received: BTreeMap<String, u64>,
     /// The ids of the requests that each session sent, by its port and in their order.
     requests: BTreeMap<u16, Vec<String>>,
 }
 
 impl Read {
     /// All packets of a tap; none may be malformed or have a wrong checksum.
-    fn new(file: &Path) -> Self {
+    pub(super) fn new(file: &Path) -> Self {
         let fields = FIELDS.iter().flat_map(|field| ["-e", field]);
         let decoded = format!("tcp.port=={PORT},http");
         let ended = Command::new("tshark")
@@ -92,7 +92,7 @@ impl Read {
     }
 
     /// The requests as the target's log would have them, but for what it says of them.
-    fn as_log(&self) -> Vec<Request> {
+    pub(super) fn as_log(&self) -> Vec<Request> {
         let sessions = self.requests.iter();
         let all = sessions.flat_map(|(port, ids)| ids.iter().map(move |id| (*port, id)));
         all.map(|(client_port, id)| Request {

@@ -239,7 +239,9 @@ impl Sink for Stage {
             self.pass(due);
         } else {
             self.make_room();
-            self.pass(self.now + TICK);
+            let is_client = cue.side == Side::Client;
+            let from = self.engine.room_from(self.now, cue.packet, is_client);
+            self.pass(from.max(self.now + TICK));
         }
         match cue.side {
             Side::Client => {

@@ -3,7 +3,7 @@
 
 use obliging::Obliging;
 use recording::Direction;
-use session::{Engine, Instant};
+use session::{Engine, Instant, Owed};
 use wire::ethernet;
 use wire::flow::FlowKey;
 
@@ -85,11 +85,20 @@ impl MadeUp {
         let now_ms = now_ms(now);
         for flow in self.owed.drain(..) {
             let owed = engine.owed(&flow).unwrap_or_default();
-            let pays = (owed.bytes, owed.closes);
-            self.target.settle(now_ms, &flow, pays, &mut |answer| {
-                seen(Direction::Received, answer);
-                engine.on_target_packet(now, now, answer);
-            });
+            let mut pay = |engine: &mut Engine, owed: Owed| {
+                let pays = (owed.bytes, owed.closes);
+                self.target.settle(now_ms, &flow, pays, &mut |answer| {
+                    seen(Direction::Received, answer);
+                    engine.on_target_packet(now, now, answer);
+                });
+            };
+            pay(engine, owed);
+            // What was acknowledged by that may have been answered already.
+            if owed == Owed::default()
+                && let Some(owed) = engine.owed(&flow).filter(|owed| *owed != Owed::default())
+            {
+                pay(engine, owed);
+            }
         }
     }
 }

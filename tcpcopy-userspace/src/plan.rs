@@ -144,6 +144,8 @@ pub(crate) struct Plan {
     pub(crate) outside: Outside,
     /// Whether the traffic comes from files, and not from the devices of this host.
     pub(crate) is_replay: bool,
+    /// Whether nothing is sent: the target is made up.
+    pub(crate) is_dry_run: bool,
     /// What a recorder keeps: it has no target, and sends nothing.
     pub(crate) recorder: Option<Recording>,
     /// Source and target of the probes that prove the path: a run's in assistant mode, the doctor's in both.
@@ -241,6 +243,7 @@ impl Plan {
             is_insecure: args.insecure,
             outside: facts.outside.clone(),
             is_replay: args.replay.is_some(),
+            is_dry_run: args.tap.is_dry_run(),
             recorder: None,
         })
     }

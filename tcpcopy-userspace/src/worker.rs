@@ -44,6 +44,7 @@ use session::{Engine, Event, Instant};
 use telemetry::{Differences, Ledger, Recorder, WorkerTotals};
 
 use crate::clock;
+use crate::made_up::MadeUp;
 use announcer::Announcer;
 use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
@@ -98,6 +99,8 @@ pub(crate) struct Worker {
     pub(crate) bandwidth: Bandwidth,
     /// Where what is sent and received is kept (`--tap`).
     pub(crate) tap: Option<Tap>,
+    /// The target of a dry run: nothing is sent then.
+    pub(crate) made_up: Option<MadeUp>,
 }
 
 /// State of the loop.
@@ -335,8 +338,9 @@ impl Running {
             for (stamp_ns, segment) in batch.segments() {
                 let stamp = Instant::from_nanos(stamp_ns);
                 self.replied.get_or_insert(stamp);
+                // Not when `intercept` saw it, which is an estimate, and may lie before what it answers was sent.
                 if let Some(tap) = &mut self.worker.tap {
-                    tap.received(stamp, segment);
+                    tap.received(now, segment);
                 }
                 self.worker.engine.on_target_packet(now, stamp, segment);
                 taken += 1;
@@ -372,10 +376,19 @@ impl Running {
                     client,
                     accepts,
                 }),
-                // Nobody has asked for it.
-                Event::OnlineSent { .. } => {}
+                Event::OnlineSent { flow } => {
+                    if let Some(target) = &mut self.worker.made_up {
+                        target.owes(flow);
+                    }
+                }
                 Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
                 Event::TurnEnded(mut turn) => {
+                    if self.worker.made_up.is_some() {
+                        // There is nothing to measure.
+                        turn.paired = false;
+                        self.ledger.record(&turn);
+                        continue;
+                    }
                     let files = self.worker.playing.as_ref();
                     turn.paired &= !files.is_some_and(Playing::is_one_sided);
                     self.ledger.record(&turn);

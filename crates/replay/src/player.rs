@@ -113,7 +113,7 @@ impl Player {
         while let Some(held) = self.waiting.overdue(own_ns) {
             self.release(&held, own_ns, now_ns, take);
         }
-        let Ok(segment) = Segment::parse(packet.bytes, 0) else {
+        let Some(segment) = as_sent(packet.bytes, packet.missing) else {
             self.counts.malformed += 1;
             return true;
         };
@@ -284,13 +284,22 @@ impl<'a> Seen<'a> {
     fn of(held: &'a Held) -> Option<Self> {
         Some(Self {
             id: held.id,
-            segment: Segment::parse(&held.bytes[..], 0).ok()?,
+            segment: as_sent(&held.bytes, held.missing)?,
             at_ns: held.at_ns,
             own_ns: held.own_ns,
             missing: held.missing,
             bytes: &held.bytes,
         })
     }
+}
+
+/// The segment of a packet as it was on the wire: what is missing of its payload was said all the same, and what comes next
+/// stands behind it.
+fn as_sent(bytes: &[u8], missing: u32) -> Option<Segment> {
+    let mut segment = Segment::parse(bytes, 0).ok()?;
+    let missing = u16::try_from(missing).unwrap_or(u16::MAX);
+    segment.payload_len = segment.payload_len.saturating_add(missing);
+    Some(segment)
 }
 
 /// The addresses and ports that a flow is replayed under.

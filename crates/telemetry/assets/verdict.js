@@ -109,6 +109,7 @@ const Verdict = (() => {
   /** Whether copies left in time. Where they did not, the target's times are not those of the load that its clients made. */
   function copyOf(summary) {
     const [level, median, late] = [levelOf(summary, "copy"), number(summary, "latency_us.lag.p50"), number(summary, "latency_us.lag.p99")];
+    if (summary?.dry_run === true) return { level, title: "A dry run: nothing was sent", more: "The target is made up, and answers as much as the online server did. So nothing is measured, and nothing compared." };
     if (level === "neutral" && at(summary, "speed") === "max") return { level, title: "The file was replayed as fast as the target answered", more: "So no request is late, and the target's times are those under this load." };
     if (level === "neutral") return { level, title: "Nothing left for the target", more: "" };
     if (level === "good") return { level, title: `The copy kept up: requests left ${size(median)} after their capture (p99 ${size(late)})`, more: "" };
@@ -190,6 +191,7 @@ const Verdict = (() => {
   function headline(summary) {
     const fidelity = number(summary, "fidelity");
     if (fidelity === null) return "Nothing to judge: this run says nothing of the target.";
+    if (summary?.dry_run === true) return `A dry run: nothing was sent. ${percent(fidelity, 3)} of the requests would be taken by a target that answers as the online server did.`;
     const { last50, last99 } = speeds(summary);
     const copy = copyOf(summary);
     const behind = copy.level === "bad" ? `The copy fell behind (requests left up to ${copy.late} late). ` : "";

@@ -59,7 +59,11 @@ pub struct WorkerTotals {
     pub replayed_online: u64,
     /// Reports that came over the channel.
     pub reports: u64,
-    /// Frames handed to AF_XDP tx rings.
+    /// Packets of a target that is made up, of a dry run.
+    pub made_up_replies: u64,
+    /// Frames of sessions that it took.
+    pub made_up_frames: u64,
+    /// Frames handed to AF_XDP tx rings; in a dry run those that would be.
     pub frames_sent: u64,
     /// ... of which the kernel has not taken yet.
     pub frames_waiting: u64,
@@ -78,6 +82,8 @@ impl WorkerTotals {
         self.replayed_clients += other.replayed_clients;
         self.replayed_online += other.replayed_online;
         self.reports += other.reports;
+        self.made_up_replies += other.made_up_replies;
+        self.made_up_frames += other.made_up_frames;
         self.frames_sent += other.frames_sent;
         self.frames_waiting += other.frames_waiting;
         self.frames_dropped += other.frames_dropped;
@@ -188,6 +194,7 @@ impl Reconciliation {
             ("recorded", k(Counter::ReplyRecorded)),
             ("absorbed", k(Counter::AbsorbRecorded)),
             ("reports", workers.reports),
+            ("made_up", workers.made_up_replies),
         ];
         let became = [
             ("parsed", engine.reply_packets),
@@ -204,6 +211,7 @@ impl Reconciliation {
             ("waiting", workers.frames_waiting),
             ("dropped", workers.frames_dropped),
             ("inject", k(Counter::InjectFrames)),
+            ("made_up", workers.made_up_frames),
         ];
         self.row("frames", &[("sent", workers.frames_sent)], &became);
         self.row("records", &[("broken", workers.records_broken)], &[]);

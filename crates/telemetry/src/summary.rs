@@ -58,6 +58,8 @@ pub struct Summary {
     pub title: Option<String>,
     /// How fast files are replayed (`--speed`); nothing where clients are copied live.
     pub speed: Option<String>,
+    /// Whether nothing was sent (`--dry-run`): the target is made up, and says as much as the online server.
+    pub dry_run: bool,
     /// How far the files are read; nothing where clients are copied live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
@@ -264,6 +266,7 @@ impl Summary {
             ended: run.ended.map(rfc3339),
             title: run.about.title.clone(),
             speed: run.about.speed.clone(),
+            dry_run: run.about.is_dry_run,
             replay: run.replay.clone(),
             host: run.about.host.clone(),
             kernel_release: run.about.kernel_release.clone(),

@@ -62,6 +62,12 @@ fn head(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     if let Some(title) = &summary.title {
         writeln!(f, "{title}")?;
     }
+    if summary.dry_run {
+        writeln!(
+            f,
+            "DRY RUN: nothing was sent. What would be is below, of a target that answers as the online server did."
+        )?;
+    }
     writeln!(f)
 }
 
@@ -122,6 +128,7 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let lag = &summary.latency_us.lag;
     let level = summary.findings.copy;
     let text = match level {
+        Level::Neutral if summary.dry_run => "-         nothing left: a dry run".to_owned(),
         Level::Neutral if summary.speed.as_deref() == Some("max") => {
             format!("max       as fast as the target answered{}", rate(summary))
         }
@@ -142,7 +149,7 @@ fn copy(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         ),
     };
     // A pace that the target sets is kept.
-    let level = if summary.speed.as_deref() == Some("max") {
+    let level = if summary.speed.as_deref() == Some("max") && !summary.dry_run {
         Level::Good
     } else {
         level
@@ -176,12 +183,12 @@ fn speed(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         &summary.latency_us.target_net.last,
     );
     if online.count == 0 {
-        return row(
-            f,
-            "SPEED",
-            "-         no response of both servers was measured",
-            "?",
-        );
+        let why = if summary.dry_run {
+            "-         nothing to measure: the target is made up"
+        } else {
+            "-         no response of both servers was measured"
+        };
+        return row(f, "SPEED", why, "?");
     }
     let last = &summary.verdict.last;
     for (name, what, online, target, finding) in [
@@ -225,7 +232,9 @@ fn difference(finding: &Finding) -> String {
 fn answers(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let (compared, differing) = (summary.differences.compared, summary.differences.differing);
     let level = mark(summary.findings.answers);
-    let text = if compared == 0 {
+    let text = if summary.dry_run {
+        "-         nothing to compare: the target is made up".to_owned()
+    } else if compared == 0 {
         "-         no responses were compared".to_owned()
     } else if differing == 0 {
         format!(

@@ -61,6 +61,8 @@ pub struct About {
     pub title: Option<String>,
     /// How fast files are replayed: how many times as fast as they were captured, or `max`; nothing where clients are copied live.
     pub speed: Option<String>,
+    /// Whether nothing is sent: the target is made up.
+    pub is_dry_run: bool,
     /// The name of the host.
     pub host: String,
     /// The kernel's release.

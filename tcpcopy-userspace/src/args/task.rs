@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
@@ -128,6 +129,18 @@ impl CommandLine {
                 task => Ok(task),
             }),
             None => Args::from_arg_matches(matches).map(Task::Run),
+        }
+        .and_then(Self::checked)
+    }
+
+    /// What says the opposite of itself, which clap cannot know.
+    fn checked(task: Task) -> Result<Task, clap::Error> {
+        match &task {
+            Task::Run(args) if args.tap.is_dry_run() && !args.intercepts.is_empty() => {
+                let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
+            }
+            _ => Ok(task),
         }
     }
 

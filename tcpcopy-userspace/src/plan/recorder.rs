@@ -78,6 +78,7 @@ impl Plan {
             is_insecure: false,
             outside: facts.outside.clone(),
             is_replay: false,
+            is_dry_run: false,
             recorder: Some(recording),
             probes: Vec::new(),
             controls: Vec::new(),

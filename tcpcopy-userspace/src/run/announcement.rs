@@ -23,14 +23,23 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         info!("reading    {}", playback::of_files(files));
     }
     if let Some(file) = args.tap.file() {
-        info!("tap        {}, with all that is sent", file.display());
+        let what = if plan.is_dry_run {
+            "what would be sent"
+        } else {
+            "all that is sent"
+        };
+        info!("writing    {}, with {what}", file.display());
     }
     places(plan);
-    warn!(
-        finding = "writes-included",
-        "THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED"
-    );
-    if let Some(own) = plan.own_source {
+    if plan.is_dry_run {
+        info!("DRY RUN: NOTHING IS SENT, and the target is made up");
+    } else {
+        warn!(
+            finding = "writes-included",
+            "THE TARGET WILL EXECUTE THE REQUESTS, WRITES INCLUDED"
+        );
+    }
+    if let Some(own) = plan.own_source.filter(|_| !plan.is_dry_run) {
         warn!(finding = "own-address-trusted", "{}", trusted(own));
     }
     confirmed(args, plan);

@@ -15,6 +15,7 @@ use super::bridge::Bridge;
 use super::replaying::Replaying;
 use crate::args::{Capture, Priority};
 use crate::loader::Parts;
+use crate::made_up::MadeUp;
 use crate::plan::Plan;
 use crate::worker::bandwidth::Bandwidth;
 use crate::worker::handle::{Inbox, WorkerHandle};
@@ -106,6 +107,9 @@ impl Crew {
             let playing = playing.map(|batches| Playing::new(batches, is_timed, &config));
             let mut engine = Engine::new(config, clock::now());
             engine.sample_responses(plan.sample_bytes.into());
+            let made_up = plan
+                .is_dry_run
+                .then(|| MadeUp::new(&mut engine, plan.hash_seed));
             if bridge.is_some() {
                 // Until the connections stand, of which the worker hears at its first turn.
                 engine.on_channel(clock::now(), false);
@@ -125,6 +129,7 @@ impl Crew {
                 frame_len_max,
                 patience: plan.response_timeout,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
+                made_up,
                 tap: taps.next(),
             };
             let processor = processors.next().flatten();

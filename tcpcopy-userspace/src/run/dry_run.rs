@@ -17,16 +17,18 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use recording::{Tap, Tapped};
 use signal_hook::iterator::Signals;
+use telemetry::warning::Kind;
 use telemetry::{
     Differences, KernelCounters, Latency, Ledger, RunTotals, Spread, State, WorkerTotals,
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use super::ending::{self, Ending, Stop, Unusable};
 use super::preparation::{file_names, prepare_dry_run};
 use super::replaying::Replaying;
 use super::telling::{Phase, Surroundings, Telling};
 use super::totals::{about, others_cpu};
+use super::warnings::{Subject, Warnings};
 use super::{SECOND, TICK};
 use crate::args::Args;
 use crate::clock;
@@ -81,6 +83,7 @@ struct DryRun<'a> {
     signals: Signals,
     replaying: Replaying,
     telling: Telling,
+    warnings: Warnings,
     figures: Arc<Mutex<Figures>>,
     file: String,
     state: State,
@@ -111,7 +114,8 @@ impl<'a> DryRun<'a> {
             replaying.is_to_end(),
             Arc::clone(&figures),
         );
-        announce(args, &plan, file);
+        let mut warnings = Warnings::default();
+        announce(args, &plan, file, &mut warnings);
         let no_thread =
             |error| Unusable::new(format!("cannot start a thread: {error}"), "limit-short");
         replaying
@@ -122,6 +126,7 @@ impl<'a> DryRun<'a> {
             signals,
             replaying,
             telling,
+            warnings,
             figures,
             file: file.display().to_string(),
             state: State::Copying,
@@ -207,7 +212,7 @@ impl<'a> DryRun<'a> {
             kernel: KernelCounters::default(),
             cpu_seconds: others_cpu(),
             notes,
-            warnings: telemetry::Warnings::default(),
+            warnings: self.warnings.list(),
             feedback: None,
             replay: Some(self.replaying.progress(self.began.elapsed())),
             tap: Some(telemetry::Tap {
@@ -230,7 +235,7 @@ fn open(file: &Path, replaces: bool) -> Result<Tap, Unusable> {
     tap.map_err(|error| unusable(error.to_string()))
 }
 
-fn announce(args: &Args, plan: &Plan, file: &Path) {
+fn announce(args: &Args, plan: &Plan, file: &Path, warnings: &mut Warnings) {
     for (rule, source) in plan.rule_names.iter().zip(&plan.source_words) {
         info!("dry run    {rule}, {source}");
     }
@@ -238,9 +243,9 @@ fn announce(args: &Args, plan: &Plan, file: &Path) {
         info!("reading    {}", crate::playback::of_files(files));
     }
     info!("writing    {}", file.display());
-    plan.warnings
-        .iter()
-        .for_each(|warning| warn!(finding = "pool-short", "{warning}"));
+    for warning in &plan.warnings {
+        warnings.raise(Kind::PoolSmall, Subject::Run, warning);
+    }
 }
 
 const fn surroundings() -> Surroundings {

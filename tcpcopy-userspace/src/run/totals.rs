@@ -107,6 +107,7 @@ pub(super) fn about(args: &Args, plan: &Plan) -> About {
     About {
         title: args.gates.title(),
         speed: args.replay.as_ref().map(FileArgs::speed_word),
+        is_dry_run: args.tap.is_dry_run(),
         host: host::kernel::node_name(),
         kernel_release: host::kernel::release(),
         options: env::args().skip(1).collect(),

@@ -1,5 +1,7 @@
 //! Frames that leave: what the engine has to send, as far as frames are free.
 
+use recording::Direction;
+
 use super::{BUDGET, Error, Running, Worker};
 use crate::clock;
 
@@ -8,6 +10,9 @@ const KICK_FRAMES: usize = 32;
 impl Running {
     /// Sends what the engine has to send, a batch at a time, as far as frames are free.
     pub(super) fn transmit(&mut self) -> Result<usize, Error> {
+        if self.worker.made_up.is_some() {
+            return Ok(self.exchange());
+        }
         self.worker.port.reap();
         let mut sent = 0;
         while sent < BUDGET {
@@ -33,6 +38,31 @@ impl Running {
             }
         }
         Ok(sent)
+    }
+
+    /// In a dry run nothing leaves: the target that is made up takes it, and answers.
+    fn exchange(&mut self) -> usize {
+        let now = clock::now();
+        let Worker {
+            engine,
+            bandwidth,
+            tap,
+            made_up,
+            ..
+        } = &mut self.worker;
+        let Some(target) = made_up else { return 0 };
+        let replies = &mut self.totals.made_up_replies;
+        let frames = target.exchange(engine, now, (bandwidth, BUDGET), &mut |way, packet| {
+            *replies += u64::from(way == Direction::Received);
+            if let Some(tap) = tap {
+                match way {
+                    Direction::Sent => tap.would_be_sent(now, packet),
+                    Direction::Received => tap.received(now, packet),
+                }
+            }
+        });
+        self.totals.made_up_frames += frames as u64;
+        frames + self.drain_events(now)
     }
 
     /// Writes up to [`KICK_FRAMES`] frames; they leave with the next kick.

@@ -103,7 +103,7 @@ impl Running {
         self.totals.records_broken = self.worker.intake.broken();
         (self.totals.duplicate_clients, self.totals.duplicate_online) =
             self.worker.intake.duplicates();
-        self.totals.frames_sent = statistics.queued;
+        self.totals.frames_sent = statistics.queued + self.totals.made_up_frames;
         self.totals.frames_waiting = u64::from(port.tx_waiting());
         self.totals.frames_dropped = statistics.tx_dropped + statistics.tx_invalid;
         // One that found no frame in the fill ring is among those dropped.

@@ -116,6 +116,11 @@ impl Tap {
         self.put(KIND_CLIENT, now, packet);
     }
 
+    /// In a dry run: this packet, from its IP header on, was not sent.
+    pub(super) fn would_be_sent(&mut self, now: Instant, packet: &[u8]) {
+        self.put(KIND_CLIENT, now, packet);
+    }
+
     /// A packet of a target came, or as much of it as is known.
     pub(super) fn received(&mut self, stamp: Instant, packet: &[u8]) {
         self.put(KIND_REPLY, stamp, packet);

@@ -10,6 +10,7 @@ mod captures;
 mod containers;
 mod directions;
 mod doctor;
+mod dry_run;
 mod early_close;
 mod encryption;
 mod files;
@@ -58,6 +59,7 @@ mod robust;
 mod samples;
 mod slow_readers;
 mod spoken;
+mod tap;
 mod telling;
 mod unprompted;
 

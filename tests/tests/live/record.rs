@@ -27,7 +27,12 @@ pub(super) fn recorder(stand: &Stand, host: Host, file: &Path, options: &[&str])
 }
 
 /// Records these loads, one after the other; returns what the recorder says of it, too.
-fn record(stand: &Stand, file: &str, options: &[&str], loads: &[Clients]) -> (Recorded, Value) {
+pub(super) fn record(
+    stand: &Stand,
+    file: &str,
+    options: &[&str],
+    loads: &[Clients],
+) -> (Recorded, Value) {
     let file = stand.lab.folder().join(file);
     let mut online = stand.nginx(Host::Online);
     let process = recorder(stand, Host::Online, &file, options);
@@ -174,15 +179,19 @@ fn it_is_there_already(stand: &Stand, file: &Path) {
 }
 
 /// A file system of one megabyte, which goes with its test.
-struct SmallDisk(PathBuf);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(path: PathBuf) -> Self {
+    pub(super) fn mount(path: PathBuf) -> Self {
         std::fs::create_dir(&path).expect("a folder");
         let arguments = ["-t", "tmpfs", "-o", "size=1m", "none"];
         let mounted = Command::new("mount").args(arguments).arg(&path).status();
         assert!(mounted.expect("mount").success());
         Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

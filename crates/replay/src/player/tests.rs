@@ -414,6 +414,28 @@ fn what_is_missing_of_an_answer_is_counted_in_its_length() {
     assert_eq!((player.counts().cut, player.counts().cut_bytes), (1, 1000));
 }
 
+/// A recording has the headers of answers alone. Were what is missing of them not said, each request would wait for it.
+#[test]
+fn nobody_waits_for_what_was_said_and_is_not_in_the_file() {
+    let head = |given: Given| Given {
+        missing: 1400,
+        ..given
+    };
+    let mut file = handshake(0).to_vec();
+    for turn in 0..5 {
+        let (asked, said) = (100 + 7 * turn, 500 + 1400 * turn);
+        let at_ms = 20 + 10 * u64::from(turn);
+        file.push(client(at_ms, (asked, said), "GET /1\n"));
+        file.push(head(online(at_ms + 1, (said, asked + 7), "")));
+    }
+    let mut player = player(Speed::Times(1.0));
+    let lines = played(&mut player, &file);
+    let counts = player.counts();
+    assert_eq!((counts.early, counts.late), (0, 0), "{lines:?}");
+    assert_eq!(lines[10], "60/60 Client 128+7 ack 6100");
+    assert_eq!(lines[11], "61/61 Online 6100+1400 ack 135");
+}
+
 #[test]
 fn clients_alone_are_answered_by_what_they_acknowledge() {
     let mut file: Vec<Given> = exchange();

@@ -27,6 +27,12 @@ impl Engine {
         let id = self.session_from(flow)?;
         let session = self.sessions.wake(id)?;
         let online = self.flows.get(session.flow)?;
+        let una = session.connection.una();
+        let current = session.playing(online).current();
+        if current.is_some_and(|turn| una < turn.end) {
+            // Nobody answers what was not asked yet, although the online server has.
+            return Some(Owed::default());
+        }
         Some(Owed {
             bytes: session.turns.allowance(0),
             // Behind the last of what it is asked: who is behind would close in the middle.

@@ -145,8 +145,10 @@ impl Stage {
             let sent =
                 target.exchange(engine, *now, (bandwidth, usize::MAX), &mut |way, packet| {
                     file.take(*device, way, stamp_ns, packet);
-                    totals.frames_sent += u64::from(way == Direction::Sent);
+                    totals.made_up_replies += u64::from(way == Direction::Received);
                 });
+            totals.made_up_frames += sent as u64;
+            totals.frames_sent += sent as u64;
             let mut events = 0;
             while let Some(event) = engine.poll_event() {
                 events += 1;
@@ -237,7 +239,9 @@ impl Sink for Stage {
             self.pass(due);
         } else {
             self.make_room();
-            self.pass(self.now + TICK);
+            let is_client = cue.side == Side::Client;
+            let from = self.engine.room_from(self.now, cue.packet, is_client);
+            self.pass(from.max(self.now + TICK));
         }
         match cue.side {
             Side::Client => {

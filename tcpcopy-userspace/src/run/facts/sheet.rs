@@ -57,6 +57,7 @@ impl Fact {
                 mode: Mode::Direct,
                 state: State::Ended,
                 about: About {
+                    is_dry_run: false,
                     title: None,
                     speed: None,
                     host: "online".to_owned(),

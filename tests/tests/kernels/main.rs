@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`sound`] | a copy from the doctor to SIGKILL, in both modes |
 //! | [`engines`] | both ways of capture, several workers |
+//! | [`recording`] | `tcpcopy record` with whole responses |
 //! | [`links`] | VLAN devices, bonds and bridges |
 //! | [`lossy`] | a way to the target that delays, reorders and loses |
 //! | [`cards`] | emulated network cards |
@@ -17,6 +18,7 @@ mod copy;
 mod engines;
 mod links;
 mod lossy;
+mod recording;
 mod sound;
 
 use lab::Topology;

@@ -102,6 +102,16 @@ pub(super) const CASES: &[Case] = &[
         seconds_max: 400,
     },
     Case {
+        name: "record",
+        about: "a recording with whole responses, read again",
+        short: false,
+        kernels: &[Series::V6_1],
+        shape: Shape::Plain,
+        suite: Suite::Kernels,
+        tests: &["recording::whole_responses_are_recorded"],
+        seconds_max: 400,
+    },
+    Case {
         name: "metrics",
         about: "a Prometheus scrapes both programs",
         short: false,

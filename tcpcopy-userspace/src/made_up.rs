@@ -7,7 +7,7 @@ use session::{Engine, Instant, Owed};
 use wire::ethernet;
 use wire::flow::FlowKey;
 
-use crate::worker::bandwidth::Bandwidth;
+use crate::bandwidth::Bandwidth;
 
 /// Longest frame that a session sends, in bytes: with the target's MSS no longer one comes.
 const FRAME_LEN: usize = 1514;

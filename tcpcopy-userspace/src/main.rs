@@ -18,6 +18,7 @@
 mod advice;
 mod args;
 mod assistant;
+mod bandwidth;
 mod clock;
 mod cpu;
 mod doctor;

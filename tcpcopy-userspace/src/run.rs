@@ -102,13 +102,9 @@ const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
 pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
-    namespace::run(args, |outside| {
-        if args.tap.is_dry_run() && args.replay.is_some() {
-            dry_run::course(args, printer, outside)
-        } else {
-            course(args, printer, outside)
-        }
-    })
+    let is_offline = args.tap.is_dry_run() && args.replay.is_some();
+    let course = if is_offline { dry_run::course } else { course };
+    namespace::run(args, |outside| course(args, printer, outside))
 }
 
 /// A run, in the network namespace that it works in.

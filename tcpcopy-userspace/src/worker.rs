@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`intake`], [`ring`], [`merge`], [`duplicates`] | records and frames, in one order, each packet once |
 //! | [`cues`], [`playing`] | packets of a file, each when it is due |
-//! | [`departures`], [`bandwidth`] | frames that leave, and how fast they may |
+//! | [`departures`] | frames that leave |
+//! | [`events`] | what the engine tells of its sessions and turns |
 //! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
 //! | [`tap`] | what is sent and received, for the file of `--tap` |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
@@ -15,11 +16,11 @@
 //! | [`pace`], [`sleeping`], [`pausing`] | when it sleeps, and when nothing is recorded for it |
 
 pub(crate) mod announcer;
-pub(crate) mod bandwidth;
 mod command;
 pub(crate) mod cues;
 mod departures;
 pub(crate) mod duplicates;
+mod events;
 mod figures;
 pub(crate) mod handle;
 pub(crate) mod intake;
@@ -37,16 +38,16 @@ pub(crate) mod tap;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use port::Port;
-use session::{Engine, Event, Instant};
+use session::{Engine, Instant};
 use telemetry::{Differences, Ledger, Recorder, WorkerTotals};
 
+use crate::bandwidth::Bandwidth;
 use crate::clock;
 use crate::made_up::MadeUp;
 use announcer::Announcer;
-use bandwidth::Bandwidth;
 pub(crate) use command::{Command, Error};
 use figures::{IfRead, InFlight};
 use handle::Inbox;
@@ -55,7 +56,7 @@ use leases::Leases;
 use pace::{Company, Pace, Pause};
 use pausing::Pausing;
 use playing::Playing;
-use slot::{Shared, Unproven};
+use slot::Shared;
 use tap::Tap;
 
 /// Most records, reports or frames per round of the loop, so that none of them starves the others.
@@ -348,58 +349,5 @@ impl Running {
             }
         }
         taken
-    }
-
-    fn drain_events(&mut self, now: Instant) -> usize {
-        let mut drained = 0;
-        while let Some(event) = self.worker.engine.poll_event() {
-            drained += 1;
-            match event {
-                Event::SessionOpened { flow, .. } => {
-                    self.worker.leases.open(&flow);
-                    if let Some(announcer) = &mut self.worker.announcer {
-                        announcer.open(flow);
-                    }
-                }
-                Event::SessionClosed { flow, .. } => {
-                    self.worker.leases.close(now, &flow);
-                    if let Some(announcer) = &mut self.worker.announcer {
-                        announcer.close(flow);
-                    }
-                }
-                Event::PathUnproven {
-                    target,
-                    client,
-                    accepts,
-                } => self.worker.shared.note_unproven(Unproven {
-                    target,
-                    client,
-                    accepts,
-                }),
-                Event::OnlineSent { flow } => {
-                    if let Some(target) = &mut self.worker.made_up {
-                        target.owes(flow);
-                    }
-                }
-                Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
-                Event::TurnEnded(mut turn) => {
-                    if self.worker.made_up.is_some() {
-                        // There is nothing to measure.
-                        turn.paired = false;
-                        self.ledger.record(&turn);
-                        continue;
-                    }
-                    let files = self.worker.playing.as_ref();
-                    turn.paired &= !files.is_some_and(Playing::is_one_sided);
-                    self.ledger.record(&turn);
-                    self.latency.record(&turn);
-                    self.differences.record(&turn, SystemTime::now);
-                    if turn.lag >= BEHIND_MIN {
-                        self.pace.urgent(now);
-                    }
-                }
-            }
-        }
-        drained
     }
 }

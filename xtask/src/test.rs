@@ -1,14 +1,22 @@
 //! Everything that must hold, in the order of what it costs: format, house rules, lints, unit and program tests, what
-//! the engine costs, a few live tests under other kernels in emulated machines, live tests in namespaces.
+//! the engine costs, live tests in namespaces; beside all but the last a few live tests under other kernels in emulated machines.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`kernels`] | the tests under other kernels, as a process beside others |
+//! | [`live`] | the live tests: some beside others, the rest alone |
 //!
 //! A test that cannot run here says SKIP; with `--no-skip`, which CI implies, that is a failure.
+
+mod kernels;
+mod live;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::{bench, build_ebpf, dist, setup, stage, step, tidy, vm, workspace};
+use crate::{bench, build_ebpf, setup, stage, step, tidy, workspace};
 
 /// Read by every test that may have to skip itself: where it is set, skipping is a failure.
 const NO_SKIP: &str = "TCPCOPY_NO_SKIP";
@@ -46,9 +54,11 @@ impl Parts {
     }
 
     fn table(&self) -> String {
+        let all = ("all of it", self.0.iter().map(|(_, took)| *took).sum());
         let rows: Vec<Vec<String>> = self
             .0
             .iter()
+            .chain([&all])
             .map(|(name, took)| vec![(*name).to_owned(), format!("{} s", took.as_secs())])
             .collect();
         stage::table(&rows)
@@ -69,15 +79,17 @@ fn all(arguments: &Arguments, no_skip: bool, parts: &mut Parts) -> Result<()> {
     parts.run("set-up", || setup::run(&setup::Arguments::default()))?;
     parts.run("programs", build_ebpf::run)?;
     if arguments.live.is_none() {
+        let others = (!arguments.no_vm).then(|| kernels::OtherKernels::start(no_skip));
+        let others = others.transpose()?;
         still(no_skip, parts)?;
-        if !arguments.no_vm {
-            parts.run("other kernels", || vm::short(no_skip))?;
+        if let Some(others) = others {
+            parts.run("the rest of other kernels", || others.finish())?;
         }
     }
     if arguments.no_live {
         return Ok(());
     }
-    parts.run("live tests", || live(arguments, no_skip))
+    parts.run("live tests", || live::run(arguments, no_skip))
 }
 
 /// What needs no lab.
@@ -108,36 +120,6 @@ fn still(no_skip: bool, parts: &mut Parts) -> Result<()> {
     parts.run("cost of the engine", || {
         bench::engine::run(&bench::engine::Arguments::check())
     })
-}
-
-/// Real servers, real clients, real traffic, one test at a time: there are two cores.
-fn live(arguments: &Arguments, no_skip: bool) -> Result<()> {
-    let can = ::lab::system::is_root();
-    if !can {
-        if no_skip {
-            bail!("live tests need root: network namespaces, AF_XDP and BPF programs");
-        }
-        step::say("SKIP: live tests need root");
-        return Ok(());
-    }
-    stage::prepare(None)?;
-    dist::check_links(&workspace::target().join("release"))?;
-    let mut tests = cargo(no_skip);
-    tests.args([
-        "test",
-        "--package",
-        "tests",
-        "--test",
-        "live",
-        "--",
-        "--test-threads=1",
-        "--nocapture",
-    ]);
-    tests.args(arguments.live.as_deref());
-    if arguments.screenshots {
-        tests.env("TCPCOPY_SCREENSHOTS", workspace::root().join("docs/images"));
-    }
-    step::run("live tests", &mut tests)
 }
 
 fn cargo(no_skip: bool) -> Command {

@@ -78,7 +78,7 @@ const NEEDED: [&str; 7] = [
 const RUN: &str = include_str!("vm/scripts/run.sh");
 
 /// Arguments of `vm`.
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Arguments {
     /// Only these cases.
     #[arg(long, value_delimiter = ',', value_name = "CASE,...", value_parser = case::named)]
@@ -131,16 +131,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         short: arguments.short,
     };
     matrix(&kernels, &wanted, no_skip)
-}
-
-/// The short form, as a part of `cargo xtask test`, which has set the machine up.
-pub(crate) fn short(no_skip: bool) -> Result<()> {
-    run(&Arguments {
-        short: true,
-        no_skip,
-        no_setup: true,
-        ..Arguments::default()
-    })
 }
 
 /// Why there can be no machine here.

@@ -1,4 +1,4 @@
-//! The clock that the programs stamp with.
+//! The clock that the programs stamp with, and that of a thread.
 
 use std::fs;
 use std::time::Duration;
@@ -13,6 +13,14 @@ pub fn now_ns() -> u64 {
         .map(Duration::from)
         .unwrap_or_default();
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// CPU time that the calling thread has used.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .map(Duration::from)
+        .unwrap_or_default()
 }
 
 /// Name of the kernel's clock source (`tsc`, `kvm-clock`, `arch_sys_counter`, `hpet`, ...); `None` where it does not say.

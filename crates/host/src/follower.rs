@@ -3,7 +3,7 @@
 //! What the kernel's messages say is not looked at: on each of them, and from time to time, the kernel is asked anew.
 
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use futures_util::{Stream, StreamExt as _};
@@ -11,12 +11,13 @@ use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::{Error, netlink};
+use crate::{Error, clock, netlink};
 
 /// How long messages are gathered before the kernel is asked, at least: one `ip` command makes several.
 const SETTLE_MIN: Duration = Duration::from_millis(20);
-/// How long they are gathered in proportion to the time that asking takes: where messages never end (a router with a full table)
-/// and there is much to ask, the thread still uses a tenth of a core at most.
+/// How long they are gathered in proportion to the CPU time that asking takes: where messages never end (a router with a full
+/// table) and there is much to ask, the thread still uses a tenth of a core at most. Where others have the processor meanwhile,
+/// that is no work of this thread's, and a change is not told later for it.
 const REST_PER_WORK: u32 = 9;
 
 /// What is followed, and how.
@@ -127,9 +128,9 @@ async fn follow<T, M>(
     changes: &Sender<T>,
 ) {
     loop {
-        let asked = Instant::now();
+        let before = clock::thread_cpu();
         ask(handle, changes).await;
-        let worked = asked.elapsed();
+        let worked = clock::thread_cpu().saturating_sub(before);
         match timeout(ask_every, messages.next()).await {
             Ok(None) => return,
             Ok(Some(_)) => settle(&mut messages, worked).await,
@@ -142,4 +143,37 @@ async fn follow<T, M>(
 async fn settle<M>(messages: &mut (impl Stream<Item = M> + Unpin), worked: Duration) {
     sleep(SETTLE_MIN.max(worked * REST_PER_WORK)).await;
     while let Ok(Some(_)) = timeout(Duration::ZERO, messages.next()).await {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use crossbeam_channel::{Sender, bounded};
+    use futures_util::stream;
+    use rtnetlink::Handle;
+
+    use super::{REST_PER_WORK, follow};
+    use crate::netlink;
+
+    #[test]
+    fn who_waits_for_the_processor_does_not_rest_for_it() {
+        const AWAY: Duration = Duration::from_millis(300);
+        let (changes, told) = bounded(2);
+        netlink::runtime().unwrap().block_on(async {
+            let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+            let connection = tokio::spawn(connection);
+            // Others have the processor while the kernel is asked.
+            let ask = async |_: &Handle, changes: &Sender<Instant>| {
+                changes.send(Instant::now()).unwrap();
+                thread::sleep(AWAY);
+            };
+            let one_message = stream::iter([()]);
+            follow(AWAY, ask, &handle, one_message, &changes).await;
+            connection.abort();
+        });
+        let (first, second) = (told.recv().unwrap(), told.recv().unwrap());
+        assert!(second - first < AWAY * REST_PER_WORK);
+    }
 }

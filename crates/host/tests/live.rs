@@ -416,12 +416,9 @@ fn changes_of_routes_are_followed() {
         ip("route add 10.2.0.0/16 via 10.1.1.2");
         let targets = vec![addr("10.2.0.1"), addr("10.3.0.1")];
         let watcher = RouteWatcher::start(targets).unwrap();
-        let next = || {
-            watcher
-                .changes()
-                .recv_timeout(Duration::from_secs(2))
-                .unwrap()
-        };
+        // Sooner than the kernel is asked though no message came, however busy the machine is: it is the messages that tell.
+        let soon = RouteWatcher::ASK_EVERY - Duration::from_secs(1);
+        let next = || watcher.changes().recv_timeout(soon).unwrap();
         let (first, second) = (next(), next());
         assert_eq!(
             (first.target, first.route.mtu()),
@@ -443,18 +440,12 @@ fn changes_of_routes_are_followed() {
             ("link set lan0 down", None),
         ];
         for (step, mtu) in steps {
-            let asked = Instant::now();
             ip(step);
             let change = next();
             assert_eq!(
                 (change.target, change.route.mtu()),
                 (addr("10.2.0.1"), mtu),
                 "{step}"
-            );
-            assert!(
-                asked.elapsed() < Duration::from_millis(500),
-                "{step}: {:?}",
-                asked.elapsed()
             );
         }
         ip("link set lan1 up");
@@ -467,7 +458,7 @@ fn changes_of_routes_are_followed() {
         );
         let stopping = Instant::now();
         drop(watcher);
-        assert!(stopping.elapsed() < Duration::from_millis(500));
+        assert!(stopping.elapsed() < soon, "its end waits for nothing");
     });
 }
 

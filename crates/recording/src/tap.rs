@@ -18,7 +18,7 @@ use crate::packet::{complete_sum, wire_len};
 use held::{Held, Packet};
 
 /// How long a packet is held, measured by the stamps: longer than a worker keeps a batch that is not full.
-const HOLD_BACK_NS: u64 = 250_000_000;
+const HOLD_BACK_NS: u64 = 150_000_000;
 /// Most bytes that are held.
 const HELD_MAX: usize = 8 << 20;
 /// What is kept, as the file says it of each device.
@@ -144,13 +144,12 @@ impl Tap {
     ///
     /// Where the disk is full, for example. What was written before is readable then.
     pub fn flush(&mut self) -> Result<(), Error> {
-        let up_to_ns = self.newest_ns.saturating_sub(HOLD_BACK_NS);
-        self.write_up_to(up_to_ns)?;
-        if self.held.bytes() > HELD_MAX {
-            let up_to_ns = self.held.median_ns();
-            self.write_up_to(up_to_ns)?;
+        let mut up_to_ns = self.newest_ns.saturating_sub(HOLD_BACK_NS);
+        if self.is_full() {
+            // What stays is moved, so it is to be less than what goes.
+            up_to_ns = up_to_ns.max(self.held.median_ns());
         }
-        Ok(())
+        self.write_up_to(up_to_ns)
     }
 
     /// Writes everything that is held, where nothing more comes for now.

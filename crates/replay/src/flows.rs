@@ -195,7 +195,8 @@ impl Flows {
     }
 
     pub(crate) fn get_mut(&mut self, id: &Id) -> Option<&mut Flow> {
-        if !self.young.contains_key(id)
+        if !self.old.is_empty()
+            && !self.young.contains_key(id)
             && let Some(flow) = self.old.remove(id)
         {
             self.young.insert(*id, flow);
@@ -210,23 +211,21 @@ impl Flows {
         segment: &Segment,
         at_ns: u64,
     ) -> Found {
+        let apart = Id { network, key };
+        // A flow of its own in this network goes first: both may have been seen there.
+        if self.shows(&apart, (side, network), segment, at_ns) {
+            return Found::Known(apart);
+        }
         let mut new = Flow::new();
         new.see(side, network, segment, at_ns);
-        let (apart, home) = (Id { network, key }, self.home_of(&key));
-        let Some(home) = home else {
+        let Some(home) = self.home_of(&key) else {
             self.insert(apart, new);
             self.set_home(key, network);
             return Found::Known(apart);
         };
         let first = Id { network: home, key };
-        // A flow of its own in this network goes first: both may have been seen there.
-        for id in [apart, first] {
-            if let Some(flow) = self.get_mut(&id)
-                && flow.may_be_seen_in(side, network)
-            {
-                flow.see(side, network, segment, at_ns);
-                return Found::Known(id);
-            }
+        if home != network && self.shows(&first, (side, network), segment, at_ns) {
+            return Found::Known(first);
         }
         let flow = self.get_mut(&first);
         match flow.and_then(|flow| flow.sees_again(side, network, segment, at_ns)) {
@@ -246,6 +245,22 @@ impl Flows {
         new.alias = Some(port);
         self.insert(apart, new);
         Found::Aliased(apart)
+    }
+
+    /// Whether a flow is there that may be seen in this network, where a segment of it is.
+    fn shows(
+        &mut self,
+        id: &Id,
+        (side, network): (Side, u32),
+        segment: &Segment,
+        at_ns: u64,
+    ) -> bool {
+        let flow = self.get_mut(id);
+        let Some(flow) = flow.filter(|flow| flow.may_be_seen_in(side, network)) else {
+            return false;
+        };
+        flow.see(side, network, segment, at_ns);
+        true
     }
 
     /// A port of the client's address that no flow to this server has; it is taken from now on.

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`details`] | everything that was counted, for developers |
 //! | [`notes`] | what stands in the way of a line |
+//! | [`speed`] | the lines about the target's times |
 
 mod details;
 mod notes;
+mod speed;
 
 use std::fmt::{self, Display, Formatter};
 
@@ -17,7 +19,7 @@ use crate::figures::{Figures, grouped};
 use crate::findings::Level;
 use crate::moment::rfc3339;
 use crate::summary::Summary;
-use crate::verdict::{Finding, Says};
+use crate::verdict::Says;
 
 /// Where the mark of a line stands.
 const MARK: usize = 78;
@@ -32,7 +34,7 @@ impl Display for Table<'_> {
         head(f, summary)?;
         taken(f, summary)?;
         copy(f, summary)?;
-        speed(f, summary)?;
+        speed::lines(f, summary)?;
         answers(f, summary)?;
         counters(f, summary)?;
         gates(f, summary)?;
@@ -174,58 +176,6 @@ fn rate(summary: &Summary) -> String {
     let answered = figure(&summary.ledger, "answered") as f64;
     let rate = (answered / summary.capture_seconds).round() as u64;
     format!(": {} requests a second", grouped(rate))
-}
-
-/// How fast the target is, as far as the run can tell.
-fn speed(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
-    let (online, target) = (
-        &summary.latency_us.online.last,
-        &summary.latency_us.target_net.last,
-    );
-    if online.count == 0 {
-        let why = if summary.dry_run {
-            "-         nothing to measure: the target is made up"
-        } else {
-            "-         no response of both servers was measured"
-        };
-        return row(f, "SPEED", why, "?");
-    }
-    let last = &summary.verdict.last;
-    for (name, what, online, target, finding) in [
-        ("SPEED", "median", online.p50, target.p50, &last.p50),
-        ("", "p99", online.p99, target.p99, &last.p99),
-    ] {
-        let text = format!(
-            "{what:<9} online {:<9} target {:<9} {}",
-            millis(online),
-            millis(target),
-            difference(finding)
-        );
-        row(f, name, &text, says(finding.says))?;
-        if let Some(wanted) = &finding.would_tell {
-            below(f, &wanted.to_string())?;
-        }
-    }
-    Ok(())
-}
-
-/// A difference and its interval, where the verdict knows one.
-fn difference(finding: &Finding) -> String {
-    let signed = |micros: i64| {
-        format!(
-            "{}{}",
-            if micros < 0 { "-" } else { "+" },
-            short(micros.unsigned_abs())
-        )
-    };
-    let measured = signed(finding.difference);
-    match (finding.says, finding.low, finding.high) {
-        (Says::CannotTell, ..) => String::new(),
-        (_, Some(low), Some(high)) => format!("{measured} ({} to {})", signed(low), signed(high)),
-        (Says::Slower, Some(low), None) => format!("{measured} (at least {})", signed(low)),
-        (Says::Faster, None, Some(high)) => format!("{measured} (at least {})", signed(high)),
-        _ => measured,
-    }
 }
 
 /// Whether the target said the same.

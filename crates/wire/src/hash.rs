@@ -112,18 +112,25 @@ pub struct Words {
 }
 
 impl Hasher for Words {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(4) {
+        let (words, rest) = bytes.as_chunks::<4>();
+        for word in words {
+            self.write_u32(u32::from_ne_bytes(*word));
+        }
+        if !rest.is_empty() {
             let mut word = [0; 4];
-            word[..chunk.len()].copy_from_slice(chunk);
+            word[..rest.len()].copy_from_slice(rest);
             self.write_u32(u32::from_ne_bytes(word));
         }
     }
 
+    #[inline]
     fn write_u16(&mut self, port: u16) {
         self.write_u32(port.into());
     }
 
+    #[inline]
     fn write_u32(&mut self, word: u32) {
         // What is longer than a flow would use a number twice; nothing that is hashed here is.
         let number = self.key[1 + self.words % (FLOW_KEY_LEN - 1)];

@@ -14,10 +14,10 @@ use tracing::{debug, warn};
 use super::bridge::Bridge;
 use super::replaying::Replaying;
 use crate::args::{Capture, Priority};
+use crate::bandwidth::Bandwidth;
 use crate::loader::Parts;
 use crate::made_up::MadeUp;
 use crate::plan::Plan;
-use crate::worker::bandwidth::Bandwidth;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
@@ -105,15 +105,7 @@ impl Crew {
             let config = plan.engine_config(index, unix_nanos);
             let playing = batches.next();
             let playing = playing.map(|batches| Playing::new(batches, is_timed, &config));
-            let mut engine = Engine::new(config, clock::now());
-            engine.sample_responses(plan.sample_bytes.into());
-            let made_up = plan
-                .is_dry_run
-                .then(|| MadeUp::new(&mut engine, plan.hash_seed));
-            if bridge.is_some() {
-                // Until the connections stand, of which the worker hears at its first turn.
-                engine.on_channel(clock::now(), false);
-            }
+            let (engine, made_up) = engine_of(plan, config, bridge.is_some());
             let worker = Worker {
                 engine,
                 intake: Intake::new(parts.ring, parts.sleeping, index as usize, from_port),
@@ -248,6 +240,18 @@ impl Crew {
         }
         failure
     }
+}
+
+/// The engine of a worker, and the target that it has in a dry run.
+fn engine_of(plan: &Plan, config: session::Config, has_bridge: bool) -> (Engine, Option<MadeUp>) {
+    let mut engine = Engine::new(config, clock::now());
+    engine.sample_responses(plan.sample_bytes.into());
+    if has_bridge {
+        // Until the connections stand, of which the worker hears at its first turn.
+        engine.on_channel(clock::now(), false);
+    }
+    let made_up = { plan.is_dry_run }.then(|| MadeUp::new(&mut engine, plan.hash_seed));
+    (engine, made_up)
 }
 
 /// Lets the online server's threads go before the calling one.

@@ -1,7 +1,8 @@
 //! Live tests: real servers, real clients, a real copy, in namespaces.
 //!
-//! Run them one at a time, `cargo test -p tests --test live -- --test-threads=1`: they share two CPUs. They need root
-//! and the servers that they name; without them each says SKIP and does nothing.
+//! Run them one at a time, `cargo test -p tests --test live -- --test-threads=1`: they share two CPUs. `cargo xtask test` does so
+//! as well, but for those that `beside.txt` names, which bear with others beside them; a new test runs alone until it stands there.
+//! They need root and the servers that they name; without them each says SKIP and does nothing.
 
 mod assistant;
 mod beginnings;

@@ -46,7 +46,8 @@ fn masked_from(pieces: &[(usize, &[u8])], with_syn: bool) -> Vec<u8> {
         if packet != before {
             let (source, destination) = (Addr::v4([10, 0, 0, 1]), Addr::v4([10, 0, 0, 2]));
             let verdict = wire::checksum::judge(&source, &destination, 6, &packet[20..]);
-            assert_eq!(verdict, Verdict::Valid);
+            // One sum in 65,536 is right and looks like one that was left to a network card.
+            assert_ne!(verdict, Verdict::Corrupt);
         }
         stream[*at..at + piece.len()].copy_from_slice(&packet[40..]);
     }

@@ -10,11 +10,11 @@ use session::{Engine, Event, Instant};
 use telemetry::{Ledger, WorkerTotals};
 
 use super::Figures;
+use crate::bandwidth::Bandwidth;
 use crate::clock;
 use crate::made_up::MadeUp;
 use crate::plan::Plan;
 use crate::playback::sink::Sink;
-use crate::worker::bandwidth::Bandwidth;
 
 /// At `max` nothing has a time: a packet comes so long after the one before.
 const TICK: Duration = Duration::from_micros(1);

@@ -10,10 +10,10 @@ use telemetry::Mode;
 
 use crate::worker::tap::{Batch, Drain, Lost};
 
-/// How often what nothing older can come before is written.
-const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// How often what nothing older can come before is written. What is held still is moved then, so not more often.
+const FLUSH_EVERY: Duration = Duration::from_millis(250);
 /// After so long without a packet everything is written that is there.
-const SILENCE: Duration = Duration::from_millis(400);
+const SILENCE: Duration = Duration::from_millis(500);
 /// What replies come by in assistant mode.
 const INTERCEPT: &str = "intercept";
 

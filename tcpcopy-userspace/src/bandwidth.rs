@@ -39,7 +39,7 @@ impl Bandwidth {
 
     /// When it is worth to look again: later than the first frame may leave, so that a few leave at a time and the worker does
     /// not wake up for each of them.
-    pub(super) fn worth_a_look(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn worth_a_look(&self, now: Instant) -> Option<Instant> {
         self.closed_until(now).map(|until| until + BURST / 2)
     }
 
@@ -59,12 +59,12 @@ impl Bandwidth {
     }
 
     /// Nothing is limited from now on.
-    pub(super) const fn lift(&mut self) {
+    pub(crate) const fn lift(&mut self) {
         self.bits_per_second = None;
     }
 
     /// How often the rate was reached.
-    pub(super) const fn reached(&self) -> u64 {
+    pub(crate) const fn reached(&self) -> u64 {
         self.reached
     }
 }

@@ -2,7 +2,7 @@
 //! it was flushed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +119,8 @@ impl Growing {
             Err(cause) => {
                 // What cannot be cut off is a torn block at the end, which readers know.
                 let _ = file.set_len(self.whole_len);
+                // What is written all the same must not leave a gap before it.
+                let _ = file.seek(SeekFrom::Start(self.whole_len));
                 let path = self.path.clone();
                 Err(Error { path, cause })
             }

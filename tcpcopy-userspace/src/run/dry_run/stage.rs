@@ -101,8 +101,10 @@ impl Stage {
     pub(super) fn finish(mut self) -> Result<(), String> {
         self.end_sessions();
         self.flush_file();
-        if let Err(error) = self.file.finish() {
-            self.failure.get_or_insert_with(|| error.to_string());
+        if self.failure.is_none()
+            && let Err(error) = self.file.finish()
+        {
+            self.failure = Some(error.to_string());
         }
         self.publish();
         self.failure.map_or(Ok(()), Err)

@@ -253,3 +253,6 @@ const fn surroundings() -> Surroundings {
         channels: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use wire::flow::{Addr, Endpoint};
 use wire::segment::Segment;
 use wire::tcp::{Flags, Header, Options};
 
-use super::{DEVICE, Figures, open};
+use super::{DEVICE, Figures, begin};
 use crate::args::{Args, CommandLine, Task};
 use crate::run::dry_run::stage::Stage;
 use crate::run::preparation::prepare_dry_run;
@@ -171,7 +171,7 @@ fn dry_run(from: &Path, into: &Path, options: &str) -> Figures {
     let figures = Arc::new(Mutex::new(Figures::new(1)));
     let stage = Stage::new(
         &plan,
-        (open(into, true).expect("a file"), DEVICE),
+        (begin(&args, into).expect("a file").0, DEVICE),
         (replaying.are_timed(), false),
         replaying.is_to_end(),
         Arc::clone(&figures),

@@ -210,7 +210,7 @@ impl Played {
         assert!(self.waiting(player) <= WAITING_MAX);
         let counts = player.counts();
         let sorted = counts.clients + counts.online + counts.unmatched + counts.unaliased;
-        let sorted = sorted + counts.malformed + counts.copies + counts.outside;
+        let sorted = sorted + counts.malformed + counts.copies + counts.outside + counts.again;
         assert_eq!(sorted, self.given.len() as u64);
     }
 }

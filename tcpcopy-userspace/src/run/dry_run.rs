@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use host::netns::Outside;
 use process::{Printer, signals};
-use recording::{Tap, Tapped};
+use recording::Tapped;
 use signal_hook::iterator::Signals;
 use telemetry::warning::Kind;
 use telemetry::{
@@ -24,14 +24,14 @@ use telemetry::{
 use tracing::info;
 
 use super::ending::{self, Ending, Stop, Unusable};
-use super::preparation::{file_names, prepare_dry_run};
+use super::preparation::prepare_dry_run;
 use super::replaying::Replaying;
+use super::tapping::begin;
 use super::telling::{Phase, Surroundings, Telling};
 use super::totals::{about, others_cpu};
 use super::warnings::{Subject, Warnings};
 use super::{SECOND, TICK};
 use crate::args::Args;
-use crate::clock;
 use crate::plan::Plan;
 use stage::Stage;
 
@@ -105,7 +105,7 @@ impl<'a> DryRun<'a> {
         let plan = prepare_dry_run(args, outside)?;
         let telling = Telling::start(args, printer)?;
         let file = args.tap.file().ok_or_else(nothing)?;
-        let tap = open(file, args.tap.force)?;
+        let (tap, _) = begin(args, file)?;
         let figures = Arc::new(Mutex::new(Figures::new(plan.rules.len())));
         let stage = Stage::new(
             &plan,
@@ -227,14 +227,6 @@ impl<'a> DryRun<'a> {
     }
 }
 
-/// Begins the file.
-fn open(file: &Path, replaces: bool) -> Result<Tap, Unusable> {
-    let unusable = |words: String| Unusable::new(format!("--dry-run: {words}"), "tap-file");
-    let names = file_names(file, false, replaces).map_err(unusable)?;
-    let tap = Tap::open(&names, replaces, clock::wall_offset_ns());
-    tap.map_err(|error| unusable(error.to_string()))
-}
-
 fn announce(args: &Args, plan: &Plan, file: &Path, warnings: &mut Warnings) {
     for (rule, source) in plan.rule_names.iter().zip(&plan.source_words) {
         info!("dry run    {rule}, {source}");
@@ -253,3 +245,6 @@ const fn surroundings() -> Surroundings {
         channels: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@
 mod writing;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -59,12 +60,9 @@ impl Tapping {
         let Some(file) = args.tap.file() else {
             return Ok(tapping);
         };
-        let unusable =
-            |words: String| Unusable::new(format!("{}: {words}", args.tap.option()), "tap-file");
-        let names = file_names(file, false, args.tap.force).map_err(unusable)?;
-        let tap = recording::Tap::open(&names, args.tap.force, clock::wall_offset_ns());
-        tapping.tap = Some(tap.map_err(|error| unusable(error.to_string()))?);
-        tapping.is_kept = names.form() == Form::Nowhere;
+        let (tap, form) = begin(args, file)?;
+        tapping.tap = Some(tap);
+        tapping.is_kept = form == Form::Nowhere;
         tapping.file = Some(file.clone());
         Ok(tapping)
     }
@@ -156,7 +154,7 @@ impl Tapping {
 
     /// Waits until everything is written, which the workers have handed over before they ended.
     pub(super) fn finish(&mut self, signals: &mut Signals, warnings: &mut Warnings) {
-        let Some(thread) = &self.thread else {
+        let Some(thread) = self.thread.take() else {
             return;
         };
         let began = Instant::now();
@@ -166,13 +164,28 @@ impl Tapping {
             }
             thread::sleep(LOOK_EVERY);
         }
-        if !thread.is_finished() {
-            let words = "THE TAP ENDS HERE: the file was not written to its end, for that takes too long. What was written before is \
-                         readable";
-            warnings.raise(Kind::TapEnded, Subject::Run, words);
-        }
-        self.look(warnings);
+        let why = match thread.is_finished().then(|| thread.join()) {
+            Some(Ok(())) => return self.look(warnings),
+            Some(Err(_)) => {
+                "the thread that writes it panicked: a bug, please report what it printed"
+            }
+            None => "that takes too long",
+        };
+        let words = format!(
+            "THE TAP ENDS HERE: the file was not written to its end, for {why}. What was written before is readable"
+        );
+        warnings.raise(Kind::TapEnded, Subject::Run, &words);
     }
+}
+
+/// Whether the file is one of those that are replayed: it would be empty before it is read.
+fn is_replayed(args: &Args, file: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|it| (it.dev(), it.ino())).ok();
+    let Some(own) = identity(file) else {
+        return false;
+    };
+    let files = args.replay.iter().flat_map(|replay| &replay.files);
+    files.into_iter().any(|other| identity(other) == Some(own))
 }
 
 impl Drop for Tapping {
@@ -187,6 +200,27 @@ impl Drop for Tapping {
     }
 }
 
+/// Begins the file of `--tap` or `--dry-run`.
+///
+/// # Errors
+///
+/// Where it cannot be, or would replace what nobody wants to lose.
+pub(super) fn begin(args: &Args, file: &Path) -> Result<(recording::Tap, Form), Unusable> {
+    let unusable =
+        |words: String| Unusable::new(format!("{}: {words}", args.tap.option()), "tap-file");
+    if is_replayed(args, file) {
+        let words = format!(
+            "{} is what is to be replayed; take another name",
+            file.display()
+        );
+        return Err(unusable(words));
+    }
+    let names = file_names(file, false, args.tap.force).map_err(unusable)?;
+    let tap = recording::Tap::open(&names, args.tap.force, clock::wall_offset_ns());
+    let tap = tap.map_err(|error| unusable(error.to_string()))?;
+    Ok((tap, names.form()))
+}
+
 /// The name of the device by which copies leave.
 fn device_of(egress: &Egress) -> String {
     match egress.kind {
@@ -197,5 +231,51 @@ fn device_of(egress: &Egress) -> String {
             name.unwrap_or_else(|| format!("if{}", egress.ifindex))
         }
         _ => NO_DEVICE.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::Tapping;
+    use crate::args::{Args, CommandLine, Task};
+
+    fn args(line: &str) -> Args {
+        match CommandLine::read(line.split(' ').map(OsString::from)) {
+            Ok(Task::Run(args)) => args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_replayed_is_not_overwritten_and_a_run_that_does_not_begin_leaves_no_file() {
+        let folder = std::env::temp_dir().join(format!("tapping-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let (file, link) = (folder.join("a.pcapng"), folder.join("b.pcapng"));
+        std::fs::write(&file, "precious").expect("a file");
+        std::fs::hard_link(&file, &link).expect("a link");
+        let line = |tap: &str| {
+            let (file, folder) = (file.display(), folder.display());
+            format!("tcpcopy replay --pcap {file} -x 80-10.0.0.2:80 --tap {folder}/{tap} --force")
+        };
+        for tap in ["a.pcapng", "b.pcapng"] {
+            let refused = Tapping::open(&args(&line(tap))).err().expect(tap);
+            assert!(
+                refused.words.contains("is what is to be replayed"),
+                "{refused:?}"
+            );
+        }
+        let other = folder.join("c.pcapng");
+        let tapping = Tapping::open(&args(&line("c.pcapng"))).expect("another file");
+        assert!(other.exists());
+        drop(tapping);
+        assert!(!other.exists());
+        let mut tapping = Tapping::open(&args(&line("c.pcapng"))).expect("another file");
+        tapping.keep();
+        drop(tapping);
+        assert!(other.exists());
+        assert_eq!(std::fs::read(&file).expect("it is there"), b"precious");
+        std::fs::remove_dir_all(folder).expect("it is ours");
     }
 }

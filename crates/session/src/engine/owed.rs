@@ -28,13 +28,13 @@ impl Engine {
         let session = self.sessions.wake(id)?;
         let online = self.flows.get(session.flow)?;
         let una = session.connection.una();
-        let current = session.playing(online).current();
-        if current.is_some_and(|turn| una < turn.end) {
+        let playing = session.playing(online);
+        if playing.current().is_some_and(|turn| una < turn.end) {
             // Nobody answers what was not asked yet, although the online server has.
             return Some(Owed::default());
         }
         Some(Owed {
-            bytes: session.turns.allowance(0),
+            bytes: playing.owed(),
             // Behind the last of what it is asked: who is behind would close in the middle.
             closes: online.is_online_closed() && session.stock.open() <= 1,
         })

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::{Gating, Next, Playing, Turns};
 use crate::connection::Tail;
 use crate::event::Outcome;
+use crate::flow::turn::Turn;
 use crate::time::Instant;
 
 impl<T: Deref<Target = Turns>> Playing<'_, T> {
@@ -72,10 +73,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             return false;
         }
         let answer = &self.step.answer;
-        let wanted = match self.queue.get(1) {
-            Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
-            None => turn.online.bytes,
-        };
+        let wanted = self.sent_online(turn);
         let received = match wanted {
             0 => answer.bytes,
             _ => self.received(),
@@ -86,6 +84,25 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             self.step.heard
         };
         received != wanted && !(received > 0 && now.since(last) > silence)
+    }
+
+    /// How many bytes the online server has sent in answer to the current turn, by what is known best.
+    fn sent_online(&self, turn: &Turn) -> u64 {
+        match self.queue.get(1) {
+            Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
+            None => turn.online.bytes,
+        }
+    }
+
+    /// What the target has to send to have answered the current turn as the online server has; where there is no turn, to have greeted so.
+    /// What answers later turns, and is known already where a session is behind, is not asked for yet.
+    pub(crate) fn owed(&self) -> u32 {
+        let credit = self.allowance(0);
+        let Some(turn) = self.current() else {
+            return credit;
+        };
+        let left = self.sent_online(turn).saturating_sub(self.received());
+        credit.min(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
     /// Whether the target has left the current turn without the answer that the online server gave for so long.

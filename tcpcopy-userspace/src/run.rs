@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
         let pauses = Pauses::new(loaded.paused(), plan.workers);
         let sources = (bridge.as_ref(), replaying.as_mut());
         namespace::outside(plan, || {
-            let taps = tapping.start(plan, args.priority)?;
+            let taps = tapping.start(plan)?;
             crew.start(plan, parts, sources, taps, args.priority)
         })?
         .map_err(|error| Unusable::new(error, "cannot-set-up"))?;

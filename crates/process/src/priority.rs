@@ -8,6 +8,8 @@ use rustix::process::{getpriority_process, setpriority_process};
 /// How much more willing than others a thread is to wait for a processor, as in nice(2): it gets about a tenth of the share of
 /// a thread at 0 where both want to run, and all that nobody else wants.
 pub const NICE: i32 = 10;
+/// The same of a thread that even the nice ones go before: it gets an eighth of their share.
+pub const NICE_MAX: i32 = 19;
 /// How much sooner than others the process is ended where memory has run out, as in proc(5): as if it had half of all memory
 /// more than it has.
 pub const OOM_SCORE: i32 = 500;
@@ -21,8 +23,21 @@ const OOM_FILE: &str = "/proc/self/oom_score_adj";
 ///
 /// Where the kernel refuses; being nicer is always allowed.
 pub fn yield_to_others() -> io::Result<()> {
-    if getpriority_process(None)? < NICE {
-        setpriority_process(None, NICE)?;
+    become_nice(NICE)
+}
+
+/// Has the calling thread wait for all others, this process's nice ones included.
+///
+/// # Errors
+///
+/// As [`yield_to_others`].
+pub fn yield_to_all() -> io::Result<()> {
+    become_nice(NICE_MAX)
+}
+
+fn become_nice(nice: i32) -> io::Result<()> {
+    if getpriority_process(None)? < nice {
+        setpriority_process(None, nice)?;
     }
     Ok(())
 }
@@ -50,17 +65,21 @@ mod tests {
 
     use rustix::process::getpriority_process;
 
-    use super::{NICE, go_first, yield_to_others};
+    use super::{NICE, NICE_MAX, go_first, yield_to_all, yield_to_others};
 
     #[test]
     fn a_thread_becomes_nice_and_its_maker_does_not() {
         let before = getpriority_process(None).unwrap();
-        let of_thread = thread::spawn(|| {
-            yield_to_others().unwrap();
-            yield_to_others().unwrap();
-            getpriority_process(None).unwrap()
-        });
-        assert_eq!(of_thread.join().unwrap(), NICE.max(before));
+        let of_thread = |become_nice: fn() -> std::io::Result<()>| {
+            let thread = thread::spawn(move || {
+                become_nice().unwrap();
+                yield_to_others().unwrap();
+                getpriority_process(None).unwrap()
+            });
+            thread.join().unwrap()
+        };
+        assert_eq!(of_thread(yield_to_others), NICE.max(before));
+        assert_eq!(of_thread(yield_to_all), NICE_MAX);
         assert_eq!(getpriority_process(None).unwrap(), before);
     }
 

@@ -21,13 +21,13 @@ use process::signals;
 use recording::Form;
 use signal_hook::iterator::Signals;
 use telemetry::warning::Kind;
+use tracing::warn;
 use wire::flow::Addr;
 
-use super::crew::give_way;
 use super::ending::Unusable;
 use super::preparation::file_names;
 use super::warnings::{Subject, Warnings};
-use crate::args::{Args, Priority};
+use crate::args::Args;
 use crate::clock;
 use crate::plan::Plan;
 use crate::worker::tap::{Lost, Tap, channel};
@@ -72,7 +72,7 @@ impl Tapping {
     /// # Errors
     ///
     /// Where the kernel gives no thread.
-    pub(super) fn start(&mut self, plan: &Plan, priority: Priority) -> io::Result<Vec<Tap>> {
+    pub(super) fn start(&mut self, plan: &Plan) -> io::Result<Vec<Tap>> {
         let Some(tap) = self.tap.take() else {
             return Ok(Vec::new());
         };
@@ -86,7 +86,13 @@ impl Tapping {
         let thread = thread::Builder::new()
             .name("tap".to_owned())
             .spawn(move || {
-                give_way(priority);
+                // The worker goes before the file.
+                if let Err(error) = process::priority::yield_to_all() {
+                    warn!(
+                        finding = "no-priority",
+                        "the thread that writes the file of --tap does not wait for others: {error}"
+                    );
+                }
                 writing.run();
             })?;
         (self.shared, self.thread) = (Some(shared), Some(thread));

@@ -2,7 +2,8 @@
 //!
 //! A test runs alone, unless `tests/tests/live/beside.txt` names it: those that it names run first, some at a time. What the first
 //! run is asked for by name the second leaves out by the same names, so no test falls out of both; and a name that no test has
-//! fails the run.
+//! fails the run. One that fails beside others runs again alone, which counts: where many share two processors a worker may wait
+//! for one longer than on any machine that copies.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
@@ -53,15 +54,27 @@ pub(super) fn run(arguments: &Arguments, no_skip: bool) -> Result<()> {
 fn all(program: impl Fn() -> Command) -> Result<()> {
     let names: Vec<&str> = beside().collect();
     step::say("live tests that may run beside others");
-    let (status, seen) = beside_others(&mut program(), &names)?;
+    let (beside, seen) = beside_others(&mut program(), &names)?;
     let mut others = program();
     others.args(["--test-threads=1", "--exact"]);
     others.args(names.iter().flat_map(|name| ["--skip", name]));
     step::say("live tests that run alone");
     let alone = others.status().context("cannot start cargo")?;
     say(&seen.failures)?;
-    if !(status.success() && alone.success()) {
-        bail!("live tests: beside others {status}, alone {alone}");
+    let again = seen.failed();
+    if !beside.success() && again.is_empty() {
+        bail!("live tests beside others: {beside}, and none is named");
+    }
+    let again = if again.is_empty() {
+        None
+    } else {
+        step::say("live tests that failed beside others, alone: that counts");
+        let mut program = program();
+        program.args(["--test-threads=1", "--exact"]).args(&again);
+        Some(program.status().context("cannot start cargo")?)
+    };
+    if !alone.success() || again.is_some_and(|status| !status.success()) {
+        bail!("live tests: alone {alone}, again {again:?}");
     }
     Ok(())
 }
@@ -111,6 +124,13 @@ struct Seen {
 }
 
 impl Seen {
+    /// The tests that failed: the last list has their names.
+    fn failed(&self) -> Vec<&str> {
+        let (_, names) = self.failures.rsplit_once("failures:\n").unwrap_or_default();
+        let names = names.lines().map_while(|line| line.strip_prefix("    "));
+        names.collect()
+    }
+
     /// Reads it to its end. Lines before the failures are passed on at once.
     fn of(output: impl Read, mut pass_on: impl FnMut(&str) -> Result<()>) -> Result<Self> {
         let mut seen = Self::default();
@@ -172,5 +192,7 @@ mod tests {
         assert_eq!(seen.count, Some(2));
         assert_eq!(format!("{passed_on}{}", seen.failures), said);
         assert!(passed_on.ends_with("test a::c ... ok\n\n"), "{passed_on}");
+        assert_eq!(seen.failed(), ["a::b"]);
+        assert!(Seen::default().failed().is_empty());
     }
 }

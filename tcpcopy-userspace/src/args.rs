@@ -291,6 +291,18 @@ pub(crate) struct Args {
     pub(crate) replay: Option<FileArgs>,
 }
 
+impl Args {
+    /// Whether live traffic is taken, and nothing is sent.
+    pub(crate) const fn is_live_dry_run(&self) -> bool {
+        self.tap.is_dry_run() && self.replay.is_none()
+    }
+
+    /// Whether files are taken, and nothing is sent.
+    pub(crate) const fn is_dry_run_of_files(&self) -> bool {
+        self.tap.is_dry_run() && self.replay.is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory as _, Parser as _};

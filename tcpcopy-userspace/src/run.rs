@@ -102,7 +102,7 @@ const OBEY_MAX: Duration = Duration::from_secs(2);
 
 /// Runs to the end.
 pub(crate) fn run(args: &Args, printer: &Printer) -> Ending {
-    let is_offline = args.tap.is_dry_run() && args.replay.is_some();
+    let is_offline = args.is_dry_run_of_files();
     let course = if is_offline { dry_run::course } else { course };
     namespace::run(args, |outside| course(args, printer, outside))
 }

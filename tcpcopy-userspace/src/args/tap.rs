@@ -81,6 +81,9 @@ mod tests {
         assert!(both.is_err(), "one file of one kind");
         let assisted = parse("tcpcopy -x 80-10.0.0.2:80 --dry-run d.pcapng -s 10.0.0.3");
         assert!(assisted.is_err_and(|it| it.to_string().contains("leave out -s")));
+        let addresses =
+            "tcpcopy replay --pcap a.pcap -x 80-10.0.0.2:80 --dry-run d.pcapng -s 10.0.0.3";
+        assert!(parse(addresses).is_ok(), "the clients' own addresses");
         let alone = parse("tcpcopy -x 80-10.0.0.2:80 --force").expect_err("nothing to replace");
         assert!(alone.to_string().contains("--tap"), "{alone}");
     }

@@ -136,7 +136,7 @@ impl CommandLine {
     /// What says the opposite of itself, which clap cannot know.
     fn checked(task: Task) -> Result<Task, clap::Error> {
         match &task {
-            Task::Run(args) if args.tap.is_dry_run() && !args.intercepts.is_empty() => {
+            Task::Run(args) if args.is_live_dry_run() && !args.intercepts.is_empty() => {
                 let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }

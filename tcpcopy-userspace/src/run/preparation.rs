@@ -34,7 +34,12 @@ pub(super) fn prepare(args: &Args, outside: &Outside) -> Result<Plan, Unusable> 
 
 /// The same for a dry run of files, which needs nothing of this host: where it has no way to a target, one is made up.
 pub(super) fn prepare_dry_run(args: &Args, outside: &Outside) -> Result<Plan, Unusable> {
-    let facts = Facts::gather(args, outside).map_err(refused)?;
+    // With -s sessions have their clients' own addresses, and nobody is asked for anything.
+    let unassisted = Args {
+        intercepts: Vec::new(),
+        ..args.clone()
+    };
+    let facts = Facts::gather(&unassisted, outside).map_err(refused)?;
     Plan::new(args, &facts.with_ways_everywhere()).map_err(refused)
 }
 

@@ -24,6 +24,8 @@ use crate::run::replaying::Replaying;
 
 const SERVICE: u16 = 80;
 const CONNECTIONS: u16 = 30;
+/// The clients' ports, which the pool does not have.
+const FIRST_PORT: u16 = 40_000;
 
 /// A connection as it is made: its packets in their order, what the client said, and how many bytes it was answered.
 struct Made {
@@ -187,8 +189,8 @@ fn dry_run(from: &Path, into: &Path, options: &str) -> Figures {
     std::mem::replace(&mut figures, Figures::new(1))
 }
 
-/// What sessions have said, and how many bytes they were answered, by their ports.
-fn said(file: &Path) -> (Vec<Vec<u8>>, u64) {
+/// What sessions have said, by their ports, and how many bytes they were answered.
+fn said(file: &Path) -> (BTreeMap<u16, Vec<u8>>, u64) {
     let mut files = Files::open(&[PathBuf::from(file)], false).expect("it is one");
     let mut unwrapper = Unwrapper::default();
     let (mut sessions, mut answered) = (BTreeMap::<u16, Vec<u8>>::new(), 0);
@@ -205,9 +207,7 @@ fn said(file: &Path) -> (Vec<Vec<u8>>, u64) {
             }
         });
     }
-    let mut said: Vec<Vec<u8>> = sessions.into_values().collect();
-    said.sort();
-    (said, answered)
+    (sessions, answered)
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn each_client_s_bytes_are_there_once() {
     for seed in 0..12 {
         let random = &mut Rand32::new(seed);
         let all: Vec<Made> = (0..CONNECTIONS)
-            .map(|it| made(random, 20_000 + it))
+            .map(|it| made(random, FIRST_PORT + it))
             .collect();
         write(&from, random, &all);
         let requests: u64 = all.iter().map(|made| made.requests).sum();
@@ -230,6 +230,8 @@ fn each_client_s_bytes_are_there_once() {
             (" --speed max -n 3", 3),
             (" --speed max --max-bandwidth 10M", 1),
             (" --speed max --max-new-sessions 7", 1),
+            // Nobody is asked whether that is an address.
+            (" --speed max -s nobody.invalid", 1),
         ] {
             let context = format!("seed {seed}{options}");
             let figures = dry_run(&from, &into, options);
@@ -244,7 +246,11 @@ fn each_client_s_bytes_are_there_once() {
                 .flat_map(|made| (0..times).map(|_| made.said.clone()))
                 .collect();
             expected.sort();
-            let (said, answered) = said(&into);
+            let (sessions, answered) = said(&into);
+            let are_clients = sessions.keys().all(|port| *port >= FIRST_PORT);
+            assert_eq!(are_clients, options.contains(" -s "), "{context}");
+            let mut said: Vec<Vec<u8>> = sessions.into_values().collect();
+            said.sort();
             assert!(said == expected, "{context}");
             assert_eq!(answered, answers * times, "{context}");
         }

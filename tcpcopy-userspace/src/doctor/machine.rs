@@ -169,6 +169,63 @@ pub(crate) fn outputs(args: &Args, outside: &Outside) -> Vec<Finding> {
                 .look_outside(format!("ss -tlnp 'sport = :{}'", address.port())),
         )
     });
-    let files = summary.into_iter().chain(histograms);
+    let files = summary.into_iter().chain(histograms).chain(packets(args));
     files.chain(metrics).collect()
+}
+
+/// The file of packets that a run is to write.
+fn packets(args: &Args) -> Option<Finding> {
+    let file = args.tap.file()?;
+    let words = match crate::run::file_names(file, false, args.tap.force) {
+        Err(words) => words,
+        Ok(_) => {
+            let folder = file.parent().filter(|it| !it.as_os_str().is_empty())?;
+            let cause = std::fs::read_dir(folder).err()?;
+            format!("cannot write {}: {cause}", file.display())
+        }
+    };
+    let words = format!("{}: {words}", args.tap.option());
+    Some(Finding::fail("arguments", "tap-file", words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use host::netns::Outside;
+
+    use super::outputs;
+    use crate::args::{CommandLine, Task};
+
+    /// What the doctor says of a run's outputs.
+    fn said_of(options: &str) -> String {
+        let line = format!("tcpcopy doctor -x 80-10.0.0.2:80 {options}");
+        match CommandLine::read(line.split(' ').map(OsString::from)) {
+            Ok(Task::Doctor(args)) => format!("{:?}", outputs(&args, &Outside::default())),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_of_packets_that_a_run_would_refuse_is_told() {
+        let file = std::env::temp_dir().join(format!("doctor-{}.pcapng", std::process::id()));
+        std::fs::write(&file, b"precious").expect("a file");
+        let name = file.display();
+        for (options, words) in [
+            (format!("--tap {name}"), "--tap: "),
+            (format!("--dry-run {name}"), "would be replaced"),
+            ("--tap x.pcap".to_owned(), "write FILE.pcapng"),
+            ("--tap /nosuch/x.pcapng".to_owned(), "No such file"),
+        ] {
+            let said = said_of(&options);
+            assert!(said.contains(words) && said.contains("tap-file"), "{said}");
+        }
+        for options in [
+            format!("--tap {name} --force"),
+            "--dry-run /dev/null".to_owned(),
+        ] {
+            assert_eq!(said_of(&options), "[]", "{options}");
+        }
+        std::fs::remove_file(&file).expect("it is there");
+    }
 }

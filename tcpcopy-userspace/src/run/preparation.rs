@@ -74,7 +74,7 @@ fn refused(refusal: Refusal) -> Unusable {
 /// # Errors
 ///
 /// In words.
-pub(super) fn file_names(path: &Path, rotates: bool, replaces: bool) -> Result<Names, String> {
+pub(crate) fn file_names(path: &Path, rotates: bool, replaces: bool) -> Result<Names, String> {
     let names = Names::new(path, rotates)?;
     if replaces {
         return Ok(names);

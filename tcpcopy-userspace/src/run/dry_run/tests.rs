@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use wire::flow::{Addr, Endpoint};
 use wire::segment::Segment;
 use wire::tcp::{Flags, Header, Options};
 
+use super::shared::Shared;
 use super::{DEVICE, Figures, begin};
 use crate::args::{Args, CommandLine, Task};
 use crate::run::dry_run::stage::Stage;
@@ -170,23 +170,21 @@ fn dry_run(from: &Path, into: &Path, options: &str) -> Figures {
     ));
     let plan = prepare_dry_run(&args, &Outside::default()).expect("a plan");
     let mut replaying = Replaying::open(&args).expect("files").expect("a replay");
-    let figures = Arc::new(Mutex::new(Figures::new(1)));
     let stage = Stage::new(
         &plan,
         (begin(&args, into).expect("a file").0, DEVICE),
         (replaying.are_timed(), false),
         replaying.is_to_end(),
-        Arc::clone(&figures),
     );
+    let stage = Shared::new(stage);
     replaying
-        .start_into(&args, &plan, stage, Stage::finish)
+        .start_into(&args, &plan, stage.clone(), |stage| stage.end())
         .expect("a thread");
     while !replaying.are_read() {
         thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(replaying.end(), None);
-    let mut figures = figures.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut figures, Figures::new(1))
+    stage.figures()
 }
 
 /// What sessions have said, by their ports, and how many bytes they were answered.

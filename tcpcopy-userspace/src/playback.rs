@@ -153,6 +153,11 @@ impl Playback {
         Arc::clone(&self.is_to_end)
     }
 
+    /// Nothing more is to be read; what was is still brought to its end.
+    pub(crate) fn stop(&self) {
+        self.is_to_end.store(true, Ordering::Relaxed);
+    }
+
     /// How far it is.
     pub(crate) fn position(&self) -> Position {
         let position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,7 +176,7 @@ impl Playback {
 
     /// Nothing more is to be read. Says why it ended where the files could not be read to their end.
     pub(crate) fn end(&mut self) -> Option<String> {
-        self.is_to_end.store(true, Ordering::Relaxed);
+        self.stop();
         let thread = self.thread.take()?;
         let until = Instant::now() + END_MAX;
         while !thread.is_finished() && Instant::now() < until {

@@ -13,8 +13,9 @@ use std::collections::hash_map::Entry;
 use wire::ethernet;
 use wire::flow::FlowKey;
 use wire::hash::FlowHash;
+use wire::ip::V6_HEADER_LEN;
 use wire::segment::Segment;
-use wire::tcp::{Flags, Header, Options, Timestamps};
+use wire::tcp::{Flags, HEADER_LEN, Header, OPTIONS_LEN_MAX, Options, Timestamps};
 
 /// The largest segment that it takes, in bytes.
 const MSS: u16 = 1460;
@@ -27,7 +28,8 @@ const WINDOW: u16 = u16::MAX;
 /// How far the initial sequence numbers of two connections are apart.
 const ISN_STEP: u32 = 64_000;
 /// The most that one packet can take: IPv6, TCP with options, and payload.
-const FRAME_MAX: usize = ethernet::HEADER_LEN + 40 + 60 + MSS as usize;
+const FRAME_MAX: usize =
+    ethernet::HEADER_LEN + V6_HEADER_LEN + HEADER_LEN + OPTIONS_LEN_MAX + MSS as usize;
 
 /// The target.
 #[derive(Debug)]

@@ -13,8 +13,9 @@ use wire::tcp::Flags;
 use crate::sides::Side;
 use crate::sight::Sight;
 
-/// Flows in each half of the table; a flow takes some 220 bytes with its home.
-const HALF_MAX: usize = 1 << 18;
+/// Flows in each half of the table; a flow takes some 220 bytes with its home. std's tables double once they are full to seven eighths,
+/// so with one flow more a half would take twice as much.
+const HALF_MAX: usize = (1 << 18) / 8 * 7;
 /// How many ports are tried for a flow whose addresses and ports are another's, in another network.
 const ALIAS_TRIES: u16 = 256;
 

@@ -1,4 +1,4 @@
-//! What is in the file of `--tap`.
+//! What is in the file of `--tap` or `--dry-run`.
 
 use serde::Serialize;
 

@@ -100,7 +100,7 @@ impl<'a> DryRun<'a> {
             &plan,
             (tap, DEVICE),
             (replaying.are_timed(), args.max_reply_bandwidth.is_some()),
-            replaying.is_to_end(),
+            replaying.playback().is_to_end(),
         );
         let stage = Shared::new(stage);
         let mut warnings = Warnings::default();
@@ -108,6 +108,7 @@ impl<'a> DryRun<'a> {
         let no_thread =
             |error| Unusable::new(format!("cannot start a thread: {error}"), "limit-short");
         replaying
+            .playback()
             .start_into(args, &plan, stage.clone(), |stage| stage.end())
             .map_err(no_thread)?;
         let run = Self {
@@ -152,7 +153,7 @@ impl<'a> DryRun<'a> {
             match stopped {
                 None if is_asked || self.is_over() => {
                     info!("stopping: what was read is brought to its end");
-                    self.replaying.stop();
+                    self.replaying.playback().stop();
                     stopped = Some(Instant::now());
                 }
                 // Whoever writes to a pipe may be silent for hours.

@@ -1,9 +1,6 @@
 //! The files of a replay in the course of a run: opened before anything is changed, read from `ready` on, and what the user should hear
 //! of them.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use capture::UnwrapCounts;
@@ -14,7 +11,6 @@ use tracing::{error, info, warn};
 use super::ending::Unusable;
 use crate::args::Args;
 use crate::plan::Plan;
-use crate::playback::sink::Sink;
 use crate::playback::{self, Playback, Position, Source};
 use crate::worker::cues::Batch;
 use crate::worker::handle::WorkerHandle;
@@ -66,29 +62,9 @@ impl Replaying {
         self.playback.is_timed()
     }
 
-    /// Begins to read for this sink, which `finish` brings to its end.
-    ///
-    /// # Errors
-    ///
-    /// Where the kernel gives no thread.
-    pub(super) fn start_into<S: Sink + Send + 'static>(
-        &mut self,
-        args: &Args,
-        plan: &Plan,
-        sink: S,
-        finish: impl FnOnce(S) -> Result<(), String> + Send + 'static,
-    ) -> io::Result<()> {
-        self.playback.start_into(args, plan, sink, finish)
-    }
-
-    /// Set once nothing more is to be read.
-    pub(super) fn is_to_end(&self) -> Arc<AtomicBool> {
-        self.playback.is_to_end()
-    }
-
-    /// Nothing more is to be read; what was is still brought to its end.
-    pub(super) fn stop(&self) {
-        self.playback.is_to_end().store(true, Ordering::Relaxed);
+    /// The thread that reads, for a run that takes the packets itself.
+    pub(super) const fn playback(&mut self) -> &mut Playback {
+        &mut self.playback
     }
 
     /// Begins to read.

@@ -137,8 +137,8 @@ impl Tapping {
         let lost = shared.lost.total();
         if lost > 0 {
             let words = format!(
-                "NOT EVERYTHING IS IN THE FILE OF --tap: {lost} packet(s) so far were sent or received, and are missing there alone. The \
-                 disk or the thread that writes is too slow for them; .pcapng.zst writes less, and so does copying less (-r, -n)"
+                "NOT EVERYTHING IS IN THE FILE: {lost} packet(s) so far are missing there, and nowhere else. The disk or the thread that \
+                 writes is too slow for them; .pcapng.zst writes less, and so does copying less (-r, -n)"
             );
             warnings.raise(Kind::TapDropped, Subject::Run, &words);
         }

@@ -103,8 +103,8 @@ fn a_connection_that_may_have_further_paths_and_has_none_is_copied() {
     s.data(1, 1, 0x1234_5678, GET).expect(&[]);
 }
 
-#[test]
-fn a_body_of_which_a_part_took_another_path_ends_as_a_gap() {
+/// The head of an upload has reached the target; gives where its body begins.
+fn upload() -> (Script, u32) {
     let mut s = Script::new();
     s.handshake();
     let head = b"PUT / HTTP/1.1\r\nContent-Length: 3000\r\n\r\n";
@@ -112,6 +112,12 @@ fn a_body_of_which_a_part_took_another_path_ends_as_a_gap() {
     s.data(1, 1, 77, head)
         .expect(&[sent(PSH, 1, 1, head)])
         .target(ACK, 1, at, 0);
+    (s, at)
+}
+
+#[test]
+fn a_body_of_which_a_part_took_another_path_ends_as_a_gap() {
+    let (mut s, at) = upload();
     // A thousand bytes took another path.
     s.data(at, 1, 1077, &[b'x'; 1000]);
     let end = at + 1000;
@@ -131,13 +137,7 @@ fn a_body_of_which_a_part_took_another_path_ends_as_a_gap() {
 
 #[test]
 fn an_end_of_a_body_that_took_another_path_is_a_gap_and_not_the_target_s_silence() {
-    let mut s = Script::new();
-    s.handshake();
-    let head = b"PUT / HTTP/1.1\r\nContent-Length: 3000\r\n\r\n";
-    let at = 1 + head.len() as u32;
-    s.data(1, 1, 77, head)
-        .expect(&[sent(PSH, 1, 1, head)])
-        .target(ACK, 1, at, 0);
+    let (mut s, at) = upload();
     s.data(at, 1, 77, &[b'x'; 1000]).frames();
     s.target(ACK, 1, at + 1000, 0);
     // This path had no more, and the online server has 2,000 bytes more than it.

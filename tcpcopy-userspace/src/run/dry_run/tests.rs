@@ -174,10 +174,11 @@ fn dry_run(from: &Path, into: &Path, options: &str) -> Figures {
         &plan,
         (begin(&args, into).expect("a file").0, DEVICE),
         (replaying.are_timed(), false),
-        replaying.is_to_end(),
+        replaying.playback().is_to_end(),
     );
     let stage = Shared::new(stage);
     replaying
+        .playback()
         .start_into(&args, &plan, stage.clone(), |stage| stage.end())
         .expect("a thread");
     while !replaying.are_read() {

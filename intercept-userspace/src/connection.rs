@@ -75,7 +75,7 @@ pub(crate) struct Totals {
     pub(crate) writes: AtomicU64,
     /// Flows that it announced.
     pub(crate) flows: AtomicU64,
-    /// ... of which not taken: the table was full, or the target is none that it subscribed to.
+    /// ... of which refused: another connection has them, the table was full, or the target is none that it subscribed to.
     pub(crate) flows_refused: AtomicU64,
 }
 

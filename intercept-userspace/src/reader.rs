@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode, inspection};
 use host::clock;
-use wire::flow::Endpoint;
+use wire::flow::{Endpoint, FlowKey};
 
 use crate::connection::{Connection, Outgoing};
 use crate::limit::Limit;
-use crate::router::{ConnectionId, Router};
+use crate::router::{ConnectionId, Opened, Router};
 use crate::witness::Witness;
 
 /// How long a peer may take to hear our last word and close.
@@ -147,12 +147,21 @@ impl Reader<'_> {
                     return Ok(());
                 };
                 let totals = &self.connection.totals;
+                let mut taken = Vec::new();
                 for flow in flows.iter() {
                     totals.flows.fetch_add(1, Ordering::Relaxed);
-                    if !targets.contains(&flow.server) || !self.router.open(flow, *id) {
+                    let opened = { targets.contains(&flow.server) }
+                        .then(|| self.router.open(flow, *id))
+                        .unwrap_or(Opened::NoSpace);
+                    if opened != Opened::Ours {
                         totals.flows_refused.fetch_add(1, Ordering::Relaxed);
                     }
+                    if opened == Opened::Taken {
+                        taken.push(flow);
+                    }
                 }
+                self.say_taken(&taken);
+                encode::taken(&mut out, taken);
             }
             InterceptEvent::Close(flows) => {
                 let Some((id, _)) = &self.subscription else {
@@ -173,6 +182,24 @@ impl Reader<'_> {
             self.connection.control(Outgoing::Control(out));
         }
         Ok(())
+    }
+
+    /// Says which sessions are another connection's, unless too much was said already.
+    fn say_taken(&self, taken: &[FlowKey]) {
+        let Some(flow) = taken.first() else {
+            return;
+        };
+        if self.log.allow(Instant::now()).is_some() {
+            let peer = self.connection.peer;
+            tracing::warn!(
+                finding = "sources-shared",
+                "{peer} announces {} session(s) that another tcpcopy has, as from {} to {}: they are refused, and the other goes \
+                 on; give each tcpcopy a pool (-c) of its own",
+                taken.len(),
+                flow.client,
+                flow.server
+            );
+        }
     }
 }
 

@@ -29,6 +29,17 @@ pub(crate) struct ConnectionId {
     pub(crate) serial: u64,
 }
 
+/// What became of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// The session's replies go to the connection that announced it.
+    Ours,
+    /// They go to another one, which announced it first.
+    Taken,
+    /// There are [`FLOWS_MAX`] flows already. Its replies go to all that subscribed to the target.
+    NoSpace,
+}
+
 /// A connection that is subscribed, as workers see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscriber {
@@ -183,23 +194,27 @@ impl Router {
         guard.slots.iter().flatten().cloned().collect()
     }
 
-    /// A session's replies are for this connection; whoever says so last is right, for it may be a tcpcopy that was
-    /// killed and started again. Gives `false` where there is no space.
-    pub(crate) fn open(&self, flow: FlowKey, id: ConnectionId) -> bool {
+    /// A session's replies are for this connection, unless another one has them: two tcpcopy whose sessions have the same source
+    /// would be given each other's replies. A tcpcopy that was killed and started again finds its flows free, since they went with
+    /// its first connection.
+    pub(crate) fn open(&self, flow: FlowKey, id: ConnectionId) -> Opened {
         let mut shard = self
             .shard(&flow)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(owner) = shard.get_mut(&flow) {
-            *owner = id;
-            return true;
+        if let Some(owner) = shard.get(&flow) {
+            return if *owner == id {
+                Opened::Ours
+            } else {
+                Opened::Taken
+            };
         }
         if self.flows.fetch_add(1, Ordering::Relaxed) >= FLOWS_MAX {
             self.flows.fetch_sub(1, Ordering::Relaxed);
-            return false;
+            return Opened::NoSpace;
         }
         shard.insert(flow, id);
-        true
+        Opened::Ours
     }
 
     /// A session is gone. Another connection's flow stays.
@@ -240,7 +255,7 @@ mod tests {
     use channel::Refusal;
     use wire::flow::{Addr, Endpoint, FlowKey};
 
-    use super::{CONNECTIONS_MAX, Router};
+    use super::{CONNECTIONS_MAX, Opened, Router};
     use crate::connection::Connection;
 
     fn target(port: u16) -> Endpoint {
@@ -262,19 +277,27 @@ mod tests {
     }
 
     #[test]
-    fn flows_belong_to_whom_announced_them_last() {
+    fn a_flow_belongs_to_whom_announced_it_first_until_that_one_closes_it_or_goes() {
         let router = Router::new([target(80)]);
         let (connection, _peer, _queue) = Connection::for_test();
         let a = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         let b = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         assert_ne!(a, b);
-        assert!(router.open(flow(1), a) && router.open(flow(2), a));
-        assert!(router.open(flow(1), b));
-        assert_eq!(router.flows(), 2);
+        assert_eq!(router.open(flow(1), a), Opened::Ours);
+        assert_eq!(router.open(flow(2), a), Opened::Ours);
+        // A connection announces its sessions anew when it comes back.
+        assert_eq!(router.open(flow(1), a), Opened::Ours);
+        assert_eq!(router.open(flow(1), b), Opened::Taken);
+        assert_eq!((router.owner(&flow(1)), router.flows()), (Some(a), 2));
+        router.close(&flow(1), b);
+        assert_eq!(router.owner(&flow(1)), Some(a));
         router.close(&flow(1), a);
+        assert_eq!(router.open(flow(1), b), Opened::Ours);
         assert_eq!(router.owner(&flow(1)), Some(b));
         router.unsubscribe(a);
         assert_eq!(router.owner(&flow(2)), None);
+        assert_eq!(router.open(flow(2), b), Opened::Ours);
+        router.close(&flow(2), b);
         router.close(&flow(1), b);
         assert_eq!((router.owner(&flow(1)), router.flows()), (None, 0));
     }

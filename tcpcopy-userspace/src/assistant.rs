@@ -21,11 +21,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use channel::{Batch, Report};
-use wire::flow::Endpoint;
+use tracing::warn;
+use wire::flow::{Endpoint, FlowKey};
 use wire::hash::EndpointHash;
 
 use inspection::Inspections;
 
+use crate::worker::Command;
 use crate::worker::handle::WorkerHandle;
 
 /// What all connections share.
@@ -39,6 +41,8 @@ pub(crate) struct Channels {
     complaints: Mutex<Vec<String>>,
     /// Set when the run ends.
     stop: AtomicBool,
+    /// Whether it was said that another tcpcopy has sessions like ours.
+    has_said_taken: AtomicBool,
     /// Times that a connection was lost.
     pub(crate) lost: AtomicU64,
     /// Reports that `intercept` dropped because we took them too slowly.
@@ -70,6 +74,7 @@ impl Channels {
             up: Mutex::new(vec![false; connections]),
             complaints: Mutex::new(vec![String::new(); connections]),
             stop: AtomicBool::new(false),
+            has_said_taken: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             reports_lost_there: AtomicU64::new(0),
             reports_lost_here: AtomicU64::new(0),
@@ -148,6 +153,32 @@ impl Channels {
         // An empty batch has room for every report that the channel can carry.
         if !batch.push(report) {
             self.reports_lost_here.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the workers of sessions that are another tcpcopy's at `intercept`.
+    fn taken(&self, flows: impl Iterator<Item = FlowKey>) {
+        let workers = u32::try_from(self.workers.len()).unwrap_or(1);
+        let mut of_workers = vec![Vec::new(); self.workers.len()];
+        for flow in flows {
+            if !self.has_said_taken.swap(true, Ordering::Relaxed) {
+                warn!(
+                    finding = "sources-shared",
+                    "another tcpcopy has a session from {} to {} at the same intercept: its replies go there, and ours ends as \
+                     `collision`, as do others like it; give each tcpcopy a pool (-c) of its own",
+                    flow.client,
+                    flow.server
+                );
+            }
+            let owner = self.owners.owner(&flow.client, workers) as usize;
+            if let Some(flows) = of_workers.get_mut(owner) {
+                flows.push(flow);
+            }
+        }
+        for (worker, flows) in self.workers.iter().zip(of_workers) {
+            if !flows.is_empty() {
+                worker.command(Command::Taken(flows));
+            }
         }
     }
 

@@ -300,6 +300,9 @@ impl Running {
                     // Resets are small, and a target that does not hear them keeps dead connections.
                     self.worker.bandwidth.lift();
                 }
+                Command::Taken(flows) => {
+                    flows.iter().for_each(|flow| engine.on_taken(now, flow));
+                }
                 Command::Send(frame) => self.probes.push(frame),
                 Command::Leave => self.leaving = true,
             }

@@ -3,7 +3,8 @@
 use wire::flow::{Endpoint, FlowKey};
 
 use crate::layout::{
-    CLOSE, FLOW_LEN, LOST, OPEN, PING, PONG, REFUSED, SUBSCRIBE, SUBSCRIBED, frame, put_endpoint,
+    CLOSE, FLOW_LEN, LOST, OPEN, PING, PONG, REFUSED, SUBSCRIBE, SUBSCRIBED, TAKEN, frame,
+    put_endpoint,
 };
 use crate::refusal::{REFUSED_CONNECTIONS, REFUSED_TARGET, Refusal};
 use crate::{FRAME_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
@@ -64,6 +65,11 @@ pub fn pong(out: &mut Vec<u8>, nonce: u64, stamp_ns: u64) {
 /// [`crate::ToTcpcopy::Lost`].
 pub fn lost(out: &mut Vec<u8>, count: u64) {
     frame(out, LOST, |out| out.extend_from_slice(&count.to_be_bytes()));
+}
+
+/// [`crate::ToTcpcopy::Taken`], in as many frames as needed; none for no flows.
+pub fn taken(out: &mut Vec<u8>, flows: impl IntoIterator<Item = FlowKey>) {
+    put_flows(out, TAKEN, flows);
 }
 
 fn put_flows(out: &mut Vec<u8>, kind: u8, flows: impl IntoIterator<Item = FlowKey>) {

@@ -34,6 +34,8 @@ pub enum TcpcopyEvent<'a> {
         /// How many since the last such event.
         count: u64,
     },
+    /// Sessions that were announced and are another `tcpcopy`'s: their replies do not come here.
+    Taken(Flows<'a>),
     /// What was asked for by [`crate::inspection::inspect`].
     Inspected(Inspection<'a>),
 }
@@ -124,6 +126,7 @@ impl TcpcopyEnd {
             }
             (Phase::Running, ToTcpcopy::Reports(reports)) => TcpcopyEvent::Reports(reports),
             (Phase::Running, ToTcpcopy::Lost { count }) => TcpcopyEvent::Lost { count },
+            (Phase::Running, ToTcpcopy::Taken(flows)) => TcpcopyEvent::Taken(flows),
             (Phase::Running, ToTcpcopy::Inspected(inspection)) => {
                 TcpcopyEvent::Inspected(inspection)
             }
@@ -280,7 +283,7 @@ fn deadlines(phase: Phase, opened: Instant, heard: Instant, now: Instant) -> Res
 mod tests {
     use std::time::{Duration, Instant};
 
-    use wire::flow::{Addr, Endpoint};
+    use wire::flow::{Addr, Endpoint, FlowKey};
 
     use super::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
     use crate::error::Error;
@@ -374,6 +377,15 @@ mod tests {
             pair.tcpcopy_hears(),
             Ok(Some(TcpcopyEvent::Lost { count: 3 }))
         );
+        let flow = FlowKey {
+            client: Endpoint::new(Addr::v4([203, 0, 113, 1]), 40_000),
+            server: Endpoint::new(Addr::v4([10, 0, 0, 2]), 80),
+        };
+        encode::taken(&mut pair.to_tcpcopy, [flow]);
+        let Ok(Some(TcpcopyEvent::Taken(flows))) = pair.tcpcopy_hears() else {
+            panic!("it is not heard");
+        };
+        assert_eq!(flows.iter().collect::<Vec<_>>(), [flow]);
     }
 
     #[test]
@@ -389,14 +401,14 @@ mod tests {
     #[test]
     fn a_version_mismatch_is_an_error_on_both_sides_that_names_both() {
         let mut pair = Pair::new();
-        // The one before, which knew no payload, and the next.
-        pair.to_intercept[9] = 1;
-        pair.to_tcpcopy[9] = 3;
-        assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 1 }));
+        // The one before and the next.
+        pair.to_intercept[9] = 2;
+        pair.to_tcpcopy[9] = 4;
+        assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 2 }));
         let error = pair.tcpcopy_hears().unwrap_err();
-        assert_eq!(error, Error::Version { theirs: 3 });
+        assert_eq!(error, Error::Version { theirs: 4 });
         assert!(
-            error.to_string().contains("version 3") && error.to_string().contains("version 2"),
+            error.to_string().contains("version 4") && error.to_string().contains("version 3"),
             "{error}"
         );
     }

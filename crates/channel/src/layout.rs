@@ -18,6 +18,7 @@ pub(crate) const REPORTS: u8 = 0x83;
 pub(crate) const PONG: u8 = 0x84;
 pub(crate) const LOST: u8 = 0x85;
 pub(crate) const INSPECTED: u8 = 0x86;
+pub(crate) const TAKEN: u8 = 0x87;
 
 /// Length of an endpoint: 16 bytes of address, 2 of port.
 pub(crate) const ENDPOINT_LEN: usize = 18;

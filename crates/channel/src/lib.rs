@@ -25,7 +25,7 @@
 //! Subscribe    ───────────────────────>            (all targets of the run, and how much payload is wanted)
 //!              <─────────────────────── Subscribed or Refused
 //! Open, Close  ───────────────────────>            (sessions come and go)
-//!              <─────────────────────── Reports, Lost
+//!              <─────────────────────── Reports, Lost, Taken
 //! Ping         ───────────────────────>            (once a second)
 //!              <─────────────────────── Pong
 //! Inspect      ───────────────────────>            (only the doctor)
@@ -65,7 +65,9 @@ use core::time::Duration;
 /// The version of the channel that this build speaks. There is no negotiation: both ends are one release.
 ///
 /// 2: the subscription says how much payload reports carry, and a report says how much it carries.
-pub const VERSION: u16 = 2;
+///
+/// 3: a session that another connection has is not announced a second time: [`ToTcpcopy::Taken`].
+pub const VERSION: u16 = 3;
 
 /// The port that `intercept` listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 36_524;

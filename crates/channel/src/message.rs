@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::inspection::{Addresses, Inspection};
 use crate::layout::{
     CLOSE, ENDPOINT_LEN, FLOW_LEN, INSPECT, INSPECTED, LOST, OPEN, PING, PONG, REFUSED, REPORTS,
-    SUBSCRIBE, SUBSCRIBED, endpoint,
+    SUBSCRIBE, SUBSCRIBED, TAKEN, endpoint,
 };
 use crate::refusal::Refusal;
 use crate::report::Report;
@@ -103,6 +103,9 @@ pub enum ToTcpcopy<'a> {
         /// How many since the last such message.
         count: u64,
     },
+    /// Sessions of a [`ToIntercept::Open`] whose replies another connection gets, since it announced them first and has not
+    /// closed them.
+    Taken(Flows<'a>),
     /// The answer to [`ToIntercept::Inspect`].
     Inspected(Inspection<'a>),
 }
@@ -137,6 +140,9 @@ impl<'a> ToTcpcopy<'a> {
                 count: u64::from_be_bytes(*count),
             }),
             (LOST, _) => Err(malformed("Lost")),
+            (TAKEN, _) => Flows::parse(body)
+                .map(Self::Taken)
+                .ok_or_else(|| malformed("Taken")),
             (INSPECTED, _) => Inspection::parse(body)
                 .map(Self::Inspected)
                 .ok_or_else(|| malformed("Inspected")),
@@ -153,6 +159,7 @@ impl<'a> ToTcpcopy<'a> {
             Self::Reports(_) => "Reports",
             Self::Pong { .. } => "Pong",
             Self::Lost { .. } => "Lost",
+            Self::Taken(_) => "Taken",
             Self::Inspected(_) => "Inspected",
         }
     }

@@ -26,6 +26,7 @@ enum Owned {
     Reports(Vec<(u64, u32, Vec<u8>, Vec<u8>)>),
     Pong(u64, u64),
     Lost(u64),
+    Taken(Vec<FlowKey>),
     Inspect(Vec<Addr>),
     Inspected(Inspected),
 }
@@ -53,6 +54,7 @@ impl Owned {
             }
             Self::Pong(nonce, stamp_ns) => encode::pong(out, *nonce, *stamp_ns),
             Self::Lost(count) => encode::lost(out, *count),
+            Self::Taken(flows) => encode::taken(out, flows.iter().copied()),
             Self::Inspect(addresses) => inspect(out, addresses),
             Self::Inspected(answer) => inspected(out, answer),
         }
@@ -89,6 +91,7 @@ impl From<ToTcpcopy<'_>> for Owned {
             ),
             ToTcpcopy::Pong { nonce, stamp_ns } => Self::Pong(nonce, stamp_ns),
             ToTcpcopy::Lost { count } => Self::Lost(count),
+            ToTcpcopy::Taken(flows) => Self::Taken(flows.iter().collect()),
             ToTcpcopy::Inspected(answer) => Self::Inspected(answer.into()),
         }
     }
@@ -133,6 +136,7 @@ fn to_tcpcopy() -> impl Strategy<Value = Owned> {
         vec(report(), 1..9).prop_map(Owned::Reports),
         any::<(u64, u64)>().prop_map(|(nonce, stamp)| Owned::Pong(nonce, stamp)),
         any::<u64>().prop_map(Owned::Lost),
+        vec(flow(), 1..9).prop_map(Owned::Taken),
         (any::<(bool, u64, u32)>(), vec(fate(), 0..65)).prop_map(
             |((forwards, matched, subscribers), fates)| {
                 Owned::Inspected(Inspected {

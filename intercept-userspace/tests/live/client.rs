@@ -34,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) count: u64,
     pub(crate) pongs: u64,
     pub(crate) lost: u64,
+    /// Announced sessions that another client has.
+    pub(crate) taken: Vec<FlowKey>,
 }
 
 impl Client {
@@ -61,6 +63,7 @@ impl Client {
             count: 0,
             pongs: 0,
             lost: 0,
+            taken: Vec::new(),
         };
         client.send(&out);
         client
@@ -134,6 +137,7 @@ impl Client {
                 Ok(Some(TcpcopyEvent::Subscribed)) => self.subscribed = true,
                 Ok(Some(TcpcopyEvent::Pong { .. })) => self.pongs += 1,
                 Ok(Some(TcpcopyEvent::Lost { count })) => self.lost += count,
+                Ok(Some(TcpcopyEvent::Taken(flows))) => self.taken.extend(flows.iter()),
                 Ok(Some(TcpcopyEvent::Inspected(_))) => panic!("nobody asked"),
                 Ok(Some(TcpcopyEvent::Reports(reports))) => {
                     self.count += reports.len() as u64;

@@ -209,6 +209,16 @@ fn each_gets_what_is_its_own() {
         assert_eq!(ports(&b), [1003, 1004]);
         assert_eq!(ports(&c), [1005]);
 
+        // The second to announce a session is told that it is not its own, and gets nothing of it.
+        b.open([flow(1001), flow(1003), flow(1006)]);
+        b.until("the answer", |client| !client.taken.is_empty());
+        assert_eq!(b.taken, [flow(1001)]);
+        pair.send_segments(target(80), flow(1001).client, 10, 1);
+        a.until("the report", |client| client.reports.len() >= 4);
+        b.idle(Duration::from_millis(50));
+        assert_eq!(ports(&a), [1001, 1002, 1004, 1001]);
+        assert_eq!(ports(&b), [1003, 1004]);
+
         // A tcpcopy that is gone has no flows any more; the next one of them is a stranger's.
         drop(a);
         std::thread::sleep(Duration::from_millis(100));

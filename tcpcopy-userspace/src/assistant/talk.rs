@@ -155,6 +155,7 @@ impl Talk {
                         sort(&report, channels, probes, &mut batches);
                     }
                 }
+                TcpcopyEvent::Taken(flows) => channels.taken(flows.iter()),
                 TcpcopyEvent::Lost { count } => {
                     channels
                         .reports_lost_there

@@ -10,7 +10,6 @@ use crossbeam_channel::{Sender, bounded};
 use process::Waker;
 use telemetry::Figures;
 use tracing::{info, warn};
-use wire::flow::FlowKey;
 use wire::hash::EndpointHash;
 
 use super::crew::{Crew, give_way};
@@ -68,11 +67,6 @@ impl Bridge {
             plan.intercepts.len(),
         ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
-        let flows: HashSet<FlowKey> = plan
-            .probes
-            .iter()
-            .map(|&(client, server)| FlowKey { client, server })
-            .collect();
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -90,7 +84,9 @@ impl Bridge {
                 channels: Arc::clone(&channels),
                 probes: Arc::clone(&probes),
                 first,
-                flows: flows.clone(),
+                // Probes are not announced: tcpcopy with the same pool probe from the same sources, and an answer that is nobody's
+                // goes to all.
+                flows: HashSet::new(),
             };
             let name = format!("channel-{index}");
             let thread = thread::Builder::new().name(name).spawn(move || {

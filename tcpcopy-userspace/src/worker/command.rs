@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session::{Ports, Watch};
-use wire::flow::Addr;
+use wire::flow::{Addr, FlowKey};
 
 /// What a worker is told while it runs.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     StopCapture,
     /// Every session is reset, every open turn ends.
     Finish,
+    /// Replies to these sessions go to another tcpcopy, which had them first.
+    Taken(Vec<FlowKey>),
     /// Send this frame, which is no session's: a probe of the path.
     Send(Vec<u8>),
     /// The programs are detached: take what is left in the ring, and end.

@@ -4,6 +4,7 @@
 //! as well, but for those that `beside.txt` names, which bear with others beside them; a new test runs alone until it stands there.
 //! They need root and the servers that they name; without them each says SKIP and does nothing.
 
+mod another;
 mod assistant;
 mod beginnings;
 mod bodies;

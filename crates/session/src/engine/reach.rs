@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use wire::flow::FlowKey;
+
 use super::Engine;
 use crate::ports::Ports;
+use crate::session::Session;
+use crate::time::Instant;
 
 impl Engine {
     /// Whether another flow finds sources for all its sessions: where not, its requests would end as [`crate::Outcome::Collision`]. Who can
@@ -21,6 +25,14 @@ impl Engine {
         let pools = self.known.targets.iter_mut();
         for pool in pools.filter_map(|target| target.pool.as_mut()) {
             pool.exclude(excluded);
+        }
+    }
+
+    /// Assistant mode: the session from this source to its target is another tcpcopy's, which had it first and gets the target's
+    /// replies. Nothing more is sent as it, for the target would take that for the other's.
+    pub fn on_taken(&mut self, now: Instant, flow: &FlowKey) {
+        if let Some(id) = self.session_from(flow) {
+            self.with(id, now, Session::on_taken);
         }
     }
 

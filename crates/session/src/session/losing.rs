@@ -55,6 +55,24 @@ impl Session {
         }
     }
 
+    /// Another tcpcopy has a session with the same source. From a pool it is tried from another port; the client's own address
+    /// is the other's for as long as that session runs.
+    pub(crate) fn on_taken(&mut self, ctx: &mut Context<'_>) {
+        if !self.is_connected() {
+            return;
+        }
+        let outcome = Outcome::Collision;
+        ctx.shared.counters.sessions_collided += 1;
+        if ctx.target.pool.is_some() {
+            self.reconnect(outcome, None, ctx);
+            self.advance(ctx);
+        } else {
+            self.given_up.get_or_insert(outcome);
+            self.doom_waiting(outcome, ctx);
+            self.settle(After::Dead(outcome), ctx);
+        }
+    }
+
     /// The target refused the connection, or did not answer the SYN.
     pub(crate) fn on_refused(&mut self, ctx: &mut Context<'_>) {
         ctx.target.gate.on_refusal(ctx.now);

@@ -154,6 +154,47 @@ fn a_session_that_had_to_wait_for_its_source_still_waits_for_the_greeting() {
     s.target(PSH, 1, 1, 30).expect(&[sent(PSH, 1, 31, b"HELO")]);
 }
 
+/// Two tcpcopy with the same sources at one intercept: what we send from there on would be the other's to the target.
+#[test]
+fn a_session_that_another_tcpcopy_has_sends_nothing_more_and_is_a_collision() {
+    let mut s = Script::with(|config| config.source = Source::Clients);
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    let taken = s.engine.flows().next().expect("a session");
+    let now = s.now;
+    s.engine.on_taken(now, &taken);
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10).expect(&[]);
+    s.client(PSH, 2, 11, b"b").online(PSH, 11, 3, 10);
+    s.client(FIN, 3, 21, b"").expect(&[]);
+    s.wait(Duration::from_secs(60))
+        .expect(&[])
+        .expect_outcomes(&[Outcome::Collision, Outcome::Collision]);
+    assert_eq!(s.engine.counters().sessions_collided, 1);
+    assert_eq!(s.engine.sessions(), 0);
+    // What is not ours is nothing to us.
+    let now = s.now;
+    s.engine.on_taken(now, &taken);
+}
+
+#[test]
+fn a_session_that_another_tcpcopy_has_is_tried_from_another_port_of_the_pool() {
+    let mut s = Script::new();
+    s.client(SYN, 0, 0, b"")
+        .online(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    let taken = s.engine.flows().next().expect("a session");
+    let now = s.now;
+    s.engine.on_taken(now, &taken);
+    s.client(PSH, 1, 1, b"a")
+        .online(PSH, 1, 2, 10)
+        .expect(&[sent(SYN, 0, 0, b"")]);
+    let other = s.engine.flows().next().expect("a session");
+    assert_ne!(taken.client.port, other.client.port);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
+}
+
 #[test]
 fn a_turn_without_a_source_ends_although_its_client_has_already_closed() {
     let mut s = Script::with(|config| {

@@ -72,7 +72,7 @@ mod tests {
 
     use crate::connection::{Connection, Outgoing};
     use crate::outlets::Outlets;
-    use crate::router::Router;
+    use crate::router::{Opened, Router};
 
     /// Reads until the end; gives how many reports came and how many were told to be lost.
     fn read(mut peer: &TcpStream) -> (u64, u64) {
@@ -111,7 +111,8 @@ mod tests {
                 server: target,
             })
             .collect();
-        assert!(flows.iter().all(|flow| router.open(*flow, id)));
+        let opened = |flow: &FlowKey| router.open(*flow, id) == Opened::Ours;
+        assert!(flows.iter().all(opened));
         let writing = Arc::clone(&connection);
         let writer = std::thread::spawn(move || super::run(&writing, &queue));
         let (go, gone) = std::sync::mpsc::channel();

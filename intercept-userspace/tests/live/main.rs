@@ -172,12 +172,11 @@ fn garbage_closes_its_own_connection_only() {
             .expect("it is sent");
         let mut hello = Vec::new();
         let _ = other.read_to_end(&mut hello);
-        assert_eq!(
-            &hello[..10],
-            b"tcpcopy\n\x00\x02",
-            "the other side can name our version"
-        );
-        intercept.wait_for("speaks version 1 of the channel, this build speaks version 2");
+        let ours = channel::VERSION;
+        let begins = [&b"tcpcopy\n"[..], &ours.to_be_bytes()].concat();
+        assert_eq!(&hello[..10], begins, "the other side can name our version");
+        let words = format!("speaks version 1 of the channel, this build speaks version {ours}");
+        intercept.wait_for(&words);
 
         let _syn = pair.send_syn(80, SocketAddrV4::new(CLIENT, 4711));
         good.until("the report", |client| !client.reports.is_empty());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use channel::message::Flows;
 use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode, inspection};
 use host::clock;
 use wire::flow::{Endpoint, FlowKey};
@@ -142,27 +143,7 @@ impl Reader<'_> {
                     }
                 }
             }
-            InterceptEvent::Open(flows) => {
-                let Some((id, targets)) = &self.subscription else {
-                    return Ok(());
-                };
-                let totals = &self.connection.totals;
-                let mut taken = Vec::new();
-                for flow in flows.iter() {
-                    totals.flows.fetch_add(1, Ordering::Relaxed);
-                    let opened = { targets.contains(&flow.server) }
-                        .then(|| self.router.open(flow, *id))
-                        .unwrap_or(Opened::NoSpace);
-                    if opened != Opened::Ours {
-                        totals.flows_refused.fetch_add(1, Ordering::Relaxed);
-                    }
-                    if opened == Opened::Taken {
-                        taken.push(flow);
-                    }
-                }
-                self.say_taken(&taken);
-                encode::taken(&mut out, taken);
-            }
+            InterceptEvent::Open(flows) => self.announce(flows, &mut out),
             InterceptEvent::Close(flows) => {
                 let Some((id, _)) = &self.subscription else {
                     return Ok(());
@@ -182,6 +163,28 @@ impl Reader<'_> {
             self.connection.control(Outgoing::Control(out));
         }
         Ok(())
+    }
+
+    /// Takes sessions that are about to open; appends which of them are another connection's.
+    fn announce(&self, flows: &Flows<'_>, out: &mut Vec<u8>) {
+        let Some((id, targets)) = &self.subscription else {
+            return;
+        };
+        let totals = &self.connection.totals;
+        let mut taken = Vec::new();
+        for flow in flows.iter() {
+            totals.flows.fetch_add(1, Ordering::Relaxed);
+            let is_wanted = targets.contains(&flow.server);
+            let opened = is_wanted.then(|| self.router.open(flow, *id));
+            if opened != Some(Opened::Ours) {
+                totals.flows_refused.fetch_add(1, Ordering::Relaxed);
+            }
+            if opened == Some(Opened::Taken) {
+                taken.push(flow);
+            }
+        }
+        self.say_taken(&taken);
+        encode::taken(out, taken);
     }
 
     /// Says which sessions are another connection's, unless too much was said already.

@@ -18,10 +18,10 @@ use wire::flow::{Addr, Endpoint, FlowKey};
 /// How long the other one may take to subscribe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A `tcpcopy` that runs until it is dropped, and has a session from every port of the load's client.
+/// A `tcpcopy` that runs until it leaves, and has a session from every port of the load's client.
 struct Other {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<u64>>,
+    thread: JoinHandle<u64>,
 }
 
 impl Other {
@@ -54,15 +54,13 @@ impl Other {
             }
             reports
         });
-        let thread = Some(thread);
         Self { stop, thread }
     }
 
     /// Leaves; gives how many replies it was told of.
-    fn leave(mut self) -> u64 {
+    fn leave(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().expect("it runs");
-        thread.join().expect("it has not failed")
+        self.thread.join().expect("it has not failed")
     }
 }
 

@@ -9,8 +9,9 @@ use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::netns::Outside;
 use host::{AddressWatcher, Interface, Netlink, address, capability, interface, kernel};
+use process::confinement::{self, Trade};
 use process::limits::{Limit, need};
-use process::{Printer, signals};
+use process::{Printer, rights, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use wire::flow::Endpoint;
@@ -26,6 +27,7 @@ use crate::sink::{OwnAddresses, Sink};
 use crate::stop::{self, Stop, Stopped};
 use crate::summary::{self, Queue};
 use crate::team::{self, Team};
+use crate::witness::Witness;
 use crate::xdp_mode::XdpMode;
 
 /// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
@@ -91,11 +93,11 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     })?;
     let mut sink = Sink::load(&options.targets)?;
     router.tell(sink.take_payload_wanted()?);
-    let witness = sink.witness(&interface.name);
-    server.call(witness.map_err(|cause| Unusable::Map {
+    let counters = sink.shared_counters().map_err(|cause| Unusable::Map {
         map: abi::maps::COUNTERS,
         cause,
-    })?);
+    })?;
+    server.call(Witness::start(interface.name.clone(), counters)?);
     let mut own = sink.take_own_addresses()?;
     own.set(&current).map_err(|cause| Unusable::Map {
         map: abi::maps::OWN_ADDRESSES,
@@ -146,9 +148,19 @@ impl Prepared {
         let workers = outside.run(start).map_err(Failed::Thread)??;
         let follower = team.start_follower(addresses.changes().clone(), own)?;
         let tally = server.tally();
-        let start = || team.start("accept", move || server.run(&server_stopped));
+        let start = || {
+            team.start("accept", move || {
+                confinement::confine(Trade::Hires);
+                server.run(&server_stopped)
+            })
+        };
         let accepting = outside.run(start).map_err(Failed::Thread)??;
         team.watch(signals)?;
+        rights::keep_only(if options.metrics.is_some() || outside.is_elsewhere() {
+            rights::ATTACH_AND_SYS_ADMIN
+        } else {
+            rights::ATTACH
+        });
         let counts: Vec<_> = workers.iter().map(team::Running::counts).collect();
         enter(metrics.as_ref(), Phase::Ready);
         notify(&outside, NotifyState::Ready);

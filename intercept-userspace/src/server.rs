@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use process::confinement::{self, Trade};
+
 use crate::connection::Connection;
 use crate::error::{Failed, Unusable};
 use crate::limit::Limit;
@@ -151,9 +153,11 @@ impl Server {
         let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&connection));
         let thread = Builder::new().name("reader".into()).spawn(move || {
             let writing = Arc::clone(&reading);
-            let writer = Builder::new()
-                .name("writer".into())
-                .spawn(move || writer::run(&writing, &queue));
+            let writer = Builder::new().name("writer".into()).spawn(move || {
+                confinement::confine(Trade::Serves);
+                writer::run(&writing, &queue);
+            });
+            confinement::confine(Trade::Serves);
             let ended = match &writer {
                 Ok(_) => reader::run(&reading, &shared.router, shared.witness.get(), &shared.log),
                 Err(_) => Ended::Here,

@@ -58,6 +58,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
 use host::netns::Outside;
+use process::rights::{self, Capability};
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
@@ -195,6 +196,15 @@ fn bridge_of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Bridge>, En
     }
 }
 
+/// What the thread keeps that everything was set up by.
+fn rights_of_run(args: &Args, plan: &Plan) -> &'static [Capability] {
+    if args.listen.is_some() || plan.outside.is_elsewhere() {
+        rights::ATTACH_AND_SYS_ADMIN
+    } else {
+        rights::ATTACH
+    }
+}
+
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
     fn start(
@@ -259,6 +269,7 @@ impl<'a> Run<'a> {
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
+        rights::keep_only(rights_of_run(args, plan));
         run.telling.first(run.totals(), run.surroundings());
         Ok(run)
     }

@@ -20,6 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use process::confinement::{self, Trade};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{sleep, timeout};
@@ -147,6 +148,7 @@ impl Bound {
                 if let Err(errno) = rustix::process::nice(NICE) {
                     tracing::debug!("the thread that shows metrics keeps its priority: {errno}");
                 }
+                confinement::confine(Trade::Serves);
                 let local = LocalSet::new();
                 let is_open = self.is_open();
                 local.block_on(&runtime, async {

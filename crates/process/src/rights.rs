@@ -28,11 +28,14 @@ pub const SET_UP: &[Capability] = &[
     Capability::CAP_NET_BIND_SERVICE,
     Capability::CAP_SETPCAP,
 ];
-/// What the thread keeps that attaches programs again while a run goes on: hooks of devices that come anew, maps, routes.
-pub const ATTACH: &[Capability] = &[
+/// What the thread keeps that attaches programs again while a run goes on: hooks of devices that come anew, maps, and at the end
+/// what is removed. Programs are loaded before, and take what loading takes.
+pub const ATTACH: &[Capability] = &[Capability::CAP_NET_ADMIN, Capability::CAP_BPF];
+/// The same of a run that measures its programs (BPF_ENABLE_STATS), or goes in and out of another network namespace.
+pub const ATTACH_AND_SYS_ADMIN: &[Capability] = &[
     Capability::CAP_NET_ADMIN,
     Capability::CAP_BPF,
-    Capability::CAP_PERFMON,
+    Capability::CAP_SYS_ADMIN,
 ];
 /// What a thread keeps that reads or writes maps and nothing else. Linux before 5.19 asks for it where
 /// `kernel.unprivileged_bpf_disabled` is set.

@@ -13,6 +13,7 @@ use channel::Batch;
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use process::Waker;
+use process::confinement::{self, Trade};
 use telemetry::KernelCounters;
 use tracing::warn;
 use wire::flow::{Addr, FlowKey};
@@ -23,6 +24,7 @@ use wire::segment::Segment;
 use super::handshake::Via;
 use crate::assistant::Channels;
 use crate::assistant::connection::{Connection, Failure};
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::loader::{Error, Loaded, Parts};
 use crate::plan::Plan;
@@ -171,6 +173,7 @@ impl Intercepts {
             _announcements: Vec::new(),
             firsts: Vec::new(),
         };
+        let names = Names::start()?;
         let mut heard = Vec::new();
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -179,6 +182,7 @@ impl Intercepts {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                names: names.clone(),
                 is_insecure: plan.is_insecure,
                 targets: plan.targets(),
                 // Headers are enough to know an answer.
@@ -193,7 +197,10 @@ impl Intercepts {
             };
             let thread = thread::Builder::new()
                 .name(format!("channel-{index}"))
-                .spawn(move || connection.run())?;
+                .spawn(move || {
+                    confinement::confine(Trade::Connects);
+                    connection.run();
+                })?;
             intercepts.threads.push(thread);
             intercepts.wakers.push(waker);
             intercepts._announcements.push(sender);

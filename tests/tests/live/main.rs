@@ -48,6 +48,7 @@ mod path;
 mod places;
 mod precedence;
 mod printed;
+mod privileges;
 mod protocols;
 mod proxy;
 mod record;

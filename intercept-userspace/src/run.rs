@@ -65,7 +65,12 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     need(Limit::Descriptors, DESCRIPTORS)?;
     capability::require()?;
     kernel::require_af_xdp()?;
-    let start_metrics = || options.metrics.map(Metrics::start).transpose();
+    let start_metrics = || {
+        let access = options.access.access()?;
+        let metrics = options.metrics.as_ref();
+        let metrics = metrics.map(|place| Metrics::start(place, access));
+        metrics.transpose().map_err(Unusable::from)
+    };
     let mut metrics = outside.run(start_metrics).map_err(no_thread)??;
     let netlink = Netlink::open()?;
     let interface = interface::by_name(&netlink, &options.interface)?;

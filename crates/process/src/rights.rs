@@ -70,7 +70,12 @@ pub fn never_more() {
 ///
 /// [`Kept`]; what could be given up is then.
 pub fn keep(kept: &[Capability]) -> Result<(), Kept> {
-    let kept: CapsHashSet = kept.iter().copied().collect();
+    let mut kept: CapsHashSet = kept.iter().copied().collect();
+    // What stands in for it where somebody gives that (and what there was before Linux 5.8).
+    let bpf = Capability::CAP_BPF;
+    if kept.contains(&bpf) && !caps::has_cap(None, CapSet::Permitted, bpf)? {
+        kept.insert(Capability::CAP_SYS_ADMIN);
+    }
     caps::clear(None, CapSet::Ambient)?;
     bounds(&kept)?;
     let of = |set| caps::read(None, set);

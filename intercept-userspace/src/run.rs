@@ -9,7 +9,6 @@ use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::netns::Outside;
 use host::{AddressWatcher, Interface, Netlink, address, capability, interface, kernel};
-use process::confinement::{self, Trade};
 use process::limits::{Limit, need};
 use process::{Printer, rights, signals};
 use sd_notify::NotifyState;
@@ -153,19 +152,10 @@ impl Prepared {
         let workers = outside.run(start).map_err(Failed::Thread)??;
         let follower = team.start_follower(addresses.changes().clone(), own)?;
         let tally = server.tally();
-        let start = || {
-            team.start("accept", move || {
-                confinement::confine(Trade::Hires);
-                server.run(&server_stopped)
-            })
-        };
+        let start = || team.start("accept", move || server.run(&server_stopped));
         let accepting = outside.run(start).map_err(Failed::Thread)??;
         team.watch(signals)?;
-        rights::keep_only(if options.metrics.is_some() || outside.is_elsewhere() {
-            rights::ATTACH_AND_SYS_ADMIN
-        } else {
-            rights::ATTACH
-        });
+        rights::keep_only(rights::of_run(metrics.is_some(), outside.is_elsewhere()));
         let counts: Vec<_> = workers.iter().map(team::Running::counts).collect();
         enter(metrics.as_ref(), Phase::Ready);
         notify(&outside, NotifyState::Ready);

@@ -103,6 +103,7 @@ impl Server {
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
     pub(crate) fn run(self, stopped: &Stopped) -> Result<Departures, Failed> {
+        confinement::confine(Trade::Hires);
         let mut served: Vec<(Arc<Connection>, JoinHandle<()>)> = Vec::new();
         while stopped.wait_readable(&self.listener) {
             match self.listener.accept() {

@@ -58,8 +58,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
 use host::netns::Outside;
-use process::rights::{self, Capability};
-use process::{Printer, signals};
+use process::{Printer, rights, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use telemetry::{About, Feedback, Figures, Mode, Spread, State};
@@ -196,15 +195,6 @@ fn bridge_of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Bridge>, En
     }
 }
 
-/// What the thread keeps that everything was set up by.
-fn rights_of_run(args: &Args, plan: &Plan) -> &'static [Capability] {
-    if args.listen.is_some() || plan.outside.is_elsewhere() {
-        rights::ATTACH_AND_SYS_ADMIN
-    } else {
-        rights::ATTACH
-    }
-}
-
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
     fn start(
@@ -269,7 +259,8 @@ impl<'a> Run<'a> {
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
-        rights::keep_only(rights_of_run(args, plan));
+        let goes_elsewhere = plan.outside.is_elsewhere();
+        rights::keep_only(rights::of_run(args.listen.is_some(), goes_elsewhere));
         run.telling.first(run.totals(), run.surroundings());
         Ok(run)
     }

@@ -32,11 +32,21 @@ pub const SET_UP: &[Capability] = &[
 /// what is removed. Programs are loaded before, and take what loading takes.
 pub const ATTACH: &[Capability] = &[Capability::CAP_NET_ADMIN, Capability::CAP_BPF];
 /// The same of a run that measures its programs (BPF_ENABLE_STATS), or goes in and out of another network namespace.
-pub const ATTACH_AND_SYS_ADMIN: &[Capability] = &[
+const ATTACH_AND_SYS_ADMIN: &[Capability] = &[
     Capability::CAP_NET_ADMIN,
     Capability::CAP_BPF,
     Capability::CAP_SYS_ADMIN,
 ];
+/// What the thread that has set everything up keeps while a run goes on.
+#[must_use]
+pub const fn of_run(is_measured: bool, goes_elsewhere: bool) -> &'static [Capability] {
+    if is_measured || goes_elsewhere {
+        ATTACH_AND_SYS_ADMIN
+    } else {
+        ATTACH
+    }
+}
+
 /// What a thread keeps that reads or writes maps and nothing else. Linux before 5.19 asks for it where
 /// `kernel.unprivileged_bpf_disabled` is set.
 pub const MAPS: &[Capability] = &[Capability::CAP_BPF];

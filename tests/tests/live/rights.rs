@@ -208,24 +208,42 @@ fn units_are_understood() {
 /// For the metrics.
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+/// The capabilities that the unit leaves, as setpriv takes them.
+fn rights_of_unit() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let root = root.expect("a folder above");
+    let unit = fs::read_to_string(root.join("deploy/systemd/tcpcopy.service")).expect("a unit");
+    let mut lines = unit.lines();
+    let set = lines.find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let set = set.expect("a set").to_lowercase();
+    set.replace("cap_", "+").replace(' ', ",")
+}
+
+/// A page that is shown at a socket, and in the last line the status.
+fn ask(socket: &Path, page: &str, header: &str) -> String {
+    let place = socket.display().to_string();
+    let page = format!("http://localhost{page}");
+    let asked = [
+        "-s",
+        "-w",
+        "\n%{http_code}",
+        "--unix-socket",
+        &place,
+        "-H",
+        header,
+        &page,
+    ];
+    let said = lab::system::output("curl", &asked).expect("curl");
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}
+
 /// A run works with what the unit leaves of root's rights.
 #[test]
 fn a_units_rights_are_enough() {
     let Some(stand) = super::stand_with(Topology::Direct, &["setpriv", "curl"]) else {
         return;
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    let unit = root
-        .expect("a folder above")
-        .join("deploy/systemd/tcpcopy.service");
-    let unit = fs::read_to_string(unit).expect("a unit");
-    let mut lines = unit.lines();
-    let set = lines.find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
-    let set = set
-        .expect("a set")
-        .to_lowercase()
-        .replace("cap_", "+")
-        .replace(' ', ",");
+    let set = rights_of_unit();
     let socket = stand.lab.folder().join("metrics.sock");
     let place = format!("unix:{}", socket.display());
     let script = format!(
@@ -254,23 +272,7 @@ fn a_units_rights_are_enough() {
     let permissions = fs::metadata(&socket).expect("a socket").permissions();
     let mode = std::os::unix::fs::PermissionsExt::mode(&permissions);
     assert_eq!(mode & 0o777, 0o660);
-    let ask = |page: &str, header: &str| {
-        let place = socket.display().to_string();
-        let page = format!("http://localhost{page}");
-        let code = "\n%{http_code}";
-        let asked = [
-            "-s",
-            "-w",
-            code,
-            "--unix-socket",
-            &place,
-            "-H",
-            header,
-            &page,
-        ];
-        let said = lab::system::output("curl", &asked).expect("curl");
-        String::from_utf8_lossy(&said.stdout).into_owned()
-    };
+    let ask = |page: &str, header: &str| ask(&socket, page, header);
     assert_eq!(ask("/ready", "X: y"), "ready\n\n200");
     assert!(ask("/metrics", "X: y").ends_with("\n401"));
     let bearer = format!("Authorization: Bearer {TOKEN}");

@@ -1,3 +1,5 @@
+//! What a confined thread cannot do, and that it goes on doing what it is there for.
+
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};

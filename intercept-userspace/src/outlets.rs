@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use channel::{Batch, Report};
 use wire::flow::{Endpoint, FlowKey};
+use wire::segment::Segment;
+use wire::tcp::Flags;
 
 use crate::connection::Connection;
 use crate::router::{ConnectionId, Router};
@@ -19,9 +21,9 @@ const WAITING_MAX: usize = 4;
 pub(crate) enum Routed {
     /// To the connection that announced the flow.
     Owner,
-    /// To all that subscribed to the target: nobody has announced the flow yet.
+    /// To all that subscribed to the target: nobody has announced the flow.
     Subscribers,
-    /// Nowhere: nobody subscribed to the target.
+    /// Nowhere: nobody subscribed to the target, or several did and nobody announced the flow.
     Nobody,
 }
 
@@ -96,8 +98,11 @@ impl Outlets {
         if self.refresh() && self.route_to_owner(flow, report) {
             return Routed::Owner;
         }
-        let Some(slots) = self.subscribers.get(&flow.server) else {
-            return Routed::Nobody;
+        // Where one connection wants a target's replies they can be nobody else's. Of several each gets what it announced; but the answer
+        // to a SYN, by which all of them may prove their path, and which says nothing of a client.
+        let slots = match self.subscribers.get(&flow.server) {
+            Some(slots) if slots.len() == 1 || is_of_handshake(report) => slots,
+            _ => return Routed::Nobody,
         };
         for slot in slots {
             if let Some(outlet) = outlet(&mut self.outlets, *slot) {
@@ -135,6 +140,12 @@ impl Outlets {
         });
         !self.filled.is_empty()
     }
+}
+
+/// Whether a target answers a SYN by this.
+fn is_of_handshake(report: &Report<'_>) -> bool {
+    let flags = Segment::parse(report.headers, 0).map(|segment| segment.flags);
+    flags.is_ok_and(|flags| flags.contains(Flags::SYN) || flags.contains(Flags::RST))
 }
 
 fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
@@ -247,8 +258,15 @@ mod tests {
         router.open(flow(1, TARGET), id_a);
         // Without a refresh: who came since the last one is known all the same.
         assert_eq!(outlets.route(&flow(1, TARGET), &report(1)), Routed::Owner);
+        // Nobody's: it is told to nobody, but the answer to a SYN to all.
+        assert_eq!(outlets.route(&flow(2, TARGET), &report(9)), Routed::Nobody);
+        let headers = syn_ack();
+        let answer = Report {
+            headers: &headers,
+            ..report(2)
+        };
         assert_eq!(
-            outlets.route(&flow(2, TARGET), &report(2)),
+            outlets.route(&flow(2, TARGET), &answer),
             Routed::Subscribers
         );
         assert_eq!(outlets.route(&flow(1, OTHER), &report(3)), Routed::Nobody);
@@ -256,7 +274,7 @@ mod tests {
         assert_eq!(stamps(&peer_a, &queue_a), [1, 2]);
         assert_eq!(stamps(&peer_b, &queue_b), [2]);
 
-        router.unsubscribe(id_a);
+        router.unsubscribe(id_a, &HashSet::from([flow(1, TARGET)]));
         outlets.refresh();
         assert_eq!(
             outlets.route(&flow(1, TARGET), &report(4)),
@@ -267,18 +285,28 @@ mod tests {
         assert!(stamps(&peer_a, &queue_a).is_empty());
     }
 
+    /// IPv4 and TCP, with SYN and ACK.
+    fn syn_ack() -> [u8; 40] {
+        let mut headers = [0; 40];
+        (headers[0], headers[3], headers[9]) = (0x45, 40, 6);
+        (headers[32], headers[33]) = (0x50, 0x12);
+        headers
+    }
+
     #[test]
     fn payload_goes_to_those_alone_who_ask_and_no_more_than_they_ask_for() {
         let router = Arc::new(Router::new([TARGET]));
         let mut outlets = Outlets::new(Arc::clone(&router));
         let connections: Vec<_> = [0, 4, 128]
             .into_iter()
-            .map(|payload_max| {
+            .enumerate()
+            .map(|(number, payload_max)| {
                 let (connection, peer, queue) = Connection::for_test();
                 let targets = HashSet::from([TARGET]);
-                router
+                let id = router
                     .subscribe(targets, payload_max, &connection, || ())
                     .unwrap();
+                router.open(flow(number as u16, TARGET), id);
                 (peer, queue)
             })
             .collect();
@@ -286,8 +314,9 @@ mod tests {
             payload: b"secret",
             ..report(1)
         };
-        // Nobody's: it goes to all of them.
-        outlets.route(&flow(1, TARGET), &report);
+        for number in 0..3 {
+            outlets.route(&flow(number, TARGET), &report);
+        }
         outlets.flush(true);
         let expected: [&[u8]; 3] = [b"", b"secr", b"secret"];
         for ((mut peer, _queue), expected) in connections.iter().map(|(p, q)| (p, q)).zip(expected)

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use key_file::Watch;
 use process::Waker;
 use tracing::{info, warn};
 use wire::flow::{Endpoint, FlowKey};
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) address: String,
     /// Whether another host may be talked to although the channel has no key (`--insecure`).
     pub(crate) is_insecure: bool,
+    /// The keys of the channel (`--key-file`).
+    pub(crate) keys: Option<Watch>,
     pub(crate) targets: Vec<Endpoint>,
     /// How many payload bytes of each reply are asked for (`--sample-bytes`).
     pub(crate) payload_max: u8,
@@ -58,7 +61,7 @@ pub(crate) enum Failure {
     /// Its name means another host now.
     #[error(
         "the intercept at {address} is on another host ({ip}) and the channel has no key: whoever reaches it could feed us \
-         replies; say --insecure if that network is yours alone"
+         replies; give both ends --key-file (`tcpcopy keygen` makes it), or say --insecure if that network is yours alone"
     )]
     Insecure { address: String, ip: IpAddr },
     /// It was there.
@@ -83,12 +86,15 @@ impl Failure {
                 channel::Error::Refused(channel::Refusal::UnknownTarget(_)) => {
                     "intercept-other-target"
                 }
+                channel::Error::KeyWanted
+                | channel::Error::KeyMissing
+                | channel::Error::NotOurKey => "intercept-other-key",
                 _ => "intercept-unusable",
             },
         }
     }
 
-    /// Whether trying again cannot help: another version, another program, a target that it does not serve.
+    /// Whether trying again cannot help: another version, another program, another key, a target that it does not serve.
     pub(crate) const fn is_permanent(&self) -> bool {
         matches!(
             self,
@@ -97,7 +103,23 @@ impl Failure {
                     | channel::Error::Version { .. }
                     | channel::Error::Role { .. }
                     | channel::Error::Authentication(_)
+                    | channel::Error::KeyWanted
+                    | channel::Error::KeyMissing
+                    | channel::Error::NotOurKey
                     | channel::Error::Refused(channel::Refusal::UnknownTarget(_)),
+                ..
+            }
+        )
+    }
+}
+
+impl Failure {
+    /// Whether another key may help.
+    const fn is_of_key(&self) -> bool {
+        matches!(
+            self,
+            Self::Channel {
+                cause: channel::Error::NotOurKey,
                 ..
             }
         )
@@ -108,15 +130,22 @@ impl Connection {
     /// Connects and reconnects until the run ends.
     pub(crate) fn run(mut self) {
         let mut pause = RETRY_FIRST;
-        let mut said = None;
+        let (mut said, mut attempts) = (None, 0);
         while !self.channels.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
             let failure = match self.connect() {
-                Ok(stream) => self.talk(stream),
+                Ok(stream) => self.talk(stream, attempts),
                 Err(failure) => Some(failure),
             };
             self.channels.set_up(self.index, false);
             let Some(failure) = failure else { break };
+            // The file of the other may not have the new key yet.
+            if failure.is_of_key() {
+                attempts += 1;
+                if attempts % self.key_count() != 0 {
+                    continue;
+                }
+            }
             // The same complaint is made once, not once per attempt.
             let words = failure.to_string();
             self.channels.complain(self.index, &words);
@@ -136,6 +165,13 @@ impl Connection {
         }
     }
 
+    /// How many keys there are to try, at least one.
+    fn key_count(&self) -> usize {
+        self.keys
+            .as_ref()
+            .map_or(1, |keys| keys.current().iter().len())
+    }
+
     fn connect(&self) -> Result<TcpStream, Failure> {
         let failed = |cause| Failure::Connect {
             address: self.address.clone(),
@@ -147,7 +183,7 @@ impl Connection {
         for address in addresses {
             // Here and not only at the start: the address that is judged is the one that is connected to.
             let ip = address.ip().to_canonical();
-            if !self.is_insecure && !ip.is_loopback() {
+            if !self.is_insecure && self.keys.is_none() && !ip.is_loopback() {
                 let address = self.address.clone();
                 return Err(Failure::Insecure { address, ip });
             }
@@ -166,8 +202,11 @@ impl Connection {
     }
 
     /// Drives one connection to its end; `None` where the run ends.
-    fn talk(&mut self, stream: TcpStream) -> Option<Failure> {
-        let mut talk = Talk::new(stream, self.targets.clone(), self.payload_max, self.index);
+    fn talk(&mut self, stream: TcpStream, attempts: usize) -> Option<Failure> {
+        let key = self.keys.as_ref();
+        let key = key.map(|keys| keys.current().of_attempt(attempts));
+        let targets = self.targets.clone();
+        let mut talk = Talk::new(stream, targets, self.payload_max, key, self.index);
         let address = || self.address.clone();
         let end = loop {
             if self.channels.stop.load(Ordering::Relaxed) {

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use channel::{Batch, Report};
 use wire::flow::{Endpoint, FlowKey};
-use wire::segment::Segment;
-use wire::tcp::Flags;
 
 use crate::connection::Connection;
 use crate::router::{ConnectionId, Router};
@@ -98,10 +96,10 @@ impl Outlets {
         if self.refresh() && self.route_to_owner(flow, report) {
             return Routed::Owner;
         }
-        // Where one connection wants a target's replies they can be nobody else's. Of several each gets what it announced; but the answer
-        // to a SYN, by which all of them may prove their path, and which says nothing of a client.
+        // Where one connection wants a target's replies they can be nobody else's. Of several each gets what it announced, and segments
+        // without payload: by the answers to probes, which are not announced, each of them proves its path.
         let slots = match self.subscribers.get(&flow.server) {
-            Some(slots) if slots.len() == 1 || is_of_handshake(report) => slots,
+            Some(slots) if slots.len() == 1 || is_empty(report) => slots,
             _ => return Routed::Nobody,
         };
         for slot in slots {
@@ -142,10 +140,9 @@ impl Outlets {
     }
 }
 
-/// Whether a target answers a SYN by this.
-fn is_of_handshake(report: &Report<'_>) -> bool {
-    let flags = Segment::parse(report.headers, 0).map(|segment| segment.flags);
-    flags.is_ok_and(|flags| flags.contains(Flags::SYN) || flags.contains(Flags::RST))
+/// Whether a segment carries no payload, as the answers to a probe.
+fn is_empty(report: &Report<'_>) -> bool {
+    report.packet_len as usize <= report.headers.len()
 }
 
 fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
@@ -258,11 +255,10 @@ mod tests {
         router.open(flow(1, TARGET), id_a);
         // Without a refresh: who came since the last one is known all the same.
         assert_eq!(outlets.route(&flow(1, TARGET), &report(1)), Routed::Owner);
-        // Nobody's: it is told to nobody, but the answer to a SYN to all.
+        // Nobody's: it is told to nobody, but what carries nothing to all.
         assert_eq!(outlets.route(&flow(2, TARGET), &report(9)), Routed::Nobody);
-        let headers = syn_ack();
         let answer = Report {
-            headers: &headers,
+            packet_len: report(2).headers.len() as u32,
             ..report(2)
         };
         assert_eq!(
@@ -283,14 +279,6 @@ mod tests {
         outlets.flush(true);
         assert_eq!(stamps(&peer_b, &queue_b), [4]);
         assert!(stamps(&peer_a, &queue_a).is_empty());
-    }
-
-    /// IPv4 and TCP, with SYN and ACK.
-    fn syn_ack() -> [u8; 40] {
-        let mut headers = [0; 40];
-        (headers[0], headers[3], headers[9]) = (0x45, 40, 6);
-        (headers[32], headers[33]) = (0x50, 0x12);
-        headers
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use channel::Refusal;
 use crossbeam_channel::{Receiver, Sender};
 use key_file::Watch;
 use process::Waker;
@@ -38,6 +39,8 @@ pub(crate) struct Connection {
     /// The keys of the channel (`--key-file`).
     pub(crate) keys: Option<Watch>,
     pub(crate) targets: Vec<Endpoint>,
+    /// Those of them that it does not have, and another intercept does.
+    pub(crate) refused: HashSet<Endpoint>,
     /// How many payload bytes of each reply are asked for (`--sample-bytes`).
     pub(crate) payload_max: u8,
     pub(crate) announcements: Receiver<Announcement>,
@@ -140,6 +143,9 @@ impl Connection {
             self.channels.set_up(self.index, false);
             let Some(failure) = failure else { break };
             // The file of the other may not have the new key yet.
+            if self.goes_on_without(&failure) {
+                continue;
+            }
             if failure.is_of_key() {
                 attempts += 1;
                 if attempts % self.key_count() != 0 {
@@ -152,7 +158,8 @@ impl Connection {
             if said.as_ref() != Some(&words) {
                 warn!(
                     finding = failure.finding(),
-                    "{words}; copying pauses, trying again"
+                    "{words}; {}, trying again",
+                    self.channels.what_then()
                 );
                 said = Some(words);
             }
@@ -163,6 +170,37 @@ impl Connection {
             self.wait(pause);
             pause = (pause * 2).min(RETRY_MAX);
         }
+    }
+
+    /// Whether it does not have a target that another may have: then it is asked for the others.
+    fn goes_on_without(&mut self, failure: &Failure) -> bool {
+        let Failure::Channel { cause, .. } = failure else {
+            // What comes in its place may be another one.
+            self.channels.forget(self.index);
+            self.refused.clear();
+            return false;
+        };
+        let channel::Error::Refused(Refusal::UnknownTarget(target)) = cause else {
+            return false;
+        };
+        if !self.channels.refuse(self.index, *target) || !self.targets.contains(target) {
+            return false;
+        }
+        self.refused.insert(*target);
+        if self.refused.len() == self.targets.len() {
+            return false;
+        }
+        info!(
+            "intercept at {} does not consume what {target} answers: another one has to",
+            self.address
+        );
+        true
+    }
+
+    /// Targets whose replies are asked for.
+    fn wanted(&self) -> Vec<Endpoint> {
+        let is_wanted = |target: &&Endpoint| !self.refused.contains(*target);
+        self.targets.iter().filter(is_wanted).copied().collect()
     }
 
     /// How many keys there are to try, at least one.
@@ -205,7 +243,7 @@ impl Connection {
     fn talk(&mut self, stream: TcpStream, attempts: usize) -> Option<Failure> {
         let key = self.keys.as_ref();
         let key = key.map(|keys| keys.current().of_attempt(attempts));
-        let targets = self.targets.clone();
+        let targets = self.wanted();
         let mut talk = Talk::new(stream, targets, self.payload_max, key, self.index);
         let address = || self.address.clone();
         let end = loop {
@@ -238,12 +276,13 @@ impl Connection {
                     self.address,
                     self.flows.len()
                 );
-                talk.open(self.flows.iter().copied());
+                let is_wanted = |flow: &&FlowKey| !self.refused.contains(&flow.server);
+                talk.open(self.flows.iter().filter(is_wanted).copied());
                 // Nobody may be listening any more.
                 let _ = self.first.try_send(Ok(()));
                 self.channels.set_up(self.index, true);
             }
-            talk.announce(&self.announcements, &mut self.flows);
+            talk.announce(&self.announcements, &mut self.flows, &self.refused);
         };
         if talk.is_subscribed() && end.is_some() {
             self.channels.lost.fetch_add(1, Ordering::Relaxed);
@@ -255,7 +294,7 @@ impl Connection {
     fn wait(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until && !self.channels.stop.load(Ordering::Relaxed) {
-            talk::take(&self.announcements, &mut self.flows, None);
+            talk::take(&self.announcements, &mut self.flows, None, &self.refused);
             thread::sleep(Duration::from_millis(20));
         }
     }

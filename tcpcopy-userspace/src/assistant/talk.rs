@@ -139,12 +139,14 @@ impl Talk {
         &mut self,
         queue: &Receiver<Announcement>,
         flows: &mut HashSet<FlowKey>,
+        refused: &HashSet<Endpoint>,
     ) {
         if !self.subscribed {
-            take(queue, flows, None);
+            take(queue, flows, None, refused);
         } else if !queue.is_empty() && self.out.len() < OUT_MAX {
-            self.end
-                .say(&mut self.out, |frames| take(queue, flows, Some(frames)));
+            self.end.say(&mut self.out, |frames| {
+                take(queue, flows, Some(frames), refused);
+            });
         }
     }
 
@@ -255,13 +257,15 @@ fn rest(
     slept
 }
 
-/// Keeps the set of running sessions and, where there is a subscription, announces what changes.
+/// Keeps the set of running sessions and, where there is a subscription, announces what changes; not of targets that were refused.
 pub(super) fn take(
     queue: &Receiver<Announcement>,
     flows: &mut HashSet<FlowKey>,
     mut out: Option<&mut Vec<u8>>,
+    refused: &HashSet<Endpoint>,
 ) {
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
+    let is_wanted = |flow: &FlowKey| !refused.contains(&flow.server);
     while out.as_ref().is_none_or(|out| out.len() < OUT_MAX) {
         let Ok(announcement) = queue.try_recv() else {
             break;
@@ -269,11 +273,11 @@ pub(super) fn take(
         match announcement {
             Announcement::Open(flow) => {
                 flows.insert(flow);
-                opened.push(flow);
+                opened.extend(Some(flow).filter(is_wanted));
             }
             Announcement::Close(flow) => {
                 flows.remove(&flow);
-                closed.push(flow);
+                closed.extend(Some(flow).filter(is_wanted));
             }
         }
         // In the order in which they came: a flow may close and open again.

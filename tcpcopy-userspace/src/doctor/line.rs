@@ -185,6 +185,7 @@ impl Intercepts {
                 is_insecure: plan.is_insecure,
                 keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 // Headers are enough to know an answer.
                 payload_max: 0,
                 announcements,

@@ -82,6 +82,7 @@ impl Bridge {
                 is_insecure: plan.is_insecure,
                 keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 payload_max: plan.sample_bytes,
                 announcements,
                 waker: Arc::clone(&waker),
@@ -125,9 +126,9 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Whether every connection stands.
+    /// Whether a connection stands.
     pub(super) fn is_up(&self) -> bool {
-        self.channels.all_up()
+        self.channels.is_up()
     }
 
     /// Each intercept by its address, and whether the connection to it stands.

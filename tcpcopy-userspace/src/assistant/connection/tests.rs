@@ -86,6 +86,7 @@ impl Stage {
             is_insecure: false,
             keys: None,
             targets: vec![target()],
+            refused: HashSet::new(),
             payload_max: PAYLOAD_MAX,
             announcements,
             waker: Arc::clone(&waker),

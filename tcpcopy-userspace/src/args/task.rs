@@ -50,6 +50,10 @@ pub(crate) enum Task {
     Inspect(InspectArgs),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
+    /// Makes the key that tcpcopy and intercept prove to each other (--key-file)
+    ///
+    /// Only its owner can read the file. Copy it to each online server and each assistant, by a way that nobody else reads (scp).
+    Keygen(KeygenArgs),
     /// Shows the version
     Version,
 }
@@ -84,6 +88,20 @@ pub(crate) struct ReportArgs {
     /// Without this option it has counts only, so that it can be sent to somebody who may not see what clients were answered.
     #[arg(long)]
     pub(crate) with_payload: bool,
+}
+
+/// Where to put the key.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct KeygenArgs {
+    /// The file to make; one that exists is left alone
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Put a new key before the one in FILE, which both ends still take
+    ///
+    /// Copy the file to all hosts in any order; nothing has to be restarted. When all have it, the line of the old key can go.
+    #[arg(long)]
+    pub(crate) rotate: bool,
 }
 
 impl CommandLine {

@@ -12,6 +12,7 @@ use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
 use channel::Batch;
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use key_file::Watch;
 use process::Waker;
 use process::confinement::{self, Trade};
 use telemetry::KernelCounters;
@@ -174,6 +175,8 @@ impl Intercepts {
             firsts: Vec::new(),
         };
         let names = Names::start()?;
+        let keys = plan.key_file.as_deref().map(Watch::start).transpose();
+        let keys = keys.map_err(std::io::Error::other)?;
         let mut heard = Vec::new();
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -184,7 +187,9 @@ impl Intercepts {
                 address: address.clone(),
                 names: names.clone(),
                 is_insecure: plan.is_insecure,
+                keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 // Headers are enough to know an answer.
                 payload_max: 0,
                 announcements,

@@ -67,6 +67,7 @@ fn threads_keep_what_they_need() {
     .iter()
     .fold(options, |options, word| options.more(word));
     let mut options = options;
+    options.has_key = true;
     let listen = ["--listen", "127.0.0.1:9525"];
     options.intercept.extend(listen.map(str::to_owned));
     let mut copier = start_with(&stand, &options);
@@ -88,6 +89,7 @@ fn threads_keep_what_they_need() {
             ("summary", (DAC_OVERRIDE, false)),
             ("histograms", (DAC_OVERRIDE, false)),
             ("tap", (DAC_OVERRIDE, false)),
+            ("keys", (DAC_OVERRIDE, false)),
         ],
     );
     let intercept = copier.intercept.as_ref().expect("an intercept");
@@ -103,6 +105,7 @@ fn threads_keep_what_they_need() {
             ("witness", (BPF, false)),
             ("addresses", nothing),
             ("own-addresses", (BPF, false)),
+            ("keys", (DAC_OVERRIDE, false)),
             ("signals", nothing),
             ("printer", nothing),
         ],

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use host::netns::Outside;
-use process::{Printer, signals};
+use process::{Printer, rights, signals};
 use recording::Tapped;
 use signal_hook::iterator::Signals;
 use telemetry::warning::Kind;
@@ -105,6 +105,7 @@ impl<'a> DryRun<'a> {
         let stage = Shared::new(stage);
         let mut warnings = Warnings::default();
         announce(args, &plan, file, &mut warnings);
+        rights::keep_only(rights::FILES);
         let no_thread =
             |error| Unusable::new(format!("cannot start a thread: {error}"), "limit-short");
         replaying

@@ -34,6 +34,7 @@ mod loops;
 mod loss;
 mod lost_and_found;
 mod manners;
+mod many;
 mod measures;
 mod metrics;
 mod moments;

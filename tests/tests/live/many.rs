@@ -54,7 +54,7 @@ impl Site {
         let key = copier::key_file(&stand.lab).display().to_string();
         options = options.more("--key-file").more(&key);
         let nginx = stand.nginx_with(online, |config| {
-            config.listen = (lab::net::ONLINE, PORT).into()
+            config.listen = (lab::net::ONLINE, PORT).into();
         });
         let copier = Copier::start_without_intercept(&stand.lab, &stand.binaries, &options, online);
         let mut copier = copier.expect("tcpcopy");
@@ -88,7 +88,7 @@ fn address(host: Host) -> Ipv4Addr {
 /// The target answers the pools through these, by the hash of a connection's addresses and ports.
 fn answer_through(stand: &Stand, assistants: &[Host]) {
     let target = stand.lab.namespace(Host::Target);
-    let mut words = vec!["route", "replace", lab::net::POOL_PREFIX].join(" ");
+    let mut words = ["route", "replace", lab::net::POOL_PREFIX].join(" ");
     for host in assistants {
         words.push_str(&format!(" nexthop via {}", address(*host)));
     }
@@ -99,6 +99,35 @@ fn answer_through(stand: &Stand, assistants: &[Host]) {
 fn intercept(stand: &Stand, host: Host) -> Process {
     copier::start_intercept_on(&stand.lab, &stand.binaries, &options(stand), host)
         .expect("intercept")
+}
+
+/// Kills an assistant's `intercept` and starts it again, then freezes a `tcpcopy` for so many seconds and kills it; gives the new `intercept`.
+fn molest(stand: &Stand, mut intercept_there: Process, site: &mut Site, frozen: u64) -> Process {
+    let second = Host::Further(SECOND_ASSISTANT);
+    pause(2000);
+    let killed = intercept_there.stop(Signal::SIGKILL, Duration::from_secs(2));
+    killed.expect("it dies");
+    answer_through(stand, &[Host::Assistant]);
+    pause(2000);
+    let started = intercept(stand, second);
+    answer_through(stand, &[Host::Assistant, second]);
+    pause(2000);
+    site.copier
+        .tcpcopy
+        .signal(Signal::SIGSTOP)
+        .expect("it is frozen");
+    pause(frozen * 1000);
+    site.copier
+        .tcpcopy
+        .signal(Signal::SIGCONT)
+        .expect("it goes on");
+    pause(1000);
+    let killed = site
+        .copier
+        .tcpcopy
+        .stop(Signal::SIGKILL, Duration::from_secs(2));
+    killed.expect("it dies");
+    started
 }
 
 /// Two online servers with the same clients, two assistants between whom the target's answers are split, each with a key. One assistant is
@@ -116,7 +145,7 @@ fn each_of_several_may_go_and_come_back() {
     target.run("sysctl", &by_ports).expect("a setting");
     answer_through(&stand, &[Host::Assistant, second]);
     let mut first_intercept = intercept(&stand, Host::Assistant);
-    let mut second_intercept = intercept(&stand, second);
+    let second_intercept = intercept(&stand, second);
     let mut at_target = stand.nginx(Host::Target);
     let here = (Host::Online, Host::Client);
     let mut one = Site::start(&stand, "one", here, "62.135.200.0/25");
@@ -130,29 +159,7 @@ fn each_of_several_may_go_and_come_back() {
             .start(&stand)
     };
     let (of_one, of_two) = (load(&one), load(&two));
-    pause(2000);
-    let killed = second_intercept.stop(Signal::SIGKILL, Duration::from_secs(2));
-    killed.expect("it dies");
-    answer_through(&stand, &[Host::Assistant]);
-    pause(2000);
-    second_intercept = intercept(&stand, second);
-    answer_through(&stand, &[Host::Assistant, second]);
-    pause(2000);
-    two.copier
-        .tcpcopy
-        .signal(Signal::SIGSTOP)
-        .expect("it is frozen");
-    pause(frozen * 1000);
-    two.copier
-        .tcpcopy
-        .signal(Signal::SIGCONT)
-        .expect("it goes on");
-    pause(1000);
-    let killed = two
-        .copier
-        .tcpcopy
-        .stop(Signal::SIGKILL, Duration::from_secs(2));
-    killed.expect("it dies");
+    let mut second_intercept = molest(&stand, second_intercept, &mut two, frozen);
     let (report, report_of_two) = (of_one.wait(), of_two.wait());
     let (summary, online) = one.finish(&report);
     check_clients(&report_of_two);

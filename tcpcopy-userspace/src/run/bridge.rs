@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use key_file::Watch;
 use process::Waker;
+use process::confinement::{self, Trade};
 use telemetry::Figures;
 use tracing::{info, warn};
 use wire::hash::EndpointHash;
@@ -19,6 +20,7 @@ use super::signs;
 use crate::args::Priority;
 use crate::assistant::Channels;
 use crate::assistant::connection::Connection;
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::plan::Plan;
 use crate::worker::Command;
@@ -70,6 +72,7 @@ impl Bridge {
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
         let keys = plan.key_file.as_deref().map(Watch::start).transpose();
         let keys = keys.map_err(|error| Unusable::new(error, "key-file"))?;
+        let names = Names::start().map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -79,6 +82,7 @@ impl Bridge {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                names: names.clone(),
                 is_insecure: plan.is_insecure,
                 keys: keys.clone(),
                 targets: plan.targets(),
@@ -96,6 +100,7 @@ impl Bridge {
             let name = format!("channel-{index}");
             let thread = thread::Builder::new().name(name).spawn(move || {
                 give_way(priority);
+                confinement::confine(Trade::Connects);
                 connection.run();
             });
             threads.push(thread.map_err(|error| Unusable::new(error, "cannot-set-up"))?);

@@ -50,6 +50,7 @@ mod path;
 mod places;
 mod precedence;
 mod printed;
+mod privileges;
 mod protocols;
 mod proxy;
 mod record;

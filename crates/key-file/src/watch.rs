@@ -34,7 +34,7 @@ struct Shared {
 }
 
 impl Watch {
-    /// Reads the file, and follows it from now on in a thread of its own without any capability.
+    /// Reads the file, and follows it from now on in a thread of its own, which keeps of the calling thread's rights what reading files takes.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl Watch {
         };
         let named = thread::Builder::new().name("keys".into());
         let thread = named.spawn(move || {
-            rights::keep_only(rights::NOTHING);
+            rights::keep_only(rights::FILES);
             follower.run();
         });
         let thread = thread.map_err(|cause| Error::Open {

@@ -174,9 +174,9 @@ impl Intercepts {
             _announcements: Vec::new(),
             firsts: Vec::new(),
         };
+        let names = Names::start()?;
         let keys = plan.key_file.as_deref().map(Watch::start).transpose();
         let keys = keys.map_err(std::io::Error::other)?;
-        let names = Names::start()?;
         let mut heard = Vec::new();
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);

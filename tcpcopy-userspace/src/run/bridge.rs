@@ -70,9 +70,9 @@ impl Bridge {
             plan.intercepts.len(),
         ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
+        let names = Names::start().map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         let keys = plan.key_file.as_deref().map(Watch::start).transpose();
         let keys = keys.map_err(|error| Unusable::new(error, "key-file"))?;
-        let names = Names::start().map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);

@@ -19,6 +19,7 @@ use crate::path::Path;
 use crate::pool::{Lease, Pool};
 use crate::sample::Sampler;
 use crate::time::Instant;
+use crate::tuning::RuleTuning;
 use crate::turns::Habits;
 
 /// What is known of a target, and shared by all sessions to it.
@@ -87,6 +88,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct RuleState {
     pub(crate) habits: Habits,
+    /// What may change while the engine runs.
+    pub(crate) tuning: RuleTuning,
     /// Its target.
     pub(crate) target: usize,
     /// How many joined flows its target has ended where the online server went on.

@@ -31,8 +31,11 @@ impl Engine {
             return;
         }
         let isn = ClientSeq::new(segment.seq);
-        let known = self
-            .flow_of(&flow)
+        let session = self.flow_of(&flow);
+        if session.is_none() && self.is_left_out_by_sample(&flow, segment.payload_len) {
+            return;
+        }
+        let known = session
             .and_then(|id| self.flows.wake(id)?.client_isn());
         let is_answered = |it: &mut Infant| matches!(it, Infant::Syn(syn, ..) if syn.isn == isn && syn.online_isn.is_some());
         // One that comes again after its answer says nothing new.
@@ -60,6 +63,9 @@ impl Engine {
     ) -> Option<FlowId> {
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
             self.forget_ended(now, &flow, ClientSeq::new(segment.seq));
+            return None;
+        }
+        if self.is_left_out_by_sample(&flow, segment.payload_len) {
             return None;
         }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));

@@ -14,7 +14,8 @@ impl Engine {
     /// wait with it, as a replay can, does.
     #[must_use]
     pub fn has_free_sources(&self) -> bool {
-        let least = usize::from(self.shared.config.copies);
+        let copies = self.known.rules.iter().map(|rule| rule.tuning.copies);
+        let least = usize::from(copies.max().unwrap_or(1));
         let pools = self.known.targets.iter().filter_map(|it| it.pool.as_ref());
         pools.into_iter().all(|pool| pool.has_free(least))
     }

@@ -13,6 +13,7 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no command is named.
 
 mod choice;
+mod ctl;
 mod gates;
 mod heading;
 mod intercept;
@@ -40,10 +41,12 @@ use host::netns;
 pub(crate) use self::record::{RecordArgs, Recording};
 pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
+pub(crate) use ctl::{ControlArgs, ControlAt, CtlArgs, Order, Rate, Setting};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
+pub(crate) use rule::options::COPIES_MAX;
 pub(crate) use task::{CommandLine, InspectArgs, ReportArgs, Task};
 
 /// The most `--sample-bytes`.
@@ -284,6 +287,9 @@ pub(crate) struct Args {
     pub(crate) idle_timeout: Duration,
 
     #[command(flatten)]
+    pub(crate) control: ControlArgs,
+
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 
     /// The files that the traffic comes from, of a replay.
@@ -373,7 +379,7 @@ mod tests {
         assert_eq!(named, ["eth0", "eth1:host"]);
         assert_eq!((args.copies, args.memory), (2, Some(64 << 20)));
         assert!(args.full_sessions_only && args.no_wait);
-        assert_eq!(args.join(), session::Join::Never);
+        assert_eq!(args.join_of(&args.rules[0]), session::Join::Never);
     }
 
     #[test]

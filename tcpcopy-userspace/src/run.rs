@@ -18,6 +18,7 @@
 //! | [`sides`], [`lookout`] | whether anything comes, and from both sides; what it may be where not |
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
+//! | [`control`] | what others turn while it goes on |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
 //! | [`dry_run`] | the course of a dry run of files, which changes nothing on this host |
 //! | [`recorder`] | the course of a recording, which has no target |
@@ -29,6 +30,7 @@
 pub(crate) mod announcement;
 mod brake;
 mod bridge;
+mod control;
 mod crew;
 mod devices;
 mod drain;
@@ -73,6 +75,7 @@ use crate::worker::Command;
 use announcement::announce;
 use brake::Brake;
 use bridge::{Bridge, Proof};
+use control::Control;
 use crew::Crew;
 use devices::Devices;
 use emptiness::Emptiness;
@@ -136,7 +139,11 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
         Ok(Err(unusable)) => return unusable.into(),
         Err(error) => return Unusable::new(error, "no-namespace").into(),
     };
-    let mut run = match Run::start(args, &plan, telling, (replaying, tapping)) {
+    let control = match Control::open(args, outside) {
+        Ok(control) => control,
+        Err(unusable) => return unusable.into(),
+    };
+    let mut run = match Run::start(args, &plan, (telling, control), (replaying, tapping)) {
         Ok(run) => run,
         Err(ending) => return ending,
     };
@@ -157,6 +164,7 @@ struct Run<'a> {
     routes: RouteWatcher,
     watch: Watch,
     pauses: Pauses,
+    control: Control,
     guard: Option<Guard>,
     warnings: Warnings,
     signs: Signs,
@@ -200,7 +208,7 @@ impl<'a> Run<'a> {
     fn start(
         args: &'a Args,
         plan: &'a Plan,
-        mut telling: Telling,
+        (mut telling, control): (Telling, Control),
         (mut replaying, mut tapping): (Option<Replaying>, Tapping),
     ) -> Result<Self, Ending> {
         plan.notes.iter().for_each(|note| info!("{note}"));
@@ -236,6 +244,7 @@ impl<'a> Run<'a> {
             routes,
             watch,
             pauses,
+            control,
             guard: args.max_cpu.map(Guard::new),
             warnings,
             signs: Signs::new(plan),
@@ -274,6 +283,9 @@ impl<'a> Run<'a> {
                 );
                 return Stop::Asked;
             }
+            if self.control.stops() {
+                return Stop::Asked;
+            }
             let until = self.args.duration.filter(|_| self.is_ready);
             if until.is_some_and(|duration| self.began.elapsed() >= duration) {
                 return Stop::Asked;
@@ -309,6 +321,7 @@ impl<'a> Run<'a> {
         self.watch
             .look(self.plan, &mut self.loaded, &self.crew, &mut self.warnings);
         self.look_at_devices();
+        self.obey_others();
         if self.told.elapsed() >= SECOND {
             if let Some(replaying) = self.replaying.as_mut().filter(|_| self.is_ready) {
                 replaying.look(self.began.elapsed());

@@ -10,7 +10,8 @@ use command_line::letters;
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
-use super::{Args, RuleArg, heading, screen, teaching};
+use super::{Args, CtlArgs, RuleArg, heading, screen, teaching};
+use crate::dials;
 
 /// The command line.
 pub(crate) struct CommandLine;
@@ -50,6 +51,12 @@ pub(crate) enum Task {
     Inspect(InspectArgs),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
+    /// Controls a run that goes on: its share, copies and rate, pause, resume, stop
+    ///
+    /// It talks to the run's socket, /run/tcpcopy/PID.sock unless --ctl named another one, and needs to be root or the user whose
+    /// run it is. What is changed stands in the run's summary, with its time. docs/control.md has more.
+    #[command(override_usage = "tcpcopy ctl [--pid PID | --socket PATH] ORDER", after_help = teaching::CTL_EXIT)]
+    Ctl(CtlArgs),
     /// Shows the version
     Version,
 }
@@ -140,6 +147,13 @@ impl CommandLine {
                 let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }
+            Task::Run(args) | Task::Doctor(args) => match dials::contradiction(&args.rules) {
+                Some(words) => {
+                    let words = format!("{words}\n");
+                    Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
+                }
+                None => Ok(task),
+            },
             _ => Ok(task),
         }
     }

@@ -258,7 +258,7 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
     assert_eq!((plan.filter.replies.len(), plan.filter.slots), (1, 1));
     assert_eq!(plan.exclusions.pools.len(), 1);
     assert_eq!(
-        (plan.workers, plan.sessions_max, plan.sample_threshold),
+        (plan.workers, plan.sessions_max, plan.tuning().threshold()),
         (2, 262_144, SAMPLE_ALL)
     );
     let room = &plan.room.as_ref().expect("a pool").words;
@@ -338,7 +338,7 @@ fn assistant_mode_keeps_the_clients_addresses_and_proves_the_path_first() {
 #[test]
 fn assistant_mode_takes_a_pool_and_copies() {
     let plan = plan("-x 80-10.1.0.9:8080 -s 127.0.0.1 -c 10.7.0.0/24 -n 3").unwrap();
-    assert_eq!(plan.copies, 3);
+    assert_eq!(plan.dials.copies_max(), 3);
     assert_eq!(
         plan.probes[0].0,
         Endpoint::new(Addr::v4([10, 7, 0, 255]), 65_535)
@@ -372,18 +372,6 @@ fn ipv6_is_planned_like_ipv4() {
         IpAddr::from(ranges[0].prefix),
         "fd00::1".parse::<IpAddr>().unwrap()
     );
-}
-
-#[test]
-fn shares_become_thresholds() {
-    for (share, threshold) in [("100", SAMPLE_ALL), ("50", SAMPLE_ALL / 2)] {
-        assert_eq!(
-            plan(&format!("-x 80-10.1.0.9:80 -r {share}"))
-                .unwrap()
-                .sample_threshold,
-            threshold
-        );
-    }
 }
 
 #[test]

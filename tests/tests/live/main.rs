@@ -10,6 +10,7 @@ mod beginnings;
 mod bodies;
 mod captures;
 mod containers;
+mod control;
 mod directions;
 mod doctor;
 mod dry_run;

@@ -78,8 +78,7 @@ impl Engine {
             0
         };
         move |rule| {
-            !is_partial
-                || { self.known.rules[usize::from(rule.0)].tuning.sample }.contains(place)
+            !is_partial || { self.known.rules[usize::from(rule.0)].tuning.sample }.contains(place)
         }
     }
 

@@ -71,7 +71,9 @@ fn a_session_goes_on_where_its_flow_is_sampled_no_more() {
     s.target(PSH, 1, 5, 10);
     s.tune(HALF, 1, 1);
     assert_eq!(s.engine.flows_outside_sample(), 1);
-    s.client(PSH, 5, 11, b"efgh").online(PSH, 11, 9, 10).frames();
+    s.client(PSH, 5, 11, b"efgh")
+        .online(PSH, 11, 9, 10)
+        .frames();
     s.target(PSH, 11, 9, 10);
     // Another one like it is not begun, and its bytes are counted.
     let first = s.client;
@@ -87,8 +89,12 @@ fn a_session_goes_on_where_its_flow_is_sampled_no_more() {
         (1, 10)
     );
     s.client = first;
-    s.client(FIN.with(ACK), 9, 21, b"").online(FIN, 21, 10, 0).frames();
-    s.target(FIN, 21, 10, 0).wait(Duration::from_secs(5)).frames();
+    s.client(FIN.with(ACK), 9, 21, b"")
+        .online(FIN, 21, 10, 0)
+        .frames();
+    s.target(FIN, 21, 10, 0)
+        .wait(Duration::from_secs(5))
+        .frames();
     s.expect_outcomes(&[Outcome::Answered; 2]);
     assert_eq!(s.engine.flows_outside_sample(), 0);
 }
@@ -161,7 +167,14 @@ fn a_share_is_met_over_10_000_flows_and_by_the_same_ones_everywhere() {
         for hash_seed in [1, 99] {
             let mut s = Script::of_clients(|config| config.hash_seed = hash_seed);
             let share = f64::from(SAMPLE_ALL) * f64::from(percent) / 100.0;
-            s.tune(Sample { from: 0, to: share as u32 }, 1, 1);
+            s.tune(
+                Sample {
+                    from: 0,
+                    to: share as u32,
+                },
+                1,
+                1,
+            );
             let mut ports = Vec::new();
             for port in 20_000..30_000 {
                 let before = s.engine.counters().sessions_begun;

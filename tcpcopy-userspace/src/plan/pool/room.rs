@@ -2,6 +2,7 @@
 
 use super::{Sources, several};
 use crate::args::Args;
+use crate::dials::Dials;
 use crate::plan::Refusal;
 
 /// A pool with room for fewer flows is worth a warning where each flow takes several ports: about what a busy server has
@@ -24,9 +25,11 @@ pub(crate) struct Room {
 /// as `collision`.
 pub(in crate::plan) fn room(
     args: &Args,
+    dials: &Dials,
     sources: &Sources,
     workers: u32,
 ) -> Result<(Option<Room>, Option<String>), Refusal> {
+    let copies = dials.copies_max();
     // All ranges of a family together.
     let families = [true, false].map(|is_v4| {
         let available = sources.of(is_v4).map(super::Chosen::available).sum();
@@ -46,12 +49,9 @@ pub(in crate::plan) fn room(
         available,
     };
     // Each worker must be able to hold one flow with all its copies.
-    let least = u64::from(args.copies) * u64::from(workers);
+    let least = u64::from(copies) * u64::from(workers);
     if available < least {
-        return Err(small(
-            format!("-n {} with {workers} workers", args.copies),
-            least,
-        ));
+        return Err(small(format!("-n {copies} with {workers} workers"), least));
     }
     // A port rests for a second after its session.
     if let Some(rate) = args
@@ -66,15 +66,15 @@ pub(in crate::plan) fn room(
     if let Some(sessions) = args.max_sessions.filter(|&s| u64::from(s) > available) {
         return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
     }
-    let flows = available / u64::from(args.copies);
+    let flows = available / u64::from(copies);
     let words = format!(
         "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
          that is {flows} flows at a time",
         several::words(sources.of(is_v4)).unwrap_or_default(),
         available / u64::from(workers),
-        args.copies,
+        copies,
     );
-    let warning = (args.copies > 1 && flows < FLOWS_FEW).then(|| {
+    let warning = (copies > 1 && flows < FLOWS_FEW).then(|| {
         format!(
             "{words}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
         )

@@ -62,6 +62,7 @@ impl Stage {
         }
         let (sessions_max, payload_bytes_max) = (config.sessions_max, config.payload_bytes_max);
         let mut engine = Engine::new(config, now);
+        engine.tune(&plan.tuning());
         Self {
             target: MadeUp::new(&mut engine, plan.hash_seed),
             engine,

@@ -140,30 +140,12 @@ fn place(share: f64) -> u32 {
     place.min(SAMPLE_ALL)
 }
 
-/// What rules say for themselves and does not fit together.
-pub(crate) fn contradiction(rules: &[RuleArg]) -> Option<String> {
-    rules.iter().find_map(|rule| {
-        let others = rules.iter().filter(|other| other.online == rule.online);
-        let mut others = others.map(|other| other.options);
-        let options = rule.options;
-        options.weight?;
-        if others.clone().any(|it| it.weight.is_none()) {
-            return Some(format!(
-                "rule {rule} has a weight, and another of the same service has none: give each of them one, or none at all"
-            ));
-        }
-        others.any(|it| it.percent != options.percent).then(|| {
-            format!("rule {rule} splits its service with others by weight, so all of them have the same percent")
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
     use wire::flow::SAMPLE_ALL;
 
-    use super::{Dials, contradiction};
+    use super::Dials;
     use crate::args::Args;
 
     fn args(line: &str) -> Args {
@@ -212,24 +194,5 @@ mod tests {
         assert_eq!(samples(&dials)[2], (0, all));
         dials.is_paused = true;
         assert_eq!(dials.tuning(1, 0).threshold(), 0);
-    }
-
-    #[test]
-    fn what_does_not_fit_together_has_words() {
-        for (line, words) in [
-            (
-                "-x 80-10.1.0.9:80/weight=3,80-10.1.0.8:80",
-                "another of the same service has none",
-            ),
-            (
-                "-x 80-10.1.0.9:80/weight=3,80-10.1.0.8:80/weight=1/percent=5",
-                "all of them have the same percent",
-            ),
-        ] {
-            let said = contradiction(&args(line).rules).expect(line);
-            assert!(said.contains(words), "{said}");
-        }
-        let fits = args("-x 80-10.1.0.9:80/weight=3,80-10.1.0.8:80/weight=1,81-10.1.0.8:80");
-        assert_eq!(contradiction(&fits.rules), None);
     }
 }

@@ -63,15 +63,14 @@ use host::netns::Outside;
 use process::{Printer, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{About, Feedback, Figures, Mode, Spread, State};
+use telemetry::{About, Feedback, Figures, Spread, State};
 use tracing::{error, info};
 
 use crate::args::Args;
 use crate::clock;
-use crate::cpu::{Guard, MachineTime};
+use crate::cpu::Guard;
 use crate::loader::{self, Loaded};
 use crate::plan::Plan;
-use crate::worker::Command;
 use announcement::announce;
 use brake::Brake;
 use bridge::{Bridge, Proof};
@@ -192,17 +191,6 @@ struct Run<'a> {
     cpu_of_others: Figures<f64>,
 }
 
-/// The connections to the intercepts, of a run that has some.
-fn bridge_of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Bridge>, Ending> {
-    match plan.mode {
-        Mode::Direct => Ok(None),
-        Mode::Assistant => {
-            let bridge = namespace::outside(plan, || Bridge::start(plan, crew, args.priority))?;
-            Ok(Some(bridge?))
-        }
-    }
-}
-
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
     fn start(
@@ -214,7 +202,7 @@ impl<'a> Run<'a> {
         plan.notes.iter().for_each(|note| info!("{note}"));
         let mut crew = Crew::new(plan).map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         // The intercepts first: what another version answers must not cost anybody anything.
-        let bridge = bridge_of(args, plan, &crew)?;
+        let bridge = Bridge::of(args, plan, &crew)?;
         let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
@@ -332,21 +320,7 @@ impl<'a> Run<'a> {
             if self.told.elapsed() >= SECOND {
                 self.told = Instant::now();
             }
-            if let Some(admit) = self
-                .guard
-                .as_mut()
-                .and_then(|guard| guard.look(MachineTime::now()))
-            {
-                info!(
-                    "{}",
-                    if admit {
-                        "the machine is less busy: new flows are copied again"
-                    } else {
-                        "the machine is busier than --max-cpu: no new flows"
-                    }
-                );
-                self.crew.command(&|| Command::Admit(admit));
-            }
+            self.spare_the_machine();
             self.cpu_of_others = others_cpu();
             let mut totals = self.totals();
             self.pauses.second(&totals.kernel, &mut self.warnings);

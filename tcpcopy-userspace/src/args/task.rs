@@ -10,8 +10,7 @@ use command_line::letters;
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
-use super::{Args, CtlArgs, RuleArg, heading, screen, teaching};
-use crate::dials;
+use super::{Args, CtlArgs, RuleArg, heading, rule, screen, teaching};
 
 /// The command line.
 pub(crate) struct CommandLine;
@@ -147,7 +146,8 @@ impl CommandLine {
                 let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }
-            Task::Run(args) | Task::Doctor(args) => match dials::contradiction(&args.rules) {
+            Task::Run(args) | Task::Doctor(args) => match rule::options::contradiction(&args.rules)
+            {
                 Some(words) => {
                     let words = format!("{words}\n");
                     Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))

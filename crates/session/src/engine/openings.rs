@@ -64,9 +64,6 @@ impl Engine {
             self.forget_ended(now, &flow, ClientSeq::new(segment.seq));
             return None;
         }
-        if self.is_left_out_by_sample(&flow, segment.payload_len) {
-            return None;
-        }
         let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
         if !self.is_of_syn(now, &flow, seq, cause) {
             self.nursery.restore(&flow, now);

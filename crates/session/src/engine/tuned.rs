@@ -1,9 +1,12 @@
 //! Changes while the engine runs ([`Tuning`]), and which flows are in the sample of a rule.
 
 use wire::flow::{FlowKey, sample_place};
+use wire::segment::Segment;
 
 use super::Engine;
 use crate::config::RuleId;
+use crate::id::FlowId;
+use crate::time::Instant;
 use crate::tuning::{Sample, Tuning};
 
 /// Which flows are copied at all, as the latest tuning says.
@@ -80,6 +83,21 @@ impl Engine {
         move |rule| {
             !is_partial || { self.known.rules[usize::from(rule.0)].tuning.sample }.contains(place)
         }
+    }
+
+    /// Opens the sessions of a flow that has none, if some rule's sample has it, and this segment is where they may begin.
+    pub(crate) fn begin_if_sampled(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        segment: &Segment,
+        packet: &[u8],
+    ) -> Option<FlowId> {
+        let payload = segment.payload(packet)?;
+        if !payload.is_empty() && self.is_left_out_by_sample(&flow, segment.payload_len) {
+            return None;
+        }
+        self.begin(now, flow, segment, packet, payload)
     }
 
     /// A client's segment of a flow without a session: whether it is left out because no rule's sample has the flow, which is counted.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 
 use super::super::{JoinArg, quantity};
+use super::RuleArg;
 
 /// The most copies of a flow.
 pub(crate) const COPIES_MAX: u16 = 1000;
@@ -74,11 +75,30 @@ impl FromStr for RuleOptions {
     }
 }
 
+/// What rules say for themselves and does not fit together.
+pub(crate) fn contradiction(rules: &[RuleArg]) -> Option<String> {
+    rules.iter().find_map(|rule| {
+        let others = rules.iter().filter(|other| other.online == rule.online);
+        let mut others = others.map(|other| other.options);
+        let options = rule.options;
+        options.weight?;
+        if others.clone().any(|it| it.weight.is_none()) {
+            return Some(format!(
+                "rule {rule} has a weight, and another of the same service has none: give each of them one, or none at all"
+            ));
+        }
+        others.any(|it| it.percent != options.percent).then(|| {
+            format!("rule {rule} splits its service with others by weight, so all of them have the same percent")
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::super::RuleArg;
+    use super::contradiction;
     use crate::args::JoinArg;
 
     #[test]
@@ -117,5 +137,29 @@ mod tests {
             let refusal = text.parse::<RuleArg>().unwrap_err();
             assert!(refusal.contains(words), "{text}: {refusal}");
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_has_words() {
+        for (line, words) in [
+            (
+                "-x 80-10.1.0.9:80/weight=3,80-10.1.0.8:80",
+                "another of the same service has none",
+            ),
+            (
+                "-x 80-10.1.0.9:80/weight=3,80-10.1.0.8:80/weight=1/percent=5",
+                "all of them have the same percent",
+            ),
+        ] {
+            let said = contradiction(&rules(line)).expect(line);
+            assert!(said.contains(words), "{said}");
+        }
+        let fits = rules("-x 80-10.1.0.9:80/weight=3,80-10.1.0.8:80/weight=1,81-10.1.0.8:80");
+        assert_eq!(contradiction(&fits), None);
+    }
+
+    fn rules(line: &str) -> Vec<RuleArg> {
+        let rules = line.trim_start_matches("-x ").split(',');
+        rules.map(|rule| rule.parse().unwrap()).collect()
     }
 }

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`task`] | what is to be done: a run, or one of the other commands |
+//! | [`config`] | the same in a file |
 //! | [`heading`] | under which headings the options stand in the help |
 //! | [`screen`] | the short screen of a command line that says nothing |
 //! | [`tcpcopy`] | TCPCopy's letters that are not ours |
@@ -13,6 +14,7 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no command is named.
 
 mod choice;
+mod config;
 mod ctl;
 mod gates;
 mod heading;
@@ -41,6 +43,7 @@ use host::netns;
 pub(crate) use self::record::{RecordArgs, Recording};
 pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
+pub(crate) use config::Origin;
 pub(crate) use ctl::{ControlArgs, ControlAt, CtlArgs, Order, Rate, Setting};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
@@ -295,6 +298,10 @@ pub(crate) struct Args {
     /// The files that the traffic comes from, of a replay.
     #[arg(skip)]
     pub(crate) replay: Option<FileArgs>,
+
+    /// Where the options came from, if a file (--config) had a part in it.
+    #[arg(skip)]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Args {

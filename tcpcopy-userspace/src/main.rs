@@ -63,6 +63,11 @@ fn main() -> ExitCode {
         Task::Inspect(args) => with_log(SILENT, |_| inspect::run(args)),
         Task::Ctl(args) => ExitCode::from(ctl::client::run(args)),
         Task::Report(args) => with_log(SILENT, |_| report::run(args)),
+        Task::PrintConfig(text) => {
+            // A reader that is gone needs it no more.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,
         Task::Record(args) => with_log((args.log.level(), args.log.form()), |printer| {

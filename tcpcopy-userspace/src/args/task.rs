@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
+use super::config;
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
@@ -40,6 +41,9 @@ pub(crate) enum Task {
     /// cannot be written fast enough is lost for the file alone, and counted. docs/recording.md has more.
     #[command(override_usage = "tcpcopy record -x [ONLINE_IP:]PORT -o FILE.pcapng [OPTIONS]", after_help = teaching::RECORD_EXIT)]
     Record(RecordArgs),
+    /// Shows a file for --config: what --print-config makes of a run
+    #[command(skip)]
+    PrintConfig(String),
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
     Janitor,
@@ -111,10 +115,17 @@ impl CommandLine {
             [_, only] if only == "-v" || only == "version" => *only = "--version".into(),
             _ => {}
         }
+        let typed = words.clone();
+        let words = config::expand(words, &command)
+            .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
         let matches = command
             .try_get_matches_from_mut(words)
             .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
-        Self::of(&matches).map_err(|error| error.format(&mut command))
+        let mut task = Self::of(&matches).map_err(|error| error.format(&mut command))?;
+        if let Task::Run(args) | Task::Doctor(args) = &mut task {
+            args.origin = config::origin(&typed, &matches, &command);
+        }
+        Ok(config::print(&matches, &command).map_or(task, Task::PrintConfig))
     }
 
     /// What was asked for, of a line that has the form of one.
@@ -176,7 +187,7 @@ impl CommandLine {
 /// The commands with what derive does not know: TCPCopy's letters, and that most of a run's options say nothing in the doctor's
 /// help.
 fn complete(command: Command) -> Command {
-    letters::add(command, LETTERS)
+    letters::add(config::add(command), LETTERS)
         .mut_subcommand("run", |run| letters::add(run, LETTERS))
         .mut_subcommand("record", |record| letters::add(record, LETTERS_OF_RECORD))
         .mut_subcommand("replay", |run| {

@@ -4,6 +4,8 @@
 //! A larger share is told to the programs first and then to the workers; a smaller one first to the workers, and to the programs once no
 //! session is left that lies beyond it. So a session always gets its packets.
 
+mod reload;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -247,13 +249,6 @@ impl Run<'_> {
             outside_share: totals.flows_outside_sample,
             changes: self.control.changes.count(),
             seed: self.plan.seed.to_string(),
-        }
-    }
-
-    fn reload(&mut self, _peer: Peer) -> Answer {
-        Answer::Refused {
-            words: "this run was started without --config: there is no file to read again"
-                .to_owned(),
         }
     }
 }

@@ -9,7 +9,7 @@ use lab::access_log::{Comparison, Request};
 use lab::copier::Summary;
 use lab::interrupt;
 use lab::net::{ONLINE, TARGET};
-use lab::{Host, Topology};
+use lab::{Host, Spec, Topology};
 use tests::copying::{check_books, check_clients, check_nothing_left};
 use tests::{Clients, PORT, Stand};
 
@@ -190,5 +190,80 @@ fn a_run_is_found_by_its_process_and_refuses_what_cannot_be() {
     assert_eq!(summary.value()["changes"].as_array().map(Vec::len), Some(0));
     let gone = ctl(&stand, &["status", "--pid", &pid]);
     assert_eq!(gone.status.code(), Some(2), "{}", text(&gone.stderr));
+    check_nothing_left(&stand);
+}
+
+/// Two targets split a service by weight, as a file says; the file is read again.
+#[test]
+fn a_file_splits_a_service_and_is_read_again() {
+    let Some(stand) = super::stand(Topology::Direct) else {
+        return;
+    };
+    let mut online = nginx(&stand, Host::Online, (ONLINE, PORT).into());
+    let mut targets =
+        [PORT, PORT + 1].map(|port| nginx(&stand, Host::Target, (TARGET, port).into()));
+    let (file, socket) = (
+        stand.lab.folder().join("run.toml"),
+        stand.lab.folder().join("ctl.sock"),
+    );
+    let socket = socket.to_str().expect("a path in UTF-8");
+    let write = |weights: [u32; 2], workers| {
+        let rules = [PORT, PORT + 1].iter().zip(weights).map(|(port, weight)| {
+            format!("[[rule]]\ncopy = \"{ONLINE}:{PORT}-{TARGET}:{port}\"\nweight = {weight}\n")
+        });
+        let rules: String = rules.collect();
+        let text = format!(
+            "interface = [\"eth0\", \"eth1\"]\nworkers = {workers}\nseed = 7\nctl = \"{socket}\"\nsummary = \"file.json\"\n{rules}"
+        );
+        std::fs::write(&file, text).expect("a file");
+    };
+    write([3, 1], 1);
+    let spec = Spec::new("tcpcopy-file", &stand.binaries.tcpcopy);
+    let spec = spec.args(["--config", file.to_str().expect("a path in UTF-8")]);
+    let spec = spec.within(stand.lab.folder());
+    let mut tcpcopy = stand.lab.spawn(Host::Online, &spec).expect("tcpcopy");
+    tcpcopy
+        .wait_for("ready", Duration::from_secs(20))
+        .expect("ready");
+    let first = Clients::short(200, 2).run(&stand);
+    pause(300);
+    write([0, 1], 1);
+    let refused = ctl(&stand, &["reload", "--socket", socket]);
+    let said = text(&refused.stderr);
+    assert!(said.contains("run.toml:8:10: weight=0: write 1"), "{said}");
+    write([1, 1000], 2);
+    let said = done(&stand, socket, "reload");
+    assert!(
+        said.contains("2 thing(s) changed") && said.contains("workers"),
+        "{said}"
+    );
+    let before = targets[0].requests().expect("log").len();
+    let second = Clients::short(200, 2).run(&stand);
+    pause(300);
+    done(&stand, socket, "stop");
+    tcpcopy
+        .wait_success(Duration::from_secs(20))
+        .expect("the end");
+    let summary = Summary::read(&stand.lab.folder().join("file.json")).expect("a summary");
+    [first, second].iter().for_each(check_clients);
+    check_books(&summary);
+    let all = online.finish().expect("log").len();
+    let [one, other] = targets.each_mut().map(|it| it.finish().expect("log").len());
+    assert_eq!(
+        (one + other, summary.answered()),
+        (all, all as u64),
+        "{}",
+        summary.ledger()
+    );
+    assert!(
+        one - before <= 10,
+        "{before} of {one} before the file was read again"
+    );
+    let of_first = before as f64 / (all as f64 / 2.0);
+    assert!(
+        (0.70..=0.80).contains(&of_first),
+        "{before} of {} by weight 3 of 4",
+        all / 2
+    );
     check_nothing_left(&stand);
 }

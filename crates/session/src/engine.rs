@@ -199,7 +199,7 @@ impl Engine {
     /// What was seen of each rule's service, in the order of the command line.
     #[must_use]
     pub fn sights(&self) -> Vec<Sight> {
-        let mut sights = self.sights.of_rules().to_vec();
+        let mut sights = self.sights.of_rules();
         for (sight, rule) in sights.iter_mut().zip(&self.known.rules) {
             sight.set_joins_refused(rule.joins_refused, rule.joins_unanswered);
         }

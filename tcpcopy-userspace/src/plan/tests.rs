@@ -167,6 +167,14 @@ fn what_cannot_work_is_refused_in_clear_words() {
             "-x 80-10.1.0.9:80,10.0.0.1:80-10.0.0.9:80",
             "the same online endpoint twice",
         ),
+        (
+            "-x 80-10.1.0.9:80/weight=1,80-10.1.0.9:80/weight=2",
+            "the same online endpoint twice",
+        ),
+        (
+            "-x 80-10.1.0.9:80/weight=1,10.0.0.1:80-10.1.0.8:80/weight=2",
+            "the same online endpoint twice",
+        ),
         ("-x 10.0.0.1:80-10.0.0.1:80", "is a loop"),
         ("-x 80-10.0.0.1:80", "is a loop"),
         ("-x 80-127.0.0.1:80", "is a loop"),
@@ -372,6 +380,12 @@ fn ipv6_is_planned_like_ipv4() {
         IpAddr::from(ranges[0].prefix),
         "fd00::1".parse::<IpAddr>().unwrap()
     );
+}
+
+#[test]
+fn two_targets_split_a_service_by_weight() {
+    let plan = plan("-x 80-10.1.0.9:80/weight=3,80-10.1.0.9:81/weight=1").unwrap();
+    assert_eq!((plan.rules.len(), plan.targets().len()), (2, 2));
 }
 
 #[test]

@@ -152,6 +152,13 @@ pub(crate) struct Args {
     #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
     pub(crate) pool_is_routed: bool,
 
+    /// All sessions of a client come from one address of the pool (-c): for targets that know their clients by address
+    ///
+    /// Which one is drawn for each run. Clients share addresses where there are more of them; where an address has no port left
+    /// its clients' further sessions come from one of the next, which is counted (`sessions.astray` in the summary).
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
+    pub(crate) pool_sticky: bool,
+
     /// Talk to an intercept on another host although the channel has no key
     #[arg(help_heading = heading::WHERE_IT_PASSES, long)]
     pub(crate) insecure: bool,

@@ -93,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) host_sides: Vec<String>,
     /// Names of mirror ports (`-i span0:mirror`).
     pub(crate) mirrors: Vec<String>,
+    /// Whether all sessions of a client have one address of the pool.
+    pub(crate) is_pool_sticky: bool,
     /// How many sessions the reply pool has room for; `None` with the clients' own addresses.
     pub(crate) room: Option<Room>,
     /// What will go wrong under load.
@@ -227,6 +229,7 @@ impl Plan {
             dials,
             idle_timeout: args.idle_timeout,
             sessions_max: budget.sessions,
+            is_pool_sticky: args.pool_sticky,
             room,
             warnings: warning.into_iter().collect(),
             unheard: interfaces.unheard,

@@ -121,7 +121,11 @@ impl Context<'_> {
     /// A source for a new connection of `client`'s flow, or `None` where there is none now.
     pub(crate) fn lease(&mut self, client: Endpoint) -> Option<Lease> {
         match &mut self.target.pool {
-            Some(pool) => pool.allocate(),
+            Some(pool) => {
+                let (lease, is_astray) = pool.allocate_for(&client.addr)?;
+                self.shared.counters.sessions_astray += u64::from(is_astray);
+                Some(lease)
+            }
             None => (!self.source_taken).then_some(Lease {
                 endpoint: client,
                 last_seq: None,

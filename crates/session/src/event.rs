@@ -329,4 +329,6 @@ counters! {
     prefixes_forgotten;
     /// Sessions that ended because too many waited already for their target, or for their network's proof.
     sessions_held_out;
+    /// Connections that come from another address of the pool than their client's others, which were to have one: it had no port left.
+    sessions_astray;
 }

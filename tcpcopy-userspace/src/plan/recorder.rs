@@ -46,6 +46,7 @@ impl Plan {
             observe_on: interfaces.observe,
             host_sides: interfaces.host_sides,
             mirrors: interfaces.mirrors,
+            is_pool_sticky: false,
             room: None,
             warnings: Vec::new(),
             unheard: interfaces.unheard,

@@ -167,14 +167,6 @@ fn what_cannot_work_is_refused_in_clear_words() {
             "-x 80-10.1.0.9:80,10.0.0.1:80-10.0.0.9:80",
             "the same online endpoint twice",
         ),
-        (
-            "-x 80-10.1.0.9:80/weight=1,80-10.1.0.9:80/weight=2",
-            "the same online endpoint twice",
-        ),
-        (
-            "-x 80-10.1.0.9:80/weight=1,10.0.0.1:80-10.1.0.8:80/weight=2",
-            "the same online endpoint twice",
-        ),
         ("-x 10.0.0.1:80-10.0.0.1:80", "is a loop"),
         ("-x 80-10.0.0.1:80", "is a loop"),
         ("-x 80-127.0.0.1:80", "is a loop"),
@@ -371,6 +363,17 @@ fn a_pool_that_is_small_for_the_copies_is_warned_of_with_the_arithmetic() {
 }
 
 #[test]
+fn what_fits_into_a_pool_is_reckoned() {
+    let fits = |line: &str| plan(line).unwrap().room.unwrap().fits;
+    let line = "-x 80-10.1.0.9:80 -c 10.7.0.1:1000-1999,10.8.0.1:2000-2999 --pool-is-routed -n 2";
+    assert_eq!(
+        fits(line),
+        "1 address x 1000 ports + 1 address x 1000 ports = 2000, 2 for each connection; with 1 s of rest after each that is 500 \
+         new connections per second if they last 1 s, 90 if 10 s, 16 if 60 s"
+    );
+}
+
+#[test]
 fn ipv6_is_planned_like_ipv4() {
     let plan = plan("-x [fd00::1]:80-[fd00::9]:80").unwrap();
     let Source::Pool { ranges, .. } = &plan.source else {
@@ -386,6 +389,16 @@ fn ipv6_is_planned_like_ipv4() {
 fn two_targets_split_a_service_by_weight() {
     let plan = plan("-x 80-10.1.0.9:80/weight=3,80-10.1.0.9:81/weight=1").unwrap();
     assert_eq!((plan.rules.len(), plan.targets().len()), (2, 2));
+    for line in [
+        "-x 80-10.1.0.9:80/weight=1,80-10.1.0.9:80/weight=2",
+        "-x 80-10.1.0.9:80/weight=1,10.0.0.1:80-10.1.0.9:81/weight=2",
+    ] {
+        let refusal = super::tests::plan(line).unwrap_err().to_string();
+        assert!(
+            refusal.contains("the same online endpoint twice"),
+            "{refusal}"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,13 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         info!("copying    {rule}, {}", manner(dials, plan));
         info!("from       {}", room(sources, plan));
     }
+    if let Some(room) = &plan.room {
+        if args.pool.is_empty() {
+            debug!("pool       {}", room.fits);
+        } else {
+            info!("pool       {}", room.fits);
+        }
+    }
     if let Some(files) = &args.replay {
         info!("reading    {}", playback::of_files(files));
     }

@@ -250,6 +250,9 @@ impl Crew {
 fn engine_of(plan: &Plan, config: session::Config, has_bridge: bool) -> (Engine, Option<MadeUp>) {
     let mut engine = Engine::new(config, clock::now());
     engine.tune(&plan.tuning());
+    if plan.is_pool_sticky {
+        engine.stick_to_addresses();
+    }
     engine.sample_responses(plan.sample_bytes.into());
     if has_bridge {
         // Until the connections stand, of which the worker hears at its first turn.

@@ -193,6 +193,17 @@ fn a_run_is_found_by_its_process_and_refuses_what_cannot_be() {
     check_nothing_left(&stand);
 }
 
+/// A file whose rules split the service between two ports of the target.
+fn of_weights(weights: [u32; 2], workers: u32, socket: &str) -> String {
+    let rules = [PORT, PORT + 1].iter().zip(weights).map(|(port, weight)| {
+        format!("[[rule]]\ncopy = \"{ONLINE}:{PORT}-{TARGET}:{port}\"\nweight = {weight}\n")
+    });
+    let rules: String = rules.collect();
+    format!(
+        "interface = [\"eth0\", \"eth1\"]\nworkers = {workers}\nseed = 7\nctl = \"{socket}\"\nsummary = \"file.json\"\n{rules}"
+    )
+}
+
 /// Two targets split a service by weight, as a file says; the file is read again.
 #[test]
 fn a_file_splits_a_service_and_is_read_again() {
@@ -207,15 +218,8 @@ fn a_file_splits_a_service_and_is_read_again() {
         stand.lab.folder().join("ctl.sock"),
     );
     let socket = socket.to_str().expect("a path in UTF-8");
-    let write = |weights: [u32; 2], workers| {
-        let rules = [PORT, PORT + 1].iter().zip(weights).map(|(port, weight)| {
-            format!("[[rule]]\ncopy = \"{ONLINE}:{PORT}-{TARGET}:{port}\"\nweight = {weight}\n")
-        });
-        let rules: String = rules.collect();
-        let text = format!(
-            "interface = [\"eth0\", \"eth1\"]\nworkers = {workers}\nseed = 7\nctl = \"{socket}\"\nsummary = \"file.json\"\n{rules}"
-        );
-        std::fs::write(&file, text).expect("a file");
+    let write = |weights, workers| {
+        std::fs::write(&file, of_weights(weights, workers, socket)).expect("a file");
     };
     write([3, 1], 1);
     let spec = Spec::new("tcpcopy-file", &stand.binaries.tcpcopy);

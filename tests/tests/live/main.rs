@@ -47,6 +47,7 @@ mod page;
 mod passing;
 mod path;
 mod places;
+mod pools;
 mod precedence;
 mod printed;
 mod protocols;

@@ -20,6 +20,15 @@ impl Engine {
         pools.into_iter().all(|pool| pool.has_free(least))
     }
 
+    /// All sessions of a client address come from one address of the pool, as long as that has a port left. To be called before the
+    /// first packet.
+    pub fn stick_to_addresses(&mut self) {
+        let pools = self.known.targets.iter_mut();
+        for pool in pools.filter_map(|target| target.pool.as_mut()) {
+            pool.stick();
+        }
+    }
+
     /// Sessions that open from now on use no port of these, which others on this host have, and any other of the pool.
     /// Running sessions keep theirs.
     pub fn exclude_ports(&mut self, excluded: &Arc<Ports>) {

@@ -1,3 +1,5 @@
+//! What a file says is what a command line says, and each mistake has its place.
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;

@@ -14,6 +14,8 @@ const FLOWS_FEW: u64 = 1000;
 pub(crate) struct Room {
     /// Clients' connections at a time.
     pub(crate) flows: u64,
+    /// Addresses times ports, and what that makes of new connections per second.
+    pub(crate) fits: String,
     /// All of it, in words.
     pub(crate) words: String,
 }
@@ -67,6 +69,7 @@ pub(in crate::plan) fn room(
         return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
     }
     let flows = available / u64::from(copies);
+    let fits = arithmetic(sources.of(is_v4), available, u64::from(copies));
     let words = format!(
         "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
          that is {flows} flows at a time",
@@ -79,5 +82,40 @@ pub(in crate::plan) fn room(
             "{words}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
         )
     });
-    Ok((Some(Room { flows, words }), warning))
+    Ok((Some(Room { flows, fits, words }), warning))
+}
+
+/// What fits into a pool, reckoned before the reader's eyes: addresses times ports, and new connections per second by how long each is held.
+fn arithmetic<'a>(
+    chosen: impl Iterator<Item = &'a super::Chosen>,
+    available: u64,
+    copies: u64,
+) -> String {
+    let parts = chosen.map(|it| {
+        let (range, addresses) = (&it.pool.range, it.pool.addresses());
+        let ports = u64::from(range.port_last - range.port_first) + 1 - it.excluded.len() as u64;
+        let plural = if addresses == 1 {
+            "address"
+        } else {
+            "addresses"
+        };
+        format!("{addresses} {plural} x {ports} ports")
+    });
+    let parts: Vec<String> = parts.collect();
+    let flows = available / copies;
+    // A port rests after its session.
+    let rest = session::limits::TIME_WAIT.as_secs();
+    let rate = |seconds: u64| flows / (seconds + rest);
+    let copies = match copies {
+        1 => String::new(),
+        copies => format!(", {copies} for each connection"),
+    };
+    format!(
+        "{} = {available}{copies}; with {rest} s of rest after each that is {} new connections per second if they last 1 s, {} if 10 s, {} if \
+         60 s",
+        parts.join(" + "),
+        rate(1),
+        rate(10),
+        rate(60)
+    )
 }

@@ -23,6 +23,7 @@
 //! connection.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod args;
 mod connection;
 mod error;

@@ -207,6 +207,12 @@ impl Snapshot {
                 "Connections accepted, strangers included.",
             )
             .count(&[], sums.connections);
+        families
+            .counter(
+                "intercept_connections_turned_away_total",
+                "Connections closed at once, or before they had subscribed, because there were too many like them.",
+            )
+            .count(&[], sums.turned_away);
         let mut reports = families.counter(
             "intercept_reports_total",
             "Reports for all subscribers: written to a connection, or lost because one took them too slowly.",

@@ -9,6 +9,7 @@ use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::netns::Outside;
 use host::{AddressWatcher, Interface, Netlink, address, capability, interface, kernel};
+use key_file::Watch;
 use process::limits::{Limit, need};
 use process::{Printer, signals};
 use sd_notify::NotifyState;
@@ -79,7 +80,8 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     let router = Arc::new(Router::new(
         options.targets.iter().map(|target| Endpoint::from(*target)),
     ));
-    let bind = || Server::bind(options.listen, Arc::clone(&router));
+    let keys = options.key_file.as_deref().map(Watch::start).transpose()?;
+    let bind = || Server::bind(options.listen, Arc::clone(&router), keys);
     let server = outside.run(bind).map_err(no_thread)??;
     let signals = signals::listen().map_err(|cause| Unusable::Start {
         what: "the handling of signals",
@@ -231,7 +233,9 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
         );
     }
     tracing::info!("waiting for tcpcopy on {}", options.listen);
-    if !options.listen.ip().to_canonical().is_loopback() {
+    if let Some(file) = &options.key_file {
+        tracing::info!("only to who has a key of {}", file.display());
+    } else if !options.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
             finding = "insecure",
             "--insecure: whoever reaches {} can read the headers of the targets' replies, and the first bytes of their payload",

@@ -50,7 +50,7 @@ pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 pub(crate) use rule::options::COPIES_MAX;
-pub(crate) use task::{CommandLine, InspectArgs, ReportArgs, Task};
+pub(crate) use task::{CommandLine, InspectArgs, KeygenArgs, ReportArgs, Task};
 
 /// The most `--sample-bytes`.
 #[expect(clippy::cast_possible_truncation, reason = "it is 128")]
@@ -158,6 +158,14 @@ pub(crate) struct Args {
     /// its clients' further sessions come from one of the next, which is counted (`sessions.astray` in the summary).
     #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
     pub(crate) pool_sticky: bool,
+
+    /// Talk only to intercepts that have a key of this file, and say nothing in the clear
+    ///
+    /// `tcpcopy keygen FILE` makes one; copy it to the assistant, and give it to intercept with the same option. Only root, or whom
+    /// this runs as, may read it. It is looked at once a second; the next connection proves the first key in it, and where that is
+    /// refused the second. docs/security.md has more.
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, value_name = "FILE", conflicts_with = "insecure", requires = "intercepts")]
+    pub(crate) key_file: Option<PathBuf>,
 
     /// Talk to an intercept on another host although the channel has no key
     #[arg(help_heading = heading::WHERE_IT_PASSES, long)]

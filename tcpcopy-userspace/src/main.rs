@@ -68,6 +68,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
+        Task::Keygen(args) => keygen(args),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,
         Task::Record(args) => with_log((args.log.level(), args.log.form()), |printer| {
@@ -103,6 +104,23 @@ fn with_log(
                 "cannot start the thread that writes the log: {error}; is a limit of this process too low (`ulimit -n`, `ulimit -u`)?"
             );
             let _ = write!(stderr(), "{}", complaint(&words, "limit-short", None));
+            ExitCode::from(Ending::UNUSABLE)
+        }
+    }
+}
+
+/// Makes a key, or says why there is none.
+fn keygen(args: &args::KeygenArgs) -> ExitCode {
+    let made = if args.rotate {
+        key_file::rotate(&args.file)
+    } else {
+        key_file::create(&args.file)
+    };
+    match made {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = complaint(&error.to_string(), "key-file", None);
+            let _ = write!(stderr(), "{text}");
             ExitCode::from(Ending::UNUSABLE)
         }
     }

@@ -29,6 +29,7 @@ pub(crate) mod refusal;
 pub(crate) mod rules;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use abi::maps::Egress;
@@ -142,6 +143,8 @@ pub(crate) struct Plan {
     pub(crate) intercepts: Vec<String>,
     /// Whether they may be on another host although the channel has no key.
     pub(crate) is_insecure: bool,
+    /// The file of the channel's keys.
+    pub(crate) key_file: Option<PathBuf>,
     /// Where this process came from (`--netns`).
     pub(crate) outside: Outside,
     /// Whether the traffic comes from files, and not from the devices of this host.
@@ -243,6 +246,7 @@ impl Plan {
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
+            key_file: args.key_file.clone(),
             outside: facts.outside.clone(),
             is_replay: args.replay.is_some(),
             is_dry_run: args.tap.is_dry_run(),

@@ -60,6 +60,10 @@ pub(crate) enum Task {
     /// run it is. What is changed stands in the run's summary, with its time. docs/control.md has more.
     #[command(override_usage = "tcpcopy ctl [--pid PID | --socket PATH] ORDER", after_help = teaching::CTL_EXIT)]
     Ctl(CtlArgs),
+    /// Makes the key that tcpcopy and intercept prove to each other (--key-file)
+    ///
+    /// Only its owner can read the file. Copy it to each online server and each assistant, by a way that nobody else reads (scp).
+    Keygen(KeygenArgs),
     /// Shows the version
     Version,
 }
@@ -94,6 +98,20 @@ pub(crate) struct ReportArgs {
     /// Without this option it has counts only, so that it can be sent to somebody who may not see what clients were answered.
     #[arg(long)]
     pub(crate) with_payload: bool,
+}
+
+/// Where to put the key.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct KeygenArgs {
+    /// The file to make; one that exists is left alone
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Put a new key before the one in FILE, which both ends still take
+    ///
+    /// Copy the file to all hosts in any order; nothing has to be restarted. When all have it, the line of the old key can go.
+    #[arg(long)]
+    pub(crate) rotate: bool,
 }
 
 impl CommandLine {

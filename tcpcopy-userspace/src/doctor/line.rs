@@ -12,6 +12,7 @@ use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
 use channel::Batch;
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use key_file::Watch;
 use process::Waker;
 use telemetry::KernelCounters;
 use tracing::warn;
@@ -171,6 +172,8 @@ impl Intercepts {
             _announcements: Vec::new(),
             firsts: Vec::new(),
         };
+        let keys = plan.key_file.as_deref().map(Watch::start).transpose();
+        let keys = keys.map_err(std::io::Error::other)?;
         let mut heard = Vec::new();
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -180,7 +183,9 @@ impl Intercepts {
                 index,
                 address: address.clone(),
                 is_insecure: plan.is_insecure,
+                keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 // Headers are enough to know an answer.
                 payload_max: 0,
                 announcements,

@@ -75,6 +75,7 @@ impl Plan {
             sample_bytes: 0,
             intercepts: Vec::new(),
             is_insecure: false,
+            key_file: None,
             outside: facts.outside.clone(),
             is_replay: false,
             is_dry_run: false,

@@ -99,7 +99,7 @@ pub(crate) enum Refusal {
     /// The channel has no key.
     #[error(
         "the intercept at {address} is on another host ({ip}) and the channel has no key: whoever reaches it could feed us \
-         replies; say --insecure if that network is yours alone"
+         replies; give both ends --key-file (`tcpcopy keygen` makes it), or say --insecure if that network is yours alone"
     )]
     Insecure { address: String, ip: IpAddr },
     /// The name of an intercept.

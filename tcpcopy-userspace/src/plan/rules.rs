@@ -128,7 +128,7 @@ pub(crate) fn way_of_run(
 
 /// Without a key only this very host is talked to, unless told otherwise.
 fn channel(args: &Args, facts: &Facts) -> Result<(), Refusal> {
-    if args.insecure {
+    if args.insecure || args.key_file.is_some() {
         return Ok(());
     }
     for (address, ips) in &facts.intercepts {

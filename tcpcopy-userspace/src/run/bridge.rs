@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use key_file::Watch;
 use process::Waker;
 use telemetry::{Figures, Mode};
 use tracing::{info, warn};
@@ -78,6 +79,8 @@ impl Bridge {
             plan.intercepts.len(),
         ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
+        let keys = plan.key_file.as_deref().map(Watch::start).transpose();
+        let keys = keys.map_err(|error| Unusable::new(error, "key-file"))?;
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -88,7 +91,9 @@ impl Bridge {
                 index,
                 address: address.clone(),
                 is_insecure: plan.is_insecure,
+                keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 payload_max: plan.sample_bytes,
                 announcements,
                 waker: Arc::clone(&waker),
@@ -132,9 +137,9 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Whether every connection stands.
+    /// Whether a connection stands.
     pub(super) fn is_up(&self) -> bool {
-        self.channels.all_up()
+        self.channels.is_up()
     }
 
     /// Each intercept by its address, and whether the connection to it stands.

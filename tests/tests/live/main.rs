@@ -28,6 +28,7 @@ mod hooks;
 mod idle;
 mod in_step;
 mod joining;
+mod keys;
 mod known_faults;
 mod loopback;
 mod loops;

@@ -326,7 +326,7 @@ mod tests {
         ] {
             for percent in [1, 5, 10, 25, 50, 75, 90, 99] {
                 for seed in [0, 7, 0x5eed_5eed, u32::MAX] {
-                    let threshold = (f64::from(SAMPLE_ALL) * f64::from(percent) / 100.0) as u32;
+                    let threshold = SAMPLE_ALL / 100 * percent;
                     let count = sampled_of(clients, step, seed, threshold);
                     assert!(
                         count.abs_diff(percent * 100) <= miss,

@@ -8,7 +8,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -53,7 +53,6 @@ pub(crate) struct Server {
     asked: Receiver<Asked>,
     /// Its end wakes the thread, which ends then.
     stop: Option<UnixStream>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -113,7 +112,9 @@ impl Server {
         let mut unnamed = path.as_os_str().to_owned();
         unnamed.push("~");
         let unnamed = PathBuf::from(unnamed);
-        let _ = fs::remove_file(&unnamed);
+        if place::is_left_over(&unnamed) {
+            let _ = fs::remove_file(&unnamed);
+        }
         let listener = UnixListener::bind(&unnamed)?;
         let named = fs::set_permissions(&unnamed, Permissions::from_mode(MODE))
             .and_then(|()| fs::rename(&unnamed, path))
@@ -124,14 +125,13 @@ impl Server {
         }
         let (stop, stopped) = UnixStream::pair()?;
         let (sender, asked) = bounded(1);
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("ctl".to_owned())
             .spawn(move || serve(&listener, &stopped, &sender))?;
         Ok(Self {
             path: path.to_owned(),
             asked,
             stop: Some(stop),
-            thread: Some(thread),
         })
     }
 
@@ -147,16 +147,14 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Nobody finds it any more, and the thread ends; a client that waits is told.
+    /// Nobody finds it any more, and the thread ends; a client that waits is told. The thread is not waited for: a client that is slow
+    /// would hold up the end of the run.
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
         drop(self.stop.take());
         // Requests that wait lose their sender, and so are answered.
         while self.asked.try_recv().is_ok() {}
         self.asked = crossbeam_channel::never();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -25,16 +25,16 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
             .find(|other| overlap(&other.online, &rule.online) && !are_split(other, rule))
         {
             return Err(Refusal::DuplicateRule {
-                first: *first,
-                second: *rule,
+                first: Box::new(*first),
+                second: Box::new(*rule),
             });
         }
         // What a file has is not captured again.
         let captured = args.rules.iter().filter(|_| args.replay.is_none());
         if let Some(online) = { captured }.find(|online| is_captured(&rule.target, online, facts)) {
             return Err(Refusal::Loop {
-                rule: *rule,
-                online: *online,
+                rule: Box::new(*rule),
+                online: Box::new(*online),
             });
         }
         target(rule, facts, mode)?;

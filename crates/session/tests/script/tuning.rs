@@ -166,11 +166,10 @@ fn a_share_is_met_over_10_000_flows_and_by_the_same_ones_everywhere() {
         let mut taken: Vec<Vec<u16>> = Vec::new();
         for hash_seed in [1, 99] {
             let mut s = Script::of_clients(|config| config.hash_seed = hash_seed);
-            let share = f64::from(SAMPLE_ALL) * f64::from(percent) / 100.0;
             s.tune(
                 Sample {
                     from: 0,
-                    to: share as u32,
+                    to: SAMPLE_ALL / 100 * percent,
                 },
                 1,
                 1,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use command_line::{LogArgs, letters};
 use host::netns::Reference;
 
@@ -87,9 +87,14 @@ impl Args {
         Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
+    /// The options, with TCPCopy's letters that are not ours.
+    pub(crate) fn command_line() -> Command {
+        letters::add(Self::command(), LETTERS)
+    }
+
     fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
-        let mut command = letters::add(Self::command(), LETTERS);
+        let mut command = Self::command_line();
         // `-v` is TCPCopy's letter for it.
         if let [_, only] = &mut words[..]
             && (only == "-v" || only == "version")
@@ -251,6 +256,11 @@ mod tests {
         let o = options("-i eth0 -x 192.0.2.1:80 --insecure").unwrap();
         assert_eq!(o.listen, "[::]:36524".parse().unwrap());
         assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
+    }
+
+    #[test]
+    fn manual_and_completions_name_every_option() {
+        assert_eq!(manual::untold(&Args::command_line()), [""; 0]);
     }
 
     fn refusal_or_help(line: &str) -> String {

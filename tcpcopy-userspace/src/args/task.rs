@@ -145,7 +145,7 @@ impl CommandLine {
     }
 
     /// The options of a run, and the other commands.
-    fn command() -> Command {
+    pub(crate) fn command() -> Command {
         let command = Task::augment_subcommands(Args::augment_args(Command::new("tcpcopy")))
             .version(env!("CARGO_PKG_VERSION"))
             .about("Copies live TCP traffic of this online server to a target server, and says how the target did")
@@ -202,6 +202,11 @@ mod tests {
     #[test]
     fn the_command_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn manual_and_completions_name_every_option() {
+        assert_eq!(manual::untold(&CommandLine::command()), [""; 0]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     let mut build = Command::new(cargo);
     build
         .current_dir(workspace::root())
-        .args(["build", "--release"]);
+        .args(["build", "--release", "--locked"]);
     build.args([
         "--package",
         "tcpcopy-userspace",

@@ -12,7 +12,8 @@ use std::process;
 use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::link::{
-    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_route::route::{
     RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -211,11 +212,30 @@ impl PrivateDevice {
 
     /// Keeps the kernel from sending anything of its own here.
     fn silence(&self) -> Result<(), Error> {
-        // 1 = IN6_ADDR_GEN_MODE_NONE: no link-local address, so no duplicate detection, no router solicitation and no
-        // multicast report. IPv6 itself stays on at the outer end, for targets on this host.
-        sysctl::write_if_there(&format!("ipv6/conf/{}/addr_gen_mode", Self::OUTER), "1")?;
-        sysctl::write_if_there(&format!("ipv6/conf/{}/accept_ra", Self::OUTER), "0")?;
-        sysctl::write_if_there(&format!("ipv6/conf/{}/disable_ipv6", Self::INNER), "1")
+        // No link-local address, so no duplicate detection, no router solicitation and no multicast report. IPv6 itself stays on at the
+        // outer end, for targets on this host. By netlink, since a container without `--privileged` may not write to /proc/sys.
+        for end in [self.outer, self.inner] {
+            let mut message = LinkMessage::default();
+            message.header.index = end.index;
+            let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+            let of_inet6 = AfSpecUnspec::Inet6(vec![mode]);
+            message
+                .attributes
+                .push(LinkAttribute::AfSpecUnspec(vec![of_inet6]));
+            let asked = self
+                .netlink
+                .change(RouteNetlinkMessage::SetLink(message), 0);
+            match asked {
+                // The kernel was built or started without IPv6, and has nothing to say.
+                Err(cause) if cause.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => {}
+                asked => asked.map_err(|cause| {
+                    refused(&format!("keep IPv6 silent on {}", end.name), cause)
+                })?,
+            }
+        }
+        // One more lock on a door that is shut: nobody is on the device who would send a router's advertisement.
+        sysctl::write_if_allowed(&format!("ipv6/conf/{}/accept_ra", Self::OUTER), "0")?;
+        sysctl::write_if_allowed(&format!("ipv6/conf/{}/disable_ipv6", Self::INNER), "1")
     }
 
     fn set_up(&self) -> Result<(), Error> {

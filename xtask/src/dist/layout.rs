@@ -44,15 +44,18 @@ pub(super) fn lay(release: &Release) -> Result<()> {
     }
     manual(release)?;
     let papers = root.join("usr/share/doc/tcpcopy");
-    for name in ["README.md", "CHANGELOG.md"] {
-        copy(&workspace::root().join(name), &papers.join(name))?;
-    }
+    copy(
+        &workspace::root().join("README.md"),
+        &papers.join("README.md"),
+    )?;
+    let changes = papers.join("changelog");
+    copy(&workspace::root().join("CHANGELOG.md"), &changes)?;
     for example in EXAMPLES {
         let from = workspace::root().join(example);
         copy(&from, &papers.join("examples").join(name_of(&from)))?;
     }
     papers::notice(&papers.join("THIRD-PARTY.txt"))?;
-    compress(&papers.join("CHANGELOG.md"))?;
+    compress(&changes)?;
     compress(&papers.join("THIRD-PARTY.txt"))?;
     write(&release.work().join("lintian-overrides"), LINTIAN)?;
     write(
@@ -126,8 +129,8 @@ fn compress(file: &Path) -> Result<()> {
 
 fn debian_changelog(release: &Release, date: &str) -> String {
     format!(
-        "tcpcopy ({}-1) stable; urgency=medium\n\n  * What changed is in CHANGELOG.md.\n\n -- {}  {date}\n",
-        release.version, "The authors of tcpcopy <tcpcopy@users.noreply.github.com>"
+        "tcpcopy ({}-1) stable; urgency=medium\n\n  * What changed is in changelog.gz.\n\n -- {}  {date}\n",
+        release.version, "The authors of tcpcopy <tcpcopy@tcpcopy.invalid>"
     )
 }
 

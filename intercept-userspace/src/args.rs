@@ -258,6 +258,18 @@ mod tests {
         assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
     }
 
+    /// What `kubectl apply -k deploy/kubernetes` has the program read.
+    #[test]
+    fn the_arguments_of_kubernetes_can_be_read() {
+        let line = pages::arguments_of_manifest("intercept");
+        let line = line
+            .replace("$(INTERFACE)", "eth0")
+            .replace("$(TARGETS)", "192.0.2.2:80")
+            .replace("$(NODE_IP)", "192.0.2.1");
+        let line = line.trim_start_matches("intercept ");
+        options(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+
     #[test]
     fn manual_and_completions_name_every_option() {
         assert_eq!(manual::untold(&Args::command_line()), [""; 0]);

@@ -5,6 +5,8 @@
 //! exists; its alias tells the owner's pid to people. A device that a crashed run left behind is removed and made anew:
 //! nothing in it is worth keeping, and its queues and MTU may have to be others.
 
+mod silence;
+
 use std::io;
 use std::net::IpAddr;
 use std::process;
@@ -12,8 +14,7 @@ use std::process;
 use nix::errno::Errno;
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoVeth, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage,
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_route::route::{
     RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -110,7 +111,7 @@ impl PrivateDevice {
             _sign: Sign::put_up(),
             _claim: claim,
         };
-        device.silence()?;
+        silence::keep(&device.netlink, [outer, inner])?;
         if config.fifos {
             qdisc::add_fifos(&device.netlink, outer.index, config.queues)?;
         }
@@ -208,34 +209,6 @@ impl PrivateDevice {
     pub fn remove(mut self) -> Result<(), Error> {
         self.is_removed = true;
         delete(&self.netlink, self.outer.index)
-    }
-
-    /// Keeps the kernel from sending anything of its own here.
-    fn silence(&self) -> Result<(), Error> {
-        // No link-local address, so no duplicate detection, no router solicitation and no multicast report. IPv6 itself stays on at the
-        // outer end, for targets on this host. By netlink, since a container without `--privileged` may not write to /proc/sys.
-        for end in [self.outer, self.inner] {
-            let mut message = LinkMessage::default();
-            message.header.index = end.index;
-            let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
-            let of_inet6 = AfSpecUnspec::Inet6(vec![mode]);
-            message
-                .attributes
-                .push(LinkAttribute::AfSpecUnspec(vec![of_inet6]));
-            let asked = self
-                .netlink
-                .change(RouteNetlinkMessage::SetLink(message), 0);
-            match asked {
-                // The kernel was built or started without IPv6, and has nothing to say.
-                Err(cause) if cause.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => {}
-                asked => asked.map_err(|cause| {
-                    refused(&format!("keep IPv6 silent on {}", end.name), cause)
-                })?,
-            }
-        }
-        // One more lock on a door that is shut: nobody is on the device who would send a router's advertisement.
-        sysctl::write_if_allowed(&format!("ipv6/conf/{}/accept_ra", Self::OUTER), "0")?;
-        sysctl::write_if_allowed(&format!("ipv6/conf/{}/disable_ipv6", Self::INNER), "1")
     }
 
     fn set_up(&self) -> Result<(), Error> {

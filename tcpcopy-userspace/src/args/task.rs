@@ -209,6 +209,18 @@ mod tests {
         assert_eq!(manual::untold(&CommandLine::command()), [""; 0]);
     }
 
+    /// What `kubectl apply -k deploy/kubernetes` has the program read.
+    #[test]
+    fn the_arguments_of_kubernetes_can_be_read() {
+        let line = pages::arguments_of_manifest("tcpcopy");
+        let line = line
+            .replace("$(RULE)", "80-192.0.2.2:80")
+            .replace("$(PERCENT)", "1")
+            .replace("$(NODE_IP)", "192.0.2.1");
+        assert!(line.contains("--listen 192.0.2.1:9524"), "{line}");
+        assert!(matches!(parse(&line), Ok(Task::Run(_))), "{line}");
+    }
+
     #[test]
     fn a_recorder_says_which_letters_are_the_replays() {
         let line = "tcpcopy record -x 80 -o f.pcapng -n 3 -s 10.0.0.3 -d";

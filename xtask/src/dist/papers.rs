@@ -26,13 +26,20 @@ pub(super) fn notice(to: &Path) -> Result<()> {
     let packages = workspace::root().join("deploy/packages");
     let mut text = read(&packages.join("third-party.txt"))?;
     for package in SHIPPED {
+        let manifest = workspace::root().join(package).join("Cargo.toml");
+        // Crates for other systems than this one, too: the notice is made without the network.
+        let mut fetch = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        fetch
+            .args(["fetch", "--locked", "--quiet", "--manifest-path"])
+            .arg(&manifest);
+        step::run(&format!("crates of {package}"), &mut fetch)?;
         let part = to.with_extension("part");
         let mut about = tools::NOTICE.command()?;
         about
             .args(["generate", "--locked", "--offline", "--fail", "--config"])
             .arg(packages.join("about.toml"))
             .arg("--manifest-path")
-            .arg(workspace::root().join(package).join("Cargo.toml"))
+            .arg(&manifest)
             .arg("--output-file")
             .arg(&part)
             .arg(packages.join("notice.hbs"));

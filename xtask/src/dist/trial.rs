@@ -89,11 +89,12 @@ pub(super) fn of_image(release: &Release, image: &Image) -> Result<()> {
     fresh(&folder)?;
     let script = |name: &str| {
         // Inside `ip netns exec`, which has mounts of its own and no control groups among them. The capabilities are those that a run
-        // needs, without `--privileged`; podman's own limits may be higher than this machine's.
+        // needs, without `--privileged`; podman's own limits may be higher than this machine's. The filter of system calls that
+        // comes with podman 4 lets nobody call bpf() but who has CAP_SYS_ADMIN.
         format!(
             "#!/bin/sh\nset -e\nmount -t cgroup2 none /sys/fs/cgroup\n\
              exec podman run --rm --pull=never --cgroups=disabled --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=4096:4096 \
-             --cap-drop=all --cap-add=NET_ADMIN,NET_RAW,BPF,PERFMON --volume=\"$PWD:$PWD\" --workdir=\"$PWD\" \
+             --cap-drop=all --cap-add=NET_ADMIN,NET_RAW,BPF,PERFMON --security-opt=seccomp=unconfined --volume=\"$PWD:$PWD\" --workdir=\"$PWD\" \
              --entrypoint=/usr/sbin/{name} {} \"$@\"\n",
             image.name
         )

@@ -24,6 +24,7 @@ use tcpcopy::LETTERS;
 #[command(
     name = "intercept",
     version,
+    long_version = command_line::LONG_VERSION,
     max_term_width = 100,
     override_usage = "intercept -i IFACE -x TARGET_IP:TARGET_PORT[,...] [OPTIONS]",
     after_help = AFTER_HELP

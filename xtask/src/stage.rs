@@ -21,7 +21,7 @@ pub(crate) fn prepare(set_up: Option<Purpose>) -> Result<Binaries> {
     if let Some(purpose) = set_up {
         setup::run(&setup::Arguments {
             purpose,
-            check: false,
+            ..setup::Arguments::default()
         })?;
     }
     if !system::is_root() {

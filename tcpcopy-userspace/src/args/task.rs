@@ -148,6 +148,7 @@ impl CommandLine {
     pub(crate) fn command() -> Command {
         let command = Task::augment_subcommands(Args::augment_args(Command::new("tcpcopy")))
             .version(env!("CARGO_PKG_VERSION"))
+            .long_version(command_line::LONG_VERSION)
             .about("Copies live TCP traffic of this online server to a target server, and says how the target did")
             .override_usage(teaching::USAGE)
             .after_help("More, with examples: --help")
@@ -308,6 +309,7 @@ mod tests {
         for (line, kind, words) in [
             ("tcpcopy -V", ErrorKind::DisplayVersion, "tcpcopy 0."),
             ("tcpcopy -v", ErrorKind::DisplayVersion, "tcpcopy 0."),
+            ("tcpcopy --version", ErrorKind::DisplayVersion, "GPL-2.0"),
             ("tcpcopy version", ErrorKind::DisplayVersion, "tcpcopy 0."),
             ("tcpcopy help", ErrorKind::DisplayHelp, "THE TARGET WILL"),
             ("tcpcopy help doctor", ErrorKind::DisplayHelp, "Checks this"),

@@ -94,7 +94,7 @@ pub(super) fn of_image(release: &Release, image: &Image) -> Result<()> {
         format!(
             "#!/bin/sh\nset -e\nmount -t cgroup2 none /sys/fs/cgroup\n\
              exec podman run --rm --pull=never --cgroups=disabled --network=host --ulimit=nofile=1024:1024 --ulimit=nproc=4096:4096 \
-             --cap-drop=all --cap-add=NET_ADMIN,NET_RAW,BPF,PERFMON --security-opt=seccomp=unconfined --volume=\"$PWD:$PWD\" --workdir=\"$PWD\" \
+             --cap-drop=all --cap-add=NET_ADMIN,NET_RAW,BPF,PERFMON,IPC_LOCK --security-opt=seccomp=unconfined --volume=\"$PWD:$PWD\" --workdir=\"$PWD\" \
              --entrypoint=/usr/sbin/{name} {} \"$@\"\n",
             image.name
         )

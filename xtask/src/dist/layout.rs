@@ -169,7 +169,7 @@ mod tests {
                 "{text}"
             );
             assert!(
-                !text.contains("[Install]") && !text.contains("/usr/local"),
+                !text.lines().any(|line| line == "[Install]") && !text.contains("/usr/local"),
                 "{text}"
             );
         }

@@ -188,9 +188,10 @@ impl CommandLine {
     }
 
     /// The options of a run, and the other commands.
-    fn command() -> Command {
+    pub(crate) fn command() -> Command {
         let command = Task::augment_subcommands(Args::augment_args(Command::new("tcpcopy")))
             .version(env!("CARGO_PKG_VERSION"))
+            .long_version(command_line::LONG_VERSION)
             .about("Copies live TCP traffic of this online server to a target server, and says how the target did")
             .override_usage(teaching::USAGE)
             .after_help("More, with examples: --help")
@@ -245,6 +246,23 @@ mod tests {
     #[test]
     fn the_command_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn manual_and_completions_name_every_option() {
+        assert_eq!(manual::untold(&CommandLine::command()), [""; 0]);
+    }
+
+    /// What `kubectl apply -k deploy/kubernetes` has the program read.
+    #[test]
+    fn the_arguments_of_kubernetes_can_be_read() {
+        let line = pages::arguments_of_manifest("tcpcopy");
+        let line = line
+            .replace("$(RULE)", "80-192.0.2.2:80")
+            .replace("$(PERCENT)", "1")
+            .replace("$(NODE_IP)", "192.0.2.1");
+        assert!(line.contains("--listen 192.0.2.1:9524"), "{line}");
+        assert!(matches!(parse(&line), Ok(Task::Run(_))), "{line}");
     }
 
     #[test]
@@ -334,6 +352,7 @@ mod tests {
         for (line, kind, words) in [
             ("tcpcopy -V", ErrorKind::DisplayVersion, "tcpcopy 0."),
             ("tcpcopy -v", ErrorKind::DisplayVersion, "tcpcopy 0."),
+            ("tcpcopy --version", ErrorKind::DisplayVersion, "GPL-2.0"),
             ("tcpcopy version", ErrorKind::DisplayVersion, "tcpcopy 0."),
             ("tcpcopy help", ErrorKind::DisplayHelp, "THE TARGET WILL"),
             ("tcpcopy help doctor", ErrorKind::DisplayHelp, "Checks this"),

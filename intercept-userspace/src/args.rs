@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use command_line::{AccessArgs, LogArgs, letters};
 use host::netns::Reference;
 
@@ -24,6 +24,7 @@ use tcpcopy::LETTERS;
 #[command(
     name = "intercept",
     version,
+    long_version = command_line::LONG_VERSION,
     max_term_width = 100,
     override_usage = "intercept -i IFACE -x TARGET_IP:TARGET_PORT[,...] [OPTIONS]",
     after_help = AFTER_HELP
@@ -99,9 +100,14 @@ impl Args {
         Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
+    /// The options, with TCPCopy's letters that are not ours.
+    pub(crate) fn command_line() -> Command {
+        letters::add(Self::command(), LETTERS)
+    }
+
     fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut words: Vec<OsString> = words.into_iter().collect();
-        let mut command = letters::add(Self::command(), LETTERS);
+        let mut command = Self::command_line();
         // `-v` is TCPCopy's letter for it.
         if let [_, only] = &mut words[..]
             && (only == "-v" || only == "version")
@@ -271,6 +277,23 @@ mod tests {
         let o = options("-i eth0 -x 192.0.2.1:80 --key-file k").unwrap();
         assert_eq!(o.listen, "[::]:36524".parse().unwrap());
         assert_eq!(o.key_file, Some("k".into()));
+    }
+
+    /// What `kubectl apply -k deploy/kubernetes` has the program read.
+    #[test]
+    fn the_arguments_of_kubernetes_can_be_read() {
+        let line = pages::arguments_of_manifest("intercept");
+        let line = line
+            .replace("$(INTERFACE)", "eth0")
+            .replace("$(TARGETS)", "192.0.2.2:80")
+            .replace("$(NODE_IP)", "192.0.2.1");
+        let line = line.trim_start_matches("intercept ");
+        options(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+
+    #[test]
+    fn manual_and_completions_name_every_option() {
+        assert_eq!(manual::untold(&Args::command_line()), [""; 0]);
     }
 
     fn refusal_or_help(line: &str) -> String {

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`task`] | what is to be done: a run, or one of the other commands |
+//! | [`config`] | the same in a file |
 //! | [`heading`] | under which headings the options stand in the help |
 //! | [`screen`] | the short screen of a command line that says nothing |
 //! | [`tcpcopy`] | TCPCopy's letters that are not ours |
@@ -13,6 +14,8 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no command is named.
 
 mod choice;
+mod config;
+mod ctl;
 mod gates;
 mod heading;
 mod intercept;
@@ -39,10 +42,13 @@ use host::netns;
 pub(crate) use self::record::{RecordArgs, Recording};
 pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
+pub(crate) use config::Origin;
+pub(crate) use ctl::{ControlArgs, ControlAt, CtlArgs, Order, Rate, Setting};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
+pub(crate) use rule::options::COPIES_MAX;
 pub(crate) use task::{CommandLine, InspectArgs, KeygenArgs, ReportArgs, Task};
 
 /// The most `--sample-bytes`.
@@ -144,6 +150,13 @@ pub(crate) struct Args {
     /// those addresses. The doctor tries it.
     #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
     pub(crate) pool_is_routed: bool,
+
+    /// All sessions of a client come from one address of the pool (-c): for targets that know their clients by address
+    ///
+    /// Which one is drawn for each run. Clients share addresses where there are more of them; where an address has no port left
+    /// its clients' further sessions come from one of the next, which is counted (`sessions.astray` in the summary).
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
+    pub(crate) pool_sticky: bool,
 
     /// Talk only to intercepts that have a key of this file, and say nothing in the clear
     ///
@@ -294,11 +307,18 @@ pub(crate) struct Args {
     pub(crate) idle_timeout: Duration,
 
     #[command(flatten)]
+    pub(crate) control: ControlArgs,
+
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 
     /// The files that the traffic comes from, of a replay.
     #[arg(skip)]
     pub(crate) replay: Option<FileArgs>,
+
+    /// Where the options came from, if a file (--config) had a part in it.
+    #[arg(skip)]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Args {
@@ -383,7 +403,7 @@ mod tests {
         assert_eq!(named, ["eth0", "eth1:host"]);
         assert_eq!((args.copies, args.memory), (2, Some(64 << 20)));
         assert!(args.full_sessions_only && args.no_wait);
-        assert_eq!(args.join(), session::Join::Never);
+        assert_eq!(args.join_of(&args.rules[0]), session::Join::Never);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`args`] | the command line |
 //! | [`plan`] | what follows from it on this host, or why nothing does |
+//! | [`ctl`] | control of a run that goes on |
+//! | [`dials`] | what of it may be turned while a run goes on |
 //! | [`loader`] | everything that is changed in the kernel, and undone |
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
@@ -21,6 +23,8 @@ mod assistant;
 mod bandwidth;
 mod clock;
 mod cpu;
+mod ctl;
+mod dials;
 mod doctor;
 mod inspect;
 mod loader;
@@ -64,7 +68,13 @@ fn main() -> ExitCode {
         Task::Janitor => ExitCode::from(loader::hooks::janitor::run()),
         Task::Doctor(args) => with_log(SILENT, |_| doctor::run(args)),
         Task::Inspect(args) => with_log(SILENT, |_| inspect::run(args)),
+        Task::Ctl(args) => ExitCode::from(ctl::client::run(args)),
         Task::Report(args) => with_log(SILENT, |_| report::run(args)),
+        Task::PrintConfig(text) => {
+            // A reader that is gone needs it no more.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
         Task::Keygen(args) => keygen(args),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,

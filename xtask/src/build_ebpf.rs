@@ -117,7 +117,14 @@ fn build(tool_chain: ToolChain, linker: &Path, name: &str) -> Result<()> {
     let mut cargo = tool_chain.cargo();
     cargo
         .current_dir(workspace::root().join(format!("{name}-ebpf")))
-        .args(["--release", "--quiet", "--target", TARGET, "--target-dir"])
+        .args([
+            "--release",
+            "--locked",
+            "--quiet",
+            "--target",
+            TARGET,
+            "--target-dir",
+        ])
         .arg(&target_folder)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_CFG_BPF_TARGET_ARCH", arch);

@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Do not look for what is missing on this machine.
     #[arg(long)]
     no_setup: bool,
+    /// Take the binaries of target/release as they are: nothing is installed and nothing compiled, so root runs no compiler.
+    #[arg(long)]
+    prebuilt: bool,
 }
 
 /// What the first demo on a machine takes; docs/install.md says how that was measured.
@@ -37,10 +40,14 @@ const FIRST_TIME: &str = "the first demo sets this machine up and builds, some 7
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    if !workspace::target().join("release/tcpcopy").is_file() {
-        step::say(FIRST_TIME);
-    }
-    let binaries = stage::prepare((!arguments.no_setup).then_some(Purpose::Demo))?;
+    let binaries = if arguments.prebuilt {
+        stage::prebuilt()?
+    } else {
+        if !workspace::target().join("release/tcpcopy").is_file() {
+            step::say(FIRST_TIME);
+        }
+        stage::prepare((!arguments.no_setup).then_some(Purpose::Demo))?
+    };
     interrupt::install()?;
     let modes = match arguments.mode {
         Some(mode) => vec![mode],

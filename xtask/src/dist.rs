@@ -1,39 +1,53 @@
-//! The binaries as others get them: built for release, stripped, their debug information beside them, and shown to need nothing but
-//! glibc.
+//! A release as others get it: binaries that are stripped and shown to need nothing but glibc; a tarball, a Debian and an RPM package, an
+//! image; whose code is in them, and checksums of it all.
 //!
-//! What they need is looked up in every run (`cargo xtask test` does the same); with `--check` they are also started on a system
-//! of base packages alone, which debootstrap makes once and keeps in `target`.
+//! | module | holds |
+//! |---|---|
+//! | [`release`] | what is built, and where it goes |
+//! | [`tools`] | the tools that packages are made with |
+//! | [`layout`] | what packages install, as it stands in a system's root |
+//! | [`packages`] | tarball, Debian package, RPM package |
+//! | [`image`] | the image for containers |
+//! | [`papers`] | notice, bills of materials, checksums |
+//! | [`root`] | a system of base packages alone |
+//! | [`trial`] | `--check`: packages and image installed, copying, removed |
+//!
+//! What the binaries need is looked up in every `cargo xtask test`; the rest takes tools and time that it has not, and is done by hand
+//! before a release.
+
+mod image;
+mod layout;
+mod packages;
+mod papers;
+mod release;
+mod root;
+pub(crate) mod tools;
+mod trial;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::{stage, step, workspace};
+use release::Release;
 
 /// The binaries.
 const BINARIES: [&str; 2] = ["tcpcopy", "intercept"];
 /// What they may need: parts of glibc, and libgcc_s, which every base system has.
 const ALLOWED: [&str; 4] = ["ld-linux", "libc.so", "libgcc_s.so", "libm.so"];
-/// What `ldd` lists besides, which is no file.
-const OF_THE_KERNEL: &str = "linux-vdso";
 /// The newest version of glibc that they may need: docs/binaries.md promises it.
 const GLIBC_MAX: (u32, u32) = (2, 34);
-/// What is started on a base system, and a word that it must print.
-const TRIALS: [(&[&str], &str); 5] = [
-    (&["tcpcopy", "--version"], "tcpcopy"),
-    (&["tcpcopy", "--help"], "--netns"),
-    (&["tcpcopy", "doctor", "--help"], "proves the path"),
-    (&["intercept", "--version"], "intercept"),
-    (&["intercept", "--help"], "--netns"),
-];
-
 /// Arguments of `dist`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Start the binaries on a system of base packages alone, too: needs root, debootstrap and a Debian archive.
+    /// The binaries alone, without packages and image: quick, and needs no tools.
+    #[arg(long)]
+    binaries: bool,
+    /// Try it all: start the binaries on a system of base packages alone, install, copy with, upgrade and remove the package there, copy
+    /// with the image. Needs root, debootstrap, a Debian archive, lintian, rpm and podman.
     #[arg(long)]
     check: bool,
     /// The release of Debian that this system is.
@@ -42,31 +56,61 @@ pub(crate) struct Arguments {
     /// Where its packages come from [default: debootstrap's own].
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
-    /// Take a system that cannot be made here for a failure; implied where the environment has CI=true.
+    /// Take what cannot be done here for a failure; implied where the environment has CI=true.
     #[arg(long)]
     no_skip: bool,
 }
 
-/// Builds, strips, looks, and with `--check` starts.
+/// Builds, strips, looks, packs, and with `--check` tries.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let release = Release::here();
     stage::build()?;
-    let folder = workspace::target().join("dist");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    release::fresh(&release.folder)?;
     for name in BINARIES {
-        strip(&workspace::target().join("release").join(name), &folder)?;
+        let built = workspace::target().join("release").join(name);
+        strip(&built, &release.folder)?;
     }
-    check_links(&folder)?;
-    if !arguments.check {
-        return Ok(());
+    check_links(&release.folder)?;
+    let base = arguments
+        .check
+        .then(|| skip(arguments, root::base_system(arguments)))
+        .transpose()?
+        .flatten();
+    if let Some(base) = &base {
+        root::start_in(base, &release.folder)?;
     }
-    match base_system(arguments) {
-        Ok(root) => start_in(&root, &folder),
+    if arguments.binaries {
+        return papers::sums(&release);
+    }
+    layout::lay(&release)?;
+    packages::tarball(&release)?;
+    let (deb, rpm) = (packages::deb(&release)?, packages::rpm(&release)?);
+    let image = skip(arguments, image::build(&release))?;
+    papers::bills(&release)?;
+    papers::sums(&release)?;
+    if arguments.check {
+        skip(arguments, packages::judge(&deb, &rpm))?;
+        if let Some(base) = &base {
+            trial::of_package(&release, base, &deb)?;
+        }
+        if let Some(image) = &image {
+            skip(arguments, trial::of_image(&release, image))?;
+        }
+    }
+    step::say(&format!("ready: {}", release.folder.display()));
+    Ok(())
+}
+
+/// What cannot be done here is skipped, and said, unless that is a failure.
+fn skip<T>(arguments: &Arguments, result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(done) => Ok(Some(done)),
         Err(error) if arguments.no_skip || std::env::var("CI").is_ok_and(|ci| ci == "true") => {
             Err(error)
         }
         Err(error) => {
             step::say(&format!("SKIP: {error:#}"));
-            Ok(())
+            Ok(None)
         }
     }
 }
@@ -185,105 +229,6 @@ fn strip(built: &Path, folder: &Path) -> Result<()> {
         &format!("{name} without it"),
         strip.arg("--strip-all").arg(link).arg(built).arg(&stripped),
     )
-}
-
-/// The root of a system of base packages alone.
-fn base_system(arguments: &Arguments) -> Result<PathBuf> {
-    let suite = &arguments.suite;
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if suite.is_empty() || !suite.bytes().all(is_name) {
-        bail!("--suite {suite} is no name of a release: bookworm, trixie");
-    }
-    let root = workspace::target().join(format!("root-{suite}"));
-    if root.is_dir() {
-        return Ok(root);
-    }
-    if !::lab::system::is_root() {
-        bail!("to make a base system needs root");
-    }
-    if step::find("debootstrap").is_none() {
-        bail!("debootstrap is not installed (package debootstrap; `cargo xtask setup` does it)");
-    }
-    // One that was interrupted must not be taken for whole.
-    let making = workspace::target().join(format!("root-{suite}-{}", std::process::id()));
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap
-        .args(["--variant=minbase", suite])
-        .arg(&making)
-        .args(&arguments.mirror);
-    // Its log is long, and stands in the root.
-    debootstrap.stdout(std::process::Stdio::null());
-    let made = step::run(
-        &format!("a base system of {suite}, 200 MB, half a minute"),
-        &mut debootstrap,
-    );
-    if let Err(error) = made {
-        let _ = fs::remove_dir_all(&making);
-        return Err(error).context(
-            "no base system could be made: is an archive reachable? (--mirror names another)",
-        );
-    }
-    fs::rename(&making, &root).with_context(|| format!("cannot make {}", root.display()))?;
-    Ok(root)
-}
-
-/// Starts the binaries of a folder in a root.
-fn start_in(root: &Path, folder: &Path) -> Result<()> {
-    let place = root.join("usr/local/bin");
-    fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-    for name in BINARIES {
-        let (from, to) = (folder.join(name), place.join(name));
-        fs::copy(&from, &to)
-            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    }
-    for (line, word) in TRIALS {
-        let text = inside(root, line)?;
-        if !text.contains(word) {
-            bail!(
-                "`{}` on a base system does not say `{word}`: {text}",
-                line.join(" ")
-            );
-        }
-    }
-    for name in BINARIES {
-        let text = inside(root, &["ldd", &format!("/usr/local/bin/{name}")])?;
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let file = line.split(' ').next().unwrap_or_default();
-            let library = file.rsplit('/').next().unwrap_or_default();
-            if line.contains("not found")
-                || !(is_allowed(library) || library.starts_with(OF_THE_KERNEL))
-            {
-                bail!("{name} on a base system: `{line}`");
-            }
-        }
-        step::say(&format!(
-            "{name} starts on a base system ({})",
-            root.display()
-        ));
-    }
-    Ok(())
-}
-
-/// Runs something in a root; what it printed.
-fn inside(root: &Path, line: &[&str]) -> Result<String> {
-    let chroot = step::find("chroot").context("chroot is not installed (package coreutils)")?;
-    let mut command = Command::new(chroot);
-    command.arg(root).args(line);
-    // Nothing of this machine's settings: libraries are to be found as they are there.
-    command
-        .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    let output = command.output().context("cannot start chroot")?;
-    if !output.status.success() {
-        bail!(
-            "`{}` fails in {} ({}): {}",
-            line.join(" "),
-            root.display(),
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

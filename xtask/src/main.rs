@@ -6,7 +6,8 @@
 //! | [`build_ebpf`] | `build-ebpf` | builds the programs into `target/bpf` |
 //! | [`bench`] | `bench` | what a copy costs and how complete it is, in interleaved rounds; `bench engine`: the engine alone; `bench programs`: the programs alone; `bench hurt`: the first law |
 //! | [`demo`] | `demo` | a live copy on this machine, from a fresh clone to a table |
-//! | [`dist`] | `dist` | the binaries as others get them: stripped, and shown to need glibc alone |
+//! | [`deny`] | `deny` | licences, sources, banned crates and known weaknesses of what is built with |
+//! | [`dist`] | `dist` | a release: stripped binaries, packages, image, notice, checksums; `--check` tries them |
 //! | [`fuzz`] | `fuzz` | libFuzzer on the parsers and on the engine |
 //! | [`lab`] | `lab` | the test network, for anyone who wants to play |
 //! | [`test`] | `test` | every test there is, in the order of what it costs |
@@ -20,6 +21,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod deny;
 mod dist;
 mod fuzz;
 mod lab;
@@ -53,7 +55,9 @@ enum Task {
     Demo(demo::Arguments),
     /// What a copy costs the online server and how complete it is, in interleaved rounds.
     Bench(bench::Arguments),
-    /// The binaries as others get them: stripped, debug information beside them; --check starts them on a base system.
+    /// Licences, sources, banned crates and known weaknesses of everything that is built with, by cargo-deny.
+    Deny(deny::Arguments),
+    /// A release: stripped binaries, tarball, packages, image, notice, checksums; --check installs and tries them.
     Dist(dist::Arguments),
     /// Look for inputs that break the parsers or the engine; needs nightly and cargo-fuzz.
     Fuzz(fuzz::Arguments),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run(),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Deny(arguments) => deny::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Lab(arguments) => lab::run(&arguments),

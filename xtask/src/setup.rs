@@ -1,10 +1,11 @@
 //! Brings what is missing on this machine: system packages, a compiler for the programs, bpf-linker.
 //!
-//! Says each step before it does it and does nothing that is done already. Where it cannot do a step (not root, not
+//! Says each step before it does it and does nothing that is done already. No package that comes may start or enable a service. Where it cannot do a step (not root, not
 //! Debian or Ubuntu) it says exactly what to install.
 
 mod linker;
 mod packages;
+mod policy;
 
 use anyhow::{Result, bail};
 
@@ -14,6 +15,8 @@ use crate::step;
 /// What for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Purpose {
+    /// A build alone.
+    Build,
     /// A build, and the demo.
     Demo,
     /// Everything: the tests with their servers, browser and emulated machines.
@@ -24,9 +27,12 @@ pub(crate) enum Purpose {
 /// Arguments of `setup`.
 #[derive(clap::Args, Default)]
 pub(crate) struct Arguments {
-    /// What to bring: what a build and the demo need, or what the tests need.
+    /// What to bring: what a build needs, what the demo needs besides, or what the tests need.
     #[arg(long = "for", value_enum, default_value = "tests")]
     pub purpose: Purpose,
+    /// The same as --for build: compilers and libraries, no server and no browser.
+    #[arg(long, conflicts_with = "purpose")]
+    pub build_only: bool,
     /// Only say what is missing; fail if anything is.
     #[arg(long)]
     pub check: bool,
@@ -40,7 +46,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let needs_compiler = ToolChain::find().is_none();
     let needs_linker = build_ebpf::find_linker().is_none();
-    let wanted = packages::missing(arguments.purpose, needs_compiler, needs_linker);
+    let purpose = if arguments.build_only {
+        Purpose::Build
+    } else {
+        arguments.purpose
+    };
+    let wanted = packages::missing(purpose, needs_compiler, needs_linker);
     if wanted.is_empty() && !needs_compiler && !needs_linker {
         step::say("nothing is missing");
         return Ok(());

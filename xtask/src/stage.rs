@@ -21,12 +21,10 @@ pub(crate) fn prepare(set_up: Option<Purpose>) -> Result<Binaries> {
     if let Some(purpose) = set_up {
         setup::run(&setup::Arguments {
             purpose,
-            check: false,
+            ..setup::Arguments::default()
         })?;
     }
-    if !system::is_root() {
-        bail!("network namespaces, AF_XDP and BPF programs need root: run this as root");
-    }
+    need_root()?;
     let folder = build()?;
     Binaries::in_folder(&folder).with_context(|| {
         format!(
@@ -36,6 +34,25 @@ pub(crate) fn prepare(set_up: Option<Purpose>) -> Result<Binaries> {
     })
 }
 
+/// The binaries that somebody has built, who need not be root: nothing is compiled here.
+pub(crate) fn prebuilt() -> Result<Binaries> {
+    need_root()?;
+    let folder = workspace::target().join("release");
+    Binaries::in_folder(&folder).with_context(|| {
+        format!(
+            "tcpcopy and intercept are not in {}: build them first, as a user, with `cargo xtask dist --binaries`",
+            folder.display()
+        )
+    })
+}
+
+fn need_root() -> Result<()> {
+    if system::is_root() {
+        return Ok(());
+    }
+    bail!("network namespaces, AF_XDP and BPF programs need root: run this as root");
+}
+
 /// Builds programs and binaries, which needs no rights, and says in which folder the binaries are.
 pub(crate) fn build() -> Result<PathBuf> {
     build_ebpf::run()?;
@@ -43,7 +60,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     let mut build = Command::new(cargo);
     build
         .current_dir(workspace::root())
-        .args(["build", "--release"]);
+        .args(["build", "--release", "--locked"]);
     build.args([
         "--package",
         "tcpcopy-userspace",

@@ -108,13 +108,13 @@ fn still(no_skip: bool, parts: &mut Parts) -> Result<()> {
         tidy::run()
     })?;
     let mut clippy = cargo(no_skip);
-    clippy.args(["clippy", "--workspace", "--all-targets"]);
+    clippy.args(["clippy", "--locked", "--workspace", "--all-targets"]);
     // All but what `cargo test` leaves out by itself.
     clippy.args(["--test", "live", "--test", "kernels"]);
     clippy.args(["--", "-D", "warnings"]);
     parts.run("lints", || step::run("lints", &mut clippy))?;
     let mut tests = cargo(no_skip);
-    tests.args(["test", "--workspace"]);
+    tests.args(["test", "--locked", "--workspace"]);
     let name = "unit, property and program tests";
     parts.run(name, || step::run(name, &mut tests))?;
     parts.run("cost of the engine", || {

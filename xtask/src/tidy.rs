@@ -5,10 +5,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`circles`] | no module imports one that imports it |
+//! | [`locked`] | cargo is called with `--locked` |
 //! | [`lengths`] | how long files and functions may be, and which still are longer |
 
 mod circles;
 mod lengths;
+mod locked;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,6 +99,7 @@ fn check_file(file: &Path, text: &str, findings: &mut Vec<String>) {
         }
     }
     findings.extend(lengths::findings(file, text));
+    findings.extend(locked::findings(file, text));
 }
 
 #[cfg(test)]

@@ -25,3 +25,10 @@ pub use endpoint::endpoint;
 pub use letters::Letter;
 pub use logging::LogArgs;
 pub use refusal::explain;
+
+/// What `--version` says; `-V` has the number alone.
+pub const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nLicence: MIT or Apache-2.0. The programs for the kernel that are embedded are under GPL-2.0 besides; their sources are",
+    "\ntcpcopy-ebpf and intercept-ebpf of this release. Other people's code: THIRD-PARTY.txt of the package.",
+);

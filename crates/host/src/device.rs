@@ -5,6 +5,8 @@
 //! exists; its alias tells the owner's pid to people. A device that a crashed run left behind is removed and made anew:
 //! nothing in it is worth keeping, and its queues and MTU may have to be others.
 
+mod silence;
+
 use std::io;
 use std::net::IpAddr;
 use std::process;
@@ -109,7 +111,7 @@ impl PrivateDevice {
             _sign: Sign::put_up(),
             _claim: claim,
         };
-        device.silence()?;
+        silence::keep(&device.netlink, [outer, inner])?;
         if config.fifos {
             qdisc::add_fifos(&device.netlink, outer.index, config.queues)?;
         }
@@ -207,15 +209,6 @@ impl PrivateDevice {
     pub fn remove(mut self) -> Result<(), Error> {
         self.is_removed = true;
         delete(&self.netlink, self.outer.index)
-    }
-
-    /// Keeps the kernel from sending anything of its own here.
-    fn silence(&self) -> Result<(), Error> {
-        // 1 = IN6_ADDR_GEN_MODE_NONE: no link-local address, so no duplicate detection, no router solicitation and no
-        // multicast report. IPv6 itself stays on at the outer end, for targets on this host.
-        sysctl::write_if_there(&format!("ipv6/conf/{}/addr_gen_mode", Self::OUTER), "1")?;
-        sysctl::write_if_there(&format!("ipv6/conf/{}/accept_ra", Self::OUTER), "0")?;
-        sysctl::write_if_there(&format!("ipv6/conf/{}/disable_ipv6", Self::INNER), "1")
     }
 
     fn set_up(&self) -> Result<(), Error> {

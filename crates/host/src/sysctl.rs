@@ -28,10 +28,16 @@ pub(crate) fn write(path: &str, value: &str) -> Result<(), Error> {
     })
 }
 
-/// Writes a setting that is not there where the kernel was built or started without IPv6.
-pub(crate) fn write_if_there(path: &str, value: &str) -> Result<(), Error> {
+/// Writes a setting that is not there where the kernel was built or started without IPv6, and that cannot be written where `/proc/sys` is
+/// mounted read-only, as in a container.
+pub(crate) fn write_if_allowed(path: &str, value: &str) -> Result<(), Error> {
     match write(path, value) {
-        Err(Error::File { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(Error::File { cause, .. })
+            if [io::ErrorKind::NotFound, io::ErrorKind::ReadOnlyFilesystem]
+                .contains(&cause.kind()) =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }

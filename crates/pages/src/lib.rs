@@ -89,7 +89,14 @@ pub fn commands_of(program: &str) -> Vec<Shown> {
             }));
         }
     }
-    for file in files(&["examples/*", "deploy/*.yaml", "deploy/*.yml"]) {
+    // A manifest of Kubernetes has a word a line: arguments_of_manifest.
+    let patterns = [
+        "examples/*",
+        "deploy/*.yaml",
+        "deploy/*.yml",
+        ":(exclude)deploy/kubernetes",
+    ];
+    for file in files(&patterns) {
         let text = std::fs::read_to_string(root().join(&file)).expect("an example is text");
         if file.extension().is_none_or(|end| end != "md") {
             let commands = shell::commands(&text, program).into_iter();
@@ -100,6 +107,25 @@ pub fn commands_of(program: &str) -> Vec<Shown> {
         }
     }
     found
+}
+
+/// A program with the arguments that its manifest for Kubernetes gives it, as a line.
+///
+/// # Panics
+///
+/// Where `deploy/kubernetes` has no manifest of this name, or that no arguments.
+#[must_use]
+pub fn arguments_of_manifest(program: &str) -> String {
+    let file = root().join(format!("deploy/kubernetes/{program}.yaml"));
+    let text = std::fs::read_to_string(file).expect("a manifest");
+    let lines = text.lines().map(str::trim);
+    let of_args = lines.skip_while(|line| *line != "args:").skip(1);
+    let items = of_args
+        .filter(|line| !line.starts_with('#'))
+        .map_while(|line| line.strip_prefix("- "));
+    let words: Vec<&str> = [program].into_iter().chain(items).collect();
+    assert!(words.len() > 1, "{program} has no arguments");
+    words.join(" ")
 }
 
 /// Whether a command in a sentence says all that it takes.

@@ -7,10 +7,11 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
+use super::config;
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
-use super::{Args, RuleArg, heading, screen, teaching};
+use super::{Args, CtlArgs, RuleArg, heading, rule, screen, teaching};
 
 /// The command line.
 pub(crate) struct CommandLine;
@@ -40,6 +41,9 @@ pub(crate) enum Task {
     /// cannot be written fast enough is lost for the file alone, and counted. docs/recording.md has more.
     #[command(override_usage = "tcpcopy record -x [ONLINE_IP:]PORT -o FILE.pcapng [OPTIONS]", after_help = teaching::RECORD_EXIT)]
     Record(RecordArgs),
+    /// Shows a file for --config: what --print-config makes of a run
+    #[command(skip)]
+    PrintConfig(String),
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
     Janitor,
@@ -50,6 +54,12 @@ pub(crate) enum Task {
     Inspect(InspectArgs),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
+    /// Controls a run that goes on: its share, copies and rate, pause, resume, stop
+    ///
+    /// It talks to the run's socket, /run/tcpcopy/PID.sock unless --ctl named another one, and needs to be root or the user whose
+    /// run it is. What is changed stands in the run's summary, with its time. docs/control.md has more.
+    #[command(override_usage = "tcpcopy ctl [--pid PID | --socket PATH] ORDER", after_help = teaching::CTL_EXIT)]
+    Ctl(CtlArgs),
     /// Makes the key that tcpcopy and intercept prove to each other (--key-file)
     ///
     /// Only its owner can read the file. Copy it to each online server and each assistant, by a way that nobody else reads (scp).
@@ -123,10 +133,17 @@ impl CommandLine {
             [_, only] if only == "-v" || only == "version" => *only = "--version".into(),
             _ => {}
         }
+        let typed = words.clone();
+        let words = config::expand(words, &command)
+            .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
         let matches = command
             .try_get_matches_from_mut(words)
             .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
-        Self::of(&matches).map_err(|error| error.format(&mut command))
+        let mut task = Self::of(&matches).map_err(|error| error.format(&mut command))?;
+        if let Task::Run(args) | Task::Doctor(args) = &mut task {
+            args.origin = config::origin(&typed, &matches, &command);
+        }
+        Ok(config::print(&matches, &command).map_or(task, Task::PrintConfig))
     }
 
     /// What was asked for, of a line that has the form of one.
@@ -158,14 +175,23 @@ impl CommandLine {
                 let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }
+            Task::Run(args) | Task::Doctor(args) => match rule::options::contradiction(&args.rules)
+            {
+                Some(words) => {
+                    let words = format!("{words}\n");
+                    Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
+                }
+                None => Ok(task),
+            },
             _ => Ok(task),
         }
     }
 
     /// The options of a run, and the other commands.
-    fn command() -> Command {
+    pub(crate) fn command() -> Command {
         let command = Task::augment_subcommands(Args::augment_args(Command::new("tcpcopy")))
             .version(env!("CARGO_PKG_VERSION"))
+            .long_version(command_line::LONG_VERSION)
             .about("Copies live TCP traffic of this online server to a target server, and says how the target did")
             .override_usage(teaching::USAGE)
             .after_help("More, with examples: --help")
@@ -180,7 +206,7 @@ impl CommandLine {
 /// The commands with what derive does not know: TCPCopy's letters, and that most of a run's options say nothing in the doctor's
 /// help.
 fn complete(command: Command) -> Command {
-    letters::add(command, LETTERS)
+    letters::add(config::add(command), LETTERS)
         .mut_subcommand("run", |run| letters::add(run, LETTERS))
         .mut_subcommand("record", |record| letters::add(record, LETTERS_OF_RECORD))
         .mut_subcommand("replay", |run| {
@@ -220,6 +246,23 @@ mod tests {
     #[test]
     fn the_command_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn manual_and_completions_name_every_option() {
+        assert_eq!(manual::untold(&CommandLine::command()), [""; 0]);
+    }
+
+    /// What `kubectl apply -k deploy/kubernetes` has the program read.
+    #[test]
+    fn the_arguments_of_kubernetes_can_be_read() {
+        let line = pages::arguments_of_manifest("tcpcopy");
+        let line = line
+            .replace("$(RULE)", "80-192.0.2.2:80")
+            .replace("$(PERCENT)", "1")
+            .replace("$(NODE_IP)", "192.0.2.1");
+        assert!(line.contains("--listen 192.0.2.1:9524"), "{line}");
+        assert!(matches!(parse(&line), Ok(Task::Run(_))), "{line}");
     }
 
     #[test]
@@ -309,6 +352,7 @@ mod tests {
         for (line, kind, words) in [
             ("tcpcopy -V", ErrorKind::DisplayVersion, "tcpcopy 0."),
             ("tcpcopy -v", ErrorKind::DisplayVersion, "tcpcopy 0."),
+            ("tcpcopy --version", ErrorKind::DisplayVersion, "GPL-2.0"),
             ("tcpcopy version", ErrorKind::DisplayVersion, "tcpcopy 0."),
             ("tcpcopy help", ErrorKind::DisplayHelp, "THE TARGET WILL"),
             ("tcpcopy help doctor", ErrorKind::DisplayHelp, "Checks this"),

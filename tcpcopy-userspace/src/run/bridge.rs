@@ -10,14 +10,14 @@ use crossbeam_channel::{Sender, bounded};
 use key_file::Watch;
 use process::Waker;
 use process::confinement::{self, Trade};
-use telemetry::Figures;
+use telemetry::{Figures, Mode};
 use tracing::{info, warn};
 use wire::hash::EndpointHash;
 
 use super::crew::{Crew, give_way};
-use super::ending::Unusable;
-use super::signs;
-use crate::args::Priority;
+use super::ending::{Ending, Unusable};
+use super::{namespace, signs};
+use crate::args::{Args, Priority};
 use crate::assistant::Channels;
 use crate::assistant::connection::Connection;
 use crate::assistant::names::Names;
@@ -58,6 +58,17 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
+    /// The connections to the intercepts, of a run that has some.
+    pub(super) fn of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Self>, Ending> {
+        match plan.mode {
+            Mode::Direct => Ok(None),
+            Mode::Assistant => {
+                let start = || Self::start(plan, crew, args.priority);
+                Ok(Some(namespace::outside(plan, start)??))
+            }
+        }
+    }
+
     /// Connects, and waits a moment for what the intercepts say.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut test = Command::new(cargo);
     test.current_dir(workspace::root())
-        .args(["test", "--quiet", "--package", "tests"])
+        .args(["test", "--locked", "--quiet", "--package", "tests"])
         .args(["--test", "programs", "--", "costs::costs", "--nocapture"])
         .env("TCPCOPY_NO_SKIP", "1")
         .env("TCPCOPY_COST_ROUNDS", arguments.rounds.to_string())

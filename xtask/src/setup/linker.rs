@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 
 use crate::{step, workspace};
 
-/// The version that is known to work with LLVM 22 and with what aya-ebpf makes.
-const VERSION: &str = "~0.13";
+/// The version that is known to work with LLVM 22 and with what aya-ebpf makes: one, and with the versions of its own lock file, since it is
+/// compiled and run by who sets up.
+const VERSION: &str = "=0.13.0";
 /// Where Debian puts LLVM 22.
 const LLVM: &str = "/usr/lib/llvm-22";
 
@@ -28,7 +29,8 @@ pub(super) fn install() -> Result<()> {
             .unwrap_or(OsStr::new("cargo")),
     );
     cargo
-        .args(["install", "bpf-linker", "--version", VERSION, "--quiet"])
+        .args(["install", "bpf-linker", "--version", VERSION])
+        .args(["--locked", "--quiet"])
         .args(["--no-default-features", "--features", "llvm-22", "--root"])
         .arg(workspace::tools())
         .arg("--target-dir")

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Purpose;
+use super::policy::NoStarts;
 use crate::step;
 
 /// A package that is known by a program of its own: whoever provides that will do.
@@ -231,7 +232,7 @@ pub(super) const LLVM: &[&str] = &[
     "g++",
 ];
 
-/// Services that come with a package and would be started on this host.
+/// Services that come with a package and would be started on this host at its next start; or at once, where its administrator's policy lets them.
 const SERVICES: &[(&str, &str)] = &[
     ("nginx-light", "nginx"),
     ("redis-server", "redis-server"),
@@ -242,16 +243,12 @@ const SERVICES: &[(&str, &str)] = &[
 
 /// The tools that something needs.
 fn tools(purpose: Purpose) -> impl Iterator<Item = &'static Tool> {
-    let of_tests = match purpose {
-        Purpose::Demo => [].as_slice(),
-        Purpose::Tests => TEST_TOOLS,
+    let more: &[&[Tool]] = match purpose {
+        Purpose::Build => &[],
+        Purpose::Demo => &[LAB_TOOLS],
+        Purpose::Tests => &[LAB_TOOLS, TEST_TOOLS, MACHINE_TOOLS],
     };
-    let of_machines = match purpose {
-        Purpose::Demo => [].as_slice(),
-        Purpose::Tests => MACHINE_TOOLS,
-    };
-    let needed = BUILD_TOOLS.iter().chain(LAB_TOOLS);
-    needed.chain(of_tests).chain(of_machines)
+    BUILD_TOOLS.iter().chain(more.iter().copied().flatten())
 }
 
 /// The packages that are missing, by their names on Debian.
@@ -321,10 +318,14 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     }
     let mut command = apt(&["install", "--yes", "--no-install-recommends"]);
     command.args(packages);
+    // Ctrl-C ends apt, and then us, in order: what forbids starts must not be left.
+    ::lab::interrupt::install()?;
+    let no_starts = NoStarts::forbid()?;
     step::run(
         &format!("apt-get install {}", packages.join(" ")),
         &mut command,
     )?;
+    drop(no_starts);
     for (package, service) in SERVICES {
         if packages.contains(package) {
             stop(service)?;
@@ -350,21 +351,19 @@ fn cost_of(said: &str) -> Option<String> {
 
 fn apt(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
-    // In run level 1 invoke-rc.d starts nothing.
     command
         .arg("--quiet")
         .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .env("RUNLEVEL", "1");
+        .env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 
-/// Stops and disables a service that came with a package just now: the lab starts its own.
+/// Disables a service that came with a package just now, and stops it where it runs all the same: the lab starts its own.
 fn stop(service: &str) -> Result<()> {
     if Path::new("/run/systemd/system").is_dir() {
         let mut command = Command::new("systemctl");
         return step::run(
-            &format!("stopping {service}, which the package started"),
+            &format!("disabling {service}, which came with its package"),
             command.args(["disable", "--now", service]),
         );
     }
@@ -400,6 +399,9 @@ mod tests {
             packages.collect::<Vec<_>>()
         };
         let (demo, tests) = (of(Purpose::Demo), of(Purpose::Tests));
+        let build = of(Purpose::Build);
+        assert!(build.iter().all(|package| demo.contains(package)));
+        assert!(!build.contains(&"iproute2"));
         assert!(demo.iter().all(|package| tests.contains(package)));
         for package in ["chromium", "qemu-system-x86", "redis-server", "valgrind"] {
             assert!(

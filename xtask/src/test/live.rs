@@ -39,7 +39,15 @@ pub(super) fn run(arguments: &Arguments, no_skip: bool) -> Result<()> {
         if arguments.screenshots {
             command.env("TCPCOPY_SCREENSHOTS", workspace::root().join("docs/images"));
         }
-        command.args(["test", "--package", "tests", "--test", "live", "--"]);
+        command.args([
+            "test",
+            "--locked",
+            "--package",
+            "tests",
+            "--test",
+            "live",
+            "--",
+        ]);
         command
     };
     if let Some(name) = &arguments.live {

@@ -85,7 +85,7 @@ fn compile(suites: &[Suite]) -> Result<Vec<(Suite, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace::root());
-    command.args(["test", "--no-run", "--package", "tests"]);
+    command.args(["test", "--locked", "--no-run", "--package", "tests"]);
     command.args(["--message-format", "json-render-diagnostics"]);
     for suite in suites {
         command.args(["--test", suite.name()]);

@@ -82,6 +82,7 @@ fn threads_keep_what_they_need() {
             ("worker", nothing),
             ("channel", confined),
             ("names", nothing),
+            ("ctl", confined),
             ("routes", nothing),
             ("exits", nothing),
             ("keeper", (NET_ADMIN, false)),
@@ -144,6 +145,7 @@ fn a_measured_run_keeps_one_right_more() {
             ("printer", nothing),
             ("summary", (DAC_OVERRIDE, false)),
             ("metrics", (0, true)),
+            ("ctl", (0, true)),
         ],
     );
     let answer = super::metrics::get(&stand, Host::Online, super::metrics::tcpcopy(), "/metrics");

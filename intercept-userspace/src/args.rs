@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
-use command_line::{LogArgs, letters};
+use command_line::{AccessArgs, LogArgs, letters};
 use host::netns::Reference;
 
 mod tcpcopy;
@@ -73,9 +73,17 @@ pub(crate) struct Args {
 
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready and /health
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
-    #[arg(long = "listen", alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
-    pub(crate) metrics: Option<SocketAddr>,
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice, or unix:PATH, a socket for owner and group alone.
+    #[arg(
+        id = "listen",
+        long = "listen",
+        alias = "metrics",
+        value_name = "ADDR:PORT|unix:PATH"
+    )]
+    pub(crate) metrics: Option<exporter::Place>,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
     #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
@@ -145,7 +153,9 @@ pub(crate) struct Options {
     /// The network namespace that the interface is in, where that is another one.
     pub(crate) netns: Option<Reference>,
     /// Where metrics are shown.
-    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) metrics: Option<exporter::Place>,
+    /// Who may read them.
+    pub(crate) access: AccessArgs,
     /// How XDP takes packets.
     pub(crate) xdp_mode: XdpMode,
     /// The keys that a tcpcopy has to prove one of.
@@ -186,6 +196,7 @@ impl TryFrom<Args> for Options {
             listen: SocketAddr::new(addr, args.port),
             netns: args.netns,
             metrics: args.metrics,
+            access: args.access,
             xdp_mode: args.xdp_mode,
             key_file: args.key_file,
         })

@@ -31,6 +31,8 @@ pub(crate) enum Unusable {
     #[error(transparent)]
     Metrics(#[from] exporter::BindError),
     #[error(transparent)]
+    Token(#[from] exporter::TokenError),
+    #[error(transparent)]
     Limit(#[from] process::limits::TooSmall),
     #[error(transparent)]
     Host(#[from] host::Error),
@@ -91,6 +93,7 @@ impl Unusable {
             | Self::TooManyTargets(_)
             | Self::TargetIsOurs(_) => "rule-unusable",
             Self::Metrics(_) => "metrics-address",
+            Self::Token(_) => "metrics-token",
             Self::Limit(_) => "limit-short",
             Self::Host(error) => error.finding(),
             Self::Programs(_) | Self::NotOurs(_) => "no-programs",

@@ -197,8 +197,9 @@ impl Reader<'_> {
             InterceptEvent::Inspect(addresses) => {
                 if let Some(witness) = self.witness {
                     let subscribers = self.router.subscribers().len();
-                    let answer = witness.inspect(addresses.iter(), subscribers);
-                    inspection::inspected(&mut out, &answer);
+                    if let Some(answer) = witness.inspect(addresses.iter(), subscribers) {
+                        inspection::inspected(&mut out, &answer);
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use key_file::Watch;
+use process::confinement::{self, Trade};
 
 use crate::admission::{self, Admission};
 use crate::connection::Connection;
@@ -109,6 +110,7 @@ impl Server {
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
     pub(crate) fn run(self, stopped: &Stopped) -> Result<Departures, Failed> {
+        confinement::confine(Trade::Hires);
         let mut served: Vec<(Arc<Connection>, JoinHandle<()>)> = Vec::new();
         let mut admission = Admission::default();
         while stopped.wait_readable(&self.listener) {
@@ -164,9 +166,11 @@ impl Server {
         let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&connection));
         let thread = Builder::new().name("reader".into()).spawn(move || {
             let writing = Arc::clone(&reading);
-            let writer = Builder::new()
-                .name("writer".into())
-                .spawn(move || writer::run(&writing, &queue));
+            let writer = Builder::new().name("writer".into()).spawn(move || {
+                confinement::confine(Trade::Serves);
+                writer::run(&writing, &queue);
+            });
+            confinement::confine(Trade::Serves);
             let ended = match &writer {
                 Ok(_) => reader::run(
                     &reading,

@@ -32,12 +32,11 @@ mod task;
 mod tcpcopy;
 mod teaching;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use command_line::LogArgs;
+use command_line::{AccessArgs, LogArgs};
 use host::netns;
 
 pub(crate) use self::record::{RecordArgs, Recording};
@@ -189,10 +188,13 @@ pub(crate) struct Args {
     /// Show the run at http://ADDR:PORT/ as it goes on, metrics at /metrics for Prometheus, and /ready, /health and
     /// /summary.json
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
-    /// shown there.
-    #[arg(help_heading = heading::WHAT_TO_KEEP, long, alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
-    pub(crate) listen: Option<SocketAddr>,
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice, or unix:PATH, a socket for owner and group alone.
+    /// Payload of responses (--sample-bytes) is not shown there.
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, alias = "metrics", value_name = "ADDR:PORT|unix:PATH")]
+    pub(crate) listen: Option<exporter::Place>,
+
+    #[command(flatten, next_help_heading = heading::WHAT_TO_KEEP)]
+    pub(crate) access: AccessArgs,
 
     /// Write histograms of all times into this folder, for the plotters of HdrHistogram: tcpcopy.hlog once a second, and a
     /// .hgrm for each series at the end

@@ -5,6 +5,7 @@
 //! | [`connection`] | the thread: connects, again and again |
 //! | [`talk`] | one connection: announces, and hands on reports |
 //! | [`offset`] | what time it is there |
+//! | [`names`] | looks up where an `intercept` is |
 //! | [`inspection`] | what the doctor asks |
 //! | [`probe`] | SYNs that prove the path before anything is copied |
 //!
@@ -14,6 +15,7 @@
 
 pub(crate) mod connection;
 mod inspection;
+pub(crate) mod names;
 mod offset;
 pub(crate) mod probe;
 mod talk;

@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use command_line::complaint::{command, complaint};
 use process::log::Form;
+use process::rights;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{CommandLine, Priority, Task};
@@ -53,6 +54,12 @@ fn main() -> ExitCode {
         Task::Record(args) if args.priority == Priority::Low => process::priority::go_first(),
         _ => Ok(()),
     };
+    rights::never_more();
+    rights::keep_only(match &task {
+        Task::Janitor => rights::REMOVE,
+        Task::Inspect(_) | Task::Report(_) | Task::Version => rights::FILES,
+        _ => rights::SET_UP,
+    });
     // Not the janitor: it has to be small and to live on whatever happens, so it has no log and no threads.
     if !matches!(task, Task::Janitor) {
         process::dumps::forbid();

@@ -146,6 +146,7 @@ impl Playback {
         let reading = Reading::new(source, (args, sample), sink, position);
         let thread = thread::Builder::new().name("playback".to_owned());
         self.thread = Some(thread.spawn(move || {
+            process::rights::keep_only(process::rights::FILES);
             let (sink, read) = reading.run();
             let finished = finish(sink);
             read.and(finished)

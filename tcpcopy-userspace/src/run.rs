@@ -60,7 +60,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
 use host::netns::Outside;
-use process::{Printer, signals};
+use process::{Printer, rights, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use telemetry::{About, Feedback, Figures, Spread, State};
@@ -256,6 +256,8 @@ impl<'a> Run<'a> {
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
+        let goes_elsewhere = plan.outside.is_elsewhere();
+        rights::keep_only(rights::of_run(args.listen.is_some(), goes_elsewhere));
         run.telling.first(run.totals(), run.surroundings());
         Ok(run)
     }

@@ -89,7 +89,7 @@ pub const TARGETS: &str = "TARGETS";
 /// Hash map [`wire::flow::Addr`] -> `u32`: addresses of the assistant itself, which `sink` lets through.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
 
-/// Array of one `u32`: payload bytes that `sink` leaves behind the headers of a reply, at most
+/// Array of one `u64`, mapped by `intercept`: payload bytes that `sink` leaves behind the headers of a reply, at most
 /// [`crate::record::SAMPLE_LEN_MAX`]. 0 as long as nobody who subscribed asks for any.
 pub const PAYLOAD_WANTED: &str = "PAYLOAD_WANTED";
 

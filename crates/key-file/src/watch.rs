@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use channel::Keys;
+use process::rights;
 use tracing::{info, warn};
 
 use crate::read::{Error, read_with};
@@ -33,7 +34,7 @@ struct Shared {
 }
 
 impl Watch {
-    /// Reads the file, and follows it from now on in a thread of its own, which the calling thread's rights and limits are those of.
+    /// Reads the file, and follows it from now on in a thread of its own, which keeps of the calling thread's rights what reading files takes.
     ///
     /// # Errors
     ///
@@ -50,7 +51,10 @@ impl Watch {
             shared: Arc::clone(&shared),
         };
         let named = thread::Builder::new().name("keys".into());
-        let thread = named.spawn(move || follower.run());
+        let thread = named.spawn(move || {
+            rights::keep_only(rights::FILES);
+            follower.run();
+        });
         let thread = thread.map_err(|cause| Error::Open {
             path: path.into(),
             cause,

@@ -121,20 +121,30 @@ impl Options {
 ///
 /// Where it does not start.
 pub fn start_intercept(lab: &Lab, binaries: &Binaries, options: &Options) -> Result<Process> {
+    start_intercept_on(lab, binaries, options, Host::Assistant)
+}
+
+/// The same on another host.
+///
+/// # Errors
+///
+/// Where it does not start.
+pub fn start_intercept_on(
+    lab: &Lab,
+    binaries: &Binaries,
+    options: &Options,
+    host: Host,
+) -> Result<Process> {
+    let address = host.address().unwrap_or(ASSISTANT);
     let mut spec =
         Spec::new("intercept", &binaries.intercept).args(["-i", "eth0", "-x", &options.targets]);
-    spec = spec.args([
-        "-b",
-        &ASSISTANT.to_string(),
-        "-p",
-        &CHANNEL_PORT.to_string(),
-    ]);
+    spec = spec.args(["-b", &address.to_string(), "-p", &CHANNEL_PORT.to_string()]);
     spec = spec.args(trust(lab, binaries, options)?);
     spec = spec.args(&options.intercept);
     if let Some(cpu) = options.cpu {
         spec = spec.cpu(cpu);
     }
-    let mut process = lab.spawn(Host::Assistant, &spec)?;
+    let mut process = lab.spawn(host, &spec)?;
     process.wait_for("ready", READY_WITHIN)?;
     Ok(process)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use wire::flow::{Endpoint, FlowKey};
 
 use super::Channels;
+use super::names::Names;
 use super::probe::Probes;
 use super::talk::{self, Broken, Talk};
 use crate::worker::announcer::Announcement;
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) index: usize,
     /// `host:port`.
     pub(crate) address: String,
+    /// Who looks it up.
+    pub(crate) names: Names,
     /// Whether another host may be talked to although the channel has no key (`--insecure`).
     pub(crate) is_insecure: bool,
     /// The keys of the channel (`--key-file`).
@@ -216,7 +219,7 @@ impl Connection {
             cause,
         };
         // Looked up each time: an assistant that was replaced may have another address.
-        let addresses = self.address.to_socket_addrs().map_err(failed)?;
+        let addresses = self.names.addresses(&self.address).map_err(failed)?;
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address in addresses {
             // Here and not only at the start: the address that is judged is the one that is connected to.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use key_file::Watch;
 use process::Waker;
+use process::confinement::{self, Trade};
 use telemetry::{Figures, Mode};
 use tracing::{info, warn};
 use wire::hash::EndpointHash;
@@ -19,6 +20,7 @@ use super::{namespace, signs};
 use crate::args::{Args, Priority};
 use crate::assistant::Channels;
 use crate::assistant::connection::Connection;
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::plan::Plan;
 use crate::worker::Command;
@@ -79,6 +81,7 @@ impl Bridge {
             plan.intercepts.len(),
         ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
+        let names = Names::start().map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         let keys = plan.key_file.as_deref().map(Watch::start).transpose();
         let keys = keys.map_err(|error| Unusable::new(error, "key-file"))?;
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
@@ -90,6 +93,7 @@ impl Bridge {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                names: names.clone(),
                 is_insecure: plan.is_insecure,
                 keys: keys.clone(),
                 targets: plan.targets(),
@@ -107,6 +111,7 @@ impl Bridge {
             let name = format!("channel-{index}");
             let thread = thread::Builder::new().name(name).spawn(move || {
                 give_way(priority);
+                confinement::confine(Trade::Connects);
                 connection.run();
             });
             threads.push(thread.map_err(|error| Unusable::new(error, "cannot-set-up"))?);

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use process::Processor;
+use process::confinement::{self, Trade};
 use session::{Engine, Sight, Tally};
 use telemetry::Figures;
 use tracing::{debug, warn};
@@ -130,6 +131,7 @@ impl Crew {
                 .spawn(move || {
                     pin(processor);
                     give_way(priority);
+                    confinement::confine(Trade::Works);
                     worker.run()
                 })?;
             self.threads.push(thread);

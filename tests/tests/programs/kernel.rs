@@ -339,9 +339,9 @@ impl Kernel {
     /// Tells `sink` how much payload somebody asks for.
     pub(crate) fn want_payload(&mut self, len: u32) {
         let map = self.ebpf.map_mut(maps::PAYLOAD_WANTED).expect("map");
-        Array::<_, u32>::try_from(map)
-            .expect("u32")
-            .set(0, len, 0)
+        Array::<_, u64>::try_from(map)
+            .expect("u64")
+            .set(0, u64::from(len), 0)
             .expect("slot");
     }
 

@@ -1,3 +1,5 @@
+//! Both ends against each other, with what somebody between them may do.
+
 use std::time::{Duration, Instant};
 
 use wire::flow::{Addr, Endpoint, FlowKey};

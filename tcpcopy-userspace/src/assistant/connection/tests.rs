@@ -17,6 +17,7 @@ use wire::tcp::{Flags, Header, Options};
 
 use super::{Connection, Failure};
 use crate::assistant::Channels;
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::worker::announcer::Announcement;
 use crate::worker::handle::{Inbox, WorkerHandle};
@@ -83,6 +84,7 @@ impl Stage {
             index: 0,
             address: address
                 .map_or_else(|| listener.local_addr().unwrap().to_string(), str::to_owned),
+            names: Names::start().unwrap(),
             is_insecure: false,
             keys: None,
             targets: vec![target()],

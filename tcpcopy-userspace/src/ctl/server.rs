@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::unistd::geteuid;
+use process::rights;
 use tracing::debug;
 
 use super::message::{Answer, Request};
@@ -127,7 +128,10 @@ impl Server {
         let (sender, asked) = bounded(1);
         thread::Builder::new()
             .name("ctl".to_owned())
-            .spawn(move || serve(&listener, &stopped, &sender))?;
+            .spawn(move || {
+                rights::keep_only(rights::NOTHING);
+                serve(&listener, &stopped, &sender);
+            })?;
         Ok(Self {
             path: path.to_owned(),
             asked,

@@ -57,7 +57,11 @@ fn main() -> ExitCode {
     rights::never_more();
     rights::keep_only(match &task {
         Task::Janitor => rights::REMOVE,
-        Task::Inspect(_) | Task::Report(_) | Task::Version => rights::FILES,
+        Task::Inspect(_)
+        | Task::Report(_)
+        | Task::Ctl(_)
+        | Task::PrintConfig(_)
+        | Task::Version => rights::FILES,
         _ => rights::SET_UP,
     });
     // Not the janitor: it has to be small and to live on whatever happens, so it has no log and no threads.

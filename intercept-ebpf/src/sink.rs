@@ -15,6 +15,7 @@ use core::hint::black_box;
 use abi::counter::{COUNTERS_LEN, Counter};
 use abi::maps::{OWN_ADDRESSES_MAX, TARGETS_MAX, WORKERS_MAX};
 use abi::record::{FRAME_STAMP_LEN, SAMPLE_LEN_MAX};
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, XskMap};
 use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_xdp_adjust_tail};
@@ -33,7 +34,7 @@ static OWN_ADDRESSES: HashMap<Addr, u32, { OWN_ADDRESSES_MAX as usize }> = HashM
 #[btf_map]
 static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
 #[btf_map]
-static PAYLOAD_WANTED: Array<u32, 1> = Array::new();
+static PAYLOAD_WANTED: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { COUNTERS_LEN as usize }> = PerCpuArray::new();
 
@@ -162,8 +163,12 @@ fn judge(frame: &Frame) -> Judgement {
 /// How much payload is left in place.
 #[inline(always)]
 fn wanted() -> usize {
-    let wanted = PAYLOAD_WANTED.get(0).copied().unwrap_or(0);
-    wanted.min(SAMPLE_LEN_MAX) as usize
+    let wanted = match PAYLOAD_WANTED.get_ptr(0) {
+        // SAFETY: an element of an array lives as long as the program; user space writes whole words.
+        Some(wanted) => unsafe { wanted.read_volatile() },
+        None => 0,
+    };
+    wanted.min(u64::from(SAMPLE_LEN_MAX)) as usize
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, Parser};
-use command_line::{LogArgs, letters};
+use command_line::{AccessArgs, LogArgs, letters};
 use host::netns::Reference;
 
 mod tcpcopy;
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     )]
     pub(crate) targets: Vec<SocketAddr>,
 
-    /// Address to wait for tcpcopy on [default: 127.0.0.1; with --insecure all addresses of this host]
+    /// Address to wait for tcpcopy on [default: 127.0.0.1; with --key-file or --insecure all addresses of this host]
     #[arg(short, long, value_name = "ADDR")]
     pub(crate) bind: Option<IpAddr>,
 
@@ -60,8 +60,12 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "PORT", default_value_t = channel::PORT_DEFAULT)]
     pub(crate) port: u16,
 
-    /// The channel's key, once there is one: hidden until then
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure", hide = true)]
+    /// Speak only to tcpcopy that has a key of this file, and nothing in the clear
+    ///
+    /// `tcpcopy keygen FILE` makes one; copy it to the online server, and give it to tcpcopy with the same option. Only root, or whom
+    /// this runs as, may read it. It is looked at once a second: a changed file holds for the connections that come, and those whose
+    /// key is no longer in it are closed.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub(crate) key_file: Option<PathBuf>,
 
     /// Speak to any tcpcopy without a key, in the clear: only in a network that you trust
@@ -70,9 +74,17 @@ pub(crate) struct Args {
 
     /// Show metrics at http://ADDR:PORT/metrics for Prometheus, and /ready and /health
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice.
-    #[arg(long = "listen", alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
-    pub(crate) metrics: Option<SocketAddr>,
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice, or unix:PATH, a socket for owner and group alone.
+    #[arg(
+        id = "listen",
+        long = "listen",
+        alias = "metrics",
+        value_name = "ADDR:PORT|unix:PATH"
+    )]
+    pub(crate) metrics: Option<exporter::Place>,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 
     /// How XDP takes packets; auto tries zero-copy, copy and generic, in this order, and says which it got
     #[arg(long, value_enum, default_value_t = XdpMode::Auto, value_name = "MODE")]
@@ -124,8 +136,9 @@ const AFTER_HELP: &str = "\
 Example: assistant server 192.0.2.9, target server 192.0.2.20, sessions from 203.0.113.0/24:
 
   target$     ip route add 203.0.113.0/24 via 192.0.2.9
-  assistant$  intercept -i eth0 -x 192.0.2.20:80 --insecure
-  online$     tcpcopy -x 80-192.0.2.20:80 -s 192.0.2.9 -c 203.0.113.x --insecure
+  online$     tcpcopy keygen channel.key            (and copy it to the assistant)
+  assistant$  intercept -i eth0 -x 192.0.2.20:80 --key-file channel.key
+  online$     tcpcopy -x 80-192.0.2.20:80 -s 192.0.2.9 -c 203.0.113.x --key-file channel.key
 
 While intercept does not run, this host must not forward what would have been consumed: keep
 net.ipv4.ip_forward at 0, or set a blackhole route for the sessions' prefix.
@@ -146,18 +159,19 @@ pub(crate) struct Options {
     /// The network namespace that the interface is in, where that is another one.
     pub(crate) netns: Option<Reference>,
     /// Where metrics are shown.
-    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) metrics: Option<exporter::Place>,
+    /// Who may read them.
+    pub(crate) access: AccessArgs,
     /// How XDP takes packets.
     pub(crate) xdp_mode: XdpMode,
+    /// The keys that a tcpcopy has to prove one of.
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 impl TryFrom<Args> for Options {
     type Error = Unusable;
 
     fn try_from(args: Args) -> Result<Self, Unusable> {
-        if let Some(file) = args.key_file {
-            return Err(Unusable::NoKeys(file));
-        }
         let mut seen = HashSet::new();
         let mut targets = Vec::new();
         for target in args.targets {
@@ -173,12 +187,13 @@ impl TryFrom<Args> for Options {
         if targets.len() > channel::TARGETS_MAX {
             return Err(Unusable::TooManyTargets(targets.len()));
         }
-        let addr = match (args.bind, args.insecure) {
+        let is_open = args.insecure || args.key_file.is_some();
+        let addr = match (args.bind, is_open) {
             (Some(addr), _) => addr,
             (None, false) => Ipv4Addr::LOCALHOST.into(),
             (None, true) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        if !args.insecure && !addr.to_canonical().is_loopback() {
+        if !is_open && !addr.to_canonical().is_loopback() {
             return Err(Unusable::OpenWithoutKey(addr));
         }
         Ok(Self {
@@ -187,7 +202,9 @@ impl TryFrom<Args> for Options {
             listen: SocketAddr::new(addr, args.port),
             netns: args.netns,
             metrics: args.metrics,
+            access: args.access,
             xdp_mode: args.xdp_mode,
+            key_file: args.key_file,
         })
     }
 }
@@ -257,6 +274,9 @@ mod tests {
         let o = options("-i eth0 -x 192.0.2.1:80 --insecure").unwrap();
         assert_eq!(o.listen, "[::]:36524".parse().unwrap());
         assert!(options("-i eth0 -x 192.0.2.1:80 -b ::1").is_ok());
+        let o = options("-i eth0 -x 192.0.2.1:80 --key-file k").unwrap();
+        assert_eq!(o.listen, "[::]:36524".parse().unwrap());
+        assert_eq!(o.key_file, Some("k".into()));
     }
 
     /// What `kubectl apply -k deploy/kubernetes` has the program read.
@@ -322,7 +342,7 @@ mod tests {
     fn mistakes_are_answered_with_a_way_out() {
         let help = refusal_or_help("intercept --help");
         assert!(
-            help.contains("--listen") && !help.contains("--key-file"),
+            help.contains("--listen") && help.contains("--key-file"),
             "{help}"
         );
         for (line, words) in [
@@ -358,7 +378,7 @@ mod tests {
         let refusals = [
             ("-i e -x 192.0.2.1:80 -b 0.0.0.0", "--insecure"),
             ("-i e -x 192.0.2.1:80 -b 192.0.2.9", "--insecure"),
-            ("-i e -x 192.0.2.1:80 --key-file k", "--insecure"),
+            ("-i e -x 192.0.2.1:80 -b 192.0.2.9", "--key-file"),
             ("-i e -x 192.0.2.1:80,192.0.2.1:80", "twice"),
             ("-i e -x 192.0.2.1:80,[::ffff:192.0.2.1]:80", "twice"),
             ("-i e -x 192.0.2.1:0", "192.0.2.1:0"),

@@ -12,14 +12,18 @@ use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use channel::Sealer;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
 
-/// Slots of a connection's queue. With batches of [`crate::outlets::BATCH_LEN`] bytes this bounds its memory.
+/// Slots of a connection's queue.
 const QUEUE_LEN: usize = 1024;
 /// Slots that only control messages may take: reports are dropped before these are.
 const QUEUE_RESERVE: usize = 16;
+
+/// Memory of the reports in a connection's queue, in bytes: so much is what a peer can cost that pings and does not read.
+const QUEUE_BYTES_MAX: usize = 4 << 20;
 
 /// Longest batch that a worker writes itself, in bytes: with longer ones the writer's work is worth a wake-up.
 const DIRECT_MAX: usize = 4096;
@@ -27,9 +31,11 @@ const DIRECT_MAX: usize = 4096;
 /// What a writer is given.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
+    /// What is said in the clear: the hello, or the proof, after which all is sealed.
+    Clear(Vec<u8>, Option<Sealer>),
     /// A whole frame of reports.
     Reports { frame: Vec<u8>, count: u32 },
-    /// Other frames, or the hello.
+    /// Other frames.
     Control(Vec<u8>),
     /// A worker began to write a frame; the rest of it is [`Connection`]'s.
     Rest,
@@ -48,14 +54,25 @@ pub(crate) struct Connection {
     /// What was put into the queue and is not written yet. While it is not 0 nobody overtakes the writer, so that reports
     /// of one worker stay in order.
     waiting: AtomicUsize,
-    /// The right to write, and the rest of a frame that a worker began: it has to be written before anything else.
-    rest: Mutex<Vec<u8>>,
+    /// Memory of the reports among that, in bytes.
+    waiting_bytes: AtomicUsize,
+    /// The right to write.
+    outlet: Mutex<Outlet>,
     leaving: AtomicBool,
     closed: AtomicBool,
     /// Reports that were dropped and not yet told.
     untold: AtomicU64,
     /// Totals for the closing table.
     pub(crate) totals: Totals,
+}
+
+/// The way from frames to the socket.
+#[derive(Debug, Default)]
+struct Outlet {
+    /// What seals the frames, where there is a key.
+    sealer: Option<Sealer>,
+    /// What has to be written before anything else: the rest of what a worker began, or what is being sealed.
+    rest: Vec<u8>,
 }
 
 /// What happened on a connection.
@@ -96,7 +113,8 @@ impl Connection {
             stream,
             queue,
             waiting: AtomicUsize::new(0),
-            rest: Mutex::default(),
+            waiting_bytes: AtomicUsize::new(0),
+            outlet: Mutex::default(),
             leaving: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             untold: AtomicU64::new(0),
@@ -116,8 +134,12 @@ impl Connection {
         if frame.len() <= DIRECT_MAX && self.write_directly(&frame, reports) {
             return;
         }
-        let fits = self.waiting() < QUEUE_LEN - QUEUE_RESERVE;
+        let memory = frame.capacity();
+        // Several workers may pass the limit by a frame each.
+        let bytes = self.waiting_bytes.fetch_add(memory, Ordering::Relaxed) + memory;
+        let fits = bytes <= QUEUE_BYTES_MAX && self.waiting() < QUEUE_LEN - QUEUE_RESERVE;
         if !fits || !self.put(Outgoing::Reports { frame, count }) {
+            self.waiting_bytes.fetch_sub(memory, Ordering::Relaxed);
             self.lose(reports);
         }
     }
@@ -127,42 +149,88 @@ impl Connection {
         if self.waiting() > 0 {
             return false;
         }
-        let Ok(mut rest) = self.rest.try_lock() else {
+        let Ok(mut outlet) = self.outlet.try_lock() else {
             return false;
         };
+        let Outlet { sealer, rest } = &mut *outlet;
         if !rest.is_empty() {
             return false;
         }
+        let is_sealed = sealer.is_some();
+        let bytes = match sealer {
+            Some(sealer) => {
+                sealer.seal(frame, rest);
+                &rest[..]
+            }
+            None => frame,
+        };
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        match send(self.stream.as_raw_fd(), frame, flags) {
-            Ok(0) | Err(Errno::EAGAIN | Errno::EINTR) => false,
-            Ok(len) => {
-                self.totals.wrote(reports, len);
-                if let Some(tail @ [_, ..]) = frame.get(len..) {
-                    rest.extend_from_slice(tail);
-                    drop(rest);
-                    self.control(Outgoing::Rest);
-                }
-                true
-            }
+        let sent = match send(self.stream.as_raw_fd(), bytes, flags) {
+            Ok(len) => len,
+            Err(Errno::EAGAIN | Errno::EINTR) => 0,
             Err(_) => {
-                drop(rest);
+                drop(outlet);
                 self.close();
-                false
+                return false;
             }
+        };
+        // What is sealed has its number, and nothing else can go out in its place.
+        if sent == 0 && !is_sealed {
+            return false;
         }
+        self.totals.wrote(reports, bytes.len());
+        if is_sealed {
+            rest.drain(..sent);
+        } else {
+            rest.extend_from_slice(&frame[sent..]);
+        }
+        if !rest.is_empty() {
+            drop(outlet);
+            self.control(Outgoing::Rest);
+        }
+        true
     }
 
-    /// Writes what a worker left, then `bytes`: for the writer, who has taken `items` out of the queue for it.
-    pub(crate) fn write(&self, bytes: &[u8], reports: u64, items: usize) -> io::Result<()> {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Writes what a worker left, then `frames`: for the writer, who has taken `items` out of the queue for it.
+    pub(crate) fn write(&self, frames: &[u8], reports: u64, items: usize) -> io::Result<()> {
+        let mut outlet = self.outlet.lock().unwrap_or_else(PoisonError::into_inner);
+        let Outlet { sealer, rest } = &mut *outlet;
         let mut stream = &self.stream;
-        stream.write_all(&rest)?;
+        let before = rest.len();
+        let frames = match sealer {
+            Some(sealer) => {
+                sealer.seal(frames, rest);
+                &[]
+            }
+            None => frames,
+        };
+        let sealed = rest.len() - before;
+        stream.write_all(rest)?;
         rest.clear();
-        stream.write_all(bytes)?;
-        self.totals.wrote(reports, bytes.len());
+        stream.write_all(frames)?;
+        self.totals.wrote(reports, sealed + frames.len());
         self.waiting.fetch_sub(items, Ordering::Release);
         Ok(())
+    }
+
+    /// Writes bytes as they are; what comes after them is sealed where `sealer` says so. For the writer, who has taken them out of the
+    /// queue.
+    pub(crate) fn write_clear(&self, bytes: &[u8], sealer: Option<Sealer>) -> io::Result<()> {
+        let mut outlet = self.outlet.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = &self.stream;
+        stream.write_all(bytes)?;
+        self.totals.wrote(0, bytes.len());
+        if sealer.is_some() {
+            outlet.sealer = sealer;
+        }
+        self.waiting.fetch_sub(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Says that a frame of reports is out of the queue.
+    pub(crate) fn taken(&self, frame: &Vec<u8>) {
+        self.waiting_bytes
+            .fetch_sub(frame.capacity(), Ordering::Relaxed);
     }
 
     /// What waits for the writer, or is with it.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use crate::xdp_mode::XdpMode;
 
@@ -10,13 +9,8 @@ use crate::xdp_mode::XdpMode;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
     #[error(
-        "--key-file {} was given, but this release has no channel key yet: leave it out and bind a loopback address, or \
-         say --insecure in a network that you trust", .0.display()
-    )]
-    NoKeys(PathBuf),
-    #[error(
-        "the channel was to be opened on {0} without a key, so that anybody who reaches it could read replies: bind a \
-         loopback address (-b 127.0.0.1), or say --insecure in a network that you trust"
+        "the channel was to be opened on {0} without a key, so that anybody who reaches it could read replies: give both ends \
+         --key-file (`tcpcopy keygen` makes it), bind a loopback address (-b 127.0.0.1), or say --insecure in a network that you trust"
     )]
     OpenWithoutKey(IpAddr),
     #[error(
@@ -33,7 +27,11 @@ pub(crate) enum Unusable {
     )]
     TargetIsOurs(SocketAddr),
     #[error(transparent)]
+    Keys(#[from] key_file::Error),
+    #[error(transparent)]
     Metrics(#[from] exporter::BindError),
+    #[error(transparent)]
+    Token(#[from] exporter::TokenError),
     #[error(transparent)]
     Limit(#[from] process::limits::TooSmall),
     #[error(transparent)]
@@ -88,12 +86,14 @@ impl Unusable {
     /// Its name in docs/doctor.md.
     pub(crate) const fn finding(&self) -> &'static str {
         match self {
-            Self::NoKeys(_) | Self::OpenWithoutKey(_) => "insecure",
+            Self::OpenWithoutKey(_) => "insecure",
+            Self::Keys(_) => "key-file",
             Self::NotATarget(_)
             | Self::DuplicateTarget(_)
             | Self::TooManyTargets(_)
             | Self::TargetIsOurs(_) => "rule-unusable",
             Self::Metrics(_) => "metrics-address",
+            Self::Token(_) => "metrics-token",
             Self::Limit(_) => "limit-short",
             Self::Host(error) => error.finding(),
             Self::Programs(_) | Self::NotOurs(_) => "no-programs",

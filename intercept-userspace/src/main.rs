@@ -23,6 +23,7 @@
 //! connection.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod args;
 mod connection;
 mod error;
@@ -51,8 +52,8 @@ use std::process::ExitCode;
 
 use command_line::complaint;
 use host::netns::{Namespace, Outside};
-use process::Printer;
 use process::log::Form;
+use process::{Printer, rights};
 
 use error::Unusable;
 
@@ -63,6 +64,8 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let args = args::Args::of_process();
+    rights::never_more();
+    rights::keep_only(rights::SET_UP);
     process::dumps::forbid();
     let printer = match process::log::start(args.log.level(), args.log.form()) {
         Ok(printer) => printer,
@@ -92,7 +95,9 @@ fn run(args: args::Args, printer: &Printer) -> u8 {
         return course(&options, form, printer, &Outside::default());
     };
     let inside = |outside: &Outside| course(&options, form, printer, outside);
-    let code = Namespace::open(place).and_then(|namespace| namespace.run(inside));
+    // This thread waits for the other, and then ends the process.
+    let meanwhile = || rights::keep_only(rights::NOTHING);
+    let code = Namespace::open(place).and_then(|namespace| namespace.run(meanwhile, inside));
     code.unwrap_or_else(|error| refuse(form, printer, &error.into()))
 }
 

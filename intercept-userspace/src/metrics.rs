@@ -2,14 +2,13 @@
 //!
 //! The main thread reads counters once a second and publishes them; a scrape touches no worker and no connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use abi::counter::Counter;
 use exporter::routes::PROMETHEUS;
-use exporter::{BindError, Board, Bound, Phase, Routes, Server};
+use exporter::{Access, BindError, Board, Bound, Phase, Place, Routes, Server};
 use exposition::Families;
 use host::run_time::{RunTime, Runs};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -60,14 +59,14 @@ struct Queue {
 
 impl Metrics {
     /// Listens, and answers from now on; nothing is ready yet.
-    pub(crate) fn start(addr: SocketAddr) -> Result<Self, BindError> {
+    pub(crate) fn start(place: &Place, access: Access) -> Result<Self, BindError> {
         let board = Board::new();
         board.publish(Snapshot::default());
         let routes =
             Routes::new(&board).from_board("/metrics", PROMETHEUS, &board, |phase, snapshot| {
                 snapshot.families(phase == Phase::Ready).text().into_bytes()
             });
-        let server = Bound::bind(addr)?.serve(routes)?;
+        let server = Bound::bind(place)?.serve(routes, access)?;
         Ok(Self {
             board,
             run_time: None,
@@ -207,6 +206,12 @@ impl Snapshot {
                 "Connections accepted, strangers included.",
             )
             .count(&[], sums.connections);
+        families
+            .counter(
+                "intercept_connections_turned_away_total",
+                "Connections closed at once, or before they had subscribed, because there were too many like them.",
+            )
+            .count(&[], sums.turned_away);
         let mut reports = families.counter(
             "intercept_reports_total",
             "Reports for all subscribers: written to a connection, or lost because one took them too slowly.",

@@ -19,9 +19,9 @@ const WAITING_MAX: usize = 4;
 pub(crate) enum Routed {
     /// To the connection that announced the flow.
     Owner,
-    /// To all that subscribed to the target: nobody has announced the flow yet.
+    /// To all that subscribed to the target: nobody has announced the flow.
     Subscribers,
-    /// Nowhere: nobody subscribed to the target.
+    /// Nowhere: nobody subscribed to the target, or several did and nobody announced the flow.
     Nobody,
 }
 
@@ -96,8 +96,11 @@ impl Outlets {
         if self.refresh() && self.route_to_owner(flow, report) {
             return Routed::Owner;
         }
-        let Some(slots) = self.subscribers.get(&flow.server) else {
-            return Routed::Nobody;
+        // Where one connection wants a target's replies they can be nobody else's. Of several each gets what it announced, and segments
+        // without payload: by the answers to probes, which are not announced, each of them proves its path.
+        let slots = match self.subscribers.get(&flow.server) {
+            Some(slots) if slots.len() == 1 || is_empty(report) => slots,
+            _ => return Routed::Nobody,
         };
         for slot in slots {
             if let Some(outlet) = outlet(&mut self.outlets, *slot) {
@@ -135,6 +138,11 @@ impl Outlets {
         });
         !self.filled.is_empty()
     }
+}
+
+/// Whether a segment carries no payload, as the answers to a probe.
+fn is_empty(report: &Report<'_>) -> bool {
+    report.packet_len as usize <= report.headers.len()
 }
 
 fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
@@ -247,8 +255,14 @@ mod tests {
         router.open(flow(1, TARGET), id_a);
         // Without a refresh: who came since the last one is known all the same.
         assert_eq!(outlets.route(&flow(1, TARGET), &report(1)), Routed::Owner);
+        // Nobody's: it is told to nobody, but what carries nothing to all.
+        assert_eq!(outlets.route(&flow(2, TARGET), &report(9)), Routed::Nobody);
+        let answer = Report {
+            packet_len: report(2).headers.len() as u32,
+            ..report(2)
+        };
         assert_eq!(
-            outlets.route(&flow(2, TARGET), &report(2)),
+            outlets.route(&flow(2, TARGET), &answer),
             Routed::Subscribers
         );
         assert_eq!(outlets.route(&flow(1, OTHER), &report(3)), Routed::Nobody);
@@ -256,7 +270,7 @@ mod tests {
         assert_eq!(stamps(&peer_a, &queue_a), [1, 2]);
         assert_eq!(stamps(&peer_b, &queue_b), [2]);
 
-        router.unsubscribe(id_a);
+        router.unsubscribe(id_a, &HashSet::from([flow(1, TARGET)]));
         outlets.refresh();
         assert_eq!(
             outlets.route(&flow(1, TARGET), &report(4)),
@@ -273,12 +287,14 @@ mod tests {
         let mut outlets = Outlets::new(Arc::clone(&router));
         let connections: Vec<_> = [0, 4, 128]
             .into_iter()
-            .map(|payload_max| {
+            .enumerate()
+            .map(|(number, payload_max)| {
                 let (connection, peer, queue) = Connection::for_test();
                 let targets = HashSet::from([TARGET]);
-                router
+                let id = router
                     .subscribe(targets, payload_max, &connection, || ())
                     .unwrap();
+                router.open(flow(number as u16, TARGET), id);
                 (peer, queue)
             })
             .collect();
@@ -286,8 +302,9 @@ mod tests {
             payload: b"secret",
             ..report(1)
         };
-        // Nobody's: it goes to all of them.
-        outlets.route(&flow(1, TARGET), &report);
+        for number in 0..3 {
+            outlets.route(&flow(number, TARGET), &report);
+        }
         outlets.flush(true);
         let expected: [&[u8]; 3] = [b"", b"secr", b"secret"];
         for ((mut peer, _queue), expected) in connections.iter().map(|(p, q)| (p, q)).zip(expected)

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use channel::message::Flows;
 use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode, inspection};
 use host::clock;
+use key_file::Watch;
 use wire::flow::{Endpoint, FlowKey};
 
 use crate::connection::{Connection, Outgoing};
 use crate::limit::Limit;
-use crate::router::{ConnectionId, Opened, Router};
+use crate::router::{ConnectionId, FLOWS_MAX, FLOWS_OF_CONNECTION_MAX, Opened, Router};
 use crate::witness::Witness;
 
 /// How long a peer may take to hear our last word and close.
@@ -34,6 +35,9 @@ pub(crate) enum Ended {
     /// It asked for what it cannot have.
     #[error("refused: {0}")]
     Refused(channel::Refusal),
+    /// The file of keys was changed.
+    #[error("its key is no longer in the file of --key-file")]
+    KeyGone,
     /// The network's word.
     #[error("cannot read from it: {0}")]
     Socket(std::io::Error),
@@ -44,6 +48,7 @@ pub(crate) fn run(
     connection: &Arc<Connection>,
     router: &Router,
     witness: Option<&Witness>,
+    keys: Option<&Watch>,
     log: &Limit,
 ) -> Ended {
     let mut reader = Reader {
@@ -51,14 +56,15 @@ pub(crate) fn run(
         router,
         witness,
         log,
+        keys,
         subscription: None,
     };
     let ended = match reader.serve() {
         Err(ended) => ended,
         Ok(never) => match never {},
     };
-    if let Some((id, _)) = reader.subscription.take() {
-        router.unsubscribe(id);
+    if let Some(subscription) = reader.subscription.take() {
+        router.unsubscribe(subscription.id, &subscription.flows);
     }
     // Our last word may be the refusal, or the hello by which the peer learns of a version that is not its own.
     let is_heard = !matches!(ended, Ended::Channel(channel::Error::Silent(_)));
@@ -75,14 +81,22 @@ struct Reader<'a> {
     router: &'a Router,
     witness: Option<&'a Witness>,
     log: &'a Limit,
-    subscription: Option<(ConnectionId, HashSet<Endpoint>)>,
+    keys: Option<&'a Watch>,
+    subscription: Option<Subscription>,
+}
+
+/// What the peer wants, and what it has.
+struct Subscription {
+    id: ConnectionId,
+    targets: HashSet<Endpoint>,
+    /// Sessions that it announced and that are its own.
+    flows: HashSet<FlowKey>,
 }
 
 impl Reader<'_> {
     fn serve(&mut self) -> Result<std::convert::Infallible, Ended> {
-        let mut hello = Vec::new();
-        let mut end = InterceptEnd::new(Instant::now(), &mut hello);
-        self.connection.control(Outgoing::Control(hello));
+        let keys = self.keys.map(|keys| keys.current().as_ref().clone());
+        let mut end = InterceptEnd::new(keys, Instant::now());
         let timeout = Some(PING_INTERVAL);
         self.connection
             .stream
@@ -101,10 +115,32 @@ impl Reader<'_> {
                 Err(error) if is_timeout(error.kind()) => {}
                 Err(error) => return Err(Ended::Socket(error)),
             }
-            while let Some(event) = end.next_event()? {
-                self.on_event(&event)?;
-            }
+            self.hear(&mut end)?;
             end.on_time(now)?;
+            self.check_key(&end)?;
+        }
+    }
+
+    /// Takes what was read: a hello, a proof, then events.
+    fn hear(&mut self, end: &mut InterceptEnd) -> Result<(), Ended> {
+        let mut said = Vec::new();
+        let greeted = end.greet(&mut said);
+        if !said.is_empty() {
+            let clear = Outgoing::Clear(said, end.take_sealer());
+            self.connection.control(clear);
+        }
+        greeted?;
+        while let Some(event) = end.next_event()? {
+            self.on_event(&event)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the key that the peer has proven is still one of ours.
+    fn check_key(&self, end: &InterceptEnd) -> Result<(), Ended> {
+        match (end.proven(), self.keys) {
+            (Some(proven), Some(keys)) if !keys.current().contains(proven) => Err(Ended::KeyGone),
+            _ => Ok(()),
         }
     }
 
@@ -132,7 +168,11 @@ impl Reader<'_> {
                                  channel"
                             );
                         }
-                        self.subscription = Some((id, targets));
+                        self.subscription = Some(Subscription {
+                            id,
+                            targets,
+                            flows: HashSet::new(),
+                        });
                         let subscribed = &self.connection.totals.subscribed;
                         subscribed.store(true, Ordering::Relaxed);
                     }
@@ -145,17 +185,21 @@ impl Reader<'_> {
             }
             InterceptEvent::Open(flows) => self.announce(flows, &mut out),
             InterceptEvent::Close(flows) => {
-                let Some((id, _)) = &self.subscription else {
+                let Some(subscription) = &mut self.subscription else {
                     return Ok(());
                 };
-                flows.iter().for_each(|flow| self.router.close(&flow, *id));
+                for flow in flows.iter() {
+                    self.router.close(&flow, subscription.id);
+                    subscription.flows.remove(&flow);
+                }
             }
             InterceptEvent::Ping { nonce } => encode::pong(&mut out, *nonce, clock::now_ns()),
             InterceptEvent::Inspect(addresses) => {
                 if let Some(witness) = self.witness {
                     let subscribers = self.router.subscribers().len();
-                    let answer = witness.inspect(addresses.iter(), subscribers);
-                    inspection::inspected(&mut out, &answer);
+                    if let Some(answer) = witness.inspect(addresses.iter(), subscribers) {
+                        inspection::inspected(&mut out, &answer);
+                    }
                 }
             }
         }
@@ -165,26 +209,47 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes sessions that are about to open; appends which of them are another connection's.
-    fn announce(&self, flows: &Flows<'_>, out: &mut Vec<u8>) {
-        let Some((id, targets)) = &self.subscription else {
+    /// Takes sessions that are about to open; appends which of them are not taken: they are another connection's, or too many.
+    fn announce(&mut self, flows: &Flows<'_>, out: &mut Vec<u8>) {
+        let Some(subscription) = &mut self.subscription else {
             return;
         };
         let totals = &self.connection.totals;
-        let mut taken = Vec::new();
+        let (mut taken, mut too_many) = (Vec::new(), Vec::new());
         for flow in flows.iter() {
             totals.flows.fetch_add(1, Ordering::Relaxed);
-            let is_wanted = targets.contains(&flow.server);
-            let opened = is_wanted.then(|| self.router.open(flow, *id));
-            if opened != Some(Opened::Ours) {
-                totals.flows_refused.fetch_add(1, Ordering::Relaxed);
+            let opened = if !subscription.targets.contains(&flow.server) {
+                Opened::Taken
+            } else if subscription.flows.len() >= FLOWS_OF_CONNECTION_MAX {
+                Opened::NoSpace
+            } else {
+                self.router.open(flow, subscription.id)
+            };
+            match opened {
+                Opened::Ours => {
+                    subscription.flows.insert(flow);
+                    continue;
+                }
+                Opened::Taken => taken.push(flow),
+                Opened::NoSpace => too_many.push(flow),
             }
-            if opened == Some(Opened::Taken) {
-                taken.push(flow);
-            }
+            totals.flows_refused.fetch_add(1, Ordering::Relaxed);
         }
         self.say_taken(&taken);
-        encode::taken(out, taken);
+        self.say_too_many(too_many.len());
+        encode::taken(out, taken.into_iter().chain(too_many));
+    }
+
+    /// Says that sessions are refused for want of room, unless too much was said already.
+    fn say_too_many(&self, count: usize) {
+        if count > 0 && self.log.allow(Instant::now()).is_some() {
+            tracing::warn!(
+                finding = "flows-full",
+                "{} announces {count} session(s) more than there is room for ({FLOWS_OF_CONNECTION_MAX} of one tcpcopy, {FLOWS_MAX} in \
+                 all): they are refused; use a second intercept for some of them",
+                self.connection.peer
+            );
+        }
     }
 
     /// Says which sessions are another connection's, unless too much was said already.

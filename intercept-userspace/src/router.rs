@@ -18,8 +18,10 @@ use crate::sink::PayloadWanted;
 
 /// Most tcpcopy that are connected at a time.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
-/// Most flows announced by all of them together. The replies of others go to all that subscribed to the target.
+/// Most flows announced by all of them together.
 pub(crate) const FLOWS_MAX: u64 = 1 << 20;
+/// Most flows that one of them announces, so that it leaves some to the others.
+pub(crate) const FLOWS_OF_CONNECTION_MAX: usize = 1 << 19;
 const SHARDS: usize = 64;
 
 /// A connection: its slot and the how-manieth connection it is, so that no two are ever the same.
@@ -36,7 +38,7 @@ pub(crate) enum Opened {
     Ours,
     /// They go to another one, which announced it first.
     Taken,
-    /// There are [`FLOWS_MAX`] flows already. Its replies go to all that subscribed to the target.
+    /// There are [`FLOWS_MAX`] flows already.
     NoSpace,
 }
 
@@ -148,8 +150,8 @@ impl Router {
         Ok(id)
     }
 
-    /// Forgets a connection and its flows.
-    pub(crate) fn unsubscribe(&self, id: ConnectionId) {
+    /// Forgets a connection and its flows, those that [`Router::open`] said are its own.
+    pub(crate) fn unsubscribe(&self, id: ConnectionId, flows: &HashSet<FlowKey>) {
         let mut guard = self
             .subscribers
             .lock()
@@ -163,13 +165,8 @@ impl Router {
         self.tell_payload(asked.max().unwrap_or(0));
         drop(guard);
         self.version.fetch_add(1, Ordering::Release);
-        for shard in &self.shards {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            let before = shard.len();
-            shard.retain(|_, owner| *owner != id);
-            self.flows
-                .fetch_sub((before - shard.len()) as u64, Ordering::Relaxed);
-        }
+        // Not a walk through all flows: whoever comes and goes would have the others pay for it.
+        flows.iter().for_each(|flow| self.close(flow, id));
     }
 
     /// Tells `sink` the most that anybody asks for; to be called under the lock of the slots.
@@ -294,7 +291,7 @@ mod tests {
         router.close(&flow(1), a);
         assert_eq!(router.open(flow(1), b), Opened::Ours);
         assert_eq!(router.owner(&flow(1)), Some(b));
-        router.unsubscribe(a);
+        router.unsubscribe(a, &HashSet::from([flow(1), flow(2)]));
         assert_eq!(router.owner(&flow(2)), None);
         assert_eq!(router.open(flow(2), b), Opened::Ours);
         router.close(&flow(2), b);
@@ -317,7 +314,7 @@ mod tests {
             router.subscribe(want(80), 0, &connection, || ()),
             Err(Refusal::TooManyConnections)
         );
-        router.unsubscribe(ids[3]);
+        router.unsubscribe(ids[3], &HashSet::new());
         let new = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         assert_eq!(new.slot, ids[3].slot);
         assert_ne!(new, ids[3]);
@@ -333,7 +330,7 @@ mod tests {
         let id = router.subscribe(want(80), 0, &connection, || ()).unwrap();
         assert!(router.changed(&mut version));
         assert_eq!(router.subscribers().len(), 1);
-        router.unsubscribe(id);
+        router.unsubscribe(id, &HashSet::new());
         assert!(router.changed(&mut version));
         assert!(router.subscribers().is_empty());
     }

@@ -9,8 +9,9 @@ use crossbeam_channel::RecvTimeoutError;
 use exporter::Phase;
 use host::netns::Outside;
 use host::{AddressWatcher, Interface, Netlink, address, capability, interface, kernel};
+use key_file::Watch;
 use process::limits::{Limit, need};
-use process::{Printer, signals};
+use process::{Printer, rights, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
 use wire::flow::Endpoint;
@@ -26,6 +27,7 @@ use crate::sink::{OwnAddresses, Sink};
 use crate::stop::{self, Stop, Stopped};
 use crate::summary::{self, Queue};
 use crate::team::{self, Team};
+use crate::witness::Witness;
 use crate::xdp_mode::XdpMode;
 
 /// How long what is on its way to us when the run ends is still taken: it would go to real clients, or be answered.
@@ -63,7 +65,12 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     need(Limit::Descriptors, DESCRIPTORS)?;
     capability::require()?;
     kernel::require_af_xdp()?;
-    let start_metrics = || options.metrics.map(Metrics::start).transpose();
+    let start_metrics = || {
+        let access = options.access.access()?;
+        let metrics = options.metrics.as_ref();
+        let metrics = metrics.map(|place| Metrics::start(place, access));
+        metrics.transpose().map_err(Unusable::from)
+    };
     let mut metrics = outside.run(start_metrics).map_err(no_thread)??;
     let netlink = Netlink::open()?;
     let interface = interface::by_name(&netlink, &options.interface)?;
@@ -79,7 +86,8 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     let router = Arc::new(Router::new(
         options.targets.iter().map(|target| Endpoint::from(*target)),
     ));
-    let bind = || Server::bind(options.listen, Arc::clone(&router));
+    let keys = options.key_file.as_deref().map(Watch::start).transpose()?;
+    let bind = || Server::bind(options.listen, Arc::clone(&router), keys);
     let server = outside.run(bind).map_err(no_thread)??;
     let signals = signals::listen().map_err(|cause| Unusable::Start {
         what: "the handling of signals",
@@ -91,11 +99,11 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     })?;
     let mut sink = Sink::load(&options.targets)?;
     router.tell(sink.take_payload_wanted()?);
-    let witness = sink.witness(&interface.name);
-    server.call(witness.map_err(|cause| Unusable::Map {
+    let counters = sink.shared_counters().map_err(|cause| Unusable::Map {
         map: abi::maps::COUNTERS,
         cause,
-    })?);
+    })?;
+    server.call(Witness::start(interface.name.clone(), counters)?);
     let mut own = sink.take_own_addresses()?;
     own.set(&current).map_err(|cause| Unusable::Map {
         map: abi::maps::OWN_ADDRESSES,
@@ -149,6 +157,7 @@ impl Prepared {
         let start = || team.start("accept", move || server.run(&server_stopped));
         let accepting = outside.run(start).map_err(Failed::Thread)??;
         team.watch(signals)?;
+        rights::keep_only(rights::of_run(metrics.is_some(), outside.is_elsewhere()));
         let counts: Vec<_> = workers.iter().map(team::Running::counts).collect();
         enter(metrics.as_ref(), Phase::Ready);
         notify(&outside, NotifyState::Ready);
@@ -231,7 +240,9 @@ fn announce(options: &Options, interface: &Interface, intake: &Intake) {
         );
     }
     tracing::info!("waiting for tcpcopy on {}", options.listen);
-    if !options.listen.ip().to_canonical().is_loopback() {
+    if let Some(file) = &options.key_file {
+        tracing::info!("only to who has a key of {}", file.display());
+    } else if !options.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
             finding = "insecure",
             "--insecure: whoever reaches {} can read the headers of the targets' replies, and the first bytes of their payload",

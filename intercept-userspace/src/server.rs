@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use key_file::Watch;
+use process::confinement::{self, Trade};
+
+use crate::admission::{self, Admission};
 use crate::connection::Connection;
 use crate::error::{Failed, Unusable};
 use crate::limit::Limit;
 use crate::reader::{self, Ended, FAREWELL_MAX};
-use crate::router::{CONNECTIONS_MAX, Router};
+use crate::router::Router;
 use crate::stop::Stopped;
 use crate::tally::Tally;
 use crate::witness::Witness;
 use crate::writer;
 
-/// Connections that are served beyond [`CONNECTIONS_MAX`], to tell them why they cannot be.
-const REFUSALS_MAX: usize = 8;
 /// How long accepting pauses where the process has no descriptor or memory for one more.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection that is to end is looked at.
@@ -53,6 +55,8 @@ pub(crate) struct Server {
 #[derive(Debug)]
 struct Shared {
     router: Arc<Router>,
+    /// What a peer has to prove one of.
+    keys: Option<Watch>,
     witness: OnceLock<Witness>,
     departures: Mutex<Departures>,
     tally: Arc<Tally>,
@@ -61,7 +65,11 @@ struct Shared {
 
 impl Server {
     /// Binds the port.
-    pub(crate) fn bind(addr: SocketAddr, router: Arc<Router>) -> Result<Self, Unusable> {
+    pub(crate) fn bind(
+        addr: SocketAddr,
+        router: Arc<Router>,
+        keys: Option<Watch>,
+    ) -> Result<Self, Unusable> {
         let listen =
             |addr| TcpListener::bind(addr).map_err(|cause| Unusable::Listen { addr, cause });
         let listener = match listen(addr) {
@@ -81,6 +89,7 @@ impl Server {
             listener,
             shared: Arc::new(Shared {
                 router,
+                keys,
                 witness: OnceLock::new(),
                 departures: Mutex::default(),
                 tally: Arc::default(),
@@ -101,19 +110,25 @@ impl Server {
 
     /// Accepts until told to stop; then lets the writers finish, and gives those that ever ended.
     pub(crate) fn run(self, stopped: &Stopped) -> Result<Departures, Failed> {
+        confinement::confine(Trade::Hires);
         let mut served: Vec<(Arc<Connection>, JoinHandle<()>)> = Vec::new();
+        let mut admission = Admission::default();
         while stopped.wait_readable(&self.listener) {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
-                    served.retain(|(_, thread)| !thread.is_finished());
-                    if served.len() >= CONNECTIONS_MAX + REFUSALS_MAX {
-                        self.shared.say(&format!(
-                            "{peer} closed at once: there are {} connections",
-                            served.len()
-                        ));
-                    } else if let Some(connection) = self.serve(stream, peer) {
-                        served.push(connection);
+                    if let Err(too_often) = admission.take(peer.ip(), Instant::now()) {
+                        self.shared.tally.turn_away();
+                        self.shared
+                            .say(&format!("{peer} closed at once: {too_often}"));
+                        continue;
                     }
+                    served.retain(|(_, thread)| !thread.is_finished());
+                    let connections = served.iter().map(|(connection, _)| &**connection);
+                    if let Some(oldest) = admission::to_give_way(connections, peer.ip()) {
+                        self.shared.tally.turn_away();
+                        oldest.close();
+                    }
+                    served.extend(self.serve(stream, peer));
                 }
                 Err(error) if is_passing(&error) => {}
                 Err(error) if is_exhausted(&error) => {
@@ -151,11 +166,19 @@ impl Server {
         let (shared, reading) = (Arc::clone(&self.shared), Arc::clone(&connection));
         let thread = Builder::new().name("reader".into()).spawn(move || {
             let writing = Arc::clone(&reading);
-            let writer = Builder::new()
-                .name("writer".into())
-                .spawn(move || writer::run(&writing, &queue));
+            let writer = Builder::new().name("writer".into()).spawn(move || {
+                confinement::confine(Trade::Serves);
+                writer::run(&writing, &queue);
+            });
+            confinement::confine(Trade::Serves);
             let ended = match &writer {
-                Ok(_) => reader::run(&reading, &shared.router, shared.witness.get(), &shared.log),
+                Ok(_) => reader::run(
+                    &reading,
+                    &shared.router,
+                    shared.witness.get(),
+                    shared.keys.as_ref(),
+                    &shared.log,
+                ),
                 Err(_) => Ended::Here,
             };
             if let Ok(writer) = writer {

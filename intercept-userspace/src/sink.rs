@@ -1,21 +1,20 @@
 //! The program `sink`: loaded, told what to take, and attached.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 
 use abi::counter::Counter;
 use abi::{bytes, maps};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use wire::flow::{Addr, Endpoint};
+use words::Words;
 
 use crate::error::Unusable;
-use crate::witness::Witness;
 
 /// The loaded program and its maps. Dropping it detaches.
 #[derive(Debug)]
@@ -33,7 +32,8 @@ pub(crate) struct OwnAddresses {
 }
 
 /// How much payload `sink` leaves behind the headers of a reply.
-pub(crate) struct PayloadWanted(Mutex<Array<MapData, u32>>);
+#[derive(Debug)]
+pub(crate) struct PayloadWanted(Words);
 
 impl Sink {
     /// Loads the program and tells it the targets. Nothing is attached.
@@ -92,12 +92,14 @@ impl Sink {
             .ebpf
             .take_map(maps::PAYLOAD_WANTED)
             .ok_or(Unusable::NotOurs(maps::PAYLOAD_WANTED))?;
-        map.try_into()
-            .map(|map| PayloadWanted(Mutex::new(map)))
-            .map_err(|cause| Unusable::Map {
-                map: maps::PAYLOAD_WANTED,
-                cause,
-            })
+        let Map::Array(data) = map else {
+            return Err(Unusable::NotOurs(maps::PAYLOAD_WANTED));
+        };
+        let words = Words::map(data.fd(), 1).map_err(|errno| Unusable::Map {
+            map: maps::PAYLOAD_WANTED,
+            cause: MapError::IoError(errno.into()),
+        })?;
+        Ok(PayloadWanted(words))
     }
 
     /// Gives what arrives on a queue to this socket.
@@ -163,18 +165,14 @@ impl Sink {
     }
 
     /// Somebody else's eyes on the counters.
-    pub(crate) fn witness(&self, interface: &str) -> Result<Witness, MapError> {
+    pub(crate) fn shared_counters(&self) -> Result<PerCpuArray<MapData, u64>, MapError> {
         let Some(Map::PerCpuArray(data)) = self.ebpf.map(maps::COUNTERS) else {
             return Err(MapError::InvalidName {
                 name: maps::COUNTERS.into(),
             });
         };
         let fd = data.fd().as_fd().try_clone_to_owned()?;
-        let counters = Map::PerCpuArray(MapData::from_fd(fd)?).try_into()?;
-        Ok(Witness {
-            interface: interface.to_owned(),
-            counters,
-        })
+        Map::PerCpuArray(MapData::from_fd(fd)?).try_into()
     }
 
     fn sockets(&mut self) -> Result<XskMap<&mut MapData>, MapError> {
@@ -194,22 +192,11 @@ fn sink(ebpf: &mut Ebpf) -> Result<&mut Xdp, Unusable> {
         .ok_or(Unusable::NotOurs("program of that name"))
 }
 
-// aya's arrays have no `Debug` of their own.
-impl fmt::Debug for PayloadWanted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PayloadWanted").finish_non_exhaustive()
-    }
-}
-
 impl PayloadWanted {
-    /// Tells `sink`. Where that fails reports come without payload, or with payload that goes to nobody.
+    /// Tells `sink`, by a word that both see: those who subscribe may make no system call for it.
     pub(crate) fn set(&self, payload_max: u8) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = map.set(0, u32::from(payload_max), 0) {
-            tracing::warn!(
-                finding = "sink-unreachable",
-                "cannot tell `sink` how much payload is asked for: {error}"
-            );
+        if let Some(word) = self.0.get(0) {
+            word.store(u64::from(payload_max), Ordering::Relaxed);
         }
     }
 }

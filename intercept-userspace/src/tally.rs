@@ -10,6 +10,8 @@ use crate::connection::{Connection, Totals};
 pub(crate) struct Sums {
     /// Connections accepted.
     pub(crate) connections: u64,
+    /// Connections that were closed for others, or at once because their address came too often.
+    pub(crate) turned_away: u64,
     /// Reports written to sockets.
     pub(crate) written: u64,
     /// Reports dropped because a connection's queue was full.
@@ -52,6 +54,12 @@ impl Tally {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.past.connections += 1;
         state.live.push(connection);
+    }
+
+    /// A connection was closed for another, or because its address came too often.
+    pub(crate) fn turn_away(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.past.turned_away += 1;
     }
 
     /// A connection ended.

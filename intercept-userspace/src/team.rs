@@ -8,7 +8,8 @@ use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use port::{Port, Statistics};
-use process::Processor;
+use process::confinement::{self, Trade};
+use process::{Processor, rights};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -87,7 +88,10 @@ impl Team {
             Ok(Running {
                 queue,
                 counts,
-                thread: self.start("worker", move || worker.run(&stopped))?,
+                thread: self.start("worker", move || {
+                    confinement::confine(Trade::Works);
+                    worker.run(&stopped)
+                })?,
             })
         };
         ports.into_iter().zip(0..).map(start).collect()
@@ -100,6 +104,7 @@ impl Team {
         mut own: OwnAddresses,
     ) -> Result<JoinHandle<()>, Failed> {
         self.start("own-addresses", move || {
+            rights::keep_only(rights::MAPS);
             for addresses in changes {
                 let addresses = BTreeSet::from_iter(addresses);
                 match own.set(&addresses) {
@@ -119,6 +124,7 @@ impl Team {
     pub(crate) fn watch(&self, mut signals: Signals) -> Result<(), Failed> {
         let outcome = self.outcome.clone();
         self.start("signals", move || {
+            rights::keep_only(rights::NOTHING);
             let mut first = true;
             for signal in signals.forever() {
                 if first {

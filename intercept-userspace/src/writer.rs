@@ -28,18 +28,24 @@ fn write_all(connection: &Connection, queue: &Receiver<Outgoing>) -> io::Result<
     let mut bytes = Vec::new();
     while let Ok(first) = queue.recv() {
         let (mut items, mut reports, mut ended) = (0, 0, false);
+        let mut clear = None;
         let mut next = Some(first);
         while let Some(outgoing) = next {
-            items += 1;
             match outgoing {
+                Outgoing::Clear(bytes, sealer) => {
+                    clear = Some((bytes, sealer));
+                    break;
+                }
                 Outgoing::Reports { frame, count } => {
                     bytes.extend_from_slice(&frame);
+                    connection.taken(&frame);
                     reports += u64::from(count);
                 }
                 Outgoing::Control(frames) => bytes.extend_from_slice(&frames),
                 Outgoing::Rest => {}
                 Outgoing::End => ended = true,
             }
+            items += 1;
             next = if ended || bytes.len() >= WRITE_LEN {
                 None
             } else {
@@ -52,6 +58,9 @@ fn write_all(connection: &Connection, queue: &Receiver<Outgoing>) -> io::Result<
         }
         connection.write(&bytes, reports, items)?;
         bytes.clear();
+        if let Some((bytes, sealer)) = clear {
+            connection.write_clear(&bytes, sealer)?;
+        }
         if ended {
             return stream.shutdown(Shutdown::Write);
         }

@@ -9,7 +9,7 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray, RingBuf, XskMap};
 use aya_ebpf::macros::btf_map;
-use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
+use wire::flow::{Addr, Endpoint};
 use wire::hash::{ENDPOINT_KEY_LEN, EndpointHash};
 
 /// User space maps the array into its memory and writes words of it without a system call.
@@ -32,6 +32,8 @@ pub static LEASES: Array<u64, { LEASE_WORDS as usize }, MAPPED> = Array::new();
 #[btf_map]
 pub static PAUSED: Array<u64, { WORKERS_MAX as usize }, MAPPED> = Array::new();
 #[btf_map]
+pub static LEFT_OUT: Array<u64, 1, MAPPED> = Array::new();
+#[btf_map]
 pub static DEADLINE: Array<u64, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static EGRESS_SLOTS: HashMap<Addr, u32, { TARGETS_MAX as usize }> = HashMap::new();
@@ -52,8 +54,6 @@ pub static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
 pub static WORKERS: Global<u32> = Global::new(1);
 #[unsafe(no_mangle)]
 pub static OWNER_KEY: Global<[u64; ENDPOINT_KEY_LEN]> = Global::new(*EndpointHash::new(0).key());
-#[unsafe(no_mangle)]
-pub static SAMPLE_THRESHOLD: Global<u32> = Global::new(SAMPLE_ALL);
 #[unsafe(no_mangle)]
 pub static SAMPLE_SEED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]

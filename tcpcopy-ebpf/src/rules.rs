@@ -10,8 +10,8 @@ use wire::flow::{FlowKey, PoolRange, SAMPLE_ALL, sampled};
 
 use crate::load;
 use crate::maps::{
-    EGRESS_SLOTS, LEASES, PAUSED, POOL_ADDRESSES, PORTS, PORTS_FILLED, REPLIES, SAMPLE_SEED,
-    SAMPLE_THRESHOLD, SERVICES,
+    EGRESS_SLOTS, LEASES, LEFT_OUT, PAUSED, POOL_ADDRESSES, PORTS, PORTS_FILLED, REPLIES,
+    SAMPLE_SEED, SERVICES,
 };
 use crate::side::Side;
 
@@ -150,10 +150,15 @@ pub fn port_bits(port: u16) -> u32 {
 /// Whether the flow is in the sample.
 #[inline(always)]
 pub fn is_sampled(client: &Side, server: &Side) -> bool {
-    let threshold = SAMPLE_THRESHOLD.load();
-    if threshold >= SAMPLE_ALL {
+    let left_out = match LEFT_OUT.get_ptr(0) {
+        // SAFETY: an element of an array lives as long as the program; user space writes whole words.
+        Some(word) => unsafe { word.read_volatile() },
+        None => 0,
+    };
+    if left_out == 0 {
         return true;
     }
+    let threshold = SAMPLE_ALL.saturating_sub(left_out as u32);
     let flow = FlowKey {
         client: client.endpoint(),
         server: server.endpoint(),

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`task`] | what is to be done: a run, or one of the other commands |
+//! | [`config`] | the same in a file |
 //! | [`heading`] | under which headings the options stand in the help |
 //! | [`screen`] | the short screen of a command line that says nothing |
 //! | [`tcpcopy`] | TCPCopy's letters that are not ours |
@@ -13,6 +14,8 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no command is named.
 
 mod choice;
+mod config;
+mod ctl;
 mod gates;
 mod heading;
 mod intercept;
@@ -29,22 +32,24 @@ mod task;
 mod tcpcopy;
 mod teaching;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use command_line::LogArgs;
+use command_line::{AccessArgs, LogArgs};
 use host::netns;
 
 pub(crate) use self::record::{RecordArgs, Recording};
 pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
+pub(crate) use config::Origin;
+pub(crate) use ctl::{ControlArgs, ControlAt, CtlArgs, Order, Rate, Setting};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
-pub(crate) use task::{CommandLine, InspectArgs, ReportArgs, Task};
+pub(crate) use rule::options::COPIES_MAX;
+pub(crate) use task::{CommandLine, InspectArgs, KeygenArgs, ReportArgs, Task};
 
 /// The most `--sample-bytes`.
 #[expect(clippy::cast_possible_truncation, reason = "it is 128")]
@@ -146,6 +151,21 @@ pub(crate) struct Args {
     #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
     pub(crate) pool_is_routed: bool,
 
+    /// All sessions of a client come from one address of the pool (-c): for targets that know their clients by address
+    ///
+    /// Which one is drawn for each run. Clients share addresses where there are more of them; where an address has no port left
+    /// its clients' further sessions come from one of the next, which is counted (`sessions.astray` in the summary).
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, requires = "pool")]
+    pub(crate) pool_sticky: bool,
+
+    /// Talk only to intercepts that have a key of this file, and say nothing in the clear
+    ///
+    /// `tcpcopy keygen FILE` makes one; copy it to the assistant, and give it to intercept with the same option. Only root, or whom
+    /// this runs as, may read it. It is looked at once a second; the next connection proves the first key in it, and where that is
+    /// refused the second. docs/security.md has more.
+    #[arg(help_heading = heading::WHERE_IT_PASSES, long, value_name = "FILE", conflicts_with = "insecure", requires = "intercepts")]
+    pub(crate) key_file: Option<PathBuf>,
+
     /// Talk to an intercept on another host although the channel has no key
     #[arg(help_heading = heading::WHERE_IT_PASSES, long)]
     pub(crate) insecure: bool,
@@ -168,10 +188,13 @@ pub(crate) struct Args {
     /// Show the run at http://ADDR:PORT/ as it goes on, metrics at /metrics for Prometheus, and /ready, /health and
     /// /summary.json
     ///
-    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice. Payload of responses (--sample-bytes) is not
-    /// shown there.
-    #[arg(help_heading = heading::WHAT_TO_KEEP, long, alias = "metrics", value_name = "ADDR:PORT", value_parser = exporter::parse_address)]
-    pub(crate) listen: Option<SocketAddr>,
+    /// Whoever reaches this address can read them: 127.0.0.1 is a good choice, or unix:PATH, a socket for owner and group alone.
+    /// Payload of responses (--sample-bytes) is not shown there.
+    #[arg(help_heading = heading::WHAT_TO_KEEP, long, alias = "metrics", value_name = "ADDR:PORT|unix:PATH")]
+    pub(crate) listen: Option<exporter::Place>,
+
+    #[command(flatten, next_help_heading = heading::WHAT_TO_KEEP)]
+    pub(crate) access: AccessArgs,
 
     /// Write histograms of all times into this folder, for the plotters of HdrHistogram: tcpcopy.hlog once a second, and a
     /// .hgrm for each series at the end
@@ -284,11 +307,18 @@ pub(crate) struct Args {
     pub(crate) idle_timeout: Duration,
 
     #[command(flatten)]
+    pub(crate) control: ControlArgs,
+
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 
     /// The files that the traffic comes from, of a replay.
     #[arg(skip)]
     pub(crate) replay: Option<FileArgs>,
+
+    /// Where the options came from, if a file (--config) had a part in it.
+    #[arg(skip)]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Args {
@@ -373,7 +403,7 @@ mod tests {
         assert_eq!(named, ["eth0", "eth1:host"]);
         assert_eq!((args.copies, args.memory), (2, Some(64 << 20)));
         assert!(args.full_sessions_only && args.no_wait);
-        assert_eq!(args.join(), session::Join::Never);
+        assert_eq!(args.join_of(&args.rules[0]), session::Join::Never);
     }
 
     #[test]

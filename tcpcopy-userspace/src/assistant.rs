@@ -5,17 +5,22 @@
 //! | [`connection`] | the thread: connects, again and again |
 //! | [`talk`] | one connection: announces, and hands on reports |
 //! | [`offset`] | what time it is there |
+//! | [`names`] | looks up where an `intercept` is |
 //! | [`inspection`] | what the doctor asks |
 //! | [`probe`] | SYNs that prove the path before anything is copied |
 //!
-//! Nothing here ends a run. While one of the connections is missing the engines are told so, and send nothing.
+//! Nothing here ends a run. While no connection stands the engines are told so, and send nothing. Where one of several goes, nothing that
+//! was known of the way back holds any more: a target's replies may have come through it. The engines then prove each network anew, by
+//! one session, and those whose replies come through another go on at once.
 
 pub(crate) mod connection;
 mod inspection;
+pub(crate) mod names;
 mod offset;
 pub(crate) mod probe;
 mod talk;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +42,8 @@ pub(crate) struct Channels {
     /// Whose reports are whose.
     owners: EndpointHash,
     up: Mutex<Vec<bool>>,
+    /// Who has refused which target: it does not consume its replies.
+    refused: Mutex<HashSet<(usize, Endpoint)>>,
     /// Why each connection does not stand, as said last.
     complaints: Mutex<Vec<String>>,
     /// Set when the run ends.
@@ -72,6 +79,7 @@ impl Channels {
             workers,
             owners,
             up: Mutex::new(vec![false; connections]),
+            refused: Mutex::default(),
             complaints: Mutex::new(vec![String::new(); connections]),
             stop: AtomicBool::new(false),
             has_said_taken: AtomicBool::new(false),
@@ -102,28 +110,55 @@ impl Channels {
         }
     }
 
-    /// Why the first of the connections that do not stand does not; `None` where all stand.
+    /// Why the first of the connections does not stand; `None` where one stands.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let index = self.up().iter().position(|&up| !up)?;
-        lock(&self.complaints).get(index).cloned()
+        if self.is_up() {
+            return None;
+        }
+        lock(&self.complaints).first().cloned()
     }
 
-    /// Whether every connection stands.
-    pub(crate) fn all_up(&self) -> bool {
-        lock(&self.up).iter().all(|&up| up)
+    /// Whether replies can arrive: a connection stands.
+    pub(crate) fn is_up(&self) -> bool {
+        lock(&self.up).contains(&true)
     }
 
-    /// Notes that a connection stands or not, and tells the workers where that changes anything: a target's replies
-    /// may come through any of them, so one that is missing is enough to pause.
+    /// What a connection that does not stand means, in words.
+    fn what_then(&self) -> &'static str {
+        if self.is_up() {
+            "the other intercepts go on, with what comes back through them"
+        } else {
+            "copying pauses"
+        }
+    }
+
+    /// Notes that a connection does not have this target, and gives whether another one may.
+    fn refuse(&self, index: usize, target: Endpoint) -> bool {
+        let mut refused = lock(&self.refused);
+        refused.insert((index, target));
+        let connections = lock(&self.up).len();
+        (0..connections).any(|other| !refused.contains(&(other, target)))
+    }
+
+    /// Forgets what a connection refused: what comes in its place may have other targets.
+    fn forget(&self, index: usize) {
+        lock(&self.refused).retain(|(refuser, _)| *refuser != index);
+    }
+
+    /// Notes that a connection stands or not, and tells the workers where that changes anything for them.
     fn set_up(&self, index: usize, is_up: bool) {
         let mut up = lock(&self.up);
-        if let Some(slot) = up.get_mut(index) {
-            *slot = is_up;
-        }
-        let all_up = up.iter().all(|&up| up);
+        let Some(slot) = up.get_mut(index) else {
+            return;
+        };
+        let has_gone = std::mem::replace(slot, is_up) && !is_up;
+        let is_up = up.contains(&true);
         // Under the lock, so that two changes reach the workers in their order; nothing here waits for one.
         for worker in &self.workers {
-            if worker.shared.link.set(all_up) {
+            let link = &worker.shared.link;
+            // One of several has gone: the workers see that nothing was there for a moment.
+            let is_new = has_gone && link.set(false);
+            if link.set(is_up) || is_new {
                 worker.shared.waker.wake();
             }
         }
@@ -209,11 +244,13 @@ mod tests {
     use std::time::Duration;
 
     use crossbeam_channel::bounded;
+    use wire::flow::{Addr, Endpoint};
     use wire::hash::EndpointHash;
 
     use super::Channels;
     use crate::worker::Command;
     use crate::worker::handle::WorkerHandle;
+    use crate::worker::link::Seen;
 
     #[test]
     fn a_worker_that_takes_nothing_holds_nobody() {
@@ -230,7 +267,39 @@ mod tests {
             told.send(()).unwrap();
         });
         assert!(hears.recv_timeout(Duration::from_secs(5)).is_ok());
-        assert!(channels.all_up());
+        assert!(channels.is_up());
         drop(inbox);
+    }
+
+    #[test]
+    fn one_that_goes_leaves_the_others_to_prove_the_way_anew() {
+        let (worker, _inbox) = WorkerHandle::new(0).unwrap();
+        let link = Arc::clone(&worker.shared);
+        let channels = Channels::new(vec![worker], EndpointHash::new(1), 2);
+        let mut seen = Seen::default();
+        let mut news = |index, is_up| {
+            channels.set_up(index, is_up);
+            link.link.news(&mut seen).collect::<Vec<_>>()
+        };
+        assert_eq!(news(0, true), [true]);
+        assert!(news(1, true).is_empty());
+        assert_eq!(news(0, false), [false, true]);
+        assert!(news(0, false).is_empty());
+        assert!(news(0, true).is_empty());
+        assert_eq!(news(1, false), [false, true]);
+        assert_eq!(news(0, false), [false]);
+        assert!(!channels.is_up());
+    }
+
+    #[test]
+    fn a_target_that_all_refuse_is_nobodys() {
+        let (worker, _inbox) = WorkerHandle::new(0).unwrap();
+        let channels = Channels::new(vec![worker], EndpointHash::new(1), 2);
+        let target = |port| Endpoint::new(Addr::v4([10, 0, 0, 2]), port);
+        assert!(channels.refuse(0, target(80)));
+        assert!(channels.refuse(1, target(81)));
+        assert!(!channels.refuse(1, target(80)));
+        channels.forget(0);
+        assert!(channels.refuse(1, target(80)));
     }
 }

@@ -98,7 +98,7 @@ fn examine(args: &Args, outside: &Outside, sheet: &mut Sheet) -> (Conclusion, St
         sheet.add(Finding::ok("netns", words));
     }
     sheet.extend(machine::limits(args));
-    sheet.extend(machine::kernel_and_rights());
+    sheet.extend(machine::kernel_and_rights(args));
     let facts = match Facts::gather(args, outside) {
         Ok(facts) => facts,
         Err(refusal) => {

@@ -26,9 +26,10 @@ mod ways;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use abi::counter::Counter;
-use abi::maps::{DEADLINE, Egress, PAUSED, WORKERS_MAX};
+use abi::maps::{DEADLINE, Egress, LEFT_OUT, PAUSED, WORKERS_MAX};
 use aya::Ebpf;
 use aya::programs::Xdp;
 use aya::programs::xdp::{XdpLink, XdpMode};
@@ -38,6 +39,7 @@ use nix::net::if_::if_nametoindex;
 use programs::name;
 use telemetry::KernelCounters;
 use tracing::warn;
+use wire::flow::SAMPLE_ALL;
 
 use crate::args::Capture;
 use crate::plan::Plan;
@@ -69,6 +71,7 @@ pub(crate) struct Loaded {
     services: Services,
     ways: Ways,
     paused: Arc<Words>,
+    left_out: Words,
     /// A recorder has none: it sends nothing.
     device: Option<PrivateDevice>,
 }
@@ -117,6 +120,7 @@ impl Loaded {
             ways.set(&mut ebpf, *target, egress)?;
         }
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
+        let left_out = maps::words(&ebpf, LEFT_OUT, 1)?;
         let deadline = maps::words(&ebpf, DEADLINE, 1)?;
         let hooks = Hooks::new(plan.hook, deadline, Some(device.outer().index))?;
         let parts = parts::make(&mut ebpf, plan, &paused)?;
@@ -132,8 +136,10 @@ impl Loaded {
             services,
             ways,
             paused,
+            left_out,
             device: Some(device),
         };
+        loaded.sample(plan.tuning().threshold());
         loaded.attach_private(clones)?;
         Ok((loaded, parts))
     }
@@ -150,6 +156,7 @@ impl Loaded {
         services.set(&mut ebpf, plan.live_rules(), &plan.own_addresses)?;
         let ways = Ways::new(&ebpf, Vec::new())?;
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
+        let left_out = maps::words(&ebpf, LEFT_OUT, 1)?;
         let deadline = maps::words(&ebpf, DEADLINE, 1)?;
         let hooks = Hooks::new(plan.hook, deadline, None)?;
         let ring = Rings::take(&mut ebpf, plan.fixed.ring_len)?.make(0)?;
@@ -165,6 +172,7 @@ impl Loaded {
             services,
             ways,
             paused,
+            left_out,
             device: None,
         };
         Ok((loaded, ring))
@@ -295,6 +303,14 @@ impl Loaded {
         own: &[IpAddr],
     ) -> Result<usize, Error> {
         self.services.set(&mut self.ebpf, plan.live_rules(), own)
+    }
+
+    /// The programs record flows below this place from now on ([`wire::flow::sampled`]), and no others.
+    pub(crate) fn sample(&self, threshold: u32) {
+        if let Some(word) = self.left_out.get(0) {
+            let left_out = SAMPLE_ALL.saturating_sub(threshold);
+            word.store(left_out.into(), Ordering::SeqCst);
+        }
     }
 
     /// The switches of all workers: whether the programs record anything for them.

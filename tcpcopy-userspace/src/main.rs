@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`args`] | the command line |
 //! | [`plan`] | what follows from it on this host, or why nothing does |
+//! | [`ctl`] | control of a run that goes on |
+//! | [`dials`] | what of it may be turned while a run goes on |
 //! | [`loader`] | everything that is changed in the kernel, and undone |
 //! | [`worker`] | the threads that own rings, ports and sessions |
 //! | [`assistant`] | the threads that talk to `intercept` |
@@ -21,6 +23,8 @@ mod assistant;
 mod bandwidth;
 mod clock;
 mod cpu;
+mod ctl;
+mod dials;
 mod doctor;
 mod inspect;
 mod loader;
@@ -36,6 +40,7 @@ use std::process::ExitCode;
 
 use command_line::complaint::{command, complaint};
 use process::log::Form;
+use process::rights;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::{CommandLine, Priority, Task};
@@ -49,6 +54,12 @@ fn main() -> ExitCode {
         Task::Record(args) if args.priority == Priority::Low => process::priority::go_first(),
         _ => Ok(()),
     };
+    rights::never_more();
+    rights::keep_only(match &task {
+        Task::Janitor => rights::REMOVE,
+        Task::Inspect(_) | Task::Report(_) | Task::Version => rights::FILES,
+        _ => rights::SET_UP,
+    });
     // Not the janitor: it has to be small and to live on whatever happens, so it has no log and no threads.
     if !matches!(task, Task::Janitor) {
         process::dumps::forbid();
@@ -57,7 +68,14 @@ fn main() -> ExitCode {
         Task::Janitor => ExitCode::from(loader::hooks::janitor::run()),
         Task::Doctor(args) => with_log(SILENT, |_| doctor::run(args)),
         Task::Inspect(args) => with_log(SILENT, |_| inspect::run(args)),
+        Task::Ctl(args) => ExitCode::from(ctl::client::run(args)),
         Task::Report(args) => with_log(SILENT, |_| report::run(args)),
+        Task::PrintConfig(text) => {
+            // A reader that is gone needs it no more.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Task::Keygen(args) => keygen(args),
         // The command line has shown it.
         Task::Version => ExitCode::SUCCESS,
         Task::Record(args) => with_log((args.log.level(), args.log.form()), |printer| {
@@ -93,6 +111,23 @@ fn with_log(
                 "cannot start the thread that writes the log: {error}; is a limit of this process too low (`ulimit -n`, `ulimit -u`)?"
             );
             let _ = write!(stderr(), "{}", complaint(&words, "limit-short", None));
+            ExitCode::from(Ending::UNUSABLE)
+        }
+    }
+}
+
+/// Makes a key, or says why there is none.
+fn keygen(args: &args::KeygenArgs) -> ExitCode {
+    let made = if args.rotate {
+        key_file::rotate(&args.file)
+    } else {
+        key_file::create(&args.file)
+    };
+    match made {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = complaint(&error.to_string(), "key-file", None);
+            let _ = write!(stderr(), "{text}");
             ExitCode::from(Ending::UNUSABLE)
         }
     }

@@ -29,18 +29,20 @@ pub(crate) mod refusal;
 pub(crate) mod rules;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use abi::maps::Egress;
 use host::Firewall;
 use host::kernel::Tcx;
 use host::netns::Outside;
-use session::{Rule, Source};
+use session::{Rule, Source, Tuning};
 use telemetry::Mode;
-use wire::flow::{Addr, Endpoint, SAMPLE_ALL};
+use wire::flow::{Addr, Endpoint};
 
 use crate::args::{Args, Capture, Confirmed, HookChoice, Recording, RuleArg};
 use crate::clock;
+use crate::dials::Dials;
 use budget::{Budget, Fixed};
 pub(crate) use egress::{egress_of, mtu_in};
 use exclusions::Exclusions;
@@ -92,6 +94,8 @@ pub(crate) struct Plan {
     pub(crate) host_sides: Vec<String>,
     /// Names of mirror ports (`-i span0:mirror`).
     pub(crate) mirrors: Vec<String>,
+    /// Whether all sessions of a client have one address of the pool.
+    pub(crate) is_pool_sticky: bool,
     /// How many sessions the reply pool has room for; `None` with the clients' own addresses.
     pub(crate) room: Option<Room>,
     /// What will go wrong under load.
@@ -107,9 +111,9 @@ pub(crate) struct Plan {
     pub(crate) capture: Capture,
     pub(crate) hook: Hook,
     pub(crate) workers: u32,
-    pub(crate) copies: u16,
+    /// What may be turned while the run goes on, as it is at the start.
+    pub(crate) dials: Dials,
     pub(crate) wait_for_responses: bool,
-    pub(crate) sample_threshold: u32,
     pub(crate) seed: u64,
     /// See [`session::Config::hash_seed`].
     pub(crate) hash_seed: u64,
@@ -123,7 +127,6 @@ pub(crate) struct Plan {
     pub(crate) device_mtu: u32,
     /// Bytes that each frame has in memory.
     pub(crate) frame_len: u32,
-    pub(crate) rate: Option<u32>,
     /// What netfilter does to packets of the services.
     pub(crate) firewall: Firewall,
     /// This host's own address, where sessions come from it: whoever trusts it trusts every client's copies.
@@ -140,6 +143,8 @@ pub(crate) struct Plan {
     pub(crate) intercepts: Vec<String>,
     /// Whether they may be on another host although the channel has no key.
     pub(crate) is_insecure: bool,
+    /// The file of the channel's keys.
+    pub(crate) key_file: Option<PathBuf>,
     /// Where this process came from (`--netns`).
     pub(crate) outside: Outside,
     /// Whether the traffic comes from files, and not from the devices of this host.
@@ -173,7 +178,8 @@ impl Plan {
         let device_mtu = frames::device_mtu(args.capture, &egress);
         let frame_len = frames::frame_len(device_mtu);
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
-        let (room, warning) = pool::room::room(args, &sources, workers)?;
+        let dials = Dials::new(args);
+        let (room, warning) = pool::room::room(args, &dials, &sources, workers)?;
         let rules = engine_rules(args, &egress);
         let notes = [interfaces.notes, sources.notes(facts)].concat();
         let probes = pool::probes::probes(args, facts, &sources, &interfaces.online);
@@ -219,20 +225,19 @@ impl Plan {
             capture: args.capture,
             hook: hook(args.hook, facts.tcx)?,
             workers,
-            copies: args.copies,
             wait_for_responses: !args.no_wait,
-            sample_threshold: threshold(args.share),
             seed: args.seed.unwrap_or_else(clock::unix_nanos),
             hash_seed: facts.hash_seed,
-            response_timeout: args.response_timeout,
+            response_timeout: dials.response_timeout_max(),
+            dials,
             idle_timeout: args.idle_timeout,
             sessions_max: budget.sessions,
+            is_pool_sticky: args.pool_sticky,
             room,
             warnings: warning.into_iter().collect(),
             unheard: interfaces.unheard,
             heard_on_loopback: interfaces.heard_on_loopback,
             payload_bytes_max: budget.payload_bytes,
-            rate: args.max_new_sessions,
             firewall: facts.firewall.clone(),
             own_source: own_source(&sources.source, facts),
             confirmed: args.replay.is_none() && is_confirmed(args.confirmed, &facts.firewall),
@@ -241,6 +246,7 @@ impl Plan {
             sample_bytes: args.sample_bytes,
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
+            key_file: args.key_file.clone(),
             outside: facts.outside.clone(),
             is_replay: args.replay.is_some(),
             is_dry_run: args.tap.is_dry_run(),
@@ -255,13 +261,13 @@ impl Plan {
             source: self.source.clone(),
             worker,
             workers: self.workers,
-            copies: self.copies,
+            copies: self.dials.copies_max(),
             wait_for_responses: self.wait_for_responses,
             response_timeout: self.response_timeout,
             idle_timeout: self.idle_timeout,
             sessions_max: self.sessions_max.div_ceil(self.workers),
             payload_bytes_max: self.payload_bytes_max / u64::from(self.workers),
-            sessions_per_second_max: self.rate.map(|rate| rate.div_ceil(self.workers)),
+            sessions_per_second_max: self.tuning().sessions_per_second_max,
             in_order: self.capture == Capture::Ring,
             gap_grace: gap_grace(self.capture),
             hash_seed: self.hash_seed,
@@ -302,6 +308,11 @@ impl Plan {
     #[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
     pub(crate) const fn sample_seed(&self) -> u32 {
         (self.seed ^ (self.seed >> 32)) as u32
+    }
+
+    /// What each engine is told of the dials at the start.
+    pub(crate) fn tuning(&self) -> Tuning {
+        self.dials.tuning(self.workers, self.sample_seed())
     }
 
     /// The network of the reply pool that an address lies in.
@@ -394,7 +405,7 @@ fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
         online: rule.online,
         target: rule.target,
         mtu: egress::mtu_of(egress, rule.target.addr),
-        join: args.join(),
+        join: args.join_of(rule),
         resume_anywhere: false,
     });
     rules.collect()
@@ -421,17 +432,6 @@ pub(crate) fn default_workers(processors: usize) -> u32 {
     u32::try_from(processors / 4)
         .unwrap_or(1)
         .clamp(1, abi::maps::WORKERS_MAX)
-}
-
-/// The share of flows in the scale of [`wire::flow::sampled`].
-fn threshold(percent: f64) -> u32 {
-    #[expect(
-        clippy::cast_sign_loss,
-        clippy::cast_possible_truncation,
-        reason = "0 to 2^31, by the argument's range"
-    )]
-    let threshold = (percent / 100.0 * f64::from(SAMPLE_ALL)).round() as u32;
-    threshold
 }
 
 /// How far the two sides of a flow may overtake each other: the ring has one total order, up to two processors that

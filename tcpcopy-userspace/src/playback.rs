@@ -18,13 +18,14 @@ mod sorting;
 mod words;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use replay::Speed;
+use wire::flow::SAMPLE_ALL;
 
 use crate::args::{Args, FileArgs};
 use crate::plan::Plan;
@@ -73,6 +74,8 @@ pub(crate) struct Playback {
     senders: Vec<Sender<Batch>>,
     thread: Option<JoinHandle<Result<(), String>>>,
     is_to_end: Arc<AtomicBool>,
+    /// See [`Playback::sample`].
+    threshold: Arc<AtomicU32>,
     position: Arc<Mutex<Position>>,
 }
 
@@ -84,6 +87,7 @@ impl Playback {
             senders: Vec::new(),
             thread: None,
             is_to_end: Arc::default(),
+            threshold: Arc::new(AtomicU32::new(SAMPLE_ALL)),
             position: Arc::default(),
         }
     }
@@ -138,14 +142,22 @@ impl Playback {
             return Ok(());
         };
         let position = Arc::clone(&self.position);
-        let reading = Reading::new(source, (args, plan), sink, position);
+        let sample = (plan.sample_seed(), Arc::clone(&self.threshold));
+        let reading = Reading::new(source, (args, sample), sink, position);
         let thread = thread::Builder::new().name("playback".to_owned());
         self.thread = Some(thread.spawn(move || {
+            process::rights::keep_only(process::rights::FILES);
             let (sink, read) = reading.run();
             let finished = finish(sink);
             read.and(finished)
         })?);
         Ok(())
+    }
+
+    /// Flows below this place are handed on from now on ([`wire::flow::sampled`]), and no others. Packets that wait in a queue already
+    /// stay there.
+    pub(crate) fn sample(&self, threshold: u32) {
+        self.threshold.store(threshold, Ordering::Relaxed);
     }
 
     /// Set once nothing more is to be read.

@@ -18,6 +18,7 @@
 //! | [`sides`], [`lookout`] | whether anything comes, and from both sides; what it may be where not |
 //! | [`devices`] | devices that clients come in by, as they go and are made anew |
 //! | [`watch`] | what others change on this host: its addresses, and who has ports of the pool |
+//! | [`control`] | what others turn while it goes on |
 //! | [`pauses`] | times in which nothing is recorded because nothing could be copied |
 //! | [`dry_run`] | the course of a dry run of files, which changes nothing on this host |
 //! | [`recorder`] | the course of a recording, which has no target |
@@ -29,6 +30,7 @@
 pub(crate) mod announcement;
 mod brake;
 mod bridge;
+mod control;
 mod crew;
 mod devices;
 mod drain;
@@ -58,21 +60,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use host::RouteWatcher;
 use host::netns::Outside;
-use process::{Printer, signals};
+use process::{Printer, rights, signals};
 use sd_notify::NotifyState;
 use signal_hook::iterator::Signals;
-use telemetry::{About, Feedback, Figures, Mode, Spread, State};
+use telemetry::{About, Feedback, Figures, Spread, State};
 use tracing::{error, info};
 
 use crate::args::Args;
 use crate::clock;
-use crate::cpu::{Guard, MachineTime};
+use crate::cpu::Guard;
 use crate::loader::{self, Loaded};
 use crate::plan::Plan;
-use crate::worker::Command;
 use announcement::announce;
 use brake::Brake;
 use bridge::{Bridge, Proof};
+use control::Control;
 use crew::Crew;
 use devices::Devices;
 use emptiness::Emptiness;
@@ -136,7 +138,11 @@ fn course(args: &Args, printer: &Printer, outside: &Outside) -> Ending {
         Ok(Err(unusable)) => return unusable.into(),
         Err(error) => return Unusable::new(error, "no-namespace").into(),
     };
-    let mut run = match Run::start(args, &plan, telling, (replaying, tapping)) {
+    let control = match Control::open(args, outside) {
+        Ok(control) => control,
+        Err(unusable) => return unusable.into(),
+    };
+    let mut run = match Run::start(args, &plan, (telling, control), (replaying, tapping)) {
         Ok(run) => run,
         Err(ending) => return ending,
     };
@@ -157,6 +163,7 @@ struct Run<'a> {
     routes: RouteWatcher,
     watch: Watch,
     pauses: Pauses,
+    control: Control,
     guard: Option<Guard>,
     warnings: Warnings,
     signs: Signs,
@@ -184,29 +191,18 @@ struct Run<'a> {
     cpu_of_others: Figures<f64>,
 }
 
-/// The connections to the intercepts, of a run that has some.
-fn bridge_of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Bridge>, Ending> {
-    match plan.mode {
-        Mode::Direct => Ok(None),
-        Mode::Assistant => {
-            let bridge = namespace::outside(plan, || Bridge::start(plan, crew, args.priority))?;
-            Ok(Some(bridge?))
-        }
-    }
-}
-
 impl<'a> Run<'a> {
     /// Sets everything up and attaches.
     fn start(
         args: &'a Args,
         plan: &'a Plan,
-        mut telling: Telling,
+        (mut telling, control): (Telling, Control),
         (mut replaying, mut tapping): (Option<Replaying>, Tapping),
     ) -> Result<Self, Ending> {
         plan.notes.iter().for_each(|note| info!("{note}"));
         let mut crew = Crew::new(plan).map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         // The intercepts first: what another version answers must not cost anybody anything.
-        let bridge = bridge_of(args, plan, &crew)?;
+        let bridge = Bridge::of(args, plan, &crew)?;
         let unusable = |error: loader::Error| Unusable::new(&error, error.finding());
         let (mut loaded, parts) = Loaded::new(plan).map_err(unusable)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
@@ -236,6 +232,7 @@ impl<'a> Run<'a> {
             routes,
             watch,
             pauses,
+            control,
             guard: args.max_cpu.map(Guard::new),
             warnings,
             signs: Signs::new(plan),
@@ -259,6 +256,8 @@ impl<'a> Run<'a> {
             route_changes: 0,
             cpu_of_others: Figures::new(),
         };
+        let goes_elsewhere = plan.outside.is_elsewhere();
+        rights::keep_only(rights::of_run(args.listen.is_some(), goes_elsewhere));
         run.telling.first(run.totals(), run.surroundings());
         Ok(run)
     }
@@ -272,6 +271,9 @@ impl<'a> Run<'a> {
                     "stopping: capture ends, up to {:?} for open requests; a second signal ends at once",
                     self.args.drain
                 );
+                return Stop::Asked;
+            }
+            if self.control.stops() {
                 return Stop::Asked;
             }
             let until = self.args.duration.filter(|_| self.is_ready);
@@ -309,6 +311,7 @@ impl<'a> Run<'a> {
         self.watch
             .look(self.plan, &mut self.loaded, &self.crew, &mut self.warnings);
         self.look_at_devices();
+        self.obey_others();
         if self.told.elapsed() >= SECOND {
             if let Some(replaying) = self.replaying.as_mut().filter(|_| self.is_ready) {
                 replaying.look(self.began.elapsed());
@@ -319,21 +322,7 @@ impl<'a> Run<'a> {
             if self.told.elapsed() >= SECOND {
                 self.told = Instant::now();
             }
-            if let Some(admit) = self
-                .guard
-                .as_mut()
-                .and_then(|guard| guard.look(MachineTime::now()))
-            {
-                info!(
-                    "{}",
-                    if admit {
-                        "the machine is less busy: new flows are copied again"
-                    } else {
-                        "the machine is busier than --max-cpu: no new flows"
-                    }
-                );
-                self.crew.command(&|| Command::Admit(admit));
-            }
+            self.spare_the_machine();
             self.cpu_of_others = others_cpu();
             let mut totals = self.totals();
             self.pauses.second(&totals.kernel, &mut self.warnings);

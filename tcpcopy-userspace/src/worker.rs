@@ -287,6 +287,7 @@ impl Running {
                     engine.admit(admit);
                     self.worker.pausing.admit(admit);
                 }
+                Command::Tune(tuning) => engine.tune(&tuning),
                 Command::Exclude(ports) => engine.exclude_ports(&ports),
                 Command::Watch(watch) => engine.watch(now, watch),
                 Command::EndHold => engine.end_hold(now),

@@ -50,6 +50,9 @@ pub const PAUSED_UNREACHABLE: u64 = 1;
 pub const PAUSED_BUSY: u64 = 2;
 /// The worker's ring was full again and again.
 pub const PAUSED_RING_FULL: u64 = 4;
+/// Array of one `u64` that user space writes and programs read: what is left out of the sample, [`wire::flow::SAMPLE_ALL`] less the
+/// threshold of [`wire::flow::sampled`]. 0, as the kernel makes it, leaves out nothing.
+pub const LEFT_OUT: &str = "LEFT_OUT";
 /// Array of one `u64`: until when the programs may do anything, in ns of `CLOCK_MONOTONIC`. The run renews it as long as it lives
 /// (see [`GLOBAL_DEADLINE_KEPT`]); past it every program passes every packet at once, records nothing and drops nothing.
 pub const DEADLINE: &str = "DEADLINE";
@@ -86,7 +89,7 @@ pub const TARGETS: &str = "TARGETS";
 /// Hash map [`wire::flow::Addr`] -> `u32`: addresses of the assistant itself, which `sink` lets through.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
 
-/// Array of one `u32`: payload bytes that `sink` leaves behind the headers of a reply, at most
+/// Array of one `u64`, mapped by `intercept`: payload bytes that `sink` leaves behind the headers of a reply, at most
 /// [`crate::record::SAMPLE_LEN_MAX`]. 0 as long as nobody who subscribed asks for any.
 pub const PAYLOAD_WANTED: &str = "PAYLOAD_WANTED";
 
@@ -114,8 +117,6 @@ pub const OWN_ADDRESSES_MAX: u32 = 1024;
 pub const GLOBAL_WORKERS: &str = "WORKERS";
 /// Global array of `u64`: the key of [`wire::hash::EndpointHash`], by which flows have owners.
 pub const GLOBAL_OWNER_KEY: &str = "OWNER_KEY";
-/// Global `u32`: see [`wire::flow::sampled`].
-pub const GLOBAL_SAMPLE_THRESHOLD: &str = "SAMPLE_THRESHOLD";
 /// Global `u32`: the seed of the sample.
 pub const GLOBAL_SAMPLE_SEED: &str = "SAMPLE_SEED";
 /// Global `u32`: ifindex of `tcpcopy0` where client packets are cloned into it (`--capture af-xdp`), else 0.

@@ -7,6 +7,7 @@ use crate::FRAME_LEN_MAX;
 use crate::error::Error;
 use crate::hello::Hello;
 use crate::layout::LENGTH_LEN;
+use crate::seal::LENGTH_LEN as RECORD_LENGTH_LEN;
 
 /// Memory of a decoder, in bytes: two of the longest frames, so that a whole one always fits behind the rest of
 /// the one before.
@@ -81,21 +82,49 @@ impl Decoder {
         Ok(())
     }
 
-    /// The hello, or `None` while it is not complete.
+    /// The hello and its bytes, or `None` while it is not complete.
     ///
     /// # Errors
     ///
     /// Those of [`Hello::parse`]; from then on always the same.
-    pub fn next_hello(&mut self) -> Result<Option<Hello>, Error> {
+    pub fn next_hello(&mut self) -> Result<Option<(Hello, &[u8])>, Error> {
         self.check()?;
         match Hello::parse(&self.buffer[self.start..self.end]) {
             Ok(None) => Ok(None),
             Ok(Some((hello, len))) => {
+                let at = self.start;
                 self.start += len;
-                Ok(Some(hello))
+                Ok(Some((hello, &self.buffer[at..at + len])))
             }
             Err(error) => Err(self.fail(error)),
         }
+    }
+
+    /// The next whole record of [`crate::seal`] without its length, or `None` where more bytes are needed.
+    pub(crate) fn next_record(&mut self) -> Result<Option<&[u8]>, Error> {
+        self.check()?;
+        let rest = &self.buffer[self.start..self.end];
+        let Some((length, rest)) = rest.split_first_chunk::<RECORD_LENGTH_LEN>() else {
+            return Ok(None);
+        };
+        let len = usize::from(u16::from_be_bytes(*length));
+        if rest.len() < len {
+            return Ok(None);
+        }
+        let at = self.start + RECORD_LENGTH_LEN;
+        self.start = at + len;
+        Ok(Some(&self.buffer[at..at + len]))
+    }
+
+    /// Whether [`Decoder::next_frame`] has something to say, be it an error.
+    pub(crate) fn has_frame(&self) -> bool {
+        let rest = &self.buffer[self.start..self.end];
+        let whole = rest.split_first_chunk::<LENGTH_LEN>();
+        let whole = whole.is_some_and(|(length, rest)| {
+            let len = u32::from_be_bytes(*length) as usize;
+            len > FRAME_LEN_MAX || rest.len() >= len
+        });
+        whole || self.failed.is_some()
     }
 
     /// The next whole frame, or `None` where more bytes are needed.

@@ -35,12 +35,36 @@ pub enum Error {
     /// The hello's role byte means nothing.
     #[error("the peer's hello names the unknown role {0}")]
     UnknownRole(u8),
-    /// The peer wants a key, which this build has not.
+    /// The peer wants to be convinced in a way that this build has not.
     #[error(
         "the peer asks for authentication scheme {0}, which this build does not have: install the same release on both \
          machines"
     )]
     Authentication(u8),
+    /// The peer has a key, and we have none.
+    #[error(
+        "the peer has a key and this end has none: give it --key-file with a copy of the peer's file"
+    )]
+    KeyWanted,
+    /// We have a key, and the peer has none.
+    #[error(
+        "the peer has no key and this end has one: give the peer --key-file with a copy of this file"
+    )]
+    KeyMissing,
+    /// The peer has another key, or somebody changed what both said.
+    #[error(
+        "the peer does not have this end's key, or somebody between changes what is said: copy the file of --key-file from the one \
+         to the other"
+    )]
+    NotOurKey,
+    /// A record that the peer cannot have sent, or not now.
+    #[error(
+        "a record cannot be opened: somebody between changed, repeated or left out what the peer said"
+    )]
+    Seal,
+    /// Our part of the proof cannot be made.
+    #[error("this end cannot prove its key: the kernel gives no random numbers")]
+    Handshake,
     /// The hello is shorter or longer than one can be.
     #[error("the peer's hello says it has {0} bytes after its version, which cannot be")]
     HelloLength(u16),

@@ -1,4 +1,4 @@
-//! What each end says first, at once and without waiting for the other.
+//! What each end says first: `tcpcopy` at once, `intercept` when it has heard that this is a `tcpcopy`.
 //!
 //! Magic, version and the length of the rest stand where they stand in every version, so that ends of different
 //! versions can name each other's:
@@ -23,8 +23,10 @@ pub const PREFIX_LEN: usize = 12;
 const BODY_LEN: usize = 6;
 /// Most that a later release may append to it.
 const BODY_LEN_MAX: usize = 512;
-/// No authentication. A later release has other values, and appends what they need to the hello.
+/// No authentication: what follows is in the clear.
 const AUTH_NONE: u8 = 0;
+/// A key that both have: see [`crate::handshake`].
+const AUTH_KEY: u8 = 1;
 
 /// Longest hello that is accepted, in bytes.
 pub const HELLO_LEN_MAX: usize = PREFIX_LEN + BODY_LEN_MAX;
@@ -34,6 +36,8 @@ pub const HELLO_LEN_MAX: usize = PREFIX_LEN + BODY_LEN_MAX;
 pub struct Hello {
     /// The part that the sender plays.
     pub role: Role,
+    /// Whether the sender has a key, and speaks to nobody who does not prove it.
+    pub has_key: bool,
     /// Optional abilities; both ends use those that both have. None exist yet.
     pub features: u32,
 }
@@ -41,8 +45,12 @@ pub struct Hello {
 impl Hello {
     /// The hello of this build.
     #[must_use]
-    pub const fn new(role: Role) -> Self {
-        Self { role, features: 0 }
+    pub const fn new(role: Role, has_key: bool) -> Self {
+        Self {
+            role,
+            has_key,
+            features: 0,
+        }
     }
 
     /// Appends the hello to `out`.
@@ -50,7 +58,8 @@ impl Hello {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_be_bytes());
         out.extend_from_slice(&(BODY_LEN as u16).to_be_bytes());
-        out.extend_from_slice(&[self.role as u8, AUTH_NONE]);
+        let auth = if self.has_key { AUTH_KEY } else { AUTH_NONE };
+        out.extend_from_slice(&[self.role as u8, auth]);
         out.extend_from_slice(&self.features.to_be_bytes());
     }
 
@@ -91,12 +100,15 @@ impl Hello {
             2 => Role::Intercept,
             other => return Err(Error::UnknownRole(other)),
         };
-        if *auth != AUTH_NONE {
-            return Err(Error::Authentication(*auth));
-        }
+        let has_key = match *auth {
+            AUTH_NONE => false,
+            AUTH_KEY => true,
+            other => return Err(Error::Authentication(other)),
+        };
         Ok(Some((
             Self {
                 role,
+                has_key,
                 features: u32::from_be_bytes([*f0, *f1, *f2, *f3]),
             },
             end,
@@ -113,7 +125,7 @@ mod tests {
 
     fn hello() -> Vec<u8> {
         let mut bytes = Vec::new();
-        Hello::new(Role::Tcpcopy).encode(&mut bytes);
+        Hello::new(Role::Tcpcopy, false).encode(&mut bytes);
         bytes
     }
 
@@ -125,7 +137,7 @@ mod tests {
         }
         assert_eq!(
             Hello::parse(&bytes),
-            Ok(Some((Hello::new(Role::Tcpcopy), bytes.len())))
+            Ok(Some((Hello::new(Role::Tcpcopy, false), bytes.len())))
         );
     }
 
@@ -136,7 +148,7 @@ mod tests {
         bytes.extend_from_slice(b"xyz");
         assert_eq!(
             Hello::parse(&bytes),
-            Ok(Some((Hello::new(Role::Tcpcopy), bytes.len())))
+            Ok(Some((Hello::new(Role::Tcpcopy, false), bytes.len())))
         );
     }
 
@@ -154,7 +166,8 @@ mod tests {
         assert_eq!(changed(11, 5), Err(Error::HelloLength(5)));
         assert_eq!(changed(10, 0xff), Err(Error::HelloLength(0xff06)));
         assert_eq!(changed(12, 7), Err(Error::UnknownRole(7)));
-        assert_eq!(changed(13, 1), Err(Error::Authentication(1)));
+        assert_eq!(changed(13, 1), Ok(()));
+        assert_eq!(changed(13, 2), Err(Error::Authentication(2)));
         assert_eq!(
             Hello::parse(b"GET"),
             Err(Error::NotTheChannel(*b"GET\0\0\0\0\0"))

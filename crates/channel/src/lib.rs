@@ -5,7 +5,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`hello`] | magic, version, role, features: what each end says first |
+//! | [`hello`] | magic, version, role, whether there is a key: what each end says first |
+//! | [`key`] | the key that both have, as it stands in a file |
+//! | `handshake`, [`seal`] | how they prove it to each other, and what they say from then on |
 //! | [`role`] | the two parts that an end can play |
 //! | `layout` | lengths, kinds and shared parts of frames, for those who read and those who write them |
 //! | [`message`] | what the frames of each direction mean, as views that borrow from the decoder |
@@ -14,6 +16,7 @@
 //! | [`report`], [`batch`] | a target segment as it is told; those that travel together |
 //! | [`encode`] | the other way round: messages appended to a `Vec<u8>` |
 //! | [`decoder`] | a bounded buffer that is filled from a socket and gives whole frames |
+//! | `inbox` | the way from the socket to the frames, through records where there is a key |
 //! | [`end`] | the two ends: [`TcpcopyEnd`] and [`InterceptEnd`] |
 //!
 //! How a connection goes:
@@ -22,6 +25,8 @@
 //! tcpcopy                          intercept
 //! hello        ───────────────────────>
 //!              <─────────────────────── hello
+//! proof        ───────────────────────>            (where both have a key; from here on everything is sealed)
+//!              <─────────────────────── proof
 //! Subscribe    ───────────────────────>            (all targets of the run, and how much payload is wanted)
 //!              <─────────────────────── Subscribed or Refused
 //! Open, Close  ───────────────────────>            (sessions come and go)
@@ -42,23 +47,29 @@ pub mod decoder;
 pub mod encode;
 pub mod end;
 pub mod error;
+mod handshake;
 pub mod hello;
+mod inbox;
 pub mod inspection;
+pub mod key;
 mod layout;
 pub mod message;
 pub mod refusal;
 pub mod report;
 pub mod role;
+pub mod seal;
 
 pub use batch::Batch;
 pub use decoder::Decoder;
 pub use end::{InterceptEnd, InterceptEvent, TcpcopyEnd, TcpcopyEvent};
 pub use error::Error;
 pub use hello::Hello;
+pub use key::{Key, Keys};
 pub use message::{ToIntercept, ToTcpcopy};
 pub use refusal::Refusal;
 pub use report::Report;
 pub use role::Role;
+pub use seal::Sealer;
 
 use core::time::Duration;
 
@@ -67,7 +78,9 @@ use core::time::Duration;
 /// 2: the subscription says how much payload reports carry, and a report says how much it carries.
 ///
 /// 3: a session that another connection has is not announced a second time: [`ToTcpcopy::Taken`].
-pub const VERSION: u16 = 3;
+///
+/// 4: a key ([`key`]); `intercept` says its hello only to who said one.
+pub const VERSION: u16 = 4;
 
 /// The port that `intercept` listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 36_524;

@@ -257,17 +257,18 @@ fn nobody_asks_for_more_payload_than_a_report_carries() {
 fn intercepts_events_name_the_flows() {
     let now = Instant::now();
     let mut out = Vec::new();
-    let mut end = InterceptEnd::new(now, &mut out);
+    let mut end = InterceptEnd::new(None, now);
     let flow = FlowKey {
         client: Endpoint::new(Addr::v4([1; 4]), 1),
         server: Endpoint::new(Addr::v4([2; 4]), 2),
     };
     let mut stream = Vec::new();
-    let _ = TcpcopyEnd::new(vec![flow.server], 0, now, &mut stream);
+    let _ = TcpcopyEnd::new(vec![flow.server], 0, None, now, &mut stream);
     encode::subscribe(&mut stream, &[flow.server], 17);
     encode::open(&mut stream, [flow]);
     end.space()[..stream.len()].copy_from_slice(&stream);
     end.filled(now, stream.len());
+    end.greet(&mut out).expect("it is a hello");
     match end.next_event() {
         Ok(Some(InterceptEvent::Subscribe(wanted))) => {
             assert!(wanted.targets.iter().eq([flow.server]));

@@ -5,18 +5,21 @@
 //! | [`letters`] | TCPCopy's letters that are not ours: each says what to write instead |
 //! | [`refusal`] | what is said of a command line that cannot be read |
 //! | [`logging`] | what is logged, and how |
+//! | [`access`] | who may read what is shown at `--listen` |
 //! | [`complaint`] | why a program does not begin |
 //! | [`endpoint`] | an address with a port |
 //!
-//! **Architecture invariant:** nothing here asks the host anything; a line is judged by its words alone.
+//! **Architecture invariant:** a line is judged by its words alone; the host is asked for nothing but the file of a token.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod complaint;
 pub mod endpoint;
 pub mod letters;
 pub mod logging;
 pub mod refusal;
 
+pub use access::AccessArgs;
 pub use complaint::complaint;
 pub use endpoint::endpoint;
 pub use letters::Letter;

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
@@ -20,11 +19,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use process::confinement::{self, Trade};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{sleep, timeout};
 
+use crate::access::{Access, Verdict};
 use crate::pace::Pace;
+use crate::place::{self, Listener, Place, Socket};
 use crate::routes::{HTML, Reply, Routes};
 
 /// Name of the thread.
@@ -41,101 +44,89 @@ const CONNECTION_MAX: Duration = Duration::from_secs(60);
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 /// How long accepting pauses where the process has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// What a request without its token is told (RFC 6750 section 3).
+const CHALLENGE: &str = "Bearer realm=\"tcpcopy\"";
 /// How much more willing than others the thread is to wait for a processor, as in nice(2).
 const NICE: i32 = 10;
 
 /// The address cannot be listened at.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr} for --listen: {cause}; {}", advice(cause))]
+#[error("cannot listen on {place} for --listen: {cause}; {}", place.advice(cause))]
 pub struct BindError {
-    addr: SocketAddr,
+    place: Place,
     cause: io::Error,
-}
-
-/// `ADDR:PORT`, both as numbers. A port alone, `:PORT` and `localhost:PORT` mean this host and nobody else: 127.0.0.1.
-///
-/// # Errors
-///
-/// Says how to write one.
-pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let short = text.strip_prefix("localhost").unwrap_or(text);
-    let port = short.strip_prefix(':').unwrap_or(text).parse::<u16>();
-    match (port, text.parse()) {
-        (Ok(port), _) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        (_, Ok(address)) => Ok(address),
-        _ => Err("write an address of this host and a port, as in 127.0.0.1:9524 or [::1]:9524; a port alone is one of 127.0.0.1".to_owned()),
-    }
-}
-
-fn advice(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => "somebody listens there already: choose another port",
-        io::ErrorKind::AddrNotAvailable => "this host has no such address: choose one that it has",
-        io::ErrorKind::PermissionDenied => "choose a port above 1023, or run as root",
-        _ => "choose another address or port",
-    }
 }
 
 /// A socket that listens, and nobody who answers yet.
 #[derive(Debug)]
 pub struct Bound {
-    listener: TcpListener,
-    addr: SocketAddr,
+    listener: Listener,
+    place: Place,
+    socket: Option<Socket>,
 }
 
 impl Bound {
-    /// Listens on `addr`; the kernel chooses the port where it is 0.
+    /// Listens; the kernel chooses the port where it is 0. A socket of the file system that nobody listens at is replaced.
     ///
     /// # Errors
     ///
-    /// [`BindError`] with what to do: the port is in use, the address not this host's.
-    pub fn bind(addr: SocketAddr) -> Result<Self, BindError> {
-        let failed = |cause| BindError { addr, cause };
-        let listener = TcpListener::bind(addr).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, addr })
+    /// [`BindError`] with what to do: the port is in use, the address not this host's, or there is another file.
+    pub fn bind(place: &Place) -> Result<Self, BindError> {
+        let listening = place::listen(place).map_err(|cause| BindError {
+            place: place.clone(),
+            cause,
+        });
+        listening.map(|(listener, place, socket)| Self {
+            listener,
+            place,
+            socket,
+        })
     }
 
     /// Where it listens.
     #[must_use]
-    pub const fn addr(&self) -> SocketAddr {
-        self.addr
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// Whether other hosts can read what is shown.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        !self.addr.ip().to_canonical().is_loopback()
-    }
-
-    /// Starts the thread that answers, and says where; warns where others can read it as well.
+    /// Starts the thread that answers those whom `access` grants it, and says where; warns where others can read it as well.
     ///
     /// # Errors
     ///
     /// Where the kernel gives no thread or no epoll descriptor.
-    pub fn serve(self, routes: Routes) -> Result<Server, BindError> {
-        let (addr, is_open) = (self.addr, self.is_open());
+    pub fn serve(self, routes: Routes, access: Access) -> Result<Server, BindError> {
+        let (place, has_token) = (self.place.clone(), access.has_token());
         let has_page = routes.has_front_page();
-        let server = self
-            .start(routes)
-            .map_err(|cause| BindError { addr, cause })?;
-        if has_page {
-            tracing::info!("page       http://{addr}/      metrics: /metrics");
-        } else {
-            tracing::info!("metrics at http://{addr}/metrics");
+        let server = self.start(routes, access).map_err(|cause| BindError {
+            place: place.clone(),
+            cause,
+        })?;
+        match &place {
+            Place::Tcp(address) if has_page => {
+                tracing::info!("page       http://{address}/      metrics: /metrics");
+            }
+            Place::Tcp(address) => tracing::info!("metrics at http://{address}/metrics"),
+            Place::Unix(path) => tracing::info!(
+                "metrics at the socket {0}: curl --unix-socket {0} http://localhost/metrics",
+                path.display()
+            ),
         }
-        if is_open {
+        if place.is_open() && !has_token {
             tracing::warn!(
                 finding = "metrics-open",
-                "whoever reaches {addr} can read the metrics: there is no password and no TLS. Listen on 127.0.0.1, or have \
-                 a firewall or a proxy before it"
+                "whoever reaches {place} can read the metrics: there is no token (--metrics-token) and no TLS. Listen on 127.0.0.1 \
+                 or at a socket (unix:PATH), or have a firewall or a proxy before it"
             );
         }
         Ok(server)
     }
 
-    fn start(self, routes: Routes) -> io::Result<Server> {
+    fn start(self, routes: Routes, access: Access) -> io::Result<Server> {
+        let access = match self.place {
+            Place::Unix(_) => access.on_file_system(),
+            Place::Tcp(_) => access,
+        };
+        let listener = self.listener;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -147,19 +138,20 @@ impl Bound {
                 if let Err(errno) = rustix::process::nice(NICE) {
                     tracing::debug!("the thread that shows metrics keeps its priority: {errno}");
                 }
+                confinement::confine(Trade::Serves);
                 let local = LocalSet::new();
-                let is_open = self.is_open();
                 local.block_on(&runtime, async {
                     // Whatever is under way when the process ends is not waited for.
                     tokio::select! {
                         _ = stopped => {}
-                        () = accept(self.listener, Rc::new(routes), is_open) => {}
+                        () = accept(listener, Rc::new((routes, access))) => {}
                     }
                 });
             })?;
         Ok(Server {
             stop: Some(stop),
             thread: Some(thread),
+            _socket: self.socket,
         })
     }
 }
@@ -169,6 +161,43 @@ impl Bound {
 pub struct Server {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Its name in the file system, where it has one.
+    _socket: Option<Socket>,
+}
+
+/// What there is to show, and who may see it.
+type Shown = Rc<(Routes, Access)>;
+
+/// A listening socket in the runtime of its thread.
+enum Waiting {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl Waiting {
+    fn new(listener: Listener) -> io::Result<Self> {
+        match listener {
+            Listener::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Self::Tcp),
+            Listener::Unix(listener) => {
+                tokio::net::UnixListener::from_std(listener).map(Self::Unix)
+            }
+        }
+    }
+
+    /// Accepts a connection, and starts to serve it.
+    async fn serve_one(&self, shown: Shown, pace: Rc<Pace>) -> io::Result<AbortHandle> {
+        let task = match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                tokio::task::spawn_local(converse(stream, shown, pace))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                tokio::task::spawn_local(converse(stream, shown, pace))
+            }
+        };
+        Ok(task.abort_handle())
+    }
 }
 
 impl Drop for Server {
@@ -183,8 +212,8 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+async fn accept(listener: Listener, shown: Shown) {
+    let listener = match Waiting::new(listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(
@@ -198,13 +227,11 @@ async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
     let (connections, requests) = (Pace::new(), Rc::new(Pace::new()));
     loop {
         connections.turn().await;
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // No descriptor, no memory, or a peer that has gone: the next may fare better.
-                sleep(EXHAUSTED_PAUSE).await;
-                continue;
-            }
+        let serving = listener.serve_one(Rc::clone(&shown), Rc::clone(&requests));
+        let Ok(connection) = serving.await else {
+            // No descriptor, no memory, or a peer that has gone: the next may fare better.
+            sleep(EXHAUSTED_PAUSE).await;
+            continue;
         };
         open.retain(|connection| !connection.is_finished());
         if open.len() >= CONNECTIONS_MAX
@@ -212,24 +239,22 @@ async fn accept(listener: TcpListener, routes: Rc<Routes>, is_open: bool) {
         {
             oldest.abort();
         }
-        let (routes, pace) = (Rc::clone(&routes), Rc::clone(&requests));
-        let connection = tokio::task::spawn_local(converse(stream, routes, pace, is_open));
-        open.push_back(connection.abort_handle());
+        open.push_back(connection);
     }
 }
 
 /// One connection from its first request to its end.
 async fn converse(
-    stream: tokio::net::TcpStream,
-    routes: Rc<Routes>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    shown: Shown,
     pace: Rc<Pace>,
-    is_open: bool,
 ) {
     let service = service_fn(move |request| {
-        let (routes, pace) = (Rc::clone(&routes), Rc::clone(&pace));
+        let (shown, pace) = (Rc::clone(&shown), Rc::clone(&pace));
         async move {
             pace.turn().await;
-            Ok::<_, Infallible>(respond(&routes, &request, is_open))
+            let (routes, access) = &*shown;
+            Ok::<_, Infallible>(respond(routes, access, &request))
         }
     });
     let connection = http1::Builder::new()
@@ -245,13 +270,18 @@ async fn converse(
     }
 }
 
-fn respond(routes: &Routes, request: &Request<Incoming>, is_open: bool) -> Response<Full<Bytes>> {
-    let mut allow = None;
-    let reply = if !is_open && !is_meant(request) {
-        let why = "this address is for this host alone: ask for it by its number or as localhost";
+fn respond(routes: &Routes, access: &Access, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut more = None;
+    let verdict = access.judge(request.uri().path(), request.headers());
+    let reply = if verdict == Verdict::OtherName {
+        let why = "ask for it by its number, as localhost, or by a name that was given with --metrics-name";
         Reply::refusal(StatusCode::MISDIRECTED_REQUEST, why)
+    } else if verdict == Verdict::NoToken {
+        more = Some((header::WWW_AUTHENTICATE, CHALLENGE));
+        let why = "a token is needed: Authorization: Bearer TOKEN";
+        Reply::refusal(StatusCode::UNAUTHORIZED, why)
     } else if ![Method::GET, Method::HEAD].contains(request.method()) {
-        allow = Some(HeaderValue::from_static("GET, HEAD"));
+        more = Some((header::ALLOW, "GET, HEAD"));
         Reply::refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
     } else {
         routes.answer(request.uri().path())
@@ -267,66 +297,32 @@ fn respond(routes: &Routes, request: &Request<Incoming>, is_open: bool) -> Respo
         set(header::CONTENT_SECURITY_POLICY, reply.policy);
         set(header::REFERRER_POLICY, "no-referrer");
     }
-    if let Some(methods) = allow {
-        headers.insert(header::ALLOW, methods);
+    if let Some((name, value)) = more {
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
-/// Whether a request to a loopback address was meant for it. A page from elsewhere can have its own host's name point
-/// to 127.0.0.1, and the browser on this host would then let it read what is shown here (DNS rebinding); that name
-/// stands in `Host`.
-fn is_meant(request: &Request<Incoming>) -> bool {
-    let Some(host) = request.headers().get(header::HOST) else {
-        // No browser: HTTP/1.0.
-        return true;
-    };
-    let Ok(host) = host.to_str() else {
-        return false;
-    };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{Read, Write};
     use std::net::TcpStream;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixStream;
     use std::time::{Duration, Instant};
 
-    use super::{Bound, CONNECTIONS_MAX, HEAD_LEN_MAX, HEAD_MAX, Server, parse_address};
+    use super::{Access, Bound, CONNECTIONS_MAX, HEAD_LEN_MAX, HEAD_MAX, Place, Server};
     use crate::board::{Board, Phase};
     use crate::routes::{HTML, Routes, TEXT};
 
-    #[test]
-    fn short_addresses_mean_this_host_alone() {
-        for (text, expected) in [
-            ("9524", Some("127.0.0.1:9524")),
-            (":9524", Some("127.0.0.1:9524")),
-            ("localhost:9524", Some("127.0.0.1:9524")),
-            ("[::1]:9524", Some("[::1]:9524")),
-            ("0.0.0.0:9524", Some("0.0.0.0:9524")),
-            ("localhost", None),
-            ("localhost9524", None),
-            ("web:9524", None),
-            ("70000", None),
-            ("::9524", None),
-            ("", None),
-        ] {
-            let address = parse_address(text).ok().map(|address| address.to_string());
-            assert_eq!(address.as_deref(), expected, "{text}");
-        }
+    fn tcp(ip: [u8; 4]) -> Place {
+        Place::Tcp((ip, 0).into())
     }
 
-    /// A server on loopback with a page of `len` bytes at `/big`, and how to reach it.
-    fn server(len: usize) -> (Server, impl Fn() -> TcpStream) {
-        let bound = Bound::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        assert!(!bound.is_open());
-        let addr = bound.addr();
+    /// A server with a page of `len` bytes at `/big`, and where it is.
+    fn serve(place: &Place, len: usize, access: Access) -> (Server, Place) {
+        let bound = Bound::bind(place).unwrap();
         let board = Board::new();
         board.publish(len);
         board.enter(Phase::Ready);
@@ -334,18 +330,28 @@ mod tests {
             .fixed("/", HTML, "<p>")
             .from_board("/big", TEXT, &board, |_, len| vec![b'x'; *len])
             .page("/bug", || panic!("a page that fails"));
-        let server = bound.serve(routes).unwrap();
-        let connect = move || {
-            let stream = TcpStream::connect(addr).unwrap();
-            let patience = Some(HEAD_MAX + Duration::from_secs(5));
-            stream.set_read_timeout(patience).unwrap();
-            stream
+        let place = bound.place().clone();
+        (bound.serve(routes, access).unwrap(), place)
+    }
+
+    /// One on loopback, and how to reach it.
+    fn server(len: usize) -> (Server, impl Fn() -> TcpStream) {
+        let (server, place) = serve(&tcp([127, 0, 0, 1]), len, Access::default());
+        (server, move || connect(&place))
+    }
+
+    fn connect(place: &Place) -> TcpStream {
+        let Place::Tcp(address) = place else {
+            panic!("{place} has no address");
         };
-        (server, connect)
+        let stream = TcpStream::connect(address).unwrap();
+        let patience = Some(HEAD_MAX + Duration::from_secs(5));
+        stream.set_read_timeout(patience).unwrap();
+        stream
     }
 
     /// What comes back for `request` until the server closes.
-    fn ask(mut stream: TcpStream, request: &[u8]) -> String {
+    fn ask(mut stream: impl Read + Write, request: &[u8]) -> String {
         stream.write_all(request).unwrap();
         let mut answer = Vec::new();
         // A connection that the server gives up may end with a reset.
@@ -376,7 +382,12 @@ mod tests {
             ("POST /big HTTP/1.1", "localhost", 405, "HEAD\n"),
             ("DELETE / HTTP/1.1", "localhost", 405, "HEAD\n"),
             ("GET /../etc/passwd HTTP/1.1", "localhost", 404, "/ready\n"),
-            ("GET /big HTTP/1.1", "evil.example:9", 421, "localhost\n"),
+            (
+                "GET /big HTTP/1.1",
+                "evil.example:9",
+                421,
+                "--metrics-name\n",
+            ),
             ("GET /big HTTP/1.0", "localhost", 200, "xxx"),
         ] {
             let answer = with(line, host);
@@ -451,13 +462,95 @@ mod tests {
 
     #[test]
     fn where_it_cannot_listen_it_says_what_to_do() {
-        let bound = Bound::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let words = Bound::bind(bound.addr()).unwrap_err().to_string();
+        let bound = Bound::bind(&tcp([127, 0, 0, 1])).unwrap();
+        let words = Bound::bind(bound.place()).unwrap_err().to_string();
         assert!(words.contains("choose another port"), "{words}");
-        let words = Bound::bind(([192, 0, 2, 1], 0).into())
+        let words = Bound::bind(&tcp([192, 0, 2, 1])).unwrap_err().to_string();
+        assert!(words.contains("no such address"), "{words}");
+        let words = Bound::bind(&Place::Unix("/no/such/folder/s".into()))
             .unwrap_err()
             .to_string();
-        assert!(words.contains("no such address"), "{words}");
-        assert!(Bound::bind(([0, 0, 0, 0], 0).into()).unwrap().is_open());
+        assert!(words.contains("make its folder"), "{words}");
+    }
+
+    const TOKEN: &str = "0123456789abcdef0123";
+
+    /// In a folder that goes with it.
+    fn with_token(name: &str, test: impl FnOnce(&std::path::Path, Access)) {
+        let folder = std::env::temp_dir().join(format!("tcpcopy-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("token");
+        fs::write(&file, TOKEN).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        test(&folder, Access::new(Some(&file), &[]).unwrap());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn request(path: &str, more: &str) -> String {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")
+    }
+
+    #[test]
+    fn without_its_token_nothing_is_shown_but_that_it_lives() {
+        with_token("tokens", |_, access| {
+            let (_server, place) = serve(&tcp([0, 0, 0, 0]), 3, access);
+            let ask = |path: &str, more: &str| ask(connect(&place), request(path, more).as_bytes());
+            for path in ["/", "/big", "/nowhere"] {
+                let answer = ask(path, "");
+                assert!(answer.starts_with("HTTP/1.1 401 "), "{path}: {answer}");
+                assert!(
+                    answer.contains("www-authenticate: Bearer realm="),
+                    "{answer}"
+                );
+            }
+            assert!(ask("/health", "").contains(" 200 "));
+            assert!(ask("/ready", "").contains(" 200 "));
+            let wrong = format!("Authorization: Bearer {TOKEN}x\r\n");
+            assert!(ask("/big", &wrong).contains(" 401 "));
+            let right = format!("Authorization: Bearer {TOKEN}\r\n");
+            assert!(ask("/big", &right).ends_with("xxx"));
+        });
+    }
+
+    #[test]
+    fn a_socket_of_the_file_system_is_served_and_goes() {
+        with_token("sockets", |folder, access| {
+            let path = folder.join("metrics.sock");
+            let (server, place) = serve(&Place::Unix(path.clone()), 3, access);
+            assert_eq!(place.to_string(), format!("unix:{}", path.display()));
+            let ask = |more: &str| {
+                let stream = UnixStream::connect(&path).unwrap();
+                ask(stream, request("/big", more).as_bytes())
+            };
+            assert!(ask("").contains(" 401 "));
+            let right = format!("Authorization: Bearer {TOKEN}\r\n");
+            assert!(ask(&right).ends_with("xxx"));
+            // curl, where it is there, is content as well.
+            let with_curl = std::process::Command::new("curl")
+                .args(["-s", "--unix-socket", &path.display().to_string()])
+                .args(["-H", right.trim_end(), "http://localhost/big"])
+                .output();
+            if let Ok(output) = with_curl {
+                assert_eq!(output.stdout, b"xxx", "{output:?}");
+            }
+            drop(server);
+            assert!(!path.exists());
+        });
+    }
+
+    /// The thread that serves is confined: whatever many at once ask of it, it gets along with the calls that it has.
+    #[test]
+    fn a_confined_thread_bears_a_load() {
+        let (_server, connect) = server(1 << 20);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let answer = get(connect(), "/big");
+                        assert!(answer.len() > 1 << 20, "{}", answer.len());
+                    }
+                });
+            }
+        });
     }
 }

@@ -10,6 +10,8 @@ use crate::Error;
 
 /// Capabilities of which one is enough.
 struct Need {
+    /// What it is for.
+    purpose: &'static str,
     any_of: &'static [Capability],
 }
 
@@ -17,18 +19,20 @@ struct Need {
 const NEEDS: [Need; 4] = [
     // The private device, routes, tcx and XDP links, clsact filters, SO_SNDBUFFORCE, settings below /proc/sys/net.
     Need {
+        purpose: "for devices, routes and hooks",
         any_of: &[Capability::CAP_NET_ADMIN],
     },
-    // AF_XDP sockets.
     Need {
+        purpose: "for AF_XDP sockets",
         any_of: &[Capability::CAP_NET_RAW],
     },
-    // Loading programs and making maps.
     Need {
+        purpose: "to load programs and make maps",
         any_of: &[Capability::CAP_BPF, Capability::CAP_SYS_ADMIN],
     },
     // Programs are written with variable offsets into packets, which the verifier trusts only the trusted with.
     Need {
+        purpose: "for what the programs do with packets",
         any_of: &[Capability::CAP_PERFMON, Capability::CAP_SYS_ADMIN],
     },
 ];
@@ -51,7 +55,7 @@ pub fn require() -> Result<(), Error> {
     let missing: Vec<String> = NEEDS
         .iter()
         .filter(|need| !need.any_of.iter().any(|capability| has(*capability)))
-        .filter_map(name)
+        .filter_map(|need| Some(format!("{} ({})", name(need)?, need.purpose)))
         .collect();
     if missing.is_empty() {
         Ok(())
@@ -115,6 +119,12 @@ fn program() -> String {
 #[must_use]
 pub fn is_root() -> bool {
     nix::unistd::getuid().is_root()
+}
+
+/// Whether the cost of programs can be measured, and another network namespace entered: either takes CAP_SYS_ADMIN.
+#[must_use]
+pub fn may_administer() -> bool {
+    has(Capability::CAP_SYS_ADMIN)
 }
 
 /// Whether memory for frames counts against the limit of locked memory: it does not with CAP_IPC_LOCK.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use futures_util::{Stream, StreamExt as _};
+use process::rights;
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -63,7 +64,11 @@ impl<T: Send + 'static> Follower<T> {
         };
         let thread = thread::Builder::new()
             .name(subject.name.into())
-            .spawn(move || run(subject, ask, &sender, stopped, &ready))
+            .spawn(move || {
+                // The kernel tells everybody what it tells here.
+                rights::keep_only(rights::NOTHING);
+                run(subject, ask, &sender, stopped, &ready);
+            })
             .map_err(no_thread)?;
         match started.recv() {
             Ok(Ok(())) => Ok(Self {

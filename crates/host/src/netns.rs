@@ -154,7 +154,8 @@ impl Namespace {
         ))
     }
 
-    /// Does something inside, on a thread of its own, and waits for it.
+    /// Does something inside, on a thread of its own, and waits for it. The calling thread does `meanwhile` before it waits: it may
+    /// give up rights, say, that the other one needs.
     ///
     /// # Errors
     ///
@@ -163,7 +164,11 @@ impl Namespace {
     /// # Panics
     ///
     /// Where `work` does.
-    pub fn run<T: Send>(self, work: impl FnOnce(&Outside) -> T + Send) -> Result<T, Error> {
+    pub fn run<T: Send>(
+        self,
+        meanwhile: impl FnOnce(),
+        work: impl FnOnce(&Outside) -> T + Send,
+    ) -> Result<T, Error> {
         let home = File::open(OWN).map_err(|cause| self.refused(&cause))?;
         let identity = |file: BorrowedFd<'_>| fstat(file).map(|about| (about.st_dev, about.st_ino));
         if identity(home.as_fd()) == identity(self.file.as_fd()) {
@@ -175,7 +180,7 @@ impl Namespace {
             entered.map_err(|errno| self.refused(&errno.into()))?;
             Ok(work(&outside))
         };
-        on_a_thread("inside", inside).map_err(|cause| self.refused(&cause))?
+        on_a_thread("inside", inside, meanwhile).map_err(|cause| self.refused(&cause))?
     }
 
     fn refused(&self, cause: &io::Error) -> Error {
@@ -220,16 +225,21 @@ impl Outside {
             setns(home, CloneFlags::CLONE_NEWNET)?;
             Ok(work())
         };
-        on_a_thread("outside", outside)?
+        on_a_thread("outside", outside, || {})?
     }
 }
 
 /// Does something on a thread that ends with it.
-fn on_a_thread<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+fn on_a_thread<T: Send>(
+    name: &str,
+    work: impl FnOnce() -> T + Send,
+    meanwhile: impl FnOnce(),
+) -> io::Result<T> {
     thread::scope(|scope| {
         let thread = thread::Builder::new()
             .name(name.into())
             .spawn_scoped(scope, work)?;
+        meanwhile();
         Ok(thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -345,7 +355,7 @@ mod tests {
     #[test]
     fn our_own_namespace_is_not_another_one() {
         let own = Namespace::open(&place("/proc/thread-self/ns/net")).unwrap();
-        assert!(!own.run(Outside::is_elsewhere).unwrap());
+        assert!(!own.run(|| {}, Outside::is_elsewhere).unwrap());
         assert_eq!(Outside::default().run(|| 17).unwrap(), 17);
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nix::sys::socket::AddressFamily;
+use process::rights;
 
 use crate::{Error, sock_diag, sysctl};
 
@@ -170,6 +171,7 @@ impl PortWatcher {
         let (sender, answers) = bounded(1);
         let (stop, stopped) = bounded::<()>(0);
         let ask = move || {
+            rights::keep_only(rights::NOTHING);
             let mut rest = Self::ASK_EVERY;
             while stopped.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
                 let asked = Instant::now();

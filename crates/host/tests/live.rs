@@ -339,7 +339,7 @@ fn a_missing_capability_is_named() {
         caps::drop(None, CapSet::Effective, Capability::CAP_NET_RAW).unwrap();
         let error = host::capability::require().unwrap_err().to_string();
         assert!(
-            error.contains("CAP_NET_RAW missing")
+            error.contains("CAP_NET_RAW (for AF_XDP sockets) missing")
                 && error.contains("'CAP_NET_ADMIN CAP_NET_RAW CAP_BPF CAP_PERFMON'"),
             "{error}"
         );

@@ -17,6 +17,8 @@ pub const CHANNEL_PORT: u16 = 36524;
 
 /// How long the programs may take to attach and, in assistant mode, to prove the path.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may take to make a key.
+const KEYGEN_WITHIN: Duration = Duration::from_secs(5);
 /// How long a run may take to end: the drain of 10 s, and as much again to close.
 const END_WITHIN: Duration = Duration::from_secs(20);
 
@@ -79,6 +81,8 @@ pub struct Options {
     pub cpu: Option<usize>,
     /// Whether `tcpcopy` finds its interfaces by itself; otherwise, on the online server, they are all named.
     pub finds_interfaces: bool,
+    /// Whether the channel has a key; otherwise it is open.
+    pub has_key: bool,
     /// More arguments of `tcpcopy`.
     pub more: Vec<String>,
     /// More arguments of `intercept`.
@@ -97,6 +101,7 @@ impl Options {
             capture: Capture::Ring,
             cpu: None,
             finds_interfaces: false,
+            has_key: false,
             more: Vec::new(),
             intercept: Vec::new(),
         }
@@ -116,22 +121,53 @@ impl Options {
 ///
 /// Where it does not start.
 pub fn start_intercept(lab: &Lab, binaries: &Binaries, options: &Options) -> Result<Process> {
+    start_intercept_on(lab, binaries, options, Host::Assistant)
+}
+
+/// The same on another host.
+///
+/// # Errors
+///
+/// Where it does not start.
+pub fn start_intercept_on(
+    lab: &Lab,
+    binaries: &Binaries,
+    options: &Options,
+    host: Host,
+) -> Result<Process> {
+    let address = host.address().unwrap_or(ASSISTANT);
     let mut spec =
         Spec::new("intercept", &binaries.intercept).args(["-i", "eth0", "-x", &options.targets]);
-    spec = spec.args([
-        "-b",
-        &ASSISTANT.to_string(),
-        "-p",
-        &CHANNEL_PORT.to_string(),
-        "--insecure",
-    ]);
+    spec = spec.args(["-b", &address.to_string(), "-p", &CHANNEL_PORT.to_string()]);
+    spec = spec.args(trust(lab, binaries, options)?);
     spec = spec.args(&options.intercept);
     if let Some(cpu) = options.cpu {
         spec = spec.cpu(cpu);
     }
-    let mut process = lab.spawn(Host::Assistant, &spec)?;
+    let mut process = lab.spawn(host, &spec)?;
     process.wait_for("ready", READY_WITHIN)?;
     Ok(process)
+}
+
+/// Where a lab keeps the key of its channel.
+#[must_use]
+pub fn key_file(lab: &Lab) -> PathBuf {
+    lab.folder().join("channel.key")
+}
+
+/// What both ends are told of the other: the file of a key, which is made where there is none yet, or that none is wanted.
+fn trust(lab: &Lab, binaries: &Binaries, options: &Options) -> Result<Vec<String>> {
+    if !options.has_key {
+        return Ok(vec!["--insecure".to_owned()]);
+    }
+    let file = key_file(lab);
+    if !file.exists() {
+        let keygen = Spec::new("keygen", &binaries.tcpcopy);
+        let keygen = keygen.args(["keygen", &file.display().to_string()]);
+        let mut keygen = lab.spawn(Host::Online, &keygen)?;
+        keygen.wait_success(KEYGEN_WITHIN)?;
+    }
+    Ok(vec!["--key-file".to_owned(), file.display().to_string()])
 }
 
 /// A running copy.
@@ -190,7 +226,8 @@ impl Copier {
             spec = spec.args(["-i", "eth0,eth1"]);
         }
         if options.mode == Topology::Assistant && !said("-s") {
-            spec = spec.args(["-s", &format!("{ASSISTANT}:{CHANNEL_PORT}"), "--insecure"]);
+            spec = spec.args(["-s", &format!("{ASSISTANT}:{CHANNEL_PORT}")]);
+            spec = spec.args(trust(lab, binaries, options)?);
         }
         spec = spec.args(&options.more);
         if let Some(cpu) = options.cpu {

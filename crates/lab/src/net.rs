@@ -116,6 +116,34 @@ impl Lab {
         Ok(host)
     }
 
+    /// Adds another online server with a client of its own, which have the addresses of the first ones: `number` and the next number stand
+    /// for them. Towards target and assistant it has the address of [`Host::address`].
+    ///
+    /// # Errors
+    ///
+    /// Where `ip` fails.
+    pub fn add_online(&self, number: u8) -> Result<(Host, Host)> {
+        let (online, client) = (Host::Further(number), Host::Further(number + 1));
+        Namespace::create(&[self.namespace(online), self.namespace(client)])?;
+        self.join_client(client, online)?;
+        let inside = online.address().unwrap_or(ONLINE_INSIDE);
+        self.plug(online, "eth1", &format!("{inside}/24"))?;
+        Ok((online, client))
+    }
+
+    /// Adds a host to the bridge that is another assistant: the target answers it only where it is told to.
+    ///
+    /// # Errors
+    ///
+    /// Where `ip` fails.
+    pub fn add_assistant(&self, number: u8) -> Result<Host> {
+        let host = Host::Further(number);
+        Namespace::create(&[self.namespace(host)])?;
+        let address = host.address().unwrap_or(ASSISTANT);
+        self.plug(host, "eth0", &format!("{address}/24"))?;
+        Ok(host)
+    }
+
     /// Puts a bridge between client and online server: on it packets can be lost that neither of them drops itself.
     /// To be called before anything runs on the two.
     ///
@@ -168,18 +196,21 @@ impl Lab {
         Namespace::create(&Host::ALL.map(|host| self.namespace(host)))?;
         self.namespace(Host::Switch).make_bridge()?;
 
-        let (client, online) = (self.namespace(Host::Client), self.namespace(Host::Online));
+        self.join_client(Host::Client, Host::Online)?;
+        self.plug(Host::Online, "eth1", &format!("{ONLINE_INSIDE}/24"))?;
+        self.plug(Host::Target, "eth0", &format!("{TARGET}/24"))?;
+        self.plug(Host::Assistant, "eth0", &format!("{ASSISTANT}/24"))?;
+        self.route_replies(Host::Target)
+    }
+
+    fn join_client(&self, client: Host, online: Host) -> Result<()> {
+        let (client, online) = (self.namespace(client), self.namespace(online));
         client.join("eth0", &online, "eth0")?;
         online.ip_all(&[&format!("address add {ONLINE}/24 dev eth0")])?;
         client.ip_all(&[
             &format!("address add {CLIENT}/24 dev eth0"),
             &format!("route add default via {ONLINE}"),
-        ])?;
-
-        self.plug(Host::Online, "eth1", &format!("{ONLINE_INSIDE}/24"))?;
-        self.plug(Host::Target, "eth0", &format!("{TARGET}/24"))?;
-        self.plug(Host::Assistant, "eth0", &format!("{ASSISTANT}/24"))?;
-        self.route_replies(Host::Target)
+        ])
     }
 
     fn plug(&self, host: Host, interface: &str, address: &str) -> Result<()> {

@@ -44,7 +44,7 @@ pub enum Host {
     Switch,
     /// A bridge between client and online server, where [`crate::Lab::insert_wire`] put one.
     Wire,
-    /// A further target server, 1 to 99: address 10.0.2.(100 + n).
+    /// A further target, assistant, online server or client, 1 to 99: address 10.0.2.(100 + n).
     Further(u8),
 }
 

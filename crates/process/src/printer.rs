@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::rights;
+
 /// Lines of a log that wait for a slow reader; with more, the newest are left out and counted.
 pub const LINES_MAX: usize = 1024;
 /// Longer texts that wait.
@@ -55,7 +57,10 @@ impl Printer {
         let ours = Arc::clone(&shared);
         thread::Builder::new()
             .name("printer".to_owned())
-            .spawn(move || write_all(to, &waiting, &ours))?;
+            .spawn(move || {
+                rights::keep_only(rights::NOTHING);
+                write_all(to, &waiting, &ours);
+            })?;
         Ok(Self { texts, shared })
     }
 

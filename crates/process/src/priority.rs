@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use caps::errors::CapsError;
+use caps::{CapSet, Capability};
 use rustix::process::{getpriority_process, setpriority_process};
 
 /// How much more willing than others a thread is to wait for a processor, as in nice(2): it gets about a tenth of the share of
@@ -42,7 +44,9 @@ fn become_nice(nice: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel end this process sooner than others where memory has run out. To be called before [`crate::dumps::forbid`],
+/// Has the kernel end this process sooner than others where memory has run out. It is done without CAP_SYS_RESOURCE, with which
+/// the kernel would take the new score for the least that a process without that capability, as the janitor is, may ever have
+/// again (`oom_score_adj_min`). To be called before [`crate::dumps::forbid`],
 /// after which the file belongs to root.
 ///
 /// # Errors
@@ -54,7 +58,19 @@ pub fn go_first() -> io::Result<()> {
         .parse()
         .map_err(io::Error::other)?;
     if now < OOM_SCORE {
-        fs::write(OOM_FILE, OOM_SCORE.to_string())?;
+        let resource = Capability::CAP_SYS_RESOURCE;
+        let has = caps::has_cap(None, CapSet::Effective, resource).unwrap_or(false);
+        let set = |change: fn(Option<i32>, CapSet, Capability) -> Result<(), CapsError>| {
+            if has {
+                change(None, CapSet::Effective, resource).map_err(io::Error::other)
+            } else {
+                Ok(())
+            }
+        };
+        set(caps::drop)?;
+        let written = fs::write(OOM_FILE, OOM_SCORE.to_string());
+        set(caps::raise)?;
+        written?;
     }
     Ok(())
 }

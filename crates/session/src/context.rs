@@ -19,6 +19,7 @@ use crate::path::Path;
 use crate::pool::{Lease, Pool};
 use crate::sample::Sampler;
 use crate::time::Instant;
+use crate::tuning::RuleTuning;
 use crate::turns::Habits;
 
 /// What is known of a target, and shared by all sessions to it.
@@ -87,6 +88,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct RuleState {
     pub(crate) habits: Habits,
+    /// What may change while the engine runs.
+    pub(crate) tuning: RuleTuning,
     /// Its target.
     pub(crate) target: usize,
     /// How many joined flows its target has ended where the online server went on.
@@ -118,7 +121,11 @@ impl Context<'_> {
     /// A source for a new connection of `client`'s flow, or `None` where there is none now.
     pub(crate) fn lease(&mut self, client: Endpoint) -> Option<Lease> {
         match &mut self.target.pool {
-            Some(pool) => pool.allocate(),
+            Some(pool) => {
+                let (lease, is_astray) = pool.allocate_for(&client.addr)?;
+                self.shared.counters.sessions_astray += u64::from(is_astray);
+                Some(lease)
+            }
             None => (!self.source_taken).then_some(Lease {
                 endpoint: client,
                 last_seq: None,

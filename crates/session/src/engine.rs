@@ -22,6 +22,7 @@ mod slots;
 mod state;
 mod tables;
 mod timers;
+mod tuned;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -39,12 +40,14 @@ use crate::sample::Sampler;
 use crate::session::Session;
 use crate::sights::{Sight, Sights};
 use crate::time::Instant;
+use crate::tuning::Tuning;
 use crate::wheel::Entry;
 use flows::Flows;
 use parked::Parked;
 use shared::Known;
 use slots::Slots;
 use timers::Timers;
+use tuned::Sampling;
 
 /// All the sessions of one worker.
 #[derive(Debug)]
@@ -75,6 +78,7 @@ pub struct Engine {
     pub(crate) throttle: Option<(Duration, Instant)>,
     /// Sessions whose SYN waits for the end of a hold.
     pub(crate) unopened: Vec<SessionId>,
+    pub(crate) sampling: Sampling,
     pub(crate) sights: Sights,
     pub(crate) known: Known,
     pub(crate) shared: Shared,
@@ -91,7 +95,8 @@ impl Engine {
         let hash = FlowHash::new(config.hash_seed);
         let servers = config.rules.iter().map(|rule| rule.target).collect();
         let sights = Sights::new(&config.rules);
-        let known = Known::new(&config, hash);
+        let tuning = Tuning::of(&config);
+        let known = Known::new(&config, hash, &tuning);
         let shared = Shared::new(config, hash, now);
         Self {
             sessions: Slots::new(servers),
@@ -112,6 +117,7 @@ impl Engine {
             rate: (0, 0),
             throttle: None,
             unopened: Vec::new(),
+            sampling: Sampling::new(&tuning),
             sights,
             known,
             shared,
@@ -193,7 +199,7 @@ impl Engine {
     /// What was seen of each rule's service, in the order of the command line.
     #[must_use]
     pub fn sights(&self) -> Vec<Sight> {
-        let mut sights = self.sights.of_rules().to_vec();
+        let mut sights = self.sights.of_rules();
         for (sight, rule) in sights.iter_mut().zip(&self.known.rules) {
             sight.set_joins_refused(rule.joins_refused, rule.joins_unanswered);
         }

@@ -297,7 +297,10 @@ counters! {
     left_out_unreplayable_bytes;
     /// ... of flows that found no session because of `sessions_max`, the memory, the rate limit or a pause.
     left_out_shed_bytes;
-    /// ... of flows whose client and target are of different address families.
+    /// Client bytes of flows that no rule's sample has (`-r`), as they were sent, retransmissions included: those that the programs
+    /// recorded for the sake of others. What they do not record they count as sampled out.
+    left_out_sample_bytes;
+    /// Client bytes of flows whose client and target are of different address families.
     left_out_foreign_bytes;
     /// ... of flows whose client is a target, or of the reply pool.
     left_out_from_target_bytes;
@@ -326,4 +329,6 @@ counters! {
     prefixes_forgotten;
     /// Sessions that ended because too many waited already for their target, or for their network's proof.
     sessions_held_out;
+    /// Connections that come from another address of the pool than their client's others, which were to have one: it had no port left.
+    sessions_astray;
 }

@@ -24,6 +24,7 @@
 //! | [`sights`] | which sides of each service are seen at all |
 //! | [`sample`] | what responses begin with, where a user asked for it |
 //! | `arena`, `wheel` | payload within a budget, and timers |
+//! | `tuning` | what may change while an engine runs |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, no logging; depends on `wire` only.
@@ -58,6 +59,7 @@ mod session;
 pub mod sights;
 mod standalone;
 pub mod time;
+mod tuning;
 mod turns;
 mod wheel;
 
@@ -70,3 +72,4 @@ pub use ports::Ports;
 pub use probe::Probe;
 pub use sights::Sight;
 pub use time::Instant;
+pub use tuning::{RuleTuning, Sample, Tuning};

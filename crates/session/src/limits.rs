@@ -250,5 +250,7 @@ pub const PATH_MTU_AGE: Duration = Duration::from_secs(600);
 /// smallest timeout about 51 s.
 pub const TIMEOUTS_MAX: u8 = 8;
 
+/// Most addresses of a pool that are tried for a client whose own one has no port left, before its session finds none.
+pub const STICKY_TRIES_MAX: u32 = 8;
 /// Endpoints of a pool that wait for their ports to be free of others on this host.
 pub const ASIDE_MAX: usize = 65_536;

@@ -9,6 +9,8 @@
 //! port is excluded when its turn comes is set aside, and comes back once the port is not excluded any more; one that a
 //! session has at that time keeps it.
 
+mod sticky;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use wire::seq::LocalSeq;
 
 use crate::limits::ASIDE_MAX;
 use crate::ports::Ports;
+use sticky::Sticky;
 
 /// An endpoint to send from, and the sequence number that its last connection ended at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) struct Pool {
     freed: VecDeque<Lease>,
     /// Endpoints whose ports were excluded when it was their turn.
     aside: Vec<Lease>,
+    /// The same by address, where a client's sessions are to have one.
+    sticky: Option<Box<Sticky>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +82,21 @@ impl Pool {
             fresh,
             freed: VecDeque::new(),
             aside: Vec::new(),
+            sticky: None,
+        }
+    }
+
+    /// From now on all sessions of a client address have one address. To be called before the first one is handed out.
+    pub(crate) fn stick(&mut self) {
+        self.sticky = Some(Box::new(Sticky::new(self)));
+    }
+
+    /// An endpoint for a session of this client, and whether it is of another address than the client's other sessions have, where
+    /// they are to have one.
+    pub(crate) fn allocate_for(&mut self, client: &Addr) -> Option<(Lease, bool)> {
+        match &mut self.sticky {
+            Some(sticky) => sticky.allocate(client),
+            None => self.allocate().map(|lease| (lease, false)),
         }
     }
 
@@ -97,12 +117,16 @@ impl Pool {
 
     /// Whether so many endpoints are left, as far as that is known without a look at each.
     pub(crate) fn has_free(&self, least: usize) -> bool {
-        self.fresh.is_some() || self.freed.len() >= least
+        // By address nobody knows without a look at each.
+        self.sticky.is_some() || self.fresh.is_some() || self.freed.len() >= least
     }
 
     /// From now on these ports are excluded, and no others.
     pub(crate) fn exclude(&mut self, excluded: &Arc<Ports>) {
         self.excluded = Arc::clone(excluded);
+        if let Some(sticky) = &mut self.sticky {
+            sticky.exclude(excluded);
+        }
         let back = self
             .aside
             .extract_if(.., |lease| !excluded.contains(lease.endpoint.port));
@@ -111,10 +135,14 @@ impl Pool {
 
     /// Gives an endpoint back with the sequence number after the last byte sent from it.
     pub(crate) fn free(&mut self, endpoint: Endpoint, last_seq: LocalSeq) {
-        self.freed.push_back(Lease {
+        let lease = Lease {
             endpoint,
             last_seq: Some(last_seq),
-        });
+        };
+        match &mut self.sticky {
+            Some(sticky) => sticky.free(lease),
+            None => self.freed.push_back(lease),
+        }
     }
 
     fn next_fresh(&mut self) -> Option<Lease> {

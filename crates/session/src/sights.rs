@@ -110,6 +110,8 @@ pub(crate) struct Sights {
     /// The services with the rules that name them, sorted by port.
     services: Vec<(u16, Addr, usize)>,
     of_rules: Vec<Sight>,
+    /// Of each rule the first one of the same service, which stands for all of them.
+    first_of: Vec<usize>,
 }
 
 impl Sights {
@@ -119,15 +121,18 @@ impl Sights {
             .map(|(index, online)| (online.port, online.addr, index))
             .collect();
         services.sort_unstable();
+        let first = |rule: &Rule| rules.iter().position(|it| it.online == rule.online);
         Self {
+            first_of: rules.iter().filter_map(first).collect(),
             services,
             of_rules: vec![Sight::default(); rules.len()],
         }
     }
 
     /// Of each rule, in the order of the command line.
-    pub(crate) fn of_rules(&self) -> &[Sight] {
-        &self.of_rules
+    pub(crate) fn of_rules(&self) -> Vec<Sight> {
+        let first = self.first_of.iter();
+        first.map(|index| self.of_rules[*index]).collect()
     }
 
     pub(crate) fn on_client(&mut self, flow: &FlowKey) {
@@ -207,6 +212,7 @@ mod tests {
             rule(Addr::UNSPECIFIED, 443),
             rule(other, 80),
             rule(SERVER, 80),
+            rule(SERVER, 80),
         ];
         let mut sights = Sights::new(&rules);
         sights.on_client(&flow(1, SERVER, 80));
@@ -214,9 +220,9 @@ mod tests {
         sights.on_client(&flow(1, SERVER, 81));
         let seen = sights
             .of_rules()
-            .iter()
+            .into_iter()
             .map(|sight| (sight.clients, sight.online));
-        assert_eq!(seen.collect::<Vec<_>>(), [(0, 1), (0, 0), (1, 0)]);
+        assert_eq!(seen.collect::<Vec<_>>(), [(0, 1), (0, 0), (1, 0), (1, 0)]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use process::rights;
 
 use crate::file::{FileError, Folder};
 use crate::latency::{Latency, Series};
@@ -105,6 +106,7 @@ impl Histograms {
         thread::Builder::new()
             .name("histograms".to_owned())
             .spawn(move || {
+                rights::keep_only(rights::FILES);
                 let written = write_log(&log, &messages).map_err(|cause| FileError::Write {
                     path: log_path,
                     cause,

@@ -16,6 +16,7 @@
 //! | [`outcomes`] | what each outcome is called where people read it |
 //! | [`gates`] | what a user asks of a run, and what came of it |
 //! | [`feedback`] | a loop that a run has found |
+//! | [`change`] | what was turned while a run went on |
 //! | [`left_out`] | what was not copied because a budget was spent |
 //! | [`warning`] | what a user should hear of while a run goes on |
 //! | [`figures`] | named numbers in a fixed order, as they stand in JSON |
@@ -39,6 +40,7 @@
 //! readers merge published copies.
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod differences;
 mod document;
 pub mod feedback;
@@ -70,6 +72,7 @@ pub mod verdict;
 pub mod warning;
 pub mod writer;
 
+pub use change::{Change, Changes};
 pub use differences::Differences;
 pub use feedback::Feedback;
 pub use figures::Figures;

@@ -127,6 +127,7 @@ pub(crate) mod tests {
                 .into_iter()
                 .collect(),
             warnings: crate::Warnings::default(),
+            changes: crate::Changes::default(),
             feedback: None,
             replay: None,
             tap: None,

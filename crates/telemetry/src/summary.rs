@@ -4,6 +4,7 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::change::Change;
 use crate::differences::DifferencesSummary;
 use crate::feedback::Feedback;
 use crate::figures::Figures;
@@ -138,6 +139,11 @@ pub struct Summary {
     /// Warnings that the list has no room for.
     #[serde(skip_serializing_if = "is_zero")]
     pub warnings_unlisted: u64,
+    /// What was turned while the run went on (`tcpcopy ctl`), oldest first.
+    pub changes: Vec<Change>,
+    /// Older changes that the list has no room for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changes_unlisted: u64,
     /// The loop that ended the run: copies caused requests to the online service.
     #[serde(rename = "loop", skip_serializing_if = "Option::is_none")]
     pub feedback: Option<Feedback>,
@@ -300,6 +306,8 @@ impl Summary {
             tap: run.tap.clone(),
             warnings: run.warnings.list(),
             warnings_unlisted: run.warnings.unlisted(),
+            changes: run.changes.list(),
+            changes_unlisted: run.changes.unlisted(),
             feedback: run.feedback.clone(),
         };
         summary.gates = run.about.gates.judge(&Facts {
@@ -421,6 +429,7 @@ mod tests {
             cpu_seconds: [("worker-0", 0.5), ("main", 0.25)].into_iter().collect(),
             notes: Figures::new(),
             warnings: crate::Warnings::default(),
+            changes: crate::Changes::default(),
             feedback: None,
             replay: None,
             tap: None,

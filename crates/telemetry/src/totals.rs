@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use session::Counters;
 
+use crate::change::Changes;
 use crate::differences::Differences;
 use crate::feedback::Feedback;
 use crate::figures::Figures;
@@ -122,6 +123,8 @@ pub struct RunTotals {
     pub notes: Figures,
     /// What the user was told of while it went on.
     pub warnings: Warnings,
+    /// What was turned while it went on.
+    pub changes: Changes,
     /// The loop that ended the run.
     pub feedback: Option<Feedback>,
     /// How far the files of a replay are read.

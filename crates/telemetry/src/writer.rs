@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process::rights;
+
 use crate::file::{FileError, Place};
 
 /// How long the end of the run waits for the last writing.
@@ -54,6 +56,7 @@ impl Writer {
         let desk = Arc::new(Desk::default());
         let (ours, file) = (Arc::clone(&desk), place.clone());
         let body = move || {
+            rights::keep_only(rights::FILES);
             file.sweep();
             serve(&ours, |bytes, is_last| file.write(bytes, is_last));
         };

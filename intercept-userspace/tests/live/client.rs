@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use channel::{Error, TcpcopyEnd, TcpcopyEvent, encode};
+use channel::{Error, Key, TcpcopyEnd, TcpcopyEvent, encode};
 use wire::flow::{Endpoint, FlowKey};
 use wire::segment::Segment;
 
@@ -25,7 +25,7 @@ pub(crate) struct Seen {
 pub(crate) struct Client {
     stream: TcpStream,
     end: TcpcopyEnd,
-    subscribed: bool,
+    pub(crate) subscribed: bool,
     closed: bool,
     pub(crate) error: Option<Error>,
     pub(crate) reports: Vec<Seen>,
@@ -46,12 +46,22 @@ impl Client {
 
     /// The same, and for so many bytes of their payload.
     pub(crate) fn connect_for(to: SocketAddr, targets: &[Endpoint], payload_max: u8) -> Self {
+        Self::connect_with(to, targets, payload_max, None)
+    }
+
+    /// The same, proving a key.
+    pub(crate) fn connect_with(
+        to: SocketAddr,
+        targets: &[Endpoint],
+        payload_max: u8,
+        key: Option<Key>,
+    ) -> Self {
         let stream = TcpStream::connect(to).expect("intercept listens");
         stream
             .set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a timeout");
         let mut out = Vec::new();
-        let end = TcpcopyEnd::new(targets.to_vec(), payload_max, Instant::now(), &mut out);
+        let end = TcpcopyEnd::new(targets.to_vec(), payload_max, key, Instant::now(), &mut out);
         let mut client = Self {
             stream,
             end,
@@ -84,9 +94,11 @@ impl Client {
     /// Announces sessions; they are known when this returns.
     pub(crate) fn open(&mut self, flows: impl IntoIterator<Item = FlowKey>) {
         let mut out = Vec::new();
-        encode::open(&mut out, flows);
-        // The answer to a ping shows that what came before was read.
-        encode::ping(&mut out, u64::MAX);
+        self.end.say(&mut out, |frames| {
+            encode::open(frames, flows);
+            // The answer to a ping shows that what came before was read.
+            encode::ping(frames, u64::MAX);
+        });
         let pongs = self.pongs;
         self.send(&out);
         self.until("a pong", |client| client.pongs > pongs);
@@ -125,7 +137,10 @@ impl Client {
 
     fn read(&mut self) {
         match self.stream.read(self.end.space()) {
-            Ok(0) => self.closed = true,
+            Ok(0) => {
+                self.closed = true;
+                self.error = self.error.or(self.end.on_close());
+            }
             Ok(len) => self.end.filled(Instant::now(), len),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => self.closed = true,

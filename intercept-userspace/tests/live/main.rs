@@ -6,6 +6,7 @@ mod client;
 mod pair;
 mod payload;
 mod process;
+mod trust;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -198,14 +199,15 @@ fn each_gets_what_is_its_own() {
             pair.send_segments(target(80), flow(port).client, 10, 1);
         }
         pair.send_segments(target(81), flow(1005).client, 10, 1);
-        a.until("reports", |client| client.reports.len() >= 3);
-        b.until("reports", |client| client.reports.len() >= 2);
+        a.until("reports", |client| client.reports.len() >= 2);
+        b.until("reports", |client| !client.reports.is_empty());
         c.until("reports", |client| !client.reports.is_empty());
         for client in [&mut a, &mut b, &mut c] {
             client.idle(Duration::from_millis(50));
         }
-        assert_eq!(ports(&a), [1001, 1002, 1004]);
-        assert_eq!(ports(&b), [1003, 1004]);
+        // Nobody has announced 1004, which may be either's; 1005 can be nobody else's.
+        assert_eq!(ports(&a), [1001, 1002]);
+        assert_eq!(ports(&b), [1003]);
         assert_eq!(ports(&c), [1005]);
 
         // The second to announce a session is told that it is not its own, and gets nothing of it.
@@ -213,17 +215,17 @@ fn each_gets_what_is_its_own() {
         b.until("the answer", |client| !client.taken.is_empty());
         assert_eq!(b.taken, [flow(1001)]);
         pair.send_segments(target(80), flow(1001).client, 10, 1);
-        a.until("the report", |client| client.reports.len() >= 4);
+        a.until("the report", |client| client.reports.len() >= 3);
         b.idle(Duration::from_millis(50));
-        assert_eq!(ports(&a), [1001, 1002, 1004, 1001]);
-        assert_eq!(ports(&b), [1003, 1004]);
+        assert_eq!(ports(&a), [1001, 1002, 1001]);
+        assert_eq!(ports(&b), [1003]);
 
         // A tcpcopy that is gone has no flows any more; the next one of them is a stranger's.
         drop(a);
         std::thread::sleep(Duration::from_millis(100));
         pair.send_segments(target(80), flow(1001).client, 10, 1);
-        b.until("the report", |client| client.reports.len() >= 3);
-        assert_eq!(ports(&b), [1003, 1004, 1001]);
+        b.until("the report", |client| client.reports.len() >= 2);
+        assert_eq!(ports(&b), [1003, 1001]);
 
         let mut refused = Client::connect(PORT, &[target(80), target(82)]);
         refused.until("the refusal", Client::is_closed);

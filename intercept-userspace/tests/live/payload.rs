@@ -24,8 +24,11 @@ fn payload_goes_to_those_alone_who_ask_for_it() {
             let mut none = Client::subscribe(PORT, &[target(80)]);
             let mut some = Client::subscribe_for(PORT, &[target(80)], 4);
             let mut most = Client::subscribe_for(PORT, &[target(80)], 128);
-            for payload in [0, 1, 6, 1400] {
-                pair.send_segments(target(80), flow(1).client, payload, 1);
+            for (client, port) in [&mut none, &mut some, &mut most].into_iter().zip(1..) {
+                client.open([flow(port)]);
+                for payload in [0, 1, 6, 1400] {
+                    pair.send_segments(target(80), flow(port).client, payload, 1);
+                }
             }
             for client in [&mut none, &mut some, &mut most] {
                 client.until("the reports", |client| client.reports.len() >= 4);

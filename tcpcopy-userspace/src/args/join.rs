@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use session::Join;
 
-use super::Args;
+use super::{Args, RuleArg};
 
 /// Which flows are joined whose beginning was not copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,10 +18,14 @@ pub(crate) enum JoinArg {
 }
 
 impl Args {
-    /// Which flows are joined whose beginning was not copied.
-    pub(crate) const fn join(&self) -> Join {
-        match self.join {
-            _ if self.full_sessions_only => Join::Never,
+    /// Which flows a rule joins whose beginning was not copied.
+    pub(crate) const fn join_of(&self, rule: &RuleArg) -> Join {
+        let join = match rule.options.join {
+            Some(join) => join,
+            None if self.full_sessions_only => JoinArg::Never,
+            None => self.join,
+        };
+        match join {
             JoinArg::Standalone => Join::Standalone,
             JoinArg::Always => Join::Always,
             JoinArg::Never => Join::Never,

@@ -1,17 +1,23 @@
 //! One `-x` entry.
 
+pub(crate) mod options;
+
 use std::fmt;
 use std::str::FromStr;
 
 use wire::flow::{Addr, Endpoint};
 
-/// `[ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT` as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use options::RuleOptions;
+
+/// `[ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[/OPTION=VALUE...]` as written.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RuleArg {
     /// The online endpoint; address `::` for any.
     pub(crate) online: Endpoint,
     /// The target endpoint.
     pub(crate) target: Endpoint,
+    /// What it says for itself.
+    pub(crate) options: RuleOptions,
 }
 
 const FORM: &str = "the form is [ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT, like 80-10.0.0.9:80 or [::1]:80-[fd00::2]:80";
@@ -20,6 +26,10 @@ impl FromStr for RuleArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let (text, options) = match text.split_once('/') {
+            Some((rule, options)) => (rule, options.parse()?),
+            None => (text, RuleOptions::default()),
+        };
         let (online, target) = text
             .split_once('-')
             .ok_or_else(|| format!("there is no '-'; {FORM}"))?;
@@ -50,7 +60,11 @@ impl FromStr for RuleArg {
         } else {
             online
         };
-        Ok(Self { online, target })
+        Ok(Self {
+            online,
+            target,
+            options,
+        })
     }
 }
 
@@ -63,6 +77,9 @@ impl RuleArg {
 
 /// What a recorder takes: `[ONLINE_IP:]ONLINE_PORT`.
 pub(super) fn service(text: &str) -> Result<RuleArg, String> {
+    if text.contains('/') {
+        return Err("what is recorded has no options of its own".to_owned());
+    }
     if let Some((online, _)) = text.split_once('-') {
         return Err(format!("a recording has no target: write -x {online}"));
     }

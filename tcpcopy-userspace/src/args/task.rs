@@ -7,10 +7,11 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Subcommand};
 use command_line::letters;
 
+use super::config;
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
-use super::{Args, RuleArg, heading, screen, teaching};
+use super::{Args, CtlArgs, RuleArg, heading, rule, screen, teaching};
 
 /// The command line.
 pub(crate) struct CommandLine;
@@ -40,6 +41,9 @@ pub(crate) enum Task {
     /// cannot be written fast enough is lost for the file alone, and counted. docs/recording.md has more.
     #[command(override_usage = "tcpcopy record -x [ONLINE_IP:]PORT -o FILE.pcapng [OPTIONS]", after_help = teaching::RECORD_EXIT)]
     Record(RecordArgs),
+    /// Shows a file for --config: what --print-config makes of a run
+    #[command(skip)]
+    PrintConfig(String),
     /// Removes what a run leaves behind where it is killed; for tcpcopy itself
     #[command(hide = true)]
     Janitor,
@@ -50,6 +54,16 @@ pub(crate) enum Task {
     Inspect(InspectArgs),
     /// Makes one HTML file of a run's summary, to read and to send; of several summaries, one that compares the runs
     Report(ReportArgs),
+    /// Controls a run that goes on: its share, copies and rate, pause, resume, stop
+    ///
+    /// It talks to the run's socket, /run/tcpcopy/PID.sock unless --ctl named another one, and needs to be root or the user whose
+    /// run it is. What is changed stands in the run's summary, with its time. docs/control.md has more.
+    #[command(override_usage = "tcpcopy ctl [--pid PID | --socket PATH] ORDER", after_help = teaching::CTL_EXIT)]
+    Ctl(CtlArgs),
+    /// Makes the key that tcpcopy and intercept prove to each other (--key-file)
+    ///
+    /// Only its owner can read the file. Copy it to each online server and each assistant, by a way that nobody else reads (scp).
+    Keygen(KeygenArgs),
     /// Shows the version
     Version,
 }
@@ -86,6 +100,20 @@ pub(crate) struct ReportArgs {
     pub(crate) with_payload: bool,
 }
 
+/// Where to put the key.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct KeygenArgs {
+    /// The file to make; one that exists is left alone
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Put a new key before the one in FILE, which both ends still take
+    ///
+    /// Copy the file to all hosts in any order; nothing has to be restarted. When all have it, the line of the old key can go.
+    #[arg(long)]
+    pub(crate) rotate: bool,
+}
+
 impl CommandLine {
     /// What the command line of this process asks for. One that says nothing, or cannot be read, ends the process.
     pub(crate) fn task() -> Task {
@@ -105,10 +133,17 @@ impl CommandLine {
             [_, only] if only == "-v" || only == "version" => *only = "--version".into(),
             _ => {}
         }
+        let typed = words.clone();
+        let words = config::expand(words, &command)
+            .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
         let matches = command
             .try_get_matches_from_mut(words)
             .map_err(|error| command_line::explain(error, &mut command, rule_alone))?;
-        Self::of(&matches).map_err(|error| error.format(&mut command))
+        let mut task = Self::of(&matches).map_err(|error| error.format(&mut command))?;
+        if let Task::Run(args) | Task::Doctor(args) = &mut task {
+            args.origin = config::origin(&typed, &matches, &command);
+        }
+        Ok(config::print(&matches, &command).map_or(task, Task::PrintConfig))
     }
 
     /// What was asked for, of a line that has the form of one.
@@ -140,6 +175,14 @@ impl CommandLine {
                 let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }
+            Task::Run(args) | Task::Doctor(args) => match rule::options::contradiction(&args.rules)
+            {
+                Some(words) => {
+                    let words = format!("{words}\n");
+                    Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
+                }
+                None => Ok(task),
+            },
             _ => Ok(task),
         }
     }
@@ -163,7 +206,7 @@ impl CommandLine {
 /// The commands with what derive does not know: TCPCopy's letters, and that most of a run's options say nothing in the doctor's
 /// help.
 fn complete(command: Command) -> Command {
-    letters::add(command, LETTERS)
+    letters::add(config::add(command), LETTERS)
         .mut_subcommand("run", |run| letters::add(run, LETTERS))
         .mut_subcommand("record", |record| letters::add(record, LETTERS_OF_RECORD))
         .mut_subcommand("replay", |run| {

@@ -107,3 +107,19 @@ Exit status:
      readable
   2  unusable arguments or environment (nothing was changed)
   3  there was no packet of any service";
+
+/// Examples of `tcpcopy ctl`, and its exit status.
+pub(super) const CTL_EXIT: &str = "\
+Examples:
+  tcpcopy ctl status
+  tcpcopy ctl set percent 50          half of the connections that begin from now on
+  tcpcopy ctl set copies 2
+  tcpcopy ctl set rate 2000
+  tcpcopy ctl pause
+  tcpcopy ctl resume
+  tcpcopy ctl stop
+
+Exit status:
+  0  done
+  1  the run has refused it: it says why
+  2  no run was found, or it does not answer";

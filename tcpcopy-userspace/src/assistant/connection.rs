@@ -4,18 +4,21 @@
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use channel::Refusal;
 use crossbeam_channel::{Receiver, Sender};
+use key_file::Watch;
 use process::Waker;
 use tracing::{info, warn};
 use wire::flow::{Endpoint, FlowKey};
 
 use super::Channels;
+use super::names::Names;
 use super::probe::Probes;
 use super::talk::{self, Broken, Talk};
 use crate::worker::announcer::Announcement;
@@ -32,9 +35,15 @@ pub(crate) struct Connection {
     pub(crate) index: usize,
     /// `host:port`.
     pub(crate) address: String,
+    /// Who looks it up.
+    pub(crate) names: Names,
     /// Whether another host may be talked to although the channel has no key (`--insecure`).
     pub(crate) is_insecure: bool,
+    /// The keys of the channel (`--key-file`).
+    pub(crate) keys: Option<Watch>,
     pub(crate) targets: Vec<Endpoint>,
+    /// Those of them that it does not have, and another intercept does.
+    pub(crate) refused: HashSet<Endpoint>,
     /// How many payload bytes of each reply are asked for (`--sample-bytes`).
     pub(crate) payload_max: u8,
     pub(crate) announcements: Receiver<Announcement>,
@@ -58,7 +67,7 @@ pub(crate) enum Failure {
     /// Its name means another host now.
     #[error(
         "the intercept at {address} is on another host ({ip}) and the channel has no key: whoever reaches it could feed us \
-         replies; say --insecure if that network is yours alone"
+         replies; give both ends --key-file (`tcpcopy keygen` makes it), or say --insecure if that network is yours alone"
     )]
     Insecure { address: String, ip: IpAddr },
     /// It was there.
@@ -83,12 +92,15 @@ impl Failure {
                 channel::Error::Refused(channel::Refusal::UnknownTarget(_)) => {
                     "intercept-other-target"
                 }
+                channel::Error::KeyWanted
+                | channel::Error::KeyMissing
+                | channel::Error::NotOurKey => "intercept-other-key",
                 _ => "intercept-unusable",
             },
         }
     }
 
-    /// Whether trying again cannot help: another version, another program, a target that it does not serve.
+    /// Whether trying again cannot help: another version, another program, another key, a target that it does not serve.
     pub(crate) const fn is_permanent(&self) -> bool {
         matches!(
             self,
@@ -97,7 +109,23 @@ impl Failure {
                     | channel::Error::Version { .. }
                     | channel::Error::Role { .. }
                     | channel::Error::Authentication(_)
+                    | channel::Error::KeyWanted
+                    | channel::Error::KeyMissing
+                    | channel::Error::NotOurKey
                     | channel::Error::Refused(channel::Refusal::UnknownTarget(_)),
+                ..
+            }
+        )
+    }
+}
+
+impl Failure {
+    /// Whether another key may help.
+    const fn is_of_key(&self) -> bool {
+        matches!(
+            self,
+            Self::Channel {
+                cause: channel::Error::NotOurKey,
                 ..
             }
         )
@@ -108,22 +136,33 @@ impl Connection {
     /// Connects and reconnects until the run ends.
     pub(crate) fn run(mut self) {
         let mut pause = RETRY_FIRST;
-        let mut said = None;
+        let (mut said, mut attempts) = (None, 0);
         while !self.channels.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
             let failure = match self.connect() {
-                Ok(stream) => self.talk(stream),
+                Ok(stream) => self.talk(stream, attempts),
                 Err(failure) => Some(failure),
             };
             self.channels.set_up(self.index, false);
             let Some(failure) = failure else { break };
+            // The file of the other may not have the new key yet.
+            if self.goes_on_without(&failure) {
+                continue;
+            }
+            if failure.is_of_key() {
+                attempts += 1;
+                if attempts % self.key_count() != 0 {
+                    continue;
+                }
+            }
             // The same complaint is made once, not once per attempt.
             let words = failure.to_string();
             self.channels.complain(self.index, &words);
             if said.as_ref() != Some(&words) {
                 warn!(
                     finding = failure.finding(),
-                    "{words}; copying pauses, trying again"
+                    "{words}; {}, trying again",
+                    self.channels.what_then()
                 );
                 said = Some(words);
             }
@@ -136,18 +175,56 @@ impl Connection {
         }
     }
 
+    /// Whether it does not have a target that another may have: then it is asked for the others.
+    fn goes_on_without(&mut self, failure: &Failure) -> bool {
+        let Failure::Channel { cause, .. } = failure else {
+            // What comes in its place may be another one.
+            self.channels.forget(self.index);
+            self.refused.clear();
+            return false;
+        };
+        let channel::Error::Refused(Refusal::UnknownTarget(target)) = cause else {
+            return false;
+        };
+        if !self.channels.refuse(self.index, *target) || !self.targets.contains(target) {
+            return false;
+        }
+        self.refused.insert(*target);
+        if self.refused.len() == self.targets.len() {
+            return false;
+        }
+        info!(
+            "intercept at {} does not consume what {target} answers: another one has to",
+            self.address
+        );
+        true
+    }
+
+    /// Targets whose replies are asked for.
+    fn wanted(&self) -> Vec<Endpoint> {
+        let is_wanted = |target: &&Endpoint| !self.refused.contains(*target);
+        self.targets.iter().filter(is_wanted).copied().collect()
+    }
+
+    /// How many keys there are to try, at least one.
+    fn key_count(&self) -> usize {
+        self.keys
+            .as_ref()
+            .map_or(1, |keys| keys.current().iter().len())
+    }
+
     fn connect(&self) -> Result<TcpStream, Failure> {
         let failed = |cause| Failure::Connect {
             address: self.address.clone(),
             cause,
         };
         // Looked up each time: an assistant that was replaced may have another address.
-        let addresses = self.address.to_socket_addrs().map_err(failed)?;
+        let addresses = self.names.addresses(&self.address).map_err(failed)?;
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for address in addresses {
             // Here and not only at the start: the address that is judged is the one that is connected to.
             let ip = address.ip().to_canonical();
-            if !self.is_insecure && !ip.is_loopback() {
+            if !self.is_insecure && self.keys.is_none() && !ip.is_loopback() {
                 let address = self.address.clone();
                 return Err(Failure::Insecure { address, ip });
             }
@@ -166,8 +243,11 @@ impl Connection {
     }
 
     /// Drives one connection to its end; `None` where the run ends.
-    fn talk(&mut self, stream: TcpStream) -> Option<Failure> {
-        let mut talk = Talk::new(stream, self.targets.clone(), self.payload_max, self.index);
+    fn talk(&mut self, stream: TcpStream, attempts: usize) -> Option<Failure> {
+        let key = self.keys.as_ref();
+        let key = key.map(|keys| keys.current().of_attempt(attempts));
+        let targets = self.wanted();
+        let mut talk = Talk::new(stream, targets, self.payload_max, key, self.index);
         let address = || self.address.clone();
         let end = loop {
             if self.channels.stop.load(Ordering::Relaxed) {
@@ -199,12 +279,13 @@ impl Connection {
                     self.address,
                     self.flows.len()
                 );
-                talk.open(self.flows.iter().copied());
+                let is_wanted = |flow: &&FlowKey| !self.refused.contains(&flow.server);
+                talk.open(self.flows.iter().filter(is_wanted).copied());
                 // Nobody may be listening any more.
                 let _ = self.first.try_send(Ok(()));
                 self.channels.set_up(self.index, true);
             }
-            talk.announce(&self.announcements, &mut self.flows);
+            talk.announce(&self.announcements, &mut self.flows, &self.refused);
         };
         if talk.is_subscribed() && end.is_some() {
             self.channels.lost.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +297,7 @@ impl Connection {
     fn wait(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until && !self.channels.stop.load(Ordering::Relaxed) {
-            talk::take(&self.announcements, &mut self.flows, None);
+            talk::take(&self.announcements, &mut self.flows, None, &self.refused);
             thread::sleep(Duration::from_millis(20));
         }
     }

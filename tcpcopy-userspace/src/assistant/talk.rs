@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use channel::inspection::inspect;
-use channel::{Batch, Report, TcpcopyEnd, TcpcopyEvent, encode};
+use channel::{Batch, Key, Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -60,10 +60,11 @@ impl Talk {
         stream: TcpStream,
         targets: Vec<Endpoint>,
         payload_max: u8,
+        key: Option<Key>,
         index: usize,
     ) -> Self {
         let mut out = Vec::new();
-        let end = TcpcopyEnd::new(targets, payload_max, Instant::now(), &mut out);
+        let end = TcpcopyEnd::new(targets, payload_max, key, Instant::now(), &mut out);
         Self {
             stream,
             end,
@@ -101,18 +102,26 @@ impl Talk {
         if self.subscribed
             && let Some(addresses) = channels.inspections.due(&mut self.asked)
         {
-            inspect(&mut self.out, &addresses);
+            let ask = |frames: &mut Vec<u8>| inspect(frames, &addresses);
+            self.end.say(&mut self.out, ask);
         }
         send(&mut self.stream, &mut self.out).map_err(Broken::Socket)?;
         rest(waker, announcements, &self.stream, !self.out.is_empty()).map_err(Broken::Socket)?;
         let before = self.subscribed;
         for _ in 0..READS_MAX {
             match self.stream.read(self.end.space()) {
-                Ok(0) => return Err(Broken::Socket(ErrorKind::UnexpectedEof.into())),
+                Ok(0) => {
+                    let eof = || Broken::Socket(ErrorKind::UnexpectedEof.into());
+                    return Err(self.end.on_close().map_or_else(eof, Broken::Channel));
+                }
                 Ok(len) => self.end.filled(Instant::now(), len),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Broken::Socket(error)),
+                Err(error) => {
+                    let is_meant = error.kind() == ErrorKind::ConnectionReset;
+                    let meant = self.end.on_close().filter(|_| is_meant);
+                    return Err(meant.map_or(Broken::Socket(error), Broken::Channel));
+                }
             }
             self.hear(channels, probes)?;
         }
@@ -121,7 +130,8 @@ impl Talk {
 
     /// Announces sessions that run already.
     pub(super) fn open(&mut self, flows: impl IntoIterator<Item = FlowKey>) {
-        encode::open(&mut self.out, flows);
+        self.end
+            .say(&mut self.out, |frames| encode::open(frames, flows));
     }
 
     /// Announces what came into the queue.
@@ -129,9 +139,15 @@ impl Talk {
         &mut self,
         queue: &Receiver<Announcement>,
         flows: &mut HashSet<FlowKey>,
+        refused: &HashSet<Endpoint>,
     ) {
-        let out = self.subscribed.then_some(&mut self.out);
-        take(queue, flows, out);
+        if !self.subscribed {
+            take(queue, flows, None, refused);
+        } else if !queue.is_empty() && self.out.len() < OUT_MAX {
+            self.end.say(&mut self.out, |frames| {
+                take(queue, flows, Some(frames), refused);
+            });
+        }
     }
 
     /// Takes every event of what was read, and hands reports to their workers.
@@ -241,13 +257,15 @@ fn rest(
     slept
 }
 
-/// Keeps the set of running sessions and, where there is a subscription, announces what changes.
+/// Keeps the set of running sessions and, where there is a subscription, announces what changes; not of targets that were refused.
 pub(super) fn take(
     queue: &Receiver<Announcement>,
     flows: &mut HashSet<FlowKey>,
     mut out: Option<&mut Vec<u8>>,
+    refused: &HashSet<Endpoint>,
 ) {
     let (mut opened, mut closed) = (Vec::new(), Vec::new());
+    let is_wanted = |flow: &FlowKey| !refused.contains(&flow.server);
     while out.as_ref().is_none_or(|out| out.len() < OUT_MAX) {
         let Ok(announcement) = queue.try_recv() else {
             break;
@@ -255,11 +273,11 @@ pub(super) fn take(
         match announcement {
             Announcement::Open(flow) => {
                 flows.insert(flow);
-                opened.push(flow);
+                opened.extend(Some(flow).filter(is_wanted));
             }
             Announcement::Close(flow) => {
                 flows.remove(&flow);
-                closed.push(flow);
+                closed.extend(Some(flow).filter(is_wanted));
             }
         }
         // In the order in which they came: a flow may close and open again.

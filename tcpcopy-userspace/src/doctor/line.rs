@@ -12,7 +12,9 @@ use abi::record::{KIND_REPLY, KIND_TOO_BIG, RecordHeader};
 use channel::Batch;
 use channel::inspection::Inspected;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use key_file::Watch;
 use process::Waker;
+use process::confinement::{self, Trade};
 use telemetry::KernelCounters;
 use tracing::warn;
 use wire::flow::{Addr, FlowKey};
@@ -23,6 +25,7 @@ use wire::segment::Segment;
 use super::handshake::Via;
 use crate::assistant::Channels;
 use crate::assistant::connection::{Connection, Failure};
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::loader::{Error, Loaded, Parts};
 use crate::plan::Plan;
@@ -171,6 +174,9 @@ impl Intercepts {
             _announcements: Vec::new(),
             firsts: Vec::new(),
         };
+        let names = Names::start()?;
+        let keys = plan.key_file.as_deref().map(Watch::start).transpose();
+        let keys = keys.map_err(std::io::Error::other)?;
         let mut heard = Vec::new();
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -179,8 +185,11 @@ impl Intercepts {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                names: names.clone(),
                 is_insecure: plan.is_insecure,
+                keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 // Headers are enough to know an answer.
                 payload_max: 0,
                 announcements,
@@ -193,7 +202,10 @@ impl Intercepts {
             };
             let thread = thread::Builder::new()
                 .name(format!("channel-{index}"))
-                .spawn(move || connection.run())?;
+                .spawn(move || {
+                    confinement::confine(Trade::Connects);
+                    connection.run();
+                })?;
             intercepts.threads.push(thread);
             intercepts.wakers.push(waker);
             intercepts._announcements.push(sender);

@@ -26,7 +26,7 @@ pub(crate) fn limits(args: &Args) -> Option<Finding> {
 }
 
 /// What a run needs of any machine.
-pub(crate) fn kernel_and_rights() -> Vec<Finding> {
+pub(crate) fn kernel_and_rights(args: &Args) -> Vec<Finding> {
     let mut findings = Vec::new();
     match host::kernel::require().and_then(|()| host::kernel::require_af_xdp()) {
         Ok(()) => {
@@ -55,6 +55,11 @@ pub(crate) fn kernel_and_rights() -> Vec<Finding> {
             Finding::fail("rights", "no-rights", error.to_string()).fix_here(format!("sudo {me}"))
         }
     });
+    if args.listen.is_some() && !host::capability::may_administer() {
+        let words = "without CAP_SYS_ADMIN the kernel does not say what the programs cost, and the metrics of --listen lack that; all \
+                     else is as it should be";
+        findings.push(Finding::note("rights", "rights-fewer", words));
+    }
     findings.push(match programs::tcpcopy() {
         Ok(_) => Finding::ok(
             "programs",
@@ -158,19 +163,18 @@ pub(crate) fn outputs(args: &Args, outside: &Outside) -> Vec<Finding> {
         let finding = Finding::fail("arguments", "summary-folder", words);
         Some(finding.fix_here(format!("mkdir -p {}", above.display())))
     });
-    let metrics = args.listen.and_then(|address| {
+    let metrics = args.listen.as_ref().and_then(|place| {
         // Bound and let go: a run binds it for itself.
-        let error = match outside.run(|| exporter::Bound::bind(address)) {
+        let error = match outside.run(|| exporter::Bound::bind(place)) {
             Ok(bound) => bound.err()?.to_string(),
             Err(error) => error.to_string(),
         };
-        Some(
-            Finding::fail("arguments", "metrics-address", error)
-                .look_outside(format!("ss -tlnp 'sport = :{}'", address.port())),
-        )
+        Some(Finding::fail("arguments", "metrics-address", error).look_outside(place.look()))
     });
+    let token = args.access.access().err();
+    let token = token.map(|error| Finding::fail("arguments", "metrics-token", error.to_string()));
     let files = summary.into_iter().chain(histograms).chain(packets(args));
-    files.chain(metrics).collect()
+    files.chain(metrics).chain(token).collect()
 }
 
 /// The file of packets that a run is to write.

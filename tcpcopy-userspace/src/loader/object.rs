@@ -2,8 +2,8 @@
 
 use abi::maps::{
     GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT, GLOBAL_OWNER_KEY,
-    GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_SAMPLE_THRESHOLD,
-    GLOBAL_TAKES_COPIES, GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES,
+    GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_TAKES_COPIES,
+    GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES,
 };
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -64,7 +64,6 @@ pub(super) fn load(
         .override_global(GLOBAL_WORKERS, &plan.workers, true)
         .override_global(GLOBAL_OWNER_KEY, owners.key(), true)
         .override_global(GLOBAL_PORTS_FILLED, &1u32, true)
-        .override_global(GLOBAL_SAMPLE_THRESHOLD, &plan.sample_threshold, true)
         .override_global(GLOBAL_SAMPLE_SEED, &seed, true)
         .override_global(GLOBAL_SAMPLE_LEN, &sample_len, true)
         .override_global(GLOBAL_WHOLE_RESPONSES, &whole_responses, true)

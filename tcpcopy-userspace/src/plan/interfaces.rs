@@ -268,7 +268,10 @@ fn owner(rule: &RuleArg, facts: &Facts, found: &mut Interfaces) -> Result<(), Re
                 .iter()
                 .find(|interface| interface.index == own.interface_index)
         })
-        .filter(|interface| !interface.is_virtual_home() && interface.name != PrivateDevice::OUTER)
+        .filter(|interface| {
+            let ours = [PrivateDevice::OUTER, PrivateDevice::INNER];
+            !interface.is_virtual_home() && !ours.contains(&interface.name.as_str())
+        })
         .collect();
     if !any
         && facts

@@ -24,6 +24,7 @@ use super::Refusal;
 use super::exclusions::{Exclusions, Guarded, POOL_PORTS_MIN, Why};
 use super::facts::Facts;
 use crate::args::{Args, PORT_FIRST, PoolArg};
+use crate::dials::Dials;
 
 /// Ports of the default pool; where too few of them are left, reserved ones (`ip_local_reserved_ports`) that nobody uses.
 const DEFAULT_PORTS: RangeInclusive<u16> = 10_000..=32_767;
@@ -178,10 +179,9 @@ impl Chosen {
 pub(super) fn choose(args: &Args, facts: &Facts, mode: Mode) -> Result<Sources, Refusal> {
     several::none_twice(args)?;
     if mode == Mode::Assistant && args.pool.is_empty() {
-        if args.copies > 1 {
-            return Err(Refusal::CopiesWithoutPool {
-                copies: args.copies,
-            });
+        let copies = Dials::new(args).copies_max();
+        if copies > 1 {
+            return Err(Refusal::CopiesWithoutPool { copies });
         }
         return Ok(Sources {
             source: Source::Clients,

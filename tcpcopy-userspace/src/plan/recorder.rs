@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use session::{Join, Rule, Source};
 use telemetry::Mode;
-use wire::flow::SAMPLE_ALL;
 
 use super::budget::Budget;
 use super::exclusions::Exclusions;
@@ -12,6 +11,7 @@ use super::facts::Facts;
 use super::filter::Filter;
 use super::{Plan, Refusal, frames, hook, interfaces, reply_bits_per_second};
 use crate::args::{Args, Recording};
+use crate::dials::Dials;
 
 impl Plan {
     /// Decides what is recorded where. The rules of the arguments have no targets.
@@ -46,6 +46,7 @@ impl Plan {
             observe_on: interfaces.observe,
             host_sides: interfaces.host_sides,
             mirrors: interfaces.mirrors,
+            is_pool_sticky: false,
             room: None,
             warnings: Vec::new(),
             unheard: interfaces.unheard,
@@ -55,9 +56,8 @@ impl Plan {
             capture: args.capture,
             hook: hook(args.hook, facts.tcx)?,
             workers,
-            copies: 1,
+            dials: Dials::new(args),
             wait_for_responses: true,
-            sample_threshold: SAMPLE_ALL,
             seed: 0,
             hash_seed: facts.hash_seed,
             response_timeout: args.response_timeout,
@@ -67,7 +67,6 @@ impl Plan {
             fixed: budget.fixed,
             device_mtu,
             frame_len,
-            rate: None,
             firewall: facts.firewall.clone(),
             own_source: None,
             confirmed: false,
@@ -76,6 +75,7 @@ impl Plan {
             sample_bytes: 0,
             intercepts: Vec::new(),
             is_insecure: false,
+            key_file: None,
             outside: facts.outside.clone(),
             is_replay: false,
             is_dry_run: false,

@@ -19,9 +19,13 @@ pub(crate) enum Refusal {
     /// Two rules for one online endpoint.
     #[error(
         "-x names the same online endpoint twice: \"{first}\" and \"{second}\"; a packet can be copied by one rule only, so \
-         leave one out, or run a second tcpcopy for it elsewhere"
+         leave one out, give each a weight (/weight=1) to split the connections between their targets, or run a second tcpcopy for it \
+         elsewhere"
     )]
-    DuplicateRule { first: RuleArg, second: RuleArg },
+    DuplicateRule {
+        first: Box<RuleArg>,
+        second: Box<RuleArg>,
+    },
     /// More rules than the maps hold.
     #[error(
         "-x has {rules} entries and at most {max} are possible; use several hosts, or port-only entries"
@@ -32,7 +36,10 @@ pub(crate) enum Refusal {
         "\"{rule}\" is a loop: its target is what \"{online}\" captures on this host, so copies would be copied again; name \
          another target, or another address or port"
     )]
-    Loop { rule: RuleArg, online: RuleArg },
+    Loop {
+        rule: Box<RuleArg>,
+        online: Box<RuleArg>,
+    },
     /// Clients whose addresses mean another host at the target.
     #[error(
         "clients on lo ({why}) cannot be copied with their own addresses: they come from addresses of this very host, 127.0.0.1 \
@@ -98,7 +105,7 @@ pub(crate) enum Refusal {
     /// The channel has no key.
     #[error(
         "the intercept at {address} is on another host ({ip}) and the channel has no key: whoever reaches it could feed us \
-         replies; say --insecure if that network is yours alone"
+         replies; give both ends --key-file (`tcpcopy keygen` makes it), or say --insecure if that network is yours alone"
     )]
     Insecure { address: String, ip: IpAddr },
     /// The name of an intercept.

@@ -22,19 +22,19 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
     for (index, rule) in args.rules.iter().enumerate() {
         if let Some(first) = args.rules[..index]
             .iter()
-            .find(|other| overlap(&other.online, &rule.online))
+            .find(|other| overlap(&other.online, &rule.online) && !are_split(other, rule))
         {
             return Err(Refusal::DuplicateRule {
-                first: *first,
-                second: *rule,
+                first: Box::new(*first),
+                second: Box::new(*rule),
             });
         }
         // What a file has is not captured again.
         let captured = args.rules.iter().filter(|_| args.replay.is_none());
         if let Some(online) = { captured }.find(|online| is_captured(&rule.target, online, facts)) {
             return Err(Refusal::Loop {
-                rule: *rule,
-                online: *online,
+                rule: Box::new(*rule),
+                online: Box::new(*online),
             });
         }
         target(rule, facts, mode)?;
@@ -46,6 +46,12 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
 fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
     a.port == b.port
         && (a.addr == b.addr || a.addr == Addr::UNSPECIFIED || b.addr == Addr::UNSPECIFIED)
+}
+
+/// Whether two rules split the connections of one service between two targets: each packet belongs to one of them.
+fn are_split(one: &RuleArg, other: &RuleArg) -> bool {
+    let have_weights = one.options.weight.is_some() && other.options.weight.is_some();
+    have_weights && one.online == other.online && one.target != other.target
 }
 
 /// Whether what is sent to `target` arrives where `online` captures.
@@ -122,7 +128,7 @@ pub(crate) fn way_of_run(
 
 /// Without a key only this very host is talked to, unless told otherwise.
 fn channel(args: &Args, facts: &Facts) -> Result<(), Refusal> {
-    if args.insecure {
+    if args.insecure || args.key_file.is_some() {
         return Ok(());
     }
     for (address, ips) in &facts.intercepts {

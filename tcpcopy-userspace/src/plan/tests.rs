@@ -258,7 +258,7 @@ fn direct_mode_uses_this_hosts_address_and_captures_where_replies_come_in() {
     assert_eq!((plan.filter.replies.len(), plan.filter.slots), (1, 1));
     assert_eq!(plan.exclusions.pools.len(), 1);
     assert_eq!(
-        (plan.workers, plan.sessions_max, plan.sample_threshold),
+        (plan.workers, plan.sessions_max, plan.tuning().threshold()),
         (2, 262_144, SAMPLE_ALL)
     );
     let room = &plan.room.as_ref().expect("a pool").words;
@@ -338,7 +338,7 @@ fn assistant_mode_keeps_the_clients_addresses_and_proves_the_path_first() {
 #[test]
 fn assistant_mode_takes_a_pool_and_copies() {
     let plan = plan("-x 80-10.1.0.9:8080 -s 127.0.0.1 -c 10.7.0.0/24 -n 3").unwrap();
-    assert_eq!(plan.copies, 3);
+    assert_eq!(plan.dials.copies_max(), 3);
     assert_eq!(
         plan.probes[0].0,
         Endpoint::new(Addr::v4([10, 7, 0, 255]), 65_535)
@@ -363,6 +363,17 @@ fn a_pool_that_is_small_for_the_copies_is_warned_of_with_the_arithmetic() {
 }
 
 #[test]
+fn what_fits_into_a_pool_is_reckoned() {
+    let fits = |line: &str| plan(line).unwrap().room.unwrap().fits;
+    let line = "-x 80-10.1.0.9:80 -c 10.7.0.1:1000-1999,10.8.0.1:2000-2999 --pool-is-routed -n 2";
+    assert_eq!(
+        fits(line),
+        "1 address x 1000 ports + 1 address x 1000 ports = 2000, 2 for each connection; with 1 s of rest after each that is 500 \
+         new connections per second if they last 1 s, 90 if 10 s, 16 if 60 s"
+    );
+}
+
+#[test]
 fn ipv6_is_planned_like_ipv4() {
     let plan = plan("-x [fd00::1]:80-[fd00::9]:80").unwrap();
     let Source::Pool { ranges, .. } = &plan.source else {
@@ -375,13 +386,17 @@ fn ipv6_is_planned_like_ipv4() {
 }
 
 #[test]
-fn shares_become_thresholds() {
-    for (share, threshold) in [("100", SAMPLE_ALL), ("50", SAMPLE_ALL / 2)] {
-        assert_eq!(
-            plan(&format!("-x 80-10.1.0.9:80 -r {share}"))
-                .unwrap()
-                .sample_threshold,
-            threshold
+fn two_targets_split_a_service_by_weight() {
+    let plan = plan("-x 80-10.1.0.9:80/weight=3,80-10.1.0.9:81/weight=1").unwrap();
+    assert_eq!((plan.rules.len(), plan.targets().len()), (2, 2));
+    for line in [
+        "-x 80-10.1.0.9:80/weight=1,80-10.1.0.9:80/weight=2",
+        "-x 80-10.1.0.9:80/weight=1,10.0.0.1:80-10.1.0.9:81/weight=2",
+    ] {
+        let refusal = super::tests::plan(line).unwrap_err().to_string();
+        assert!(
+            refusal.contains("the same online endpoint twice"),
+            "{refusal}"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The thread that reads: frames of the files to packets, packets to cues, cues to the workers that own their flows.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +17,6 @@ use super::sink::Sink;
 use super::sorting::LOOK_AGAIN;
 use crate::args::{Args, FileArgs};
 use crate::clock;
-use crate::plan::Plan;
 
 /// How many frames are read between two words on how far the files are read.
 const TELL_EVERY: u32 = 1024;
@@ -41,7 +41,8 @@ pub(super) struct Reading<S> {
     is_read_slowly: bool,
     is_one_sided: bool,
     /// Which flows are taken (-r), and packets of others.
-    sample: (u32, u32),
+    /// The seed and the threshold of [`wire::flow::sampled`].
+    sample: (u32, Arc<AtomicU32>),
     sampled_out: u64,
     speed: Speed,
     extent: Extent,
@@ -66,7 +67,7 @@ struct Ahead {
 impl<S: Sink> Reading<S> {
     pub(super) fn new(
         source: Source,
-        (args, plan): (&Args, &Plan),
+        (args, sample): (&Args, (u32, Arc<AtomicU32>)),
         sorter: S,
         position: Arc<Mutex<Position>>,
     ) -> Self {
@@ -82,7 +83,7 @@ impl<S: Sink> Reading<S> {
             sorter,
             is_read_slowly: is_read_slowly(&file),
             is_one_sided: false,
-            sample: (plan.sample_seed(), plan.sample_threshold),
+            sample,
             sampled_out: 0,
             speed: file.speed,
             extent: Extent {
@@ -159,7 +160,7 @@ impl<S: Sink> Reading<S> {
             return Ok(self.extent.follow);
         };
         let mut goes_on = true;
-        let mut take = |cue: Cue<'_>| hand_on(&cue, *sample, sampled_out, sorter);
+        let mut take = |cue: Cue<'_>| hand_on(&cue, sample, sampled_out, sorter);
         unwrapper.unwrap(&frame, &mut |packet| {
             goes_on &= player.play(&packet, now_ns, &mut take);
         });
@@ -196,7 +197,7 @@ impl<S: Sink> Reading<S> {
             sampled_out,
             ..
         } = self;
-        let take = |cue: Cue<'_>| hand_on(&cue, *sample, sampled_out, sorter);
+        let take = |cue: Cue<'_>| hand_on(&cue, sample, sampled_out, sorter);
         (player, take)
     }
 
@@ -270,11 +271,11 @@ impl<S: Sink> Reading<S> {
 /// A packet of a flow in the sample goes on.
 fn hand_on(
     cue: &Cue<'_>,
-    (seed, threshold): (u32, u32),
+    (seed, threshold): &(u32, Arc<AtomicU32>),
     sampled_out: &mut u64,
     sink: &mut impl Sink,
 ) {
-    if sampled(&cue.flow, seed, threshold) {
+    if sampled(&cue.flow, *seed, threshold.load(Ordering::Relaxed)) {
         sink.take(cue);
     } else {
         *sampled_out += 1;

@@ -9,15 +9,24 @@ use tracing::{debug, info, warn};
 
 use super::warnings::{Subject, Warnings};
 use crate::args::{Args, Capture, Confirmed, Priority};
+use crate::dials::RuleDials;
 use crate::plan::{Hook, Plan};
 use crate::playback;
 
 /// Says what is going to happen: in four lines what everybody has to know, and the rest with `--verbose`.
 pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     namespace(args, plan);
-    for (rule, sources) in plan.rule_names.iter().zip(&plan.source_words) {
-        info!("copying    {rule}, {}", manner(args, plan));
+    let rules = plan.rule_names.iter().zip(&plan.dials.rules);
+    for ((rule, dials), sources) in rules.zip(&plan.source_words) {
+        info!("copying    {rule}, {}", manner(dials, plan));
         info!("from       {}", room(sources, plan));
+    }
+    if let Some(room) = &plan.room {
+        if args.pool.is_empty() {
+            debug!("pool       {}", room.fits);
+        } else {
+            info!("pool       {}", room.fits);
+        }
     }
     if let Some(files) = &args.replay {
         info!("reading    {}", playback::of_files(files));
@@ -60,17 +69,20 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
 }
 
 /// In which mode a rule is copied, how much of it, and by whom.
-fn manner(args: &Args, plan: &Plan) -> String {
+fn manner(dials: &RuleDials, plan: &Plan) -> String {
     let mode = match plan.mode {
         Mode::Direct => "direct mode".to_owned(),
         Mode::Assistant => format!("through intercept at {}", plan.intercepts.join(", ")),
     };
-    let share = if args.share < 100.0 {
-        format!("{} % of the connections", args.share)
+    let mut share = if dials.percent < 100.0 {
+        format!("{} % of the connections", dials.percent)
     } else {
         "all connections".to_owned()
     };
-    let copies = match plan.copies {
+    if let Some(weight) = dials.weight {
+        share.push_str(&format!(" by weight {weight}"));
+    }
+    let copies = match dials.copies {
         1 => String::new(),
         copies => format!(", {copies} sessions for each"),
     };

@@ -7,17 +7,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use key_file::Watch;
 use process::Waker;
-use telemetry::Figures;
+use process::confinement::{self, Trade};
+use telemetry::{Figures, Mode};
 use tracing::{info, warn};
 use wire::hash::EndpointHash;
 
 use super::crew::{Crew, give_way};
-use super::ending::Unusable;
-use super::signs;
-use crate::args::Priority;
+use super::ending::{Ending, Unusable};
+use super::{namespace, signs};
+use crate::args::{Args, Priority};
 use crate::assistant::Channels;
 use crate::assistant::connection::Connection;
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::plan::Plan;
 use crate::worker::Command;
@@ -55,6 +58,17 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
+    /// The connections to the intercepts, of a run that has some.
+    pub(super) fn of(args: &Args, plan: &Plan, crew: &Crew) -> Result<Option<Self>, Ending> {
+        match plan.mode {
+            Mode::Direct => Ok(None),
+            Mode::Assistant => {
+                let start = || Self::start(plan, crew, args.priority);
+                Ok(Some(namespace::outside(plan, start)??))
+            }
+        }
+    }
+
     /// Connects, and waits a moment for what the intercepts say.
     ///
     /// # Errors
@@ -67,6 +81,9 @@ impl Bridge {
             plan.intercepts.len(),
         ));
         let probes = Arc::new(Probes::new(plan.probes.iter().copied()));
+        let names = Names::start().map_err(|error| Unusable::new(error, "cannot-set-up"))?;
+        let keys = plan.key_file.as_deref().map(Watch::start).transpose();
+        let keys = keys.map_err(|error| Unusable::new(error, "key-file"))?;
         let (mut senders, mut threads, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, address) in plan.intercepts.iter().enumerate() {
             let (sender, announcements) = bounded(ANNOUNCEMENTS_MAX);
@@ -76,8 +93,11 @@ impl Bridge {
             let connection = Connection {
                 index,
                 address: address.clone(),
+                names: names.clone(),
                 is_insecure: plan.is_insecure,
+                keys: keys.clone(),
                 targets: plan.targets(),
+                refused: HashSet::new(),
                 payload_max: plan.sample_bytes,
                 announcements,
                 waker: Arc::clone(&waker),
@@ -91,6 +111,7 @@ impl Bridge {
             let name = format!("channel-{index}");
             let thread = thread::Builder::new().name(name).spawn(move || {
                 give_way(priority);
+                confinement::confine(Trade::Connects);
                 connection.run();
             });
             threads.push(thread.map_err(|error| Unusable::new(error, "cannot-set-up"))?);
@@ -121,9 +142,9 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Whether every connection stands.
+    /// Whether a connection stands.
     pub(super) fn is_up(&self) -> bool {
-        self.channels.all_up()
+        self.channels.is_up()
     }
 
     /// Each intercept by its address, and whether the connection to it stands.

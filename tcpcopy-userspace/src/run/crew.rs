@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use process::Processor;
+use process::confinement::{self, Trade};
 use session::{Engine, Sight, Tally};
 use telemetry::Figures;
 use tracing::{debug, warn};
@@ -130,6 +131,7 @@ impl Crew {
                 .spawn(move || {
                     pin(processor);
                     give_way(priority);
+                    confinement::confine(Trade::Works);
                     worker.run()
                 })?;
             self.threads.push(thread);
@@ -147,13 +149,17 @@ impl Crew {
     /// Waits until every worker has published what came of its commands, or `longest` is over.
     pub(super) fn wait_obeyed(&self, longest: Duration) {
         let until = Instant::now() + longest;
+        while !self.have_obeyed() && Instant::now() < until && self.failure().is_none() {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Whether every worker has published what came of its commands.
+    pub(super) fn have_obeyed(&self) -> bool {
         let obeyed = |handle: &WorkerHandle| {
             handle.shared.obeyed.load(Ordering::Acquire) >= handle.given.load(Ordering::Acquire)
         };
-        while !self.handles.iter().all(obeyed) && Instant::now() < until && self.failure().is_none()
-        {
-            thread::sleep(Duration::from_millis(2));
-        }
+        self.handles.iter().all(obeyed)
     }
 
     /// Each worker's figures, one at a time.
@@ -245,6 +251,10 @@ impl Crew {
 /// The engine of a worker, and the target that it has in a dry run.
 fn engine_of(plan: &Plan, config: session::Config, has_bridge: bool) -> (Engine, Option<MadeUp>) {
     let mut engine = Engine::new(config, clock::now());
+    engine.tune(&plan.tuning());
+    if plan.is_pool_sticky {
+        engine.stick_to_addresses();
+    }
     engine.sample_responses(plan.sample_bytes.into());
     if has_bridge {
         // Until the connections stand, of which the worker hears at its first turn.

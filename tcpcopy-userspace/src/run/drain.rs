@@ -22,6 +22,7 @@ const RESETTING_MAX: Duration = Duration::from_secs(10);
 impl Run<'_> {
     /// Drains, closes, detaches and tells.
     pub(super) fn end(mut self, signals: &mut Signals, stop: Stop) -> Ending {
+        self.control.close();
         self.telling.enter(Phase::Draining);
         namespace::notify(&self.plan.outside, NotifyState::Stopping);
         self.state = State::Draining;

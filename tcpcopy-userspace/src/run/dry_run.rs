@@ -211,6 +211,7 @@ impl<'a> DryRun<'a> {
             cpu_seconds: others_cpu(),
             notes,
             warnings: self.warnings.list(),
+            changes: telemetry::Changes::default(),
             feedback: None,
             replay: Some(self.replaying.progress(self.began.elapsed())),
             tap: Some(telemetry::Tap {

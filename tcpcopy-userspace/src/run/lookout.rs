@@ -90,7 +90,8 @@ impl Run<'_> {
         self.signs
             .look_at_unproven(self.plan, &unproven, &mut self.warnings);
         // While it drains nothing is captured, and what files have is told by who reads them.
-        if self.state != State::Draining && !self.plan.is_replay {
+        let is_expected = !self.plan.is_replay && !self.control.copies_nothing();
+        if self.state != State::Draining && is_expected {
             let ready_for = self.is_ready.then(|| self.began.elapsed());
             self.lookout.look(
                 self.plan,

@@ -1,6 +1,7 @@
 //! Which of a run is done inside another network namespace (`--netns`), and what outside.
 
 use host::netns::{Namespace, Outside};
+use process::rights;
 use sd_notify::NotifyState;
 
 use super::ending::{Ending, Unusable};
@@ -33,7 +34,8 @@ pub(crate) fn inside<T: Send>(
     work: impl FnOnce(&Outside) -> T + Send,
 ) -> Result<T, host::Error> {
     match &args.netns {
-        Some(place) => Namespace::open(place)?.run(work),
+        // This thread waits for the other, and then ends the process.
+        Some(place) => Namespace::open(place)?.run(|| rights::keep_only(rights::NOTHING), work),
         None => Ok(work(&Outside::default())),
     }
 }

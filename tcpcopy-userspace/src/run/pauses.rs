@@ -11,9 +11,13 @@ use abi::counter::Counter;
 use abi::maps::{PAUSED_BUSY, PAUSED_RING_FULL, PAUSED_UNREACHABLE};
 use telemetry::warning::Kind;
 use telemetry::{Figures, KernelCounters};
+use tracing::info;
 use words::Words;
 
+use super::Run;
 use super::warnings::{Subject, Warnings};
+use crate::cpu::MachineTime;
+use crate::worker::Command;
 
 /// For so many seconds in a row ...
 const FULL_SECONDS: u32 = 3;
@@ -81,6 +85,25 @@ impl Pauses {
                 word.fetch_and(!PAUSED_RING_FULL, Ordering::SeqCst);
             }
         }
+    }
+}
+
+impl Run<'_> {
+    /// While the machine is busier than `--max-cpu` no new flow is taken. To be called once a second.
+    pub(super) fn spare_the_machine(&mut self) {
+        let guard = self.guard.as_mut();
+        let Some(admit) = guard.and_then(|guard| guard.look(MachineTime::now())) else {
+            return;
+        };
+        info!(
+            "{}",
+            if admit {
+                "the machine is less busy: new flows are copied again"
+            } else {
+                "the machine is busier than --max-cpu: no new flows"
+            }
+        );
+        self.crew.command(&|| Command::Admit(admit));
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use abi::counter::Counter;
 use host::netns::Outside;
-use process::signals;
+use process::{rights, signals};
 use recording::{Names, Options, Writer};
 use signal_hook::iterator::Signals;
 use telemetry::KernelCounters;
@@ -105,6 +105,7 @@ impl<'a> Recorder<'a> {
         let threads = Threads::start(ring, writer, &shared, args.priority, plan.fixed.ring_len)
             .map_err(|error| Unusable::new(error, "cannot-set-up"))?;
         announce(args, &plan);
+        rights::keep_only(rights::ATTACH);
         Ok(Self {
             args,
             devices: Devices::new(&plan),

@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use super::ending::Unusable;
 use crate::args::Args;
+use crate::dials::Dials;
 use crate::plan::Plan;
 use crate::playback::{self, Playback, Position, Source};
 use crate::worker::cues::Batch;
@@ -45,8 +46,10 @@ impl Replaying {
         };
         let source = Source::open(files);
         let source = source.map_err(|error| Unusable::new(error, "file-unreadable"))?;
+        let playback = Playback::new(source);
+        playback.sample(Dials::new(args).tuning(1, 0).threshold());
         Ok(Some(Self {
-            playback: Playback::new(source),
+            playback,
             words: playback::of_files(files),
             told: Told::default(),
         }))
@@ -55,6 +58,11 @@ impl Replaying {
     /// Where each of the workers gets its packets from.
     pub(super) fn queues(&mut self, workers: u32) -> Vec<Receiver<Batch>> {
         self.playback.queues(workers)
+    }
+
+    /// Flows below this place are played from now on, and no others.
+    pub(super) fn sample(&self, threshold: u32) {
+        self.playback.sample(threshold);
     }
 
     /// Whether packets are due at times of their own.

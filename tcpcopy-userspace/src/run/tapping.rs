@@ -86,6 +86,7 @@ impl Tapping {
         let thread = thread::Builder::new()
             .name("tap".to_owned())
             .spawn(move || {
+                process::rights::keep_only(process::rights::FILES);
                 // The worker goes before the file.
                 if let Err(error) = process::priority::yield_to_all() {
                     warn!(

@@ -4,10 +4,10 @@
 //! The run gives its totals once a second; nothing here asks a worker for anything.
 
 use std::io::{IsTerminal as _, stderr, stdout};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use command_line::AccessArgs;
 pub(super) use exporter::Phase;
 use exporter::routes::{JSON, PROMETHEUS};
 use exporter::{Board, Bound, Routes, Server};
@@ -64,7 +64,9 @@ impl Telling {
             Unusable::new(words, "limit-short")
         };
         // Files last: nothing is to be made where something else is refused.
-        let exporter = args.listen.map(Exporter::start).transpose()?;
+        let exporter = args.listen.as_ref();
+        let exporter = exporter.map(|place| Exporter::start(place, &args.access));
+        let exporter = exporter.transpose()?;
         let place = args.summary.as_deref().map(Place::open).transpose();
         let place = place.map_err(|error| Unusable::new(error, "summary-folder"))?;
         let histograms = args.hgrm.as_deref().map(Histograms::create).transpose();
@@ -239,9 +241,12 @@ fn print_to_output(table: &[u8]) -> bool {
 }
 
 impl Exporter {
-    fn start(addr: SocketAddr) -> Result<Self, Unusable> {
+    fn start(place: &exporter::Place, access: &AccessArgs) -> Result<Self, Unusable> {
+        let access = access.access();
+        let access = access.map_err(|error| Unusable::new(error, "metrics-token"))?;
         let board = Board::new();
-        let server = Bound::bind(addr).and_then(|bound| bound.serve(routes(&board)));
+        let bound = Bound::bind(place);
+        let server = bound.and_then(|bound| bound.serve(routes(&board), access));
         let server = server.map_err(|error| Unusable::new(error, "metrics-address"))?;
         Ok(Self {
             board,

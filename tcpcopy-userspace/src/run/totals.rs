@@ -76,6 +76,7 @@ impl Run<'_> {
             cpu_seconds: self.cpu_seconds(),
             notes,
             warnings: self.warnings.list(),
+            changes: self.control.changes().clone(),
             feedback: self.feedback.clone(),
             replay: self
                 .replaying

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::{Ports, Watch};
+use session::{Ports, Tuning, Watch};
 use wire::flow::{Addr, FlowKey};
 
 /// What a worker is told while it runs.
@@ -13,6 +13,8 @@ pub(crate) enum Command {
     Route(Addr, Option<u16>),
     /// Whether new flows may get sessions.
     Admit(bool),
+    /// What users may turn stands like this from now on.
+    Tune(Arc<Tuning>),
     /// Ports that others on this host have: no new session takes one of them.
     Exclude(Arc<Ports>),
     /// Count echoes by these spans, and hold departures in one of them.

@@ -138,6 +138,7 @@ impl Running {
         slot.bandwidth_reached = self.worker.bandwidth.reached();
         slot.is_played = self.worker.playing.as_ref().is_none_or(Playing::is_over);
         slot.sessions = engine.sessions();
+        slot.flows_outside_sample = engine.flows_outside_sample();
         slot.turns_open = engine.turns_open();
         slot.in_flight = in_flight;
         slot.turns_waiting = turns_waiting;

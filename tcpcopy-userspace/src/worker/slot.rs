@@ -88,6 +88,8 @@ pub(crate) struct Slot {
     /// Of a replay: whether everything of the files was taken.
     pub(crate) is_played: bool,
     pub(crate) sessions: u64,
+    /// See [`session::Engine::flows_outside_sample`].
+    pub(crate) flows_outside_sample: u64,
     pub(crate) turns_open: u64,
     /// What a drain waits for; before it, an upper bound of that.
     pub(crate) turns_waiting: u64,
@@ -121,6 +123,7 @@ impl Slot {
         }
         self.totals.add(&other.totals);
         self.sessions += other.sessions;
+        self.flows_outside_sample += other.flows_outside_sample;
         self.turns_open += other.turns_open;
         self.turns_waiting += other.turns_waiting;
         self.in_flight += other.in_flight;

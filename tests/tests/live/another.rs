@@ -34,7 +34,7 @@ impl Other {
         stream.set_read_timeout(tick).expect("a timeout");
         let target = Endpoint::new(Addr::v4(TARGET.octets()), PORT);
         let mut out = Vec::new();
-        let mut end = TcpcopyEnd::new(vec![target], 0, Instant::now(), &mut out);
+        let mut end = TcpcopyEnd::new(vec![target], 0, None, Instant::now(), &mut out);
         let deadline = Instant::now() + PATIENCE;
         while hear(&mut stream, &mut end, &mut out).is_none() {
             assert!(Instant::now() < deadline, "it is not subscribed");

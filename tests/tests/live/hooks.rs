@@ -47,7 +47,7 @@ fn tc(stand: &Stand, arguments: &str) {
 }
 
 /// The janitor of a run.
-fn janitor(copier: &Copier) -> Pid {
+pub(super) fn janitor(copier: &Copier) -> Pid {
     let pid = copier.tcpcopy.pid();
     let children =
         std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("the children");

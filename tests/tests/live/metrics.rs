@@ -313,7 +313,7 @@ fn start_in_two_steps(stand: &Stand) -> Copier {
     answers(stand, tcpcopy(), "/ready", 200);
     answers(stand, intercept(), "/ready", 200);
     let warned = copier.intercept.as_ref().expect("an intercept").log();
-    assert!(warned.contains("no password"), "{warned}");
+    assert!(warned.contains("no token"), "{warned}");
     copier
 }
 

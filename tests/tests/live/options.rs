@@ -15,11 +15,11 @@ use tests::{Clients, PORT, Stand, check_clean};
 
 use super::places::{Seen, copied, nginx, start};
 
-fn online() -> SocketAddr {
+pub(super) fn online() -> SocketAddr {
     (lab::net::ONLINE, PORT).into()
 }
 
-fn target() -> (Host, SocketAddr) {
+pub(super) fn target() -> (Host, SocketAddr) {
     (Host::Target, (TARGET, PORT).into())
 }
 

@@ -222,5 +222,93 @@ fn units_are_understood() {
         let said = lab::system::output("systemd-analyze", &["verify", &file]).expect("it runs");
         let words = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(said.status.success() && words.is_empty(), "{words}");
+        // In tenths, of ten.
+        let threshold = ["security", "--offline=true", "--threshold=30", &file];
+        let said = lab::system::output("systemd-analyze", &threshold).expect("it runs");
+        let words = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.status.success(), "{words}");
     }
+}
+
+/// For the metrics.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The capabilities that the unit leaves, as setpriv takes them.
+fn rights_of_unit() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let root = root.expect("a folder above");
+    let unit = fs::read_to_string(root.join("deploy/systemd/tcpcopy.service")).expect("a unit");
+    let mut lines = unit.lines();
+    let set = lines.find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let set = set.expect("a set").to_lowercase();
+    set.replace("cap_", "+").replace(' ', ",")
+}
+
+/// A page that is shown at a socket, and in the last line the status.
+fn ask(socket: &Path, page: &str, header: &str) -> String {
+    let place = socket.display().to_string();
+    let page = format!("http://localhost{page}");
+    let asked = [
+        "-s",
+        "-w",
+        "\n%{http_code}",
+        "--unix-socket",
+        &place,
+        "-H",
+        header,
+        &page,
+    ];
+    let said = lab::system::output("curl", &asked).expect("curl");
+    String::from_utf8_lossy(&said.stdout).into_owned()
+}
+
+/// A run works with what the unit leaves of root's rights.
+#[test]
+fn a_units_rights_are_enough() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["setpriv", "curl"]) else {
+        return;
+    };
+    let set = rights_of_unit();
+    let socket = stand.lab.folder().join("metrics.sock");
+    let place = format!("unix:{}", socket.display());
+    let script = format!(
+        r#"umask 0077; exec setpriv --no-new-privs --bounding-set=-all,{set} --inh-caps=-all "$@""#
+    );
+    let file = stand.lab.folder().join("token");
+    fs::write(&file, TOKEN).expect("a file");
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    fs::set_permissions(&file, mode(0o644)).expect("mode");
+    let token = file.display().to_string();
+    let more = [
+        "--hook",
+        "clsact",
+        "--listen",
+        &place,
+        "--metrics-token",
+        &token,
+    ];
+    let mut refused = start(&stand, &script, &more);
+    let ended = refused.wait(Duration::from_secs(10)).expect("it ends");
+    assert_eq!(ended.code(), Some(2), "{}", refused.log());
+    assert!(refused.log().contains("chmod 600"), "{}", refused.log());
+    fs::set_permissions(&file, mode(0o600)).expect("mode");
+    let mut process = start(&stand, &script, &more);
+    wait_copying(&mut process, &summary_file(&stand));
+    let permissions = fs::metadata(&socket).expect("a socket").permissions();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&permissions);
+    assert_eq!(mode & 0o777, 0o660);
+    let ask = |page: &str, header: &str| ask(&socket, page, header);
+    assert_eq!(ask("/ready", "X: y"), "ready\n\n200");
+    assert!(ask("/metrics", "X: y").ends_with("\n401"));
+    let bearer = format!("Authorization: Bearer {TOKEN}");
+    let shown = ask("/metrics", &bearer);
+    assert!(
+        shown.contains("tcpcopy_ready 1") && shown.ends_with("\n200"),
+        "{shown}"
+    );
+    let ended = process.stop(Signal::SIGINT, END_WITHIN).expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{}", process.log());
+    assert!(!socket.exists());
+    assert!(!process.log().contains("rights-kept"), "{}", process.log());
+    check_nothing_left(&stand);
 }

@@ -84,7 +84,8 @@ fn hostile_requests() {
     }
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20));
     for (request, status) in [
-        (&b"POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nx"[..], Some(405)),
+        (&b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"[..], Some(421)),
+        (b"POST /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 9\r\n\r\nx", Some(405)),
         (b"DELETE / HTTP/1.0\r\n\r\n", Some(405)),
         (b"GET /../../etc/shadow HTTP/1.0\r\n\r\n", Some(404)),
         (b"GET /metrics/ HTTP/1.0\r\n\r\n", Some(404)),

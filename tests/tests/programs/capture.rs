@@ -180,14 +180,11 @@ fn a_flow_goes_to_the_ring_of_its_owner_and_all_or_none_of_it_is_sampled() {
     }
 
     let threshold = wire::flow::SAMPLE_ALL / 2;
-    let globals = vec![
-        (maps::GLOBAL_SAMPLE_THRESHOLD, threshold),
-        (maps::GLOBAL_SAMPLE_SEED, 9),
-    ];
     let mut kernel = self::kernel(&Settings {
-        globals,
+        globals: vec![(maps::GLOBAL_SAMPLE_SEED, 9)],
         ..Settings::default()
     });
+    kernel.sample(threshold);
     for port in 1024..1064 {
         let client = Endpoint::new(CLIENT.addr, port);
         let flow = wire::flow::FlowKey {

@@ -224,6 +224,19 @@ impl Kernel {
         words.set(worker, reasons, 0).expect("slot");
     }
 
+    /// Whether the object knows of samples that change while it runs.
+    pub(crate) fn can_sample(&self) -> bool {
+        self.ebpf.map(maps::LEFT_OUT).is_some()
+    }
+
+    /// Leaves flows out of the sample, all but those below the threshold.
+    pub(crate) fn sample(&mut self, threshold: u32) {
+        let map = self.ebpf.map_mut(maps::LEFT_OUT).expect("map");
+        let mut words = Array::<_, u64>::try_from(map).expect("u64");
+        let left_out = wire::flow::SAMPLE_ALL - threshold;
+        words.set(0, u64::from(left_out), 0).expect("slot");
+    }
+
     /// A rule without an address, on a host with devices that show packets of others.
     pub(crate) fn service_anywhere(&mut self, port: u16) {
         self.mark_port(port, maps::PORT_ANYWHERE);
@@ -326,9 +339,9 @@ impl Kernel {
     /// Tells `sink` how much payload somebody asks for.
     pub(crate) fn want_payload(&mut self, len: u32) {
         let map = self.ebpf.map_mut(maps::PAYLOAD_WANTED).expect("map");
-        Array::<_, u32>::try_from(map)
-            .expect("u32")
-            .set(0, len, 0)
+        Array::<_, u64>::try_from(map)
+            .expect("u64")
+            .set(0, u64::from(len), 0)
             .expect("slot");
     }
 

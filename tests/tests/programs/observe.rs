@@ -70,14 +70,11 @@ fn the_sample_is_that_of_capture() {
     if skipped() {
         return;
     }
-    let globals = vec![
-        (maps::GLOBAL_SAMPLE_THRESHOLD, wire::flow::SAMPLE_ALL / 3),
-        (maps::GLOBAL_SAMPLE_SEED, 5),
-    ];
     let mut kernel = Kernel::tcpcopy(&Settings {
-        globals,
+        globals: vec![(maps::GLOBAL_SAMPLE_SEED, 5)],
         ..Settings::default()
     });
+    kernel.sample(wire::flow::SAMPLE_ALL / 3);
     kernel.service(ONLINE);
     let (mut sampled, mut left_out) = (0, 0);
     for port in 1024..1124 {

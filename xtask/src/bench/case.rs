@@ -162,6 +162,8 @@ pub(super) enum Variant {
 pub(super) enum Mode {
     Direct,
     Assistant,
+    /// By way of the assistant, on a channel with a key.
+    AssistantWithKey,
     /// Direct, with two workers, which use the processor of the online server and of the load as well.
     TwoWorkers,
 }
@@ -170,7 +172,7 @@ impl Mode {
     pub(super) const fn topology(self) -> Topology {
         match self {
             Self::Direct | Self::TwoWorkers => Topology::Direct,
-            Self::Assistant => Topology::Assistant,
+            Self::Assistant | Self::AssistantWithKey => Topology::Assistant,
         }
     }
 }
@@ -183,6 +185,7 @@ impl Variant {
                 all.push(Self::Copied(mode, capture));
             }
         }
+        all.push(Self::Copied(Mode::AssistantWithKey, Capture::Ring));
         all.push(Self::Copied(Mode::TwoWorkers, Capture::Ring));
         all
     }
@@ -193,6 +196,9 @@ impl Variant {
             Self::PlainClient => "plain-client".to_owned(),
             Self::Copied(Mode::Direct, capture) => format!("direct/{}", capture.name()),
             Self::Copied(Mode::Assistant, capture) => format!("assistant/{}", capture.name()),
+            Self::Copied(Mode::AssistantWithKey, capture) => {
+                format!("assistant-with-key/{}", capture.name())
+            }
             Self::Copied(Mode::TwoWorkers, capture) => {
                 format!("two-workers/{}", capture.name())
             }

@@ -166,6 +166,7 @@ fn start_copier(
                 &format!("{TARGET}:{PORT}"),
             );
             options.capture = capture;
+            options.has_key = mode == Mode::AssistantWithKey;
             if mode == Mode::TwoWorkers {
                 options = options.more("--workers").more("2");
             } else {
@@ -192,7 +193,9 @@ fn figure(summary: &Summary, path: &str) -> Option<f64> {
 fn describe(mode: Mode) -> String {
     match mode {
         Mode::Direct | Mode::TwoWorkers => "the copy in direct mode did not start".to_owned(),
-        Mode::Assistant => "the copy in assistant mode did not start".to_owned(),
+        Mode::Assistant | Mode::AssistantWithKey => {
+            "the copy in assistant mode did not start".to_owned()
+        }
     }
 }
 

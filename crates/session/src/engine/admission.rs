@@ -30,15 +30,14 @@ impl Engine {
         if rules.is_empty() {
             return Err(None);
         }
-        let copies = u64::from(self.shared.config.copies);
         if self.shared.config.source == Source::Clients {
             // A client of the other address family has no address that the target could answer to.
-            let named = rules.len();
+            let named = self.weight_of(rules.iter().copied());
             let v4 = flow.client.addr.is_v4();
             let all = &self.shared.config.rules;
             rules.retain(|rule| all[usize::from(rule.0)].target.addr.is_v4() == v4);
-            let foreign = (named - rules.len()) as u64;
-            self.shared.counters.sessions_foreign += foreign * copies;
+            let foreign = named - self.weight_of(rules.iter().copied());
+            self.shared.counters.sessions_foreign += u64::from(foreign);
         }
         if rules.is_empty() {
             return Err(Some(Why::Foreign));
@@ -54,7 +53,8 @@ impl Engine {
             self.shared.counters.left_out_subflows += u64::from(self.weight(&flow));
             return Err(Some(Why::Subflow));
         }
-        if !self.may_open(now, rules.len() as u64 * copies) {
+        let sessions = self.weight_of(rules.iter().copied());
+        if !self.may_open(now, sessions.into()) {
             return Err(Some(Why::Shed));
         }
         self.nursery.remove(&flow);
@@ -72,7 +72,7 @@ impl Engine {
         self.by_flow.insert(&flow, id);
         self.unconfirmed += u32::from(!joined);
         for rule in rules {
-            for copy in 0..self.shared.config.copies {
+            for copy in 0..self.copies_of(rule) {
                 self.insert(now, rule, id, beginning, copy == 0);
                 self.shared.counters.sessions_joined += u64::from(joined);
             }

@@ -97,6 +97,11 @@ impl Flows {
         }
     }
 
+    /// All flows, those that rest included: from their clients to their online servers.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &FlowKey> {
+        (0..self.slots.len()).filter_map(|id| self.key(id as FlowId))
+    }
+
     /// All flows that are awake; the others hold no bytes.
     pub(crate) fn awake(&self) -> impl Iterator<Item = (FlowId, &Flow)> {
         let ids = self.awake.ids();

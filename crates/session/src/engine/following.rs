@@ -293,6 +293,7 @@ impl Engine {
         }
         self.unlist(id);
         if let Some(mut flow) = self.flows.remove(id) {
+            self.sampling.leave(flow.key());
             flow.clear(&mut self.shared.arena);
             self.unconfirmed -= u32::from(!flow.is_confirmed());
         }

@@ -31,9 +31,11 @@ impl Engine {
             return;
         }
         let isn = ClientSeq::new(segment.seq);
-        let known = self
-            .flow_of(&flow)
-            .and_then(|id| self.flows.wake(id)?.client_isn());
+        let session = self.flow_of(&flow);
+        if session.is_none() && self.is_left_out_by_sample(&flow, segment.payload_len) {
+            return;
+        }
+        let known = session.and_then(|id| self.flows.wake(id)?.client_isn());
         let is_answered = |it: &mut Infant| matches!(it, Infant::Syn(syn, ..) if syn.isn == isn && syn.online_isn.is_some());
         // One that comes again after its answer says nothing new.
         let again = self.nursery.get(&flow, now).map(is_answered);

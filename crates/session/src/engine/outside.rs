@@ -35,8 +35,13 @@ pub(crate) struct Lost {
 }
 
 impl Engine {
-    /// The rules that name a flow's service: by its address, or where none does, by its port alone.
+    /// The rules that copy a flow: those that name its service and have it in their sample.
     pub(crate) fn rules_of(&self, flow: &FlowKey) -> impl Iterator<Item = RuleId> + '_ {
+        self.rules_for(flow).filter(self.is_sampled(flow))
+    }
+
+    /// The rules that name a flow's service: by its address, or where none does, by its port alone.
+    pub(crate) fn rules_for(&self, flow: &FlowKey) -> impl Iterator<Item = RuleId> + '_ {
         let any = Endpoint::new(Addr::UNSPECIFIED, flow.server.port);
         let rules = &self.shared.config.rules;
         let server = if rules.iter().any(|rule| rule.online == flow.server) {
@@ -53,8 +58,14 @@ impl Engine {
 
     /// How many sessions a flow has, where it is copied.
     pub(crate) fn weight(&self, flow: &FlowKey) -> u32 {
-        let rules = u32::try_from(self.rules_of(flow).count()).unwrap_or(u32::MAX);
-        rules.saturating_mul(self.shared.config.copies.into())
+        self.weight_of(self.rules_of(flow))
+    }
+
+    /// The same by these rules.
+    pub(crate) fn weight_of(&self, rules: impl Iterator<Item = RuleId>) -> u32 {
+        rules
+            .map(|rule| u32::from(self.copies_of(rule)))
+            .fold(0, u32::saturating_add)
     }
 
     /// Why a flow of whose handshake one side was not seen is not copied: right after the start that side was seen by nobody yet.
@@ -105,7 +116,7 @@ impl Engine {
         let rules: Vec<RuleId> = self.rules_of(flow).collect();
         let bytes = u64::from(bytes);
         for rule in rules {
-            for _ in 0..self.shared.config.copies {
+            for _ in 0..self.copies_of(rule) {
                 let event = if begins_turn {
                     let unseen = TurnEnded::unseen(rule, Outcome::Missed);
                     Event::TurnEnded(TurnEnded { bytes, ..unseen })

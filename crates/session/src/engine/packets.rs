@@ -61,7 +61,7 @@ impl Engine {
         }
         let known = self
             .flow_of(&flow)
-            .or_else(|| self.begin(now, flow, &segment, packet, payload));
+            .or_else(|| self.begin_if_sampled(now, flow, &segment, packet));
         let Some(id) = known else {
             if self.throttle.is_some() {
                 self.look_at_refused(&flow, payload, stamp);

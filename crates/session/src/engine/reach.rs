@@ -14,9 +14,19 @@ impl Engine {
     /// wait with it, as a replay can, does.
     #[must_use]
     pub fn has_free_sources(&self) -> bool {
-        let least = usize::from(self.shared.config.copies);
+        let copies = self.known.rules.iter().map(|rule| rule.tuning.copies);
+        let least = usize::from(copies.max().unwrap_or(1));
         let pools = self.known.targets.iter().filter_map(|it| it.pool.as_ref());
         pools.into_iter().all(|pool| pool.has_free(least))
+    }
+
+    /// All sessions of a client address come from one address of the pool, as long as that has a port left. To be called before the
+    /// first packet.
+    pub fn stick_to_addresses(&mut self) {
+        let pools = self.known.targets.iter_mut();
+        for pool in pools.filter_map(|target| target.pool.as_mut()) {
+            pool.stick();
+        }
     }
 
     /// Sessions that open from now on use no port of these, which others on this host have, and any other of the pool.

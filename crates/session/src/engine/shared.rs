@@ -18,6 +18,7 @@ use crate::inflow::Inflow;
 use crate::path::Path;
 use crate::pool::Pool;
 use crate::time::Instant;
+use crate::tuning::Tuning;
 use crate::turns::Habits;
 
 /// What is known of the rules and of their targets.
@@ -29,10 +30,12 @@ pub(crate) struct Known {
 
 impl Known {
     /// Nothing yet of every rule.
-    pub(crate) fn new(config: &Config, hash: FlowHash) -> Self {
+    pub(crate) fn new(config: &Config, hash: FlowHash, tuning: &Tuning) -> Self {
         let (targets, target_of) = targets(config, hash);
-        let rules = target_of.into_iter().map(|target| RuleState {
-            habits: Habits::new(config.copies),
+        let rules = target_of.into_iter().zip(&tuning.rules);
+        let rules = rules.map(|(target, tuning)| RuleState {
+            habits: Habits::new(tuning.copies),
+            tuning: *tuning,
             target,
             joins_refused: 0,
             joins_unanswered: 0,

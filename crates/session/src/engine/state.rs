@@ -25,7 +25,9 @@ impl Engine {
             let waits = session.playing(flow).is_waiting(
                 session.connection.una(),
                 DRAIN_SILENCE,
-                self.shared.config.response_timeout,
+                self.known.rules[usize::from(session.rule.0)]
+                    .tuning
+                    .response_timeout,
                 now,
             ) && !session.awaits_confirmation(flow);
             waits

@@ -121,11 +121,12 @@ impl Engine {
         if now < session.active_at(flow) + REST_AFTER {
             return;
         }
-        let quiet = self.known.rules[usize::from(session.rule.0)].habits.quiet();
+        let rule = &self.known.rules[usize::from(session.rule.0)];
+        let quiet = rule.habits.quiet();
         if !session.playing(flow).is_waiting(
             session.connection.una(),
             quiet,
-            self.shared.config.response_timeout,
+            rule.tuning.response_timeout,
             now,
         ) {
             let number = session.flow;

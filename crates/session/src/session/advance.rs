@@ -234,11 +234,11 @@ impl Session {
         let seen = ctx.shared.seen;
         let time = seen.since(next.captured);
         let overdue = verdict == Verdict::TimedOut
-            || verdict == Verdict::Quiet && time > ctx.shared.config.response_timeout;
+            || verdict == Verdict::Quiet && time > ctx.rule.tuning.response_timeout;
         let waiting = self.playing(ctx.flow).waiting().filter(|_| overdue);
         let waited = Waited {
             time,
-            response_timeout: ctx.shared.config.response_timeout,
+            response_timeout: ctx.rule.tuning.response_timeout,
             trips,
             unasked,
             stands_alone: waiting.is_some_and(|turn| self.stands_alone(turn, ctx)),
@@ -350,7 +350,7 @@ impl Session {
 
     fn has_timed_out(&self, ctx: &Context<'_>) -> bool {
         self.playing(ctx.flow)
-            .has_timed_out(ctx.shared.config.response_timeout, ctx.now)
+            .has_timed_out(ctx.rule.tuning.response_timeout, ctx.now)
     }
 
     /// The end of the run: every turn ends now, the connection with a RST.

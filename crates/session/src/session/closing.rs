@@ -53,7 +53,7 @@ impl Session {
         let patience = if self.playing(ctx.flow).is_answered_by_both(una) {
             FIN_WAIT
         } else {
-            ctx.shared.config.response_timeout
+            ctx.rule.tuning.response_timeout
         };
         let at = self.closing_until(since, patience);
         if ctx.now < at {

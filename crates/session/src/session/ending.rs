@@ -78,7 +78,7 @@ impl Session {
     pub(super) fn end_after(&mut self, cause: Cause, progress: Progress, ctx: &mut Context<'_>) {
         let cause = self.turns.fate().map_or(cause, Cause::Lost);
         let mut outcome = ending(cause, progress);
-        let patience = ctx.shared.config.response_timeout;
+        let patience = ctx.rule.tuning.response_timeout;
         if outcome == Outcome::Delivered && self.playing(ctx.flow).is_mute(patience, ctx.now) {
             outcome = Outcome::TimedOut;
         }

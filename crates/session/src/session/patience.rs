@@ -34,7 +34,7 @@ impl Session {
             // A target whose window is full pauses for a round trip in the middle of a response.
             trips: self.connection.round_trip().unwrap_or_default() * 2,
             has_hole: self.connection.has_hole(),
-            response_timeout: ctx.shared.config.response_timeout,
+            response_timeout: ctx.rule.tuning.response_timeout,
             target_closed: self.connection.is_finished(),
             // An acknowledgement that opens the window does not pass a gate that wants a question.
             is_held: self.holds_target_back(next)

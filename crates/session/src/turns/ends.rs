@@ -190,6 +190,15 @@ impl Ends {
         }
     }
 
+    /// Flows have so many copies from now on. Those that have more still count, so that nothing is believed sooner than before.
+    pub(crate) fn expect_copies(&mut self, copies: u16) {
+        let new = Self::new(copies);
+        self.run = self.run.max(new.run);
+        for (belief, new) in self.whole.iter_mut().zip(new.whole) {
+            belief.needed = belief.needed.max(new.needed);
+        }
+    }
+
     /// The end as it is believed, if nothing more is expected of a response that ends like this. `at_once` says that the online
     /// server's came without a pause; where it did not, the kind does not mean that this one has no pause.
     pub(crate) fn believe(&self, end: End, at_once: bool) -> Option<End> {

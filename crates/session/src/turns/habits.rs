@@ -40,6 +40,11 @@ impl Habits {
         }
     }
 
+    /// Flows have so many copies from now on.
+    pub(crate) fn expect_copies(&mut self, copies: u16) {
+        self.ends.expect_copies(copies);
+    }
+
     /// How long a target must be silent before a response counts as complete that is not as long as the online server's.
     pub(crate) fn quiet(&self) -> Duration {
         (self.pause * 2).clamp(QUIET_MIN, QUIET_MAX)

@@ -22,6 +22,7 @@ mod samples;
 mod sending;
 mod step;
 mod truth;
+mod tuning;
 mod window;
 
 use core::time::Duration;

@@ -75,6 +75,7 @@ fn summary(more: u64) -> Value {
         cpu_seconds: Figures::new(),
         notes: Figures::new(),
         warnings: crate::Warnings::default(),
+        changes: crate::Changes::default(),
         feedback: None,
         replay: None,
         tap: None,

@@ -61,6 +61,7 @@ fn run() -> RunTotals {
         warnings: crate::Warnings::default(),
         replay: None,
         tap: None,
+        changes: crate::Changes::default(),
         feedback: Some(Feedback {
             client: "10.0.0.9".to_owned(),
             target: "10.0.0.2:80".to_owned(),

@@ -17,6 +17,7 @@ use wire::tcp::{Flags, Header, Options};
 
 use super::{Connection, Failure};
 use crate::assistant::Channels;
+use crate::assistant::names::Names;
 use crate::assistant::probe::Probes;
 use crate::worker::announcer::Announcement;
 use crate::worker::handle::{Inbox, WorkerHandle};
@@ -83,8 +84,11 @@ impl Stage {
             index: 0,
             address: address
                 .map_or_else(|| listener.local_addr().unwrap().to_string(), str::to_owned),
+            names: Names::start().unwrap(),
             is_insecure: false,
+            keys: None,
             targets: vec![target()],
+            refused: HashSet::new(),
             payload_max: PAYLOAD_MAX,
             announcements,
             waker: Arc::clone(&waker),
@@ -111,13 +115,10 @@ impl Stage {
     fn accept(&self) -> Intercept {
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut hello = Vec::new();
-        let mut intercept = Intercept {
-            end: InterceptEnd::new(Instant::now(), &mut hello),
+        Intercept {
+            end: InterceptEnd::new(None, Instant::now()),
             stream,
-        };
-        intercept.stream.write_all(&hello).unwrap();
-        intercept
+        }
     }
 
     /// Waits until the worker would hear that reports can arrive, or that they cannot.
@@ -150,6 +151,9 @@ impl Intercept {
     /// Reads on until an event has been turned into something.
     fn hear<T>(&mut self, mut take: impl FnMut(InterceptEvent<'_>) -> Option<T>) -> T {
         loop {
+            let mut said = Vec::new();
+            self.end.greet(&mut said).unwrap();
+            self.stream.write_all(&said).unwrap();
             while let Some(event) = self.end.next_event().unwrap() {
                 if let Some(taken) = take(event) {
                     return taken;

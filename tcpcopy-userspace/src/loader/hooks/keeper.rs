@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use process::rights;
 use tracing::warn;
 use words::Words;
 
@@ -67,6 +68,8 @@ impl Keeper {
         let thread = thread::Builder::new()
             .name("keeper".to_owned())
             .spawn(move || {
+                // The janitor that it may have to start begins with it.
+                rights::keep_only(rights::REMOVE);
                 while stopped.recv_timeout(RENEW_EVERY) == Err(RecvTimeoutError::Timeout) {
                     of_thread.look_for_a_gap();
                     of_thread.renew();

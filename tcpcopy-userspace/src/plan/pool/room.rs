@@ -2,6 +2,7 @@
 
 use super::{Sources, several};
 use crate::args::Args;
+use crate::dials::Dials;
 use crate::plan::Refusal;
 
 /// A pool with room for fewer flows is worth a warning where each flow takes several ports: about what a busy server has
@@ -13,6 +14,8 @@ const FLOWS_FEW: u64 = 1000;
 pub(crate) struct Room {
     /// Clients' connections at a time.
     pub(crate) flows: u64,
+    /// Addresses times ports, and what that makes of new connections per second.
+    pub(crate) fits: String,
     /// All of it, in words.
     pub(crate) words: String,
 }
@@ -24,9 +27,11 @@ pub(crate) struct Room {
 /// as `collision`.
 pub(in crate::plan) fn room(
     args: &Args,
+    dials: &Dials,
     sources: &Sources,
     workers: u32,
 ) -> Result<(Option<Room>, Option<String>), Refusal> {
+    let copies = dials.copies_max();
     // All ranges of a family together.
     let families = [true, false].map(|is_v4| {
         let available = sources.of(is_v4).map(super::Chosen::available).sum();
@@ -46,12 +51,9 @@ pub(in crate::plan) fn room(
         available,
     };
     // Each worker must be able to hold one flow with all its copies.
-    let least = u64::from(args.copies) * u64::from(workers);
+    let least = u64::from(copies) * u64::from(workers);
     if available < least {
-        return Err(small(
-            format!("-n {} with {workers} workers", args.copies),
-            least,
-        ));
+        return Err(small(format!("-n {copies} with {workers} workers"), least));
     }
     // A port rests for a second after its session.
     if let Some(rate) = args
@@ -66,18 +68,54 @@ pub(in crate::plan) fn room(
     if let Some(sessions) = args.max_sessions.filter(|&s| u64::from(s) > available) {
         return Err(small(format!("--max-sessions {sessions}"), sessions.into()));
     }
-    let flows = available / u64::from(args.copies);
+    let flows = available / u64::from(copies);
+    let fits = arithmetic(sources.of(is_v4), available, u64::from(copies));
     let words = format!(
         "the reply pool {} has {available} addresses and ports per target, about {} per worker: with {} session(s) per flow \
          that is {flows} flows at a time",
         several::words(sources.of(is_v4)).unwrap_or_default(),
         available / u64::from(workers),
-        args.copies,
+        copies,
     );
-    let warning = (args.copies > 1 && flows < FLOWS_FEW).then(|| {
+    let warning = (copies > 1 && flows < FLOWS_FEW).then(|| {
         format!(
             "{words}; turns of further flows will end as `collision`: widen it with -c, or lower -n"
         )
     });
-    Ok((Some(Room { flows, words }), warning))
+    Ok((Some(Room { flows, fits, words }), warning))
+}
+
+/// What fits into a pool, reckoned before the reader's eyes: addresses times ports, and new connections per second by how long each is held.
+fn arithmetic<'a>(
+    chosen: impl Iterator<Item = &'a super::Chosen>,
+    available: u64,
+    copies: u64,
+) -> String {
+    let parts = chosen.map(|it| {
+        let (range, addresses) = (&it.pool.range, it.pool.addresses());
+        let ports = u64::from(range.port_last - range.port_first) + 1 - it.excluded.len() as u64;
+        let plural = if addresses == 1 {
+            "address"
+        } else {
+            "addresses"
+        };
+        format!("{addresses} {plural} x {ports} ports")
+    });
+    let parts: Vec<String> = parts.collect();
+    let flows = available / copies;
+    // A port rests after its session.
+    let rest = session::limits::TIME_WAIT.as_secs();
+    let rate = |seconds: u64| flows / (seconds + rest);
+    let copies = match copies {
+        1 => String::new(),
+        copies => format!(", {copies} for each connection"),
+    };
+    format!(
+        "{} = {available}{copies}; with {rest} s of rest after each that is {} new connections per second if they last 1 s, {} if 10 s, {} if \
+         60 s",
+        parts.join(" + "),
+        rate(1),
+        rate(10),
+        rate(60)
+    )
 }

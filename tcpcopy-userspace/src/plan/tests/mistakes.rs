@@ -255,7 +255,7 @@ fn what_people_write_is_taken() {
 fn addresses_in_use_and_folders_that_are_not_there_are_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");
-    let error = exporter::Bound::bind(address)
+    let error = exporter::Bound::bind(&exporter::Place::Tcp(address))
         .expect_err("it is taken")
         .to_string();
     assert!(

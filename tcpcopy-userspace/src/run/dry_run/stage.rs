@@ -62,6 +62,10 @@ impl Stage {
         }
         let (sessions_max, payload_bytes_max) = (config.sessions_max, config.payload_bytes_max);
         let mut engine = Engine::new(config, now);
+        engine.tune(&plan.tuning());
+        if plan.is_pool_sticky {
+            engine.stick_to_addresses();
+        }
         Self {
             target: MadeUp::new(&mut engine, plan.hash_seed),
             engine,

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 use session::{Outcome, RuleId, TurnEnded};
 use telemetry::warning::{Kind, Warning};
-use telemetry::{Feedback, Ledger, Replay, fidelity};
+use telemetry::{Change, Feedback, Ledger, Replay, fidelity};
 
 use super::runs;
 use super::sheet::{Answered, Fact, GATES};
@@ -42,6 +42,17 @@ fn full() -> Fact {
                 let warning = Warning::new(Kind::DeviceMissing, "gone", SystemTime::now());
                 let warning = warning.of_rule("80").about(number.to_string());
                 run.warnings.raise(warning);
+            }
+            for number in 0..300 {
+                let change = Change {
+                    at: String::new(),
+                    what: "percent",
+                    rule: Some("port 80 -> 10.0.0.2:80".to_owned()),
+                    from: "100".to_owned(),
+                    to: number.to_string(),
+                    by: "user 0, process 1".to_owned(),
+                };
+                run.changes.push(SystemTime::now(), change);
             }
             run.tap = Some(telemetry::Tap::default());
             run.feedback = Some(Feedback {

@@ -85,6 +85,7 @@ impl Fact {
                 cpu_seconds: Figures::new(),
                 notes: Figures::new(),
                 warnings: Warnings::default(),
+                changes: telemetry::Changes::default(),
                 feedback: None,
                 replay: None,
                 tap: None,

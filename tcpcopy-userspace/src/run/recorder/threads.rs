@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use abi::record::{KIND_CLIENT, KIND_ONLINE, RECORD_HEADER_LEN, RecordHeader};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::net::if_::if_indextoname;
+use process::confinement::{self, Trade};
+use process::rights;
 use recording::{Error, Writer, Written};
 use ring::Entries;
 use signal_hook::iterator::Signals;
@@ -80,6 +82,7 @@ impl Threads {
         let (batches, to_write) = bounded(BATCHES_MAX);
         let of_writer = Arc::clone(shared);
         let writer = start("file-writer", priority, move || {
+            rights::keep_only(rights::FILES);
             write(writer, &to_write, &of_writer)
         })?;
         let (usual, short) = LOOK_EVERY;
@@ -94,7 +97,10 @@ impl Threads {
             batches,
             shared: Arc::clone(shared),
         };
-        let recorder = start("recorder", priority, move || recorder.run(look_every))?;
+        let recorder = start("recorder", priority, move || {
+            confinement::confine(Trade::Works);
+            recorder.run(look_every)
+        })?;
         Ok(Self {
             shared: Arc::clone(shared),
             recorder,

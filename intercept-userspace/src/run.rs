@@ -58,10 +58,8 @@ pub(crate) struct Prepared {
 /// Checks the environment and makes what is needed; changes nothing where something is missing. The calling thread is in the network
 /// namespace that is worked in, and what listens is `outside`.
 pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, Unusable> {
-    let no_thread = |cause| Unusable::Start {
-        what: "a thread",
-        cause,
-    };
+    let no_start = |what| move |cause| Unusable::Start { what, cause };
+    let no_thread = no_start("a thread");
     need(Limit::Descriptors, DESCRIPTORS)?;
     capability::require()?;
     kernel::require_af_xdp()?;
@@ -89,14 +87,8 @@ pub(crate) fn prepare(options: &Options, outside: &Outside) -> Result<Prepared, 
     let keys = options.key_file.as_deref().map(Watch::start).transpose()?;
     let bind = || Server::bind(options.listen, Arc::clone(&router), keys);
     let server = outside.run(bind).map_err(no_thread)??;
-    let signals = signals::listen().map_err(|cause| Unusable::Start {
-        what: "the handling of signals",
-        cause,
-    })?;
-    let (stop, stopped) = stop::new().map_err(|cause| Unusable::Start {
-        what: "a pipe",
-        cause,
-    })?;
+    let signals = signals::listen().map_err(no_start("the handling of signals"))?;
+    let (stop, stopped) = stop::new().map_err(no_start("a pipe"))?;
     let mut sink = Sink::load(&options.targets)?;
     router.tell(sink.take_payload_wanted()?);
     let counters = sink.shared_counters().map_err(|cause| Unusable::Map {

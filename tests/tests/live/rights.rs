@@ -113,6 +113,31 @@ fn small_limits() {
     }
 }
 
+/// A container without `--privileged` may not write to /proc/sys, and the private device is silent there too.
+#[test]
+fn nothing_need_be_written_to_proc_sys() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["mount"]) else {
+        return;
+    };
+    let online = stand.lab.namespace(Host::Online);
+    online.set_ipv6(true).expect("IPv6");
+    // `ip netns exec`, by which it is started, has mounts of its own.
+    let script =
+        r#"mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@""#;
+    let mut process = start(&stand, script, &[]);
+    wait_copying(&mut process, &summary_file(&stand));
+    for end in ["tcpcopy0", "tcpcopy1"] {
+        let shown = stand
+            .lab
+            .run(Host::Online, "ip", &["-6", "address", "show", "dev", end])
+            .expect("ip");
+        assert!(!shown.contains("inet6"), "{end}: {shown}");
+    }
+    let ended = process.stop(Signal::SIGINT, END_WITHIN).expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{}", process.log());
+    check_nothing_left(&stand);
+}
+
 /// How long a copy of the binary may take, with all that it says of itself to debuggers, where the disk has other work.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(60);
 

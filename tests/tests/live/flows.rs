@@ -73,6 +73,13 @@ fn ten_copies_of_each_flow_assistant() {
     copied_often(Topology::Assistant, 10, "62.135.200.0/28", &clients);
 }
 
+/// 100 connections per second become 10,000: the target is driven a hundred times as hard, by exactly a hundred times as much.
+#[test]
+fn a_hundred_copies_of_each_short_flow() {
+    let clients = Clients::short(100, 2).long(10);
+    copied_often(Topology::Direct, 100, "62.135.200.0/26", &clients);
+}
+
 /// 8,000 sessions from 4,000 ports: each comes back into use although the one before has hardly ended.
 #[test]
 fn ten_copies_of_each_short_flow() {

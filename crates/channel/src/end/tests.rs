@@ -312,6 +312,9 @@ fn a_stranger_is_told_nothing() {
     assert!(out.is_empty());
 }
 
+/// What somebody between does with what is under way, knowing what went before.
+type Meddle = fn(&[u8], &mut Vec<u8>);
+
 #[test]
 fn a_record_that_is_changed_repeated_or_left_out_ends_the_connection() {
     let ours = key();
@@ -325,7 +328,7 @@ fn a_record_that_is_changed_repeated_or_left_out_ends_the_connection() {
             .say(&mut pair.to_intercept, |frames| encode::ping(frames, 1));
         subscription
     };
-    let meddle: [fn(&[u8], &mut Vec<u8>); 3] = [
+    let meddle: [Meddle; 3] = [
         |_, all| *all.last_mut().expect("bytes") ^= 1,
         |first, all| all.extend_from_slice(first),
         |first, all| drop(all.drain(..first.len())),

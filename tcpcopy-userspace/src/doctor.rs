@@ -160,8 +160,7 @@ fn prove(
     };
     if let Some(intercepts) = &intercepts {
         for (address, first) in &intercepts.firsts {
-            let targets = plan.targets();
-            sheet.add(assistant::of_intercept(address, first.as_ref(), &targets));
+            sheet.add(assistant::of_intercept(address, first.as_ref(), plan));
         }
     }
     if interrupted() {

@@ -11,7 +11,7 @@ use super::config;
 use super::record::RecordArgs;
 use super::replay::{self, ReplayArgs};
 use super::tcpcopy::{LETTERS, LETTERS_OF_RECORD};
-use super::{Args, CtlArgs, RuleArg, heading, rule, screen, teaching};
+use super::{Args, ControlAt, CtlArgs, RuleArg, heading, rule, screen, teaching};
 
 /// The command line.
 pub(crate) struct CommandLine;
@@ -173,6 +173,13 @@ impl CommandLine {
         match &task {
             Task::Run(args) if args.is_live_dry_run() && !args.intercepts.is_empty() => {
                 let words = "a dry run sends nothing, so there is no answer for an intercept to take: leave out -s (--intercept)\n";
+                Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
+            }
+            Task::Run(args)
+                if args.is_dry_run_of_files()
+                    && matches!(args.control.at(), ControlAt::Path(_)) =>
+            {
+                let words = "a dry run of files has its own time and nothing to turn meanwhile: leave out --ctl\n";
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }
             Task::Run(args) | Task::Doctor(args) => match rule::options::contradiction(&args.rules)

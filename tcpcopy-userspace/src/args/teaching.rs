@@ -17,8 +17,9 @@ Examples:
       tcpcopy -i eth0 -x [2001:db8::1]:80-[2001:db8::9]:8080 -r 10
   Three sessions for each connection (stress test), with a source range of one's own:
       tcpcopy -x 80-10.0.0.9:80 -n 3 -c 10.0.0.5:10000-19999
-  With the clients' own addresses, replies going to an assistant that runs intercept:
-      tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --insecure
+  With the clients' own addresses, replies going to an assistant that runs intercept, which
+  has a copy of the key that `tcpcopy keygen channel.key` has made:
+      tcpcopy -x 80-10.0.0.9:80 -s 10.0.0.7 --key-file channel.key
   What clients ask a container, from the host (PID is a process of the container):
       tcpcopy --netns PID -x 80-10.0.0.9:80
   Nothing arrives? Ask what is wrong and what to do, with the options of the run:

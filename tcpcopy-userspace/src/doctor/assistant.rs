@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use channel::inspection::{Fate, Inspected};
-use wire::flow::{Addr, Endpoint};
+use wire::flow::Addr;
 
 use super::evidence::Evidence;
 use super::finding::Finding;
@@ -163,13 +163,17 @@ fn host_of(address: &str) -> &str {
 pub(crate) fn of_intercept(
     address: &str,
     first: Option<&Result<(), Failure>>,
-    targets: &[Endpoint],
+    plan: &Plan,
 ) -> Finding {
     let host = host_of(address);
     let port = address.rsplit_once(':').map_or("", |(_, port)| port);
-    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    let targets: Vec<String> = plan.targets().iter().map(ToString::to_string).collect();
+    let trust = match &plan.key_file {
+        Some(file) => format!("--key-file {}", file.display()),
+        None => "--insecure".to_owned(),
+    };
     let start = format!(
-        "intercept -i IFACE -x {} -b {host} -p {port} --insecure",
+        "intercept -i IFACE -x {} -b {host} -p {port} {trust}",
         targets.join(",")
     );
     match first {
@@ -181,23 +185,15 @@ pub(crate) fn of_intercept(
             Finding::fail(CHECK, "intercept-absent", failure.to_string()).fix(host, start)
         }
         Some(Err(failure)) => {
-            let finding = match failure {
-                Failure::Channel {
-                    cause: channel::Error::Refused(channel::Refusal::UnknownTarget(_)),
-                    ..
-                } => "intercept-other-target",
-                Failure::Channel {
-                    cause: channel::Error::Version { .. },
-                    ..
-                } => "intercept-other-version",
-                _ => "intercept-unusable",
-            };
-            let is_version = finding == "intercept-other-version";
-            let finding = Finding::fail(CHECK, finding, failure.to_string());
-            if is_version {
-                finding.look(host, "intercept --version").look_here("tcpcopy --version")
-            } else {
-                finding.fix(host, start)
+            let name = failure.finding();
+            let finding = Finding::fail(CHECK, name, failure.to_string());
+            match name {
+                "intercept-other-version" => {
+                    finding.look(host, "intercept --version").look_here("tcpcopy --version")
+                }
+                // Its words say which end needs which file.
+                "intercept-other-key" => finding,
+                _ => finding.fix(host, start),
             }
         }
         None => Finding::fail(

@@ -10,7 +10,7 @@ use channel::message::Flows;
 use channel::{InterceptEnd, InterceptEvent, PING_INTERVAL, encode, inspection};
 use host::clock;
 use key_file::Watch;
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey, PoolRange};
 
 use crate::connection::{Connection, Outgoing};
 use crate::limit::Limit;
@@ -89,8 +89,19 @@ struct Reader<'a> {
 struct Subscription {
     id: ConnectionId,
     targets: HashSet<Endpoint>,
+    /// Where it says that all its sessions come from; anywhere where there is none.
+    sources: Vec<PoolRange>,
     /// Sessions that it announced and that are its own.
     flows: HashSet<FlowKey>,
+}
+
+impl Subscription {
+    /// Whether the session is one of those that it subscribed for.
+    fn may_announce(&self, flow: &FlowKey) -> bool {
+        let is_source = |range: &PoolRange| range.contains(&flow.client);
+        self.targets.contains(&flow.server)
+            && (self.sources.is_empty() || self.sources.iter().any(is_source))
+    }
 }
 
 impl Reader<'_> {
@@ -171,6 +182,7 @@ impl Reader<'_> {
                         self.subscription = Some(Subscription {
                             id,
                             targets,
+                            sources: wanted.sources.iter().collect(),
                             flows: HashSet::new(),
                         });
                         let subscribed = &self.connection.totals.subscribed;
@@ -215,11 +227,11 @@ impl Reader<'_> {
             return;
         };
         let totals = &self.connection.totals;
-        let (mut taken, mut too_many) = (Vec::new(), Vec::new());
+        let (mut taken, mut too_many, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
         for flow in flows.iter() {
             totals.flows.fetch_add(1, Ordering::Relaxed);
-            let opened = if !subscription.targets.contains(&flow.server) {
-                Opened::Taken
+            let opened = if !subscription.may_announce(&flow) {
+                Opened::NotIts
             } else if subscription.flows.len() >= FLOWS_OF_CONNECTION_MAX {
                 Opened::NoSpace
             } else {
@@ -232,12 +244,31 @@ impl Reader<'_> {
                 }
                 Opened::Taken => taken.push(flow),
                 Opened::NoSpace => too_many.push(flow),
+                Opened::NotIts => beyond.push(flow),
             }
             totals.flows_refused.fetch_add(1, Ordering::Relaxed);
         }
         self.say_taken(&taken);
         self.say_too_many(too_many.len());
-        encode::taken(out, taken.into_iter().chain(too_many));
+        self.say_beyond(&beyond);
+        encode::taken(out, taken.into_iter().chain(too_many).chain(beyond));
+    }
+
+    /// Says that a peer announces what it did not subscribe to, unless too much was said already.
+    fn say_beyond(&self, beyond: &[FlowKey]) {
+        if let Some(flow) = beyond.first()
+            && self.log.allow(Instant::now()).is_some()
+        {
+            tracing::warn!(
+                finding = "sources-beyond",
+                "{} announces {} session(s) that are none of the pool and targets that it subscribed for, as from {} to {}: they are \
+                 refused",
+                self.connection.peer,
+                beyond.len(),
+                flow.client,
+                flow.server
+            );
+        }
     }
 
     /// Says that sessions are refused for want of room, unless too much was said already.

@@ -40,6 +40,8 @@ pub(crate) enum Opened {
     Taken,
     /// There are [`FLOWS_MAX`] flows already.
     NoSpace,
+    /// It is none of those that the connection subscribed for.
+    NotIts,
 }
 
 /// A connection that is subscribed, as workers see it.

@@ -38,7 +38,7 @@ use host::kernel::Tcx;
 use host::netns::Outside;
 use session::{Rule, Source, Tuning};
 use telemetry::Mode;
-use wire::flow::{Addr, Endpoint};
+use wire::flow::{Addr, Endpoint, PoolRange};
 
 use crate::args::{Args, Capture, Confirmed, HookChoice, Recording, RuleArg};
 use crate::clock;
@@ -343,6 +343,14 @@ impl Plan {
     pub(crate) fn worker_bits_per_second(&self) -> Option<u64> {
         let share = |all: u64| all.div_ceil(self.workers.into());
         self.bits_per_second_max.map(share)
+    }
+
+    /// The ranges of the pool; none with the clients' own addresses.
+    pub(crate) fn ranges(&self) -> Vec<PoolRange> {
+        match &self.source {
+            Source::Clients => Vec::new(),
+            Source::Pool { ranges, .. } => ranges.clone(),
+        }
     }
 
     /// Distinct targets.

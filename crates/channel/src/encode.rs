@@ -1,22 +1,30 @@
 //! Messages as bytes: each function appends whole frames to `out`. Batches of reports are [`crate::batch`]'s.
 
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey, PoolRange};
 
 use crate::layout::{
     CLOSE, FLOW_LEN, LOST, OPEN, PING, PONG, REFUSED, SUBSCRIBE, SUBSCRIBED, TAKEN, frame,
-    put_endpoint,
+    put_endpoint, put_range,
 };
 use crate::refusal::{REFUSED_CONNECTIONS, REFUSED_TARGET, Refusal};
-use crate::{FRAME_LEN_MAX, PAYLOAD_LEN_MAX, TARGETS_MAX};
+use crate::{FRAME_LEN_MAX, PAYLOAD_LEN_MAX, SOURCES_MAX, TARGETS_MAX};
 
 /// Most flows in one frame.
 const FLOWS_MAX: usize = (FRAME_LEN_MAX - 1) / FLOW_LEN;
 
 /// [`crate::ToIntercept::Subscribe`]; targets beyond [`TARGETS_MAX`] are left out, so check before. More payload than
-/// [`PAYLOAD_LEN_MAX`] is not asked for.
-pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint], payload_max: u8) {
+/// [`PAYLOAD_LEN_MAX`] is not asked for. Of more than [`SOURCES_MAX`] ranges of sources none is said, which stands for all sources.
+pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint], payload_max: u8, sources: &[PoolRange]) {
+    let sources = if sources.len() > SOURCES_MAX {
+        &[]
+    } else {
+        sources
+    };
     frame(out, SUBSCRIBE, |out| {
         out.push(payload_max.min(PAYLOAD_LEN_MAX));
+        // At most SOURCES_MAX.
+        out.push(sources.len() as u8);
+        sources.iter().for_each(|range| put_range(out, range));
         for target in &targets[..targets.len().min(TARGETS_MAX)] {
             put_endpoint(out, target);
         }

@@ -2,7 +2,7 @@
 //!
 //! Whoever reads a message and whoever writes it take the numbers from here; neither knows the other.
 
-use wire::flow::{Addr, Endpoint};
+use wire::flow::{Addr, Endpoint, PoolRange};
 
 /// Bytes of a frame's length field.
 pub(crate) const LENGTH_LEN: usize = 4;
@@ -24,6 +24,32 @@ pub(crate) const TAKEN: u8 = 0x87;
 pub(crate) const ENDPOINT_LEN: usize = 18;
 /// Length of a flow: the session's source, then the target.
 pub(crate) const FLOW_LEN: usize = 2 * ENDPOINT_LEN;
+
+/// Length of a range of sources: prefix, mask, first and last port.
+pub(crate) const RANGE_LEN: usize = 36;
+
+/// Reads a range of sources.
+pub(crate) fn range(bytes: &[u8; RANGE_LEN]) -> PoolRange {
+    let addr = |at: usize| {
+        let mut addr = [0; 16];
+        addr.copy_from_slice(&bytes[at..at + 16]);
+        Addr::v6(addr)
+    };
+    PoolRange {
+        prefix: addr(0),
+        mask: addr(16),
+        port_first: u16::from_be_bytes([bytes[32], bytes[33]]),
+        port_last: u16::from_be_bytes([bytes[34], bytes[35]]),
+    }
+}
+
+/// Appends a range of sources.
+pub(crate) fn put_range(out: &mut Vec<u8>, range: &PoolRange) {
+    out.extend_from_slice(range.prefix.octets());
+    out.extend_from_slice(range.mask.octets());
+    out.extend_from_slice(&range.port_first.to_be_bytes());
+    out.extend_from_slice(&range.port_last.to_be_bytes());
+}
 
 /// Reads an endpoint.
 pub(crate) fn endpoint(bytes: &[u8; ENDPOINT_LEN]) -> Endpoint {

@@ -79,7 +79,7 @@ use core::time::Duration;
 ///
 /// 3: a session that another connection has is not announced a second time: [`ToTcpcopy::Taken`].
 ///
-/// 4: a key ([`key`]); `intercept` says its hello only to who said one.
+/// 4: a key ([`key`]); `intercept` says its hello only to who said one. The subscription says where sessions come from.
 pub const VERSION: u16 = 4;
 
 /// The port that `intercept` listens on unless told otherwise.
@@ -90,6 +90,9 @@ pub const FRAME_LEN_MAX: usize = 65_536;
 
 /// Most targets that one `tcpcopy` subscribes to; as many as the programs' maps hold.
 pub const TARGETS_MAX: usize = abi::maps::TARGETS_MAX as usize;
+
+/// Most ranges that one `tcpcopy` says its sessions come from.
+pub const SOURCES_MAX: usize = 64;
 
 /// Most bytes of headers in a report.
 pub const HEADERS_LEN_MAX: usize = abi::record::HEADERS_LEN_MAX as usize;

@@ -3,18 +3,18 @@
 //! Messages borrow from the decoder; a body is checked once, when its frame is read, and the iterators over it
 //! cannot fail.
 
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey, PoolRange};
 
 use crate::decoder::Frame;
 use crate::error::Error;
 use crate::inspection::{Addresses, Inspection};
 use crate::layout::{
-    CLOSE, ENDPOINT_LEN, FLOW_LEN, INSPECT, INSPECTED, LOST, OPEN, PING, PONG, REFUSED, REPORTS,
-    SUBSCRIBE, SUBSCRIBED, TAKEN, endpoint,
+    CLOSE, ENDPOINT_LEN, FLOW_LEN, INSPECT, INSPECTED, LOST, OPEN, PING, PONG, RANGE_LEN, REFUSED,
+    REPORTS, SUBSCRIBE, SUBSCRIBED, TAKEN, endpoint, range,
 };
 use crate::refusal::Refusal;
 use crate::report::Report;
-use crate::{PAYLOAD_LEN_MAX, TARGETS_MAX};
+use crate::{PAYLOAD_LEN_MAX, SOURCES_MAX, TARGETS_MAX};
 
 /// What `tcpcopy` sends to `intercept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,11 +172,21 @@ pub struct Subscription<'a> {
     pub targets: Endpoints<'a>,
     /// How many bytes of each reply's payload it wants: 0 (none, unless a user asked for them) to [`PAYLOAD_LEN_MAX`].
     pub payload_max: u8,
+    /// Where all of its sessions come from; none stands for anywhere (the clients' own addresses).
+    pub sources: Ranges<'a>,
 }
 
 impl<'a> Subscription<'a> {
     fn parse(body: &'a [u8]) -> Option<Self> {
-        let (&payload_max, endpoints) = body.split_first()?;
+        let ([payload_max, count], rest) = body.split_first_chunk()?;
+        let (payload_max, count) = (*payload_max, usize::from(*count));
+        let (ranges, endpoints) = rest.split_at_checked(count * RANGE_LEN)?;
+        let (ranges, []) = ranges.as_chunks() else {
+            return None;
+        };
+        if count > SOURCES_MAX {
+            return None;
+        }
         match endpoints.as_chunks() {
             (endpoints, [])
                 if (1..=TARGETS_MAX).contains(&endpoints.len())
@@ -185,10 +195,22 @@ impl<'a> Subscription<'a> {
                 Some(Self {
                     targets: Endpoints(endpoints),
                     payload_max,
+                    sources: Ranges(ranges),
                 })
             }
             _ => None,
         }
+    }
+}
+
+/// Ranges of sources in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranges<'a>(&'a [[u8; RANGE_LEN]]);
+
+impl Ranges<'_> {
+    /// Each of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = PoolRange> {
+        self.0.iter().map(range)
     }
 }
 

@@ -12,12 +12,12 @@ use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest,
 };
-use wire::flow::{Addr, Endpoint, FlowKey};
+use wire::flow::{Addr, Endpoint, FlowKey, PoolRange};
 
 /// A message as a test holds it.
 #[derive(Clone, Debug, PartialEq)]
 enum Owned {
-    Subscribe(Vec<Endpoint>, u8),
+    Subscribe(Vec<Endpoint>, u8, Vec<PoolRange>),
     Open(Vec<FlowKey>),
     Close(Vec<FlowKey>),
     Ping(u64),
@@ -34,7 +34,9 @@ enum Owned {
 impl Owned {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Subscribe(targets, payload) => encode::subscribe(out, targets, *payload),
+            Self::Subscribe(targets, payload, sources) => {
+                encode::subscribe(out, targets, *payload, sources);
+            }
             Self::Open(flows) => encode::open(out, flows.iter().copied()),
             Self::Close(flows) => encode::close(out, flows.iter().copied()),
             Self::Ping(nonce) => encode::ping(out, *nonce),
@@ -64,9 +66,11 @@ impl Owned {
 impl From<ToIntercept<'_>> for Owned {
     fn from(message: ToIntercept<'_>) -> Self {
         match message {
-            ToIntercept::Subscribe(wanted) => {
-                Self::Subscribe(wanted.targets.iter().collect(), wanted.payload_max)
-            }
+            ToIntercept::Subscribe(wanted) => Self::Subscribe(
+                wanted.targets.iter().collect(),
+                wanted.payload_max,
+                wanted.sources.iter().collect(),
+            ),
             ToIntercept::Open(flows) => Self::Open(flows.iter().collect()),
             ToIntercept::Close(flows) => Self::Close(flows.iter().collect()),
             ToIntercept::Ping { nonce } => Self::Ping(nonce),
@@ -97,6 +101,15 @@ impl From<ToTcpcopy<'_>> for Owned {
     }
 }
 
+fn range() -> impl Strategy<Value = PoolRange> {
+    (endpoint(), endpoint()).prop_map(|(first, last)| PoolRange {
+        prefix: first.addr,
+        mask: last.addr,
+        port_first: first.port,
+        port_last: last.port,
+    })
+}
+
 fn endpoint() -> impl Strategy<Value = Endpoint> {
     (any::<[u8; 16]>(), any::<u16>()).prop_map(|(addr, port)| Endpoint::new(Addr::v6(addr), port))
 }
@@ -107,7 +120,8 @@ fn flow() -> impl Strategy<Value = FlowKey> {
 
 fn to_intercept() -> impl Strategy<Value = Owned> {
     prop_oneof![
-        (vec(endpoint(), 1..9), 0u8..=128).prop_map(|(targets, n)| Owned::Subscribe(targets, n)),
+        (vec(endpoint(), 1..9), 0u8..=128, vec(range(), 0..4))
+            .prop_map(|(targets, n, sources)| Owned::Subscribe(targets, n, sources)),
         vec(flow(), 1..9).prop_map(Owned::Open),
         vec(flow(), 1..9).prop_map(Owned::Close),
         any::<u64>().prop_map(Owned::Ping),
@@ -238,7 +252,7 @@ proptest! {
 fn nobody_asks_for_more_payload_than_a_report_carries() {
     let target = Endpoint::new(Addr::v4([1; 4]), 1);
     let mut stream = Vec::new();
-    encode::subscribe(&mut stream, &[target], 255);
+    encode::subscribe(&mut stream, &[target], 255, &[]);
     let mut decoder = Decoder::new();
     decoder.push(&stream).expect("it fits");
     // The byte behind length and kind.
@@ -264,7 +278,7 @@ fn intercepts_events_name_the_flows() {
     };
     let mut stream = Vec::new();
     let _ = TcpcopyEnd::new(vec![flow.server], 0, None, now, &mut stream);
-    encode::subscribe(&mut stream, &[flow.server], 17);
+    encode::subscribe(&mut stream, &[flow.server], 17, &[]);
     encode::open(&mut stream, [flow]);
     end.space()[..stream.len()].copy_from_slice(&stream);
     end.filled(now, stream.len());

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use channel::{Error, Key, TcpcopyEnd, TcpcopyEvent, encode};
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey, PoolRange};
 use wire::segment::Segment;
 
 /// How long a test waits for what must come.
@@ -46,7 +46,7 @@ impl Client {
 
     /// The same, and for so many bytes of their payload.
     pub(crate) fn connect_for(to: SocketAddr, targets: &[Endpoint], payload_max: u8) -> Self {
-        Self::connect_with(to, targets, payload_max, None)
+        Self::connect_with(to, targets, payload_max, None, Vec::new())
     }
 
     /// The same, proving a key.
@@ -55,6 +55,7 @@ impl Client {
         targets: &[Endpoint],
         payload_max: u8,
         key: Option<Key>,
+        sources: Vec<PoolRange>,
     ) -> Self {
         let stream = TcpStream::connect(to).expect("intercept listens");
         stream
@@ -62,6 +63,7 @@ impl Client {
             .expect("a timeout");
         let mut out = Vec::new();
         let end = TcpcopyEnd::new(targets.to_vec(), payload_max, key, Instant::now(), &mut out);
+        let end = end.with_sources(sources);
         let mut client = Self {
             stream,
             end,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use channel::{Error, Key};
 use nix::sys::signal::Signal;
+use wire::flow::{Addr, FlowKey, PoolRange};
 
 use crate::client::Client;
 use crate::pair::with_pair;
@@ -51,7 +52,7 @@ impl Drop for File {
 }
 
 fn connect(key: Option<Key>) -> Client {
-    Client::connect_with(PORT, &[target(80)], 0, key)
+    Client::connect_with(PORT, &[target(80)], 0, key, Vec::new())
 }
 
 fn subscribe(key: Key) -> Client {
@@ -109,6 +110,36 @@ fn a_key_is_replaced_while_it_runs() {
         new.open([flow(1)]);
         assert!(!new.is_closed() && new.taken.is_empty());
         assert!(intercept.end(Signal::SIGTERM).0.success());
+    });
+}
+
+/// Whoever has the key announces sessions of the pool and the targets that it subscribed for, and no others.
+#[test]
+fn an_announcement_beyond_the_pool_is_refused() {
+    with_pair(|_| {
+        let mut intercept = Intercept::start(LINE);
+        let pool = PoolRange {
+            prefix: flow(1).client.addr,
+            mask: Addr::v6([0xff; 16]),
+            port_first: 1000,
+            port_last: 1999,
+        };
+        let mut client = Client::connect_with(PORT, &[target(80)], 0, None, vec![pool]);
+        client.until("the subscription", |client| client.subscribed);
+        let of_another_target = FlowKey {
+            server: target(81),
+            ..flow(1001)
+        };
+        client.open([
+            flow(1000),
+            flow(999),
+            flow(1999),
+            flow(2000),
+            of_another_target,
+        ]);
+        client.until("the answer", |client| client.taken.len() >= 3);
+        assert_eq!(client.taken, [flow(999), flow(2000), of_another_target]);
+        intercept.wait_for("sources-beyond");
     });
 }
 

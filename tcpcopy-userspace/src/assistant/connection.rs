@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 use key_file::Watch;
 use process::Waker;
 use tracing::{info, warn};
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey, PoolRange};
 
 use super::Channels;
 use super::names::Names;
@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) targets: Vec<Endpoint>,
     /// Those of them that it does not have, and another intercept does.
     pub(crate) refused: HashSet<Endpoint>,
+    /// Where all sessions come from; none stands for the clients' own addresses.
+    pub(crate) sources: Vec<PoolRange>,
     /// How many payload bytes of each reply are asked for (`--sample-bytes`).
     pub(crate) payload_max: u8,
     pub(crate) announcements: Receiver<Announcement>,
@@ -247,7 +249,14 @@ impl Connection {
         let key = self.keys.as_ref();
         let key = key.map(|keys| keys.current().of_attempt(attempts));
         let targets = self.wanted();
-        let mut talk = Talk::new(stream, targets, self.payload_max, key, self.index);
+        let mut talk = Talk::new(
+            stream,
+            targets,
+            self.payload_max,
+            key,
+            self.sources.clone(),
+            self.index,
+        );
         let address = || self.address.clone();
         let end = loop {
             if self.channels.stop.load(Ordering::Relaxed) {

@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use process::Waker;
 use tracing::info;
-use wire::flow::{Endpoint, FlowKey};
+use wire::flow::{Endpoint, FlowKey, PoolRange};
 use wire::segment::Segment;
 
 use super::Channels;
@@ -61,10 +61,12 @@ impl Talk {
         targets: Vec<Endpoint>,
         payload_max: u8,
         key: Option<Key>,
+        sources: Vec<PoolRange>,
         index: usize,
     ) -> Self {
         let mut out = Vec::new();
         let end = TcpcopyEnd::new(targets, payload_max, key, Instant::now(), &mut out);
+        let end = end.with_sources(sources);
         Self {
             stream,
             end,

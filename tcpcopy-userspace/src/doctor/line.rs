@@ -190,6 +190,7 @@ impl Intercepts {
                 keys: keys.clone(),
                 targets: plan.targets(),
                 refused: HashSet::new(),
+                sources: Vec::new(),
                 // Headers are enough to know an answer.
                 payload_max: 0,
                 announcements,

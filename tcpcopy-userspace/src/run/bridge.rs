@@ -98,6 +98,7 @@ impl Bridge {
                 keys: keys.clone(),
                 targets: plan.targets(),
                 refused: HashSet::new(),
+                sources: plan.ranges(),
                 payload_max: plan.sample_bytes,
                 announcements,
                 waker: Arc::clone(&waker),

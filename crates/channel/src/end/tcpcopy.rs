@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use wire::flow::Endpoint;
+use wire::flow::{Endpoint, PoolRange};
 
 use super::{Phase, deadlines, greet, hello, put_proof};
 use crate::error::Error;
@@ -51,6 +51,7 @@ pub struct TcpcopyEnd {
     /// Frames on their way into records.
     scratch: Vec<u8>,
     targets: Vec<Endpoint>,
+    sources: Vec<PoolRange>,
     payload_max: u8,
     opened: Instant,
     heard: Instant,
@@ -77,12 +78,19 @@ impl TcpcopyEnd {
             sealer: None,
             scratch: Vec::new(),
             targets,
+            sources: Vec::new(),
             payload_max,
             opened: now,
             heard: now,
             pinged: now,
             nonce: 0,
         }
+    }
+
+    /// Says that all sessions come from these ranges, so that others that are announced are refused. To be called before anything is heard.
+    #[must_use]
+    pub fn with_sources(self, sources: Vec<PoolRange>) -> Self {
+        Self { sources, ..self }
     }
 
     /// Where the socket's next bytes go. Never empty once [`TcpcopyEnd::next_event`] gave `None`.
@@ -167,8 +175,9 @@ impl TcpcopyEnd {
 
     fn subscribe(&mut self, out: &mut Vec<u8>) {
         let (targets, payload_max) = (core::mem::take(&mut self.targets), self.payload_max);
+        let sources = core::mem::take(&mut self.sources);
         self.say(out, |frames| {
-            encode::subscribe(frames, &targets, payload_max);
+            encode::subscribe(frames, &targets, payload_max, &sources);
         });
         self.phase = Phase::AwaitsSubscription;
     }

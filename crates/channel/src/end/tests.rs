@@ -158,11 +158,13 @@ fn what_comes_out_of_turn_is_named() {
         &mut pair.to_intercept,
         &[Endpoint::new(Addr::v4([1; 4]), 1)],
         0,
+        &[],
     );
     encode::subscribe(
         &mut pair.to_intercept,
         &[Endpoint::new(Addr::v4([1; 4]), 1)],
         0,
+        &[],
     );
     assert!(matches!(
         pair.intercept_hears(),
@@ -204,6 +206,7 @@ fn silence_is_death() {
         &mut pair.to_intercept,
         &[Endpoint::new(Addr::v4([1; 4]), 1)],
         0,
+        &[],
     );
     pair.deliver_to_intercept();
     pair.intercept.greet(&mut Vec::new()).expect("a hello");

@@ -89,6 +89,7 @@ impl Stage {
             keys: None,
             targets: vec![target()],
             refused: HashSet::new(),
+            sources: Vec::new(),
             payload_max: PAYLOAD_MAX,
             announcements,
             waker: Arc::clone(&waker),

@@ -219,7 +219,7 @@ fn strangers_hold_up_nobody() {
             };
             molest(&mut stranger, number, &recorded);
             idle.push(stranger);
-            if number % 20 == 0 {
+            if number % (20 * times) == 0 {
                 pair.send_segments(target(80), flow(1).client, 100, 1);
                 client.idle(Duration::from_millis(1));
             }
@@ -228,7 +228,7 @@ fn strangers_hold_up_nobody() {
                 most = most.max(resident_kb(intercept.pid()));
             }
         }
-        let sent = 50 * times;
+        let sent = 50;
         client.until("every report", |client| client.reports.len() >= sent);
         let after = resident_kb(intercept.pid());
         told += idle.drain(..).map(bytes_told).sum::<u64>();

@@ -16,7 +16,8 @@ use super::robust::pause;
 
 const SECOND_ASSISTANT: u8 = 9;
 const SECOND_ONLINE: u8 = 11;
-/// Connections per second of each online server, each with one request; `MANY_RATE` says another figure.
+/// Connections per second of each online server, each with one request; `MANY_RATE` says another figure. `MANY_KEPT=1` makes it requests on
+/// 50 connections that stay open.
 const RATE: u32 = 150;
 /// How long a `tcpcopy` is frozen; `MANY_FROZEN` says how many seconds.
 const FROZEN_S: u64 = 2;
@@ -154,9 +155,12 @@ fn each_of_several_may_go_and_come_back() {
     let rate = told("MANY_RATE", RATE.into()) as u32;
     let frozen = told("MANY_FROZEN", FROZEN_S);
     let load = |site: &Site| {
-        Clients::short(rate, 9 + frozen)
-            .from(site.client)
-            .start(&stand)
+        let seconds = 9 + frozen;
+        let clients = match told("MANY_KEPT", 0) {
+            0 => Clients::short(rate, seconds),
+            _ => Clients::keep_alive(50, rate, seconds),
+        };
+        clients.from(site.client).start(&stand)
     };
     let (of_one, of_two) = (load(&one), load(&two));
     let mut second_intercept = molest(&stand, second_intercept, &mut two, frozen);

@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use key_file::Watch;
+use nix::sys::socket::{Backlog, listen as listen_with};
 use process::confinement::{self, Trade};
 
 use crate::admission::{self, Admission};
@@ -20,6 +21,8 @@ use crate::tally::Tally;
 use crate::witness::Witness;
 use crate::writer;
 
+/// Connections that the kernel has made and nobody has accepted yet.
+const BACKLOG: i32 = 1024;
 /// How long accepting pauses where the process has no descriptor or memory for one more.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection that is to end is looked at.
@@ -82,9 +85,11 @@ impl Server {
             }
             result => result?,
         };
-        listener
-            .set_nonblocking(true)
-            .map_err(|cause| Unusable::Listen { addr, cause })?;
+        let fails = |cause| Unusable::Listen { addr, cause };
+        listener.set_nonblocking(true).map_err(fails)?;
+        // Strangers who connect by the thousand must not fill it before we look again.
+        let backlog = Backlog::new(BACKLOG).map_err(|errno| fails(errno.into()))?;
+        listen_with(&listener, backlog).map_err(|errno| fails(errno.into()))?;
         Ok(Self {
             listener,
             shared: Arc::new(Shared {

@@ -126,7 +126,7 @@ impl Channels {
     /// What a connection that does not stand means, in words.
     fn what_then(&self) -> &'static str {
         if self.is_up() {
-            "the other intercepts go on, with what comes back through them"
+            "the other intercepts go on; what the targets still send by way of this one is lost, so take it out of their routes"
         } else {
             "copying pauses"
         }

@@ -1,7 +1,7 @@
 //! What packages are made with: built for this repository alone, of one version each, with the versions of its own lock file.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -69,6 +69,12 @@ impl Tool {
                 .as_deref()
                 .unwrap_or(OsStr::new("cargo")),
         );
+        // By rustup's rustc a crate of theirs that names an old tool chain for itself would ask for that one.
+        let compiler =
+            std::env::var_os("CARGO").map(|cargo| Path::new(&cargo).with_file_name("rustc"));
+        if let Some(compiler) = compiler.filter(|compiler| compiler.is_file()) {
+            cargo.env("RUSTC", compiler);
+        }
         cargo
             .args(["install", self.name, "--version", self.version])
             .args(["--locked", "--quiet", "--root"])

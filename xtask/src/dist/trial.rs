@@ -162,6 +162,7 @@ fn binaries_in(release: &Release, root: &Path) -> Result<Binaries> {
             "#!/bin/sh\nset -e\n# Inside `ip netns exec`, which has mounts of its own.\nroot='{root}'\n\
              mount --rbind /proc \"$root/proc\"\nmount --rbind /sys \"$root/sys\"\n\
              mount -t tmpfs none \"$root/tmp\"\nmount -t tmpfs none \"$root/run\"\n\
+             # What is started elsewhere needs no folder, and must leave none in the root.\ncase \"$PWD\" in /tmp/*) ;; *) cd /tmp ;; esac\n\
              mkdir -p \"$root$PWD\"\nmount --bind \"$PWD\" \"$root$PWD\"\n\
              exec chroot \"$root\" /usr/bin/env -C \"$PWD\" /usr/sbin/{name} \"$@\"\n"
         )

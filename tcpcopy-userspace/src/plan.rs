@@ -415,6 +415,7 @@ fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
         mtu: egress::mtu_of(egress, rule.target.addr),
         join: args.join_of(rule),
         resume_anywhere: false,
+        module: None,
     });
     rules.collect()
 }

@@ -38,3 +38,11 @@ pub struct Module {
     /// Whether only messages that are known to be safe are copied (`--read-only`).
     pub read_only: bool,
 }
+
+impl Module {
+    /// Whether what cannot be judged is left out instead of passing as bytes.
+    #[must_use]
+    pub fn blocks_unjudged(&self) -> bool {
+        self.read_only
+    }
+}

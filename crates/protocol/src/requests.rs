@@ -35,6 +35,16 @@ pub enum Expect {
     Http1(http1::Awaited),
 }
 
+impl Expect {
+    /// The protocol that it is of.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+        }
+    }
+}
+
 /// Why a flow has left its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
@@ -44,6 +54,8 @@ pub enum Why {
     Unknown,
     /// It does not follow the protocol.
     Malformed,
+    /// Its client has closed in the middle of a message.
+    Cut,
     /// A head, or what has to be held of a message, is longer than the module's limit.
     TooLong,
 }
@@ -129,6 +141,13 @@ impl Requests {
     pub fn hear(&mut self, said: &Said, tell: &mut dyn FnMut(Part<'_>)) {
         if matches!(said, Said::Left) {
             self.leave(Why::Upgraded, tell);
+        }
+    }
+
+    /// The client has closed. What is held of a message that has not ended passes as bytes.
+    pub fn close(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
+        if !self.is_between() {
+            self.leave(Why::Cut, tell);
         }
     }
 

@@ -46,6 +46,14 @@ impl Responses {
         }
     }
 
+    /// The protocol that it reads.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+        }
+    }
+
     /// A message was sent to the server whose response looks like this. It is awaited behind those that are.
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {

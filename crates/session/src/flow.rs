@@ -5,6 +5,7 @@
 //! | `stream` | the client's bytes, each once, in order, with their cause |
 //! | `captured`, `turn` | the stream cut into turns, and how the online server answered them |
 //! | `unasked` | signs that either side speaks without having been asked |
+//! | `reading`, `messages` | a protocol module at work, and what it has said of the turns |
 //! | `payload`, `boundaries` | the bytes that a session still has to send, and where the client's segments ended |
 //! | `sharing` | until when something is kept for the slowest of its sessions |
 //! | `resting` | what is kept of one that is silent |
@@ -15,9 +16,11 @@
 pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
+pub(crate) mod messages;
 mod multipath;
 pub(crate) mod payload;
 pub(crate) mod queue;
+mod reading;
 mod reassembly;
 pub(crate) mod resting;
 mod sharing;
@@ -39,6 +42,9 @@ use advertised::Advertised;
 use captured::Captured;
 use core::time::Duration;
 use payload::Payload;
+use protocol::Module;
+use reading::Reading;
+use std::sync::Arc;
 use stream::{ClientStream, End, EndOfStream, Piece};
 use taking::Taker;
 use turn::Turn;
@@ -65,6 +71,8 @@ pub(crate) struct News {
     pub(crate) unreplayable: bool,
     /// The client has reset the connection behind a hole that will not be filled any more, and so many turns are lost there.
     pub(crate) lost: Option<u64>,
+    /// So many messages were filtered out.
+    pub(crate) filtered: u32,
 }
 
 /// What a segment of the online server has changed.
@@ -118,6 +126,8 @@ pub(crate) struct Flow {
     pub(crate) sessions: u32,
     /// ... and how many of them still need the first byte that is kept.
     laggards: u32,
+    /// A protocol module at work, where the flow's rules ask for one.
+    reading: Option<Box<Reading>>,
 }
 
 impl Flow {
@@ -144,7 +154,20 @@ impl Flow {
             head: None,
             sessions: 0,
             laggards: 0,
+            reading: None,
         }
+    }
+
+    /// A protocol module reads the flow, of which nothing was told yet.
+    pub(crate) fn read_by(&mut self, module: &Arc<Module>) {
+        let reading = Reading::new(module.clone(), self.captured.online_end());
+        self.captured.read_messages();
+        self.reading = Some(Box::new(reading));
+    }
+
+    /// Whether a protocol module reads the flow, or did until it left.
+    pub(crate) fn is_read(&self) -> bool {
+        self.reading.is_some()
     }
 
     /// From the client to the online server.
@@ -159,7 +182,9 @@ impl Flow {
 
     /// The client's ISN, where its SYN was seen.
     pub(crate) fn client_isn(&self) -> Option<ClientSeq> {
-        let isn = self.stream.next() - (self.captured.end() as u32).wrapping_add(1);
+        let read = self.reading.as_ref();
+        let taken = read.map_or(self.captured.end(), |reading| reading.read());
+        let isn = self.stream.next() - (taken as u32).wrapping_add(1);
         (!self.joined).then_some(isn)
     }
 
@@ -272,9 +297,19 @@ impl Flow {
                 news: News::default(),
             };
             let fin = flags.contains(Flags::FIN);
-            let take = &mut |arena: &mut Arena, piece: Piece<'_>| taker.take(arena, piece);
+            let reading = &mut self.reading;
+            let take = &mut |arena: &mut Arena, piece: Piece<'_>| match reading {
+                None => taker.take(arena, piece),
+                Some(reading) => reading.take(arena, &piece, &mut taker),
+            };
             self.stream
                 .on_segment(seq, fin, piece, room.arena, room.counters, take);
+            if let Some(reading) = reading {
+                if self.stream.end().is_some_and(|end| end.end == End::Fin) {
+                    reading.on_client_end(piece.stamp, room.arena, &mut taker);
+                }
+                reading.count(room.counters);
+            }
             let news = taker.news;
             if !piece.bytes.is_empty() {
                 self.captured.on_client(flags.contains(Flags::PSH));
@@ -306,10 +341,9 @@ impl Flow {
     /// A segment of the online server to the client.
     pub(crate) fn on_online(
         &mut self,
-        seq: OnlineSeq,
-        ack: ClientSeq,
+        (seq, ack): (OnlineSeq, ClientSeq),
         flags: Flags,
-        len: u32,
+        (len, bytes): (u32, &[u8]),
         stamp: Instant,
         room: &mut Room<'_>,
     ) -> Heard {
@@ -334,6 +368,10 @@ impl Flow {
         if len > 0 {
             (self.online_at, self.online_blocked) = (stamp, false);
             self.confirmed = true;
+        }
+        if self.is_told() {
+            self.read_online(seq, flags, (len, bytes), stamp, room);
+        } else if len > 0 {
             let distance = i64::from(ack - self.stream.next());
             let acknowledged = self.end().saturating_add_signed(distance);
             let pushes = flags.contains(Flags::PSH);
@@ -348,6 +386,44 @@ impl Flow {
             before,
             turn,
         })
+    }
+
+    /// Whether turns are messages, and what the online server says is read.
+    #[inline]
+    fn is_told(&self) -> bool {
+        self.reading.as_ref().is_some_and(|it| it.is_told())
+    }
+
+    #[cold]
+    fn read_online(
+        &mut self,
+        seq: OnlineSeq,
+        flags: Flags,
+        (len, bytes): (u32, &[u8]),
+        stamp: Instant,
+        room: &mut Room<'_>,
+    ) {
+        let Some(reading) = &mut self.reading else {
+            return;
+        };
+        let mut taker = Taker {
+            captured: &mut self.captured,
+            payload: &mut self.payload,
+            from_start: false,
+            news: News::default(),
+        };
+        reading.on_online((seq, len), bytes, stamp, room.arena, &mut taker);
+        if flags.contains(Flags::FIN) {
+            reading.on_online_end(seq + len, stamp, room.arena, &mut taker);
+        }
+        reading.count(room.counters);
+        self.captured.on_online_end(seq + len);
+    }
+
+    /// How many messages the client had seen answered when it ended its side; `None` where that is unknown.
+    pub(crate) fn seen_at_end(&mut self) -> Option<u64> {
+        let cause = self.stream.end()?.cause?;
+        Some(self.reading.as_mut()?.seen_by(cause))
     }
 
     fn watch_holes(&mut self, room: &Room<'_>) {

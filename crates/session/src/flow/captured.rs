@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use wire::seq::OnlineSeq;
 
 use super::Flow;
+use super::messages::{Message, Messages};
 use super::queue::Queue;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
@@ -41,6 +42,8 @@ pub(crate) struct Captured {
     greeted: bool,
     /// Whether either side speaks unasked.
     signs: Signs,
+    /// What a protocol module has said of the turns, where one reads the flow.
+    messages: Option<Box<Messages>>,
 }
 
 impl Captured {
@@ -58,6 +61,7 @@ impl Captured {
             unprompted: false,
             greeted: false,
             signs: Signs::default(),
+            messages: None,
         }
     }
 
@@ -150,6 +154,13 @@ impl Captured {
             amid: self.online_end > self.cause && !self.signs.has_pushed(),
             rest: 0,
         };
+        self.push(turn);
+        true
+    }
+
+    /// A turn begins behind those that there are.
+    #[inline(always)]
+    fn push(&mut self, turn: Turn) {
         if let Some(last) = self.latest.replace(turn)
             && self.settled < self.count
         {
@@ -160,7 +171,86 @@ impl Captured {
             self.earlier.push_back(last);
         }
         self.count += 1;
+    }
+
+    /// A protocol module reads the flow from now on.
+    pub(super) fn read_messages(&mut self) {
+        self.messages = Some(Box::default());
+    }
+
+    /// What a protocol module has said of the turns, where one reads the flow.
+    #[inline]
+    pub(crate) fn messages(&self) -> Option<&Messages> {
+        self.messages.as_deref()
+    }
+
+    /// The same, to change it; where none reads the flow, nothing is kept of the change.
+    pub(super) fn messages_mut(&mut self) -> &mut Messages {
+        self.messages.get_or_insert_default()
+    }
+
+    /// The flow leaves its module: what its client says next is a turn that is no message.
+    pub(super) fn leave_messages(&mut self) {
+        let count = self.count;
+        let messages = self.messages_mut();
+        (messages.left_at, messages.grows) = (Some(count), false);
+        self.sealed = true;
+    }
+
+    /// Bytes of a message as the target is to get them; `begins` is the message where these are its first, and `began_at` when its
+    /// client's first ones came. Returns whether they begin a new turn.
+    pub(super) fn on_message_bytes(
+        &mut self,
+        piece: &Piece<'_>,
+        begins: Option<Message>,
+        began_at: Instant,
+    ) -> bool {
+        let start = self.end;
+        self.end += piece.bytes.len() as u64;
+        let Some(message) = begins else {
+            if let Some(last) = &mut self.latest {
+                last.end = self.end;
+                last.captured_last = piece.stamp;
+            }
+            return false;
+        };
+        let messages = self.messages_mut();
+        messages.push(message);
+        messages.grows = true;
+        self.push(Turn {
+            start,
+            end: self.end,
+            cause: piece.cause,
+            captured_first: began_at,
+            captured_last: piece.stamp,
+            online: Answer::default(),
+            online_reset: false,
+            online_pause: 0,
+            online_piece: 0,
+            early: 0,
+            amid: false,
+            rest: 0,
+        });
         true
+    }
+
+    /// Turn `number`, to add to it what the online server has said.
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Turn> {
+        match self.count.checked_sub(number)? {
+            0 => None,
+            1 => self.latest.as_mut(),
+            behind => {
+                let index = (self.earlier.len() as u64 + 1).checked_sub(behind)?;
+                self.earlier.get_mut(usize::try_from(index).ok()?)
+            }
+        }
+    }
+
+    /// The online server has sent bytes up to `end`; which turns they answer is told otherwise.
+    pub(super) fn on_online_end(&mut self, end: OnlineSeq) {
+        if self.online_end < end {
+            self.online_end = end;
+        }
     }
 
     /// A segment of the client with payload; `pushes` says whether it has PSH.
@@ -175,7 +265,7 @@ impl Captured {
 
     /// What is left of them after a long silence, where at most the latest is open; of the signs only what is known is.
     pub(super) fn rest(&mut self) -> Option<RestingCaptured> {
-        if !self.earlier.is_empty() {
+        if !self.earlier.is_empty() || self.messages.is_some() {
             return None;
         }
         Some(RestingCaptured {
@@ -210,6 +300,9 @@ impl Captured {
         let kept = (self.count - front).saturating_sub(1) as usize;
         while self.earlier.len() > kept {
             self.earlier.pop_front();
+        }
+        if let Some(messages) = &mut self.messages {
+            messages.forget_before(front);
         }
     }
 

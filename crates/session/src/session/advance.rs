@@ -39,6 +39,7 @@ impl Session {
             && self.turns.fate().is_none()
             && !flow.has_ended()
             && self.playing(flow).waiting().is_none()
+            && !self.turns.is_told()
     }
 
     /// One pass. Returns whether another may follow. Out of line: nearly always there is one, and what a loop keeps at hand would be
@@ -143,6 +144,9 @@ impl Session {
         }
         if ctx.shared.echoes.hold_end().is_some() && self.is_held(ctx) {
             return false;
+        }
+        if self.turns.is_told() {
+            return self.advance_told(ctx);
         }
         let abandoned = ctx.flow.stream().is_abandoned();
         let Some(next) = self

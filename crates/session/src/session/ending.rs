@@ -88,6 +88,11 @@ impl Session {
             // Only the online server's word makes a turn part of what was served.
             outcome = unserved(outcome);
         }
+        let messages = ctx.flow.captured().messages();
+        if last && messages.is_some_and(|it| it.grows) && self.turns.torn().is_none() {
+            // What its client still adds to it is a part of it, and no message.
+            self.playing_mut(ctx.flow).tear_last();
+        }
         if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.connection.round_trip();
             if last && self.turns.torn().is_none() {

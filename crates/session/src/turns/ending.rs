@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::departures::Departures;
 use super::doubt::Doubt;
 use super::pairing::Behind;
-use super::{Playing, Step, Turns};
+use super::{Carried, Playing, Step, Turns};
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
 use crate::flow::turn::{Answer, Turn};
@@ -27,6 +27,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let departed = self.departures.pass();
         self.queue.pass();
         self.front += 1;
+        self.pass_answer();
         self.take_credit(credit);
         let target = if released {
             Answer {
@@ -73,7 +74,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// Where turns do not wait: what the target has sent beyond the share of the turn that ends, for the next.
     pub(super) fn beyond_share(&self, turn: &Turn) -> u64 {
         match self.queue.front() {
-            Some(next) if self.is_ungated() => {
+            Some(next) if self.is_ungated() && !self.is_told() => {
                 let share = u64::from(next.cause.ahead_of(turn.cause));
                 self.step.answer.bytes.saturating_sub(share)
             }
@@ -86,6 +87,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// same.
     pub(super) fn is_paired(&self, turn: &Turn) -> bool {
         let split = self.queue.front().is_some_and(|next| next.early > 0);
+        if self.is_told() {
+            return self.has_answered_front();
+        }
         let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
         let mixed = self.queue.signs().have_been_mixed();
         known && self.step.paired && !self.is_ungated() && !mixed
@@ -143,6 +147,10 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.tail = tail;
         }
         self.current = true;
+        if let Some(answer) = self.told_answer() {
+            self.step.answer = answer;
+            (self.step.carried, self.step.paired) = (Carried::default(), true);
+        }
     }
 
     /// A new connection begins with the front turn: whatever of it was sent is to be sent again, and nothing has to
@@ -160,5 +168,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         // It is not known how much of what comes is a greeting, unless that is waited for.
         let may_greet = self.greeted || was_sent && self.queue.is_greeted();
         self.step.behind = Behind::greeted(may_greet);
+        self.tell_anew();
     }
 }

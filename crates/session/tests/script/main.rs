@@ -90,6 +90,7 @@ impl Script {
                 mtu: 1500,
                 join: session::Join::Always,
                 resume_anywhere: true,
+                module: None,
             }],
             source: Source::Pool {
                 ranges: vec![PoolRange {

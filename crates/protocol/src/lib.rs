@@ -8,6 +8,7 @@
 //! | [`module`] | what a rule asks for: [`Module`], read once at the start |
 //! | [`requests`] | the client's side, one reader for a flow: its bytes become [`Part`]s |
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
+//! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
@@ -15,11 +16,17 @@
 //! judge, which then passes as bytes. It never guesses.
 #![forbid(unsafe_code)]
 
+pub mod expect;
 pub mod http1;
 pub mod module;
+pub mod parts;
 pub mod requests;
 pub mod responses;
+pub mod said;
 
+pub use expect::Expect;
 pub use module::{Choice, Module, Protocol};
-pub use requests::{Expect, Head, Part, Requests, Why};
-pub use responses::{Responses, Said, Verdict};
+pub use parts::{Head, Part, Why};
+pub use requests::Requests;
+pub use responses::Responses;
+pub use said::{Said, Verdict};

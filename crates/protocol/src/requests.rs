@@ -2,63 +2,10 @@
 
 use crate::http1;
 use crate::module::{Choice, Module, Protocol};
-use crate::responses::Said;
+use crate::said::Said;
 
-/// What stands next in a client's stream.
-#[derive(Debug)]
-pub enum Part<'a> {
-    /// A message begins. What follows up to [`Part::End`] is its.
-    Begin(Head),
-    /// Bytes of it as the target is to get them; there are none of a message that is not copied.
-    Bytes(&'a [u8]),
-    /// What follows of the message is sent once the target has asked for it ([`Said::Ready`]), or has answered.
-    Pause,
-    /// The message ends.
-    End,
-    /// From here on the client's bytes pass as they are, as [`Part::Bytes`] that belong to no message.
-    Leave(Why),
-}
-
-/// What is known of a message at its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Whether it is copied; otherwise it was filtered out.
-    pub copied: bool,
-    /// What its response looks like, for [`crate::Responses::expect`].
-    pub expect: Expect,
-}
-
-/// What a reader of responses must know of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Of a request of HTTP/1.
-    Http1(http1::Awaited),
-}
-
-impl Expect {
-    /// The protocol that it is of.
-    #[must_use]
-    pub const fn protocol(self) -> Protocol {
-        match self {
-            Self::Http1(_) => Protocol::Http1,
-        }
-    }
-}
-
-/// Why a flow has left its module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
-    /// Both sides agreed upon another protocol (101, CONNECT), which is as it should be.
-    Upgraded,
-    /// Its first bytes look like no protocol that there is a module for.
-    Unknown,
-    /// It does not follow the protocol.
-    Malformed,
-    /// Its client has closed in the middle of a message.
-    Cut,
-    /// A head, or what has to be held of a message, is longer than the module's limit.
-    TooLong,
-}
+pub use crate::expect::Expect;
+pub use crate::parts::{Head, Part, Why};
 
 /// Reads the bytes of one client.
 #[derive(Debug)]

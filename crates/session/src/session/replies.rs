@@ -95,12 +95,12 @@ impl Session {
         }
         self.pacing.on_used();
         let unanswered = self.turns.answer_bytes() == 0;
-        if arrival.bytes > 0 {
-            self.on_response(arrival, stamp, ctx);
-        }
         if self.turns.is_told() {
             let bytes = segment.payload(packet).unwrap_or_default();
             self.read_target(arrival, bytes, stamp, ctx);
+        }
+        if arrival.bytes > 0 {
+            self.on_response(arrival, stamp, ctx);
         }
         // A response begins with the first byte that was taken for it; until there is one, with the next to come.
         let answered = self.turns.answer_bytes() as u32;

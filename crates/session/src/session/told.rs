@@ -30,10 +30,12 @@ impl Session {
             return true;
         }
         let una = self.connection.una();
+        let is_cut = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
+        let is_over = is_cut || ctx.flow.is_online_closed() || ctx.flow.stream().is_replaced();
         let course = self.playing(ctx.flow).course(
             messages,
             una,
-            (self.connection.is_finished(), ctx.flow.has_ended()),
+            (self.connection.is_finished(), ctx.flow.has_ended(), is_over),
             ctx.rule.tuning.response_timeout,
             ctx.shared.seen,
         );

@@ -142,12 +142,13 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         messages.left_at.is_some_and(|at| at <= self.front)
     }
 
-    /// Whether the current message is over; `closed` says that the target has closed, and `ends` that the client has.
+    /// Whether the current message is over; `closed` says that the target has closed, `ends` that the client has,
+    /// and `is_over` that nothing more comes of the online server.
     pub(crate) fn course(
         &self,
         messages: &Messages,
         una: u64,
-        (closed, ends): (bool, bool),
+        (closed, ends, is_over): (bool, bool, bool),
         response_timeout: core::time::Duration,
         now: Instant,
     ) -> Course {
@@ -158,10 +159,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         let is_growing = messages.grows && next.is_none();
         let is_whole = una >= turn.end && !is_growing;
         if self.is_done() && is_whole {
-            // What the online server has said of it is to be known as well, unless the client has gone on without.
+            // What the online server has said of it is to be known as well.
             let is_heard = messages.is_deaf || messages.heard > self.front;
-            let goes_on = ends || next.is_some_and(|_| self.let_go > self.front + 1);
-            return if is_heard || goes_on {
+            return if is_heard || is_over {
                 Course::Answered
             } else {
                 Course::Wait

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `stream` | the client's bytes, each once, in order, with their cause |
 //! | `captured`, `turn` | the stream cut into turns, and how the online server answered them |
+//! | `news` | what a packet has changed, for the sessions that follow |
 //! | `unasked` | signs that either side speaks without having been asked |
-//! | `reading`, `messages` | a protocol module at work, and what it has said of the turns |
+//! | `read`, `reading`, `course` | a protocol module at work on the flow |
+//! | `messages` | what it has said of the turns |
 //! | `payload`, `boundaries` | the bytes that a session still has to send, and where the client's segments ended |
 //! | `sharing` | until when something is kept for the slowest of its sessions |
 //! | `resting` | what is kept of one that is silent |
@@ -16,10 +18,13 @@
 pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
+mod course;
 pub(crate) mod messages;
 mod multipath;
+mod news;
 pub(crate) mod payload;
 pub(crate) mod queue;
+mod read;
 mod reading;
 mod reassembly;
 pub(crate) mod resting;
@@ -30,6 +35,7 @@ pub(crate) mod turn;
 pub(crate) mod unasked;
 
 use wire::flow::FlowKey;
+use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
@@ -41,10 +47,9 @@ use crate::time::Instant;
 use advertised::Advertised;
 use captured::Captured;
 use core::time::Duration;
+pub(crate) use news::{Answered, Heard, News};
 use payload::Payload;
-use protocol::Module;
 use reading::Reading;
-use std::sync::Arc;
 use stream::{ClientStream, End, EndOfStream, Piece};
 use taking::Taker;
 use turn::Turn;
@@ -56,47 +61,6 @@ pub(crate) struct Room<'a> {
     pub(crate) counters: &'a mut Counters,
     /// How long a hole that the online server has acknowledged is waited for.
     pub(crate) gap_grace: Duration,
-}
-
-/// What a segment of the client has changed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct News {
-    /// The number of the turn that has grown.
-    pub(crate) grew: Option<u64>,
-    /// Where in the stream the latest turn begins that began.
-    pub(crate) began: Option<u64>,
-    /// The bytes could not be kept.
-    pub(crate) over_budget: bool,
-    /// They are encrypted.
-    pub(crate) unreplayable: bool,
-    /// The client has reset the connection behind a hole that will not be filled any more, and so many turns are lost there.
-    pub(crate) lost: Option<u64>,
-    /// So many messages were filtered out.
-    pub(crate) filtered: u32,
-}
-
-/// What a segment of the online server has changed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Heard {
-    /// Nothing: it is about an older connection of the same client's port.
-    Nothing,
-    /// It has reset the connection.
-    Reset,
-    /// It has sent a segment.
-    Segment(Answered),
-}
-
-/// A segment of the online server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    /// Its first byte.
-    pub(crate) seq: OnlineSeq,
-    /// How many it has.
-    pub(crate) len: u32,
-    /// Where the online server's bytes ended before it.
-    pub(crate) before: OnlineSeq,
-    /// The turn that it answers: its number, and where it starts.
-    pub(crate) turn: Option<(u64, u64)>,
 }
 
 /// One flow.
@@ -156,18 +120,6 @@ impl Flow {
             laggards: 0,
             reading: None,
         }
-    }
-
-    /// A protocol module reads the flow, of which nothing was told yet.
-    pub(crate) fn read_by(&mut self, module: &Arc<Module>) {
-        let reading = Reading::new(module.clone(), self.captured.online_end());
-        self.captured.read_messages();
-        self.reading = Some(Box::new(reading));
-    }
-
-    /// Whether a protocol module reads the flow, or did until it left.
-    pub(crate) fn is_read(&self) -> bool {
-        self.reading.is_some()
     }
 
     /// From the client to the online server.
@@ -296,8 +248,8 @@ impl Flow {
                 from_start: !self.joined,
                 news: News::default(),
             };
-            let fin = flags.contains(Flags::FIN);
-            let reading = &mut self.reading;
+            let (fin, reading) = (flags.contains(Flags::FIN), &mut self.reading);
+            let was_open = !self.stream.has_ended();
             let take = &mut |arena: &mut Arena, piece: Piece<'_>| match reading {
                 None => taker.take(arena, piece),
                 Some(reading) => reading.take(arena, &piece, &mut taker),
@@ -305,10 +257,8 @@ impl Flow {
             self.stream
                 .on_segment(seq, fin, piece, room.arena, room.counters, take);
             if let Some(reading) = reading {
-                if self.stream.end().is_some_and(|end| end.end == End::Fin) {
-                    reading.on_client_end(piece.stamp, room.arena, &mut taker);
-                }
-                reading.count(room.counters);
+                let end = self.stream.end().filter(|_| was_open);
+                reading.on_client_segment(end, piece.stamp, room, &mut taker);
             }
             let news = taker.news;
             if !piece.bytes.is_empty() {
@@ -342,11 +292,12 @@ impl Flow {
     pub(crate) fn on_online(
         &mut self,
         (seq, ack): (OnlineSeq, ClientSeq),
-        flags: Flags,
-        (len, bytes): (u32, &[u8]),
+        (segment, packet): (&Segment, &[u8]),
+        len: u32,
         stamp: Instant,
         room: &mut Room<'_>,
     ) -> Heard {
+        let flags = segment.flags;
         self.active_at = room.now;
         let before = self.captured.online_end();
         let reset = flags.contains(Flags::RST);
@@ -370,7 +321,7 @@ impl Flow {
             self.confirmed = true;
         }
         if self.is_told() {
-            self.read_online(seq, flags, (len, bytes), stamp, room);
+            self.read_online(seq, (segment, packet), len, stamp, room);
         } else if len > 0 {
             let distance = i64::from(ack - self.stream.next());
             let acknowledged = self.end().saturating_add_signed(distance);
@@ -386,44 +337,6 @@ impl Flow {
             before,
             turn,
         })
-    }
-
-    /// Whether turns are messages, and what the online server says is read.
-    #[inline]
-    fn is_told(&self) -> bool {
-        self.reading.as_ref().is_some_and(|it| it.is_told())
-    }
-
-    #[cold]
-    fn read_online(
-        &mut self,
-        seq: OnlineSeq,
-        flags: Flags,
-        (len, bytes): (u32, &[u8]),
-        stamp: Instant,
-        room: &mut Room<'_>,
-    ) {
-        let Some(reading) = &mut self.reading else {
-            return;
-        };
-        let mut taker = Taker {
-            captured: &mut self.captured,
-            payload: &mut self.payload,
-            from_start: false,
-            news: News::default(),
-        };
-        reading.on_online((seq, len), bytes, stamp, room.arena, &mut taker);
-        if flags.contains(Flags::FIN) {
-            reading.on_online_end(seq + len, stamp, room.arena, &mut taker);
-        }
-        reading.count(room.counters);
-        self.captured.on_online_end(seq + len);
-    }
-
-    /// How many messages the client had seen answered when it ended its side; `None` where that is unknown.
-    pub(crate) fn seen_at_end(&mut self) -> Option<u64> {
-        let cause = self.stream.end()?.cause?;
-        Some(self.reading.as_mut()?.seen_by(cause))
     }
 
     fn watch_holes(&mut self, room: &Room<'_>) {

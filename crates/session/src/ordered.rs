@@ -128,7 +128,7 @@ mod tests {
     fn put(stream: &mut Ordered<Target>, got: &mut Vec<u8>, at: u32, bytes: &[u8]) {
         let len = bytes.len() as u32;
         stream.on_segment(START + at, len, bytes, &mut |new| {
-            got.extend_from_slice(new)
+            got.extend_from_slice(new);
         });
     }
 

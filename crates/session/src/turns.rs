@@ -355,31 +355,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         }
     }
 
-    /// How many bytes the client has added to a turn that ended before it had finished it.
-    pub(crate) fn skip_torn(&mut self) -> u64 {
-        let Some(torn) = self.torn else {
-            return 0;
-        };
-        let end = match self.queue.front() {
-            // It does not grow any more.
-            Some(next) => {
-                self.torn = None;
-                next.start
-            }
-            None => {
-                let end = self.queue.end();
-                self.torn = Some(end);
-                end
-            }
-        };
-        end - torn
-    }
-
-    /// The latest turn ends now, with all that the client may still add to it.
-    pub(crate) fn tear_last(&mut self) {
-        self.torn = Some(self.queue.end());
-    }
-
     /// None of the turns that there are will be sent.
     pub(crate) fn doom(&mut self, outcome: Outcome) {
         if !self.queue.is_empty() {

@@ -131,9 +131,7 @@ impl Engine {
             {
                 flow.on_data_acknowledged(ack);
             }
-            let bytes = segment.payload(headers).unwrap_or_default();
-            let payload = (len, &bytes[..bytes.len().min(len as usize)]);
-            let heard = flow.on_online((seq, ack), segment.flags, payload, stamp, room);
+            let heard = flow.on_online((seq, ack), (&segment, headers), len, stamp, room);
             Some((heard, flow.head))
         });
         let Some(Some((heard, first))) = heard else {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use wire::seq::OnlineSeq;
 
 use super::Flow;
-use super::messages::{Message, Messages};
+use super::messages::Messages;
 use super::queue::Queue;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
@@ -21,21 +21,21 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Captured {
     /// The latest, which nearly all questions are about.
-    latest: Option<Turn>,
+    pub(super) latest: Option<Turn>,
     /// Those before it that a session may still need.
-    earlier: VecDeque<Turn>,
+    pub(super) earlier: VecDeque<Turn>,
     /// How many there have been.
-    count: u64,
+    pub(super) count: u64,
     /// Turns before this number have ended everywhere, and are not charged to the budget any more.
     settled: u64,
     /// Where the stream ends.
-    end: u64,
+    pub(super) end: u64,
     /// What the client had seen before its first byte.
     cause: OnlineSeq,
     /// Where the online server's bytes end, as far as they were seen.
-    online_end: OnlineSeq,
+    pub(super) online_end: OnlineSeq,
     /// Whether a session has ended the latest turn, so that nothing is added to it.
-    sealed: bool,
+    pub(super) sealed: bool,
     /// Whether the online server has spoken without having been asked, as far as can be told.
     unprompted: bool,
     /// Whether the online server had spoken before the client's first byte.
@@ -43,7 +43,7 @@ pub(crate) struct Captured {
     /// Whether either side speaks unasked.
     signs: Signs,
     /// What a protocol module has said of the turns, where one reads the flow.
-    messages: Option<Box<Messages>>,
+    pub(super) messages: Option<Box<Messages>>,
 }
 
 impl Captured {
@@ -113,6 +113,7 @@ impl Captured {
     }
 
     /// Bytes arrived that are next in order. Returns whether they begin a new turn.
+    #[inline(always)]
     pub(super) fn on_bytes(&mut self, piece: &Piece<'_>) -> bool {
         let start = self.end;
         debug_assert!(
@@ -160,7 +161,7 @@ impl Captured {
 
     /// A turn begins behind those that there are.
     #[inline(always)]
-    fn push(&mut self, turn: Turn) {
+    pub(super) fn push(&mut self, turn: Turn) {
         if let Some(last) = self.latest.replace(turn)
             && self.settled < self.count
         {
@@ -171,86 +172,6 @@ impl Captured {
             self.earlier.push_back(last);
         }
         self.count += 1;
-    }
-
-    /// A protocol module reads the flow from now on.
-    pub(super) fn read_messages(&mut self) {
-        self.messages = Some(Box::default());
-    }
-
-    /// What a protocol module has said of the turns, where one reads the flow.
-    #[inline]
-    pub(crate) fn messages(&self) -> Option<&Messages> {
-        self.messages.as_deref()
-    }
-
-    /// The same, to change it; where none reads the flow, nothing is kept of the change.
-    pub(super) fn messages_mut(&mut self) -> &mut Messages {
-        self.messages.get_or_insert_default()
-    }
-
-    /// The flow leaves its module: what its client says next is a turn that is no message.
-    pub(super) fn leave_messages(&mut self) {
-        let count = self.count;
-        let messages = self.messages_mut();
-        (messages.left_at, messages.grows) = (Some(count), false);
-        self.sealed = true;
-    }
-
-    /// Bytes of a message as the target is to get them; `begins` is the message where these are its first, and `began_at` when its
-    /// client's first ones came. Returns whether they begin a new turn.
-    pub(super) fn on_message_bytes(
-        &mut self,
-        piece: &Piece<'_>,
-        begins: Option<Message>,
-        began_at: Instant,
-    ) -> bool {
-        let start = self.end;
-        self.end += piece.bytes.len() as u64;
-        let Some(message) = begins else {
-            if let Some(last) = &mut self.latest {
-                last.end = self.end;
-                last.captured_last = piece.stamp;
-            }
-            return false;
-        };
-        let messages = self.messages_mut();
-        messages.push(message);
-        messages.grows = true;
-        self.push(Turn {
-            start,
-            end: self.end,
-            cause: piece.cause,
-            captured_first: began_at,
-            captured_last: piece.stamp,
-            online: Answer::default(),
-            online_reset: false,
-            online_pause: 0,
-            online_piece: 0,
-            early: 0,
-            amid: false,
-            rest: 0,
-        });
-        true
-    }
-
-    /// Turn `number`, to add to it what the online server has said.
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Turn> {
-        match self.count.checked_sub(number)? {
-            0 => None,
-            1 => self.latest.as_mut(),
-            behind => {
-                let index = (self.earlier.len() as u64 + 1).checked_sub(behind)?;
-                self.earlier.get_mut(usize::try_from(index).ok()?)
-            }
-        }
-    }
-
-    /// The online server has sent bytes up to `end`; which turns they answer is told otherwise.
-    pub(super) fn on_online_end(&mut self, end: OnlineSeq) {
-        if self.online_end < end {
-            self.online_end = end;
-        }
     }
 
     /// A segment of the client with payload; `pushes` says whether it has PSH.

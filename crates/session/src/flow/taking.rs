@@ -19,6 +19,7 @@ pub(super) struct Taker<'a> {
 }
 
 impl Taker<'_> {
+    #[inline(always)]
     pub(super) fn take(&mut self, arena: &mut Arena, piece: Piece<'_>) {
         let start = self.captured.end();
         if self.captured.on_bytes(&piece) {
@@ -33,6 +34,7 @@ impl Taker<'_> {
     }
 
     /// Bytes of a message as the target is to get them; `begins` is the message where these are its first.
+    #[cold]
     pub(super) fn take_message(
         &mut self,
         arena: &mut Arena,
@@ -52,6 +54,7 @@ impl Taker<'_> {
 
     /// Bytes of a flow that has left its module. Where what cannot be judged is not copied (`blocks`), each piece that its client says
     /// is filtered out.
+    #[cold]
     pub(super) fn take_left(&mut self, arena: &mut Arena, piece: &Piece<'_>, blocks: bool) {
         if blocks {
             self.news.filtered += 1;
@@ -60,6 +63,7 @@ impl Taker<'_> {
         }
     }
 
+    #[inline(always)]
     fn keep(&mut self, start: u64, piece: &Piece<'_>, arena: &mut Arena) {
         if !self.news.over_budget {
             let kept = self.payload.append(start, piece.bytes, arena);

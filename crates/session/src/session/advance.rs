@@ -9,7 +9,7 @@ use super::outcome::{Cause, Progress};
 use super::{After, Life, Session};
 use crate::config::Join;
 use crate::context::Context;
-use crate::event::{Event, Outcome, TurnEnded};
+use crate::event::Outcome;
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
@@ -21,6 +21,7 @@ use crate::turns::{Next, Verdict, Waited};
 impl Session {
     /// Releases what may depart, ends what is over. To be called after every input; each pass of the loop ends a turn
     /// or changes the state, so it is bounded by the turns that wait.
+    #[inline]
     pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
         self.release_at = None;
         if self.has_nothing_ahead(ctx.flow) {
@@ -38,8 +39,8 @@ impl Session {
         matches!(self.life, Life::Connected)
             && self.turns.fate().is_none()
             && !flow.has_ended()
-            && self.playing(flow).waiting().is_none()
             && !self.turns.is_told()
+            && self.playing(flow).waiting().is_none()
     }
 
     /// One pass. Returns whether another may follow. Out of line: nearly always there is one, and what a loop keeps at hand would be
@@ -326,29 +327,6 @@ impl Session {
                 return;
             }
             self.end(Cause::Lost(fate), ctx);
-        }
-    }
-
-    /// The last turn has a hole, or stands before one.
-    fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        let is_whole = self.progress(ctx.flow) == Progress::Answered;
-        let is_there = self.playing(ctx.flow).front().is_some();
-        if is_there {
-            self.end(Cause::Gap, ctx);
-        }
-        if is_whole || !is_there {
-            self.count_gap(end, ctx);
-        }
-        self.part(Flags::RST, After::Closed, ctx);
-    }
-
-    /// A turn of which no byte was captured is a turn all the same.
-    fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        if end.end == End::Gap {
-            self.unseen = true;
-            ctx.shared
-                .events
-                .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
         }
     }
 

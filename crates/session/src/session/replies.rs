@@ -8,6 +8,7 @@ use super::{After, Life, Session};
 use crate::connection::{Arrival, Change, Expired, Tail};
 use crate::context::Context;
 use crate::event::Outcome;
+use crate::flow::messages::Messages;
 use crate::limits::DELAYED_ACK;
 use crate::time::Instant;
 
@@ -137,7 +138,7 @@ impl Session {
                 .flow
                 .captured()
                 .messages()
-                .is_some_and(|it| it.is_begun())
+                .is_some_and(Messages::is_begun)
         {
             return;
         }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::stream::{End, EndOfStream};
 use crate::time::Instant;
-use crate::turns::told::Course;
+use crate::turns::told::Standing;
 
 impl Session {
     /// One step of a connected session whose turns are messages. Returns whether another may follow.
@@ -32,25 +32,25 @@ impl Session {
         let una = self.connection.una();
         let is_cut = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
         let is_over = is_cut || ctx.flow.is_online_closed() || ctx.flow.stream().is_replaced();
-        let course = self.playing(ctx.flow).course(
+        let standing = self.playing(ctx.flow).message_standing(
             messages,
             una,
             (self.connection.is_finished(), ctx.flow.has_ended(), is_over),
             ctx.rule.tuning.response_timeout,
             ctx.shared.seen,
         );
-        match course {
-            Course::Answered | Course::Closed => self.end_message(Cause::Over, ctx),
-            Course::Unasked => {
+        match standing {
+            Standing::Answered | Standing::Closed => self.end_message(Cause::Over, ctx),
+            Standing::Unasked => {
                 self.turns.skip_to_rest();
                 self.end_after(Cause::Over, Progress::Delivered, ctx);
             }
-            Course::TimedOut => self.end_message(Cause::ResponseTimeout, ctx),
-            Course::At(at) => {
+            Standing::TimedOut => self.end_message(Cause::ResponseTimeout, ctx),
+            Standing::At(at) => {
                 self.release_at = Some(at);
                 return self.follow_end(ctx);
             }
-            Course::Wait => return self.go_on_told(ctx),
+            Standing::Wait => return self.go_on_told(ctx),
         }
         true
     }
@@ -75,7 +75,7 @@ impl Session {
             return true;
         }
         let una = self.connection.una();
-        self.playing_mut(ctx.flow).release(una, ctx.now);
+        self.playing_mut(ctx.flow).release_message(una, ctx.now);
         true
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::departures::Departures;
 use super::doubt::Doubt;
 use super::pairing::Behind;
-use super::{Carried, Playing, Step, Turns};
+use super::{Playing, Step, Turns};
 use crate::config::RuleId;
 use crate::event::{Outcome, TurnEnded};
 use crate::flow::turn::{Answer, Turn};
@@ -27,7 +27,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let departed = self.departures.pass();
         self.queue.pass();
         self.front += 1;
-        self.pass_answer();
         self.take_credit(credit);
         let target = if released {
             Answer {
@@ -87,15 +86,13 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// same.
     pub(super) fn is_paired(&self, turn: &Turn) -> bool {
         let split = self.queue.front().is_some_and(|next| next.early > 0);
-        if self.is_told() {
-            return self.has_answered_front();
-        }
         let known = turn.early == 0 && (!split || turn.online.bytes == self.step.answer.bytes);
         let mixed = self.queue.signs().have_been_mixed();
         known && self.step.paired && !self.is_ungated() && !mixed
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
+    #[inline(always)]
     pub(crate) fn release(&mut self, una: u64, now: Instant) {
         let Some(turn) = self.queue.front() else {
             return;
@@ -147,10 +144,31 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             self.step.tail = tail;
         }
         self.current = true;
-        if let Some(answer) = self.told_answer() {
-            self.step.answer = answer;
-            (self.step.carried, self.step.paired) = (Carried::default(), true);
-        }
+    }
+
+    /// How many bytes the client has added to a turn that ended before it had finished it.
+    pub(crate) fn skip_torn(&mut self) -> u64 {
+        let Some(torn) = self.torn else {
+            return 0;
+        };
+        let end = match self.queue.front() {
+            // It does not grow any more.
+            Some(next) => {
+                self.torn = None;
+                next.start
+            }
+            None => {
+                let end = self.queue.end();
+                self.torn = Some(end);
+                end
+            }
+        };
+        end - torn
+    }
+
+    /// The latest turn ends now, with all that the client may still add to it.
+    pub(crate) fn tear_last(&mut self) {
+        self.torn = Some(self.queue.end());
     }
 
     /// A new connection begins with the front turn: whatever of it was sent is to be sent again, and nothing has to

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use protocol::{Responses, Said};
 use wire::seq::{Target, TargetSeq};
 
-use super::{Gating, Playing, Turns};
+use super::{Carried, Gating, Playing, Turns};
 use crate::flow::messages::{Message, Messages};
 use crate::flow::turn::Answer;
 use crate::limits::CONTINUE_WAIT;
@@ -26,8 +26,9 @@ pub(crate) struct Told {
     responses: Option<Responses>,
     /// Messages before this number are answered.
     done: u64,
-    /// What was said to the messages from the front on.
+    /// What was said to the messages from number `first` on.
     answers: VecDeque<Answer>,
+    first: u64,
     /// The message to which the target has asked for the rest.
     asked: Option<u64>,
     /// The message whose response was complete before its rest was asked for.
@@ -38,7 +39,7 @@ pub(crate) struct Told {
 
 /// Whether the front of the turns is over, where they are messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Course {
+pub(crate) enum Standing {
     /// Its answer is complete.
     Answered,
     /// The target does not ask for the rest of it, which follows all the same.
@@ -81,7 +82,7 @@ impl Turns {
     }
 
     /// Whether the target has said something of the front already.
-    pub(crate) fn has_begun_answer(&self) -> bool {
+    pub(crate) fn has_begun_answer(&mut self) -> bool {
         self.told_answer().is_some_and(|answer| answer.bytes > 0)
     }
 
@@ -91,6 +92,7 @@ impl Turns {
         if let Some(told) = &mut self.told {
             **told = Told {
                 done: front,
+                first: front,
                 ..Told::default()
             };
             self.let_go = front;
@@ -98,7 +100,7 @@ impl Turns {
     }
 
     /// Whether the answer to the turn before the front was complete.
-    pub(super) fn has_answered_front(&self) -> bool {
+    pub(crate) fn has_answered_front(&self) -> bool {
         self.told
             .as_ref()
             .is_some_and(|told| told.done >= self.front)
@@ -112,16 +114,14 @@ impl Turns {
         }
     }
 
-    /// The front has ended.
-    pub(super) fn pass_answer(&mut self) {
-        if let Some(told) = &mut self.told {
+    /// What the target has said of the front so far; what it said of those before it is forgotten.
+    fn told_answer(&mut self) -> Option<Answer> {
+        let front = self.front;
+        let told = self.told.as_mut()?;
+        while told.first < front {
             told.answers.pop_front();
+            told.first += 1;
         }
-    }
-
-    /// What the target has said of the front so far.
-    pub(super) fn told_answer(&self) -> Option<Answer> {
-        let told = self.told.as_ref()?;
         Some(told.answers.front().copied().unwrap_or_default())
     }
 }
@@ -144,16 +144,16 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
 
     /// Whether the current message is over; `closed` says that the target has closed, `ends` that the client has,
     /// and `is_over` that nothing more comes of the online server.
-    pub(crate) fn course(
+    pub(crate) fn message_standing(
         &self,
         messages: &Messages,
         una: u64,
         (closed, ends, is_over): (bool, bool, bool),
         response_timeout: core::time::Duration,
         now: Instant,
-    ) -> Course {
+    ) -> Standing {
         let Some(turn) = self.current() else {
-            return Course::Wait;
+            return Standing::Wait;
         };
         let next = self.queue.get(1);
         let is_growing = messages.grows && next.is_none();
@@ -162,42 +162,51 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             // What the online server has said of it is to be known as well.
             let is_heard = messages.is_deaf || messages.heard > self.front;
             return if is_heard || is_over {
-                Course::Answered
+                Standing::Answered
             } else {
-                Course::Wait
+                Standing::Wait
             };
         }
         if closed && (next.is_some() || ends) {
-            return Course::Closed;
+            return Standing::Closed;
         }
         if una < turn.end {
-            return Course::Wait;
+            return Standing::Wait;
         }
         let Some(since) = self.step.acknowledged_at.map(|at| at.max(self.step.heard)) else {
-            return Course::Wait;
+            return Standing::Wait;
         };
         let rest = messages.get(self.front + 1).filter(|next| next.is_rest());
         if rest.is_some() && self.step.answer.bytes == 0 {
             let at = since + CONTINUE_WAIT;
             return if now >= at {
-                Course::Unasked
+                Standing::Unasked
             } else {
-                Course::At(at)
+                Standing::At(at)
             };
         }
         if turn.online.bytes == 0 || (next.is_none() && !ends) {
-            return Course::Wait;
+            return Standing::Wait;
         }
         let at = since + response_timeout;
         if now >= at {
-            Course::TimedOut
+            Standing::TimedOut
         } else {
-            Course::At(at)
+            Standing::At(at)
         }
     }
 }
 
 impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
+    /// Releases the front message, of which the target may have said something already.
+    pub(crate) fn release_message(&mut self, una: u64, now: Instant) {
+        self.release(una, now);
+        if let Some(answer) = self.told_answer() {
+            self.step.answer = answer;
+            self.step.carried = Carried::default();
+        }
+    }
+
     /// Nobody tells any more what the target says: the flow has left its module, where it `is_in_step`, or the target's bytes could
     /// not be read on.
     pub(crate) fn untell(&mut self, is_in_step: bool) {
@@ -337,7 +346,8 @@ impl Told {
         let at = self.done;
         match said {
             Said::Bytes(bytes) => {
-                if let Some(index) = at.checked_sub(front).filter(|_| at < let_go) {
+                let first = self.first;
+                if let Some(index) = at.checked_sub(first).filter(|_| front <= at && at < let_go) {
                     let index = index as usize;
                     if self.answers.len() <= index {
                         self.answers.resize(index + 1, Answer::default());

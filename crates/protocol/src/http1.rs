@@ -5,15 +5,21 @@
 //! | `requests` | a client's side |
 //! | `responses` | a server's side |
 //! | `head` | where a head ends, and what it says of the body |
+//! | `target` | what is asked for |
 //! | `body` | where a body ends |
+//! | `judge` | which requests are copied |
+//! | `rewritten` | a head as the target is to get it |
 //!
 //! It is strict, where servers are not all: lines end in CR LF, and a head that two readers could understand differently (a length and
 //! a coding, two lengths, two hosts, a folded line) is malformed, so that nothing is smuggled past what judges it.
 
 mod body;
 mod head;
+mod judge;
 mod requests;
 mod responses;
+mod rewritten;
+mod target;
 #[cfg(test)]
 mod tests;
 

@@ -10,6 +10,7 @@ use httparse::{Error, Header, ParserConfig, Request, Response, Status};
 use memchr::memchr2;
 
 use crate::http1::body::{Body, Chunks, is_token};
+use crate::http1::target::{Target, without_port};
 use crate::http1::{FIELDS_MAX, HEAD_MAX};
 use crate::parts::Why;
 
@@ -187,6 +188,7 @@ pub(super) fn space<'b>() -> Space<'b> {
 #[derive(Debug)]
 pub(super) struct RequestHead<'h, 'b> {
     pub(super) method: &'b str,
+    target: Target<'b>,
     pub(super) fields: &'h [Header<'b>],
     /// Whether it is of HTTP/1.0.
     pub(super) is_old: bool,
@@ -211,13 +213,26 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         };
         let head = Self {
             method,
+            target: Target::read(method, target).ok_or(Why::Malformed)?,
             fields: head.headers,
             is_old: minor == 0,
         };
-        if !is_target(method, target) || head.values("host").count() > 1 {
+        if head.values("host").count() > 1 {
             return Err(Why::Malformed);
         }
         Ok(head)
+    }
+
+    pub(super) fn target(&self) -> &Target<'b> {
+        &self.target
+    }
+
+    /// The host that is asked, without its port; one that the target names goes before the field (RFC 9112, section 3.2.2).
+    pub(super) fn host(&self) -> Option<&'b [u8]> {
+        let authority = self.target.authority.map(str::as_bytes);
+        authority
+            .or_else(|| self.values("host").next())
+            .map(without_port)
     }
 
     /// The values of all fields of this name, in order.
@@ -256,26 +271,6 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     pub(super) fn may_upgrade(&self) -> bool {
         self.is_connect() || self.values("upgrade").next().is_some()
     }
-}
-
-/// Whether a target has one of the forms of RFC 9112, section 3.2.
-fn is_target(method: &str, target: &str) -> bool {
-    match method {
-        "CONNECT" => !target.contains(['/', '?', '#', '@']) && target.contains(':'),
-        "OPTIONS" if target == "*" => true,
-        _ => target.starts_with('/') || is_absolute(target),
-    }
-}
-
-fn is_absolute(target: &str) -> bool {
-    target.split_once("://").is_some_and(|(scheme, rest)| {
-        let starts = scheme
-            .as_bytes()
-            .first()
-            .is_some_and(u8::is_ascii_alphabetic);
-        let goes_on = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        starts && scheme.bytes().all(goes_on) && !rest.is_empty() && !rest.starts_with('/')
-    })
 }
 
 /// The head of a response.

@@ -4,6 +4,8 @@ use crate::expect::Expect;
 use crate::http1::Awaited;
 use crate::http1::body::{Body, Taken};
 use crate::http1::head::{Collector, Of, RequestHead, space};
+use crate::http1::judge::is_copied;
+use crate::http1::rewritten::rewritten;
 use crate::module::Module;
 use crate::parts::{Head, Part, Why};
 
@@ -13,6 +15,8 @@ pub struct Requests {
     at: At,
     /// What is behind a fault, until it is told.
     behind: Vec<u8>,
+    /// Whether what cannot be judged is not to be copied.
+    judges: bool,
     /// Whether the latest request that may lead to another protocol was copied; `None` before the first.
     upgrade_copied: Option<bool>,
 }
@@ -38,6 +42,7 @@ impl Default for Requests {
         Self {
             at: At::Head(Collector::new(Of::Requests)),
             behind: Vec::new(),
+            judges: false,
             upgrade_copied: None,
         }
     }
@@ -51,6 +56,7 @@ impl Requests {
         went_on: bool,
         tell: &mut dyn FnMut(Part<'_>),
     ) -> Option<Why> {
+        self.judges = module.judges();
         let (mut bytes, mut went_on) = (bytes, went_on);
         while !bytes.is_empty() {
             let step = match &mut self.at {
@@ -110,15 +116,16 @@ impl Requests {
 
     fn begin(
         &mut self,
-        _module: &Module,
+        module: &Module,
         bytes: &[u8],
         tell: &mut dyn FnMut(Part<'_>),
     ) -> Result<Following, Why> {
         let mut space = space();
         let head = RequestHead::read(bytes, &mut space)?;
+        let body = head.body()?;
         let following = Following {
-            body: head.body()?,
-            copied: true,
+            copied: is_copied(module, &head, &body),
+            body,
             may_wait: head.expects_continue(),
         };
         if head.may_upgrade() {
@@ -132,9 +139,18 @@ impl Requests {
             }),
         }));
         if following.copied {
-            tell(Part::Bytes(bytes));
+            let changed = rewritten(&module.rewriting, bytes, &head);
+            tell(Part::Bytes(changed.as_deref().unwrap_or(bytes)));
         }
         Ok(following)
+    }
+
+    /// Whether what follows passes as bytes once the flow has left for this.
+    pub(crate) fn lets_pass(&self, why: Why) -> bool {
+        match (why, self.upgrade_copied) {
+            (Why::Upgraded, Some(copied)) => copied,
+            _ => !self.judges,
+        }
     }
 
     pub(crate) fn into_held(self) -> Vec<u8> {

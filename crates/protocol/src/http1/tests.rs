@@ -1,8 +1,10 @@
 //! Streams in any pieces: what is told of them, and that it depends on nothing else.
 
+mod judging;
 mod pieces;
 mod requests;
 mod responses;
+mod rewriting;
 
 use crate::http1::Awaited;
 use crate::module::{Choice, Module, Protocol};

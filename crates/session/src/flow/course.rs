@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use protocol::{Expect, Module, Part, Requests, Responses, Said, Why};
+use protocol::{Expect, Part, Requests, Responses, Said, Why};
 use wire::seq::{Online, OnlineSeq};
 
 use super::captured::Captured;
@@ -46,10 +46,10 @@ pub(super) struct Course {
     has_body: bool,
     /// Whether the message that is being read was filtered out.
     is_filtered: bool,
+    /// Whether the message in which the flow has left its module is counted as one that was filtered out.
+    pub(super) has_counted: bool,
     /// Whether the flow has left its module.
     pub(super) has_left: bool,
-    /// Whether what cannot be judged is not copied.
-    pub(super) blocks: bool,
     /// What the client had said before its flow left the module, and is to be copied with its next word.
     pub(super) late: Vec<u8>,
     tally: Tally,
@@ -67,7 +67,7 @@ struct Tally {
 
 impl Course {
     /// Nothing was read yet; the online server's next byte is `online`.
-    pub(super) fn new(module: &Module, online: OnlineSeq) -> Self {
+    pub(super) fn new(online: OnlineSeq) -> Self {
         Self {
             awaited: VecDeque::new(),
             ends: VecDeque::new(),
@@ -78,8 +78,8 @@ impl Course {
             began_at: None,
             has_body: false,
             is_filtered: false,
+            has_counted: false,
             has_left: false,
-            blocks: module.blocks_unjudged(),
             late: Vec::new(),
             tally: Tally::default(),
         }
@@ -160,7 +160,7 @@ impl Course {
                 }
             }
             Part::Bytes(bytes) if self.has_left => {
-                taker.take_left(arena, &Piece { bytes, ..*piece }, self.blocks);
+                taker.take(arena, Piece { bytes, ..*piece });
             }
             Part::Bytes(bytes) => {
                 let piece = Piece { bytes, ..*piece };
@@ -201,7 +201,8 @@ impl Course {
             Why::Unknown => self.tally.left_unknown += 1,
             _ => self.tally.left_unread += 1,
         }
-        taker.news.filtered += u32::from(core::mem::take(&mut self.is_filtered));
+        self.has_counted = core::mem::take(&mut self.is_filtered);
+        taker.news.filtered += u32::from(self.has_counted);
         taker.captured.leave_messages();
     }
 

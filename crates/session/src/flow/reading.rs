@@ -40,7 +40,7 @@ impl Reading {
             requests: Requests::new(&module),
             online: Ordered::new(online),
             responses: None,
-            course: Course::new(&module, online),
+            course: Course::new(online),
             closed_at: None,
             read: 0,
             module,
@@ -81,13 +81,21 @@ impl Reading {
         course.began_at.get_or_insert(piece.stamp);
         if !course.late.is_empty() {
             let bytes = &core::mem::take(&mut course.late);
-            taker.take_left(arena, &Piece { bytes, ..*piece }, course.blocks);
+            taker.take(arena, Piece { bytes, ..*piece });
         }
+        let was_barred = self.requests.is_barred();
         let responses = &mut self.responses;
         self.requests
             .push(&self.module, piece.bytes, went_on, &mut |part| {
                 course.on_part(&part, piece, responses, arena, taker);
             });
+        // What is not copied because it cannot be judged is counted by what its client says between two answers.
+        let is_new = if was_barred {
+            went_on
+        } else {
+            !core::mem::take(&mut self.course.has_counted)
+        };
+        taker.news.filtered += u32::from(self.requests.is_barred() && is_new);
     }
 
     /// A segment of the client was taken, with which its side may have ended.

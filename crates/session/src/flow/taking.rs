@@ -52,17 +52,6 @@ impl Taker<'_> {
         self.keep(start, piece, arena);
     }
 
-    /// Bytes of a flow that has left its module. Where what cannot be judged is not copied (`blocks`), each piece that its client says
-    /// is filtered out.
-    #[cold]
-    pub(super) fn take_left(&mut self, arena: &mut Arena, piece: &Piece<'_>, blocks: bool) {
-        if blocks {
-            self.news.filtered += 1;
-        } else {
-            self.take(arena, *piece);
-        }
-    }
-
     #[inline(always)]
     fn keep(&mut self, start: u64, piece: &Piece<'_>, arena: &mut Arena) {
         if !self.news.over_budget {

@@ -288,3 +288,120 @@ fn what_cannot_be_read_goes_on_in_turns() {
     assert_eq!(s.payloads(), TWO);
     assert_eq!(s.ended()[0].0, Outcome::Answered);
 }
+
+fn read_only(choice: Choice) -> Script {
+    let mut s = Script::with(|config| {
+        config.rules[0].module = Some(Arc::new(Module {
+            choice,
+            read_only: true,
+            ..Module::default()
+        }));
+    });
+    s.handshake();
+    s
+}
+
+/// What is filtered out leaves no gap: its neighbours are copied, each when its client had seen as many answers.
+#[test]
+fn what_is_filtered_out_is_no_turn() {
+    let mut s = read_only(Choice::Auto);
+    let post = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    let len = post.len() as u32;
+    s.client(PSH, 1, 1, ONE);
+    assert_eq!(s.payloads(), ONE);
+    s.online_packet(PSH, 1, 1 + LEN, &response(10));
+    let seen = 1 + response(10).len() as u32;
+    s.client(PSH, 1 + LEN, seen, post);
+    assert_eq!(s.payloads(), b"");
+    s.online_packet(PSH, seen, 1 + LEN + len, &response(20));
+    let seen = seen + response(20).len() as u32;
+    // A pipeline of three, of which the second is left out.
+    s.client(PSH, 1 + LEN + len, seen, &[TWO, post, ONE].concat());
+    assert_eq!(s.payloads(), b"", "the target has not answered the first");
+    s.target_packet(PSH, 1, 1 + LEN, &response(11));
+    assert_eq!(s.payloads(), [TWO, ONE].concat());
+    s.online_packet(
+        PSH,
+        seen,
+        1 + 3 * LEN + 2 * len,
+        &[response(30), response(40), response(50)].concat(),
+    );
+    let said = 1 + response(11).len() as u32;
+    s.target_packet(
+        PSH,
+        said,
+        1 + 3 * LEN,
+        &[response(31), response(51)].concat(),
+    );
+    let len = |body| response(body).len() as u64;
+    let ended = |online, target| (Outcome::Answered, true, len(online), len(target));
+    let filtered = (Outcome::Filtered, false, 0, 0);
+    assert_eq!(
+        s.ended(),
+        [
+            filtered,
+            filtered,
+            ended(10, 11),
+            ended(30, 31),
+            ended(50, 51)
+        ]
+    );
+}
+
+/// A flow that cannot be judged is left out as a whole.
+#[test]
+fn what_cannot_be_judged_is_left_out() {
+    for first in [&b"EHLO me\r\n"[..], b"GET / HTTP/1.1\r\nbad header\r\n\r\n"] {
+        let mut s = read_only(Choice::Auto);
+        s.client(PSH, 1, 1, first);
+        let len = first.len() as u32;
+        s.online_packet(PSH, 1, 1 + len, b"250 hello\r\n");
+        s.client(PSH, 1 + len, 12, b"DATA\r\n");
+        s.wait(Duration::from_secs(1));
+        assert_eq!(s.payloads(), b"");
+        let filtered = (Outcome::Filtered, false, 0, 0);
+        assert_eq!(s.ended(), [filtered, filtered], "{first:?}");
+    }
+}
+
+/// The client's end, its reset and the end of the run.
+#[test]
+fn ends_of_all_kinds() {
+    // A half-close behind the last request: its answer is waited for.
+    let mut s = http(Choice::Auto);
+    s.client(FIN, 1, 1, ONE);
+    assert_eq!(s.payloads(), ONE);
+    s.online_packet(FIN, 1, 2 + LEN, &response(10));
+    s.target_packet(PSH, 1, 1 + LEN, &response(12));
+    let len = |body| response(body).len() as u64;
+    assert_eq!(s.ended(), [(Outcome::Answered, true, len(10), len(12))]);
+    assert_eq!(s.frames().last().map(|it| it.flags), Some(FIN));
+
+    // A reset that wants nothing of the answer.
+    let mut s = http(Choice::Auto);
+    s.client(PSH, 1, 1, ONE);
+    s.payloads();
+    s.online_packet(ACK, 1, 1 + LEN, b"");
+    s.client(RST, 1 + LEN, 1, b"");
+    s.target_packet(ACK, 1, 1 + LEN, b"");
+    assert_eq!(s.frames().last().map(|it| it.flags), Some(RST));
+    assert_eq!(s.ended(), [(Outcome::Aborted, false, 0, 0)]);
+
+    // A request that its client does not finish is copied as far as it goes.
+    let mut s = http(Choice::Auto);
+    s.client(FIN, 1, 1, &ONE[..20]);
+    assert_eq!(s.payloads(), &ONE[..20]);
+
+    // A drain waits for what is under way, and for nothing else.
+    let mut s = http(Choice::Auto);
+    s.client(PSH, 1, 1, ONE);
+    s.payloads();
+    s.online_packet(PSH, 1, 1 + LEN, &response(10));
+    s.engine.stop_capture(s.now);
+    s.target_packet(PSH, 1, 1 + LEN, &response(100)[..60]);
+    assert_eq!(s.engine.turns_waiting(s.now), 1);
+    s.target_packet(PSH, 61, 1 + LEN, &response(100)[60..]);
+    assert_eq!(s.engine.turns_waiting(s.now), 0);
+    s.engine.finish(s.now);
+    assert_eq!(s.ended(), [(Outcome::Answered, true, len(10), len(100))]);
+}

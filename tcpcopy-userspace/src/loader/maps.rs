@@ -19,7 +19,7 @@ use words::Words;
 
 /// Writes down which replies are consumed, and which target stands where in the array of ways.
 pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
-    let mut replies: HashMap<_, [u8; 18], [u8; 44]> = map_mut(ebpf, REPLIES)?
+    let mut replies: HashMap<_, [u8; 18], [u8; 48]> = map_mut(ebpf, REPLIES)?
         .try_into()
         .map_err(in_map(REPLIES))?;
     for (target, value) in &plan.filter.replies {

@@ -168,6 +168,28 @@ impl Kernel {
         self.insert(maps::SERVICES, endpoint_bytes(&endpoint), [0; 4]);
     }
 
+    /// An online service whose responses are wanted whole.
+    pub(crate) fn whole_service(&mut self, endpoint: Endpoint) {
+        self.mark_port(endpoint.port, maps::PORT_SERVICE | maps::PORT_SERVICE_WHOLE);
+        self.insert(
+            maps::SERVICES,
+            endpoint_bytes(&endpoint),
+            maps::SERVICE_WHOLE.to_ne_bytes(),
+        );
+    }
+
+    /// A target whose responses are wanted whole, with a pool of addresses that nobody else has.
+    pub(crate) fn whole_replies(&mut self, target: Endpoint, pool: &PoolRange) {
+        self.mark_port(target.port, maps::PORT_TARGET | maps::PORT_TARGET_WHOLE);
+        let value = maps::Replies {
+            pool: *pool,
+            kind: maps::POOL_ALONE,
+            slot: 0,
+            whole: 1,
+        };
+        self.insert_replies(target, &value);
+    }
+
     /// A target with the pool that its replies go to: an address of this host, all of whose ports are leased.
     pub(crate) fn replies(&mut self, target: Endpoint, pool: &PoolRange) {
         self.replies_to(target, pool, maps::POOL_OWN, 0);
@@ -183,12 +205,24 @@ impl Kernel {
             pool: *pool,
             kind,
             slot,
+            whole: 0,
         };
-        self.insert(
-            maps::REPLIES,
-            endpoint_bytes(&target),
-            abi::bytes::replies(&value),
-        );
+        self.insert_replies(target, &value);
+    }
+
+    fn insert_replies(&mut self, target: Endpoint, value: &maps::Replies) {
+        let value = abi::bytes::replies(value);
+        let key = endpoint_bytes(&target);
+        // An object of before responses could be wanted whole, which costs are compared with, has a shorter value.
+        let map = self.ebpf.map_mut(maps::REPLIES).expect("map");
+        match HashMap::<_, [u8; 18], [u8; 44]>::try_from(map) {
+            Ok(mut map) => {
+                let (before, _) = value.split_at(44);
+                let before: [u8; 44] = before.try_into().expect("44 bytes");
+                map.insert(key, before, 0).expect("room");
+            }
+            Err(_) => self.insert(maps::REPLIES, key, value),
+        }
     }
 
     /// An address of this host in a pool, and its slot after the first one.
@@ -240,6 +274,14 @@ impl Kernel {
     /// A rule without an address, on a host with devices that show packets of others.
     pub(crate) fn service_anywhere(&mut self, port: u16) {
         self.mark_port(port, maps::PORT_ANYWHERE);
+    }
+
+    /// The same of a rule that wants responses whole.
+    pub(crate) fn whole_service_anywhere(&mut self, port: u16) {
+        self.mark_port(
+            port,
+            maps::PORT_ANYWHERE | maps::PORT_ANYWHERE_WHOLE | maps::PORT_SERVICE_WHOLE,
+        );
     }
 
     /// A target that copies leave to, in whichever mode.

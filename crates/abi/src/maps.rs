@@ -91,15 +91,17 @@ pub const ASLEEP: u64 = 1;
 pub const ASLEEP_UNTIL_REPLY: u64 = 2;
 /// `XSKMAP` of the private device (`deliver`) or of the assistant's interface (`sink`), by queue.
 pub const XSKS: &str = "XSKS";
-/// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows. Each target stands in it twice:
-/// with its port, and with port 0 for its fragments, which carry none.
+/// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows, and the target's place in [`PAYLOAD_WANTED`].
+/// Each target stands in it twice: with its port, and with port 0 for its fragments, which carry none.
 pub const TARGETS: &str = "TARGETS";
 /// Hash map [`wire::flow::Addr`] -> `u32`: addresses of the assistant itself, which `sink` lets through.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
 
-/// Array of one `u64`, mapped by `intercept`: payload bytes that `sink` leaves behind the headers of a reply, at most
-/// [`crate::record::SAMPLE_LEN_MAX`]. 0 as long as nobody who subscribed asks for any.
+/// Array of `u64`, one per target, mapped by `intercept`: payload bytes that `sink` leaves behind the headers of a reply, at most
+/// [`crate::record::SAMPLE_LEN_MAX`] or [`WHOLE_REPLIES`]. 0 as long as nobody who subscribed asks for any.
 pub const PAYLOAD_WANTED: &str = "PAYLOAD_WANTED";
+/// In [`PAYLOAD_WANTED`]: all of it, where the frame is not longer than [`crate::record::WHOLE_FRAME_LEN_MAX`].
+pub const WHOLE_REPLIES: u64 = 0xffff;
 
 /// Ring size that the programs declare, in bytes, as the template of the rings in [`RINGS`].
 ///

@@ -72,6 +72,10 @@ pub const SIZE_CLASSES: [u32; 16] = [
     65_536 + RECORD_HEADER_LEN as u32,
 ];
 
+/// The longest frame that `sink` hands over with all its payload, Ethernet header included: what a frame of an AF_XDP socket holds
+/// of its 2048 bytes behind the headroom that the kernel keeps (`XDP_PACKET_HEADROOM`).
+pub const WHOLE_FRAME_LEN_MAX: usize = 2048 - 256;
+
 /// Length of the stamp that `sink` writes over the start of a frame that it hands over, in bytes.
 pub const FRAME_STAMP_LEN: usize = 8;
 

@@ -378,12 +378,17 @@ impl Kernel {
         (result.return_value, out)
     }
 
-    /// Tells `sink` how much payload somebody asks for.
+    /// Tells `sink` how much payload somebody asks for, of the target in the first place.
     pub(crate) fn want_payload(&mut self, len: u32) {
+        self.want_payload_of(0, len.into());
+    }
+
+    /// The same of the target in this place.
+    pub(crate) fn want_payload_of(&mut self, place: u32, len: u64) {
         let map = self.ebpf.map_mut(maps::PAYLOAD_WANTED).expect("map");
         Array::<_, u64>::try_from(map)
             .expect("u64")
-            .set(0, u64::from(len), 0)
+            .set(place, len, 0)
             .expect("slot");
     }
 

@@ -2,12 +2,12 @@
 
 use abi::counter::Counter;
 use abi::maps;
-use abi::record::{KIND_ONLINE, KIND_REPLY, RECORD_HEADER_LEN, SIZE_CLASSES};
-use programs::name::{ABSORB, CAPTURE, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES};
+use abi::record::{KIND_ONLINE, KIND_REPLY, RECORD_HEADER_LEN, SIZE_CLASSES, WHOLE_FRAME_LEN_MAX};
+use programs::name::{ABSORB, CAPTURE, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES, SINK};
 use wire::flow::{Endpoint, PoolRange};
 use wire::tcp::Flags;
 
-use crate::kernel::{DROP, Kernel, NEXT, REDIRECT, Settings, only, skipped};
+use crate::kernel::{DROP, Kernel, NEXT, REDIRECT, Settings, endpoint_bytes, only, skipped};
 use crate::packet::{CLIENT, ONLINE, POOL, POOL_RANGE, TARGET, bare, data, v6};
 
 /// The longest payload that `BPF_PROG_TEST_RUN` takes, or a little less. What is longer: see [`crate::live`].
@@ -178,6 +178,35 @@ fn what_lies_about_its_length_is_recorded_as_far_as_its_headers() {
         kernel.tc(program, &[&frame[..], b"padding"].concat());
         assert_eq!(kernel.records(0)[0].1, frame[14..], "{program}");
     }
+}
+
+/// Of each target as much as is wanted of that one, and of a frame that its socket could not take no more than a sample.
+#[test]
+fn sink_leaves_all_payload_of_targets_that_are_wanted_whole() {
+    if skipped() {
+        return;
+    }
+    let mut kernel = Kernel::intercept();
+    for (place, target) in (0u32..).zip([TARGET, v6(TARGET), PLAIN_TARGET]) {
+        kernel.insert(maps::TARGETS, endpoint_bytes(&target), place.to_ne_bytes());
+    }
+    for (place, wanted) in [(0, maps::WHOLE_REPLIES), (1, maps::WHOLE_REPLIES), (2, 16)] {
+        kernel.want_payload_of(place, wanted);
+    }
+    for (target, client) in [(TARGET, CLIENT), (v6(TARGET), v6(CLIENT))] {
+        let headers = bare(target, client, Flags::ACK).len();
+        let longest = WHOLE_FRAME_LEN_MAX - headers;
+        for len in [0, 1, 128, 1000, 1448, longest, longest + 1, 2500] {
+            let frame = data(target, client, len);
+            let (_, left) = kernel.xdp_out(SINK, &[&frame[..], b"padding"].concat());
+            let kept = if len > longest { 128 } else { len };
+            assert_eq!(left[8..], frame[8..headers + kept], "{len}");
+        }
+    }
+    let frame = data(PLAIN_TARGET, CLIENT, 1000);
+    let (_, left) = kernel.xdp_out(SINK, &frame);
+    let headers = bare(PLAIN_TARGET, CLIENT, Flags::ACK).len();
+    assert_eq!(left[8..], frame[8..headers + 16]);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! The client's side of a flow: its bytes become messages.
 
-use crate::http1;
 use crate::module::{Choice, Module, Protocol};
+use crate::opening::Opening;
 use crate::responses::Said;
+use crate::{http1, postgres};
 
 /// What stands next in a client's stream.
 #[derive(Debug)]
 pub enum Part<'a> {
+    /// How the client has opened its connection: its login, which is not copied as bytes. Each session logs in by itself with
+    /// [`crate::Login`], on a new connection, and what follows is sent once it is in.
+    Opening(Box<Opening>),
     /// A message begins. What follows up to [`Part::End`] is its.
     Begin(Head),
     /// Bytes of it as the target is to get them; there are none of a message that is not copied.
@@ -26,13 +30,29 @@ pub struct Head {
     pub copied: bool,
     /// What its response looks like, for [`crate::Responses::expect`].
     pub expect: Expect,
+    /// What of its bytes has another value at each server.
+    pub patch: Option<Patch>,
+}
+
+/// Four bytes of a message that name something by a number that the online server gave out, and the target may have given out
+/// another. A message whose number has no counterpart at the target (see [`crate::Verdict::statement`]) is not to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Where it stands: so many bytes behind the message's first. The number is four bytes, little-endian.
+    pub at: u32,
+    /// The online server's number.
+    pub statement: u32,
 }
 
 /// What a reader of responses must know of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
+    /// There is no response to it.
+    Nothing,
     /// Of a request of HTTP/1.
     Http1(http1::Awaited),
+    /// Of a message of PostgreSQL.
+    Postgres(postgres::Awaited),
 }
 
 /// Why a flow has left its module.
@@ -46,6 +66,10 @@ pub enum Why {
     Malformed,
     /// A head, or what has to be held of a message, is longer than the module's limit.
     TooLong,
+    /// Both sides agreed upon encryption; nothing of it can be read, nor mean anything on another connection.
+    Encrypted,
+    /// It asks for a stream without messages: replication.
+    Replication,
 }
 
 /// Reads the bytes of one client.
@@ -55,6 +79,8 @@ pub enum Requests {
     Unknown(Vec<u8>),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
+    /// PostgreSQL.
+    Postgres(Box<postgres::Requests>),
     /// It has left the module.
     Left,
 }
@@ -72,6 +98,7 @@ impl Requests {
     fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Postgres => Self::Postgres(Box::default()),
         }
     }
 
@@ -80,6 +107,7 @@ impl Requests {
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
+            Self::Postgres(_) => Some(Protocol::Postgres),
             Self::Unknown(_) | Self::Left => None,
         }
     }
@@ -97,23 +125,22 @@ impl Requests {
         let mut bytes = bytes;
         if let Self::Unknown(first) = self {
             first.extend_from_slice(bytes);
-            match http1::looks_like(first) {
-                None => return,
-                Some(is_it) => {
-                    held = core::mem::take(first);
-                    bytes = &held;
-                    *self = if is_it {
-                        Self::of(Protocol::Http1)
-                    } else {
-                        tell(Part::Leave(Why::Unknown));
-                        Self::Left
-                    };
+            let found = match looks_like(first) {
+                Looks::Open => return,
+                Looks::Like(protocol) => Self::of(protocol),
+                Looks::Unknown => {
+                    tell(Part::Leave(Why::Unknown));
+                    Self::Left
                 }
-            }
+            };
+            held = core::mem::take(first);
+            bytes = &held;
+            *self = found;
         }
         let why = match self {
             Self::Unknown(_) => None,
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
+            Self::Postgres(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
@@ -128,7 +155,13 @@ impl Requests {
     /// The online server has said this, before the client's next bytes.
     pub fn hear(&mut self, said: &Said, tell: &mut dyn FnMut(Part<'_>)) {
         if matches!(said, Said::Left) {
-            self.leave(Why::Upgraded, tell);
+            let why = match self {
+                Self::Postgres(requests) => requests.why_left(),
+                _ => Why::Upgraded,
+            };
+            self.leave(why, tell);
+        } else if let Self::Postgres(requests) = self {
+            requests.hear(said, tell);
         }
     }
 
@@ -139,6 +172,7 @@ impl Requests {
             Self::Left => return,
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
+            Self::Postgres(requests) => requests.into_held(),
         };
         tell(Part::Leave(why));
         if !held.is_empty() {
@@ -152,7 +186,32 @@ impl Requests {
         match self {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
+            Self::Postgres(requests) => requests.is_between(),
             Self::Left => true,
         }
     }
+}
+
+/// What a flow's first bytes look like.
+enum Looks {
+    /// Too little is there to tell.
+    Open,
+    Like(Protocol),
+    Unknown,
+}
+
+fn looks_like(first: &[u8]) -> Looks {
+    let mut looks = Looks::Unknown;
+    for protocol in Protocol::ALL {
+        let is_it = match protocol {
+            Protocol::Http1 => http1::looks_like(first),
+            Protocol::Postgres => postgres::looks_like(first),
+        };
+        match is_it {
+            Some(true) => return Looks::Like(*protocol),
+            Some(false) => {}
+            None => looks = Looks::Open,
+        }
+    }
+    looks
 }

@@ -31,6 +31,7 @@ mod in_step;
 mod joining;
 mod keys;
 mod known_faults;
+mod logins;
 mod loopback;
 mod loops;
 mod loss;

@@ -137,6 +137,7 @@ impl Requests {
                 without_body: head.method == "HEAD",
                 tunnels: head.is_connect(),
             }),
+            patch: None,
         }));
         if following.copied {
             let changed = rewritten(&module.rewriting, bytes, &head);

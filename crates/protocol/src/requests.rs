@@ -161,7 +161,8 @@ enum Looks {
 
 fn looks_like(first: &[u8]) -> Looks {
     let mut looks = Looks::Unknown;
-    for protocol in Protocol::ALL {
+    // What logs in has to be named: its sessions log in anew.
+    for protocol in Protocol::ALL.iter().filter(|it| !it.logs_in()) {
         let is_it = match protocol {
             Protocol::Http1 => http1::looks_like(first),
             Protocol::Postgres => postgres::looks_like(first),

@@ -3,8 +3,12 @@
 /// What a response looks like, by the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
+    /// There is no response to it.
+    Nothing,
     /// Of a request of HTTP/1.
     Http1(AwaitedHttp1),
+    /// Of a command of Redis.
+    Redis(AwaitedRedis),
 }
 
 /// The same of HTTP/1.
@@ -14,4 +18,29 @@ pub struct AwaitedHttp1 {
     pub without_body: bool,
     /// A 2xx response opens a tunnel (CONNECT).
     pub tunnels: bool,
+}
+
+/// The same of Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AwaitedRedis {
+    /// One value.
+    #[default]
+    Reply,
+    /// A value for each of so many channels, or an error.
+    Confirmations(u32),
+    /// A value for each channel of this kind that is subscribed to, or one where none is.
+    UntilNone(Subscription),
+    /// One value, and no subscription is left.
+    Reset,
+}
+
+/// What a client of Redis subscribes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscription {
+    /// Channels by their names.
+    Channels,
+    /// Channels by patterns.
+    Patterns,
+    /// Channels of a shard.
+    Shards,
 }

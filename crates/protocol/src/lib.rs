@@ -9,15 +9,17 @@
 //! | [`requests`] | the client's side, one reader for a flow: its bytes become [`Part`]s |
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
 //! | [`filter`], [`glob`] | which messages are copied: the language of `--only` and `--except` |
-//! | [`rewrite`] | what is changed of them |
+//! | [`rewrite`], [`account`] | what is changed of them, and who logs in |
 //! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
+//! | [`redis`] | Redis (RESP2 and RESP3) |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
 //! reader never panics, holds no more than the limits of its protocol, and says [`Part::Leave`] or [`Said::Lost`] of what it cannot
 //! judge, which then passes as bytes, or is not copied where the rule says what may be ([`Module::judges`]). It never guesses.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod expect;
 pub mod filter;
 pub mod glob;
@@ -25,11 +27,13 @@ pub mod http1;
 pub mod module;
 pub mod parts;
 pub mod protocol;
+pub mod redis;
 pub mod requests;
 pub mod responses;
 pub mod rewrite;
 pub mod said;
 
+pub use account::Account;
 pub use expect::Expect;
 pub use filter::Filter;
 pub use module::{Choice, Module, Protocol};

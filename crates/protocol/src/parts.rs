@@ -35,6 +35,8 @@ pub enum Why {
     Unknown,
     /// It does not follow the protocol.
     Malformed,
+    /// It asks for a stream without messages: replication, or MONITOR of Redis.
+    Replication,
     /// A head, or what has to be held of a message, is longer than the module's limit.
     TooLong,
 }

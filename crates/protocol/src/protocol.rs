@@ -5,17 +5,20 @@
 pub enum Protocol {
     /// HTTP/1.0 and HTTP/1.1 (RFC 9112).
     Http1,
+    /// Redis: RESP2 and RESP3.
+    Redis,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Http1];
+    pub const ALL: &[Self] = &[Self::Http1, Self::Redis];
 
     /// As it is written on the command line, in summaries and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http1 => "http1",
+            Self::Redis => "redis",
         }
     }
 }

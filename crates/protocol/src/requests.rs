@@ -1,8 +1,8 @@
 //! The client's side of a flow: its bytes become messages.
 
-use crate::http1;
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
+use crate::{http1, redis};
 
 pub use crate::expect::Expect;
 pub use crate::parts::{Head, Part, Why};
@@ -14,6 +14,8 @@ pub enum Requests {
     Unknown(Vec<u8>),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
+    /// Redis.
+    Redis(Box<redis::Requests>),
     /// It has left the module, and passes as bytes.
     Left,
     /// It has left the module of a rule that says what may be copied ([`Module::judges`]): nothing more is told.
@@ -33,6 +35,7 @@ impl Requests {
     fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
         }
     }
 
@@ -41,6 +44,7 @@ impl Requests {
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
+            Self::Redis(_) => Some(Protocol::Redis),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
     }
@@ -69,6 +73,7 @@ impl Requests {
         }
         let why = match self {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
+            Self::Redis(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
@@ -91,6 +96,7 @@ impl Requests {
     fn lets_pass(&self, why: Why) -> bool {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
+            Self::Redis(requests) => requests.lets_pass(),
             Self::Unknown(_) | Self::Left => true,
             Self::Barred => false,
         }
@@ -106,6 +112,7 @@ impl Requests {
             }
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
+            Self::Redis(requests) => requests.into_held(),
         };
         tell(Part::Leave(why));
         if passes && !held.is_empty() {
@@ -119,6 +126,7 @@ impl Requests {
         match self {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
+            Self::Redis(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
         }
     }
@@ -137,6 +145,7 @@ fn looks_like(first: &[u8]) -> Looks {
     for protocol in Protocol::ALL {
         let is_it = match protocol {
             Protocol::Http1 => http1::looks_like(first),
+            Protocol::Redis => redis::looks_like(first),
         };
         match is_it {
             Some(true) => return Looks::Like(*protocol),

@@ -1,8 +1,8 @@
 //! A server's side of a connection: its bytes become responses.
 
 use crate::expect::Expect;
-use crate::http1;
-use crate::module::Protocol;
+use crate::protocol::Protocol;
+use crate::{http1, redis};
 
 pub use crate::said::{Said, Verdict};
 
@@ -11,6 +11,8 @@ pub use crate::said::{Said, Verdict};
 pub enum Responses {
     /// HTTP/1.
     Http1(Box<http1::Responses>),
+    /// Redis.
+    Redis(Box<redis::Responses>),
 }
 
 impl Responses {
@@ -19,6 +21,7 @@ impl Responses {
     pub fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
         }
     }
 
@@ -26,6 +29,10 @@ impl Responses {
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
+            (Self::Redis(responses), Expect::Redis(awaited)) => responses.expect(awaited),
+            (_, Expect::Nothing) => {}
+            // One flow has one protocol.
+            (Self::Http1(_) | Self::Redis(_), _) => debug_assert!(false, "{expect:?}"),
         }
     }
 
@@ -33,6 +40,7 @@ impl Responses {
     pub fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.push(bytes, tell),
+            Self::Redis(responses) => responses.push(bytes, tell),
         }
     }
 
@@ -40,6 +48,7 @@ impl Responses {
     pub fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.close(tell),
+            Self::Redis(responses) => responses.close(tell),
         }
     }
 }

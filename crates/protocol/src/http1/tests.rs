@@ -31,7 +31,9 @@ fn module() -> Module {
 fn note(told: &mut Vec<Told>, part: &Part<'_>) {
     let one = match part {
         Part::Begin(head) => {
-            let Expect::Http1(awaited) = head.expect;
+            let Expect::Http1(awaited) = head.expect else {
+                panic!("{:?}", head.expect);
+            };
             Told::Begin {
                 copied: head.copied,
                 awaited,

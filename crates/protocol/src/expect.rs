@@ -1,14 +1,31 @@
 //! What a reader of responses must know of each request that it awaits the response of.
 
+use crate::protocol::Protocol;
+
 /// What a response looks like, by the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// There is no response to it.
-    Nothing,
     /// Of a request of HTTP/1.
     Http1(AwaitedHttp1),
     /// Of a command of Redis.
     Redis(AwaitedRedis),
+}
+
+impl Expect {
+    /// The protocol that it is of.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+            Self::Redis(_) => Protocol::Redis,
+        }
+    }
+
+    /// Whether there is a response at all. Of a message without one [`crate::Said::End`] is told with what comes next.
+    #[must_use]
+    pub const fn is_answered(self) -> bool {
+        !matches!(self, Self::Redis(AwaitedRedis::Nothing))
+    }
 }
 
 /// The same of HTTP/1.
@@ -32,6 +49,8 @@ pub enum AwaitedRedis {
     UntilNone(Subscription),
     /// One value, and no subscription is left.
     Reset,
+    /// Nothing: the client has turned replies off.
+    Nothing,
 }
 
 /// What a client of Redis subscribes to.

@@ -37,6 +37,8 @@ pub enum Why {
     Malformed,
     /// It asks for a stream without messages: replication, or MONITOR of Redis.
     Replication,
+    /// Its client has closed in the middle of a message.
+    Cut,
     /// A head, or what has to be held of a message, is longer than the module's limit.
     TooLong,
 }

@@ -92,6 +92,19 @@ impl Requests {
         }
     }
 
+    /// The client has closed. What is held of a message that has not ended passes as bytes, if it may.
+    pub fn close(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
+        if !self.is_between() {
+            self.leave(Why::Cut, self.lets_pass(Why::Cut), tell);
+        }
+    }
+
+    /// Whether nothing of what its client says is copied: it cannot be judged.
+    #[must_use]
+    pub fn is_barred(&self) -> bool {
+        matches!(self, Self::Barred)
+    }
+
     /// Whether what follows passes as bytes once the flow has left for this.
     fn lets_pass(&self, why: Why) -> bool {
         match self {

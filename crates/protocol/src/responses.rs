@@ -25,12 +25,20 @@ impl Responses {
         }
     }
 
+    /// The protocol that it reads.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+            Self::Redis(_) => Protocol::Redis,
+        }
+    }
+
     /// A message was sent to the server whose response looks like this. It is awaited behind those that are.
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
             (Self::Redis(responses), Expect::Redis(awaited)) => responses.expect(awaited),
-            (_, Expect::Nothing) => {}
             // One flow has one protocol.
             (Self::Http1(_) | Self::Redis(_), _) => debug_assert!(false, "{expect:?}"),
         }

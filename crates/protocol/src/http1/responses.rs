@@ -91,7 +91,10 @@ impl Responses {
             is_error: head.status >= 400,
         });
         match head.status {
-            100 if is_asked => return tell(Said::Ready),
+            100 if is_asked => {
+                tell_bytes(bytes.len(), true, tell);
+                return tell(Said::Ready);
+            }
             100..=199 => {
                 tell_bytes(bytes.len(), is_asked, tell);
                 if head.status == 101 {

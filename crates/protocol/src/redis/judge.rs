@@ -73,13 +73,13 @@ impl Replies {
             ("reset", _) | ("client|reply", Some("on")) => *self = Self::On,
             ("client|reply", Some("off")) => {
                 *self = Self::Off;
-                return Expect::Nothing;
+                return Expect::Redis(AwaitedRedis::Nothing);
             }
             ("client|reply", Some("skip")) if before != Self::Off => {
                 *self = Self::Skips;
-                return Expect::Nothing;
+                return Expect::Redis(AwaitedRedis::Nothing);
             }
-            _ if before != Self::On => return Expect::Nothing,
+            _ if before != Self::On => return Expect::Redis(AwaitedRedis::Nothing),
             _ => {}
         }
         Expect::Redis(awaited(&name, message.count))

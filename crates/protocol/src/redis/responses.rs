@@ -56,6 +56,7 @@ impl Responses {
             if self.overflowed {
                 return self.lose(tell);
             }
+            self.end_unanswered(tell);
             let (len, event) = match self.reader.push(bytes) {
                 Ok(read) => read,
                 Err(Behind(len)) => {
@@ -167,6 +168,7 @@ impl Responses {
             self.pop();
             tell(Said::End(Verdict { code: 0, is_error }));
         }
+        self.end_unanswered(tell);
     }
 
     /// The server says how many subscriptions there are now: of channels and patterns in sum, of shards apart.
@@ -193,6 +195,16 @@ impl Responses {
         }
     }
 
+    /// Commands that are not answered end between two values.
+    fn end_unanswered(&mut self, tell: &mut dyn FnMut(Said)) {
+        while let Some((Awaited::Nothing, _)) = self.awaited.front()
+            && self.reader.is_between()
+        {
+            self.pop();
+            tell(Said::End(Verdict::default()));
+        }
+    }
+
     fn lose(&mut self, tell: &mut dyn FnMut(Said)) {
         self.is_over = true;
         tell(Said::Lost);
@@ -201,6 +213,8 @@ impl Responses {
     pub(crate) fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         if !self.is_over && !self.reader.is_between() {
             self.lose(tell);
+        } else if !self.is_over {
+            self.end_unanswered(tell);
         }
         self.is_over = true;
     }

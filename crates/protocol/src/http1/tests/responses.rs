@@ -87,7 +87,12 @@ fn what_precedes_a_response() {
     );
     assert_eq!(
         told(&[GET], &format!("HTTP/1.1 100 Continue\r\n\r\n{hints}{ok}")),
-        [Said::Ready, Said::Bytes(len(hints) + len(ok)), end(204)]
+        [
+            Said::Bytes(25),
+            Said::Ready,
+            Said::Bytes(len(hints) + len(ok)),
+            end(204)
+        ]
     );
 }
 

@@ -7,6 +7,8 @@ use crate::module::Module;
 use crate::parts::Why;
 use crate::redis::{HELD_MAX, INLINE_MAX, array, looks_like};
 
+const NOTHING: Expect = Expect::Redis(AwaitedRedis::Nothing);
+
 fn one(stream: &[u8], expect: Expect) -> [Told; 3] {
     [begin(expect), Told::Bytes(stream.to_vec()), Told::End]
 }
@@ -76,7 +78,7 @@ fn what_is_answered() {
     );
     assert_eq!(
         expected(&["CLIENT REPLY SKIP", "GET a", "GET b", "CLIENT REPLY x"]),
-        [Expect::Nothing, Expect::Nothing, REPLY, REPLY]
+        [NOTHING, NOTHING, REPLY, REPLY]
     );
     assert_eq!(
         expected(&[
@@ -87,18 +89,11 @@ fn what_is_answered() {
             "CLIENT REPLY ON",
             "GET c"
         ]),
-        [
-            Expect::Nothing,
-            Expect::Nothing,
-            Expect::Nothing,
-            Expect::Nothing,
-            REPLY,
-            REPLY
-        ]
+        [NOTHING, NOTHING, NOTHING, NOTHING, REPLY, REPLY]
     );
     assert_eq!(
         expected(&["CLIENT REPLY OFF", "RESET", "GET c"]),
-        [Expect::Nothing, redis(AwaitedRedis::Reset), REPLY]
+        [NOTHING, redis(AwaitedRedis::Reset), REPLY]
     );
 }
 

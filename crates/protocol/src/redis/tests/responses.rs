@@ -52,7 +52,20 @@ fn what_nobody_asked_for() {
     );
     let full = "-ERR max number of clients reached\r\n";
     assert_eq!(told(&[], full), [unasked(full)]);
-    assert_eq!(told(&[Expect::Nothing], full), [unasked(full)]);
+    // What is not answered ends with what comes next.
+    let nothing = Expect::Redis(AwaitedRedis::Nothing);
+    assert_eq!(told(&[nothing], full), [end(false), unasked(full)]);
+    assert_eq!(
+        told(&[nothing, nothing, REPLY, nothing], ":1\r\n"),
+        [
+            end(false),
+            end(false),
+            bytes(":1\r\n"),
+            end(false),
+            end(false)
+        ]
+    );
+    assert_eq!(told(&[nothing], ""), [end(false)]);
     assert_eq!(
         told(&[REPLY], ">0\r\n:1\r\n"),
         [unasked(">0\r\n"), bytes(":1\r\n"), end(false)]

@@ -10,6 +10,7 @@
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
 //! | [`filter`], [`glob`] | which messages are copied: the language of `--only` and `--except` |
 //! | [`rewrite`], [`account`] | what is changed of them, and who logs in |
+//! | [`mask`] | what is never shown of a message |
 //! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //! | [`redis`] | Redis (RESP2 and RESP3) |
@@ -24,6 +25,7 @@ pub mod expect;
 pub mod filter;
 pub mod glob;
 pub mod http1;
+pub mod mask;
 pub mod module;
 pub mod parts;
 pub mod protocol;
@@ -36,6 +38,7 @@ pub mod said;
 pub use account::Account;
 pub use expect::Expect;
 pub use filter::Filter;
+pub use mask::Mask;
 pub use module::{Choice, Module, Protocol};
 pub use parts::{Head, Part, Why};
 pub use requests::Requests;

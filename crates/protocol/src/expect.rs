@@ -1,14 +1,19 @@
 //! What a reader of responses must know of each request that it awaits the response of.
 
+use crate::postgres;
 use crate::protocol::Protocol;
 
 /// What a response looks like, by the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
+    /// There is no response to it.
+    Nothing(Protocol),
     /// Of a request of HTTP/1.
     Http1(AwaitedHttp1),
     /// Of a command of Redis.
     Redis(AwaitedRedis),
+    /// Of a message of PostgreSQL.
+    Postgres(postgres::Awaited),
 }
 
 impl Expect {
@@ -16,15 +21,17 @@ impl Expect {
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         match self {
+            Self::Nothing(protocol) => protocol,
             Self::Http1(_) => Protocol::Http1,
             Self::Redis(_) => Protocol::Redis,
+            Self::Postgres(_) => Protocol::Postgres,
         }
     }
 
     /// Whether there is a response at all. Of a message without one [`crate::Said::End`] is told with what comes next.
     #[must_use]
     pub const fn is_answered(self) -> bool {
-        !matches!(self, Self::Redis(AwaitedRedis::Nothing))
+        !matches!(self, Self::Nothing(_) | Self::Redis(AwaitedRedis::Nothing))
     }
 }
 

@@ -12,8 +12,13 @@
 //! | [`rewrite`], [`account`] | what is changed of them, and who logs in |
 //! | [`mask`] | what is never shown of a message |
 //! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
+//! | [`opening`] | how a client has opened its connection, for the logins of its copies |
+//! | [`login`] | a session's own login at the target |
+//! | [`credentials`] | passwords and verifiers that logins need |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //! | [`redis`] | Redis (RESP2 and RESP3) |
+//! | [`postgres`] | PostgreSQL: messages, responses, logins |
+//! | `sql` | what can be told of a statement by its words |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
 //! reader never panics, holds no more than the limits of its protocol, and says [`Part::Leave`] or [`Said::Lost`] of what it cannot
@@ -21,26 +26,34 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod credentials;
 pub mod expect;
 pub mod filter;
 pub mod glob;
 pub mod http1;
+pub mod login;
 pub mod mask;
 pub mod module;
+pub mod opening;
 pub mod parts;
+pub mod postgres;
 pub mod protocol;
 pub mod redis;
 pub mod requests;
 pub mod responses;
 pub mod rewrite;
 pub mod said;
+mod sql;
 
 pub use account::Account;
+pub use credentials::Credentials;
 pub use expect::Expect;
 pub use filter::Filter;
+pub use login::{Login, Opened, Step};
 pub use mask::Mask;
 pub use module::{Choice, Module, Protocol};
-pub use parts::{Head, Part, Why};
+pub use opening::Opening;
+pub use parts::{Head, Part, Patch, Why};
 pub use requests::Requests;
 pub use responses::Responses;
 pub use said::{Said, Verdict};

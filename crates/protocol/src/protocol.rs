@@ -7,11 +7,13 @@ pub enum Protocol {
     Http1,
     /// Redis: RESP2 and RESP3.
     Redis,
+    /// PostgreSQL: version 3 of its protocol.
+    Postgres,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Http1, Self::Redis];
+    pub const ALL: &[Self] = &[Self::Http1, Self::Redis, Self::Postgres];
 
     /// As it is written on the command line, in summaries and in metrics.
     #[must_use]
@@ -19,6 +21,7 @@ impl Protocol {
         match self {
             Self::Http1 => "http1",
             Self::Redis => "redis",
+            Self::Postgres => "postgres",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::expect::Expect;
 use crate::protocol::Protocol;
-use crate::{http1, redis};
+use crate::{http1, postgres, redis};
 
 pub use crate::said::{Said, Verdict};
 
@@ -13,6 +13,8 @@ pub enum Responses {
     Http1(Box<http1::Responses>),
     /// Redis.
     Redis(Box<redis::Responses>),
+    /// PostgreSQL.
+    Postgres(Box<postgres::Responses>),
 }
 
 impl Responses {
@@ -22,6 +24,16 @@ impl Responses {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
             Protocol::Redis => Self::Redis(Box::default()),
+            Protocol::Postgres => Self::Postgres(Box::default()),
+        }
+    }
+
+    /// A reader of a connection that [`crate::Login`] has opened: it begins behind the login.
+    #[must_use]
+    pub fn opened(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
+            Protocol::Http1 | Protocol::Redis => Self::new(protocol),
         }
     }
 
@@ -31,6 +43,7 @@ impl Responses {
         match self {
             Self::Http1(_) => Protocol::Http1,
             Self::Redis(_) => Protocol::Redis,
+            Self::Postgres(_) => Protocol::Postgres,
         }
     }
 
@@ -39,8 +52,12 @@ impl Responses {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
             (Self::Redis(responses), Expect::Redis(awaited)) => responses.expect(awaited),
+            (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
+            (_, Expect::Nothing(_)) => {}
             // One flow has one protocol.
-            (Self::Http1(_) | Self::Redis(_), _) => debug_assert!(false, "{expect:?}"),
+            (Self::Http1(_) | Self::Redis(_) | Self::Postgres(_), _) => {
+                debug_assert!(false, "{expect:?}");
+            }
         }
     }
 
@@ -49,6 +66,7 @@ impl Responses {
         match self {
             Self::Http1(responses) => responses.push(bytes, tell),
             Self::Redis(responses) => responses.push(bytes, tell),
+            Self::Postgres(responses) => responses.push(bytes, tell),
         }
     }
 
@@ -57,6 +75,7 @@ impl Responses {
         match self {
             Self::Http1(responses) => responses.close(tell),
             Self::Redis(responses) => responses.close(tell),
+            Self::Postgres(responses) => responses.close(tell),
         }
     }
 }

@@ -32,7 +32,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
     let one = match part {
         Part::Begin(head) => {
             let Expect::Http1(awaited) = head.expect else {
-                panic!("{:?}", head.expect);
+                panic!("{head:?}");
             };
             Told::Begin {
                 copied: head.copied,
@@ -49,6 +49,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
         Part::Pause => Told::Pause,
         Part::End => Told::End,
         Part::Leave(why) => Told::Leave(*why),
+        Part::Opening(_) => panic!("HTTP has none"),
     };
     told.push(one);
 }
@@ -96,5 +97,6 @@ fn end(code: u32) -> Said {
     Said::End(Verdict {
         code,
         is_error: code >= 400,
+        statement: None,
     })
 }

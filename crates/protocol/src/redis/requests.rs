@@ -147,7 +147,11 @@ impl Requests {
     fn begin(&mut self, module: &Module, bytes: &[u8], tell: &mut dyn FnMut(Part<'_>)) {
         let copied = is_copied(module, &self.message);
         let expect = self.replies.to(&self.message);
-        tell(Part::Begin(Head { copied, expect }));
+        tell(Part::Begin(Head {
+            copied,
+            expect,
+            patch: None,
+        }));
         self.fate = if copied { Fate::Copied } else { Fate::Dropped };
         self.settle(bytes, tell);
     }
@@ -299,9 +303,10 @@ impl Requests {
         self.held
     }
 
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> &[u8] {
-        &self.held
+    /// How many bytes of its client it holds.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
+        self.held.len()
     }
 
     pub(crate) fn is_between(&self) -> bool {

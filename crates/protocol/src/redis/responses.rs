@@ -166,7 +166,10 @@ impl Responses {
         self.reader.next();
         if is_answered {
             self.pop();
-            tell(Said::End(Verdict { code: 0, is_error }));
+            tell(Said::End(Verdict {
+                is_error,
+                ..Verdict::default()
+            }));
         }
         self.end_unanswered(tell);
     }

@@ -50,7 +50,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
             }
             Told::Bytes(bytes.to_vec())
         }
-        Part::Pause => panic!("nobody waits"),
+        Part::Pause | Part::Opening(_) => panic!("nobody waits"),
         Part::End => Told::End,
         Part::Leave(why) => Told::Leave(*why),
     };
@@ -103,5 +103,8 @@ fn said<'a>(expected: &[Expect], pieces: impl IntoIterator<Item = &'a [u8]>) -> 
 }
 
 fn end(is_error: bool) -> Said {
-    Said::End(Verdict { code: 0, is_error })
+    Said::End(Verdict {
+        is_error,
+        ..Verdict::default()
+    })
 }

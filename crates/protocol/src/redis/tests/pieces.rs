@@ -131,7 +131,7 @@ proptest! {
             for _ in 0..times {
                 requests.push(&module, &stream, false, &mut |_| {});
                 if let Requests::Redis(requests) = &requests {
-                    prop_assert!(requests.held().len() <= HELD_MAX + 64);
+                    prop_assert!(requests.held_len() <= HELD_MAX + 64);
                 }
             }
         }

@@ -6,9 +6,11 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::account::Account;
 use crate::credentials::Credentials;
 use crate::opening::Opening;
 use crate::postgres::{self, CancelKey, scram};
+use crate::redis;
 
 /// Most bytes of a target that a login holds; one that says more at a time is not let go on.
 pub const HELD_LEN_MAX: usize = 64 << 10;
@@ -43,7 +45,13 @@ impl Seeds {
 pub enum Login {
     /// At a `PostgreSQL`.
     Postgres(Box<PostgresLogin>),
+    /// At a Redis.
+    Redis(Box<RedisLogin>),
 }
+
+/// A login at a Redis.
+#[derive(Debug)]
+pub struct RedisLogin(redis::login::Login);
 
 /// A login at a `PostgreSQL`.
 #[derive(Debug)]
@@ -94,10 +102,18 @@ impl Login {
         }
     }
 
+    /// A login of a rule's account at a Redis, for a connection that begins in the middle of a flow.
+    #[must_use]
+    pub fn redis(account: Account) -> Self {
+        let login = redis::login::Login::new(account);
+        Self::Redis(Box::new(RedisLogin(login)))
+    }
+
     /// What goes to the target first; nothing where the target speaks first.
     pub fn start(&mut self) -> Vec<u8> {
         match self {
             Self::Postgres(login) => login.0.start(),
+            Self::Redis(login) => login.0.start(),
         }
     }
 
@@ -105,6 +121,15 @@ impl Login {
     pub fn push(&mut self, bytes: &[u8]) -> Step {
         match self {
             Self::Postgres(login) => login.0.push(bytes),
+            Self::Redis(login) => match login.0.push(bytes) {
+                redis::login::Step::Wait => Step::Wait,
+                redis::login::Step::Send(bytes) => Step::Send(bytes),
+                redis::login::Step::Failed(words) => Step::Failed(words),
+                redis::login::Step::Done(rest) => Step::Done(Box::new(Opened {
+                    rest,
+                    ..Opened::default()
+                })),
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a rule asks of its protocol module: read from the command line once, and the same for all of the rule's flows.
 
+use crate::account::Account;
 use crate::filter::Filter;
 use crate::rewrite::Rewriting;
 
@@ -28,6 +29,8 @@ pub struct Module {
     pub except: Vec<Filter>,
     /// What is changed of messages that are copied.
     pub rewriting: Rewriting,
+    /// Who logs in at the target in the place of clients of Redis (`--login`).
+    pub redis_login: Option<Account>,
 }
 
 /// What a rule asks for does not fit the protocol that it names.

@@ -59,7 +59,7 @@ pub(crate) const fn protocol_name(choice: Choice) -> &'static str {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = super::heading::WHAT_TO_COPY)]
 pub(crate) struct ModuleOptions {
-    /// Read requests and responses by a protocol module: none, auto (by a connection's first bytes) or http1
+    /// Read requests and responses by a protocol module: none, auto (by a connection's first bytes), http1 or redis
     ///
     /// Responses of both servers are then taken whole, and not their headers alone: that costs the online server a copy of each,
     /// the ring as much room, and with -s the channel as much bandwidth. A rule may say otherwise for itself: /protocol=none behind
@@ -143,6 +143,7 @@ impl Args {
             only: self.modules.only.clone(),
             except: self.modules.except.clone(),
             rewriting: self.modules.rewriting(),
+            redis_login: None,
         })
     }
 
@@ -190,7 +191,7 @@ mod tests {
             assert_eq!(arg.to_string().parse(), Ok(arg));
         }
         let refused = "http3".parse::<ProtocolArg>().unwrap_err();
-        assert_eq!(refused, "write one of none, auto, http1");
+        assert_eq!(refused, "write one of none, auto, http1, redis");
     }
 
     #[test]

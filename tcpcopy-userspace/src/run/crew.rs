@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
+use crate::worker::payload::Payload;
 use crate::worker::playing::Playing;
 use crate::worker::slot::{Slot, Unproven};
 use crate::worker::tap::Tap;
@@ -105,11 +106,19 @@ impl Crew {
             let from_port = plan.capture == Capture::AfXdp;
             let config = plan.engine_config(index, unix_nanos);
             let playing = batches.next();
-            let playing = playing.map(|batches| Playing::new(batches, is_timed, &config));
+            let payload = Payload::of(plan);
+            let playing =
+                playing.map(|batches| Playing::new(batches, is_timed, &config, payload.clone()));
             let (engine, made_up) = engine_of(plan, config, bridge.is_some());
             let worker = Worker {
                 engine,
-                intake: Intake::new(parts.ring, parts.sleeping, index as usize, from_port),
+                intake: Intake::new(
+                    parts.ring,
+                    parts.sleeping,
+                    index as usize,
+                    from_port,
+                    payload.clone(),
+                ),
                 playing,
                 port: parts.port,
                 leases: parts.leases,
@@ -119,6 +128,7 @@ impl Crew {
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
+                payload,
                 frame_len_max,
                 patience: plan.response_timeout,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),

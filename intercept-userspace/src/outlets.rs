@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use abi::record::WHOLE_FRAME_LEN_MAX;
 use channel::{Batch, Report};
 use wire::flow::{Endpoint, FlowKey};
 
@@ -122,7 +123,7 @@ impl Outlets {
         };
         match outlet(&mut self.outlets, owner.slot) {
             Some(outlet) if outlet.id == owner => {
-                let payload_max = outlet.payload_of(&flow.server);
+                let payload_max = outlet.payload_of(&flow.server, report);
                 outlet.put(report, payload_max, &mut self.filled);
                 true
             }
@@ -158,15 +159,22 @@ fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
 impl Outlet {
     /// How many payload bytes of its own sessions' replies it gets of this target. While much waits for it these are a sample's: the
     /// headers of what comes are worth more to it than the payload of what came, and it sees what is missing.
-    fn payload_of(&self, target: &Endpoint) -> usize {
+    fn payload_of(&self, target: &Endpoint, report: &Report<'_>) -> usize {
         if self.whole.is_empty() || !self.whole.contains(target) {
-            self.payload_max
-        } else if self.connection.is_behind() {
-            self.connection.totals.cut.fetch_add(1, Ordering::Relaxed);
-            self.payload_max
-        } else {
-            usize::MAX
+            return self.payload_max;
         }
+        let totals = &self.connection.totals;
+        if self.connection.is_behind() {
+            totals.cut.fetch_add(1, Ordering::Relaxed);
+            return self.payload_max;
+        }
+        let there = report.headers.len() + report.payload.len();
+        if there < report.packet_len as usize
+            && totals.too_long.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            say_too_long(report.packet_len);
+        }
+        usize::MAX
     }
 
     fn put(&mut self, report: &Report<'_>, payload_max: usize, filled: &mut Vec<u16>) {
@@ -197,6 +205,17 @@ impl Outlet {
             self.connection.offer(self.batch.take(), count);
         }
     }
+}
+
+/// Says what a packet means whose payload is not there although it is wanted; the first one of a connection alone.
+fn say_too_long(packet_len: u32) {
+    tracing::warn!(
+        finding = "payload-too-long",
+        "a reply of {packet_len} bytes was taken without its payload, which a protocol module of tcpcopy wants: it is longer than a frame \
+         of an AF_XDP socket. Where the interface merges packets on the way in, switch that off (ethtool -K IFACE gro off lro off); \
+         else its MTU is more than {} bytes",
+        WHOLE_FRAME_LEN_MAX - wire::ethernet::HEADER_LEN
+    );
 }
 
 /// Bytes that a batch begins with: a few reports, for most batches of a quiet target are short.

@@ -109,8 +109,9 @@ impl Outlets {
         };
         for slot in slots {
             if let Some(outlet) = outlet(&mut self.outlets, *slot) {
-                // Whoever did not announce the session is shown no more of it than its beginning.
-                outlet.put(report, outlet.payload_max, &mut self.filled);
+                // A segment with payload comes here before its session was announced, and where nobody else could announce it.
+                let payload_max = outlet.payload_of(&flow.server, report);
+                outlet.put(report, payload_max, &mut self.filled);
             }
         }
         Routed::Subscribers
@@ -157,7 +158,7 @@ fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
 }
 
 impl Outlet {
-    /// How many payload bytes of its own sessions' replies it gets of this target. While much waits for it these are a sample's: the
+    /// How many payload bytes it gets of a reply of this target that is for it. While much waits for it these are a sample's: the
     /// headers of what comes are worth more to it than the payload of what came, and it sees what is missing.
     fn payload_of(&self, target: &Endpoint, report: &Report<'_>) -> usize {
         if self.whole.is_empty() || !self.whole.contains(target) {
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_replies_go_to_whom_announced_the_session_and_asked_for_them() {
+    fn whole_replies_go_to_whom_they_are_for_and_who_asked_for_them() {
         let router = Arc::new(Router::new([TARGET, OTHER]));
         let mut outlets = Outlets::new(Arc::clone(&router));
         let (asks, peer, queue) = Connection::for_test();
@@ -424,8 +425,18 @@ mod tests {
             outlets.route(&flow, &whole(1));
         }
         outlets.flush(true);
-        assert_eq!(payloads(&peer, &queue), [1448, 16, 16]);
+        // The third one was not announced, as yet perhaps, and can be nobody else's.
+        assert_eq!(payloads(&peer, &queue), [1448, 16, 1448]);
         assert_eq!(asks.totals.cut.load(Ordering::Relaxed), 0);
+
+        let (other, other_peer, other_queue) = Connection::for_test();
+        let _ = router.subscribe(headers(), &other, || ()).unwrap();
+        let routed = outlets.route(&flow(2, TARGET), &whole(1));
+        assert_eq!(routed, Routed::Nobody, "whose it is nobody knows");
+        outlets.route(&flow(1, TARGET), &whole(1));
+        outlets.flush(true);
+        assert_eq!(payloads(&peer, &queue), [1448]);
+        assert_eq!(payloads(&other_peer, &other_queue), [0; 0]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) mod rules;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use abi::maps::Egress;
@@ -449,6 +450,7 @@ fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
         mtu: egress::mtu_of(egress, rule.target.addr),
         join: args.join_of(rule),
         resume_anywhere: false,
+        module: args.module_of(rule).map(Arc::new),
     });
     rules.collect()
 }

@@ -8,18 +8,32 @@
 //! | [`module`] | what a rule asks for: [`Module`], read once at the start |
 //! | [`requests`] | the client's side, one reader for a flow: its bytes become [`Part`]s |
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
+//! | [`filter`], [`glob`] | which messages are copied: the language of `--only` and `--except` |
+//! | [`rewrite`] | what is changed of them |
+//! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
 //! reader never panics, holds no more than the limits of its protocol, and says [`Part::Leave`] or [`Said::Lost`] of what it cannot
-//! judge, which then passes as bytes. It never guesses.
+//! judge, which then passes as bytes, or is not copied where the rule says what may be ([`Module::judges`]). It never guesses.
 #![forbid(unsafe_code)]
 
+pub mod expect;
+pub mod filter;
+pub mod glob;
 pub mod http1;
 pub mod module;
+pub mod parts;
+pub mod protocol;
 pub mod requests;
 pub mod responses;
+pub mod rewrite;
+pub mod said;
 
+pub use expect::Expect;
+pub use filter::Filter;
 pub use module::{Choice, Module, Protocol};
-pub use requests::{Expect, Head, Part, Requests, Why};
-pub use responses::{Responses, Said, Verdict};
+pub use parts::{Head, Part, Why};
+pub use requests::Requests;
+pub use responses::Responses;
+pub use said::{Said, Verdict};

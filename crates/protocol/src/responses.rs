@@ -1,34 +1,10 @@
 //! A server's side of a connection: its bytes become responses.
 
+use crate::expect::Expect;
 use crate::http1;
 use crate::module::Protocol;
-use crate::requests::Expect;
 
-/// What stands next in a server's stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// So many bytes of the response to the first message that is awaited.
-    Bytes(u32),
-    /// So many bytes that answer nothing.
-    Unasked(u32),
-    /// The server asks for what follows of the message ([`crate::Part::Pause`]).
-    Ready,
-    /// The response to the first message that is awaited is complete. The next one awaited is the first now.
-    End(Verdict),
-    /// Both sides speak another protocol from here on; nothing more is told.
-    Left,
-    /// What the server sends cannot be read, and nothing more is told.
-    Lost,
-}
-
-/// What a complete response says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// The status or error number, as the protocol has it; 0 where it has none.
-    pub code: u32,
-    /// Whether it is an error by the protocol's own word.
-    pub is_error: bool,
-}
+pub use crate::said::{Said, Verdict};
 
 /// Reads the bytes of one server on one connection.
 #[derive(Debug)]
@@ -43,6 +19,14 @@ impl Responses {
     pub fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+        }
+    }
+
+    /// The protocol that it reads.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
         }
     }
 

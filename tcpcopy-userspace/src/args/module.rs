@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use protocol::filter::Filter;
+use protocol::rewrite::{Host, Mark, RewritePath, Rewriting, SetHeader};
 use protocol::{Choice, Module, Protocol};
 
 use super::{Args, RuleArg};
@@ -62,6 +64,58 @@ pub(crate) struct ModuleOptions {
     /// it. A connection that does not speak the protocol is copied as without a module, and counted.
     #[arg(long, value_name = "PROTOCOL", default_value_t)]
     protocol: ProtocolArg,
+
+    /// Copy only requests that are like this: 'method=GET,HEAD path=/api/* host=*.example.com header:X-Team=blue'
+    ///
+    /// All terms of a filter must hold, and of each term one value; values but those of method are patterns, in which * is
+    /// anything. Said several times, a request that is like one of them is copied. What is left out ends as `filtered`, which the
+    /// fidelity leaves out. What cannot be read is left out as well. docs/protocols.md has the language.
+    #[arg(long, value_name = "FILTER")]
+    only: Vec<Filter>,
+
+    /// Leave out requests that are like this, in the language of --only; may be said several times
+    #[arg(long, value_name = "FILTER")]
+    except: Vec<Filter>,
+
+    /// Copy only what is known to change nothing: of HTTP GET, HEAD, OPTIONS and TRACE
+    ///
+    /// Everything else is left out and ends as `filtered`: other methods, upgrades, whatever cannot be read. The start says what
+    /// is left out. A server that changes something at a GET is not known to do so.
+    #[arg(long)]
+    read_only: bool,
+
+    /// Set a header of each request that is copied: 'Name: value'; may be said several times
+    #[arg(long, value_name = "HEADER")]
+    set_header: Vec<SetHeader>,
+
+    /// Ask the target for this host instead of the client's: NAME[:PORT]
+    #[arg(long, value_name = "HOST")]
+    host: Option<Host>,
+
+    /// Replace the beginning of a path: /old/=/new/; may be said several times, the first that fits counts
+    #[arg(long, value_name = "FROM=TO")]
+    rewrite_path: Vec<RewritePath>,
+
+    /// Mark each request that is copied with a header, by which the target can tell it from a client's [default: 'X-Tcpcopy: 1']
+    #[arg(long, value_name = "HEADER", num_args = 0..=1, default_missing_value = "X-Tcpcopy: 1")]
+    mark_header: Option<Mark>,
+}
+
+impl ModuleOptions {
+    /// Whether anything is asked of a module.
+    fn ask_something(&self) -> bool {
+        let judges = self.read_only || !self.only.is_empty() || !self.except.is_empty();
+        judges || !self.rewriting().is_nothing()
+    }
+
+    fn rewriting(&self) -> Rewriting {
+        Rewriting {
+            headers: self.set_header.clone(),
+            host: self.host.clone(),
+            paths: self.rewrite_path.clone(),
+            mark: self.mark_header.clone(),
+        }
+    }
 }
 
 impl Args {
@@ -70,7 +124,34 @@ impl Args {
         let protocol = rule.options.protocol.unwrap_or(self.modules.protocol);
         protocol.0.map(|choice| Module {
             choice,
-            ..Module::default()
+            read_only: self.modules.read_only,
+            only: self.modules.only.clone(),
+            except: self.modules.except.clone(),
+            rewriting: self.modules.rewriting(),
+        })
+    }
+
+    /// What is asked of modules and does not fit together.
+    pub(super) fn contradiction_of_modules(&self) -> Option<String> {
+        let modules: Vec<Option<Module>> = self.rules.iter().map(|it| self.module_of(it)).collect();
+        if self.modules.ask_something() && modules.iter().all(Option::is_none) {
+            return Some(
+                "--only, --except, --read-only and what rewrites requests are a protocol module's: say which with --protocol auto, or \
+                 --protocol http1"
+                    .to_owned(),
+            );
+        }
+        if let Some(misfit) = modules.iter().flatten().find_map(|it| it.check().err()) {
+            return Some(misfit.to_string());
+        }
+        self.rules.iter().zip(&modules).find_map(|(rule, module)| {
+            let others = self.rules.iter().zip(&modules);
+            let mut others = others.filter(|(other, _)| other.online.port == rule.online.port);
+            let (other, _) = others.find(|(_, other)| *other != module)?;
+            Some(format!(
+                "rule {rule} and rule {other} are of one service, and their protocol= differs: a connection is read once, for all of \
+                 its rules"
+            ))
         })
     }
 }
@@ -111,5 +192,44 @@ mod tests {
             choices("tcpcopy --protocol auto -x 80-10.0.0.9:80"),
             [Some(Choice::Auto)]
         );
+    }
+
+    #[test]
+    fn what_does_not_fit_together_has_words() {
+        let said = |line: &[&str]| {
+            Args::try_parse_from(line)
+                .expect("each option by itself is right")
+                .contradiction_of_modules()
+        };
+        for (line, words) in [
+            (
+                &["tcpcopy", "-x", "80-10.0.0.9:80", "--read-only"][..],
+                "say which with --protocol",
+            ),
+            (
+                &[
+                    "tcpcopy",
+                    "-x",
+                    "80-10.0.0.9:80,80-10.0.0.8:80/protocol=none",
+                    "--protocol",
+                    "http1",
+                ],
+                "are of one service",
+            ),
+        ] {
+            let refused = said(line).expect("it does not fit");
+            assert!(refused.contains(words), "{refused}");
+        }
+        let fits = [
+            "tcpcopy",
+            "-x",
+            "80-10.0.0.9:80,80-10.0.0.8:80,81-10.0.0.8:81/protocol=none",
+            "--protocol",
+            "auto",
+            "--only",
+            "method=GET path=/api/*",
+            "--mark-header",
+        ];
+        assert_eq!(said(&fits), None);
     }
 }

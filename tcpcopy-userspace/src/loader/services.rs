@@ -83,6 +83,7 @@ mod tests {
             mtu: 1500,
             join: session::Join::Always,
             resume_anywhere: false,
+            module: None,
         }
     }
 

@@ -99,6 +99,7 @@ fn rules(args: &Args) -> Vec<Rule> {
         mtu: 1500,
         join: Join::Never,
         resume_anywhere: false,
+        module: None,
     };
     args.rules.iter().map(rule).collect()
 }

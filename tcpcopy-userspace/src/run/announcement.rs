@@ -236,6 +236,29 @@ fn modules(plan: &Plan) {
                 Mode::Assistant => ", the target's over the channel from intercept",
             }
         );
+        if module.judges() {
+            let all = [&module.only, &module.except];
+            let [only, except] = all.map(|filters| {
+                let shown = filters.iter().map(|it| format!("'{it}'"));
+                shown.collect::<Vec<_>>().join(" or ")
+            });
+            let mut said = Vec::new();
+            if !only.is_empty() {
+                said.push(format!("all but what is like {only}"));
+            }
+            if !except.is_empty() {
+                said.push(format!("what is like {except}"));
+            }
+            if module.read_only {
+                said.push(
+                    "what is not known to be safe: every method but GET, HEAD, OPTIONS and TRACE, and upgrades".to_owned(),
+                );
+            }
+            info!(
+                "filtered   {}; and what cannot be read",
+                said.join("; and ")
+            );
+        }
     }
 }
 

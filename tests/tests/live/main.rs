@@ -25,6 +25,7 @@ mod gates;
 mod habits;
 mod halves;
 mod hooks;
+mod http1;
 mod idle;
 mod in_step;
 mod joining;

@@ -329,11 +329,19 @@ impl Plan {
         self.modules.iter().any(Option::is_some)
     }
 
+    /// Services whose responses are wanted whole; [`Addr::UNSPECIFIED`] for any address.
+    pub(crate) fn whole_services(&self) -> BTreeSet<Endpoint> {
+        self.rules_with_module().map(|rule| rule.online).collect()
+    }
+
     /// Targets whose responses are wanted whole.
     pub(crate) fn whole_targets(&self) -> BTreeSet<Endpoint> {
+        self.rules_with_module().map(|rule| rule.target).collect()
+    }
+
+    fn rules_with_module(&self) -> impl Iterator<Item = &Rule> {
         let rules = self.rules.iter().zip(&self.modules);
-        let with_module = rules.filter(|(_, module)| module.is_some());
-        with_module.map(|(rule, _)| rule.target).collect()
+        rules.filter_map(|(rule, module)| module.is_some().then_some(rule))
     }
 
     /// What decides which flows are copied (`-r`), besides the share.

@@ -1,52 +1,11 @@
 //! The client's side of a flow: its bytes become messages.
 
-use crate::http1;
 use crate::module::{Choice, Module, Protocol};
-use crate::responses::Said;
+use crate::said::Said;
+use crate::{http1, postgres};
 
-/// What stands next in a client's stream.
-#[derive(Debug)]
-pub enum Part<'a> {
-    /// A message begins. What follows up to [`Part::End`] is its.
-    Begin(Head),
-    /// Bytes of it as the target is to get them; there are none of a message that is not copied.
-    Bytes(&'a [u8]),
-    /// What follows of the message is sent once the target has asked for it ([`Said::Ready`]), or has answered.
-    Pause,
-    /// The message ends.
-    End,
-    /// From here on the client's bytes pass as they are, as [`Part::Bytes`] that belong to no message.
-    Leave(Why),
-}
-
-/// What is known of a message at its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Whether it is copied; otherwise it was filtered out.
-    pub copied: bool,
-    /// What its response looks like, for [`crate::Responses::expect`].
-    pub expect: Expect,
-}
-
-/// What a reader of responses must know of the request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// Of a request of HTTP/1.
-    Http1(http1::Awaited),
-}
-
-/// Why a flow has left its module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Why {
-    /// Both sides agreed upon another protocol (101, CONNECT), which is as it should be.
-    Upgraded,
-    /// Its first bytes look like no protocol that there is a module for.
-    Unknown,
-    /// It does not follow the protocol.
-    Malformed,
-    /// A head, or what has to be held of a message, is longer than the module's limit.
-    TooLong,
-}
+pub use crate::expect::Expect;
+pub use crate::parts::{Head, Part, Patch, Why};
 
 /// Reads the bytes of one client.
 #[derive(Debug)]
@@ -55,8 +14,12 @@ pub enum Requests {
     Unknown(Vec<u8>),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
-    /// It has left the module.
+    /// PostgreSQL.
+    Postgres(Box<postgres::Requests>),
+    /// It has left the module, and passes as bytes.
     Left,
+    /// It has left the module of a rule that says what may be copied ([`Module::judges`]): nothing more is told.
+    Barred,
 }
 
 impl Requests {
@@ -72,6 +35,7 @@ impl Requests {
     fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Postgres => Self::Postgres(Box::default()),
         }
     }
 
@@ -80,7 +44,8 @@ impl Requests {
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
-            Self::Unknown(_) | Self::Left => None,
+            Self::Postgres(_) => Some(Protocol::Postgres),
+            Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
     }
 
@@ -93,55 +58,83 @@ impl Requests {
         went_on: bool,
         tell: &mut dyn FnMut(Part<'_>),
     ) {
-        let mut held = Vec::new();
+        let held;
         let mut bytes = bytes;
         if let Self::Unknown(first) = self {
             first.extend_from_slice(bytes);
-            match http1::looks_like(first) {
-                None => return,
-                Some(is_it) => {
-                    held = core::mem::take(first);
-                    bytes = &held;
-                    *self = if is_it {
-                        Self::of(Protocol::Http1)
-                    } else {
-                        tell(Part::Leave(Why::Unknown));
-                        Self::Left
-                    };
-                }
-            }
+            let found = match looks_like(first) {
+                Looks::Open => return,
+                Looks::Like(protocol) => Self::of(protocol),
+                Looks::Unknown => return self.leave(Why::Unknown, !module.judges(), tell),
+            };
+            held = core::mem::take(first);
+            bytes = &held;
+            *self = found;
         }
         let why = match self {
-            Self::Unknown(_) => None,
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
+            Self::Postgres(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
             }
+            Self::Unknown(_) | Self::Barred => None,
         };
-        drop(held);
         if let Some(why) = why {
-            self.leave(why, tell);
+            self.leave(why, self.lets_pass(why), tell);
         }
     }
 
     /// The online server has said this, before the client's next bytes.
     pub fn hear(&mut self, said: &Said, tell: &mut dyn FnMut(Part<'_>)) {
         if matches!(said, Said::Left) {
-            self.leave(Why::Upgraded, tell);
+            let why = match self {
+                Self::Postgres(requests) => requests.why_left(),
+                _ => Why::Upgraded,
+            };
+            self.leave(why, self.lets_pass(why), tell);
+        } else if let Self::Postgres(requests) = self {
+            requests.hear(said, tell);
         }
     }
 
-    /// The flow leaves its module; what the reader holds of a message is told as bytes.
-    fn leave(&mut self, why: Why, tell: &mut dyn FnMut(Part<'_>)) {
-        let before = core::mem::replace(self, Self::Left);
-        let held = match before {
-            Self::Left => return,
+    /// The client has closed. What is held of a message that has not ended passes as bytes, if it may.
+    pub fn close(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
+        if !self.is_between() {
+            self.leave(Why::Cut, self.lets_pass(Why::Cut), tell);
+        }
+    }
+
+    /// Whether nothing of what its client says is copied: it cannot be judged.
+    #[must_use]
+    pub fn is_barred(&self) -> bool {
+        matches!(self, Self::Barred)
+    }
+
+    /// Whether what follows passes as bytes once the flow has left for this.
+    fn lets_pass(&self, why: Why) -> bool {
+        match self {
+            Self::Http1(requests) => requests.lets_pass(why),
+            Self::Postgres(requests) => requests.lets_pass(),
+            Self::Unknown(_) | Self::Left => true,
+            Self::Barred => false,
+        }
+    }
+
+    /// The flow leaves its module; what the reader holds of a message is told as bytes if it may pass.
+    fn leave(&mut self, why: Why, passes: bool, tell: &mut dyn FnMut(Part<'_>)) {
+        let next = if passes { Self::Left } else { Self::Barred };
+        let held = match core::mem::replace(self, next) {
+            before @ (Self::Left | Self::Barred) => {
+                *self = before;
+                return;
+            }
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
+            Self::Postgres(requests) => requests.into_held(),
         };
         tell(Part::Leave(why));
-        if !held.is_empty() {
+        if passes && !held.is_empty() {
             tell(Part::Bytes(&held));
         }
     }
@@ -152,7 +145,32 @@ impl Requests {
         match self {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
-            Self::Left => true,
+            Self::Postgres(requests) => requests.is_between(),
+            Self::Left | Self::Barred => true,
         }
     }
+}
+
+/// What a flow's first bytes look like.
+enum Looks {
+    /// Too little is there to tell.
+    Open,
+    Like(Protocol),
+    Unknown,
+}
+
+fn looks_like(first: &[u8]) -> Looks {
+    let mut looks = Looks::Unknown;
+    for protocol in Protocol::ALL {
+        let is_it = match protocol {
+            Protocol::Http1 => http1::looks_like(first),
+            Protocol::Postgres => postgres::looks_like(first),
+        };
+        match is_it {
+            Some(true) => return Looks::Like(*protocol),
+            Some(false) => {}
+            None => looks = Looks::Open,
+        }
+    }
+    looks
 }

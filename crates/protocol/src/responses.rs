@@ -1,40 +1,18 @@
 //! A server's side of a connection: its bytes become responses.
 
-use crate::http1;
+use crate::expect::Expect;
 use crate::module::Protocol;
-use crate::requests::Expect;
+use crate::{http1, postgres};
 
-/// What stands next in a server's stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// So many bytes of the response to the first message that is awaited.
-    Bytes(u32),
-    /// So many bytes that answer nothing.
-    Unasked(u32),
-    /// The server asks for what follows of the message ([`crate::Part::Pause`]).
-    Ready,
-    /// The response to the first message that is awaited is complete. The next one awaited is the first now.
-    End(Verdict),
-    /// Both sides speak another protocol from here on; nothing more is told.
-    Left,
-    /// What the server sends cannot be read, and nothing more is told.
-    Lost,
-}
-
-/// What a complete response says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// The status or error number, as the protocol has it; 0 where it has none.
-    pub code: u32,
-    /// Whether it is an error by the protocol's own word.
-    pub is_error: bool,
-}
+pub use crate::said::{Said, Verdict};
 
 /// Reads the bytes of one server on one connection.
 #[derive(Debug)]
 pub enum Responses {
     /// HTTP/1.
     Http1(Box<http1::Responses>),
+    /// PostgreSQL.
+    Postgres(Box<postgres::Responses>),
 }
 
 impl Responses {
@@ -43,6 +21,25 @@ impl Responses {
     pub fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Postgres => Self::Postgres(Box::default()),
+        }
+    }
+
+    /// A reader of a connection that [`crate::Login`] has opened: it begins behind the login.
+    #[must_use]
+    pub fn opened(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
+            Protocol::Http1 => Self::new(protocol),
+        }
+    }
+
+    /// The protocol that it reads.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+            Self::Postgres(_) => Protocol::Postgres,
         }
     }
 
@@ -50,6 +47,10 @@ impl Responses {
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
+            (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
+            (_, Expect::Nothing(_)) => {}
+            // One flow has one protocol.
+            (Self::Http1(_), _) | (Self::Postgres(_), _) => debug_assert!(false, "{expect:?}"),
         }
     }
 
@@ -57,6 +58,7 @@ impl Responses {
     pub fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.push(bytes, tell),
+            Self::Postgres(responses) => responses.push(bytes, tell),
         }
     }
 
@@ -64,6 +66,7 @@ impl Responses {
     pub fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.close(tell),
+            Self::Postgres(responses) => responses.close(tell),
         }
     }
 }

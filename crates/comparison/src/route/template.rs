@@ -28,34 +28,21 @@ pub struct Template {
 }
 
 /// Why a text is no template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It does not begin with a slash.
+    #[error("a route begins with a slash, like /users/*/orders")]
     NoSlash,
-    /// It is longer than 256 bytes.
+    /// It is too long.
+    #[error("a route has at most {TEMPLATE_LEN_MAX} bytes")]
     TooLong,
     /// `**` is not its last segment.
+    #[error("** stands for any number of segments at the end of a route alone, like /static/**")]
     NotLast,
     /// It has blanks, a query, or letters that cannot stand in a path.
+    #[error("a route is a path without a query, with * for any segment, like /users/*/orders")]
     NoPath,
 }
-
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoSlash => "a route begins with a slash, like /users/*/orders",
-            Self::TooLong => "a route has at most 256 bytes",
-            Self::NotLast => {
-                "** stands for any number of segments at the end of a route alone, like /static/**"
-            }
-            Self::NoPath => {
-                "a route is a path without a query, with * for any segment, like /users/*/orders"
-            }
-        })
-    }
-}
-
-impl core::error::Error for TemplateError {}
 
 impl FromStr for Template {
     type Err = TemplateError;

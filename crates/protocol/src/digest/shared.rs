@@ -35,29 +35,16 @@ pub const HEADERS: [&str; 10] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Headers(Vec<String>);
 
-/// A name that cannot be that of a header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Headers that cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadersError {
-    /// It is none.
+    /// A name is none.
+    #[error("{} is no name of a header; write one like content-type", .0.escape_debug())]
     NoName(String),
     /// There are more than [`HEADERS_MAX`].
+    #[error("at most {HEADERS_MAX} headers are compared; name fewer")]
     TooMany,
 }
-
-impl core::fmt::Display for HeadersError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoName(name) => write!(
-                f,
-                "{} is no name of a header; write one like content-type",
-                name.escape_debug()
-            ),
-            Self::TooMany => write!(f, "at most {HEADERS_MAX} headers are compared; name fewer"),
-        }
-    }
-}
-
-impl core::error::Error for HeadersError {}
 
 impl Default for Headers {
     fn default() -> Self {

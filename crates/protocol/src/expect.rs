@@ -1,0 +1,36 @@
+//! What a reader of responses must know of each request that it awaits the response of.
+
+use crate::module::Protocol;
+use crate::postgres;
+
+/// What a response looks like, by the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// There is no response to it.
+    Nothing(Protocol),
+    /// Of a request of HTTP/1.
+    Http1(AwaitedHttp1),
+    /// Of a message of PostgreSQL.
+    Postgres(postgres::Awaited),
+}
+
+impl Expect {
+    /// The protocol that it is of.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Nothing(protocol) => protocol,
+            Self::Http1(_) => Protocol::Http1,
+            Self::Postgres(_) => Protocol::Postgres,
+        }
+    }
+}
+
+/// The same of HTTP/1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AwaitedHttp1 {
+    /// The response has no body, whatever its head says (HEAD).
+    pub without_body: bool,
+    /// A 2xx response opens a tunnel (CONNECT).
+    pub tunnels: bool,
+}

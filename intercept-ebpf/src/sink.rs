@@ -6,15 +6,15 @@
 //!
 //! The stamp of a reply is made here, so that no time that it waits for its worker is charged to the target. It takes the
 //! place of the Ethernet addresses, which nobody needs any more: metadata in front of a frame would need a kernel and a
-//! driver that carry it. What follows the headers is cut off but for as much payload as some subscriber asks for, mostly
-//! none: nobody looks at it, so it need not be copied, and a packet longer than an AF_XDP frame (jumbo, or merged by an
-//! offload) arrives all the same.
+//! driver that carry it. What follows the headers is cut off but for as much payload as some subscriber asks for of that target,
+//! mostly none: nobody looks at it, so it need not be copied, and a packet longer than an AF_XDP frame (jumbo, or merged by an
+//! offload) arrives all the same, without its payload even where all of that is wanted.
 
 use core::hint::black_box;
 
 use abi::counter::{COUNTERS_LEN, Counter};
 use abi::maps::{OWN_ADDRESSES_MAX, TARGETS_MAX, WORKERS_MAX};
-use abi::record::{FRAME_STAMP_LEN, SAMPLE_LEN_MAX};
+use abi::record::{FRAME_STAMP_LEN, SAMPLE_LEN_MAX, WHOLE_FRAME_LEN_MAX};
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, XskMap};
@@ -34,7 +34,8 @@ static OWN_ADDRESSES: HashMap<Addr, u32, { OWN_ADDRESSES_MAX as usize }> = HashM
 #[btf_map]
 static XSKS: XskMap<{ WORKERS_MAX as usize }> = XskMap::new();
 #[btf_map]
-static PAYLOAD_WANTED: Array<u64, 1, { BPF_F_MMAPABLE as usize }> = Array::new();
+static PAYLOAD_WANTED: Array<u64, { TARGETS_MAX as usize }, { BPF_F_MMAPABLE as usize }> =
+    Array::new();
 #[btf_map]
 static COUNTERS: PerCpuArray<u64, { COUNTERS_LEN as usize }> = PerCpuArray::new();
 
@@ -92,12 +93,13 @@ pub fn sink(ctx: XdpContext) -> u32 {
     };
     match judge(&frame) {
         Judgement::Reply {
+            target,
             headers_len,
             payload_len,
         } => {
             count(Counter::SinkMatched);
             frame.stamp();
-            frame.trim(&ctx, headers_len + payload_len.min(wanted()));
+            frame.trim(&ctx, left(headers_len, payload_len, wanted(target)));
             // SAFETY: the kernel passes a valid context, and rewrites the access.
             let queue = unsafe { (*ctx.ctx).rx_queue_index };
             match XSKS.redirect(queue, u64::from(XDP_DROP)) {
@@ -123,8 +125,9 @@ pub fn sink(ctx: XdpContext) -> u32 {
 }
 
 enum Judgement {
-    /// A reply; its Ethernet, IP and TCP headers, and what they say is behind them, have these lengths.
+    /// A reply of the target in this place; its Ethernet, IP and TCP headers, and what they say is behind them, have these lengths.
     Reply {
+        target: u32,
         headers_len: usize,
         payload_len: usize,
     },
@@ -142,15 +145,17 @@ fn judge(frame: &Frame) -> Judgement {
         return Judgement::Other;
     }
     match Segment::parse(frame, HEADER_LEN) {
-        Ok(segment) if is_target(&segment.source) && !is_own(&segment.destination.addr) => {
-            Judgement::Reply {
+        Ok(segment) => match target(&segment.source) {
+            Some(target) if !is_own(&segment.destination.addr) => Judgement::Reply {
+                target,
                 headers_len: HEADER_LEN + usize::from(segment.payload_offset),
                 payload_len: usize::from(segment.payload_len),
-            }
-        }
+            },
+            _ => Judgement::Other,
+        },
         Err(Skip::Fragment) => match ip::addresses(frame, HEADER_LEN) {
             Some((source, destination))
-                if is_target(&Endpoint::new(source, 0)) && !is_own(&destination) =>
+                if target(&Endpoint::new(source, 0)).is_some() && !is_own(&destination) =>
             {
                 Judgement::Fragment
             }
@@ -160,20 +165,33 @@ fn judge(frame: &Frame) -> Judgement {
     }
 }
 
-/// How much payload is left in place.
+/// How many bytes of a frame are left in place. What is longer than a socket's frame would be lost altogether: of that the payload
+/// is left as far as a sample goes, and who wants all of it sees that it is not there.
 #[inline(always)]
-fn wanted() -> usize {
-    let wanted = match PAYLOAD_WANTED.get_ptr(0) {
-        // SAFETY: an element of an array lives as long as the program; user space writes whole words.
-        Some(wanted) => unsafe { wanted.read_volatile() },
-        None => 0,
-    };
-    wanted.min(u64::from(SAMPLE_LEN_MAX)) as usize
+fn left(headers_len: usize, payload_len: usize, wanted: usize) -> usize {
+    let left = headers_len + payload_len.min(wanted);
+    if left > WHOLE_FRAME_LEN_MAX {
+        headers_len + payload_len.min(SAMPLE_LEN_MAX as usize)
+    } else {
+        left
+    }
 }
 
+/// How much payload anybody wants of a target's replies.
 #[inline(always)]
-fn is_target(endpoint: &Endpoint) -> bool {
-    TARGETS.get_ptr(endpoint).is_some()
+fn wanted(target: u32) -> usize {
+    match PAYLOAD_WANTED.get_ptr(target) {
+        // SAFETY: an element of an array lives as long as the program; user space writes whole words.
+        Some(wanted) => (unsafe { wanted.read_volatile() }) as u16 as usize,
+        None => 0,
+    }
+}
+
+/// The target's place among those that are swallowed, where it is one of them.
+#[inline(always)]
+fn target(endpoint: &Endpoint) -> Option<u32> {
+    // SAFETY: the map is filled before the program is attached, and no entry is replaced or removed after that.
+    TARGETS.get_ptr(endpoint).map(|place| unsafe { *place })
 }
 
 #[inline(always)]

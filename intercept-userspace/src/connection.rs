@@ -25,6 +25,10 @@ const QUEUE_RESERVE: usize = 16;
 /// Memory of the reports in a connection's queue, in bytes: so much is what a peer can cost that pings and does not read.
 const QUEUE_BYTES_MAX: usize = 4 << 20;
 
+/// While the reports in a connection's queue take more than this, in bytes, none brings more payload than a sample: where all of it is
+/// asked for, that is most of what they take, and the other half of the queue is for headers.
+const QUEUE_BYTES_WHOLE_MAX: usize = QUEUE_BYTES_MAX / 2;
+
 /// Longest batch that a worker writes itself, in bytes: with longer ones the writer's work is worth a wake-up.
 const DIRECT_MAX: usize = 4096;
 
@@ -86,6 +90,8 @@ pub(crate) struct Totals {
     pub(crate) lost: AtomicU64,
     /// ... of which written to its socket.
     pub(crate) written: AtomicU64,
+    /// Reports that left out payload that was asked for, because much waited already.
+    pub(crate) cut: AtomicU64,
     /// Bytes written to its socket.
     pub(crate) bytes: AtomicU64,
     /// Writes to its socket.
@@ -231,6 +237,11 @@ impl Connection {
     pub(crate) fn taken(&self, frame: &Vec<u8>) {
         self.waiting_bytes
             .fetch_sub(frame.capacity(), Ordering::Relaxed);
+    }
+
+    /// Whether so much waits that payload has to be left out.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.waiting_bytes.load(Ordering::Relaxed) > QUEUE_BYTES_WHOLE_MAX
     }
 
     /// What waits for the writer, or is with it.

@@ -21,8 +21,9 @@ const RX_FRAMES_ALL: u32 = 65_536;
 /// Nothing is sent, but a port wants to be able to.
 const TX_FRAMES: u32 = 1;
 /// Bytes of a frame, the smallest that there is: `sink` cuts off what follows the headers, but for a little payload where
-/// some is asked for.
+/// some is asked for, and all of a packet of usual length where that is.
 const FRAME_LEN: u32 = 2048;
+const _: () = assert!(abi::record::WHOLE_FRAME_LEN_MAX < FRAME_LEN as usize);
 /// Locked memory besides the frames, in bytes: their rings.
 const LOCKED_SLACK: u64 = 1 << 20;
 

@@ -220,6 +220,12 @@ impl Snapshot {
         reports.count(&[("result", "lost")], sums.lost);
         families
             .counter(
+                "intercept_reports_cut_total",
+                "Reports that left out payload that was asked for, because much waited for that connection already.",
+            )
+            .count(&[], sums.cut);
+        families
+            .counter(
                 "intercept_channel_bytes_total",
                 "Bytes written to connections.",
             )

@@ -1,7 +1,8 @@
 //! A worker's view of the connections: one growing batch of reports for each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use channel::{Batch, Report};
 use wire::flow::{Endpoint, FlowKey};
@@ -42,6 +43,8 @@ pub(crate) struct Outlets {
 struct Outlet {
     id: ConnectionId,
     connection: Arc<Connection>,
+    /// Targets whose replies it asks for as a whole.
+    whole: Arc<HashSet<Endpoint>>,
     payload_max: usize,
     batch: Batch,
 }
@@ -79,6 +82,7 @@ impl Outlets {
             outlets[slot] = Some(Outlet {
                 id: subscriber.id,
                 connection: subscriber.connection,
+                whole: subscriber.whole,
                 payload_max: subscriber.payload_max.into(),
                 batch: Batch::new(),
             });
@@ -104,7 +108,8 @@ impl Outlets {
         };
         for slot in slots {
             if let Some(outlet) = outlet(&mut self.outlets, *slot) {
-                outlet.put(report, &mut self.filled);
+                // Whoever did not announce the session is shown no more of it than its beginning.
+                outlet.put(report, outlet.payload_max, &mut self.filled);
             }
         }
         Routed::Subscribers
@@ -117,7 +122,8 @@ impl Outlets {
         };
         match outlet(&mut self.outlets, owner.slot) {
             Some(outlet) if outlet.id == owner => {
-                outlet.put(report, &mut self.filled);
+                let payload_max = outlet.payload_of(&flow.server);
+                outlet.put(report, payload_max, &mut self.filled);
                 true
             }
             _ => false,
@@ -150,7 +156,20 @@ fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
 }
 
 impl Outlet {
-    fn put(&mut self, report: &Report<'_>, filled: &mut Vec<u16>) {
+    /// How many payload bytes of its own sessions' replies it gets of this target. While much waits for it these are a sample's: the
+    /// headers of what comes are worth more to it than the payload of what came, and it sees what is missing.
+    fn payload_of(&self, target: &Endpoint) -> usize {
+        if self.whole.is_empty() || !self.whole.contains(target) {
+            self.payload_max
+        } else if self.connection.is_behind() {
+            self.connection.totals.cut.fetch_add(1, Ordering::Relaxed);
+            self.payload_max
+        } else {
+            usize::MAX
+        }
+    }
+
+    fn put(&mut self, report: &Report<'_>, payload_max: usize, filled: &mut Vec<u16>) {
         if self.batch.is_empty() {
             self.batch.reuse(Vec::with_capacity(FIRST_LEN));
             if !filled.contains(&self.id.slot) {
@@ -159,11 +178,15 @@ impl Outlet {
         }
         // Another connection may have asked for more, and this one for none.
         let report = &Report {
-            payload: &report.payload[..report.payload.len().min(self.payload_max)],
+            payload: &report.payload[..report.payload.len().min(payload_max)],
             ..*report
         };
-        // A report that does not fit into an empty batch does not exist: it is at most 262 bytes.
-        if self.batch.push(report) && self.batch.bytes_len() >= BATCH_LEN {
+        // A report that does not fit into an empty batch does not exist.
+        if !self.batch.push(report) {
+            self.offer();
+            self.batch.push(report);
+        }
+        if self.batch.bytes_len() >= BATCH_LEN {
             self.offer();
         }
     }
@@ -185,6 +208,7 @@ mod tests {
     use std::io::Read as _;
     use std::net::TcpStream;
     use std::sync::Arc;
+    use std::sync::atomic::Ordering;
 
     use crossbeam_channel::Receiver;
 
@@ -193,7 +217,7 @@ mod tests {
 
     use super::{BATCH_LEN, Outlets, Routed, WAITING_MAX};
     use crate::connection::{Connection, Outgoing};
-    use crate::router::Router;
+    use crate::router::{Router, Wanted};
 
     const TARGET: Endpoint = Endpoint::new(Addr::v4([192, 0, 2, 1]), 80);
     const OTHER: Endpoint = Endpoint::new(Addr::v4([192, 0, 2, 2]), 80);
@@ -202,6 +226,13 @@ mod tests {
         FlowKey {
             client: Endpoint::new(Addr::v4([10, 0, 0, 7]), port),
             server,
+        }
+    }
+
+    fn headers() -> Wanted {
+        Wanted {
+            targets: HashSet::from([TARGET]),
+            ..Wanted::default()
         }
     }
 
@@ -246,12 +277,8 @@ mod tests {
 
         let (a, peer_a, queue_a) = Connection::for_test();
         let (b, peer_b, queue_b) = Connection::for_test();
-        let id_a = router
-            .subscribe(HashSet::from([TARGET]), 0, &a, || ())
-            .unwrap();
-        let _ = router
-            .subscribe(HashSet::from([TARGET]), 0, &b, || ())
-            .unwrap();
+        let id_a = router.subscribe(headers(), &a, || ()).unwrap();
+        let _ = router.subscribe(headers(), &b, || ()).unwrap();
         router.open(flow(1, TARGET), id_a);
         // Without a refresh: who came since the last one is known all the same.
         assert_eq!(outlets.route(&flow(1, TARGET), &report(1)), Routed::Owner);
@@ -290,10 +317,11 @@ mod tests {
             .enumerate()
             .map(|(number, payload_max)| {
                 let (connection, peer, queue) = Connection::for_test();
-                let targets = HashSet::from([TARGET]);
-                let id = router
-                    .subscribe(targets, payload_max, &connection, || ())
-                    .unwrap();
+                let wanted = Wanted {
+                    payload_max,
+                    ..headers()
+                };
+                let id = router.subscribe(wanted, &connection, || ()).unwrap();
                 router.open(flow(number as u16, TARGET), id);
                 (peer, queue)
             })
@@ -326,14 +354,93 @@ mod tests {
         }
     }
 
+    /// Payloads of the reports that wait for the writer or were written.
+    fn payloads(mut peer: &TcpStream, queue: &Receiver<Outgoing>) -> Vec<usize> {
+        let mut decoder = Decoder::new();
+        peer.set_nonblocking(true).unwrap();
+        let mut bytes = Vec::new();
+        let _ = peer.read_to_end(&mut bytes);
+        let mut lengths = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            for part in bytes.chunks(4096) {
+                decoder.push(part).unwrap();
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else {
+                        panic!("not reports")
+                    };
+                    lengths.extend(reports.iter().map(|report| report.payload.len()));
+                }
+            }
+        };
+        take(&bytes);
+        while let Ok(outgoing) = queue.try_recv() {
+            if let Outgoing::Reports { frame, .. } = outgoing {
+                take(&frame);
+            }
+        }
+        lengths
+    }
+
+    fn whole(stamp_ns: u64) -> Report<'static> {
+        Report {
+            payload: &[b'x'; 1448],
+            ..report(stamp_ns)
+        }
+    }
+
+    #[test]
+    fn whole_replies_go_to_whom_announced_the_session_and_asked_for_them() {
+        let router = Arc::new(Router::new([TARGET, OTHER]));
+        let mut outlets = Outlets::new(Arc::clone(&router));
+        let (asks, peer, queue) = Connection::for_test();
+        let wanted = Wanted {
+            targets: HashSet::from([TARGET, OTHER]),
+            whole: HashSet::from([TARGET]),
+            payload_max: 16,
+        };
+        let id = router.subscribe(wanted, &asks, || ()).unwrap();
+        router.open(flow(1, TARGET), id);
+        router.open(flow(1, OTHER), id);
+        for flow in [flow(1, TARGET), flow(1, OTHER), flow(2, TARGET)] {
+            outlets.route(&flow, &whole(1));
+        }
+        outlets.flush(true);
+        assert_eq!(payloads(&peer, &queue), [1448, 16, 16]);
+        assert_eq!(asks.totals.cut.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn who_is_behind_gets_headers_before_payload_and_that_is_counted() {
+        let router = Arc::new(Router::new([TARGET]));
+        let mut outlets = Outlets::new(Arc::clone(&router));
+        let (asks, peer, queue) = Connection::for_test();
+        let wanted = Wanted {
+            targets: HashSet::from([TARGET]),
+            whole: HashSet::from([TARGET]),
+            payload_max: 0,
+        };
+        let id = router.subscribe(wanted, &asks, || ()).unwrap();
+        router.open(flow(1, TARGET), id);
+        // Something waits, so nothing is written past it.
+        asks.control(Outgoing::Control(Vec::new()));
+        for n in 0..4000 {
+            outlets.route(&flow(1, TARGET), &whole(n));
+        }
+        outlets.flush(true);
+        let lengths = payloads(&peer, &queue);
+        let cut = lengths.iter().filter(|len| **len == 0).count();
+        assert_eq!(lengths.len(), 4000, "none is lost");
+        assert!((1000..3500).contains(&cut), "{cut}");
+        assert_eq!(asks.totals.cut.load(Ordering::Relaxed), cut as u64);
+        assert_eq!(asks.totals.lost.load(Ordering::Relaxed), 0);
+    }
+
     #[test]
     fn batches_grow_while_the_writer_is_behind_but_not_beyond_their_length() {
         let router = Arc::new(Router::new([TARGET]));
         let mut outlets = Outlets::new(Arc::clone(&router));
         let (a, peer, queue) = Connection::for_test();
-        router
-            .subscribe(HashSet::from([TARGET]), 0, &a, || ())
-            .unwrap();
+        router.subscribe(headers(), &a, || ()).unwrap();
         outlets.refresh();
         // Something waits, so nothing is written past it.
         a.control(Outgoing::Control(Vec::new()));
@@ -343,8 +450,10 @@ mod tests {
             assert!(!outlets.flush(false));
         }
         assert_eq!(queue.len(), WAITING_MAX);
+        // Bytes of a report with these headers.
+        const REPORT_LEN: usize = 15 + 52;
         // Two whole batches, and a third that is a report short of one.
-        let more = 3 * BATCH_LEN.div_ceil(66) as u64 - 4;
+        let more = 3 * BATCH_LEN.div_ceil(REPORT_LEN) as u64 - 4;
         for n in 0..more {
             outlets.route(&flow(1, TARGET), &report(first + n));
             assert!(outlets.flush(false) || queue.len() > WAITING_MAX);

@@ -14,7 +14,7 @@ use wire::flow::{Endpoint, FlowKey, PoolRange};
 
 use crate::connection::{Connection, Outgoing};
 use crate::limit::Limit;
-use crate::router::{ConnectionId, FLOWS_MAX, FLOWS_OF_CONNECTION_MAX, Opened, Router};
+use crate::router::{ConnectionId, FLOWS_MAX, FLOWS_OF_CONNECTION_MAX, Opened, Router, Wanted};
 use crate::witness::Witness;
 
 /// How long a peer may take to hear our last word and close.
@@ -160,23 +160,26 @@ impl Reader<'_> {
         match event {
             InterceptEvent::Subscribe(wanted) => {
                 let targets: HashSet<Endpoint> = wanted.targets.iter().collect();
-                let payload_max = wanted.payload_max;
+                let asked = Wanted {
+                    targets: targets.clone(),
+                    whole: wanted.whole.iter().collect(),
+                    payload_max: wanted.payload_max,
+                };
+                let words = words_of(&asked);
                 let granted = || {
                     let mut out = Vec::new();
                     encode::subscribed(&mut out);
                     self.connection.control(Outgoing::Control(out));
                 };
-                let subscribed =
-                    self.router
-                        .subscribe(targets.clone(), payload_max, self.connection, granted);
-                match subscribed {
+                match self.router.subscribe(asked, self.connection, granted) {
                     Ok(id) => {
                         // Whoever subscribes and leaves in a loop must not fill the log.
-                        if payload_max > 0 && self.log.allow(Instant::now()).is_some() {
+                        if let Some(words) = words
+                            && self.log.allow(Instant::now()).is_some()
+                        {
                             let peer = self.connection.peer;
                             tracing::info!(
-                                "{peer} asks for the first {payload_max} payload bytes of each reply: they go to it over the \
-                                 channel"
+                                "{peer} asks for {words}: they go to it over the channel"
                             );
                         }
                         self.subscription = Some(Subscription {
@@ -299,6 +302,22 @@ impl Reader<'_> {
                 flow.server
             );
         }
+    }
+}
+
+/// What a subscription asks for besides headers, in words.
+fn words_of(wanted: &Wanted) -> Option<String> {
+    let sample = (wanted.payload_max > 0).then(|| {
+        let payload_max = wanted.payload_max;
+        format!("the first {payload_max} payload bytes of each reply")
+    });
+    let mut whole: Vec<_> = wanted.whole.iter().map(ToString::to_string).collect();
+    whole.sort_unstable();
+    let whole =
+        (!whole.is_empty()).then(|| format!("all payload of the replies of {}", whole.join(", ")));
+    match (sample, whole) {
+        (Some(sample), Some(whole)) => Some(format!("{whole}, and for {sample}")),
+        (one, other) => one.or(other),
     }
 }
 

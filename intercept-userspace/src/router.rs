@@ -9,6 +9,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use abi::maps::WHOLE_REPLIES;
 use channel::Refusal;
 use wire::flow::{Endpoint, FlowKey};
 use wire::hash::FlowHash;
@@ -49,16 +50,41 @@ pub(crate) enum Opened {
 pub(crate) struct Subscriber {
     pub(crate) id: ConnectionId,
     pub(crate) targets: Arc<HashSet<Endpoint>>,
-    /// Payload bytes of each reply that it asks for.
+    /// Those among them whose replies it asks for as a whole.
+    pub(crate) whole: Arc<HashSet<Endpoint>>,
+    /// Payload bytes of each other reply that it asks for.
     pub(crate) payload_max: u8,
     pub(crate) connection: Arc<Connection>,
+}
+
+/// What a connection subscribes to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) targets: HashSet<Endpoint>,
+    /// Those among them whose replies it asks for as a whole.
+    pub(crate) whole: HashSet<Endpoint>,
+    /// Payload bytes of each other reply that it asks for.
+    pub(crate) payload_max: u8,
+}
+
+impl Subscriber {
+    /// Payload bytes of this target's replies that it asks for, in the words of [`PayloadWanted`].
+    fn payload_of(&self, target: &Endpoint) -> u64 {
+        if self.whole.contains(target) {
+            WHOLE_REPLIES
+        } else if self.targets.contains(target) {
+            self.payload_max.into()
+        } else {
+            0
+        }
+    }
 }
 
 /// All that is known about who wants what.
 #[derive(Debug)]
 pub(crate) struct Router {
-    /// The `-x` list.
-    targets: HashSet<Endpoint>,
+    /// The `-x` list, each target with its place in it.
+    targets: HashMap<Endpoint, usize>,
     shards: Vec<RwLock<Shard>>,
     /// Says which shard a flow stands in. With the clients' own addresses clients choose what a flow's hash is made of, so it has
     /// a key; that of the shards' tables is another one, or all flows of a shard would share their low bits.
@@ -86,7 +112,7 @@ impl Router {
         let table = FlowHash::new(keys.hash_one("table"));
         let shard = |_| RwLock::new(Shard::with_hasher(table));
         Self {
-            targets: targets.into_iter().collect(),
+            targets: { targets.into_iter() }.zip(0..).collect(),
             shards: (0..SHARDS).map(shard).collect(),
             sharding: FlowHash::new(keys.hash_one("sharding")),
             flows: AtomicU64::new(0),
@@ -102,20 +128,16 @@ impl Router {
         let _ = self.payload_wanted.set(payload_wanted);
     }
 
-    /// Takes a connection that wants the replies of `targets`, with up to `payload_max` bytes of their payload. `granted` is called where it is taken. It tells the peer,
-    /// who may act on it at once: workers notice before that, but see the connection only after it, so that the peer
+    /// Takes a connection that wants these replies. `granted` is called where it is taken. It tells the peer, who may act on it at once: workers notice before that, but see the connection only after it, so that the peer
     /// hears of its subscription before its first report.
     pub(crate) fn subscribe(
         &self,
-        targets: HashSet<Endpoint>,
-        payload_max: u8,
+        wanted: Wanted,
         connection: &Arc<Connection>,
         granted: impl FnOnce(),
     ) -> Result<ConnectionId, Refusal> {
-        if let Some(unknown) = targets
-            .iter()
-            .find(|target| !self.targets.contains(*target))
-        {
+        let is_unknown = |target: &&Endpoint| !self.targets.contains_key(*target);
+        if let Some(unknown) = wanted.targets.iter().find(is_unknown) {
             return Err(Refusal::UnknownTarget(*unknown));
         }
         let mut guard = self
@@ -139,16 +161,18 @@ impl Router {
         *serial += 1;
         // Whoever looks from here on waits for the lock.
         self.version.fetch_add(1, Ordering::Release);
-        // Before the peer knows, so that none of its replies comes without what it asked for.
-        let others = slots.iter().flatten().map(|other| other.payload_max).max();
-        self.tell_payload(payload_max.max(others.unwrap_or(0)));
-        granted();
-        slots[slot] = Some(Subscriber {
+        let subscriber = Subscriber {
             id,
-            targets: Arc::new(targets),
-            payload_max,
+            targets: Arc::new(wanted.targets),
+            whole: Arc::new(wanted.whole),
+            payload_max: wanted.payload_max,
             connection: Arc::clone(connection),
-        });
+        };
+        // Before the peer knows, so that none of its replies comes without what it asked for.
+        let others = slots.iter().flatten();
+        self.tell_payload(&others.chain([&subscriber]));
+        granted();
+        slots[slot] = Some(subscriber);
         Ok(id)
     }
 
@@ -163,18 +187,21 @@ impl Router {
         {
             *slot = None;
         }
-        let asked = guard.slots.iter().flatten().map(|other| other.payload_max);
-        self.tell_payload(asked.max().unwrap_or(0));
+        self.tell_payload(&guard.slots.iter().flatten());
         drop(guard);
         self.version.fetch_add(1, Ordering::Release);
         // Not a walk through all flows: whoever comes and goes would have the others pay for it.
         flows.iter().for_each(|flow| self.close(flow, id));
     }
 
-    /// Tells `sink` the most that anybody asks for; to be called under the lock of the slots.
-    fn tell_payload(&self, payload_max: u8) {
-        if let Some(payload_wanted) = self.payload_wanted.get() {
-            payload_wanted.set(payload_max);
+    /// Tells `sink` the most that any of these asks for of each target; to be called under the lock of the slots.
+    fn tell_payload<'a>(&self, subscribers: &(impl Iterator<Item = &'a Subscriber> + Clone)) {
+        let Some(payload_wanted) = self.payload_wanted.get() else {
+            return;
+        };
+        for (target, place) in &self.targets {
+            let asked = subscribers.clone().map(|it| it.payload_of(target));
+            payload_wanted.set(*place, asked.max().unwrap_or(0));
         }
     }
 
@@ -254,7 +281,7 @@ mod tests {
     use channel::Refusal;
     use wire::flow::{Addr, Endpoint, FlowKey};
 
-    use super::{CONNECTIONS_MAX, Opened, Router};
+    use super::{CONNECTIONS_MAX, Opened, Router, Wanted};
     use crate::connection::Connection;
 
     fn target(port: u16) -> Endpoint {
@@ -271,16 +298,19 @@ mod tests {
         }
     }
 
-    fn want(port: u16) -> HashSet<Endpoint> {
-        HashSet::from([target(port)])
+    fn want(port: u16) -> Wanted {
+        Wanted {
+            targets: HashSet::from([target(port)]),
+            ..Wanted::default()
+        }
     }
 
     #[test]
     fn a_flow_belongs_to_whom_announced_it_first_until_that_one_closes_it_or_goes() {
         let router = Router::new([target(80)]);
         let (connection, _peer, _queue) = Connection::for_test();
-        let a = router.subscribe(want(80), 0, &connection, || ()).unwrap();
-        let b = router.subscribe(want(80), 0, &connection, || ()).unwrap();
+        let a = router.subscribe(want(80), &connection, || ()).unwrap();
+        let b = router.subscribe(want(80), &connection, || ()).unwrap();
         assert_ne!(a, b);
         assert_eq!(router.open(flow(1), a), Opened::Ours);
         assert_eq!(router.open(flow(2), a), Opened::Ours);
@@ -306,18 +336,18 @@ mod tests {
         let router = Router::new([target(80)]);
         let (connection, _peer, _queue) = Connection::for_test();
         assert_eq!(
-            router.subscribe(want(81), 0, &connection, || ()),
+            router.subscribe(want(81), &connection, || ()),
             Err(Refusal::UnknownTarget(target(81)))
         );
         let ids: Vec<_> = (0..CONNECTIONS_MAX)
-            .map(|_| router.subscribe(want(80), 0, &connection, || ()).unwrap())
+            .map(|_| router.subscribe(want(80), &connection, || ()).unwrap())
             .collect();
         assert_eq!(
-            router.subscribe(want(80), 0, &connection, || ()),
+            router.subscribe(want(80), &connection, || ()),
             Err(Refusal::TooManyConnections)
         );
         router.unsubscribe(ids[3], &HashSet::new());
-        let new = router.subscribe(want(80), 0, &connection, || ()).unwrap();
+        let new = router.subscribe(want(80), &connection, || ()).unwrap();
         assert_eq!(new.slot, ids[3].slot);
         assert_ne!(new, ids[3]);
     }
@@ -329,7 +359,7 @@ mod tests {
         let mut version = None;
         assert!(router.changed(&mut version));
         assert!(!router.changed(&mut version));
-        let id = router.subscribe(want(80), 0, &connection, || ()).unwrap();
+        let id = router.subscribe(want(80), &connection, || ()).unwrap();
         assert!(router.changed(&mut version));
         assert_eq!(router.subscribers().len(), 1);
         router.unsubscribe(id, &HashSet::new());

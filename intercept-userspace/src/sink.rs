@@ -31,7 +31,7 @@ pub(crate) struct OwnAddresses {
     held: BTreeSet<IpAddr>,
 }
 
-/// How much payload `sink` leaves behind the headers of a reply.
+/// How much payload `sink` leaves behind the headers of each target's replies.
 #[derive(Debug)]
 pub(crate) struct PayloadWanted(Words);
 
@@ -55,11 +55,11 @@ impl Sink {
                 map: maps::TARGETS,
                 cause,
             })?;
-        for target in targets {
+        for (place, target) in (0u32..).zip(targets) {
             let endpoint = Endpoint::from(*target);
             // Port 0 stands for all fragments of the target: their ports are unknown.
             for key in [endpoint, Endpoint::new(endpoint.addr, 0)] {
-                map.insert(bytes::endpoint(&key), 1, 0)
+                map.insert(bytes::endpoint(&key), place, 0)
                     .map_err(|cause| Unusable::Map {
                         map: maps::TARGETS,
                         cause,
@@ -95,10 +95,11 @@ impl Sink {
         let Map::Array(data) = map else {
             return Err(Unusable::NotOurs(maps::PAYLOAD_WANTED));
         };
-        let words = Words::map(data.fd(), 1).map_err(|errno| Unusable::Map {
-            map: maps::PAYLOAD_WANTED,
-            cause: MapError::IoError(errno.into()),
-        })?;
+        let words =
+            Words::map(data.fd(), maps::TARGETS_MAX as usize).map_err(|errno| Unusable::Map {
+                map: maps::PAYLOAD_WANTED,
+                cause: MapError::IoError(errno.into()),
+            })?;
         Ok(PayloadWanted(words))
     }
 
@@ -193,10 +194,11 @@ fn sink(ebpf: &mut Ebpf) -> Result<&mut Xdp, Unusable> {
 }
 
 impl PayloadWanted {
-    /// Tells `sink`, by a word that both see: those who subscribe may make no system call for it.
-    pub(crate) fn set(&self, payload_max: u8) {
-        if let Some(word) = self.0.get(0) {
-            word.store(u64::from(payload_max), Ordering::Relaxed);
+    /// Tells `sink` how many bytes are wanted of the target in this place ([`maps::WHOLE_REPLIES`] for all), by a word that both
+    /// see: those who subscribe may make no system call for it.
+    pub(crate) fn set(&self, place: usize, payload_max: u64) {
+        if let Some(word) = self.0.get(place) {
+            word.store(payload_max, Ordering::Relaxed);
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Sums {
     pub(crate) written: u64,
     /// Reports dropped because a connection's queue was full.
     pub(crate) lost: u64,
+    /// Reports that left out payload that was asked for, because much waited already.
+    pub(crate) cut: u64,
     /// Bytes written to sockets.
     pub(crate) bytes: u64,
     /// Writes to sockets.
@@ -31,6 +33,7 @@ impl Sums {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.written += load(&totals.written);
         self.lost += load(&totals.lost);
+        self.cut += load(&totals.cut);
         self.bytes += load(&totals.bytes);
         self.writes += load(&totals.writes);
         self.flows += load(&totals.flows);

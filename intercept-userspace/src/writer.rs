@@ -81,7 +81,7 @@ mod tests {
 
     use crate::connection::{Connection, Outgoing};
     use crate::outlets::Outlets;
-    use crate::router::{Opened, Router};
+    use crate::router::{Opened, Router, Wanted};
 
     /// Reads until the end; gives how many reports came and how many were told to be lost.
     fn read(mut peer: &TcpStream) -> (u64, u64) {
@@ -111,9 +111,11 @@ mod tests {
         let (stream, _) = listener.accept().expect("it connected");
         let (connection, queue) = Connection::new(addr, stream);
         let router = Arc::new(Router::new([target]));
-        let id = router
-            .subscribe(HashSet::from([target]), 0, &connection, || ())
-            .expect("taken");
+        let wanted = Wanted {
+            targets: HashSet::from([target]),
+            ..Wanted::default()
+        };
+        let id = router.subscribe(wanted, &connection, || ()).expect("taken");
         let flows: Vec<FlowKey> = (0..50)
             .map(|port| FlowKey {
                 client: Endpoint::new(Addr::v4([10, 0, 0, 7]), port),

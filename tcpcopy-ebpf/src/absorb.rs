@@ -1,11 +1,11 @@
 //! `absorb`: egress of `tcpcopy0`, to which the pool is routed where a target runs on this very host.
 //!
-//! A reply is recorded as far as its headers and consumed. Everything else passes, clones for `steer` among it.
+//! A reply is recorded as far as its headers, whole where the rule has a protocol module, and consumed. Everything else passes, clones for `steer` among it.
 
 use core::mem::MaybeUninit;
 
 use abi::counter::Counter;
-use abi::maps::PORT_TARGET;
+use abi::maps::{PORT_TARGET, PORT_TARGET_WHOLE};
 use abi::record::KIND_REPLY;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::helpers::bpf_redirect;
@@ -14,13 +14,13 @@ use aya_ebpf::programs::TcContext;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
-use crate::record::{put_headers, response_len, worker_of};
-use crate::rules::{Reply, reply};
+use crate::record::{put_response, worker_of};
+use crate::rules::{Reply, is_whole_target, reply};
 use crate::segment::{self, Interest, Packet};
 use crate::skb::Skb;
 
 const INTEREST: Interest = Interest {
-    source: PORT_TARGET,
+    source: PORT_TARGET | PORT_TARGET_WHOLE,
     destination: 0,
 };
 
@@ -41,11 +41,12 @@ pub fn absorb(ctx: TcContext) -> i32 {
         return foreign();
     };
     count(Counter::AbsorbMatched);
-    let recorded = put_headers(
+    let recorded = put_response(
         &skb,
         worker_of(&segment.destination),
         KIND_REPLY,
-        response_len(segment),
+        segment,
+        is_whole_target,
     );
     count(if recorded {
         Counter::AbsorbRecorded

@@ -1,14 +1,14 @@
 //! `capture`: ingress of the online interfaces (and of those that replies come in by), ordered first.
 //!
 //! A client's packet to an online service is recorded whole (or cloned, with `--capture af-xdp`) and always passes.
-//! A target's reply to a session is recorded as far as its headers and never passes: the local stack has no socket
-//! for it and would answer RST. Everything else passes untouched, a target's packets for others among it: on an address of
+//! A target's reply to a session is recorded as far as its headers, whole where the rule has a protocol module, and never
+//! passes: the local stack has no socket for it and would answer RST. Everything else passes untouched, a target's packets for others among it: on an address of
 //! this host those to ports that no session has leased, and those of a connection that a socket of this host has.
 
 use core::mem::MaybeUninit;
 
 use abi::counter::Counter;
-use abi::maps::{PORT_SERVICE, PORT_TARGET};
+use abi::maps::{PORT_SERVICE, PORT_TARGET, PORT_TARGET_WHOLE};
 use abi::record::{KIND_CLIENT, KIND_REPLY, KIND_TOO_BIG, RECORD_HEADER_LEN, SIZE_CLASSES};
 use aya_ebpf::bindings::tcx_action_base::{TCX_DROP, TCX_NEXT};
 use aya_ebpf::helpers::{bpf_clone_redirect, bpf_ktime_get_ns};
@@ -22,15 +22,17 @@ use wire::tcp::Flags;
 use crate::alive::is_abandoned;
 use crate::count::count;
 use crate::maps::{CLONE_IFINDEX, CLONE_MTU, TAKES_COPIES};
-use crate::record::{put_clone, put_headers, put_packet, response_len, worker_of};
-use crate::rules::{Lease, Reply, is_paused, is_sampled, is_service, port_bits, reply};
+use crate::record::{put_clone, put_headers, put_packet, put_response, worker_of};
+use crate::rules::{
+    Lease, Reply, is_paused, is_sampled, is_service, is_whole_target, port_bits, reply,
+};
 use crate::segment::{self, Interest, Packet, Segment};
 use crate::side::Side;
 use crate::skb::Skb;
 use crate::sockets;
 
 const INTEREST: Interest = Interest {
-    source: PORT_TARGET,
+    source: PORT_TARGET | PORT_TARGET_WHOLE,
     destination: PORT_SERVICE,
 };
 
@@ -196,11 +198,12 @@ fn is_foreign(skb: &Skb, segment: &Segment, lease: &Lease) -> bool {
 #[inline(always)]
 fn consume(skb: &Skb, segment: &Segment) {
     count(Counter::ReplyMatched);
-    let recorded = put_headers(
+    let recorded = put_response(
         skb,
         worker_of(&segment.destination),
         KIND_REPLY,
-        response_len(segment),
+        segment,
+        is_whole_target,
     );
     count(if recorded {
         Counter::ReplyRecorded

@@ -7,7 +7,9 @@
 use core::mem::MaybeUninit;
 
 use abi::counter::Counter;
-use abi::maps::{PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE};
+use abi::maps::{
+    PORT_ANYWHERE, PORT_ANYWHERE_WHOLE, PORT_OF_TARGET, PORT_SERVICE, PORT_SERVICE_WHOLE,
+};
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
@@ -24,7 +26,11 @@ const CLIENTS: Interest = Interest {
     destination: PORT_SERVICE | PORT_ANYWHERE | PORT_OF_TARGET,
 };
 const ANSWERS: Interest = Interest {
-    source: PORT_SERVICE | PORT_ANYWHERE | PORT_OF_TARGET,
+    source: PORT_SERVICE
+        | PORT_SERVICE_WHOLE
+        | PORT_ANYWHERE
+        | PORT_ANYWHERE_WHOLE
+        | PORT_OF_TARGET,
     destination: 0,
 };
 

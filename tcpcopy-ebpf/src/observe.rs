@@ -2,13 +2,14 @@
 //!
 //! The headers of every segment that an online service sends to a client, bare acknowledgements and resets
 //! included: they open sessions, tell causes, find holes and measure the online server. With `--sample-bytes` the first
-//! bytes of its payload as well, and for a recorder that asked for it all of them. Everything passes.
+//! bytes of its payload as well; for a recorder that asked for it, and for a rule that has a protocol module, all of them.
+//! Everything passes.
 
 use core::mem::MaybeUninit;
 
 use abi::counter::Counter;
-use abi::maps::PORT_SERVICE;
-use abi::record::{KIND_ONLINE, RECORD_HEADER_LEN, SIZE_CLASSES};
+use abi::maps::{PORT_SERVICE, PORT_SERVICE_WHOLE};
+use abi::record::KIND_ONLINE;
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
@@ -16,14 +17,13 @@ use wire::ip::Skip;
 
 use crate::alive::is_abandoned;
 use crate::count::count;
-use crate::maps::WHOLE_RESPONSES;
-use crate::record::{put_headers, put_packet, response_len, worker_of};
-use crate::rules::{is_paused, is_sampled, is_service};
+use crate::record::{put_response, worker_of};
+use crate::rules::{is_paused, is_sampled, is_service, is_whole_service};
 use crate::segment::{self, Interest, Packet, Segment};
 use crate::skb::Skb;
 
 const INTEREST: Interest = Interest {
-    source: PORT_SERVICE,
+    source: PORT_SERVICE | PORT_SERVICE_WHOLE,
     destination: 0,
 };
 
@@ -81,24 +81,9 @@ fn matched(skb: &Skb, segment: &Segment) -> Counter {
     let worker = worker_of(client);
     if is_paused(worker) {
         Counter::ObservePaused
-    } else if put(skb, worker, segment) {
+    } else if put_response(skb, worker, KIND_ONLINE, segment, is_whole_service) {
         Counter::ObserveRecorded
     } else {
         Counter::ObserveRingFull
     }
-}
-
-/// Records the headers, or everything where a recorder wants it.
-#[inline(always)]
-fn put(skb: &Skb, worker: u32, segment: &Segment) -> bool {
-    if WHOLE_RESPONSES.load() == 0 {
-        return put_headers(skb, worker, KIND_ONLINE, response_len(segment));
-    }
-    let len = u32::from(segment.payload_offset) + u32::from(segment.payload_len);
-    let longest = SIZE_CLASSES[SIZE_CLASSES.len() - 1] - RECORD_HEADER_LEN as u32;
-    // What lies, or is longer than any record, is recorded as far as its headers: the reader sees that it is not whole.
-    if len > skb.network_len() || len > longest {
-        return put_headers(skb, worker, KIND_ONLINE, response_len(segment));
-    }
-    put_packet(skb, worker, KIND_ONLINE, len)
 }

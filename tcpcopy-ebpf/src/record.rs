@@ -5,7 +5,7 @@
 
 use core::arch::asm;
 
-use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE, WORKERS_MAX};
+use abi::maps::{ASLEEP, ASLEEP_UNTIL_REPLY, AWAKE, WHOLE_NONE, WORKERS_MAX};
 use abi::record::{
     HEADERS_LEN_MAX, KIND_CLONE, KIND_REPLY, RECORD_HEADER_LEN, RecordHeader, SAMPLE_LEN_MAX,
     SIZE_CLASSES,
@@ -15,7 +15,7 @@ use aya_ebpf::helpers::{bpf_ktime_get_ns, bpf_skb_load_bytes};
 use wire::ethernet;
 use wire::hash::EndpointHash;
 
-use crate::maps::{OWNER_KEY, RINGS, Ring, SAMPLE_LEN, SLEEPING, WORKERS};
+use crate::maps::{OWNER_KEY, RINGS, Ring, SAMPLE_LEN, SLEEPING, WHOLE_RESPONSES, WORKERS};
 use crate::segment::Segment;
 use crate::side::Side;
 use crate::skb::Skb;
@@ -59,6 +59,30 @@ pub fn put_headers(skb: &Skb, worker: u32, kind: u32, len: u32) -> bool {
     put
 }
 
+/// Records a response, the online server's or the target's: all of it where `is_whole` says that it is wanted, and otherwise its
+/// headers and as much of its payload as was asked for.
+///
+/// The verifier knows the global and leaves out what cannot be reached, so where nobody has a module nothing of this remains.
+#[inline(always)]
+pub fn put_response(
+    skb: &Skb,
+    worker: u32,
+    kind: u32,
+    segment: &Segment,
+    is_whole: fn(&Side, u32, u32) -> bool,
+) -> bool {
+    let mode = WHOLE_RESPONSES.load();
+    if mode != WHOLE_NONE && is_whole(&segment.source, segment.source_bits, mode) {
+        let len = u32::from(segment.payload_offset) + u32::from(segment.payload_len);
+        let longest = SIZE_CLASSES[SIZE_CLASSES.len() - 1] - RECORD_HEADER_LEN as u32;
+        // What lies, or is longer than any record, is recorded as far as its headers: the reader sees that it is not whole.
+        if len <= skb.network_len() && len <= longest {
+            return put_packet(skb, worker, kind, len);
+        }
+    }
+    put_headers(skb, worker, kind, response_len(segment))
+}
+
 /// Says that a packet was cloned towards the worker. A full ring has no room for it: then the worker takes the clone as
 /// it comes.
 #[inline(always)]
@@ -82,10 +106,9 @@ pub fn put_clone(worker: u32, stamp_ns: u64, frames: u32) {
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }
 
-/// How much of a response is recorded, the online server's or the target's: its headers, and as much of its payload as was
-/// asked for.
+/// How much is recorded of a response that is not wanted whole.
 #[inline(always)]
-pub fn response_len(segment: &Segment) -> u32 {
+fn response_len(segment: &Segment) -> u32 {
     let headers = u32::from(segment.payload_offset);
     let payload = u32::from(segment.payload_len);
     let sample = SAMPLE_LEN.load();

@@ -5,7 +5,7 @@
 use core::mem::MaybeUninit;
 
 use abi::counter::Counter;
-use abi::maps::PORT_TARGET;
+use abi::maps::{PORT_TARGET, PORT_TARGET_WHOLE};
 use aya_ebpf::bindings::tcx_action_base::TCX_NEXT;
 use aya_ebpf::macros::classifier;
 use aya_ebpf::programs::TcContext;
@@ -17,7 +17,7 @@ use crate::segment::{self, Interest, Packet};
 use crate::skb::Skb;
 
 const INTEREST: Interest = Interest {
-    source: PORT_TARGET,
+    source: PORT_TARGET | PORT_TARGET_WHOLE,
     destination: 0,
 };
 

@@ -3,8 +3,9 @@
 use core::arch::asm;
 
 use abi::maps::{
-    LEASE_WORDS, POOL_ALONE, POOL_LISTED, POOL_OWN, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
-    PORT_TARGET, Replies,
+    LEASE_WORDS, POOL_ALONE, POOL_LISTED, POOL_OWN, PORT_ANYWHERE, PORT_ANYWHERE_WHOLE,
+    PORT_OF_TARGET, PORT_SERVICE, PORT_SERVICE_WHOLE, PORT_TARGET, PORT_TARGET_WHOLE, Replies,
+    SERVICE_WHOLE, WHOLE_ASKED, WHOLE_ONLINE,
 };
 use wire::flow::{FlowKey, PoolRange, SAMPLE_ALL, sampled};
 
@@ -35,6 +36,38 @@ pub fn is_service_anywhere(endpoint: &Side, bits: u32) -> bool {
         }
     }
     is_service(endpoint, bits)
+}
+
+/// Whether all of what this online service sends is recorded; `bits` are those of its port, `mode` one of the `WHOLE_` constants.
+///
+/// That the port has such a service is known before, so the second look into the map is paid by those of this port alone.
+#[inline(always)]
+pub fn is_whole_service(endpoint: &Side, bits: u32, mode: u32) -> bool {
+    if mode == WHOLE_ONLINE {
+        return true;
+    }
+    if bits & PORT_SERVICE_WHOLE == 0 {
+        return false;
+    }
+    match SERVICES.get_ptr(endpoint.key()) {
+        // SAFETY: an entry of the map lives as long as the program runs, and its value is one word; where the entry is given
+        // to another service meanwhile, one packet is recorded as that one wishes.
+        Some(wishes) => unsafe { wishes.read_volatile() & SERVICE_WHOLE != 0 },
+        None => bits & PORT_ANYWHERE_WHOLE != 0,
+    }
+}
+
+/// Whether all of what this target answers is recorded; `bits` are those of its port, `mode` one of the `WHOLE_` constants.
+#[inline(always)]
+pub fn is_whole_target(endpoint: &Side, bits: u32, mode: u32) -> bool {
+    if mode != WHOLE_ASKED || bits & PORT_TARGET_WHOLE == 0 {
+        return false;
+    }
+    match REPLIES.get_ptr(endpoint.key()) {
+        // SAFETY: as in `reply`.
+        Some(replies) => unsafe { (*replies).whole != 0 },
+        None => false,
+    }
 }
 
 /// What a packet from a target can be.
@@ -141,7 +174,7 @@ pub fn is_paused(worker: u32) -> bool {
 pub fn port_bits(port: u16) -> u32 {
     let bits = PORTS.get(u32::from(port)).copied().unwrap_or(0);
     if PORTS_FILLED.load() == 0 {
-        bits | PORT_SERVICE | PORT_TARGET
+        bits | PORT_SERVICE | PORT_TARGET | PORT_SERVICE_WHOLE | PORT_TARGET_WHOLE
     } else {
         bits
     }

@@ -21,6 +21,7 @@ mod heading;
 mod intercept;
 mod interface;
 mod join;
+mod module;
 mod pool;
 mod quantity;
 mod record;
@@ -46,6 +47,7 @@ pub(crate) use config::Origin;
 pub(crate) use ctl::{ControlArgs, ControlAt, CtlArgs, Order, Rate, Setting};
 pub(crate) use interface::{InterfaceArg, Vantage};
 pub(crate) use join::JoinArg;
+pub(crate) use module::protocol_name;
 pub(crate) use pool::{PORT_FIRST, PoolArg};
 pub(crate) use rule::RuleArg;
 pub(crate) use rule::options::COPIES_MAX;
@@ -106,6 +108,9 @@ pub(crate) struct Args {
     /// Seed of everything random, so that a run takes the same connections again [default: random]
     #[arg(help_heading = heading::WHAT_TO_COPY, long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) modules: module::ModuleOptions,
 
     /// Online interfaces: IFACE[:host|:mirror][,...] [default: those that own the online addresses]
     ///
@@ -207,8 +212,8 @@ pub(crate) struct Args {
     /// Redis, else the bytes themselves [default: 0; at most 128]
     ///
     /// THIS PUTS RESPONSE PAYLOAD INTO THE SUMMARY FILE and the closing table: what the first differing requests are answered with, up
-    /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option no
-    /// byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
+    /// to N bytes of both responses. With -s it also crosses the channel, which has no encryption. Without this option, and
+    /// without --protocol, no byte of a response leaves the kernel. 16 are enough for a status; docs/samples.md has more.
     #[arg(help_heading = heading::WHAT_TO_KEEP, long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = quantity::within(0, SAMPLE_BYTES_MAX))]
     pub(crate) sample_bytes: u8,
 

@@ -113,7 +113,7 @@ impl Loaded {
         maps::fill(&mut ebpf, plan)?;
         let mut services = Services::default();
         // What there is no room for is said when the addresses are first looked at again, which is at once.
-        services.set(&mut ebpf, plan.live_rules(), &plan.own_addresses)?;
+        services.set(&mut ebpf, plan, &plan.own_addresses)?;
         let targets = plan.egress.iter().map(|(target, _)| *target).collect();
         let mut ways = Ways::new(&ebpf, targets)?;
         for (target, egress) in &plan.egress {
@@ -153,7 +153,7 @@ impl Loaded {
         let mut ebpf = object::load(programs::tcpcopy()?, plan, 0, plan.device_mtu)?;
         maps::fill(&mut ebpf, plan)?;
         let mut services = Services::default();
-        services.set(&mut ebpf, plan.live_rules(), &plan.own_addresses)?;
+        services.set(&mut ebpf, plan, &plan.own_addresses)?;
         let ways = Ways::new(&ebpf, Vec::new())?;
         let paused = Arc::new(maps::words(&ebpf, PAUSED, WORKERS_MAX)?);
         let left_out = maps::words(&ebpf, LEFT_OUT, 1)?;
@@ -302,7 +302,7 @@ impl Loaded {
         plan: &Plan,
         own: &[IpAddr],
     ) -> Result<usize, Error> {
-        self.services.set(&mut self.ebpf, plan.live_rules(), own)
+        self.services.set(&mut self.ebpf, plan, own)
     }
 
     /// The programs record flows below this place from now on ([`wire::flow::sampled`]), and no others.

@@ -28,8 +28,10 @@ mod recorder;
 pub(crate) mod refusal;
 pub(crate) mod rules;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use abi::maps::Egress;
@@ -71,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) rules: Vec<Rule>,
     /// Each rule as it was said: what is copied where.
     pub(crate) rule_names: Vec<String>,
+    /// What each rule asks of its protocol module, in the order of the rules; `None` of one that has none.
+    pub(crate) modules: Vec<Option<protocol::Module>>,
     /// Where each rule's sessions come from, in words.
     pub(crate) source_words: Vec<String>,
     pub(crate) source: Source,
@@ -193,6 +197,7 @@ impl Plan {
             let ranges = sources.ranges(rule.target.addr);
             (!ranges.is_empty()).then_some((rule.target, ranges))
         });
+
         let (filter, exclusions) = match mode {
             Mode::Direct => (Filter::new(pools)?, sources.exclusions(args)),
             Mode::Assistant => (Filter::default(), Exclusions::default()),
@@ -200,6 +205,7 @@ impl Plan {
         Ok(Self {
             mode,
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
+            modules: args.rules.iter().map(|it| args.module_of(it)).collect(),
             source_words,
             own_addresses: facts.addresses.iter().map(|own| own.address).collect(),
             filter,
@@ -287,6 +293,7 @@ impl Plan {
     pub(crate) fn for_probes(&self, ways_out: &[String]) -> Self {
         let mut plan = Self {
             rules: Vec::new(),
+            modules: Vec::new(),
             sample_bytes: 0,
             filter: Filter::of_probes(&[&self.probes[..], &self.controls[..]].concat()),
             ..self.clone()
@@ -302,6 +309,26 @@ impl Plan {
     /// The rules whose packets are captured on this host.
     pub(crate) fn live_rules(&self) -> &[Rule] {
         if self.is_replay { &[] } else { &self.rules }
+    }
+
+    /// The same, each with whether its responses are wanted whole: it has a protocol module.
+    pub(crate) fn live_rules_with_wishes(&self) -> impl Iterator<Item = (&Rule, bool)> {
+        let has_module = self.modules.iter().map(Option::is_some);
+        self.live_rules()
+            .iter()
+            .zip(has_module.chain(std::iter::repeat(false)))
+    }
+
+    /// Whether responses of some rule are wanted whole.
+    pub(crate) fn wants_whole_responses(&self) -> bool {
+        self.modules.iter().any(Option::is_some)
+    }
+
+    /// Targets whose responses are wanted whole.
+    pub(crate) fn whole_targets(&self) -> BTreeSet<Endpoint> {
+        let rules = self.rules.iter().zip(&self.modules);
+        let with_module = rules.filter(|(_, module)| module.is_some());
+        with_module.map(|(rule, _)| rule.target).collect()
     }
 
     /// What decides which flows are copied (`-r`), besides the share.
@@ -415,6 +442,7 @@ fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
         mtu: egress::mtu_of(egress, rule.target.addr),
         join: args.join_of(rule),
         resume_anywhere: false,
+        module: args.module_of(rule).map(Arc::new),
     });
     rules.collect()
 }

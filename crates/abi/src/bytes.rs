@@ -17,11 +17,12 @@ pub fn endpoint(endpoint: &Endpoint) -> [u8; 18] {
 
 /// What a program knows about the replies of one target.
 #[must_use]
-pub fn replies(replies: &Replies) -> [u8; 44] {
-    let mut bytes = [0; 44];
+pub fn replies(replies: &Replies) -> [u8; 48] {
+    let mut bytes = [0; 48];
     bytes[..36].copy_from_slice(&pool(&replies.pool));
     bytes[36..40].copy_from_slice(&replies.kind.to_ne_bytes());
-    bytes[40..].copy_from_slice(&replies.slot.to_ne_bytes());
+    bytes[40..44].copy_from_slice(&replies.slot.to_ne_bytes());
+    bytes[44..].copy_from_slice(&replies.whole.to_ne_bytes());
     bytes
 }
 

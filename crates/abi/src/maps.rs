@@ -17,11 +17,19 @@ pub const PORT_ANYWHERE: u32 = 2;
 pub const PORT_TARGET: u32 = 4;
 /// The port belongs to a target, in whichever mode: [`PORT_ANYWHERE`] does not mean it at an address of [`EGRESS_SLOTS`].
 pub const PORT_OF_TARGET: u32 = 8;
-/// Hash map [`wire::flow::Endpoint`] (online server) -> `u32`: what is captured. That there is an entry is all it says.
+/// Some online service on this port, with an address or without, is to have its responses recorded whole: see [`SERVICE_WHOLE`].
+pub const PORT_SERVICE_WHOLE: u32 = 16;
+/// The service without an address on this port ([`PORT_ANYWHERE`]) is to have its responses recorded whole.
+pub const PORT_ANYWHERE_WHOLE: u32 = 32;
+/// Some target on this port is to have its responses recorded whole: see [`Replies::whole`].
+pub const PORT_TARGET_WHOLE: u32 = 64;
+/// Hash map [`wire::flow::Endpoint`] (online server) -> `u32`: what is captured, and the `SERVICE_` bits.
 ///
 /// A rule without an address means the addresses of this host. Each of them has an entry of its own, and user space follows
 /// them while the run goes on: what this host merely forwards is never captured.
 pub const SERVICES: &str = "SERVICES";
+/// The responses of this online service are recorded whole: a rule of it has a protocol module.
+pub const SERVICE_WHOLE: u32 = 1;
 /// Hash map [`wire::flow::Endpoint`] (target server) -> [`Replies`]: which replies are consumed. It is filled before the
 /// programs are attached and never changes after that, so what a program reads of a value stands for as long as it runs.
 pub const REPLIES: &str = "REPLIES";
@@ -83,15 +91,17 @@ pub const ASLEEP: u64 = 1;
 pub const ASLEEP_UNTIL_REPLY: u64 = 2;
 /// `XSKMAP` of the private device (`deliver`) or of the assistant's interface (`sink`), by queue.
 pub const XSKS: &str = "XSKS";
-/// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows. Each target stands in it twice:
-/// with its port, and with port 0 for its fragments, which carry none.
+/// Hash map [`wire::flow::Endpoint`] (target server) -> `u32`: what `sink` swallows, and the target's place in [`PAYLOAD_WANTED`].
+/// Each target stands in it twice: with its port, and with port 0 for its fragments, which carry none.
 pub const TARGETS: &str = "TARGETS";
 /// Hash map [`wire::flow::Addr`] -> `u32`: addresses of the assistant itself, which `sink` lets through.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
 
-/// Array of one `u64`, mapped by `intercept`: payload bytes that `sink` leaves behind the headers of a reply, at most
-/// [`crate::record::SAMPLE_LEN_MAX`]. 0 as long as nobody who subscribed asks for any.
+/// Array of `u64`, one per target, mapped by `intercept`: payload bytes that `sink` leaves behind the headers of a reply, at most
+/// [`crate::record::SAMPLE_LEN_MAX`] or [`WHOLE_REPLIES`]. 0 as long as nobody who subscribed asks for any.
 pub const PAYLOAD_WANTED: &str = "PAYLOAD_WANTED";
+/// In [`PAYLOAD_WANTED`]: all of it, where the frame is not longer than [`crate::record::WHOLE_FRAME_LEN_MAX`].
+pub const WHOLE_REPLIES: u64 = 0xffff;
 
 /// Ring size that the programs declare, in bytes, as the template of the rings in [`RINGS`].
 ///
@@ -126,8 +136,15 @@ pub const GLOBAL_CLONE_MTU: &str = "CLONE_MTU";
 /// Global `u32`: payload bytes of a response, the online server's or the target's, that go into its record after the headers,
 /// 0 to [`crate::record::SAMPLE_LEN_MAX`].
 pub const GLOBAL_SAMPLE_LEN: &str = "SAMPLE_LEN";
-/// Not 0 where the online server's segments are recorded whole, as a recorder may want them; the sample length means nothing then.
+/// Global `u32`: whose responses are recorded whole, one of [`WHOLE_NONE`], [`WHOLE_ONLINE`], [`WHOLE_ASKED`]. The sample length means
+/// nothing to those. The verifier knows the value, so a run without modules has not an instruction of the rest.
 pub const GLOBAL_WHOLE_RESPONSES: &str = "WHOLE_RESPONSES";
+/// Nobody's: records of responses end with their headers and a sample.
+pub const WHOLE_NONE: u32 = 0;
+/// All of the online server's, as a recorder may want them.
+pub const WHOLE_ONLINE: u32 = 1;
+/// Those of online services with [`SERVICE_WHOLE`] or [`PORT_ANYWHERE_WHOLE`], and of targets with [`Replies::whole`].
+pub const WHOLE_ASKED: u32 = 2;
 /// Global `u32`: not 0 where what a copier sent is recorded like any client's packet, as a recorder beside a target may want it. A run never
 /// sets it: two copiers would feed on each other.
 pub const GLOBAL_TAKES_COPIES: &str = "TAKES_COPIES";
@@ -147,6 +164,8 @@ pub struct Replies {
     pub kind: u32,
     /// The first slot in [`LEASES`] of the sessions towards this target.
     pub slot: u32,
+    /// Not 0 where the target's responses are recorded whole: a rule towards it has a protocol module.
+    pub whole: u32,
 }
 
 /// The addresses belong to the pool alone: whatever the target sends to them is a reply.
@@ -218,7 +237,7 @@ impl Egress {
 }
 
 const _: () = assert!(size_of::<PoolRange>() == 36);
-const _: () = assert!(size_of::<Replies>() == 44);
+const _: () = assert!(size_of::<Replies>() == 48);
 const _: () = assert!(LEASE_WORDS * 64 == PORTS_LEN);
 const _: () = assert!(GATEWAYS_MAX == 1 << 12);
 

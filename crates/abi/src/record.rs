@@ -1,7 +1,8 @@
 //! A record: what a program puts into a worker's ring buffer.
 //!
 //! A [`RecordHeader`], then the packet from its IP header on: all of it for a client's packet, the headers alone
-//! for an online response or a reply, and with `--sample-bytes` the first bytes of its payload. A ring entry is as long as
+//! for an online response or a reply, and with `--sample-bytes` the first bytes of its payload. Where a rule has a protocol
+//! module its responses are recorded whole as well, super-packets among them. A ring entry is as long as
 //! its size class, so the packet's captured length is a field. A report of `intercept` carries the same bytes over the
 //! channel.
 
@@ -29,9 +30,9 @@ const _: () = assert!(size_of::<RecordHeader>() == RECORD_HEADER_LEN);
 
 /// A client's packet on its way to the online server, whole.
 pub const KIND_CLIENT: u32 = 1;
-/// The headers of an online server's segment on its way to a client.
+/// The headers of an online server's segment on its way to a client, or all of it.
 pub const KIND_ONLINE: u32 = 2;
-/// The headers of a target's reply.
+/// The headers of a target's reply, or all of it.
 pub const KIND_REPLY: u32 = 3;
 /// An ICMP "too big" about one of our segments, as far as [`wire::icmp::TOO_BIG_LEN_MAX`].
 pub const KIND_TOO_BIG: u32 = 4;
@@ -70,6 +71,10 @@ pub const SIZE_CLASSES: [u32; 16] = [
     49_152,
     65_536 + RECORD_HEADER_LEN as u32,
 ];
+
+/// The longest frame that `sink` hands over with all its payload, Ethernet header included: what a frame of an AF_XDP socket holds
+/// of its 2048 bytes behind the headroom that the kernel keeps (`XDP_PACKET_HEADROOM`).
+pub const WHOLE_FRAME_LEN_MAX: usize = 2048 - 256;
 
 /// Length of the stamp that `sink` writes over the start of a frame that it hands over, in bytes.
 pub const FRAME_STAMP_LEN: usize = 8;

@@ -50,7 +50,7 @@ impl Batch {
     }
 
     /// Adds a report, or gives `false` where the frame has no space for it; an empty batch has. Of headers longer than
-    /// [`crate::HEADERS_LEN_MAX`] and of payload longer than [`crate::PAYLOAD_LEN_MAX`] the first bytes are taken; there must be headers.
+    /// [`crate::HEADERS_LEN_MAX`] and of payload longer than [`crate::WHOLE_PAYLOAD_LEN_MAX`] the first bytes are taken; there must be headers.
     pub fn push(&mut self, report: &Report<'_>) -> bool {
         if self.bytes.is_empty() {
             self.bytes.extend_from_slice(&[0, 0, 0, 0, REPORTS]);
@@ -91,13 +91,13 @@ impl Batch {
     }
 }
 
-const _: () = assert!(BATCH_HEADER_LEN + REPORT_LEN_MAX < FRAME_LEN_MAX);
+const _: () = assert!(BATCH_HEADER_LEN + REPORT_LEN_MAX <= LENGTH_LEN + FRAME_LEN_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::Batch;
     use crate::report::Report;
-    use crate::{FRAME_LEN_MAX, HEADERS_LEN_MAX, PAYLOAD_LEN_MAX};
+    use crate::{FRAME_LEN_MAX, HEADERS_LEN_MAX, WHOLE_PAYLOAD_LEN_MAX};
 
     #[test]
     fn a_batch_gives_back_what_it_took_and_says_what_it_did_not_take() {
@@ -112,12 +112,19 @@ mod tests {
         assert!(batch.push(&report(7, b"one", b"")));
         assert!(batch.push(&report(9, b"thr", b"ee")));
         assert!(!batch.push(&report(10, b"", b"no headers")));
-        let longest = [&[1; HEADERS_LEN_MAX][..], &[2; PAYLOAD_LEN_MAX as usize]].concat();
-        // More than that is cut off, and not dropped.
-        assert!(batch.push(&report(11, &[1; 300], &[2; 300])));
-        let expected = [(7, &b"one"[..]), (9, b"three"), (11, &longest)];
+        assert!(batch.push(&report(11, &[1; 52], &[2; 1448])));
+        let whole = [&[1; 52][..], &[2; 1448]].concat();
+        let expected = [(7, &b"one"[..]), (9, b"three"), (11, &whole)];
         assert_eq!(batch.segments().collect::<Vec<_>>(), expected);
         assert_eq!(batch.len(), 3);
+        // The longest there is wants a frame of its own. More than that is cut off, and not dropped.
+        let more = [[2; WHOLE_PAYLOAD_LEN_MAX], [2; WHOLE_PAYLOAD_LEN_MAX]].concat();
+        let longest = report(11, &[1; 300], &more);
+        assert!(!batch.push(&longest));
+        let mut alone = Batch::new();
+        assert!(alone.push(&longest));
+        let kept = [&[1; HEADERS_LEN_MAX][..], &more[..WHOLE_PAYLOAD_LEN_MAX]].concat();
+        assert!(alone.segments().eq([(11, &kept[..])]));
         while batch.push(&report(12, &[1; 120], &[])) {}
         assert!(batch.bytes_len() > FRAME_LEN_MAX - 200);
         let len = batch.len();

@@ -12,9 +12,17 @@ use crate::{FRAME_LEN_MAX, PAYLOAD_LEN_MAX, SOURCES_MAX, TARGETS_MAX};
 /// Most flows in one frame.
 const FLOWS_MAX: usize = (FRAME_LEN_MAX - 1) / FLOW_LEN;
 
-/// [`crate::ToIntercept::Subscribe`]; targets beyond [`TARGETS_MAX`] are left out, so check before. More payload than
+/// [`crate::ToIntercept::Subscribe`], for whole replies of the targets in `whole` and headers of those in `others`; targets beyond
+/// [`TARGETS_MAX`] are left out, so check before. More payload than
 /// [`PAYLOAD_LEN_MAX`] is not asked for. Of more than [`SOURCES_MAX`] ranges of sources none is said, which stands for all sources.
-pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint], payload_max: u8, sources: &[PoolRange]) {
+pub fn subscribe(
+    out: &mut Vec<u8>,
+    whole: &[Endpoint],
+    others: &[Endpoint],
+    payload_max: u8,
+    sources: &[PoolRange],
+) {
+    let whole = &whole[..whole.len().min(TARGETS_MAX)];
     let sources = if sources.len() > SOURCES_MAX {
         &[]
     } else {
@@ -24,10 +32,11 @@ pub fn subscribe(out: &mut Vec<u8>, targets: &[Endpoint], payload_max: u8, sourc
         out.push(payload_max.min(PAYLOAD_LEN_MAX));
         // At most SOURCES_MAX.
         out.push(sources.len() as u8);
+        // At most TARGETS_MAX.
+        out.extend_from_slice(&(whole.len() as u16).to_be_bytes());
         sources.iter().for_each(|range| put_range(out, range));
-        for target in &targets[..targets.len().min(TARGETS_MAX)] {
-            put_endpoint(out, target);
-        }
+        let targets = whole.iter().chain(others).take(TARGETS_MAX);
+        targets.for_each(|target| put_endpoint(out, target));
     });
 }
 

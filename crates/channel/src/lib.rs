@@ -27,7 +27,7 @@
 //!              <─────────────────────── hello
 //! proof        ───────────────────────>            (where both have a key; from here on everything is sealed)
 //!              <─────────────────────── proof
-//! Subscribe    ───────────────────────>            (all targets of the run, and how much payload is wanted)
+//! Subscribe    ───────────────────────>            (all targets of the run, how much payload is wanted, and whose is wanted whole)
 //!              <─────────────────────── Subscribed or Refused
 //! Open, Close  ───────────────────────>            (sessions come and go)
 //!              <─────────────────────── Reports, Lost, Taken
@@ -80,7 +80,9 @@ use core::time::Duration;
 /// 3: a session that another connection has is not announced a second time: [`ToTcpcopy::Taken`].
 ///
 /// 4: a key ([`key`]); `intercept` says its hello only to who said one. The subscription says where sessions come from.
-pub const VERSION: u16 = 4;
+///
+/// 5: the subscription says of which targets whole replies are wanted, and a report may carry all of one.
+pub const VERSION: u16 = 5;
 
 /// The port that `intercept` listens on unless told otherwise.
 pub const PORT_DEFAULT: u16 = 36_524;
@@ -97,8 +99,11 @@ pub const SOURCES_MAX: usize = 64;
 /// Most bytes of headers in a report.
 pub const HEADERS_LEN_MAX: usize = abi::record::HEADERS_LEN_MAX as usize;
 
-/// Most bytes of payload that a subscription can ask for in each report.
+/// Most bytes of payload that a subscription can ask for in each report of a target that is not wanted whole.
 pub const PAYLOAD_LEN_MAX: u8 = abi::record::SAMPLE_LEN_MAX as u8;
+
+/// Most bytes of payload in a report: a frame holds one such with the longest headers. What is longer is cut off.
+pub const WHOLE_PAYLOAD_LEN_MAX: usize = 65_280;
 
 const _: () = assert!(abi::record::SAMPLE_LEN_MAX <= u8::MAX as u32);
 

@@ -170,7 +170,9 @@ impl<'a> ToTcpcopy<'a> {
 pub struct Subscription<'a> {
     /// The targets whose replies it wants: 1 to [`TARGETS_MAX`].
     pub targets: Endpoints<'a>,
-    /// How many bytes of each reply's payload it wants: 0 (none, unless a user asked for them) to [`PAYLOAD_LEN_MAX`].
+    /// Those among them whose replies it wants whole: their rules have a protocol module. Mostly none.
+    pub whole: Endpoints<'a>,
+    /// How many bytes of each other reply's payload it wants: 0 (none, unless a user asked for them) to [`PAYLOAD_LEN_MAX`].
     pub payload_max: u8,
     /// Where all of its sessions come from; none stands for anywhere (the clients' own addresses).
     pub sources: Ranges<'a>,
@@ -178,8 +180,9 @@ pub struct Subscription<'a> {
 
 impl<'a> Subscription<'a> {
     fn parse(body: &'a [u8]) -> Option<Self> {
-        let ([payload_max, count], rest) = body.split_first_chunk()?;
+        let ([payload_max, count, whole @ ..], rest) = body.split_first_chunk::<4>()?;
         let (payload_max, count) = (*payload_max, usize::from(*count));
+        let whole = usize::from(u16::from_be_bytes(*whole));
         let (ranges, endpoints) = rest.split_at_checked(count * RANGE_LEN)?;
         let (ranges, []) = ranges.as_chunks() else {
             return None;
@@ -193,6 +196,7 @@ impl<'a> Subscription<'a> {
                     && payload_max <= PAYLOAD_LEN_MAX =>
             {
                 Some(Self {
+                    whole: Endpoints(endpoints.get(..whole)?),
                     targets: Endpoints(endpoints),
                     payload_max,
                     sources: Ranges(ranges),

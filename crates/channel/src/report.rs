@@ -2,18 +2,19 @@
 //! to a worker.
 //!
 //! ```text
-//! stamp (8) | length of the packet (4) | bytes of headers (1) | bytes of payload (1) | headers | payload
+//! stamp (8) | length of the packet (4) | bytes of payload (2) | bytes of headers (1) | headers | payload
 //! ```
 
-use crate::{HEADERS_LEN_MAX, PAYLOAD_LEN_MAX};
+use crate::{HEADERS_LEN_MAX, WHOLE_PAYLOAD_LEN_MAX};
 
 /// Bytes of a report before the segment's own.
-const HEADER_LEN: usize = 14;
+const HEADER_LEN: usize = 15;
 
 /// Most bytes of a report.
-pub(crate) const REPORT_LEN_MAX: usize = HEADER_LEN + HEADERS_LEN_MAX + PAYLOAD_LEN_MAX as usize;
+pub(crate) const REPORT_LEN_MAX: usize = HEADER_LEN + HEADERS_LEN_MAX + WHOLE_PAYLOAD_LEN_MAX;
 
 const _: () = assert!(HEADERS_LEN_MAX <= u8::MAX as usize);
+const _: () = assert!(WHOLE_PAYLOAD_LEN_MAX <= u16::MAX as usize);
 
 /// One target segment, without its payload but for what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +25,19 @@ pub struct Report<'a> {
     pub packet_len: u32,
     /// The IP and TCP headers, at most [`HEADERS_LEN_MAX`] bytes.
     pub headers: &'a [u8],
-    /// The first bytes of the payload, at most as many as the subscription asks for; mostly none.
+    /// The first bytes of the payload, at most as many as the subscription asks for; mostly none, and all of them of a target that is
+    /// wanted whole.
     pub payload: &'a [u8],
 }
 
 impl<'a> Report<'a> {
     /// Appends the report where `out` then has at most `len_max` bytes; `false` where it does not fit, or has no headers. Of headers
-    /// longer than [`HEADERS_LEN_MAX`] and of payload longer than [`PAYLOAD_LEN_MAX`] the first bytes are taken.
+    /// longer than [`HEADERS_LEN_MAX`] and of payload longer than [`WHOLE_PAYLOAD_LEN_MAX`] the first bytes are taken.
     pub(crate) fn put(&self, out: &mut Vec<u8>, len_max: usize) -> bool {
         let headers = &self.headers[..self.headers.len().min(HEADERS_LEN_MAX)];
-        let payload = &self.payload[..self.payload.len().min(PAYLOAD_LEN_MAX.into())];
+        let payload = &self.payload[..self.payload.len().min(WHOLE_PAYLOAD_LEN_MAX)];
         let (Ok(headers_len), Ok(payload_len)) =
-            (u8::try_from(headers.len()), u8::try_from(payload.len()))
+            (u8::try_from(headers.len()), u16::try_from(payload.len()))
         else {
             return false;
         };
@@ -46,7 +48,8 @@ impl<'a> Report<'a> {
         let mut header = [0; HEADER_LEN];
         header[..8].copy_from_slice(&self.stamp_ns.to_be_bytes());
         header[8..12].copy_from_slice(&self.packet_len.to_be_bytes());
-        (header[12], header[13]) = (headers_len, payload_len);
+        header[12..14].copy_from_slice(&payload_len.to_be_bytes());
+        header[14] = headers_len;
         out.extend_from_slice(&header);
         out.extend_from_slice(headers);
         out.extend_from_slice(payload);
@@ -56,11 +59,13 @@ impl<'a> Report<'a> {
     /// The first report of `bytes`, its headers and payload in one piece, and what follows it.
     pub(crate) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8], &'a [u8])> {
         let (h, rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
-        let (headers_len, payload_len) = (usize::from(h[12]), h[13]);
-        if headers_len == 0 || headers_len > HEADERS_LEN_MAX || payload_len > PAYLOAD_LEN_MAX {
+        let payload_len = usize::from(u16::from_be_bytes([h[12], h[13]]));
+        let headers_len = usize::from(h[14]);
+        let are_possible = headers_len <= HEADERS_LEN_MAX && payload_len <= WHOLE_PAYLOAD_LEN_MAX;
+        if headers_len == 0 || !are_possible {
             return None;
         }
-        let (segment, rest) = rest.split_at_checked(headers_len + usize::from(payload_len))?;
+        let (segment, rest) = rest.split_at_checked(headers_len + payload_len)?;
         let (headers, payload) = segment.split_at(headers_len);
         let report = Report {
             stamp_ns: u64::from_be_bytes([h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7]]),

@@ -17,7 +17,7 @@ use wire::flow::{Addr, Endpoint, FlowKey, PoolRange};
 /// A message as a test holds it.
 #[derive(Clone, Debug, PartialEq)]
 enum Owned {
-    Subscribe(Vec<Endpoint>, u8, Vec<PoolRange>),
+    Subscribe(Vec<Endpoint>, usize, u8, Vec<PoolRange>),
     Open(Vec<FlowKey>),
     Close(Vec<FlowKey>),
     Ping(u64),
@@ -34,8 +34,9 @@ enum Owned {
 impl Owned {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Subscribe(targets, payload, sources) => {
-                encode::subscribe(out, targets, *payload, sources);
+            Self::Subscribe(targets, whole, payload, sources) => {
+                let (whole, others) = targets.split_at(*whole);
+                encode::subscribe(out, whole, others, *payload, sources);
             }
             Self::Open(flows) => encode::open(out, flows.iter().copied()),
             Self::Close(flows) => encode::close(out, flows.iter().copied()),
@@ -68,6 +69,7 @@ impl From<ToIntercept<'_>> for Owned {
         match message {
             ToIntercept::Subscribe(wanted) => Self::Subscribe(
                 wanted.targets.iter().collect(),
+                wanted.whole.iter().len(),
                 wanted.payload_max,
                 wanted.sources.iter().collect(),
             ),
@@ -120,8 +122,16 @@ fn flow() -> impl Strategy<Value = FlowKey> {
 
 fn to_intercept() -> impl Strategy<Value = Owned> {
     prop_oneof![
-        (vec(endpoint(), 1..9), 0u8..=128, vec(range(), 0..4))
-            .prop_map(|(targets, n, sources)| Owned::Subscribe(targets, n, sources)),
+        (
+            vec(endpoint(), 1..9),
+            0..9usize,
+            0u8..=128,
+            vec(range(), 0..4)
+        )
+            .prop_map(|(targets, whole, n, sources)| {
+                let whole = whole.min(targets.len());
+                Owned::Subscribe(targets, whole, n, sources)
+            }),
         vec(flow(), 1..9).prop_map(Owned::Open),
         vec(flow(), 1..9).prop_map(Owned::Close),
         any::<u64>().prop_map(Owned::Ping),
@@ -134,7 +144,10 @@ fn report() -> impl Strategy<Value = (u64, u32, Vec<u8>, Vec<u8>)> {
         any::<u64>(),
         any::<u32>(),
         vec(any::<u8>(), 1..=120),
-        vec(any::<u8>(), 0..=128),
+        prop_oneof![
+            4 => vec(any::<u8>(), 0..=128),
+            1 => vec(any::<u8>(), 1400..=5000),
+        ],
     )
 }
 
@@ -211,7 +224,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_is_never_longer_than_a_frame(len in 1usize..300, payload_len in 0usize..300) {
+    fn a_batch_is_never_longer_than_a_frame(len in 1usize..300, payload_len in prop_oneof![0usize..300, 0usize..20_000]) {
         let mut batch = Batch::new();
         let headers = vec![7; len];
         let payload = vec![8; payload_len];
@@ -220,13 +233,13 @@ proptest! {
         let count = batch.len() as usize;
         let bytes = batch.take();
         prop_assert!(bytes.len() <= 4 + FRAME_LEN_MAX);
-        prop_assert!(bytes.len() + 300 > FRAME_LEN_MAX);
+        prop_assert!(bytes.len() + 15 + len.min(120) + payload_len > FRAME_LEN_MAX);
         let mut decoder = Decoder::new();
         decoder.push(&bytes).expect("it fits");
         let frame = decoder.next_frame().expect("valid").expect("whole");
         let Ok(ToTcpcopy::Reports(reports)) = ToTcpcopy::parse(frame) else { panic!("not reports") };
         prop_assert_eq!(reports.iter().count(), count);
-        prop_assert!(reports.iter().all(|r| (r.headers.len(), r.payload.len()) == (len.min(120), payload_len.min(128))));
+        prop_assert!(reports.iter().all(|r| (r.headers.len(), r.payload.len()) == (len.min(120), payload_len)));
         prop_assert!(batch.is_empty() && batch.take().is_empty());
     }
 
@@ -252,7 +265,7 @@ proptest! {
 fn nobody_asks_for_more_payload_than_a_report_carries() {
     let target = Endpoint::new(Addr::v4([1; 4]), 1);
     let mut stream = Vec::new();
-    encode::subscribe(&mut stream, &[target], 255, &[]);
+    encode::subscribe(&mut stream, &[], &[target], 255, &[]);
     let mut decoder = Decoder::new();
     decoder.push(&stream).expect("it fits");
     // The byte behind length and kind.
@@ -268,6 +281,50 @@ fn nobody_asks_for_more_payload_than_a_report_carries() {
 }
 
 #[test]
+fn nobody_asks_for_more_whole_targets_than_there_are() {
+    let target = |n| Endpoint::new(Addr::v4([n; 4]), 1);
+    let mut stream = Vec::new();
+    encode::subscribe(&mut stream, &[target(1)], &[target(2)], 0, &[]);
+    for (said, is_possible) in [(0, true), (1, true), (2, true), (3, false), (0xffff, false)] {
+        // The two bytes behind length, kind, payload and the number of sources.
+        stream[7..9].copy_from_slice(&u16::to_be_bytes(said));
+        let mut decoder = Decoder::new();
+        decoder.push(&stream).expect("it fits");
+        let frame = decoder.next_frame().expect("valid").expect("whole");
+        match ToIntercept::parse(frame) {
+            Ok(ToIntercept::Subscribe(wanted)) => {
+                assert!(is_possible);
+                assert_eq!(wanted.whole.iter().len(), said.into());
+                assert!(wanted.targets.iter().eq([target(1), target(2)]));
+            }
+            other => assert!(!is_possible && other.is_err(), "{other:?}"),
+        }
+    }
+}
+
+/// A report that says that it is longer than one can be, or than what there is, is none.
+#[test]
+fn no_report_is_longer_than_there_is() {
+    let report = Report {
+        stamp_ns: 1,
+        packet_len: 1500,
+        headers: &[1; 52],
+        payload: &[2; 1448],
+    };
+    let mut batch = Batch::new();
+    assert!(batch.push(&report));
+    let stream = batch.take();
+    for (said, is_possible) in [(1448, true), (1447, false), (1449, false), (65_281, false)] {
+        let mut stream = stream.clone();
+        stream[17..19].copy_from_slice(&u16::to_be_bytes(said));
+        let mut decoder = Decoder::new();
+        decoder.push(&stream).expect("it fits");
+        let frame = decoder.next_frame().expect("valid").expect("whole");
+        assert_eq!(ToTcpcopy::parse(frame).is_ok(), is_possible, "{said}");
+    }
+}
+
+#[test]
 fn intercepts_events_name_the_flows() {
     let now = Instant::now();
     let mut out = Vec::new();
@@ -278,7 +335,7 @@ fn intercepts_events_name_the_flows() {
     };
     let mut stream = Vec::new();
     let _ = TcpcopyEnd::new(vec![flow.server], 0, None, now, &mut stream);
-    encode::subscribe(&mut stream, &[flow.server], 17, &[]);
+    encode::subscribe(&mut stream, &[flow.server], &[], 17, &[]);
     encode::open(&mut stream, [flow]);
     end.space()[..stream.len()].copy_from_slice(&stream);
     end.filled(now, stream.len());
@@ -286,6 +343,7 @@ fn intercepts_events_name_the_flows() {
     match end.next_event() {
         Ok(Some(InterceptEvent::Subscribe(wanted))) => {
             assert!(wanted.targets.iter().eq([flow.server]));
+            assert!(wanted.whole.iter().eq([flow.server]));
             assert_eq!(wanted.payload_max, 17);
         }
         other => panic!("{other:?}"),

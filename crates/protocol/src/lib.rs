@@ -8,31 +8,48 @@
 //! | [`module`] | what a rule asks for: [`Module`], read once at the start |
 //! | [`requests`] | the client's side, one reader for a flow: its bytes become [`Part`]s |
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
+//! | [`filter`], [`glob`] | which messages are copied: the language of `--only` and `--except` |
+//! | [`rewrite`] | what is changed of them |
+//! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`opening`] | how a client has opened its connection, for the logins of its copies |
-//! | [`login`] | a session's own login at the target |
-//! | [`credentials`] | passwords and verifiers that logins need |
+//! | [`login`], [`step`] | a session's own login at the target |
+//! | [`credentials`], [`scram`] | passwords and verifiers that logins need, and the dialogue that proves them |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //! | [`postgres`] | PostgreSQL: messages, responses, logins |
 //! | `sql` | what can be told of a statement by its words |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
 //! reader never panics, holds no more than the limits of its protocol, and says [`Part::Leave`] or [`Said::Lost`] of what it cannot
-//! judge, which then passes as bytes. It never guesses.
+//! judge, which then passes as bytes, or is not copied where the rule says what may be ([`Module::judges`]) or where a login stands before it. It
+//! never guesses.
 #![forbid(unsafe_code)]
 
 pub mod credentials;
+pub mod expect;
+pub mod filter;
+pub mod glob;
 pub mod http1;
 pub mod login;
 pub mod module;
 pub mod opening;
+pub mod parts;
 pub mod postgres;
+pub mod protocol;
 pub mod requests;
 pub mod responses;
+pub mod rewrite;
+pub mod said;
+pub mod scram;
 mod sql;
+pub mod step;
 
 pub use credentials::Credentials;
+pub use expect::Expect;
+pub use filter::Filter;
 pub use login::{Login, Opened, Step};
 pub use module::{Choice, Module, Protocol};
-pub use opening::Opening;
-pub use requests::{Expect, Head, Part, Patch, Requests, Why};
-pub use responses::{Responses, Said, Verdict};
+pub use opening::{CancelKey, Opening};
+pub use parts::{Head, Part, Patch, Why};
+pub use requests::Requests;
+pub use responses::Responses;
+pub use said::{Said, Verdict};

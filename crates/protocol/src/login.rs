@@ -6,10 +6,9 @@
 
 use crate::credentials::Credentials;
 use crate::opening::Opening;
-use crate::postgres::{self, CancelKey, scram};
+use crate::postgres;
 
-/// Most bytes of a target that a login holds; one that says more at a time is not let go on.
-pub const HELD_LEN_MAX: usize = 64 << 10;
+pub use crate::step::{HELD_LEN_MAX, Opened, Step};
 
 /// A login under way.
 #[derive(Debug)]
@@ -21,30 +20,6 @@ pub enum Login {
 /// A login at a `PostgreSQL`.
 #[derive(Debug)]
 pub struct PostgresLogin(postgres::Login);
-
-/// What comes next of a login.
-#[derive(Debug)]
-pub enum Step {
-    /// More bytes of the target are needed.
-    Wait,
-    /// These bytes go to the target; then what the login holds is looked at again ([`Login::push`] with no bytes).
-    Send(Vec<u8>),
-    /// It is over: messages may follow.
-    Done(Box<Opened>),
-    /// It has failed, and why, without secrets. The connection is of no use.
-    Failed(String),
-}
-
-/// What a login has led to.
-#[derive(Debug, Default)]
-pub struct Opened {
-    /// What cancels statements of this connection.
-    pub cancel_key: Option<CancelKey>,
-    /// What makes the next login of the user cheap ([`Credentials::learn`]).
-    pub keys: Option<scram::Keys>,
-    /// What the target has said behind the login: bytes for [`crate::Responses::opened`].
-    pub rest: Vec<u8>,
-}
 
 impl Login {
     /// A login as the client's, with a seed that is another one for each, and that nobody may guess. With `read_only` the target is asked for

@@ -1,27 +1,9 @@
 //! What a rule asks of its protocol module: read from the command line once, and the same for all of the rule's flows.
 
-/// A protocol that there is a module for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP/1.0 and HTTP/1.1 (RFC 9112).
-    Http1,
-    /// PostgreSQL: version 3 of its protocol.
-    Postgres,
-}
+use crate::filter::Filter;
+use crate::rewrite::Rewriting;
 
-impl Protocol {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Http1, Self::Postgres];
-
-    /// As it is written on the command line, in summaries and in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Http1 => "http1",
-            Self::Postgres => "postgres",
-        }
-    }
-}
+pub use crate::protocol::Protocol;
 
 /// Which protocol a rule's flows speak (`--protocol`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,4 +22,59 @@ pub struct Module {
     pub choice: Choice,
     /// Whether only messages that are known to be safe are copied (`--read-only`).
     pub read_only: bool,
+    /// Messages that are like none of these are not copied, unless there are none (`--only`).
+    pub only: Vec<Filter>,
+    /// Messages that are like one of these are not copied (`--except`).
+    pub except: Vec<Filter>,
+    /// What is changed of messages that are copied.
+    pub rewriting: Rewriting,
+}
+
+/// What a rule asks for does not fit the protocol that it names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// A filter of another protocol, whose messages never come.
+    #[error("the filter '{0}' is about {1}, and the flows speak {2}")]
+    Filter(String, &'static str, &'static str),
+    /// Something is to be rewritten in messages that have none of it.
+    #[error("paths, hosts and headers are rewritten in http1, and the flows speak {0}")]
+    Rewriting(&'static str),
+}
+
+impl Module {
+    /// Whether messages are judged, so that what cannot be judged is not copied either.
+    #[must_use]
+    pub fn judges(&self) -> bool {
+        self.read_only || !self.only.is_empty() || !self.except.is_empty()
+    }
+
+    /// Whether filters and rewriting fit the protocol.
+    ///
+    /// With [`Choice::Auto`] all fit. A flow then has the filters of its own protocol; where each `--only` is about another one,
+    /// nothing of the flow is copied.
+    ///
+    /// # Errors
+    ///
+    /// The first that does not fit.
+    pub fn check(&self) -> Result<(), Misfit> {
+        let Choice::Is(protocol) = self.choice else {
+            return Ok(());
+        };
+        for filter in self.only.iter().chain(&self.except) {
+            let about = filter.protocol();
+            if about != protocol {
+                let shown = filter.to_string();
+                return Err(Misfit::Filter(shown, about.name(), protocol.name()));
+            }
+        }
+        if !self.rewriting.is_nothing() && protocol != Protocol::Http1 {
+            return Err(Misfit::Rewriting(protocol.name()));
+        }
+        Ok(())
+    }
+
+    /// Whether a message is copied by the filters, of which `is_like` says whether it is like one.
+    pub(crate) fn is_wanted(&self, is_like: impl Fn(&Filter) -> bool) -> bool {
+        (self.only.is_empty() || self.only.iter().any(&is_like)) && !self.except.iter().any(is_like)
+    }
 }

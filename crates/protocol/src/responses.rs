@@ -1,43 +1,10 @@
 //! A server's side of a connection: its bytes become responses.
 
+use crate::expect::Expect;
 use crate::module::Protocol;
-use crate::postgres::CancelKey;
-use crate::requests::Expect;
 use crate::{http1, postgres};
 
-/// What stands next in a server's stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// So many bytes of the response to the first message that is awaited.
-    Bytes(u32),
-    /// So many bytes that answer nothing.
-    Unasked(u32),
-    /// What the server asks for while the connection opens, as far as the client's side has to know of it ([`crate::Requests::hear`]).
-    Asked(Box<[u8]>),
-    /// The connection is open: the client is logged in, and messages may follow. With the key by which the connection's statements
-    /// are cancelled, where the server has told one.
-    Opened(Option<CancelKey>),
-    /// The server asks for what follows of the message ([`crate::Part::Pause`]).
-    Ready,
-    /// The response to the first message that is awaited is complete. The next one awaited is the first now.
-    End(Verdict),
-    /// Both sides speak another protocol from here on; nothing more is told.
-    Left,
-    /// What the server sends cannot be read, and nothing more is told.
-    Lost,
-}
-
-/// What a complete response says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// The status or error number, as the protocol has it; 0 where it has none.
-    pub code: u32,
-    /// Whether it is an error by the protocol's own word.
-    pub is_error: bool,
-    /// The number that the server has given to the statement that it was asked to prepare; the client's later messages carry it
-    /// ([`crate::requests::Patch`]).
-    pub statement: Option<u32>,
-}
+pub use crate::said::{Said, Verdict};
 
 /// Reads the bytes of one server on one connection.
 #[derive(Debug)]
@@ -67,6 +34,15 @@ impl Responses {
         }
     }
 
+    /// The protocol that it reads.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1(_) => Protocol::Http1,
+            Self::Postgres(_) => Protocol::Postgres,
+        }
+    }
+
     /// A message was sent to the server whose response looks like this. It is awaited behind those that are.
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {
@@ -74,7 +50,7 @@ impl Responses {
             (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
             (_, Expect::Nothing) => {}
             // One flow has one protocol.
-            (Self::Http1(_), _) | (Self::Postgres(_), _) => debug_assert!(false, "{expect:?}"),
+            (Self::Http1(_) | Self::Postgres(_), _) => debug_assert!(false, "{expect:?}"),
         }
     }
 

@@ -18,7 +18,8 @@ pub struct Cue<'a> {
     pub stamp_ns: u64,
     /// How many connections the file has open here: whose client has said something and not its last word.
     pub flows_open: u32,
-    /// From its IP header on: of a client's packet all, of the online server's the headers and what may be sampled.
+    /// From its IP header on: of a client's packet all, of the online server's the headers and what may be sampled, or all
+    /// that the file has of a service whose answers are wanted whole.
     pub packet: &'a [u8],
 }
 

@@ -17,13 +17,16 @@ use crate::sides::{Services, Side};
 use crate::synthesis;
 use crate::waiting::{Held, Waiting};
 
-/// Bytes of the online server's packets that are handed on behind the headers: what `--sample-bytes` may ask for.
+/// Bytes of the online server's packets that are handed on behind the headers, of services whose packets nobody wants whole: what
+/// `--sample-bytes` may ask for.
 pub const SAMPLE_LEN_MAX: usize = 128;
 
 /// Plays a file.
 #[derive(Debug)]
 pub struct Player {
     services: Services,
+    /// Those whose answers are handed on whole.
+    whole: Services,
     schedule: Schedule,
     /// Which part of the file is played, in its own time.
     part: std::ops::Range<u64>,
@@ -53,6 +56,7 @@ impl Player {
     pub fn new(services: Vec<Endpoint>, schedule: Schedule, part: std::ops::Range<u64>) -> Self {
         Self {
             services: Services::new(services),
+            whole: Services::new(Vec::new()),
             schedule,
             part,
             flows: Flows::default(),
@@ -62,6 +66,15 @@ impl Player {
             is_one_sided: false,
             flows_open: 0,
             scratch: Vec::new(),
+        }
+    }
+
+    /// Of these services the online server's packets are handed on with all the payload that the file has.
+    #[must_use]
+    pub fn with_whole_answers_of(self, services: Vec<Endpoint>) -> Self {
+        Self {
+            whole: Services::new(services),
+            ..self
         }
     }
 
@@ -258,7 +271,12 @@ impl Player {
         let stamp_ns = flow.asked.map_or(due_ns, |(at_ns, stamp_ns)| {
             stamp_ns.saturating_add(seen.at_ns.saturating_sub(at_ns))
         });
-        let len = usize::from(segment.payload_offset) + SAMPLE_LEN_MAX;
+        let kept = if self.whole.has(&segment.source) {
+            usize::from(segment.payload_len)
+        } else {
+            SAMPLE_LEN_MAX
+        };
+        let len = usize::from(segment.payload_offset) + kept;
         let bytes = bytes.get(..len).unwrap_or(bytes);
         let packet = if seen.missing > 0 || flow.alias.is_some() {
             rename(bytes, segment, Side::Online, flow.alias, &mut self.scratch);

@@ -22,7 +22,8 @@ impl Services {
         Self(services)
     }
 
-    fn has(&self, endpoint: &Endpoint) -> bool {
+    /// Whether an endpoint is one of them.
+    pub(crate) fn has(&self, endpoint: &Endpoint) -> bool {
         self.0.iter().any(|service| {
             service.port == endpoint.port
                 && (service.addr == Addr::UNSPECIFIED || service.addr == endpoint.addr)

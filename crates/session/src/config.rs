@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
+use protocol::Module;
 use wire::flow::{Endpoint, PoolRange};
 
 use crate::ports::Ports;
@@ -90,6 +91,8 @@ pub struct Rule {
     /// only with its first turn, or with one that stands alone: an HTTP/1 request or a memcached command. What follows a
     /// login, or a beginning of any kind, makes no sense without it.
     pub resume_anywhere: bool,
+    /// The protocol module that reads its flows, if any. All rules of one service have the same.
+    pub module: Option<Arc<Module>>,
 }
 
 /// Where sessions come from, as the target sees it.

@@ -178,6 +178,8 @@ outcomes! {
     Unreplayable = "unreplayable";
     /// The client reset the connection before its bytes were complete.
     Aborted = "aborted";
+    /// A protocol module left it out: `--only`, `--except` or `--read-only`.
+    Filtered = "filtered";
     /// Captured, but the online server never acknowledged it.
     Unserved = "unserved";
     /// It belonged to no session although it should have: the session before it ended at a gap or after the idle timeout and it
@@ -263,6 +265,18 @@ counters! {
     flows_without_beginning;
     /// Sessions that became streaming.
     sessions_streaming;
+    /// Messages that protocol modules have read from clients, those that were filtered out included.
+    module_messages;
+    /// Flows that have left their module because both sides agreed upon another protocol.
+    module_left_upgraded;
+    /// Flows whose first bytes look like no protocol that there is a module for.
+    module_left_unknown;
+    /// Flows that have left their module because it could not read what their clients said.
+    module_left_unread;
+    /// Flows of which a module could not read on what the online server said: bytes were missing, or made no sense.
+    module_online_lost;
+    /// Connections on which a module could not read on what the target said.
+    module_target_lost;
     /// SYNs sent again after an unacceptable acknowledgement of one.
     syn_recovered;
     /// Segments sent to targets.

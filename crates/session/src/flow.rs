@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `stream` | the client's bytes, each once, in order, with their cause |
 //! | `captured`, `turn` | the stream cut into turns, and how the online server answered them |
+//! | `news` | what a packet has changed, for the sessions that follow |
 //! | `unasked` | signs that either side speaks without having been asked |
+//! | `read`, `reading`, `course` | a protocol module at work on the flow |
+//! | `messages` | what it has said of the turns |
 //! | `payload`, `boundaries` | the bytes that a session still has to send, and where the client's segments ended |
 //! | `sharing` | until when something is kept for the slowest of its sessions |
 //! | `resting` | what is kept of one that is silent |
@@ -15,9 +18,14 @@
 pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
+mod course;
+pub(crate) mod messages;
 mod multipath;
+mod news;
 pub(crate) mod payload;
 pub(crate) mod queue;
+mod read;
+mod reading;
 mod reassembly;
 pub(crate) mod resting;
 mod sharing;
@@ -27,6 +35,7 @@ pub(crate) mod turn;
 pub(crate) mod unasked;
 
 use wire::flow::FlowKey;
+use wire::segment::Segment;
 use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
@@ -38,7 +47,9 @@ use crate::time::Instant;
 use advertised::Advertised;
 use captured::Captured;
 use core::time::Duration;
+pub(crate) use news::{Answered, Heard, News};
 use payload::Payload;
+use reading::Reading;
 use stream::{ClientStream, End, EndOfStream, Piece};
 use taking::Taker;
 use turn::Turn;
@@ -50,45 +61,6 @@ pub(crate) struct Room<'a> {
     pub(crate) counters: &'a mut Counters,
     /// How long a hole that the online server has acknowledged is waited for.
     pub(crate) gap_grace: Duration,
-}
-
-/// What a segment of the client has changed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct News {
-    /// The number of the turn that has grown.
-    pub(crate) grew: Option<u64>,
-    /// Where in the stream the latest turn begins that began.
-    pub(crate) began: Option<u64>,
-    /// The bytes could not be kept.
-    pub(crate) over_budget: bool,
-    /// They are encrypted.
-    pub(crate) unreplayable: bool,
-    /// The client has reset the connection behind a hole that will not be filled any more, and so many turns are lost there.
-    pub(crate) lost: Option<u64>,
-}
-
-/// What a segment of the online server has changed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Heard {
-    /// Nothing: it is about an older connection of the same client's port.
-    Nothing,
-    /// It has reset the connection.
-    Reset,
-    /// It has sent a segment.
-    Segment(Answered),
-}
-
-/// A segment of the online server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    /// Its first byte.
-    pub(crate) seq: OnlineSeq,
-    /// How many it has.
-    pub(crate) len: u32,
-    /// Where the online server's bytes ended before it.
-    pub(crate) before: OnlineSeq,
-    /// The turn that it answers: its number, and where it starts.
-    pub(crate) turn: Option<(u64, u64)>,
 }
 
 /// One flow.
@@ -118,6 +90,8 @@ pub(crate) struct Flow {
     pub(crate) sessions: u32,
     /// ... and how many of them still need the first byte that is kept.
     laggards: u32,
+    /// A protocol module at work, where the flow's rules ask for one.
+    reading: Option<Box<Reading>>,
 }
 
 impl Flow {
@@ -144,6 +118,7 @@ impl Flow {
             head: None,
             sessions: 0,
             laggards: 0,
+            reading: None,
         }
     }
 
@@ -159,7 +134,9 @@ impl Flow {
 
     /// The client's ISN, where its SYN was seen.
     pub(crate) fn client_isn(&self) -> Option<ClientSeq> {
-        let isn = self.stream.next() - (self.captured.end() as u32).wrapping_add(1);
+        let read = self.reading.as_ref();
+        let taken = read.map_or(self.captured.end(), |reading| reading.read());
+        let isn = self.stream.next() - (taken as u32).wrapping_add(1);
         (!self.joined).then_some(isn)
     }
 
@@ -271,10 +248,18 @@ impl Flow {
                 from_start: !self.joined,
                 news: News::default(),
             };
-            let fin = flags.contains(Flags::FIN);
-            let take = &mut |arena: &mut Arena, piece: Piece<'_>| taker.take(arena, piece);
+            let (fin, reading) = (flags.contains(Flags::FIN), &mut self.reading);
+            let was_open = !self.stream.has_ended();
+            let take = &mut |arena: &mut Arena, piece: Piece<'_>| match reading {
+                None => taker.take(arena, piece),
+                Some(reading) => reading.take(arena, &piece, &mut taker),
+            };
             self.stream
                 .on_segment(seq, fin, piece, room.arena, room.counters, take);
+            if let Some(reading) = reading {
+                let end = self.stream.end().filter(|_| was_open);
+                reading.on_client_segment(end, piece.stamp, room, &mut taker);
+            }
             let news = taker.news;
             if !piece.bytes.is_empty() {
                 self.captured.on_client(flags.contains(Flags::PSH));
@@ -306,13 +291,13 @@ impl Flow {
     /// A segment of the online server to the client.
     pub(crate) fn on_online(
         &mut self,
-        seq: OnlineSeq,
-        ack: ClientSeq,
-        flags: Flags,
+        (seq, ack): (OnlineSeq, ClientSeq),
+        (segment, packet): (&Segment, &[u8]),
         len: u32,
         stamp: Instant,
         room: &mut Room<'_>,
     ) -> Heard {
+        let flags = segment.flags;
         self.active_at = room.now;
         let before = self.captured.online_end();
         let reset = flags.contains(Flags::RST);
@@ -334,6 +319,10 @@ impl Flow {
         if len > 0 {
             (self.online_at, self.online_blocked) = (stamp, false);
             self.confirmed = true;
+        }
+        if self.is_told() {
+            self.read_online(seq, (segment, packet), len, stamp, room);
+        } else if len > 0 {
             let distance = i64::from(ack - self.stream.next());
             let acknowledged = self.end().saturating_add_signed(distance);
             let pushes = flags.contains(Flags::PSH);

@@ -23,11 +23,12 @@
 //! | `slots`, `resting`, `index` | the sessions, those that rest, and how they and their flows are found |
 //! | [`sights`] | which sides of each service are seen at all |
 //! | [`sample`] | what responses begin with, where a user asked for it |
+//! | `ordered` | a server's bytes in order, where a protocol module reads them |
 //! | `arena`, `wheel` | payload within a budget, and timers |
 //! | `tuning` | what may change while an engine runs |
 //! | [`config`], [`event`], [`limits`], [`time`] | what goes in once, what comes out, every limit, and time |
 //!
-//! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, no logging; depends on `wire` only.
+//! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, no logging; depends on `wire` and `protocol` only.
 #![forbid(unsafe_code)]
 
 mod arena;
@@ -46,6 +47,7 @@ mod index;
 mod inflow;
 pub mod limits;
 mod nursery;
+mod ordered;
 mod path;
 mod pool;
 mod ports;

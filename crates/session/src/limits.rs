@@ -254,3 +254,13 @@ pub const TIMEOUTS_MAX: u8 = 8;
 pub const STICKY_TRIES_MAX: u32 = 8;
 /// Endpoints of a pool that wait for their ports to be free of others on this host.
 pub const ASIDE_MAX: usize = 65_536;
+
+/// Most bytes of a server's stream that wait behind a hole, where a protocol module reads it, in bytes of one connection.
+pub const RESPONSE_HELD_MAX: usize = 1 << 20;
+/// Most segments in which they may have come.
+pub const RESPONSE_PIECES_MAX: usize = 1024;
+/// Most messages of one flow whose responses are awaited from the online server, where a protocol module reads it.
+pub const MESSAGES_AWAITED_MAX: usize = 4096;
+/// How long what follows of a message waits for a target that does not ask for it although the online server has
+/// (`Expect: 100-continue`, RFC 9110 section 10.1.1): as long as clients wait.
+pub const CONTINUE_WAIT: Duration = Duration::from_secs(1);

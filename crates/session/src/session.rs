@@ -7,6 +7,7 @@
 //! | `replies` | what the target's segments and the timers do to it |
 //! | `advance` | what may depart, and what is over |
 //! | `outcome`, `ending` | how turns end: the table, and what follows |
+//! | `told` | the same, where a protocol module reads the flow |
 //! | `closing`, `losing` | what becomes of a connection that is over, in order or not |
 //! | `sending` | what is sent, and how far |
 //! | `window`, `pacing` | how much the target may send |
@@ -32,6 +33,7 @@ mod replies;
 pub(crate) mod resting;
 mod sending;
 mod standing;
+mod told;
 mod window;
 
 use wire::flow::FlowKey;
@@ -195,6 +197,13 @@ impl Session {
             client: ctx.flow.key().client,
             server: ctx.target.endpoint,
         };
+        let mut turns = Turns::new(
+            ctx.flow.captured().last_cause(),
+            !ctx.shared.config.wait_for_responses,
+        );
+        if ctx.flow.is_read() {
+            turns.tell();
+        }
         let was_met = matches!(beginning, Beginning::Handshake(syn, _) if syn.online_isn.is_some());
         Self {
             id,
@@ -207,11 +216,7 @@ impl Session {
                 outcome: Outcome::Refused,
             },
             confirmed_only: ctx.shared.config.confirmed,
-            turns: Turns::new(
-                ctx.flow.captured().last_cause(),
-                !ctx.shared.config.wait_for_responses,
-            )
-            .begun(was_met),
+            turns: turns.begun(was_met),
             stock: Stock::default(),
             unseen: false,
             connection: Connection::new(local, offer),

@@ -195,6 +195,7 @@ mod tests {
             mtu: 1500,
             join: Join::Always,
             resume_anywhere: false,
+            module: None,
         }
     }
 

@@ -24,6 +24,7 @@ mod release;
 pub(crate) mod resting;
 mod standing;
 mod streaming;
+pub(crate) mod told;
 
 use core::ops::{Deref, DerefMut};
 
@@ -44,6 +45,7 @@ pub(crate) use habits::Habits;
 pub(crate) use lessons::Waited;
 use pairing::Behind;
 pub(crate) use release::{Absence, Patience, Verdict};
+use told::Told;
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]
@@ -106,6 +108,8 @@ enum Gating {
     Never,
     /// They leave when the target has sent enough in sum: which turn it answers is not known ([`streaming`]).
     Streaming,
+    /// They are messages, and what the target says of each is told by a protocol module ([`told`]).
+    Told,
 }
 
 /// The whole stream may be sent.
@@ -163,6 +167,8 @@ pub(crate) struct Turns {
     greeted: bool,
     /// How far the stream may be sent where turns do not wait but are held for a moment; [`NO_CEILING`] where they are not.
     ceiling: u64,
+    /// What a protocol module knows of the target's side, where one reads it.
+    told: Option<Box<Told>>,
 }
 
 /// A session's turns together with what was captured of them.
@@ -206,6 +212,7 @@ impl Turns {
             torn: None,
             greeted: false,
             ceiling: NO_CEILING,
+            told: None,
         }
     }
 
@@ -309,7 +316,9 @@ impl<'a, T: Deref<Target = Turns>> Playing<'a, T> {
         match self.gating {
             Gating::InStep => {}
             Gating::Never => return self.ceiling.min(stream_end),
-            Gating::Streaming => return self.ceiling.min(self.let_go_end(stream_end)),
+            Gating::Streaming | Gating::Told => {
+                return self.ceiling.min(self.let_go_end(stream_end));
+            }
         }
         match (self.queue.front(), self.current) {
             (Some(turn), true) => turn.end,
@@ -344,31 +353,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 self.step.acknowledged_at = None;
             }
         }
-    }
-
-    /// How many bytes the client has added to a turn that ended before it had finished it.
-    pub(crate) fn skip_torn(&mut self) -> u64 {
-        let Some(torn) = self.torn else {
-            return 0;
-        };
-        let end = match self.queue.front() {
-            // It does not grow any more.
-            Some(next) => {
-                self.torn = None;
-                next.start
-            }
-            None => {
-                let end = self.queue.end();
-                self.torn = Some(end);
-                end
-            }
-        };
-        end - torn
-    }
-
-    /// The latest turn ends now, with all that the client may still add to it.
-    pub(crate) fn tear_last(&mut self) {
-        self.torn = Some(self.queue.end());
     }
 
     /// None of the turns that there are will be sent.

@@ -4,7 +4,7 @@
 //! metric and exit status.
 //!
 //! - **Numerator**: turns that were answered, or delivered where the online server did not answer either.
-//! - **Denominator**: turns that ended, but for those that the online server never took (`unserved`); what a budget of the run
+//! - **Denominator**: turns that ended, but for those that the online server never took (`unserved`) and those that were not to be copied (`filtered`); what a budget of the run
 //!   left out, and what was lost on the way to a worker ([`LeftOut`]). While a run goes on a turn that is open is no turn that failed; at the end it is one.
 //! - Where the run was never ready, or the denominator is 0, there is **nothing to judge**, and no number says so: not 1, which would read as a success.
 

@@ -71,10 +71,11 @@ impl Tally {
         self.bytes.iter().sum()
     }
 
-    /// Turns that the target had a chance to take: all but those that the online server never took either.
+    /// Turns that the target had a chance to take: all but those that the online server never took either, and those that a user
+    /// had left out.
     #[must_use]
     pub fn served(&self) -> u64 {
-        self.captured() - self.turns(Outcome::Unserved)
+        self.captured() - self.turns(Outcome::Unserved) - self.turns(Outcome::Filtered)
     }
 
     /// Turns that the target took as the online server did: answered, or delivered where neither server answers.

@@ -94,6 +94,11 @@ pub const fn words(outcome: Outcome, is_over: bool) -> Words {
             "unserved",
             "the online server never took it either",
         ),
+        Outcome::Filtered => Words(
+            Group::Neutral,
+            "filtered out",
+            "left out by --only, --except or --read-only",
+        ),
         Outcome::Pending if is_over => NOT_FINISHED,
         Outcome::Pending => Words(Group::Neutral, "open", "not ended yet"),
     }

@@ -327,7 +327,7 @@ impl Summary {
     #[must_use]
     pub fn served(&self) -> u64 {
         let turns = |name| self.ledger.get(name).copied().unwrap_or_default();
-        turns("captured") - turns("unserved")
+        turns("captured") - turns("unserved") - turns("filtered")
     }
 
     /// What came of all gates together.

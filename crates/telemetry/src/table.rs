@@ -112,7 +112,7 @@ fn of_rules(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     }
     for rule in &summary.rules {
         let of = |name| figure(&rule.ledger, name);
-        let served = of("captured") - of("unserved");
+        let served = of("captured") - of("unserved") - of("filtered");
         let taken = if of("captured") == 0 {
             "nothing captured".to_owned()
         } else {

@@ -64,6 +64,23 @@ impl Client {
         let mut out = Vec::new();
         let end = TcpcopyEnd::new(targets.to_vec(), payload_max, key, Instant::now(), &mut out);
         let end = end.with_sources(sources);
+        Self::over(stream, end, &out)
+    }
+
+    /// Connects for whole replies of `targets`, and waits until the subscription stands.
+    pub(crate) fn subscribe_whole(to: SocketAddr, targets: &[Endpoint]) -> Self {
+        let stream = TcpStream::connect(to).expect("intercept listens");
+        stream
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .expect("a timeout");
+        let mut out = Vec::new();
+        let end = TcpcopyEnd::new(targets.to_vec(), 0, None, Instant::now(), &mut out);
+        let mut client = Self::over(stream, end.with_whole(targets), &out);
+        client.until("the subscription", |client| client.subscribed);
+        client
+    }
+
+    fn over(stream: TcpStream, end: TcpcopyEnd, out: &[u8]) -> Self {
         let mut client = Self {
             stream,
             end,
@@ -77,7 +94,7 @@ impl Client {
             lost: 0,
             taken: Vec::new(),
         };
-        client.send(&out);
+        client.send(out);
         client
     }
 

@@ -183,6 +183,7 @@ impl CommandLine {
                 Err(clap::Error::raw(ErrorKind::ArgumentConflict, words))
             }
             Task::Run(args) | Task::Doctor(args) => match rule::options::contradiction(&args.rules)
+                .or_else(|| args.contradiction_of_modules())
             {
                 Some(words) => {
                     let words = format!("{words}\n");

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use channel::Refusal;
+use channel::{Refusal, TcpcopyEnd};
 use crossbeam_channel::{Receiver, Sender};
 use key_file::Watch;
 use process::Waker;
@@ -42,7 +42,9 @@ pub(crate) struct Connection {
     /// The keys of the channel (`--key-file`).
     pub(crate) keys: Option<Watch>,
     pub(crate) targets: Vec<Endpoint>,
-    /// Those of them that it does not have, and another intercept does.
+    /// Those of them whose replies are wanted whole: their rules have a protocol module.
+    pub(crate) whole: Vec<Endpoint>,
+    /// Those of the targets that it does not have, and another intercept does.
     pub(crate) refused: HashSet<Endpoint>,
     /// Where all sessions come from; none stands for the clients' own addresses.
     pub(crate) sources: Vec<PoolRange>,
@@ -249,14 +251,11 @@ impl Connection {
         let key = self.keys.as_ref();
         let key = key.map(|keys| keys.current().of_attempt(attempts));
         let targets = self.wanted();
-        let mut talk = Talk::new(
-            stream,
-            targets,
-            self.payload_max,
-            key,
-            self.sources.clone(),
-            self.index,
-        );
+        let (mut out, now) = (Vec::new(), Instant::now());
+        let end = TcpcopyEnd::new(targets, self.payload_max, key, now, &mut out)
+            .with_whole(&self.whole)
+            .with_sources(self.sources.clone());
+        let mut talk = Talk::new(stream, end, out, self.index);
         let address = || self.address.clone();
         let end = loop {
             if self.channels.stop.load(Ordering::Relaxed) {

@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use channel::inspection::inspect;
-use channel::{Batch, Key, Report, TcpcopyEnd, TcpcopyEvent, encode};
+use channel::{Batch, Report, TcpcopyEnd, TcpcopyEvent, encode};
 use crossbeam_channel::Receiver;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use process::Waker;
 use tracing::info;
-use wire::flow::{Endpoint, FlowKey, PoolRange};
+use wire::flow::{Endpoint, FlowKey};
 use wire::segment::Segment;
 
 use super::Channels;
@@ -55,18 +55,8 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// A connection that was just opened; the socket does not block.
-    pub(super) fn new(
-        stream: TcpStream,
-        targets: Vec<Endpoint>,
-        payload_max: u8,
-        key: Option<Key>,
-        sources: Vec<PoolRange>,
-        index: usize,
-    ) -> Self {
-        let mut out = Vec::new();
-        let end = TcpcopyEnd::new(targets, payload_max, key, Instant::now(), &mut out);
-        let end = end.with_sources(sources);
+    /// A connection that was just opened, and what its end wants to say first; the socket does not block.
+    pub(super) fn new(stream: TcpStream, end: TcpcopyEnd, out: Vec<u8>, index: usize) -> Self {
         Self {
             stream,
             end,

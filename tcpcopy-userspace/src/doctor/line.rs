@@ -189,6 +189,7 @@ impl Intercepts {
                 is_insecure: plan.is_insecure,
                 keys: keys.clone(),
                 targets: plan.targets(),
+                whole: Vec::new(),
                 refused: HashSet::new(),
                 sources: Vec::new(),
                 // Headers are enough to know an answer.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use abi::bytes;
 use abi::counter::Counter;
 use abi::maps::{
-    COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_ANYWHERE, PORT_OF_TARGET, PORT_SERVICE,
-    PORT_TARGET, PORTS, REPLIES, SERVICES,
+    COUNTERS, EGRESS_SLOTS, GATEWAYS, POOL_ADDRESSES, PORT_ANYWHERE, PORT_ANYWHERE_WHOLE,
+    PORT_OF_TARGET, PORT_SERVICE, PORT_SERVICE_WHOLE, PORT_TARGET, PORT_TARGET_WHOLE, PORTS,
+    REPLIES, Replies, SERVICES,
 };
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, Map, MapError, PerCpuArray};
@@ -19,12 +20,17 @@ use words::Words;
 
 /// Writes down which replies are consumed, and which target stands where in the array of ways.
 pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
-    let mut replies: HashMap<_, [u8; 18], [u8; 44]> = map_mut(ebpf, REPLIES)?
+    let mut replies: HashMap<_, [u8; 18], [u8; 48]> = map_mut(ebpf, REPLIES)?
         .try_into()
         .map_err(in_map(REPLIES))?;
+    let whole = plan.whole_targets();
     for (target, value) in &plan.filter.replies {
+        let value = Replies {
+            whole: whole.contains(target).into(),
+            ..*value
+        };
         replies
-            .insert(bytes::endpoint(target), bytes::replies(value), 0)
+            .insert(bytes::endpoint(target), bytes::replies(&value), 0)
             .map_err(in_map(REPLIES))?;
     }
     let mut addresses: HashMap<_, [u8; 16], u32> = map_mut(ebpf, POOL_ADDRESSES)?
@@ -48,21 +54,25 @@ pub(super) fn fill(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
 
 /// Which ports the programs have to look at at all: most packets of a busy host are neither from nor to one of them.
 fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
-    let services = plan
-        .live_rules()
-        .iter()
-        .map(|rule| (rule.online.port, PORT_SERVICE));
-    let targets = plan
-        .filter
-        .replies
-        .iter()
-        .map(|(target, _)| (target.port, PORT_TARGET));
+    let services = plan.live_rules_with_wishes().map(|(rule, is_whole)| {
+        let wish = if is_whole { PORT_SERVICE_WHOLE } else { 0 };
+        (rule.online.port, PORT_SERVICE | wish)
+    });
+    let whole = plan.whole_targets();
+    let targets = plan.filter.replies.iter().map(|(target, _)| {
+        let is_whole = whole.contains(target);
+        let wish = if is_whole { PORT_TARGET_WHOLE } else { 0 };
+        (target.port, PORT_TARGET | wish)
+    });
     // Only where some device shows packets of other hosts: nobody else asks.
     let has_others = !plan.hooks_apart().is_empty();
-    let anywhere = plan.live_rules().iter().filter_map(|rule| {
-        let any = has_others && rule.online.addr == Addr::UNSPECIFIED;
-        any.then_some((rule.online.port, PORT_ANYWHERE))
-    });
+    let anywhere = plan
+        .live_rules_with_wishes()
+        .filter_map(|(rule, is_whole)| {
+            let any = has_others && rule.online.addr == Addr::UNSPECIFIED;
+            let wish = if is_whole { PORT_ANYWHERE_WHOLE } else { 0 };
+            any.then_some((rule.online.port, PORT_ANYWHERE | wish))
+        });
     let copied_to = plan
         .live_rules()
         .iter()
@@ -79,13 +89,13 @@ fn fill_ports(ebpf: &mut Ebpf, plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// An online service is captured from now on.
-pub(super) fn add_service(ebpf: &mut Ebpf, online: &Endpoint) -> Result<(), Error> {
+/// An online service is captured from now on; `wishes` are its `SERVICE_` bits.
+pub(super) fn add_service(ebpf: &mut Ebpf, online: &Endpoint, wishes: u32) -> Result<(), Error> {
     let mut services: HashMap<_, [u8; 18], u32> = map_mut(ebpf, SERVICES)?
         .try_into()
         .map_err(in_map(SERVICES))?;
     services
-        .insert(bytes::endpoint(online), 1, 0)
+        .insert(bytes::endpoint(online), wishes, 0)
         .map_err(in_map(SERVICES))
 }
 

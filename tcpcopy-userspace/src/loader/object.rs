@@ -3,7 +3,8 @@
 use abi::maps::{
     GLOBAL_CLONE_IFINDEX, GLOBAL_CLONE_MTU, GLOBAL_DEADLINE_KEPT, GLOBAL_OWNER_KEY,
     GLOBAL_PORTS_FILLED, GLOBAL_SAMPLE_LEN, GLOBAL_SAMPLE_SEED, GLOBAL_TAKES_COPIES,
-    GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES,
+    GLOBAL_WHOLE_RESPONSES, GLOBAL_WORKERS, LEASE_WORDS, LEASES, WHOLE_ASKED, WHOLE_NONE,
+    WHOLE_ONLINE,
 };
 use aya::programs::{SchedClassifier, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -11,7 +12,7 @@ use programs::name;
 use wire::hash::EndpointHash;
 
 use super::Error;
-use crate::args::{Recording, Responses};
+use crate::args::Responses;
 use crate::plan::{Hook, Plan};
 
 /// Every program that a run may have.
@@ -44,6 +45,18 @@ pub(super) fn lease_words(plan: &Plan) -> u32 {
     plan.filter.slots.max(1) * LEASE_WORDS
 }
 
+/// Whose responses are recorded whole: one of the `WHOLE_` constants.
+fn whole_responses(plan: &Plan) -> u32 {
+    let recorder = plan.recorder.as_ref();
+    if recorder.is_some_and(|recording| recording.responses == Responses::Whole) {
+        WHOLE_ONLINE
+    } else if plan.wants_whole_responses() {
+        WHOLE_ASKED
+    } else {
+        WHOLE_NONE
+    }
+}
+
 /// Loads the object, and verifies the programs that the run needs. Client packets are cloned into the device of `clone_ifindex`,
 /// where that is not 0, in frames of this MTU.
 pub(super) fn load(
@@ -53,9 +66,9 @@ pub(super) fn load(
     mtu: u32,
 ) -> Result<Ebpf, Error> {
     let sample_len = u32::from(plan.sample_bytes);
-    let has = |wants: fn(&Recording) -> bool| u32::from(plan.recorder.as_ref().is_some_and(wants));
-    let whole_responses = has(|recording| recording.responses == Responses::Whole);
-    let takes_copies = has(|recording| recording.copies);
+    let whole_responses = whole_responses(plan);
+    let recorder = plan.recorder.as_ref();
+    let takes_copies = u32::from(recorder.is_some_and(|recording| recording.copies));
     let seed = plan.sample_seed();
     let owners = EndpointHash::new(plan.hash_seed);
     let deadline_kept = u32::from(plan.hook == Hook::Clsact);

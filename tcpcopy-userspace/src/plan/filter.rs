@@ -74,7 +74,13 @@ impl Filter {
                 }
             }
             filter.slots = filter.slots.saturating_add(leased.len() as u32);
-            filter.replies.push((target, Replies { pool, kind, slot }));
+            let replies = Replies {
+                pool,
+                kind,
+                slot,
+                whole: 0,
+            };
+            filter.replies.push((target, replies));
         }
         filter.fits().then_some(()).ok_or(Refusal::TooManyLeases {
             addresses: filter.addresses.len(),
@@ -109,6 +115,7 @@ impl Filter {
                     pool,
                     kind: POOL_LISTED,
                     slot: filter.slots,
+                    whole: 0,
                 };
                 filter.replies.push((*target, replies));
                 filter.slots += each;

@@ -34,6 +34,7 @@ impl Plan {
             mode,
             rules: rules(args),
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
+            modules: Vec::new(),
             source_words: Vec::new(),
             source: Source::Clients,
             own_addresses: own_addresses(facts),
@@ -98,6 +99,7 @@ fn rules(args: &Args) -> Vec<Rule> {
         mtu: 1500,
         join: Join::Never,
         resume_anywhere: false,
+        module: None,
     };
     args.rules.iter().map(rule).collect()
 }

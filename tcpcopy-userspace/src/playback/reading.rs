@@ -15,7 +15,7 @@ use super::Source;
 use super::position::{Extent, Position};
 use super::sink::Sink;
 use super::sorting::LOOK_AGAIN;
-use crate::args::{Args, FileArgs};
+use crate::args::{Args, FileArgs, RuleArg};
 use crate::clock;
 
 /// How many frames are read between two words on how far the files are read.
@@ -76,10 +76,13 @@ impl<S: Sink> Reading<S> {
         let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let part = ns(file.start)..file.end.map_or(u64::MAX, ns);
         let services = args.rules.iter().map(|rule| rule.online).collect();
+        let has_module = |rule: &&RuleArg| args.module_of(rule).is_some();
+        let with_module = args.rules.iter().filter(has_module);
+        let whole = with_module.map(|rule| rule.online).collect();
         Self {
             files,
             unwrapper: Unwrapper::default(),
-            player: Player::new(services, schedule, part.clone()),
+            player: Player::new(services, schedule, part.clone()).with_whole_answers_of(whole),
             sorter,
             is_read_slowly: is_read_slowly(&file),
             is_one_sided: false,

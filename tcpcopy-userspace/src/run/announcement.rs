@@ -8,7 +8,7 @@ use telemetry::warning::Kind;
 use tracing::{debug, info, warn};
 
 use super::warnings::{Subject, Warnings};
-use crate::args::{Args, Capture, Confirmed, Priority};
+use crate::args::{Args, Capture, Confirmed, Priority, protocol_name};
 use crate::dials::RuleDials;
 use crate::plan::{Hook, Plan};
 use crate::playback;
@@ -64,6 +64,7 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
     for words in &plan.heard_on_loopback {
         info!("{words}");
     }
+    modules(plan);
     samples(plan);
     limits(args, plan);
 }
@@ -218,6 +219,46 @@ fn namespace(args: &Args, plan: &Plan) {
             "--netns {place} is the network namespace in which tcpcopy was started: the option changes nothing"
         ),
         (None, _) => {}
+    }
+}
+
+/// Which rules have a protocol module, and what that costs.
+fn modules(plan: &Plan) {
+    for (name, module) in plan.rule_names.iter().zip(&plan.modules) {
+        let Some(module) = module else {
+            continue;
+        };
+        info!(
+            "module     {} reads {name}: responses of both servers are taken whole{}",
+            protocol_name(module.choice),
+            match plan.mode {
+                Mode::Direct => "",
+                Mode::Assistant => ", the target's over the channel from intercept",
+            }
+        );
+        if module.judges() {
+            let all = [&module.only, &module.except];
+            let [only, except] = all.map(|filters| {
+                let shown = filters.iter().map(|it| format!("'{it}'"));
+                shown.collect::<Vec<_>>().join(" or ")
+            });
+            let mut said = Vec::new();
+            if !only.is_empty() {
+                said.push(format!("all but what is like {only}"));
+            }
+            if !except.is_empty() {
+                said.push(format!("what is like {except}"));
+            }
+            if module.read_only {
+                said.push(
+                    "what is not known to be safe: every method but GET, HEAD, OPTIONS and TRACE, and upgrades".to_owned(),
+                );
+            }
+            info!(
+                "filtered   {}; and what cannot be read",
+                said.join("; and ")
+            );
+        }
     }
 }
 

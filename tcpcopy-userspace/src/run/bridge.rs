@@ -97,6 +97,7 @@ impl Bridge {
                 is_insecure: plan.is_insecure,
                 keys: keys.clone(),
                 targets: plan.targets(),
+                whole: plan.whole_targets().into_iter().collect(),
                 refused: HashSet::new(),
                 sources: plan.ranges(),
                 payload_max: plan.sample_bytes,

@@ -17,11 +17,15 @@ use session::Instant;
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Most records and marks that are held; of more the oldest goes at once.
 const HELD_MAX: usize = 1 << 15;
+/// Most bytes of records that are longer than their headers, likewise: whole responses are up to 64 KiB each.
+const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// Online records that wait for frames.
 #[derive(Debug)]
 pub(super) struct Merge {
     held: VecDeque<Entry>,
+    /// Bytes of the long records among them.
+    held_bytes: usize,
     /// The clone whose frames are arriving.
     current: Option<Expected>,
     /// The stamp of the latest frame, and how many frames had it.
@@ -50,7 +54,7 @@ pub(super) struct Held {
     record: Record,
 }
 
-/// Headers, and a sample of payload where one was asked for.
+/// Headers, and a sample of payload or all of it where that was asked for.
 #[derive(Debug)]
 enum Record {
     Short(usize, [u8; HEADERS_LEN_MAX as usize]),
@@ -68,10 +72,18 @@ impl Record {
             None => Self::Long(record.into()),
         }
     }
+
+    /// Bytes that it takes beside the others, where it is long.
+    fn long_len(&self) -> usize {
+        match self {
+            Self::Short(..) => 0,
+            Self::Long(bytes) => bytes.len(),
+        }
+    }
 }
 
 impl Held {
-    /// The captured bytes: headers, and a sample of payload where one was asked for.
+    /// The captured bytes: headers, and a sample of payload or all of it where that was asked for.
     pub(super) fn headers(&self) -> &[u8] {
         match &self.record {
             Record::Short(len, bytes) => bytes.get(..*len).unwrap_or_default(),
@@ -84,6 +96,7 @@ impl Merge {
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             held: VecDeque::new(),
+            held_bytes: 0,
             current: None,
             latest: (now, 0),
         }
@@ -92,6 +105,7 @@ impl Merge {
     /// Holds a record; gives the oldest where there are too many.
     pub(super) fn hold(&mut self, stamp: Instant, headers: &[u8]) -> Option<Held> {
         let record = Record::new(headers);
+        self.held_bytes += record.long_len();
         self.held.push_back(Entry::Online(Held { stamp, record }));
         self.trim()
     }
@@ -114,24 +128,40 @@ impl Merge {
     }
 
     fn trim(&mut self) -> Option<Held> {
-        if self.held.len() <= HELD_MAX {
-            return None;
+        while self.held.len() > HELD_MAX || self.held_bytes > HELD_BYTES_MAX {
+            if let Entry::Online(held) = self.pop()? {
+                return Some(held);
+            }
         }
-        match self.held.pop_front()? {
-            Entry::Online(held) => Some(held),
-            Entry::Expected(_) => None,
+        None
+    }
+
+    /// The oldest of all.
+    fn pop(&mut self) -> Option<Entry> {
+        let oldest = self.held.pop_front()?;
+        if let Entry::Online(held) = &oldest {
+            self.held_bytes -= held.record.long_len();
         }
+        Some(oldest)
+    }
+
+    /// It is the oldest still.
+    fn put_back(&mut self, entry: Entry) {
+        if let Entry::Online(held) = &entry {
+            self.held_bytes += held.record.long_len();
+        }
+        self.held.push_front(entry);
     }
 
     /// The oldest record if it is not younger than a frame of this stamp.
     pub(super) fn before(&mut self, stamp: Instant) -> Option<Held> {
         loop {
-            match self.held.pop_front()? {
+            match self.pop()? {
                 Entry::Online(held) if held.stamp <= stamp => return Some(held),
                 // Frames keep their order: whatever is left of the clone before is lost.
                 Entry::Expected(clone) if clone.stamp <= stamp => self.current = Some(clone),
                 younger => {
-                    self.held.push_front(younger);
+                    self.put_back(younger);
                     return None;
                 }
             }
@@ -162,11 +192,11 @@ impl Merge {
         }
         self.current = None;
         loop {
-            match self.held.pop_front()? {
+            match self.pop()? {
                 Entry::Online(held) => return Some(held),
                 Entry::Expected(clone) if is_lost(clone) => {}
                 waiting @ Entry::Expected(_) => {
-                    self.held.push_front(waiting);
+                    self.put_back(waiting);
                     return None;
                 }
             }
@@ -185,7 +215,7 @@ mod tests {
 
     use session::Instant;
 
-    use super::{HELD_MAX, LOST_AFTER, Merge};
+    use super::{HELD_BYTES_MAX, HELD_MAX, LOST_AFTER, Merge};
 
     const START: Instant = Instant::from_nanos(50_000_000_000);
 
@@ -277,5 +307,21 @@ mod tests {
             assert!(merge.hold(at(n), b"").is_none());
         }
         assert_eq!(merge.hold(at(HELD_MAX as u64), b"").unwrap().stamp, START);
+    }
+
+    #[test]
+    fn no_more_bytes_are_held_than_the_limit() {
+        let mut merge = Merge::new(START);
+        merge.expect(at(0), 1);
+        let whole = vec![b'x'; 64 << 10];
+        let fit = HELD_BYTES_MAX / whole.len();
+        for n in 0..fit as u64 {
+            assert!(merge.hold(at(n), &whole).is_none());
+        }
+        // The mark goes before the oldest record does: what waits for it waits no longer.
+        let oldest = merge.hold(at(fit as u64), &whole).expect("one too many");
+        assert_eq!(oldest.stamp, START);
+        assert_eq!(ripe(&mut merge, at(9_000)).len(), fit);
+        assert_eq!(merge.held_bytes, 0);
     }
 }

@@ -7,7 +7,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use abi::maps::{EGRESS_DEVICE, Egress, GLOBAL_DEADLINE_KEPT, POOL_ALONE};
+use abi::maps::{
+    EGRESS_DEVICE, Egress, GLOBAL_DEADLINE_KEPT, GLOBAL_WHOLE_RESPONSES, POOL_ALONE, WHOLE_ASKED,
+};
 use programs::name::{
     ABSORB, CAPTURE, CAPTURE_OUT, DELIVER, INJECT, OBSERVE, OBSERVE_IN, OVERHEAR, REPLIES, SINK,
     STEER,
@@ -92,6 +94,7 @@ fn costs() {
         }
         compare(name, &mut new, old.as_mut(), &cases);
     }
+    with_modules();
     let object = std::env::var_os(AGAINST_INTERCEPT_ENV).map(read);
     let mut old = object.as_ref().map(|object| Kernel::intercept_of(object));
     let mut new = Kernel::intercept();
@@ -99,6 +102,23 @@ fn costs() {
         kernel.swallowed(TARGET);
     }
     compare("intercept", &mut new, old.as_mut(), &intercept());
+}
+
+/// Responses of rules that have a protocol module; what is compared with knows none.
+fn with_modules() {
+    let mut kernel = Kernel::tcpcopy(&Settings {
+        ring_len: 16 << 20,
+        globals: vec![(GLOBAL_WHOLE_RESPONSES, WHOLE_ASKED)],
+        ..Settings::default()
+    });
+    fill(&mut kernel);
+    kernel.whole_service(ONLINE);
+    let alone = PoolRange {
+        prefix: POOL.addr,
+        ..POOL_RANGE
+    };
+    kernel.whole_replies(TARGET, &alone);
+    compare("with a protocol module", &mut kernel, None, &whole());
 }
 
 fn read(path: impl AsRef<Path>) -> Vec<u8> {
@@ -248,6 +268,24 @@ fn sampled_out() -> Vec<Case> {
         case(CAPTURE, "request, 200 B", data(CLIENT, ONLINE, 200)),
         case(OBSERVE, "response", data(ONLINE, CLIENT, 600)),
     ]
+}
+
+fn whole() -> Vec<Case> {
+    let responses = [
+        ("50 B", 50),
+        ("600 B", 600),
+        ("1448 B", 1448),
+        ("3000 B", 3000),
+    ];
+    let mut cases = Vec::new();
+    for (len, payload) in responses {
+        cases.push(case(OBSERVE, len, data(ONLINE, CLIENT, payload)));
+        cases.push(case(CAPTURE, len, data(TARGET, POOL, payload)));
+        cases.push(case(ABSORB, len, data(TARGET, POOL, payload)));
+    }
+    let of_another = data(v6(ONLINE), v6(CLIENT), 600);
+    cases.push(case(OBSERVE, "600 B, a rule without", of_another));
+    cases
 }
 
 fn intercept() -> Vec<Case> {

@@ -168,6 +168,28 @@ impl Kernel {
         self.insert(maps::SERVICES, endpoint_bytes(&endpoint), [0; 4]);
     }
 
+    /// An online service whose responses are wanted whole.
+    pub(crate) fn whole_service(&mut self, endpoint: Endpoint) {
+        self.mark_port(endpoint.port, maps::PORT_SERVICE | maps::PORT_SERVICE_WHOLE);
+        self.insert(
+            maps::SERVICES,
+            endpoint_bytes(&endpoint),
+            maps::SERVICE_WHOLE.to_ne_bytes(),
+        );
+    }
+
+    /// A target whose responses are wanted whole, with a pool of addresses that nobody else has.
+    pub(crate) fn whole_replies(&mut self, target: Endpoint, pool: &PoolRange) {
+        self.mark_port(target.port, maps::PORT_TARGET | maps::PORT_TARGET_WHOLE);
+        let value = maps::Replies {
+            pool: *pool,
+            kind: maps::POOL_ALONE,
+            slot: 0,
+            whole: 1,
+        };
+        self.insert_replies(target, &value);
+    }
+
     /// A target with the pool that its replies go to: an address of this host, all of whose ports are leased.
     pub(crate) fn replies(&mut self, target: Endpoint, pool: &PoolRange) {
         self.replies_to(target, pool, maps::POOL_OWN, 0);
@@ -183,12 +205,24 @@ impl Kernel {
             pool: *pool,
             kind,
             slot,
+            whole: 0,
         };
-        self.insert(
-            maps::REPLIES,
-            endpoint_bytes(&target),
-            abi::bytes::replies(&value),
-        );
+        self.insert_replies(target, &value);
+    }
+
+    fn insert_replies(&mut self, target: Endpoint, value: &maps::Replies) {
+        let value = abi::bytes::replies(value);
+        let key = endpoint_bytes(&target);
+        // An object of before responses could be wanted whole, which costs are compared with, has a shorter value.
+        let map = self.ebpf.map_mut(maps::REPLIES).expect("map");
+        match HashMap::<_, [u8; 18], [u8; 44]>::try_from(map) {
+            Ok(mut map) => {
+                let (before, _) = value.split_at(44);
+                let before: [u8; 44] = before.try_into().expect("44 bytes");
+                map.insert(key, before, 0).expect("room");
+            }
+            Err(_) => self.insert(maps::REPLIES, key, value),
+        }
     }
 
     /// An address of this host in a pool, and its slot after the first one.
@@ -240,6 +274,14 @@ impl Kernel {
     /// A rule without an address, on a host with devices that show packets of others.
     pub(crate) fn service_anywhere(&mut self, port: u16) {
         self.mark_port(port, maps::PORT_ANYWHERE);
+    }
+
+    /// The same of a rule that wants responses whole.
+    pub(crate) fn whole_service_anywhere(&mut self, port: u16) {
+        self.mark_port(
+            port,
+            maps::PORT_ANYWHERE | maps::PORT_ANYWHERE_WHOLE | maps::PORT_SERVICE_WHOLE,
+        );
     }
 
     /// A target that copies leave to, in whichever mode.
@@ -336,12 +378,17 @@ impl Kernel {
         (result.return_value, out)
     }
 
-    /// Tells `sink` how much payload somebody asks for.
+    /// Tells `sink` how much payload somebody asks for, of the target in the first place.
     pub(crate) fn want_payload(&mut self, len: u32) {
+        self.want_payload_of(0, len.into());
+    }
+
+    /// The same of the target in this place.
+    pub(crate) fn want_payload_of(&mut self, place: u32, len: u64) {
         let map = self.ebpf.map_mut(maps::PAYLOAD_WANTED).expect("map");
         Array::<_, u64>::try_from(map)
             .expect("u64")
-            .set(0, u64::from(len), 0)
+            .set(place, len, 0)
             .expect("slot");
     }
 

@@ -87,6 +87,47 @@ fn super_packets_of_every_size_are_recorded_whole() {
     });
 }
 
+/// Responses as well, of services and targets that a protocol module is asked for, from wherever their bytes lie.
+#[test]
+fn super_packets_of_responses_are_recorded_whole_where_a_module_asks() {
+    in_a_thread(|| {
+        let settings = Settings {
+            globals: vec![(maps::GLOBAL_WHOLE_RESPONSES, maps::WHOLE_ASKED)],
+            ..Settings::default()
+        };
+        let replied = [Counter::ReplyMatched, Counter::ReplyRecorded];
+        let observed = [Counter::ObserveMatched, Counter::ObserveRecorded];
+        let (ingress, egress) = (TcAttachType::Ingress, TcAttachType::Egress);
+        for (program, hook, from, to, counters) in [
+            (CAPTURE, ingress, TARGET, POOL, replied),
+            (OBSERVE, egress, ONLINE, CLIENT, observed),
+        ] {
+            let (link, mut kernel) = attached_with(program, hook, &settings);
+            kernel.whole_service(ONLINE);
+            let pool = wire::flow::PoolRange {
+                prefix: POOL.addr,
+                ..POOL_RANGE
+            };
+            kernel.whole_replies(TARGET, &pool);
+            for len in [1, 1448, 3000, 20_000, 40_000, 65_400] {
+                let frame = data(from, to, len);
+                for linear in [14, 40, 66, 100] {
+                    let linear = linear.min(frame.len() as u16);
+                    link.send_scattered(&frame, linear).expect("sent");
+                    settle();
+                    assert_eq!(
+                        kernel.counted(),
+                        only(&counters),
+                        "{program} {len} {linear}"
+                    );
+                    let records = kernel.records(0);
+                    assert!(records[0].1 == frame[14..], "{program}: {len} bytes differ");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn headers_outside_the_linear_part_are_found() {
     in_a_thread(|| {

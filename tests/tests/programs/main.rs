@@ -20,3 +20,4 @@ mod paused;
 mod private_device;
 mod samples;
 mod sink;
+mod whole;

@@ -101,8 +101,8 @@ fn sink_leaves_what_somebody_asks_for() {
             }
         }
     }
-    // More than a record holds is never left, whoever writes the map.
+    // More than a frame of the socket holds is never left, whoever writes the map.
     kernel.want_payload(u32::MAX);
-    let (_, left) = kernel.xdp_out(SINK, &data(TARGET, CLIENT, 1000));
+    let (_, left) = kernel.xdp_out(SINK, &data(TARGET, CLIENT, 2000));
     assert_eq!(left.len(), bare(TARGET, CLIENT, Flags::ACK).len() + 128);
 }

@@ -71,6 +71,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
                 Joining::Always => Join::Always,
             },
             resume_anywhere: setting.joining == Joining::Always,
+            module: None,
         }],
         source: if setting.keep_addresses {
             Source::Clients

@@ -431,6 +431,7 @@ fn may(world: &World, reasons: &[Reasons], ended: &TurnEnded) -> bool {
         Outcome::Aborted => {
             any(|it| it.torn || it.pipelined) || unseen || plan.sheds() || broken_off
         }
+        Outcome::Filtered => false,
         // Where a time-out ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
         Outcome::Unserved => {
             let late = times_out || plan.ring.observe_delay.is_some();

@@ -51,6 +51,7 @@ pub struct TcpcopyEnd {
     /// Frames on their way into records.
     scratch: Vec<u8>,
     targets: Vec<Endpoint>,
+    whole: Vec<Endpoint>,
     sources: Vec<PoolRange>,
     payload_max: u8,
     opened: Instant,
@@ -78,6 +79,7 @@ impl TcpcopyEnd {
             sealer: None,
             scratch: Vec::new(),
             targets,
+            whole: Vec::new(),
             sources: Vec::new(),
             payload_max,
             opened: now,
@@ -91,6 +93,17 @@ impl TcpcopyEnd {
     #[must_use]
     pub fn with_sources(self, sources: Vec<PoolRange>) -> Self {
         Self { sources, ..self }
+    }
+
+    /// Asks for whole replies of these targets, as far as they are among the others. To be called before anything is heard.
+    #[must_use]
+    pub fn with_whole(mut self, whole: &[Endpoint]) -> Self {
+        let (whole, others) = self.targets.drain(..).partition(|it| whole.contains(it));
+        Self {
+            targets: others,
+            whole,
+            ..self
+        }
     }
 
     /// Where the socket's next bytes go. Never empty once [`TcpcopyEnd::next_event`] gave `None`.
@@ -176,8 +189,9 @@ impl TcpcopyEnd {
     fn subscribe(&mut self, out: &mut Vec<u8>) {
         let (targets, payload_max) = (core::mem::take(&mut self.targets), self.payload_max);
         let sources = core::mem::take(&mut self.sources);
+        let whole = core::mem::take(&mut self.whole);
         self.say(out, |frames| {
-            encode::subscribe(frames, &targets, payload_max, &sources);
+            encode::subscribe(frames, &whole, &targets, payload_max, &sources);
         });
         self.phase = Phase::AwaitsSubscription;
     }

@@ -128,13 +128,13 @@ fn a_refusal_is_an_error_with_its_reason() {
 fn a_version_mismatch_is_an_error_on_both_sides_that_names_both() {
     let mut pair = Pair::new();
     // The one before and the next.
-    pair.to_intercept[9] = 3;
-    assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 3 }));
-    pair.to_tcpcopy[9] = 5;
+    pair.to_intercept[9] = 4;
+    assert_eq!(pair.intercept_hears(), Err(Error::Version { theirs: 4 }));
+    pair.to_tcpcopy[9] = 6;
     let error = pair.tcpcopy_hears().unwrap_err();
-    assert_eq!(error, Error::Version { theirs: 5 });
+    assert_eq!(error, Error::Version { theirs: 6 });
     assert!(
-        error.to_string().contains("version 5") && error.to_string().contains("version 4"),
+        error.to_string().contains("version 6") && error.to_string().contains("version 5"),
         "{error}"
     );
 }
@@ -156,12 +156,14 @@ fn what_comes_out_of_turn_is_named() {
     let mut pair = Pair::new();
     encode::subscribe(
         &mut pair.to_intercept,
+        &[],
         &[Endpoint::new(Addr::v4([1; 4]), 1)],
         0,
         &[],
     );
     encode::subscribe(
         &mut pair.to_intercept,
+        &[],
         &[Endpoint::new(Addr::v4([1; 4]), 1)],
         0,
         &[],
@@ -204,6 +206,7 @@ fn silence_is_death() {
     );
     encode::subscribe(
         &mut pair.to_intercept,
+        &[],
         &[Endpoint::new(Addr::v4([1; 4]), 1)],
         0,
         &[],

@@ -91,6 +91,7 @@ fn rules(shape: u8, mtu: u16) -> Vec<Rule> {
             (false, false) => Join::Always,
         },
         resume_anywhere: shape & 32 == 0,
+        module: None,
     };
     let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
     let target_v6 = Endpoint::new(

@@ -414,6 +414,43 @@ fn what_is_missing_of_an_answer_is_counted_in_its_length() {
     assert_eq!((player.counts().cut, player.counts().cut_bytes), (1, 1000));
 }
 
+#[test]
+fn answers_are_whole_where_they_are_wanted_so() {
+    let said: &str = "x".repeat(3000).leak();
+    let mut file = handshake(0).to_vec();
+    file.push(client(20, (100, 500), "GET /1\n"));
+    file.push(online(30, (500, 107), said));
+    let lengths = |mut player: Player| {
+        let mut lengths = Vec::new();
+        let mut take = |cue: crate::Cue<'_>| {
+            if cue.side == Side::Online {
+                lengths.push(cue.packet.len());
+            }
+        };
+        for given in &file {
+            let bytes = given.bytes();
+            let packet = Packet {
+                at_ns: given.at_ms * MS,
+                network: given.network,
+                interface: 0,
+                bytes: &bytes,
+                missing: given.missing,
+                sum: given.sum,
+            };
+            assert!(player.play(&packet, 0, &mut take));
+        }
+        player.end(MS, &mut take);
+        lengths
+    };
+    assert_eq!(lengths(player(Speed::Max)), [40, 168]);
+    let elsewhere = vec![Endpoint::new(Addr::UNSPECIFIED, SERVICE + 1)];
+    let others = player(Speed::Max).with_whole_answers_of(elsewhere);
+    assert_eq!(lengths(others), [40, 168]);
+    let these = vec![Endpoint::new(Addr::UNSPECIFIED, SERVICE)];
+    let whole = player(Speed::Max).with_whole_answers_of(these);
+    assert_eq!(lengths(whole), [40, 3040]);
+}
+
 /// A recording has the headers of answers alone. Were what is missing of them not said, each request would wait for it.
 #[test]
 fn nobody_waits_for_what_was_said_and_is_not_in_the_file() {

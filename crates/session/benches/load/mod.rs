@@ -84,6 +84,7 @@ impl Load {
             mtu: 1500,
             join: session::Join::Always,
             resume_anywhere: true,
+            module: None,
         };
         let config = Config {
             rules: vec![rule],

@@ -68,6 +68,13 @@ impl Engine {
         };
         let mut new = Flow::new(flow, first, cause, joined, now);
         *new.advertised() = advertised;
+        let modules = &self.shared.config.rules;
+        let module = rules
+            .first()
+            .and_then(|rule| modules[usize::from(rule.0)].module.as_ref());
+        if let Some(module) = module {
+            new.read_by(module);
+        }
         let id = self.flows.insert(new);
         self.by_flow.insert(&flow, id);
         self.unconfirmed += u32::from(!joined);

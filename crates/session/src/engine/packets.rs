@@ -131,7 +131,7 @@ impl Engine {
             {
                 flow.on_data_acknowledged(ack);
             }
-            let heard = flow.on_online(seq, ack, segment.flags, len, stamp, room);
+            let heard = flow.on_online((seq, ack), (&segment, headers), len, stamp, room);
             Some((heard, flow.head))
         });
         let Some(Some((heard, first))) = heard else {
@@ -165,7 +165,7 @@ impl Engine {
         let opened = self.with(id, now, |session, ctx| {
             let client = ctx.flow.key().client.addr;
             let opened = session.tell_gate(&segment, ctx);
-            session.on_target(&segment, &options, stamp, ctx);
+            session.on_target((&segment, headers), &options, stamp, ctx);
             session.knock(&segment, ctx);
             (opened, session.rule, client)
         });

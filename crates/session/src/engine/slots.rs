@@ -220,5 +220,5 @@ impl Slots {
 /// a gigabyte and a quarter.
 const _: () = assert!(
     size_of::<Resting>() + size_of::<RestingFlow>() <= 400
-        && size_of::<Session>() + size_of::<Flow>() <= 1016
+        && size_of::<Session>() + size_of::<Flow>() <= 1040
 );

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use wire::seq::OnlineSeq;
 
 use super::Flow;
+use super::messages::Messages;
 use super::queue::Queue;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
@@ -20,27 +21,29 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Captured {
     /// The latest, which nearly all questions are about.
-    latest: Option<Turn>,
+    pub(super) latest: Option<Turn>,
     /// Those before it that a session may still need.
-    earlier: VecDeque<Turn>,
+    pub(super) earlier: VecDeque<Turn>,
     /// How many there have been.
-    count: u64,
+    pub(super) count: u64,
     /// Turns before this number have ended everywhere, and are not charged to the budget any more.
     settled: u64,
     /// Where the stream ends.
-    end: u64,
+    pub(super) end: u64,
     /// What the client had seen before its first byte.
     cause: OnlineSeq,
     /// Where the online server's bytes end, as far as they were seen.
-    online_end: OnlineSeq,
+    pub(super) online_end: OnlineSeq,
     /// Whether a session has ended the latest turn, so that nothing is added to it.
-    sealed: bool,
+    pub(super) sealed: bool,
     /// Whether the online server has spoken without having been asked, as far as can be told.
     unprompted: bool,
     /// Whether the online server had spoken before the client's first byte.
     greeted: bool,
     /// Whether either side speaks unasked.
     signs: Signs,
+    /// What a protocol module has said of the turns, where one reads the flow.
+    pub(super) messages: Option<Box<Messages>>,
 }
 
 impl Captured {
@@ -58,6 +61,7 @@ impl Captured {
             unprompted: false,
             greeted: false,
             signs: Signs::default(),
+            messages: None,
         }
     }
 
@@ -109,6 +113,7 @@ impl Captured {
     }
 
     /// Bytes arrived that are next in order. Returns whether they begin a new turn.
+    #[inline(always)]
     pub(super) fn on_bytes(&mut self, piece: &Piece<'_>) -> bool {
         let start = self.end;
         debug_assert!(
@@ -150,6 +155,13 @@ impl Captured {
             amid: self.online_end > self.cause && !self.signs.has_pushed(),
             rest: 0,
         };
+        self.push(turn);
+        true
+    }
+
+    /// A turn begins behind those that there are.
+    #[inline(always)]
+    pub(super) fn push(&mut self, turn: Turn) {
         if let Some(last) = self.latest.replace(turn)
             && self.settled < self.count
         {
@@ -160,7 +172,6 @@ impl Captured {
             self.earlier.push_back(last);
         }
         self.count += 1;
-        true
     }
 
     /// A segment of the client with payload; `pushes` says whether it has PSH.
@@ -175,7 +186,7 @@ impl Captured {
 
     /// What is left of them after a long silence, where at most the latest is open; of the signs only what is known is.
     pub(super) fn rest(&mut self) -> Option<RestingCaptured> {
-        if !self.earlier.is_empty() {
+        if !self.earlier.is_empty() || self.messages.is_some() {
             return None;
         }
         Some(RestingCaptured {
@@ -210,6 +221,9 @@ impl Captured {
         let kept = (self.count - front).saturating_sub(1) as usize;
         while self.earlier.len() > kept {
             self.earlier.pop_front();
+        }
+        if let Some(messages) = &mut self.messages {
+            messages.forget_before(front);
         }
     }
 

@@ -59,9 +59,11 @@ impl RestingFlow {
             sessions,
             // All of them have passed everything.
             laggards: _,
+            reading,
         } = flow;
         let holds_nothing = payload.len() == 0 && payload.start() == captured.end();
-        if !holds_nothing || gap_at.is_some() || !stream.is_plain() {
+        // What a protocol module knows of a flow has no shorter form.
+        if reading.is_some() || !holds_nothing || gap_at.is_some() || !stream.is_plain() {
             return None;
         }
         Some(Self {
@@ -108,6 +110,7 @@ impl RestingFlow {
             head: Some(self.head),
             sessions: self.sessions,
             laggards: self.sessions,
+            reading: None,
         }
     }
 }

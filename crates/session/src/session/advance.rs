@@ -9,7 +9,7 @@ use super::outcome::{Cause, Progress};
 use super::{After, Life, Session};
 use crate::config::Join;
 use crate::context::Context;
-use crate::event::{Event, Outcome, TurnEnded};
+use crate::event::Outcome;
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::flow::turn::Turn;
@@ -21,6 +21,7 @@ use crate::turns::{Next, Verdict, Waited};
 impl Session {
     /// Releases what may depart, ends what is over. To be called after every input; each pass of the loop ends a turn
     /// or changes the state, so it is bounded by the turns that wait.
+    #[inline]
     pub(crate) fn advance(&mut self, ctx: &mut Context<'_>) {
         self.release_at = None;
         if self.has_nothing_ahead(ctx.flow) {
@@ -38,6 +39,7 @@ impl Session {
         matches!(self.life, Life::Connected)
             && self.turns.fate().is_none()
             && !flow.has_ended()
+            && !self.turns.is_told()
             && self.playing(flow).waiting().is_none()
     }
 
@@ -143,6 +145,9 @@ impl Session {
         }
         if ctx.shared.echoes.hold_end().is_some() && self.is_held(ctx) {
             return false;
+        }
+        if self.turns.is_told() {
+            return self.advance_told(ctx);
         }
         let abandoned = ctx.flow.stream().is_abandoned();
         let Some(next) = self
@@ -322,29 +327,6 @@ impl Session {
                 return;
             }
             self.end(Cause::Lost(fate), ctx);
-        }
-    }
-
-    /// The last turn has a hole, or stands before one.
-    fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        let is_whole = self.progress(ctx.flow) == Progress::Answered;
-        let is_there = self.playing(ctx.flow).front().is_some();
-        if is_there {
-            self.end(Cause::Gap, ctx);
-        }
-        if is_whole || !is_there {
-            self.count_gap(end, ctx);
-        }
-        self.part(Flags::RST, After::Closed, ctx);
-    }
-
-    /// A turn of which no byte was captured is a turn all the same.
-    fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
-        if end.end == End::Gap {
-            self.unseen = true;
-            ctx.shared
-                .events
-                .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
         }
     }
 

@@ -26,6 +26,9 @@ impl Session {
         } else if news.unreplayable {
             self.give_up(Outcome::Unreplayable, ctx);
         }
+        if news.filtered > 0 {
+            self.count_filtered(news.filtered, ctx);
+        }
         if let Some(lost) = news.lost {
             self.count_unseen(lost, ctx);
         }

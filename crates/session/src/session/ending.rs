@@ -7,7 +7,7 @@ use super::{After, Life, Session};
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::Flow;
-use crate::flow::stream::End;
+use crate::flow::stream::{End, EndOfStream};
 use crate::limits::JOINS_REFUSED_MAX;
 
 impl Session {
@@ -88,8 +88,14 @@ impl Session {
             // Only the online server's word makes a turn part of what was served.
             outcome = unserved(outcome);
         }
+        if last && self.turns.is_told() {
+            self.tear_message(ctx.flow);
+        }
         if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.connection.round_trip();
+            if self.turns.is_told() {
+                ended.paired = self.turns.has_answered_front();
+            }
             if last && self.turns.torn().is_none() {
                 ctx.flow.seal_latest();
             }
@@ -101,6 +107,38 @@ impl Session {
                 }
             }
             ctx.shared.events.push_back(Event::TurnEnded(ended));
+        }
+    }
+
+    /// The latest message ends for this session: what its client still adds to it is a part of it, and no message.
+    #[cold]
+    fn tear_message(&mut self, flow: &Flow) {
+        let grows = flow.captured().messages().is_some_and(|it| it.grows);
+        if grows && self.turns.torn().is_none() {
+            self.playing_mut(flow).tear_last();
+        }
+    }
+
+    /// The last turn has a hole, or stands before one.
+    pub(super) fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        let is_whole = self.progress(ctx.flow) == Progress::Answered;
+        let is_there = self.playing(ctx.flow).front().is_some();
+        if is_there {
+            self.end(Cause::Gap, ctx);
+        }
+        if is_whole || !is_there {
+            self.count_gap(end, ctx);
+        }
+        self.part(Flags::RST, After::Closed, ctx);
+    }
+
+    /// A turn of which no byte was captured is a turn all the same.
+    pub(super) fn count_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
+        if end.end == End::Gap {
+            self.unseen = true;
+            ctx.shared
+                .events
+                .push_back(Event::TurnEnded(TurnEnded::unseen(self.rule, Outcome::Gap)));
         }
     }
 

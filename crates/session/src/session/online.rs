@@ -14,6 +14,7 @@ impl Session {
             && !self.confirmed_only
             && self.turns.fate().is_none()
             && !self.connection.is_finished()
+            && !self.turns.is_told()
             && self.has_open_window(reply_slack)
     }
 
@@ -43,7 +44,10 @@ impl Session {
         }
         self.follow_target_close(ctx);
         let closing = matches!(self.life, Life::Closing { .. });
-        if self.turns.fate().is_some() || closing && self.playing(ctx.flow).current().is_some() {
+        if self.turns.is_told()
+            || self.turns.fate().is_some()
+            || closing && self.playing(ctx.flow).current().is_some()
+        {
             self.advance(ctx);
         }
         if len > 0 {

@@ -8,6 +8,7 @@ use super::{After, Life, Session};
 use crate::connection::{Arrival, Change, Expired, Tail};
 use crate::context::Context;
 use crate::event::Outcome;
+use crate::flow::messages::Messages;
 use crate::limits::DELAYED_ACK;
 use crate::time::Instant;
 
@@ -15,7 +16,7 @@ impl Session {
     /// A segment of the target, by its headers.
     pub(crate) fn on_target(
         &mut self,
-        segment: &Segment,
+        (segment, packet): (&Segment, &[u8]),
         options: &Options,
         stamp: Instant,
         ctx: &mut Context<'_>,
@@ -48,7 +49,7 @@ impl Session {
             return;
         }
         if let Some(arrival) = &effects.arrival {
-            self.on_arrival(arrival, stamp, ctx);
+            self.on_arrival(arrival, (segment, packet), stamp, ctx);
         }
         let went_on = ends.is_some_and(|ends| self.ends(ctx.flow) != ends);
         if let Life::Closing { since, .. } = &mut self.life
@@ -78,7 +79,13 @@ impl Session {
     }
 
     /// The target has said something, or closed.
-    fn on_arrival(&mut self, arrival: &Arrival, stamp: Instant, ctx: &mut Context<'_>) {
+    fn on_arrival(
+        &mut self,
+        arrival: &Arrival,
+        (segment, packet): (&Segment, &[u8]),
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) {
         if arrival.end > arrival.before {
             self.turns.on_heard(stamp);
             // A segment behind a hole may be the one that ends the response. One that fills our window may be short for that.
@@ -89,6 +96,10 @@ impl Session {
         }
         self.pacing.on_used();
         let unanswered = self.turns.answer_bytes() == 0;
+        if self.turns.is_told() {
+            let bytes = segment.payload(packet).unwrap_or_default();
+            self.read_target(arrival, bytes, stamp, ctx);
+        }
         if arrival.bytes > 0 {
             self.on_response(arrival, stamp, ctx);
         }
@@ -122,6 +133,15 @@ impl Session {
         // What waited behind the hole that this segment fills came with acknowledgements of its own.
         let own = arrival.end.ahead_of(arrival.before).min(bytes);
         let behind = self.connection.una();
+        if self.turns.is_told()
+            && ctx
+                .flow
+                .captured()
+                .messages()
+                .is_some_and(Messages::is_begun)
+        {
+            return;
+        }
         let mut answers = |bytes: u32, acknowledged| {
             if bytes > 0 {
                 self.turns.of_mut(ctx.flow.captured()).on_target_bytes(

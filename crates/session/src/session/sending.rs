@@ -78,6 +78,15 @@ impl Session {
         self.confirmed_only.then(|| {
             let acknowledged = flow.stream().acknowledged();
             let unserved = acknowledged.map(|served| flow.stream().next().ahead_of(served));
+            if flow.is_read() {
+                // What a module makes of the client's bytes stands elsewhere: the latest message is served with its last byte.
+                let latest = flow.captured().latest().map_or(0, |turn| turn.start);
+                return if unserved == Some(0) {
+                    flow.end()
+                } else {
+                    latest
+                };
+            }
             unserved.map_or(0, |bytes| flow.end().saturating_sub(u64::from(bytes)))
         })
     }

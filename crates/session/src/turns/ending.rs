@@ -73,7 +73,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     /// Where turns do not wait: what the target has sent beyond the share of the turn that ends, for the next.
     pub(super) fn beyond_share(&self, turn: &Turn) -> u64 {
         match self.queue.front() {
-            Some(next) if self.is_ungated() => {
+            Some(next) if self.is_ungated() && !self.is_told() => {
                 let share = u64::from(next.cause.ahead_of(turn.cause));
                 self.step.answer.bytes.saturating_sub(share)
             }
@@ -92,6 +92,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
     }
 
     /// Releases the front turn. In a session that does not wait, it may have been acknowledged already.
+    #[inline(always)]
     pub(crate) fn release(&mut self, una: u64, now: Instant) {
         let Some(turn) = self.queue.front() else {
             return;
@@ -145,6 +146,31 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         self.current = true;
     }
 
+    /// How many bytes the client has added to a turn that ended before it had finished it.
+    pub(crate) fn skip_torn(&mut self) -> u64 {
+        let Some(torn) = self.torn else {
+            return 0;
+        };
+        let end = match self.queue.front() {
+            // It does not grow any more.
+            Some(next) => {
+                self.torn = None;
+                next.start
+            }
+            None => {
+                let end = self.queue.end();
+                self.torn = Some(end);
+                end
+            }
+        };
+        end - torn
+    }
+
+    /// The latest turn ends now, with all that the client may still add to it.
+    pub(crate) fn tear_last(&mut self) {
+        self.torn = Some(self.queue.end());
+    }
+
     /// A new connection begins with the front turn: whatever of it was sent is to be sent again, and nothing has to
     /// be waited for first, but for the greeting where that turn is the first and was not sent yet.
     pub(crate) fn begin_anew(&mut self) {
@@ -160,5 +186,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         // It is not known how much of what comes is a greeting, unless that is waited for.
         let may_greet = self.greeted || was_sent && self.queue.is_greeted();
         self.step.behind = Behind::greeted(may_greet);
+        self.tell_anew();
     }
 }

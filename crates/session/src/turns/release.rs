@@ -214,7 +214,7 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
             None => match self.gating {
                 Gating::InStep => wanted.is_none_or(|wanted| wanted == 0),
                 Gating::Never => true,
-                Gating::Streaming => false,
+                Gating::Streaming | Gating::Told => false,
             },
         }
     }

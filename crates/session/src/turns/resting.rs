@@ -54,6 +54,7 @@ impl RestingTurns {
             torn,
             greeted,
             ceiling,
+            told,
         } = turns;
         let Step {
             cause,
@@ -78,6 +79,7 @@ impl RestingTurns {
             || carried.bytes > 0
             || doubt.is_open()
             || torn.is_some()
+            || told.is_some()
             || *ceiling != NO_CEILING
         {
             return None;

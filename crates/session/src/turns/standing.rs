@@ -23,6 +23,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         let Some(turn) = self.current() else {
             return false;
         };
+        if let Some(is_done) = self.told_done() {
+            return is_done;
+        }
         let wanted = match self.queue.get(1) {
             Some(next) => u64::from(next.cause.ahead_of(turn.cause)),
             None => turn.online.bytes,
@@ -34,7 +37,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     pub(crate) fn is_in_flight(&self, una: u64) -> bool {
         self.current().is_some_and(|turn| {
             let received = self.received();
-            let answered = una >= turn.end && received > 0 && received >= turn.online.bytes;
+            let is_complete = self
+                .told_done()
+                .unwrap_or(received > 0 && received >= turn.online.bytes);
+            let answered = una >= turn.end && is_complete;
             self.departures.has_begun() && !answered
         })
     }
@@ -71,6 +77,9 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         if self.gating == Gating::Streaming {
             // Whether it is answered cannot be known.
             return false;
+        }
+        if let Some(is_done) = self.told_done() {
+            return !is_done;
         }
         let answer = &self.step.answer;
         let wanted = self.sent_online(turn);
@@ -137,8 +146,10 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         let Some(turn) = self.current() else {
             return Outcome::Pending;
         };
+        let is_done = self.told_done().unwrap_or(true);
         match (una >= turn.end, self.step.answer.bytes, turn.online.bytes) {
-            (true, 1.., _) => Outcome::Answered,
+            (true, 1.., _) if is_done => Outcome::Answered,
+            (true, 1.., _) => Outcome::Pending,
             (true, 0, 0) => Outcome::Delivered,
             (true, 0, 1..) if self.credit() > 0 => Outcome::Answered,
             // Whatever the target has said of it was taken for another.

@@ -13,6 +13,7 @@ mod gate;
 mod holds;
 mod joining;
 mod losses;
+mod messages;
 mod multipath;
 mod openings;
 mod pairing;
@@ -90,6 +91,7 @@ impl Script {
                 mtu: 1500,
                 join: session::Join::Always,
                 resume_anywhere: true,
+                module: None,
             }],
             source: Source::Pool {
                 ranges: vec![PoolRange {
@@ -238,6 +240,23 @@ impl Script {
         );
         self.engine
             .on_target_packet(self.now, stamp, &packet[..packet.len() - len]);
+        self
+    }
+
+    /// The online server's packet as a whole.
+    fn online_packet(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> &mut Self {
+        let (seq, ack) = (ONLINE_ISN.wrapping_add(seq), CLIENT_ISN.wrapping_add(ack));
+        let packet = Self::packet(self.online, self.client, seq, ack, flags, 500, payload);
+        self.engine.on_online_packet(self.now, self.now, &packet);
+        self
+    }
+
+    /// The target's packet as a whole.
+    fn target_packet(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> &mut Self {
+        let (seq, ack) = (TARGET_ISN.wrapping_add(seq), self.iss.wrapping_add(ack));
+        let (from, to) = (self.target, self.local);
+        let packet = Self::packet(from, to, seq, ack, flags, self.window, payload);
+        self.engine.on_target_packet(self.now, self.now, &packet);
         self
     }
 

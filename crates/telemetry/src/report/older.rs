@@ -61,6 +61,7 @@ fn count(summary: &Value, path: &str) -> u64 {
 fn fidelity(summary: &Value) -> Value {
     let served = count(summary, "/ledger/captured")
         .saturating_sub(count(summary, "/ledger/unserved"))
+        .saturating_sub(count(summary, "/ledger/filtered"))
         + count(summary, "/left_out/turns");
     let taken = count(summary, "/ledger/answered") + count(summary, "/ledger/delivered");
     if served == 0 {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum as _;
 
+use super::super::module::ProtocolArg;
 use super::super::{JoinArg, quantity};
 use super::RuleArg;
 
@@ -26,11 +27,20 @@ pub(crate) struct RuleOptions {
     pub(crate) join: Option<JoinArg>,
     /// How long a request waits for a response.
     pub(crate) response_timeout: Option<Duration>,
+    /// Which module reads its requests and responses.
+    pub(crate) protocol: Option<ProtocolArg>,
 }
 
 impl RuleOptions {
     /// Their names, as they are written.
-    pub(crate) const NAMES: [&str; 5] = ["percent", "copies", "weight", "join", "response-timeout"];
+    pub(crate) const NAMES: [&str; 6] = [
+        "percent",
+        "copies",
+        "weight",
+        "join",
+        "response-timeout",
+        "protocol",
+    ];
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
@@ -41,6 +51,7 @@ impl RuleOptions {
                 let refused = |_| "write standalone, always or never".to_owned();
                 self.join = Some(JoinArg::from_str(value, false).map_err(refused)?);
             }
+            "protocol" => self.protocol = Some(value.parse()?),
             "response-timeout" => self.response_timeout = Some(quantity::time(value)?),
             _ => {
                 return Err(format!(
@@ -130,6 +141,7 @@ mod tests {
             ("join=now", "standalone, always or never"),
             ("response-timeout=5", "its unit"),
             ("pool=10.0.0.0/24", "no such option"),
+            ("protocol=h2", "write one of none, auto"),
             ("copies=1/copies=2", "copies is said twice"),
             ("", "is NAME=VALUE"),
         ] {

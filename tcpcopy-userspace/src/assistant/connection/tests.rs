@@ -88,6 +88,7 @@ impl Stage {
             is_insecure: false,
             keys: None,
             targets: vec![target()],
+            whole: Vec::new(),
             refused: HashSet::new(),
             sources: Vec::new(),
             payload_max: PAYLOAD_MAX,

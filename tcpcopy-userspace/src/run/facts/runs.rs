@@ -86,6 +86,7 @@ fn without_a_verdict() -> Vec<Truth> {
         without_a_gate,
         nothing("never ready", never),
         nothing("unserved", Fact::new(GATES).ended(9, Outcome::Unserved)),
+        nothing("filtered", Fact::new(GATES).ended(9, Outcome::Filtered)),
     ]
 }
 

@@ -160,6 +160,6 @@ pub(super) fn cut(noted: &Noted, len: usize) -> Noted {
 pub(super) fn module(protocol: Protocol) -> Module {
     Module {
         choice: Choice::Is(protocol),
-        read_only: false,
+        ..Module::default()
     }
 }

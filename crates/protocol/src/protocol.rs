@@ -1,0 +1,24 @@
+//! The protocols that there are modules for.
+
+/// A protocol that there is a module for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1 (RFC 9112).
+    Http1,
+    /// PostgreSQL: version 3 of its protocol.
+    Postgres,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Http1, Self::Postgres];
+
+    /// As it is written on the command line, in summaries and in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Postgres => "postgres",
+        }
+    }
+}

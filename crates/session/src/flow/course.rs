@@ -1,0 +1,281 @@
+//! What a protocol module's two readers of a flow have found so far: which messages the client has sent, and which of them the
+//! online server has answered.
+
+use std::collections::VecDeque;
+
+use protocol::{Expect, Part, Requests, Responses, Said, Why};
+use wire::seq::{Online, OnlineSeq};
+
+use super::captured::Captured;
+use super::messages::Message;
+use super::stream::Piece;
+use super::taking::Taker;
+use crate::arena::Arena;
+use crate::event::Counters;
+use crate::limits::MESSAGES_AWAITED_MAX;
+use crate::ordered::Ordered;
+use crate::time::Instant;
+
+/// A message whose response is awaited from the online server.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    /// The turn that it is, or its rest; `None` of one that was filtered out, and of one whose rest has not come yet.
+    turn: Option<u64>,
+    /// Whether it has paused, or may: the online server has asked for its rest.
+    is_asked: bool,
+}
+
+/// What both readers work on.
+#[derive(Debug)]
+pub(super) struct Course {
+    awaited: VecDeque<Awaited>,
+    /// Where responses of the online server have ended that its client had not seen by its last word, and how many messages
+    /// were answered there.
+    ends: VecDeque<(OnlineSeq, u64)>,
+    /// Up to where the online server's bytes were told.
+    at: OnlineSeq,
+    /// How many messages the client had seen answered.
+    seen: u64,
+    /// What the client had seen of the online server's bytes by its last word.
+    pub(super) cause: OnlineSeq,
+    /// The message that has begun and of which no byte has been taken yet.
+    begins: Option<Message>,
+    /// When the first byte came of what the reader holds.
+    pub(super) began_at: Option<Instant>,
+    /// Whether more than its head was read of the message that is being read.
+    has_body: bool,
+    /// Whether the message that is being read was filtered out.
+    is_filtered: bool,
+    /// Whether the message in which the flow has left its module is counted as one that was filtered out.
+    pub(super) has_counted: bool,
+    /// Whether the flow has left its module.
+    pub(super) has_left: bool,
+    /// What the client had said before its flow left the module, and is to be copied with its next word.
+    pub(super) late: Vec<u8>,
+    tally: Tally,
+}
+
+/// What a module has counted and the engine has not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    messages: u64,
+    online_lost: u64,
+    left_upgraded: u64,
+    left_unknown: u64,
+    left_unread: u64,
+}
+
+impl Course {
+    /// Nothing was read yet; the online server's next byte is `online`.
+    pub(super) fn new(online: OnlineSeq) -> Self {
+        Self {
+            awaited: VecDeque::new(),
+            ends: VecDeque::new(),
+            at: online,
+            seen: 0,
+            cause: online,
+            begins: None,
+            began_at: None,
+            has_body: false,
+            is_filtered: false,
+            has_counted: false,
+            has_left: false,
+            late: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// What was counted since it was asked last.
+    pub(super) fn count(&mut self, counters: &mut Counters) {
+        let tally = core::mem::take(&mut self.tally);
+        counters.module_messages += tally.messages;
+        counters.module_online_lost += tally.online_lost;
+        counters.module_left_upgraded += tally.left_upgraded;
+        counters.module_left_unknown += tally.left_unknown;
+        counters.module_left_unread += tally.left_unread;
+    }
+
+    /// The client had seen the online server's bytes up to `cause`. Returns how many messages were answered by then.
+    pub(super) fn see(&mut self, cause: OnlineSeq) -> u64 {
+        if self.cause < cause {
+            self.cause = cause;
+        }
+        while let Some((end, answered)) = self.ends.front()
+            && *end <= cause
+        {
+            self.seen = *answered;
+            self.ends.pop_front();
+        }
+        self.seen
+    }
+
+    /// Bytes of the online server that its client has seen are missing: they will not come.
+    pub(super) fn lose_missing(
+        &mut self,
+        online: &mut Ordered<Online>,
+        cause: OnlineSeq,
+        taker: &mut Taker<'_>,
+    ) {
+        if !online.is_lost() && online.lacks_before(cause) && !self.awaited.is_empty() {
+            online.lose();
+            self.go_deaf(taker);
+        }
+    }
+
+    /// It is not known any more which responses the online server has sent: each message waits for all before it.
+    pub(super) fn go_deaf(&mut self, taker: &mut Taker<'_>) {
+        if self.has_left {
+            return;
+        }
+        self.tally.online_lost += 1;
+        taker.captured.messages_mut().is_deaf = true;
+    }
+
+    pub(super) fn on_part(
+        &mut self,
+        part: &Part<'_>,
+        piece: &Piece<'_>,
+        responses: &mut Option<Responses>,
+        arena: &mut Arena,
+        taker: &mut Taker<'_>,
+    ) {
+        match part {
+            Part::Begin(head) => {
+                self.tally.messages += 1;
+                let expect = head.expect;
+                if let Some(protocol) = expect.protocol() {
+                    let new = || Responses::new(protocol);
+                    responses.get_or_insert_with(new).expect(expect);
+                }
+                (self.is_filtered, self.has_body) = (!head.copied, false);
+                let turn = head.copied.then(|| taker.captured.count());
+                if self.awaited.len() == MESSAGES_AWAITED_MAX {
+                    self.awaited.pop_front();
+                    self.go_deaf(taker);
+                }
+                self.awaited.push_back(Awaited {
+                    turn,
+                    is_asked: false,
+                });
+                if head.copied {
+                    self.begins = Some(self.message(Some(expect), taker.captured));
+                }
+            }
+            Part::Bytes(bytes) if self.has_left => {
+                taker.take(arena, Piece { bytes, ..*piece });
+            }
+            Part::Bytes(bytes) => {
+                let piece = Piece { bytes, ..*piece };
+                let began_at = self.began_at.unwrap_or(piece.stamp);
+                if self.begins.is_none() {
+                    self.go_on(taker.captured);
+                }
+                taker.take_message(arena, &piece, self.begins.take(), began_at);
+            }
+            Part::Pause => {
+                self.begins = Some(self.message(None, taker.captured));
+                if let Some(latest) = self.awaited.back_mut().filter(|it| it.is_asked) {
+                    latest.turn = Some(taker.captured.count());
+                }
+            }
+            Part::End => {
+                taker.captured.messages_mut().grows = false;
+                self.began_at = Some(piece.stamp);
+                if core::mem::take(&mut self.is_filtered) {
+                    taker.news.filtered += 1;
+                }
+            }
+            Part::Leave(why) => self.leave(*why, taker),
+            Part::Opening(_) => {}
+        }
+    }
+
+    /// A message that begins now.
+    fn message(&self, expect: Option<Expect>, captured: &Captured) -> Message {
+        let is_deaf = captured.messages().is_some_and(|it| it.is_deaf);
+        let needs = if is_deaf { captured.count() } else { self.seen };
+        Message { needs, expect }
+    }
+
+    fn leave(&mut self, why: Why, taker: &mut Taker<'_>) {
+        self.has_left = true;
+        match why {
+            Why::Upgraded => self.tally.left_upgraded += 1,
+            Why::Unknown => self.tally.left_unknown += 1,
+            _ => self.tally.left_unread += 1,
+        }
+        self.has_counted = core::mem::take(&mut self.is_filtered);
+        taker.news.filtered += u32::from(self.has_counted);
+        taker.captured.leave_messages();
+    }
+
+    /// The online server has said this.
+    pub(super) fn on_said(
+        &mut self,
+        said: &Said,
+        piece: &Piece<'_>,
+        requests: &mut Requests,
+        arena: &mut Arena,
+        taker: &mut Taker<'_>,
+    ) {
+        if self.has_left {
+            return;
+        }
+        let captured = &mut *taker.captured;
+        match said {
+            Said::Bytes(bytes) => {
+                self.at += *bytes;
+                if let Some(turn) = self.awaited.front().and_then(|it| it.turn)
+                    && let Some(turn) = captured.get_mut(turn)
+                {
+                    turn.add_online(*bytes, piece.stamp);
+                }
+            }
+            Said::Unasked(bytes) => self.at += *bytes,
+            Said::Ready => self.on_asked(captured),
+            Said::End(_) => {
+                if let Some(turn) = self.awaited.pop_front().and_then(|it| it.turn) {
+                    self.answered(turn + 1, captured);
+                }
+            }
+            Said::Left | Said::Asked(_) | Said::Opened(_) => {}
+            Said::Lost => self.go_deaf(taker),
+        }
+        requests.hear(said, &mut |part| match part {
+            Part::Bytes(bytes) => self.late.extend_from_slice(bytes),
+            part => self.on_part(&part, piece, &mut None, arena, taker),
+        });
+    }
+
+    /// The online server has asked for the rest of a message. Where that is under way already, this is the beginning of its response.
+    fn on_asked(&mut self, captured: &mut Captured) {
+        let waits = self.awaited.len() == 1 && captured.messages().is_some_and(|it| it.grows);
+        if let Some(first) = self.awaited.front_mut().filter(|_| waits && !self.has_body) {
+            first.is_asked = true;
+            if let Some(turn) = first.turn.take() {
+                self.answered(turn + 1, captured);
+            }
+        }
+    }
+
+    /// The message that is being read goes on. Where its client has not waited to be asked, it is one turn.
+    fn go_on(&mut self, captured: &mut Captured) {
+        self.has_body = true;
+        if let Some(latest) = self.awaited.back_mut().filter(|it| it.is_asked)
+            && latest.turn.is_none()
+        {
+            let number = captured.count().saturating_sub(1);
+            latest.turn = Some(number);
+            captured.messages_mut().heard = number;
+        }
+    }
+
+    /// Messages before number `count` are answered by what the online server has said.
+    fn answered(&mut self, count: u64, captured: &mut Captured) {
+        captured.messages_mut().heard = count;
+        if self.ends.len() == MESSAGES_AWAITED_MAX {
+            self.ends.pop_front();
+        }
+        self.ends.push_back((self.at, count));
+    }
+}

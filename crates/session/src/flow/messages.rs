@@ -1,0 +1,151 @@
+//! Turns that are messages: what a protocol module has said of each.
+
+use std::collections::VecDeque;
+
+use protocol::Expect;
+use wire::seq::OnlineSeq;
+
+use super::captured::Captured;
+use super::stream::Piece;
+use super::turn::{Answer, Turn};
+use crate::time::Instant;
+
+/// What is known of one message that is copied, or of what follows of one that has paused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message {
+    /// It departs once so many of the flow's messages are answered, counted from the first: its client had seen as many
+    /// responses.
+    pub(crate) needs: u64,
+    /// What its response looks like; `None` of what follows of a message.
+    pub(crate) expect: Option<Expect>,
+}
+
+impl Message {
+    /// Whether it is the rest of the message before it, which had paused.
+    pub(crate) fn is_rest(&self) -> bool {
+        self.expect.is_none()
+    }
+}
+
+/// The messages of a flow, by the numbers of their turns.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    /// The number of the first one that is kept.
+    first: u64,
+    kept: VecDeque<Message>,
+    /// Messages before this number have their complete response from the online server.
+    pub(crate) heard: u64,
+    /// Whether it is not known which responses the online server has sent.
+    pub(crate) is_deaf: bool,
+    /// Whether the latest message has not ended.
+    pub(crate) grows: bool,
+    /// Turns from this number on are none: the flow has left its module.
+    pub(crate) left_at: Option<u64>,
+}
+
+impl Messages {
+    /// A message begins as the turn behind those that there are.
+    pub(super) fn push(&mut self, message: Message) {
+        self.kept.push_back(message);
+    }
+
+    /// Whether there has been a message.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.first > 0 || !self.kept.is_empty()
+    }
+
+    /// Message `number`.
+    pub(crate) fn get(&self, number: u64) -> Option<&Message> {
+        let index = number.checked_sub(self.first)?;
+        self.kept.get(usize::try_from(index).ok()?)
+    }
+
+    /// Messages before this number are needed by nobody any more.
+    pub(super) fn forget_before(&mut self, number: u64) {
+        while self.first < number && self.kept.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+}
+
+impl Captured {
+    /// A protocol module reads the flow from now on.
+    pub(super) fn read_messages(&mut self) {
+        self.messages = Some(Box::default());
+    }
+
+    /// What a protocol module has said of the turns, where one reads the flow.
+    #[inline]
+    pub(crate) fn messages(&self) -> Option<&Messages> {
+        self.messages.as_deref()
+    }
+
+    /// The same, to change it; where none reads the flow, nothing is kept of the change.
+    pub(super) fn messages_mut(&mut self) -> &mut Messages {
+        self.messages.get_or_insert_default()
+    }
+
+    /// The flow leaves its module: what its client says next is a turn that is no message.
+    pub(super) fn leave_messages(&mut self) {
+        let count = self.count;
+        let messages = self.messages_mut();
+        (messages.left_at, messages.grows) = (Some(count), false);
+        self.sealed = true;
+    }
+
+    /// Bytes of a message as the target is to get them; `begins` is the message where these are its first, and `began_at` when its
+    /// client's first ones came. Returns whether they begin a new turn.
+    pub(super) fn on_message_bytes(
+        &mut self,
+        piece: &Piece<'_>,
+        begins: Option<Message>,
+        began_at: Instant,
+    ) -> bool {
+        let start = self.end;
+        self.end += piece.bytes.len() as u64;
+        let Some(message) = begins else {
+            if let Some(last) = &mut self.latest {
+                last.end = self.end;
+                last.captured_last = piece.stamp;
+            }
+            return false;
+        };
+        let messages = self.messages_mut();
+        messages.push(message);
+        messages.grows = true;
+        self.push(Turn {
+            start,
+            end: self.end,
+            cause: piece.cause,
+            captured_first: began_at,
+            captured_last: piece.stamp,
+            online: Answer::default(),
+            online_reset: false,
+            online_pause: 0,
+            online_piece: 0,
+            early: 0,
+            amid: false,
+            rest: 0,
+        });
+        true
+    }
+
+    /// Turn `number`, to add to it what the online server has said.
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Turn> {
+        match self.count.checked_sub(number)? {
+            0 => None,
+            1 => self.latest.as_mut(),
+            behind => {
+                let index = (self.earlier.len() as u64 + 1).checked_sub(behind)?;
+                self.earlier.get_mut(usize::try_from(index).ok()?)
+            }
+        }
+    }
+
+    /// The online server has sent bytes up to `end`; which turns they answer is told otherwise.
+    pub(super) fn on_online_end(&mut self, end: OnlineSeq) {
+        if self.online_end < end {
+            self.online_end = end;
+        }
+    }
+}

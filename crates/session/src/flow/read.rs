@@ -1,0 +1,67 @@
+//! A flow that a protocol module reads: what it is told besides.
+
+use std::sync::Arc;
+
+use protocol::Module;
+use wire::segment::Segment;
+use wire::seq::OnlineSeq;
+use wire::tcp::Flags;
+
+use super::reading::Reading;
+use super::taking::Taker;
+use super::{Flow, News, Room};
+use crate::time::Instant;
+
+impl Flow {
+    /// A protocol module reads the flow, of which nothing was told yet.
+    pub(crate) fn read_by(&mut self, module: &Arc<Module>) {
+        let reading = Reading::new(module.clone(), self.captured.online_end());
+        self.captured.read_messages();
+        self.reading = Some(Box::new(reading));
+    }
+
+    /// Whether a protocol module reads the flow, or did until it left.
+    pub(crate) fn is_read(&self) -> bool {
+        self.reading.is_some()
+    }
+
+    /// Whether turns are messages, and what the online server says is read.
+    #[inline]
+    pub(super) fn is_told(&self) -> bool {
+        self.reading.as_ref().is_some_and(|it| it.is_told())
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn read_online(
+        &mut self,
+        seq: OnlineSeq,
+        (segment, packet): (&Segment, &[u8]),
+        len: u32,
+        stamp: Instant,
+        room: &mut Room<'_>,
+    ) {
+        let Some(reading) = &mut self.reading else {
+            return;
+        };
+        let bytes = segment.payload(packet).unwrap_or_default();
+        let mut taker = Taker {
+            captured: &mut self.captured,
+            payload: &mut self.payload,
+            from_start: false,
+            news: News::default(),
+        };
+        reading.on_online((seq, len), bytes, stamp, room.arena, &mut taker);
+        if segment.flags.contains(Flags::FIN) {
+            reading.on_online_end(seq + len, stamp, room.arena, &mut taker);
+        }
+        reading.count(room.counters);
+        self.captured.on_online_end(seq + len);
+    }
+
+    /// How many messages the client had seen answered when it ended its side; `None` where that is unknown.
+    pub(crate) fn seen_at_end(&mut self) -> Option<u64> {
+        let cause = self.stream.end()?.cause?;
+        Some(self.reading.as_mut()?.seen_by(cause))
+    }
+}

@@ -1,0 +1,188 @@
+//! A flow whose rule asks for a protocol module: its client's bytes become messages, the online server's bytes responses.
+//!
+//! A turn is then one message, and departs when the target has answered as many as its client had seen answered. What a module
+//! filters out is no turn. Where a module cannot read what is said, the flow leaves it, and goes on in turns as any other.
+
+use std::sync::Arc;
+
+use protocol::{Module, Requests, Responses};
+use wire::seq::{Online, OnlineSeq};
+
+use super::Room;
+use super::course::Course;
+use super::stream::{End, EndOfStream, Piece};
+use super::taking::Taker;
+use crate::arena::Arena;
+use crate::event::Counters;
+use crate::ordered::Ordered;
+use crate::time::Instant;
+
+/// A module at work on one flow.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    module: Arc<Module>,
+    requests: Requests,
+    /// The online server's bytes.
+    online: Ordered<Online>,
+    /// Their reader, once it is known what they are.
+    responses: Option<Responses>,
+    course: Course,
+    /// Where the online server's stream ends.
+    closed_at: Option<OnlineSeq>,
+    /// How many of the client's bytes were read.
+    read: u64,
+}
+
+impl Reading {
+    /// Nothing was read yet; the online server's next byte is `online`.
+    pub(crate) fn new(module: Arc<Module>, online: OnlineSeq) -> Self {
+        Self {
+            requests: Requests::new(&module),
+            online: Ordered::new(online),
+            responses: None,
+            course: Course::new(online),
+            closed_at: None,
+            read: 0,
+            module,
+        }
+    }
+
+    /// What was counted since it was asked last is counted by the engine.
+    pub(super) fn count(&mut self, counters: &mut Counters) {
+        self.course.count(counters);
+    }
+
+    /// How many of the client's bytes were read.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Whether what the online server says is told to nobody else: turns are messages.
+    pub(super) fn is_told(&self) -> bool {
+        self.responses.is_some() && !self.course.has_left
+    }
+
+    /// How many messages the client had seen answered when it had seen the online server's bytes up to `cause`.
+    pub(super) fn seen_by(&mut self, cause: OnlineSeq) -> u64 {
+        self.course.see(cause)
+    }
+
+    /// The client's next bytes.
+    #[cold]
+    pub(super) fn take(&mut self, arena: &mut Arena, piece: &Piece<'_>, taker: &mut Taker<'_>) {
+        let course = &mut self.course;
+        self.read += piece.bytes.len() as u64;
+        let went_on = course.cause < piece.cause;
+        course.see(piece.cause);
+        course.lose_missing(&mut self.online, piece.cause, taker);
+        if self.requests.is_between() {
+            course.began_at = None;
+        }
+        course.began_at.get_or_insert(piece.stamp);
+        if !course.late.is_empty() {
+            let bytes = &core::mem::take(&mut course.late);
+            taker.take(arena, Piece { bytes, ..*piece });
+        }
+        let was_barred = self.requests.is_barred();
+        let responses = &mut self.responses;
+        self.requests
+            .push(&self.module, piece.bytes, went_on, &mut |part| {
+                course.on_part(&part, piece, responses, arena, taker);
+            });
+        // What is not copied because it cannot be judged is counted by what its client says between two answers.
+        let is_new = if was_barred {
+            went_on
+        } else {
+            !core::mem::take(&mut self.course.has_counted)
+        };
+        taker.news.filtered += u32::from(self.requests.is_barred() && is_new);
+    }
+
+    /// A segment of the client was taken, with which its side may have ended.
+    #[cold]
+    pub(super) fn on_client_segment(
+        &mut self,
+        end: Option<EndOfStream>,
+        stamp: Instant,
+        room: &mut Room<'_>,
+        taker: &mut Taker<'_>,
+    ) {
+        if end.is_some_and(|end| end.end == End::Fin) {
+            self.on_client_end(stamp, room.arena, taker);
+        }
+        self.course.count(room.counters);
+    }
+
+    /// The client has closed: what is held of a message that has not ended passes as bytes.
+    fn on_client_end(&mut self, stamp: Instant, arena: &mut Arena, taker: &mut Taker<'_>) {
+        let (course, responses) = (&mut self.course, &mut self.responses);
+        let piece = Piece {
+            bytes: &[],
+            cause: course.cause,
+            stamp,
+        };
+        self.requests.close(&mut |part| {
+            course.on_part(&part, &piece, responses, arena, taker);
+        });
+    }
+
+    /// The online server has sent `len` bytes from `seq` on, of which `bytes` were recorded.
+    pub(super) fn on_online(
+        &mut self,
+        (seq, len): (OnlineSeq, u32),
+        bytes: &[u8],
+        stamp: Instant,
+        arena: &mut Arena,
+        taker: &mut Taker<'_>,
+    ) {
+        let was_lost = self.online.is_lost();
+        let Some(responses) = &mut self.responses else {
+            return;
+        };
+        let (course, requests) = (&mut self.course, &mut self.requests);
+        let online = &mut self.online;
+        online.on_segment(seq, len, bytes, &mut |bytes| {
+            let piece = Piece {
+                bytes: &[],
+                cause: course.cause,
+                stamp,
+            };
+            responses.push(bytes, &mut |said| {
+                course.on_said(&said, &piece, requests, arena, taker);
+            });
+        });
+        if self.online.is_lost() && !was_lost {
+            self.course.go_deaf(taker);
+        }
+        self.end_online(stamp, arena, taker);
+    }
+
+    /// The online server has closed, behind its byte `at`.
+    pub(super) fn on_online_end(
+        &mut self,
+        at: OnlineSeq,
+        stamp: Instant,
+        arena: &mut Arena,
+        taker: &mut Taker<'_>,
+    ) {
+        self.closed_at = Some(at);
+        self.end_online(stamp, arena, taker);
+    }
+
+    fn end_online(&mut self, stamp: Instant, arena: &mut Arena, taker: &mut Taker<'_>) {
+        let is_there = self.closed_at == Some(self.online.next()) && !self.online.is_lost();
+        let Some(responses) = self.responses.as_mut().filter(|_| is_there) else {
+            return;
+        };
+        self.closed_at = None;
+        let (course, requests) = (&mut self.course, &mut self.requests);
+        let piece = Piece {
+            bytes: &[],
+            cause: course.cause,
+            stamp,
+        };
+        responses.close(&mut |said| {
+            course.on_said(&said, &piece, requests, arena, taker);
+        });
+    }
+}

@@ -1,0 +1,144 @@
+//! A session whose flow a protocol module reads: what may depart, and what is over, is told by the target's own words.
+
+use wire::seq::TargetSeq;
+use wire::tcp::Flags;
+
+use super::Session;
+use super::outcome::{Cause, Progress};
+use crate::connection::Arrival;
+use crate::context::Context;
+use crate::event::{Event, Outcome, TurnEnded};
+use crate::flow::stream::{End, EndOfStream};
+use crate::time::Instant;
+use crate::turns::told::Standing;
+
+impl Session {
+    /// One step of a connected session whose turns are messages. Returns whether another may follow.
+    #[cold]
+    pub(super) fn advance_told(&mut self, ctx: &mut Context<'_>) -> bool {
+        let Some(messages) = ctx.flow.captured().messages() else {
+            self.untell(false, ctx);
+            return true;
+        };
+        if self.playing(ctx.flow).has_left(messages) {
+            self.untell(true, ctx);
+            return true;
+        }
+        let mut playing = self.turns.of_mut(ctx.flow.captured());
+        if !playing.let_go_of_messages(messages) {
+            self.untell(false, ctx);
+            return true;
+        }
+        let una = self.connection.una();
+        let is_cut = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
+        let is_over = is_cut || ctx.flow.is_online_closed() || ctx.flow.stream().is_replaced();
+        let standing = self.playing(ctx.flow).message_standing(
+            messages,
+            una,
+            (self.connection.is_finished(), ctx.flow.has_ended(), is_over),
+            ctx.rule.tuning.response_timeout,
+            ctx.shared.seen,
+        );
+        match standing {
+            Standing::Answered | Standing::Closed => self.end_message(Cause::Over, ctx),
+            Standing::Unasked => {
+                self.turns.skip_to_rest();
+                self.end_after(Cause::Over, Progress::Delivered, ctx);
+            }
+            Standing::TimedOut => self.end_message(Cause::ResponseTimeout, ctx),
+            Standing::At(at) => {
+                self.release_at = Some(at);
+                return self.follow_end(ctx);
+            }
+            Standing::Wait => return self.go_on_told(ctx),
+        }
+        true
+    }
+
+    /// Ends the front message.
+    fn end_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
+        self.end(cause, ctx);
+        if self.turns.has_begun_answer() {
+            // What is kept of the target's words may be the response that has just ended.
+            ctx.restart_sample(self.id);
+        }
+    }
+
+    /// Nothing is over: the front is released where it was let go, or the client's end is followed.
+    fn go_on_told(&mut self, ctx: &mut Context<'_>) -> bool {
+        let playing = self.playing(ctx.flow);
+        if playing.current().is_some() || !playing.is_let_go() {
+            return self.follow_end(ctx);
+        }
+        if self.connection.is_finished() {
+            self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
+            return true;
+        }
+        let una = self.connection.una();
+        self.playing_mut(ctx.flow).release_message(una, ctx.now);
+        true
+    }
+
+    /// Follows the client's end, where everything before it is over, or wanted by nobody. Returns whether another step may follow.
+    fn follow_end(&mut self, ctx: &mut Context<'_>) -> bool {
+        let Some(end) = ctx.flow.ended() else {
+            return false;
+        };
+        if end.end == End::Reset && self.has_seen_all(end, ctx) {
+            while self.playing(ctx.flow).front().is_some() {
+                self.end(Cause::ClientReset, ctx);
+            }
+        }
+        if self.playing(ctx.flow).front().is_none() {
+            self.close(end, ctx);
+        }
+        false
+    }
+
+    /// Whether the target has answered as many messages as the client had seen answered when it reset its connection.
+    fn has_seen_all(&mut self, end: EndOfStream, ctx: &mut Context<'_>) -> bool {
+        let seen = end.cause.and_then(|_| ctx.flow.seen_at_end());
+        seen.is_none_or(|seen| self.turns.done() >= seen)
+    }
+
+    /// Nobody tells any more what the target says.
+    fn untell(&mut self, is_in_step: bool, ctx: &mut Context<'_>) {
+        ctx.shared.counters.module_target_lost += u64::from(!is_in_step);
+        self.playing_mut(ctx.flow).untell(is_in_step);
+    }
+
+    /// The target has sent bytes, or its end, which a module reads.
+    #[cold]
+    pub(super) fn read_target(
+        &mut self,
+        arrival: &Arrival,
+        bytes: &[u8],
+        stamp: Instant,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(messages) = ctx.flow.captured().messages() else {
+            return;
+        };
+        let len = arrival.end.ahead_of(arrival.seq);
+        let place: (TargetSeq, TargetSeq) = (arrival.seq, arrival.before);
+        let mut playing = self.turns.of_mut(ctx.flow.captured());
+        let mut is_readable = true;
+        if len > 0 {
+            is_readable = playing.on_told(messages, place, len, bytes, stamp);
+        }
+        if arrival.fin && is_readable {
+            playing.on_told_end(messages, stamp);
+        }
+        if !is_readable {
+            self.untell(false, ctx);
+        }
+    }
+
+    /// So many of the flow's messages were filtered out.
+    pub(super) fn count_filtered(&self, messages: u32, ctx: &mut Context<'_>) {
+        for _ in 0..messages {
+            let turn = TurnEnded::unseen(self.rule, Outcome::Filtered);
+            ctx.shared.events.push_back(Event::TurnEnded(turn));
+        }
+    }
+}

@@ -16,7 +16,8 @@
 //! | [`credentials`], [`scram`] | passwords and verifiers that logins need, and the dialogue that proves them |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //! | [`postgres`] | PostgreSQL: messages, responses, logins |
-//! | `sql` | what can be told of a statement by its words |
+//! | [`mysql`] | MySQL and MariaDB: commands, responses, logins |
+//! | `sql`, `word` | what can be told of a statement by its words |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
 //! reader never panics, holds no more than the limits of its protocol, and says [`Part::Leave`] or [`Said::Lost`] of what it cannot
@@ -31,6 +32,7 @@ pub mod glob;
 pub mod http1;
 pub mod login;
 pub mod module;
+pub mod mysql;
 pub mod opening;
 pub mod parts;
 pub mod postgres;
@@ -42,6 +44,7 @@ pub mod said;
 pub mod scram;
 mod sql;
 pub mod step;
+mod word;
 
 pub use credentials::Credentials;
 pub use expect::Expect;

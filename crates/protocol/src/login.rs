@@ -6,7 +6,7 @@
 
 use crate::credentials::Credentials;
 use crate::opening::Opening;
-use crate::postgres;
+use crate::{mysql, postgres};
 
 pub use crate::step::{HELD_LEN_MAX, Opened, Step};
 
@@ -15,11 +15,17 @@ pub use crate::step::{HELD_LEN_MAX, Opened, Step};
 pub enum Login {
     /// At a `PostgreSQL`.
     Postgres(Box<PostgresLogin>),
+    /// At a MySQL or MariaDB.
+    Mysql(Box<MysqlLogin>),
 }
 
 /// A login at a `PostgreSQL`.
 #[derive(Debug)]
 pub struct PostgresLogin(postgres::Login);
+
+/// A login at a MySQL or MariaDB.
+#[derive(Debug)]
+pub struct MysqlLogin(mysql::Login);
 
 impl Login {
     /// A login as the client's, with a seed that is another one for each, and that nobody may guess. With `read_only` the target is asked for
@@ -38,6 +44,10 @@ impl Login {
                 let login = postgres::Login::new(opening, credentials, seed, read_only);
                 Some(Self::Postgres(Box::new(PostgresLogin(login))))
             }
+            Opening::Mysql(opening) => {
+                let login = mysql::Login::new(opening, credentials, seed, read_only);
+                Some(Self::Mysql(Box::new(MysqlLogin(login))))
+            }
             Opening::Cancel(_) => None,
         }
     }
@@ -46,6 +56,7 @@ impl Login {
     pub fn start(&mut self) -> Vec<u8> {
         match self {
             Self::Postgres(login) => login.0.start(),
+            Self::Mysql(_) => Vec::new(),
         }
     }
 
@@ -53,6 +64,7 @@ impl Login {
     pub fn push(&mut self, bytes: &[u8]) -> Step {
         match self {
             Self::Postgres(login) => login.0.push(bytes),
+            Self::Mysql(login) => login.0.push(bytes),
         }
     }
 }

@@ -14,6 +14,8 @@ pub const CANCEL_KEY_LEN_MAX: usize = 256;
 pub enum Opening {
     /// A session of PostgreSQL.
     Postgres(PostgresOpening),
+    /// A session of MySQL or MariaDB.
+    Mysql(MysqlOpening),
     /// A connection to a PostgreSQL that does nothing but cancel what another one does: the online server's key of that one. The session whose own
     /// online key ([`crate::Said::Opened`]) is equal has another key at the target ([`crate::Opened`]), whose
     /// [`CancelKey::request`] is what such a connection sends there. Nothing follows, and nothing is answered.
@@ -51,6 +53,38 @@ impl PostgresOpening {
         self.parameters
             .iter()
             .find_map(|(name, value)| (name == wanted).then_some(value.as_slice()))
+    }
+}
+
+/// What a session of MySQL or MariaDB was opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MysqlOpening {
+    /// What client and online server have agreed upon; what is MariaDB's alone in the upper half.
+    pub(crate) capabilities: u64,
+    /// Longest packet that the client takes, in bytes, as it has said.
+    pub(crate) packet_len_max: u32,
+    /// The number of the client's character set and collation.
+    pub(crate) character_set: u8,
+    /// The user.
+    pub(crate) user: Vec<u8>,
+    /// The database, where the client has named one.
+    pub(crate) database: Option<Vec<u8>>,
+    /// What the client says of itself (its name, its version), as it stands in the packet.
+    pub(crate) attributes: Vec<u8>,
+}
+
+impl MysqlOpening {
+    /// The user, as it is told in words.
+    #[must_use]
+    pub fn user(&self) -> String {
+        String::from_utf8_lossy(&self.user).into_owned()
+    }
+
+    /// The database; nothing where the client has named none.
+    #[must_use]
+    pub fn database(&self) -> Option<String> {
+        let database = self.database.as_deref();
+        database.map(|name| String::from_utf8_lossy(name).into_owned())
     }
 }
 

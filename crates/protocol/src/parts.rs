@@ -14,7 +14,8 @@ pub enum Part<'a> {
     Begin(Head),
     /// Bytes of it as the target is to get them; there are none of a message that is not copied.
     Bytes(&'a [u8]),
-    /// What follows of the message is sent once the target has asked for it ([`crate::Said::Ready`]), or has answered.
+    /// What follows of the message is sent once the target has asked for it ([`crate::Said::Ready`]), or has answered; of some protocols only once it has asked
+    /// ([`Expect::drops_unasked_rest`]).
     Pause,
     /// The message ends.
     End,
@@ -54,6 +55,8 @@ pub enum Why {
     Malformed,
     /// Both sides agreed upon encryption; nothing of it can be read, nor mean anything on another connection.
     Encrypted,
+    /// Both sides agreed upon compression, which is not read.
+    Compressed,
     /// It asks for a stream without messages: replication.
     Replication,
     /// Its client has closed in the middle of a message.

@@ -7,11 +7,13 @@ pub enum Protocol {
     Http1,
     /// PostgreSQL: version 3 of its protocol.
     Postgres,
+    /// MySQL and MariaDB: protocol 4.1.
+    Mysql,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Http1, Self::Postgres];
+    pub const ALL: &[Self] = &[Self::Http1, Self::Postgres, Self::Mysql];
 
     /// As it is written on the command line, in summaries and in metrics.
     #[must_use]
@@ -19,6 +21,7 @@ impl Protocol {
         match self {
             Self::Http1 => "http1",
             Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
-use crate::{http1, postgres};
+use crate::{http1, mysql, postgres};
 
 pub use crate::expect::Expect;
 pub use crate::parts::{Head, Part, Patch, Why};
@@ -16,6 +16,8 @@ pub enum Requests {
     Http1(Box<http1::Requests>),
     /// PostgreSQL.
     Postgres(Box<postgres::Requests>),
+    /// MySQL.
+    Mysql(Box<mysql::Requests>),
     /// It has left the module, and passes as bytes.
     Left,
     /// It has left the module of a rule that says what may be copied ([`Module::judges`]), or of a protocol with logins, where what follows
@@ -37,6 +39,7 @@ impl Requests {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
+            Protocol::Mysql => Self::Mysql(Box::default()),
         }
     }
 
@@ -46,6 +49,7 @@ impl Requests {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
             Self::Postgres(_) => Some(Protocol::Postgres),
+            Self::Mysql(_) => Some(Protocol::Mysql),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
     }
@@ -75,6 +79,7 @@ impl Requests {
         let why = match self {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
             Self::Postgres(requests) => requests.push(module, bytes, tell),
+            Self::Mysql(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
@@ -95,6 +100,7 @@ impl Requests {
             }
             (_, Said::Left) => self.leave(Why::Upgraded, self.lets_pass(Why::Upgraded), tell),
             (Self::Postgres(requests), _) => requests.hear(said, tell),
+            (Self::Mysql(requests), _) => requests.hear(said, tell),
             _ => {}
         }
     }
@@ -117,7 +123,7 @@ impl Requests {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
             // Without the login nothing means anything at the target.
-            Self::Postgres(_) => false,
+            Self::Postgres(_) | Self::Mysql(_) => false,
             Self::Unknown(_) | Self::Left => true,
             Self::Barred => false,
         }
@@ -133,7 +139,7 @@ impl Requests {
             }
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
-            Self::Postgres(_) => Vec::new(),
+            Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
         };
         tell(Part::Leave(why));
         if passes && !held.is_empty() {
@@ -148,6 +154,7 @@ impl Requests {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
             Self::Postgres(requests) => requests.is_between(),
+            Self::Mysql(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
         }
     }
@@ -167,6 +174,7 @@ fn looks_like(first: &[u8]) -> Looks {
         let is_it = match protocol {
             Protocol::Http1 => http1::looks_like(first),
             Protocol::Postgres => postgres::looks_like(first),
+            Protocol::Mysql => mysql::looks_like(first),
         };
         match is_it {
             Some(true) => return Looks::Like(*protocol),

@@ -2,7 +2,8 @@
 
 use crate::expect::Expect;
 use crate::module::Protocol;
-use crate::{http1, postgres};
+use crate::step::Opened;
+use crate::{http1, mysql, postgres};
 
 pub use crate::said::{Said, Verdict};
 
@@ -13,6 +14,8 @@ pub enum Responses {
     Http1(Box<http1::Responses>),
     /// PostgreSQL.
     Postgres(Box<postgres::Responses>),
+    /// MySQL.
+    Mysql(Box<mysql::Responses>),
 }
 
 impl Responses {
@@ -22,14 +25,16 @@ impl Responses {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
+            Protocol::Mysql => Self::Mysql(Box::default()),
         }
     }
 
     /// A reader of a connection that [`crate::Login`] has opened: it begins behind the login.
     #[must_use]
-    pub fn opened(protocol: Protocol) -> Self {
+    pub fn opened(protocol: Protocol, opened: &Opened) -> Self {
         match protocol {
             Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
+            Protocol::Mysql => Self::Mysql(Box::new(mysql::Responses::opened(opened.format))),
             Protocol::Http1 => Self::new(protocol),
         }
     }
@@ -40,6 +45,7 @@ impl Responses {
         match self {
             Self::Http1(_) => Protocol::Http1,
             Self::Postgres(_) => Protocol::Postgres,
+            Self::Mysql(_) => Protocol::Mysql,
         }
     }
 
@@ -48,9 +54,12 @@ impl Responses {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
             (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
+            (Self::Mysql(responses), Expect::Mysql(awaited)) => responses.expect(awaited),
             (_, Expect::Nothing) => {}
             // One flow has one protocol.
-            (Self::Http1(_) | Self::Postgres(_), _) => debug_assert!(false, "{expect:?}"),
+            (Self::Http1(_) | Self::Postgres(_) | Self::Mysql(_), _) => {
+                debug_assert!(false, "{expect:?}");
+            }
         }
     }
 
@@ -59,6 +68,7 @@ impl Responses {
         match self {
             Self::Http1(responses) => responses.push(bytes, tell),
             Self::Postgres(responses) => responses.push(bytes, tell),
+            Self::Mysql(responses) => responses.push(bytes, tell),
         }
     }
 
@@ -67,6 +77,7 @@ impl Responses {
         match self {
             Self::Http1(responses) => responses.close(tell),
             Self::Postgres(responses) => responses.close(tell),
+            Self::Mysql(responses) => responses.close(tell),
         }
     }
 }

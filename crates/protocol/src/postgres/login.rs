@@ -8,10 +8,7 @@ use super::startup::string;
 use crate::credentials::{Credentials, Secret};
 use crate::opening::{CancelKey, PostgresOpening};
 use crate::scram::{self, Client, Exchange, Keys};
-use crate::step::{HELD_LEN_MAX, Opened, Step};
-
-/// Longest word of a target that is told, in characters.
-const TOLD_LEN_MAX: usize = 300;
+use crate::step::{HELD_LEN_MAX, Opened, Step, told};
 
 /// What a session of ours has its transactions be, whatever its client has.
 const READ_ONLY: (&[u8], &[u8]) = (b"default_transaction_read_only", b"on");
@@ -294,13 +291,6 @@ fn refusal(body: &[u8]) -> String {
             .unwrap_or_default()
     };
     format!("refused, {} {}", field(b'C'), field(b'M'))
-}
-
-/// Words of a target, as they may stand in a line of ours.
-fn told(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let plain = text.chars().filter(|character| !character.is_control());
-    plain.take(TOLD_LEN_MAX).collect()
 }
 
 #[cfg(test)]

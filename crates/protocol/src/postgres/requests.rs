@@ -7,7 +7,7 @@ mod copying;
 mod judging;
 mod opening;
 
-use copying::{Tail, Word};
+use copying::{Tail, WORD};
 use judging::Judge;
 use opening::{Heard, Stage};
 
@@ -16,6 +16,7 @@ use crate::expect::{AwaitedPostgres, Expect};
 use crate::module::Module;
 use crate::parts::{Head, Part, Why};
 use crate::said::Said;
+use crate::word::Word;
 
 /// Longest message that is judged, in bytes.
 pub const HELD_LEN_MAX: usize = 64 << 10;
@@ -212,14 +213,14 @@ impl Requests {
     /// Bytes of a body, before they are passed.
     fn read(&mut self, body: &[u8]) {
         if matches!(self.frames.kind(), b'Q' | b'P') {
-            self.word.read(body);
+            self.word.read(WORD, body);
         }
     }
 
     /// A message of the protocol has ended.
     fn end(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
         let kind = self.frames.kind();
-        if kind == b'P' && self.word.is_found() {
+        if kind == b'P' && self.word.is_found(WORD) {
             self.may_copy = true;
         }
         if self.tail.is_open() {
@@ -238,7 +239,7 @@ impl Requests {
                 }
                 self.message = Message::None;
                 self.tail = match kind {
-                    b'Q' if self.word.is_found() => Tail::perhaps(false),
+                    b'Q' if self.word.is_found(WORD) => Tail::perhaps(false),
                     b'S' if self.may_copy && self.executes => Tail::perhaps(true),
                     _ => Tail::None,
                 };

@@ -65,7 +65,7 @@ impl Player {
     pub(super) fn new(protocol: Protocol, stream: TcpStream, opened: &Opened) -> Self {
         let mut player = Self {
             stream,
-            responses: Responses::opened(protocol),
+            responses: Responses::opened(protocol, opened),
             heard: Vec::new(),
             statements: HashMap::new(),
         };

@@ -22,6 +22,18 @@ pub enum Opening {
     Cancel(CancelKey),
 }
 
+impl Opening {
+    /// The user, where it names one.
+    #[must_use]
+    pub fn user(&self) -> Option<String> {
+        match self {
+            Self::Postgres(opening) => Some(opening.user()),
+            Self::Mysql(opening) => Some(opening.user()),
+            Self::Cancel(_) => None,
+        }
+    }
+}
+
 /// What a session of PostgreSQL was opened with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOpening {

@@ -57,7 +57,7 @@ pub enum Why {
     Encrypted,
     /// Both sides agreed upon compression, which is not read.
     Compressed,
-    /// It asks for a stream without messages: replication.
+    /// It asks for a stream without messages: replication, or MONITOR of Redis.
     Replication,
     /// Its client has closed in the middle of a message.
     Cut,

@@ -2,7 +2,7 @@
 
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
-use crate::{http1, mysql, postgres};
+use crate::{http1, mysql, postgres, redis};
 
 pub use crate::expect::Expect;
 pub use crate::parts::{Head, Part, Patch, Why};
@@ -14,6 +14,8 @@ pub enum Requests {
     Unknown(Vec<u8>),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
+    /// Redis.
+    Redis(Box<redis::Requests>),
     /// PostgreSQL.
     Postgres(Box<postgres::Requests>),
     /// MySQL.
@@ -38,6 +40,7 @@ impl Requests {
     fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
             Protocol::Mysql => Self::Mysql(Box::default()),
         }
@@ -48,6 +51,7 @@ impl Requests {
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
+            Self::Redis(_) => Some(Protocol::Redis),
             Self::Postgres(_) => Some(Protocol::Postgres),
             Self::Mysql(_) => Some(Protocol::Mysql),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
@@ -78,6 +82,7 @@ impl Requests {
         }
         let why = match self {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
+            Self::Redis(requests) => requests.push(module, bytes, tell),
             Self::Postgres(requests) => requests.push(module, bytes, tell),
             Self::Mysql(requests) => requests.push(module, bytes, tell),
             Self::Left => {
@@ -122,6 +127,7 @@ impl Requests {
     fn lets_pass(&self, why: Why) -> bool {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
+            Self::Redis(requests) => requests.lets_pass(),
             // Without the login nothing means anything at the target.
             Self::Postgres(_) | Self::Mysql(_) => false,
             Self::Unknown(_) | Self::Left => true,
@@ -139,6 +145,7 @@ impl Requests {
             }
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
+            Self::Redis(requests) => requests.into_held(),
             Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
         };
         tell(Part::Leave(why));
@@ -153,6 +160,7 @@ impl Requests {
         match self {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
+            Self::Redis(requests) => requests.is_between(),
             Self::Postgres(requests) => requests.is_between(),
             Self::Mysql(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
@@ -170,9 +178,11 @@ enum Looks {
 
 fn looks_like(first: &[u8]) -> Looks {
     let mut looks = Looks::Unknown;
-    for protocol in Protocol::ALL {
+    // What logs in has to be named: its sessions log in anew.
+    for protocol in Protocol::ALL.iter().filter(|it| !it.logs_in()) {
         let is_it = match protocol {
             Protocol::Http1 => http1::looks_like(first),
+            Protocol::Redis => redis::looks_like(first),
             Protocol::Postgres => postgres::looks_like(first),
             Protocol::Mysql => mysql::looks_like(first),
         };

@@ -1,9 +1,9 @@
 //! A server's side of a connection: its bytes become responses.
 
 use crate::expect::Expect;
-use crate::module::Protocol;
+use crate::protocol::Protocol;
 use crate::step::Opened;
-use crate::{http1, mysql, postgres};
+use crate::{http1, mysql, postgres, redis};
 
 pub use crate::said::{Said, Verdict};
 
@@ -12,6 +12,8 @@ pub use crate::said::{Said, Verdict};
 pub enum Responses {
     /// HTTP/1.
     Http1(Box<http1::Responses>),
+    /// Redis.
+    Redis(Box<redis::Responses>),
     /// PostgreSQL.
     Postgres(Box<postgres::Responses>),
     /// MySQL.
@@ -24,6 +26,7 @@ impl Responses {
     pub fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
             Protocol::Mysql => Self::Mysql(Box::default()),
         }
@@ -35,7 +38,7 @@ impl Responses {
         match protocol {
             Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
             Protocol::Mysql => Self::Mysql(Box::new(mysql::Responses::opened(opened.format))),
-            Protocol::Http1 => Self::new(protocol),
+            Protocol::Http1 | Protocol::Redis => Self::new(protocol),
         }
     }
 
@@ -44,6 +47,7 @@ impl Responses {
     pub const fn protocol(&self) -> Protocol {
         match self {
             Self::Http1(_) => Protocol::Http1,
+            Self::Redis(_) => Protocol::Redis,
             Self::Postgres(_) => Protocol::Postgres,
             Self::Mysql(_) => Protocol::Mysql,
         }
@@ -53,11 +57,12 @@ impl Responses {
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
+            (Self::Redis(responses), Expect::Redis(awaited)) => responses.expect(awaited),
             (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
             (Self::Mysql(responses), Expect::Mysql(awaited)) => responses.expect(awaited),
-            (_, Expect::Nothing) => {}
+            (_, Expect::Nothing(_)) => {}
             // One flow has one protocol.
-            (Self::Http1(_) | Self::Postgres(_) | Self::Mysql(_), _) => {
+            (Self::Http1(_) | Self::Redis(_) | Self::Postgres(_) | Self::Mysql(_), _) => {
                 debug_assert!(false, "{expect:?}");
             }
         }
@@ -67,6 +72,7 @@ impl Responses {
     pub fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.push(bytes, tell),
+            Self::Redis(responses) => responses.push(bytes, tell),
             Self::Postgres(responses) => responses.push(bytes, tell),
             Self::Mysql(responses) => responses.push(bytes, tell),
         }
@@ -76,6 +82,7 @@ impl Responses {
     pub fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.close(tell),
+            Self::Redis(responses) => responses.close(tell),
             Self::Postgres(responses) => responses.close(tell),
             Self::Mysql(responses) => responses.close(tell),
         }

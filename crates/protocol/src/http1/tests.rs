@@ -32,7 +32,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
     let one = match part {
         Part::Begin(head) => {
             let Expect::Http1(awaited) = head.expect else {
-                panic!("{head:?}")
+                panic!("{head:?}");
             };
             Told::Begin {
                 copied: head.copied,

@@ -16,6 +16,7 @@ use super::packets::{HEAD_LEN, Packets, Piece};
 use crate::expect::{AwaitedMysql, Expect};
 use crate::module::Module;
 use crate::parts::{Head, Part, Patch, Why};
+use crate::protocol::Protocol;
 use crate::said::Said;
 use crate::word::Word;
 
@@ -225,7 +226,7 @@ impl Requests {
             self.stage.change(&payload[1..], is_whole)?;
         }
         let format = handshake::format(self.stage.capabilities());
-        let expect = answer.map_or(Expect::Nothing, |answer| {
+        let expect = answer.map_or(Expect::Nothing(Protocol::Mysql), |answer| {
             Expect::Mysql(AwaitedMysql { answer, format })
         });
         self.outstanding = self.outstanding.saturating_add(u32::from(answer.is_some()));

@@ -15,6 +15,7 @@ use super::frames::{Frames, Impossible, Piece};
 use crate::expect::{AwaitedPostgres, Expect};
 use crate::module::Module;
 use crate::parts::{Head, Part, Why};
+use crate::protocol::Protocol;
 use crate::said::Said;
 use crate::word::Word;
 
@@ -164,7 +165,7 @@ impl Requests {
             if kind == b'X' {
                 tell(Part::Begin(Head {
                     copied: true,
-                    expect: Expect::Nothing,
+                    expect: Expect::Nothing(Protocol::Postgres),
                     patch: None,
                 }));
                 self.message = Message::Passes;

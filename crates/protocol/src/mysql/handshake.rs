@@ -260,3 +260,6 @@ pub(crate) fn looks_like(bytes: &[u8]) -> Option<bool> {
     let is_41 = u64::from(u32::from_le_bytes(*capabilities)) & PROTOCOL_41 != 0;
     Some(len >= 32 && is_41 && head[13..32].iter().all(|byte| *byte == 0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -247,3 +247,6 @@ fn refusal(payload: &[u8]) -> String {
     };
     format!("refused, {number} {}", told(words))
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,3 +336,6 @@ fn needed_of(command: u8, read_only: bool) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,6 @@ impl Responses {
         self.flush(tell);
     }
 }
+
+#[cfg(test)]
+mod tests;

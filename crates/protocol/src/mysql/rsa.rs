@@ -106,3 +106,6 @@ fn unsigned(number: &[u8]) -> &[u8] {
     let first = number.iter().position(|byte| *byte != 0);
     first.map_or(&[], |first| &number[first..])
 }
+
+#[cfg(test)]
+pub(in crate::mysql) mod tests;

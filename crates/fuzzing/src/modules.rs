@@ -59,7 +59,7 @@ fn parts_in(module: &Module, stream: &[u8], piece: usize) -> Vec<Told> {
 
 fn held_len(requests: &Requests) -> usize {
     match requests {
-        Requests::Unknown(held) => held.len(),
+        Requests::Unknown(unknown) => unknown.held_len(),
         Requests::Http1(requests) => requests.held_len(),
         Requests::Redis(requests) => requests.held_len(),
         _ => 0,

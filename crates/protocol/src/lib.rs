@@ -17,6 +17,8 @@
 //! | [`credentials`] | passwords and verifiers that logins need |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //! | [`redis`] | Redis (RESP2 and RESP3) |
+//! | [`digest`] | what is kept of a response to compare it with another one: hashes, and no value |
+//! | [`identifier`] | whether a word looks like an identifier |
 //! | [`postgres`] | PostgreSQL: messages, responses, logins |
 //! | `sql` | what can be told of a statement by its words |
 //!
@@ -27,10 +29,12 @@
 
 pub mod account;
 pub mod credentials;
+pub mod digest;
 pub mod expect;
 pub mod filter;
 pub mod glob;
 pub mod http1;
+pub mod identifier;
 pub mod login;
 pub mod mask;
 pub mod module;
@@ -47,6 +51,7 @@ mod sql;
 
 pub use account::Account;
 pub use credentials::Credentials;
+pub use digest::{Digest, Digester, Digests};
 pub use expect::Expect;
 pub use filter::Filter;
 pub use login::{Login, Opened, Step};

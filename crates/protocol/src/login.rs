@@ -4,6 +4,8 @@
 //! and is made anew, from [`Credentials`]. Nothing here does I/O: bytes of the target go in, bytes for it come out. What is random is made from
 //! a seed.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::account::Account;
 use crate::credentials::Credentials;
 use crate::opening::Opening;
@@ -12,6 +14,31 @@ use crate::redis;
 
 /// Most bytes of a target that a login holds; one that says more at a time is not let go on.
 pub const HELD_LEN_MAX: usize = 64 << 10;
+
+/// Seeds of logins: another one for each, which nobody can guess who does not know the key.
+#[derive(Clone, Debug)]
+pub struct Seeds {
+    key: u64,
+    count: u64,
+}
+
+impl Seeds {
+    /// Those of a key.
+    #[must_use]
+    pub const fn new(key: u64) -> Self {
+        Self { key, count: 0 }
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> [u8; 32] {
+        self.count += 1;
+        let hash = Sha256::new().chain_update(b"tcpcopy login");
+        let hash = hash.chain_update(self.key.to_be_bytes());
+        hash.chain_update(self.count.to_be_bytes())
+            .finalize()
+            .into()
+    }
+}
 
 /// A login under way.
 #[derive(Debug)]

@@ -51,6 +51,21 @@ impl Module {
         self.read_only || !self.only.is_empty() || !self.except.is_empty()
     }
 
+    /// The protocol of its flows, where that is known before they begin.
+    #[must_use]
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self.choice {
+            Choice::Is(protocol) => Some(protocol),
+            Choice::Auto => None,
+        }
+    }
+
+    /// Whether its flows begin with a login, which each session makes anew.
+    #[must_use]
+    pub fn logs_in(&self) -> bool {
+        self.protocol().is_some_and(Protocol::logs_in)
+    }
+
     /// Whether filters and rewriting fit the protocol.
     ///
     /// With [`Choice::Auto`] all fit. A flow then has the filters of its own protocol; where each `--only` is about another one,

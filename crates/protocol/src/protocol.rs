@@ -15,6 +15,15 @@ impl Protocol {
     /// All of them.
     pub const ALL: &[Self] = &[Self::Http1, Self::Redis, Self::Postgres];
 
+    /// Whether a connection begins with a login, which each session makes anew.
+    #[must_use]
+    pub const fn logs_in(self) -> bool {
+        match self {
+            Self::Http1 | Self::Redis => false,
+            Self::Postgres => true,
+        }
+    }
+
     /// As it is written on the command line, in summaries and in metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -222,24 +222,7 @@ fn a_session_is_read_to_its_end() {
             "{}",
             String::from_utf8_lossy(&client.said)
         );
-        // What is published comes in between, and after all.
-        let mut other = server.connect();
-        other.ask(&[&format!("AUTH {PASSWORD}")]);
-        client.ask(&["SUBSCRIBE one two", "PSUBSCRIBE o*", "SSUBSCRIBE shard"]);
-        other.ask(&[
-            "PUBLISH one hello",
-            "PUBLISH two hello",
-            "SPUBLISH shard hello",
-        ]);
-        client.ask(&[
-            "PING",
-            "UNSUBSCRIBE one",
-            "UNSUBSCRIBE",
-            "UNSUBSCRIBE",
-            "PUNSUBSCRIBE",
-            "SUNSUBSCRIBE",
-        ]);
-        assert!(client.unasked > 3 * 20, "{}", client.unasked);
+        subscribe(&server, &mut client);
         client.ask(&["RESET"]);
         client.ask(&[&format!("AUTH {PASSWORD}"), "GET a", "QUIT"]);
         assert_eq!(
@@ -249,6 +232,27 @@ fn a_session_is_read_to_its_end() {
             String::from_utf8_lossy(&client.said)
         );
     }
+}
+
+/// What is published comes in between, and after all.
+fn subscribe(server: &Server, client: &mut Client) {
+    let mut other = server.connect();
+    other.ask(&[&format!("AUTH {PASSWORD}")]);
+    client.ask(&["SUBSCRIBE one two", "PSUBSCRIBE o*", "SSUBSCRIBE shard"]);
+    other.ask(&[
+        "PUBLISH one hello",
+        "PUBLISH two hello",
+        "SPUBLISH shard hello",
+    ]);
+    client.ask(&[
+        "PING",
+        "UNSUBSCRIBE one",
+        "UNSUBSCRIBE",
+        "UNSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "SUNSUBSCRIBE",
+    ]);
+    assert!(client.unasked > 3 * 20, "{}", client.unasked);
 }
 
 #[test]

@@ -50,6 +50,7 @@ mod pace;
 mod page;
 mod passing;
 mod path;
+mod payload;
 mod places;
 mod pools;
 mod precedence;

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -43,10 +42,13 @@ impl Server {
     fn connect(&self) -> Client {
         let socket = self.folder.path().join("socket");
         let begun = Instant::now();
-        while !Path::new(&socket).exists() && begun.elapsed() < PATIENCE {
+        let stream = loop {
+            match UnixStream::connect(&socket) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+            }
             sleep(Duration::from_millis(10));
-        }
-        let stream = UnixStream::connect(socket).expect("the server listens");
+        };
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let module = Module {
             choice: Choice::Is(Protocol::Redis),

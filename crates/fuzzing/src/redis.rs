@@ -42,7 +42,6 @@ pub fn run(data: &[u8]) {
                 0 | 1 => AwaitedRedis::Reply,
                 2 if number % 2 == 0 => AwaitedRedis::Confirmations(u32::from(number)),
                 2 => AwaitedRedis::UntilNone(Subscription::Channels),
-                _ if number % 2 == 0 => AwaitedRedis::Nothing,
                 _ => AwaitedRedis::Reset,
             })
         })

@@ -27,12 +27,6 @@ impl Expect {
             Self::Postgres(_) => Protocol::Postgres,
         }
     }
-
-    /// Whether there is a response at all. Of a message without one [`crate::Said::End`] is told with what comes next.
-    #[must_use]
-    pub const fn is_answered(self) -> bool {
-        !matches!(self, Self::Nothing(_) | Self::Redis(AwaitedRedis::Nothing))
-    }
 }
 
 /// The same of HTTP/1.
@@ -56,8 +50,6 @@ pub enum AwaitedRedis {
     UntilNone(Subscription),
     /// One value, and no subscription is left.
     Reset,
-    /// Nothing: the client has turned replies off.
-    Nothing,
 }
 
 /// What a client of Redis subscribes to.

@@ -112,7 +112,7 @@ impl Player {
             }
             self.stream.write_all(piece).expect("the target takes it");
         }
-        if message.head.expect == Expect::Nothing {
+        if message.head.expect == Expect::Nothing(Protocol::Postgres) {
             return None;
         }
         let verdict = self.until(|said| match said {

@@ -69,7 +69,7 @@ pub(super) fn read(module: &Module, noted: &Noted) -> Session {
     for message in &session.messages {
         assert_eq!(
             message.verdict.is_none(),
-            message.head.expect == Expect::Nothing,
+            message.head.expect == Expect::Nothing(Protocol::Postgres),
             "{message:?}"
         );
     }
@@ -109,7 +109,7 @@ impl Session {
             Said::Bytes(len) => self.answers += u64::from(*len),
             Said::Unasked(len) => self.unasked += u64::from(*len),
             Said::End(verdict) => {
-                let asks = |message: &Message| message.head.expect != Expect::Nothing;
+                let asks = |message: &Message| message.head.expect != Expect::Nothing(Protocol::Postgres);
                 let left = &mut self.messages[self.answered..];
                 let at = left
                     .iter()
@@ -161,5 +161,6 @@ pub(super) fn module(protocol: Protocol) -> Module {
     Module {
         choice: Choice::Is(protocol),
         read_only: false,
+        ..Module::default()
     }
 }

@@ -33,28 +33,11 @@ impl Stand {
     /// Where the lab or the binaries cannot be made although everything for them is there.
     #[must_use]
     pub fn up(topology: Topology, part: &str, needs: &[&str]) -> Option<Self> {
-        if !system::is_root() {
-            return skip("live tests need root");
-        }
-        let missing = system::missing(&[needs, &["ip", "ethtool", "sysctl", "taskset"]].concat());
-        if !missing.is_empty() {
-            return skip(&format!(
-                "{} not installed; `cargo xtask setup` does it",
-                missing.join(", ")
-            ));
-        }
+        let lab = lab(topology, needs)?;
         let binaries = match binaries() {
             Ok(binaries) => binaries.clone(),
             Err(why) => return skip(why),
         };
-        // A test that is interrupted should take its lab down: the waits of the lab then fail.
-        lab::interrupt::install().expect("signal handlers");
-        // A test may have several labs at the same time.
-        static LABS: AtomicUsize = AtomicUsize::new(0);
-        let word = format!("live{}", LABS.fetch_add(1, Ordering::Relaxed));
-        let prefix = Prefix::of_this_process(&word).expect("a valid name");
-        let lab = Lab::up(prefix, topology)
-            .unwrap_or_else(|error| panic!("the lab does not stand: {error}"));
         Some(Self {
             lab,
             binaries,
@@ -130,6 +113,33 @@ pub fn skip<T>(why: &str) -> Option<T> {
     // Not eprintln: the test harness would swallow it.
     let _ = writeln!(std::io::stderr(), "SKIP: {why}");
     None
+}
+
+/// A lab without our binaries, for what is tried at other servers; or the reason why there is none is said.
+///
+/// # Panics
+///
+/// Where it cannot be made although everything for it is there.
+#[must_use]
+pub fn lab(topology: Topology, needs: &[&str]) -> Option<Lab> {
+    if !system::is_root() {
+        return skip("live tests need root");
+    }
+    let missing = system::missing(&[needs, &["ip", "ethtool", "sysctl", "taskset"]].concat());
+    if !missing.is_empty() {
+        return skip(&format!(
+            "{} not installed; `cargo xtask setup` does it",
+            missing.join(", ")
+        ));
+    }
+    // A test that is interrupted should take its lab down: the waits of the lab then fail.
+    lab::interrupt::install().expect("signal handlers");
+    // A test may have several labs at the same time.
+    static LABS: AtomicUsize = AtomicUsize::new(0);
+    let word = format!("live{}", LABS.fetch_add(1, Ordering::Relaxed));
+    let prefix = Prefix::of_this_process(&word).expect("a valid name");
+    let lab = Lab::up(prefix, topology);
+    Some(lab.unwrap_or_else(|error| panic!("the lab does not stand: {error}")))
 }
 
 /// The binaries: those of `TCPCOPY_BINARIES` (a folder), or freshly built ones.

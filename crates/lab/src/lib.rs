@@ -21,7 +21,7 @@
 //! | [`bulk`] | raw TCP sender and sink |
 //! | [`part`] | one of these in a process of its own |
 //! | [`command`] | these as commands, to be run inside a namespace |
-//! | [`nginx`], [`redis`] | configurations and starts of servers |
+//! | [`nginx`], [`redis`], [`postgres`] | configurations and starts of servers |
 //! | [`copier`] | `tcpcopy` and `intercept` |
 //! | [`stamps`] | when packets passed a device |
 //! | [`wrk`] | what wrk prints |
@@ -47,6 +47,7 @@ pub mod net;
 pub mod nginx;
 pub mod part;
 pub mod plan;
+pub mod postgres;
 pub mod prefix;
 pub mod process;
 pub mod readers;

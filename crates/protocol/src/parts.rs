@@ -1,10 +1,14 @@
 //! What a client's stream consists of.
 
 use crate::expect::Expect;
+use crate::opening::Opening;
 
 /// What stands next in a client's stream.
 #[derive(Debug)]
 pub enum Part<'a> {
+    /// How the client has opened its connection: its login, which is not copied as bytes. Each session logs in by itself with
+    /// [`crate::Login`], on a new connection, and what follows is sent once it is in.
+    Opening(Box<Opening>),
     /// A message begins. What follows up to [`Part::End`] is its.
     Begin(Head),
     /// Bytes of it as the target is to get them; there are none of a message that is not copied.
@@ -24,6 +28,18 @@ pub struct Head {
     pub copied: bool,
     /// What its response looks like, for [`crate::Responses::expect`].
     pub expect: Expect,
+    /// What of its bytes has another value at each server.
+    pub patch: Option<Patch>,
+}
+
+/// Four bytes of a message that name something by a number that the online server gave out, and the target may have given out
+/// another. A message whose number has no counterpart at the target (see [`crate::Verdict::statement`]) is not to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Where it stands: so many bytes behind the message's first. The number is four bytes, little-endian.
+    pub at: u32,
+    /// The online server's number.
+    pub statement: u32,
 }
 
 /// Why a flow has left its module.
@@ -39,4 +55,8 @@ pub enum Why {
     Cut,
     /// A head, or what has to be held of a message, is longer than the module's limit.
     TooLong,
+    /// Both sides agreed upon encryption; nothing of it can be read, nor mean anything on another connection.
+    Encrypted,
+    /// It asks for a stream without messages: replication, or MONITOR of Redis.
+    Replication,
 }

@@ -1,11 +1,11 @@
 //! The client's side of a flow: its bytes become messages.
 
-use crate::http1;
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
+use crate::{http1, postgres, redis};
 
 pub use crate::expect::Expect;
-pub use crate::parts::{Head, Part, Why};
+pub use crate::parts::{Head, Part, Patch, Why};
 
 /// Reads the bytes of one client.
 #[derive(Debug)]
@@ -14,6 +14,10 @@ pub enum Requests {
     Unknown(Vec<u8>),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
+    /// Redis.
+    Redis(Box<redis::Requests>),
+    /// PostgreSQL.
+    Postgres(Box<postgres::Requests>),
     /// It has left the module, and passes as bytes.
     Left,
     /// It has left the module of a rule that says what may be copied ([`Module::judges`]): nothing more is told.
@@ -33,6 +37,8 @@ impl Requests {
     fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
+            Protocol::Postgres => Self::Postgres(Box::default()),
         }
     }
 
@@ -41,6 +47,8 @@ impl Requests {
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
+            Self::Redis(_) => Some(Protocol::Redis),
+            Self::Postgres(_) => Some(Protocol::Postgres),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
     }
@@ -69,6 +77,8 @@ impl Requests {
         }
         let why = match self {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
+            Self::Redis(requests) => requests.push(module, bytes, tell),
+            Self::Postgres(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
@@ -83,7 +93,13 @@ impl Requests {
     /// The online server has said this, before the client's next bytes.
     pub fn hear(&mut self, said: &Said, tell: &mut dyn FnMut(Part<'_>)) {
         if matches!(said, Said::Left) {
-            self.leave(Why::Upgraded, self.lets_pass(Why::Upgraded), tell);
+            let why = match self {
+                Self::Postgres(requests) => requests.why_left(),
+                _ => Why::Upgraded,
+            };
+            self.leave(why, self.lets_pass(why), tell);
+        } else if let Self::Postgres(requests) = self {
+            requests.hear(said, tell);
         }
     }
 
@@ -104,6 +120,8 @@ impl Requests {
     fn lets_pass(&self, why: Why) -> bool {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
+            Self::Redis(requests) => requests.lets_pass(),
+            Self::Postgres(requests) => requests.lets_pass(),
             Self::Unknown(_) | Self::Left => true,
             Self::Barred => false,
         }
@@ -119,6 +137,8 @@ impl Requests {
             }
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
+            Self::Redis(requests) => requests.into_held(),
+            Self::Postgres(requests) => requests.into_held(),
         };
         tell(Part::Leave(why));
         if passes && !held.is_empty() {
@@ -132,6 +152,8 @@ impl Requests {
         match self {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
+            Self::Redis(requests) => requests.is_between(),
+            Self::Postgres(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
         }
     }
@@ -147,9 +169,12 @@ enum Looks {
 
 fn looks_like(first: &[u8]) -> Looks {
     let mut looks = Looks::Unknown;
-    for protocol in Protocol::ALL {
+    // What logs in has to be named: its sessions log in anew.
+    for protocol in Protocol::ALL.iter().filter(|it| !it.logs_in()) {
         let is_it = match protocol {
             Protocol::Http1 => http1::looks_like(first),
+            Protocol::Redis => redis::looks_like(first),
+            Protocol::Postgres => postgres::looks_like(first),
         };
         match is_it {
             Some(true) => return Looks::Like(*protocol),

@@ -1,5 +1,7 @@
 //! What a server's stream consists of.
 
+use crate::postgres::CancelKey;
+
 /// What stands next in a server's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
@@ -7,6 +9,11 @@ pub enum Said {
     Bytes(u32),
     /// So many bytes that answer nothing.
     Unasked(u32),
+    /// What the server asks for while the connection opens, as far as the client's side has to know of it ([`crate::Requests::hear`]).
+    Asked(Box<[u8]>),
+    /// The connection is open: the client is logged in, and messages may follow. With the key by which the connection's statements
+    /// are cancelled, where the server has told one.
+    Opened(Option<CancelKey>),
     /// The server asks for what follows of the message ([`crate::Part::Pause`]).
     Ready,
     /// The response to the first message that is awaited is complete. The next one awaited is the first now.
@@ -24,4 +31,7 @@ pub struct Verdict {
     pub code: u32,
     /// Whether it is an error by the protocol's own word.
     pub is_error: bool,
+    /// The number that the server has given to the statement that it was asked to prepare; the client's later messages carry it
+    /// ([`crate::parts::Patch`]).
+    pub statement: Option<u32>,
 }

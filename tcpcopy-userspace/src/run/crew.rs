@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use process::Processor;
 use process::confinement::{self, Trade};
-use session::{Engine, Sight, Tally};
+use session::{Engine, RuleId, Sight, Tally};
 use telemetry::Figures;
 use tracing::{debug, warn};
 
@@ -198,6 +198,14 @@ impl Crew {
             }
         }
         sights
+    }
+
+    /// Logins that have failed, of which the workers have left word since the last time.
+    pub(super) fn take_logins_failed(&self) -> Vec<(RuleId, String)> {
+        let shared = self.handles.iter().map(|handle| &handle.shared);
+        shared
+            .flat_map(|shared| shared.take_logins_failed())
+            .collect()
     }
 
     /// Clients whose copies wait, of which the workers have left word since the last time.

@@ -107,6 +107,18 @@ const TEST_TOOLS: &[Tool] = &[
         package: "redis-tools",
     },
     Tool {
+        program: "pg_ctlcluster",
+        package: "postgresql",
+    },
+    Tool {
+        program: "pgbench",
+        package: "postgresql-contrib",
+    },
+    Tool {
+        program: "mariadbd",
+        package: "mariadb-server",
+    },
+    Tool {
         program: "mosquitto",
         package: "mosquitto",
     },

@@ -89,6 +89,7 @@ impl Responses {
         let verdict = is_asked.then(|| Verdict {
             code: u32::from(head.status),
             is_error: head.status >= 400,
+            statement: None,
         });
         match head.status {
             100 if is_asked => {

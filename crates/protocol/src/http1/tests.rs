@@ -31,7 +31,9 @@ fn module() -> Module {
 fn note(told: &mut Vec<Told>, part: &Part<'_>) {
     let one = match part {
         Part::Begin(head) => {
-            let Expect::Http1(awaited) = head.expect;
+            let Expect::Http1(awaited) = head.expect else {
+                panic!("{head:?}");
+            };
             Told::Begin {
                 copied: head.copied,
                 awaited,
@@ -47,6 +49,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
         Part::Pause => Told::Pause,
         Part::End => Told::End,
         Part::Leave(why) => Told::Leave(*why),
+        Part::Opening(_) => panic!("HTTP has none"),
     };
     told.push(one);
 }
@@ -94,5 +97,6 @@ fn end(code: u32) -> Said {
     Said::End(Verdict {
         code,
         is_error: code >= 400,
+        statement: None,
     })
 }

@@ -167,6 +167,7 @@ fn errors_by_the_protocols_word() {
     let verdict = Verdict {
         code: 503,
         is_error: true,
+        statement: None,
     };
     let response = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(told(&[GET], response)[1], Said::End(verdict));

@@ -1,0 +1,70 @@
+//! Numbers of JSON, letter by letter.
+
+/// How far a number was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    /// `-`
+    Minus,
+    /// `0`, behind which no digit may stand.
+    Zero,
+    /// Digits.
+    Whole,
+    /// The dot.
+    Dot,
+    /// Digits behind it.
+    Fraction,
+    /// `e`
+    Exponent,
+    /// The sign behind it.
+    Sign,
+    /// Digits behind it.
+    Power,
+}
+
+/// What a byte is to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Part of it.
+    On,
+    /// Not part of it: the number was complete.
+    End,
+    /// The number is none.
+    Fault,
+}
+
+impl Number {
+    /// A number that begins with this byte.
+    pub(super) fn new(byte: u8) -> Option<Self> {
+        match byte {
+            b'-' => Some(Self::Minus),
+            b'0' => Some(Self::Zero),
+            b'1'..=b'9' => Some(Self::Whole),
+            _ => None,
+        }
+    }
+
+    /// The next byte.
+    pub(super) fn take(&mut self, byte: u8) -> Step {
+        *self = match (*self, byte) {
+            (Self::Minus, b'0') => Self::Zero,
+            (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Self::Whole,
+            (Self::Zero | Self::Whole, b'.') => Self::Dot,
+            (Self::Dot | Self::Fraction, b'0'..=b'9') => Self::Fraction,
+            (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Self::Exponent,
+            (Self::Exponent, b'+' | b'-') => Self::Sign,
+            (Self::Exponent | Self::Sign | Self::Power, b'0'..=b'9') => Self::Power,
+            // The byte behind a number is judged by what stands around it: no digit can stand there.
+            _ if self.is_complete() && !byte.is_ascii_digit() => return Step::End,
+            _ => return Step::Fault,
+        };
+        Step::On
+    }
+
+    /// Whether it may end here.
+    pub(super) fn is_complete(self) -> bool {
+        matches!(
+            self,
+            Self::Zero | Self::Whole | Self::Fraction | Self::Power
+        )
+    }
+}

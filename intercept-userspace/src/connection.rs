@@ -92,6 +92,8 @@ pub(crate) struct Totals {
     pub(crate) written: AtomicU64,
     /// Reports that left out payload that was asked for, because much waited already.
     pub(crate) cut: AtomicU64,
+    /// The same, because the packet was longer than a frame of the socket.
+    pub(crate) too_long: AtomicU64,
     /// Bytes written to its socket.
     pub(crate) bytes: AtomicU64,
     /// Writes to its socket.

@@ -218,12 +218,13 @@ impl Snapshot {
         );
         reports.count(&[("result", "written")], sums.written);
         reports.count(&[("result", "lost")], sums.lost);
-        families
-            .counter(
-                "intercept_reports_cut_total",
-                "Reports that left out payload that was asked for, because much waited for that connection already.",
-            )
-            .count(&[], sums.cut);
+        let mut cut = families.counter(
+            "intercept_reports_cut_total",
+            "Reports without payload that was asked for: much waited for that connection already, or the packet was longer than a \
+             frame of the socket.",
+        );
+        cut.count(&[("reason", "behind")], sums.cut);
+        cut.count(&[("reason", "too_long")], sums.too_long);
         families
             .counter(
                 "intercept_channel_bytes_total",

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use abi::record::WHOLE_FRAME_LEN_MAX;
 use channel::{Batch, Report};
 use wire::flow::{Endpoint, FlowKey};
 
@@ -108,8 +109,9 @@ impl Outlets {
         };
         for slot in slots {
             if let Some(outlet) = outlet(&mut self.outlets, *slot) {
-                // Whoever did not announce the session is shown no more of it than its beginning.
-                outlet.put(report, outlet.payload_max, &mut self.filled);
+                // A segment with payload comes here before its session was announced, and where nobody else could announce it.
+                let payload_max = outlet.payload_of(&flow.server, report);
+                outlet.put(report, payload_max, &mut self.filled);
             }
         }
         Routed::Subscribers
@@ -122,7 +124,7 @@ impl Outlets {
         };
         match outlet(&mut self.outlets, owner.slot) {
             Some(outlet) if outlet.id == owner => {
-                let payload_max = outlet.payload_of(&flow.server);
+                let payload_max = outlet.payload_of(&flow.server, report);
                 outlet.put(report, payload_max, &mut self.filled);
                 true
             }
@@ -156,17 +158,24 @@ fn outlet(outlets: &mut [Option<Outlet>], slot: u16) -> Option<&mut Outlet> {
 }
 
 impl Outlet {
-    /// How many payload bytes of its own sessions' replies it gets of this target. While much waits for it these are a sample's: the
+    /// How many payload bytes it gets of a reply of this target that is for it. While much waits for it these are a sample's: the
     /// headers of what comes are worth more to it than the payload of what came, and it sees what is missing.
-    fn payload_of(&self, target: &Endpoint) -> usize {
+    fn payload_of(&self, target: &Endpoint, report: &Report<'_>) -> usize {
         if self.whole.is_empty() || !self.whole.contains(target) {
-            self.payload_max
-        } else if self.connection.is_behind() {
-            self.connection.totals.cut.fetch_add(1, Ordering::Relaxed);
-            self.payload_max
-        } else {
-            usize::MAX
+            return self.payload_max;
         }
+        let totals = &self.connection.totals;
+        if self.connection.is_behind() {
+            totals.cut.fetch_add(1, Ordering::Relaxed);
+            return self.payload_max;
+        }
+        let there = report.headers.len() + report.payload.len();
+        if there < report.packet_len as usize
+            && totals.too_long.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            say_too_long(report.packet_len);
+        }
+        usize::MAX
     }
 
     fn put(&mut self, report: &Report<'_>, payload_max: usize, filled: &mut Vec<u16>) {
@@ -197,6 +206,17 @@ impl Outlet {
             self.connection.offer(self.batch.take(), count);
         }
     }
+}
+
+/// Says what a packet means whose payload is not there although it is wanted; the first one of a connection alone.
+fn say_too_long(packet_len: u32) {
+    tracing::warn!(
+        finding = "payload-too-long",
+        "a reply of {packet_len} bytes was taken without its payload, which a protocol module of tcpcopy wants: it is longer than a frame \
+         of an AF_XDP socket. Where the interface merges packets on the way in, switch that off (ethtool -K IFACE gro off lro off); \
+         else its MTU is more than {} bytes",
+        WHOLE_FRAME_LEN_MAX - wire::ethernet::HEADER_LEN
+    );
 }
 
 /// Bytes that a batch begins with: a few reports, for most batches of a quiet target are short.
@@ -389,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_replies_go_to_whom_announced_the_session_and_asked_for_them() {
+    fn whole_replies_go_to_whom_they_are_for_and_who_asked_for_them() {
         let router = Arc::new(Router::new([TARGET, OTHER]));
         let mut outlets = Outlets::new(Arc::clone(&router));
         let (asks, peer, queue) = Connection::for_test();
@@ -405,8 +425,18 @@ mod tests {
             outlets.route(&flow, &whole(1));
         }
         outlets.flush(true);
-        assert_eq!(payloads(&peer, &queue), [1448, 16, 16]);
+        // The third one was not announced, as yet perhaps, and can be nobody else's.
+        assert_eq!(payloads(&peer, &queue), [1448, 16, 1448]);
         assert_eq!(asks.totals.cut.load(Ordering::Relaxed), 0);
+
+        let (other, other_peer, other_queue) = Connection::for_test();
+        let _ = router.subscribe(headers(), &other, || ()).unwrap();
+        let routed = outlets.route(&flow(2, TARGET), &whole(1));
+        assert_eq!(routed, Routed::Nobody, "whose it is nobody knows");
+        outlets.route(&flow(1, TARGET), &whole(1));
+        outlets.flush(true);
+        assert_eq!(payloads(&peer, &queue), [1448]);
+        assert_eq!(payloads(&other_peer, &other_queue), [0; 0]);
     }
 
     #[test]

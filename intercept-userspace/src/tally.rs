@@ -18,6 +18,8 @@ pub(crate) struct Sums {
     pub(crate) lost: u64,
     /// Reports that left out payload that was asked for, because much waited already.
     pub(crate) cut: u64,
+    /// The same, because the packet was longer than a frame of the socket.
+    pub(crate) too_long: u64,
     /// Bytes written to sockets.
     pub(crate) bytes: u64,
     /// Writes to sockets.
@@ -34,6 +36,7 @@ impl Sums {
         self.written += load(&totals.written);
         self.lost += load(&totals.lost);
         self.cut += load(&totals.cut);
+        self.too_long += load(&totals.too_long);
         self.bytes += load(&totals.bytes);
         self.writes += load(&totals.writes);
         self.flows += load(&totals.flows);

@@ -21,6 +21,7 @@ mod heading;
 mod intercept;
 mod interface;
 mod join;
+mod logins;
 mod module;
 mod pool;
 mod quantity;

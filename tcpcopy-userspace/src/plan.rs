@@ -75,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) rule_names: Vec<String>,
     /// What each rule asks of its protocol module, in the order of the rules; `None` of one that has none.
     pub(crate) modules: Vec<Option<protocol::Module>>,
+    /// Passwords and verifiers for the logins that sessions make by themselves.
+    pub(crate) credentials: Option<Arc<protocol::Credentials>>,
     /// Where each rule's sessions come from, in words.
     pub(crate) source_words: Vec<String>,
     pub(crate) source: Source,
@@ -206,6 +208,7 @@ impl Plan {
             mode,
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
             modules: args.rules.iter().map(|it| args.module_of(it)).collect(),
+            credentials: args.modules.credentials(),
             source_words,
             own_addresses: facts.addresses.iter().map(|own| own.address).collect(),
             filter,
@@ -269,6 +272,7 @@ impl Plan {
             workers: self.workers,
             copies: self.dials.copies_max(),
             wait_for_responses: self.wait_for_responses,
+            credentials: self.credentials.clone(),
             response_timeout: self.response_timeout,
             idle_timeout: self.idle_timeout,
             sessions_max: self.sessions_max.div_ceil(self.workers),
@@ -294,6 +298,7 @@ impl Plan {
         let mut plan = Self {
             rules: Vec::new(),
             modules: Vec::new(),
+            credentials: None,
             sample_bytes: 0,
             filter: Filter::of_probes(&[&self.probes[..], &self.controls[..]].concat()),
             ..self.clone()
@@ -324,11 +329,19 @@ impl Plan {
         self.modules.iter().any(Option::is_some)
     }
 
+    /// Services whose responses are wanted whole; [`Addr::UNSPECIFIED`] for any address.
+    pub(crate) fn whole_services(&self) -> BTreeSet<Endpoint> {
+        self.rules_with_module().map(|rule| rule.online).collect()
+    }
+
     /// Targets whose responses are wanted whole.
     pub(crate) fn whole_targets(&self) -> BTreeSet<Endpoint> {
+        self.rules_with_module().map(|rule| rule.target).collect()
+    }
+
+    fn rules_with_module(&self) -> impl Iterator<Item = &Rule> {
         let rules = self.rules.iter().zip(&self.modules);
-        let with_module = rules.filter(|(_, module)| module.is_some());
-        with_module.map(|(rule, _)| rule.target).collect()
+        rules.filter_map(|(rule, module)| module.is_some().then_some(rule))
     }
 
     /// What decides which flows are copied (`-r`), besides the share.

@@ -9,7 +9,7 @@
 //! | [`cues`], [`playing`] | packets of a file, each when it is due |
 //! | [`departures`] | frames that leave |
 //! | [`events`] | what the engine tells of its sessions and turns |
-//! | [`figures`], [`slot`] | what the worker counts, and where it leaves it |
+//! | [`figures`], [`payload`], [`slot`] | what the worker counts, and where it leaves it |
 //! | [`tap`] | what is sent and received, for the file of `--tap` |
 //! | [`handle`], [`command`], [`link`] | how others reach the worker |
 //! | [`announcer`], [`leases`] | who is told of its sessions: `intercept`, and the programs |
@@ -30,6 +30,7 @@ pub(crate) mod link;
 mod merge;
 mod pace;
 pub(crate) mod pausing;
+pub(crate) mod payload;
 pub(crate) mod playing;
 mod ring;
 mod sleeping;
@@ -55,6 +56,7 @@ use intake::Intake;
 use leases::Leases;
 use pace::{Company, Pace, Pause};
 use pausing::Pausing;
+use payload::Payload;
 use playing::Playing;
 use slot::Shared;
 use tap::Tap;
@@ -92,6 +94,8 @@ pub(crate) struct Worker {
     pub(crate) rules: usize,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
+    /// Assistant mode: what came of the responses that a protocol module reads.
+    pub(crate) payload: Option<Payload>,
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
     /// How long a session may take to end once nothing more is captured.
@@ -346,6 +350,9 @@ impl Running {
                 // Not when `intercept` saw it, which is an estimate, and may lie before what it answers was sent.
                 if let Some(tap) = &mut self.worker.tap {
                     tap.received(now, segment);
+                }
+                if let Some(payload) = &mut self.worker.payload {
+                    payload.of_target(segment);
                 }
                 self.worker.engine.on_target_packet(now, stamp, segment);
                 taken += 1;

@@ -12,8 +12,10 @@
 //! | `query` | HTTP | what stands behind the question mark; empty where there is none |
 //! | `host` | HTTP | the host without its port, in any case of letters |
 //! | `header:NAME` | HTTP | each value of the fields of this name; a request without such a field is not like any |
+//! | `command` | Redis | the command, in any case of letters; `CONFIG\|GET` is a command with its subcommand |
+//! | `key` | Redis | the first key of the command |
 //!
-//! Values but those of `method` are patterns ([`Glob`]). A backslash takes from what follows it what it means: `\*`,
+//! Values but those of `method` and `command` are patterns ([`Glob`]). A backslash takes from what follows it what it means: `\*`,
 //! `\,`, `\\`, and a blank.
 
 use core::fmt;
@@ -37,19 +39,22 @@ pub struct Filter {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Term {
-    key: Key,
+    key: Property,
     values: Vec<Glob>,
 }
 
 /// What of a message is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum Property {
     Method,
     Path,
     Query,
     Host,
     /// A field by its name, in small letters.
     Header(String),
+    Command,
+    /// A key of Redis.
+    Key,
 }
 
 /// What is wrong with a filter.
@@ -69,7 +74,9 @@ pub enum Wrong {
     )]
     NoValue(String),
     /// A key that there is not.
-    #[error("there is no key '{0}': HTTP has method, path, query, host and header:NAME")]
+    #[error(
+        "there is no key '{0}': HTTP has method, path, query, host and header:NAME, Redis has command and key"
+    )]
     Key(String),
     /// A name that no field can have.
     #[error("'{0}' is no name of a header")]
@@ -98,20 +105,26 @@ impl Filter {
             .map_or(Protocol::Http1, |term| term.key.protocol())
     }
 
+    /// Whether it is about this.
+    pub(crate) fn has(&self, key: &Property) -> bool {
+        self.terms.iter().any(|term| term.key == *key)
+    }
+
     /// Whether all of its terms hold; `is_like_one` says of one whether what its key stands for is like one of the patterns.
-    pub(crate) fn matches(&self, is_like_one: impl Fn(&Key, &[Glob]) -> bool) -> bool {
+    pub(crate) fn matches(&self, is_like_one: impl Fn(&Property, &[Glob]) -> bool) -> bool {
         self.terms
             .iter()
             .all(|term| is_like_one(&term.key, &term.values))
     }
 }
 
-impl Key {
+impl Property {
     fn protocol(&self) -> Protocol {
         match self {
             Self::Method | Self::Path | Self::Query | Self::Host | Self::Header(_) => {
                 Protocol::Http1
             }
+            Self::Command | Self::Key => Protocol::Redis,
         }
     }
 }
@@ -156,7 +169,7 @@ impl FromStr for Term {
         let (name, values) = word
             .split_once('=')
             .ok_or_else(|| Wrong::NoValue(word.to_owned()))?;
-        let key: Key = name.parse()?;
+        let key: Property = name.parse()?;
         let values = split(values, |c| c == ',')
             .map(|value| key.value(value))
             .collect::<Result<Vec<Glob>, Wrong>>()?;
@@ -167,7 +180,7 @@ impl FromStr for Term {
     }
 }
 
-impl FromStr for Key {
+impl FromStr for Property {
     type Err = Wrong;
 
     fn from_str(name: &str) -> Result<Self, Wrong> {
@@ -176,6 +189,8 @@ impl FromStr for Key {
             "path" => Self::Path,
             "query" => Self::Query,
             "host" => Self::Host,
+            "command" => Self::Command,
+            "key" => Self::Key,
             _ => {
                 let header = name
                     .strip_prefix("header:")
@@ -189,7 +204,7 @@ impl FromStr for Key {
     }
 }
 
-impl Key {
+impl Property {
     fn value(&self, text: &str) -> Result<Glob, Wrong> {
         let wrong = |why| Wrong::Value {
             key: self.to_string(),
@@ -197,7 +212,7 @@ impl Key {
             why,
         };
         let glob = Glob::parse(text).ok_or_else(|| wrong("nothing follows the backslash"))?;
-        let may_be_empty = matches!(self, Self::Query | Self::Header(_));
+        let may_be_empty = matches!(self, Self::Query | Self::Header(_) | Self::Key);
         if text.is_empty() && !may_be_empty {
             return Err(wrong("it is empty"));
         }
@@ -217,7 +232,10 @@ impl Key {
             Self::Host if text.contains('/') || has_port(text) => Err(wrong(
                 "a host is compared without its port, and without a scheme",
             )),
-            Self::Host => Ok(glob.in_small()),
+            Self::Command if text.contains('*') => {
+                Err(wrong("a command is one word, without a star"))
+            }
+            Self::Host | Self::Command => Ok(glob.in_small()),
             _ => Ok(glob),
         }
     }
@@ -244,7 +262,7 @@ fn split(text: &str, is_separator: impl Fn(char) -> bool) -> impl Iterator<Item 
     })
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Method => f.write_str("method"),
@@ -252,6 +270,8 @@ impl fmt::Display for Key {
             Self::Query => f.write_str("query"),
             Self::Host => f.write_str("host"),
             Self::Header(name) => write!(f, "header:{name}"),
+            Self::Command => f.write_str("command"),
+            Self::Key => f.write_str("key"),
         }
     }
 }
@@ -290,6 +310,10 @@ mod tests {
             ),
             ("query= path=/a\\,b", "query= path=/a\\,b"),
             ("host=[::1]", "host=[::1]"),
+            (
+                "command=GET,config|get key=user:*",
+                "command=get,config|get key=user:*",
+            ),
         ] {
             assert_eq!(filter(text).to_string(), shown);
             assert_eq!(filter(shown), filter(text));
@@ -299,6 +323,7 @@ mod tests {
     #[test]
     fn whose_messages_it_is_about() {
         assert_eq!(filter("path=/a").protocol(), Protocol::Http1);
+        assert_eq!(filter("key=a").protocol(), Protocol::Redis);
     }
 
     #[test]
@@ -320,6 +345,11 @@ mod tests {
             ("host=a:80", "without its port"),
             ("host=[::1]:80", "without its port"),
             ("host=http://a", "without its port, and without a scheme"),
+            ("command=G*", "without a star"),
+            (
+                "path=/a key=b",
+                "'key=b' is of redis, and what stands before it is of http1",
+            ),
         ] {
             let wrong = text.parse::<Filter>().expect_err(text);
             assert!(wrong.to_string().contains(words), "{text}: {wrong}");
@@ -346,7 +376,7 @@ mod tests {
         }
 
         #[test]
-        fn nearly_filters(text in "((method|path|host|header:x|query)=[/*A,\\\\. b]{0,6} ?){1,3}") {
+        fn nearly_filters(text in "((method|path|host|header:x|key)=[/*A,\\\\. b]{0,6} ?){1,3}") {
             if let Ok(read) = text.parse::<Filter>() {
                 prop_assert_eq!(read.to_string().parse::<Filter>(), Ok(read));
             }

@@ -9,12 +9,14 @@
 //! | [`requests`] | the client's side, one reader for a flow: its bytes become [`Part`]s |
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
 //! | [`filter`], [`glob`] | which messages are copied: the language of `--only` and `--except` |
-//! | [`rewrite`] | what is changed of them |
+//! | [`rewrite`], [`account`] | what is changed of them, and who logs in |
+//! | [`mask`] | what is never shown of a message |
 //! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`opening`] | how a client has opened its connection, for the logins of its copies |
 //! | [`login`] | a session's own login at the target |
 //! | [`credentials`] | passwords and verifiers that logins need |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
+//! | [`redis`] | Redis (RESP2 and RESP3) |
 //! | [`digest`] | what is kept of a response to compare it with another one: hashes, and no value |
 //! | [`identifier`] | whether a word looks like an identifier |
 //! | [`postgres`] | PostgreSQL: messages, responses, logins |
@@ -25,6 +27,7 @@
 //! judge, which then passes as bytes, or is not copied where the rule says what may be ([`Module::judges`]). It never guesses.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod credentials;
 pub mod digest;
 pub mod expect;
@@ -33,22 +36,26 @@ pub mod glob;
 pub mod http1;
 pub mod identifier;
 pub mod login;
+pub mod mask;
 pub mod module;
 pub mod opening;
 pub mod parts;
 pub mod postgres;
 pub mod protocol;
+pub mod redis;
 pub mod requests;
 pub mod responses;
 pub mod rewrite;
 pub mod said;
 mod sql;
 
+pub use account::Account;
 pub use credentials::Credentials;
 pub use digest::{Digest, Digester, Digests};
 pub use expect::Expect;
 pub use filter::Filter;
 pub use login::{Login, Opened, Step};
+pub use mask::Mask;
 pub use module::{Choice, Module, Protocol};
 pub use opening::Opening;
 pub use parts::{Head, Part, Patch, Why};

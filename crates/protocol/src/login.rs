@@ -4,19 +4,54 @@
 //! and is made anew, from [`Credentials`]. Nothing here does I/O: bytes of the target go in, bytes for it come out. What is random is made from
 //! a seed.
 
+use sha2::{Digest as _, Sha256};
+
+use crate::account::Account;
 use crate::credentials::Credentials;
 use crate::opening::Opening;
 use crate::postgres::{self, CancelKey, scram};
+use crate::redis;
 
 /// Most bytes of a target that a login holds; one that says more at a time is not let go on.
 pub const HELD_LEN_MAX: usize = 64 << 10;
+
+/// Seeds of logins: another one for each, which nobody can guess who does not know the key.
+#[derive(Clone, Debug)]
+pub struct Seeds {
+    key: u64,
+    count: u64,
+}
+
+impl Seeds {
+    /// Those of a key.
+    #[must_use]
+    pub const fn new(key: u64) -> Self {
+        Self { key, count: 0 }
+    }
+
+    /// The next one.
+    pub fn draw(&mut self) -> [u8; 32] {
+        self.count += 1;
+        let hash = Sha256::new().chain_update(b"tcpcopy login");
+        let hash = hash.chain_update(self.key.to_be_bytes());
+        hash.chain_update(self.count.to_be_bytes())
+            .finalize()
+            .into()
+    }
+}
 
 /// A login under way.
 #[derive(Debug)]
 pub enum Login {
     /// At a `PostgreSQL`.
     Postgres(Box<PostgresLogin>),
+    /// At a Redis.
+    Redis(Box<RedisLogin>),
 }
+
+/// A login at a Redis.
+#[derive(Debug)]
+pub struct RedisLogin(redis::login::Login);
 
 /// A login at a `PostgreSQL`.
 #[derive(Debug)]
@@ -67,10 +102,18 @@ impl Login {
         }
     }
 
+    /// A login of a rule's account at a Redis, for a connection that begins in the middle of a flow.
+    #[must_use]
+    pub fn redis(account: Account) -> Self {
+        let login = redis::login::Login::new(account);
+        Self::Redis(Box::new(RedisLogin(login)))
+    }
+
     /// What goes to the target first; nothing where the target speaks first.
     pub fn start(&mut self) -> Vec<u8> {
         match self {
             Self::Postgres(login) => login.0.start(),
+            Self::Redis(login) => login.0.start(),
         }
     }
 
@@ -78,6 +121,15 @@ impl Login {
     pub fn push(&mut self, bytes: &[u8]) -> Step {
         match self {
             Self::Postgres(login) => login.0.push(bytes),
+            Self::Redis(login) => match login.0.push(bytes) {
+                redis::login::Step::Wait => Step::Wait,
+                redis::login::Step::Send(bytes) => Step::Send(bytes),
+                redis::login::Step::Failed(words) => Step::Failed(words),
+                redis::login::Step::Done(rest) => Step::Done(Box::new(Opened {
+                    rest,
+                    ..Opened::default()
+                })),
+            },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a rule asks of its protocol module: read from the command line once, and the same for all of the rule's flows.
 
+use crate::account::Account;
 use crate::filter::Filter;
 use crate::rewrite::Rewriting;
 
@@ -28,6 +29,8 @@ pub struct Module {
     pub except: Vec<Filter>,
     /// What is changed of messages that are copied.
     pub rewriting: Rewriting,
+    /// Who logs in at the target in the place of clients of Redis (`--login`).
+    pub redis_login: Option<Account>,
 }
 
 /// What a rule asks for does not fit the protocol that it names.
@@ -46,6 +49,21 @@ impl Module {
     #[must_use]
     pub fn judges(&self) -> bool {
         self.read_only || !self.only.is_empty() || !self.except.is_empty()
+    }
+
+    /// The protocol of its flows, where that is known before they begin.
+    #[must_use]
+    pub const fn protocol(&self) -> Option<Protocol> {
+        match self.choice {
+            Choice::Is(protocol) => Some(protocol),
+            Choice::Auto => None,
+        }
+    }
+
+    /// Whether its flows begin with a login, which each session makes anew.
+    #[must_use]
+    pub fn logs_in(&self) -> bool {
+        self.protocol().is_some_and(Protocol::logs_in)
     }
 
     /// Whether filters and rewriting fit the protocol.

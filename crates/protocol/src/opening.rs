@@ -14,3 +14,14 @@ pub enum Opening {
     /// [`postgres::CancelKey::request`] is what such a connection sends there. Nothing follows, and nothing is answered.
     Cancel(postgres::CancelKey),
 }
+
+impl Opening {
+    /// The user, where it names one.
+    #[must_use]
+    pub fn user(&self) -> Option<String> {
+        match self {
+            Self::Postgres(opening) => Some(opening.user()),
+            Self::Cancel(_) => None,
+        }
+    }
+}

@@ -57,6 +57,6 @@ pub enum Why {
     TooLong,
     /// Both sides agreed upon encryption; nothing of it can be read, nor mean anything on another connection.
     Encrypted,
-    /// It asks for a stream without messages: replication.
+    /// It asks for a stream without messages: replication, or MONITOR of Redis.
     Replication,
 }

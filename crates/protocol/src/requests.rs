@@ -2,7 +2,7 @@
 
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
-use crate::{http1, postgres};
+use crate::{http1, postgres, redis};
 
 pub use crate::expect::Expect;
 pub use crate::parts::{Head, Part, Patch, Why};
@@ -14,6 +14,8 @@ pub enum Requests {
     Unknown(Vec<u8>),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
+    /// Redis.
+    Redis(Box<redis::Requests>),
     /// PostgreSQL.
     Postgres(Box<postgres::Requests>),
     /// It has left the module, and passes as bytes.
@@ -35,6 +37,7 @@ impl Requests {
     fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
         }
     }
@@ -44,6 +47,7 @@ impl Requests {
     pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Self::Http1(_) => Some(Protocol::Http1),
+            Self::Redis(_) => Some(Protocol::Redis),
             Self::Postgres(_) => Some(Protocol::Postgres),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
@@ -73,6 +77,7 @@ impl Requests {
         }
         let why = match self {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
+            Self::Redis(requests) => requests.push(module, bytes, tell),
             Self::Postgres(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
@@ -115,6 +120,7 @@ impl Requests {
     fn lets_pass(&self, why: Why) -> bool {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
+            Self::Redis(requests) => requests.lets_pass(),
             Self::Postgres(requests) => requests.lets_pass(),
             Self::Unknown(_) | Self::Left => true,
             Self::Barred => false,
@@ -131,6 +137,7 @@ impl Requests {
             }
             Self::Unknown(held) => held,
             Self::Http1(requests) => requests.into_held(),
+            Self::Redis(requests) => requests.into_held(),
             Self::Postgres(requests) => requests.into_held(),
         };
         tell(Part::Leave(why));
@@ -145,6 +152,7 @@ impl Requests {
         match self {
             Self::Unknown(held) => held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
+            Self::Redis(requests) => requests.is_between(),
             Self::Postgres(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
         }
@@ -161,9 +169,11 @@ enum Looks {
 
 fn looks_like(first: &[u8]) -> Looks {
     let mut looks = Looks::Unknown;
-    for protocol in Protocol::ALL {
+    // What logs in has to be named: its sessions log in anew.
+    for protocol in Protocol::ALL.iter().filter(|it| !it.logs_in()) {
         let is_it = match protocol {
             Protocol::Http1 => http1::looks_like(first),
+            Protocol::Redis => redis::looks_like(first),
             Protocol::Postgres => postgres::looks_like(first),
         };
         match is_it {

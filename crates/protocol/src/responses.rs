@@ -1,8 +1,8 @@
 //! A server's side of a connection: its bytes become responses.
 
 use crate::expect::Expect;
-use crate::module::Protocol;
-use crate::{http1, postgres};
+use crate::protocol::Protocol;
+use crate::{http1, postgres, redis};
 
 pub use crate::said::{Said, Verdict};
 
@@ -11,6 +11,8 @@ pub use crate::said::{Said, Verdict};
 pub enum Responses {
     /// HTTP/1.
     Http1(Box<http1::Responses>),
+    /// Redis.
+    Redis(Box<redis::Responses>),
     /// PostgreSQL.
     Postgres(Box<postgres::Responses>),
 }
@@ -21,6 +23,7 @@ impl Responses {
     pub fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http1 => Self::Http1(Box::default()),
+            Protocol::Redis => Self::Redis(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
         }
     }
@@ -30,7 +33,7 @@ impl Responses {
     pub fn opened(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
-            Protocol::Http1 => Self::new(protocol),
+            Protocol::Http1 | Protocol::Redis => Self::new(protocol),
         }
     }
 
@@ -39,6 +42,7 @@ impl Responses {
     pub const fn protocol(&self) -> Protocol {
         match self {
             Self::Http1(_) => Protocol::Http1,
+            Self::Redis(_) => Protocol::Redis,
             Self::Postgres(_) => Protocol::Postgres,
         }
     }
@@ -47,10 +51,13 @@ impl Responses {
     pub fn expect(&mut self, expect: Expect) {
         match (self, expect) {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
+            (Self::Redis(responses), Expect::Redis(awaited)) => responses.expect(awaited),
             (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
             (_, Expect::Nothing(_)) => {}
             // One flow has one protocol.
-            (Self::Http1(_), _) | (Self::Postgres(_), _) => debug_assert!(false, "{expect:?}"),
+            (Self::Http1(_) | Self::Redis(_) | Self::Postgres(_), _) => {
+                debug_assert!(false, "{expect:?}");
+            }
         }
     }
 
@@ -58,6 +65,7 @@ impl Responses {
     pub fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.push(bytes, tell),
+            Self::Redis(responses) => responses.push(bytes, tell),
             Self::Postgres(responses) => responses.push(bytes, tell),
         }
     }
@@ -66,6 +74,7 @@ impl Responses {
     pub fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         match self {
             Self::Http1(responses) => responses.close(tell),
+            Self::Redis(responses) => responses.close(tell),
             Self::Postgres(responses) => responses.close(tell),
         }
     }

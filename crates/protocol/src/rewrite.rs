@@ -8,7 +8,7 @@ use core::str::FromStr;
 /// Longest text of one change, in bytes.
 pub const CHANGE_MAX: usize = 4096;
 /// The field that marks a copy where no other is asked for.
-pub const MARK: (&str, &str) = ("X-Tcpcopy", "copy");
+pub const MARK: (&str, &str) = ("X-Tcpcopy", "1");
 /// Fields that belong to the connection or to the framing.
 const FIXED: [&str; 12] = [
     "connection",
@@ -279,8 +279,8 @@ mod tests {
             let Mark(header) = text.parse().expect("a mark");
             format!("{}: {}", header.name(), header.value())
         };
-        assert_eq!(mark(""), "X-Tcpcopy: copy");
-        assert_eq!(mark("Shadow"), "Shadow: copy");
+        assert_eq!(mark(""), "X-Tcpcopy: 1");
+        assert_eq!(mark("Shadow"), "Shadow: 1");
         assert_eq!(mark("Shadow: yes"), "Shadow: yes");
         assert!("Upgrade".parse::<Mark>().is_err());
         assert!("a b".parse::<Mark>().is_err());

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::Module;
+use protocol::{Credentials, Module};
 use wire::flow::{Endpoint, PoolRange};
 
 use crate::ports::Ports;
@@ -50,6 +50,8 @@ pub struct Config {
     /// Most response bytes per second that the sessions of this engine take from all targets together; `None` for no
     /// limit. Beyond it their windows stay closed.
     pub reply_bytes_per_second_max: Option<u64>,
+    /// Passwords and verifiers for the logins that sessions make by themselves (`--login`).
+    pub credentials: Option<Arc<Credentials>>,
     /// Drawn at the start of the run, the same for all its engines and for the programs: the key of the hashes by which flows
     /// have owners and places in tables ([`wire::hash`]). Whoever knows it can aim flows at one of them.
     pub hash_seed: u64,

@@ -203,6 +203,16 @@ impl Connection {
         self.send.iss()
     }
 
+    /// The stream offset that it began with.
+    pub(crate) fn base(&self) -> u64 {
+        self.send.base()
+    }
+
+    /// Goes on with the stream's byte `base`, everything before being acknowledged.
+    pub(crate) fn jump_to(&mut self, base: u64) {
+        self.send.jump_to(base);
+    }
+
     /// SND.UNA as a stream offset.
     pub(crate) fn una(&self) -> u64 {
         self.send.una()

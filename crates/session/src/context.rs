@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use protocol::Credentials;
+use protocol::login::Seeds;
 use wire::flow::{Endpoint, FlowKey};
 use wire::seq::{LocalSeq, OnlineSeq, TargetSeq};
 
@@ -80,6 +82,9 @@ pub(crate) struct Shared {
     pub(crate) tells_of_online: bool,
     pub(crate) inflow: Inflow,
     pub(crate) echoes: Echoes,
+    /// What is known of users' passwords, and what logins have found out.
+    pub(crate) credentials: Credentials,
+    pub(crate) seeds: Seeds,
     /// The latest ticket of a session that waits at a gate.
     pub(crate) ticket: Ticket,
 }

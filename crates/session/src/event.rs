@@ -39,6 +39,13 @@ pub enum Event {
         /// From the session's source to the target.
         flow: FlowKey,
     },
+    /// A session's own login at its target has failed (`--login`); why is said without secrets.
+    LoginFailed {
+        /// The rule it belongs to.
+        rule: RuleId,
+        /// Why.
+        words: String,
+    },
     /// Sessions from this client's network have to wait, because nothing comes back to them; told once until it does.
     PathUnproven {
         /// The target.
@@ -277,6 +284,10 @@ counters! {
     module_online_lost;
     /// Connections on which a module could not read on what the target said.
     module_target_lost;
+    /// Sessions that have logged in at their targets by themselves.
+    module_logins;
+    /// Sessions whose targets have not let them in.
+    module_logins_failed;
     /// SYNs sent again after an unacceptable acknowledgement of one.
     syn_recovered;
     /// Segments sent to targets.

@@ -261,6 +261,12 @@ pub const RESPONSE_HELD_MAX: usize = 1 << 20;
 pub const RESPONSE_PIECES_MAX: usize = 1024;
 /// Most messages of one flow whose responses are awaited from the online server, where a protocol module reads it.
 pub const MESSAGES_AWAITED_MAX: usize = 4096;
+/// Where the streams of flows begin whose sessions log in: before that there is room for what the login says, in bytes.
+pub const LOGIN_ROOM: u64 = 1 << 20;
+/// Most bytes of a target that are kept until its client has said how it logs in.
+pub const GREETING_MAX: usize = 64 << 10;
+/// Most prepared statements of a flow that are known by their numbers; those beyond are unknown at the target.
+pub const STATEMENTS_MAX: usize = 4096;
 /// How long what follows of a message waits for a target that does not ask for it although the online server has
 /// (`Expect: 100-continue`, RFC 9110 section 10.1.1): as long as clients wait.
 pub const CONTINUE_WAIT: Duration = Duration::from_secs(1);

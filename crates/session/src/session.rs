@@ -8,6 +8,7 @@
 //! | `advance` | what may depart, and what is over |
 //! | `outcome`, `ending` | how turns end: the table, and what follows |
 //! | `told` | the same, where a protocol module reads the flow |
+//! | `login` | its own login, where the protocol has one |
 //! | `closing`, `losing` | what becomes of a connection that is over, in order or not |
 //! | `sending` | what is sent, and how far |
 //! | `window`, `pacing` | how much the target may send |
@@ -24,6 +25,7 @@ mod advance;
 mod client;
 mod closing;
 mod ending;
+mod login;
 mod losing;
 mod online;
 mod outcome;
@@ -47,9 +49,10 @@ use crate::flow::Flow;
 use crate::gate::Ticket;
 use crate::id::FlowId;
 use crate::id::SessionId;
-use crate::limits::{OFFERED_MSS_MIN, WINDOW_SCALE};
+use crate::limits::{LOGIN_ROOM, OFFERED_MSS_MIN, WINDOW_SCALE};
 use crate::nursery::Handshake;
 use crate::time::Instant;
+use crate::turns::entry::Entry;
 use crate::turns::{Playing, Turns};
 use crate::wheel::Armed;
 use pacing::Pacing;
@@ -202,7 +205,8 @@ impl Session {
             !ctx.shared.config.wait_for_responses,
         );
         if ctx.flow.is_read() {
-            turns.tell();
+            let messages = ctx.flow.captured().messages();
+            turns.tell(messages.is_some_and(|it| it.logs_in));
         }
         let was_met = matches!(beginning, Beginning::Handshake(syn, _) if syn.online_isn.is_some());
         Self {
@@ -268,7 +272,8 @@ impl Session {
             }
             return;
         };
-        let base = self.unplayed(ctx.flow);
+        let logs_in = self.turns.entry().is_some_and(Entry::logs_in);
+        let base = self.unplayed(ctx.flow) - if logs_in { LOGIN_ROOM } else { 0 };
         self.connection.set_source(lease.endpoint);
         let last = lease.last_seq.or(last);
         let iss = ctx.shared.clock.isn(ctx.now, self.connection.local(), last);
@@ -277,7 +282,7 @@ impl Session {
         self.connection.open(iss, base, mtu, window);
         ctx.restart_sample(self.id);
         (self.release_at, self.tail) = (None, None);
-        if self.opened || base > 0 {
+        if self.opened || base > 0 && !logs_in {
             self.playing_mut(ctx.flow).begin_anew();
         }
         self.opened = true;
@@ -342,6 +347,7 @@ impl Session {
     #[inline]
     pub(crate) fn keeps_from(&self, flow: &Flow) -> u64 {
         match self.life {
+            Life::Connected | Life::Closing { .. } if self.is_entering() => self.unplayed(flow),
             Life::Connected | Life::Closing { .. } => self.connection.una().min(flow.end()),
             _ => self.keeps_unconnected(flow),
         }

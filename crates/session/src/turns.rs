@@ -17,6 +17,7 @@ mod departures;
 mod doubt;
 mod ending;
 mod ends;
+pub(crate) mod entry;
 mod habits;
 mod lessons;
 mod pairing;

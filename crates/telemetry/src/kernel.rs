@@ -59,6 +59,14 @@ pub struct WorkerTotals {
     pub replayed_online: u64,
     /// Reports that came over the channel.
     pub reports: u64,
+    /// Payload bytes of the online server's responses that a protocol module was given.
+    pub online_payload_seen: u64,
+    /// ... and that it was not, although their packets came.
+    pub online_payload_missing: u64,
+    /// The same of the targets'.
+    pub target_payload_seen: u64,
+    /// The same of the targets'.
+    pub target_payload_missing: u64,
     /// Packets of a target that is made up, of a dry run.
     pub made_up_replies: u64,
     /// Frames of sessions that it took.
@@ -82,6 +90,10 @@ impl WorkerTotals {
         self.replayed_clients += other.replayed_clients;
         self.replayed_online += other.replayed_online;
         self.reports += other.reports;
+        self.online_payload_seen += other.online_payload_seen;
+        self.online_payload_missing += other.online_payload_missing;
+        self.target_payload_seen += other.target_payload_seen;
+        self.target_payload_missing += other.target_payload_missing;
         self.made_up_replies += other.made_up_replies;
         self.made_up_frames += other.made_up_frames;
         self.frames_sent += other.frames_sent;

@@ -59,6 +59,10 @@ kinds! {
     JoiningStopped = "joining_stopped";
     /// No port of the reply pool was free.
     Collision = "collision";
+    /// A target has not let a session in that logs in by itself.
+    LoginFailed = "login_failed";
+    /// A protocol module could not read all of what clients and servers said.
+    ModuleLost = "module_lost";
     /// The reply pool will be too small under load.
     PoolSmall = "pool_small";
     /// Ports of the reply pool are scarce.

@@ -4,11 +4,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use protocol::filter::Filter;
 use protocol::rewrite::{Host, Mark, RewritePath, Rewriting, SetHeader};
-use protocol::{Choice, Module, Protocol};
+use protocol::{Choice, Credentials, Module, Protocol};
 
+use super::logins::Logins;
 use super::{Args, RuleArg};
 
 /// Which module: as it is written.
@@ -57,7 +59,7 @@ pub(crate) const fn protocol_name(choice: Choice) -> &'static str {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = super::heading::WHAT_TO_COPY)]
 pub(crate) struct ModuleOptions {
-    /// Read requests and responses by a protocol module: none, auto (by a connection's first bytes) or http1
+    /// Read requests and responses by a protocol module: none, auto (by a connection's first bytes), http1 or redis
     ///
     /// Responses of both servers are then taken whole, and not their headers alone: that costs the online server a copy of each,
     /// the ring as much room, and with -s the channel as much bandwidth. A rule may say otherwise for itself: /protocol=none behind
@@ -99,6 +101,14 @@ pub(crate) struct ModuleOptions {
     /// Mark each request that is copied with a header, by which the target can tell it from a client's [default: 'X-Tcpcopy: 1']
     #[arg(long, value_name = "HEADER", num_args = 0..=1, default_missing_value = "X-Tcpcopy: 1")]
     mark_header: Option<Mark>,
+
+    /// Users and passwords for the logins that sessions make by themselves at the target, a line each: alice secret
+    ///
+    /// What a client has shown the online server of its password means nothing to another server, so each session logs in anew,
+    /// as the client's user. A line may have what pg_authid keeps instead of a password (SCRAM-SHA-256$... or md5...); the user *
+    /// stands for all others. Nobody but the file's owner may have rights to it. A target that asks for nothing (trust) needs none.
+    #[arg(long, value_name = "FILE")]
+    login: Option<Logins>,
 }
 
 impl ModuleOptions {
@@ -106,6 +116,11 @@ impl ModuleOptions {
     fn ask_something(&self) -> bool {
         let judges = self.read_only || !self.only.is_empty() || !self.except.is_empty();
         judges || !self.rewriting().is_nothing()
+    }
+
+    /// What is known of passwords.
+    pub(crate) fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.login.as_ref().map(Logins::credentials)
     }
 
     fn rewriting(&self) -> Rewriting {
@@ -128,6 +143,7 @@ impl Args {
             only: self.modules.only.clone(),
             except: self.modules.except.clone(),
             rewriting: self.modules.rewriting(),
+            redis_login: None,
         })
     }
 
@@ -138,6 +154,12 @@ impl Args {
             return Some(
                 "--only, --except, --read-only and what rewrites requests are a protocol module's: say which with --protocol auto, or \
                  --protocol http1"
+                    .to_owned(),
+            );
+        }
+        if self.no_wait && modules.iter().flatten().any(Module::logs_in) {
+            return Some(
+                "a protocol with logins waits for responses, and --no-wait (-W) does not"
                     .to_owned(),
             );
         }
@@ -169,7 +191,7 @@ mod tests {
             assert_eq!(arg.to_string().parse(), Ok(arg));
         }
         let refused = "http3".parse::<ProtocolArg>().unwrap_err();
-        assert_eq!(refused, "write one of none, auto, http1");
+        assert_eq!(refused, "write one of none, auto, http1, redis");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub(crate) struct TapArgs {
     /// Record what is sent to the target and received from it: FILE.pcapng, or FILE.pcapng.zst to compress it
     ///
-    /// What is sent is in the file as a whole, what is received as headers. THE FILE HOLDS WHAT CLIENTS SEND; only its owner may read
+    /// What is sent is in the file as a whole, what is received as headers (with --protocol as a whole too). THE FILE HOLDS WHAT CLIENTS SEND; only its owner may read
     /// it. What exists is not replaced. What cannot be written fast enough is missing in the file alone, and counted. `tcpcopy inspect`
     /// and tshark read it; a replay would send nothing of it, for it leaves copies out. docs/recording.md has more.
     #[arg(long = "tap", value_name = "FILE.pcapng", group = "packets_file")]

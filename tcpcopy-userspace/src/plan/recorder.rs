@@ -35,6 +35,7 @@ impl Plan {
             rules: rules(args),
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
             modules: Vec::new(),
+            credentials: None,
             source_words: Vec::new(),
             source: Source::Clients,
             own_addresses: own_addresses(facts),

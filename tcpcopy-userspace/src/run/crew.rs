@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use process::Processor;
 use process::confinement::{self, Trade};
-use session::{Engine, Sight, Tally};
+use session::{Engine, RuleId, Sight, Tally};
 use telemetry::Figures;
 use tracing::{debug, warn};
 
@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
+use crate::worker::payload::Payload;
 use crate::worker::playing::Playing;
 use crate::worker::slot::{Slot, Unproven};
 use crate::worker::tap::Tap;
@@ -92,24 +93,26 @@ impl Crew {
         let mut batches = files
             .map_or_else(Vec::new, |it| it.queues(plan.workers))
             .into_iter();
-        if !parts.workers.iter().all(|part| part.port.huge_pages()) {
-            debug!(
-                "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
-            );
-        }
+        say_of_pages(&parts);
         let frame_len_max = parts.frame_len_max;
         for (index, (parts, inbox)) in (0u32..).zip(parts.workers.into_iter().zip(inboxes)) {
             let Some(handle) = self.handles.get(index as usize) else {
                 break;
             };
-            let from_port = plan.capture == Capture::AfXdp;
             let config = plan.engine_config(index, unix_nanos);
-            let playing = batches.next();
-            let playing = playing.map(|batches| Playing::new(batches, is_timed, &config));
+            let payload = Payload::of(plan);
+            let play = |batches| Playing::new(batches, is_timed, &config, payload.clone());
+            let playing = batches.next().map(play);
             let (engine, made_up) = engine_of(plan, config, bridge.is_some());
             let worker = Worker {
                 engine,
-                intake: Intake::new(parts.ring, parts.sleeping, index as usize, from_port),
+                intake: Intake::new(
+                    parts.ring,
+                    parts.sleeping,
+                    index as usize,
+                    plan.capture == Capture::AfXdp,
+                    payload.clone(),
+                ),
                 playing,
                 port: parts.port,
                 leases: parts.leases,
@@ -119,6 +122,7 @@ impl Crew {
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
+                payload,
                 frame_len_max,
                 patience: plan.response_timeout,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
@@ -194,6 +198,14 @@ impl Crew {
             }
         }
         sights
+    }
+
+    /// Logins that have failed, of which the workers have left word since the last time.
+    pub(super) fn take_logins_failed(&self) -> Vec<(RuleId, String)> {
+        let shared = self.handles.iter().map(|handle| &handle.shared);
+        shared
+            .flat_map(|shared| shared.take_logins_failed())
+            .collect()
     }
 
     /// Clients whose copies wait, of which the workers have left word since the last time.
@@ -272,6 +284,15 @@ pub(super) fn give_way(priority: Priority) {
         warn!(
             finding = "no-priority",
             "a thread keeps its priority, for the kernel refuses to make it nice: {error}"
+        );
+    }
+}
+
+/// Says where frames lie in pages that cost a little.
+fn say_of_pages(parts: &Parts) {
+    if !parts.workers.iter().all(|part| part.port.huge_pages()) {
+        debug!(
+            "using normal pages, no huge pages are free (slightly slower; `sysctl -w vm.nr_hugepages=N` before the start avoids it)"
         );
     }
 }

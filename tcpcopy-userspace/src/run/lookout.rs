@@ -20,9 +20,9 @@ use telemetry::warning::Kind;
 use telemetry::{KernelCounters, RunTotals, State};
 use wire::flow::FlowKey;
 
-use super::Run;
 use super::sides::{Change, Common, News, Nothing, Sides};
 use super::warnings::{Subject, Warnings};
+use super::{Run, signs};
 use crate::loader::Loaded;
 use crate::plan::{LOOPBACK, Plan};
 use words::{Connection, Half, Listening, Scene, Sight as Seen};
@@ -89,6 +89,9 @@ impl Run<'_> {
         let unproven = self.crew.take_unproven();
         self.signs
             .look_at_unproven(self.plan, &unproven, &mut self.warnings);
+        for (rule, why) in self.crew.take_logins_failed() {
+            signs::login_failed(self.plan, rule, &why, &mut self.warnings);
+        }
         // While it drains nothing is captured, and what files have is told by who reads them.
         let is_expected = !self.plan.is_replay && !self.control.copies_nothing();
         if self.state != State::Draining && is_expected {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use abi::counter::Counter;
-use session::{Outcome, Sight};
+use session::{Outcome, RuleId, Sight};
 use telemetry::RunTotals;
 use telemetry::warning::Kind;
 use wire::flow::Endpoint;
@@ -71,6 +71,7 @@ impl Signs {
             }
         }
         look_at_losses(totals, warnings);
+        look_at_modules(totals, warnings);
         self.look_outside(totals, warnings);
         let flows = totals.engine.flows_from_target;
         if flows > 0 {
@@ -174,6 +175,32 @@ impl Signs {
         );
         warnings.raise(Kind::PathUnproven, Subject::Thing(&known.1), &words);
         self.networks.push(known);
+    }
+}
+
+/// A target that has not let a session in.
+pub(super) fn login_failed(plan: &Plan, rule: RuleId, why: &str, warnings: &mut Warnings) {
+    let name = plan.rule_names.get(usize::from(rule.0));
+    let name = name.map_or("a rule", String::as_str);
+    let words = format!(
+        "NOT EVERYTHING IS COPIED: the target has not let a session in, and what its client says is not copied: {why}. Sessions log \
+         in by themselves, with the client's name and what --login FILE knows of its password: {name}"
+    );
+    warnings.raise(Kind::LoginFailed, Subject::Rule(name), &words);
+}
+
+/// What a protocol module could not read.
+fn look_at_modules(totals: &RunTotals, warnings: &mut Warnings) {
+    let engine = &totals.engine;
+    let lost = engine.module_online_lost + engine.module_target_lost;
+    let unread = engine.module_left_unread;
+    if lost + unread > 0 {
+        let words = format!(
+            "A PROTOCOL MODULE COULD NOT READ EVERYTHING: {unread} connection(s) so far do not follow their protocol, and on {lost} \
+             responses were missing or made no sense. They are copied as bytes from there on, and compared with nothing; where \
+             --only, --except or --read-only judges what is copied, nothing more of those whose requests cannot be read is"
+        );
+        warnings.raise(Kind::ModuleLost, Subject::Run, &words);
     }
 }
 

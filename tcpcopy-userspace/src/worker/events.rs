@@ -35,6 +35,9 @@ impl Running {
                     client,
                     accepts,
                 }),
+                Event::LoginFailed { rule, words } => {
+                    self.worker.shared.note_login_failed((rule, words));
+                }
                 Event::OnlineSent { flow } => {
                     if let Some(target) = &mut self.worker.made_up {
                         target.owes(flow);

@@ -8,6 +8,7 @@ use session::{Engine, Instant};
 
 use super::Running;
 use super::pace::Pause;
+use super::payload::Bytes;
 use super::playing::Playing;
 use crate::clock;
 
@@ -91,11 +92,31 @@ impl Running {
         self.tallied = (now, tally.seen);
     }
 
+    /// What came of responses, from wherever it came.
+    fn sum_payload(&mut self) {
+        let playing = self.worker.playing.as_ref();
+        let all = [
+            self.worker.intake.payload(),
+            playing.and_then(|playing| playing.payload.as_ref()),
+            self.worker.payload.as_ref(),
+        ];
+        let (mut online, mut target) = (Bytes::default(), Bytes::default());
+        for payload in all.into_iter().flatten() {
+            online = online.and(payload.online);
+            target = target.and(payload.target);
+        }
+        self.totals.online_payload_seen = online.seen;
+        self.totals.online_payload_missing = online.missing;
+        self.totals.target_payload_seen = target.seen;
+        self.totals.target_payload_missing = target.missing;
+    }
+
     /// Leaves the figures where others can read them.
     pub(super) fn publish(&mut self, now: Instant, if_read: IfRead) {
         self.published = now;
         self.tell_echoes(now);
         let obeyed = self.worker.shared.obeyed.load(Ordering::Relaxed) != self.obeyed;
+        self.sum_payload();
         let engine = &self.worker.engine;
         let port = &mut self.worker.port;
         // Only the kernel's own counters can fail to be read; what the port counted itself is there without them.

@@ -18,6 +18,7 @@ use wire::ethernet;
 use words::Words;
 
 use super::merge::Merge;
+use super::payload::Payload;
 use super::ring::Ring;
 use super::tap::Tap;
 use crate::clock;
@@ -47,9 +48,16 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(ring: Entries, sleeping: Arc<Words>, index: usize, from_port: bool) -> Self {
+    /// Clients' packets come `from_port`, or like all others from the ring; `payload` counts those of responses.
+    pub(crate) fn new(
+        ring: Entries,
+        sleeping: Arc<Words>,
+        index: usize,
+        from_port: bool,
+        payload: Option<Payload>,
+    ) -> Self {
         Self {
-            ring: Ring::new(ring),
+            ring: Ring::new(ring, payload),
             sleeping,
             index,
             merge: from_port.then(|| Merge::new(clock::now())),
@@ -64,6 +72,11 @@ impl Intake {
     /// Records of packets that another device had shown, of clients and of the online server.
     pub(crate) const fn duplicates(&self) -> (u64, u64) {
         self.ring.duplicates()
+    }
+
+    /// What came of the responses that a protocol module reads.
+    pub(crate) const fn payload(&self) -> Option<&Payload> {
+        self.ring.payload()
     }
 
     /// Whether part of a long response came since this was last asked.

@@ -7,6 +7,7 @@ use replay::Side;
 use session::{Engine, Instant};
 
 use super::cues::Batch;
+use super::payload::Payload;
 use super::{BUDGET, Running, Worker};
 
 /// So many requests more than the file has connections may wait for the target. Of more at a time its queue of new connections would be
@@ -53,12 +54,19 @@ pub(crate) struct Playing {
     again: Option<Sender<()>>,
     clients: u64,
     online: u64,
+    /// Where some rule has a protocol module.
+    pub(super) payload: Option<Payload>,
 }
 
 impl Playing {
     /// Takes from `batches` as long as the engine has room: neither bytes nor sessions are to be shed. Their packets are due at times of
     /// their own or, where they are not timed, at once.
-    pub(crate) fn new(batches: Receiver<Batch>, is_timed: bool, config: &session::Config) -> Self {
+    pub(crate) fn new(
+        batches: Receiver<Batch>,
+        is_timed: bool,
+        config: &session::Config,
+        payload: Option<Payload>,
+    ) -> Self {
         Self {
             batches,
             is_timed,
@@ -76,6 +84,7 @@ impl Playing {
             again: None,
             clients: 0,
             online: 0,
+            payload,
         }
     }
 
@@ -108,6 +117,9 @@ impl Playing {
                 }
                 Side::Online => {
                     self.online += 1;
+                    if let Some(payload) = &mut self.payload {
+                        payload.of_online(cue.packet);
+                    }
                     engine.on_online_packet(now, cue.stamp, cue.packet);
                 }
             }

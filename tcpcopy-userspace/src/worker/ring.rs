@@ -8,6 +8,7 @@ use session::{Engine, Instant};
 
 use super::duplicates::Duplicates;
 use super::merge::Merge;
+use super::payload::Payload;
 use super::tap::Tap;
 
 /// The records of one worker.
@@ -24,10 +25,12 @@ struct Reader {
     /// What several devices show, of clients and of the online server.
     clients: Duplicates,
     online: Duplicates,
+    /// Where some rule has a protocol module.
+    payload: Option<Payload>,
 }
 
 impl Ring {
-    pub(super) fn new(entries: Entries) -> Self {
+    pub(super) fn new(entries: Entries, payload: Option<Payload>) -> Self {
         Self {
             entries,
             reader: Reader {
@@ -36,6 +39,7 @@ impl Ring {
                 broken: 0,
                 clients: Duplicates::new(),
                 online: Duplicates::new(),
+                payload,
             },
         }
     }
@@ -48,6 +52,11 @@ impl Ring {
     /// Records of packets that another device had shown, of clients and of the online server.
     pub(super) const fn duplicates(&self) -> (u64, u64) {
         (self.reader.clients.found(), self.reader.online.found())
+    }
+
+    /// What came of the responses that a protocol module reads.
+    pub(super) const fn payload(&self) -> Option<&Payload> {
+        self.reader.payload.as_ref()
     }
 
     /// Whether a reply came, since this was last asked, that is more than one segment: its sender may wait for us.
@@ -117,6 +126,13 @@ impl Reader {
         };
         if is_second {
             return 1;
+        }
+        if let Some(payload) = &mut self.payload {
+            match header.kind {
+                KIND_ONLINE => payload.of_online(packet),
+                KIND_REPLY => payload.of_target(packet),
+                _ => {}
+            }
         }
         match (header.kind, merge) {
             (KIND_CLIENT, _) => engine.on_client_packet(now, stamp, packet),

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use process::Waker;
-use session::{Counters, Sight, Tally};
+use session::{Counters, RuleId, Sight, Tally};
 use telemetry::{Differences, Latency, Ledger, WorkerTotals};
 use wire::flow::{Addr, Endpoint};
 
@@ -29,10 +29,15 @@ pub(crate) struct Shared {
     pub(crate) link: Link,
     /// What the user should hear of clients whose copies wait; taken by the run.
     pub(crate) unproven: Mutex<Vec<Unproven>>,
+    /// Why targets have not let sessions in; taken by the run.
+    logins_failed: Mutex<Vec<(RuleId, String)>>,
 }
 
 /// Most networks of clients that a worker tells of between two looks of the run; of more nobody reads.
 const UNPROVEN_MAX: usize = 16;
+
+/// Most reasons for failed logins that a worker tells of between two looks of the run.
+const LOGINS_FAILED_MAX: usize = 16;
 
 /// Clients whose copies wait, because nothing comes back to them: see [`session::Event::PathUnproven`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,7 @@ impl Shared {
             waker: Waker::new()?,
             link: Link::default(),
             unproven: Mutex::default(),
+            logins_failed: Mutex::default(),
         })
     }
 
@@ -65,6 +71,26 @@ impl Shared {
         if all.len() < UNPROVEN_MAX {
             all.push(unproven);
         }
+    }
+
+    /// Leaves word of a login that has failed; of those that fail alike one is enough.
+    pub(crate) fn note_login_failed(&self, failed: (RuleId, String)) {
+        let mut all = self
+            .logins_failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if all.len() < LOGINS_FAILED_MAX && !all.contains(&failed) {
+            all.push(failed);
+        }
+    }
+
+    /// Those that were left.
+    pub(crate) fn take_logins_failed(&self) -> Vec<(RuleId, String)> {
+        let mut all = self
+            .logins_failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut all)
     }
 
     /// What was left.

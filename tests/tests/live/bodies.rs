@@ -27,8 +27,17 @@ impl Service {
     }
 
     pub(super) fn start_at(stand: &Stand, host: Host, listen: SocketAddr, more: &[&str]) -> Self {
-        let record = stand.lab.folder().join(format!("{}.record", host.name()));
-        let spec = spec_of(stand.part(), &format!("service-{}", host.name()), "serve");
+        Self::start_as(stand, host, &host.name(), listen, more)
+    }
+
+    /// Under a name of its own: a second one on the same host.
+    pub(super) fn start_named(stand: &Stand, host: Host, name: &str, listen: SocketAddr) -> Self {
+        Self::start_as(stand, host, name, listen, &[])
+    }
+
+    fn start_as(stand: &Stand, host: Host, name: &str, listen: SocketAddr, more: &[&str]) -> Self {
+        let record = stand.lab.folder().join(format!("{name}.record"));
+        let spec = spec_of(stand.part(), &format!("service-{name}"), "serve");
         let spec = spec.args([
             "--listen",
             &listen.to_string(),

@@ -289,7 +289,8 @@ impl World {
                 Event::MissedBytes { bytes, .. } => self.missed_bytes += bytes,
                 Event::SessionOpened { .. }
                 | Event::PathUnproven { .. }
-                | Event::OnlineSent { .. } => {}
+                | Event::OnlineSent { .. }
+                | Event::LoginFailed { .. } => {}
             }
         }
     }

@@ -101,6 +101,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         sessions_per_second_max: setting.sessions_per_second_max,
         in_order: plan.ring.observe_delay.is_none(),
         gap_grace: GAP_GRACE,
+        credentials: None,
         hash_seed: 0,
         prove_path: setting.prove_path,
         confirmed: setting.confirmed,

@@ -23,6 +23,8 @@ pub(super) enum Case {
     FlatOut(u8),
     /// A moderate load while packets get lost.
     Lossy(Lossy),
+    /// 50 keep-alive connections, 400 Mb/s of responses of so many kilobytes.
+    Answers(u16),
 }
 
 /// A load while packets get lost.
@@ -78,6 +80,7 @@ impl Case {
     pub(super) fn all() -> Vec<Self> {
         let mut all = Self::DEFAULT.to_vec();
         all.extend([Self::Many, Self::FlatOut(1), Self::FlatOut(4)]);
+        all.extend([Self::Answers(10), Self::Answers(100)]);
         for place in Place::ALL {
             for (short, per_mille) in [(false, 1), (false, 10), (false, 50), (true, 1), (true, 10)]
             {
@@ -100,6 +103,7 @@ impl Case {
             Self::Bulk => "bulk-tso".to_owned(),
             Self::BulkNoTso => "bulk-no-tso".to_owned(),
             Self::FlatOut(connections) => format!("flat-out-{connections}"),
+            Self::Answers(kilobytes) => format!("answers-{kilobytes}k"),
             Self::Lossy(Lossy {
                 short,
                 place,
@@ -122,7 +126,14 @@ impl Case {
     pub(super) const fn runs_with(self, variant: Variant) -> bool {
         match variant {
             Variant::Alone => !matches!(self, Self::Lossy(_)),
-            Variant::PlainClient => matches!(self, Self::KeepAlive | Self::Many | Self::Short),
+            Variant::PlainClient => matches!(
+                self,
+                Self::KeepAlive | Self::Many | Self::Short | Self::Answers(_)
+            ),
+            // Of the usual loads one: what a module costs is a matter of responses.
+            Variant::Copied(Mode::DirectWithModule | Mode::AssistantWithModule, _) => {
+                matches!(self, Self::KeepAlive | Self::Answers(_))
+            }
             Variant::Copied(Mode::TwoWorkers, _) => {
                 matches!(self, Self::KeepAlive | Self::Short | Self::Wrk)
             }
@@ -166,13 +177,24 @@ pub(super) enum Mode {
     AssistantWithKey,
     /// Direct, with two workers, which use the processor of the online server and of the load as well.
     TwoWorkers,
+    /// Direct, with a protocol module: responses come whole.
+    DirectWithModule,
+    /// The same by way of the assistant.
+    AssistantWithModule,
 }
 
 impl Mode {
+    /// Whether responses come whole.
+    pub(super) const fn has_module(self) -> bool {
+        matches!(self, Self::DirectWithModule | Self::AssistantWithModule)
+    }
+
     pub(super) const fn topology(self) -> Topology {
         match self {
-            Self::Direct | Self::TwoWorkers => Topology::Direct,
-            Self::Assistant | Self::AssistantWithKey => Topology::Assistant,
+            Self::Direct | Self::TwoWorkers | Self::DirectWithModule => Topology::Direct,
+            Self::Assistant | Self::AssistantWithKey | Self::AssistantWithModule => {
+                Topology::Assistant
+            }
         }
     }
 }
@@ -187,6 +209,8 @@ impl Variant {
         }
         all.push(Self::Copied(Mode::AssistantWithKey, Capture::Ring));
         all.push(Self::Copied(Mode::TwoWorkers, Capture::Ring));
+        all.push(Self::Copied(Mode::DirectWithModule, Capture::Ring));
+        all.push(Self::Copied(Mode::AssistantWithModule, Capture::Ring));
         all
     }
 
@@ -201,6 +225,12 @@ impl Variant {
             }
             Self::Copied(Mode::TwoWorkers, capture) => {
                 format!("two-workers/{}", capture.name())
+            }
+            Self::Copied(Mode::DirectWithModule, capture) => {
+                format!("direct-with-module/{}", capture.name())
+            }
+            Self::Copied(Mode::AssistantWithModule, capture) => {
+                format!("assistant-with-module/{}", capture.name())
             }
         }
     }

@@ -43,7 +43,12 @@ pub(super) fn drive(lab: &Lab, case: Case, variant: Variant, seconds: u32) -> Re
 fn load_online(lab: &Lab, case: Case, seconds: u32) -> Result<Loaded> {
     let to = format!("{ONLINE}:{PORT}");
     match case {
-        Case::KeepAlive | Case::Many | Case::Short | Case::FlatOut(_) | Case::Lossy(_) => {
+        Case::KeepAlive
+        | Case::Many
+        | Case::Short
+        | Case::FlatOut(_)
+        | Case::Lossy(_)
+        | Case::Answers(_) => {
             let mut process = lab.spawn(
                 Host::Client,
                 &clients("clients", case, &to, seconds).cpu(FRONT_CPU),
@@ -92,6 +97,7 @@ fn clients(name: &str, case: Case, to: &str, seconds: u32) -> Spec {
         Case::FlatOut(connections) => (connections.into(), 0, false),
         Case::Lossy(lossy) if lossy.short => (500, 500, true),
         Case::Lossy(_) => (50, 1_000, false),
+        Case::Answers(kilobytes) => (50, 50_000 / u32::from(kilobytes), false),
         _ => (200, 3_000, true),
     };
     let mut spec = spec(name, "load").args(["--to", to, "--seconds", &seconds.to_string()]);

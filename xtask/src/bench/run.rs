@@ -8,7 +8,7 @@ use ::lab::command::{last_line, spec};
 use ::lab::copier::{Binaries, Copier, Options, Summary};
 use ::lab::machine::Moment;
 use ::lab::net::{ONLINE, TARGET};
-use ::lab::nginx::{Config, Nginx};
+use ::lab::nginx::{Answer, Config, Nginx};
 use ::lab::stamps::Stamps;
 use ::lab::{Host, Lab, Process, bulk, interrupt};
 use anyhow::{Context, Result};
@@ -165,6 +165,9 @@ fn start_copier(
                 &format!("{ONLINE}:{PORT}"),
                 &format!("{TARGET}:{PORT}"),
             );
+            if mode.has_module() {
+                options.rules.push_str("/protocol=http1");
+            }
             options.capture = capture;
             options.has_key = mode == Mode::AssistantWithKey;
             if mode == Mode::TwoWorkers {
@@ -192,8 +195,10 @@ fn figure(summary: &Summary, path: &str) -> Option<f64> {
 
 fn describe(mode: Mode) -> String {
     match mode {
-        Mode::Direct | Mode::TwoWorkers => "the copy in direct mode did not start".to_owned(),
-        Mode::Assistant | Mode::AssistantWithKey => {
+        Mode::Direct | Mode::TwoWorkers | Mode::DirectWithModule => {
+            "the copy in direct mode did not start".to_owned()
+        }
+        Mode::Assistant | Mode::AssistantWithKey | Mode::AssistantWithModule => {
             "the copy in assistant mode did not start".to_owned()
         }
     }
@@ -269,6 +274,9 @@ impl Server {
         }
         let mut config = Config::new(&format!("{}-nginx", host.name()), (address, PORT).into());
         config.cpu = Some(cpu);
+        if let Case::Answers(kilobytes) = case {
+            config.answer = Answer::File(u64::from(kilobytes) * 1000);
+        }
         Ok(Self::Nginx(Nginx::start(lab, host, &config)?))
     }
 

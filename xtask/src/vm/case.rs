@@ -82,6 +82,16 @@ pub(super) const CASES: &[Case] = &[
         seconds_max: 400,
     },
     Case {
+        name: "module",
+        about: "whole responses of both servers for a rule with a protocol module, in both modes",
+        short: true,
+        kernels: BOTH,
+        shape: Shape::Plain,
+        suite: Suite::Kernels,
+        tests: &["engines::module_direct", "engines::module_assistant"],
+        seconds_max: 400,
+    },
+    Case {
         name: "programs",
         about: "the programs on real and hostile packets (BPF_PROG_TEST_RUN)",
         short: false,

@@ -49,7 +49,7 @@ impl Ledger {
             }
             Event::TurnEnded(turn) => self.take_turn(&turn),
             Event::MissedBytes { bytes, .. } => assert!(bytes > 0),
-            Event::PathUnproven { .. } | Event::OnlineSent { .. } => {}
+            Event::PathUnproven { .. } | Event::OnlineSent { .. } | Event::LoginFailed { .. } => {}
         }
     }
 

@@ -65,6 +65,7 @@ impl Plan {
             payload_bytes_max: [1 << 20, 8 << 10, 64 << 10, 700][usize::from(budget & 3)],
             sessions_per_second_max: [None, None, Some(1), Some(10)][usize::from(limits >> 2 & 3)],
             in_order: order & 4 == 0,
+            credentials: None,
             hash_seed: u64::from(order) << 8 | u64::from(shape),
             gap_grace: Duration::from_millis([0, 20][usize::from(order >> 3 & 1)]),
             prove_path: order & 16 != 0,

@@ -1,6 +1,6 @@
 //! Which requests are copied: by the write valve and by filters.
 
-use crate::filter::{Filter, Key};
+use crate::filter::{Filter, Property};
 use crate::glob::Glob;
 use crate::http1::body::Body;
 use crate::http1::head::RequestHead;
@@ -35,12 +35,14 @@ fn is_like(filter: &Filter, head: &RequestHead<'_, '_>) -> bool {
     let target = head.target();
     let one_of = |patterns: &[Glob], text: &[u8]| patterns.iter().any(|glob| glob.matches(text));
     filter.matches(|key, patterns| match key {
-        Key::Method => one_of(patterns, head.method.as_bytes()),
-        Key::Path => one_of(patterns, target.path.as_bytes()),
-        Key::Query => one_of(patterns, target.query.unwrap_or_default().as_bytes()),
-        Key::Host => head
+        Property::Method => one_of(patterns, head.method.as_bytes()),
+        Property::Path => one_of(patterns, target.path.as_bytes()),
+        Property::Query => one_of(patterns, target.query.unwrap_or_default().as_bytes()),
+        Property::Host => head
             .host()
             .is_some_and(|host| one_of(patterns, &host.to_ascii_lowercase())),
-        Key::Header(name) => head.values(name).any(|value| one_of(patterns, value)),
+        Property::Header(name) => head.values(name).any(|value| one_of(patterns, value)),
+        // Of another protocol.
+        Property::Command | Property::Key => false,
     })
 }

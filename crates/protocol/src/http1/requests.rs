@@ -162,11 +162,12 @@ impl Requests {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> &[u8] {
+    /// How many bytes of its client it holds.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
         match &self.at {
-            At::Head(collector) => collector.held(),
-            At::Body(_) => &self.behind,
+            At::Head(collector) => collector.held().len(),
+            At::Body(_) => self.behind.len(),
         }
     }
 

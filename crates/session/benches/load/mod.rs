@@ -103,6 +103,7 @@ impl Load {
             sessions_per_second_max: None,
             in_order: true,
             gap_grace: Duration::ZERO,
+            credentials: None,
             hash_seed: 1,
             prove_path: false,
             confirmed: false,

@@ -131,6 +131,22 @@ impl SendHalf {
         self.una
     }
 
+    /// The stream offset that the connection began with.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Everything that was sent is acknowledged, and what is sent next is the stream's byte `base`.
+    pub(crate) fn jump_to(&mut self, base: u64) {
+        debug_assert!(
+            self.una == self.sent && self.nxt == self.sent,
+            "nothing is in flight"
+        );
+        self.iss = self.seq_sent() - 1;
+        (self.base, self.una, self.nxt, self.sent) = (base, base, base, base);
+        (self.timed, self.forced, self.duplicates) = (None, None, 0);
+    }
+
     /// SND.NXT as a stream offset.
     pub(crate) fn nxt(&self) -> u64 {
         self.nxt

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use protocol::login::Seeds;
 use wire::hash::{EndpointHash, FlowHash};
 use wire::segment::Segment;
 
@@ -91,6 +92,8 @@ impl Shared {
             tells_of_online: false,
             inflow: Inflow::new(config.reply_bytes_per_second_max, now),
             echoes: Echoes::new(),
+            credentials: config.credentials.as_deref().cloned().unwrap_or_default(),
+            seeds: Seeds::new(config.hash_seed ^ u64::from(config.worker)),
             ticket: 0,
             config,
         }

@@ -2,8 +2,9 @@
 //! online server has answered.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use protocol::{Expect, Part, Requests, Responses, Said, Why};
+use protocol::{Expect, Part, Patch, Requests, Responses, Said, Why};
 use wire::seq::{Online, OnlineSeq};
 
 use super::captured::Captured;
@@ -21,8 +22,10 @@ use crate::time::Instant;
 struct Awaited {
     /// The turn that it is, or its rest; `None` of one that was filtered out, and of one whose rest has not come yet.
     turn: Option<u64>,
-    /// Whether it has paused, or may: the online server has asked for its rest.
-    is_asked: bool,
+    /// Where the online server has asked for its rest.
+    asked_at: Option<OnlineSeq>,
+    /// Whether there is no response to it.
+    is_mute: bool,
 }
 
 /// What both readers work on.
@@ -42,8 +45,6 @@ pub(super) struct Course {
     begins: Option<Message>,
     /// When the first byte came of what the reader holds.
     pub(super) began_at: Option<Instant>,
-    /// Whether more than its head was read of the message that is being read.
-    has_body: bool,
     /// Whether the message that is being read was filtered out.
     is_filtered: bool,
     /// Whether the message in which the flow has left its module is counted as one that was filtered out.
@@ -76,7 +77,6 @@ impl Course {
             cause: online,
             begins: None,
             began_at: None,
-            has_body: false,
             is_filtered: false,
             has_counted: false,
             has_left: false,
@@ -145,7 +145,7 @@ impl Course {
                 let expect = head.expect;
                 let responses = responses.get_or_insert_with(|| Responses::new(expect.protocol()));
                 responses.expect(expect);
-                (self.is_filtered, self.has_body) = (!head.copied, false);
+                self.is_filtered = !head.copied;
                 let turn = head.copied.then(|| taker.captured.count());
                 if self.awaited.len() == MESSAGES_AWAITED_MAX {
                     self.awaited.pop_front();
@@ -153,11 +153,13 @@ impl Course {
                 }
                 self.awaited.push_back(Awaited {
                     turn,
-                    is_asked: false,
+                    asked_at: None,
+                    is_mute: matches!(expect, Expect::Nothing(_)),
                 });
                 if head.copied {
-                    self.begins = Some(self.message(Some(expect), taker.captured));
+                    self.begins = Some(self.message(expect, head.patch, taker.captured));
                 }
+                self.pass_mute(taker.captured);
             }
             Part::Bytes(bytes) if self.has_left => {
                 taker.take(arena, Piece { bytes, ..*piece });
@@ -165,17 +167,12 @@ impl Course {
             Part::Bytes(bytes) => {
                 let piece = Piece { bytes, ..*piece };
                 let began_at = self.began_at.unwrap_or(piece.stamp);
-                if self.begins.is_none() {
-                    self.go_on(taker.captured);
-                }
                 taker.take_message(arena, &piece, self.begins.take(), began_at);
             }
-            Part::Pause => {
-                self.begins = Some(self.message(None, taker.captured));
-                if let Some(latest) = self.awaited.back_mut().filter(|it| it.is_asked) {
-                    latest.turn = Some(taker.captured.count());
-                }
+            Part::Opening(opening) => {
+                taker.captured.messages_mut().opening = Some(Arc::new((**opening).clone()));
             }
+            Part::Pause => self.pause(taker.captured),
             Part::End => {
                 taker.captured.messages_mut().grows = false;
                 self.began_at = Some(piece.stamp);
@@ -188,10 +185,40 @@ impl Course {
     }
 
     /// A message that begins now.
-    fn message(&self, expect: Option<Expect>, captured: &Captured) -> Message {
+    fn message(&self, expect: Expect, patch: Option<Patch>, captured: &Captured) -> Message {
         let is_deaf = captured.messages().is_some_and(|it| it.is_deaf);
         let needs = if is_deaf { captured.count() } else { self.seen };
-        Message { needs, expect }
+        Message {
+            needs,
+            expect: Some(expect),
+            patch,
+        }
+    }
+
+    /// What follows is the rest of a message, for which the online server has asked.
+    fn pause(&mut self, captured: &mut Captured) {
+        let number = captured.count();
+        self.begins = Some(Message {
+            needs: number,
+            expect: None,
+            patch: None,
+        });
+        let latest = self.awaited.back_mut();
+        if let Some((latest, at)) = latest.and_then(|it| it.asked_at.take().map(|at| (it, at)))
+            && let Some(turn) = latest.turn.replace(number)
+        {
+            self.answered(turn + 1, at, captured);
+        }
+    }
+
+    /// What there is no response to is answered with what stands before it.
+    fn pass_mute(&mut self, captured: &mut Captured) {
+        while let Some(first) = self.awaited.front().filter(|it| it.is_mute) {
+            if let Some(turn) = first.turn {
+                self.answered(turn + 1, self.at, captured);
+            }
+            self.awaited.pop_front();
+        }
     }
 
     fn leave(&mut self, why: Why, taker: &mut Taker<'_>) {
@@ -229,13 +256,21 @@ impl Course {
                 }
             }
             Said::Unasked(bytes) => self.at += *bytes,
-            Said::Ready => self.on_asked(captured),
-            Said::End(_) => {
-                if let Some(turn) = self.awaited.pop_front().and_then(|it| it.turn) {
-                    self.answered(turn + 1, captured);
+            Said::Ready => {
+                if let Some(first) = self.awaited.front_mut() {
+                    first.asked_at = Some(self.at);
                 }
             }
-            Said::Left => {}
+            Said::End(verdict) => {
+                if let Some(turn) = self.awaited.pop_front().and_then(|it| it.turn) {
+                    self.answered(turn + 1, self.at, captured);
+                    if let Some(statement) = verdict.statement {
+                        captured.messages_mut().prepare(statement, turn);
+                    }
+                }
+                self.pass_mute(captured);
+            }
+            Said::Left | Said::Asked(_) | Said::Opened(_) => {}
             Said::Lost => self.go_deaf(taker),
         }
         requests.hear(said, &mut |part| match part {
@@ -244,35 +279,12 @@ impl Course {
         });
     }
 
-    /// The online server has asked for the rest of a message. Where that is under way already, this is the beginning of its response.
-    fn on_asked(&mut self, captured: &mut Captured) {
-        let waits = self.awaited.len() == 1 && captured.messages().is_some_and(|it| it.grows);
-        if let Some(first) = self.awaited.front_mut().filter(|_| waits && !self.has_body) {
-            first.is_asked = true;
-            if let Some(turn) = first.turn.take() {
-                self.answered(turn + 1, captured);
-            }
-        }
-    }
-
-    /// The message that is being read goes on. Where its client has not waited to be asked, it is one turn.
-    fn go_on(&mut self, captured: &mut Captured) {
-        self.has_body = true;
-        if let Some(latest) = self.awaited.back_mut().filter(|it| it.is_asked)
-            && latest.turn.is_none()
-        {
-            let number = captured.count().saturating_sub(1);
-            latest.turn = Some(number);
-            captured.messages_mut().heard = number;
-        }
-    }
-
-    /// Messages before number `count` are answered by what the online server has said.
-    fn answered(&mut self, count: u64, captured: &mut Captured) {
+    /// Messages before number `count` are answered by what the online server has said up to `at`.
+    fn answered(&mut self, count: u64, at: OnlineSeq, captured: &mut Captured) {
         captured.messages_mut().heard = count;
         if self.ends.len() == MESSAGES_AWAITED_MAX {
             self.ends.pop_front();
         }
-        self.ends.push_back((self.at, count));
+        self.ends.push_back((at, count));
     }
 }

@@ -1,13 +1,16 @@
 //! Turns that are messages: what a protocol module has said of each.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use protocol::Expect;
+use std::sync::Arc;
+
+use protocol::{Expect, Opening, Patch};
 use wire::seq::OnlineSeq;
 
 use super::captured::Captured;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
+use crate::limits::{LOGIN_ROOM, STATEMENTS_MAX};
 use crate::time::Instant;
 
 /// What is known of one message that is copied, or of what follows of one that has paused.
@@ -18,9 +21,16 @@ pub(crate) struct Message {
     pub(crate) needs: u64,
     /// What its response looks like; `None` of what follows of a message.
     pub(crate) expect: Option<Expect>,
+    /// What of its bytes has another value at the target.
+    pub(crate) patch: Option<Patch>,
 }
 
 impl Message {
+    /// Whether there is no response to it.
+    pub(crate) fn is_mute(&self) -> bool {
+        matches!(self.expect, Some(Expect::Nothing(_)))
+    }
+
     /// Whether it is the rest of the message before it, which had paused.
     pub(crate) fn is_rest(&self) -> bool {
         self.expect.is_none()
@@ -39,6 +49,12 @@ pub(crate) struct Messages {
     pub(crate) is_deaf: bool,
     /// Whether the latest message has not ended.
     pub(crate) grows: bool,
+    /// The messages that have prepared statements, by the online server's numbers of those.
+    prepared: HashMap<u32, u64>,
+    /// How the client has opened its connection, where each session has to do so as well.
+    pub(crate) opening: Option<Arc<Opening>>,
+    /// Whether that is so.
+    pub(crate) logs_in: bool,
     /// Turns from this number on are none: the flow has left its module.
     pub(crate) left_at: Option<u64>,
 }
@@ -60,6 +76,18 @@ impl Messages {
         self.kept.get(usize::try_from(index).ok()?)
     }
 
+    /// The online server has given `statement` as its number to what message `turn` has prepared.
+    pub(super) fn prepare(&mut self, statement: u32, turn: u64) {
+        if self.prepared.len() < STATEMENTS_MAX || self.prepared.contains_key(&statement) {
+            self.prepared.insert(statement, turn);
+        }
+    }
+
+    /// The message that has prepared what the online server calls by this number.
+    pub(crate) fn preparer(&self, statement: u32) -> Option<u64> {
+        self.prepared.get(&statement).copied()
+    }
+
     /// Messages before this number are needed by nobody any more.
     pub(super) fn forget_before(&mut self, number: u64) {
         while self.first < number && self.kept.pop_front().is_some() {
@@ -70,8 +98,20 @@ impl Messages {
 
 impl Captured {
     /// A protocol module reads the flow from now on.
-    pub(super) fn read_messages(&mut self) {
-        self.messages = Some(Box::default());
+    pub(super) fn read_messages(&mut self, logs_in: bool) {
+        self.messages = Some(Box::new(Messages {
+            logs_in,
+            ..Messages::default()
+        }));
+        if logs_in {
+            self.end = LOGIN_ROOM;
+        }
+    }
+
+    /// Where the stream begins.
+    pub(crate) fn origin(&self) -> u64 {
+        let logs_in = self.messages.as_ref().is_some_and(|it| it.logs_in);
+        if logs_in { LOGIN_ROOM } else { 0 }
     }
 
     /// What a protocol module has said of the turns, where one reads the flow.

@@ -16,7 +16,7 @@ impl Flow {
     /// A protocol module reads the flow, of which nothing was told yet.
     pub(crate) fn read_by(&mut self, module: &Arc<Module>) {
         let reading = Reading::new(module.clone(), self.captured.online_end());
-        self.captured.read_messages();
+        self.captured.read_messages(module.logs_in());
         self.reading = Some(Box::new(reading));
     }
 

@@ -39,7 +39,7 @@ impl Reading {
         Self {
             requests: Requests::new(&module),
             online: Ordered::new(online),
-            responses: None,
+            responses: module.protocol().map(Responses::new),
             course: Course::new(online),
             closed_at: None,
             read: 0,

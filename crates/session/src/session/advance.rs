@@ -110,7 +110,9 @@ impl Session {
         if self.is_not_to_be_joined(ctx) {
             return false;
         }
-        anywhere || turn.start == 0 || !is_greeted && self.stands_alone(turn, ctx)
+        anywhere
+            || turn.start == ctx.flow.captured().origin()
+            || !is_greeted && self.stands_alone(turn, ctx)
     }
 
     /// Whether that is to be seen once more of the turn has come: what there is of it does not tell.

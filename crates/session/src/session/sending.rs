@@ -10,6 +10,7 @@ use crate::flow::Flow;
 use crate::flow::payload::Payload;
 use crate::limits::REST_AFTER;
 use crate::time::Instant;
+use crate::turns::Turns;
 
 /// The bytes of the stream that are kept.
 struct Kept<'a> {
@@ -17,6 +18,22 @@ struct Kept<'a> {
     /// What was sent already, of the stream.
     sent: u64,
     arena: &'a Arena,
+    /// Where turns are messages: the session's, and where its connection began.
+    told: Option<(&'a Turns, u64)>,
+}
+
+impl Kept<'_> {
+    /// A login, which stands before the stream, or bytes of messages, some of which have another value at this target.
+    #[cold]
+    fn copy_told(&self, turns: &Turns, base: u64, offset: u64, into: &mut [u8]) {
+        match turns.entry().filter(|entry| !entry.is_open()) {
+            Some(entry) => entry.copy_out(offset - base, into),
+            None => {
+                self.payload.copy_out(self.arena, offset, into);
+                turns.patch(offset, into);
+            }
+        }
+    }
 }
 
 impl connection::Payload for Kept<'_> {
@@ -25,7 +42,10 @@ impl connection::Payload for Kept<'_> {
     }
 
     fn copy_out(&self, offset: u64, into: &mut [u8]) {
-        self.payload.copy_out(self.arena, offset, into);
+        match self.told {
+            None => self.payload.copy_out(self.arena, offset, into),
+            Some((turns, base)) => self.copy_told(turns, base, offset, into),
+        }
     }
 }
 
@@ -45,6 +65,7 @@ impl Session {
         let stream_end = flow.end();
         let limit = match self.life {
             Life::Closing { .. } => stream_end + 1,
+            _ if self.is_entering() => self.login_end(),
             _ => self.playing(flow).limit(stream_end),
         };
         let limit = match self.served_end(flow) {
@@ -136,6 +157,10 @@ impl Session {
             payload: ctx.flow.payload(),
             sent: self.connection.sent(),
             arena: &ctx.shared.arena,
+            told: self
+                .turns
+                .is_told()
+                .then(|| (&self.turns, self.connection.base())),
         };
         let sent = self
             .connection

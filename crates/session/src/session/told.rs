@@ -3,8 +3,8 @@
 use wire::seq::TargetSeq;
 use wire::tcp::Flags;
 
-use super::Session;
 use super::outcome::{Cause, Progress};
+use super::{After, Session};
 use crate::connection::Arrival;
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
@@ -16,6 +16,9 @@ impl Session {
     /// One step of a connected session whose turns are messages. Returns whether another may follow.
     #[cold]
     pub(super) fn advance_told(&mut self, ctx: &mut Context<'_>) -> bool {
+        if !self.advance_login(ctx) {
+            return self.is_entering() && self.follow_end(ctx);
+        }
         let Some(messages) = ctx.flow.captured().messages() else {
             self.untell(false, ctx);
             return true;
@@ -90,7 +93,12 @@ impl Session {
             }
         }
         if self.playing(ctx.flow).front().is_none() {
-            self.close(end, ctx);
+            if self.is_entering() {
+                // Nothing that it has to say would be understood.
+                self.part(Flags::RST, After::Closed, ctx);
+            } else {
+                self.close(end, ctx);
+            }
         }
         false
     }
@@ -102,7 +110,7 @@ impl Session {
     }
 
     /// Nobody tells any more what the target says.
-    fn untell(&mut self, is_in_step: bool, ctx: &mut Context<'_>) {
+    pub(super) fn untell(&mut self, is_in_step: bool, ctx: &mut Context<'_>) {
         ctx.shared.counters.module_target_lost += u64::from(!is_in_step);
         self.playing_mut(ctx.flow).untell(is_in_step);
     }

@@ -5,15 +5,16 @@
 //! were at the online server, and each has its own answer.
 
 use core::ops::{Deref, DerefMut};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-use protocol::{Responses, Said};
+use protocol::{Protocol, Responses, Said};
 use wire::seq::{Target, TargetSeq};
 
+use super::entry::Entry;
 use super::{Carried, Gating, Playing, Turns};
 use crate::flow::messages::{Message, Messages};
 use crate::flow::turn::Answer;
-use crate::limits::CONTINUE_WAIT;
+use crate::limits::{CONTINUE_WAIT, STATEMENTS_MAX};
 use crate::ordered::Ordered;
 use crate::time::Instant;
 
@@ -35,6 +36,12 @@ pub(crate) struct Told {
     ended: Option<u64>,
     /// Whether the target speaks another protocol by now.
     has_left: bool,
+    /// The session's own login, where the protocol has one.
+    entry: Entry,
+    /// The target's numbers of prepared statements, by the messages that have prepared them.
+    prepared: HashMap<u64, u32>,
+    /// Bytes of the stream that have another value at this target.
+    patches: VecDeque<(u64, [u8; 4])>,
 }
 
 /// Whether the front of the turns is over, where they are messages.
@@ -56,10 +63,45 @@ pub(crate) enum Standing {
 
 impl Turns {
     /// A protocol module tells what the target says.
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn tell(&mut self, logs_in: bool) {
         if self.gating == Gating::InStep {
             self.gating = Gating::Told;
-            self.told = Some(Box::default());
+            self.told = Some(Box::new(Told {
+                entry: Entry::first(logs_in),
+                ..Told::default()
+            }));
+        }
+    }
+
+    /// The session's own login, where turns are messages.
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        self.told.as_ref().map(|told| &told.entry)
+    }
+
+    /// The same, to go on with it.
+    pub(crate) fn entry_mut(&mut self) -> Option<&mut Entry> {
+        self.told.as_mut().map(|told| &mut told.entry)
+    }
+
+    /// The login is over: what the target says next is read as responses.
+    pub(crate) fn enter(&mut self, protocol: Protocol) {
+        if let Some(told) = &mut self.told {
+            told.responses = Some(Responses::opened(protocol));
+        }
+    }
+
+    /// What has another value at this target, of `into`, which stands at `offset` of the stream.
+    pub(crate) fn patch(&self, offset: u64, into: &mut [u8]) {
+        let patches = self.told.iter().flat_map(|told| &told.patches);
+        for (at, bytes) in patches {
+            for (at, byte) in (*at..).zip(bytes) {
+                let index = at
+                    .checked_sub(offset)
+                    .and_then(|at| usize::try_from(at).ok());
+                if let Some(slot) = index.and_then(|index| into.get_mut(index)) {
+                    *slot = *byte;
+                }
+            }
         }
     }
 
@@ -93,6 +135,7 @@ impl Turns {
             **told = Told {
                 done: front,
                 first: front,
+                entry: Entry::first(told.entry.logs_in()),
                 ..Told::default()
             };
             self.let_go = front;
@@ -248,9 +291,33 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
                 return false;
             }
             self.let_go += 1;
-            self.await_response(number, message);
+            self.patch_message(number, message, messages);
+            self.await_response(number, message, messages);
         }
         true
+    }
+
+    /// A message carries the online server's number of a statement: the target's takes its place. One that the target has not
+    /// prepared gets a number that no server gives.
+    fn patch_message(&mut self, number: u64, message: &Message, messages: &Messages) {
+        let Some(patch) = message.patch else {
+            return;
+        };
+        let turn = self
+            .queue
+            .get((number - self.front) as usize)
+            .map(|turn| turn.start);
+        let front = self.queue.front().map_or(0, |turn| turn.start);
+        let (Some(told), Some(start)) = (&mut self.told, turn) else {
+            return;
+        };
+        let preparer = messages.preparer(patch.statement);
+        let statement = preparer.and_then(|turn| told.prepared.get(&turn).copied());
+        let bytes = statement.unwrap_or(u32::MAX).to_le_bytes();
+        while told.patches.front().is_some_and(|(at, _)| *at < front) {
+            told.patches.pop_front();
+        }
+        told.patches.push_back((start + u64::from(patch.at), bytes));
     }
 
     /// Whether the target has asked for a message's rest.
@@ -259,7 +326,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         told.is_some_and(|told| told.asked.is_some_and(|asked| asked + 1 == rest))
     }
 
-    fn await_response(&mut self, number: u64, message: &Message) {
+    fn await_response(&mut self, number: u64, message: &Message, messages: &Messages) {
+        let let_go = self.let_go;
         let Some(told) = &mut self.told else {
             return;
         };
@@ -273,6 +341,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             None if told.asked == Some(number.wrapping_sub(1)) => told.done = told.done.max(number),
             None => {}
         }
+        told.pass_mute(let_go, messages);
     }
 
     /// The target has sent `len` bytes from `seq` on, of which `bytes` were recorded; before them it had sent all up to `before`.
@@ -289,26 +358,34 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         let Some(told) = &mut self.told else {
             return false;
         };
-        let Told {
-            stream,
-            responses: Some(responses),
-            ..
-        } = &mut **told
-        else {
+        if told.responses.is_none() && !told.entry.takes() {
             return true;
-        };
-        let mut stream = stream.take().unwrap_or_else(|| Ordered::new(before));
-        let mut responses = core::mem::replace(responses, Responses::new(responses.protocol()));
+        }
+        let mut stream = told.stream.take().unwrap_or_else(|| Ordered::new(before));
         let mut is_readable = true;
         stream.on_segment(seq, len, bytes, &mut |bytes| {
-            responses.push(bytes, &mut |said| {
-                is_readable &= told.on_said(&said, messages, (front, let_go), stamp);
-            });
+            if told.entry.takes() {
+                is_readable &= told.entry.on_target(bytes);
+            } else {
+                is_readable &= told.read(bytes, messages, (front, let_go), stamp);
+            }
         });
         is_readable &= !stream.is_lost();
-        (told.stream, told.responses) = (Some(stream), Some(responses));
+        told.stream = Some(stream);
         self.take_told_answer();
         is_readable
+    }
+
+    /// What the target has said behind its login. Returns whether it can be read.
+    pub(crate) fn on_told_rest(
+        &mut self,
+        messages: &Messages,
+        rest: &[u8],
+        stamp: Instant,
+    ) -> bool {
+        let places = (self.front, self.let_go);
+        let told = self.told.as_mut();
+        told.is_none_or(|told| told.read(rest, messages, places, stamp))
     }
 
     /// The target has closed.
@@ -335,6 +412,25 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
 }
 
 impl Told {
+    /// The target's next bytes, behind its login. Returns whether they can be read.
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        messages: &Messages,
+        places: (u64, u64),
+        stamp: Instant,
+    ) -> bool {
+        let Some(mut responses) = self.responses.take() else {
+            return true;
+        };
+        let mut is_readable = true;
+        responses.push(bytes, &mut |said| {
+            is_readable &= self.on_said(&said, messages, places, stamp);
+        });
+        self.responses = Some(responses);
+        is_readable
+    }
+
     /// The target has said this of the first message that is not answered. Returns whether it can still be read.
     fn on_said(
         &mut self,
@@ -362,7 +458,16 @@ impl Told {
                     self.done = at + 1;
                 }
             }
-            Said::End(_) => self.end(messages),
+            Said::End(verdict) => {
+                if let Some(statement) = verdict.statement
+                    && self.prepared.len() < STATEMENTS_MAX
+                {
+                    self.prepared.insert(at, statement);
+                }
+                self.end(messages);
+                self.pass_mute(let_go, messages);
+            }
+            Said::Asked(_) | Said::Opened(_) => {}
             Said::Left => {
                 self.end(messages);
                 self.has_left = true;
@@ -370,6 +475,13 @@ impl Told {
             Said::Lost => return false,
         }
         true
+    }
+
+    /// What there is no response to is over with what stands before it, once it may be sent.
+    fn pass_mute(&mut self, let_go: u64, messages: &Messages) {
+        while self.done < let_go && messages.get(self.done).is_some_and(Message::is_mute) {
+            self.done += 1;
+        }
     }
 
     /// The response to the first message that is not answered is complete.

@@ -113,6 +113,7 @@ impl Script {
             sessions_per_second_max: None,
             in_order: true,
             gap_grace: Duration::from_millis(20),
+            credentials: None,
             hash_seed: 1,
             prove_path: false,
             confirmed: false,

@@ -113,6 +113,19 @@ fn frames(families: &mut Families, totals: &RunTotals) {
             "Replies of targets that came as reports over the channel.",
         )
         .count(&[], workers.reports);
+    let mut payload = families.counter(
+        "tcpcopy_response_payload_bytes_total",
+        "Payload bytes of responses that a protocol module reads, by server: those that came with their packets, and those \
+         that did not.",
+    );
+    for (side, result, n) in [
+        ("online", "seen", workers.online_payload_seen),
+        ("online", "missing", workers.online_payload_missing),
+        ("target", "seen", workers.target_payload_seen),
+        ("target", "missing", workers.target_payload_missing),
+    ] {
+        payload.count(&[("side", side), ("result", result)], n);
+    }
 }
 
 fn engine(families: &mut Families, totals: &RunTotals) {

@@ -156,6 +156,7 @@ impl Stage {
                     }
                     Event::SessionOpened { .. }
                     | Event::SessionClosed { .. }
+                    | Event::LoginFailed { .. }
                     | Event::PathUnproven { .. } => {}
                 }
             }

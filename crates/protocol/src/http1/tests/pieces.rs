@@ -133,7 +133,7 @@ proptest! {
         for _ in 0..times {
             requests.push(&module, &stream, false, &mut |_| {});
             if let Requests::Http1(requests) = &requests {
-                prop_assert!(requests.held().len() <= HEAD_MAX);
+                prop_assert!(requests.held_len() <= HEAD_MAX);
             }
         }
     }

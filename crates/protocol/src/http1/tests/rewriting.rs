@@ -67,7 +67,7 @@ fn each_change() {
         ),
         (
             rewriting(&[], None, &[], Some("")),
-            get.replace("3\r\n\r\n", "3\r\nX-Tcpcopy: copy\r\n\r\n"),
+            get.replace("3\r\n\r\n", "3\r\nX-Tcpcopy: 1\r\n\r\n"),
         ),
     ] {
         assert_eq!(changed(&module, get), expected);
@@ -78,7 +78,7 @@ fn each_change() {
 fn all_of_a_request_without_fields() {
     assert_eq!(
         changed(&all(), "GET /v1/ HTTP/1.0\r\n\r\n"),
-        "GET /v2/ HTTP/1.0\r\nHost: target:81\r\nX-A: new\r\nAuthorization: none\r\nX-Tcpcopy: copy\r\n\r\n"
+        "GET /v2/ HTTP/1.0\r\nHost: target:81\r\nX-A: new\r\nAuthorization: none\r\nX-Tcpcopy: 1\r\n\r\n"
     );
 }
 
@@ -109,7 +109,7 @@ fn a_body_follows_as_it_was() {
     let body = "GET /v1/ HTTP/1.1\r\nHost: a\r\n\r\n";
     let after = changed(&all(), &format!("{head}{body}"));
     assert!(
-        after.ends_with(&format!("\r\nX-Tcpcopy: copy\r\n\r\n{body}")),
+        after.ends_with(&format!("\r\nX-Tcpcopy: 1\r\n\r\n{body}")),
         "{after}"
     );
 }

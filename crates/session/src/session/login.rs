@@ -1,0 +1,128 @@
+//! A session's own login at the target: what its client has said to the online server's questions means nothing to another server.
+
+use std::sync::Arc;
+
+use protocol::{Login, Opening};
+use wire::tcp::Flags;
+
+use super::Session;
+use crate::context::Context;
+use crate::event::{Event, Outcome};
+use crate::limits::LOGIN_ROOM;
+use crate::turns::entry::{End, Entry};
+
+impl Session {
+    /// Whether the login stands before the flow's bytes.
+    #[inline]
+    pub(super) fn is_entering(&self) -> bool {
+        self.turns.is_told() && self.turns.entry().is_some_and(|entry| !entry.is_open())
+    }
+
+    /// How far the login may be sent, where it is under way.
+    pub(super) fn login_end(&self) -> u64 {
+        let said = self.turns.entry().map_or(0, |entry| entry.said().len());
+        self.connection.base() + said as u64
+    }
+
+    /// Goes on with the login. Returns whether the flow's bytes may be sent.
+    pub(super) fn advance_login(&mut self, ctx: &mut Context<'_>) -> bool {
+        if !self.is_entering() {
+            return true;
+        }
+        if !self.connection.is_synchronized() {
+            return false;
+        }
+        if let Some(Entry::Awaited(_)) = self.turns.entry() {
+            let messages = ctx.flow.captured().messages();
+            if let Some(opening) = messages.and_then(|it| it.opening.clone()) {
+                self.begin_login(&opening, ctx);
+            }
+        }
+        match self.turns.entry_mut().and_then(Entry::take_end) {
+            Some(End::Failed(why)) => {
+                self.fail_login(why, ctx);
+                return false;
+            }
+            Some(End::Opened(opened)) => {
+                ctx.shared.counters.module_logins += 1;
+                self.enter(*opened, ctx);
+            }
+            None => {}
+        }
+        match self.turns.entry() {
+            Some(Entry::Running(running)) => {
+                let at = running.since + ctx.rule.tuning.response_timeout;
+                if ctx.now >= at {
+                    self.fail_login("the target has not answered in time".to_owned(), ctx);
+                } else {
+                    self.release_at = Some(at);
+                }
+                false
+            }
+            Some(Entry::Over { .. }) if self.connection.una() == self.login_end() => {
+                let base = self.connection.base() + LOGIN_ROOM;
+                self.connection.jump_to(base);
+                if let Some(entry) = self.turns.entry_mut() {
+                    *entry = Entry::In;
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn begin_login(&mut self, opening: &Arc<Opening>, ctx: &mut Context<'_>) {
+        let seed = ctx.shared.seeds.draw();
+        let module = ctx.shared.config.rules[usize::from(self.rule.0)]
+            .module
+            .as_ref();
+        let read_only = module.is_some_and(|module| module.read_only);
+        match Login::new(opening, &ctx.shared.credentials, &seed, read_only) {
+            Some(login) => {
+                if let Some(entry) = self.turns.entry_mut() {
+                    entry.begin(login, ctx.now);
+                }
+            }
+            None => self.fail_login(
+                "it cancels a statement of another connection, which is not copied".to_owned(),
+                ctx,
+            ),
+        }
+    }
+
+    /// The target has let the session in.
+    fn enter(&mut self, opened: protocol::Opened, ctx: &mut Context<'_>) {
+        let Some(messages) = ctx.flow.captured().messages() else {
+            return;
+        };
+        if let (Some(keys), Some(user)) = (
+            opened.keys,
+            messages.opening.as_ref().and_then(|it| it.user()),
+        ) {
+            ctx.shared.credentials.learn(&user, keys);
+        }
+        let module = ctx.shared.config.rules[usize::from(self.rule.0)]
+            .module
+            .as_ref();
+        let Some(protocol) = module.and_then(|module| module.protocol()) else {
+            return;
+        };
+        self.turns.enter(protocol);
+        let mut playing = self.turns.of_mut(ctx.flow.captured());
+        if !playing.on_told_rest(messages, &opened.rest, ctx.now) {
+            self.untell(false, ctx);
+        }
+    }
+
+    /// The target has not let the session in: what its client says to the online server is not copied.
+    fn fail_login(&mut self, words: String, ctx: &mut Context<'_>) {
+        ctx.shared.counters.module_logins_failed += 1;
+        let rule = self.rule;
+        ctx.shared
+            .events
+            .push_back(Event::LoginFailed { rule, words });
+        self.given_up.get_or_insert(Outcome::Refused);
+        self.doom_waiting(Outcome::Refused, ctx);
+        self.part(Flags::RST, super::After::Dead(Outcome::Refused), ctx);
+    }
+}

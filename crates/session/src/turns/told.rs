@@ -61,6 +61,17 @@ pub(crate) enum Standing {
     Wait,
 }
 
+/// Whether the target can take what its client says next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// It can take the messages that were let go.
+    Them,
+    /// It speaks another protocol by now, and the online server does not.
+    OtherWords,
+    /// It would take it for something else than it is.
+    Nothing,
+}
+
 impl Turns {
     /// A protocol module tells what the target says.
     pub(crate) fn tell(&mut self, logs_in: bool) {
@@ -269,9 +280,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
     }
 
-    /// Lets go of the messages that may leave. Returns whether the target can take them: not where it speaks another protocol by
-    /// now, and the online server does not.
-    pub(crate) fn let_go_of_messages(&mut self, messages: &Messages) -> bool {
+    /// Lets go of the messages that may leave. Returns whether the target can take them.
+    pub(crate) fn let_go_of_messages(&mut self, messages: &Messages) -> Takes {
         self.let_go = self.let_go.max(self.front);
         while self
             .queue
@@ -281,24 +291,40 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             let (done, number) = (self.done(), self.let_go);
             let Some(message) = messages.get(number) else {
                 // It is none: the flow has left its module.
-                return true;
+                return Takes::Them;
             };
             let may_leave = message.needs <= done || message.is_rest() && self.is_asked(number);
             if !may_leave {
-                return true;
+                return Takes::Them;
             }
             if self.told.as_ref().is_some_and(|told| told.has_left) {
-                return false;
+                return Takes::OtherWords;
+            }
+            if message.is_rest() && self.is_unwanted(number, messages) {
+                return Takes::Nothing;
             }
             self.let_go += 1;
             self.patch_message(number, message, messages);
             self.await_response(number, message, messages);
         }
-        true
+        Takes::Them
+    }
+
+    /// Whether the target has answered a message without having asked for its rest, which it would take for something else.
+    fn is_unwanted(&self, rest: u64, messages: &Messages) -> bool {
+        let before = rest.wrapping_sub(1);
+        let expect = messages.get(before).and_then(|it| it.expect);
+        let has_ended = self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.ended == Some(before));
+        // PostgreSQL ignores data behind an error.
+        has_ended
+            && expect.is_some_and(|it| it.drops_unasked_rest() && it.protocol() == Protocol::Mysql)
     }
 
     /// A message carries the online server's number of a statement: the target's takes its place. One that the target has not
-    /// prepared gets a number that no server gives.
+    /// prepared gets 0, which no server gives; the largest number means the latest statement to MariaDB.
     fn patch_message(&mut self, number: u64, message: &Message, messages: &Messages) {
         let Some(patch) = message.patch else {
             return;
@@ -313,7 +339,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         let preparer = messages.preparer(patch.statement);
         let statement = preparer.and_then(|turn| told.prepared.get(&turn).copied());
-        let bytes = statement.unwrap_or(u32::MAX).to_le_bytes();
+        let bytes = statement.unwrap_or(0).to_le_bytes();
         while told.patches.front().is_some_and(|(at, _)| *at < front) {
             told.patches.pop_front();
         }

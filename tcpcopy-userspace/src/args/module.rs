@@ -191,7 +191,10 @@ mod tests {
             assert_eq!(arg.to_string().parse(), Ok(arg));
         }
         let refused = "http3".parse::<ProtocolArg>().unwrap_err();
-        assert_eq!(refused, "write one of none, auto, http1, redis");
+        assert!(
+            refused.starts_with("write one of none, auto, http1, redis"),
+            "{refused}"
+        );
     }
 
     #[test]

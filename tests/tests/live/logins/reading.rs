@@ -109,7 +109,8 @@ impl Session {
             Said::Bytes(len) => self.answers += u64::from(*len),
             Said::Unasked(len) => self.unasked += u64::from(*len),
             Said::End(verdict) => {
-                let asks = |message: &Message| message.head.expect != Expect::Nothing(Protocol::Postgres);
+                let asks =
+                    |message: &Message| message.head.expect != Expect::Nothing(Protocol::Postgres);
                 let left = &mut self.messages[self.answered..];
                 let at = left
                     .iter()

@@ -2,7 +2,7 @@
 
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
-use crate::{http1, postgres, redis};
+use crate::{http1, mysql, postgres, redis};
 
 pub use crate::expect::Expect;
 pub use crate::parts::{Head, Part, Patch, Why};
@@ -18,9 +18,12 @@ pub enum Requests {
     Redis(Box<redis::Requests>),
     /// PostgreSQL.
     Postgres(Box<postgres::Requests>),
+    /// MySQL.
+    Mysql(Box<mysql::Requests>),
     /// It has left the module, and passes as bytes.
     Left,
-    /// It has left the module of a rule that says what may be copied ([`Module::judges`]): nothing more is told.
+    /// It has left the module of a rule that says what may be copied ([`Module::judges`]), or of a protocol with logins, where what follows
+    /// means nothing on another connection: nothing more is told.
     Barred,
 }
 
@@ -58,6 +61,7 @@ impl Requests {
             Protocol::Http1 => Self::Http1(Box::new(http1::Requests::new(judges))),
             Protocol::Redis => Self::Redis(Box::new(redis::Requests::new(judges))),
             Protocol::Postgres => Self::Postgres(Box::default()),
+            Protocol::Mysql => Self::Mysql(Box::default()),
         }
     }
 
@@ -68,6 +72,7 @@ impl Requests {
             Self::Http1(_) => Some(Protocol::Http1),
             Self::Redis(_) => Some(Protocol::Redis),
             Self::Postgres(_) => Some(Protocol::Postgres),
+            Self::Mysql(_) => Some(Protocol::Mysql),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
     }
@@ -98,6 +103,7 @@ impl Requests {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
             Self::Redis(requests) => requests.push(module, bytes, tell),
             Self::Postgres(requests) => requests.push(module, bytes, tell),
+            Self::Mysql(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
@@ -111,14 +117,15 @@ impl Requests {
 
     /// The online server has said this, before the client's next bytes.
     pub fn hear(&mut self, said: &Said, tell: &mut dyn FnMut(Part<'_>)) {
-        if matches!(said, Said::Left) {
-            let why = match self {
-                Self::Postgres(requests) => requests.why_left(),
-                _ => Why::Upgraded,
-            };
-            self.leave(why, self.lets_pass(why), tell);
-        } else if let Self::Postgres(requests) = self {
-            requests.hear(said, tell);
+        match (&mut *self, said) {
+            (Self::Postgres(requests), Said::Left) => {
+                let why = requests.why_left();
+                self.leave(why, self.lets_pass(why), tell);
+            }
+            (_, Said::Left) => self.leave(Why::Upgraded, self.lets_pass(Why::Upgraded), tell),
+            (Self::Postgres(requests), _) => requests.hear(said, tell),
+            (Self::Mysql(requests), _) => requests.hear(said, tell),
+            _ => {}
         }
     }
 
@@ -140,7 +147,8 @@ impl Requests {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
             Self::Redis(requests) => requests.lets_pass(),
-            Self::Postgres(requests) => requests.lets_pass(),
+            // Without the login nothing means anything at the target.
+            Self::Postgres(_) | Self::Mysql(_) => false,
             Self::Unknown(unknown) => !unknown.judges,
             Self::Left => true,
             Self::Barred => false,
@@ -158,7 +166,7 @@ impl Requests {
             Self::Unknown(unknown) => unknown.held,
             Self::Http1(requests) => requests.into_held(),
             Self::Redis(requests) => requests.into_held(),
-            Self::Postgres(requests) => requests.into_held(),
+            Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
         };
         tell(Part::Leave(why));
         if passes && !held.is_empty() {
@@ -174,6 +182,7 @@ impl Requests {
             Self::Http1(requests) => requests.is_between(),
             Self::Redis(requests) => requests.is_between(),
             Self::Postgres(requests) => requests.is_between(),
+            Self::Mysql(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
         }
     }
@@ -195,6 +204,7 @@ fn looks_like(first: &[u8]) -> Looks {
             Protocol::Http1 => http1::looks_like(first),
             Protocol::Redis => redis::looks_like(first),
             Protocol::Postgres => postgres::looks_like(first),
+            Protocol::Mysql => mysql::looks_like(first),
         };
         match is_it {
             Some(true) => return Looks::Like(*protocol),

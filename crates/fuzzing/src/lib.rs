@@ -11,22 +11,26 @@
 //! | [`capture`] | capture files, and frames of each link type |
 //! | [`player`] | packets of a capture file, as a replay plays them |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
+//! | [`sql`] | clients, servers and logins of PostgreSQL and MySQL |
 #![forbid(unsafe_code)]
 
 pub mod capture;
 pub mod channel;
 pub mod engine;
 pub mod player;
+pub mod sql;
 pub mod wire;
 
 /// A fuzz target: its name, as `fuzz/fuzz_targets` and `fuzz/corpus` have it, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
     ("capture", capture::run),
     ("player", player::run),
+    ("postgres", sql::postgres),
+    ("mysql", sql::mysql),
 ];

@@ -105,7 +105,7 @@ fn read(
         for bytes in bytes.chunks(step) {
             if !is_server {
                 requests.push(module, bytes, false, &mut |part| {
-                    note(part, &mut responses, &mut told, &mut opening)
+                    note(&part, &mut responses, &mut told, &mut opening);
                 });
                 continue;
             }
@@ -113,19 +113,19 @@ fn read(
             responses.push(bytes, &mut |said| all.push(said));
             for said in all {
                 requests.hear(&said, &mut |part| {
-                    note(part, &mut responses, &mut told, &mut opening)
+                    note(&part, &mut responses, &mut told, &mut opening);
                 });
                 note_said(said, &mut told);
             }
         }
     }
-    requests.close(&mut |part| note(part, &mut responses, &mut told, &mut opening));
+    requests.close(&mut |part| note(&part, &mut responses, &mut told, &mut opening));
     responses.close(&mut |said| note_said(said, &mut told));
     (told, opening)
 }
 
 fn note(
-    part: Part<'_>,
+    part: &Part<'_>,
     responses: &mut Responses,
     told: &mut Vec<Told>,
     opening: &mut Option<Opening>,
@@ -140,7 +140,7 @@ fn note(
             return;
         }
         Part::Begin(head) => responses.expect(head.expect),
-        Part::Opening(ref opened) => *opening = Some((**opened).clone()),
+        Part::Opening(opened) => *opening = Some((**opened).clone()),
         Part::Pause | Part::End | Part::Leave(_) => {}
     }
     told.push(Told::Part(format!("{part:?}")));

@@ -62,6 +62,29 @@ pub enum Says {
     Noise,
 }
 
+impl Says {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 5] = [
+        Self::Changed,
+        Self::Differs,
+        Self::CannotTell,
+        Self::Always,
+        Self::Noise,
+    ];
+
+    /// In a word or two.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Differs => "differs",
+            Self::CannotTell => "cannot tell: so few may be chance",
+            Self::Always => "differs always: a clock, an identifier or a change",
+            Self::Noise => "noise",
+        }
+    }
+}
+
 /// What was counted at a place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence {

@@ -47,6 +47,24 @@ impl Kind {
         Self::Body,
     ];
 
+    /// What the target's responses have, in words: `another status`.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NoResponse => "no response",
+            Self::Status => "another status",
+            Self::Header => "another header",
+            Self::Missing => "a field missing",
+            Self::Added => "a field more",
+            Self::Value => "another value",
+            Self::Moment => "the value of another moment",
+            Self::Order => "another order",
+            Self::Form => "the same fields in other bytes",
+            Self::Length => "another length",
+            Self::Body => "other bytes",
+        }
+    }
+
     /// Which responses can differ in this way.
     #[must_use]
     pub(crate) const fn basis(self) -> Basis {

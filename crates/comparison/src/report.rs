@@ -28,7 +28,7 @@ pub const STATUSES_LISTED_MAX: usize = 10;
 const TIMES_MIN: u64 = 20;
 
 /// The comparison of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Whether there is a baseline that has answered.
     pub has_baseline: bool,
@@ -84,6 +84,24 @@ pub struct Largest {
     pub of: u64,
     /// With a baseline: the share of them that is beyond the baseline's. Without: the least share that is likely, at the level of the run.
     pub share: f64,
+}
+
+impl Largest {
+    /// Where it is and what it is, in a line: `GET /users/* .price: another value in 23 of 2400`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let method = if self.method.is_empty() { "" } else { " " };
+        let name = if self.name.is_empty() { "" } else { " " };
+        format!(
+            "{}{method}{}{name}{}: {} in {} of {}",
+            self.method,
+            self.route,
+            self.name,
+            self.kind.words(),
+            self.responses,
+            self.of
+        )
+    }
 }
 
 /// One group.

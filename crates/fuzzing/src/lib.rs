@@ -10,6 +10,8 @@
 //! | [`channel`] | both ends of the channel between `intercept` and `tcpcopy` |
 //! | [`capture`] | capture files, and frames of each link type |
 //! | [`player`] | packets of a capture file, as a replay plays them |
+//! | [`http1`] | the module of HTTP/1: a client's side and a server's |
+//! | [`redis`] | the module of Redis, likewise |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
 //! | [`sql`] | clients, servers and logins of PostgreSQL and MySQL |
 #![forbid(unsafe_code)]
@@ -17,7 +19,10 @@
 pub mod capture;
 pub mod channel;
 pub mod engine;
+pub mod http1;
+mod modules;
 pub mod player;
+pub mod redis;
 pub mod sql;
 pub mod wire;
 
@@ -25,12 +30,14 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
     ("capture", capture::run),
     ("player", player::run),
+    ("http1", http1::run),
+    ("redis", redis::run),
     ("postgres", sql::postgres),
     ("mysql", sql::mysql),
 ];

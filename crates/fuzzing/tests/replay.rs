@@ -65,6 +65,16 @@ fn the_corpus_of_player() {
 }
 
 #[test]
+fn the_corpus_of_http1() {
+    replay(target("http1"));
+}
+
+#[test]
+fn the_corpus_of_redis() {
+    replay(target("redis"));
+}
+
+#[test]
 fn the_corpus_of_postgres() {
     replay(target("postgres"));
 }

@@ -30,10 +30,10 @@ impl Expect {
         }
     }
 
-    /// Whether there is a response at all. Of a message without one [`crate::Said::End`] is told with what comes next.
+    /// Whether there is a response at all.
     #[must_use]
     pub const fn is_answered(self) -> bool {
-        !matches!(self, Self::Nothing(_) | Self::Redis(AwaitedRedis::Nothing))
+        !matches!(self, Self::Nothing(_))
     }
 
     /// Whether the rest of a message behind a [`crate::Part::Pause`] is sent only if the server has asked for it. Otherwise it is sent once
@@ -65,8 +65,6 @@ pub enum AwaitedRedis {
     UntilNone(Subscription),
     /// One value, and no subscription is left.
     Reset,
-    /// Nothing: the client has turned replies off.
-    Nothing,
 }
 
 /// What a client of Redis subscribes to.

@@ -11,7 +11,7 @@ pub use crate::parts::{Head, Part, Patch, Why};
 #[derive(Debug)]
 pub enum Requests {
     /// It is not known yet what it speaks.
-    Unknown(Vec<u8>),
+    Unknown(Unknown),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
     /// Redis.
@@ -27,20 +27,39 @@ pub enum Requests {
     Barred,
 }
 
+/// The first bytes of a flow of which it is not known yet what it speaks.
+#[derive(Debug)]
+pub struct Unknown {
+    held: Vec<u8>,
+    /// Whether what cannot be judged is not to be copied.
+    judges: bool,
+}
+
+impl Unknown {
+    /// How many bytes of its client are held.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
+        self.held.len()
+    }
+}
+
 impl Requests {
     /// A reader of a flow that begins with its next byte.
     #[must_use]
     pub fn new(module: &Module) -> Self {
         match module.choice {
-            Choice::Auto => Self::Unknown(Vec::new()),
-            Choice::Is(protocol) => Self::of(protocol),
+            Choice::Auto => Self::Unknown(Unknown {
+                held: Vec::new(),
+                judges: module.judges(),
+            }),
+            Choice::Is(protocol) => Self::of(protocol, module.judges()),
         }
     }
 
-    fn of(protocol: Protocol) -> Self {
+    fn of(protocol: Protocol, judges: bool) -> Self {
         match protocol {
-            Protocol::Http1 => Self::Http1(Box::default()),
-            Protocol::Redis => Self::Redis(Box::default()),
+            Protocol::Http1 => Self::Http1(Box::new(http1::Requests::new(judges))),
+            Protocol::Redis => Self::Redis(Box::new(redis::Requests::new(judges))),
             Protocol::Postgres => Self::Postgres(Box::default()),
             Protocol::Mysql => Self::Mysql(Box::default()),
         }
@@ -69,11 +88,11 @@ impl Requests {
     ) {
         let held;
         let mut bytes = bytes;
-        if let Self::Unknown(first) = self {
+        if let Self::Unknown(Unknown { held: first, .. }) = self {
             first.extend_from_slice(bytes);
             let found = match looks_like(first) {
                 Looks::Open => return,
-                Looks::Like(protocol) => Self::of(protocol),
+                Looks::Like(protocol) => Self::of(protocol, module.judges()),
                 Looks::Unknown => return self.leave(Why::Unknown, !module.judges(), tell),
             };
             held = core::mem::take(first);
@@ -130,7 +149,8 @@ impl Requests {
             Self::Redis(requests) => requests.lets_pass(),
             // Without the login nothing means anything at the target.
             Self::Postgres(_) | Self::Mysql(_) => false,
-            Self::Unknown(_) | Self::Left => true,
+            Self::Unknown(unknown) => !unknown.judges,
+            Self::Left => true,
             Self::Barred => false,
         }
     }
@@ -143,7 +163,7 @@ impl Requests {
                 *self = before;
                 return;
             }
-            Self::Unknown(held) => held,
+            Self::Unknown(unknown) => unknown.held,
             Self::Http1(requests) => requests.into_held(),
             Self::Redis(requests) => requests.into_held(),
             Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
@@ -158,7 +178,7 @@ impl Requests {
     #[must_use]
     pub fn is_between(&self) -> bool {
         match self {
-            Self::Unknown(held) => held.is_empty(),
+            Self::Unknown(unknown) => unknown.held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
             Self::Redis(requests) => requests.is_between(),
             Self::Postgres(requests) => requests.is_between(),

@@ -208,7 +208,7 @@ const Verdict = (() => {
   }
 
   function items(summary) {
-    return [fidelityOf(summary), copyOf(summary), speedItem(summary), differencesOf(summary), unpairedOf(summary), booksOf(summary), stateOf(summary), ...gatesOf(summary), ...warningsOf(summary)].filter(Boolean);
+    return [fidelityOf(summary), copyOf(summary), speedItem(summary), differencesOf(summary), Comparison.finding(summary), unpairedOf(summary), booksOf(summary), stateOf(summary), ...gatesOf(summary), ...warningsOf(summary)].filter(Boolean);
   }
 
   const item = ({ level, title, more }) =>

@@ -6,21 +6,48 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use comparison::{Kind, Says};
+use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::outcomes;
 
 const STYLE: &str = include_str!("../assets/style.css");
 const CHARTS: &str = include_str!("../assets/charts.js");
+const COMPARISON: &str = include_str!("../assets/comparison.js");
 const VERDICT: &str = include_str!("../assets/verdict.js");
 
 /// A template with style and scripts in their places.
 pub(crate) fn inline(template: &str) -> String {
     let charts = CHARTS.replace("{{outcomes}}", &outcomes::json());
+    let comparison = COMPARISON
+        .replace(
+            "{{kinds}}",
+            &words(Kind::ALL.map(|kind| (kind, kind.words()))),
+        )
+        .replace(
+            "{{says}}",
+            &words(Says::ALL.map(|says| (says, says.words()))),
+        );
     template
         .replace("{{style}}", STYLE)
         .replace("{{charts}}", &charts)
+        .replace("{{comparison}}", &comparison)
         .replace("{{verdict}}", VERDICT)
+}
+
+/// Words by the name that something has in JSON.
+fn words<T: Serialize, const N: usize>(list: [(T, &str); N]) -> String {
+    let words: serde_json::Map<String, Value> = list
+        .into_iter()
+        .filter_map(|(it, words)| {
+            // Each of them is a name.
+            let name = serde_json::to_value(it).ok()?.as_str()?.to_owned();
+            Some((name, words.into()))
+        })
+        .collect();
+    Value::Object(words).to_string()
 }
 
 /// Everything is forbidden but the inlined style and scripts of `html`, the icon, and what `more` allows.

@@ -3,6 +3,7 @@
 //! A gate is judged from the figures that everybody sees: its answer stands in the table, in the summary and in the report, and
 //! the exit status follows from the answers alone. A gate that cannot be judged has not passed.
 
+mod difference;
 mod slower;
 
 use serde::Serialize;
@@ -21,6 +22,8 @@ pub struct Gates {
     pub fidelity_min: Option<f64>,
     /// The largest share of compared responses that may differ, 0 to 1.
     pub differing_max: Option<f64>,
+    /// The largest share of a route's responses that may differ at one place beyond noise, 0 to 1.
+    pub difference_max: Option<f64>,
     /// How much slower the target may be.
     pub slower_max: Option<SlowerMax>,
     /// How late the copies may leave, in microseconds: the 99th percentile of the lag.
@@ -93,6 +96,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) served: u64,
     pub(crate) left_out: &'a Figures,
     pub(crate) differences: &'a DifferencesSummary,
+    pub(crate) comparison: Option<&'a comparison::Report>,
     pub(crate) latency: &'a LatencySummary,
     pub(crate) verdict: &'a Verdict,
     /// What the verdict was made of.
@@ -105,6 +109,7 @@ impl Gates {
     pub const fn is_any(&self) -> bool {
         self.fidelity_min.is_some()
             || self.differing_max.is_some()
+            || self.difference_max.is_some()
             || self.slower_max.is_some()
             || self.lag_max_us.is_some()
             || self.requests_min.is_some()
@@ -115,6 +120,8 @@ impl Gates {
         let mut gates: Vec<Gate> = [
             self.fidelity_min.map(|least| fidelity(least, facts)),
             self.differing_max.map(|most| differing(most, facts)),
+            self.difference_max
+                .map(|most| difference::judge(most, facts.comparison)),
             self.slower_max
                 .map(|most| slower::judge(most, self.is_strict, facts)),
             self.lag_max_us.map(|most| lag(most, facts)),
@@ -189,8 +196,7 @@ fn differing(most: f64, facts: &Facts<'_>) -> Gate {
         gate,
         result: pick(found <= most),
         wanted,
-        // Rounded up: a share that is too large must not read as one that is not.
-        found: format!("{:.3} %", (found * 100_000.0).ceil() / 1000.0),
+        found: share_up(found),
         why: format!("{} of {}", grouped(differing), grouped(compared)),
     }
 }
@@ -242,6 +248,11 @@ const fn pick(is_met: bool) -> Answer {
 /// A share that was found in percent, rounded down: 99.8999 must not read 99.9.
 fn share(share: f64) -> String {
     format!("{:.3} %", (share * 100_000.0).floor() / 1000.0)
+}
+
+/// One that must not be exceeded, rounded up: a share that is too large must not read as one that is not.
+fn share_up(share: f64) -> String {
+    format!("{:.3} %", (share * 100_000.0).ceil() / 1000.0)
 }
 
 /// A share that was asked for in percent, as it was written.

@@ -130,6 +130,7 @@ pub(crate) mod tests {
             changes: crate::Changes::default(),
             feedback: None,
             replay: None,
+            comparison: None,
             tap: None,
         }
     }

@@ -37,7 +37,7 @@ mod tests {
         // The name space of SVG is a name, not an address.
         let others = page.html.replace("http://www.w3.org/2000/svg", "");
         assert!(!others.contains("http://") && !others.contains("https://"));
-        assert_eq!(page.policy.matches("sha256-").count(), 4);
+        assert_eq!(page.policy.matches("sha256-").count(), 5);
         assert!(!page.policy.contains("unsafe"), "{}", page.policy);
         assert!(page.policy.is_ascii() && !page.policy.contains('\n'));
     }

@@ -115,6 +115,9 @@ pub struct Summary {
     /// What responses begin with; only with `--sample-bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<SamplesSummary>,
+    /// What responses say, by route and field; only where flows have a protocol module and responses were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<comparison::Report>,
     /// Every hook's counters and every equation, each with its `residue`. While the run goes on a residue is what is
     /// under way between a program and a worker; at the end it is a bug or a loss.
     #[serde(rename = "hooks", serialize_with = "reconciliation_rows")]
@@ -295,6 +298,7 @@ impl Summary {
             curves: Some(run.latency.curves()),
             differences: run.differences.summary(),
             samples: samples(run),
+            comparison: run.comparison.clone(),
             findings,
             kernel,
             sessions,
@@ -316,6 +320,7 @@ impl Summary {
             served: summary.served(),
             left_out: &summary.left_out,
             differences: &summary.differences,
+            comparison: summary.comparison.as_ref(),
             latency: &summary.latency_us,
             verdict: &summary.verdict,
             measured: &measured,
@@ -432,6 +437,7 @@ mod tests {
             changes: crate::Changes::default(),
             feedback: None,
             replay: None,
+            comparison: None,
             tap: None,
         }
     }

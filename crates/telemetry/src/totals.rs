@@ -129,6 +129,8 @@ pub struct RunTotals {
     pub feedback: Option<Feedback>,
     /// How far the files of a replay are read.
     pub replay: Option<Replay>,
+    /// What responses of flows with a protocol module say.
+    pub comparison: Option<comparison::Report>,
     /// What is in the file of `--tap`.
     pub tap: Option<Tap>,
 }

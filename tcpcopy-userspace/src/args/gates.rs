@@ -15,7 +15,7 @@ const LIMITS: &str = "limits";
 /// Options of scripts.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = super::heading::PASS_OR_FAIL)]
-#[command(group = clap::ArgGroup::new(LIMITS).multiple(true).args(["min_fidelity", "max_differing", "max_slower", "max_lag", "min_requests"]))]
+#[command(group = clap::ArgGroup::new(LIMITS).multiple(true).args(["min_fidelity", "max_differing", "max_difference", "max_slower", "max_lag", "min_requests"]))]
 pub(crate) struct GateArgs {
     /// Exit with 3 if the target took less than this share of the requests, in percent; with 4 if there is nothing to judge
     ///
@@ -30,6 +30,13 @@ pub(crate) struct GateArgs {
     /// What is compared: length and reset, and with --sample-bytes what responses begin with.
     #[arg(long, value_name = "PERCENT", value_parser = max_differing)]
     max_differing: Option<f64>,
+
+    /// Exit with 3 if more than this share of a route's responses differs in one field, header or status beyond noise, e.g. 0.1%
+    ///
+    /// Of flows with --protocol. Beside a baseline noise is what the baseline says differently as well; without one, what nearly always
+    /// differs (clocks, identifiers) is left out. With 4 if nothing was compared, and with --strict 3.
+    #[arg(long, value_name = "PERCENT", value_parser = max_differing)]
+    max_difference: Option<f64>,
 
     /// Exit with 3 if the target is slower than the online server by more than this, e.g. 20% or 5ms
     ///
@@ -71,6 +78,7 @@ impl GateArgs {
         Gates {
             fidelity_min: self.min_fidelity,
             differing_max: self.max_differing,
+            difference_max: self.max_difference,
             slower_max: self.max_slower,
             lag_max_us: self
                 .max_lag
@@ -199,6 +207,8 @@ mod tests {
         let exact = parse("--min-fidelity 0.5%").unwrap().gates.gates();
         assert_eq!(exact.fidelity_min, Some(0.005));
         assert!(parse("--max-differing 0").is_ok());
+        let difference = parse("--max-difference 0.1% --strict").unwrap();
+        assert_eq!(difference.gates.gates().difference_max, Some(0.001));
         assert!(!parse("").unwrap().gates.gates().is_any());
     }
 
@@ -218,6 +228,7 @@ mod tests {
             ("--min-fidelity 101", "from 0 to 100"),
             ("--min-fidelity NaN", "from 0 to 100"),
             ("--max-differing 100", "write less than 100"),
+            ("--max-difference 100%", "write less than 100"),
             ("--max-slower 20", "like 20%, 5ms or 500us"),
             ("--max-slower inf%", "like 20%, 5ms or 500us"),
             ("--max-slower -5%", ""),

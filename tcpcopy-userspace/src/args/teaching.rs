@@ -61,8 +61,9 @@ Exit status:
   0  done
   1  failed while running, or copies came back as requests (a loop)
   2  unusable arguments or environment (nothing was changed)
-  3  a limit was not kept: --min-fidelity, --max-differing, --max-slower,
-     --max-lag, --min-requests; or no packet of a replay's files belongs to -x
+  3  a limit was not kept: --min-fidelity, --max-differing, --max-difference,
+     --max-slower, --max-lag, --min-requests; or no packet of a replay's
+     files belongs to -x
   4  nothing to judge: the run was not ready within --ready-timeout; or a limit
      was given, and nothing was captured, or the run cannot tell (--strict: 3)
 SIGINT, SIGTERM and SIGHUP end a run cleanly: capture stops, open requests

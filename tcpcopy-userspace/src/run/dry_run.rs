@@ -215,6 +215,7 @@ impl<'a> DryRun<'a> {
             changes: telemetry::Changes::default(),
             feedback: None,
             replay: Some(self.replaying.progress(self.began.elapsed())),
+            comparison: None,
             tap: Some(telemetry::Tap {
                 file: self.file.clone(),
                 sent_packets: tapped.sent,

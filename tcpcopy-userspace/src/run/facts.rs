@@ -6,9 +6,11 @@
 //! | [`sheet`] | how such a run is made |
 //! | [`runs`] | the runs, and what is true of each |
 //! | [`surfaces`] | what people see of them |
+//! | [`said`] | a comparison that is made up |
 //! | [`documentation`] | what the documents say of the summary |
 
 mod documentation;
 mod runs;
+mod said;
 pub(super) mod sheet;
 mod surfaces;

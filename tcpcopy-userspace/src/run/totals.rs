@@ -47,6 +47,7 @@ impl Run<'_> {
         notes.push("tx_no_memory", slot.port.kicks_no_memory);
         notes.push("rx_ring_full", slot.port.rx_ring_full);
         notes.push("rx_dropped", slot.port.rx_dropped);
+        let duration = self.began.elapsed();
         RunTotals {
             mode: self.plan.mode,
             state: self.state,
@@ -55,7 +56,7 @@ impl Run<'_> {
             ready: self.ready,
             ended: (self.state == State::Ended).then(SystemTime::now),
             drain: self.drained.map_or(Duration::ZERO, |since| since.elapsed()),
-            duration: self.began.elapsed(),
+            duration,
             rules: self.plan.rule_names.clone(),
             ledger: slot.ledger,
             turns_open: slot.turns_open,
@@ -78,10 +79,8 @@ impl Run<'_> {
             warnings: self.warnings.list(),
             changes: self.control.changes().clone(),
             feedback: self.feedback.clone(),
-            replay: self
-                .replaying
-                .as_ref()
-                .map(|it| it.progress(self.began.elapsed())),
+            replay: self.replaying.as_ref().map(|it| it.progress(duration)),
+            comparison: None,
             tap: self.tapping.figures(),
         }
     }

@@ -53,6 +53,7 @@ mod path;
 mod payload;
 mod places;
 mod pools;
+mod postgres;
 mod precedence;
 mod printed;
 mod privileges;

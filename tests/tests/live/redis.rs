@@ -8,11 +8,17 @@ use std::time::Duration;
 use lab::net::{ONLINE, TARGET};
 use lab::redis::Redis;
 use lab::{Host, Spec, Topology};
-use tests::copying::{check_books, finish, start};
+use tests::copying::{check_books, finish, start_with};
 use tests::{PORT, Stand, check_nothing_left};
+
+use super::options::with;
 
 /// Runs a load between two empty servers and compares what they hold.
 fn copied(topology: Topology, load: impl FnOnce(&Stand)) {
+    copied_with(topology, &[], load);
+}
+
+fn copied_with(topology: Topology, options: &[&str], load: impl FnOnce(&Stand)) {
     let Some(stand) =
         super::stand_with(topology, &["redis-server", "redis-cli", "redis-benchmark"])
     else {
@@ -32,7 +38,7 @@ fn copied(topology: Topology, load: impl FnOnce(&Stand)) {
         (TARGET, PORT).into(),
     )
     .expect("redis");
-    let mut copier = start(&stand);
+    let mut copier = start_with(&stand, &with(stand.options(), options));
     load(&stand);
     let summary = finish(&mut copier);
     check_books(&summary);
@@ -86,6 +92,26 @@ const PIPELINED: [&str; 10] = [
     "-P",
     "16",
 ];
+
+/// The same by the module: each command is a request of its own, in pipelines as well.
+fn copied_by_module(topology: Topology) {
+    for options in [["--protocol", "redis"], ["--protocol", "auto"]] {
+        copied_with(topology, &options, |stand| {
+            benchmark(stand, &PLAIN);
+            benchmark(stand, &PIPELINED);
+        });
+    }
+}
+
+#[test]
+fn by_module_direct() {
+    copied_by_module(Topology::Direct);
+}
+
+#[test]
+fn by_module_assistant() {
+    copied_by_module(Topology::Assistant);
+}
 
 #[test]
 fn redis_benchmark_direct() {

@@ -12,6 +12,7 @@ fn all() -> Gates {
     Gates {
         fidelity_min: Some(0.999),
         differing_max: Some(0.001),
+        difference_max: None,
         slower_max: Some(SlowerMax::Share(0.2)),
         lag_max_us: None,
         requests_min: Some(100),

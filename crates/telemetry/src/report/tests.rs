@@ -78,6 +78,7 @@ fn summary(more: u64) -> Value {
         changes: crate::Changes::default(),
         feedback: None,
         replay: None,
+        comparison: None,
         tap: None,
     });
     serde_json::to_value(summary).unwrap()
@@ -226,10 +227,10 @@ fn hostile_content_stays_data() {
     let html = fs::read_to_string(&out).unwrap();
     assert_eq!(
         html.matches("<script").count(),
-        4,
-        "data, and three scripts of ours"
+        5,
+        "data, and four scripts of ours"
     );
-    assert_eq!(html.matches("</script>").count(), 4);
+    assert_eq!(html.matches("</script>").count(), 5);
     assert!(!html.contains("<img"));
     let data = data(&out);
     assert_eq!(data["runs"][0]["name"], name);

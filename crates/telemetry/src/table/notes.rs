@@ -57,6 +57,19 @@ pub(super) fn of_answers(summary: &Summary) -> Vec<String> {
             grouped(summary.target_closes)
         ));
     }
+    if let Some(report) = &summary.comparison
+        && let Some(largest) = &report.largest
+    {
+        let beyond = if report.has_baseline {
+            "BEYOND NOISE, "
+        } else {
+            ""
+        };
+        notes.push(format!("{beyond}{}", largest.words()));
+        if report.changed > 1 {
+            notes.push(format!("and {} places more", grouped(report.changed - 1)));
+        }
+    }
     let (unpaired, compared) = (summary.differences.unpaired, summary.differences.compared);
     if unpaired > 0 && unpaired * DOUBTS_TOLD >= unpaired + compared {
         notes.push(format!(

@@ -60,6 +60,7 @@ fn run() -> RunTotals {
         notes: Figures::new(),
         warnings: crate::Warnings::default(),
         replay: None,
+        comparison: None,
         tap: None,
         changes: crate::Changes::default(),
         feedback: Some(Feedback {
@@ -249,4 +250,28 @@ fn turns_in_doubt_are_told() {
     }
     let text = table(&run);
     assert!(text.contains("  3 not compared: "), "{text}");
+}
+
+#[test]
+fn the_place_that_differs_most_stands_below_the_answers() {
+    let mut run = run();
+    let mut report = comparison::Report {
+        has_baseline: true,
+        changed: 3,
+        ..comparison::Report::default()
+    };
+    report.largest = Some(comparison::report::Largest {
+        method: "GET".to_owned(),
+        route: "/users/*".to_owned(),
+        kind: comparison::Kind::Value,
+        name: ".price".to_owned(),
+        responses: 24,
+        of: 2400,
+        share: 0.01,
+    });
+    run.comparison = Some(report);
+    let table = Table(&Summary::new(&run)).to_string();
+    let words = "BEYOND NOISE, GET /users/* .price: another value in 24 of 2400";
+    assert!(table.contains(words), "{table}");
+    assert!(table.contains("and 2 places more"), "{table}");
 }

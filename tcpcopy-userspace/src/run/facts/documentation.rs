@@ -55,6 +55,7 @@ fn full() -> Fact {
                 run.changes.push(SystemTime::now(), change);
             }
             run.tap = Some(telemetry::Tap::default());
+            run.comparison = Some(super::said::report());
             run.feedback = Some(Feedback {
                 client: "10.0.0.9".to_owned(),
                 target: "10.0.0.2:80".to_owned(),

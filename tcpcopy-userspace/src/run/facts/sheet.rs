@@ -15,6 +15,7 @@ const STRETCHES: u32 = 10;
 pub(in crate::run) const GATES: Gates = Gates {
     fidelity_min: Some(0.999),
     differing_max: Some(0.001),
+    difference_max: None,
     slower_max: Some(SlowerMax::Share(0.2)),
     lag_max_us: None,
     requests_min: Some(100),
@@ -88,6 +89,7 @@ impl Fact {
                 changes: telemetry::Changes::default(),
                 feedback: None,
                 replay: None,
+                comparison: None,
                 tap: None,
             },
             recorder: Recorder::new(),

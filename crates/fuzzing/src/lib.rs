@@ -13,6 +13,7 @@
 //! | [`http1`] | the module of HTTP/1: a client's side and a server's |
 //! | [`redis`] | the module of Redis, likewise |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
+//! | [`sql`] | clients, servers and logins of PostgreSQL and MySQL |
 #![forbid(unsafe_code)]
 
 pub mod capture;
@@ -22,13 +23,14 @@ pub mod http1;
 mod modules;
 pub mod player;
 pub mod redis;
+pub mod sql;
 pub mod wire;
 
 /// A fuzz target: its name, as `fuzz/fuzz_targets` and `fuzz/corpus` have it, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
@@ -36,4 +38,6 @@ pub const TARGETS: [Target; 7] = [
     ("player", player::run),
     ("http1", http1::run),
     ("redis", redis::run),
+    ("postgres", sql::postgres),
+    ("mysql", sql::mysql),
 ];

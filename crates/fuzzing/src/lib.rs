@@ -10,11 +10,13 @@
 //! | [`channel`] | both ends of the channel between `intercept` and `tcpcopy` |
 //! | [`capture`] | capture files, and frames of each link type |
 //! | [`player`] | packets of a capture file, as a replay plays them |
+//! | [`digest`] | responses, through digests and comparison |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
 #![forbid(unsafe_code)]
 
 pub mod capture;
 pub mod channel;
+pub mod digest;
 pub mod engine;
 pub mod player;
 pub mod wire;
@@ -23,10 +25,11 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
     ("capture", capture::run),
     ("player", player::run),
+    ("digest", digest::run),
 ];

@@ -11,6 +11,8 @@
 //! | [`capture`] | capture files, and frames of each link type |
 //! | [`player`] | packets of a capture file, as a replay plays them |
 //! | [`digest`] | responses, through digests and comparison |
+//! | [`http1`] | the module of HTTP/1: a client's side and a server's |
+//! | [`redis`] | the module of Redis, likewise |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
 #![forbid(unsafe_code)]
 
@@ -18,18 +20,23 @@ pub mod capture;
 pub mod channel;
 pub mod digest;
 pub mod engine;
+pub mod http1;
+mod modules;
 pub mod player;
+pub mod redis;
 pub mod wire;
 
 /// A fuzz target: its name, as `fuzz/fuzz_targets` and `fuzz/corpus` have it, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
     ("capture", capture::run),
     ("player", player::run),
     ("digest", digest::run),
+    ("http1", http1::run),
+    ("redis", redis::run),
 ];

@@ -69,6 +69,16 @@ fn the_corpus_of_player() {
     replay(target("player"));
 }
 
+#[test]
+fn the_corpus_of_http1() {
+    replay(target("http1"));
+}
+
+#[test]
+fn the_corpus_of_redis() {
+    replay(target("redis"));
+}
+
 proptest! {
     // The same inputs every time: looking for others is the fuzzer's business.
     #![proptest_config(ProptestConfig {

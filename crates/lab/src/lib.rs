@@ -21,7 +21,7 @@
 //! | [`bulk`] | raw TCP sender and sink |
 //! | [`part`] | one of these in a process of its own |
 //! | [`command`] | these as commands, to be run inside a namespace |
-//! | [`nginx`], [`redis`], [`postgres`] | configurations and starts of servers |
+//! | [`nginx`], [`redis`], [`postgres`], [`mariadb`] | configurations and starts of servers |
 //! | [`copier`] | `tcpcopy` and `intercept` |
 //! | [`stamps`] | when packets passed a device |
 //! | [`wrk`] | what wrk prints |
@@ -43,6 +43,7 @@ pub mod interrupt;
 pub mod load;
 pub mod loss;
 pub mod machine;
+pub mod mariadb;
 pub mod net;
 pub mod nginx;
 pub mod part;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use zeroize::Zeroizing;
 
-use crate::postgres::scram::{Keys, Verifier};
+use crate::scram::{Keys, Verifier};
 
 /// Most users.
 pub const USERS_MAX: usize = 10_000;

@@ -1,6 +1,5 @@
 //! What a reader of responses must know of each request that it awaits the response of.
 
-use crate::postgres;
 use crate::protocol::Protocol;
 
 /// What a response looks like, by the request.
@@ -13,7 +12,9 @@ pub enum Expect {
     /// Of a command of Redis.
     Redis(AwaitedRedis),
     /// Of a message of PostgreSQL.
-    Postgres(postgres::Awaited),
+    Postgres(AwaitedPostgres),
+    /// Of a command of MySQL.
+    Mysql(AwaitedMysql),
 }
 
 impl Expect {
@@ -25,13 +26,21 @@ impl Expect {
             Self::Http1(_) => Protocol::Http1,
             Self::Redis(_) => Protocol::Redis,
             Self::Postgres(_) => Protocol::Postgres,
+            Self::Mysql(_) => Protocol::Mysql,
         }
     }
 
-    /// Whether there is a response at all. Of a message without one [`crate::Said::End`] is told with what comes next.
+    /// Whether there is a response at all.
     #[must_use]
     pub const fn is_answered(self) -> bool {
-        !matches!(self, Self::Nothing(_) | Self::Redis(AwaitedRedis::Nothing))
+        !matches!(self, Self::Nothing(_))
+    }
+
+    /// Whether the rest of a message behind a [`crate::Part::Pause`] is sent only if the server has asked for it. Otherwise it is sent once
+    /// the server has answered as well.
+    #[must_use]
+    pub const fn drops_unasked_rest(self) -> bool {
+        matches!(self, Self::Postgres(_) | Self::Mysql(_))
     }
 }
 
@@ -56,8 +65,6 @@ pub enum AwaitedRedis {
     UntilNone(Subscription),
     /// One value, and no subscription is left.
     Reset,
-    /// Nothing: the client has turned replies off.
-    Nothing,
 }
 
 /// What a client of Redis subscribes to.
@@ -69,4 +76,51 @@ pub enum Subscription {
     Patterns,
     /// Channels of a shard.
     Shards,
+}
+
+/// The same of PostgreSQL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AwaitedPostgres {
+    /// Its response may be a `ReadyForQuery` and nothing before it, as that to a Sync alone.
+    pub bare: bool,
+}
+
+/// The same of MySQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwaitedMysql {
+    /// What the response consists of.
+    pub answer: MysqlAnswer,
+    /// How it is written, as client and online server have agreed; a session with the target may have agreed otherwise
+    /// ([`crate::Opened::format`]).
+    pub format: MysqlFormat,
+}
+
+/// What a response of MySQL consists of, other than an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MysqlAnswer {
+    /// A word that all is well.
+    Ok,
+    /// One payload of text.
+    Text,
+    /// Descriptions of columns.
+    Fields,
+    /// Results, each of which is a word that all is well, a file that is asked for, or rows.
+    Results,
+    /// A statement's number, and descriptions of its parameters and columns.
+    Prepared,
+    /// Rows without a description.
+    Rows,
+    /// Whatever another user has to prove, and a word that all is well.
+    User,
+}
+
+/// How responses of MySQL are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MysqlFormat {
+    /// Rows end with a word that all is well, and nothing stands between columns and rows (`CLIENT_DEPRECATE_EOF`).
+    pub deprecates_eof: bool,
+    /// Descriptions may be left out (`CLIENT_OPTIONAL_RESULTSET_METADATA`).
+    pub leaves_out: bool,
+    /// Descriptions of results may be left out where they were sent before (`MARIADB_CLIENT_CACHE_METADATA`).
+    pub caches: bool,
 }

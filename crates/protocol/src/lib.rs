@@ -13,18 +13,19 @@
 //! | [`mask`] | what is never shown of a message |
 //! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`opening`] | how a client has opened its connection, for the logins of its copies |
-//! | [`login`] | a session's own login at the target |
-//! | [`credentials`] | passwords and verifiers that logins need |
+//! | [`login`], [`step`] | a session's own login at the target |
+//! | [`credentials`], [`scram`] | passwords and verifiers that logins need, and the dialogue that proves them |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
 //! | [`redis`] | Redis (RESP2 and RESP3) |
 //! | [`digest`] | what is kept of a response to compare it with another one: hashes, and no value |
 //! | [`identifier`] | whether a word looks like an identifier |
 //! | [`postgres`] | PostgreSQL: messages, responses, logins |
-//! | `sql` | what can be told of a statement by its words |
+//! | [`mysql`] | MySQL and MariaDB: commands, responses, logins |
+//! | `sql`, `word` | what can be told of a statement by its words |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
 //! reader never panics, holds no more than the limits of its protocol, and says [`Part::Leave`] or [`Said::Lost`] of what it cannot
-//! judge, which then passes as bytes, or is not copied where the rule says what may be ([`Module::judges`]). It never guesses.
+//! judge, which then passes as bytes, or is not copied where the rule says what may be ([`Module::judges`]) or a login stands before it. It never guesses.
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -38,6 +39,7 @@ pub mod identifier;
 pub mod login;
 pub mod mask;
 pub mod module;
+pub mod mysql;
 pub mod opening;
 pub mod parts;
 pub mod postgres;
@@ -47,7 +49,10 @@ pub mod requests;
 pub mod responses;
 pub mod rewrite;
 pub mod said;
+pub mod scram;
 mod sql;
+pub mod step;
+mod word;
 
 pub use account::Account;
 pub use credentials::Credentials;
@@ -57,7 +62,7 @@ pub use filter::Filter;
 pub use login::{Login, Opened, Step};
 pub use mask::Mask;
 pub use module::{Choice, Module, Protocol};
-pub use opening::Opening;
+pub use opening::{CancelKey, Opening};
 pub use parts::{Head, Part, Patch, Why};
 pub use requests::Requests;
 pub use responses::Responses;

@@ -9,11 +9,9 @@ use sha2::{Digest as _, Sha256};
 use crate::account::Account;
 use crate::credentials::Credentials;
 use crate::opening::Opening;
-use crate::postgres::{self, CancelKey, scram};
-use crate::redis;
+use crate::{mysql, postgres, redis};
 
-/// Most bytes of a target that a login holds; one that says more at a time is not let go on.
-pub const HELD_LEN_MAX: usize = 64 << 10;
+pub use crate::step::{HELD_LEN_MAX, Opened, Step};
 
 /// Seeds of logins: another one for each, which nobody can guess who does not know the key.
 #[derive(Clone, Debug)]
@@ -45,6 +43,8 @@ impl Seeds {
 pub enum Login {
     /// At a `PostgreSQL`.
     Postgres(Box<PostgresLogin>),
+    /// At a MySQL or MariaDB.
+    Mysql(Box<MysqlLogin>),
     /// At a Redis.
     Redis(Box<RedisLogin>),
 }
@@ -57,29 +57,9 @@ pub struct RedisLogin(redis::login::Login);
 #[derive(Debug)]
 pub struct PostgresLogin(postgres::Login);
 
-/// What comes next of a login.
+/// A login at a MySQL or MariaDB.
 #[derive(Debug)]
-pub enum Step {
-    /// More bytes of the target are needed.
-    Wait,
-    /// These bytes go to the target; then what the login holds is looked at again ([`Login::push`] with no bytes).
-    Send(Vec<u8>),
-    /// It is over: messages may follow.
-    Done(Box<Opened>),
-    /// It has failed, and why, without secrets. The connection is of no use.
-    Failed(String),
-}
-
-/// What a login has led to.
-#[derive(Debug, Default)]
-pub struct Opened {
-    /// What cancels statements of this connection.
-    pub cancel_key: Option<CancelKey>,
-    /// What makes the next login of the user cheap ([`Credentials::learn`]).
-    pub keys: Option<scram::Keys>,
-    /// What the target has said behind the login: bytes for [`crate::Responses::opened`].
-    pub rest: Vec<u8>,
-}
+pub struct MysqlLogin(mysql::Login);
 
 impl Login {
     /// A login as the client's, with a seed that is another one for each, and that nobody may guess. With `read_only` the target is asked for
@@ -98,6 +78,10 @@ impl Login {
                 let login = postgres::Login::new(opening, credentials, seed, read_only);
                 Some(Self::Postgres(Box::new(PostgresLogin(login))))
             }
+            Opening::Mysql(opening) => {
+                let login = mysql::Login::new(opening, credentials, seed, read_only);
+                Some(Self::Mysql(Box::new(MysqlLogin(login))))
+            }
             Opening::Cancel(_) => None,
         }
     }
@@ -113,6 +97,7 @@ impl Login {
     pub fn start(&mut self) -> Vec<u8> {
         match self {
             Self::Postgres(login) => login.0.start(),
+            Self::Mysql(_) => Vec::new(),
             Self::Redis(login) => login.0.start(),
         }
     }
@@ -121,6 +106,7 @@ impl Login {
     pub fn push(&mut self, bytes: &[u8]) -> Step {
         match self {
             Self::Postgres(login) => login.0.push(bytes),
+            Self::Mysql(login) => login.0.push(bytes),
             Self::Redis(login) => match login.0.push(bytes) {
                 redis::login::Step::Wait => Step::Wait,
                 redis::login::Step::Send(bytes) => Step::Send(bytes),

@@ -130,9 +130,9 @@ impl Mask {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mask, NAME_MAX, Name, Wrong};
+    use super::{Mask, NAME_MAX, Name, SHOWN, Wrong};
     use proptest::collection::vec;
-    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{any, prop_assert, proptest};
 
     fn shown(text: &str) -> String {
         let mask = Mask::with(["X-Api-Key".parse().expect("a name")]).expect("few names");
@@ -224,10 +224,8 @@ mod tests {
     proptest! {
         #[test]
         fn anything_at_all(bytes in vec(any::<u8>(), 0..300)) {
-            let mask = Mask::default();
-            let once = mask.apply(&bytes).into_owned();
-            let twice = mask.apply(&once).into_owned();
-            prop_assert_eq!(twice, once);
+            let shown = Mask::default().apply(&bytes).into_owned();
+            prop_assert!(shown.len() <= bytes.len() * SHOWN.len());
         }
 
         #[test]

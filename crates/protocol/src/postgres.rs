@@ -6,7 +6,6 @@
 //! | `startup` | the first packets of a connection |
 //! | `requests` | the client's side |
 //! | `responses` | a server's side |
-//! | [`scram`] | SCRAM-SHA-256 with a password, with keys, or with what a client has shown |
 //! | `login` | a session's own login |
 //!
 //! A *message*, as an engine counts them, is what gets one `ReadyForQuery`: a simple query; all messages of the extended protocol
@@ -17,21 +16,13 @@ mod frames;
 mod login;
 mod requests;
 mod responses;
-pub mod scram;
 mod startup;
 
 pub(crate) use login::Login;
 pub use requests::{HELD_LEN_MAX, Requests, STATEMENTS_MAX};
 pub use responses::{AWAITED_MAX, Responses};
+pub use startup::STARTUP_LEN_MAX;
 pub(crate) use startup::looks_like;
-pub use startup::{CANCEL_KEY_LEN_MAX, CancelKey, Opening, STARTUP_LEN_MAX};
-
-/// What a reader of responses must know of a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Awaited {
-    /// Its response may be a `ReadyForQuery` and nothing before it, as that to a Sync alone.
-    pub bare: bool,
-}
 
 /// The five characters of an error's SQLSTATE, out of [`crate::Verdict::code`]; its class is the first two.
 #[must_use]

@@ -9,18 +9,20 @@ pub enum Protocol {
     Redis,
     /// PostgreSQL: version 3 of its protocol.
     Postgres,
+    /// MySQL and MariaDB: protocol 4.1.
+    Mysql,
 }
 
 impl Protocol {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Http1, Self::Redis, Self::Postgres];
+    pub const ALL: &[Self] = &[Self::Http1, Self::Redis, Self::Postgres, Self::Mysql];
 
     /// Whether a connection begins with a login, which each session makes anew.
     #[must_use]
     pub const fn logs_in(self) -> bool {
         match self {
             Self::Http1 | Self::Redis => false,
-            Self::Postgres => true,
+            Self::Postgres | Self::Mysql => true,
         }
     }
 
@@ -31,6 +33,7 @@ impl Protocol {
             Self::Http1 => "http1",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::module::{Choice, Module, Protocol};
 use crate::said::Said;
-use crate::{http1, postgres, redis};
+use crate::{http1, mysql, postgres, redis};
 
 pub use crate::expect::Expect;
 pub use crate::parts::{Head, Part, Patch, Why};
@@ -11,17 +11,36 @@ pub use crate::parts::{Head, Part, Patch, Why};
 #[derive(Debug)]
 pub enum Requests {
     /// It is not known yet what it speaks.
-    Unknown(Vec<u8>),
+    Unknown(Unknown),
     /// HTTP/1.
     Http1(Box<http1::Requests>),
     /// Redis.
     Redis(Box<redis::Requests>),
     /// PostgreSQL.
     Postgres(Box<postgres::Requests>),
+    /// MySQL.
+    Mysql(Box<mysql::Requests>),
     /// It has left the module, and passes as bytes.
     Left,
-    /// It has left the module of a rule that says what may be copied ([`Module::judges`]): nothing more is told.
+    /// It has left the module of a rule that says what may be copied ([`Module::judges`]), or of a protocol with logins, where what follows
+    /// means nothing on another connection: nothing more is told.
     Barred,
+}
+
+/// The first bytes of a flow of which it is not known yet what it speaks.
+#[derive(Debug)]
+pub struct Unknown {
+    held: Vec<u8>,
+    /// Whether what cannot be judged is not to be copied.
+    judges: bool,
+}
+
+impl Unknown {
+    /// How many bytes of its client are held.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl Requests {
@@ -29,16 +48,20 @@ impl Requests {
     #[must_use]
     pub fn new(module: &Module) -> Self {
         match module.choice {
-            Choice::Auto => Self::Unknown(Vec::new()),
-            Choice::Is(protocol) => Self::of(protocol),
+            Choice::Auto => Self::Unknown(Unknown {
+                held: Vec::new(),
+                judges: module.judges(),
+            }),
+            Choice::Is(protocol) => Self::of(protocol, module.judges()),
         }
     }
 
-    fn of(protocol: Protocol) -> Self {
+    fn of(protocol: Protocol, judges: bool) -> Self {
         match protocol {
-            Protocol::Http1 => Self::Http1(Box::default()),
-            Protocol::Redis => Self::Redis(Box::default()),
+            Protocol::Http1 => Self::Http1(Box::new(http1::Requests::new(judges))),
+            Protocol::Redis => Self::Redis(Box::new(redis::Requests::new(judges))),
             Protocol::Postgres => Self::Postgres(Box::default()),
+            Protocol::Mysql => Self::Mysql(Box::default()),
         }
     }
 
@@ -49,6 +72,7 @@ impl Requests {
             Self::Http1(_) => Some(Protocol::Http1),
             Self::Redis(_) => Some(Protocol::Redis),
             Self::Postgres(_) => Some(Protocol::Postgres),
+            Self::Mysql(_) => Some(Protocol::Mysql),
             Self::Unknown(_) | Self::Left | Self::Barred => None,
         }
     }
@@ -64,11 +88,11 @@ impl Requests {
     ) {
         let held;
         let mut bytes = bytes;
-        if let Self::Unknown(first) = self {
+        if let Self::Unknown(Unknown { held: first, .. }) = self {
             first.extend_from_slice(bytes);
             let found = match looks_like(first) {
                 Looks::Open => return,
-                Looks::Like(protocol) => Self::of(protocol),
+                Looks::Like(protocol) => Self::of(protocol, module.judges()),
                 Looks::Unknown => return self.leave(Why::Unknown, !module.judges(), tell),
             };
             held = core::mem::take(first);
@@ -79,6 +103,7 @@ impl Requests {
             Self::Http1(requests) => requests.push(module, bytes, went_on, tell),
             Self::Redis(requests) => requests.push(module, bytes, tell),
             Self::Postgres(requests) => requests.push(module, bytes, tell),
+            Self::Mysql(requests) => requests.push(module, bytes, tell),
             Self::Left => {
                 tell(Part::Bytes(bytes));
                 None
@@ -92,14 +117,15 @@ impl Requests {
 
     /// The online server has said this, before the client's next bytes.
     pub fn hear(&mut self, said: &Said, tell: &mut dyn FnMut(Part<'_>)) {
-        if matches!(said, Said::Left) {
-            let why = match self {
-                Self::Postgres(requests) => requests.why_left(),
-                _ => Why::Upgraded,
-            };
-            self.leave(why, self.lets_pass(why), tell);
-        } else if let Self::Postgres(requests) = self {
-            requests.hear(said, tell);
+        match (&mut *self, said) {
+            (Self::Postgres(requests), Said::Left) => {
+                let why = requests.why_left();
+                self.leave(why, self.lets_pass(why), tell);
+            }
+            (_, Said::Left) => self.leave(Why::Upgraded, self.lets_pass(Why::Upgraded), tell),
+            (Self::Postgres(requests), _) => requests.hear(said, tell),
+            (Self::Mysql(requests), _) => requests.hear(said, tell),
+            _ => {}
         }
     }
 
@@ -121,8 +147,10 @@ impl Requests {
         match self {
             Self::Http1(requests) => requests.lets_pass(why),
             Self::Redis(requests) => requests.lets_pass(),
-            Self::Postgres(requests) => requests.lets_pass(),
-            Self::Unknown(_) | Self::Left => true,
+            // Without the login nothing means anything at the target.
+            Self::Postgres(_) | Self::Mysql(_) => false,
+            Self::Unknown(unknown) => !unknown.judges,
+            Self::Left => true,
             Self::Barred => false,
         }
     }
@@ -135,10 +163,10 @@ impl Requests {
                 *self = before;
                 return;
             }
-            Self::Unknown(held) => held,
+            Self::Unknown(unknown) => unknown.held,
             Self::Http1(requests) => requests.into_held(),
             Self::Redis(requests) => requests.into_held(),
-            Self::Postgres(requests) => requests.into_held(),
+            Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
         };
         tell(Part::Leave(why));
         if passes && !held.is_empty() {
@@ -150,10 +178,11 @@ impl Requests {
     #[must_use]
     pub fn is_between(&self) -> bool {
         match self {
-            Self::Unknown(held) => held.is_empty(),
+            Self::Unknown(unknown) => unknown.held.is_empty(),
             Self::Http1(requests) => requests.is_between(),
             Self::Redis(requests) => requests.is_between(),
             Self::Postgres(requests) => requests.is_between(),
+            Self::Mysql(requests) => requests.is_between(),
             Self::Left | Self::Barred => true,
         }
     }
@@ -175,6 +204,7 @@ fn looks_like(first: &[u8]) -> Looks {
             Protocol::Http1 => http1::looks_like(first),
             Protocol::Redis => redis::looks_like(first),
             Protocol::Postgres => postgres::looks_like(first),
+            Protocol::Mysql => mysql::looks_like(first),
         };
         match is_it {
             Some(true) => return Looks::Like(*protocol),

@@ -2,7 +2,8 @@
 
 use crate::expect::Expect;
 use crate::protocol::Protocol;
-use crate::{http1, postgres, redis};
+use crate::step::Opened;
+use crate::{http1, mysql, postgres, redis};
 
 pub use crate::said::{Said, Verdict};
 
@@ -15,6 +16,8 @@ pub enum Responses {
     Redis(Box<redis::Responses>),
     /// PostgreSQL.
     Postgres(Box<postgres::Responses>),
+    /// MySQL.
+    Mysql(Box<mysql::Responses>),
 }
 
 impl Responses {
@@ -25,14 +28,16 @@ impl Responses {
             Protocol::Http1 => Self::Http1(Box::default()),
             Protocol::Redis => Self::Redis(Box::default()),
             Protocol::Postgres => Self::Postgres(Box::default()),
+            Protocol::Mysql => Self::Mysql(Box::default()),
         }
     }
 
     /// A reader of a connection that [`crate::Login`] has opened: it begins behind the login.
     #[must_use]
-    pub fn opened(protocol: Protocol) -> Self {
+    pub fn opened(protocol: Protocol, opened: &Opened) -> Self {
         match protocol {
             Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
+            Protocol::Mysql => Self::Mysql(Box::new(mysql::Responses::opened(opened.format))),
             Protocol::Http1 | Protocol::Redis => Self::new(protocol),
         }
     }
@@ -44,6 +49,7 @@ impl Responses {
             Self::Http1(_) => Protocol::Http1,
             Self::Redis(_) => Protocol::Redis,
             Self::Postgres(_) => Protocol::Postgres,
+            Self::Mysql(_) => Protocol::Mysql,
         }
     }
 
@@ -53,9 +59,10 @@ impl Responses {
             (Self::Http1(responses), Expect::Http1(awaited)) => responses.expect(awaited),
             (Self::Redis(responses), Expect::Redis(awaited)) => responses.expect(awaited),
             (Self::Postgres(responses), Expect::Postgres(awaited)) => responses.expect(awaited),
+            (Self::Mysql(responses), Expect::Mysql(awaited)) => responses.expect(awaited),
             (_, Expect::Nothing(_)) => {}
             // One flow has one protocol.
-            (Self::Http1(_) | Self::Redis(_) | Self::Postgres(_), _) => {
+            (Self::Http1(_) | Self::Redis(_) | Self::Postgres(_) | Self::Mysql(_), _) => {
                 debug_assert!(false, "{expect:?}");
             }
         }
@@ -67,6 +74,7 @@ impl Responses {
             Self::Http1(responses) => responses.push(bytes, tell),
             Self::Redis(responses) => responses.push(bytes, tell),
             Self::Postgres(responses) => responses.push(bytes, tell),
+            Self::Mysql(responses) => responses.push(bytes, tell),
         }
     }
 
@@ -76,6 +84,7 @@ impl Responses {
             Self::Http1(responses) => responses.close(tell),
             Self::Redis(responses) => responses.close(tell),
             Self::Postgres(responses) => responses.close(tell),
+            Self::Mysql(responses) => responses.close(tell),
         }
     }
 }

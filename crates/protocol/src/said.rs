@@ -1,6 +1,6 @@
 //! What a server's stream consists of.
 
-use crate::postgres::CancelKey;
+use crate::opening::CancelKey;
 
 /// What stands next in a server's stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Said {
     Unasked(u32),
     /// What the server asks for while the connection opens, as far as the client's side has to know of it ([`crate::Requests::hear`]).
     Asked(Box<[u8]>),
-    /// The connection is open: the client is logged in, and messages may follow. With the key by which the connection's statements
+    /// The connection is open: the client is let in, and messages may follow. With the key by which the connection's statements
     /// are cancelled, where the server has told one.
     Opened(Option<CancelKey>),
     /// The server asks for what follows of the message ([`crate::Part::Pause`]).
@@ -31,7 +31,7 @@ pub struct Verdict {
     pub code: u32,
     /// Whether it is an error by the protocol's own word.
     pub is_error: bool,
-    /// The number that the server has given to the statement that it was asked to prepare; the client's later messages carry it
-    /// ([`crate::parts::Patch`]).
+    /// The number that the server has given to the statement which it was asked to prepare; the client's later messages carry it
+    /// ([`crate::Patch`]).
     pub statement: Option<u32>,
 }

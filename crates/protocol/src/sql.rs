@@ -14,6 +14,8 @@ use lexer::{Lexer, Token};
 pub(crate) enum Dialect {
     /// PostgreSQL's.
     Postgres,
+    /// That of MySQL and MariaDB.
+    Mysql,
 }
 
 /// Words that begin a statement which reads, in `PostgreSQL`.
@@ -67,6 +69,47 @@ const WRITES_POSTGRES_FIRST: &[&str] = &[
     "PG_REPLICATION_",
 ];
 
+/// Words that begin a statement which reads, in MySQL.
+const READS_MYSQL: &[&str] = &[
+    "BEGIN",
+    "COMMIT",
+    "DESC",
+    "DESCRIBE",
+    "EXPLAIN",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "START",
+    "TABLE",
+    "USE",
+    "VALUES",
+    "WITH",
+];
+/// Words that lead out of a read-only transaction, or do something that is undone by none.
+const WRITES_MYSQL: &[&str] = &["ATOMIC", "INTO", "NEXTVAL", "SETVAL", "WRITE"];
+/// The same behind SET.
+const SETS_MYSQL: &[&str] = &[
+    "GLOBAL",
+    "PASSWORD",
+    "PERSIST",
+    "PERSIST_ONLY",
+    "STATEMENT",
+    "TRANSACTION",
+    "TRANSACTION_READ_ONLY",
+    "TX_READ_ONLY",
+];
+
+/// Whether a text begins with one of these words.
+pub(crate) fn begins_with(text: &[u8], dialect: Dialect, words: &[&str]) -> bool {
+    match Lexer::new(text, dialect, true).find(|token| *token != Token::Open) {
+        Some(Token::Word(word)) => is_in(&word.to_ascii_uppercase(), words),
+        _ => false,
+    }
+}
+
 /// Whether all statements of a text are known to read.
 pub(crate) fn reads(text: &[u8], dialect: Dialect) -> bool {
     [true, false]
@@ -108,10 +151,11 @@ fn reads_so(text: &[u8], dialect: Dialect, escapes: bool) -> bool {
 fn begins(word: &[u8], dialect: Dialect) -> bool {
     match dialect {
         Dialect::Postgres => is_in(word, READS_POSTGRES),
+        Dialect::Mysql => is_in(word, READS_MYSQL),
     }
 }
 
-fn leads_out(word: &[u8], _first: &[u8], dialect: Dialect) -> bool {
+fn leads_out(word: &[u8], first: &[u8], dialect: Dialect) -> bool {
     match dialect {
         Dialect::Postgres => {
             is_in(word, WRITES_POSTGRES)
@@ -119,6 +163,7 @@ fn leads_out(word: &[u8], _first: &[u8], dialect: Dialect) -> bool {
                     .iter()
                     .any(|first| word.starts_with(first.as_bytes()))
         }
+        Dialect::Mysql => is_in(word, WRITES_MYSQL) || first == b"SET" && is_in(word, SETS_MYSQL),
     }
 }
 

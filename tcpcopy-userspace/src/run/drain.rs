@@ -44,6 +44,7 @@ impl Run<'_> {
         self.state = State::Ended;
         let mut totals = self.totals();
         self.signs.look(&totals, &mut self.warnings);
+        self.look_at_logins();
         let surroundings = self.surroundings();
         // Before anything is written that may hang: nothing is to be left behind then.
         if let Err(cause) = self.loaded.remove() {

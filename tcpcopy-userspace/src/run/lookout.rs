@@ -83,15 +83,20 @@ impl Lookout {
 }
 
 impl Run<'_> {
+    /// Says which sessions were not let in.
+    pub(super) fn look_at_logins(&mut self) {
+        for (rule, why) in self.crew.take_logins_failed() {
+            signs::login_failed(self.plan, rule, &why, &mut self.warnings);
+        }
+    }
+
     /// Says what there is to say of what was counted.
     pub(super) fn look_out(&mut self, totals: &RunTotals) {
         self.signs.look(totals, &mut self.warnings);
         let unproven = self.crew.take_unproven();
         self.signs
             .look_at_unproven(self.plan, &unproven, &mut self.warnings);
-        for (rule, why) in self.crew.take_logins_failed() {
-            signs::login_failed(self.plan, rule, &why, &mut self.warnings);
-        }
+        self.look_at_logins();
         // While it drains nothing is captured, and what files have is told by who reads them.
         let is_expected = !self.plan.is_replay && !self.control.copies_nothing();
         if self.state != State::Draining && is_expected {

@@ -6,8 +6,9 @@
 //! | [`relay`] | a relay that notes what both sides say, in its order |
 //! | [`reading`] | a noted session, through both readers |
 //! | [`player`] | a login at a target, and the messages of a read session |
-//! | [`postgres`] | PostgreSQL |
+//! | [`postgres`], [`mysql`] | PostgreSQL, MariaDB |
 
+mod mysql;
 mod player;
 mod postgres;
 mod reading;

@@ -37,18 +37,17 @@ struct Following {
     may_wait: bool,
 }
 
-impl Default for Requests {
-    fn default() -> Self {
+impl Requests {
+    /// A reader, and whether what cannot be judged is not to be copied.
+    pub(crate) fn new(judges: bool) -> Self {
         Self {
             at: At::Head(Collector::new(Of::Requests)),
             behind: Vec::new(),
-            judges: false,
+            judges,
             upgrade_copied: None,
         }
     }
-}
 
-impl Requests {
     pub(crate) fn push(
         &mut self,
         module: &Module,
@@ -56,7 +55,6 @@ impl Requests {
         went_on: bool,
         tell: &mut dyn FnMut(Part<'_>),
     ) -> Option<Why> {
-        self.judges = module.judges();
         let (mut bytes, mut went_on) = (bytes, went_on);
         while !bytes.is_empty() {
             let step = match &mut self.at {

@@ -24,9 +24,9 @@ pub(super) struct Frames {
     left: u32,
 }
 
-/// A length that cannot be, and how many of the bytes belong to its head.
+/// A length that cannot be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Impossible(pub(super) usize);
+pub(super) struct Impossible;
 
 impl Frames {
     /// What the next bytes are; nothing where there are none and the current message does not end with those before.
@@ -55,7 +55,7 @@ impl Frames {
         let length = u32::from_be_bytes(length);
         // A signed number on the other side.
         if !(4..=u32::MAX >> 1).contains(&length) {
-            return Err(Impossible(len));
+            return Err(Impossible);
         }
         self.left = length - 4;
         Ok(Some(Piece::Head(len)))
@@ -69,11 +69,6 @@ impl Frames {
     /// Bytes of the body that are still to come.
     pub(super) fn left(&self) -> u32 {
         self.left
-    }
-
-    /// What has come of a head.
-    pub(super) fn head(&self) -> &[u8] {
-        &self.head[..self.have]
     }
 
     /// Whether a head has begun and is not whole.
@@ -119,7 +114,7 @@ mod tests {
     fn a_length_that_cannot_be_is_told() {
         for length in [[0, 0, 0, 3], [0x80, 0, 0, 0], [0xff; 4]] {
             let stream = [&b"Q"[..], &length].concat();
-            assert_eq!(Frames::default().next(&stream), Err(Impossible(5)));
+            assert_eq!(Frames::default().next(&stream), Err(Impossible));
         }
     }
 }

@@ -4,13 +4,11 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::scram::{self, Client, Exchange, Keys};
-use super::startup::{CancelKey, Opening, string};
+use super::startup::string;
 use crate::credentials::{Credentials, Secret};
-use crate::login::{HELD_LEN_MAX, Opened, Step};
-
-/// Longest word of a target that is told, in characters.
-const TOLD_LEN_MAX: usize = 300;
+use crate::opening::{CancelKey, PostgresOpening};
+use crate::scram::{self, Client, Exchange, Keys};
+use crate::step::{HELD_LEN_MAX, Opened, Step, told};
 
 /// What a session of ours has its transactions be, whatever its client has.
 const READ_ONLY: (&[u8], &[u8]) = (b"default_transaction_read_only", b"on");
@@ -46,7 +44,7 @@ enum State {
 
 impl Login {
     pub(crate) fn new(
-        opening: &Opening,
+        opening: &PostgresOpening,
         credentials: &Credentials,
         seed: &[u8; 32],
         read_only: bool,
@@ -249,7 +247,7 @@ fn hex(parts: &[&[u8]]) -> Zeroizing<String> {
 }
 
 /// The client's startup packet, as it is for the target.
-fn startup(opening: &Opening, read_only: bool) -> Vec<u8> {
+fn startup(opening: &PostgresOpening, read_only: bool) -> Vec<u8> {
     let user = (&b"user"[..], opening.user.as_slice());
     let theirs = opening
         .parameters
@@ -293,13 +291,6 @@ fn refusal(body: &[u8]) -> String {
             .unwrap_or_default()
     };
     format!("refused, {} {}", field(b'C'), field(b'M'))
-}
-
-/// Words of a target, as they may stand in a line of ours.
-fn told(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let plain = text.chars().filter(|character| !character.is_control());
-    plain.take(TOLD_LEN_MAX).collect()
 }
 
 #[cfg(test)]

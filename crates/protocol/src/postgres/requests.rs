@@ -7,16 +7,17 @@ mod copying;
 mod judging;
 mod opening;
 
-use copying::{Tail, Word};
+use copying::{Tail, WORD};
 use judging::Judge;
 use opening::{Heard, Stage};
 
-use super::Awaited;
 use super::frames::{Frames, Impossible, Piece};
+use crate::expect::{AwaitedPostgres, Expect};
 use crate::module::Module;
+use crate::parts::{Head, Part, Why};
 use crate::protocol::Protocol;
-use crate::requests::{Expect, Head, Part, Why};
-use crate::responses::Said;
+use crate::said::Said;
+use crate::word::Word;
 
 /// Longest message that is judged, in bytes.
 pub const HELD_LEN_MAX: usize = 64 << 10;
@@ -43,8 +44,6 @@ pub struct Requests {
     held: Vec<u8>,
     /// Messages with a response that the online server has not completed.
     outstanding: u32,
-    /// Whether messages are judged, so that what cannot be judged is not copied either.
-    judges: bool,
 }
 
 /// Where the client stands in a message.
@@ -69,13 +68,9 @@ impl Requests {
         tell: &mut dyn FnMut(Part<'_>),
     ) -> Option<Why> {
         let mut bytes = bytes;
-        self.judges = module.judges();
         if !self.stage.is_open() {
             match self.stage.push(&mut bytes, &mut self.frames, tell) {
-                Err(why) => {
-                    self.held.extend_from_slice(bytes);
-                    return Some(why);
-                }
+                Err(why) => return Some(why),
                 Ok(false) => return None,
                 Ok(true) => {}
             }
@@ -84,10 +79,7 @@ impl Requests {
         let mut at = 0;
         loop {
             match self.frames.next(&bytes[at..]) {
-                Err(Impossible(len)) => {
-                    self.pass(&bytes[from..at], tell);
-                    return Some(self.refuse(&bytes[at + len..]));
-                }
+                Err(Impossible) => return Some(Why::Malformed),
                 Ok(None) => break,
                 // The whole head is told at once: it is not known before whose it is.
                 Ok(Some(Piece::PartOfHead(len))) => {
@@ -100,7 +92,7 @@ impl Requests {
                     at += len;
                     from = at;
                     if !self.begin(module, tell) {
-                        return Some(self.refuse(&bytes[at..]));
+                        return Some(Why::Malformed);
                     }
                 }
                 Ok(Some(Piece::Body(len))) => {
@@ -131,15 +123,20 @@ impl Requests {
         }
     }
 
-    /// The message that is held is not copied.
+    /// The message is not copied.
     fn block(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
         self.held.clear();
         self.judge.forget();
         self.message = Message::Blocked;
-        self.tell_begin(false, Awaited { bare: true }, tell);
+        self.tell_begin(false, AwaitedPostgres { bare: true }, tell);
     }
 
-    fn tell_begin(&mut self, copied: bool, awaited: Awaited, tell: &mut dyn FnMut(Part<'_>)) {
+    fn tell_begin(
+        &mut self,
+        copied: bool,
+        awaited: AwaitedPostgres,
+        tell: &mut dyn FnMut(Part<'_>),
+    ) {
         self.outstanding = self.outstanding.saturating_add(1);
         self.copied = copied;
         tell(Part::Begin(Head {
@@ -172,11 +169,14 @@ impl Requests {
                     patch: None,
                 }));
                 self.message = Message::Passes;
+            } else if !module.is_wanted(|_| false) {
+                // There are no filters of this protocol: what asks for a message like one has none of these.
+                self.block(tell);
             } else if module.read_only {
                 self.message = Message::Held;
             } else {
                 let bare = matches!(kind, b'S' | b'H');
-                self.tell_begin(true, Awaited { bare }, tell);
+                self.tell_begin(true, AwaitedPostgres { bare }, tell);
                 self.message = Message::Passes;
             }
         }
@@ -185,14 +185,6 @@ impl Requests {
         let head = self.head();
         self.pass(&head, tell);
         true
-    }
-
-    /// The head that has come is none, and this stands behind it: all of it passes as bytes.
-    fn refuse(&mut self, rest: &[u8]) -> Why {
-        self.held.extend_from_slice(self.frames.head());
-        self.held.extend_from_slice(rest);
-        self.frames = Frames::default();
-        Why::Malformed
     }
 
     /// COPY data, and what stands behind it, belongs to the message that asked for it.
@@ -222,14 +214,14 @@ impl Requests {
     /// Bytes of a body, before they are passed.
     fn read(&mut self, body: &[u8]) {
         if matches!(self.frames.kind(), b'Q' | b'P') {
-            self.word.read(body);
+            self.word.read(WORD, body);
         }
     }
 
     /// A message of the protocol has ended.
     fn end(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
         let kind = self.frames.kind();
-        if kind == b'P' && self.word.is_found() {
+        if kind == b'P' && self.word.is_found(WORD) {
             self.may_copy = true;
         }
         if self.tail.is_open() {
@@ -248,7 +240,7 @@ impl Requests {
                 }
                 self.message = Message::None;
                 self.tail = match kind {
-                    b'Q' if self.word.is_found() => Tail::perhaps(false),
+                    b'Q' if self.word.is_found(WORD) => Tail::perhaps(false),
                     b'S' if self.may_copy && self.executes => Tail::perhaps(true),
                     _ => Tail::None,
                 };
@@ -265,7 +257,7 @@ impl Requests {
         let held = core::mem::take(&mut self.held);
         let copied = self.judge.is_safe(&held);
         let bare = !copied || matches!(held.first(), Some(b'S' | b'H'));
-        self.tell_begin(copied, Awaited { bare }, tell);
+        self.tell_begin(copied, AwaitedPostgres { bare }, tell);
         if copied {
             tell(Part::Bytes(&held));
         }
@@ -302,20 +294,6 @@ impl Requests {
         } else {
             Why::Encrypted
         }
-    }
-
-    /// Whether what follows passes as bytes once the flow has left.
-    pub(crate) fn lets_pass(&self) -> bool {
-        !self.judges
-    }
-
-    pub(crate) fn into_held(self) -> Vec<u8> {
-        let mut held = self.stage.into_held();
-        held.extend_from_slice(&self.held);
-        if self.frames.is_in_head() {
-            held.extend_from_slice(self.frames.head());
-        }
-        held
     }
 
     pub(crate) fn is_between(&self) -> bool {

@@ -4,10 +4,13 @@
 
 use std::collections::VecDeque;
 
+use super::code_of;
 use super::frames::{Frames, Piece};
-use super::startup::{CancelKey, string};
-use super::{Awaited, code_of, scram};
-use crate::responses::{Said, Verdict};
+use super::startup::string;
+use crate::expect::AwaitedPostgres;
+use crate::opening::CancelKey;
+use crate::said::{Said, Verdict};
+use crate::scram;
 
 /// Most messages that wait for their responses; a client that asks for more without an answer is not followed.
 pub const AWAITED_MAX: usize = 1 << 16;
@@ -25,7 +28,7 @@ pub struct Responses {
     stage: Stage,
     frames: Frames,
     body: Vec<u8>,
-    awaited: VecDeque<Awaited>,
+    awaited: VecDeque<AwaitedPostgres>,
     /// What the response has said so far.
     verdict: Verdict,
     /// Something of the response has come other than what may come at any time.
@@ -67,7 +70,7 @@ impl Responses {
         }
     }
 
-    pub(crate) fn expect(&mut self, awaited: Awaited) {
+    pub(crate) fn expect(&mut self, awaited: AwaitedPostgres) {
         // One more than there may be is told with the next bytes.
         if self.awaited.len() <= AWAITED_MAX {
             self.awaited.push_back(awaited);

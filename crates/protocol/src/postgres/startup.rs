@@ -1,92 +1,14 @@
 //! The first packets of a connection: they have a length and no kind.
 
-use core::fmt;
+use crate::opening::{CancelKey, PostgresOpening};
 
 /// Longest startup packet that a server takes, in bytes (`MAX_STARTUP_PACKET_LENGTH`).
 pub const STARTUP_LEN_MAX: usize = 10_000;
-/// Longest key of a cancellation, in bytes (version 3.2 of the protocol, PostgreSQL 18).
-pub const CANCEL_KEY_LEN_MAX: usize = 256;
-
-const CANCEL: u32 = 80_877_102;
+const CANCEL: u32 = CancelKey::CODE;
 const SSL: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 /// The major version of the protocol, in the upper half of the code.
 const VERSION: u32 = 3;
-
-/// What a session of PostgreSQL was opened with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opening {
-    /// The version of the protocol: the major one in the upper half, which is 3.
-    pub(super) version: u32,
-    /// Names and values of the startup packet, in order, without the user.
-    pub(super) parameters: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The user.
-    pub(super) user: Vec<u8>,
-    /// What the client has shown of its password, where it was asked for SCRAM.
-    pub(super) exchange: Option<super::scram::Exchange>,
-}
-
-impl Opening {
-    /// The user, as it is told in words.
-    #[must_use]
-    pub fn user(&self) -> String {
-        String::from_utf8_lossy(&self.user).into_owned()
-    }
-
-    /// The database: the user's name where the client has named none.
-    #[must_use]
-    pub fn database(&self) -> String {
-        let named = self.parameter(b"database").unwrap_or(&self.user);
-        String::from_utf8_lossy(named).into_owned()
-    }
-
-    pub(super) fn parameter(&self, wanted: &[u8]) -> Option<&[u8]> {
-        self.parameters
-            .iter()
-            .find_map(|(name, value)| (name == wanted).then_some(value.as_slice()))
-    }
-}
-
-/// What cancels the statement that another connection is busy with.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct CancelKey {
-    /// The server's process, as the server numbers it.
-    pub process: u32,
-    /// What proves that the sender may.
-    pub(super) key: Vec<u8>,
-}
-
-impl CancelKey {
-    /// Out of the body of a `BackendKeyData`, or of a `CancelRequest` behind its code.
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        let (process, key) = body.split_first_chunk::<4>()?;
-        (4..=CANCEL_KEY_LEN_MAX).contains(&key.len()).then(|| Self {
-            process: u32::from_be_bytes(*process),
-            key: key.to_vec(),
-        })
-    }
-
-    /// The packet that is all a cancelling connection sends.
-    #[must_use]
-    pub fn request(&self) -> Vec<u8> {
-        let len = u32::try_from(12 + self.key.len()).unwrap_or(u32::MAX);
-        [
-            &len.to_be_bytes()[..],
-            &CANCEL.to_be_bytes(),
-            &self.process.to_be_bytes(),
-            &self.key,
-        ]
-        .concat()
-    }
-}
-
-impl fmt::Debug for CancelKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelKey")
-            .field("process", &self.process)
-            .finish_non_exhaustive()
-    }
-}
 
 /// A packet without a kind.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +16,7 @@ pub(super) enum Packet {
     /// It asks for encryption; another packet follows where that is refused.
     Encryption,
     Cancel(CancelKey),
-    Startup(Opening),
+    Startup(PostgresOpening),
     /// It asks for replication.
     Replication,
 }
@@ -141,7 +63,7 @@ fn parse_startup(version: u32, body: &[u8]) -> Option<Packet> {
         }
     }
     let user = user.filter(|user| !user.is_empty())?;
-    left.is_empty().then_some(Packet::Startup(Opening {
+    left.is_empty().then_some(Packet::Startup(PostgresOpening {
         version,
         parameters,
         user,
@@ -177,7 +99,8 @@ pub(crate) fn looks_like(bytes: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CancelKey, Packet, looks_like, packet_len, parse};
+    use super::{Packet, looks_like, packet_len, parse};
+    use crate::opening::CancelKey;
 
     fn startup(parameters: &[u8]) -> Vec<u8> {
         let len = u32::try_from(8 + parameters.len()).expect("short");
@@ -230,10 +153,7 @@ mod tests {
 
     #[test]
     fn a_cancellation_is_what_is_sent() {
-        let key = CancelKey {
-            process: 7,
-            key: vec![1, 2, 3, 4],
-        };
+        let key = CancelKey::parse(&[0, 0, 0, 7, 1, 2, 3, 4]).expect("a key");
         assert_eq!(parse(&key.request()), Some(Packet::Cancel(key)));
     }
 

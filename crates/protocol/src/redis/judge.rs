@@ -4,6 +4,7 @@ use crate::expect::{AwaitedRedis, Expect, Subscription};
 use crate::filter::{Filter, Property};
 use crate::glob::Glob;
 use crate::module::Module;
+use crate::protocol::Protocol;
 use crate::redis::commands::Key;
 use crate::redis::message::Message;
 
@@ -73,13 +74,13 @@ impl Replies {
             ("reset", _) | ("client|reply", Some("on")) => *self = Self::On,
             ("client|reply", Some("off")) => {
                 *self = Self::Off;
-                return Expect::Redis(AwaitedRedis::Nothing);
+                return Expect::Nothing(Protocol::Redis);
             }
             ("client|reply", Some("skip")) if before != Self::Off => {
                 *self = Self::Skips;
-                return Expect::Redis(AwaitedRedis::Nothing);
+                return Expect::Nothing(Protocol::Redis);
             }
-            _ if before != Self::On => return Expect::Redis(AwaitedRedis::Nothing),
+            _ if before != Self::On => return Expect::Nothing(Protocol::Redis),
             _ => {}
         }
         Expect::Redis(awaited(&name, message.count))

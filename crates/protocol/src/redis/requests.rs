@@ -71,13 +71,20 @@ enum Step {
 }
 
 impl Requests {
+    /// A reader, and whether what cannot be judged is not to be copied.
+    pub(crate) fn new(judges: bool) -> Self {
+        Self {
+            judges,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn push(
         &mut self,
         module: &Module,
         bytes: &[u8],
         tell: &mut dyn FnMut(Part<'_>),
     ) -> Option<Why> {
-        self.judges = module.judges();
         let wants_key = asks_for_key(module);
         // Bytes from here on are neither held nor told.
         let (mut from, mut at) = (0, 0);

@@ -56,7 +56,6 @@ impl Responses {
             if self.overflowed {
                 return self.lose(tell);
             }
-            self.end_unanswered(tell);
             let (len, event) = match self.reader.push(bytes) {
                 Ok(read) => read,
                 Err(Behind(len)) => {
@@ -171,7 +170,6 @@ impl Responses {
                 ..Verdict::default()
             }));
         }
-        self.end_unanswered(tell);
     }
 
     /// The server says how many subscriptions there are now: of channels and patterns in sum, of shards apart.
@@ -198,16 +196,6 @@ impl Responses {
         }
     }
 
-    /// Commands that are not answered end between two values.
-    fn end_unanswered(&mut self, tell: &mut dyn FnMut(Said)) {
-        while let Some((Awaited::Nothing, _)) = self.awaited.front()
-            && self.reader.is_between()
-        {
-            self.pop();
-            tell(Said::End(Verdict::default()));
-        }
-    }
-
     fn lose(&mut self, tell: &mut dyn FnMut(Said)) {
         self.is_over = true;
         tell(Said::Lost);
@@ -216,8 +204,6 @@ impl Responses {
     pub(crate) fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         if !self.is_over && !self.reader.is_between() {
             self.lose(tell);
-        } else if !self.is_over {
-            self.end_unanswered(tell);
         }
         self.is_over = true;
     }

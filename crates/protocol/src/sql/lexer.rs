@@ -49,6 +49,7 @@ impl<'a> Lexer<'a> {
             match self.left {
                 [b' ' | b'\t'..=b'\r', ..] => drop(self.skip(1)),
                 [b'-', b'-', ..] if self.is_line_comment() => self.skip_line(),
+                [b'#', ..] if self.dialect == Dialect::Mysql => self.skip_line(),
                 [b'/', b'*', ..] => {
                     if !self.skip_block() {
                         return false;
@@ -62,6 +63,8 @@ impl<'a> Lexer<'a> {
     fn is_line_comment(&self) -> bool {
         match self.dialect {
             Dialect::Postgres => true,
+            // Otherwise it is minus a negative number.
+            Dialect::Mysql => self.left.get(2).is_none_or(|byte| *byte <= b' '),
         }
     }
 
@@ -75,6 +78,12 @@ impl<'a> Lexer<'a> {
 
     /// Skips a comment in `/*` and `*/`: `PostgreSQL`'s nest. Whether the server skips it as well.
     fn skip_block(&mut self) -> bool {
+        // MySQL executes what stands in these.
+        if self.dialect == Dialect::Mysql
+            && matches!(self.left, [_, _, b'!', ..] | [_, _, b'M' | b'm', b'!', ..])
+        {
+            return false;
+        }
         self.skip(2);
         let mut depth = 1_usize;
         while depth > 0 {
@@ -178,9 +187,15 @@ impl<'a> Iterator for Lexer<'a> {
             }
             b'"' => {
                 self.skip(1);
-                Token::Name(self.quoted(b'"', false))
+                // A string of MySQL, or a name, as the server is set.
+                let escapes = self.escapes && self.dialect == Dialect::Mysql;
+                Token::Name(self.quoted(b'"', escapes))
             }
-            b'$' if self.dollars() => Token::Other,
+            b'`' if self.dialect == Dialect::Mysql => {
+                self.skip(1);
+                Token::Name(self.quoted(b'`', false))
+            }
+            b'$' if self.dialect == Dialect::Postgres && self.dollars() => Token::Other,
             b';' => {
                 self.skip(1);
                 Token::Semicolon

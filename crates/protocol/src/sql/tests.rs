@@ -69,3 +69,56 @@ fn postgres_does_not_read() {
         ],
     );
 }
+
+#[test]
+fn mysql_reads() {
+    check(
+        Dialect::Mysql,
+        &[
+            "select 1 -- delete\n",
+            "# delete\nselect 1",
+            "select 1--1",
+            "select `delete`, \"it\\\"s\" from t",
+            "/* a */ select /*+ hint */ 1",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+            "set names utf8mb4",
+            "set @a = 1",
+            "show variables like 'a%'",
+        ],
+        &[
+            "/*!40000 delete from t */",
+            "select 1 /*! ; delete from t */",
+            "select 1 /*M!100000 ; delete */",
+            "select 1 into outfile '/tmp/x'",
+            "set session transaction read write",
+            "set @@session.transaction_read_only = 0",
+            "set statement max_statement_time=1 for delete from t",
+            "set global a = 1",
+            "begin not atomic delete from t; end",
+            "start transaction read write",
+            "select 'a\\'; delete from t; --'",
+            "select `a\\`; delete from t",
+            "select 1--1; delete from t",
+            "load data local infile 'x' into table t",
+            "replace into t values (1)",
+            "kill 7",
+            "do sleep(1)",
+        ],
+    );
+}
+
+#[test]
+fn a_first_word_is_found() {
+    for text in ["KILL 7", " /* a */ kill query 7", "# x\nkill 7"] {
+        assert!(
+            super::begins_with(text.as_bytes(), Dialect::Mysql, &["KILL"]),
+            "{text}"
+        );
+    }
+    for text in ["select 'kill'", "", "killer", "/*! kill */"] {
+        assert!(
+            !super::begins_with(text.as_bytes(), Dialect::Mysql, &["KILL"]),
+            "{text}"
+        );
+    }
+}

@@ -91,12 +91,12 @@ impl Session {
     }
 
     /// The target has let the session in.
-    fn enter(&mut self, opened: protocol::Opened, ctx: &mut Context<'_>) {
+    fn enter(&mut self, mut opened: protocol::Opened, ctx: &mut Context<'_>) {
         let Some(messages) = ctx.flow.captured().messages() else {
             return;
         };
         if let (Some(keys), Some(user)) = (
-            opened.keys,
+            opened.keys.take(),
             messages.opening.as_ref().and_then(|it| it.user()),
         ) {
             ctx.shared.credentials.learn(&user, keys);
@@ -107,7 +107,7 @@ impl Session {
         let Some(protocol) = module.and_then(|module| module.protocol()) else {
             return;
         };
-        self.turns.enter(protocol);
+        self.turns.enter(protocol, &opened);
         let mut playing = self.turns.of_mut(ctx.flow.captured());
         if !playing.on_told_rest(messages, &opened.rest, ctx.now) {
             self.untell(false, ctx);

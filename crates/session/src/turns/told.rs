@@ -7,7 +7,7 @@
 use core::ops::{Deref, DerefMut};
 use std::collections::{HashMap, VecDeque};
 
-use protocol::{Protocol, Responses, Said};
+use protocol::{Opened, Protocol, Responses, Said};
 use wire::seq::{Target, TargetSeq};
 
 use super::entry::Entry;
@@ -84,9 +84,9 @@ impl Turns {
     }
 
     /// The login is over: what the target says next is read as responses.
-    pub(crate) fn enter(&mut self, protocol: Protocol) {
+    pub(crate) fn enter(&mut self, protocol: Protocol, opened: &Opened) {
         if let Some(told) = &mut self.told {
-            told.responses = Some(Responses::opened(protocol));
+            told.responses = Some(Responses::opened(protocol, opened));
         }
     }
 

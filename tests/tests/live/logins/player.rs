@@ -65,7 +65,7 @@ impl Player {
     pub(super) fn new(protocol: Protocol, stream: TcpStream, opened: &Opened) -> Self {
         let mut player = Self {
             stream,
-            responses: Responses::opened(protocol),
+            responses: Responses::opened(protocol, opened),
             heard: Vec::new(),
             statements: HashMap::new(),
         };
@@ -112,7 +112,7 @@ impl Player {
             }
             self.stream.write_all(piece).expect("the target takes it");
         }
-        if message.head.expect == Expect::Nothing {
+        if !message.head.expect.is_answered() {
             return None;
         }
         let verdict = self.until(|said| match said {

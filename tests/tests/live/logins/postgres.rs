@@ -7,7 +7,8 @@ use std::time::Duration;
 use lab::net::{ONLINE, TARGET};
 use lab::postgres::Postgres;
 use lab::{Host, Lab, Spec, Topology};
-use protocol::postgres::{Awaited, sqlstate};
+use protocol::expect::AwaitedPostgres;
+use protocol::postgres::sqlstate;
 use protocol::{Credentials, Expect, Head, Opening, Protocol, Said};
 use tests::stand;
 
@@ -309,7 +310,7 @@ fn postgres_copies_in_a_batch() {
         .concat()
     };
     let data = [frame(b'd', b"1\n"), frame(b'c', b""), frame(b'S', b"")].concat();
-    let expect = Expect::Postgres(Awaited { bare: false });
+    let expect = Expect::Postgres(AwaitedPostgres { bare: false });
     let message = Message {
         head: Head {
             copied: true,
@@ -361,7 +362,7 @@ fn postgres_read_only() {
     )
     .expect("trust");
     let mut player = Player::new(Protocol::Postgres, stream, &opened);
-    let expect = Expect::Postgres(Awaited { bare: false });
+    let expect = Expect::Postgres(AwaitedPostgres { bare: false });
     let said = player.play_at_once(
         &[expect; 2],
         &[query("CREATE TABLE x ()"), query("SELECT 1")].concat(),
@@ -399,7 +400,7 @@ fn postgres_cancels() {
             stream.write_all(&key.request()).expect("it is sent");
         })
     });
-    let expect = Expect::Postgres(Awaited { bare: false });
+    let expect = Expect::Postgres(AwaitedPostgres { bare: false });
     let said = player.play_at_once(&[expect], &query("SELECT pg_sleep(30)"));
     assert_eq!(sqlstate(said[0].code), *b"57014", "query_canceled");
     canceller.expect("the namespace").join().expect("no panic");

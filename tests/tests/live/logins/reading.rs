@@ -1,8 +1,6 @@
 //! A noted session, through the reader of the client's side and that of the online server.
 
-use protocol::{
-    Choice, Expect, Head, Module, Opening, Part, Protocol, Requests, Responses, Said, Verdict,
-};
+use protocol::{Choice, Head, Module, Opening, Part, Protocol, Requests, Responses, Said, Verdict};
 
 use super::relay::{Noted, Side};
 
@@ -69,7 +67,7 @@ pub(super) fn read(module: &Module, noted: &Noted) -> Session {
     for message in &session.messages {
         assert_eq!(
             message.verdict.is_none(),
-            message.head.expect == Expect::Nothing,
+            !message.head.expect.is_answered(),
             "{message:?}"
         );
     }
@@ -109,7 +107,7 @@ impl Session {
             Said::Bytes(len) => self.answers += u64::from(*len),
             Said::Unasked(len) => self.unasked += u64::from(*len),
             Said::End(verdict) => {
-                let asks = |message: &Message| message.head.expect != Expect::Nothing;
+                let asks = |message: &Message| message.head.expect.is_answered();
                 let left = &mut self.messages[self.answered..];
                 let at = left
                     .iter()
@@ -160,6 +158,6 @@ pub(super) fn cut(noted: &Noted, len: usize) -> Noted {
 pub(super) fn module(protocol: Protocol) -> Module {
     Module {
         choice: Choice::Is(protocol),
-        read_only: false,
+        ..Module::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Told, begin, bytes, module, note, parts};
 use crate::module::{Choice, Misfit, Module, Protocol};
-use crate::parts::Why;
+use crate::parts::{Part, Why};
 use crate::requests::Requests;
 use crate::said::Said;
 
@@ -104,6 +104,27 @@ fn what_cannot_be_judged_is_not_copied() {
             parts(&auto, [b"EHLO a\r\n".as_slice(), b"more"]),
             [Told::Leave(Why::Unknown)]
         );
+    }
+}
+
+#[test]
+fn what_was_not_read_to_its_end_is_not_copied() {
+    let auto = Module {
+        choice: Choice::Auto,
+        ..read_only()
+    };
+    for module in [read_only(), auto] {
+        let (mut requests, mut told) = (Requests::new(&module), Vec::new());
+        let mut tell = |part: Part<'_>| note(&mut told, &part);
+        requests.push(&module, b"DELETE /", false, &mut tell);
+        requests.close(&mut tell);
+        assert_eq!(told, [Told::Leave(Why::Cut)]);
+        // Nor where the server leaves before a word was said.
+        let (mut requests, mut told) = (Requests::new(&module), Vec::new());
+        let mut tell = |part: Part<'_>| note(&mut told, &part);
+        requests.hear(&Said::Left, &mut tell);
+        requests.push(&module, POST.as_bytes(), false, &mut tell);
+        assert_eq!(told.len(), 1, "{told:?}");
     }
 }
 

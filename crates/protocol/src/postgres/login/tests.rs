@@ -1,9 +1,10 @@
 //! What a target asks for, and what it is told.
 
 use crate::credentials::Credentials;
-use crate::login::{Login, Opened, Step};
+use crate::login::Login;
 use crate::opening::Opening;
 use crate::postgres::startup;
+use crate::step::{Opened, Step};
 
 fn opening() -> Opening {
     let packet = b"\0\0\0\x20\0\x03\0\0user\0ann\0database\0shop\0\0";
@@ -118,7 +119,7 @@ fn what_fails_says_why_without_secrets() {
     assert!(told("ann secret", &asks(10, b"SCRAM-SHA-256-PLUS\0\0")).contains("other than"));
     assert!(told("ann secret", b"E\0\0\0\x1bSFATAL\0C28P01\0Mno\nway\0\0").contains("28P01 noway"));
     assert!(told("ann secret", b"HTTP/1.1 400 Bad Request").contains("does not speak"));
-    assert!(told("ann secret", &[0; crate::login::HELD_LEN_MAX + 1]).contains("more than"));
+    assert!(told("ann secret", &[0; crate::step::HELD_LEN_MAX + 1]).contains("more than"));
     assert!(
         told("ann md59d792a3a8853c2411afb9163d088c036", &asks(3, b""))
             .contains("the password itself")

@@ -3,10 +3,10 @@
 use zeroize::Zeroizing;
 
 use super::super::frames::{Frames, Piece};
-use super::super::scram::{CLIENT_LEN_MAX, Watch};
 use super::super::startup::{self, Packet};
-use crate::opening::Opening;
-use crate::requests::{Part, Why};
+use crate::opening::{Opening, PostgresOpening};
+use crate::parts::{Part, Why};
+use crate::scram::{CLIENT_LEN_MAX, Watch};
 
 /// Most packets that ask for encryption: one for TLS and one for GSSAPI.
 const ASKED_MAX: u8 = 2;
@@ -27,7 +27,7 @@ pub(super) enum Stage {
 /// A client that proves who it is.
 #[derive(Debug)]
 pub(super) struct Proving {
-    opening: super::super::Opening,
+    opening: PostgresOpening,
     watch: Watch,
     /// The body of what it says, as far as that may be SCRAM: it may be a password as well.
     said: Zeroizing<Vec<u8>>,
@@ -59,13 +59,6 @@ impl Stage {
             Self::Startup { held, .. } => held.is_empty(),
             Self::Proving(_) => false,
             Self::Over | Self::Open => true,
-        }
-    }
-
-    pub(super) fn into_held(self) -> Vec<u8> {
-        match self {
-            Self::Startup { held, .. } => held,
-            Self::Proving(_) | Self::Over | Self::Open => Vec::new(),
         }
     }
 

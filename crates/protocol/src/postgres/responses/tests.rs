@@ -1,7 +1,9 @@
 //! Servers, whose bytes are cut anywhere.
 
-use crate::postgres::{Awaited, CancelKey, sqlstate};
-use crate::responses::{Said, Verdict};
+use crate::expect::AwaitedPostgres;
+use crate::opening::CancelKey;
+use crate::postgres::sqlstate;
+use crate::said::{Said, Verdict};
 
 use super::Responses;
 
@@ -40,7 +42,7 @@ fn told(responses: &mut Responses, stream: &[u8], step: usize) -> Vec<Said> {
     all
 }
 
-fn each_way(awaited: &[Awaited], stream: &[u8], expected: &[Said]) {
+fn each_way(awaited: &[AwaitedPostgres], stream: &[u8], expected: &[Said]) {
     for step in 1..=stream.len() {
         let mut responses = Responses::opened();
         for awaited in awaited {
@@ -110,7 +112,7 @@ fn a_query_ends_with_ready() {
     .concat();
     let len = u32::try_from(stream.len()).expect("short");
     each_way(
-        &[Awaited::default()],
+        &[AwaitedPostgres::default()],
         &stream,
         &[Said::Bytes(len), end(None)],
     );
@@ -122,7 +124,7 @@ fn an_error_is_told_by_its_state() {
     let stream = [&error[..], READY, &frame(b'1', b""), READY].concat();
     let (first, second) = (u32::try_from(error.len()).expect("short") + 6, 11);
     each_way(
-        &[Awaited::default(); 2],
+        &[AwaitedPostgres::default(); 2],
         &stream,
         &[
             Said::Bytes(first),
@@ -147,7 +149,7 @@ fn the_first_error_counts() {
     .concat();
     let len = u32::try_from(stream.len()).expect("short");
     each_way(
-        &[Awaited::default()],
+        &[AwaitedPostgres::default()],
         &stream,
         &[Said::Bytes(len), end(Some("42601"))],
     );
@@ -162,7 +164,7 @@ fn data_is_asked_for() {
     ]
     .concat();
     each_way(
-        &[Awaited::default()],
+        &[AwaitedPostgres::default()],
         &stream,
         &[Said::Bytes(8), Said::Ready, Said::Bytes(18), end(None)],
     );
@@ -176,12 +178,12 @@ fn what_nobody_asked_is_told_apart() {
     // The answer to a Sync behind data that nobody wanted, before the answer to a query.
     let stream = [READY, &frame(b'I', b""), READY].concat();
     each_way(
-        &[Awaited::default()],
+        &[AwaitedPostgres::default()],
         &stream,
         &[Said::Unasked(6), Said::Bytes(11), end(None)],
     );
     each_way(
-        &[Awaited { bare: true }],
+        &[AwaitedPostgres { bare: true }],
         READY,
         &[Said::Bytes(6), end(None)],
     );
@@ -190,7 +192,7 @@ fn what_nobody_asked_is_told_apart() {
 #[test]
 fn a_connection_that_ends_with_an_error_has_answered() {
     let mut responses = Responses::opened();
-    responses.expect(Awaited::default());
+    responses.expect(AwaitedPostgres::default());
     responses.push(&frame(b'E', b"C57P01\0\0"), &mut |_| {});
     let mut all = Vec::new();
     responses.close(&mut |said| all.push(said));
@@ -201,7 +203,7 @@ fn a_connection_that_ends_with_an_error_has_answered() {
 fn what_cannot_be_read_is_lost() {
     for stream in [&b"?\0\0\0\x04"[..], b"Z\0\0\0\0", b"HTTP/1.1 200 OK"] {
         let mut responses = Responses::opened();
-        responses.expect(Awaited::default());
+        responses.expect(AwaitedPostgres::default());
         let said = told(&mut responses, stream, 1);
         assert_eq!(said.last(), Some(&Said::Lost), "{stream:?}");
         assert!(told(&mut responses, READY, 6).is_empty());
@@ -212,7 +214,7 @@ fn what_cannot_be_read_is_lost() {
 fn a_client_that_never_waits_is_not_followed() {
     let mut responses = Responses::opened();
     for _ in 0..super::AWAITED_MAX * 2 {
-        responses.expect(Awaited::default());
+        responses.expect(AwaitedPostgres::default());
     }
     assert_eq!(told(&mut responses, READY, 6), [Said::Lost]);
 }

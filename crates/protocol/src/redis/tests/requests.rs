@@ -5,9 +5,10 @@ use crate::account::Account;
 use crate::expect::{AwaitedRedis, Expect, Subscription};
 use crate::module::Module;
 use crate::parts::Why;
+use crate::protocol::Protocol;
 use crate::redis::{HELD_MAX, INLINE_MAX, array, looks_like};
 
-const NOTHING: Expect = Expect::Redis(AwaitedRedis::Nothing);
+const NOTHING: Expect = Expect::Nothing(Protocol::Redis);
 
 fn one(stream: &[u8], expect: Expect) -> [Told; 3] {
     [begin(expect), Told::Bytes(stream.to_vec()), Told::End]

@@ -2,6 +2,7 @@
 
 use super::{REPLY, end, said};
 use crate::expect::{AwaitedRedis, Expect, Subscription};
+use crate::protocol::Protocol;
 use crate::redis::AWAITED_MAX;
 use crate::said::Said;
 
@@ -52,20 +53,10 @@ fn what_nobody_asked_for() {
     );
     let full = "-ERR max number of clients reached\r\n";
     assert_eq!(told(&[], full), [unasked(full)]);
-    // What is not answered ends with what comes next.
-    let nothing = Expect::Redis(AwaitedRedis::Nothing);
-    assert_eq!(told(&[nothing], full), [end(false), unasked(full)]);
     assert_eq!(
-        told(&[nothing, nothing, REPLY, nothing], ":1\r\n"),
-        [
-            end(false),
-            end(false),
-            bytes(":1\r\n"),
-            end(false),
-            end(false)
-        ]
+        told(&[Expect::Nothing(Protocol::Redis)], full),
+        [unasked(full)]
     );
-    assert_eq!(told(&[nothing], ""), [end(false)]);
     assert_eq!(
         told(&[REPLY], ">0\r\n:1\r\n"),
         [unasked(">0\r\n"), bytes(":1\r\n"), end(false)]

@@ -23,7 +23,7 @@ pub const SERVER_LEN_MAX: usize = 1024;
 pub const ITERATIONS_MAX: u32 = 200_000;
 
 /// The name of the mechanism.
-pub(super) const MECHANISM: &[u8] = b"SCRAM-SHA-256";
+pub(crate) const MECHANISM: &[u8] = b"SCRAM-SHA-256";
 /// `n,,` in base 64: no channel binding (RFC 5802, section 7).
 const WITHOUT_BINDING: &str = "biws";
 const HEADER: &str = "n,,";
@@ -142,7 +142,7 @@ impl fmt::Debug for Exchange {
 
 /// Watches a client and its server, which may speak something else.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     client_first_bare: Option<Vec<u8>>,
     server_first: Option<Vec<u8>>,
     exchange: Option<Exchange>,
@@ -150,7 +150,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// The body of a message of the client that may be a part of the dialogue: it may be a password as well, of which nothing is kept.
-    pub(super) fn client_says(&mut self, body: &[u8]) {
+    pub(crate) fn client_says(&mut self, body: &[u8]) {
         match (&self.client_first_bare, &self.server_first) {
             (None, _) => self.client_first_bare = client_first_bare(body).map(<[u8]>::to_vec),
             (Some(client_first_bare), Some(server_first)) if self.exchange.is_none() => {
@@ -166,13 +166,13 @@ impl Watch {
     }
 
     /// What the server asks for once the client has begun.
-    pub(super) fn server_says(&mut self, data: &[u8]) {
+    pub(crate) fn server_says(&mut self, data: &[u8]) {
         if self.server_first.is_none() && data.len() <= SERVER_LEN_MAX {
             self.server_first = Some(data.to_vec());
         }
     }
 
-    pub(super) fn into_exchange(self) -> Option<Exchange> {
+    pub(crate) fn into_exchange(self) -> Option<Exchange> {
         self.exchange
     }
 }
@@ -195,7 +195,7 @@ fn client_final(body: &[u8]) -> Option<(&[u8], [u8; 32])> {
 
 /// A client's side of the dialogue.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     nonce: String,
     keys: Option<Keys>,
     /// What the server has to prove at the end.
@@ -203,7 +203,7 @@ pub(super) struct Client {
 }
 
 /// Where the keys of a login come from.
-pub(super) enum Source<'a> {
+pub(crate) enum Source<'a> {
     Password(&'a str),
     Verifier(&'a Verifier, Option<&'a Exchange>),
     /// Only what was learned before.
@@ -212,7 +212,7 @@ pub(super) enum Source<'a> {
 
 impl Client {
     /// With a nonce out of these bytes, which nobody may know beforehand.
-    pub(super) fn new(random: &[u8; 18]) -> Self {
+    pub(crate) fn new(random: &[u8; 18]) -> Self {
         Self {
             nonce: STANDARD.encode(random),
             keys: None,
@@ -226,12 +226,12 @@ impl Client {
     }
 
     /// The first message.
-    pub(super) fn first(&self) -> String {
+    pub(crate) fn first(&self) -> String {
         format!("{HEADER}{}", self.first_bare())
     }
 
     /// The last message, upon the server's first.
-    pub(super) fn last(
+    pub(crate) fn last(
         &mut self,
         server_first: &[u8],
         learned: Option<&Keys>,
@@ -255,7 +255,7 @@ impl Client {
     }
 
     /// Whether the server has proven by its last message that it knows the password's verifier.
-    pub(super) fn is_proven(&self, server_final: &[u8]) -> bool {
+    pub(crate) fn is_proven(&self, server_final: &[u8]) -> bool {
         let signature = server_final
             .strip_prefix(b"v=")
             .and_then(|signature| STANDARD.decode(signature).ok());
@@ -266,7 +266,7 @@ impl Client {
     }
 
     /// What the next login of the user may use.
-    pub(super) fn into_keys(self) -> Option<Keys> {
+    pub(crate) fn into_keys(self) -> Option<Keys> {
         self.keys
     }
 }

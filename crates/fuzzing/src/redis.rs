@@ -1,9 +1,10 @@
 //! The module of Redis against anything. The first byte chooses what the rule asks for, the second how the stream is cut; the stream is taken
 //! for a client's and for a server's.
 
+use protocol::Step;
 use protocol::expect::{AwaitedRedis, Subscription};
 use protocol::redis::commands;
-use protocol::redis::login::{Login, Step};
+use protocol::redis::login::Login;
 use protocol::{Account, Choice, Expect, Module, Protocol};
 
 use crate::modules::{answer, copied, parts};

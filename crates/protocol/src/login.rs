@@ -107,15 +107,7 @@ impl Login {
         match self {
             Self::Postgres(login) => login.0.push(bytes),
             Self::Mysql(login) => login.0.push(bytes),
-            Self::Redis(login) => match login.0.push(bytes) {
-                redis::login::Step::Wait => Step::Wait,
-                redis::login::Step::Send(bytes) => Step::Send(bytes),
-                redis::login::Step::Failed(words) => Step::Failed(words),
-                redis::login::Step::Done(rest) => Step::Done(Box::new(Opened {
-                    rest,
-                    ..Opened::default()
-                })),
-            },
+            Self::Redis(login) => login.0.push(bytes),
         }
     }
 }

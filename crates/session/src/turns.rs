@@ -19,6 +19,7 @@ mod ending;
 mod ends;
 pub(crate) mod entry;
 mod habits;
+mod hearing;
 mod lessons;
 mod pairing;
 mod release;
@@ -43,10 +44,10 @@ use departures::Departures;
 use doubt::Doubt;
 use ends::End;
 pub(crate) use habits::Habits;
+use hearing::Told;
 pub(crate) use lessons::Waited;
 use pairing::Behind;
 pub(crate) use release::{Absence, Patience, Verdict};
-use told::Told;
 
 /// The target's side of the current turn; of the handshake, before there is one.
 #[derive(Debug)]

@@ -59,7 +59,7 @@ pub(crate) const fn protocol_name(choice: Choice) -> &'static str {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = super::heading::WHAT_TO_COPY)]
 pub(crate) struct ModuleOptions {
-    /// Read requests and responses by a protocol module: none, auto (by a connection's first bytes), http1 or redis
+    /// Read requests and responses by a protocol module: none, auto (by a connection's first bytes), http1, redis, postgres or mysql
     ///
     /// Responses of both servers are then taken whole, and not their headers alone: that costs the online server a copy of each,
     /// the ring as much room, and with -s the channel as much bandwidth. A rule may say otherwise for itself: /protocol=none behind
@@ -191,7 +191,10 @@ mod tests {
             assert_eq!(arg.to_string().parse(), Ok(arg));
         }
         let refused = "http3".parse::<ProtocolArg>().unwrap_err();
-        assert_eq!(refused, "write one of none, auto, http1, redis");
+        assert_eq!(
+            refused,
+            "write one of none, auto, http1, redis, postgres, mysql"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::account::Account;
 use crate::redis::array;
+use crate::step::{Opened, Step};
 
 /// Longest reply to a login, in bytes.
 const REPLY_MAX: usize = 4096;
@@ -60,19 +61,6 @@ pub(super) fn words_of_line(line: &[u8]) -> Option<Vec<&[u8]>> {
     }
     let words = line.split(u8::is_ascii_whitespace);
     Some(words.filter(|word| !word.is_empty()).collect())
-}
-
-/// What comes next of a login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// More bytes of the target are needed.
-    Wait,
-    /// These bytes go to the target; then [`Login::push`] is called with none.
-    Send(Vec<u8>),
-    /// It is over; these bytes of the target are behind it.
-    Done(Vec<u8>),
-    /// It has failed, and why, without secrets.
-    Failed(String),
 }
 
 /// A login under way.
@@ -140,7 +128,10 @@ impl Login {
             return self.push(b"");
         }
         self.at = At::Over;
-        Step::Done(core::mem::take(&mut self.reply))
+        Step::Done(Box::new(Opened {
+            rest: core::mem::take(&mut self.reply),
+            ..Opened::default()
+        }))
     }
 
     fn fail(&mut self, why: &str) -> Step {
@@ -182,14 +173,16 @@ mod tests {
     fn a_login() {
         let mut login = Login::new(account(Some("alice"), 5));
         assert_eq!(login.start(), AUTH);
-        assert_eq!(login.push(b"+O"), Step::Wait);
+        assert!(matches!(login.push(b"+O"), Step::Wait));
         let select = b"*2\r\n$6\r\nSELECT\r\n$1\r\n5\r\n".to_vec();
-        assert_eq!(login.push(b"K\r\n"), Step::Send(select));
-        assert_eq!(login.push(b""), Step::Wait);
-        assert_eq!(login.push(b"+OK\r\n>0\r\n"), Step::Done(b">0\r\n".to_vec()));
+        assert!(matches!(login.push(b"K\r\n"), Step::Send(said) if said == select));
+        assert!(matches!(login.push(b""), Step::Wait));
+        let end = login.push(b"+OK\r\n>0\r\n");
+        assert!(matches!(end, Step::Done(opened) if opened.rest == b">0\r\n"));
         let mut login = Login::new(account(None, 0));
         assert_eq!(login.start(), b"*2\r\n$4\r\nAUTH\r\n$6\r\ns3cret\r\n");
-        assert_eq!(login.push(b"+OK\r\n"), Step::Done(Vec::new()));
+        let end = login.push(b"+OK\r\n");
+        assert!(matches!(end, Step::Done(opened) if opened.rest.is_empty()));
     }
 
     #[test]

@@ -138,10 +138,7 @@ impl SendHalf {
 
     /// Everything that was sent is acknowledged, and what is sent next is the stream's byte `base`.
     pub(crate) fn jump_to(&mut self, base: u64) {
-        debug_assert!(
-            self.una == self.sent && self.nxt == self.sent,
-            "nothing is in flight"
-        );
+        debug_assert_eq!((self.una, self.nxt), (self.sent, self.sent));
         self.iss = self.seq_sent() - 1;
         (self.base, self.una, self.nxt, self.sent) = (base, base, base, base);
         (self.timed, self.forced, self.duplicates) = (None, None, 0);

@@ -223,7 +223,8 @@ impl Captured {
             self.earlier.pop_front();
         }
         if let Some(messages) = &mut self.messages {
-            messages.forget_before(front);
+            // The rest of a message asks for what stands before it.
+            messages.forget_before(front.saturating_sub(1));
         }
     }
 

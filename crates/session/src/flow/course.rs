@@ -170,7 +170,9 @@ impl Course {
                 taker.take_message(arena, &piece, self.begins.take(), began_at);
             }
             Part::Opening(opening) => {
-                taker.captured.messages_mut().opening = Some(Arc::new((**opening).clone()));
+                let messages = taker.captured.messages_mut();
+                messages.is_reopened |= messages.opening.is_some();
+                messages.opening = Some(Arc::new((**opening).clone()));
             }
             Part::Pause => self.pause(taker.captured),
             Part::End => {

@@ -55,6 +55,8 @@ pub(crate) struct Messages {
     pub(crate) opening: Option<Arc<Opening>>,
     /// Whether that is so.
     pub(crate) logs_in: bool,
+    /// Whether the client has opened its connection once more, as another user.
+    pub(crate) is_reopened: bool,
     /// Turns from this number on are none: the flow has left its module.
     pub(crate) left_at: Option<u64>,
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::stream::{End, EndOfStream};
 use crate::time::Instant;
-use crate::turns::told::Standing;
+use crate::turns::told::{Standing, Takes};
 
 impl Session {
     /// One step of a connected session whose turns are messages. Returns whether another may follow.
@@ -27,10 +27,22 @@ impl Session {
             self.untell(true, ctx);
             return true;
         }
+        if messages.is_reopened {
+            // Its user has changed: what follows means something else to a session that is another's.
+            self.give_up(Outcome::Unreplayable, ctx);
+            return false;
+        }
         let mut playing = self.turns.of_mut(ctx.flow.captured());
-        if !playing.let_go_of_messages(messages) {
-            self.untell(false, ctx);
-            return true;
+        match playing.let_go_of_messages(messages) {
+            Takes::Them => {}
+            Takes::OtherWords => {
+                self.untell(false, ctx);
+                return true;
+            }
+            Takes::Nothing => {
+                self.give_up(Outcome::TargetClosed, ctx);
+                return false;
+            }
         }
         let una = self.connection.una();
         let is_cut = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);

@@ -5,44 +5,16 @@
 //! were at the online server, and each has its own answer.
 
 use core::ops::{Deref, DerefMut};
-use std::collections::{HashMap, VecDeque};
 
-use protocol::{Opened, Protocol, Responses, Said};
-use wire::seq::{Target, TargetSeq};
+use protocol::{Opened, Protocol, Responses};
 
 use super::entry::Entry;
+use super::hearing::Told;
 use super::{Carried, Gating, Playing, Turns};
 use crate::flow::messages::{Message, Messages};
 use crate::flow::turn::Answer;
-use crate::limits::{CONTINUE_WAIT, STATEMENTS_MAX};
-use crate::ordered::Ordered;
+use crate::limits::CONTINUE_WAIT;
 use crate::time::Instant;
-
-/// What a module knows of the target's side of a session.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// The target's bytes on this connection; `None` before the first.
-    stream: Option<Ordered<Target>>,
-    /// Their reader, once something is awaited.
-    responses: Option<Responses>,
-    /// Messages before this number are answered.
-    done: u64,
-    /// What was said to the messages from number `first` on.
-    answers: VecDeque<Answer>,
-    first: u64,
-    /// The message to which the target has asked for the rest.
-    asked: Option<u64>,
-    /// The message whose response was complete before its rest was asked for.
-    ended: Option<u64>,
-    /// Whether the target speaks another protocol by now.
-    has_left: bool,
-    /// The session's own login, where the protocol has one.
-    entry: Entry,
-    /// The target's numbers of prepared statements, by the messages that have prepared them.
-    prepared: HashMap<u64, u32>,
-    /// Bytes of the stream that have another value at this target.
-    patches: VecDeque<(u64, [u8; 4])>,
-}
 
 /// Whether the front of the turns is over, where they are messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +31,17 @@ pub(crate) enum Standing {
     At(Instant),
     /// Only another event can tell.
     Wait,
+}
+
+/// Whether the target can take what its client says next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// It can take the messages that were let go.
+    Them,
+    /// It speaks another protocol by now, and the online server does not.
+    OtherWords,
+    /// It would take it for something else than it is.
+    Nothing,
 }
 
 impl Turns {
@@ -158,7 +141,7 @@ impl Turns {
     }
 
     /// What the target has said of the front so far; what it said of those before it is forgotten.
-    fn told_answer(&mut self) -> Option<Answer> {
+    pub(super) fn told_answer(&mut self) -> Option<Answer> {
         let front = self.front;
         let told = self.told.as_mut()?;
         while told.first < front {
@@ -269,9 +252,8 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
     }
 
-    /// Lets go of the messages that may leave. Returns whether the target can take them: not where it speaks another protocol by
-    /// now, and the online server does not.
-    pub(crate) fn let_go_of_messages(&mut self, messages: &Messages) -> bool {
+    /// Lets go of the messages that may leave. Returns whether the target can take them.
+    pub(crate) fn let_go_of_messages(&mut self, messages: &Messages) -> Takes {
         self.let_go = self.let_go.max(self.front);
         while self
             .queue
@@ -281,24 +263,40 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             let (done, number) = (self.done(), self.let_go);
             let Some(message) = messages.get(number) else {
                 // It is none: the flow has left its module.
-                return true;
+                return Takes::Them;
             };
             let may_leave = message.needs <= done || message.is_rest() && self.is_asked(number);
             if !may_leave {
-                return true;
+                return Takes::Them;
             }
             if self.told.as_ref().is_some_and(|told| told.has_left) {
-                return false;
+                return Takes::OtherWords;
+            }
+            if message.is_rest() && self.is_unwanted(number, messages) {
+                return Takes::Nothing;
             }
             self.let_go += 1;
             self.patch_message(number, message, messages);
             self.await_response(number, message, messages);
         }
-        true
+        Takes::Them
+    }
+
+    /// Whether the target has answered a message without having asked for its rest, which it would take for something else.
+    fn is_unwanted(&self, rest: u64, messages: &Messages) -> bool {
+        let before = rest.wrapping_sub(1);
+        let expect = messages.get(before).and_then(|it| it.expect);
+        let has_ended = self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.ended == Some(before));
+        // PostgreSQL ignores data behind an error.
+        has_ended
+            && expect.is_some_and(|it| it.drops_unasked_rest() && it.protocol() == Protocol::Mysql)
     }
 
     /// A message carries the online server's number of a statement: the target's takes its place. One that the target has not
-    /// prepared gets a number that no server gives.
+    /// prepared gets 0, which no server gives; the largest number means the latest statement to MariaDB.
     fn patch_message(&mut self, number: u64, message: &Message, messages: &Messages) {
         let Some(patch) = message.patch else {
             return;
@@ -313,7 +311,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         let preparer = messages.preparer(patch.statement);
         let statement = preparer.and_then(|turn| told.prepared.get(&turn).copied());
-        let bytes = statement.unwrap_or(u32::MAX).to_le_bytes();
+        let bytes = statement.unwrap_or(0).to_le_bytes();
         while told.patches.front().is_some_and(|(at, _)| *at < front) {
             told.patches.pop_front();
         }
@@ -342,154 +340,5 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             None => {}
         }
         told.pass_mute(let_go, messages);
-    }
-
-    /// The target has sent `len` bytes from `seq` on, of which `bytes` were recorded; before them it had sent all up to `before`.
-    /// Returns whether it can still be read.
-    pub(crate) fn on_told(
-        &mut self,
-        messages: &Messages,
-        (seq, before): (TargetSeq, TargetSeq),
-        len: u32,
-        bytes: &[u8],
-        stamp: Instant,
-    ) -> bool {
-        let (front, let_go) = (self.front, self.let_go);
-        let Some(told) = &mut self.told else {
-            return false;
-        };
-        if told.responses.is_none() && !told.entry.takes() {
-            return true;
-        }
-        let mut stream = told.stream.take().unwrap_or_else(|| Ordered::new(before));
-        let mut is_readable = true;
-        stream.on_segment(seq, len, bytes, &mut |bytes| {
-            if told.entry.takes() {
-                is_readable &= told.entry.on_target(bytes);
-            } else {
-                is_readable &= told.read(bytes, messages, (front, let_go), stamp);
-            }
-        });
-        is_readable &= !stream.is_lost();
-        told.stream = Some(stream);
-        self.take_told_answer();
-        is_readable
-    }
-
-    /// What the target has said behind its login. Returns whether it can be read.
-    pub(crate) fn on_told_rest(
-        &mut self,
-        messages: &Messages,
-        rest: &[u8],
-        stamp: Instant,
-    ) -> bool {
-        let places = (self.front, self.let_go);
-        let told = self.told.as_mut();
-        told.is_none_or(|told| told.read(rest, messages, places, stamp))
-    }
-
-    /// The target has closed.
-    pub(crate) fn on_told_end(&mut self, messages: &Messages, stamp: Instant) {
-        let (front, let_go) = (self.front, self.let_go);
-        if let Some(told) = &mut self.told
-            && let Some(mut responses) = told.responses.take()
-        {
-            responses.close(&mut |said| {
-                told.on_said(&said, messages, (front, let_go), stamp);
-            });
-            told.responses = Some(responses);
-        }
-        self.take_told_answer();
-    }
-
-    fn take_told_answer(&mut self) {
-        if self.current
-            && let Some(answer) = self.told_answer()
-        {
-            self.step.answer = answer;
-        }
-    }
-}
-
-impl Told {
-    /// The target's next bytes, behind its login. Returns whether they can be read.
-    fn read(
-        &mut self,
-        bytes: &[u8],
-        messages: &Messages,
-        places: (u64, u64),
-        stamp: Instant,
-    ) -> bool {
-        let Some(mut responses) = self.responses.take() else {
-            return true;
-        };
-        let mut is_readable = true;
-        responses.push(bytes, &mut |said| {
-            is_readable &= self.on_said(&said, messages, places, stamp);
-        });
-        self.responses = Some(responses);
-        is_readable
-    }
-
-    /// The target has said this of the first message that is not answered. Returns whether it can still be read.
-    fn on_said(
-        &mut self,
-        said: &Said,
-        messages: &Messages,
-        (front, let_go): (u64, u64),
-        stamp: Instant,
-    ) -> bool {
-        let at = self.done;
-        match said {
-            Said::Bytes(bytes) => {
-                let first = self.first;
-                if let Some(index) = at.checked_sub(first).filter(|_| front <= at && at < let_go) {
-                    let index = index as usize;
-                    if self.answers.len() <= index {
-                        self.answers.resize(index + 1, Answer::default());
-                    }
-                    self.answers[index].add(*bytes, stamp);
-                }
-            }
-            Said::Unasked(_) => {}
-            Said::Ready => {
-                self.asked = Some(at);
-                if messages.get(at + 1).is_some_and(Message::is_rest) {
-                    self.done = at + 1;
-                }
-            }
-            Said::End(verdict) => {
-                if let Some(statement) = verdict.statement
-                    && self.prepared.len() < STATEMENTS_MAX
-                {
-                    self.prepared.insert(at, statement);
-                }
-                self.end(messages);
-                self.pass_mute(let_go, messages);
-            }
-            Said::Asked(_) | Said::Opened(_) => {}
-            Said::Left => {
-                self.end(messages);
-                self.has_left = true;
-            }
-            Said::Lost => return false,
-        }
-        true
-    }
-
-    /// What there is no response to is over with what stands before it, once it may be sent.
-    fn pass_mute(&mut self, let_go: u64, messages: &Messages) {
-        while self.done < let_go && messages.get(self.done).is_some_and(Message::is_mute) {
-            self.done += 1;
-        }
-    }
-
-    /// The response to the first message that is not answered is complete.
-    fn end(&mut self, messages: &Messages) {
-        let first = self.done;
-        self.done += 1;
-        if !messages.get(first).is_some_and(Message::is_rest) {
-            self.ended = Some(first);
-        }
     }
 }

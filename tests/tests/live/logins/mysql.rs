@@ -6,10 +6,11 @@ use std::time::Duration;
 use lab::mariadb::Mariadb;
 use lab::net::{ONLINE, TARGET};
 use lab::{Host, Lab, Spec, Topology};
-use protocol::{Credentials, Opening, Protocol};
+use protocol::expect::{AwaitedMysql, MysqlAnswer};
+use protocol::{Credentials, Expect, Opening, Protocol};
 use tests::stand;
 
-use super::player::{Player, log_in};
+use super::player::{Player, log_in, log_in_from};
 use super::reading::{Session, cut, module, read};
 use super::relay::{Noted, Relay};
 
@@ -199,4 +200,86 @@ fn mysql_sessions_of_its_client() {
             .expect("rows")
     };
     assert_eq!(count(&servers.online), count(&servers.target));
+}
+
+/// Prepared statements by the binary protocol: the numbers of the online server's statements are none at the target.
+#[test]
+fn mysql_prepared_statements() {
+    let Some(servers) = servers(&[]) else { return };
+    let session = read_mysql(&servers.session("native", "se cret", "SELECT 1"));
+    let relay = Relay::start(&servers.lab, (ONLINE, PORT).into());
+    let credentials = Credentials::parse("native \"se cret\"").expect("credentials");
+    let opening = session.openings.first().expect("an opening");
+    let (stream, opened) = log_in_from(
+        &servers.lab,
+        Host::Client,
+        relay.address,
+        opening,
+        &credentials,
+        false,
+    )
+    .expect("a password");
+    let mut player = Player::new(Protocol::Mysql, stream, &opened);
+    let commands: [(&[u8], MysqlAnswer); 8] = [
+        (b"\x16SELECT ?, seq FROM seq_1_to_5", MysqlAnswer::Prepared),
+        (b"\x16SELECT 1", MysqlAnswer::Prepared),
+        (b"\x17\x02\0\0\0\0\x01\0\0\0", MysqlAnswer::Results),
+        // One number, and rows that are fetched.
+        (
+            b"\x17\x01\0\0\0\x01\x01\0\0\0\0\x01\x03\0\x07\0\0\0",
+            MysqlAnswer::Results,
+        ),
+        (b"\x1c\x01\0\0\0\x02\0\0\0", MysqlAnswer::Rows),
+        (b"\x1a\x01\0\0\0", MysqlAnswer::Ok),
+        (b"\x16SELECT nonsense", MysqlAnswer::Prepared),
+        (b"\x17\x63\0\0\0\0\x01\0\0\0", MysqlAnswer::Results),
+    ];
+    for (payload, answer) in commands {
+        let len = u8::try_from(payload.len()).expect("short");
+        let format = opened.format;
+        player.play_at_once(
+            &[Expect::Mysql(AwaitedMysql { answer, format })],
+            &[&[len, 0, 0, 0], payload].concat(),
+        );
+    }
+    drop(player);
+    let noted = relay.noted().remove(0);
+    let session = read_mysql(&noted);
+    read_mysql(&cut(&noted, 1)).check_same(&session);
+    assert_eq!(
+        session
+            .messages
+            .iter()
+            .filter(|message| message.head.patch.is_some())
+            .count(),
+        5
+    );
+    let mut player = servers
+        .log_in(&session, "native \"se cret\"", false)
+        .expect("a password");
+    // A statement of nobody else's, so that the numbers differ.
+    let format = opened.format;
+    let expect = Expect::Mysql(AwaitedMysql {
+        answer: MysqlAnswer::Prepared,
+        format,
+    });
+    player.play_at_once(&[expect], b"\x09\0\0\0\x16SELECT 2");
+    let known = session.messages.len() - 1;
+    for message in &session.messages[..known] {
+        let verdict = player.play(message).map(|verdict| verdict.code);
+        assert_eq!(
+            verdict,
+            message.verdict.as_ref().map(|verdict| verdict.code),
+            "{message:?}"
+        );
+    }
+    let last = session.messages[known]
+        .verdict
+        .as_ref()
+        .map(|verdict| verdict.code);
+    assert_eq!(
+        last,
+        Some(1243),
+        "ER_UNKNOWN_STMT_HANDLER at the online server as well"
+    );
 }

@@ -20,9 +20,19 @@ pub(super) fn log_in(
     credentials: &Credentials,
     read_only: bool,
 ) -> Result<(TcpStream, Opened), String> {
-    let connected = lab
-        .namespace(Host::Online)
-        .enter(|| TcpStream::connect(target));
+    log_in_from(lab, Host::Online, target, opening, credentials, read_only)
+}
+
+/// The same from another host.
+pub(super) fn log_in_from(
+    lab: &Lab,
+    host: Host,
+    target: SocketAddr,
+    opening: &Opening,
+    credentials: &Credentials,
+    read_only: bool,
+) -> Result<(TcpStream, Opened), String> {
+    let connected = lab.namespace(host).enter(|| TcpStream::connect(target));
     let mut stream = connected.expect("the namespace").expect("the target");
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))

@@ -10,6 +10,7 @@
 //! | [`channel`] | both ends of the channel between `intercept` and `tcpcopy` |
 //! | [`capture`] | capture files, and frames of each link type |
 //! | [`player`] | packets of a capture file, as a replay plays them |
+//! | [`digest`] | responses, through digests and comparison |
 //! | [`http1`] | the module of HTTP/1: a client's side and a server's |
 //! | [`redis`] | the module of Redis, likewise |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
@@ -18,6 +19,7 @@
 
 pub mod capture;
 pub mod channel;
+pub mod digest;
 pub mod engine;
 pub mod http1;
 mod modules;
@@ -30,12 +32,13 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
     ("capture", capture::run),
     ("player", player::run),
+    ("digest", digest::run),
     ("http1", http1::run),
     ("redis", redis::run),
     ("postgres", sql::postgres),

@@ -60,6 +60,11 @@ fn the_corpus_of_capture() {
 }
 
 #[test]
+fn the_corpus_of_digest() {
+    replay(target("digest"));
+}
+
+#[test]
 fn the_corpus_of_player() {
     replay(target("player"));
 }

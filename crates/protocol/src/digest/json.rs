@@ -130,18 +130,20 @@ impl Json {
                     let rest = text.read(bytes, |part| value.write(part));
                     self.after_text(rest, Self::end_scalar)
                 }
-                State::InNumber(number) => match number.take(first) {
-                    number::Step::On => {
-                        self.value.write(&[first]);
-                        &bytes[1..]
+                State::InNumber(number) => {
+                    let len = bytes.iter().position(|byte| !number.goes_on(*byte));
+                    let (part, rest) = bytes.split_at(len.unwrap_or(bytes.len()));
+                    self.value.write(part);
+                    // The byte behind a number is read again: what stands around the number judges it.
+                    match rest.first() {
+                        None => rest,
+                        Some(byte) if number.ends_before(*byte) => {
+                            self.end_scalar();
+                            rest
+                        }
+                        Some(_) => return self.fail(Fault::Malformed),
                     }
-                    // The byte is none of the number, and is read again.
-                    number::Step::End => {
-                        self.end_scalar();
-                        bytes
-                    }
-                    number::Step::Fault => return self.fail(Fault::Malformed),
-                },
+                }
                 State::InWord(word) => match word.split_first() {
                     Some((expected, rest)) if *expected == first => {
                         *word = rest;

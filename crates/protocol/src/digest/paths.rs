@@ -6,6 +6,7 @@
 //! A key that was once told apart always is, and one that was not never is. So two documents of the same form have the same paths,
 //! whenever they were read.
 
+use core::hash::{BuildHasherDefault, Hasher};
 use std::collections::HashMap;
 
 use super::hash::Key;
@@ -52,12 +53,41 @@ struct Node {
     children: u32,
 }
 
+/// The hasher of the table: a step has a hash with a key already, so that nobody can choose where it stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Keyed(u64);
+
+impl Hasher for Keyed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // An odd factor spreads small numbers over all bits.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word.unsigned_abs() as u64);
+    }
+}
+
 /// The paths of a run, or of a worker.
 #[derive(Debug)]
 pub struct Paths {
     key: Key,
     nodes: Vec<Node>,
-    steps: HashMap<(PathId, Step), PathId>,
+    steps: HashMap<(PathId, Step), PathId, BuildHasherDefault<Keyed>>,
     refused: u64,
 }
 
@@ -72,7 +102,7 @@ impl Paths {
         Self {
             key,
             nodes: vec![node("."), node("(what is deeper, or of further fields)")],
-            steps: HashMap::new(),
+            steps: HashMap::default(),
             refused: 0,
         }
     }
@@ -94,16 +124,20 @@ impl Paths {
         if parent == PathId::REST {
             return parent;
         }
+        // A plain key that is known is no identifier, and no other text has its hash.
+        let plain = Step::Key(self.key.of(0, key));
+        if let Some(path) = self.steps.get(&(parent, plain)) {
+            return *path;
+        }
         if identifier::is_like_one(key) {
             return self.step(parent, Step::AnyKey, |text| format!("{text}.*"));
         }
         let shown = Shown(key);
-        let hash = if shown.is_plain() {
-            self.key.of(0, key)
+        let step = if shown.is_plain() {
+            plain
         } else {
-            self.key.of(1, shown.quoted().as_bytes())
+            Step::Key(self.key.of(1, shown.quoted().as_bytes()))
         };
-        let step = Step::Key(hash);
         if let Some(path) = self.steps.get(&(parent, step)) {
             return *path;
         }

@@ -21,17 +21,6 @@ pub(super) enum Number {
     Power,
 }
 
-/// What a byte is to a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Part of it.
-    On,
-    /// Not part of it: the number was complete.
-    End,
-    /// The number is none.
-    Fault,
-}
-
 impl Number {
     /// A number that begins with this byte.
     pub(super) fn new(byte: u8) -> Option<Self> {
@@ -43,8 +32,8 @@ impl Number {
         }
     }
 
-    /// The next byte.
-    pub(super) fn take(&mut self, byte: u8) -> Step {
+    /// Whether this byte is part of it; then it has been read.
+    pub(super) fn goes_on(&mut self, byte: u8) -> bool {
         *self = match (*self, byte) {
             (Self::Minus, b'0') => Self::Zero,
             (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Self::Whole,
@@ -53,11 +42,14 @@ impl Number {
             (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Self::Exponent,
             (Self::Exponent, b'+' | b'-') => Self::Sign,
             (Self::Exponent | Self::Sign | Self::Power, b'0'..=b'9') => Self::Power,
-            // The byte behind a number is judged by what stands around it: no digit can stand there.
-            _ if self.is_complete() && !byte.is_ascii_digit() => return Step::End,
-            _ => return Step::Fault,
+            _ => return false,
         };
-        Step::On
+        true
+    }
+
+    /// Whether it may end, and this byte may stand behind it as far as the number goes.
+    pub(super) fn ends_before(self, byte: u8) -> bool {
+        self.is_complete() && !byte.is_ascii_digit()
     }
 
     /// Whether it may end here.

@@ -9,6 +9,7 @@ mod status;
 use std::fmt::{self, Display, Formatter};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use protocol::mask::Mask;
 use serde::Serialize;
 use session::{Prefix, Response, TurnEnded};
 
@@ -62,7 +63,8 @@ impl Side {
         Self {
             status: Status::of(&prefix.bytes),
             bytes: response.bytes,
-            prefix: prefix.bytes.clone(),
+            // Secrets are not kept, whoever may read what is listed.
+            prefix: Mask::default().apply(&prefix.bytes).into_owned(),
         }
     }
 }

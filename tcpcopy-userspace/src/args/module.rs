@@ -6,9 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use protocol::credentials::Secret;
 use protocol::filter::Filter;
 use protocol::rewrite::{Host, Mark, RewritePath, Rewriting, SetHeader};
-use protocol::{Choice, Credentials, Module, Protocol};
+use protocol::{Account, Choice, Credentials, Module, Protocol};
 
 use super::logins::Logins;
 use super::{Args, RuleArg};
@@ -123,6 +124,15 @@ impl ModuleOptions {
         self.login.as_ref().map(Logins::credentials)
     }
 
+    /// What takes the place of clients' passwords at a Redis: the password of its default user.
+    fn redis_login(&self) -> Option<Account> {
+        let credentials = self.credentials()?;
+        match credentials.of("default")? {
+            Secret::Password(password) => Some(Account::new(None, password.to_string(), 0)),
+            Secret::Verifier(_) | Secret::Md5(_) => None,
+        }
+    }
+
     fn rewriting(&self) -> Rewriting {
         Rewriting {
             headers: self.set_header.clone(),
@@ -143,7 +153,7 @@ impl Args {
             only: self.modules.only.clone(),
             except: self.modules.except.clone(),
             rewriting: self.modules.rewriting(),
-            redis_login: None,
+            redis_login: self.modules.redis_login(),
         })
     }
 

@@ -170,3 +170,20 @@ fn without_payload_nothing_of_a_response_is_left_but_counts() {
     let samples = shown.samples.unwrap();
     assert_eq!((samples.statuses.len(), samples.differing_unlisted), (1, 1));
 }
+
+#[test]
+fn no_secret_is_listed() {
+    let said = b"HTTP/1.1 500 Oh\r\nSet-Cookie: id=hunter2\r\nServer: a";
+    let response = Response {
+        first: Duration::ZERO,
+        last: Duration::ZERO,
+        bytes: 100,
+    };
+    let prefix = Prefix {
+        bytes: said.to_vec(),
+        whole: true,
+    };
+    let side = super::Side::new(response, &prefix);
+    let shown = String::from_utf8(side.prefix).unwrap();
+    assert_eq!(shown, "HTTP/1.1 500 Oh\r\nSet-Cookie: ***\r\nServer: a");
+}

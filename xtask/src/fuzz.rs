@@ -13,7 +13,7 @@ use crate::{step, workspace};
 /// Arguments of `fuzz`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The fuzz target: wire, channel, engine, capture, player, http1, redis or digest; all of them, one after the other, where none is named.
+    /// The fuzz target: wire, channel, engine, capture, player, http1, redis, postgres, mysql or digest; all of them, one after the other, where none is named.
     target: Option<String>,
     /// How long each runs, in seconds.
     #[arg(long, value_name = "N", default_value_t = 60)]

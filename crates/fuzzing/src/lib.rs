@@ -14,6 +14,7 @@
 //! | [`http1`] | the module of HTTP/1: a client's side and a server's |
 //! | [`redis`] | the module of Redis, likewise |
 //! | [`engine`] | the session engine: clients, online servers and targets that mostly behave |
+//! | [`sql`] | clients, servers and logins of PostgreSQL and MySQL |
 #![forbid(unsafe_code)]
 
 pub mod capture;
@@ -24,13 +25,14 @@ pub mod http1;
 mod modules;
 pub mod player;
 pub mod redis;
+pub mod sql;
 pub mod wire;
 
 /// A fuzz target: its name, as `fuzz/fuzz_targets` and `fuzz/corpus` have it, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every fuzz target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     ("wire", wire::run),
     ("channel", channel::run),
     ("engine", engine::run),
@@ -39,4 +41,6 @@ pub const TARGETS: [Target; 8] = [
     ("digest", digest::run),
     ("http1", http1::run),
     ("redis", redis::run),
+    ("postgres", sql::postgres),
+    ("mysql", sql::mysql),
 ];

@@ -79,6 +79,16 @@ fn the_corpus_of_redis() {
     replay(target("redis"));
 }
 
+#[test]
+fn the_corpus_of_postgres() {
+    replay(target("postgres"));
+}
+
+#[test]
+fn the_corpus_of_mysql() {
+    replay(target("mysql"));
+}
+
 proptest! {
     // The same inputs every time: looking for others is the fuzzer's business.
     #![proptest_config(ProptestConfig {

@@ -91,8 +91,28 @@ impl Module {
         Ok(())
     }
 
+    /// What `--read-only` keeps from being copied, in words: of the protocol, or of each where it is found out.
+    #[must_use]
+    pub fn blocked_words(&self) -> String {
+        let of = |protocol: &Protocol| format!("{}: {}", protocol.name(), blocked(*protocol));
+        match self.choice {
+            Choice::Is(protocol) => of(&protocol),
+            Choice::Auto => Protocol::ALL.iter().map(of).collect::<Vec<_>>().join("; "),
+        }
+    }
+
     /// Whether a message is copied by the filters, of which `is_like` says whether it is like one.
     pub(crate) fn is_wanted(&self, is_like: impl Fn(&Filter) -> bool) -> bool {
         (self.only.is_empty() || self.only.iter().any(&is_like)) && !self.except.iter().any(is_like)
+    }
+}
+
+const fn blocked(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http1 => "every method but GET, HEAD, OPTIONS and TRACE, and upgrades",
+        Protocol::Redis => {
+            "every command but those that Redis flags readonly, and those that are about the connection or only tell something"
+        }
+        Protocol::Postgres | Protocol::Mysql => "every statement that is not known to read only",
     }
 }

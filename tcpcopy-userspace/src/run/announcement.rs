@@ -250,9 +250,10 @@ fn modules(plan: &Plan) {
                 said.push(format!("what is like {except}"));
             }
             if module.read_only {
-                said.push(
-                    "what is not known to be safe: every method but GET, HEAD, OPTIONS and TRACE, and upgrades".to_owned(),
-                );
+                said.push(format!(
+                    "what is not known to be safe ({})",
+                    module.blocked_words()
+                ));
             }
             info!(
                 "filtered   {}; and what cannot be read",

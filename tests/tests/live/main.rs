@@ -38,6 +38,7 @@ mod loss;
 mod lost_and_found;
 mod manners;
 mod many;
+mod mariadb;
 mod measures;
 mod metrics;
 mod moments;

@@ -38,14 +38,17 @@ impl Bench {
     }
 
     /// With or without the array of ports; always with a sample of payload, which is one more length that a packet may lie
-    /// about.
+    /// about, and of the service's IPv4 address with all of it.
     fn with(ports: bool) -> Self {
         let mut tcpcopy = Kernel::tcpcopy(&Settings {
             ports,
-            globals: vec![(maps::GLOBAL_SAMPLE_LEN, SAMPLE_LEN_MAX)],
+            globals: vec![
+                (maps::GLOBAL_SAMPLE_LEN, SAMPLE_LEN_MAX),
+                (maps::GLOBAL_WHOLE_RESPONSES, maps::WHOLE_ASKED),
+            ],
             ..Settings::default()
         });
-        tcpcopy.service(ONLINE);
+        tcpcopy.whole_service(ONLINE);
         tcpcopy.service(v6(ONLINE));
         tcpcopy.replies(TARGET, &POOL_RANGE);
         let mut intercept = Kernel::intercept();

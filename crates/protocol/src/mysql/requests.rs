@@ -217,7 +217,7 @@ impl Requests {
         // There are no filters of this protocol: what asks for a message like one has none of these.
         self.copied = module.is_wanted(|_| false)
             && commands::may_be_copied(self.command)
-            && self.text_may_be_copied(payload)
+            && self.text_may_be_copied(&payload[..payload.len().min(HEAD_LEN_MAX)])
             && (!module.read_only || self.reads(payload, is_whole, patch.is_some()));
         if self.command == commands::PREPARE {
             self.latest_copied = self.copied;

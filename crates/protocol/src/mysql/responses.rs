@@ -125,6 +125,7 @@ impl Responses {
             match self.payload.first() {
                 // The greeting: version 10 of the protocol, and the first packet.
                 Some(10) if self.packets.number() == 0 => {
+                    self.flush(tell);
                     tell(Said::Asked(self.payload[..].into()));
                 }
                 Some(0x00) => {

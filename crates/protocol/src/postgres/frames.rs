@@ -71,11 +71,6 @@ impl Frames {
         self.left
     }
 
-    /// Whether a head has begun and is not whole.
-    pub(super) fn is_in_head(&self) -> bool {
-        (1..HEAD_LEN).contains(&self.have)
-    }
-
     /// Whether a message has begun and not ended.
     pub(super) fn is_inside(&self) -> bool {
         self.have > 0

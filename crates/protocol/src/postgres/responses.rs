@@ -35,6 +35,8 @@ pub struct Responses {
     has_begun: bool,
     /// Bytes that are not told yet.
     untold: u32,
+    /// Bytes of which it is not known yet whose they are: of a head, and of a `ReadyForQuery`.
+    open: u32,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -108,6 +110,9 @@ impl Responses {
                         return Err(Lost);
                     }
                     bytes = self.count(bytes, len);
+                    if self.frames.kind() != b'Z' {
+                        self.settle();
+                    }
                     self.body.clear();
                     self.has_begun |= !matches!(self.frames.kind(), b'Z' | b'N' | b'S' | b'A');
                 }
@@ -117,24 +122,26 @@ impl Responses {
                         self.body.extend_from_slice(&bytes[..len.min(room)]);
                     }
                     bytes = self.count(bytes, len);
+                    if self.frames.kind() != b'Z' {
+                        self.settle();
+                    }
                 }
                 Some(Piece::End) => self.message(tell)?,
             }
         }
-        // It is not known yet whose the first bytes of a message are, nor a `ReadyForQuery`.
-        let is_open =
-            self.frames.is_in_head() || self.frames.is_inside() && self.frames.kind() == b'Z';
-        if self.stage != Stage::Over && !is_open {
-            self.flush(tell);
-        }
+        self.flush(tell);
         Ok(())
     }
 
     fn count<'a>(&mut self, bytes: &'a [u8], len: usize) -> &'a [u8] {
-        self.untold = self
-            .untold
-            .saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        let counted = u32::try_from(len).unwrap_or(u32::MAX);
+        self.open = self.open.saturating_add(counted);
         &bytes[len..]
+    }
+
+    /// It is known whose the bytes are: of the message that is awaited first, if there is one.
+    fn settle(&mut self) {
+        self.untold = self.untold.saturating_add(core::mem::take(&mut self.open));
     }
 
     /// Tells the bytes that are not told yet.
@@ -155,7 +162,8 @@ impl Responses {
             match first {
                 b'N' if *refusals < REFUSALS_MAX => {
                     *refusals += 1;
-                    *bytes = self.count(bytes, 1);
+                    self.untold += 1;
+                    *bytes = &bytes[1..];
                 }
                 b'S' | b'G' => {
                     self.untold += 1;
@@ -175,12 +183,15 @@ impl Responses {
                 b'R' => {
                     // AuthenticationSASLContinue.
                     if let Some(data) = self.body.strip_prefix(&[0, 0, 0, 11]) {
-                        tell(Said::Asked(data.into()));
+                        let asked = Said::Asked(data.into());
+                        self.flush(tell);
+                        tell(asked);
                     }
                 }
                 b'K' => *key = CancelKey::parse(&self.body),
                 b'Z' => {
                     let key = key.take();
+                    self.settle();
                     self.flush(tell);
                     self.stage = Stage::Open;
                     self.has_begun = false;
@@ -226,21 +237,23 @@ impl Responses {
             .awaited
             .front()
             .is_some_and(|awaited| awaited.bare || self.has_begun);
-        if !is_its {
-            // It answers a Sync that stood behind data which the server did not want: a response has something before its end.
-            let len = core::mem::take(&mut self.untold);
-            tell(Said::Unasked(len));
-        } else {
+        if is_its {
+            self.settle();
             self.flush(tell);
             let verdict = core::mem::take(&mut self.verdict);
             self.awaited.pop_front();
             tell(Said::End(verdict));
+        } else {
+            // It answers a Sync that stood behind data which the server did not want: a response has something before its end.
+            self.flush(tell);
+            tell(Said::Unasked(core::mem::take(&mut self.open)));
         }
         self.has_begun = false;
         self.verdict = Verdict::default();
     }
 
     pub(crate) fn close(&mut self, tell: &mut dyn FnMut(Said)) {
+        self.settle();
         self.flush(tell);
         // An error that ends the connection (class 57, say) ends the response as well.
         if self.verdict.is_error && self.awaited.pop_front().is_some() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use lab::mariadb::Mariadb;
 use lab::net::{ONLINE, TARGET};
 use lab::{Host, Lab, Spec, Topology};
-use protocol::expect::{AwaitedMysql, MysqlAnswer};
-use protocol::{Credentials, Expect, Opening, Protocol};
+use protocol::expect::{AwaitedMysql, MysqlAnswer, MysqlFormat};
+use protocol::{Credentials, Expect, Opening, Protocol, Verdict};
 use tests::stand;
 
 use super::player::{Player, log_in, log_in_from};
@@ -202,23 +202,15 @@ fn mysql_sessions_of_its_client() {
     assert_eq!(count(&servers.online), count(&servers.target));
 }
 
-/// Prepared statements by the binary protocol: the numbers of the online server's statements are none at the target.
-#[test]
-fn mysql_prepared_statements() {
-    let Some(servers) = servers(&[]) else { return };
+/// A session by hand, at the online server: statements of the binary protocol, and how it is written.
+fn prepared(servers: &Servers) -> (Session, MysqlFormat) {
     let session = read_mysql(&servers.session("native", "se cret", "SELECT 1"));
     let relay = Relay::start(&servers.lab, (ONLINE, PORT).into());
     let credentials = Credentials::parse("native \"se cret\"").expect("credentials");
     let opening = session.openings.first().expect("an opening");
-    let (stream, opened) = log_in_from(
-        &servers.lab,
-        Host::Client,
-        relay.address,
-        opening,
-        &credentials,
-        false,
-    )
-    .expect("a password");
+    let (host, at) = (Host::Client, relay.address);
+    let (stream, opened) =
+        log_in_from(&servers.lab, host, at, opening, &credentials, false).expect("a password");
     let mut player = Player::new(Protocol::Mysql, stream, &opened);
     let commands: [(&[u8], MysqlAnswer); 8] = [
         (b"\x16SELECT ?, seq FROM seq_1_to_5", MysqlAnswer::Prepared),
@@ -234,51 +226,49 @@ fn mysql_prepared_statements() {
         (b"\x16SELECT nonsense", MysqlAnswer::Prepared),
         (b"\x17\x63\0\0\0\0\x01\0\0\0", MysqlAnswer::Results),
     ];
+    let format = opened.format;
     for (payload, answer) in commands {
         let len = u8::try_from(payload.len()).expect("short");
-        let format = opened.format;
-        player.play_at_once(
-            &[Expect::Mysql(AwaitedMysql { answer, format })],
-            &[&[len, 0, 0, 0], payload].concat(),
-        );
+        let expect = Expect::Mysql(AwaitedMysql { answer, format });
+        player.play_at_once(&[expect], &[&[len, 0, 0, 0], payload].concat());
     }
     drop(player);
     let noted = relay.noted().remove(0);
     let session = read_mysql(&noted);
     read_mysql(&cut(&noted, 1)).check_same(&session);
-    assert_eq!(
-        session
-            .messages
-            .iter()
-            .filter(|message| message.head.patch.is_some())
-            .count(),
-        5
-    );
+    (session, format)
+}
+
+/// Prepared statements by the binary protocol: the numbers of the online server's statements are others at the target.
+#[test]
+fn mysql_prepared_statements() {
+    let Some(servers) = servers(&[]) else { return };
+    let (session, format) = prepared(&servers);
+    let patched = session
+        .messages
+        .iter()
+        .filter(|message| message.head.patch.is_some());
+    assert_eq!(patched.count(), 5);
     let mut player = servers
         .log_in(&session, "native \"se cret\"", false)
         .expect("a password");
     // A statement of nobody else's, so that the numbers differ.
-    let format = opened.format;
-    let expect = Expect::Mysql(AwaitedMysql {
-        answer: MysqlAnswer::Prepared,
-        format,
-    });
+    let answer = MysqlAnswer::Prepared;
+    let expect = Expect::Mysql(AwaitedMysql { answer, format });
     player.play_at_once(&[expect], b"\x09\0\0\0\x16SELECT 2");
-    let known = session.messages.len() - 1;
-    for message in &session.messages[..known] {
-        let verdict = player.play(message).map(|verdict| verdict.code);
+    let (last, known) = session.messages.split_last().expect("messages");
+    let code = |verdict: &Verdict| verdict.code;
+    for message in known {
+        let verdict = player.play(message);
         assert_eq!(
-            verdict,
-            message.verdict.as_ref().map(|verdict| verdict.code),
+            verdict.as_ref().map(code),
+            message.verdict.as_ref().map(code),
             "{message:?}"
         );
     }
-    let last = session.messages[known]
-        .verdict
-        .as_ref()
-        .map(|verdict| verdict.code);
+    let unknown = last.verdict.as_ref().map(code);
     assert_eq!(
-        last,
+        unknown,
         Some(1243),
         "ER_UNKNOWN_STMT_HANDLER at the online server as well"
     );

@@ -165,6 +165,17 @@ fn a_key_that_is_not_known_is_not_let_pass() {
 }
 
 #[test]
+fn a_module_says_what_is_blocked() {
+    assert!(
+        read_only()
+            .blocked_words()
+            .starts_with("redis: every command but")
+    );
+    let auto = Module::default().blocked_words();
+    assert!(auto.contains("http1: every method but GET") && auto.contains("; redis: "));
+}
+
+#[test]
 fn a_module_says_what_does_not_fit() {
     assert_eq!(with(&["command=GET"], &["key=a"]).check(), Ok(()));
     let misfit = with(&["path=/a"], &[]).check();

@@ -1,0 +1,4 @@
+//! `fuzzing::sql::postgres` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzzing::sql::postgres(data));

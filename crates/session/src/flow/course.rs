@@ -47,6 +47,8 @@ pub(super) struct Course {
     pub(super) began_at: Option<Instant>,
     /// Whether the message that is being read was filtered out.
     is_filtered: bool,
+    /// Whether its bytes are left out here, and not by its reader.
+    is_dropped: bool,
     /// Whether the message in which the flow has left its module is counted as one that was filtered out.
     pub(super) has_counted: bool,
     /// Whether the flow has left its module.
@@ -78,6 +80,7 @@ impl Course {
             begins: None,
             began_at: None,
             is_filtered: false,
+            is_dropped: false,
             has_counted: false,
             has_left: false,
             late: Vec::new(),
@@ -145,8 +148,15 @@ impl Course {
                 let expect = head.expect;
                 let responses = responses.get_or_insert_with(|| Responses::new(expect.protocol()));
                 responses.expect(expect);
-                self.is_filtered = !head.copied;
-                let turn = head.copied.then(|| taker.captured.count());
+                // What names a statement that the target was not asked to prepare would name another one there.
+                let is_known = |it: Patch| {
+                    let messages = taker.captured.messages();
+                    messages.is_some_and(|messages| messages.preparer(it.statement).is_some())
+                };
+                let is_dropped = head.copied && !head.patch.is_none_or(is_known);
+                let is_copied = head.copied && !is_dropped;
+                (self.is_filtered, self.is_dropped) = (!is_copied, is_dropped);
+                let turn = is_copied.then(|| taker.captured.count());
                 if self.awaited.len() == MESSAGES_AWAITED_MAX {
                     self.awaited.pop_front();
                     self.go_deaf(taker);
@@ -156,11 +166,12 @@ impl Course {
                     asked_at: None,
                     is_mute: matches!(expect, Expect::Nothing(_)),
                 });
-                if head.copied {
+                if is_copied {
                     self.begins = Some(self.message(expect, head.patch, taker.captured));
                 }
                 self.pass_mute(taker.captured);
             }
+            Part::Bytes(_) if self.is_dropped => {}
             Part::Bytes(bytes) if self.has_left => {
                 taker.take(arena, Piece { bytes, ..*piece });
             }
@@ -176,6 +187,7 @@ impl Course {
             }
             Part::Pause => self.pause(taker.captured),
             Part::End => {
+                self.is_dropped = false;
                 taker.captured.messages_mut().grows = false;
                 self.began_at = Some(piece.stamp);
                 if core::mem::take(&mut self.is_filtered) {
@@ -224,7 +236,7 @@ impl Course {
     }
 
     fn leave(&mut self, why: Why, taker: &mut Taker<'_>) {
-        self.has_left = true;
+        (self.has_left, self.is_dropped) = (true, false);
         match why {
             Why::Upgraded => self.tally.left_upgraded += 1,
             Why::Unknown => self.tally.left_unknown += 1,

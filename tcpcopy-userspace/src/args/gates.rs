@@ -33,8 +33,7 @@ pub(crate) struct GateArgs {
 
     /// Exit with 3 if more than this share of a route's responses differs in one field, header or status beyond noise, e.g. 0.1%
     ///
-    /// Of connections with --protocol. Beside a baseline noise is what the baseline says differently as well; without one, what nearly always
-    /// differs (clocks, identifiers) is left out. With 4 if nothing was compared, and with --strict 3.
+    /// Not yet: no run compares responses by their contents, so this ends with 4, nothing was compared, and with --strict with 3.
     #[arg(long, value_name = "PERCENT", value_parser = max_differing)]
     max_difference: Option<f64>,
 

@@ -331,7 +331,7 @@ mod tests {
         };
         for series in [Series::V6_1, Series::V6_12] {
             assert_eq!(wanted.shapes(series), [Shape::Plain]);
-            assert_eq!(wanted.cases(series, Shape::Plain).len(), 2);
+            assert_eq!(wanted.cases(series, Shape::Plain).len(), 3);
         }
     }
 }

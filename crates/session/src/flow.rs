@@ -321,7 +321,7 @@ impl Flow {
             self.confirmed = true;
         }
         if self.is_told() {
-            self.read_online(seq, (segment, packet), len, stamp, room);
+            turn = self.read_online(seq, (segment, packet), len, stamp, room);
         } else if len > 0 {
             let distance = i64::from(ack - self.stream.next());
             let acknowledged = self.end().saturating_add_signed(distance);

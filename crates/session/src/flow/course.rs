@@ -98,6 +98,11 @@ impl Course {
         counters.module_left_unread += tally.left_unread;
     }
 
+    /// The turn that the online server's next byte answers.
+    pub(super) fn answers(&self) -> Option<u64> {
+        self.awaited.front().and_then(|it| it.turn)
+    }
+
     /// The client had seen the online server's bytes up to `cause`. Returns how many messages were answered by then.
     pub(super) fn see(&mut self, cause: OnlineSeq) -> u64 {
         if self.cause < cause {

@@ -31,6 +31,7 @@ impl Flow {
         self.reading.as_ref().is_some_and(|it| it.is_told())
     }
 
+    /// A segment of the online server. Returns the turn that its first bytes answer: its number, and where it starts.
     #[cold]
     #[inline(never)]
     pub(super) fn read_online(
@@ -40,10 +41,9 @@ impl Flow {
         len: u32,
         stamp: Instant,
         room: &mut Room<'_>,
-    ) {
-        let Some(reading) = &mut self.reading else {
-            return;
-        };
+    ) -> Option<(u64, u64)> {
+        let reading = self.reading.as_mut()?;
+        let answers = reading.answers();
         let bytes = segment.payload(packet).unwrap_or_default();
         let mut taker = Taker {
             captured: &mut self.captured,
@@ -57,6 +57,8 @@ impl Flow {
         }
         reading.count(room.counters);
         self.captured.on_online_end(seq + len);
+        let number = answers?;
+        Some((number, self.captured.get(number)?.start))
     }
 
     /// How many messages the client had seen answered when it ended its side; `None` where that is unknown.

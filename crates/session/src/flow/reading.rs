@@ -62,6 +62,11 @@ impl Reading {
         self.responses.is_some() && !self.course.has_left
     }
 
+    /// The turn that the online server's next byte answers.
+    pub(super) fn answers(&self) -> Option<u64> {
+        self.course.answers()
+    }
+
     /// How many messages the client had seen answered when it had seen the online server's bytes up to `cause`.
     pub(super) fn seen_by(&mut self, cause: OnlineSeq) -> u64 {
         self.course.see(cause)

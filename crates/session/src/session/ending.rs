@@ -93,9 +93,6 @@ impl Session {
         }
         if let Some(mut ended) = self.end_front(outcome, ctx) {
             ended.round_trip = self.connection.round_trip();
-            if self.turns.is_told() {
-                ended.paired = self.turns.has_answered_front();
-            }
             if last && self.turns.torn().is_none() {
                 ctx.flow.seal_latest();
             }
@@ -160,6 +157,9 @@ impl Session {
             .turns
             .of_mut(ctx.flow.captured())
             .end_front(outcome, una, self.rule)?;
+        if self.turns.is_told() {
+            ended.paired = self.turns.has_answered_front();
+        }
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();
         if let Some(samples) = ctx.shared.samples.as_deref_mut() {

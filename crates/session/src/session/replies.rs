@@ -105,7 +105,14 @@ impl Session {
         }
         // A response begins with the first byte that was taken for it; until there is one, with the next to come.
         let answered = self.turns.answer_bytes() as u32;
-        let begins = unanswered.then(|| arrival.before + arrival.bytes.saturating_sub(answered));
+        let mut begins =
+            unanswered.then(|| arrival.before + arrival.bytes.saturating_sub(answered));
+        if self.turns.is_told() && answered != arrival.bytes {
+            // It has answers to several messages: where each begins is not told.
+            if begins.take().is_some() {
+                ctx.restart_sample(self.id);
+            }
+        }
         ctx.sample_target(self.id, arrival.seq, begins);
         if !arrival.ack_now && self.playing(ctx.flow).looks_answered() {
             // A complete response: its acknowledgement may ride on the next turn.

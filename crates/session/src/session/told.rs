@@ -29,7 +29,7 @@ impl Session {
         }
         if messages.is_reopened {
             // Its user has changed: what follows means something else to a session that is another's.
-            self.give_up(Outcome::Unreplayable, ctx);
+            self.give_up(Outcome::Missed, ctx);
             return false;
         }
         let mut playing = self.turns.of_mut(ctx.flow.captured());
@@ -124,6 +124,11 @@ impl Session {
     /// Nobody tells any more what the target says.
     pub(super) fn untell(&mut self, is_in_step: bool, ctx: &mut Context<'_>) {
         ctx.shared.counters.module_target_lost += u64::from(!is_in_step);
+        let logs_in = ctx.flow.captured().messages().is_some_and(|it| it.logs_in);
+        if !is_in_step && logs_in {
+            // Messages may carry numbers of the online server's, which nobody replaces any more.
+            return self.give_up(Outcome::Missed, ctx);
+        }
         self.playing_mut(ctx.flow).untell(is_in_step);
     }
 

@@ -211,7 +211,8 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
                 Standing::At(at)
             };
         }
-        if turn.online.bytes == 0 || (next.is_none() && !ends) {
+        let is_answered = turn.online.bytes > 0 || messages.is_deaf;
+        if !is_answered || (next.is_none() && !ends) {
             return Standing::Wait;
         }
         let at = since + response_timeout;

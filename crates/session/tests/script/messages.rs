@@ -405,3 +405,48 @@ fn ends_of_all_kinds() {
     s.engine.finish(s.now);
     assert_eq!(s.ended(), [(Outcome::Answered, true, len(10), len(100))]);
 }
+
+/// What a target says of several messages at once is no sample of the first.
+#[test]
+fn samples_of_a_pipeline() {
+    let mut s = http(Choice::Auto);
+    s.engine.sample_responses(32);
+    s.client(PSH, 1, 1, &[ONE, TWO].concat());
+    s.payloads();
+    let online = [response(7), response(8)].concat();
+    s.online_packet(PSH, 1, 1 + 2 * LEN, &online);
+    s.target_packet(PSH, 1, 1 + 2 * LEN, &[response(5), response(6)].concat());
+    let next = 1 + online.len() as u32;
+    s.client(PSH, 1 + 2 * LEN, next, ONE);
+    s.payloads();
+    s.online_packet(PSH, next, 1 + 3 * LEN, &response(7));
+    let said = 1 + [response(5), response(6)].concat().len() as u32;
+    s.target_packet(PSH, said, 1 + 3 * LEN, &response(9));
+    let mut seen = Vec::new();
+    while let Some(event) = s.engine.poll_event() {
+        if let Event::TurnEnded(turn) = event {
+            seen.push(turn.samples.filter(|it| it.target.whole && it.online.whole));
+        }
+    }
+    let known: Vec<bool> = seen.iter().map(Option::is_some).collect();
+    assert_eq!(known, [false, false, true]);
+    let last = seen[2].as_ref().expect("it is known");
+    assert_eq!(last.target.bytes, response(9)[..32]);
+    assert_eq!(last.online.bytes, response(7)[..32]);
+}
+
+/// A target that is silent times out although the online server's answers cannot be read.
+#[test]
+fn a_deaf_flow_times_out() {
+    let mut s = http(Choice::Auto);
+    s.client(PSH, 1, 1, ONE);
+    s.payloads();
+    let len = response(100).len();
+    s.online(PSH, 1, 1 + LEN, len);
+    assert_eq!(s.engine.counters().module_online_lost, 1);
+    s.target_packet(ACK, 1, 1 + LEN, b"");
+    s.client(PSH, 1 + LEN, 1 + len as u32, TWO);
+    s.wait(Duration::from_secs(31));
+    assert_eq!(s.payloads(), TWO);
+    assert_eq!(s.ended()[0].0, Outcome::TimedOut);
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::Module;
+use protocol::{Digests, Module};
 use wire::segment::Segment;
 use wire::seq::OnlineSeq;
 use wire::tcp::Flags;
@@ -13,10 +13,10 @@ use super::{Flow, News, Room};
 use crate::time::Instant;
 
 impl Flow {
-    /// A protocol module reads the flow, of which nothing was told yet.
-    pub(crate) fn read_by(&mut self, module: &Arc<Module>) {
-        let reading = Reading::new(module.clone(), self.captured.online_end());
-        self.captured.read_messages(module.logs_in());
+    /// A protocol module reads the flow, of which nothing was told yet; where there are `digests`, responses are compared.
+    pub(crate) fn read_by(&mut self, module: &Arc<Module>, digests: Option<&Arc<Digests>>) {
+        let reading = Reading::new(module.clone(), self.captured.online_end(), digests);
+        self.captured.read_messages(module.logs_in(), digests);
         self.reading = Some(Box::new(reading));
     }
 

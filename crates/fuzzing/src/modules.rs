@@ -136,7 +136,12 @@ pub(crate) fn answer(protocol: Protocol, expected: &[Expect], stream: &[u8], pie
         match said {
             Said::Bytes(more) | Said::Unasked(more) => len += *more as usize,
             Said::End(Verdict { .. }) => ends += 1,
-            Said::Ready | Said::Digested(_) | Said::Asked(_) | Said::Opened(_) | Said::Left | Said::Lost => {}
+            Said::Ready
+            | Said::Digested(_)
+            | Said::Asked(_)
+            | Said::Opened(_)
+            | Said::Left
+            | Said::Lost => {}
         }
     }
     assert!(len <= stream.len() && ends <= expected.len());

@@ -123,7 +123,9 @@ mod tests {
         assert_eq!(whole[0], whole[3]);
         assert_eq!((whole[0].status, whole[2].status), (200, 500));
         assert_eq!((whole[0].sent.len, whole[2].sent.len), (7, 0));
-        assert!(matches!(&whole[0].fields, crate::digest::Fields::Known(fields) if fields.len() == 1));
+        assert!(
+            matches!(&whole[0].fields, crate::digest::Fields::Known(fields) if fields.len() == 1)
+        );
         for piece in 1..stream.len() {
             assert_eq!(digested(&shared, (expect, 4), stream, piece), whole);
         }

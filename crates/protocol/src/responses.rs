@@ -105,9 +105,7 @@ impl Responses {
         let reader = &mut self.reader;
         match &mut self.digesting {
             None => reader.push(bytes, tell),
-            Some(digesting) => {
-                digesting.watch(bytes, tell, |bytes, tell| reader.push(bytes, tell))
-            }
+            Some(digesting) => digesting.watch(bytes, tell, |bytes, tell| reader.push(bytes, tell)),
         }
     }
 

@@ -198,8 +198,7 @@ mod tests {
     #[test]
     fn a_body_of_a_length_ends_with_it() {
         let (mut body, mut data) = (Body::Length(5), Vec::new());
-        let mut push =
-            |bytes: &[u8]| body.push(bytes, &mut |bytes| data.extend_from_slice(bytes));
+        let mut push = |bytes: &[u8]| body.push(bytes, &mut |bytes| data.extend_from_slice(bytes));
         assert_eq!(push(b"abc"), Taken::All);
         assert_eq!(push(b"deGET"), Taken::Whole(2));
         assert_eq!(data, b"abcde");

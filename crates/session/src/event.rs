@@ -335,7 +335,8 @@ counters! {
     left_out_subflow_bytes;
     /// Client bytes that came after the target had ended their turn in the middle.
     left_out_cut_off_bytes;
-    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream.
+    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream. Where a protocol module reads
+    /// a flow, those as well of a message whose beginning was not complete when the flow ended.
     left_out_unordered_bytes;
     /// Turns that were released unpaired.
     turns_unpaired;

@@ -1,6 +1,7 @@
 //! What a protocol module's two readers of a flow have found so far: which messages the client has sent, and which of them the
 //! online server has answered.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(super) struct Course {
     seen: u64,
     /// What the client had seen of the online server's bytes by its last word.
     pub(super) cause: OnlineSeq,
+    /// Up to where bytes of the online server are missing that the client had seen by its last word, and since when.
+    missing: Option<(OnlineSeq, Instant)>,
     /// The message that has begun and of which no byte has been taken yet.
     begins: Option<Message>,
     /// When the first byte came of what the reader holds.
@@ -77,6 +80,7 @@ impl Course {
             at: online,
             seen: 0,
             cause: online,
+            missing: None,
             begins: None,
             began_at: None,
             is_filtered: false,
@@ -117,14 +121,23 @@ impl Course {
         self.seen
     }
 
-    /// Bytes of the online server that its client has seen are missing: they will not come.
+    /// The client speaks at `now`, and has seen the online server's bytes up to `cause`. Those of them that are missing for longer than
+    /// `grace` will not come: where records have no total order they may come later than their client's word.
     pub(super) fn lose_missing(
         &mut self,
         online: &mut Ordered<Online>,
-        cause: OnlineSeq,
+        (cause, now): (OnlineSeq, Instant),
+        grace: Duration,
         taker: &mut Taker<'_>,
     ) {
-        if !online.is_lost() && online.lacks_before(cause) && !self.awaited.is_empty() {
+        if online.is_lost() || self.awaited.is_empty() || !online.lacks_before(cause) {
+            self.missing = None;
+            return;
+        }
+        let known = self.missing.filter(|(at, _)| online.lacks_before(*at));
+        let (_, since) = *self.missing.insert(known.unwrap_or((cause, now)));
+        if now.since(since) >= grace {
+            self.missing = None;
             online.lose();
             self.go_deaf(taker);
         }
@@ -206,7 +219,12 @@ impl Course {
     /// A message that begins now.
     fn message(&self, expect: Expect, patch: Option<Patch>, captured: &Captured) -> Message {
         let is_deaf = captured.messages().is_some_and(|it| it.is_deaf);
-        let needs = if is_deaf { captured.count() } else { self.seen };
+        let is_unknown = is_deaf || self.missing.is_some();
+        let needs = if is_unknown {
+            captured.count()
+        } else {
+            self.seen
+        };
         Message {
             needs,
             expect: Some(expect),

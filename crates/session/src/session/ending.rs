@@ -84,7 +84,7 @@ impl Session {
         }
         let last = self.playing(ctx.flow).len() == 1;
         let at_gap = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
-        if last && !at_gap && !ctx.flow.stream().is_served() {
+        if last && !at_gap && !self.is_served(ctx.flow) {
             // Only the online server's word makes a turn part of what was served.
             outcome = unserved(outcome);
         }
@@ -105,6 +105,16 @@ impl Session {
             }
             ctx.shared.events.push_back(Event::TurnEnded(ended));
         }
+    }
+
+    /// Whether the online server has taken the last turn. A message has been taken where it was answered, although what its client has said
+    /// behind it, and is no message yet or is not copied, may still be on its way.
+    fn is_served(&self, flow: &Flow) -> bool {
+        let is_answered = || {
+            let front = self.playing(flow).front();
+            self.turns.is_told() && front.is_some_and(|turn| turn.online.bytes > 0)
+        };
+        flow.stream().is_served() || is_answered()
     }
 
     /// The latest message ends for this session: what its client still adds to it is a part of it, and no message.
@@ -158,7 +168,10 @@ impl Session {
             .of_mut(ctx.flow.captured())
             .end_front(outcome, una, self.rule)?;
         if self.turns.is_told() {
-            ended.paired = self.turns.has_answered_front();
+            // Both answers are whole, and known to be.
+            let messages = ctx.flow.captured().messages();
+            let is_heard = messages.is_some_and(|it| it.heard >= self.turns.number());
+            ended.paired = is_heard && self.turns.has_answered_front();
         }
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();

@@ -70,6 +70,18 @@ impl Session {
         true
     }
 
+    /// The connection is gone, and the front message may have its answer although the one before it was not over: that counts.
+    #[cold]
+    pub(super) fn release_answered(&mut self, ctx: &Context<'_>) {
+        if self.turns.is_told()
+            && self.turns.is_done()
+            && self.playing(ctx.flow).current().is_none()
+        {
+            let una = self.connection.una();
+            self.playing_mut(ctx.flow).release_message(una, ctx.now);
+        }
+    }
+
     /// Ends the front message.
     fn end_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
         self.end(cause, ctx);
@@ -85,7 +97,7 @@ impl Session {
         if playing.current().is_some() || !playing.is_let_go() {
             return self.follow_end(ctx);
         }
-        if self.connection.is_finished() {
+        if self.connection.is_finished() && !self.turns.is_done() {
             self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
             return true;
         }

@@ -407,6 +407,7 @@ mod tests {
             paced: false,
             round_trip: None,
             samples: None,
+            compared: None,
         });
         RunTotals {
             mode: Mode::Assistant,

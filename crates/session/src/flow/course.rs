@@ -9,7 +9,7 @@ use protocol::{Expect, Part, Patch, Requests, Responses, Said, Why};
 use wire::seq::{Online, OnlineSeq};
 
 use super::captured::Captured;
-use super::messages::Message;
+use super::messages::{Message, Messages};
 use super::stream::Piece;
 use super::taking::Taker;
 use crate::arena::Arena;
@@ -23,6 +23,8 @@ use crate::time::Instant;
 struct Awaited {
     /// The turn that it is, or its rest; `None` of one that was filtered out, and of one whose rest has not come yet.
     turn: Option<u64>,
+    /// Its rest, which has come although nothing is recorded yet of the online server that asks for it.
+    rest: Option<u64>,
     /// Where the online server has asked for its rest.
     asked_at: Option<OnlineSeq>,
     /// Whether there is no response to it.
@@ -69,6 +71,7 @@ struct Tally {
     left_upgraded: u64,
     left_unknown: u64,
     left_unread: u64,
+    uncompared: u64,
 }
 
 impl Course {
@@ -100,11 +103,13 @@ impl Course {
         counters.module_left_upgraded += tally.left_upgraded;
         counters.module_left_unknown += tally.left_unknown;
         counters.module_left_unread += tally.left_unread;
+        counters.module_uncompared += tally.uncompared;
     }
 
-    /// The turn that the online server's next byte answers.
-    pub(super) fn answers(&self) -> Option<u64> {
-        self.awaited.front().and_then(|it| it.turn)
+    /// The turn that the online server's byte at `at` answers, where everything before it was told.
+    pub(super) fn answers_at(&self, at: OnlineSeq) -> Option<u64> {
+        let front = self.awaited.front().filter(|_| self.at == at);
+        front.and_then(|it| it.turn)
     }
 
     /// The client had seen the online server's bytes up to `cause`. Returns how many messages were answered by then.
@@ -164,8 +169,9 @@ impl Course {
             Part::Begin(head) => {
                 self.tally.messages += 1;
                 let expect = head.expect;
-                let responses = responses.get_or_insert_with(|| Responses::new(expect.protocol()));
-                responses.expect(expect);
+                let digests = taker.captured.messages().and_then(Messages::digests);
+                let new = || Responses::new(expect.protocol()).digesting(digests);
+                responses.get_or_insert_with(new).expect(expect);
                 // What names a statement that the target was not asked to prepare would name another one there.
                 let is_known = |it: Patch| {
                     let messages = taker.captured.messages();
@@ -181,6 +187,7 @@ impl Course {
                 }
                 self.awaited.push_back(Awaited {
                     turn,
+                    rest: None,
                     asked_at: None,
                     is_mute: matches!(expect, Expect::Nothing(_)),
                 });
@@ -189,7 +196,8 @@ impl Course {
                 }
                 self.pass_mute(taker.captured);
             }
-            Part::Bytes(_) if self.is_dropped => {}
+            Part::Asks(_) | Part::Bytes(_) if self.is_dropped => {}
+            Part::Asks(asked) => taker.captured.messages_mut().ask(asked),
             Part::Bytes(bytes) if self.has_left => {
                 taker.take(arena, Piece { bytes, ..*piece });
             }
@@ -240,11 +248,16 @@ impl Course {
             expect: None,
             patch: None,
         });
-        let latest = self.awaited.back_mut();
-        if let Some((latest, at)) = latest.and_then(|it| it.asked_at.take().map(|at| (it, at)))
-            && let Some(turn) = latest.turn.replace(number)
-        {
-            self.answered(turn + 1, at, captured);
+        let Some(latest) = self.awaited.back_mut() else {
+            return;
+        };
+        match latest.asked_at.take() {
+            Some(at) => {
+                if let Some(turn) = latest.turn.replace(number) {
+                    self.answered(turn + 1, at, captured);
+                }
+            }
+            None => latest.rest = Some(number),
         }
     }
 
@@ -294,13 +307,28 @@ impl Course {
             }
             Said::Unasked(bytes) => self.at += *bytes,
             Said::Ready => {
+                let at = self.at;
                 if let Some(first) = self.awaited.front_mut() {
-                    first.asked_at = Some(self.at);
+                    match (first.rest.take(), first.turn) {
+                        (Some(rest), Some(turn)) => {
+                            first.turn = Some(rest);
+                            self.answered(turn + 1, at, captured);
+                        }
+                        _ => first.asked_at = Some(at),
+                    }
+                }
+            }
+            Said::Digested(digest) => {
+                if let Some(turn) = self.awaited.front().and_then(|it| it.turn) {
+                    let is_kept = captured.messages_mut().answer(turn, (**digest).clone());
+                    self.tally.uncompared += u64::from(!is_kept);
                 }
             }
             Said::End(verdict) => {
-                if let Some(turn) = self.awaited.pop_front().and_then(|it| it.turn) {
-                    self.answered(turn + 1, self.at, captured);
+                if let Some(first) = self.awaited.pop_front()
+                    && let Some(turn) = first.turn
+                {
+                    self.answered(first.rest.unwrap_or(turn) + 1, self.at, captured);
                     if let Some(statement) = verdict.statement {
                         captured.messages_mut().prepare(statement, turn);
                     }

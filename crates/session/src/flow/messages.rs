@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 
 use std::sync::Arc;
 
-use protocol::{Expect, Opening, Patch};
+use protocol::{Asked, Digest, Digests, Expect, Opening, Patch};
 use wire::seq::OnlineSeq;
 
 use super::captured::Captured;
+use super::compared::Comparing;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
 use crate::limits::{LOGIN_ROOM, STATEMENTS_MAX};
@@ -59,11 +60,16 @@ pub(crate) struct Messages {
     pub(crate) is_reopened: bool,
     /// Turns from this number on are none: the flow has left its module.
     pub(crate) left_at: Option<u64>,
+    /// Where responses are compared.
+    comparing: Option<Comparing>,
 }
 
 impl Messages {
     /// A message begins as the turn behind those that there are.
     pub(super) fn push(&mut self, message: Message) {
+        if let Some(comparing) = &mut self.comparing {
+            comparing.push(&message);
+        }
         self.kept.push_back(message);
     }
 
@@ -94,15 +100,45 @@ impl Messages {
     pub(super) fn forget_before(&mut self, number: u64) {
         while self.first < number && self.kept.pop_front().is_some() {
             self.first += 1;
+            if let Some(comparing) = &mut self.comparing {
+                comparing.forget_first();
+            }
         }
+    }
+
+    /// The message that has begun asks for this.
+    pub(super) fn ask(&mut self, asked: &Asked<'_>) {
+        if let Some(comparing) = &mut self.comparing {
+            comparing.ask(asked);
+        }
+    }
+
+    /// The online server has answered message `number`. Returns whether that can be compared.
+    pub(super) fn answer(&mut self, number: u64, digest: Digest) -> bool {
+        match (&mut self.comparing, number.checked_sub(self.first)) {
+            (Some(comparing), Some(index)) => comparing.answer(index as usize, digest),
+            _ => true,
+        }
+    }
+
+    /// What message `number` asks for, and the online server's answer, where responses are compared and once it is complete.
+    pub(crate) fn answered(&self, number: u64) -> Option<(Arc<Asked<'static>>, Arc<Digest>)> {
+        let index = number.checked_sub(self.first)?;
+        self.comparing.as_ref()?.get(index as usize)
+    }
+
+    /// By what responses are compared, if they are.
+    pub(crate) fn digests(&self) -> Option<&Arc<Digests>> {
+        self.comparing.as_ref().map(|it| &it.digests)
     }
 }
 
 impl Captured {
     /// A protocol module reads the flow from now on.
-    pub(super) fn read_messages(&mut self, logs_in: bool) {
+    pub(super) fn read_messages(&mut self, logs_in: bool, digests: Option<&Arc<Digests>>) {
         self.messages = Some(Box::new(Messages {
             logs_in,
+            comparing: digests.map(Comparing::new),
             ..Messages::default()
         }));
         if logs_in {

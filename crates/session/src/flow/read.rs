@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::Module;
+use protocol::{Digests, Module};
 use wire::segment::Segment;
 use wire::seq::OnlineSeq;
 use wire::tcp::Flags;
@@ -26,10 +26,17 @@ pub(crate) struct Place {
 }
 
 impl Flow {
-    /// A protocol module reads the flow, of which nothing was told yet.
-    pub(crate) fn read_by(&mut self, module: &Arc<Module>, grace: Duration) {
-        let reading = Reading::new(module.clone(), self.captured.online_end(), grace);
-        self.captured.read_messages(module.logs_in());
+    /// A protocol module reads the flow, of which nothing was told yet; where there are `digests`, responses are compared. What the online
+    /// server says may be recorded later by `grace` than its client's word that had seen it.
+    pub(crate) fn read_by(
+        &mut self,
+        module: &Arc<Module>,
+        digests: Option<&Arc<Digests>>,
+        grace: Duration,
+    ) {
+        let online = self.captured.online_end();
+        let reading = Reading::new(module.clone(), online, digests, grace);
+        self.captured.read_messages(module.logs_in(), digests);
         self.reading = Some(Box::new(reading));
     }
 
@@ -44,7 +51,7 @@ impl Flow {
         self.reading.as_ref().is_some_and(|it| it.is_told())
     }
 
-    /// A segment of the online server. Returns the turn that its first bytes answer: its number, and where it starts.
+    /// A segment of the online server. Returns the turn whose response begins with its first new byte: its number, and where it starts.
     #[cold]
     #[inline(never)]
     pub(super) fn read_online(
@@ -56,7 +63,11 @@ impl Flow {
         room: &mut Room<'_>,
     ) -> Option<(u64, u64)> {
         let reading = self.reading.as_mut()?;
-        let answers = reading.answers();
+        let begins = reading.answers_at(self.captured.online_end()).filter(|it| {
+            self.captured
+                .get(*it)
+                .is_some_and(|it| it.online.bytes == 0)
+        });
         let bytes = segment.payload(packet).unwrap_or_default();
         let mut taker = Taker {
             captured: &mut self.captured,
@@ -70,7 +81,7 @@ impl Flow {
         }
         reading.count(room.counters);
         self.captured.on_online_end(seq + len);
-        let number = answers?;
+        let number = begins?;
         Some((number, self.captured.get(number)?.start))
     }
 

@@ -6,7 +6,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::{Module, Requests, Responses};
+use protocol::{Digests, Module, Requests, Responses};
 use wire::seq::{Online, OnlineSeq};
 
 use super::Room;
@@ -42,11 +42,17 @@ pub(crate) struct Reading {
 impl Reading {
     /// Nothing was read yet; the online server's next byte is `online`, and its bytes may be recorded later by `grace` than its client's word
     /// that had seen them.
-    pub(crate) fn new(module: Arc<Module>, online: OnlineSeq, grace: Duration) -> Self {
+    pub(crate) fn new(
+        module: Arc<Module>,
+        online: OnlineSeq,
+        digests: Option<&Arc<Digests>>,
+        grace: Duration,
+    ) -> Self {
+        let responses = |protocol| Responses::new(protocol).digesting(digests);
         Self {
             requests: Requests::new(&module),
             online: Ordered::new(online),
-            responses: module.protocol().map(Responses::new),
+            responses: module.protocol().map(responses),
             course: Course::new(online),
             closed_at: None,
             read: 0,
@@ -90,9 +96,9 @@ impl Reading {
         self.responses.is_some() && !self.course.has_left
     }
 
-    /// The turn that the online server's next byte answers.
-    pub(super) fn answers(&self) -> Option<u64> {
-        self.course.answers()
+    /// The turn that the online server's byte at `at` answers, where everything before it was told.
+    pub(super) fn answers_at(&self, at: OnlineSeq) -> Option<u64> {
+        self.course.answers_at(at)
     }
 
     /// How many messages the client had seen answered when it had seen the online server's bytes up to `cause`; all of them where that is

@@ -574,3 +574,54 @@ fn a_flow_is_taken_up_again_behind_what_was_filtered_out() {
         .count();
     assert_eq!(missed, 0);
 }
+
+/// A response that begins in the middle of a segment has no sample: what the next segment brings is not its beginning.
+#[test]
+fn a_response_that_begins_amid_a_segment_has_no_sample() {
+    let mut s = http(Choice::Auto);
+    s.engine.sample_responses(8);
+    s.client(PSH, 1, 1, &[ONE, TWO].concat());
+    s.payloads();
+    let online = [response(7), response(50)].concat();
+    let cut = response(7).len() + 30;
+    s.online_packet(PSH, 1, 1 + 2 * LEN, &online[..cut]);
+    s.online_packet(PSH, 1 + cut as u32, 1 + 2 * LEN, &online[cut..]);
+    s.target_packet(PSH, 1, 1 + 2 * LEN, &[response(5), response(6)].concat());
+    let mut samples = Vec::new();
+    while let Some(event) = s.engine.poll_event() {
+        if let Event::TurnEnded(turn) = event {
+            samples.push(turn.samples.map(|it| it.online));
+        }
+    }
+    assert_eq!(samples.len(), 2);
+    let second = samples[1].as_ref();
+    assert!(
+        second.is_none_or(|it| !it.whole || it.bytes == b"HTTP/1.1"),
+        "{second:?}"
+    );
+}
+
+/// A client's body may be recorded before the word that it has waited for.
+#[test]
+fn the_word_that_asks_for_a_body_may_be_recorded_late() {
+    let mut s = Script::with(|config| {
+        config.gap_grace = Duration::from_millis(20);
+        config.rules[0].module = Some(Arc::new(Module::default()));
+    });
+    s.handshake();
+    let len = UPLOAD.len() as u32;
+    s.client(PSH, 1, 1, UPLOAD);
+    assert_eq!(s.payloads(), UPLOAD);
+    s.client(PSH, 1 + len, 26, b"body");
+    s.online_packet(PSH, 1, 1 + len, CONTINUE);
+    s.online_packet(PSH, 26, 5 + len, &response(9));
+    s.target_packet(PSH, 1, 1 + len, CONTINUE);
+    assert_eq!(s.payloads(), b"body");
+    s.target_packet(PSH, 26, 5 + len, &response(8));
+    let bytes = |body| response(body).len() as u64;
+    let head = (Outcome::Answered, true, 25, 25);
+    assert_eq!(
+        s.ended(),
+        [head, (Outcome::Answered, true, bytes(9), bytes(8))]
+    );
+}

@@ -66,6 +66,7 @@ fn each_difference_is_counted_by_its_name() {
     lost.samples.as_mut().unwrap().target.whole = false;
     let unknown = TurnEnded {
         samples: None,
+        compared: None,
         ..turn(OK, Some(OK))
     };
     let beginnings = recorded(

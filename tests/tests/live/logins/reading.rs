@@ -93,7 +93,7 @@ impl Session {
                 .expect("a piece")
                 .extend_from_slice(bytes),
             Part::Pause => self.last().pieces.push(Vec::new()),
-            Part::End => {}
+            Part::Asks(_) | Part::End => {}
             Part::Leave(why) => panic!("{why:?}"),
         }
     }

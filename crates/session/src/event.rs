@@ -252,6 +252,8 @@ counters! {
     reply_packets;
     /// Target replies that did not.
     reply_malformed;
+    /// Target replies that a protocol module was to read and whose TCP checksum was wrong.
+    reply_corrupt;
     /// Segments of targets outside the window, or older than their timestamps allow.
     reply_unacceptable;
     /// Target replies that belong to no session.

@@ -156,6 +156,12 @@ fn are_told(world: &World, reasons: &[Reasons]) -> bool {
 /// What is told of turns is what was said: each turn that ended as answered is a message, whole, with the whole answers of both servers; and
 /// exactly what a filter has left out is told as that.
 pub(crate) fn are_told_as_they_were(world: &World, reasons: &[Reasons]) {
+    // Every target speaks as it should: what is lost or corrupt on its way comes again.
+    assert_eq!(
+        world.engine.counters().module_target_lost,
+        0,
+        "a target could not be read"
+    );
     if !are_told(world, reasons) {
         return;
     }

@@ -56,8 +56,11 @@ impl Ledger {
     fn take_turn(&mut self, turn: &TurnEnded) {
         assert!(turn.bytes_acknowledged <= turn.bytes, "{turn:?}");
         if turn.bytes == 0 {
-            // Known of although no byte of it was captured.
-            let unseen = matches!(turn.outcome, Outcome::Gap | Outcome::Missed);
+            // Known of although no byte of it was captured, or is copied.
+            let unseen = matches!(
+                turn.outcome,
+                Outcome::Gap | Outcome::Missed | Outcome::Filtered
+            );
             assert!(unseen && !turn.paired, "{turn:?}");
             return;
         }

@@ -1,5 +1,8 @@
 //! A session whose flow a protocol module reads: what may depart, and what is over, is told by the target's own words.
 
+use wire::checksum::{Verdict, judge};
+use wire::ip::PROTOCOL_TCP;
+use wire::segment::Segment;
 use wire::seq::TargetSeq;
 use wire::tcp::Flags;
 
@@ -142,6 +145,23 @@ impl Session {
             return self.give_up(Outcome::Missed, ctx);
         }
         self.playing_mut(ctx.flow).untell(is_in_step);
+    }
+
+    /// Whether a segment of the target is not what it has sent. What a module reads must be: the programs stand before the kernel's TCP, which would
+    /// drop such a segment, and its target sends it again. Of one whose payload was not recorded nothing is known.
+    #[cold]
+    pub(super) fn is_corrupt(
+        &self,
+        segment: &Segment,
+        packet: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let (from, to) = (&segment.source.addr, &segment.destination.addr);
+        let is_corrupt = segment
+            .tcp(packet)
+            .is_some_and(|tcp| judge(from, to, PROTOCOL_TCP, tcp) == Verdict::Corrupt);
+        ctx.shared.counters.reply_corrupt += u64::from(is_corrupt);
+        is_corrupt
     }
 
     /// The target has sent bytes, or its end, which a module reads.

@@ -84,7 +84,8 @@ impl Session {
         }
         let last = self.playing(ctx.flow).len() == 1;
         let at_gap = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
-        if last && !at_gap && !self.is_served(ctx.flow) {
+        let is_served = ctx.flow.stream().is_served();
+        if last && !at_gap && !is_served && !self.is_message_served(ctx.flow) {
             // Only the online server's word makes a turn part of what was served.
             outcome = unserved(outcome);
         }
@@ -107,14 +108,12 @@ impl Session {
         }
     }
 
-    /// Whether the online server has taken the last turn. A message has been taken where it was answered, although what its client has said
+    /// Whether the online server has taken the front message although not all of the stream: it has answered it, and what its client has said
     /// behind it, and is no message yet or is not copied, may still be on its way.
-    fn is_served(&self, flow: &Flow) -> bool {
-        let is_answered = || {
-            let front = self.playing(flow).front();
-            self.turns.is_told() && front.is_some_and(|turn| turn.online.bytes > 0)
-        };
-        flow.stream().is_served() || is_answered()
+    #[cold]
+    fn is_message_served(&self, flow: &Flow) -> bool {
+        let front = self.playing(flow).front();
+        self.turns.is_told() && front.is_some_and(|turn| turn.online.bytes > 0)
     }
 
     /// The latest message ends for this session: what its client still adds to it is a part of it, and no message.
@@ -126,8 +125,16 @@ impl Session {
         }
     }
 
-    /// What both servers have answered to the turn that has ended, where that is to be compared.
+    /// A message has ended: whether both answers are whole, and known to be, and what they are.
     #[cold]
+    fn judge_message(&mut self, outcome: Outcome, flow: &Flow) -> (bool, Option<Box<Compared>>) {
+        let messages = flow.captured().messages();
+        let is_heard = messages.is_some_and(|it| it.heard >= self.turns.number());
+        let is_paired = is_heard && self.turns.has_answered_front();
+        (is_paired, self.compare(outcome, flow))
+    }
+
+    /// What both servers have answered to the turn that has ended, where that is to be compared.
     fn compare(&mut self, outcome: Outcome, flow: &Flow) -> Option<Box<Compared>> {
         let (number, target) = self.turns.take_digest()?;
         let (asked, online) = flow.captured().messages()?.answered(number)?;
@@ -187,11 +194,7 @@ impl Session {
             .of_mut(ctx.flow.captured())
             .end_front(outcome, una, self.rule)?;
         if self.turns.is_told() {
-            // Both answers are whole, and known to be.
-            let messages = ctx.flow.captured().messages();
-            let is_heard = messages.is_some_and(|it| it.heard >= self.turns.number());
-            ended.paired = is_heard && self.turns.has_answered_front();
-            ended.compared = self.compare(outcome, ctx.flow);
+            (ended.paired, ended.compared) = self.judge_message(outcome, ctx.flow);
         }
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();

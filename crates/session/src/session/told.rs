@@ -58,12 +58,12 @@ impl Session {
             ctx.shared.seen,
         );
         match standing {
-            Standing::Answered | Standing::Closed => self.end_message(Cause::Over, ctx),
+            Standing::Answered | Standing::Closed => self.finish_message(Cause::Over, ctx),
             Standing::Unasked => {
                 self.turns.skip_to_rest();
                 self.end_after(Cause::Over, Progress::Delivered, ctx);
             }
-            Standing::TimedOut => self.end_message(Cause::ResponseTimeout, ctx),
+            Standing::TimedOut => self.finish_message(Cause::ResponseTimeout, ctx),
             Standing::At(at) => {
                 self.release_at = Some(at);
                 return self.follow_end(ctx);
@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// Ends the front message.
-    fn end_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
+    fn finish_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
         self.end(cause, ctx);
         if self.turns.has_begun_answer() {
             // What is kept of the target's words may be the response that has just ended.

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) closed: Vec<FlowKey>,
     /// Turns that ended and had bytes.
     pub(super) ended: u64,
+    /// Turns that were missed and had bytes.
+    pub(super) missed: u64,
     /// The client's bytes in them.
     pub(super) bytes: u64,
     /// ... of which the target acknowledged.
@@ -66,7 +68,8 @@ impl Ledger {
         }
         if turn.outcome == Outcome::Missed {
             assert!(!turn.paired, "{turn:?}");
-            // It had no session.
+            // It had no session, or one that was given up.
+            self.missed += 1;
             return;
         }
         let complete = turn.bytes_acknowledged == turn.bytes;

@@ -46,6 +46,9 @@ impl Session {
                 self.end(Cause::Over, ctx);
             }
         }
+        if self.turns.is_told() {
+            self.end_answered(ctx);
+        }
         self.given_up.get_or_insert(outcome);
         self.doom_waiting(outcome, ctx);
         self.part(Flags::RST, After::Dead(outcome), ctx);

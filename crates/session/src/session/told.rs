@@ -85,6 +85,21 @@ impl Session {
         }
     }
 
+    /// The session is given up: messages that have their answers have them all the same.
+    #[cold]
+    pub(super) fn end_answered(&mut self, ctx: &mut Context<'_>) {
+        loop {
+            self.release_answered(ctx);
+            let una = self.connection.una();
+            let is_answered = self.playing(ctx.flow).looks_answered()
+                && self.playing(ctx.flow).outcome(una) == Outcome::Answered;
+            if !is_answered || self.turns.fate().is_some() {
+                return;
+            }
+            self.end(Cause::Over, ctx);
+        }
+    }
+
     /// Ends the front message.
     fn finish_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
         self.end(cause, ctx);

@@ -73,7 +73,8 @@ impl Engine {
             .first()
             .and_then(|rule| modules[usize::from(rule.0)].module.as_ref());
         if let Some(module) = module {
-            new.read_by(module, self.shared.config.digests.as_ref());
+            let config = &self.shared.config;
+            new.read_by(module, config.digests.as_ref(), config.gap_grace);
         }
         let id = self.flows.insert(new);
         self.by_flow.insert(&flow, id);

@@ -42,6 +42,16 @@ impl Responses {
         }
     }
 
+    /// A reader of a connection whose beginning was not seen: it begins between two responses.
+    #[must_use]
+    pub fn unseen(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Postgres => Self::Postgres(Box::new(postgres::Responses::opened())),
+            Protocol::Mysql => Self::Mysql(Box::new(mysql::Responses::unseen())),
+            Protocol::Http1 | Protocol::Redis => Self::new(protocol),
+        }
+    }
+
     /// The protocol that it reads.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::Module;
+use protocol::{Module, Opening};
 use wire::segment::Segment;
 use wire::seq::OnlineSeq;
 use wire::tcp::Flags;
@@ -13,10 +13,17 @@ use super::{Flow, News, Room};
 use crate::time::Instant;
 
 impl Flow {
-    /// A protocol module reads the flow, of which nothing was told yet.
-    pub(crate) fn read_by(&mut self, module: &Arc<Module>) {
-        let reading = Reading::new(module.clone(), self.captured.online_end());
-        self.captured.read_messages(module.logs_in());
+    /// A protocol module reads the flow, of which nothing was told yet. With an opening its beginning was not seen: its next byte begins a
+    /// message, and its sessions log in so.
+    pub(crate) fn read_by(&mut self, module: &Arc<Module>, opening: Option<Opening>) {
+        let online = self.captured.online_end();
+        let reading = match &opening {
+            Some(opening) => Reading::unseen(module.clone(), online, opening),
+            None => Reading::new(module.clone(), online),
+        };
+        self.captured
+            .read_messages(module.logs_in() || opening.is_some());
+        self.captured.messages_mut().opening = opening.map(Arc::new);
         self.reading = Some(Box::new(reading));
     }
 

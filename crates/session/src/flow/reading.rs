@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use protocol::{Module, Requests, Responses};
+use protocol::{Module, Opening, Requests, Responses};
 use wire::seq::{Online, OnlineSeq};
 
 use super::Room;
@@ -44,6 +44,15 @@ impl Reading {
             closed_at: None,
             read: 0,
             module,
+        }
+    }
+
+    /// The same of a flow whose beginning was not seen: messages follow.
+    pub(super) fn unseen(module: Arc<Module>, online: OnlineSeq, opening: &Opening) -> Self {
+        Self {
+            requests: Requests::unseen(&module, opening),
+            responses: Some(Responses::unseen(opening.protocol())),
+            ..Self::new(module, online)
         }
     }
 

@@ -270,6 +270,8 @@ pub const RESPONSE_HELD_MAX: usize = 1 << 20;
 pub const RESPONSE_PIECES_MAX: usize = 1024;
 /// Most messages of one flow whose responses are awaited from the online server, where a protocol module reads it.
 pub const MESSAGES_AWAITED_MAX: usize = 4096;
+/// Most users that a flow has changed to (`COM_CHANGE_USER`) while one of its sessions is still with messages of one before.
+pub const OPENINGS_MAX: usize = 64;
 /// Where the streams of flows begin whose sessions log in: before that there is room for what the login says, in bytes.
 pub const LOGIN_ROOM: u64 = 1 << 20;
 /// Most bytes of a target that are kept until its client has said how it logs in.

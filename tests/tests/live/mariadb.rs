@@ -188,6 +188,26 @@ impl Client {
         payload
     }
 
+    /// Says a command that is answered with a word that all is well.
+    fn command(&mut self, command: u8, text: &str) {
+        self.say(0, &[&[command], text.as_bytes()].concat());
+        let answer = self.packet();
+        assert_eq!(answer[0], 0, "{}", String::from_utf8_lossy(&answer));
+    }
+
+    /// Becomes a user without a password.
+    fn change_user(&mut self) {
+        self.say(0, b"\x11nobody\0\0shop\0\x2d\0mysql_native_password\0");
+        let answer = self.packet();
+        if answer[0] == 0xfe {
+            // The server would like to have it proven in another way, or to another nonce.
+            self.say(2, b"");
+            assert_eq!(self.packet()[0], 0, "it is let in");
+        } else {
+            assert_eq!(answer[0], 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+
     /// Prepares a statement with one parameter, and returns its number.
     fn prepare(&mut self, statement: &str) -> u32 {
         self.say(0, &[&[0x16], statement.as_bytes()].concat());
@@ -307,4 +327,45 @@ fn from_before_direct() {
 #[test]
 fn from_before_assistant() {
     from_before(Topology::Assistant);
+}
+
+/// What poolers say when a connection is handed out: it changes its user, or forgets its state, and an open transaction is undone.
+fn changes_of_user(topology: Topology) {
+    let Some(servers) = servers(topology, &[]) else {
+        return;
+    };
+    let arguments = ["--protocol", "mysql"];
+    let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &arguments));
+    let mut client = Client::new(&servers.stand);
+    for number in 1..=12 {
+        let sold = |client: u32| format!("INSERT INTO sold VALUES ({client}, {number}, 1)");
+        let insert = client.prepare("INSERT INTO sold VALUES (1, ?, 1)");
+        client.execute(insert, number);
+        client.command(0x03, "BEGIN");
+        client.command(0x03, &sold(2));
+        if number % 3 == 0 {
+            client.command(0x1f, "");
+        } else {
+            client.change_user();
+        }
+        client.command(0x03, &sold(3));
+    }
+    drop(client);
+    let summary = finish(&mut copier);
+    check(&summary, &servers);
+    let [online, _] = servers.states();
+    assert!(online.contains("24:"), "{online}");
+    let engine = &summary.value()["engine"];
+    assert_eq!(summary.count("/engine/module_logins"), 9, "{engine}");
+    assert_eq!(summary.count("/ledger/filtered"), 8, "{}", summary.ledger());
+}
+
+#[test]
+fn changes_of_user_direct() {
+    changes_of_user(Topology::Direct);
+}
+
+#[test]
+fn changes_of_user_assistant() {
+    changes_of_user(Topology::Assistant);
 }

@@ -23,7 +23,9 @@ impl Flow {
         };
         self.captured
             .read_messages(module.logs_in() || opening.is_some());
-        self.captured.messages_mut().opening = opening.map(Arc::new);
+        if let Some(opening) = opening {
+            self.captured.messages_mut().open(0, opening);
+        }
         self.reading = Some(Box::new(reading));
     }
 

@@ -10,7 +10,7 @@ use session::Join;
 
 /// A message of the protocol.
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(body.len() + 4).unwrap();
+    let len = u32::try_from(body.len() + 4).expect("short");
     [&[kind][..], &len.to_be_bytes(), body].concat()
 }
 

@@ -32,6 +32,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
     let one = match part {
         Part::Begin(head) => Told::Begin(head.copied, head.expect),
         Part::Opening(_) => Told::Opening,
+        Part::Asks(_) => return,
         Part::Bytes(bytes) => {
             if let Some(Told::Bytes(before)) = told.last_mut() {
                 before.extend_from_slice(bytes);
@@ -135,7 +136,12 @@ pub(crate) fn answer(protocol: Protocol, expected: &[Expect], stream: &[u8], pie
         match said {
             Said::Bytes(more) | Said::Unasked(more) => len += *more as usize,
             Said::End(Verdict { .. }) => ends += 1,
-            Said::Ready | Said::Asked(_) | Said::Opened(_) | Said::Left | Said::Lost => {}
+            Said::Ready
+            | Said::Digested(_)
+            | Said::Asked(_)
+            | Said::Opened(_)
+            | Said::Left
+            | Said::Lost => {}
         }
     }
     assert!(len <= stream.len() && ends <= expected.len());

@@ -141,7 +141,7 @@ fn note(
         }
         Part::Begin(head) => responses.expect(head.expect),
         Part::Opening(opened) => *opening = Some((**opened).clone()),
-        Part::Pause | Part::End | Part::Leave(_) => {}
+        Part::Asks(_) | Part::Pause | Part::End | Part::Leave(_) => {}
     }
     told.push(Told::Part(format!("{part:?}")));
 }

@@ -8,10 +8,11 @@
 //! | [`module`] | what a rule asks for: [`Module`], read once at the start |
 //! | [`requests`] | the client's side, one reader for a flow: its bytes become [`Part`]s |
 //! | [`responses`] | a server's side, one reader for the online server and one for each session: its bytes become [`Said`] |
+//! | `digesting` | digests of responses, as they are read |
 //! | [`filter`], [`glob`] | which messages are copied: the language of `--only` and `--except` |
 //! | [`rewrite`], [`account`] | what is changed of them, and who logs in |
 //! | [`mask`] | what is never shown of a message |
-//! | [`parts`], [`expect`], [`said`] | the words that readers of all protocols have in common |
+//! | [`parts`], [`asked`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`opening`] | how a client has opened its connection, for the logins of its copies |
 //! | [`joining`] | where a connection may be joined whose beginning was not seen |
 //! | [`login`], [`step`] | a session's own login at the target |
@@ -31,8 +32,10 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod asked;
 pub mod credentials;
 pub mod digest;
+mod digesting;
 pub mod expect;
 pub mod filter;
 pub mod glob;
@@ -59,6 +62,7 @@ pub mod step;
 mod word;
 
 pub use account::Account;
+pub use asked::Asked;
 pub use credentials::Credentials;
 pub use digest::{Digest, Digester, Digests};
 pub use expect::Expect;

@@ -1,5 +1,6 @@
 //! What a client's stream consists of.
 
+use crate::asked::Asked;
 use crate::expect::Expect;
 use crate::opening::Opening;
 
@@ -12,6 +13,8 @@ pub enum Part<'a> {
     Opening(Box<Opening>),
     /// A message begins. What follows up to [`Part::End`] is its.
     Begin(Head),
+    /// What the message asks for that has begun, and is copied.
+    Asks(Asked<'a>),
     /// Bytes of it as the target is to get them; there are none of a message that is not copied.
     Bytes(&'a [u8]),
     /// What follows of the message is sent once the target has asked for it ([`crate::Said::Ready`]), or has answered; of some protocols only once it has asked

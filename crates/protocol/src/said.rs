@@ -1,5 +1,6 @@
 //! What a server's stream consists of.
 
+use crate::digest::Digest;
 use crate::opening::CancelKey;
 
 /// What stands next in a server's stream.
@@ -16,6 +17,8 @@ pub enum Said {
     Opened(Option<CancelKey>),
     /// The server asks for what follows of the message ([`crate::Part::Pause`]).
     Ready,
+    /// What the response is compared by that ends next, where that is asked for ([`crate::Responses::digesting`]).
+    Digested(Box<Digest>),
     /// The response to the first message that is awaited is complete. The next one awaited is the first now.
     End(Verdict),
     /// Both sides speak another protocol from here on; nothing more is told.

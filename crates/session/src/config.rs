@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::{Credentials, Module};
+use protocol::{Credentials, Digests, Module};
 use wire::flow::{Endpoint, PoolRange};
 
 use crate::ports::Ports;
@@ -52,6 +52,8 @@ pub struct Config {
     pub reply_bytes_per_second_max: Option<u64>,
     /// Passwords and verifiers for the logins that sessions make by themselves (`--login`).
     pub credentials: Option<Arc<Credentials>>,
+    /// By what responses are compared whose flows a module reads, the same for all engines of the run; `None` where they are not.
+    pub digests: Option<Arc<Digests>>,
     /// Drawn at the start of the run, the same for all its engines and for the programs: the key of the hashes by which flows
     /// have owners and places in tables ([`wire::hash`]). Whoever knows it can aim flows at one of them.
     pub hash_seed: u64,

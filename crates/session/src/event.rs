@@ -1,7 +1,9 @@
 //! What an engine tells its worker, as data.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use protocol::{Asked, Digest};
 use wire::flow::{Addr, Endpoint, FlowKey};
 
 use crate::config::RuleId;
@@ -88,6 +90,9 @@ pub struct TurnEnded {
     /// What both responses begin with, where that is asked for ([`crate::Engine::sample_responses`]) and the session is in
     /// step.
     pub samples: Option<Box<Samples>>,
+    /// What both servers have answered, where that is to be compared ([`crate::Config::digests`]), a protocol module has read it, and the
+    /// target has either answered completely or failed to.
+    pub compared: Option<Box<Compared>>,
 }
 
 impl TurnEnded {
@@ -107,8 +112,20 @@ impl TurnEnded {
             paced: false,
             round_trip: None,
             samples: None,
+            compared: None,
         }
     }
+}
+
+/// Both servers' complete answers to one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// What the message asks for.
+    pub asked: Arc<Asked<'static>>,
+    /// The online server's answer.
+    pub online: Arc<Digest>,
+    /// The target's; `None` where it has failed to answer.
+    pub target: Option<Box<Digest>>,
 }
 
 /// What a response begins with.
@@ -287,6 +304,8 @@ counters! {
     module_online_lost;
     /// Connections on which a module could not read on what the target said.
     module_target_lost;
+    /// Responses of online servers that were not compared, because the memory was full.
+    module_uncompared;
     /// Sessions that have logged in at their targets by themselves.
     module_logins;
     /// Sessions whose targets have not let them in.

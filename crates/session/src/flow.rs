@@ -18,6 +18,7 @@
 pub(crate) mod advertised;
 pub(crate) mod boundaries;
 pub(crate) mod captured;
+mod compared;
 mod course;
 pub(crate) mod messages;
 mod multipath;

@@ -358,6 +358,7 @@ mod tests {
             paced: false,
             round_trip: Some(Duration::from_micros(30)),
             samples: None,
+            compared: None,
         }
     }
 

@@ -185,6 +185,7 @@ mod tests {
             paced: false,
             round_trip: None,
             samples: None,
+            compared: None,
         }
     }
 

@@ -102,6 +102,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
         in_order: plan.ring.observe_delay.is_none(),
         gap_grace: GAP_GRACE,
         credentials: None,
+        digests: None,
         hash_seed: 0,
         prove_path: setting.prove_path,
         confirmed: setting.confirmed,

@@ -66,6 +66,7 @@ impl Plan {
             sessions_per_second_max: [None, None, Some(1), Some(10)][usize::from(limits >> 2 & 3)],
             in_order: order & 4 == 0,
             credentials: None,
+            digests: None,
             hash_seed: u64::from(order) << 8 | u64::from(shape),
             gap_grace: Duration::from_millis([0, 20][usize::from(order >> 3 & 1)]),
             prove_path: order & 16 != 0,

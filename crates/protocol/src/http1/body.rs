@@ -32,20 +32,24 @@ impl Body {
         matches!(self, Self::Length(0))
     }
 
-    /// The next bytes of the connection.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Taken {
+    /// The next bytes of the connection; `on_data` gets what of them is data, and not framing.
+    pub(super) fn push(&mut self, bytes: &[u8], on_data: &mut dyn FnMut(&[u8])) -> Taken {
         match self {
             Self::Length(left) => {
                 let taken = at_most(*left, bytes.len());
                 *left -= taken as u64;
+                on_data(&bytes[..taken]);
                 if *left == 0 {
                     Taken::Whole(taken)
                 } else {
                     Taken::All
                 }
             }
-            Self::Chunked(chunks) => chunks.push(bytes),
-            Self::UntilClose => Taken::All,
+            Self::Chunked(chunks) => chunks.push(bytes, on_data),
+            Self::UntilClose => {
+                on_data(bytes);
+                Taken::All
+            }
         }
     }
 }
@@ -87,12 +91,13 @@ enum At {
 }
 
 impl Chunks {
-    fn push(&mut self, bytes: &[u8]) -> Taken {
+    fn push(&mut self, bytes: &[u8], on_data: &mut dyn FnMut(&[u8])) -> Taken {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if self.at == At::Data {
                 let taken = at_most(self.left, bytes.len() - at);
                 self.left -= taken as u64;
+                on_data(&bytes[at..at + taken]);
                 at += taken;
                 if self.left == 0 {
                     self.at = At::DataCr;
@@ -187,16 +192,19 @@ mod tests {
     use crate::parts::Why;
 
     fn chunked(bytes: &[u8]) -> Taken {
-        Body::Chunked(Chunks::default()).push(bytes)
+        Body::Chunked(Chunks::default()).push(bytes, &mut |_| {})
     }
 
     #[test]
     fn a_body_of_a_length_ends_with_it() {
-        let mut body = Body::Length(5);
-        assert_eq!(body.push(b"abc"), Taken::All);
-        assert_eq!(body.push(b"deGET"), Taken::Whole(2));
+        let (mut body, mut data) = (Body::Length(5), Vec::new());
+        let mut push = |bytes: &[u8]| body.push(bytes, &mut |bytes| data.extend_from_slice(bytes));
+        assert_eq!(push(b"abc"), Taken::All);
+        assert_eq!(push(b"deGET"), Taken::Whole(2));
+        assert_eq!(data, b"abcde");
         assert!(Body::Length(0).is_whole());
-        assert_eq!(Body::UntilClose.push(b"anything"), Taken::All);
+        let taken = Body::UntilClose.push(b"anything", &mut |bytes| assert_eq!(bytes, b"anything"));
+        assert_eq!(taken, Taken::All);
     }
 
     #[test]
@@ -214,6 +222,18 @@ mod tests {
                 Taken::Whole(whole.len()),
                 "{whole:?}"
             );
+        }
+    }
+
+    #[test]
+    fn data_is_told_without_its_framing() {
+        let whole = b"5;x\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";
+        for piece in 1..whole.len() {
+            let (mut body, mut data) = (Body::Chunked(Chunks::default()), Vec::new());
+            for bytes in whole.chunks(piece) {
+                body.push(bytes, &mut |bytes| data.extend_from_slice(bytes));
+            }
+            assert_eq!(data, b"hello world", "in pieces of {piece}");
         }
     }
 

@@ -302,6 +302,16 @@ impl ResponseHead {
         })
     }
 
+    /// Tells the fields of a complete head that [`ResponseHead::read`] has read.
+    pub(super) fn fields(bytes: &[u8], tell: impl FnOnce(&[Header<'_>])) {
+        let (mut space, mut head) = (space(), Response::new(&mut []));
+        let parsed = ParserConfig::default()
+            .parse_response_with_uninit_headers(&mut head, bytes, &mut space);
+        if parsed.is_ok() {
+            tell(head.headers);
+        }
+    }
+
     /// The body that follows, unless the request or the status says that there is none.
     pub(super) fn body(&self) -> Body {
         match self.framing {

@@ -1,5 +1,6 @@
 //! A client's side: requests. A head is held until it is complete, a body passes by.
 
+use crate::asked::Asked;
 use crate::expect::Expect;
 use crate::http1::Awaited;
 use crate::http1::body::{Body, Taken};
@@ -138,6 +139,11 @@ impl Requests {
             patch: None,
         }));
         if following.copied {
+            let method = head.method.as_bytes();
+            tell(Part::Asks(Asked::path(
+                method,
+                head.target().path.as_bytes(),
+            )));
             let changed = rewritten(&module.rewriting, bytes, &head);
             tell(Part::Bytes(changed.as_deref().unwrap_or(bytes)));
         }
@@ -194,7 +200,7 @@ impl Following {
         if core::mem::take(&mut self.may_wait) && went_on && self.copied {
             tell(Part::Pause);
         }
-        let taken = self.body.push(bytes);
+        let taken = self.body.push(bytes, &mut |_| {});
         let len = match taken {
             Taken::All => bytes.len(),
             Taken::Whole(len) | Taken::Fault(len, _) => len,

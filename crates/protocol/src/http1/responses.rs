@@ -1,7 +1,9 @@
 //! A server's side: responses. Each ends by its own framing, or with the connection.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::digest::{Digester, Digests};
 use crate::http1::body::{Body, Taken};
 use crate::http1::head::{Collector, Of, ResponseHead};
 use crate::http1::{AWAITED_MAX, Awaited};
@@ -14,6 +16,8 @@ pub struct Responses {
     awaited: VecDeque<Awaited>,
     /// More was awaited at once than may be.
     overflowed: bool,
+    /// Where responses are compared.
+    digester: Option<Digester>,
 }
 
 #[derive(Debug)]
@@ -32,11 +36,17 @@ impl Default for Responses {
             at: At::Head(Collector::new(Of::Responses)),
             awaited: VecDeque::new(),
             overflowed: false,
+            digester: None,
         }
     }
 }
 
 impl Responses {
+    /// Each response is told as a digest as well, when it ends.
+    pub(crate) fn digest(&mut self, digests: &Arc<Digests>) {
+        self.digester = Some(Digester::new(digests));
+    }
+
     pub(crate) fn expect(&mut self, awaited: Awaited) {
         if self.awaited.len() < AWAITED_MAX {
             self.awaited.push_back(awaited);
@@ -61,7 +71,12 @@ impl Responses {
                     Err(_) => return self.lose(tell),
                 },
                 At::Body(body, verdict) => {
-                    let taken = body.push(bytes);
+                    let digester = &mut self.digester;
+                    let taken = body.push(bytes, &mut |data| {
+                        if let Some(digester) = digester {
+                            digester.on_body(data);
+                        }
+                    });
                     let len = match taken {
                         Taken::All => bytes.len(),
                         Taken::Whole(len) | Taken::Fault(len, _) => len,
@@ -92,6 +107,7 @@ impl Responses {
             statement: None,
         });
         match head.status {
+            // Nothing of these is compared: a final response follows.
             100 if is_asked => {
                 tell_bytes(bytes.len(), true, tell);
                 return tell(Said::Ready);
@@ -99,12 +115,14 @@ impl Responses {
             100..=199 => {
                 tell_bytes(bytes.len(), is_asked, tell);
                 if head.status == 101 {
+                    self.digest_head(head.status, bytes);
                     self.leave(verdict, tell);
                 }
                 return;
             }
             200..=299 if awaited.tunnels => {
                 tell_bytes(bytes.len(), is_asked, tell);
+                self.digest_head(head.status, bytes);
                 return self.leave(verdict, tell);
             }
             _ => tell_bytes(bytes.len(), is_asked, tell),
@@ -114,6 +132,7 @@ impl Responses {
             _ if awaited.without_body => Body::Length(0),
             _ => head.body(),
         };
+        self.digest_head(head.status, bytes);
         let is_whole = body.is_whole();
         self.at = At::Body(body, verdict);
         if is_whole {
@@ -126,14 +145,32 @@ impl Responses {
         let before = core::mem::replace(&mut self.at, At::Head(Collector::new(Of::Responses)));
         if let At::Body(_, Some(verdict)) = before {
             self.awaited.pop_front();
-            tell(Said::End(verdict));
+            self.tell_end(verdict, tell);
         }
+    }
+
+    /// A final head is complete.
+    fn digest_head(&mut self, status: u16, bytes: &[u8]) {
+        if let Some(digester) = &mut self.digester {
+            ResponseHead::fields(bytes, |fields| {
+                let fields = fields.iter();
+                let fields = fields.map(|field| (field.name.as_bytes(), field.value));
+                digester.on_head(status.into(), fields);
+            });
+        }
+    }
+
+    fn tell_end(&mut self, verdict: Verdict, tell: &mut dyn FnMut(Said)) {
+        if let Some(digester) = &mut self.digester {
+            tell(Said::Digested(Box::new(digester.end())));
+        }
+        tell(Said::End(verdict));
     }
 
     fn leave(&mut self, verdict: Option<Verdict>, tell: &mut dyn FnMut(Said)) {
         self.at = At::Over;
         if let Some(verdict) = verdict {
-            tell(Said::End(verdict));
+            self.tell_end(verdict, tell);
         }
         tell(Said::Left);
     }

@@ -47,6 +47,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
             Told::Bytes(bytes.to_vec())
         }
         Part::Pause => Told::Pause,
+        Part::Asks(_) => return,
         Part::End => Told::End,
         Part::Leave(why) => Told::Leave(*why),
         Part::Opening(_) => panic!("HTTP has none"),

@@ -51,6 +51,7 @@ fn note(told: &mut Vec<Told>, part: &Part<'_>) {
             Told::Bytes(bytes.to_vec())
         }
         Part::Pause | Part::Opening(_) => panic!("nobody waits"),
+        Part::Asks(_) => return,
         Part::End => Told::End,
         Part::Leave(why) => Told::Leave(*why),
     };

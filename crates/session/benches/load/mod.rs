@@ -104,6 +104,7 @@ impl Load {
             in_order: true,
             gap_grace: Duration::ZERO,
             credentials: None,
+            digests: None,
             hash_seed: 1,
             prove_path: false,
             confirmed: false,

@@ -75,7 +75,7 @@ impl Engine {
             .first()
             .and_then(|rule| modules[usize::from(rule.0)].module.as_ref());
         if let Some(module) = module {
-            new.read_by(module, opening);
+            new.read_by(module, opening, self.shared.config.digests.as_ref());
         }
         let id = self.flows.insert(new);
         self.by_flow.insert(&flow, id);

@@ -224,7 +224,15 @@ impl Captured {
         }
         if let Some(messages) = &mut self.messages {
             // The rest of a message asks for what stands before it.
-            messages.forget_before(front.saturating_sub(1));
+            messages.forget_before(front.saturating_sub(1), arena);
+        }
+    }
+
+    /// Nobody needs anything of it any more.
+    pub(super) fn clear(&mut self, arena: &mut Arena) {
+        self.forget_before(u64::MAX, arena);
+        if let Some(messages) = &mut self.messages {
+            messages.forget_before(u64::MAX, arena);
         }
     }
 

@@ -7,7 +7,7 @@ use protocol::{Expect, Part, Patch, Requests, Responses, Said, Why};
 use wire::seq::{Online, OnlineSeq};
 
 use super::captured::Captured;
-use super::messages::Message;
+use super::messages::{Message, Messages};
 use super::stream::Piece;
 use super::taking::Taker;
 use crate::arena::Arena;
@@ -65,6 +65,7 @@ struct Tally {
     left_upgraded: u64,
     left_unknown: u64,
     left_unread: u64,
+    uncompared: u64,
 }
 
 impl Course {
@@ -95,6 +96,7 @@ impl Course {
         counters.module_left_upgraded += tally.left_upgraded;
         counters.module_left_unknown += tally.left_unknown;
         counters.module_left_unread += tally.left_unread;
+        counters.module_uncompared += tally.uncompared;
     }
 
     /// The turn that the online server's next byte answers.
@@ -150,8 +152,9 @@ impl Course {
             Part::Begin(head) => {
                 self.tally.messages += 1;
                 let expect = head.expect;
-                let responses = responses.get_or_insert_with(|| Responses::new(expect.protocol()));
-                responses.expect(expect);
+                let digests = taker.captured.messages().and_then(Messages::digests);
+                let new = || Responses::new(expect.protocol()).digesting(digests);
+                responses.get_or_insert_with(new).expect(expect);
                 // What names a statement that the target was not asked to prepare would name another one there.
                 let is_known = |it: Patch| {
                     let messages = taker.captured.messages();
@@ -175,7 +178,8 @@ impl Course {
                 }
                 self.pass_mute(taker.captured);
             }
-            Part::Bytes(_) if self.is_dropped => {}
+            Part::Asks(_) | Part::Bytes(_) if self.is_dropped => {}
+            Part::Asks(asked) => taker.captured.messages_mut().ask(asked),
             Part::Bytes(bytes) if self.has_left => {
                 taker.take(arena, Piece { bytes, ..*piece });
             }
@@ -279,6 +283,14 @@ impl Course {
             Said::Ready => {
                 if let Some(first) = self.awaited.front_mut() {
                     first.asked_at = Some(self.at);
+                }
+            }
+            Said::Digested(digest) => {
+                if let Some(turn) = self.awaited.front().and_then(|it| it.turn) {
+                    let is_kept = captured
+                        .messages_mut()
+                        .answer(turn, (**digest).clone(), arena);
+                    self.tally.uncompared += u64::from(!is_kept);
                 }
             }
             Said::End(verdict) => {

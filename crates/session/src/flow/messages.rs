@@ -4,12 +4,14 @@ use std::collections::{HashMap, VecDeque};
 
 use std::sync::Arc;
 
-use protocol::{Expect, Opening, Patch};
+use protocol::{Asked, Digest, Digests, Expect, Opening, Patch};
 use wire::seq::OnlineSeq;
 
 use super::captured::Captured;
+use super::compared::Comparing;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
+use crate::arena::Arena;
 use crate::limits::{LOGIN_ROOM, OPENINGS_MAX, STATEMENTS_MAX};
 use crate::time::Instant;
 
@@ -67,11 +69,16 @@ pub(crate) struct Messages {
     pub(crate) is_reopened: bool,
     /// Turns from this number on are none: the flow has left its module.
     pub(crate) left_at: Option<u64>,
+    /// Where responses are compared.
+    comparing: Option<Comparing>,
 }
 
 impl Messages {
     /// A message begins as the turn behind those that there are.
     pub(super) fn push(&mut self, message: Message) {
+        if let Some(comparing) = &mut self.comparing {
+            comparing.push(&message);
+        }
         self.kept.push_back(message);
     }
 
@@ -118,21 +125,52 @@ impl Messages {
     }
 
     /// Messages before this number are needed by nobody any more.
-    pub(super) fn forget_before(&mut self, number: u64) {
-        while self.first < number && self.kept.pop_front().is_some() {
-            self.first += 1;
+    pub(super) fn forget_before(&mut self, number: u64, arena: &mut Arena) {
+        let passed = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let count = passed.min(self.kept.len());
+        self.kept.drain(..count);
+        self.first += count as u64;
+        if let Some(comparing) = &mut self.comparing {
+            comparing.forget_first(count, arena);
         }
         while self.openings.get(1).is_some_and(|it| it.from <= number) {
             self.openings.pop_front();
         }
     }
+
+    /// The message that has begun asks for this.
+    pub(super) fn ask(&mut self, asked: &Asked<'_>) {
+        if let Some(comparing) = &mut self.comparing {
+            comparing.ask(asked);
+        }
+    }
+
+    /// The online server has answered message `number`. Returns whether that can be compared.
+    pub(super) fn answer(&mut self, number: u64, digest: Digest, arena: &mut Arena) -> bool {
+        match (&mut self.comparing, number.checked_sub(self.first)) {
+            (Some(comparing), Some(index)) => comparing.answer(index as usize, digest, arena),
+            _ => true,
+        }
+    }
+
+    /// What message `number` asks for, and the online server's answer, where responses are compared and once it is complete.
+    pub(crate) fn answered(&self, number: u64) -> Option<(Arc<Asked<'static>>, Arc<Digest>)> {
+        let index = number.checked_sub(self.first)?;
+        self.comparing.as_ref()?.get(index as usize)
+    }
+
+    /// By what responses are compared, if they are.
+    pub(crate) fn digests(&self) -> Option<&Arc<Digests>> {
+        self.comparing.as_ref().map(|it| &it.digests)
+    }
 }
 
 impl Captured {
     /// A protocol module reads the flow from now on.
-    pub(super) fn read_messages(&mut self, logs_in: bool) {
+    pub(super) fn read_messages(&mut self, logs_in: bool, digests: Option<&Arc<Digests>>) {
         self.messages = Some(Box::new(Messages {
             logs_in,
+            comparing: digests.map(Comparing::new),
             ..Messages::default()
         }));
         if logs_in {

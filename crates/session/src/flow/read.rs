@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{Module, Opening};
+use protocol::{Digests, Module, Opening};
 use wire::segment::Segment;
 use wire::seq::OnlineSeq;
 use wire::tcp::Flags;
@@ -13,16 +13,21 @@ use super::{Flow, News, Room};
 use crate::time::Instant;
 
 impl Flow {
-    /// A protocol module reads the flow, of which nothing was told yet. With an opening its beginning was not seen: its next byte begins a
-    /// message, and its sessions log in so.
-    pub(crate) fn read_by(&mut self, module: &Arc<Module>, opening: Option<Opening>) {
+    /// A protocol module reads the flow, of which nothing was told yet; where there are `digests`, responses are compared. With an opening
+    /// its beginning was not seen: its next byte begins a message, and its sessions log in so.
+    pub(crate) fn read_by(
+        &mut self,
+        module: &Arc<Module>,
+        opening: Option<Opening>,
+        digests: Option<&Arc<Digests>>,
+    ) {
         let online = self.captured.online_end();
         let reading = match &opening {
-            Some(opening) => Reading::unseen(module.clone(), online, opening),
-            None => Reading::new(module.clone(), online),
+            Some(opening) => Reading::unseen(module.clone(), online, opening, digests),
+            None => Reading::new(module.clone(), online, digests),
         };
-        self.captured
-            .read_messages(module.logs_in() || opening.is_some());
+        let logs_in = module.logs_in() || opening.is_some();
+        self.captured.read_messages(logs_in, digests);
         if let Some(opening) = opening {
             self.captured.messages_mut().open(0, opening);
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use protocol::{Module, Opening, Requests, Responses};
+use protocol::{Digests, Module, Opening, Requests, Responses};
 use wire::seq::{Online, OnlineSeq};
 
 use super::Room;
@@ -35,11 +35,16 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Nothing was read yet; the online server's next byte is `online`.
-    pub(crate) fn new(module: Arc<Module>, online: OnlineSeq) -> Self {
+    pub(crate) fn new(
+        module: Arc<Module>,
+        online: OnlineSeq,
+        digests: Option<&Arc<Digests>>,
+    ) -> Self {
+        let responses = |protocol| Responses::new(protocol).digesting(digests);
         Self {
             requests: Requests::new(&module),
             online: Ordered::new(online),
-            responses: module.protocol().map(Responses::new),
+            responses: module.protocol().map(responses),
             course: Course::new(online),
             closed_at: None,
             read: 0,
@@ -48,11 +53,16 @@ impl Reading {
     }
 
     /// The same of a flow whose beginning was not seen: messages follow.
-    pub(super) fn unseen(module: Arc<Module>, online: OnlineSeq, opening: &Opening) -> Self {
+    pub(super) fn unseen(
+        module: Arc<Module>,
+        online: OnlineSeq,
+        opening: &Opening,
+        digests: Option<&Arc<Digests>>,
+    ) -> Self {
         Self {
             requests: Requests::unseen(&module, opening),
-            responses: Some(Responses::unseen(opening.protocol())),
-            ..Self::new(module, online)
+            responses: Some(Responses::unseen(opening.protocol()).digesting(digests)),
+            ..Self::new(module, online, digests)
         }
     }
 

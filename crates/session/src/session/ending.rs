@@ -5,7 +5,7 @@ use wire::tcp::Flags;
 use super::outcome::{Cause, Progress, ending, unserved};
 use super::{After, Life, Session};
 use crate::context::Context;
-use crate::event::{Event, Outcome, TurnEnded};
+use crate::event::{Compared, Event, Outcome, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::limits::JOINS_REFUSED_MAX;
@@ -116,6 +116,25 @@ impl Session {
         }
     }
 
+    /// What both servers have answered to the turn that has ended, where that is to be compared.
+    #[cold]
+    fn compare(&mut self, outcome: Outcome, flow: &Flow) -> Option<Box<Compared>> {
+        let (number, target) = self.turns.take_digest()?;
+        let (asked, online) = flow.captured().messages()?.answered(number)?;
+        let is_missing = matches!(
+            outcome,
+            Outcome::Reset | Outcome::Refused | Outcome::TimedOut | Outcome::TargetClosed
+        );
+        // An answer that was not read to its end says nothing, where it is not the target's fault.
+        (target.is_some() || is_missing).then(|| {
+            Box::new(Compared {
+                asked,
+                online,
+                target,
+            })
+        })
+    }
+
     /// The last turn has a hole, or stands before one.
     pub(super) fn end_at_gap(&mut self, end: EndOfStream, ctx: &mut Context<'_>) {
         let is_whole = self.progress(ctx.flow) == Progress::Answered;
@@ -159,6 +178,7 @@ impl Session {
             .end_front(outcome, una, self.rule)?;
         if self.turns.is_told() {
             ended.paired = self.turns.has_answered_front();
+            ended.compared = self.compare(outcome, ctx.flow);
         }
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();

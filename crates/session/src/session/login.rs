@@ -121,7 +121,7 @@ impl Session {
         let Some(protocol) = module.and_then(|module| module.protocol()) else {
             return;
         };
-        self.turns.enter(protocol, &opened);
+        self.turns.enter(protocol, &opened, messages.digests());
         let mut playing = self.turns.of_mut(ctx.flow.captured());
         if !playing.on_told_rest(messages, &opened.rest, ctx.now) {
             self.untell(false, ctx);

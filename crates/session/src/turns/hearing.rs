@@ -3,7 +3,7 @@
 use core::ops::DerefMut;
 use std::collections::{HashMap, VecDeque};
 
-use protocol::{Responses, Said};
+use protocol::{Digest, Responses, Said};
 use wire::seq::{Target, TargetSeq};
 
 use super::entry::Entry;
@@ -26,6 +26,8 @@ pub(crate) struct Told {
     /// What was said to the messages from number `first` on.
     pub(super) answers: VecDeque<Answer>,
     pub(super) first: u64,
+    /// What complete answers are compared by, with the numbers of their messages.
+    pub(super) digests: VecDeque<(u64, Box<Digest>)>,
     /// The message to which the target has asked for the rest.
     pub(super) asked: Option<u64>,
     /// The message whose response was complete before its rest was asked for.
@@ -155,6 +157,11 @@ impl Told {
                 self.asked = Some(at);
                 if messages.get(at + 1).is_some_and(Message::is_rest) {
                     self.done = at + 1;
+                }
+            }
+            Said::Digested(digest) => {
+                if front <= at && at < let_go {
+                    self.digests.push_back((at, digest.clone()));
                 }
             }
             Said::End(verdict) => {

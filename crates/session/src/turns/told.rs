@@ -5,8 +5,9 @@
 //! were at the online server, and each has its own answer.
 
 use core::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
-use protocol::{Opened, Protocol, Responses};
+use protocol::{Digest, Digests, Opened, Protocol, Responses};
 
 use super::entry::Entry;
 use super::hearing::Told;
@@ -74,9 +75,15 @@ impl Turns {
     }
 
     /// The login is over: what the target says next is read as responses.
-    pub(crate) fn enter(&mut self, protocol: Protocol, opened: &Opened) {
+    pub(crate) fn enter(
+        &mut self,
+        protocol: Protocol,
+        opened: &Opened,
+        digests: Option<&Arc<Digests>>,
+    ) {
         if let Some(told) = &mut self.told {
-            told.responses = Some(Responses::opened(protocol, opened));
+            let responses = Responses::opened(protocol, opened);
+            told.responses = Some(responses.digesting(digests));
         }
     }
 
@@ -137,6 +144,18 @@ impl Turns {
         self.told
             .as_ref()
             .is_some_and(|told| told.done >= self.front)
+    }
+
+    /// What the target's answer to the turn before the front is compared by, and which turn that is.
+    pub(crate) fn take_digest(&mut self) -> Option<(u64, Option<Box<Digest>>)> {
+        let last = self.front.checked_sub(1)?;
+        let told = self.told.as_mut()?;
+        while told.digests.front().is_some_and(|(turn, _)| *turn < last) {
+            told.digests.pop_front();
+        }
+        let is_its = |(turn, _): &mut (u64, Box<Digest>)| *turn == last;
+        let digest = told.digests.pop_front_if(is_its);
+        Some((last, digest.map(|(_, digest)| digest)))
     }
 
     /// The front's rest follows although the target has not asked for it: what it says next answers that.
@@ -365,7 +384,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
         };
         match message.expect {
             Some(expect) => {
-                let new = || Responses::new(expect.protocol());
+                let new = || Responses::new(expect.protocol()).digesting(messages.digests());
                 told.responses.get_or_insert_with(new).expect(expect);
             }
             // Its response is that of the message before, unless that was complete already.

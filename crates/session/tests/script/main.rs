@@ -116,6 +116,7 @@ impl Script {
             in_order: true,
             gap_grace: Duration::from_millis(20),
             credentials: None,
+            digests: None,
             hash_seed: 1,
             prove_path: false,
             confirmed: false,

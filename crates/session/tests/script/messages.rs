@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
-use protocol::{Choice, Module, Protocol};
+use protocol::digest::{Headers, Key};
+use protocol::{Asked, Choice, Digests, Module, Protocol};
 
 const ONE: &[u8] = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
 const TWO: &[u8] = b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -449,4 +450,49 @@ fn a_deaf_flow_times_out() {
     s.wait(Duration::from_secs(31));
     assert_eq!(s.payloads(), TWO);
     assert_eq!(s.ended()[0].0, Outcome::TimedOut);
+}
+
+/// Both answers to each message are told with what was asked, however long the flow is.
+#[test]
+fn answers_are_compared() {
+    let mut s = Script::with(|config| {
+        config.rules[0].module = Some(Arc::new(Module::default()));
+        config.digests = Some(Arc::new(Digests::new(
+            Key { k0: 1, k1: 2 },
+            Headers::default(),
+        )));
+    });
+    s.handshake();
+    let (online, target) = (response(100), response(30));
+    let (mut asked, mut seen, mut said) = (1, 1, 1);
+    let rounds = 20;
+    for _ in 0..rounds {
+        s.client(PSH, asked, seen, ONE);
+        asked += LEN;
+        s.payloads();
+        s.online_packet(PSH, seen, asked, &online);
+        seen += online.len() as u32;
+        s.target_packet(PSH, said, asked, &target);
+        said += target.len() as u32;
+    }
+    s.client(PSH, asked, seen, ONE);
+    asked += LEN;
+    s.payloads();
+    s.online_packet(PSH, seen, asked, &online);
+    s.target_packet(RST, said, asked, b"");
+    let compared = core::iter::from_fn(|| s.engine.poll_event()).filter_map(|event| match event {
+        Event::TurnEnded(turn) => Some(turn.compared.expect("compared")),
+        _ => None,
+    });
+    let compared: Vec<_> = compared.collect();
+    assert_eq!(compared.len(), rounds + 1);
+    for (number, compared) in compared.iter().enumerate() {
+        assert_eq!(*compared.asked, Asked::path(b"GET", b"/1"));
+        let target = compared.target.as_ref().map(|it| it.sent.len);
+        assert_eq!(
+            (compared.online.status, compared.online.sent.len),
+            (200, 100)
+        );
+        assert_eq!(target, (number < rounds).then_some(30));
+    }
 }

@@ -93,7 +93,7 @@ impl Session {
                 .expect("a piece")
                 .extend_from_slice(bytes),
             Part::Pause => self.last().pieces.push(Vec::new()),
-            Part::End => {}
+            Part::Asks(_) | Part::End => {}
             Part::Leave(why) => panic!("{why:?}"),
         }
     }
@@ -117,7 +117,7 @@ impl Session {
                 self.answered += at + 1;
             }
             Said::Opened(_) => self.opened.push(said.clone()),
-            Said::Asked(_) | Said::Ready => {}
+            Said::Asked(_) | Said::Digested(_) | Said::Ready => {}
             Said::Left | Said::Lost => panic!("{said:?}"),
         }
     }

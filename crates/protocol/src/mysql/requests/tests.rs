@@ -47,6 +47,7 @@ fn note(all: &mut Vec<Told>, part: Part<'_>) {
             }
             Told::Bytes(bytes.to_vec())
         }
+        Part::Asks(_) => return,
         Part::Pause => Told::Pause,
         Part::End => Told::End,
         Part::Leave(why) => Told::Leave(why),

@@ -124,6 +124,8 @@ pub struct MysqlFormat {
     pub leaves_out: bool,
     /// Descriptions of results may be left out where they were sent before (`MARIADB_CLIENT_CACHE_METADATA`).
     pub caches: bool,
+    /// None of this is known, because the connection's beginning was not seen: the responses themselves have to tell.
+    pub is_unseen: bool,
 }
 
 #[cfg(test)]

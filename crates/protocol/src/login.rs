@@ -82,6 +82,7 @@ impl Login {
                 let login = mysql::Login::new(opening, credentials, seed, read_only);
                 Some(Self::Mysql(Box::new(MysqlLogin(login))))
             }
+            Opening::Redis(account) => Some(Self::redis(account.clone())),
             Opening::Cancel(_) => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::account::Account;
 use crate::filter::Filter;
+use crate::opening::Opening;
 use crate::rewrite::Rewriting;
 
 pub use crate::protocol::Protocol;
@@ -31,6 +32,8 @@ pub struct Module {
     pub rewriting: Rewriting,
     /// Who logs in at the target in the place of clients of Redis (`--login`).
     pub redis_login: Option<Account>,
+    /// How sessions of connections log in whose beginning was not seen; where there is nothing, those are not joined.
+    pub joins: Option<Opening>,
 }
 
 /// What a rule asks for does not fit the protocol that it names.

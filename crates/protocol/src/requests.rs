@@ -1,6 +1,7 @@
 //! The client's side of a flow: its bytes become messages.
 
 use crate::module::{Choice, Module, Protocol};
+use crate::opening::Opening;
 use crate::said::Said;
 use crate::{http1, mysql, postgres, redis};
 
@@ -53,6 +54,18 @@ impl Requests {
                 judges: module.judges(),
             }),
             Choice::Is(protocol) => Self::of(protocol, module.judges()),
+        }
+    }
+
+    /// A reader that begins between two messages of a connection whose beginning was not seen ([`crate::joining`]).
+    #[must_use]
+    pub fn unseen(module: &Module, opening: &Opening) -> Self {
+        match opening {
+            Opening::Postgres(_) | Opening::Cancel(_) => {
+                Self::Postgres(Box::new(postgres::Requests::unseen()))
+            }
+            Opening::Mysql(opening) => Self::Mysql(Box::new(mysql::Requests::unseen(opening))),
+            Opening::Redis(_) => Self::of(Protocol::Redis, module.judges()),
         }
     }
 

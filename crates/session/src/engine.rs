@@ -9,6 +9,7 @@ mod flows;
 mod following;
 mod gates;
 mod holds;
+mod joining;
 mod multipath;
 mod openings;
 mod outputs;
@@ -22,8 +23,10 @@ mod slots;
 mod state;
 mod tables;
 mod timers;
+mod trials;
 mod tuned;
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::flow::Addr;
@@ -47,6 +50,7 @@ use parked::Parked;
 use shared::Known;
 use slots::Slots;
 use timers::Timers;
+use trials::Joining;
 use tuned::Sampling;
 
 /// All the sessions of one worker.
@@ -62,6 +66,7 @@ pub struct Engine {
     /// Sessions that wait for an older one of the same source.
     pub(crate) parked: Parked,
     pub(crate) nursery: Nursery,
+    pub(crate) joining: Joining,
     pub(crate) ready: VecDeque<SessionId>,
     pub(crate) timers: Timers,
     pub(crate) due: Vec<Entry>,
@@ -107,6 +112,7 @@ impl Engine {
             by_flow: Index::new(hash),
             parked: Parked::new(hash),
             nursery: Nursery::new(hash),
+            joining: Joining::default(),
             ready: VecDeque::new(),
             timers: Timers::new(now),
             due: Vec::new(),
@@ -175,6 +181,7 @@ impl Engine {
             self.throttle(now, None);
             self.end_hold(now);
             self.capture_ended = Some(Instant::default());
+            self.end_trials(now, Duration::ZERO);
         }
         let all = self.sessions.len();
         let until = self.finished.saturating_add(most).min(all);

@@ -268,6 +268,9 @@ counters! {
     sessions_opened;
     /// Sessions that joined their flow mid-stream.
     sessions_joined;
+    /// Flows that could not be watched to be joined, because too many others were ([`crate::limits::TRIALS_MAX`]); one that goes on may count
+    /// again.
+    joins_given_up;
     /// Sessions that have ended.
     sessions_closed;
     /// Sessions closed that carried no turn.

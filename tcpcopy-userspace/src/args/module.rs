@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use protocol::credentials::Secret;
 use protocol::filter::Filter;
+use protocol::opening::{MysqlOpening, Opening, PostgresOpening};
 use protocol::rewrite::{Host, Mark, RewritePath, Rewriting, SetHeader};
 use protocol::{Account, Choice, Credentials, Module, Protocol};
 
@@ -107,7 +108,8 @@ pub(crate) struct ModuleOptions {
     ///
     /// What a client has shown the online server of its password means nothing to another server, so each session logs in anew,
     /// as the client's user. A line may have what pg_authid keeps instead of a password (SCRAM-SHA-256$... or md5...); the user *
-    /// stands for all others. Nobody but the file's owner may have rights to it. A target that asks for nothing (trust) needs none.
+    /// stands for all others. Connections that were open before are copied as the user of the one line that has a database behind the
+    /// password (alice secret shop), or as the only user there is. Nobody but the file's owner may have rights to it. A target that asks for nothing (trust) needs none.
     #[arg(long, value_name = "FILE")]
     login: Option<Logins>,
 }
@@ -127,9 +129,31 @@ impl ModuleOptions {
     /// What takes the place of clients' passwords at a Redis: the password of its default user.
     fn redis_login(&self) -> Option<Account> {
         let credentials = self.credentials()?;
+        let database = match credentials.joining() {
+            Some((_, Some(database))) => database.parse().ok()?,
+            _ => 0,
+        };
         match credentials.of("default")? {
-            Secret::Password(password) => Some(Account::new(None, password.to_string(), 0)),
+            Secret::Password(password) => Some(Account::new(None, password.to_string(), database)),
             Secret::Verifier(_) | Secret::Md5(_) => None,
+        }
+    }
+
+    /// How sessions of connections log in whose beginning was not seen.
+    fn joins(&self, choice: Choice) -> Option<Opening> {
+        let credentials = self.credentials()?;
+        let Choice::Is(protocol) = choice else {
+            return None;
+        };
+        match protocol {
+            Protocol::Http1 => None,
+            Protocol::Redis => self.redis_login().map(Opening::Redis),
+            Protocol::Postgres => credentials
+                .joining()
+                .map(|(user, database)| Opening::Postgres(PostgresOpening::unseen(user, database))),
+            Protocol::Mysql => credentials
+                .joining()
+                .map(|(user, database)| Opening::Mysql(MysqlOpening::unseen(user, database))),
         }
     }
 
@@ -154,6 +178,7 @@ impl Args {
             except: self.modules.except.clone(),
             rewriting: self.modules.rewriting(),
             redis_login: self.modules.redis_login(),
+            joins: self.modules.joins(choice),
         })
     }
 

@@ -1,5 +1,6 @@
 //! How sessions are opened: who may have one, and how many at a time.
 
+use protocol::Opening;
 use wire::flow::FlowKey;
 use wire::segment::Segment;
 use wire::tcp::Flags;
@@ -17,7 +18,7 @@ use crate::time::Instant;
 const NANOS: u64 = 1_000_000_000;
 
 impl Engine {
-    /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
+    /// Opens the sessions of a flow: one per rule and copy, which log in as `opening` says where the flow's own beginning was not seen. Returns the flow, or why there is none; nothing where no rule asks for
     /// one.
     pub(crate) fn open(
         &mut self,
@@ -25,6 +26,7 @@ impl Engine {
         flow: FlowKey,
         beginning: Beginning,
         mut rules: Vec<RuleId>,
+        opening: Option<Opening>,
     ) -> Result<FlowId, Option<Why>> {
         let joined = matches!(beginning, Beginning::Joined(..));
         if rules.is_empty() {
@@ -73,8 +75,7 @@ impl Engine {
             .first()
             .and_then(|rule| modules[usize::from(rule.0)].module.as_ref());
         if let Some(module) = module {
-            let config = &self.shared.config;
-            new.read_by(module, config.digests.as_ref(), config.gap_grace);
+            new.read_by(module, opening, &self.shared.config);
         }
         let id = self.flows.insert(new);
         self.by_flow.insert(&flow, id);

@@ -3,7 +3,6 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use protocol::{Expect, Part, Patch, Requests, Responses, Said, Why};
 use wire::seq::{Online, OnlineSeq};
@@ -207,9 +206,11 @@ impl Course {
                 taker.take_message(arena, &piece, self.begins.take(), began_at);
             }
             Part::Opening(opening) => {
-                let messages = taker.captured.messages_mut();
-                messages.is_reopened |= messages.opening.is_some();
-                messages.opening = Some(Arc::new((**opening).clone()));
+                let from = taker.captured.count();
+                taker
+                    .captured
+                    .messages_mut()
+                    .open(from, (**opening).clone());
             }
             Part::Pause => self.pause(taker.captured),
             Part::End => {

@@ -1,9 +1,8 @@
 //! A flow that a protocol module reads: what it is told besides.
 
-use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::{Digests, Module};
+use protocol::{Module, Opening};
 use wire::segment::Segment;
 use wire::seq::OnlineSeq;
 use wire::tcp::Flags;
@@ -11,6 +10,7 @@ use wire::tcp::Flags;
 use super::reading::Reading;
 use super::taking::Taker;
 use super::{Flow, News, Room};
+use crate::config::Config;
 use crate::running::LastAnswer;
 use crate::time::Instant;
 
@@ -26,17 +26,25 @@ pub(crate) struct Place {
 }
 
 impl Flow {
-    /// A protocol module reads the flow, of which nothing was told yet; where there are `digests`, responses are compared. What the online
-    /// server says may be recorded later by `grace` than its client's word that had seen it.
+    /// A protocol module reads the flow, of which nothing was told yet. With an opening its beginning was not seen: its next byte begins a
+    /// message, and its sessions log in so.
     pub(crate) fn read_by(
         &mut self,
         module: &Arc<Module>,
-        digests: Option<&Arc<Digests>>,
-        grace: Duration,
+        opening: Option<Opening>,
+        config: &Config,
     ) {
         let online = self.captured.online_end();
-        let reading = Reading::new(module.clone(), online, digests, grace);
-        self.captured.read_messages(module.logs_in(), digests);
+        let reading = match &opening {
+            Some(opening) => Reading::unseen(module.clone(), online, opening, config),
+            None => Reading::new(module.clone(), online, config),
+        };
+        let logs_in = module.logs_in() || opening.is_some();
+        let digests = config.digests.as_ref();
+        self.captured.read_messages(logs_in, digests);
+        if let Some(opening) = opening {
+            self.captured.messages_mut().open(0, opening);
+        }
         self.reading = Some(Box::new(reading));
     }
 

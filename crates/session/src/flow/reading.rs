@@ -6,7 +6,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::{Digests, Module, Requests, Responses};
+use protocol::{Module, Opening, Requests, Responses};
 use wire::seq::{Online, OnlineSeq};
 
 use super::Room;
@@ -16,6 +16,7 @@ use super::read::Place;
 use super::stream::{End, EndOfStream, Piece};
 use super::taking::Taker;
 use crate::arena::Arena;
+use crate::config::Config;
 use crate::event::Counters;
 use crate::ordered::Ordered;
 use crate::running::LastAnswer;
@@ -40,14 +41,10 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Nothing was read yet; the online server's next byte is `online`, and its bytes may be recorded later by `grace` than its client's word
-    /// that had seen them.
-    pub(crate) fn new(
-        module: Arc<Module>,
-        online: OnlineSeq,
-        digests: Option<&Arc<Digests>>,
-        grace: Duration,
-    ) -> Self {
+    /// Nothing was read yet; the online server's next byte is `online`. Its bytes may be recorded later than its client's word that had seen
+    /// them, by [`Config::gap_grace`].
+    pub(crate) fn new(module: Arc<Module>, online: OnlineSeq, config: &Config) -> Self {
+        let digests = config.digests.as_ref();
         let responses = |protocol| Responses::new(protocol).digesting(digests);
         Self {
             requests: Requests::new(&module),
@@ -56,8 +53,23 @@ impl Reading {
             course: Course::new(online),
             closed_at: None,
             read: 0,
-            grace,
+            grace: config.gap_grace,
             module,
+        }
+    }
+
+    /// The same of a flow whose beginning was not seen: messages follow.
+    pub(super) fn unseen(
+        module: Arc<Module>,
+        online: OnlineSeq,
+        opening: &Opening,
+        config: &Config,
+    ) -> Self {
+        let responses = Responses::unseen(opening.protocol());
+        Self {
+            requests: Requests::unseen(&module, opening),
+            responses: Some(responses.digesting(config.digests.as_ref())),
+            ..Self::new(module, online, config)
         }
     }
 

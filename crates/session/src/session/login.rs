@@ -39,8 +39,10 @@ impl Session {
         }
         if let Some(Entry::Awaited(_)) = self.turns.entry() {
             let messages = ctx.flow.captured().messages();
-            if let Some(opening) = messages.and_then(|it| it.opening.clone()) {
-                self.begin_login(&opening, ctx);
+            let known = messages.and_then(|it| self.playing(ctx.flow).opening(it).cloned());
+            if let Some(it) = known {
+                self.turns.log_in_before(it.from);
+                self.begin_login(&it.opening, ctx);
             }
         }
         match self.turns.entry_mut().and_then(Entry::take_end) {
@@ -95,6 +97,16 @@ impl Session {
         }
     }
 
+    /// The client has changed its user: the session leaves its connection for one of that user.
+    pub(super) fn log_in_anew(&mut self, ctx: &mut Context<'_>) {
+        self.answered = false;
+        let then = super::After::Detached {
+            retry_at: ctx.now,
+            outcome: Outcome::Missed,
+        };
+        self.part(Flags::RST, then, ctx);
+    }
+
     /// The target has let the session in.
     fn enter(&mut self, mut opened: protocol::Opened, ctx: &mut Context<'_>) {
         let Some(messages) = ctx.flow.captured().messages() else {
@@ -102,7 +114,9 @@ impl Session {
         };
         if let (Some(keys), Some(user)) = (
             opened.keys.take(),
-            messages.opening.as_ref().and_then(|it| it.user()),
+            self.playing(ctx.flow)
+                .opening(messages)
+                .and_then(|it| it.opening.user()),
         ) {
             ctx.shared.credentials.learn(&user, keys);
         }

@@ -31,9 +31,13 @@ impl Session {
             return true;
         }
         if messages.is_reopened {
-            // Its user has changed: what follows means something else to a session that is another's.
+            // Its user has changed, to whom nobody knows: what follows means something else to a session that is another's.
             self.give_up(Outcome::Missed, ctx);
             return false;
+        }
+        if self.playing(ctx.flow).is_behind_another_login(messages) {
+            self.log_in_anew(ctx);
+            return true;
         }
         let mut playing = self.turns.of_mut(ctx.flow.captured());
         match playing.let_go_of_messages(messages) {

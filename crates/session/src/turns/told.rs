@@ -12,7 +12,7 @@ use protocol::{Digest, Digests, Expect, Opened, Protocol, Responses};
 use super::entry::Entry;
 use super::hearing::Told;
 use super::{Carried, Gating, Playing, Turns};
-use crate::flow::messages::{Message, Messages};
+use crate::flow::messages::{Message, Messages, Reopened};
 use crate::flow::turn::Answer;
 use crate::limits::CONTINUE_WAIT;
 use crate::time::Instant;
@@ -65,6 +65,13 @@ impl Turns {
     /// The same, to go on with it.
     pub(crate) fn entry_mut(&mut self) -> Option<&mut Entry> {
         self.told.as_mut().map(|told| &mut told.entry)
+    }
+
+    /// The login that begins is the one before this message.
+    pub(crate) fn log_in_before(&mut self, from: u64) {
+        if let Some(told) = &mut self.told {
+            told.opened_from = Some(from);
+        }
     }
 
     /// The login is over: what the target says next is read as responses.
@@ -182,6 +189,29 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
         self.front().is_some() && self.let_go > self.front
     }
 
+    /// Whether a message was said as another user than the session's.
+    fn is_others(&self, number: u64, messages: &Messages) -> bool {
+        let from = self.told.as_ref().and_then(|told| told.opened_from);
+        let opening = messages.opening_of(number);
+        from.is_some() && opening.is_some_and(|it| Some(it.from) != from)
+    }
+
+    /// Whether the front has to wait for a login as another user; everything before it is over.
+    pub(crate) fn is_behind_another_login(&self, messages: &Messages) -> bool {
+        let waits = self.current().is_none() && self.front().is_some();
+        waits && self.is_others(self.front, messages)
+    }
+
+    /// How the client had opened its connection before it said the front, or will say it.
+    pub(crate) fn opening<'m>(&self, messages: &'m Messages) -> Option<&'m Reopened> {
+        messages.opening_of(self.front)
+    }
+
+    /// Whether a connection may begin with the front: a login stands before it.
+    pub(crate) fn is_behind_a_login(&self, messages: &Messages) -> bool {
+        messages.is_first(self.front)
+    }
+
     /// Whether the flow has left its module, and the front with it.
     pub(crate) fn has_left(&self, messages: &Messages) -> bool {
         messages.left_at.is_some_and(|at| at <= self.front)
@@ -291,6 +321,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             }
             if self.told.as_ref().is_some_and(|told| told.has_left) {
                 return Takes::OtherWords;
+            }
+            if self.is_others(number, messages) {
+                return Takes::Them;
             }
             if message.is_rest() && self.is_unwanted(number, messages) {
                 return Takes::Nothing;

@@ -25,6 +25,7 @@ mod step;
 mod traffic;
 mod truth;
 mod tuning;
+mod unseen;
 mod window;
 
 use core::time::Duration;

@@ -30,7 +30,7 @@ fn http(choice: Choice) -> Script {
 
 impl Script {
     /// How turns have ended: their outcomes, whether they are paired, and how long both answers were.
-    fn ended(&mut self) -> Vec<(Outcome, bool, u64, u64)> {
+    pub(super) fn ended(&mut self) -> Vec<(Outcome, bool, u64, u64)> {
         let bytes = |response: Option<session::Response>| response.map_or(0, |it| it.bytes);
         core::iter::from_fn(|| self.engine.poll_event())
             .filter_map(|event| match event {
@@ -42,7 +42,7 @@ impl Script {
             .collect()
     }
 
-    fn payloads(&mut self) -> Vec<u8> {
+    pub(super) fn payloads(&mut self) -> Vec<u8> {
         self.frames()
             .into_iter()
             .flat_map(|it| it.payload)

@@ -14,6 +14,7 @@
 //! host or other values is checked by [`crate::plan`]. A run is what is meant where no command is named.
 
 mod choice;
+mod comparing;
 mod config;
 mod ctl;
 mod gates;
@@ -44,6 +45,7 @@ use host::netns;
 pub(crate) use self::record::{RecordArgs, Recording};
 pub(crate) use self::replay::FileArgs;
 pub(crate) use choice::{Capture, Confirmed, HookChoice, Priority, Progress, Responses};
+pub(crate) use comparing::Wanted;
 pub(crate) use config::Origin;
 pub(crate) use ctl::{ControlArgs, ControlAt, CtlArgs, Order, Rate, Setting};
 pub(crate) use interface::{InterfaceArg, Vantage};
@@ -112,6 +114,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) modules: module::ModuleOptions,
+
+    #[command(flatten)]
+    pub(crate) comparing: comparing::ComparisonOptions,
 
     /// Online interfaces: IFACE[:host|:mirror][,...] [default: those that own the online addresses]
     ///

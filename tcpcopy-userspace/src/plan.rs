@@ -17,6 +17,7 @@
 //! **Architecture invariant:** building a plan is a pure function of its arguments.
 
 pub(crate) mod budget;
+mod comparing;
 mod egress;
 pub(crate) mod exclusions;
 pub(crate) mod facts;
@@ -46,6 +47,7 @@ use crate::args::{Args, Capture, Confirmed, HookChoice, Recording, RuleArg};
 use crate::clock;
 use crate::dials::Dials;
 use budget::{Budget, Fixed};
+pub(crate) use comparing::Comparing;
 pub(crate) use egress::{egress_of, mtu_in};
 use exclusions::Exclusions;
 use facts::Facts;
@@ -77,6 +79,8 @@ pub(crate) struct Plan {
     pub(crate) modules: Vec<Option<protocol::Module>>,
     /// Passwords and verifiers for the logins that sessions make by themselves.
     pub(crate) credentials: Option<Arc<protocol::Credentials>>,
+    /// How responses are compared by their contents, where they are.
+    pub(crate) comparing: Option<Comparing>,
     /// Where each rule's sessions come from, in words.
     pub(crate) source_words: Vec<String>,
     pub(crate) source: Source,
@@ -209,6 +213,7 @@ impl Plan {
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
             modules: args.rules.iter().map(|it| args.module_of(it)).collect(),
             credentials: args.modules.credentials(),
+            comparing: args.comparison().map(Comparing::new),
             source_words,
             own_addresses: facts.addresses.iter().map(|own| own.address).collect(),
             filter,
@@ -273,6 +278,7 @@ impl Plan {
             copies: self.dials.copies_max(),
             wait_for_responses: self.wait_for_responses,
             credentials: self.credentials.clone(),
+            digests: self.comparing.as_ref().map(|it| Arc::clone(&it.digests)),
             response_timeout: self.response_timeout,
             idle_timeout: self.idle_timeout,
             sessions_max: self.sessions_max.div_ceil(self.workers),
@@ -299,6 +305,7 @@ impl Plan {
             rules: Vec::new(),
             modules: Vec::new(),
             credentials: None,
+            comparing: None,
             sample_bytes: 0,
             filter: Filter::of_probes(&[&self.probes[..], &self.controls[..]].concat()),
             ..self.clone()

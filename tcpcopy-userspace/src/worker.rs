@@ -17,6 +17,7 @@
 
 pub(crate) mod announcer;
 mod command;
+pub(crate) mod comparing;
 pub(crate) mod cues;
 mod departures;
 pub(crate) mod duplicates;
@@ -50,6 +51,7 @@ use crate::clock;
 use crate::made_up::MadeUp;
 use announcer::Announcer;
 pub(crate) use command::{Command, Error};
+use comparing::Comparing;
 use figures::{IfRead, InFlight};
 use handle::Inbox;
 use intake::Intake;
@@ -96,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) sample_bytes: u8,
     /// Assistant mode: what came of the responses that a protocol module reads.
     pub(crate) payload: Option<Payload>,
+    /// Both servers' answers beside each other, where they are compared by their contents.
+    pub(crate) comparing: Option<Comparing>,
     /// Longest frame that the private device carries, Ethernet header included, in bytes.
     pub(crate) frame_len_max: usize,
     /// How long a session may take to end once nothing more is captured.
@@ -154,7 +158,7 @@ impl Worker {
             None => Company::OnlineServer,
         };
         let mut running = Running {
-            ledger: Ledger::new(self.rules),
+            ledger: self.ledger(),
             differences: Differences::sampling(self.sample_bytes),
             worker: self,
             latency: Recorder::new(),
@@ -188,6 +192,19 @@ impl Worker {
             tap.hand_over();
         }
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Nothing counted yet; a baseline counts for itself alone.
+    fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::new(self.rules);
+        if let Some(comparing) = &self.comparing {
+            comparing
+                .baselines()
+                .for_each(|rule| ledger.set_aside(rule));
+        }
+        ledger
     }
 }
 

@@ -45,7 +45,39 @@ impl Values {
     }
 }
 
-/// Most places of a group whose values are remembered; each takes some 200 bytes.
+/// Bits of a filter, two of which are set for each value that it has: of those that it has not it takes one in sixteen for one that it has
+/// when it is full, and one in sixty on the average.
+const FILTER_BITS: usize = 1024;
+/// Values of a filter that is full; it begins anew then.
+const FILTERED_MAX: u32 = 128;
+
+/// Whether a value was said at any time, as far as can be told: what comes back after a round of a hundred others is no clock either.
+#[derive(Clone, Copy, Debug, Default)]
+struct Filter {
+    bits: [u64; FILTER_BITS / 64],
+    count: u32,
+}
+
+impl Filter {
+    /// Whether the value was there; it is now. It is a hash, so that any of its bits are as good as others.
+    fn put(&mut self, value: u64) -> bool {
+        let places = [value >> 7, value >> 29].map(|it| it as usize % FILTER_BITS);
+        let has = |place: &usize| self.bits[place / 64] & 1 << (place % 64) != 0;
+        if places.iter().all(has) {
+            return true;
+        }
+        if self.count == FILTERED_MAX {
+            *self = Self::default();
+        }
+        self.count += 1;
+        for place in places {
+            self.bits[place / 64] |= 1 << (place % 64);
+        }
+        false
+    }
+}
+
+/// Most places of a group whose values are remembered; each takes some 350 bytes.
 const PLACES_MAX: usize = 512;
 
 /// What was said at the places of a group.
@@ -106,6 +138,8 @@ impl Histories {
 struct History {
     online: Values,
     others: Both<Values>,
+    /// What the online server has ever said.
+    filter: Filter,
     fresh: u64,
     returns: u64,
 }
@@ -124,6 +158,7 @@ impl History {
             Some(0) => return is_moment,
             Some(1) => {}
             Some(_) => self.returns += 1,
+            None if self.filter.put(online) => self.returns += 1,
             None => self.fresh += 1,
         }
         self.online.push(online);
@@ -137,6 +172,11 @@ mod tests {
 
     use super::History;
     use crate::arm::Arm;
+
+    /// Values get here as hashes.
+    fn hash(value: u64) -> u64 {
+        Rand64::new(value.into()).rand_u64()
+    }
 
     /// How many of the differences are a moment's.
     fn moments(pairs: impl Iterator<Item = [u64; 2]>) -> (u64, u64) {
@@ -160,7 +200,7 @@ mod tests {
             let pairs = (100..6000).map(|index| {
                 let online = at(index);
                 let other = at(index).saturating_add_signed(shift);
-                [seconds(online), seconds(other)]
+                [hash(seconds(online)), hash(seconds(other))]
             });
             let (moments, differences) = moments(pairs);
             assert!(differences > 150, "{differences}");
@@ -178,14 +218,12 @@ mod tests {
             let pairs = (0..5000).map(|_| {
                 let online = random.rand_range(0..kinds);
                 let is_changed = random.rand_float() < 0.05;
-                [
-                    online,
-                    if is_changed {
-                        (online + 1) % kinds
-                    } else {
-                        online
-                    },
-                ]
+                let other = if is_changed {
+                    (online + 1) % kinds
+                } else {
+                    online
+                };
+                [hash(online), hash(other)]
             });
             let (moments, differences) = moments(pairs);
             assert!(differences > 200);
@@ -197,8 +235,29 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_round_is_no_clock() {
+        for round in [9, 10, 50, 100] {
+            let pairs = (0..5000).map(|number| {
+                let online = hash(number % round);
+                let is_changed = number % 100 == 5;
+                [
+                    online,
+                    if is_changed {
+                        hash(number % round + 1)
+                    } else {
+                        online
+                    },
+                ]
+            });
+            let (moments, differences) = moments(pairs);
+            assert_eq!(differences, 50);
+            assert!(moments <= 2, "{round}: {moments}");
+        }
+    }
+
+    #[test]
     fn identifiers_that_differ_are_no_moments() {
-        let pairs = (0..1000).map(|number| [number * 2, number * 2 + 1]);
+        let pairs = (0..1000).map(|number| [hash(number * 2), hash(number * 2 + 1)]);
         assert_eq!(moments(pairs), (0, 1000));
     }
 }

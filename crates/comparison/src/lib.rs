@@ -42,4 +42,4 @@ pub use place::Kind;
 pub use report::Report;
 pub use route::template::{Template, TemplateError};
 pub use tally::Tally;
-pub use worker::{Comparison, Request};
+pub use worker::Comparison;

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use protocol::Asked;
 use protocol::digest::{Digests, Paths};
 
 use crate::arm::Arm;
@@ -26,20 +27,6 @@ const REFUSED: core::ops::Range<u32> = 400..500;
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
 ];
-
-/// What was asked.
-#[derive(Clone, Copy, Debug)]
-pub enum Request<'a> {
-    /// A request of HTTP.
-    Path {
-        /// Its method.
-        method: &'a [u8],
-        /// Its target as it was sent.
-        target: &'a [u8],
-    },
-    /// A request of a protocol without paths, by what groups are made of: the name of a command, the form of a statement.
-    Name(&'a str),
-}
 
 /// Which group a request belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,16 +69,18 @@ impl Comparison {
     }
 
     /// Compares the responses of target or baseline and online server to one request; `at` is the time since the run began.
-    pub fn record(&mut self, arm: Arm, request: Request<'_>, answers: &Answers<'_>, at: Duration) {
+    pub fn record(&mut self, arm: Arm, asked: &Asked<'_>, answers: &Answers<'_>, at: Duration) {
         self.span = self.span.max(at);
-        let key = match request {
-            Request::Path { method, target } => {
+        let key = match asked {
+            Asked::Path { method, target } => {
                 let learns = !REFUSED.contains(&answers.online.status);
                 let route = self.routes.of(target, learns);
-                let known = METHODS.into_iter().find(|name| name.as_bytes() == method);
+                let known = METHODS
+                    .into_iter()
+                    .find(|name| name.as_bytes() == &**method);
                 Key::Route(known.unwrap_or("OTHER"), route)
             }
-            Request::Name(name) => Key::Name(shown(name)),
+            Asked::Name(name) => Key::Name(shown(name)),
         };
         if self.routes.folds() != self.folds {
             self.fold();

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use comparison::report::PlaceReport;
-use comparison::{Answers, Arm, Comparison, Kind, Report, Request, Says, Tally};
+use comparison::{Answers, Arm, Comparison, Kind, Report, Says, Tally};
 use oorandom::Rand64;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use protocol::digest::{Digest, Digests, Headers, Key};
@@ -72,24 +72,17 @@ impl Run {
 }
 
 fn record(comparison: &mut Comparison, happened: &Happened) {
-    let request = Request::Path {
-        method: happened.asked.method.as_bytes(),
-        target: happened.asked.target.as_bytes(),
-    };
+    let (method, target) = (&happened.asked.method, &happened.asked.target);
+    let asked = protocol::Asked::path(method.as_bytes(), target.as_bytes());
     let answers = |other| Answers {
         online: &happened.online,
         online_time: Some(Duration::from_millis(4)),
         other: Some(other),
         other_time: Some(Duration::from_millis(5)),
     };
-    comparison.record(
-        Arm::Target,
-        request,
-        &answers(&happened.target),
-        happened.at,
-    );
+    comparison.record(Arm::Target, &asked, &answers(&happened.target), happened.at);
     if let Some(baseline) = &happened.baseline {
-        comparison.record(Arm::Baseline, request, &answers(baseline), happened.at);
+        comparison.record(Arm::Baseline, &asked, &answers(baseline), happened.at);
     }
 }
 

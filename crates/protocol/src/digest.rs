@@ -126,6 +126,16 @@ impl Digest {
         self.content.unwrap_or(self.sent)
     }
 
+    /// How many bytes of memory it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let fields = match &self.fields {
+            Fields::Known(fields) => size_of_val::<[Field]>(fields),
+            Fields::Unknown(_) => 0,
+        };
+        size_of::<Self>() + size_of_val::<[Header]>(&self.headers) + fields
+    }
+
     /// Whether what the body says is hidden behind a coding.
     #[must_use]
     pub fn is_opaque(&self) -> bool {

@@ -303,7 +303,7 @@ counters! {
     module_online_lost;
     /// Connections on which a module could not read on what the target said.
     module_target_lost;
-    /// Responses of online servers that were not compared, because too many of their flow waited for the target's.
+    /// Responses of online servers that were not compared, because the memory was full.
     module_uncompared;
     /// Sessions that have logged in at their targets by themselves.
     module_logins;

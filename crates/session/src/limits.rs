@@ -270,9 +270,5 @@ pub const STATEMENTS_MAX: usize = 4096;
 /// How long what follows of a message waits for a target that does not ask for it although the online server has
 /// (`Expect: 100-continue`, RFC 9110 section 10.1.1): as long as clients wait.
 pub const CONTINUE_WAIT: Duration = Duration::from_secs(1);
-
-/// Most digests of the online server's responses that are kept of one flow, until its sessions have the target's; what is answered beyond is
-/// not compared. One has up to 256 fields of 24 bytes.
-pub const DIGESTS_KEPT_MAX: usize = 256;
 /// Most bytes that are kept of a path by which responses are grouped.
 pub const ASKED_LEN_MAX: usize = 1024;

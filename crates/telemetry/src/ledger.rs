@@ -109,6 +109,8 @@ impl Tally {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     rules: Vec<Tally>,
+    /// Which of them are no part of the sum.
+    aside: Vec<bool>,
 }
 
 impl Ledger {
@@ -117,6 +119,14 @@ impl Ledger {
     pub fn new(rules: usize) -> Self {
         Self {
             rules: vec![Tally::default(); rules],
+            aside: vec![false; rules],
+        }
+    }
+
+    /// A rule counts for itself alone: its target is a baseline, and whatever it does says nothing of the target that is tested.
+    pub fn set_aside(&mut self, RuleId(rule): RuleId) {
+        if let Some(aside) = self.aside.get_mut(usize::from(rule)) {
+            *aside = true;
         }
     }
 
@@ -142,6 +152,9 @@ impl Ledger {
         for (mine, theirs) in self.rules.iter_mut().zip(&other.rules) {
             mine.add(theirs);
         }
+        for (mine, theirs) in self.aside.iter_mut().zip(&other.aside) {
+            *mine |= theirs;
+        }
     }
 
     /// The tally of each rule, in the order of the command line.
@@ -150,11 +163,12 @@ impl Ledger {
         &self.rules
     }
 
-    /// All rules together.
+    /// All rules together, but for those that are set aside.
     #[must_use]
     pub fn total(&self) -> Tally {
         let mut total = Tally::default();
-        for tally in &self.rules {
+        let rules = self.rules.iter().zip(&self.aside);
+        for (tally, _) in rules.filter(|(_, aside)| !**aside) {
             total.add(tally);
         }
         total
@@ -175,6 +189,18 @@ mod tests {
             paired: true,
             ..TurnEnded::unseen(RuleId(rule), outcome)
         }
+    }
+
+    #[test]
+    fn a_rule_that_is_set_aside_counts_for_itself_alone() {
+        let (mut worker, mut all) = (Ledger::new(2), Ledger::new(2));
+        worker.set_aside(RuleId(1));
+        worker.record(&turn(0, Outcome::Answered, 10));
+        worker.record(&turn(1, Outcome::Refused, 10));
+        all.add(&worker);
+        assert_eq!(all.total().captured(), 1);
+        assert_eq!(all.total().turns(Outcome::Refused), 0);
+        assert_eq!(all.rules()[1].turns(Outcome::Refused), 1);
     }
 
     #[test]

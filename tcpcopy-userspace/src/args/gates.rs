@@ -33,7 +33,8 @@ pub(crate) struct GateArgs {
 
     /// Exit with 3 if more than this share of a route's responses differs in one field, header or status beyond noise, e.g. 0.1%
     ///
-    /// Not yet: no run compares responses by their contents, so this ends with 4, nothing was compared, and with --strict with 3.
+    /// It takes --protocol. Beside a baseline (-x 80-10.0.0.9:80,80-10.0.0.8:80=baseline) what two equal servers say differently as well
+    /// is noise; without one clocks and identifiers, which differ always, count for nothing. docs/comparison.md
     #[arg(long, value_name = "PERCENT", value_parser = max_differing)]
     max_difference: Option<f64>,
 

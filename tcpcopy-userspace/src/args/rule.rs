@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use wire::flow::{Addr, Endpoint};
 
-use options::RuleOptions;
+use options::{Role, RuleOptions};
 
-/// `[ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[/OPTION=VALUE...]` as written.
+/// `[ONLINE_IP:]ONLINE_PORT-TARGET_IP:TARGET_PORT[=ROLE][/OPTION=VALUE...]` as written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RuleArg {
     /// The online endpoint; address `::` for any.
@@ -26,10 +26,18 @@ impl FromStr for RuleArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (text, options) = match text.split_once('/') {
+        let (text, mut options) = match text.split_once('/') {
             Some((rule, options)) => (rule, options.parse()?),
             None => (text, RuleOptions::default()),
         };
+        let (text, role) = match text.split_once('=') {
+            Some((rule, role)) => (rule, Some(role.parse()?)),
+            None => (text, None),
+        };
+        if role.is_some() && options.role.is_some() {
+            return Err("role is said twice".to_owned());
+        }
+        options.role = options.role.or(role);
         let (online, target) = text
             .split_once('-')
             .ok_or_else(|| format!("there is no '-'; {FORM}"))?;
@@ -69,6 +77,11 @@ impl FromStr for RuleArg {
 }
 
 impl RuleArg {
+    /// Whether its target is a baseline.
+    pub(crate) fn is_baseline(&self) -> bool {
+        self.options.role == Some(Role::Baseline)
+    }
+
     /// Whether it says where to copy to: what a recorder takes does not.
     pub(crate) fn has_target(&self) -> bool {
         self.target.port != 0
@@ -144,6 +157,9 @@ impl fmt::Display for RuleArg {
         if self.has_target() {
             write!(f, " -> {}", self.target)?;
         }
+        if self.is_baseline() {
+            write!(f, " (baseline)")?;
+        }
         Ok(())
     }
 }
@@ -156,6 +172,12 @@ mod tests {
     fn rules() {
         for (text, expected) in [
             ("80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),
+            (
+                "80-10.0.0.2:81=baseline",
+                Some("port 80 -> 10.0.0.2:81 (baseline)"),
+            ),
+            ("80-10.0.0.2:81=twin", None),
+            ("80-10.0.0.2:81=baseline/role=target", None),
             ("*:80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),
             ("0.0.0.0:80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),
             ("[::]:80-10.0.0.2:81", Some("port 80 -> 10.0.0.2:81")),

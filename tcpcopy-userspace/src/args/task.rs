@@ -184,6 +184,7 @@ impl CommandLine {
             }
             Task::Run(args) | Task::Doctor(args) => match rule::options::contradiction(&args.rules)
                 .or_else(|| args.contradiction_of_modules())
+                .or_else(|| args.contradiction_of_comparison())
             {
                 Some(words) => {
                     let words = format!("{words}\n");

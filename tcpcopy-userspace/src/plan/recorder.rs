@@ -36,6 +36,7 @@ impl Plan {
             rule_names: args.rules.iter().map(ToString::to_string).collect(),
             modules: Vec::new(),
             credentials: None,
+            comparing: None,
             source_words: Vec::new(),
             source: Source::Clients,
             own_addresses: own_addresses(facts),

@@ -19,7 +19,8 @@ pub(crate) enum Refusal {
     /// Two rules for one online endpoint.
     #[error(
         "-x names the same online endpoint twice: \"{first}\" and \"{second}\"; a packet can be copied by one rule only, so \
-         leave one out, give each a weight (/weight=1) to split the connections between their targets, or run a second tcpcopy for it \
+         leave one out, give each a weight (/weight=1) to split the connections between their targets, call one of them the \
+         baseline (=baseline) beside which the other is compared, or run a second tcpcopy for it \
          elsewhere"
     )]
     DuplicateRule {

@@ -22,7 +22,7 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
     for (index, rule) in args.rules.iter().enumerate() {
         if let Some(first) = args.rules[..index]
             .iter()
-            .find(|other| overlap(&other.online, &rule.online) && !are_split(other, rule))
+            .find(|other| overlap(&other.online, &rule.online) && !may_share(other, rule))
         {
             return Err(Refusal::DuplicateRule {
                 first: Box::new(*first),
@@ -48,10 +48,12 @@ fn overlap(a: &Endpoint, b: &Endpoint) -> bool {
         && (a.addr == b.addr || a.addr == Addr::UNSPECIFIED || b.addr == Addr::UNSPECIFIED)
 }
 
-/// Whether two rules split the connections of one service between two targets: each packet belongs to one of them.
-fn are_split(one: &RuleArg, other: &RuleArg) -> bool {
+/// Whether two rules may name one service: they split its connections between two targets, or one of them copies all of them to a
+/// baseline as well.
+fn may_share(one: &RuleArg, other: &RuleArg) -> bool {
     let have_weights = one.options.weight.is_some() && other.options.weight.is_some();
-    have_weights && one.online == other.online && one.target != other.target
+    let has_baseline = one.is_baseline() || other.is_baseline();
+    (have_weights || has_baseline) && one.online == other.online && one.target != other.target
 }
 
 /// Whether what is sent to `target` arrives where `online` captures.

@@ -65,6 +65,11 @@ pub(super) fn announce(args: &Args, plan: &Plan, warnings: &mut Warnings) {
         info!("{words}");
     }
     modules(plan);
+    if plan.comparing.is_some() {
+        info!(
+            "compared   status, headers and body of both servers' responses, of JSON each field, by route; --no-compare leaves it out"
+        );
+    }
     samples(plan);
     limits(args, plan);
 }

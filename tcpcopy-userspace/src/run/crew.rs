@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::bandwidth::Bandwidth;
 use crate::loader::Parts;
 use crate::made_up::MadeUp;
 use crate::plan::Plan;
+use crate::worker::comparing::Comparing;
 use crate::worker::handle::{Inbox, WorkerHandle};
 use crate::worker::intake::Intake;
 use crate::worker::pausing::Pausing;
@@ -38,6 +39,8 @@ pub(super) struct Crew {
     inboxes: Vec<Inbox>,
     threads: Vec<JoinHandle<Result<(), worker::Error>>>,
     rules: usize,
+    /// What all workers have counted of responses' contents, where they are compared.
+    compared: Option<Arc<Mutex<comparison::Tally>>>,
 }
 
 impl Crew {
@@ -59,6 +62,7 @@ impl Crew {
             inboxes,
             threads: Vec::new(),
             rules,
+            compared: plan.comparing.is_some().then(Arc::default),
         })
     }
 
@@ -123,6 +127,7 @@ impl Crew {
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
                 payload,
+                comparing: self.comparing(plan),
                 frame_len_max,
                 patience: plan.response_timeout,
                 bandwidth: Bandwidth::new(plan.worker_bits_per_second(), clock::now()),
@@ -141,6 +146,18 @@ impl Crew {
             self.threads.push(thread);
         }
         Ok(())
+    }
+
+    /// A worker's part of the comparison.
+    fn comparing(&self, plan: &Plan) -> Option<Comparing> {
+        let (wanted, tally) = (plan.comparing.as_ref()?, self.compared.as_ref()?);
+        Some(Comparing::new(wanted, tally, clock::now()))
+    }
+
+    /// What responses say differently, where they are compared by their contents.
+    pub(super) fn comparison(&self) -> Option<comparison::Report> {
+        let tally = self.compared.as_ref()?.lock();
+        Some(tally.unwrap_or_else(PoisonError::into_inner).report())
     }
 
     /// Gives every worker a command.

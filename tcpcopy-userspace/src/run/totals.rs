@@ -80,7 +80,7 @@ impl Run<'_> {
             changes: self.control.changes().clone(),
             feedback: self.feedback.clone(),
             replay: self.replaying.as_ref().map(|it| it.progress(duration)),
-            comparison: None,
+            comparison: self.crew.comparison(),
             tap: self.tapping.figures(),
         }
     }

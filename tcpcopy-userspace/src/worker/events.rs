@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use comparison::Arm;
 use session::{Event, Instant, TurnEnded};
 
 use super::playing::Playing;
@@ -60,6 +61,13 @@ impl Running {
         let files = self.worker.playing.as_ref();
         turn.paired &= !files.is_some_and(Playing::is_one_sided);
         self.ledger.record(&turn);
+        if let Some(comparing) = &mut self.worker.comparing {
+            comparing.record(now, &mut turn);
+            if comparing.arm(turn.rule) == Arm::Baseline {
+                // What is measured is the target.
+                return;
+            }
+        }
         self.latency.record(&turn);
         self.differences.record(&turn, SystemTime::now);
         if turn.lag >= BEHIND_MIN {

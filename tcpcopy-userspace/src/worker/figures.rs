@@ -136,6 +136,10 @@ impl Running {
         } else {
             engine.turns_open()
         };
+        let hands_over = obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY;
+        if hands_over && let Some(comparing) = &mut self.worker.comparing {
+            comparing.hand_over(if_read);
+        }
         let slot = &self.worker.shared.slot;
         let mut slot = match slot.try_lock() {
             Err(TryLockError::WouldBlock) => match if_read {
@@ -147,7 +151,7 @@ impl Running {
         };
         self.dirty = false;
         slot.ledger.clone_from(&self.ledger);
-        if obeyed || now.since(self.handed_over) >= HAND_OVER_EVERY {
+        if hands_over {
             self.handed_over = now;
             self.latency.drain_into(&mut slot.latency);
             slot.differences.clone_from(&self.differences);

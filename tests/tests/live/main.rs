@@ -9,6 +9,7 @@ mod assistant;
 mod beginnings;
 mod bodies;
 mod captures;
+mod compared;
 mod containers;
 mod control;
 mod directions;

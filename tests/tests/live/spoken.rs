@@ -113,7 +113,16 @@ pub(super) fn serve(
     host: Host,
     handle: impl Fn(TcpStream, &Ear) + Clone + Send + 'static,
 ) -> Journal {
-    let address = SocketAddr::from((host.address().expect("an address"), PORT));
+    serve_at(stand, (host, PORT), handle)
+}
+
+/// The same at another port.
+pub(super) fn serve_at(
+    stand: &Stand,
+    (host, port): (Host, u16),
+    handle: impl Fn(TcpStream, &Ear) + Clone + Send + 'static,
+) -> Journal {
+    let address = SocketAddr::from((host.address().expect("an address"), port));
     let listener = stand
         .lab
         .namespace(host)

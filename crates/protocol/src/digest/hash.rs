@@ -1,8 +1,9 @@
-//! Hashes with a key that nobody outside knows (SipHash-1-3): a server cannot make two bodies that collide, nor can a hash be
-//! looked up in a table of likely values.
+//! Hashes with a key that nobody outside knows: a server cannot make two bodies that collide, nor can a hash be looked up in a table of
+//! likely values. SipHash-1-3 for what is short, as a field's value is, and HighwayHash for bodies, of which it reads several bytes in a cycle.
 
 use core::hash::Hasher as _;
 
+use highway::{HighwayHash as _, HighwayHasher};
 use siphasher::sip::SipHasher13;
 
 /// The key of all hashes of a run. It should be random, and belongs in no file and no log.
@@ -23,6 +24,11 @@ impl core::fmt::Debug for Key {
 impl Key {
     pub(super) fn hasher(self) -> SipHasher13 {
         SipHasher13::new_with_keys(self.k0, self.k1)
+    }
+
+    fn hasher_of_bodies(self) -> HighwayHasher {
+        let (k0, k1) = (self.k0, self.k1);
+        HighwayHasher::new(highway::Key([k0, k1, !k0, !k1]))
     }
 
     /// Of bytes of one kind: equal bytes of different kinds have different hashes.
@@ -55,20 +61,20 @@ pub struct Extent {
 #[derive(Clone, Debug)]
 pub(super) struct Measure {
     len: u64,
-    hasher: SipHasher13,
+    hasher: HighwayHasher,
 }
 
 impl Measure {
     pub(super) fn new(key: Key) -> Self {
         Self {
             len: 0,
-            hasher: key.hasher(),
+            hasher: key.hasher_of_bodies(),
         }
     }
 
     pub(super) fn add(&mut self, bytes: &[u8]) {
         self.len = self.len.saturating_add(bytes.len() as u64);
-        self.hasher.write(bytes);
+        self.hasher.append(bytes);
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -78,7 +84,7 @@ impl Measure {
     pub(super) fn extent(&self) -> Extent {
         Extent {
             len: self.len,
-            hash: self.hasher.finish(),
+            hash: self.hasher.clone().finalize64(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A client's side: commands. A command is held until it is known what it does; the rest of it passes by.
 
+use crate::asked::Asked;
 use crate::module::Module;
 use crate::parts::{Head, Part, Why};
 use crate::redis::judge::{Replies, asks_for_key, is_copied, leads_to_a_stream};
@@ -159,6 +160,9 @@ impl Requests {
             expect,
             patch: None,
         }));
+        if copied && let Some(name) = self.message.name() {
+            tell(Part::Asks(Asked::name(&name)));
+        }
         self.fate = if copied { Fate::Copied } else { Fate::Dropped };
         self.settle(bytes, tell);
     }

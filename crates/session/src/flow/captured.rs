@@ -223,7 +223,16 @@ impl Captured {
             self.earlier.pop_front();
         }
         if self.messages.is_some() {
-            self.forget_messages(front);
+            // The rest of a message asks for what stands before it.
+            self.forget_messages(front.saturating_sub(1), arena);
+        }
+    }
+
+    /// Nobody needs anything of it any more.
+    pub(super) fn clear(&mut self, arena: &mut Arena) {
+        self.forget_before(u64::MAX, arena);
+        if self.messages.is_some() {
+            self.forget_messages(u64::MAX, arena);
         }
     }
 

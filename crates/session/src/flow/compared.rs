@@ -6,7 +6,8 @@ use std::sync::Arc;
 use protocol::{Asked, Digest, Digests, Expect};
 
 use super::messages::Message;
-use crate::limits::{ASKED_LEN_MAX, DIGESTS_KEPT_MAX};
+use crate::arena::Arena;
+use crate::limits::ASKED_LEN_MAX;
 
 /// The messages of a flow, as far as their responses are compared. They are those of [`super::messages::Messages`], in the same order.
 #[derive(Debug)]
@@ -15,8 +16,6 @@ pub(super) struct Comparing {
     /// What the message asks for that has begun and is no turn yet.
     asked: Option<Arc<Asked<'static>>>,
     kept: VecDeque<Kept>,
-    /// How many digests are kept.
-    count: usize,
 }
 
 /// What is known of one message.
@@ -32,7 +31,6 @@ impl Comparing {
             digests: Arc::clone(digests),
             asked: None,
             kept: VecDeque::new(),
-            count: 0,
         }
     }
 
@@ -54,24 +52,26 @@ impl Comparing {
         });
     }
 
-    /// The online server has answered the message at `index`. Returns whether that is kept.
-    pub(super) fn answer(&mut self, index: usize, digest: Digest) -> bool {
+    /// The online server has answered the message at `index`. Returns whether that is kept: there may be no room for it.
+    pub(super) fn answer(&mut self, index: usize, digest: Digest, arena: &mut Arena) -> bool {
         let Some(kept) = self.kept.get_mut(index) else {
             // Its sessions have ended it already.
             return true;
         };
-        if self.count >= DIGESTS_KEPT_MAX {
+        if arena.is_full() {
             return false;
         }
-        self.count += usize::from(kept.online.is_none());
-        kept.online = Some(Arc::new(digest));
+        arena.charge(digest.size());
+        if let Some(before) = kept.online.replace(Arc::new(digest)) {
+            arena.discharge(before.size());
+        }
         true
     }
 
-    /// Nobody needs the first message any more.
-    pub(super) fn forget_first(&mut self) {
-        if let Some(kept) = self.kept.pop_front() {
-            self.count -= usize::from(kept.online.is_some());
+    /// Nobody needs the first `count` messages any more.
+    pub(super) fn forget_first(&mut self, count: usize, arena: &mut Arena) {
+        for kept in self.kept.drain(..count.min(self.kept.len())) {
+            arena.discharge(kept.online.map_or(0, |it| it.size()));
         }
     }
 

@@ -320,7 +320,9 @@ impl Course {
             }
             Said::Digested(digest) => {
                 if let Some(turn) = self.awaited.front().and_then(|it| it.turn) {
-                    let is_kept = captured.messages_mut().answer(turn, (**digest).clone());
+                    let is_kept = captured
+                        .messages_mut()
+                        .answer(turn, (**digest).clone(), arena);
                     self.tally.uncompared += u64::from(!is_kept);
                 }
             }

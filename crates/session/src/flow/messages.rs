@@ -11,6 +11,7 @@ use super::captured::Captured;
 use super::compared::Comparing;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
+use crate::arena::Arena;
 use crate::limits::{LOGIN_ROOM, STATEMENTS_MAX};
 use crate::time::Instant;
 
@@ -97,12 +98,13 @@ impl Messages {
     }
 
     /// Messages before this number are needed by nobody any more.
-    pub(super) fn forget_before(&mut self, number: u64) {
-        while self.first < number && self.kept.pop_front().is_some() {
-            self.first += 1;
-            if let Some(comparing) = &mut self.comparing {
-                comparing.forget_first();
-            }
+    pub(super) fn forget_before(&mut self, number: u64, arena: &mut Arena) {
+        let passed = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let count = passed.min(self.kept.len());
+        self.kept.drain(..count);
+        self.first += count as u64;
+        if let Some(comparing) = &mut self.comparing {
+            comparing.forget_first(count, arena);
         }
     }
 
@@ -114,9 +116,9 @@ impl Messages {
     }
 
     /// The online server has answered message `number`. Returns whether that can be compared.
-    pub(super) fn answer(&mut self, number: u64, digest: Digest) -> bool {
+    pub(super) fn answer(&mut self, number: u64, digest: Digest, arena: &mut Arena) -> bool {
         match (&mut self.comparing, number.checked_sub(self.first)) {
-            (Some(comparing), Some(index)) => comparing.answer(index as usize, digest),
+            (Some(comparing), Some(index)) => comparing.answer(index as usize, digest, arena),
             _ => true,
         }
     }
@@ -208,11 +210,11 @@ impl Captured {
         true
     }
 
-    /// What was said of turns before number `front` is needed no more; the rest of a message asks for what stands before it.
+    /// What was said of turns before number `front` is needed by nobody any more.
     #[cold]
-    pub(super) fn forget_messages(&mut self, front: u64) {
+    pub(super) fn forget_messages(&mut self, front: u64, arena: &mut Arena) {
         if let Some(messages) = &mut self.messages {
-            messages.forget_before(front.saturating_sub(1));
+            messages.forget_before(front, arena);
         }
     }
 

@@ -72,6 +72,6 @@ impl Flow {
     pub(crate) fn clear(&mut self, arena: &mut Arena) {
         self.stream.clear(arena);
         self.payload.drop_before(self.end(), arena);
-        self.captured.forget_before(u64::MAX, arena);
+        self.captured.clear(arena);
     }
 }

@@ -34,6 +34,7 @@ fn turn(online: &[u8], target: Option<&[u8]>) -> TurnEnded {
             online: prefix(online),
             target: prefix(target.unwrap_or_default()),
         })),
+        compared: None,
     }
 }
 

@@ -29,17 +29,41 @@ pub(crate) struct RuleOptions {
     pub(crate) response_timeout: Option<Duration>,
     /// Which module reads its requests and responses.
     pub(crate) protocol: Option<ProtocolArg>,
+    /// What its target is.
+    pub(crate) role: Option<Role>,
+}
+
+/// What a rule's target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The build that is tested.
+    Target,
+    /// A server that runs what the online server runs, beside which the other rule's target is compared.
+    Baseline,
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "target" => Ok(Self::Target),
+            "baseline" => Ok(Self::Baseline),
+            _ => Err("write target or baseline".to_owned()),
+        }
+    }
 }
 
 impl RuleOptions {
     /// Their names, as they are written.
-    pub(crate) const NAMES: [&str; 6] = [
+    pub(crate) const NAMES: [&str; 7] = [
         "percent",
         "copies",
         "weight",
         "join",
         "response-timeout",
         "protocol",
+        "role",
     ];
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -52,6 +76,7 @@ impl RuleOptions {
                 self.join = Some(JoinArg::from_str(value, false).map_err(refused)?);
             }
             "protocol" => self.protocol = Some(value.parse()?),
+            "role" => self.role = Some(value.parse()?),
             "response-timeout" => self.response_timeout = Some(quantity::time(value)?),
             _ => {
                 return Err(format!(
@@ -142,6 +167,7 @@ mod tests {
             ("response-timeout=5", "its unit"),
             ("pool=10.0.0.0/24", "no such option"),
             ("protocol=h2", "write one of none, auto"),
+            ("role=twin", "write target or baseline"),
             ("copies=1/copies=2", "copies is said twice"),
             ("", "is NAME=VALUE"),
         ] {

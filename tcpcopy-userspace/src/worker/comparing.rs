@@ -1,0 +1,79 @@
+//! Both servers' answers beside each other: what a worker counts of them, and where it leaves that.
+
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
+use comparison::{Answers, Arm, Comparison, Tally};
+use session::{Instant, RuleId, TurnEnded};
+
+use super::figures::IfRead;
+use crate::plan::Comparing as Wanted;
+
+/// A worker's part of the comparison.
+#[derive(Debug)]
+pub(crate) struct Comparing {
+    comparison: Comparison,
+    /// Whose answers those to each rule's requests are.
+    arms: Vec<Arm>,
+    began: Instant,
+    /// What all workers have counted.
+    tally: Arc<Mutex<Tally>>,
+}
+
+impl Comparing {
+    /// Nothing compared yet, in a run that begins now.
+    pub(crate) fn new(wanted: &Wanted, tally: &Arc<Mutex<Tally>>, now: Instant) -> Self {
+        Self {
+            comparison: wanted.comparison(),
+            arms: wanted.arms.clone(),
+            began: now,
+            tally: Arc::clone(tally),
+        }
+    }
+
+    /// Whose answers those to a rule's requests are.
+    pub(super) fn arm(&self, RuleId(rule): RuleId) -> Arm {
+        let arm = self.arms.get(usize::from(rule));
+        arm.copied().unwrap_or(Arm::Target)
+    }
+
+    /// The rules whose targets are baselines.
+    pub(super) fn baselines(&self) -> impl Iterator<Item = RuleId> {
+        let rules = (0..).zip(&self.arms);
+        rules.filter_map(|(rule, arm)| (*arm == Arm::Baseline).then_some(RuleId(rule)))
+    }
+
+    /// Counts what both servers have answered, where the turn tells it.
+    pub(super) fn record(&mut self, now: Instant, turn: &mut TurnEnded) {
+        let Some(compared) = turn.compared.take() else {
+            return;
+        };
+        // A target that was kept from sending has times of our making.
+        let has_times = turn.paired && !turn.paced;
+        let time =
+            |response: Option<session::Response>| response.filter(|_| has_times).map(|it| it.last);
+        let path = turn.round_trip.unwrap_or_default();
+        let answers = Answers {
+            online: &compared.online,
+            online_time: time(turn.online),
+            other: compared.target.as_deref(),
+            other_time: time(turn.target).map(|time| time.saturating_sub(path)),
+        };
+        let arm = self.arm(turn.rule);
+        let at = now.since(self.began);
+        self.comparison.record(arm, &compared.asked, &answers, at);
+    }
+
+    /// Adds what was counted since the last time to what all workers have counted; later where somebody reads that now, unless it is to
+    /// wait.
+    pub(super) fn hand_over(&mut self, if_read: IfRead) {
+        let mut tally = match (self.tally.try_lock(), if_read) {
+            (Ok(tally), _) => tally,
+            (Err(TryLockError::Poisoned(tally)), _) => tally.into_inner(),
+            (Err(TryLockError::WouldBlock), IfRead::Later) => return,
+            (Err(TryLockError::WouldBlock), IfRead::Wait) => {
+                self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        tally.unite(&self.comparison.drain());
+    }
+}

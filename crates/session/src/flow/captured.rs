@@ -223,7 +223,6 @@ impl Captured {
             self.earlier.pop_front();
         }
         if self.messages.is_some() {
-            // The rest of a message asks for what stands before it.
             self.forget_messages(front.saturating_sub(1), arena);
         }
     }

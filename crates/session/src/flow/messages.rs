@@ -210,11 +210,11 @@ impl Captured {
         true
     }
 
-    /// What was said of turns before number `front` is needed by nobody any more.
+    /// What was said of messages before this number is needed no more; the rest of a message asks for what stands before it.
     #[cold]
-    pub(super) fn forget_messages(&mut self, front: u64, arena: &mut Arena) {
+    pub(super) fn forget_messages(&mut self, number: u64, arena: &mut Arena) {
         if let Some(messages) = &mut self.messages {
-            messages.forget_before(front, arena);
+            messages.forget_before(number, arena);
         }
     }
 

@@ -13,8 +13,10 @@ mod load;
 
 use core::time::Duration;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use load::{AT_ONCE, CLOSED, Load, THINKING};
+use load::{AT_ONCE, CLOSED, Load, REQUEST_LEN, RESPONSE_LEN, THINKING};
+use protocol::{Choice, Module, Protocol};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,7 +56,7 @@ fn turns(count: u32, sessions: u32, pace: Duration) {
 }
 
 fn messages(count: u32, sessions: u32) {
-    let mut load = Load::reading(sessions, THINKING);
+    let mut load = reading(sessions);
     let mut peers = load.establish(sessions);
     for turn in 0..count {
         load.turn(&mut peers[(turn % sessions) as usize]);
@@ -65,6 +67,23 @@ fn messages(count: u32, sessions: u32) {
         u64::from(count + sessions),
         "not every message was answered"
     );
+}
+
+/// A world in which the module of HTTP/1 reads requests and responses, whole.
+fn reading(sessions: u32) -> Load {
+    let module = Module {
+        choice: Choice::Is(Protocol::Http1),
+        ..Module::default()
+    };
+    let mut request = b"GET /a/b HTTP/1.1\r\nHost: example.com\r\nX: ".to_vec();
+    request.resize(REQUEST_LEN as usize - 4, b'x');
+    request.extend_from_slice(b"\r\n\r\n");
+    let head = "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Type: text/html\r\nContent-Length: ";
+    let body = RESPONSE_LEN as usize - head.len() - "000\r\n\r\n".len();
+    let mut response = format!("{head}{body:03}\r\n\r\n").into_bytes();
+    response.resize(RESPONSE_LEN as usize, b'a');
+    let words = (&request[..], &response[..]);
+    Load::with(sessions, THINKING, Some(Arc::new(module)), words)
 }
 
 fn connections(count: u32) {

@@ -2,6 +2,7 @@
 //!
 //! Places at the target are places in what is copied; without a filter that is the client's stream.
 
+use std::iter;
 use std::ops::Range;
 
 use crate::application::{Connection, Protocol, Request};
@@ -14,7 +15,8 @@ impl Connection {
     pub(crate) fn passes(&self, is_filtered: bool) -> Vec<Range<usize>> {
         let all: Vec<Range<usize>> = self.messages().map(|(range, _)| range).collect();
         if !is_filtered {
-            return vec![0..all.last().map_or(self.prefix_len(), |it| it.end)];
+            let end = all.last().map_or(self.prefix_len(), |it| it.end);
+            return iter::once(0..end).collect();
         }
         let safe = self
             .messages()

@@ -37,7 +37,7 @@ pub(crate) fn candidates(plan: &Plan) -> Vec<(String, Plan)> {
             }),
         );
     }
-    for (name, change) in faults() {
+    for (name, change) in faults().into_iter().chain(MODULE) {
         add(name.to_owned(), Box::new(change));
     }
     for number in 0..plan.happenings.len() {
@@ -76,6 +76,16 @@ pub(crate) fn candidates(plan: &Plan) -> Vec<(String, Plan)> {
     });
     candidates.collect()
 }
+
+/// Changes that turn a protocol module off, or its filter.
+const MODULE: [Fault; 2] = [
+    ("no module", |p| p.setting.module = None),
+    ("no filter", |p| {
+        if let Some(module) = &mut p.setting.module {
+            module.read_only = false;
+        }
+    }),
+];
 
 /// Changes that turn one fault or setting off.
 fn faults() -> Vec<Fault> {
@@ -140,12 +150,6 @@ fn faults() -> Vec<Fault> {
         ("no idle timeout", |p| p.setting.idle_timeout = None),
         ("much slack", |p| p.setting.reply_slack = REPLY_SLACK),
         ("unconfirmed", |p| p.setting.confirmed = false),
-        ("no module", |p| p.setting.module = None),
-        ("no filter", |p| {
-            if let Some(module) = &mut p.setting.module {
-                module.read_only = false;
-            }
-        }),
         ("joins", |p| p.setting.joining = Joining::Standalone),
     ]
 }

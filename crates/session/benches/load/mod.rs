@@ -10,7 +10,7 @@ pub(crate) mod stage;
 use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::{Choice, Module, Protocol};
+use protocol::Module;
 use session::{Config, Engine, Instant, Rule, Source};
 use wire::flow::{Addr, Endpoint, PoolRange};
 use wire::segment::Segment;
@@ -74,26 +74,8 @@ impl Load {
         Self::with(sessions, pace, None, (&request, b""))
     }
 
-    /// The same where a protocol module reads requests and responses of HTTP/1, whole.
-    pub(crate) fn reading(sessions: u32, pace: Duration) -> Self {
-        let module = Module {
-            choice: Choice::Is(Protocol::Http1),
-            ..Module::default()
-        };
-        let request = message("GET /a/b HTTP/1.1\r\nHost: example.com\r\nX: ", REQUEST_LEN);
-        let head = "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Type: text/html\r\nContent-Length: ";
-        let body = RESPONSE_LEN as usize - head.len() - "000\r\n\r\n".len();
-        let mut response = format!("{head}{body:03}\r\n\r\n").into_bytes();
-        response.resize(RESPONSE_LEN as usize, b'a');
-        Self::with(
-            sessions,
-            pace,
-            Some(Arc::new(module)),
-            (&request, &response),
-        )
-    }
-
-    fn with(
+    /// The same where a protocol module reads requests and responses, if there is one: what each of them says, as far as it is recorded.
+    pub(crate) fn with(
         sessions: u32,
         pace: Duration,
         module: Option<Arc<Module>>,
@@ -298,14 +280,6 @@ impl Load {
     fn events(&mut self) {
         self.answered += stage::events(&mut self.engine);
     }
-}
-
-/// A head that begins so and is `len` bytes long.
-fn message(begins: &str, len: u32) -> Vec<u8> {
-    let mut message = begins.as_bytes().to_vec();
-    message.resize(len as usize - 4, b'x');
-    message.extend_from_slice(b"\r\n\r\n");
-    message
 }
 
 fn after(seq: u32, flags: Flags, len: u32) -> u32 {

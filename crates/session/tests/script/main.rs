@@ -22,6 +22,7 @@ mod resting;
 mod samples;
 mod sending;
 mod step;
+mod told;
 mod traffic;
 mod truth;
 mod tuning;

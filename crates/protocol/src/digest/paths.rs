@@ -51,7 +51,6 @@ struct Node {
     text: Box<str>,
     /// Where in the text its key stands just as it is in documents; nothing where it does not.
     name: Range<u8>,
-    parent: PathId,
     children: u32,
     elements: PathId,
     length: PathId,
@@ -63,7 +62,7 @@ struct Node {
 
 impl Node {
     /// A path that was reached by this key, if it was a key that is told apart.
-    fn new(text: String, parent: PathId, key: Option<&[u8]>) -> Self {
+    fn new(text: String, key: Option<&[u8]>) -> Self {
         // A quote may stand behind it.
         let name = key.and_then(|key| {
             let at = |behind: usize| {
@@ -77,7 +76,6 @@ impl Node {
         Self {
             text: text.into_boxed_str(),
             name: name.unwrap_or_default(),
-            parent,
             children: 0,
             elements: PathId::NONE,
             length: PathId::NONE,
@@ -86,10 +84,10 @@ impl Node {
         }
     }
 
-    /// Whether documents have this key for it in an object that stands at `parent`.
-    fn is(&self, parent: PathId, key: &[u8]) -> bool {
+    /// Its key, as it stands in documents; nothing where that is not known. It has neither quotes nor backslashes.
+    fn name(&self) -> &[u8] {
         let name = usize::from(self.name.start)..usize::from(self.name.end);
-        self.parent == parent && !name.is_empty() && self.text.as_bytes().get(name) == Some(key)
+        self.text.as_bytes().get(name).unwrap_or_default()
     }
 }
 
@@ -136,7 +134,7 @@ impl Paths {
     #[must_use]
     pub fn new(key: Key) -> Self {
         let rest = "(what is deeper, or of further fields)";
-        let node = |text: &str| Node::new(text.to_owned(), PathId::NONE, None);
+        let node = |text: &str| Node::new(text.to_owned(), None);
         Self {
             key,
             nodes: vec![node("."), node(rest)],
@@ -157,25 +155,35 @@ impl Paths {
         self.refused
     }
 
-    /// The value of a key, in an object that stands at `parent`. Its key before this one has the path `before`, and `parent` stands for
-    /// none. A key that was cut off is given with more bytes than a name can have.
-    ///
-    /// Objects of one form have their keys in one order, so the key that came next the last time is looked at first.
+    /// The path and the name of the key that came behind another one the last time. Objects of one form have their keys in one order,
+    /// so it is likely to come again. `parent` is where the object stands, `before` the path of its key before this one, and `parent`
+    /// once more where there is none.
+    #[inline]
+    pub(super) fn likely(&self, parent: PathId, before: PathId) -> Option<(PathId, &[u8])> {
+        let before_node = self.nodes.get(before.index())?;
+        let path = if before == parent {
+            before_node.first
+        } else {
+            before_node.next
+        };
+        let name = self.nodes.get(path.index())?.name();
+        (!name.is_empty()).then_some((path, name))
+    }
+
+    /// The value of a key, where it was not the likely one; it will be. A key that was cut off is given with more bytes than a name
+    /// can have.
     pub(super) fn key(&mut self, parent: PathId, before: PathId, key: &[u8]) -> PathId {
-        let is_first = before == parent;
-        let last_time = self.known(before, |node| if is_first { node.first } else { node.next });
-        let is_it = |node: &Node| node.is(parent, key);
-        if self.nodes.get(last_time.index()).is_some_and(is_it) {
-            return last_time;
-        }
         let path = self.find(parent, key);
-        self.learn(before, path, |node| {
-            if is_first {
-                &mut node.first
-            } else {
-                &mut node.next
-            }
-        });
+        // Keys that there is no room for stand in any object, so none comes behind them as a rule.
+        if before != PathId::REST {
+            self.learn(before, path, |node| {
+                if before == parent {
+                    &mut node.first
+                } else {
+                    &mut node.next
+                }
+            });
+        }
         path
     }
 
@@ -277,7 +285,7 @@ impl Paths {
             return PathId::REST;
         }
         let path = PathId(u32::try_from(self.nodes.len()).unwrap_or(PathId::REST.0));
-        self.nodes.push(Node::new(text, parent, key));
+        self.nodes.push(Node::new(text, key));
         path
     }
 }

@@ -17,6 +17,15 @@ pub struct Field {
     pub any_order: u64,
 }
 
+impl Field {
+    /// One more value.
+    fn add(&mut self, order: Order, value: u64) {
+        self.in_order = order.behind(self.in_order, value);
+        // A sum is the same in any order. The values are hashes with a key, so no two sums can be made to be equal on purpose.
+        self.any_order = self.any_order.wrapping_add(value);
+    }
+}
+
 /// The fields so far, sorted by path.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
@@ -36,22 +45,27 @@ impl Fields {
     }
 
     /// The next value.
+    #[inline(always)]
     pub(super) fn add(&mut self, path: PathId, value: u64) {
-        let at = self.place(path);
-        self.last = at;
-        let field = &mut self.list[at];
-        field.in_order = self.order.behind(field.in_order, value);
-        // A sum is the same in any order. The values are hashes with a key, so no two sums can be made to be equal on purpose.
-        field.any_order = field.any_order.wrapping_add(value);
+        let behind = self.last + 1;
+        match self.list.get_mut(behind) {
+            Some(field) if field.path == path => {
+                self.last = behind;
+                field.add(self.order, value);
+            }
+            _ => {
+                let at = self.place(path);
+                self.last = at;
+                self.list[at].add(self.order, value);
+            }
+        }
     }
 
+    #[inline(never)]
     /// The place of a path, which is made where it has none.
     fn place(&mut self, path: PathId) -> usize {
-        let is_at = |at: usize| self.list.get(at).is_some_and(|field| field.path == path);
-        if is_at(self.last + 1) {
-            return self.last + 1;
-        }
-        if is_at(self.last) {
+        let is_it = |field: &Field| field.path == path;
+        if self.list.get(self.last).is_some_and(is_it) {
             return self.last;
         }
         match self.list.binary_search_by_key(&path, |field| field.path) {

@@ -32,6 +32,7 @@ impl Scalar {
     }
 
     /// Of a value that is at hand.
+    #[inline(always)]
     pub(super) fn of(&self, value: &[u8]) -> u64 {
         self.new.hash(value)
     }

@@ -238,8 +238,8 @@ impl Json {
         behind
     }
 
-    /// A key begins behind its quote, and so may further ones of the same object, as long as they and their values stand in one piece
-    /// and have only blanks between them.
+    /// A key begins behind its quote, and so may further ones of the same object, and of those behind it in the same array, as long as
+    /// they and their values stand in one piece and have only blanks between them.
     #[inline(never)]
     fn members<'a>(&mut self, paths: &mut Paths, mut behind: &'a [u8]) -> &'a [u8] {
         let Some(Level::Object { path: parent, last }) = self.stack.last_mut() else {
@@ -262,11 +262,19 @@ impl Json {
             self.fields.add(path, self.value.of(value));
             let rest = match rest {
                 [b',', rest @ ..] => behind_blanks(rest),
-                [b'}', rest @ ..] => {
-                    self.stack.pop();
-                    self.after_value();
-                    return rest;
-                }
+                [b'}', rest @ ..] => match (self.stack.as_mut_slice(), next_object(rest)) {
+                    ([.., Level::Array { len, .. }, _], Some(next)) => {
+                        *len += 1;
+                        path = parent;
+                        behind = next;
+                        continue;
+                    }
+                    _ => {
+                        self.stack.pop();
+                        self.after_value();
+                        return rest;
+                    }
+                },
                 _ => break (State::CommaOrEnd, rest),
             };
             let [b'"', rest @ ..] = rest else {
@@ -392,14 +400,19 @@ fn whole_key<'a>(
     before: PathId,
     behind: &'a [u8],
 ) -> Option<(PathId, &'a [u8])> {
-    if let Some((likely, name)) = paths.likely(parent, before)
-        && let Some([b'"', rest @ ..]) = behind.strip_prefix(name)
-    {
-        return Some((likely, rest));
+    if let Some(likely) = paths.likely(parent, before, behind) {
+        return Some(likely);
     }
     let (name, rest) = whole::text(behind)?;
     let name = &name[..name.len().min(KEY_LEN_MAX)];
     Some((paths.key(parent, before, name), rest))
+}
+
+/// Behind an object: what is behind the quote of the first key of a further one.
+#[inline]
+fn next_object(behind: &[u8]) -> Option<&[u8]> {
+    let object = behind_blanks(behind.strip_prefix(b",")?);
+    behind_blanks(object.strip_prefix(b"{")?).strip_prefix(b"\"")
 }
 
 const fn is_blank(byte: u8) -> bool {

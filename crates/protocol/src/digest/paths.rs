@@ -51,6 +51,8 @@ struct Node {
     text: Box<str>,
     /// Where in the text its key stands just as it is in documents; nothing where it does not.
     name: Range<u8>,
+    /// A key of less than eight bytes and the quote behind it, as one number.
+    head: u64,
     children: u32,
     elements: PathId,
     length: PathId,
@@ -63,19 +65,21 @@ struct Node {
 impl Node {
     /// A path that was reached by this key, if it was a key that is told apart.
     fn new(text: String, key: Option<&[u8]>) -> Self {
-        // A quote may stand behind it.
         let name = key.and_then(|key| {
-            let at = |behind: usize| {
-                let end = text.len().checked_sub(behind)?;
-                let name = end.checked_sub(key.len())?..end;
-                let is_it = text.as_bytes().get(name.clone()) == Some(key);
-                is_it.then_some(u8::try_from(name.start).ok()?..u8::try_from(name.end).ok()?)
-            };
-            at(0).or_else(|| at(1))
+            let end = text.len() - usize::from(text.ends_with('"'));
+            let name = end.checked_sub(key.len())?..end;
+            let is_it = text.as_bytes().get(name.clone()) == Some(key);
+            is_it.then_some(u8::try_from(name.start).ok()?..u8::try_from(name.end).ok()?)
         });
+        let mut head = [0; 8];
+        let quoted = key.unwrap_or_default().iter().chain(b"\"");
+        head.iter_mut()
+            .zip(quoted)
+            .for_each(|(place, byte)| *place = *byte);
         Self {
             text: text.into_boxed_str(),
             name: name.unwrap_or_default(),
+            head: u64::from_le_bytes(head),
             children: 0,
             elements: PathId::NONE,
             length: PathId::NONE,
@@ -84,10 +88,24 @@ impl Node {
         }
     }
 
-    /// Its key, as it stands in documents; nothing where that is not known. It has neither quotes nor backslashes.
-    fn name(&self) -> &[u8] {
-        let name = usize::from(self.name.start)..usize::from(self.name.end);
-        self.text.as_bytes().get(name).unwrap_or_default()
+    /// What is behind its key and a quote, where these bytes begin with them. No key that is known has quotes, backslashes or control
+    /// characters in it, so no other one begins like this.
+    #[inline]
+    fn behind<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let len = usize::from(self.name.end.saturating_sub(self.name.start));
+        match bytes.first_chunk::<8>() {
+            Some(eight) if (1..8).contains(&len) => {
+                let mask = u64::MAX >> (8 * (7 - len));
+                let is_it = u64::from_le_bytes(*eight) & mask == self.head;
+                is_it.then(|| &bytes[len + 1..])
+            }
+            _ if len > 0 => {
+                let name = usize::from(self.name.start)..usize::from(self.name.end);
+                let name = self.text.as_bytes().get(name)?;
+                bytes.strip_prefix(name)?.strip_prefix(b"\"")
+            }
+            _ => None,
+        }
     }
 }
 
@@ -155,19 +173,21 @@ impl Paths {
         self.refused
     }
 
-    /// The path and the name of the key that came behind another one the last time. Objects of one form have their keys in one order,
-    /// so it is likely to come again. `parent` is where the object stands, `before` the path of its key before this one, and `parent`
-    /// once more where there is none.
+    /// Whether the key that begins `bytes` is the one that came behind another one the last time: its path, and what is behind its
+    /// quote. Objects of one form have their keys in one order, so it is likely. `parent` is where the object stands, `before` the path
+    /// of its key before this one, and `parent` once more where there is none.
     #[inline]
-    pub(super) fn likely(&self, parent: PathId, before: PathId) -> Option<(PathId, &[u8])> {
-        let before_node = self.nodes.get(before.index())?;
-        let path = if before == parent {
-            before_node.first
-        } else {
-            before_node.next
-        };
-        let name = self.nodes.get(path.index())?.name();
-        (!name.is_empty()).then_some((path, name))
+    pub(super) fn likely<'a>(
+        &self,
+        parent: PathId,
+        before: PathId,
+        bytes: &'a [u8],
+    ) -> Option<(PathId, &'a [u8])> {
+        let node = self.nodes.get(before.index())?;
+        let is_first = before == parent;
+        let path = if is_first { node.first } else { node.next };
+        let rest = self.nodes.get(path.index())?.behind(bytes)?;
+        Some((path, rest))
     }
 
     /// The value of a key, where it was not the likely one; it will be. A key that was cut off is given with more bytes than a name

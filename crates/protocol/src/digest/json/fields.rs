@@ -6,6 +6,9 @@ use super::super::paths::PathId;
 /// Most paths of one document that are told apart; the values of further ones belong to [`PathId::REST`].
 pub const FIELDS_MAX: usize = 256;
 
+/// Paths that there is room for when a document has its first.
+const FEW: usize = 16;
+
 /// The values at one path of a document: one, or several where an array is on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -31,8 +34,10 @@ impl Field {
 pub(super) struct Fields {
     order: Order,
     list: Vec<Field>,
-    /// The place of the last value: the next one belongs there or to the place behind it, as a rule.
+    /// The place of the last value: the next one belongs to the place behind it, as a rule, ...
     last: usize,
+    /// ... or where it was that the last one did not, which in a list of objects is each one's first field.
+    again: usize,
 }
 
 impl Fields {
@@ -41,6 +46,7 @@ impl Fields {
             order: key.order(),
             list: Vec::new(),
             last: 0,
+            again: 0,
         }
     }
 
@@ -61,18 +67,30 @@ impl Fields {
         }
     }
 
-    #[inline(never)]
     /// The place of a path, which is made where it has none.
     fn place(&mut self, path: PathId) -> usize {
         let is_it = |field: &Field| field.path == path;
-        if self.list.get(self.last).is_some_and(is_it) {
-            return self.last;
+        if self.list.get(self.again).is_some_and(is_it) {
+            return self.again;
         }
-        match self.list.binary_search_by_key(&path, |field| field.path) {
+        let at = self.search(path);
+        self.again = at;
+        at
+    }
+
+    fn search(&mut self, path: PathId) -> usize {
+        let is_behind = |field: &Field| field.path < path;
+        let at = if self.list.last().is_none_or(is_behind) {
+            // Paths have their numbers in the order in which they came, so a document's first values come in order.
+            Err(self.list.len())
+        } else {
+            self.list.binary_search_by_key(&path, |field| field.path)
+        };
+        match at {
             Ok(at) => at,
             // Room for the rest is kept.
             Err(_) if self.list.len() + 1 >= FIELDS_MAX && path != PathId::REST => {
-                self.place(PathId::REST)
+                self.search(PathId::REST)
             }
             Err(at) => {
                 let field = Field {
@@ -80,6 +98,9 @@ impl Fields {
                     in_order: 0,
                     any_order: 0,
                 };
+                if self.list.is_empty() {
+                    self.list.reserve(FEW);
+                }
                 self.list.insert(at, field);
                 at
             }

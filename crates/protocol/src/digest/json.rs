@@ -6,6 +6,7 @@
 //! | [`text`] | strings: escapes are resolved, so that `"\u0041"` is `"A"` |
 //! | [`number`] | numbers, by their letters: `1.0` is not `1` |
 //! | [`scalar`] | the hash of a value |
+//! | [`whole`] | keys and scalars that stand in one piece |
 //! | [`fields`] | the hashes by path |
 //!
 //! It is strict in its grammar, and lenient in that strings may hold bytes that are no UTF-8.
@@ -17,6 +18,7 @@ mod fields;
 mod number;
 mod scalar;
 mod text;
+mod whole;
 
 use super::hash::Key;
 use super::paths::{PathId, Paths};
@@ -135,8 +137,9 @@ impl Json {
                     self.after_text(rest, Self::end_scalar)
                 }
                 State::InNumber(number) => {
-                    let (part, rest) = bytes.split_at(number.read(bytes));
+                    let len = bytes.iter().position(|byte| !number.goes_on(*byte));
                     let number = *number;
+                    let (part, rest) = bytes.split_at(len.unwrap_or(bytes.len()));
                     self.value.add(part);
                     // The byte behind a number is read again: what stands around the number judges it.
                     match rest.first() {
@@ -161,7 +164,7 @@ impl Json {
                     _ => return self.fail(Fault::Malformed),
                 },
                 State::Fault(_) => return,
-                _ if matches!(first, b' ' | b'\t' | b'\n' | b'\r') => &bytes[1..],
+                _ if is_blank(first) => behind_blanks(bytes),
                 _ => self.structure(paths, bytes),
             };
         }
@@ -213,13 +216,17 @@ impl Json {
                 self.close(paths);
             }
             (State::Value | State::ValueOrEnd, _) => return self.begin(paths, bytes),
-            (State::KeyOrEnd | State::Key, b'"') => return self.begin_key(paths, behind),
+            (State::KeyOrEnd | State::Key, b'"') => return self.members(paths, behind),
             (State::Colon, b':') => self.state = State::Value,
             (State::CommaOrEnd, _) => match (self.stack.last(), byte) {
                 (Some(Level::Object { .. }), b',') => self.state = State::Key,
                 (Some(Level::Array { elements, .. }), b',') => {
                     self.path = *elements;
                     self.state = State::Value;
+                    let value = behind_blanks(behind);
+                    if !value.is_empty() {
+                        return self.begin(paths, value);
+                    }
                 }
                 (Some(Level::Array { .. }), b']') | (Some(Level::Object { .. }), b'}') => {
                     self.close(paths);
@@ -231,16 +238,56 @@ impl Json {
         behind
     }
 
-    /// A key begins behind its quote.
-    fn begin_key<'a>(&mut self, paths: &mut Paths, behind: &'a [u8]) -> &'a [u8] {
-        let (name, rest) = behind.split_at(text::letters(behind));
-        if let [b'"', rest @ ..] = rest {
-            self.end_key(paths, &name[..name.len().min(KEY_LEN_MAX)]);
-            return rest;
+    /// A key begins behind its quote, and so may further ones of the same object, and of those behind it in the same array, as long as
+    /// they and their values stand in one piece and have only blanks between them.
+    #[inline(never)]
+    fn members<'a>(&mut self, paths: &mut Paths, mut behind: &'a [u8]) -> &'a [u8] {
+        let Some(Level::Object { path: parent, last }) = self.stack.last_mut() else {
+            return behind;
+        };
+        let (parent, mut path) = (*parent, *last);
+        let (state, rest) = loop {
+            let Some((next, rest)) = whole_key(paths, parent, path, behind) else {
+                self.name.clear();
+                break (State::InKey(Text::default()), behind);
+            };
+            path = next;
+            let [b':', rest @ ..] = rest else {
+                break (State::Colon, rest);
+            };
+            let value = behind_blanks(rest);
+            let Some((value, rest)) = whole::scalar(value) else {
+                break (State::Value, value);
+            };
+            self.fields.add(path, self.value.of(value));
+            let rest = match rest {
+                [b',', rest @ ..] => behind_blanks(rest),
+                [b'}', rest @ ..] => match (self.stack.as_mut_slice(), next_object(rest)) {
+                    ([.., Level::Array { len, .. }, _], Some(next)) => {
+                        *len += 1;
+                        path = parent;
+                        behind = next;
+                        continue;
+                    }
+                    _ => {
+                        self.stack.pop();
+                        self.after_value();
+                        return rest;
+                    }
+                },
+                _ => break (State::CommaOrEnd, rest),
+            };
+            let [b'"', rest @ ..] = rest else {
+                break (State::Key, rest);
+            };
+            behind = rest;
+        };
+        if let Some(Level::Object { last, .. }) = self.stack.last_mut() {
+            *last = path;
         }
-        self.name.clear();
-        self.state = State::InKey(Text::default());
-        behind
+        self.path = path;
+        self.state = state;
+        rest
     }
 
     fn end_key(&mut self, paths: &mut Paths, name: &[u8]) {
@@ -257,76 +304,62 @@ impl Json {
         if let Some(Level::Array { len, .. }) = self.stack.last_mut() {
             *len += 1;
         }
-        match bytes {
-            [b'"', behind @ ..] => self.begin_text(bytes, behind),
-            [b'[' | b'{', behind @ ..] => {
-                self.open(paths, bytes.first() == Some(&b'{'));
-                behind
-            }
-            [b't', ..] => self.begin_word(bytes, b"true"),
-            [b'f', ..] => self.begin_word(bytes, b"false"),
-            [b'n', ..] => self.begin_word(bytes, b"null"),
-            _ => self.begin_number(bytes),
-        }
-    }
-
-    fn begin_text<'a>(&mut self, bytes: &'a [u8], behind: &'a [u8]) -> &'a [u8] {
-        let len = text::letters(behind);
-        if let [b'"', rest @ ..] = &behind[len..] {
-            self.end_value(self.value.of(&bytes[..=len]));
+        if let Some((value, rest)) = whole::scalar(bytes) {
+            self.end_value(self.value.of(value));
             return rest;
         }
-        self.value.begin(b"\"");
-        self.state = State::InText(Text::default());
+        let [byte, behind @ ..] = bytes else {
+            return bytes;
+        };
+        self.state = match byte {
+            b'[' => {
+                self.open_array(paths);
+                return behind;
+            }
+            b'{' => {
+                self.open_object();
+                return match (&self.state, behind) {
+                    (State::KeyOrEnd, [b'"', behind @ ..]) => self.members(paths, behind),
+                    _ => behind,
+                };
+            }
+            b'"' => State::InText(Text::default()),
+            b't' => State::InWord(b"rue"),
+            b'f' => State::InWord(b"alse"),
+            b'n' => State::InWord(b"ull"),
+            _ => match Number::new(*byte) {
+                Some(number) => State::InNumber(number),
+                None => State::Fault(Fault::Malformed),
+            },
+        };
+        self.value.begin(&[*byte]);
         behind
     }
 
-    fn begin_word<'a>(&mut self, bytes: &'a [u8], word: &'static [u8]) -> &'a [u8] {
-        if let Some(rest) = bytes.strip_prefix(word) {
-            self.end_value(self.value.of(word));
-            return rest;
-        }
-        self.value.begin(&bytes[..1]);
-        self.state = State::InWord(&word[1..]);
-        &bytes[1..]
-    }
-
-    fn begin_number<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let Some(mut number) = bytes.first().and_then(|byte| Number::new(*byte)) else {
-            self.fail(Fault::Malformed);
-            return &[];
-        };
-        let len = 1 + number.read(&bytes[1..]);
-        let (part, rest) = bytes.split_at(len);
-        match rest.first() {
-            None => {
-                self.value.begin(part);
-                self.state = State::InNumber(number);
-            }
-            Some(byte) if number.ends_before(*byte) => self.end_value(self.value.of(part)),
-            Some(_) => self.fail(Fault::Malformed),
-        }
-        rest
-    }
-
-    fn open(&mut self, paths: &mut Paths, is_object: bool) {
-        if self.stack.len() >= DEPTH_MAX {
-            self.fail(Fault::TooDeep);
-            return;
-        }
+    fn open_array(&mut self, paths: &mut Paths) {
         let path = self.path;
-        if is_object {
-            self.stack.push(Level::Object { path, last: path });
-            self.state = State::KeyOrEnd;
+        let elements = paths.elements(path);
+        let len = 0;
+        self.path = elements;
+        self.state = State::ValueOrEnd;
+        self.open(Level::Array {
+            path,
+            elements,
+            len,
+        });
+    }
+
+    fn open_object(&mut self) {
+        let path = self.path;
+        self.state = State::KeyOrEnd;
+        self.open(Level::Object { path, last: path });
+    }
+
+    fn open(&mut self, level: Level) {
+        if self.stack.len() < DEPTH_MAX {
+            self.stack.push(level);
         } else {
-            let elements = paths.elements(path);
-            self.stack.push(Level::Array {
-                path,
-                elements,
-                len: 0,
-            });
-            self.path = elements;
-            self.state = State::ValueOrEnd;
+            self.fail(Fault::TooDeep);
         }
     }
 
@@ -340,6 +373,7 @@ impl Json {
     }
 
     /// An array is its length, an object its fields.
+    #[inline]
     fn close(&mut self, paths: &mut Paths) {
         if let Some(Level::Array { path, len, .. }) = self.stack.pop() {
             let mut length = [ARRAY; 9];
@@ -356,6 +390,38 @@ impl Json {
             State::CommaOrEnd
         };
     }
+}
+
+/// The path of a key that stands in one piece, and what is behind its quote.
+#[inline]
+fn whole_key<'a>(
+    paths: &mut Paths,
+    parent: PathId,
+    before: PathId,
+    behind: &'a [u8],
+) -> Option<(PathId, &'a [u8])> {
+    if let Some(likely) = paths.likely(parent, before, behind) {
+        return Some(likely);
+    }
+    let (name, rest) = whole::text(behind)?;
+    let name = &name[..name.len().min(KEY_LEN_MAX)];
+    Some((paths.key(parent, before, name), rest))
+}
+
+/// Behind an object: what is behind the quote of the first key of a further one.
+#[inline]
+fn next_object(behind: &[u8]) -> Option<&[u8]> {
+    let object = behind_blanks(behind.strip_prefix(b",")?);
+    behind_blanks(object.strip_prefix(b"{")?).strip_prefix(b"\"")
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+fn behind_blanks(bytes: &[u8]) -> &[u8] {
+    let blanks = bytes.iter().position(|byte| !is_blank(*byte));
+    &bytes[blanks.unwrap_or(bytes.len())..]
 }
 
 #[cfg(test)]

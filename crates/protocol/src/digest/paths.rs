@@ -51,7 +51,8 @@ struct Node {
     text: Box<str>,
     /// Where in the text its key stands just as it is in documents; nothing where it does not.
     name: Range<u8>,
-    parent: PathId,
+    /// A key of less than eight bytes and the quote behind it, as one number.
+    head: u64,
     children: u32,
     elements: PathId,
     length: PathId,
@@ -63,21 +64,22 @@ struct Node {
 
 impl Node {
     /// A path that was reached by this key, if it was a key that is told apart.
-    fn new(text: String, parent: PathId, key: Option<&[u8]>) -> Self {
-        // A quote may stand behind it.
+    fn new(text: String, key: Option<&[u8]>) -> Self {
         let name = key.and_then(|key| {
-            let at = |behind: usize| {
-                let end = text.len().checked_sub(behind)?;
-                let name = end.checked_sub(key.len())?..end;
-                let is_it = text.as_bytes().get(name.clone()) == Some(key);
-                is_it.then_some(u8::try_from(name.start).ok()?..u8::try_from(name.end).ok()?)
-            };
-            at(0).or_else(|| at(1))
+            let end = text.len() - usize::from(text.ends_with('"'));
+            let name = end.checked_sub(key.len())?..end;
+            let is_it = text.as_bytes().get(name.clone()) == Some(key);
+            is_it.then_some(u8::try_from(name.start).ok()?..u8::try_from(name.end).ok()?)
         });
+        let mut head = [0; 8];
+        let quoted = key.unwrap_or_default().iter().chain(b"\"");
+        head.iter_mut()
+            .zip(quoted)
+            .for_each(|(place, byte)| *place = *byte);
         Self {
             text: text.into_boxed_str(),
             name: name.unwrap_or_default(),
-            parent,
+            head: u64::from_le_bytes(head),
             children: 0,
             elements: PathId::NONE,
             length: PathId::NONE,
@@ -86,10 +88,24 @@ impl Node {
         }
     }
 
-    /// Whether documents have this key for it in an object that stands at `parent`.
-    fn is(&self, parent: PathId, key: &[u8]) -> bool {
-        let name = usize::from(self.name.start)..usize::from(self.name.end);
-        self.parent == parent && !name.is_empty() && self.text.as_bytes().get(name) == Some(key)
+    /// What is behind its key and a quote, where these bytes begin with them. No key that is known has quotes, backslashes or control
+    /// characters in it, so no other one begins like this.
+    #[inline]
+    fn behind<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let len = usize::from(self.name.end.saturating_sub(self.name.start));
+        match bytes.first_chunk::<8>() {
+            Some(eight) if (1..8).contains(&len) => {
+                let mask = u64::MAX >> (8 * (7 - len));
+                let is_it = u64::from_le_bytes(*eight) & mask == self.head;
+                is_it.then(|| &bytes[len + 1..])
+            }
+            _ if len > 0 => {
+                let name = usize::from(self.name.start)..usize::from(self.name.end);
+                let name = self.text.as_bytes().get(name)?;
+                bytes.strip_prefix(name)?.strip_prefix(b"\"")
+            }
+            _ => None,
+        }
     }
 }
 
@@ -136,7 +152,7 @@ impl Paths {
     #[must_use]
     pub fn new(key: Key) -> Self {
         let rest = "(what is deeper, or of further fields)";
-        let node = |text: &str| Node::new(text.to_owned(), PathId::NONE, None);
+        let node = |text: &str| Node::new(text.to_owned(), None);
         Self {
             key,
             nodes: vec![node("."), node(rest)],
@@ -157,25 +173,37 @@ impl Paths {
         self.refused
     }
 
-    /// The value of a key, in an object that stands at `parent`. Its key before this one has the path `before`, and `parent` stands for
-    /// none. A key that was cut off is given with more bytes than a name can have.
-    ///
-    /// Objects of one form have their keys in one order, so the key that came next the last time is looked at first.
-    pub(super) fn key(&mut self, parent: PathId, before: PathId, key: &[u8]) -> PathId {
+    /// Whether the key that begins `bytes` is the one that came behind another one the last time: its path, and what is behind its
+    /// quote. Objects of one form have their keys in one order, so it is likely. `parent` is where the object stands, `before` the path
+    /// of its key before this one, and `parent` once more where there is none.
+    #[inline]
+    pub(super) fn likely<'a>(
+        &self,
+        parent: PathId,
+        before: PathId,
+        bytes: &'a [u8],
+    ) -> Option<(PathId, &'a [u8])> {
+        let node = self.nodes.get(before.index())?;
         let is_first = before == parent;
-        let last_time = self.known(before, |node| if is_first { node.first } else { node.next });
-        let is_it = |node: &Node| node.is(parent, key);
-        if self.nodes.get(last_time.index()).is_some_and(is_it) {
-            return last_time;
-        }
+        let path = if is_first { node.first } else { node.next };
+        let rest = self.nodes.get(path.index())?.behind(bytes)?;
+        Some((path, rest))
+    }
+
+    /// The value of a key, where it was not the likely one; it will be. A key that was cut off is given with more bytes than a name
+    /// can have.
+    pub(super) fn key(&mut self, parent: PathId, before: PathId, key: &[u8]) -> PathId {
         let path = self.find(parent, key);
-        self.learn(before, path, |node| {
-            if is_first {
-                &mut node.first
-            } else {
-                &mut node.next
-            }
-        });
+        // Keys that there is no room for stand in any object, so none comes behind them as a rule.
+        if before != PathId::REST {
+            self.learn(before, path, |node| {
+                if before == parent {
+                    &mut node.first
+                } else {
+                    &mut node.next
+                }
+            });
+        }
         path
     }
 
@@ -277,7 +305,7 @@ impl Paths {
             return PathId::REST;
         }
         let path = PathId(u32::try_from(self.nodes.len()).unwrap_or(PathId::REST.0));
-        self.nodes.push(Node::new(text, parent, key));
+        self.nodes.push(Node::new(text, key));
         path
     }
 }

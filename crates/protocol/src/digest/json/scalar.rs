@@ -7,7 +7,7 @@ use core::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
 
-use super::super::hash::Key;
+use super::super::hash::{Key, Short};
 
 /// Most bytes that are gathered before they are hashed.
 const GATHERED_MAX: usize = 256;
@@ -15,7 +15,9 @@ const GATHERED_MAX: usize = 256;
 /// Hashes values, one after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
-    /// Before its first byte.
+    /// Of values that are at hand.
+    whole: Short,
+    /// Before the first byte of a value.
     new: SipHasher13,
     /// Of the value that is being read, without what is gathered; nothing where all of it is.
     begun: Option<SipHasher13>,
@@ -25,6 +27,7 @@ pub(super) struct Scalar {
 impl Scalar {
     pub(super) fn new(key: Key) -> Self {
         Self {
+            whole: Short::new(key),
             new: key.hasher(),
             begun: None,
             gathered: Vec::new(),
@@ -32,14 +35,16 @@ impl Scalar {
     }
 
     /// Of a value that is at hand.
+    #[inline(always)]
     pub(super) fn of(&self, value: &[u8]) -> u64 {
-        self.new.hash(value)
+        self.whole.of(value)
     }
 
     /// A value that comes in pieces begins with this one.
     pub(super) fn begin(&mut self, piece: &[u8]) {
         self.begun = None;
         self.gathered.clear();
+        self.gathered.reserve(GATHERED_MAX);
         self.add(piece);
     }
 

@@ -39,6 +39,7 @@ use abi::maps::Egress;
 use host::Firewall;
 use host::kernel::Tcx;
 use host::netns::Outside;
+use protocol::Mask;
 use session::{Rule, Source, Tuning};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, PoolRange};
@@ -149,6 +150,8 @@ pub(crate) struct Plan {
     pub(crate) reply_bits_per_second_max: u64,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
+    /// Values that are never kept of them (`--mask`).
+    pub(crate) mask: Mask,
     /// `host:port` of each intercept.
     pub(crate) intercepts: Vec<String>,
     /// Whether they may be on another host although the channel has no key.
@@ -257,6 +260,7 @@ impl Plan {
             bits_per_second_max: args.max_bandwidth,
             reply_bits_per_second_max: reply_bits_per_second(args, facts),
             sample_bytes: args.sample_bytes,
+            mask: args.mask(),
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
             key_file: args.key_file.clone(),

@@ -15,6 +15,7 @@
 //! | [`parts`], [`asked`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`opening`] | how a client has opened its connection, for the logins of its copies |
 //! | [`joining`] | where a connection may be joined whose beginning was not seen |
+//! | [`cancels`] | what cancels statements of copies |
 //! | [`login`], [`step`] | a session's own login at the target |
 //! | [`credentials`], [`scram`] | passwords and verifiers that logins need, and the dialogue that proves them |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
@@ -33,6 +34,7 @@
 
 pub mod account;
 pub mod asked;
+pub mod cancels;
 pub mod credentials;
 pub mod digest;
 mod digesting;

@@ -312,6 +312,12 @@ counters! {
     module_logins;
     /// Sessions whose targets have not let them in.
     module_logins_failed;
+    /// Cancellations of PostgreSQL that were sent to targets.
+    module_cancels;
+    /// Cancellations that were not: it is not known of which session, or it is that of a further copy.
+    module_cancels_unknown;
+    /// Sessions whose statements cannot be cancelled any more because too many others came ([`protocol::cancels::CANCELS_MAX`]).
+    module_cancels_forgotten;
     /// SYNs sent again after an unacceptable acknowledgement of one.
     syn_recovered;
     /// Segments sent to targets.

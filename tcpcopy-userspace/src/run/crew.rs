@@ -126,6 +126,7 @@ impl Crew {
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
+                mask: plan.mask.clone(),
                 payload,
                 comparing: self.comparing(plan),
                 frame_len_max,

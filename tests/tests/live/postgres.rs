@@ -333,3 +333,43 @@ fn no_half_of_a_transaction() {
     );
     check_nothing_left(&servers.stand);
 }
+
+/// A client that interrupts its statement cancels it by the online server's key; the copy's statement ends by the target's.
+#[test]
+fn a_statement_is_cancelled() {
+    let Some(servers) = servers(Topology::Direct) else {
+        return;
+    };
+    let options = ["--protocol", "postgres"];
+    let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &options));
+    let script = format!(
+        "timeout -s INT 2 psql -X -h {ONLINE} -p {PORT} -U anybody \"dbname=postgres sslmode=disable\" -c 'SELECT pg_sleep(60)'"
+    );
+    let spec = Spec::new("interrupted", "sh").args(["-c", &script]);
+    let mut client = servers.stand.lab.spawn(Host::Client, &spec).expect("psql");
+    client.wait(Duration::from_secs(20)).expect("it ends");
+    assert!(
+        client.log().contains("canceling statement"),
+        "{}",
+        client.log()
+    );
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'";
+    let mut left = String::new();
+    for _ in 0..50 {
+        left = servers
+            .target
+            .ask(&servers.stand.lab, asleep)
+            .expect("an answer");
+        if left.trim() == "0" {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let summary = finish(&mut copier);
+    check_books(&summary);
+    let engine = &summary.value()["engine"];
+    assert_eq!(summary.count("/engine/module_cancels"), 1, "{engine}");
+    assert_eq!(left.trim(), "0", "{engine}");
+    assert_eq!(summary.fidelity(), 1.0, "{}", summary.ledger());
+    check_nothing_left(&servers.stand);
+}

@@ -338,7 +338,8 @@ impl Course {
                 }
                 self.pass_mute(captured);
             }
-            Said::Left | Said::Asked(_) | Said::Opened(_) => {}
+            Said::Opened(Some(key)) => captured.messages_mut().cancel_key = Some(key.clone()),
+            Said::Left | Said::Asked(_) | Said::Opened(None) => {}
             Said::Lost => self.go_deaf(taker),
         }
         requests.hear(said, &mut |part| match part {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use std::sync::Arc;
 
-use protocol::{Asked, Digest, Digests, Expect, Opening, Patch};
+use protocol::{Asked, CancelKey, Digest, Digests, Expect, Opening, Patch};
 use wire::seq::OnlineSeq;
 
 use super::captured::Captured;
@@ -63,7 +63,9 @@ pub(crate) struct Messages {
     prepared: HashMap<u32, u64>,
     /// How the client has opened its connection, where each session has to do so as well: once, and again where it has changed its user.
     openings: VecDeque<Reopened>,
-    /// Whether that is so.
+    /// What cancels the client's statements at the online server, where that has told it.
+    pub(crate) cancel_key: Option<CancelKey>,
+    /// Whether sessions log in.
     pub(crate) logs_in: bool,
     /// Whether the client has changed its user more often than a session can follow.
     pub(crate) is_reopened: bool,

@@ -139,6 +139,10 @@ impl Session {
             }
         }
         if self.playing(ctx.flow).front().is_none() {
+            if self.is_entering() && self.is_cancelling(ctx) {
+                // Its client has said all, and the target is to hear it.
+                return false;
+            }
             if self.is_entering() {
                 // Nothing that it has to say would be understood.
                 self.part(Flags::RST, After::Closed, ctx);

@@ -187,3 +187,37 @@ fn what_was_prepared_before_is_filtered_out() {
         Some(Outcome::Filtered)
     );
 }
+
+/// A statement is cancelled at the target by the key that the target has given the copy; its client has that of the online server.
+#[test]
+fn a_cancellation_has_the_targets_key() {
+    let key = |process: u32| [process.to_be_bytes(), *b"abcd"].concat();
+    let request = |process: u32| [&b"\0\0\0\x10\x04\xd2\x16\x2e"[..], &key(process)].concat();
+    for (asked, expected) in [(7, request(1007)), (8, vec![])] {
+        let mut s = postgres(Join::Standalone);
+        s.handshake();
+        let startup = b"\0\0\0\x12\0\x03\0\0user\0ann\0\0".to_vec();
+        let welcome = |process| {
+            let proven = message(b'R', &[0; 4]);
+            [proven, message(b'K', &key(process)), message(b'Z', b"I")].concat()
+        };
+        s.client(PSH, 1, 1, &startup);
+        s.online_packet(PSH, 1, 1 + startup.len() as u32, &welcome(7));
+        let said = s.payloads();
+        assert_eq!(said, startup);
+        s.target_packet(PSH, 1, 1 + said.len() as u32, &welcome(1007));
+        s.frames();
+        s.client.port += 1;
+        s.handshake();
+        s.client(PSH, 1, 1, &request(asked));
+        s.client(FIN, 17, 1, b"");
+        assert_eq!(s.payloads(), expected, "{asked}");
+        let len = expected.len() as u32;
+        s.target(ACK, 1, 1 + len, 0);
+        let closes = s.frames().iter().any(|sent| sent.flags == FIN);
+        assert_eq!(closes, asked == 7);
+        let counters = s.engine.counters();
+        let counted = (counters.module_cancels, counters.module_cancels_unknown);
+        assert_eq!(counted, (u64::from(asked == 7), u64::from(asked == 8)));
+    }
+}

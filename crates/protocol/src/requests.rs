@@ -187,6 +187,18 @@ impl Requests {
         }
     }
 
+    /// How many bytes of its client it holds that may still pass as they are: those of a message that is not known as a whole. What of a
+    /// login is held never passes.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
+        match self {
+            Self::Unknown(unknown) => unknown.held_len(),
+            Self::Http1(requests) => requests.held_len(),
+            Self::Redis(requests) => requests.held_len(),
+            Self::Postgres(_) | Self::Mysql(_) | Self::Left | Self::Barred => 0,
+        }
+    }
+
     /// Whether it stands between two messages, and holds nothing.
     #[must_use]
     pub fn is_between(&self) -> bool {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `turns COUNT SESSIONS` | turns on so many sessions in rotation, each response acknowledged by a segment of its own |
 //! | `turns-at-once COUNT SESSIONS` | the same, acknowledged by the next request |
+//! | `messages COUNT SESSIONS` | as `turns`, where a protocol module reads requests and responses of HTTP/1 |
 //! | `connections COUNT` | connections with one turn each |
 //! | `memory SESSIONS` | prints the resident memory of idle sessions, what they cost while few speak, and the memory of active ones, as JSON |
 
@@ -21,11 +22,13 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["turns", count, sessions] => turns(number(count), number(sessions), THINKING),
         ["turns-at-once", count, sessions] => turns(number(count), number(sessions), AT_ONCE),
+        ["messages", count, sessions] => messages(number(count), number(sessions)),
         ["connections", count] => connections(number(count)),
         ["memory", sessions] => memory(number(sessions)),
         _ => {
             // As cargo runs it.
             turns(100, 10, THINKING);
+            messages(100, 10);
             connections(100);
         }
     }
@@ -47,6 +50,20 @@ fn turns(count: u32, sessions: u32, pace: Duration) {
         load.answered,
         u64::from(count),
         "not every turn was answered"
+    );
+}
+
+fn messages(count: u32, sessions: u32) {
+    let mut load = Load::reading(sessions, THINKING);
+    let mut peers = load.establish(sessions);
+    for turn in 0..count {
+        load.turn(&mut peers[(turn % sessions) as usize]);
+    }
+    // Each ends as soon as both servers have answered it.
+    assert_eq!(
+        load.answered,
+        u64::from(count + sessions),
+        "not every message was answered"
     );
 }
 

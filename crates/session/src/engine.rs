@@ -26,7 +26,6 @@ mod timers;
 mod trials;
 mod tuned;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::flow::Addr;
@@ -45,6 +44,7 @@ use crate::time::Instant;
 use crate::tuning::Tuning;
 use crate::wheel::Entry;
 use flows::Flows;
+use holds::Trickle;
 use parked::Parked;
 use shared::Known;
 use slots::Slots;
@@ -78,9 +78,9 @@ pub struct Engine {
     pub(crate) finished: usize,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
-    /// How long after one flow another may be opened for the time being, and when that is.
-    pub(crate) throttle: Option<(Duration, Instant)>,
-    /// Sessions whose SYN waits for the end of a hold.
+    /// How connections are opened for the time being, if not as they come.
+    pub(crate) trickle: Option<Trickle>,
+    /// Sessions whose SYN waits for the end of a hold, or for its place in the trickle.
     pub(crate) unopened: Vec<SessionId>,
     pub(crate) sampling: Sampling,
     pub(crate) sights: Sights,
@@ -120,7 +120,7 @@ impl Engine {
             capture_ended: None,
             finished: 0,
             rate: (0, 0),
-            throttle: None,
+            trickle: None,
             unopened: Vec::new(),
             sampling: Sampling::new(&tuning),
             sights,
@@ -177,9 +177,10 @@ impl Engine {
     /// after each call.
     pub fn finish_some(&mut self, now: Instant, most: usize) -> bool {
         if self.finished == 0 {
+            self.throttle(now, None);
             self.end_hold(now);
             self.capture_ended = Some(Instant::default());
-            self.end_trials(now, Duration::ZERO);
+            self.end_trials(now, core::time::Duration::ZERO);
         }
         let all = self.sessions.len();
         let until = self.finished.saturating_add(most).min(all);

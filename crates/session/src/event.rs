@@ -252,6 +252,8 @@ counters! {
     reply_packets;
     /// Target replies that did not.
     reply_malformed;
+    /// Target replies that a protocol module was to read and whose TCP checksum was wrong.
+    reply_corrupt;
     /// Segments of targets outside the window, or older than their timestamps allow.
     reply_unacceptable;
     /// Target replies that belong to no session.
@@ -363,7 +365,8 @@ counters! {
     left_out_subflow_bytes;
     /// Client bytes that came after the target had ended their turn in the middle.
     left_out_cut_off_bytes;
-    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream.
+    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream. Where a protocol module reads
+    /// a flow, those as well of a message whose beginning was not complete when the flow ended.
     left_out_unordered_bytes;
     /// Turns that were released unpaired.
     turns_unpaired;

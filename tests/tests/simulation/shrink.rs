@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::{Answer, Connection, REQUEST_LEN_MIN};
+use crate::application::{Answer, Application, Connection, Protocol, REQUEST_LEN_MIN};
+use crate::http;
 use crate::link::Impairment;
 use crate::plan::{Joining, PAYLOAD_PLENTY, PLENTY, Plan};
 use crate::runner::run;
@@ -139,6 +140,12 @@ fn faults() -> Vec<Fault> {
         ("no idle timeout", |p| p.setting.idle_timeout = None),
         ("much slack", |p| p.setting.reply_slack = REPLY_SLACK),
         ("unconfirmed", |p| p.setting.confirmed = false),
+        ("no module", |p| p.setting.module = None),
+        ("no filter", |p| {
+            if let Some(module) = &mut p.setting.module {
+                module.read_only = false;
+            }
+        }),
         ("joins", |p| p.setting.joining = Joining::Standalone),
     ]
 }
@@ -177,16 +184,26 @@ fn simplifications() -> Vec<Simplification> {
             connection.batches.iter_mut().for_each(|it| it.think = 0);
         }),
         ("short requests", |connection| {
+            let least = match connection.protocol {
+                Protocol::Http if connection.application == Application::Continue => return,
+                Protocol::Http => http::REQUEST_LEN_MIN,
+                Protocol::Lines | Protocol::Frames => REQUEST_LEN_MIN,
+            };
             for request in connection
                 .batches
                 .iter_mut()
                 .flat_map(|it| &mut it.requests)
             {
-                request.len = request.len.min(REQUEST_LEN_MIN);
+                request.len = request.len.min(least);
             }
         }),
-        ("short responses", |connection| {
-            each_answer(connection, |answer| answer.len = answer.len.min(10));
+        ("short responses", |connection| match connection.protocol {
+            Protocol::Http => each_answer(connection, |answer| {
+                answer.len = answer.len.min(http::RESPONSE_LEN_MIN);
+            }),
+            Protocol::Lines | Protocol::Frames => {
+                each_answer(connection, |answer| answer.len = answer.len.min(10));
+            }
         }),
         ("fast responses", |connection| {
             each_answer(connection, |answer| answer.delay = 0);

@@ -5,17 +5,18 @@
 //! |---|---|
 //! | [`text`] | strings: escapes are resolved, so that `"\u0041"` is `"A"` |
 //! | [`number`] | numbers, by their letters: `1.0` is not `1` |
+//! | [`scalar`] | the hash of a value |
 //! | [`fields`] | the hashes by path |
 //!
 //! It is strict in its grammar, and lenient in that strings may hold bytes that are no UTF-8.
+//!
+//! Keys and values that stand in one piece, without escapes, are taken where they stand: nearly all do. Those that are cut or have
+//! escapes are read by a state that goes on with the next piece, and mean the same.
 
 mod fields;
 mod number;
+mod scalar;
 mod text;
-
-use core::hash::Hasher as _;
-
-use siphasher::sip::SipHasher13;
 
 use super::hash::Key;
 use super::paths::{PathId, Paths};
@@ -23,10 +24,14 @@ use crate::identifier::NAME_LEN_MAX;
 use fields::Fields;
 pub use fields::{FIELDS_MAX, Field};
 use number::Number;
+use scalar::Scalar;
 use text::Text;
 
 /// Deepest nesting that is followed.
 pub const DEPTH_MAX: usize = 64;
+
+/// Most bytes that are kept of a key: one more than a name can have says that it is none.
+const KEY_LEN_MAX: usize = NAME_LEN_MAX + 1;
 
 /// Why a document has no fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,33 +70,33 @@ enum State {
 
 /// An array or object that is open.
 #[derive(Clone, Copy, Debug)]
-struct Level {
-    path: PathId,
-    is_object: bool,
-    /// Values so far.
-    len: u64,
+enum Level {
+    Array {
+        path: PathId,
+        elements: PathId,
+        /// Elements so far.
+        len: u64,
+    },
+    Object {
+        path: PathId,
+        /// Of its last key; its own as long as there is none.
+        last: PathId,
+    },
 }
 
-/// Kinds of values, so that the string `1` is not the number 1.
-#[derive(Clone, Copy)]
-#[repr(u8)]
-enum Kind {
-    Text = 1,
-    Number = 2,
-    Word = 3,
-    Array = 4,
-    EmptyObject = 5,
-}
+/// What arrays and objects are hashed from begins with these: scalars begin with other bytes.
+const ARRAY: u8 = b'[';
+const EMPTY_OBJECT: u8 = b'{';
 
 /// A document that is being read.
 #[derive(Clone, Debug)]
 pub(super) struct Json {
-    key: Key,
     state: State,
     stack: Vec<Level>,
     /// Where the value that is being read stands.
     path: PathId,
-    value: SipHasher13,
+    value: Scalar,
+    /// A key that was cut or has escapes.
     name: Vec<u8>,
     fields: Fields,
 }
@@ -99,11 +104,10 @@ pub(super) struct Json {
 impl Json {
     pub(super) fn new(key: Key) -> Self {
         Self {
-            key,
             state: State::Value,
             stack: Vec::new(),
             path: PathId::ROOT,
-            value: key.hasher(),
+            value: Scalar::new(key),
             name: Vec::new(),
             fields: Fields::new(key),
         }
@@ -115,25 +119,25 @@ impl Json {
             bytes = match &mut self.state {
                 State::InKey(text) => {
                     let name = &mut self.name;
-                    // A byte more than a name can have says that it is none.
                     let rest = text.read(bytes, |part| {
-                        let room = (NAME_LEN_MAX + 1).saturating_sub(name.len());
+                        let room = KEY_LEN_MAX.saturating_sub(name.len());
                         name.extend_from_slice(&part[..part.len().min(room)]);
                     });
                     self.after_text(rest, |json| {
-                        json.path = paths.key(json.parent(), &json.name);
-                        json.state = State::Colon;
+                        let name = core::mem::take(&mut json.name);
+                        json.end_key(paths, &name);
+                        json.name = name;
                     })
                 }
                 State::InText(text) => {
                     let value = &mut self.value;
-                    let rest = text.read(bytes, |part| value.write(part));
+                    let rest = text.read(bytes, |part| value.add(part));
                     self.after_text(rest, Self::end_scalar)
                 }
                 State::InNumber(number) => {
-                    let len = bytes.iter().position(|byte| !number.goes_on(*byte));
-                    let (part, rest) = bytes.split_at(len.unwrap_or(bytes.len()));
-                    self.value.write(part);
+                    let (part, rest) = bytes.split_at(number.read(bytes));
+                    let number = *number;
+                    self.value.add(part);
                     // The byte behind a number is read again: what stands around the number judges it.
                     match rest.first() {
                         None => rest,
@@ -147,7 +151,9 @@ impl Json {
                 State::InWord(word) => match word.split_first() {
                     Some((expected, rest)) if *expected == first => {
                         *word = rest;
-                        if rest.is_empty() {
+                        let is_complete = rest.is_empty();
+                        self.value.add(&[first]);
+                        if is_complete {
                             self.end_scalar();
                         }
                         &bytes[1..]
@@ -155,12 +161,8 @@ impl Json {
                     _ => return self.fail(Fault::Malformed),
                 },
                 State::Fault(_) => return,
-                _ => {
-                    if !matches!(first, b' ' | b'\t' | b'\n' | b'\r') {
-                        self.structure(paths, first);
-                    }
-                    &bytes[1..]
-                }
+                _ if matches!(first, b' ' | b'\t' | b'\n' | b'\r') => &bytes[1..],
+                _ => self.structure(paths, bytes),
             };
         }
     }
@@ -197,59 +199,114 @@ impl Json {
         }
     }
 
-    fn parent(&self) -> PathId {
-        self.stack.last().map_or(PathId::ROOT, |level| level.path)
-    }
-
-    /// A byte outside of scalars that is no blank.
-    fn structure(&mut self, paths: &mut Paths, byte: u8) {
+    /// What begins with a byte outside of scalars that is no blank. Returns what is behind it.
+    fn structure<'a>(&mut self, paths: &mut Paths, bytes: &'a [u8]) -> &'a [u8] {
+        let [byte, behind @ ..] = bytes else {
+            return bytes;
+        };
         match (&self.state, byte) {
-            (State::ValueOrEnd, b']') | (State::KeyOrEnd, b'}') => self.close(paths),
-            (State::Value | State::ValueOrEnd, _) => self.begin(paths, byte),
-            (State::KeyOrEnd | State::Key, b'"') => {
-                self.name.clear();
-                self.state = State::InKey(Text::default());
+            (State::ValueOrEnd, b']') => self.close(paths),
+            (State::KeyOrEnd, b'}') => {
+                if let Some(Level::Object { path, .. }) = self.stack.last() {
+                    self.fields.add(*path, self.value.of(&[EMPTY_OBJECT]));
+                }
+                self.close(paths);
             }
+            (State::Value | State::ValueOrEnd, _) => return self.begin(paths, bytes),
+            (State::KeyOrEnd | State::Key, b'"') => return self.begin_key(paths, behind),
             (State::Colon, b':') => self.state = State::Value,
             (State::CommaOrEnd, _) => match (self.stack.last(), byte) {
-                (Some(level), b',') => {
-                    self.state = if level.is_object {
-                        State::Key
-                    } else {
-                        self.path = paths.elements(level.path);
-                        State::Value
-                    };
+                (Some(Level::Object { .. }), b',') => self.state = State::Key,
+                (Some(Level::Array { elements, .. }), b',') => {
+                    self.path = *elements;
+                    self.state = State::Value;
                 }
-                (Some(level), b']') if !level.is_object => self.close(paths),
-                (Some(level), b'}') if level.is_object => self.close(paths),
+                (Some(Level::Array { .. }), b']') | (Some(Level::Object { .. }), b'}') => {
+                    self.close(paths);
+                }
                 _ => self.fail(Fault::Malformed),
             },
             _ => self.fail(Fault::Malformed),
         }
+        behind
     }
 
-    /// A value begins with this byte.
-    fn begin(&mut self, paths: &mut Paths, byte: u8) {
-        if let Some(level) = self.stack.last_mut() {
-            level.len += 1;
+    /// A key begins behind its quote.
+    fn begin_key<'a>(&mut self, paths: &mut Paths, behind: &'a [u8]) -> &'a [u8] {
+        let (name, rest) = behind.split_at(text::letters(behind));
+        if let [b'"', rest @ ..] = rest {
+            self.end_key(paths, &name[..name.len().min(KEY_LEN_MAX)]);
+            return rest;
         }
-        self.value = self.key.hasher();
-        let mut scalar = |kind: Kind, state| {
-            self.value.write(&[kind as u8]);
-            self.state = state;
+        self.name.clear();
+        self.state = State::InKey(Text::default());
+        behind
+    }
+
+    fn end_key(&mut self, paths: &mut Paths, name: &[u8]) {
+        // Keys stand in objects.
+        if let Some(Level::Object { path, last }) = self.stack.last_mut() {
+            self.path = paths.key(*path, *last, name);
+            *last = self.path;
+        }
+        self.state = State::Colon;
+    }
+
+    /// A value begins.
+    fn begin<'a>(&mut self, paths: &mut Paths, bytes: &'a [u8]) -> &'a [u8] {
+        if let Some(Level::Array { len, .. }) = self.stack.last_mut() {
+            *len += 1;
+        }
+        match bytes {
+            [b'"', behind @ ..] => self.begin_text(bytes, behind),
+            [b'[' | b'{', behind @ ..] => {
+                self.open(paths, bytes.first() == Some(&b'{'));
+                behind
+            }
+            [b't', ..] => self.begin_word(bytes, b"true"),
+            [b'f', ..] => self.begin_word(bytes, b"false"),
+            [b'n', ..] => self.begin_word(bytes, b"null"),
+            _ => self.begin_number(bytes),
+        }
+    }
+
+    fn begin_text<'a>(&mut self, bytes: &'a [u8], behind: &'a [u8]) -> &'a [u8] {
+        let len = text::letters(behind);
+        if let [b'"', rest @ ..] = &behind[len..] {
+            self.end_value(self.value.of(&bytes[..=len]));
+            return rest;
+        }
+        self.value.begin(b"\"");
+        self.state = State::InText(Text::default());
+        behind
+    }
+
+    fn begin_word<'a>(&mut self, bytes: &'a [u8], word: &'static [u8]) -> &'a [u8] {
+        if let Some(rest) = bytes.strip_prefix(word) {
+            self.end_value(self.value.of(word));
+            return rest;
+        }
+        self.value.begin(&bytes[..1]);
+        self.state = State::InWord(&word[1..]);
+        &bytes[1..]
+    }
+
+    fn begin_number<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(mut number) = bytes.first().and_then(|byte| Number::new(*byte)) else {
+            self.fail(Fault::Malformed);
+            return &[];
         };
-        match byte {
-            b'"' => scalar(Kind::Text, State::InText(Text::default())),
-            b't' => scalar(Kind::Word, State::InWord(b"rue")),
-            b'f' => scalar(Kind::Word, State::InWord(b"alse")),
-            b'n' => scalar(Kind::Word, State::InWord(b"ull")),
-            b'[' | b'{' => return self.open(paths, byte == b'{'),
-            _ => match Number::new(byte) {
-                Some(number) => scalar(Kind::Number, State::InNumber(number)),
-                None => return self.fail(Fault::Malformed),
-            },
+        let len = 1 + number.read(&bytes[1..]);
+        let (part, rest) = bytes.split_at(len);
+        match rest.first() {
+            None => {
+                self.value.begin(part);
+                self.state = State::InNumber(number);
+            }
+            Some(byte) if number.ends_before(*byte) => self.end_value(self.value.of(part)),
+            Some(_) => self.fail(Fault::Malformed),
         }
-        self.value.write(&[byte]);
+        rest
     }
 
     fn open(&mut self, paths: &mut Paths, is_object: bool) {
@@ -257,36 +314,37 @@ impl Json {
             self.fail(Fault::TooDeep);
             return;
         }
-        self.stack.push(Level {
-            path: self.path,
-            is_object,
-            len: 0,
-        });
+        let path = self.path;
         if is_object {
+            self.stack.push(Level::Object { path, last: path });
             self.state = State::KeyOrEnd;
         } else {
-            self.path = paths.elements(self.path);
+            let elements = paths.elements(path);
+            self.stack.push(Level::Array {
+                path,
+                elements,
+                len: 0,
+            });
+            self.path = elements;
             self.state = State::ValueOrEnd;
         }
     }
 
     fn end_scalar(&mut self) {
-        self.fields.add(self.path, self.value.finish());
+        self.end_value(self.value.end());
+    }
+
+    fn end_value(&mut self, hash: u64) {
+        self.fields.add(self.path, hash);
         self.after_value();
     }
 
-    /// An array is its length, an object its fields, or that it has none.
+    /// An array is its length, an object its fields.
     fn close(&mut self, paths: &mut Paths) {
-        let Some(level) = self.stack.pop() else {
-            self.fail(Fault::Malformed);
-            return;
-        };
-        if !level.is_object {
-            let hash = self.key.of(Kind::Array as u8, &level.len.to_le_bytes());
-            self.fields.add(paths.length(level.path), hash);
-        } else if level.len == 0 {
-            let hash = self.key.of(Kind::EmptyObject as u8, &[]);
-            self.fields.add(level.path, hash);
+        if let Some(Level::Array { path, len, .. }) = self.stack.pop() {
+            let mut length = [ARRAY; 9];
+            length[1..].copy_from_slice(&len.to_le_bytes());
+            self.fields.add(paths.length(path), self.value.of(&length));
         }
         self.after_value();
     }

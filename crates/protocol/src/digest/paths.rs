@@ -7,6 +7,7 @@
 //! whenever they were read.
 
 use core::hash::{BuildHasherDefault, Hasher};
+use core::ops::Range;
 use std::collections::HashMap;
 
 use super::hash::Key;
@@ -28,29 +29,68 @@ impl PathId {
     pub const ROOT: Self = Self(0);
     /// What there is no room for.
     pub const REST: Self = Self(1);
+    /// None, where one may be known later.
+    const NONE: Self = Self(u32::MAX);
 
     fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// What stands behind a path.
+/// A key behind a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
-    /// A key, by the hash of its text.
+    /// One that is told apart, by the hash of its text.
     Key(u64),
-    /// Any key that is not told apart.
+    /// Any other one.
     AnyKey,
-    /// The elements of an array.
-    Elements,
-    /// How many elements it has.
-    Length,
 }
 
 #[derive(Debug)]
 struct Node {
     text: Box<str>,
+    /// Where in the text its key stands just as it is in documents; nothing where it does not.
+    name: Range<u8>,
+    parent: PathId,
     children: u32,
+    elements: PathId,
+    length: PathId,
+    /// The key that was the first one of its object, the last time.
+    first: PathId,
+    /// The key that came behind this one, the last time.
+    next: PathId,
+}
+
+impl Node {
+    /// A path that was reached by this key, if it was a key that is told apart.
+    fn new(text: String, parent: PathId, key: Option<&[u8]>) -> Self {
+        // A quote may stand behind it.
+        let name = key.and_then(|key| {
+            let at = |behind: usize| {
+                let end = text.len().checked_sub(behind)?;
+                let name = end.checked_sub(key.len())?..end;
+                let is_it = text.as_bytes().get(name.clone()) == Some(key);
+                is_it.then_some(u8::try_from(name.start).ok()?..u8::try_from(name.end).ok()?)
+            };
+            at(0).or_else(|| at(1))
+        });
+        Self {
+            text: text.into_boxed_str(),
+            name: name.unwrap_or_default(),
+            parent,
+            children: 0,
+            elements: PathId::NONE,
+            length: PathId::NONE,
+            first: PathId::NONE,
+            next: PathId::NONE,
+        }
+    }
+
+    /// Whether documents have this key for it in an object that stands at `parent`.
+    fn is(&self, parent: PathId, key: &[u8]) -> bool {
+        let name = usize::from(self.name.start)..usize::from(self.name.end);
+        self.parent == parent && !name.is_empty() && self.text.as_bytes().get(name) == Some(key)
+    }
 }
 
 /// The hasher of the table: a step has a hash with a key already, so that nobody can choose where it stands.
@@ -95,13 +135,11 @@ impl Paths {
     /// The whole document, and nothing else yet. `key` is the one of the digests.
     #[must_use]
     pub fn new(key: Key) -> Self {
-        let node = |text: &str| Node {
-            text: text.into(),
-            children: 0,
-        };
+        let rest = "(what is deeper, or of further fields)";
+        let node = |text: &str| Node::new(text.to_owned(), PathId::NONE, None);
         Self {
             key,
-            nodes: vec![node("."), node("(what is deeper, or of further fields)")],
+            nodes: vec![node("."), node(rest)],
             steps: HashMap::default(),
             refused: 0,
         }
@@ -119,8 +157,29 @@ impl Paths {
         self.refused
     }
 
-    /// The value of a key. A key that was cut off is given with more bytes than a name can have.
-    pub(super) fn key(&mut self, parent: PathId, key: &[u8]) -> PathId {
+    /// The value of a key, in an object that stands at `parent`. Its key before this one has the path `before`, and `parent` stands for
+    /// none. A key that was cut off is given with more bytes than a name can have.
+    ///
+    /// Objects of one form have their keys in one order, so the key that came next the last time is looked at first.
+    pub(super) fn key(&mut self, parent: PathId, before: PathId, key: &[u8]) -> PathId {
+        let is_first = before == parent;
+        let last_time = self.known(before, |node| if is_first { node.first } else { node.next });
+        let is_it = |node: &Node| node.is(parent, key);
+        if self.nodes.get(last_time.index()).is_some_and(is_it) {
+            return last_time;
+        }
+        let path = self.find(parent, key);
+        self.learn(before, path, |node| {
+            if is_first {
+                &mut node.first
+            } else {
+                &mut node.next
+            }
+        });
+        path
+    }
+
+    fn find(&mut self, parent: PathId, key: &[u8]) -> PathId {
         if parent == PathId::REST {
             return parent;
         }
@@ -130,30 +189,24 @@ impl Paths {
             return *path;
         }
         if identifier::is_like_one(key) {
-            return self.step(parent, Step::AnyKey, |text| format!("{text}.*"));
+            return self.step(parent, Step::AnyKey, "*", None);
         }
-        let shown = Shown(key);
-        let step = if shown.is_plain() {
-            plain
+        let quoted;
+        let (step, shown) = if is_plain(key) {
+            (plain, core::str::from_utf8(key).unwrap_or("?"))
         } else {
-            Step::Key(self.key.of(1, shown.quoted().as_bytes()))
+            quoted = quote(key);
+            (Step::Key(self.key.of(1, quoted.as_bytes())), &*quoted)
         };
         if let Some(path) = self.steps.get(&(parent, step)) {
             return *path;
         }
         let is_full = |node: &Node| node.children >= CHILDREN_MAX;
         if self.nodes.get(parent.index()).is_none_or(is_full) {
-            return self.step(parent, Step::AnyKey, |text| format!("{text}.*"));
+            return self.step(parent, Step::AnyKey, "*", None);
         }
         let before = self.nodes.len();
-        let path = self.step(parent, step, |text| {
-            let name = if shown.is_plain() {
-                String::from_utf8_lossy(key).into_owned()
-            } else {
-                shown.quoted()
-            };
-            format!("{text}.{name}")
-        });
+        let path = self.step(parent, step, shown, Some(key));
         if self.nodes.len() > before {
             self.nodes[parent.index()].children += 1;
         }
@@ -162,70 +215,92 @@ impl Paths {
 
     /// The elements of an array.
     pub(super) fn elements(&mut self, parent: PathId) -> PathId {
-        self.step(parent, Step::Elements, |text| format!("{text}[]"))
+        let known = self.known(parent, |node| node.elements);
+        if known != PathId::NONE {
+            return known;
+        }
+        let path = self.add(parent, "[]", None);
+        self.learn(parent, path, |node| &mut node.elements);
+        path
     }
 
     /// How many elements an array has.
     pub(super) fn length(&mut self, parent: PathId) -> PathId {
-        self.step(parent, Step::Length, |text| format!("{text}|length"))
+        let known = self.known(parent, |node| node.length);
+        if known != PathId::NONE {
+            return known;
+        }
+        let path = self.add(parent, "|length", None);
+        self.learn(parent, path, |node| &mut node.length);
+        path
     }
 
-    fn step(&mut self, parent: PathId, step: Step, name: impl FnOnce(&str) -> String) -> PathId {
-        if parent == PathId::REST {
-            return parent;
+    /// A path that a node knows, or [`PathId::NONE`].
+    fn known(&self, at: PathId, path: impl FnOnce(&Node) -> PathId) -> PathId {
+        self.nodes.get(at.index()).map_or(PathId::NONE, path)
+    }
+
+    /// What a node is to know. What there is no room for is refused each time, and counted.
+    fn learn(&mut self, at: PathId, path: PathId, place: impl FnOnce(&mut Node) -> &mut PathId) {
+        if path != PathId::REST
+            && let Some(node) = self.nodes.get_mut(at.index())
+        {
+            *place(node) = path;
         }
+    }
+
+    /// A key that is shown like this; of one that is told apart, how it stands in documents.
+    fn step(&mut self, parent: PathId, step: Step, shown: &str, key: Option<&[u8]>) -> PathId {
         if let Some(path) = self.steps.get(&(parent, step)) {
             return *path;
         }
+        let path = self.add(parent, &format!(".{shown}"), key);
+        if path != PathId::REST {
+            self.steps.insert((parent, step), path);
+        }
+        path
+    }
+
+    /// One more path: what `tail` is behind `parent`. Where `tail` ends with a key, or has it in quotes, that key.
+    fn add(&mut self, parent: PathId, tail: &str, key: Option<&[u8]>) -> PathId {
+        if parent == PathId::REST {
+            return parent;
+        }
         // The document itself is written as a dot, which stands before each key as well.
-        let text = match self.text(parent) {
-            "." => "",
+        let before = match self.text(parent) {
+            "." if tail.starts_with('.') => "",
             text => text,
         };
-        let text = name(text);
-        let text = if text.starts_with('.') {
-            text
-        } else {
-            format!(".{text}")
-        };
+        let text = format!("{before}{tail}");
         if self.nodes.len() >= PATHS_MAX || text.len() > PATH_LEN_MAX {
             self.refused += 1;
             return PathId::REST;
         }
         let path = PathId(u32::try_from(self.nodes.len()).unwrap_or(PathId::REST.0));
-        self.nodes.push(Node {
-            text: text.into_boxed_str(),
-            children: 0,
-        });
-        self.steps.insert((parent, step), path);
+        self.nodes.push(Node::new(text, parent, key));
         path
     }
 }
 
-/// A key as it is shown.
-struct Shown<'a>(&'a [u8]);
+/// Whether a key can be shown as it is.
+fn is_plain(key: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    !key.is_empty() && key.iter().all(is_plain)
+}
 
-impl Shown<'_> {
-    /// Whether it can stand as it is.
-    fn is_plain(&self) -> bool {
-        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        !self.0.is_empty() && self.0.iter().all(is_plain)
-    }
-
-    /// In quotes; what a terminal or a page might take for something else is `?`.
-    fn quoted(&self) -> String {
-        let text = String::from_utf8_lossy(self.0);
-        let shown = text.chars().map(|character| match character {
-            '"' | '\\' => '?',
-            _ if character.is_ascii_graphic() || character == ' ' => character,
-            _ if character.is_alphanumeric() => character,
-            _ => '?',
-        });
-        let mut quoted = String::from('"');
-        quoted.extend(shown);
-        quoted.push('"');
-        quoted
-    }
+/// A key in quotes; what a terminal or a page might take for something else is `?`.
+fn quote(key: &[u8]) -> String {
+    let text = String::from_utf8_lossy(key);
+    let shown = text.chars().map(|character| match character {
+        '"' | '\\' => '?',
+        _ if character.is_ascii_graphic() || character == ' ' => character,
+        _ if character.is_alphanumeric() => character,
+        _ => '?',
+    });
+    let mut quoted = String::from('"');
+    quoted.extend(shown);
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]
@@ -237,24 +312,28 @@ mod tests {
         Paths::new(Key { k0: 1, k1: 2 })
     }
 
+    fn key(paths: &mut Paths, parent: PathId, key: &[u8]) -> PathId {
+        paths.key(parent, parent, key)
+    }
+
     #[test]
     fn paths_read_as_jq_writes_them() {
         let mut paths = paths();
-        let items = paths.key(PathId::ROOT, b"items");
+        let items = key(&mut paths, PathId::ROOT, b"items");
         let elements = paths.elements(items);
-        let id = paths.key(elements, b"id");
+        let id = key(&mut paths, elements, b"id");
         assert_eq!(paths.text(id), ".items[].id");
-        assert_eq!(paths.key(elements, b"id"), id);
+        assert_eq!(key(&mut paths, elements, b"id"), id);
         let length = paths.length(items);
         assert_eq!(paths.text(length), ".items|length");
         let top = paths.elements(PathId::ROOT);
         assert_eq!(paths.text(top), ".[]");
-        let one = paths.key(PathId::ROOT, b"1234");
-        assert_eq!(paths.key(PathId::ROOT, b"98"), one);
+        let one = key(&mut paths, PathId::ROOT, b"1234");
+        assert_eq!(key(&mut paths, PathId::ROOT, b"98"), one);
         assert_eq!(paths.text(one), ".*");
-        let odd = paths.key(PathId::ROOT, "a.\u{202e}\u{1b}[1mé".as_bytes());
+        let odd = key(&mut paths, PathId::ROOT, "a.\u{202e}\u{1b}[1mé".as_bytes());
         assert_eq!(paths.text(odd), ".\"a.??[1mé\"");
-        let star = paths.key(PathId::ROOT, b"*");
+        let star = key(&mut paths, PathId::ROOT, b"*");
         assert_eq!(paths.text(star), ".\"*\"");
     }
 
@@ -263,7 +342,7 @@ mod tests {
         let mut paths = paths();
         let mut deep = PathId::ROOT;
         for _ in 0..PATH_LEN_MAX {
-            deep = paths.key(deep, b"a");
+            deep = key(&mut paths, deep, b"a");
         }
         assert_eq!(deep, PathId::REST);
         assert_eq!(paths.refused(), 1);
@@ -273,18 +352,18 @@ mod tests {
             letters.collect::<String>()
         };
         for number in 0..CHILDREN_MAX {
-            paths.key(PathId::ROOT, word(number).as_bytes());
+            key(&mut paths, PathId::ROOT, word(number).as_bytes());
         }
-        let more = paths.key(PathId::ROOT, b"further");
+        let more = key(&mut paths, PathId::ROOT, b"further");
         assert_eq!(paths.text(more), ".*");
         for parent in 0..40 {
-            let parent = paths.key(PathId::ROOT, word(parent).as_bytes());
+            let parent = key(&mut paths, PathId::ROOT, word(parent).as_bytes());
             for number in 0..CHILDREN_MAX {
-                paths.key(parent, word(number).as_bytes());
+                key(&mut paths, parent, word(number).as_bytes());
             }
         }
         assert_eq!(paths.nodes.len(), PATHS_MAX);
-        let first = paths.key(PathId::ROOT, word(3).as_bytes());
+        let first = key(&mut paths, PathId::ROOT, word(3).as_bytes());
         assert_ne!(first, PathId::REST, "what was told apart still is");
     }
 }

@@ -8,7 +8,9 @@ mod packet;
 pub(crate) mod stage;
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use protocol::{Choice, Module, Protocol};
 use session::{Config, Engine, Instant, Rule, Source};
 use wire::flow::{Addr, Endpoint, PoolRange};
 use wire::segment::Segment;
@@ -18,7 +20,7 @@ use packet::Packet;
 
 /// Payload of a request, in bytes: a small GET with its header.
 pub(crate) const REQUEST_LEN: u32 = 200;
-/// Payload of a response, in bytes; none of it is ever in a record.
+/// Payload of a response, in bytes; it is in a record only where it is read.
 pub(crate) const RESPONSE_LEN: u32 = 1000;
 /// How long the target takes.
 const SERVICE: Duration = Duration::from_micros(100);
@@ -68,6 +70,35 @@ pub(crate) struct Load {
 impl Load {
     /// A world in which `sessions` take turns, each of them one every `pace`.
     pub(crate) fn new(sessions: u32, pace: Duration) -> Self {
+        let request: Vec<u8> = (0..REQUEST_LEN).map(|byte| byte as u8).collect();
+        Self::with(sessions, pace, None, (&request, b""))
+    }
+
+    /// The same where a protocol module reads requests and responses of HTTP/1, whole.
+    pub(crate) fn reading(sessions: u32, pace: Duration) -> Self {
+        let module = Module {
+            choice: Choice::Is(Protocol::Http1),
+            ..Module::default()
+        };
+        let request = message("GET /a/b HTTP/1.1\r\nHost: example.com\r\nX: ", REQUEST_LEN);
+        let head = "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Type: text/html\r\nContent-Length: ";
+        let body = RESPONSE_LEN as usize - head.len() - "000\r\n\r\n".len();
+        let mut response = format!("{head}{body:03}\r\n\r\n").into_bytes();
+        response.resize(RESPONSE_LEN as usize, b'a');
+        Self::with(
+            sessions,
+            pace,
+            Some(Arc::new(module)),
+            (&request, &response),
+        )
+    }
+
+    fn with(
+        sessions: u32,
+        pace: Duration,
+        module: Option<Arc<Module>>,
+        (request, response): (&[u8], &[u8]),
+    ) -> Self {
         let online = Endpoint::new(Addr::v4([10, 0, 1, 1]), 80);
         let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
         let mut mask = [255; 16];
@@ -84,7 +115,7 @@ impl Load {
             mtu: 1500,
             join: session::Join::Always,
             resume_anywhere: true,
-            module: None,
+            module,
         };
         let config = Config {
             rules: vec![rule],
@@ -119,9 +150,9 @@ impl Load {
             step: pace / sessions,
             online,
             target,
-            from_client: Packet::new(REQUEST_LEN),
-            from_online: Packet::new(0),
-            from_target: Packet::new(0),
+            from_client: Packet::new(request),
+            from_online: Packet::new(response),
+            from_target: Packet::new(response),
             frame: vec![0; 1514].into(),
             next_timeout: None,
             answered: 0,
@@ -267,6 +298,14 @@ impl Load {
     fn events(&mut self) {
         self.answered += stage::events(&mut self.engine);
     }
+}
+
+/// A head that begins so and is `len` bytes long.
+fn message(begins: &str, len: u32) -> Vec<u8> {
+    let mut message = begins.as_bytes().to_vec();
+    message.resize(len as usize - 4, b'x');
+    message.extend_from_slice(b"\r\n\r\n");
+    message
 }
 
 fn after(seq: u32, flags: Flags, len: u32) -> u32 {

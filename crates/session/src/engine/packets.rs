@@ -76,9 +76,6 @@ impl Engine {
             .flow_of(&flow)
             .or_else(|| self.begin_if_sampled((now, stamp), flow, segment, packet));
         let Some(id) = known else {
-            if self.throttle.is_some() {
-                self.look_at_refused(&flow, payload, stamp);
-            }
             return;
         };
         let piece = Piece {

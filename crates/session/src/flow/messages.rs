@@ -242,6 +242,14 @@ impl Captured {
         true
     }
 
+    /// What was said of messages before this number is needed no more; the rest of a message asks for what stands before it.
+    #[cold]
+    pub(super) fn forget_messages(&mut self, number: u64, arena: &mut Arena) {
+        if let Some(messages) = &mut self.messages {
+            messages.forget_before(number, arena);
+        }
+    }
+
     /// Turn `number`, to add to it what the online server has said.
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Turn> {
         match self.count.checked_sub(number)? {

@@ -13,9 +13,14 @@ use crate::turns::entry::{End, Entry};
 
 impl Session {
     /// Whether the login stands before the flow's bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_entering(&self) -> bool {
-        self.turns.is_told() && self.turns.entry().is_some_and(|entry| !entry.is_open())
+        self.turns.is_told() && self.has_closed_entry()
+    }
+
+    #[cold]
+    fn has_closed_entry(&self) -> bool {
+        self.turns.entry().is_some_and(|entry| !entry.is_open())
     }
 
     /// How far the login may be sent, where it is under way.

@@ -7,7 +7,7 @@
 use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use protocol::{Digest, Digests, Opened, Protocol, Responses};
+use protocol::{Digest, Digests, Expect, Opened, Protocol, Responses};
 
 use super::entry::Entry;
 use super::hearing::Told;
@@ -108,7 +108,7 @@ impl Turns {
     }
 
     /// Whether the answer to the front is complete.
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.told
             .as_ref()
             .is_some_and(|told| told.done > self.front)
@@ -343,9 +343,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             .told
             .as_ref()
             .is_some_and(|told| told.ended == Some(before));
-        // PostgreSQL ignores data behind an error.
-        has_ended
-            && expect.is_some_and(|it| it.drops_unasked_rest() && it.protocol() == Protocol::Mysql)
+        has_ended && expect.is_some_and(Expect::drops_unasked_rest)
     }
 
     /// A message carries the online server's number of a statement: the target's takes its place. One that the target has not

@@ -1,6 +1,6 @@
 //! The hashes of a document's values, by path.
 
-use super::super::hash::Key;
+use super::super::hash::{Key, Order};
 use super::super::paths::PathId;
 
 /// Most paths of one document that are told apart; the values of further ones belong to [`PathId::REST`].
@@ -20,24 +20,45 @@ pub struct Field {
 /// The fields so far, sorted by path.
 #[derive(Clone, Debug)]
 pub(super) struct Fields {
-    key: Key,
+    order: Order,
     list: Vec<Field>,
+    /// The place of the last value: the next one belongs there or to the place behind it, as a rule.
+    last: usize,
 }
 
 impl Fields {
     pub(super) fn new(key: Key) -> Self {
-        let list = Vec::new();
-        Self { key, list }
+        Self {
+            order: key.order(),
+            list: Vec::new(),
+            last: 0,
+        }
     }
 
     /// The next value.
     pub(super) fn add(&mut self, path: PathId, value: u64) {
-        let at = self.list.binary_search_by_key(&path, |field| field.path);
-        let at = match at {
+        let at = self.place(path);
+        self.last = at;
+        let field = &mut self.list[at];
+        field.in_order = self.order.behind(field.in_order, value);
+        // A sum is the same in any order. The values are hashes with a key, so no two sums can be made to be equal on purpose.
+        field.any_order = field.any_order.wrapping_add(value);
+    }
+
+    /// The place of a path, which is made where it has none.
+    fn place(&mut self, path: PathId) -> usize {
+        let is_at = |at: usize| self.list.get(at).is_some_and(|field| field.path == path);
+        if is_at(self.last + 1) {
+            return self.last + 1;
+        }
+        if is_at(self.last) {
+            return self.last;
+        }
+        match self.list.binary_search_by_key(&path, |field| field.path) {
             Ok(at) => at,
             // Room for the rest is kept.
             Err(_) if self.list.len() + 1 >= FIELDS_MAX && path != PathId::REST => {
-                return self.add(PathId::REST, value);
+                self.place(PathId::REST)
             }
             Err(at) => {
                 let field = Field {
@@ -48,11 +69,7 @@ impl Fields {
                 self.list.insert(at, field);
                 at
             }
-        };
-        let field = &mut self.list[at];
-        field.in_order = self.key.behind(field.in_order, value);
-        // A sum is the same in any order. The values are hashes with a key, so no two sums can be made to be equal on purpose.
-        field.any_order = field.any_order.wrapping_add(value);
+        }
     }
 
     pub(super) fn end(self) -> Box<[Field]> {

@@ -32,8 +32,21 @@ impl Number {
         }
     }
 
+    /// How many of these bytes are part of it; they have been read then.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> usize {
+        let mut len = 0;
+        while let Some(byte) = bytes.get(len) {
+            let is_among_digits = matches!(self, Self::Whole | Self::Fraction | Self::Power);
+            if !(is_among_digits && byte.is_ascii_digit() || self.goes_on(*byte)) {
+                break;
+            }
+            len += 1;
+        }
+        len
+    }
+
     /// Whether this byte is part of it; then it has been read.
-    pub(super) fn goes_on(&mut self, byte: u8) -> bool {
+    fn goes_on(&mut self, byte: u8) -> bool {
         *self = match (*self, byte) {
             (Self::Minus, b'0') => Self::Zero,
             (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Self::Whole,

@@ -2,6 +2,32 @@
 //!
 //! A half of a surrogate pair that stands alone is told as the three bytes that UTF-8 would have for it.
 
+/// A byte of each of eight.
+const EACH: u64 = u64::from_le_bytes([1; 8]);
+/// The highest bit of each of eight bytes.
+const HIGHEST: u64 = EACH << 7;
+
+/// How many bytes stand before the first one that is no letter of a string: a quote, a backslash, a control character.
+///
+/// It looks at eight bytes at a time: subtracting from all of them borrows from the highest bit of those that are too small. A byte
+/// behind one that is found may be found wrongly, and is not asked for.
+pub(super) fn letters(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(eight) = bytes[len..].first_chunk::<8>() {
+        let eight = u64::from_le_bytes(*eight);
+        let is_below = |word: u64, bound: u64| word.wrapping_sub(EACH * bound) & !word;
+        let is_byte = |byte: u8| is_below(eight ^ (EACH * u64::from(byte)), 1);
+        let found = (is_below(eight, 0x20) | is_byte(b'"') | is_byte(b'\\')) & HIGHEST;
+        if found != 0 {
+            return len + found.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    let rest = &bytes[len..];
+    len + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
 /// Where in a string.
 #[derive(Clone, Debug, Default)]
 pub(super) enum At {
@@ -43,8 +69,7 @@ impl Text {
         while let Some(&first) = bytes.first() {
             match self.at {
                 At::Letters => {
-                    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-                    let len = bytes.iter().position(is_special).unwrap_or(bytes.len());
+                    let len = letters(bytes);
                     if len > 0 {
                         self.end_pair(&mut tell);
                         tell(&bytes[..len]);

@@ -88,7 +88,8 @@ pub(crate) struct Args {
     /// Connections that were open before the start, that lost a part of their requests on the way to tcpcopy, or that come back
     /// after --idle-timeout go on at the target with a new connection. That is right where a request stands alone, and wrong where
     /// the connection has state that a new one has not: a login, the database that was chosen, the tables of HTTP/2, keys of TLS.
-    /// What is not joined is counted (`missed`, `left_out` in the summary) and named once.
+    /// Connections of PostgreSQL, MySQL and Redis whose sessions log in by themselves (--login) are joined outside of a transaction,
+    /// but with never. What is not joined is counted (`missed`, `left_out` in the summary) and named once.
     #[arg(help_heading = heading::WHAT_TO_COPY, long, value_enum, value_name = "WHICH", default_value_t = JoinArg::Standalone)]
     pub(crate) join: JoinArg,
 

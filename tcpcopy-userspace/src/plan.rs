@@ -39,6 +39,7 @@ use abi::maps::Egress;
 use host::Firewall;
 use host::kernel::Tcx;
 use host::netns::Outside;
+use protocol::Mask;
 use session::{Rule, Source, Tuning};
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint, PoolRange};
@@ -149,6 +150,8 @@ pub(crate) struct Plan {
     pub(crate) reply_bits_per_second_max: u64,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
+    /// Values that are never kept of them (`--mask`).
+    pub(crate) mask: Mask,
     /// `host:port` of each intercept.
     pub(crate) intercepts: Vec<String>,
     /// Whether they may be on another host although the channel has no key.
@@ -190,7 +193,7 @@ impl Plan {
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;
         let dials = Dials::new(args);
         let (room, warning) = pool::room::room(args, &dials, &sources, workers)?;
-        let rules = engine_rules(args, &egress);
+        let rules = rules::of_engines(args, &egress);
         let notes = [interfaces.notes, sources.notes(facts)].concat();
         let probes = pool::probes::probes(args, facts, &sources, &interfaces.online);
         let controls = probes.iter().filter_map(|(source, target)| {
@@ -198,7 +201,6 @@ impl Plan {
             Some((Endpoint::new(own.into(), source.port), *target))
         });
         let words_of = |rule: &RuleArg| sources.words(rule.target.addr);
-        let source_words = args.rules.iter().map(words_of).collect();
         let pools = args.rules.iter().filter_map(|rule| {
             let ranges = sources.ranges(rule.target.addr);
             (!ranges.is_empty()).then_some((rule.target, ranges))
@@ -214,7 +216,7 @@ impl Plan {
             modules: args.rules.iter().map(|it| args.module_of(it)).collect(),
             credentials: args.modules.credentials(),
             comparing: args.comparison().map(Comparing::new),
-            source_words,
+            source_words: args.rules.iter().map(words_of).collect(),
             own_addresses: facts.addresses.iter().map(|own| own.address).collect(),
             filter,
             exclusions,
@@ -258,6 +260,7 @@ impl Plan {
             bits_per_second_max: args.max_bandwidth,
             reply_bits_per_second_max: reply_bits_per_second(args, facts),
             sample_bytes: args.sample_bytes,
+            mask: args.mask(),
             intercepts: args.intercepts.clone(),
             is_insecure: args.insecure,
             key_file: args.key_file.clone(),
@@ -452,19 +455,6 @@ fn own_source(source: &Source, facts: &Facts) -> Option<IpAddr> {
         addresses.any(|own| own.address == IpAddr::from(range.prefix))
     })?;
     Some(own.prefix.into())
-}
-
-/// The rules as the engines know them.
-fn engine_rules(args: &Args, egress: &[(IpAddr, Egress)]) -> Vec<Rule> {
-    let rules = args.rules.iter().map(|rule| Rule {
-        online: rule.online,
-        target: rule.target,
-        mtu: egress::mtu_of(egress, rule.target.addr),
-        join: args.join_of(rule),
-        resume_anywhere: false,
-        module: args.module_of(rule).map(Arc::new),
-    });
-    rules.collect()
 }
 
 /// What is taken of the targets' answers unless said otherwise: clients' requests come in by the same link.

@@ -30,6 +30,7 @@
 pub(crate) mod announcement;
 mod brake;
 mod bridge;
+mod contents;
 mod control;
 mod crew;
 mod devices;

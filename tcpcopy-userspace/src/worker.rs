@@ -43,6 +43,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use port::Port;
+use protocol::Mask;
 use session::{Engine, Instant};
 use telemetry::{Differences, Ledger, Recorder, WorkerTotals};
 
@@ -96,6 +97,8 @@ pub(crate) struct Worker {
     pub(crate) rules: usize,
     /// Payload bytes of each response that are kept (`--sample-bytes`).
     pub(crate) sample_bytes: u8,
+    /// Values that are never kept of them (`--mask`).
+    pub(crate) mask: Mask,
     /// Assistant mode: what came of the responses that a protocol module reads.
     pub(crate) payload: Option<Payload>,
     /// Both servers' answers beside each other, where they are compared by their contents.
@@ -159,7 +162,7 @@ impl Worker {
         };
         let mut running = Running {
             ledger: self.ledger(),
-            differences: Differences::sampling(self.sample_bytes),
+            differences: Differences::sampling(self.sample_bytes, &self.mask),
             worker: self,
             latency: Recorder::new(),
             totals: WorkerTotals::default(),

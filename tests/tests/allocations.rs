@@ -130,7 +130,7 @@ fn connections_allocate_what_they_consist_of() {
 #[test]
 fn what_is_written_down_of_a_turn_allocates_nothing() {
     let (mut ledger, mut recorder) = (Ledger::new(1), Recorder::new());
-    let mut differences = Differences::sampling(0);
+    let mut differences = Differences::sampling(0, &protocol::Mask::default());
     let mut record = |count: u32| {
         for number in 0..count {
             let time = Duration::from_micros(u64::from(number % 5000));

@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use comparison::{Answers, Arm, Comparison, Request};
+use comparison::{Answers, Arm, Comparison};
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use protocol::Asked;
 use protocol::digest::{
     CONTENT_LEN_MAX, Digest, Digester, Digests, FIELDS_MAX, Fields, Headers, Key,
 };
@@ -99,10 +100,7 @@ fn check(shared: &Digests, digest: &Digest) {
 
 fn compare(shared: &Arc<Digests>, target: &[u8], one: &Digest, other: &Digest) {
     let mut comparison = Comparison::new(Arc::clone(shared), Vec::new());
-    let request = Request::Path {
-        method: b"GET",
-        target,
-    };
+    let asked = Asked::path(b"GET", target);
     let answers = Answers {
         online: one,
         online_time: None,
@@ -110,7 +108,7 @@ fn compare(shared: &Arc<Digests>, target: &[u8], one: &Digest, other: &Digest) {
         other_time: None,
     };
     for arm in [Arm::Target, Arm::Baseline] {
-        comparison.record(arm, request, &answers, Duration::from_secs(1));
+        comparison.record(arm, &asked, &answers, Duration::from_secs(1));
     }
     let report = comparison.drain().report();
     assert_eq!(report.responses.compared, 1);

@@ -10,6 +10,7 @@
 //! | [`plan`] | the configuration, the flows and the addresses |
 //! | [`steps`] | what one step does |
 //! | [`client`] | one client and its online server: the captured flow |
+//! | [`talk`] | what is said where a protocol module reads the flows |
 //! | [`content`] | what clients say: every few bytes name their flow and their sequence number |
 //! | [`target`] | the targets' ends of the sessions' connections; judges each frame that the engine sends |
 //! | [`reply`] | what a target may answer |
@@ -23,6 +24,7 @@ mod packet;
 mod plan;
 mod reply;
 mod steps;
+mod talk;
 mod target;
 mod world;
 

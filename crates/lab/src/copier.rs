@@ -15,6 +15,10 @@ use crate::process::{Process, Spec};
 /// The port of the channel.
 pub const CHANNEL_PORT: u16 = 36524;
 
+/// Names the protocol module (`auto`, `http1`, ...) that each copy reads requests and responses by whose caller does not say one
+/// himself: what is true of a copy without a module must be true of one with it.
+const PROTOCOL: &str = "TCPCOPY_PROTOCOL";
+
 /// How long the programs may take to attach and, in assistant mode, to prove the path.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How long it may take to make a key.
@@ -228,6 +232,11 @@ impl Copier {
         if options.mode == Topology::Assistant && !said("-s") {
             spec = spec.args(["-s", &format!("{ASSISTANT}:{CHANNEL_PORT}")]);
             spec = spec.args(trust(lab, binaries, options)?);
+        }
+        if let Ok(protocol) = std::env::var(PROTOCOL)
+            && !said("--protocol")
+        {
+            spec = spec.args(["--protocol", &protocol]);
         }
         spec = spec.args(&options.more);
         if let Some(cpu) = options.cpu {

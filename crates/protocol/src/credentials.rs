@@ -4,6 +4,9 @@
 //! quote is written twice: files of pgbouncer (`userlist.txt`) are read as they are. `#` begins a line of comment, and the user `*` stands for
 //! all that have no line. What is known is a password, or what `pg_authid` keeps of one: `SCRAM-SHA-256$...` or `md5...`.
 //!
+//! A third word is a database, of which one line at most has one. Its user is whom sessions log in as that are joined: what the client of such a
+//! connection has logged in as was not seen ([`Credentials::joining`]).
+//!
 //! Who reads the file looks whether others may read it; nothing here does I/O. What is held is overwritten where it is dropped.
 
 use core::fmt;
@@ -25,6 +28,8 @@ const ANYBODY: &str = "*";
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     users: HashMap<String, Secret>,
+    /// The user of the line that has a database, and that.
+    joining: Option<(String, String)>,
     /// What logins have found out: with it the next login of the user is cheap, or possible at all.
     learned: HashMap<String, Keys>,
 }
@@ -75,7 +80,7 @@ impl Credentials {
     ///
     /// A line is not as it should be: with its number, and without its words.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut users = HashMap::new();
+        let (mut users, mut joining) = (HashMap::new(), None);
         for (index, line) in text.lines().enumerate() {
             let at = |what| Error::Line {
                 line: index + 1,
@@ -90,13 +95,27 @@ impl Credentials {
                 return Err(at("there is no password behind the user"));
             }
             let secret = word(&mut left).map_err(at)?;
-            if !left.is_empty() {
-                return Err(at(
-                    "there is more behind the password, which has to be in quotes where it has spaces",
-                ));
-            }
             if user.is_empty() {
                 return Err(at("there is no user"));
+            }
+            if !left.is_empty() {
+                let database = word(&mut left).map_err(at)?;
+                if !left.is_empty() {
+                    return Err(at(
+                        "there is more behind the password and a database: a word has to be in quotes where it has spaces",
+                    ));
+                }
+                if user.as_str() == ANYBODY {
+                    return Err(at(
+                        "a database stands behind a user by name, and not behind *",
+                    ));
+                }
+                if joining.is_some() {
+                    return Err(at(
+                        "another line has a database already: it is that of connections whose beginning was not seen",
+                    ));
+                }
+                joining = Some((user.to_string(), database.to_string()));
             }
             let secret = Secret::parse(secret).map_err(at)?;
             if users.insert(user.to_string(), secret).is_some() {
@@ -108,6 +127,7 @@ impl Credentials {
         }
         Ok(Self {
             users,
+            joining,
             learned: HashMap::new(),
         })
     }
@@ -116,6 +136,18 @@ impl Credentials {
     #[must_use]
     pub fn of(&self, user: &str) -> Option<&Secret> {
         self.users.get(user).or_else(|| self.users.get(ANYBODY))
+    }
+
+    /// Whom sessions log in as whose connection's beginning was not seen, and the database, where there is one: the user of the line with a
+    /// database, or the only user by name.
+    #[must_use]
+    pub fn joining(&self) -> Option<(&str, Option<&str>)> {
+        if let Some((user, database)) = &self.joining {
+            return Some((user, Some(database)));
+        }
+        let mut named = self.users.keys().filter(|user| *user != ANYBODY);
+        let first = named.next()?;
+        named.next().is_none().then_some((first, None))
     }
 
     /// Keeps what a login has found out ([`crate::Opened::keys`]). Without it each login from a password repeats a hash some thousand
@@ -213,11 +245,30 @@ mod tests {
     }
 
     #[test]
+    fn who_joins_is_known() {
+        let joining = |text: &str| {
+            let credentials = Credentials::parse(text).expect(text);
+            let joining = credentials.joining();
+            joining.map(|(user, database)| (user.to_owned(), database.map(str::to_owned)))
+        };
+        let ann = |database: Option<&str>| Some(("ann".to_owned(), database.map(str::to_owned)));
+        assert_eq!(joining("ann secret\n* other"), ann(None));
+        assert_eq!(
+            joining("bob x\nann secret \"the shop\""),
+            ann(Some("the shop"))
+        );
+        assert_eq!(joining("bob x\nann secret"), None);
+        assert_eq!(joining("* x"), None);
+    }
+
+    #[test]
     fn a_wrong_line_is_told_without_its_words() {
         for text in [
             "a b\nsecret",
             "a b\n\"secret",
-            "a b\nx secret more",
+            "a b\nx secret more secret",
+            "a b c\nx secret more",
+            "a b\n* secret more",
             "a b\na secret",
             "a b\n\"x\"secret y",
             "a b\nx SCRAM-SHA-256$secret",

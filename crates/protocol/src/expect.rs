@@ -36,11 +36,12 @@ impl Expect {
         !matches!(self, Self::Nothing(_))
     }
 
-    /// Whether the rest of a message behind a [`crate::Part::Pause`] is sent only if the server has asked for it. Otherwise it is sent once
-    /// the server has answered as well.
+    /// Whether the rest of a message behind a [`crate::Part::Pause`] may be sent only if the server has asked for it, because one that has
+    /// not would take it for something else. Otherwise it is sent once the server has answered as well: a server of HTTP/1 reads the body all
+    /// the same, and PostgreSQL ignores the data of a COPY behind an error (its `PostgresMain`).
     #[must_use]
     pub const fn drops_unasked_rest(self) -> bool {
-        matches!(self, Self::Postgres(_) | Self::Mysql(_))
+        matches!(self, Self::Mysql(_))
     }
 }
 
@@ -123,4 +124,32 @@ pub struct MysqlFormat {
     pub leaves_out: bool,
     /// Descriptions of results may be left out where they were sent before (`MARIADB_CLIENT_CACHE_METADATA`).
     pub caches: bool,
+    /// None of this is known, because the connection's beginning was not seen: the responses themselves have to tell.
+    pub is_unseen: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        AwaitedHttp1, AwaitedMysql, AwaitedPostgres, AwaitedRedis, Expect, MysqlAnswer, MysqlFormat,
+    };
+    use crate::protocol::Protocol;
+
+    /// MySQL alone would execute a file that it has not asked for as commands.
+    #[test]
+    fn a_rest_that_was_not_asked_for_is_dropped_where_it_would_mean_something_else() {
+        let mysql = Expect::Mysql(AwaitedMysql {
+            answer: MysqlAnswer::Results,
+            format: MysqlFormat::default(),
+        });
+        assert!(mysql.drops_unasked_rest());
+        for other in [
+            Expect::Http1(AwaitedHttp1::default()),
+            Expect::Redis(AwaitedRedis::default()),
+            Expect::Postgres(AwaitedPostgres::default()),
+            Expect::Nothing(Protocol::Mysql),
+        ] {
+            assert!(!other.drops_unasked_rest(), "{other:?}");
+        }
+    }
 }

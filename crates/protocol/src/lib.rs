@@ -14,6 +14,8 @@
 //! | [`mask`] | what is never shown of a message |
 //! | [`parts`], [`asked`], [`expect`], [`said`] | the words that readers of all protocols have in common |
 //! | [`opening`] | how a client has opened its connection, for the logins of its copies |
+//! | [`joining`] | where a connection may be joined whose beginning was not seen |
+//! | [`cancels`] | what cancels statements of copies |
 //! | [`login`], [`step`] | a session's own login at the target |
 //! | [`credentials`], [`scram`] | passwords and verifiers that logins need, and the dialogue that proves them |
 //! | [`http1`] | HTTP/1 (RFC 9112) |
@@ -22,6 +24,7 @@
 //! | [`identifier`] | whether a word looks like an identifier |
 //! | [`postgres`] | PostgreSQL: messages, responses, logins |
 //! | [`mysql`] | MySQL and MariaDB: commands, responses, logins |
+//! | `place` | whether a connection is in a transaction |
 //! | `sql`, `word` | what can be told of a statement by its words |
 //!
 //! **Architecture invariant:** no I/O, no clock, no thread, no unsafe, and it knows nothing of sessions. Every byte is hostile: a
@@ -31,6 +34,7 @@
 
 pub mod account;
 pub mod asked;
+pub mod cancels;
 pub mod credentials;
 pub mod digest;
 mod digesting;
@@ -39,12 +43,14 @@ pub mod filter;
 pub mod glob;
 pub mod http1;
 pub mod identifier;
+pub mod joining;
 pub mod login;
 pub mod mask;
 pub mod module;
 pub mod mysql;
 pub mod opening;
 pub mod parts;
+mod place;
 pub mod postgres;
 pub mod protocol;
 pub mod redis;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::account::Account;
 use crate::credentials::Credentials;
-use crate::opening::Opening;
+use crate::opening::{CancelKey, Opening};
 use crate::{mysql, postgres, redis};
 
 pub use crate::step::{HELD_LEN_MAX, Opened, Step};
@@ -47,6 +47,8 @@ pub enum Login {
     Mysql(Box<MysqlLogin>),
     /// At a Redis.
     Redis(Box<RedisLogin>),
+    /// What a connection to a `PostgreSQL` says that does nothing but cancel; the target answers nothing.
+    Cancel(Vec<u8>),
 }
 
 /// A login at a Redis.
@@ -65,7 +67,7 @@ impl Login {
     /// A login as the client's, with a seed that is another one for each, and that nobody may guess. With `read_only` the target is asked for
     /// read-only transactions.
     ///
-    /// Nothing for a connection that has no login.
+    /// Nothing for a connection that has no login: see [`Login::cancel`].
     #[must_use]
     pub fn new(
         opening: &Opening,
@@ -82,6 +84,7 @@ impl Login {
                 let login = mysql::Login::new(opening, credentials, seed, read_only);
                 Some(Self::Mysql(Box::new(MysqlLogin(login))))
             }
+            Opening::Redis(account) => Some(Self::redis(account.clone())),
             Opening::Cancel(_) => None,
         }
     }
@@ -93,11 +96,18 @@ impl Login {
         Self::Redis(Box::new(RedisLogin(login)))
     }
 
+    /// A connection that cancels what the session is busy with that has this key at the target.
+    #[must_use]
+    pub fn cancel(target: &CancelKey) -> Self {
+        Self::Cancel(target.request())
+    }
+
     /// What goes to the target first; nothing where the target speaks first.
     pub fn start(&mut self) -> Vec<u8> {
         match self {
             Self::Postgres(login) => login.0.start(),
             Self::Mysql(_) => Vec::new(),
+            Self::Cancel(request) => core::mem::take(request),
             Self::Redis(login) => login.0.start(),
         }
     }
@@ -108,6 +118,8 @@ impl Login {
             Self::Postgres(login) => login.0.push(bytes),
             Self::Mysql(login) => login.0.push(bytes),
             Self::Redis(login) => login.0.push(bytes),
+            // All is said, and nothing is awaited.
+            Self::Cancel(_) => Step::Done(Box::default()),
         }
     }
 }

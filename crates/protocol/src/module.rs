@@ -1,7 +1,11 @@
 //! What a rule asks of its protocol module: read from the command line once, and the same for all of the rule's flows.
 
+use std::sync::Arc;
+
 use crate::account::Account;
+use crate::cancels::Cancels;
 use crate::filter::Filter;
+use crate::opening::Opening;
 use crate::rewrite::Rewriting;
 
 pub use crate::protocol::Protocol;
@@ -31,6 +35,10 @@ pub struct Module {
     pub rewriting: Rewriting,
     /// Who logs in at the target in the place of clients of Redis (`--login`).
     pub redis_login: Option<Account>,
+    /// How sessions of connections log in whose beginning was not seen; where there is nothing, those are not joined.
+    pub joins: Option<Opening>,
+    /// What cancels statements of its sessions, of all workers.
+    pub cancels: Arc<Cancels>,
 }
 
 /// What a rule asks for does not fit the protocol that it names.

@@ -10,6 +10,7 @@
 //! | `requests` | the client's side |
 //! | `responses` | a server's side |
 //! | `passwords`, `rsa` | what proves a password |
+//! | `joining` | where a connection may be joined whose beginning was not seen |
 //! | `login` | a session's own login |
 //!
 //! A *message*, as an engine counts them, is one command, with the file that `LOAD DATA LOCAL` asks for. Its response is all that the server sends
@@ -18,6 +19,7 @@
 mod commands;
 mod fields;
 mod handshake;
+mod joining;
 mod login;
 mod packets;
 mod passwords;
@@ -30,3 +32,4 @@ pub use requests::{HEAD_LEN_MAX, HELD_LEN_MAX, OPENING_LEN_MAX, Requests};
 pub use responses::{AWAITED_MAX, Responses};
 
 pub(crate) use handshake::looks_like;
+pub(crate) use joining::Watch;

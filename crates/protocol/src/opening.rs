@@ -1,13 +1,21 @@
 //! How a client has opened its connection, as far as a session needs it to open one of its own at the target.
 //!
-//! It never holds a password. What it holds of a client's proof is worth nothing without the verifier that the server keeps.
+//! Of what a client has said it never holds a password. What it holds of a client's proof is worth nothing without the verifier that the server keeps.
 
 use core::fmt;
 
+use crate::account::Account;
+use crate::protocol::Protocol;
 use crate::scram::Exchange;
 
 /// Longest key of a cancellation, in bytes (version 3.2 of PostgreSQL's protocol).
 pub const CANCEL_KEY_LEN_MAX: usize = 256;
+
+/// What a MySQL's client is taken to have agreed upon where the beginning of its connection was not seen, as far as it changes what its messages
+/// mean: files of its own, version 4.1, transactions, proofs of passwords, several statements and results, also of prepared ones, plugins, rows
+/// without a word before them, and bulk execution, where the target has it.
+const MYSQL_UNSEEN: u64 =
+    1 << 7 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19 | 1 << 24 | 1 << 34;
 
 /// What a client has opened its connection with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +28,28 @@ pub enum Opening {
     /// online key ([`crate::Said::Opened`]) is equal has another key at the target ([`crate::Opened`]), whose
     /// [`CancelKey::request`] is what such a connection sends there. Nothing follows, and nothing is answered.
     Cancel(CancelKey),
+    /// A connection to a Redis whose beginning was not seen: the account of its copies.
+    Redis(Account),
 }
 
 impl Opening {
+    /// The protocol that it is of.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Postgres(_) | Self::Cancel(_) => Protocol::Postgres,
+            Self::Mysql(_) => Protocol::Mysql,
+            Self::Redis(_) => Protocol::Redis,
+        }
+    }
+
     /// The user, where it names one.
     #[must_use]
     pub fn user(&self) -> Option<String> {
         match self {
             Self::Postgres(opening) => Some(opening.user()),
             Self::Mysql(opening) => Some(opening.user()),
+            Self::Redis(account) => Some(account.user().to_owned()),
             Self::Cancel(_) => None,
         }
     }
@@ -48,6 +69,18 @@ pub struct PostgresOpening {
 }
 
 impl PostgresOpening {
+    /// That of a connection whose beginning was not seen: this user, and the database, which is the user's name where there is none.
+    #[must_use]
+    pub fn unseen(user: &str, database: Option<&str>) -> Self {
+        let database = database.map(|name| (b"database".to_vec(), name.as_bytes().to_vec()));
+        Self {
+            version: 3 << 16,
+            parameters: database.into_iter().collect(),
+            user: user.as_bytes().to_vec(),
+            exchange: None,
+        }
+    }
+
     /// The user, as it is told in words.
     #[must_use]
     pub fn user(&self) -> String {
@@ -83,9 +116,27 @@ pub struct MysqlOpening {
     pub(crate) database: Option<Vec<u8>>,
     /// What the client says of itself (its name, its version), as it stands in the packet.
     pub(crate) attributes: Vec<u8>,
+    /// Of a connection whose beginning was not seen: whether statements outside of a transaction are committed by themselves, as its online
+    /// server says. What the client has agreed upon is not known then.
+    pub(crate) commits: Option<bool>,
 }
 
 impl MysqlOpening {
+    /// That of a connection whose beginning was not seen: this user, and the database.
+    #[must_use]
+    pub fn unseen(user: &str, database: Option<&str>) -> Self {
+        Self {
+            capabilities: MYSQL_UNSEEN,
+            packet_len_max: 1 << 24,
+            // utf8mb4_general_ci, which every server has.
+            character_set: 45,
+            user: user.as_bytes().to_vec(),
+            database: database.map(|name| name.as_bytes().to_vec()),
+            attributes: Vec::new(),
+            commits: Some(true),
+        }
+    }
+
     /// The user, as it is told in words.
     #[must_use]
     pub fn user(&self) -> String {

@@ -6,6 +6,7 @@
 //! | `startup` | the first packets of a connection |
 //! | `requests` | the client's side |
 //! | `responses` | a server's side |
+//! | `joining` | where a connection may be joined whose beginning was not seen |
 //! | `login` | a session's own login |
 //!
 //! A *message*, as an engine counts them, is what gets one `ReadyForQuery`: a simple query; all messages of the extended protocol
@@ -13,11 +14,13 @@
 //! says of it is a part of the response, and what follows it does not wait for that, since the server goes through a message in order anyway.
 
 mod frames;
+mod joining;
 mod login;
 mod requests;
 mod responses;
 mod startup;
 
+pub(crate) use joining::Watch;
 pub(crate) use login::Login;
 pub use requests::{HELD_LEN_MAX, Requests, STATEMENTS_MAX};
 pub use responses::{AWAITED_MAX, Responses};

@@ -14,6 +14,7 @@
 //! first key.
 
 pub mod commands;
+mod joining;
 mod judge;
 pub mod login;
 mod message;
@@ -24,6 +25,7 @@ mod tests;
 mod value;
 
 pub use crate::expect::AwaitedRedis as Awaited;
+pub(crate) use joining::Watch;
 pub use requests::Requests;
 pub use responses::Responses;
 

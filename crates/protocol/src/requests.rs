@@ -1,6 +1,7 @@
 //! The client's side of a flow: its bytes become messages.
 
 use crate::module::{Choice, Module, Protocol};
+use crate::opening::Opening;
 use crate::said::Said;
 use crate::{http1, mysql, postgres, redis};
 
@@ -53,6 +54,18 @@ impl Requests {
                 judges: module.judges(),
             }),
             Choice::Is(protocol) => Self::of(protocol, module.judges()),
+        }
+    }
+
+    /// A reader that begins between two messages of a connection whose beginning was not seen ([`crate::joining`]).
+    #[must_use]
+    pub fn unseen(module: &Module, opening: &Opening) -> Self {
+        match opening {
+            Opening::Postgres(_) | Opening::Cancel(_) => {
+                Self::Postgres(Box::new(postgres::Requests::unseen()))
+            }
+            Opening::Mysql(opening) => Self::Mysql(Box::new(mysql::Requests::unseen(opening))),
+            Opening::Redis(_) => Self::of(Protocol::Redis, module.judges()),
         }
     }
 
@@ -171,6 +184,18 @@ impl Requests {
         tell(Part::Leave(why));
         if passes && !held.is_empty() {
             tell(Part::Bytes(&held));
+        }
+    }
+
+    /// How many bytes of its client it holds that may still pass as they are: those of a message that is not known as a whole. What of a
+    /// login is held never passes.
+    #[must_use]
+    pub fn held_len(&self) -> usize {
+        match self {
+            Self::Unknown(unknown) => unknown.held_len(),
+            Self::Http1(requests) => requests.held_len(),
+            Self::Redis(requests) => requests.held_len(),
+            Self::Postgres(_) | Self::Mysql(_) | Self::Left | Self::Barred => 0,
         }
     }
 

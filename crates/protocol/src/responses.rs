@@ -54,6 +54,18 @@ impl Responses {
         }
     }
 
+    /// A reader of a connection whose beginning was not seen: it begins between two responses.
+    #[must_use]
+    pub fn unseen(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Postgres => {
+                Self::of(Reader::Postgres(Box::new(postgres::Responses::opened())))
+            }
+            Protocol::Mysql => Self::of(Reader::Mysql(Box::new(mysql::Responses::unseen()))),
+            Protocol::Http1 | Protocol::Redis => Self::new(protocol),
+        }
+    }
+
     const fn of(reader: Reader) -> Self {
         Self {
             reader,

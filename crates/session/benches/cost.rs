@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `turns COUNT SESSIONS` | turns on so many sessions in rotation, each response acknowledged by a segment of its own |
 //! | `turns-at-once COUNT SESSIONS` | the same, acknowledged by the next request |
+//! | `messages COUNT SESSIONS` | as `turns`, where a protocol module reads requests and responses of HTTP/1 |
 //! | `connections COUNT` | connections with one turn each |
 //! | `memory SESSIONS` | prints the resident memory of idle sessions, what they cost while few speak, and the memory of active ones, as JSON |
 
@@ -12,8 +13,10 @@ mod load;
 
 use core::time::Duration;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use load::{AT_ONCE, CLOSED, Load, THINKING};
+use load::{AT_ONCE, CLOSED, Load, REQUEST_LEN, RESPONSE_LEN, THINKING};
+use protocol::{Choice, Module, Protocol};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,11 +24,13 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["turns", count, sessions] => turns(number(count), number(sessions), THINKING),
         ["turns-at-once", count, sessions] => turns(number(count), number(sessions), AT_ONCE),
+        ["messages", count, sessions] => messages(number(count), number(sessions)),
         ["connections", count] => connections(number(count)),
         ["memory", sessions] => memory(number(sessions)),
         _ => {
             // As cargo runs it.
             turns(100, 10, THINKING);
+            messages(100, 10);
             connections(100);
         }
     }
@@ -48,6 +53,37 @@ fn turns(count: u32, sessions: u32, pace: Duration) {
         u64::from(count),
         "not every turn was answered"
     );
+}
+
+fn messages(count: u32, sessions: u32) {
+    let mut load = reading(sessions);
+    let mut peers = load.establish(sessions);
+    for turn in 0..count {
+        load.turn(&mut peers[(turn % sessions) as usize]);
+    }
+    // Each ends as soon as both servers have answered it.
+    assert_eq!(
+        load.answered,
+        u64::from(count + sessions),
+        "not every message was answered"
+    );
+}
+
+/// A world in which the module of HTTP/1 reads requests and responses, whole.
+fn reading(sessions: u32) -> Load {
+    let module = Module {
+        choice: Choice::Is(Protocol::Http1),
+        ..Module::default()
+    };
+    let mut request = b"GET /a/b HTTP/1.1\r\nHost: example.com\r\nX: ".to_vec();
+    request.resize(REQUEST_LEN as usize - 4, b'x');
+    request.extend_from_slice(b"\r\n\r\n");
+    let head = "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Type: text/html\r\nContent-Length: ";
+    let body = RESPONSE_LEN as usize - head.len() - "000\r\n\r\n".len();
+    let mut response = format!("{head}{body:03}\r\n\r\n").into_bytes();
+    response.resize(RESPONSE_LEN as usize, b'a');
+    let words = (&request[..], &response[..]);
+    Load::with(sessions, THINKING, Some(Arc::new(module)), words)
 }
 
 fn connections(count: u32) {

@@ -123,6 +123,7 @@ impl Arena {
     }
 
     /// Appends all of `bytes`, or nothing where the budget is spent.
+    #[inline(always)]
     pub(crate) fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) -> Result<(), OverBudget> {
         let room = chain.blocks() * BLOCK - chain.end();
         let blocks = bytes.len().saturating_sub(room).div_ceil(BLOCK);
@@ -193,16 +194,22 @@ impl Arena {
         (chain.start, chain.len) = (0, 0);
     }
 
+    #[inline(always)]
     fn take(&mut self) -> u32 {
         if self.free.is_empty() {
-            let first = self.slabs.len() * SLAB_BLOCKS;
-            self.slabs
-                .push(vec![0; SLAB_BLOCKS * BLOCK].into_boxed_slice());
-            self.free
-                .extend((first..first + SLAB_BLOCKS).rev().map(|block| block as u32));
+            self.grow();
         }
         self.used += BLOCK as u64;
         self.free.pop().unwrap_or_default()
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let first = self.slabs.len() * SLAB_BLOCKS;
+        self.slabs
+            .push(vec![0; SLAB_BLOCKS * BLOCK].into_boxed_slice());
+        self.free
+            .extend((first..first + SLAB_BLOCKS).rev().map(|block| block as u32));
     }
 
     fn give(&mut self, block: u32) {

@@ -48,6 +48,12 @@ impl Watch {
         self.begin + self.span() * SPANS as u32
     }
 
+    /// From when on echoes are counted in the span that is held.
+    #[must_use]
+    pub fn counts_from(&self) -> Instant {
+        self.hold().0 + self.guard
+    }
+
     /// From when until when departures are held.
     #[must_use]
     pub fn hold(&self) -> (Instant, Instant) {
@@ -102,6 +108,11 @@ pub struct Tally {
     pub seen: Instant,
     /// Turns that were looked at, whosever.
     pub turns: u64,
+    /// Copies that the target had not answered yet when counting began in the span that is held ([`Engine::in_flight`](crate::Engine::in_flight));
+    /// `None` before that.
+    pub under_way: Option<u64>,
+    /// How many of them it answered before the hold ended; `None` before that, and where the hold was called off.
+    pub came_back: Option<u64>,
     /// Whose turns are echoes.
     pub suspects: Vec<Suspect>,
 }
@@ -143,7 +154,7 @@ pub(crate) struct Echoes {
     watch: Option<Watch>,
     /// Where the watch ends; the earliest instant where there is none.
     watch_end: Instant,
-    /// Where the hold ends, and after that where the watch does, until that has passed.
+    /// Where counting begins in the hold, then where the hold ends, and after that where the watch does, until that has passed.
     due: Option<Instant>,
     /// From when until when nothing departs that has not departed before.
     hold: Option<(Instant, Instant)>,
@@ -151,6 +162,8 @@ pub(crate) struct Echoes {
     /// The stamp of the latest turn.
     latest: Instant,
     turns: u64,
+    under_way: Option<u64>,
+    came_back: Option<u64>,
 }
 
 impl Echoes {
@@ -169,7 +182,7 @@ impl Echoes {
         self.hold.map(|(_, until)| until)
     }
 
-    /// When somebody should look again: at the end of the hold, and then at that of the watch.
+    /// When somebody should look again: where counting begins in the hold, at its end, and at the end of the watch.
     #[inline]
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
@@ -178,6 +191,20 @@ impl Echoes {
     /// The watch is over at `now`, if it is.
     pub(crate) fn end_watch(&mut self, now: Instant) {
         self.due = self.due.filter(|due| *due > now);
+    }
+
+    /// So many copies are under way at `now`: to be told at each [`Echoes::due`] in a hold.
+    pub(crate) fn on_under_way(&mut self, now: Instant, copies: u64) {
+        let Some((watch, (_, until))) = self.watch.zip(self.hold) else {
+            return;
+        };
+        if watch.counts_from() <= now && self.under_way.is_none() {
+            self.under_way = Some(copies);
+            self.due = Some(until);
+        }
+        if until <= now {
+            self.came_back = self.under_way.map(|before| before.saturating_sub(copies));
+        }
     }
 
     /// Nothing is held any more. Returns until when it would have been.
@@ -202,6 +229,8 @@ impl Echoes {
             late: false,
             latest: Instant::default(),
             turns: 0,
+            under_way: None,
+            came_back: None,
         }
     }
 
@@ -254,7 +283,8 @@ impl Echoes {
         self.late = now > watch.begin;
         self.hold = Some(watch.hold());
         self.watch_end = watch.end();
-        self.due = Some(watch.hold().1);
+        (self.under_way, self.came_back) = (None, None);
+        self.due = Some(watch.counts_from());
         self.watch = Some(watch);
     }
 
@@ -269,6 +299,7 @@ impl Echoes {
         into.late = self.late;
         into.seen = seen.max(self.latest);
         into.turns = self.turns;
+        (into.under_way, into.came_back) = (self.under_way, self.came_back);
         into.suspects.clear();
         let places = self.sets.iter().flatten();
         let heard = places.filter(|place| place.suspect.echoes > 0);

@@ -9,6 +9,7 @@ mod flows;
 mod following;
 mod gates;
 mod holds;
+mod joining;
 mod multipath;
 mod openings;
 mod outputs;
@@ -22,6 +23,7 @@ mod slots;
 mod state;
 mod tables;
 mod timers;
+mod trials;
 mod tuned;
 
 use core::time::Duration;
@@ -43,10 +45,12 @@ use crate::time::Instant;
 use crate::tuning::Tuning;
 use crate::wheel::Entry;
 use flows::Flows;
+use holds::Trickle;
 use parked::Parked;
 use shared::Known;
 use slots::Slots;
 use timers::Timers;
+use trials::Joining;
 use tuned::Sampling;
 
 /// All the sessions of one worker.
@@ -62,6 +66,7 @@ pub struct Engine {
     /// Sessions that wait for an older one of the same source.
     pub(crate) parked: Parked,
     pub(crate) nursery: Nursery,
+    pub(crate) joining: Joining,
     pub(crate) ready: VecDeque<SessionId>,
     pub(crate) timers: Timers,
     pub(crate) due: Vec<Entry>,
@@ -74,9 +79,9 @@ pub struct Engine {
     pub(crate) finished: usize,
     /// The second that sessions are being counted in, and how many began in it.
     pub(crate) rate: (u64, u32),
-    /// How long after one flow another may be opened for the time being, and when that is.
-    pub(crate) throttle: Option<(Duration, Instant)>,
-    /// Sessions whose SYN waits for the end of a hold.
+    /// How connections are opened for the time being, if not as they come.
+    pub(crate) trickle: Option<Trickle>,
+    /// Sessions whose SYN waits for the end of a hold, or for its place in the trickle.
     pub(crate) unopened: Vec<SessionId>,
     pub(crate) sampling: Sampling,
     pub(crate) sights: Sights,
@@ -107,6 +112,7 @@ impl Engine {
             by_flow: Index::new(hash),
             parked: Parked::new(hash),
             nursery: Nursery::new(hash),
+            joining: Joining::default(),
             ready: VecDeque::new(),
             timers: Timers::new(now),
             due: Vec::new(),
@@ -115,7 +121,7 @@ impl Engine {
             capture_ended: None,
             finished: 0,
             rate: (0, 0),
-            throttle: None,
+            trickle: None,
             unopened: Vec::new(),
             sampling: Sampling::new(&tuning),
             sights,
@@ -172,8 +178,10 @@ impl Engine {
     /// after each call.
     pub fn finish_some(&mut self, now: Instant, most: usize) -> bool {
         if self.finished == 0 {
+            self.throttle(now, None);
             self.end_hold(now);
             self.capture_ended = Some(Instant::default());
+            self.end_trials(now, Duration::ZERO);
         }
         let all = self.sessions.len();
         let until = self.finished.saturating_add(most).min(all);

@@ -252,6 +252,8 @@ counters! {
     reply_packets;
     /// Target replies that did not.
     reply_malformed;
+    /// Target replies that a protocol module was to read and whose TCP checksum was wrong.
+    reply_corrupt;
     /// Segments of targets outside the window, or older than their timestamps allow.
     reply_unacceptable;
     /// Target replies that belong to no session.
@@ -266,6 +268,9 @@ counters! {
     sessions_opened;
     /// Sessions that joined their flow mid-stream.
     sessions_joined;
+    /// Flows that could not be watched to be joined, because too many others were ([`crate::limits::TRIALS_MAX`]); one that goes on may count
+    /// again.
+    joins_given_up;
     /// Sessions that have ended.
     sessions_closed;
     /// Sessions closed that carried no turn.
@@ -307,6 +312,12 @@ counters! {
     module_logins;
     /// Sessions whose targets have not let them in.
     module_logins_failed;
+    /// Cancellations of PostgreSQL that were sent to targets.
+    module_cancels;
+    /// Cancellations that were not: it is not known of which session, or it is that of a further copy.
+    module_cancels_unknown;
+    /// Sessions whose statements cannot be cancelled any more because too many others came ([`protocol::cancels::CANCELS_MAX`]).
+    module_cancels_forgotten;
     /// SYNs sent again after an unacceptable acknowledgement of one.
     syn_recovered;
     /// Segments sent to targets.
@@ -354,7 +365,8 @@ counters! {
     left_out_subflow_bytes;
     /// Client bytes that came after the target had ended their turn in the middle.
     left_out_cut_off_bytes;
-    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream.
+    /// Client bytes that never came in order: they stood behind a hole, or came after the end of their stream. Where a protocol module reads
+    /// a flow, those as well of a message whose beginning was not complete when the flow ended.
     left_out_unordered_bytes;
     /// Turns that were released unpaired.
     turns_unpaired;

@@ -285,6 +285,11 @@ impl Flow {
             // A RST without ACK answers a segment to a closed socket: what the client had seen before is not in it.
             let cause = flags.contains(Flags::ACK).then_some(piece.cause);
             self.stream.on_reset(seq, cause, piece.stamp, room.arena);
+            if self.has_ended()
+                && let Some(cause) = cause
+            {
+                self.read_reset(cause, room);
+            }
         }
         news
     }

@@ -166,6 +166,15 @@ pub const START_GRACE: Duration = Duration::from_secs(1);
 /// Joined flows that a target has closed or reset where the online server went on, after which its rule joins no more flows
 /// anywhere, only those that stand alone: their connections have state.
 pub const JOINS_REFUSED_MAX: u32 = 3;
+/// Most flows of a worker that are on trial whether they may be joined, where sessions log in by themselves.
+pub const TRIALS_MAX: usize = 4096;
+/// Most bytes that are held of one of them, in bytes: what both sides say until the first response is complete. One that says more is
+/// joined behind it.
+pub const TRIAL_HELD_MAX: usize = 256 << 10;
+/// The same of all of them.
+pub const TRIALS_HELD_MAX: usize = 16 << 20;
+/// How long a flow on trial may be silent before another one takes its place, where there are [`TRIALS_MAX`].
+pub const TRIAL_AGE: Duration = Duration::from_secs(60);
 /// Longest head of a request that is read to find its end, in bytes; a flow with a longer one is joined later.
 pub const REQUEST_HEAD_MAX: u32 = 64 << 10;
 /// Lengths that an interim response of HTTP/1 has whose server says no more than it must, in bytes (`HTTP/1.1 100 \r\n\r\n` to
@@ -261,6 +270,8 @@ pub const RESPONSE_HELD_MAX: usize = 1 << 20;
 pub const RESPONSE_PIECES_MAX: usize = 1024;
 /// Most messages of one flow whose responses are awaited from the online server, where a protocol module reads it.
 pub const MESSAGES_AWAITED_MAX: usize = 4096;
+/// Most users that a flow has changed to (`COM_CHANGE_USER`) while one of its sessions is still with messages of one before.
+pub const OPENINGS_MAX: usize = 64;
 /// Where the streams of flows begin whose sessions log in: before that there is room for what the login says, in bytes.
 pub const LOGIN_ROOM: u64 = 1 << 20;
 /// Most bytes of a target that are kept until its client has said how it logs in.

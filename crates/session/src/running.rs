@@ -262,6 +262,13 @@ impl Running {
         }
     }
 
+    /// Whether a message may begin at `seq`, as far as can be told: nothing before it is missing, or not answered.
+    pub(crate) fn may_begin_at(&self, seq: ClientSeq) -> bool {
+        !self.awaits_bytes()
+            && self.next.is_none_or(|next| next == seq)
+            && self.answered.is_none_or(|answered| answered == seq)
+    }
+
     /// The client closes at `seq`, behind its bytes: its FIN has a number of its own, whose acknowledgement answers no further byte.
     pub(crate) fn on_client_end(&mut self, seq: ClientSeq) {
         if self.next == Some(seq) {

@@ -344,7 +344,7 @@ impl Session {
     }
 
     /// From here on the stream is still of use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keeps_from(&self, flow: &Flow) -> u64 {
         match self.life {
             Life::Connected | Life::Closing { .. } if self.is_entering() => self.unplayed(flow),

@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use protocol::Mask;
 use serde::Serialize;
 use session::{Outcome, TurnEnded};
 
@@ -29,11 +30,12 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// Nothing compared yet; `sample_bytes` of each response will be, if any.
+    /// Nothing compared yet; `sample_bytes` of each response will be, if any, of which values that `mask` hides are never kept.
     #[must_use]
-    pub fn sampling(sample_bytes: u8) -> Self {
+    pub fn sampling(sample_bytes: u8, mask: &Mask) -> Self {
+        let beginnings = || Box::new(Beginnings::new(sample_bytes, mask.clone()));
         Self {
-            beginnings: (sample_bytes > 0).then(|| Box::new(Beginnings::new(sample_bytes))),
+            beginnings: (sample_bytes > 0).then(beginnings),
             ..Self::default()
         }
     }
@@ -152,6 +154,7 @@ mod tests {
     use core::time::Duration;
     use std::time::UNIX_EPOCH;
 
+    use protocol::Mask;
     use session::{Outcome, Response, RuleId, TurnEnded};
 
     use super::Differences;
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn beginnings_are_compared_where_that_was_asked_for() {
         let ended = turn(Outcome::Answered, 100, Some(100));
-        let mut worker = Differences::sampling(16);
+        let mut worker = Differences::sampling(16, &Mask::default());
         worker.record(&ended, || UNIX_EPOCH);
         // Out of step: not compared, and so not sampled.
         let unpaired = TurnEnded {
@@ -218,6 +221,10 @@ mod tests {
         all.add(&worker);
         all.add(&worker);
         assert_eq!(all.summary().unsampled, Some(2));
-        assert!(Differences::sampling(0).beginnings().is_none());
+        assert!(
+            Differences::sampling(0, &Mask::default())
+                .beginnings()
+                .is_none()
+        );
     }
 }

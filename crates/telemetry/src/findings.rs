@@ -49,6 +49,8 @@ pub(crate) struct Numbers {
     pub(crate) compared: u64,
     pub(crate) differing: u64,
     pub(crate) incomplete: u64,
+    /// The largest share of a route's answers that differs by contents, beyond noise; 0 where none does.
+    pub(crate) contents_differing: f64,
     /// Whether the verdict calls the target slower, in the median to the last byte.
     pub(crate) is_target_slower: bool,
     /// How often `--max-bandwidth` was reached.
@@ -138,13 +140,17 @@ fn late_because(numbers: &Numbers) -> String {
 }
 
 fn answers(numbers: &Numbers) -> Level {
-    match (numbers.compared, numbers.differing) {
-        (0, _) => Level::Neutral,
-        (_, 0) => Level::Good,
-        (compared, differing) if differing as f64 / compared as f64 <= DIFFERING_WARN => {
-            Level::Warn
-        }
-        _ => Level::Bad,
+    if numbers.compared == 0 {
+        return Level::Neutral;
+    }
+    let by_length = numbers.differing as f64 / numbers.compared as f64;
+    let share = by_length.max(numbers.contents_differing);
+    if share == 0.0 {
+        Level::Good
+    } else if share <= DIFFERING_WARN {
+        Level::Warn
+    } else {
+        Level::Bad
     }
 }
 
@@ -222,6 +228,12 @@ mod tests {
             [taken(0.999), taken(0.99), taken(0.98)],
             [Level::Good, Level::Warn, Level::Bad]
         );
+        let of_contents = of(&Numbers {
+            compared: 1000,
+            contents_differing: 0.01,
+            ..Numbers::default()
+        });
+        assert_eq!(of_contents.answers, Level::Bad);
         let answers = |differing| {
             of(&Numbers {
                 compared: 1000,

@@ -38,6 +38,8 @@ pub struct Beginnings {
     /// Turns that are worth a line.
     differing: u64,
     listed: Vec<Differing>,
+    /// What of them is never kept.
+    mask: Mask,
 }
 
 /// A turn that differs.
@@ -59,20 +61,20 @@ struct Side {
 }
 
 impl Side {
-    fn new(response: Response, prefix: &Prefix) -> Self {
+    fn new(response: Response, prefix: &Prefix, mask: &Mask) -> Self {
         Self {
             status: Status::of(&prefix.bytes),
             bytes: response.bytes,
             // Secrets are not kept, whoever may read what is listed.
-            prefix: Mask::default().apply(&prefix.bytes).into_owned(),
+            prefix: mask.apply(&prefix.bytes).into_owned(),
         }
     }
 }
 
 impl Beginnings {
-    /// Nothing compared yet, with so many bytes of each response.
+    /// Nothing compared yet, with so many bytes of each response, of which values that `mask` hides are never kept.
     #[must_use]
-    pub const fn new(bytes: u8) -> Self {
+    pub const fn new(bytes: u8, mask: Mask) -> Self {
         Self {
             bytes,
             sampled: 0,
@@ -83,6 +85,7 @@ impl Beginnings {
             classes: [[0; CLASSES.len()]; CLASSES.len()],
             differing: 0,
             listed: Vec::new(),
+            mask,
         }
     }
 
@@ -125,8 +128,8 @@ impl Beginnings {
                     rule: turn.rule.0,
                     unix_ms: unix_ms(now()),
                     status_differs,
-                    online: Side::new(online, &samples.online),
-                    target: Side::new(target, &samples.target),
+                    online: Side::new(online, &samples.online, &self.mask),
+                    target: Side::new(target, &samples.target, &self.mask),
                 });
                 self.trim();
             }

@@ -212,6 +212,7 @@ fn numbers(
     verdict: &Verdict,
 ) -> Numbers {
     let differences = run.differences.summary();
+    let largest = run.comparison.as_ref().and_then(|it| it.largest.as_ref());
     let kind = |name| differences.kinds.get(name).copied().unwrap_or_default();
     Numbers {
         is_over: run.state == State::Ended,
@@ -222,6 +223,7 @@ fn numbers(
         compared: differences.compared,
         differing: differences.differing,
         is_target_slower: verdict.last.p50.says == Says::Slower,
+        contents_differing: largest.map_or(0.0, |it| it.share),
         incomplete: kind("target_shorter") + kind("target_silent"),
         bandwidth_reached: run
             .notes

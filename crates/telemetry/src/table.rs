@@ -186,6 +186,8 @@ fn answers(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         "-         nothing to compare: the target is made up".to_owned()
     } else if compared == 0 {
         "-         no responses were compared".to_owned()
+    } else if differing == 0 && notes::contents_differ(summary) {
+        format!("differ    by contents, {} compared", grouped(compared))
     } else if differing == 0 {
         format!(
             "the same  {} compared: {}",

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use protocol::credentials::Secret;
 use protocol::filter::Filter;
+use protocol::mask::{Mask, Name};
+use protocol::opening::{MysqlOpening, Opening, PostgresOpening};
 use protocol::rewrite::{Host, Mark, RewritePath, Rewriting, SetHeader};
 use protocol::{Account, Choice, Credentials, Module, Protocol};
 
@@ -107,9 +109,17 @@ pub(crate) struct ModuleOptions {
     ///
     /// What a client has shown the online server of its password means nothing to another server, so each session logs in anew,
     /// as the client's user. A line may have what pg_authid keeps instead of a password (SCRAM-SHA-256$... or md5...); the user *
-    /// stands for all others. Nobody but the file's owner may have rights to it. A target that asks for nothing (trust) needs none.
+    /// stands for all others. Connections that were open before are copied as the user of the one line that has a database behind the
+    /// password (alice secret shop), or as the only user there is. Nobody but the file's owner may have rights to it. A target that asks for nothing (trust) needs none.
     #[arg(long, value_name = "FILE")]
     login: Option<Logins>,
+
+    /// Never show the value of this field: a header, a field of a form or a query, a key of JSON, an element of XML; may be said several times
+    ///
+    /// Such values never reach samples, and with them the summary, the report and the closing table. Values of Authorization, Cookie,
+    /// Set-Cookie and of fields whose names end with password, passwd, secret or token are never shown as it is.
+    #[arg(help_heading = super::heading::WHAT_TO_KEEP, long, value_name = "NAME")]
+    mask: Vec<Name>,
 }
 
 impl ModuleOptions {
@@ -127,9 +137,31 @@ impl ModuleOptions {
     /// What takes the place of clients' passwords at a Redis: the password of its default user.
     fn redis_login(&self) -> Option<Account> {
         let credentials = self.credentials()?;
+        let database = match credentials.joining() {
+            Some((_, Some(database))) => database.parse().ok()?,
+            _ => 0,
+        };
         match credentials.of("default")? {
-            Secret::Password(password) => Some(Account::new(None, password.to_string(), 0)),
+            Secret::Password(password) => Some(Account::new(None, password.to_string(), database)),
             Secret::Verifier(_) | Secret::Md5(_) => None,
+        }
+    }
+
+    /// How sessions of connections log in whose beginning was not seen.
+    fn joins(&self, choice: Choice) -> Option<Opening> {
+        let credentials = self.credentials()?;
+        let Choice::Is(protocol) = choice else {
+            return None;
+        };
+        match protocol {
+            Protocol::Http1 => None,
+            Protocol::Redis => self.redis_login().map(Opening::Redis),
+            Protocol::Postgres => credentials
+                .joining()
+                .map(|(user, database)| Opening::Postgres(PostgresOpening::unseen(user, database))),
+            Protocol::Mysql => credentials
+                .joining()
+                .map(|(user, database)| Opening::Mysql(MysqlOpening::unseen(user, database))),
         }
     }
 
@@ -144,6 +176,12 @@ impl ModuleOptions {
 }
 
 impl Args {
+    /// Whose values are never shown.
+    pub(crate) fn mask(&self) -> Mask {
+        // There are not too many: see `contradiction_of_modules`.
+        Mask::with(self.modules.mask.iter().cloned()).unwrap_or_default()
+    }
+
     /// What a rule asks of its module, if it has one.
     pub(crate) fn module_of(&self, rule: &RuleArg) -> Option<Module> {
         let protocol = rule.options.protocol.unwrap_or(self.modules.protocol);
@@ -154,11 +192,16 @@ impl Args {
             except: self.modules.except.clone(),
             rewriting: self.modules.rewriting(),
             redis_login: self.modules.redis_login(),
+            joins: self.modules.joins(choice),
+            cancels: Arc::default(),
         })
     }
 
     /// What is asked of modules and does not fit together.
     pub(super) fn contradiction_of_modules(&self) -> Option<String> {
+        if let Err(wrong) = Mask::with(self.modules.mask.iter().cloned()) {
+            return Some(format!("--mask: {wrong}"));
+        }
         let modules: Vec<Option<Module>> = self.rules.iter().map(|it| self.module_of(it)).collect();
         if self.modules.ask_something() && modules.iter().all(Option::is_none) {
             return Some(
@@ -205,6 +248,21 @@ mod tests {
             refused,
             "write one of none, auto, http1, redis, postgres, mysql"
         );
+    }
+
+    #[test]
+    fn names_are_masked() {
+        let line = "tcpcopy -x 80-10.0.0.9:80 --mask X-Api-Key --mask iban";
+        let mask = Args::parse_from(line.split(' ')).mask();
+        assert!(mask.hides("x-api-key") && mask.hides("IBAN") && mask.hides("cookie"));
+        assert!(!mask.hides("name"));
+        let refused = Args::try_parse_from(["tcpcopy", "-x", "80-10.0.0.9:80", "--mask", "a b"]);
+        assert!(refused.is_err());
+        let many: Vec<String> = (0..300).map(|number| format!("--mask=n{number}")).collect();
+        let line = ["tcpcopy", "-x", "80-10.0.0.9:80"].map(str::to_owned);
+        let args = Args::parse_from(line.into_iter().chain(many));
+        let refused = args.contradiction_of_modules().expect("too many");
+        assert!(refused.contains("more than 256 names"), "{refused}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use protocol::Mask;
 use session::{Join, Rule, Source};
 use telemetry::Mode;
 
@@ -76,6 +77,7 @@ impl Plan {
             bits_per_second_max: None,
             reply_bits_per_second_max: reply_bits_per_second(args, facts),
             sample_bytes: 0,
+            mask: Mask::default(),
             intercepts: Vec::new(),
             is_insecure: false,
             key_file: None,

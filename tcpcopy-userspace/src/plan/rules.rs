@@ -1,15 +1,17 @@
 //! Whether the rules make sense together and on this host.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use abi::maps::RULES_MAX;
+use abi::maps::{Egress, RULES_MAX};
 use host::Route;
 use host::interface::Framing;
+use session::Rule;
 use telemetry::Mode;
 use wire::flow::{Addr, Endpoint};
 
-use super::Refusal;
 use super::facts::Facts;
+use super::{Refusal, egress};
 use crate::args::{Args, RuleArg};
 
 pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusal> {
@@ -40,6 +42,19 @@ pub(super) fn check(args: &Args, facts: &Facts, mode: Mode) -> Result<(), Refusa
         target(rule, facts, mode)?;
     }
     channel(args, facts)
+}
+
+/// The rules as the engines know them.
+pub(super) fn of_engines(args: &Args, ways: &[(IpAddr, Egress)]) -> Vec<Rule> {
+    let rules = args.rules.iter().map(|rule| Rule {
+        online: rule.online,
+        target: rule.target,
+        mtu: egress::mtu_of(ways, rule.target.addr),
+        join: args.join_of(rule),
+        resume_anywhere: false,
+        module: args.module_of(rule).map(Arc::new),
+    });
+    rules.collect()
 }
 
 /// Whether a packet can belong to both.

@@ -20,8 +20,8 @@ mod suspicion;
 use std::time::Duration;
 
 use oorandom::Rand64;
+use session::Instant;
 use session::echo::SPANS;
-use session::{Instant, Watch};
 use telemetry::{Feedback, Figures};
 use tracing::{debug, warn};
 
@@ -36,9 +36,7 @@ use suspicion::{Candidate, Suspicion};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often one looks at an experiment.
 const STEP: Duration = Duration::from_millis(2);
-/// How long before its beginning the workers are told of a watch.
-const LEAD: Duration = Duration::from_millis(20);
-/// Time between two flows of a worker while requests that go round are told from others.
+/// Time between two connections that a worker opens while requests that go round are told from others.
 const THROTTLE: Duration = Duration::from_millis(10);
 /// Experiments at once, and then one per [`CREDIT_EVERY`].
 const CREDIT_MAX: u32 = 4;
@@ -102,17 +100,21 @@ impl Brake {
             Step::Wait => self.experiment = Some(experiment),
             Step::Again => {
                 if experiment.is_crowded(crew.handles().len()) {
-                    experiment.throttled = Some(now);
-                    experiment.calming = true;
+                    debug!(
+                        "requests that go round cannot be told from others: few connections are opened"
+                    );
+                    experiment.throttle(now);
                     crew.command(&|| Command::Throttle(Some(THROTTLE)));
+                } else {
+                    self.watch(&mut experiment, crew, now);
+                }
+                if experiment.has_to_be_told() {
                     warn!(
                         finding = "loop-suspected",
                         "it looks as if copies came back as requests, so many that they cannot be told from others: until that is \
-                         clear each worker takes only one flow per {} ms, and the others are left out (sessions `shed`)",
+                         clear each worker opens only one connection per {} ms, and the others wait",
                         THROTTLE.as_millis()
                     );
-                } else {
-                    self.watch(&mut experiment, crew, now);
                 }
                 self.experiment = Some(experiment);
             }
@@ -122,7 +124,9 @@ impl Brake {
                 self.looked = now;
             }
             Step::Proven(suspect, evidence) => {
-                Self::let_go(&experiment, crew);
+                // Each connection that waits is one more request to the online service if it departs yet.
+                crew.command(&|| Command::Throttle(Some(THROTTLE)));
+                crew.command(&|| Command::EndHold);
                 return Some(feedback(&suspect, &evidence, plan));
             }
         }
@@ -147,16 +151,12 @@ impl Brake {
         debug!("an experiment: do copies cause what these send? {suspects:?}");
         let suspects = suspects.into_iter();
         let suspects = suspects.map(|suspect| (suspect, Evidence::default()));
-        let mut experiment = Experiment {
-            suspects: suspects.collect(),
-            watch: Watch::default(),
-            void: 0,
-            throttled: None,
-            calming: false,
-            in_flight: crew.in_flight(),
-            turns: (0, now),
-            turns_per_second: self.suspicion.turns_per_second(),
-        };
+        let mut experiment = Experiment::new(
+            suspects.collect(),
+            crew.in_flight(),
+            self.suspicion.turns_per_second(),
+            now,
+        );
         self.watch(&mut experiment, crew, now);
         self.experiment = Some(experiment);
     }
@@ -165,17 +165,9 @@ impl Brake {
     fn watch(&mut self, experiment: &mut Experiment, crew: &Crew, now: Instant) {
         self.watches = self.watches.wrapping_add(1).max(1);
         self.holds += 1;
-        let (guard, window) = experiment.shape(crew.handles().len());
-        experiment.in_flight = 0;
-        experiment.turns = (crew.tallies().iter().map(|tally| tally.turns).sum(), now);
-        let watch = Watch {
-            number: self.watches,
-            begin: now + LEAD * (1 + experiment.void),
-            guard,
-            window,
-            held: self.dice.rand_range(0..SPANS as u64) as u8,
-        };
-        experiment.watch = watch;
+        let held = self.dice.rand_range(0..SPANS as u64) as u8;
+        let tallies = crew.tallies();
+        let watch = experiment.begin(self.watches, held, &tallies, now);
         crew.command(&|| Command::Watch(watch));
     }
 

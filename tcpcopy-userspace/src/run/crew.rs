@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use telemetry::Figures;
 use tracing::{debug, warn};
 
 use super::bridge::Bridge;
+use super::contents::Contents;
 use super::replaying::Replaying;
 use crate::args::{Capture, Priority};
 use crate::bandwidth::Bandwidth;
@@ -40,7 +41,7 @@ pub(super) struct Crew {
     threads: Vec<JoinHandle<Result<(), worker::Error>>>,
     rules: usize,
     /// What all workers have counted of responses' contents, where they are compared.
-    compared: Option<Arc<Mutex<comparison::Tally>>>,
+    contents: Option<Contents>,
 }
 
 impl Crew {
@@ -62,7 +63,7 @@ impl Crew {
             inboxes,
             threads: Vec::new(),
             rules,
-            compared: plan.comparing.is_some().then(Arc::default),
+            contents: plan.comparing.is_some().then(Contents::default),
         })
     }
 
@@ -90,9 +91,8 @@ impl Crew {
         let inboxes = std::mem::take(&mut self.inboxes);
         // At a given speed packets are to leave in time; as fast as can be whoever has work is to have a processor.
         let is_timed = files.as_ref().is_some_and(|files| files.are_timed());
-        if is_timed && let Err(error) = process::processor::leave_to_workers(plan.workers as usize)
-        {
-            debug!("threads may run where workers do, which makes departures late: {error}");
+        if is_timed {
+            leave_processors(plan.workers);
         }
         let mut batches = files
             .map_or_else(Vec::new, |it| it.queues(plan.workers))
@@ -126,6 +126,7 @@ impl Crew {
                 shared: Arc::clone(&handle.shared),
                 rules: self.rules,
                 sample_bytes: plan.sample_bytes,
+                mask: plan.mask.clone(),
                 payload,
                 comparing: self.comparing(plan),
                 frame_len_max,
@@ -150,14 +151,13 @@ impl Crew {
 
     /// A worker's part of the comparison.
     fn comparing(&self, plan: &Plan) -> Option<Comparing> {
-        let (wanted, tally) = (plan.comparing.as_ref()?, self.compared.as_ref()?);
-        Some(Comparing::new(wanted, tally, clock::now()))
+        let (wanted, contents) = (plan.comparing.as_ref()?, self.contents.as_ref()?);
+        Some(Comparing::new(wanted, contents.tally(), clock::now()))
     }
 
-    /// What responses say differently, where they are compared by their contents.
-    pub(super) fn comparison(&self) -> Option<comparison::Report> {
-        let tally = self.compared.as_ref()?.lock();
-        Some(tally.unwrap_or_else(PoisonError::into_inner).report())
+    /// What responses say differently, where they are compared by their contents; `is_over` once nothing more comes.
+    pub(super) fn comparison(&self, is_over: bool) -> Option<comparison::Report> {
+        Some(self.contents.as_ref()?.report(is_over))
     }
 
     /// Gives every worker a command.
@@ -291,6 +291,13 @@ fn engine_of(plan: &Plan, config: session::Config, has_bridge: bool) -> (Engine,
     }
     let made_up = { plan.is_dry_run }.then(|| MadeUp::new(&mut engine, plan.hash_seed));
     (engine, made_up)
+}
+
+/// Has all other threads run where no worker does.
+fn leave_processors(workers: u32) {
+    if let Err(error) = process::processor::leave_to_workers(workers as usize) {
+        debug!("threads may run where workers do, which makes departures late: {error}");
+    }
 }
 
 /// Lets the online server's threads go before the calling one.

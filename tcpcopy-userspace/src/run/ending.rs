@@ -9,6 +9,10 @@ use tracing::warn;
 use super::SECOND;
 use crate::args::Args;
 
+/// How long open requests are waited for at most once they are known to come back: each one that departs yet is one more to the
+/// online service.
+const LOOP_DRAIN_MAX: Duration = SECOND;
+
 /// Why a run stops copying.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -18,7 +22,7 @@ pub(super) enum Stop {
     Played,
     /// Something failed: nothing is waited for.
     Failed(String),
-    /// Copies come back as requests, which has been said: what was taken is still brought to its end.
+    /// Copies come back as requests, which has been said: what is under way is still brought to its end.
     Loop,
     /// It could not begin for so long that it gives up, for this reason.
     NeverReady(String),
@@ -29,6 +33,7 @@ impl Stop {
     pub(super) fn patience(&self, args: &Args) -> Duration {
         match self {
             Self::Played => args.drain.max(args.response_timeout + SECOND),
+            Self::Loop => args.drain.min(LOOP_DRAIN_MAX),
             _ => args.drain,
         }
     }

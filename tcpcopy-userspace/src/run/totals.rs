@@ -80,7 +80,7 @@ impl Run<'_> {
             changes: self.control.changes().clone(),
             feedback: self.feedback.clone(),
             replay: self.replaying.as_ref().map(|it| it.progress(duration)),
-            comparison: self.crew.comparison(),
+            comparison: self.crew.comparison(self.state == State::Ended),
             tap: self.tapping.figures(),
         }
     }

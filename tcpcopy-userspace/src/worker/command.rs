@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Watch(Watch),
     /// What is held departs now.
     EndHold,
-    /// For the time being one flow may be opened in each such interval.
+    /// For the time being one connection is opened in each such interval, and the others wait.
     Throttle(Option<Duration>),
     /// Client packets that are seen from now on are ignored.
     StopCapture,

@@ -60,7 +60,7 @@ impl InFlight {
 }
 
 impl Running {
-    /// Few flows are opened for the time being, until what is under way has become little.
+    /// Few connections are opened for the time being, until what is under way has become little.
     pub(super) fn throttle(&mut self, now: Instant, interval: Option<Duration>) {
         self.in_flight.is_followed = interval.is_some();
         self.worker.engine.throttle(now, interval);

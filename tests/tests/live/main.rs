@@ -75,6 +75,7 @@ mod spoken;
 mod tap;
 mod telling;
 mod unprompted;
+mod waiting;
 
 use lab::Topology;
 use tests::Stand;

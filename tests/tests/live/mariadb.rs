@@ -14,6 +14,7 @@ use tests::{PORT, Stand, check_nothing_left};
 
 use super::options::with;
 use super::spoken::{connect, long};
+use super::waiting::Waiting;
 
 const TABLES: &str = "CREATE DATABASE shop; USE shop; CREATE TABLE shop.goods (id INT PRIMARY KEY, stock INT, name TEXT) ENGINE=InnoDB; \
     CREATE TABLE shop.sold (client INT, id INT, pieces INT) ENGINE=InnoDB; \
@@ -69,9 +70,9 @@ impl Servers {
         [&self.online, &self.target].map(|it| it.ask(&self.stand.lab, STATE).expect("a state"))
     }
 
-    fn logins(&self) -> String {
+    fn logins(&self, text: &str) -> String {
         let path = self.stand.lab.folder().join("logins");
-        std::fs::write(&path, "native \"se cret\"\n").expect("a file");
+        std::fs::write(&path, text).expect("a file");
         let mode = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&path, mode).expect("its mode");
         path.display().to_string()
@@ -114,7 +115,7 @@ fn transactions(topology: Topology, options: &[&str]) {
     let Some(servers) = servers(topology, options) else {
         return;
     };
-    let logins = servers.logins();
+    let logins = servers.logins("native \"se cret\"\n");
     let arguments = ["--protocol", "mysql", "--login", &logins];
     let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &arguments));
     let count = if long() { 400 } else { 30 };
@@ -187,6 +188,26 @@ impl Client {
         payload
     }
 
+    /// Says a command that is answered with a word that all is well.
+    fn command(&mut self, command: u8, text: &str) {
+        self.say(0, &[&[command], text.as_bytes()].concat());
+        let answer = self.packet();
+        assert_eq!(answer[0], 0, "{}", String::from_utf8_lossy(&answer));
+    }
+
+    /// Becomes a user without a password.
+    fn change_user(&mut self) {
+        self.say(0, b"\x11nobody\0\0shop\0\x2d\0mysql_native_password\0");
+        let answer = self.packet();
+        if answer[0] == 0xfe {
+            // The server would like to have it proven in another way, or to another nonce.
+            self.say(2, b"");
+            assert_eq!(self.packet()[0], 0, "it is let in");
+        } else {
+            assert_eq!(answer[0], 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+
     /// Prepares a statement with one parameter, and returns its number.
     fn prepare(&mut self, statement: &str) -> u32 {
         self.say(0, &[&[0x16], statement.as_bytes()].concat());
@@ -257,4 +278,94 @@ fn only_what_reads() {
     assert_eq!(summary.fidelity(), 1.0, "{context}");
     // The same rows: each statement had its own number.
     assert_eq!(summary.count("/differences/differing"), 0, "{context}");
+}
+
+/// Connections that were open before the start, and are silent then, are copied from their next statement on, as those that come later; of
+/// some of them nothing is committed by itself.
+fn from_before(topology: Topology) {
+    let Some(servers) = servers(topology, &[]) else {
+        return;
+    };
+    let mariadb = format!(
+        "mariadb --no-defaults --protocol=tcp --skip-ssl --force -N -n -h {ONLINE} -P {PORT} -u native -D shop"
+    );
+    let client = |number: usize| {
+        let (name, command) = (
+            format!("mariadb-{number}"),
+            (&*mariadb, ("MYSQL_PWD", "se cret")),
+        );
+        let first = ["", "SET autocommit=0; "][number % 2];
+        let first = format!("{first}SELECT CONCAT('rea', 'dy');\n");
+        let later = sales(number, 20).replace(';', ";\n") + ";\nCOMMIT;\n";
+        Waiting::start(&servers.stand, &name, command, &first, &later)
+    };
+    let before: Vec<_> = (0..4).map(client).collect();
+    let logins = servers.logins("native \"se cret\" shop\n* x\n");
+    let arguments = ["--protocol", "mysql", "--login", &logins];
+    let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &arguments));
+    let later: Vec<_> = (4..8).map(client).collect();
+    let all: Vec<_> = before.into_iter().chain(later).collect();
+    all.iter().for_each(Waiting::go);
+    all.into_iter().for_each(Waiting::finish);
+    let summary = finish(&mut copier);
+    check(&summary, &servers);
+    let [online, _] = servers.states();
+    assert!(online.contains(&format!("{}:", 8 * 18)), "{online}");
+    assert_eq!(
+        summary.count("/engine/module_logins"),
+        8,
+        "{}",
+        summary.value()["engine"]
+    );
+}
+
+#[test]
+fn from_before_direct() {
+    from_before(Topology::Direct);
+}
+
+#[test]
+fn from_before_assistant() {
+    from_before(Topology::Assistant);
+}
+
+/// What poolers say when a connection is handed out: it changes its user, or forgets its state, and an open transaction is undone.
+fn changes_of_user(topology: Topology) {
+    let Some(servers) = servers(topology, &[]) else {
+        return;
+    };
+    let arguments = ["--protocol", "mysql"];
+    let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &arguments));
+    let mut client = Client::new(&servers.stand);
+    for number in 1..=12 {
+        let sold = |client: u32| format!("INSERT INTO sold VALUES ({client}, {number}, 1)");
+        let insert = client.prepare("INSERT INTO sold VALUES (1, ?, 1)");
+        client.execute(insert, number);
+        client.command(0x03, "BEGIN");
+        client.command(0x03, &sold(2));
+        if number % 3 == 0 {
+            client.command(0x1f, "");
+        } else {
+            client.change_user();
+        }
+        client.command(0x03, &sold(3));
+    }
+    drop(client);
+    let summary = finish(&mut copier);
+    check(&summary, &servers);
+    let [online, _] = servers.states();
+    assert!(online.contains("24:"), "{online}");
+    let engine = &summary.value()["engine"];
+    assert_eq!(summary.count("/engine/module_logins"), 9, "{engine}");
+    assert_eq!(summary.count("/ledger/filtered"), 8, "{}", summary.ledger());
+}
+
+#[test]
+fn changes_of_user_direct() {
+    changes_of_user(Topology::Direct);
+}
+
+#[test]
+fn changes_of_user_assistant() {
+    changes_of_user(Topology::Assistant);
 }

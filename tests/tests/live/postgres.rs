@@ -12,6 +12,7 @@ use tests::{PORT, Stand, check_nothing_left};
 
 use super::options::with;
 use super::spoken::long;
+use super::waiting::Waiting;
 
 const WAYS: [(&str, &str); 3] = [
     ("plain", "password"),
@@ -234,4 +235,141 @@ fn a_login_that_fails_is_said() {
     assert!(warnings.contains("login_failed"), "{warnings}");
     assert_eq!(summary.answered(), 0, "{}", summary.ledger());
     assert!(summary.count("/ledger/refused") > 0, "{}", summary.ledger());
+}
+
+/// What one client sells: transactions, some of which are rolled back or fail, and statements outside of one. No two clients touch the same
+/// rows.
+fn sales(client: u32) -> String {
+    let sale = |number: u32| {
+        let (account, end) = (
+            1 + client * 1000 + number,
+            ["COMMIT", "ROLLBACK"][usize::from(number % 5 == 3)],
+        );
+        format!(
+            "BEGIN;\nUPDATE pgbench_accounts SET abalance = abalance + {number} WHERE aid = {account};\n\
+             INSERT INTO pgbench_history (tid, bid, aid, delta) VALUES (1, 1, {account}, {number});\n{end};\n\
+             UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = {account};\nSELECT nothing;\n"
+        )
+    };
+    (0..20).map(sale).collect()
+}
+
+/// Connections that were open before the start, and are silent then, are copied from their next statement on, as those that come later.
+fn from_before(topology: Topology) {
+    let Some(servers) = servers(topology) else {
+        return;
+    };
+    servers.fill();
+    let psql =
+        format!("psql -X -q -h {ONLINE} -p {PORT} -U scram \"dbname=postgres sslmode=disable\"");
+    let client = |number: u32| {
+        let (name, command) = (format!("psql-{number}"), (&*psql, ("PGPASSWORD", "secret")));
+        let first = "SELECT 'rea' || 'dy';\n";
+        Waiting::start(&servers.stand, &name, command, first, &sales(number))
+    };
+    let before: Vec<_> = (0..4).map(client).collect();
+    let logins = servers.logins("scram secret postgres\nplain secret\n");
+    let options = ["--protocol", "postgres", "--login", &logins];
+    let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &options));
+    let later: Vec<_> = (4..8).map(client).collect();
+    let all: Vec<_> = before.into_iter().chain(later).collect();
+    all.iter().for_each(Waiting::go);
+    all.into_iter().for_each(Waiting::finish);
+    let summary = finish(&mut copier);
+    eprintln!("{}", summary.ledger());
+    check(&summary, &servers);
+    // Four of five transactions of each.
+    let [online, _] = servers.states();
+    assert!(online.contains(&format!("{}:", 8 * 16)), "{online}");
+    assert_eq!(
+        summary.count("/engine/module_logins"),
+        8,
+        "{}",
+        summary.value()["engine"]
+    );
+}
+
+#[test]
+fn from_before_direct() {
+    from_before(Topology::Direct);
+}
+
+#[test]
+fn from_before_assistant() {
+    from_before(Topology::Assistant);
+}
+
+/// Connections that are busy as the copy starts are joined between two transactions: the target has no half of one.
+#[test]
+fn no_half_of_a_transaction() {
+    let Some(servers) = servers(Topology::Direct) else {
+        return;
+    };
+    servers.fill();
+    let logins = servers.logins("plain secret postgres\n");
+    let options = ["--protocol", "postgres", "--login", &logins];
+    let load = ["-n", "-c", "4", "-T", "6"];
+    let mut copier = std::thread::scope(|scope| {
+        let busy = scope.spawn(|| servers.pgbench(Host::Client, ONLINE, "plain", &load));
+        std::thread::sleep(Duration::from_secs(1));
+        let copier = start_with(&servers.stand, &with(servers.stand.options(), &options));
+        busy.join().expect("no panic");
+        copier
+    });
+    let summary = finish(&mut copier);
+    check_books(&summary);
+    eprintln!("{}", summary.ledger());
+    let sums = "SELECT (SELECT sum(delta) FROM pgbench_history) = (SELECT sum(abalance) FROM pgbench_accounts), \
+        (SELECT sum(delta) FROM pgbench_history) = (SELECT sum(bbalance) FROM pgbench_branches), \
+        (SELECT sum(delta) FROM pgbench_history) = (SELECT sum(tbalance) FROM pgbench_tellers), \
+        (SELECT count(*) > 0 FROM pgbench_history)";
+    let target = servers.target.ask(&servers.stand.lab, sums).expect("sums");
+    assert_eq!(target.trim(), "t|t|t|t", "{}", summary.ledger());
+    assert_eq!(
+        summary.count("/engine/module_logins"),
+        4,
+        "{}",
+        summary.value()["engine"]
+    );
+    check_nothing_left(&servers.stand);
+}
+
+/// A client that interrupts its statement cancels it by the online server's key; the copy's statement ends by the target's.
+#[test]
+fn a_statement_is_cancelled() {
+    let Some(servers) = servers(Topology::Direct) else {
+        return;
+    };
+    let options = ["--protocol", "postgres"];
+    let mut copier = start_with(&servers.stand, &with(servers.stand.options(), &options));
+    let script = format!(
+        "timeout -s INT 2 psql -X -h {ONLINE} -p {PORT} -U anybody \"dbname=postgres sslmode=disable\" -c 'SELECT pg_sleep(60)'"
+    );
+    let spec = Spec::new("interrupted", "sh").args(["-c", &script]);
+    let mut client = servers.stand.lab.spawn(Host::Client, &spec).expect("psql");
+    client.wait(Duration::from_secs(20)).expect("it ends");
+    assert!(
+        client.log().contains("canceling statement"),
+        "{}",
+        client.log()
+    );
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'";
+    let mut left = String::new();
+    for _ in 0..50 {
+        left = servers
+            .target
+            .ask(&servers.stand.lab, asleep)
+            .expect("an answer");
+        if left.trim() == "0" {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let summary = finish(&mut copier);
+    check_books(&summary);
+    let engine = &summary.value()["engine"];
+    assert_eq!(summary.count("/engine/module_cancels"), 1, "{engine}");
+    assert_eq!(left.trim(), "0", "{engine}");
+    assert_eq!(summary.fidelity(), 1.0, "{}", summary.ledger());
+    check_nothing_left(&servers.stand);
 }

@@ -12,6 +12,7 @@ use tests::copying::{check_books, finish, start_with};
 use tests::{PORT, Stand, check_nothing_left};
 
 use super::options::with;
+use super::waiting::Waiting;
 
 /// Runs a load between two empty servers and compares what they hold.
 fn copied(topology: Topology, load: impl FnOnce(&Stand)) {
@@ -181,4 +182,54 @@ pub(super) fn push(server: SocketAddr, list: u32) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Connections that were open before the start, and are silent then, are copied from their next command on, as those that come later.
+#[test]
+fn from_before() {
+    let Some(stand) = super::stand_with(Topology::Direct, &["redis-server", "redis-cli"]) else {
+        return;
+    };
+    let start = |host, name, address: std::net::Ipv4Addr| {
+        Redis::start(&stand.lab, host, name, (address, PORT).into()).expect("redis")
+    };
+    let online = start(Host::Online, "redis-online", ONLINE);
+    let target = start(Host::Target, "redis-target", TARGET);
+    let cli = format!("redis-cli -h {ONLINE} -p {PORT}");
+    let client = |list: u32| {
+        let push = |number: u32| {
+            format!(
+                "RPUSH list:{list} {number}\nMULTI\nINCR count:{list}\nINCRBY sum:{list} {number}\nEXEC\n"
+            )
+        };
+        let later: String = (0..50).map(push).collect();
+        let (name, command) = (format!("cli-{list}"), (&*cli, ("NOTHING", "")));
+        Waiting::start(&stand, &name, command, "ECHO ready\n", &later)
+    };
+    let before: Vec<_> = (0..4).map(client).collect();
+    let logins = stand.lab.folder().join("logins");
+    std::fs::write(&logins, "default \"\"\n").expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&logins, mode).expect("its mode");
+    let logins = logins.display().to_string();
+    let options = ["--protocol", "redis", "--login", &logins];
+    let mut copier = start_with(&stand, &with(stand.options(), &options));
+    let later: Vec<_> = (4..8).map(client).collect();
+    let all: Vec<_> = before.into_iter().chain(later).collect();
+    all.iter().for_each(Waiting::go);
+    all.into_iter().for_each(Waiting::finish);
+    let summary = finish(&mut copier);
+    check_books(&summary);
+    let context = summary.ledger();
+    let contents = [&online, &target].map(|it| it.contents(&stand.lab).expect("contents"));
+    assert_eq!(contents[0].0, "24", "{context}");
+    assert_eq!(contents[0], contents[1], "{context}");
+    assert_eq!(summary.fidelity(), 1.0, "{context}");
+    assert_eq!(
+        summary.count("/engine/module_logins"),
+        4,
+        "{}",
+        summary.value()["engine"]
+    );
+    check_nothing_left(&stand);
 }

@@ -33,7 +33,17 @@ pub(crate) fn every_byte(world: &World) {
         // they are taken for bytes of that which come again.
         return;
     }
-    let recorded = world.oracle.recorded() * u64::from(plan.setting.copies);
+    let filtered: u64 = (0..world.clients.len())
+        .filter_map(|number| {
+            let flow = world.oracle.flow(&world.clients[number])?;
+            if plan.is_filtered() && !world.sees_flow(number) {
+                // Nor is what cannot be judged because its beginning is not known.
+                return Some(flow.recorded());
+            }
+            Some(world.bytes_left_out(number, flow))
+        })
+        .sum();
+    let recorded = (world.oracle.recorded() - filtered) * u64::from(plan.setting.copies);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum::<u64>() + world.missed_bytes;
     let left_out = left_out(&world.engine.counters());
     assert!(
@@ -43,6 +53,7 @@ pub(crate) fn every_byte(world: &World) {
     let path = &plan.network.to_online;
     // What comes from nobody may be left out as well. A stream that has more holes than are remembered is counted roughly.
     let is_exact = path.splitting == 0
+        && !plan.is_filtered()
         && plan.oddities.forged_clients == 0
         && !plan.oddities.syn_data
         && plan.client_options.keep_alive_ms.is_none();
@@ -142,12 +153,16 @@ pub(crate) fn taken_up_again(world: &World) {
             // One that was forgotten in the middle of a request is known no further.
             is_read = !flow.pauses_in(&(turn..end), timeout);
             // What the target got of it until then may be too short to tell whose it is.
+            if !world.is_copied(number, turn) {
+                continue;
+            }
             let is_anonymous = !is_read && !flow.begins_in_order(turn, HEADER_LEN);
             if is_anonymous || is_forgotten_first(world, number, end - turn) {
                 continue;
             }
+            let place = world.copied_len(number, turn);
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
-                *of == number && (*start..*end).contains(&turn)
+                *of == number && (*start..*end).contains(&place)
             };
             let times = carried.iter().filter(holds).count();
             let wanted = usize::from(plan.setting.copies);

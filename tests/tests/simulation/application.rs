@@ -1,5 +1,6 @@
 //! The applications: what clients ask, and how either server answers.
 
+use crate::http::{self, Method};
 use crate::random::Random;
 
 /// Length of what a request begins with: a mark of its protocol, its connection, its place in it, and its length.
@@ -28,13 +29,15 @@ pub(crate) enum Protocol {
     Lines,
     /// Binary frames, which make sense only on a connection that has begun with the first of them.
     Frames,
+    /// HTTP/1 as a protocol module understands it.
+    Http,
 }
 
 impl Protocol {
     /// Neither looks like TLS or SSH.
     const fn mark(self) -> [u8; MARK_LEN] {
         match self {
-            Self::Lines => *b"GET /",
+            Self::Lines | Self::Http => *b"GET /",
             Self::Frames => *b"\0\x02Frm",
         }
     }
@@ -77,6 +80,14 @@ impl Application {
         Self::Tls,
     ];
 
+    /// Whether it asks and is answered, as HTTP/1 does.
+    pub(crate) const fn may_be_http(self) -> bool {
+        matches!(
+            self,
+            Self::Requests | Self::Pipelined | Self::Chunked | Self::Continue | Self::LongPoll
+        )
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -96,6 +107,8 @@ impl Application {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) len: usize,
+    /// What it is, where that is HTTP/1.
+    pub(crate) method: Method,
     pub(crate) online: Answer,
     pub(crate) target: Answer,
 }
@@ -189,7 +202,7 @@ impl Connection {
     pub(crate) fn stream(&self, connection: usize) -> Vec<u8> {
         let requests = self.requests().enumerate();
         let requests = requests
-            .flat_map(|(index, request)| content(self.protocol, (connection, index), request.len));
+            .flat_map(|(index, request)| content(self.protocol, (connection, index), request));
         let prefix = TLS.iter().copied().take(self.prefix_len());
         prefix.chain(requests).collect()
     }
@@ -241,7 +254,11 @@ impl Connection {
 }
 
 /// The bytes of a request.
-fn content(protocol: Protocol, (connection, index): (usize, usize), len: usize) -> Vec<u8> {
+fn content(protocol: Protocol, (connection, index): (usize, usize), request: &Request) -> Vec<u8> {
+    let len = request.len;
+    if protocol == Protocol::Http {
+        return http::request(request.method, (connection, index), len);
+    }
     let mut bytes = Vec::with_capacity(len);
     bytes.extend_from_slice(&protocol.mark());
     let numbers = (connection << INDEX_BITS | index) << LEN_BITS | len;

@@ -122,6 +122,10 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         return vec![];
     }
     let always = world.plan.setting.joining == Joining::Always;
+    if (joined || forgotten) && always && world.plan.is_filtered() {
+        // It may have been joined in the middle of a message, and cannot be judged then.
+        return vec![];
+    }
     let untold = joined && has_untold_hole(connection, flow, rests_at);
     let told_at = hole_told_at(connection, flow, rests_at).filter(|_| untold);
     // A flow that is joined may be joined at its second turn. What is lost with a hole is not read, and behind it a request is read to its
@@ -149,7 +153,8 @@ fn owed(world: &World, number: usize) -> Vec<usize> {
         before = Some(at);
         let is_unread = forgotten && !always && (interim || is_lost);
         let is_told = flow.captured_at(at) >= told_at;
-        if index >= first && at < flow.len() && !is_unread && is_told {
+        let is_copied = world.is_copied(number, at);
+        if index >= first && at < flow.len() && !is_unread && is_told && is_copied {
             owed.push(at);
         }
         at += batch
@@ -194,8 +199,9 @@ pub(crate) fn every_new_turn_is_answered(world: &World) {
             excused += copies * owed.len();
         }
         for turn in owed {
+            let place = world.copied_len(number, turn);
             let holds = |(of, start, end, _): &&(usize, usize, usize, usize)| {
-                *of == number && (*start..*end).contains(&turn)
+                *of == number && (*start..*end).contains(&place)
             };
             let times = carried.iter().filter(holds).count();
             assert!(
@@ -207,7 +213,12 @@ pub(crate) fn every_new_turn_is_answered(world: &World) {
     let times = world.ended_at.iter().zip(&world.ended);
     let bad: Vec<_> = times
         .filter(|(at, ended)| {
-            let well = [Outcome::Answered, Outcome::Delivered, Outcome::Unreplayable];
+            let well = [
+                Outcome::Answered,
+                Outcome::Delivered,
+                Outcome::Unreplayable,
+                Outcome::Filtered,
+            ];
             **at > since && !well.contains(&ended.outcome)
         })
         .map(|(at, ended)| (*at, ended.outcome))

@@ -1,10 +1,13 @@
 //! The clients' application: connections that send their batches and read the responses.
 
+use std::ops::Range;
+
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
 use crate::address::Host;
 use crate::application::{Connection, Ending, Protocol};
+use crate::plan::Plan;
 use crate::stack::Stack;
 
 /// One connection of the client.
@@ -17,6 +20,9 @@ pub(crate) struct Client {
     pub(crate) generation: usize,
     connection: Connection,
     pub(crate) stream: Vec<u8>,
+    /// Which parts of it the target is to get, and all of those bytes.
+    pub(crate) passes: Vec<Range<usize>>,
+    pub(crate) copied: Vec<u8>,
     opened: bool,
     batch: usize,
     /// When the batch may be written.
@@ -40,9 +46,11 @@ impl Client {
         number: usize,
         (host, port, generation): (Host, u16, usize),
         connection: &Connection,
-        greeting: usize,
+        plan: &Plan,
         handle: SocketHandle,
     ) -> Self {
+        let stream = connection.stream(number);
+        let passes = connection.passes(plan.is_filtered());
         Self {
             handle,
             host,
@@ -50,14 +58,19 @@ impl Client {
             generation,
             pushed: connection.pushes.0.iter().map(|push| push.1).sum(),
             connection: connection.clone(),
-            stream: connection.stream(number),
+            copied: passes
+                .iter()
+                .flat_map(|it| stream[it.clone()].to_vec())
+                .collect(),
+            passes,
+            stream,
             opened: false,
             batch: 0,
             batch_at: None,
             written: 0,
             write_until: 0,
             read: 0,
-            read_until: greeting,
+            read_until: plan.greeting.0,
             ended: false,
             gone: false,
             is_calm: false,
@@ -82,7 +95,7 @@ impl Client {
 
     /// Whether each of its requests makes sense on a connection of its own.
     pub(crate) fn stands_alone(&self) -> bool {
-        self.connection.protocol == Protocol::Lines
+        self.connection.protocol != Protocol::Frames
     }
 
     /// Whether it has begun.

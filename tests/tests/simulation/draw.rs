@@ -5,7 +5,8 @@ use session::limits::REPLY_SLACK;
 use crate::application::Connection;
 use crate::link::Impairment;
 use crate::plan::{
-    Cut, Faults, Happening, Joining, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring, Setting,
+    Cut, Faults, Happening, Joining, Module, Network, Oddities, PAYLOAD_PLENTY, PLENTY, Plan, Ring,
+    Setting,
 };
 use crate::random::Random;
 use crate::shape::{Likeness, Shape};
@@ -18,6 +19,9 @@ const CALM: u64 = 25;
 const FAST: u64 = 30;
 /// What every link carries that carries IPv6, in bytes (RFC 8200 section 5).
 const V6_MTU_MIN: u16 = 1280;
+/// In how many plans a protocol module reads the flows, in percent, and how many of the connections speak HTTP/1 there, of those that can.
+const READ: u64 = 20;
+const SPEAKS_HTTP: u64 = 90;
 /// Most packets that a path loses, in percent.
 const LOSS_MAX: u64 = 20;
 
@@ -84,7 +88,27 @@ impl Plan {
             network,
             setting,
         };
-        if is_calm { plan.calm() } else { plan }
+        let plan = if is_calm { plan.calm() } else { plan };
+        if random.percent(READ) {
+            plan.read(random)
+        } else {
+            plan
+        }
+    }
+
+    /// The same plan where a protocol module reads the flows, most of which speak HTTP/1 then.
+    fn read(mut self, random: &mut Random) -> Self {
+        self.setting.module = Some(Module {
+            auto: random.percent(50),
+            read_only: random.percent(40),
+        });
+        self.greeting = (0, 0);
+        for connection in &mut self.connections {
+            if random.percent(SPEAKS_HTTP) {
+                connection.speak_http(random);
+            }
+        }
+        self
     }
 
     /// The same plan where nothing keeps the engine from sending what it has: there every wait can be judged.
@@ -242,6 +266,7 @@ fn setting(random: &mut Random) -> Setting {
     let idle_timeout = random.percent(6).then(|| random.pick(&[8, 20]) * SECOND);
     let goes_astray = keep_addresses && prove_path && two_networks && random.percent(50);
     Setting {
+        module: None,
         keep_addresses,
         sample_len: random.pick(&[0, 0, 0, 1, 16]),
         copies: if keep_addresses {

@@ -90,6 +90,8 @@ impl Plan {
         let setting = &self.setting;
         [
             (setting.keep_addresses, "clients' own addresses"),
+            (setting.module.is_some(), "a protocol module"),
+            (self.is_filtered(), "a filter"),
             (setting.copies > 1, "several copies"),
             (self.is_scarce(), "few ports"),
             (!setting.waits, "no waiting"),

@@ -43,7 +43,7 @@ impl World {
                 for packet in self.reply_merge.flush() {
                     self.record(
                         Arrival::ReplyRecord,
-                        packet::beginning(&packet, self.plan.setting.sample_len),
+                        packet::beginning(&packet, self.plan.recorded_len()),
                     );
                 }
             }
@@ -138,7 +138,7 @@ impl World {
         let Some(hold) = hold.filter(|_| self.links.report.is_none()) else {
             self.record(
                 Arrival::ReplyRecord,
-                packet::beginning(&packet, self.plan.setting.sample_len),
+                packet::beginning(&packet, self.plan.recorded_len()),
             );
             return;
         };
@@ -146,7 +146,7 @@ impl World {
         for packet in self.reply_merge.push(packet) {
             self.record(
                 Arrival::ReplyRecord,
-                packet::beginning(&packet, self.plan.setting.sample_len),
+                packet::beginning(&packet, self.plan.recorded_len()),
             );
         }
         if waits && !self.reply_merge.is_empty() {

@@ -82,7 +82,7 @@ impl World {
     /// The online server's segments pass `observe`, before send offload has cut them.
     fn observe(&mut self, leaving: &[Vec<u8>]) {
         let mut merge = Gro::default();
-        let sampled = self.plan.setting.sample_len;
+        let sampled = self.plan.recorded_len();
         for packet in leaving {
             self.trace.packet(self.now, "online -> client", packet);
             self.oracle.on_online(self.now, packet);

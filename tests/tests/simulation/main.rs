@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `plan`, `draw`, `features` | what a seed decides: connections, faults, the engine's configuration |
 //! | `application`, `shape` | requests, responses and what else the two sides say; how a seed draws them |
+//! | `http` | requests and responses of HTTP/1, for worlds with a protocol module |
+//! | `read`, `messages` | what a protocol module makes of a flow, and what must be true of its messages |
 //! | `world` | hosts, paths, rings of records and the engines, run step by step |
 //! | `hosts`, `feed` | its hosts; its programs and engines |
 //! | `address` | addresses of either family |
@@ -49,13 +51,16 @@ mod flow;
 mod forge;
 mod gro;
 mod hosts;
+mod http;
 mod link;
+mod messages;
 mod oracle;
 mod pace;
 mod packet;
 mod pairs;
 mod plan;
 mod random;
+mod read;
 mod reasons;
 mod runner;
 mod server;

@@ -7,6 +7,7 @@ use crate::application::{Application, Connection};
 use crate::demands::Demand;
 use crate::flow::Flow;
 use crate::link::Impairment;
+use crate::messages;
 use crate::oracle::Life;
 use crate::plan::Plan;
 use crate::setting::RESPONSE_TIMEOUT_PIPELINED;
@@ -234,6 +235,10 @@ pub(crate) fn is_kept(world: &World) {
             continue;
         };
         let connection = &plan.connections[number];
+        if world.is_read(number) {
+            messages::leave_at_once(world, accepted, (number, start), tolerance(plan));
+            continue;
+        }
         if plan.is_unreplayable(number) || connection.is_mute() {
             continue;
         }

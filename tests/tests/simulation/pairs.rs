@@ -6,6 +6,7 @@ use session::TurnEnded;
 
 use crate::application::{Connection, Request};
 use crate::demands::Demand;
+use crate::http;
 use crate::plan::Plan;
 use crate::server::{Tag, UNASKED};
 use crate::world::World;
@@ -42,9 +43,17 @@ fn sampled(world: &World) -> impl Iterator<Item = (&TurnEnded, Tag, Tag)> {
         .filter(|ended| ended.paired)
         .filter_map(|ended| {
             let samples = ended.samples.as_deref()?;
-            let [online, target] = [&samples.online, &samples.target].map(|it| it.bytes.first());
-            Some((ended, *online?, *target?))
+            let [online, target] = [&samples.online, &samples.target].map(|it| tag_of(&it.bytes));
+            Some((ended, online?, target?))
         })
+}
+
+/// Which request the beginning of a response says that it answers.
+fn tag_of(response: &[u8]) -> Option<Tag> {
+    if http::is_response(response) {
+        return http::tag_of(response);
+    }
+    response.first().copied()
 }
 
 /// How many turns are compared of which samples were kept, and in how many of them the servers have answered different requests.
@@ -57,7 +66,10 @@ pub(crate) fn mispaired(world: &World) -> (u64, u64) {
 
 /// Where samples of a turn in step were kept, both begin with an answer to the same request.
 pub(crate) fn answer_the_same(world: &World) {
-    if !Demand::Paired.is_held() {
+    // Where a module reads all flows, nothing is inferred.
+    let is_told = (0..world.clients.len()).all(|it| world.is_read(it));
+    let loses = world.engine.counters().module_target_lost > 0;
+    if !Demand::Paired.is_held() && (!is_told || loses || !world.plan.setting.waits) {
         return;
     }
     for (ended, online, target) in sampled(world) {

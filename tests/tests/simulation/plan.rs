@@ -106,9 +106,19 @@ pub(crate) enum Joining {
     Never,
 }
 
+/// A protocol module that reads the flows (`--protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// Whether it finds out what they speak, and is not told.
+    pub(crate) auto: bool,
+    /// Whether only what is safe is copied (`--read-only`).
+    pub(crate) read_only: bool,
+}
+
 /// How the engine is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
+    pub(crate) module: Option<Module>,
     /// Whether sessions use the clients' own addresses.
     pub(crate) keep_addresses: bool,
     /// How many bytes of each response are kept.
@@ -168,6 +178,19 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Whether the module lets only some messages pass.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.setting.module.is_some_and(|module| module.read_only)
+    }
+
+    /// How many bytes of a server's payload are recorded.
+    pub(crate) fn recorded_len(&self) -> usize {
+        match self.setting.module {
+            Some(_) => usize::from(u16::MAX),
+            None => self.setting.sample_len,
+        }
+    }
+
     /// A host with these numbers.
     pub(crate) const fn host(&self, numbers: [u8; 4]) -> Host {
         Host {

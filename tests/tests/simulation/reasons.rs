@@ -92,7 +92,7 @@ impl World {
         let reset = ended(faults.resets_after) || plan.happens(|it| it == Happening::Crash);
         let flow = self.oracle.flow(&self.clients[number]);
         Reasons {
-            turns: flow.map_or(0, |flow| flow.turns().len()),
+            turns: self.turns(number).len(),
             unseen: !self.sees_flow(number),
             // One that resets connections resets those as well that it would have closed.
             broken_off: away
@@ -102,8 +102,7 @@ impl World {
             // A reset comes once, and where it is lost and nothing is to be sent, nothing tells.
             times_out: slow
                 || !plan.setting.waits
-                || connection.is_mute()
-                || connection.is_pipelined()
+                || !self.is_read(number) && (connection.is_mute() || connection.is_pipelined())
                 || reset,
             torn: plan.is_torn(number),
             unserved: flow.is_some_and(Flow::seems_unserved),

@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
 
-use crate::application::{Answer, HEADER_LEN, TLS, parse_header};
+use crate::application::{Answer, HEADER_LEN, Protocol, TLS, parse_header};
+use crate::http::{self, Next};
 use crate::plan::{Faults, Plan};
 use crate::stack::{SocketOptions, Stack};
 
@@ -48,10 +49,13 @@ pub(crate) struct Accepted {
     pub(crate) read: Vec<u8>,
     /// Where in `read` the next request begins.
     parsed: usize,
+    /// The body that a client has waited with and that comes next: its connection, its index, its length.
+    body: Option<(usize, usize, usize)>,
     /// Responses to come, in order.
-    jobs: VecDeque<(Answer, Tag)>,
-    /// What is being written answers this.
-    tag: Tag,
+    jobs: VecDeque<(Answer, Vec<u8>)>,
+    /// What is being written, and how much of it was.
+    words: Vec<u8>,
+    written: usize,
     /// When the first of them begins.
     begins_at: Option<u64>,
     /// What is to be said unprompted, and when.
@@ -243,8 +247,10 @@ impl Server {
                 port: socket.remote_endpoint().map_or(0, |remote| remote.port),
                 read: vec![],
                 parsed: 0,
+                body: None,
                 jobs: VecDeque::new(),
-                tag: UNASKED,
+                words: vec![UNASKED; greeting],
+                written: 0,
                 begins_at: None,
                 pushes: VecDeque::new(),
                 writing: greeting,
@@ -305,22 +311,31 @@ impl Server {
         if accepted.parsed == 0 && accepted.read.starts_with(&TLS) {
             accepted.parsed = TLS.len();
         }
-        while let Some(header) = accepted.read[accepted.parsed..].first_chunk::<HEADER_LEN>() {
-            let request = parse_header(header).and_then(|(connection, index, len)| {
-                let tag = plan.tag(connection, index);
-                let connection = plan.connections.get(connection)?;
-                Some((connection, *connection.requests().nth(index)?, len, tag))
-            });
-            let Some((connection, request, len, tag)) = request else {
+        loop {
+            let next = next(&accepted.read[accepted.parsed..], accepted.body);
+            let (request, len) = match next {
+                Next::Open => return,
+                Next::Nonsense => (None, 0),
+                Next::Request {
+                    connection,
+                    index,
+                    len,
+                    body,
+                } => {
+                    accepted.body = (body > 0).then_some((connection, index + 1, body));
+                    let tag = plan.tag(connection, index);
+                    let connection = plan.connections.get(connection);
+                    let request = connection.and_then(|it| Some((it, *it.requests().nth(index)?)));
+                    (request.map(|(it, request)| (it, request, tag)), len)
+                }
+            };
+            let Some((connection, request, tag)) = request else {
                 // A session that begins, or goes on, in the middle of a request.
                 self.nonsense += 1;
                 accepted.parsed = accepted.read.len();
                 stack.socket(accepted.handle).abort();
                 return;
             };
-            if accepted.read.len() < accepted.parsed + len {
-                return;
-            }
             if accepted.parsed <= TLS.len() {
                 let pushes = match side {
                     Side::Online => &connection.pushes.0,
@@ -340,7 +355,11 @@ impl Server {
                 Side::Online => request.online,
                 Side::Target => request.target,
             };
-            accepted.jobs.push_back((answer, tag));
+            let words = match connection.protocol {
+                Protocol::Http => http::response(request.method, tag, answer.len),
+                Protocol::Lines | Protocol::Frames => vec![tag; answer.len],
+            };
+            accepted.jobs.push_back((answer, words));
             if accepted.jobs.len() == 1 {
                 accepted.begins_at = Some(now + answer.delay);
             }
@@ -353,9 +372,10 @@ impl Server {
         let socket = stack.socket(accepted.handle);
         loop {
             while accepted.writing > 0 && socket.can_send() {
-                let len = accepted.writing.min(4096);
-                let bytes = vec![accepted.tag; len];
-                accepted.writing -= socket.send_slice(&bytes).unwrap_or(0);
+                let words = &accepted.words[accepted.written..];
+                let len = socket.send_slice(&words[..accepted.writing]).unwrap_or(0);
+                accepted.writing -= len;
+                accepted.written += len;
             }
             if accepted.writing > 0 {
                 return;
@@ -374,14 +394,15 @@ impl Server {
                 return;
             }
             if let Some((_, len)) = accepted.pushes.pop_front_if(|(at, _)| *at <= now) {
-                (accepted.writing, accepted.tag) = (len, UNASKED);
+                (accepted.writing, accepted.written) = (len, 0);
+                accepted.words = vec![UNASKED; len];
                 continue;
             }
             if accepted.begins_at.is_none_or(|at| at > now) {
                 return;
             }
-            if let Some((job, tag)) = accepted.jobs.pop_front() {
-                accepted.tag = tag;
+            if let Some((job, words)) = accepted.jobs.pop_front() {
+                (accepted.words, accepted.written) = (words, 0);
                 accepted.rest = Rest {
                     bytes: job.len,
                     piece: job.len.div_ceil(job.pieces),
@@ -420,4 +441,30 @@ impl Server {
             stack.sockets.remove(accepted.handle);
         }
     }
+}
+
+/// What stands next in what a server has read: a request, or the `body` that its client has waited with.
+fn next(bytes: &[u8], body: Option<(usize, usize, usize)>) -> Next {
+    let whole = |connection, index, len| match len <= bytes.len() {
+        true => Next::Request {
+            connection,
+            index,
+            len,
+            body: 0,
+        },
+        false => Next::Open,
+    };
+    if let Some((connection, index, len)) = body {
+        return whole(connection, index, len);
+    }
+    let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+        return Next::Open;
+    };
+    if http::is_request(header) {
+        return http::parse(bytes);
+    }
+    let header = parse_header(header);
+    header.map_or(Next::Nonsense, |(connection, index, len)| {
+        whole(connection, index, len)
+    })
 }

@@ -1,7 +1,9 @@
 //! Where a simulation takes place: addresses, the engine's configuration, and what the programs in the kernel do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::{Choice, Module, Protocol};
 use session::{Config, Engine, Instant, Join, Rule, Source};
 use smoltcp::wire::TcpSeqNumber;
 use wire::flow::{Addr, Endpoint, PoolRange};
@@ -9,7 +11,7 @@ use wire::segment::Segment;
 use wire::tcp::{Flags, Header, Options};
 
 use crate::packet;
-use crate::plan::{Joining, Plan};
+use crate::plan::{self, Joining, Plan};
 use crate::server::{PORT, Server, Syn};
 use crate::stack::{SECOND, Stack};
 
@@ -54,6 +56,18 @@ pub(crate) fn config(plan: &Plan, seed: u64, worker: u32) -> Config {
     config
 }
 
+fn module(module: plan::Module) -> Module {
+    Module {
+        choice: if module.auto {
+            Choice::Auto
+        } else {
+            Choice::Is(Protocol::Http1)
+        },
+        read_only: module.read_only,
+        ..Module::default()
+    }
+}
+
 fn endpoint(plan: &Plan, numbers: [u8; 4]) -> Endpoint {
     Endpoint::new(plan.host(numbers).addr(), PORT)
 }
@@ -71,7 +85,7 @@ fn plain(plan: &Plan, worker: u32) -> Config {
                 Joining::Always => Join::Always,
             },
             resume_anywhere: setting.joining == Joining::Always,
-            module: None,
+            module: setting.module.map(|it| Arc::new(module(it))),
         }],
         source: if setting.keep_addresses {
             Source::Clients

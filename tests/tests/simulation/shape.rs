@@ -4,6 +4,7 @@ use crate::application::{
     Answer, Application, Batch, Connection, Ending, HEADER_LEN, Protocol, Push, REQUEST_LEN_MIN,
     RESPONSE_LEN_MAX, Request,
 };
+use crate::http::{self, Method};
 use crate::random::Random;
 use crate::stack::{MICROSECOND, MILLISECOND, SECOND};
 
@@ -257,6 +258,7 @@ impl Shape {
             };
             let asks_nothing = Request {
                 len: random.range(HEADER_LEN as u64, 40) as usize,
+                method: Method::Get,
                 online: Answer::new(0, 0),
                 target: Answer::new(0, 0),
             };
@@ -338,8 +340,40 @@ impl Shape {
         Request {
             len: REQUEST_LEN_MIN
                 .max(random.range(HEADER_LEN as u64, self.request_len_max) as usize),
+            method: Method::Get,
             online,
             target,
+        }
+    }
+}
+
+impl Connection {
+    /// Makes its requests and their answers those of HTTP/1, where it asks and is answered.
+    pub(crate) fn speak_http(&mut self, random: &mut Random) {
+        if !self.application.may_be_http() {
+            return;
+        }
+        self.protocol = Protocol::Http;
+        if self.application == Application::Continue {
+            for pair in self.batches.chunks_exact_mut(2) {
+                let [head, body] = pair else { continue };
+                let (head, body) = (&mut head.requests[0], &mut body.requests[0]);
+                body.method = Method::Body;
+                head.method = Method::Expecting(body.len);
+                body.online.len = body.online.len.max(http::RESPONSE_LEN_MIN);
+                body.target.len = body.target.len.max(http::RESPONSE_LEN_MIN);
+                head.len = head.len.max(http::REQUEST_LEN_MIN);
+                head.online.len = http::interim_len();
+                head.target.len = head.target.len.min(http::interim_len());
+            }
+            return;
+        }
+        let requests = self.batches.iter_mut().flat_map(|it| &mut it.requests);
+        for request in requests {
+            request.method = random.pick(&Method::ALL);
+            request.len = request.len.max(http::REQUEST_LEN_MIN);
+            request.online.len = request.online.len.max(http::RESPONSE_LEN_MIN);
+            request.target.len = request.target.len.max(http::RESPONSE_LEN_MIN);
         }
     }
 }

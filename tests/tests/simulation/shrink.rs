@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use session::limits::REPLY_SLACK;
 
-use crate::application::{Answer, Connection, REQUEST_LEN_MIN};
+use crate::application::{Answer, Application, Connection, Protocol, REQUEST_LEN_MIN};
+use crate::http;
 use crate::link::Impairment;
 use crate::plan::{Joining, PAYLOAD_PLENTY, PLENTY, Plan};
 use crate::runner::run;
@@ -36,7 +37,7 @@ pub(crate) fn candidates(plan: &Plan) -> Vec<(String, Plan)> {
             }),
         );
     }
-    for (name, change) in faults() {
+    for (name, change) in faults().into_iter().chain(MODULE) {
         add(name.to_owned(), Box::new(change));
     }
     for number in 0..plan.happenings.len() {
@@ -75,6 +76,16 @@ pub(crate) fn candidates(plan: &Plan) -> Vec<(String, Plan)> {
     });
     candidates.collect()
 }
+
+/// Changes that turn a protocol module off, or its filter.
+const MODULE: [Fault; 2] = [
+    ("no module", |p| p.setting.module = None),
+    ("no filter", |p| {
+        if let Some(module) = &mut p.setting.module {
+            module.read_only = false;
+        }
+    }),
+];
 
 /// Changes that turn one fault or setting off.
 fn faults() -> Vec<Fault> {
@@ -177,16 +188,26 @@ fn simplifications() -> Vec<Simplification> {
             connection.batches.iter_mut().for_each(|it| it.think = 0);
         }),
         ("short requests", |connection| {
+            let least = match connection.protocol {
+                Protocol::Http if connection.application == Application::Continue => return,
+                Protocol::Http => http::REQUEST_LEN_MIN,
+                Protocol::Lines | Protocol::Frames => REQUEST_LEN_MIN,
+            };
             for request in connection
                 .batches
                 .iter_mut()
                 .flat_map(|it| &mut it.requests)
             {
-                request.len = request.len.min(REQUEST_LEN_MIN);
+                request.len = request.len.min(least);
             }
         }),
-        ("short responses", |connection| {
-            each_answer(connection, |answer| answer.len = answer.len.min(10));
+        ("short responses", |connection| match connection.protocol {
+            Protocol::Http => each_answer(connection, |answer| {
+                answer.len = answer.len.min(http::RESPONSE_LEN_MIN);
+            }),
+            Protocol::Lines | Protocol::Frames => {
+                each_answer(connection, |answer| answer.len = answer.len.min(10));
+            }
         }),
         ("fast responses", |connection| {
             each_answer(connection, |answer| answer.delay = 0);

@@ -31,6 +31,10 @@ const EXPECTED: &[&str] = &[
     "reassembly_dropped",
     "reply_bytes_excess",
     "turns_paced",
+    "module_messages",
+    "module_left_unknown",
+    "module_left_unread",
+    "module_online_lost",
 ];
 
 /// Turns that were compared and of which samples were kept, and those of them in which the servers have answered different requests.
@@ -52,8 +56,7 @@ impl Tally {
     /// What occurred in a world.
     pub(crate) fn of(world: &World) -> Self {
         let mut tally = Self::default();
-        // No world has a protocol module.
-        for outcome in Outcome::ALL.iter().filter(|it| **it != Outcome::Filtered) {
+        for outcome in Outcome::ALL {
             tally.expect("outcomes", outcome.name());
         }
         for application in Application::ALL {

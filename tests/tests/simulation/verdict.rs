@@ -6,6 +6,7 @@ use session::{Outcome, TurnEnded};
 
 use crate::application::Connection;
 use crate::flow::Flow;
+use crate::messages;
 use crate::oracle::CUT_OFF;
 use crate::pairs;
 use crate::reasons::Reasons;
@@ -139,6 +140,7 @@ fn complete(world: &World, reasons: &[Reasons]) {
         }
         // A client that resets its connection may never have sent all of its stream.
         let sent = world.oracle.flow(client).map_or(0, Flow::len);
+        let sent = world.copied_len(number, sent);
         if sent > 0 {
             let mut got = got.remove(&number).unwrap_or_default();
             while got.len() < usize::from(plan.setting.copies) && unanswered > 0 {
@@ -192,8 +194,7 @@ fn no_byte_twice(world: &World) {
         // A target that closes in the middle of a pipelined batch cuts it in two.
         let cut = reasons.broken_off && reasons.pipelined;
         if !world.leaves_out() && !reasons.unseen && !cut && !reasons.torn {
-            let flow = world.oracle.flow(&world.clients[number]);
-            let turns = flow.map(Flow::turns).unwrap_or_default();
+            let turns = world.turns(number);
             assert!(
                 turns.contains(&start),
                 "client {number}: a session begins at {start}, turns at {turns:?}"
@@ -252,10 +253,10 @@ pub(crate) fn nothing_is_left(world: &World) {
 /// What the clients sent, as it passed `capture`: turns, bytes, and turns that the online server has not acknowledged.
 fn captured(world: &World) -> (usize, u64, u64) {
     let (mut turns, mut bytes, mut unserved) = (0, 0, 0);
-    for client in &world.clients {
+    for (number, client) in world.clients.iter().enumerate() {
         if let Some(flow) = world.oracle.flow(client) {
-            turns += flow.turns().len();
-            bytes += flow.len() as u64;
+            turns += world.turns(number).len() + world.left_out(number);
+            bytes += world.copied_len(number, flow.len()) as u64;
             unserved += u64::from(flow.seems_unserved());
         }
     }
@@ -275,6 +276,16 @@ fn forged(world: &World) -> u64 {
     let flows = world.clients.iter().filter_map(|it| world.oracle.flow(it));
     let forged: u64 = flows.map(Flow::forged_unseen).sum();
     forged * u64::from(world.plan.setting.copies)
+}
+
+/// Bytes that a filter would have left out, of flows that may not have been read: what is missed of them is no message.
+fn unread(world: &World, reasons: &[Reasons]) -> u64 {
+    let flows = (0..world.clients.len()).filter(|number| reasons[*number].unseen);
+    let left_out = flows.filter_map(|number| {
+        let len = world.oracle.flow(&world.clients[number])?.len();
+        Some((len - world.copied_len(number, len)) as u64)
+    });
+    left_out.sum::<u64>() * u64::from(world.plan.setting.copies)
 }
 
 /// Turns and bytes that are told as missed.
@@ -297,12 +308,13 @@ pub(crate) fn ledgers_add_up(world: &World) {
     }
     enough_ended_well(world, &reasons);
     pairs::answer_the_same(world);
+    messages::are_told_as_they_were(world, &reasons);
     let plan = &world.plan;
     let (turns, bytes, unserved) = captured(world);
     let ended: u64 = world.ended.iter().map(|ended| ended.bytes).sum();
     let torn = reasons.iter().any(|it| it.torn);
     assert!(
-        ended <= bytes + probes(world) + forged(world) || torn,
+        ended <= bytes + probes(world) + forged(world) + unread(world, &reasons) || torn,
         "{ended} bytes ended, {bytes} captured"
     );
     if world.leaves_out() || torn || reasons.iter().any(|it| it.unseen) {
@@ -431,7 +443,7 @@ fn may(world: &World, reasons: &[Reasons], ended: &TurnEnded) -> bool {
         Outcome::Aborted => {
             any(|it| it.torn || it.pipelined) || unseen || plan.sheds() || broken_off
         }
-        Outcome::Filtered => false,
+        Outcome::Filtered => plan.is_filtered(),
         // Where a time-out ends a turn, or `observe` is late, the online server's acknowledgement may be on its way.
         Outcome::Unserved => {
             let late = times_out || plan.ring.observe_delay.is_some();

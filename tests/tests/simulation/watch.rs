@@ -6,6 +6,7 @@ use wire::segment::Segment;
 use crate::application::HEADER_LEN;
 use crate::demands::Demand;
 use crate::flow::Flow;
+use crate::messages;
 use crate::plan::Joining;
 use crate::server::Read;
 use crate::shape::Likeness;
@@ -28,7 +29,7 @@ pub(crate) fn origin(world: &World, accepted: usize) -> Option<(usize, usize)> {
     let clients = world.clients.iter().enumerate();
     let mut candidates = clients.filter(|(_, client)| mine(client.port));
     candidates.find_map(|(number, client)| {
-        let stream = &client.stream;
+        let stream = &client.copied;
         let at = if stream.starts_with(first) {
             Some(0)
         } else {
@@ -58,7 +59,7 @@ pub(crate) fn on_read(world: &mut World, read: &Read) {
     let (end, from) = (start + len, if known { len - read.bytes } else { 0 });
     let got = &world.target.accepted[read.accepted].read[from..];
     assert!(
-        client.stream.get(start + from..end) == Some(got),
+        client.copied.get(start + from..end) == Some(got),
         "connection {} got other bytes than client {number} sent at {start}..{end}",
         read.accepted
     );
@@ -76,8 +77,12 @@ pub(crate) fn on_read(world: &mut World, read: &Read) {
         !told || !world.plan.is_unreplayable(number),
         "client {number}: what is encrypted was copied"
     );
-    if world.plan.is_causal() && world.sees_flow(number) && !world.leaves_out() {
-        has_its_cause(world, read.accepted, number, (start, end));
+    if world.sees_flow(number) && !world.leaves_out() {
+        if world.is_read(number) {
+            messages::wait_for_their_cause(world, read.accepted, number, (start, end));
+        } else if world.plan.is_causal() {
+            has_its_cause(world, read.accepted, number, (start, end));
+        }
     }
 }
 

@@ -467,13 +467,7 @@ fn clients(plan: &Plan, stack: &mut Stack) -> Vec<Client> {
             let handle = stack.add(plan.client_options.socket());
             let mut connection = connection.clone();
             connection.start += START;
-            Client::new(
-                usize::from(number),
-                place,
-                &connection,
-                plan.greeting.0,
-                handle,
-            )
+            Client::new(usize::from(number), place, &connection, plan, handle)
         })
         .collect()
 }

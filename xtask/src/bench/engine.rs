@@ -32,11 +32,12 @@ const STAGES: [(&str, &str); 7] = [
     ("events", "events"),
 ];
 /// What is run under callgrind: words of the workload before and after the count, and what it is.
-const LOADS: [(&str, &[&str], &str); 4] = [
+const LOADS: [(&str, &[&str], &str); 5] = [
     ("turns", &["1"], "turn"),
     ("turns-at-once", &["1"], "turn, at once"),
     ("turns", &["1000"], "turn of 1,000"),
     ("connections", &[], "connection"),
+    ("messages", &["1"], "message of http1"),
 ];
 
 /// Arguments of `bench engine`.

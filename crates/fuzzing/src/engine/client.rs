@@ -6,6 +6,7 @@ use wire::tcp::{Flags, Options, Timestamps};
 use super::content;
 use super::packet::Fields;
 use super::plan;
+use super::talk::Talk;
 
 /// A captured flow.
 pub(super) struct Client {
@@ -24,11 +25,13 @@ pub(super) struct Client {
     /// Both sides' initial sequence numbers come from here.
     connections: u32,
     timestamps: bool,
+    /// What both sides say, where a protocol module reads it.
+    talk: Option<&'static Talk>,
 }
 
 impl Client {
     /// A flow that is running already.
-    pub(super) fn new(number: usize) -> Self {
+    pub(super) fn new(number: usize, talk: Option<&'static Talk>) -> Self {
         let (client, online) = plan::flow(number);
         // The second flow's numbers wrap soon.
         let next = if number == 1 {
@@ -47,6 +50,7 @@ impl Client {
             online_next: next ^ 0x4000_0000,
             connections: 0,
             timestamps: number == 2,
+            talk,
         }
     }
 
@@ -110,9 +114,13 @@ impl Client {
         if flags.contains(Flags::FIN) {
             self.fin = true;
         }
-        let number = self.number;
+        let (number, talk) = (self.number, self.talk);
+        let first = self.next.wrapping_sub(self.sent);
         self.client_fields(seq, ack, flags, self.usual_options())
-            .packet(len, |payload| content::fill(number, seq, payload))
+            .packet(len, |payload| match talk {
+                Some(talk) => talk.ask(seq.wrapping_sub(first), payload),
+                None => content::fill(number, seq, payload),
+            })
     }
 
     /// The headers of `len` bytes of the online server, which acknowledge everything but `short` bytes.
@@ -135,6 +143,8 @@ impl Client {
     }
 
     fn online_headers(&self, seq: u32, ack: u32, flags: Flags, len: u16) -> Vec<u8> {
+        let isn = self.next.wrapping_sub(self.sent).wrapping_sub(1);
+        let first = (isn ^ 0x4000_0000).wrapping_add(1);
         Fields {
             source: self.online,
             destination: self.client,
@@ -144,6 +154,6 @@ impl Client {
             window: 501,
             options: Options::default(),
         }
-        .headers(len)
+        .said(len, seq.wrapping_sub(first), self.talk)
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) closed: Vec<FlowKey>,
     /// Turns that ended and had bytes.
     pub(super) ended: u64,
+    /// Turns that were missed and had bytes.
+    pub(super) missed: u64,
     /// The client's bytes in them.
     pub(super) bytes: u64,
     /// ... of which the target acknowledged.
@@ -56,14 +58,18 @@ impl Ledger {
     fn take_turn(&mut self, turn: &TurnEnded) {
         assert!(turn.bytes_acknowledged <= turn.bytes, "{turn:?}");
         if turn.bytes == 0 {
-            // Known of although no byte of it was captured.
-            let unseen = matches!(turn.outcome, Outcome::Gap | Outcome::Missed);
+            // Known of although no byte of it was captured, or is copied.
+            let unseen = matches!(
+                turn.outcome,
+                Outcome::Gap | Outcome::Missed | Outcome::Filtered
+            );
             assert!(unseen && !turn.paired, "{turn:?}");
             return;
         }
         if turn.outcome == Outcome::Missed {
             assert!(!turn.paired, "{turn:?}");
-            // It had no session.
+            // It had no session, or one that was given up.
+            self.missed += 1;
             return;
         }
         let complete = turn.bytes_acknowledged == turn.bytes;

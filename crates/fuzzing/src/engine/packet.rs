@@ -5,6 +5,8 @@ use wire::ip;
 use wire::tcp::{Flags, Header, Options};
 use wire::{checksum, ethernet};
 
+use super::talk::Talk;
+
 /// Which input of the engine a packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
@@ -60,6 +62,16 @@ impl Fields {
         let total = (packet.len() - fixed) as u16 + len;
         packet[at..at + 2].copy_from_slice(&total.to_be_bytes());
         packet
+    }
+}
+
+impl Fields {
+    /// A packet with `len` bytes of a server, which stand at `at` of its stream: their headers, or all of it where a protocol module reads.
+    pub(super) fn said(&self, len: u16, at: u32, talk: Option<&Talk>) -> Vec<u8> {
+        match talk {
+            Some(talk) => self.packet(len.into(), |payload| talk.answer(at, payload)),
+            None => self.headers(len),
+        }
     }
 }
 

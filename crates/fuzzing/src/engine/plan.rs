@@ -1,10 +1,14 @@
 //! The configuration of a run, and the addresses in it. Everything is small: budgets, pools and limits must be reached.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use protocol::Module;
 use session::limits::REPLY_SLACK;
 use session::{Config, Join, Rule, Source};
 use wire::flow::{Addr, Endpoint, PoolRange};
+
+use super::talk::Talk;
 
 /// Bytes of an input that are its configuration.
 pub(super) const LEN: usize = 8;
@@ -35,6 +39,8 @@ pub(super) fn flow(number: usize) -> (Endpoint, Endpoint) {
 /// What a run begins with.
 pub(super) struct Plan {
     pub(super) config: Config,
+    /// What is said, where a protocol module reads the flows.
+    pub(super) talk: Option<&'static Talk>,
     /// What the last call before the end is: see `World::end`.
     pub(super) ending: u8,
 }
@@ -44,8 +50,9 @@ impl Plan {
     pub(super) fn new(bytes: &[u8; LEN]) -> Self {
         let [shape, source, mtu, budget, times, limits, order, ending] = *bytes;
         let pooled = source & 1 != 0;
+        let (talk, module) = Talk::choose(ending >> 3).unzip();
         let config = Config {
-            rules: rules(shape, MTUS[usize::from(mtu) % MTUS.len()]),
+            rules: rules(shape, MTUS[usize::from(mtu) % MTUS.len()], module.as_ref()),
             source: if pooled {
                 pool(source)
             } else {
@@ -76,13 +83,17 @@ impl Plan {
                 [usize::from(budget >> 4 & 3)],
             unix_nanos: 1_800_000_000_000_000_000,
         };
-        Self { config, ending }
+        Self {
+            config,
+            talk,
+            ending,
+        }
     }
 }
 
 const MTUS: [u16; 6] = [1500, 552, 1280, 576, 9000, 100];
 
-fn rules(shape: u8, mtu: u16) -> Vec<Rule> {
+fn rules(shape: u8, mtu: u16, module: Option<&Arc<Module>>) -> Vec<Rule> {
     let rule = |online: Endpoint, target: Endpoint, bit: u8| Rule {
         online,
         target,
@@ -93,7 +104,7 @@ fn rules(shape: u8, mtu: u16) -> Vec<Rule> {
             (false, false) => Join::Always,
         },
         resume_anywhere: shape & 32 == 0,
-        module: None,
+        module: module.cloned(),
     };
     let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
     let target_v6 = Endpoint::new(

@@ -125,7 +125,8 @@ impl Connection {
         if matches!(kind, Kind::Respond | Kind::RespondFull | Kind::Finish) {
             self.next = seq + u32::from(len) + u32::from(flags.contains(Flags::FIN));
         }
-        self.fields(seq, ack, flags, window, options).headers(len)
+        self.fields(seq, ack, flags, window, options)
+            .said(len, seq, self.talk)
     }
 
     fn syn_ack(&self, size: u16, clock: u32) -> Vec<u8> {

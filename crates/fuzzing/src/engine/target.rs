@@ -12,6 +12,7 @@ use wire::tcp::{Flags, Options};
 use session::Instant;
 
 use super::content;
+use super::talk::Talk;
 
 /// For so long two sequence numbers can be told apart: the clock that new ones come from is half around its circle after 2.4 hours.
 const NUMBERS_AGE: Duration = Duration::from_secs(3600);
@@ -51,6 +52,8 @@ pub(super) struct Connection {
     pub(super) last: (u32, u16),
     /// When it came.
     heard: Instant,
+    /// What we say, where a protocol module reads it.
+    pub(super) talk: Option<&'static Talk>,
 }
 
 impl Connection {
@@ -78,6 +81,7 @@ impl Connection {
             reached: 0,
             last: (segment.seq, 0),
             heard: Instant::default(),
+            talk: None,
         }
     }
 
@@ -235,11 +239,14 @@ pub(super) struct Targets {
     answered: u64,
     /// Bytes sent for the first time.
     pub(super) received: u64,
+    /// What they say, where a protocol module reads it.
+    talk: Option<&'static Talk>,
 }
 
 impl Targets {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(talk: Option<&'static Talk>) -> Self {
         Self {
+            talk,
             connections: Vec::new(),
             telling: true,
             now: Instant::default(),
@@ -336,6 +343,7 @@ impl Targets {
         );
         let new = Connection {
             heard: self.now,
+            talk: self.talk,
             ..Connection::new(segment, options)
         };
         let at = self

@@ -281,12 +281,15 @@ pub(super) struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Reads a complete head.
+    /// Reads a complete head, and tells its fields.
     ///
     /// # Errors
     ///
     /// Where it follows no grammar, has more than [`FIELDS_MAX`] fields, or two readers may be of two minds about its body.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Why> {
+    pub(super) fn read(
+        bytes: &[u8],
+        on_fields: impl FnOnce(u16, &[Header<'_>]),
+    ) -> Result<Self, Why> {
         let (mut space, mut head) = (space(), Response::new(&mut []));
         let parsed = ParserConfig::default()
             .parse_response_with_uninit_headers(&mut head, bytes, &mut space)
@@ -296,20 +299,9 @@ impl ResponseHead {
         else {
             return Err(Why::Malformed);
         };
-        Ok(Self {
-            status,
-            framing: framing(head.headers, minor == 0)?,
-        })
-    }
-
-    /// Tells the fields of a complete head that [`ResponseHead::read`] has read.
-    pub(super) fn fields(bytes: &[u8], tell: impl FnOnce(&[Header<'_>])) {
-        let (mut space, mut head) = (space(), Response::new(&mut []));
-        let parsed = ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut head, bytes, &mut space);
-        if parsed.is_ok() {
-            tell(head.headers);
-        }
+        let framing = framing(head.headers, minor == 0)?;
+        on_fields(status, head.headers);
+        Ok(Self { status, framing })
     }
 
     /// The body that follows, unless the request or the status says that there is none.

@@ -96,7 +96,16 @@ impl Responses {
 
     /// A head is complete.
     fn head(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Said)) {
-        let Ok(head) = ResponseHead::read(bytes) else {
+        let digester = &mut self.digester;
+        let head = ResponseHead::read(bytes, |status, fields| {
+            // An interim response begins the digest as well, and the final one anew.
+            if let Some(digester) = digester {
+                let fields = fields.iter();
+                let fields = fields.map(|field| (field.name.as_bytes(), field.value));
+                digester.on_head(status.into(), fields);
+            }
+        });
+        let Ok(head) = head else {
             return self.lose(tell);
         };
         let is_asked = !self.awaited.is_empty();
@@ -107,7 +116,6 @@ impl Responses {
             statement: None,
         });
         match head.status {
-            // Nothing of these is compared: a final response follows.
             100 if is_asked => {
                 tell_bytes(bytes.len(), true, tell);
                 return tell(Said::Ready);
@@ -115,14 +123,12 @@ impl Responses {
             100..=199 => {
                 tell_bytes(bytes.len(), is_asked, tell);
                 if head.status == 101 {
-                    self.digest_head(head.status, bytes);
                     self.leave(verdict, tell);
                 }
                 return;
             }
             200..=299 if awaited.tunnels => {
                 tell_bytes(bytes.len(), is_asked, tell);
-                self.digest_head(head.status, bytes);
                 return self.leave(verdict, tell);
             }
             _ => tell_bytes(bytes.len(), is_asked, tell),
@@ -132,7 +138,6 @@ impl Responses {
             _ if awaited.without_body => Body::Length(0),
             _ => head.body(),
         };
-        self.digest_head(head.status, bytes);
         let is_whole = body.is_whole();
         self.at = At::Body(body, verdict);
         if is_whole {
@@ -146,17 +151,6 @@ impl Responses {
         if let At::Body(_, Some(verdict)) = before {
             self.awaited.pop_front();
             self.tell_end(verdict, tell);
-        }
-    }
-
-    /// A final head is complete.
-    fn digest_head(&mut self, status: u16, bytes: &[u8]) {
-        if let Some(digester) = &mut self.digester {
-            ResponseHead::fields(bytes, |fields| {
-                let fields = fields.iter();
-                let fields = fields.map(|field| (field.name.as_bytes(), field.value));
-                digester.on_head(status.into(), fields);
-            });
         }
     }
 

@@ -147,6 +147,7 @@ pub(super) fn answer(payload: &[u8], server: Option<u64>) -> Option<Answer> {
         user,
         database: database.filter(|name| !name.is_empty()).map(<[u8]>::to_vec),
         attributes: attributes.unwrap_or_default().to_vec(),
+        commits: None,
     }))
 }
 
@@ -176,6 +177,7 @@ pub(super) fn change(payload: &[u8], before: &MysqlOpening) -> Option<MysqlOpeni
             .and_then(|set| u8::try_from(set).ok())
             .unwrap_or(before.character_set),
         attributes: attributes.map_or_else(|| before.attributes.clone(), <[u8]>::to_vec),
+        commits: before.commits.map(|_| true),
         ..before.clone()
     })
 }
@@ -185,12 +187,18 @@ pub(super) fn is_compressed(capabilities: u64) -> bool {
     capabilities & (COMPRESS | ZSTD) != 0
 }
 
+/// What is agreed upon without its having been seen: of what only some servers have, what the target has.
+pub(super) fn unseen(client: u64, target: u64) -> u64 {
+    client & (target | !BULK)
+}
+
 /// How responses are written.
 pub(super) fn format(capabilities: u64) -> MysqlFormat {
     MysqlFormat {
         deprecates_eof: capabilities & DEPRECATE_EOF != 0,
         leaves_out: capabilities & OPTIONAL_METADATA != 0,
         caches: capabilities & CACHE_METADATA != 0,
+        is_unseen: false,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::step::{HELD_LEN_MAX, Opened, Step, told};
 /// What a session of ours says first where nothing may be written.
 const READ_ONLY: &[u8] = b"\x03SET SESSION TRANSACTION READ ONLY";
 
+/// The same where the client's connection was joined, and commits nothing by itself.
+const NO_AUTOCOMMIT: &[u8] = b"\x03SET autocommit=0";
+
 /// A login under way.
 #[derive(Debug)]
 pub(crate) struct Login {
@@ -39,8 +42,8 @@ enum State {
     Proving,
     /// The target sends its public key.
     Key,
-    /// We have asked for read-only transactions.
-    ReadOnly,
+    /// We have asked for what the session is to be like.
+    Asking,
     Over,
 }
 
@@ -106,14 +109,7 @@ impl Login {
             (State::Over, _) => Err("it is over".to_owned()),
             (_, Some(0xff)) => Err(refusal(payload)),
             (State::Greeting, _) => self.greeted(payload),
-            (State::Proving, Some(0x00)) if self.read_only => {
-                self.state = State::ReadOnly;
-                Ok(Next::Command(READ_ONLY))
-            }
-            (State::Proving | State::ReadOnly, Some(0x00)) => {
-                self.state = State::Over;
-                Ok(Next::Done)
-            }
+            (State::Proving | State::Asking, Some(0x00)) => Ok(self.let_in()),
             (State::Proving, Some(0xfe)) => self.switched(&payload[1..]),
             (State::Proving, Some(0x01)) => self.more(&payload[1..]),
             (State::Key, Some(0x01)) => self.encrypted(&payload[1..]),
@@ -121,18 +117,32 @@ impl Login {
         }
     }
 
+    /// The target has let us in, or has done what we have asked for.
+    fn let_in(&mut self) -> Next {
+        self.state = State::Asking;
+        if core::mem::take(&mut self.read_only) {
+            return Next::Command(READ_ONLY);
+        }
+        if self.opening.commits.take() == Some(false) {
+            return Next::Command(NO_AUTOCOMMIT);
+        }
+        self.state = State::Over;
+        Next::Done
+    }
+
     fn greeted(&mut self, payload: &[u8]) -> Result<Next, String> {
         let greeting =
             Greeting::parse(payload).ok_or("it does not greet as a MySQL of protocol 10 does")?;
         let has_database = self.opening.database.is_some();
-        self.agreed = handshake::agree(
-            self.opening.capabilities,
-            greeting.capabilities,
-            has_database,
-        )
-        .map_err(|what| {
-            format!("it cannot what the client has agreed upon with the online server: {what}")
-        })?;
+        let client = self.opening.capabilities;
+        let client = match self.opening.commits {
+            Some(_) => handshake::unseen(client, greeting.capabilities),
+            None => client,
+        };
+        self.agreed =
+            handshake::agree(client, greeting.capabilities, has_database).map_err(|what| {
+                format!("it cannot what the client has agreed upon with the online server: {what}")
+            })?;
         self.nonce = greeting.nonce;
         // Of a way that is not spoken here the target is told another one, and says then what the user really needs.
         self.plugin = if is_spoken(&greeting.plugin) {

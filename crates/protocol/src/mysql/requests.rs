@@ -11,10 +11,11 @@ use tail::{Tail, WORD};
 
 use super::commands;
 use super::fields::Fields;
-use super::handshake::{self, QUERY_ATTRIBUTES};
+use super::handshake::QUERY_ATTRIBUTES;
 use super::packets::{HEAD_LEN, Packets, Piece};
 use crate::expect::{AwaitedMysql, Expect};
 use crate::module::Module;
+use crate::opening::MysqlOpening;
 use crate::parts::{Head, Part, Patch, Why};
 use crate::protocol::Protocol;
 use crate::said::Said;
@@ -65,6 +66,14 @@ enum At {
 }
 
 impl Requests {
+    /// A reader that begins between two commands of a connection whose beginning was not seen.
+    pub(crate) fn unseen(opening: &MysqlOpening) -> Self {
+        Self {
+            stage: Stage::unseen(opening),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn push(
         &mut self,
         module: &Module,
@@ -225,7 +234,7 @@ impl Requests {
         if self.command == commands::CHANGE_USER {
             self.stage.change(&payload[1..], is_whole)?;
         }
-        let format = handshake::format(self.stage.capabilities());
+        let format = self.stage.format();
         let expect = answer.map_or(Expect::Nothing(Protocol::Mysql), |answer| {
             Expect::Mysql(AwaitedMysql { answer, format })
         });

@@ -56,6 +56,14 @@ impl Responses {
         }
     }
 
+    /// A reader of a connection that is open, whose beginning was not seen.
+    pub(crate) fn unseen() -> Self {
+        Self {
+            stage: Stage::Open,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn expect(&mut self, awaited: AwaitedMysql) {
         // One more than there may be is told with the next bytes.
         if self.awaited.len() <= AWAITED_MAX {
@@ -94,7 +102,7 @@ impl Responses {
                     self.payload.extend_from_slice(&bytes[..len.min(room)]);
                     bytes = self.count(bytes, len);
                 }
-                Piece::End => self.payload_ends(tell)?,
+                Piece::End => self.payload_ends(bytes, tell)?,
             }
         }
         self.flush(tell);
@@ -120,7 +128,8 @@ impl Responses {
         }
     }
 
-    fn payload_ends(&mut self, tell: &mut dyn FnMut(Said)) -> Result<(), Lost> {
+    /// A payload has ended; `behind` are the bytes behind it, as far as they have come.
+    fn payload_ends(&mut self, behind: &[u8], tell: &mut dyn FnMut(Said)) -> Result<(), Lost> {
         if self.stage == Stage::Opening {
             match self.payload.first() {
                 // The greeting: version 10 of the protocol, and the first packet.
@@ -144,7 +153,7 @@ impl Responses {
         };
         match self
             .answers
-            .take(*awaited, &self.payload, self.packets.len())?
+            .take(*awaited, &self.payload, self.packets.len(), behind)?
         {
             Progress::GoesOn => {}
             Progress::AsksForFile => {

@@ -1,7 +1,8 @@
 //! The client's side.
 //!
 //! Bytes of messages pass as they come. Only with `--read-only` is a message held until it is whole, since what stands last in it
-//! may be what writes; one that is longer than [`HELD_LEN_MAX`] cannot be judged and is not copied.
+//! may be what writes, and of a connection whose beginning was not seen what may name a prepared statement; one that is longer than
+//! [`HELD_LEN_MAX`] cannot be judged and is not copied.
 
 mod copying;
 mod judging;
@@ -40,6 +41,8 @@ pub struct Requests {
     may_copy: bool,
     word: Word,
     judge: Judge,
+    /// Whether the connection's beginning was not seen: what was prepared then is unknown.
+    is_unseen: bool,
     /// What is held of a message that is judged.
     held: Vec<u8>,
     /// Messages with a response that the online server has not completed.
@@ -61,6 +64,15 @@ enum Message {
 }
 
 impl Requests {
+    /// A reader that begins between two messages of a connection whose beginning was not seen.
+    pub(crate) fn unseen() -> Self {
+        Self {
+            stage: Stage::Open,
+            is_unseen: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn push(
         &mut self,
         module: &Module,
@@ -102,7 +114,7 @@ impl Requests {
                 Ok(Some(Piece::End)) => {
                     self.pass(&bytes[from..at], tell);
                     from = at;
-                    self.end(tell);
+                    self.end(module, tell);
                 }
             }
         }
@@ -172,7 +184,7 @@ impl Requests {
             } else if !module.is_wanted(|_| false) {
                 // There are no filters of this protocol: what asks for a message like one has none of these.
                 self.block(tell);
-            } else if module.read_only {
+            } else if module.read_only || self.is_unseen && matches!(kind, b'P' | b'B' | b'D') {
                 self.message = Message::Held;
             } else {
                 let bare = matches!(kind, b'S' | b'H');
@@ -219,7 +231,7 @@ impl Requests {
     }
 
     /// A message of the protocol has ended.
-    fn end(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
+    fn end(&mut self, module: &Module, tell: &mut dyn FnMut(Part<'_>)) {
         let kind = self.frames.kind();
         if kind == b'P' && self.word.is_found(WORD) {
             self.may_copy = true;
@@ -236,7 +248,7 @@ impl Requests {
             (Message::None, _) => {}
             (_, b'Q' | b'S' | b'F' | b'X') => {
                 if self.message == Message::Held {
-                    self.give(tell);
+                    self.give(module, tell);
                 }
                 self.message = Message::None;
                 self.tail = match kind {
@@ -253,9 +265,9 @@ impl Requests {
     }
 
     /// The message that is held is whole.
-    fn give(&mut self, tell: &mut dyn FnMut(Part<'_>)) {
+    fn give(&mut self, module: &Module, tell: &mut dyn FnMut(Part<'_>)) {
         let held = core::mem::take(&mut self.held);
-        let copied = self.judge.is_safe(&held);
+        let copied = self.judge.may_be_copied(&held, module.read_only);
         let bare = !copied || matches!(held.first(), Some(b'S' | b'H'));
         self.tell_begin(copied, AwaitedPostgres { bare }, tell);
         if copied {

@@ -91,10 +91,19 @@ impl Login {
         }
     }
 
-    /// What goes to the target first.
+    /// What goes to the target first. Without a password the target lets everybody in.
     pub fn start(&mut self) -> Vec<u8> {
+        if self.account.password().is_empty() {
+            return self.select();
+        }
         self.at = At::Auth;
         array(self.account.auth())
+    }
+
+    fn select(&mut self) -> Vec<u8> {
+        self.at = At::Select;
+        let database = self.account.database().to_string();
+        array([b"SELECT".as_slice(), database.as_bytes()])
     }
 
     /// The target has said this.
@@ -103,11 +112,7 @@ impl Login {
         match self.at {
             At::Start | At::Over => Step::Wait,
             At::Auth | At::Select => self.hear(),
-            At::Authenticated => {
-                self.at = At::Select;
-                let database = self.account.database().to_string();
-                Step::Send(array([b"SELECT".as_slice(), database.as_bytes()]))
-            }
+            At::Authenticated => Step::Send(self.select()),
         }
     }
 

@@ -8,7 +8,9 @@ mod packet;
 pub(crate) mod stage;
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use protocol::Module;
 use session::{Config, Engine, Instant, Rule, Source};
 use wire::flow::{Addr, Endpoint, PoolRange};
 use wire::segment::Segment;
@@ -18,7 +20,7 @@ use packet::Packet;
 
 /// Payload of a request, in bytes: a small GET with its header.
 pub(crate) const REQUEST_LEN: u32 = 200;
-/// Payload of a response, in bytes; none of it is ever in a record.
+/// Payload of a response, in bytes; it is in a record only where it is read.
 pub(crate) const RESPONSE_LEN: u32 = 1000;
 /// How long the target takes.
 const SERVICE: Duration = Duration::from_micros(100);
@@ -68,6 +70,17 @@ pub(crate) struct Load {
 impl Load {
     /// A world in which `sessions` take turns, each of them one every `pace`.
     pub(crate) fn new(sessions: u32, pace: Duration) -> Self {
+        let request: Vec<u8> = (0..REQUEST_LEN).map(|byte| byte as u8).collect();
+        Self::with(sessions, pace, None, (&request, b""))
+    }
+
+    /// The same where a protocol module reads requests and responses, if there is one: what each of them says, as far as it is recorded.
+    pub(crate) fn with(
+        sessions: u32,
+        pace: Duration,
+        module: Option<Arc<Module>>,
+        (request, response): (&[u8], &[u8]),
+    ) -> Self {
         let online = Endpoint::new(Addr::v4([10, 0, 1, 1]), 80);
         let target = Endpoint::new(Addr::v4([10, 0, 2, 2]), 80);
         let mut mask = [255; 16];
@@ -84,7 +97,7 @@ impl Load {
             mtu: 1500,
             join: session::Join::Always,
             resume_anywhere: true,
-            module: None,
+            module,
         };
         let config = Config {
             rules: vec![rule],
@@ -119,9 +132,9 @@ impl Load {
             step: pace / sessions,
             online,
             target,
-            from_client: Packet::new(REQUEST_LEN),
-            from_online: Packet::new(0),
-            from_target: Packet::new(0),
+            from_client: Packet::new(request),
+            from_online: Packet::new(response),
+            from_target: Packet::new(response),
             frame: vec![0; 1514].into(),
             next_timeout: None,
             answered: 0,

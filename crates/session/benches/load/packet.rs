@@ -20,16 +20,16 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// A packet with `payload_len` bytes of payload in its record, where it has any.
-    pub(crate) fn new(payload_len: u32) -> Self {
+    /// A packet with this payload in its record, where it has any.
+    pub(crate) fn new(payload: &[u8]) -> Self {
         Self {
-            syn: written(Flags::SYN, 0),
-            bare: written(Flags::ACK, 0),
-            full: written(Flags::ACK, payload_len as usize),
+            syn: written(Flags::SYN, b""),
+            bare: written(Flags::ACK, b""),
+            full: written(Flags::ACK, payload),
         }
     }
 
-    /// The record of a segment. A response's payload counts in its lengths and is not in it.
+    /// The record of a segment. The payload of a response that nobody reads counts in its lengths and is not in it.
     pub(crate) fn with(
         &mut self,
         source: Endpoint,
@@ -79,7 +79,7 @@ fn put(packet: &mut [u8], at: usize, bytes: &[u8]) {
     packet[TCP + 16..TCP + 18].copy_from_slice(&(!(sum as u16)).to_be_bytes());
 }
 
-fn written(flags: Flags, payload_len: usize) -> Vec<u8> {
+fn written(flags: Flags, payload: &[u8]) -> Vec<u8> {
     let syn = flags.contains(Flags::SYN);
     let any = Endpoint::new(Addr::v4([10, 0, 0, 1]), 1);
     let header = Header {
@@ -99,7 +99,8 @@ fn written(flags: Flags, payload_len: usize) -> Vec<u8> {
         },
     };
     let at = header.payload_offset();
-    let mut frame: Vec<u8> = (0..at + payload_len).map(|byte| byte as u8).collect();
+    let mut frame = vec![0; at];
+    frame.extend_from_slice(payload);
     assert!(
         header.emit(&mut frame),
         "a frame of this length can be written"

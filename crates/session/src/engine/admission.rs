@@ -1,6 +1,7 @@
 //! How sessions are opened: who may have one, and how many at a time.
 
-use wire::flow::{Addr, Endpoint, FlowKey};
+use protocol::Opening;
+use wire::flow::FlowKey;
 use wire::segment::Segment;
 use wire::tcp::Flags;
 
@@ -17,7 +18,7 @@ use crate::time::Instant;
 const NANOS: u64 = 1_000_000_000;
 
 impl Engine {
-    /// Opens the sessions of a flow: one per rule and copy. Returns the flow, or why there is none; nothing where no rule asks for
+    /// Opens the sessions of a flow: one per rule and copy, which log in as `opening` says where the flow's own beginning was not seen. Returns the flow, or why there is none; nothing where no rule asks for
     /// one.
     pub(crate) fn open(
         &mut self,
@@ -25,6 +26,7 @@ impl Engine {
         flow: FlowKey,
         beginning: Beginning,
         mut rules: Vec<RuleId>,
+        opening: Option<Opening>,
     ) -> Result<FlowId, Option<Why>> {
         let joined = matches!(beginning, Beginning::Joined(..));
         if rules.is_empty() {
@@ -73,7 +75,7 @@ impl Engine {
             .first()
             .and_then(|rule| modules[usize::from(rule.0)].module.as_ref());
         if let Some(module) = module {
-            new.read_by(module, self.shared.config.digests.as_ref());
+            new.read_by(module, opening, &self.shared.config);
         }
         let id = self.flows.insert(new);
         self.by_flow.insert(&flow, id);
@@ -109,35 +111,12 @@ impl Engine {
         is_source || targets.any(|target| *target == client.addr)
     }
 
-    /// A flow that has no session because few are opened for the time being: whether its turns are echoes must be seen all the
-    /// same. A segment is taken for a turn.
-    #[cold]
-    pub(crate) fn look_at_refused(&mut self, flow: &FlowKey, payload: &[u8], stamp: Instant) {
-        let rules = &self.shared.config.rules;
-        let port = flow.server.port;
-        let rule = (0..).zip(rules).find(|(_, rule)| {
-            rule.online == flow.server || rule.online == Endpoint::new(Addr::UNSPECIFIED, port)
-        });
-        if let Some((index, _)) = rule.filter(|_| !payload.is_empty()) {
-            let client = &flow.client.addr;
-            self.shared
-                .echoes
-                .on_turn(client, RuleId(index), payload, stamp);
-        }
-    }
-
     pub(crate) fn may_open(&mut self, now: Instant, copies: u64) -> bool {
         let config = &self.shared.config;
         let crowded = self.live + copies > u64::from(config.sessions_max)
             || self.shared.arena.used() > config.payload_bytes_max / 8 * 7;
         if crowded || !self.admitting {
             return false;
-        }
-        if let Some((interval, next)) = &mut self.throttle {
-            if now < *next {
-                return false;
-            }
-            *next = now + *interval;
         }
         let Some(max) = config.sessions_per_second_max else {
             return true;

@@ -12,7 +12,7 @@ use crate::event::Outcome;
 use crate::flow::stream::{End, Piece};
 use crate::flow::{Flow, Heard, Room};
 use crate::id::FlowId;
-use crate::running::{LastAnswer, Why};
+use crate::running::Why;
 use crate::session::Session;
 use crate::time::Instant;
 
@@ -328,10 +328,7 @@ impl Engine {
 /// What is to be remembered of a flow that has lost its sessions.
 fn lost(flow: &Flow, why: Why) -> Option<Lost> {
     let end = flow.ended()?.end;
-    let captured = flow.captured();
-    let answer = captured
-        .latest()
-        .map_or(LastAnswer::None, |turn| LastAnswer::of(turn.online.bytes));
+    let place = flow.place();
     // What stood behind a hole goes on with what is lost.
     let is_whole = end == End::Idle && flow.stream().seen() == flow.stream().next();
     Some(Lost {
@@ -339,10 +336,10 @@ fn lost(flow: &Flow, why: Why) -> Option<Lost> {
         why,
         next: flow.stream().seen(),
         acknowledged: flow.stream().acknowledged(),
-        seen: captured.last_cause(),
-        whole: is_whole.then_some((captured.last_cause(), answer)),
+        seen: place.cause,
+        whole: is_whole.then_some((place.cause, place.answer)),
         holes: flow.stream().holes(),
-        unbegun: captured.count() == 0,
-        greeted: captured.is_greeted(),
+        unbegun: place.unbegun,
+        greeted: flow.captured().is_greeted(),
     })
 }

@@ -8,6 +8,7 @@ use wire::seq::{ClientSeq, OnlineSeq};
 use wire::tcp::Flags;
 
 use super::Engine;
+use super::joining::Tried;
 use super::multipath::mapping_of;
 use crate::config::{Join, RuleId};
 use crate::flow::advertised::Advertised;
@@ -15,7 +16,7 @@ use crate::flow::stream::Piece;
 use crate::id::FlowId;
 use crate::limits::{CONNECTION_DISTANCE_MAX, SYN_PAYLOAD_MAX, UNCONFIRMED_MAX};
 use crate::nursery::{Before, Handshake, Infant};
-use crate::running::{Running, Why};
+use crate::running::{Running, Seen, Why};
 use crate::session::Beginning;
 use crate::time::Instant;
 
@@ -54,12 +55,14 @@ impl Engine {
     /// Opens the sessions of a flow that has none, if this segment is where they may begin.
     pub(crate) fn begin(
         &mut self,
-        now: Instant,
+        (now, stamp): (Instant, Instant),
         flow: FlowKey,
-        segment: &Segment,
-        packet: &[u8],
+        (segment, packet): (&Segment, &[u8]),
         payload: &[u8],
     ) -> Option<FlowId> {
+        if segment.flags.intersects(Flags::RST.with(Flags::FIN)) && payload.is_empty() {
+            self.end_trial_of(now, &flow);
+        }
         if segment.flags.contains(Flags::RST) || payload.is_empty() {
             self.forget_ended(now, &flow, ClientSeq::new(segment.seq));
             return None;
@@ -90,12 +93,31 @@ impl Engine {
             self.nursery.remove(&flow);
             return None;
         }
-        let mapping = mapping_of(segment, packet);
-        let is_torn = mapping.is_some_and(|it| running.on_mapping(it.shift()));
-        let pushed = segment.flags.contains(Flags::PSH);
-        let seen = running.on_client(seq, cause, pushed, payload);
+        let opened = match self.try_client((now, stamp), flow, (segment, packet), &mut running) {
+            Tried::Opened(opened) => return Some(opened),
+            Tried::Held => None,
+            Tried::Passes => self.go_on_running(now, flow, (segment, packet), &mut running),
+        };
+        if opened.is_none() {
+            self.put_running(now, flow, running);
+        }
+        opened
+    }
+
+    /// A segment of a client's flow that runs without a session: it is joined here, or what was said is counted.
+    fn go_on_running(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        (segment, packet): (&Segment, &[u8]),
+        running: &mut Running,
+    ) -> Option<FlowId> {
+        let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+        let (seen, is_torn) = see(running, segment, packet);
         if seen.boundary && running.is_joinable() && !is_torn {
             let joins = |rule: &RuleId| match self.join_of(*rule) {
+                // What logs in makes no sense without its login, and is joined otherwise if at all.
+                _ if self.logs_in(*rule) => seen.beginning.is_some(),
                 Join::Always => true,
                 Join::Standalone => seen.stands_alone,
                 Join::Never => seen.beginning.is_some(),
@@ -103,9 +125,9 @@ impl Engine {
             let rules: Vec<RuleId> = self.rules_of(&flow).filter(joins).collect();
             let timestamps = segment.options(packet).timestamps.is_some();
             let beginning = Beginning::Joined(seq, seen.beginning.unwrap_or(cause), timestamps);
-            match self.open(now, flow, beginning, rules) {
+            match self.open(now, flow, beginning, rules, None) {
                 Ok(opened) => {
-                    let holes = running.into_holes();
+                    let holes = running.clone().into_holes();
                     self.tell(opened, now, |flow, _| flow.inherit(holes));
                     return Some(opened);
                 }
@@ -114,12 +136,35 @@ impl Engine {
                 Err(None) => {}
             }
         }
+        self.leave_out(&flow, segment, running, seen);
+        None
+    }
+
+    /// Whether the sessions of a rule log in by themselves.
+    fn logs_in(&self, rule: RuleId) -> bool {
+        let module = self.shared.config.rules[usize::from(rule.0)]
+            .module
+            .as_ref();
+        module.is_some_and(|module| module.logs_in())
+    }
+
+    /// A segment of a client is not copied, and is counted.
+    pub(crate) fn pass_by(
+        &mut self,
+        flow: &FlowKey,
+        (segment, packet): (&Segment, &[u8]),
+        running: &mut Running,
+    ) {
+        let (seen, _) = see(running, segment, packet);
+        self.leave_out(flow, segment, running, seen);
+    }
+
+    fn leave_out(&mut self, flow: &FlowKey, segment: &Segment, running: &mut Running, seen: Seen) {
         if segment.flags.contains(Flags::FIN) {
+            let seq = ClientSeq::new(segment.seq);
             running.on_client_end(seq + u32::from(segment.payload_len));
         }
-        self.account(&flow, &mut running, seen);
-        self.put_running(now, flow, running);
-        None
+        self.account(flow, running, seen);
     }
 
     /// A client has ended a flow that has no session, at `seq`.
@@ -184,7 +229,7 @@ impl Engine {
         // acknowledgement number says what the SYN-ACK will say.
         let isn = handshake.online_isn.unwrap_or(cause - 1);
         let rules = self.rules_of(&flow).collect();
-        let opened = self.open(now, flow, Beginning::Handshake(handshake, isn), rules);
+        let opened = self.open(now, flow, Beginning::Handshake(handshake, isn), rules, None);
         match opened {
             Ok(opened) => self.take_early(now, opened, &early),
             Err(Some(Why::Shed)) => {
@@ -221,12 +266,13 @@ impl Engine {
         *before = None;
         *data = early.clone();
         let handshake = *handshake;
+        self.end_trial_of(now, &flow);
         if let Some(old) = self.flow_of(&flow) {
             self.replace(old, now);
         }
         if self.unconfirmed < UNCONFIRMED_MAX {
             let rules = self.rules_of(&flow).collect();
-            match self.open(now, flow, Beginning::Handshake(handshake, seq), rules) {
+            match self.open(now, flow, Beginning::Handshake(handshake, seq), rules, None) {
                 Ok(opened) => self.take_early(now, opened, &early),
                 // A flow that is refused here asks again with its first payload, and is counted there if at all.
                 Err(Some(Why::Shed) | None) => {}
@@ -302,9 +348,34 @@ impl Engine {
         }
     }
 
+    /// The same where what is known of the flow is at hand.
+    pub(crate) fn hear_online(
+        &mut self,
+        flow: &FlowKey,
+        seq: OnlineSeq,
+        ack: ClientSeq,
+        running: &mut Running,
+    ) {
+        running.see(seq);
+        if running.on_online(ack) && running.why == Why::Missed {
+            self.count_unseen(flow);
+        }
+    }
+
     pub(crate) fn put_infant(&mut self, now: Instant, flow: FlowKey, infant: Infant) {
         self.shared.counters.nursery_overwritten += u64::from(self.nursery.put(flow, infant, now));
     }
+}
+
+/// A segment of a client's flow that runs without a session is seen. Returns what it is to the flow, and whether data before it took another
+/// path.
+fn see(running: &mut Running, segment: &Segment, packet: &[u8]) -> (Seen, bool) {
+    let (seq, cause) = (ClientSeq::new(segment.seq), OnlineSeq::new(segment.ack));
+    let mapping = mapping_of(segment, packet);
+    let is_torn = mapping.is_some_and(|it| running.on_mapping(it.shift()));
+    let pushed = segment.flags.contains(Flags::PSH);
+    let payload = segment.payload(packet).unwrap_or_default();
+    (running.on_client(seq, cause, pushed, payload), is_torn)
 }
 
 /// Whether a segment has nothing but rubbish before the `first` byte of its connection, as a keep-alive probe has. What is far away is of

@@ -1,6 +1,7 @@
 //! What an engine does by itself when a time has come, and the frames that it sends.
 
 use super::Engine;
+use super::holds::has_to_wait;
 use super::tables::settle;
 use crate::id::SessionId;
 use crate::session::Life;
@@ -29,6 +30,9 @@ impl Engine {
         }
         if self.timers.pass(now) {
             self.on_wheel_due(now);
+        }
+        if self.trickle_due().is_some_and(|due| due <= now) {
+            self.on_trickle_due(now);
         }
         if self.gates_due().is_some_and(|due| due <= now) {
             self.on_gates_due(now);
@@ -82,6 +86,7 @@ impl Engine {
         let next = never
             .or_earlier(self.timers.next())
             .or_earlier(self.gates_due())
+            .or_earlier(self.trickle_due())
             .or_earlier(self.shared.echoes.due());
         (next < never).then_some(next)
     }
@@ -123,10 +128,7 @@ impl Engine {
             // Its number stood here for a session that is gone; this one waits at the gate.
             return None;
         }
-        if self.shared.echoes.hold_end().is_some()
-            && self.shared.echoes.held_until(now).is_some()
-            && session.is_opening()
-        {
+        if session.is_opening() && has_to_wait(&self.shared.echoes, &mut self.trickle, now) {
             // It stays queued, so that it stands there once.
             self.unopened.push(id);
             return None;

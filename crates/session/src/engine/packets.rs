@@ -20,9 +20,10 @@ impl Engine {
     pub fn on_client_packet(&mut self, now: Instant, stamp: Instant, packet: &[u8]) {
         self.shared.on_packet(now, stamp);
         let parsed = Segment::parse(packet, 0).ok();
-        let Some((segment, payload, tcp)) = parsed
-            .and_then(|segment| Some((segment, segment.payload(packet)?, segment.tcp(packet)?)))
-        else {
+        let Some((segment, tcp)) = parsed.and_then(|segment| {
+            segment.payload(packet)?;
+            Some((segment, segment.tcp(packet)?))
+        }) else {
             self.shared.counters.client_malformed += 1;
             return;
         };
@@ -46,8 +47,20 @@ impl Engine {
         };
         self.sights.on_client(&flow);
         self.first_packet_at.get_or_insert(now);
+        self.on_client_segment((now, stamp), flow, &segment, packet);
+    }
+
+    /// A segment of a client that was parsed and is counted.
+    pub(crate) fn on_client_segment(
+        &mut self,
+        (now, stamp): (Instant, Instant),
+        flow: FlowKey,
+        segment: &Segment,
+        packet: &[u8],
+    ) {
+        let payload = segment.payload(packet).unwrap_or_default();
         if segment.flags.contains(Flags::SYN) {
-            self.on_client_syn(now, flow, &segment, packet);
+            self.on_client_syn(now, flow, segment, packet);
             return;
         }
         if self.shared.arena.is_full() {
@@ -55,17 +68,14 @@ impl Engine {
         }
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
         if segment.payload_len > 0
-            && let Some(mapping) = mapping_of(&segment, packet)
+            && let Some(mapping) = mapping_of(segment, packet)
         {
-            self.on_mapping(now, &flow, &mapping, &segment);
+            self.on_mapping(now, &flow, &mapping, segment);
         }
         let known = self
             .flow_of(&flow)
-            .or_else(|| self.begin_if_sampled(now, flow, &segment, packet));
+            .or_else(|| self.begin_if_sampled((now, stamp), flow, segment, packet));
         let Some(id) = known else {
-            if self.throttle.is_some() {
-                self.look_at_refused(&flow, payload, stamp);
-            }
             return;
         };
         let piece = Piece {
@@ -91,6 +101,17 @@ impl Engine {
         };
         self.sights.on_online(&flow);
         self.first_packet_at.get_or_insert(now);
+        self.on_online_segment((now, stamp), flow, &segment, headers);
+    }
+
+    /// A segment of an online server that was parsed and is counted.
+    pub(crate) fn on_online_segment(
+        &mut self,
+        (now, stamp): (Instant, Instant),
+        flow: FlowKey,
+        segment: &Segment,
+        headers: &[u8],
+    ) {
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
             if self.is_captured(stamp) {
@@ -100,15 +121,19 @@ impl Engine {
             }
             return;
         }
-        self.shared.hold_sample(&segment, headers);
+        self.shared.hold_sample(segment, headers);
         let len = u32::from(segment.payload_len);
         let Some(id) = self.flow_of(&flow) else {
             if segment.flags.contains(Flags::RST) {
                 let known = self.nursery.get(&flow, now);
                 if known.is_some_and(|it| it.may_be_answered_by(seq)) {
+                    self.end_trial_of(now, &flow);
                     self.nursery.remove(&flow);
                 }
-            } else if len > 0 && self.is_captured(stamp) {
+            } else if len > 0
+                && self.is_captured(stamp)
+                && !self.try_online((now, stamp), flow, (segment, headers))
+            {
                 self.on_online_payload(now, flow, seq, ack);
             }
             return;
@@ -127,11 +152,11 @@ impl Engine {
                 (next, 0)
             };
             if flow.is_of_several_paths()
-                && let Some(ack) = signal_of(&segment, headers).and_then(|it| it.acknowledged)
+                && let Some(ack) = signal_of(segment, headers).and_then(|it| it.acknowledged)
             {
                 flow.on_data_acknowledged(ack);
             }
-            let heard = flow.on_online((seq, ack), (&segment, headers), len, stamp, room);
+            let heard = flow.on_online((seq, ack), (segment, headers), len, stamp, room);
             Some((heard, flow.head))
         });
         let Some(Some((heard, first))) = heard else {

@@ -88,7 +88,7 @@ impl Engine {
     /// Opens the sessions of a flow that has none, if some rule's sample has it, and this segment is where they may begin.
     pub(crate) fn begin_if_sampled(
         &mut self,
-        now: Instant,
+        (now, stamp): (Instant, Instant),
         flow: FlowKey,
         segment: &Segment,
         packet: &[u8],
@@ -97,7 +97,7 @@ impl Engine {
         if !payload.is_empty() && self.is_left_out_by_sample(&flow, segment.payload_len) {
             return None;
         }
-        self.begin(now, flow, segment, packet, payload)
+        self.begin((now, stamp), flow, (segment, packet), payload)
     }
 
     /// A client's segment of a flow without a session: whether it is left out because no rule's sample has the flow, which is counted.

@@ -209,7 +209,7 @@ impl Captured {
     }
 
     /// Turns before number `front` have ended everywhere.
-    #[inline]
+    #[inline(always)]
     pub(super) fn forget_before(&mut self, front: u64, arena: &mut Arena) {
         let front = front.min(self.count);
         if front <= self.settled {
@@ -222,17 +222,16 @@ impl Captured {
         while self.earlier.len() > kept {
             self.earlier.pop_front();
         }
-        if let Some(messages) = &mut self.messages {
-            // The rest of a message asks for what stands before it.
-            messages.forget_before(front.saturating_sub(1), arena);
+        if self.messages.is_some() {
+            self.forget_messages(front.saturating_sub(1), arena);
         }
     }
 
     /// Nobody needs anything of it any more.
     pub(super) fn clear(&mut self, arena: &mut Arena) {
         self.forget_before(u64::MAX, arena);
-        if let Some(messages) = &mut self.messages {
-            messages.forget_before(u64::MAX, arena);
+        if self.messages.is_some() {
+            self.forget_messages(u64::MAX, arena);
         }
     }
 

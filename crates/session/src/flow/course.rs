@@ -1,8 +1,8 @@
 //! What a protocol module's two readers of a flow have found so far: which messages the client has sent, and which of them the
 //! online server has answered.
 
+use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use protocol::{Expect, Part, Patch, Requests, Responses, Said, Why};
 use wire::seq::{Online, OnlineSeq};
@@ -22,6 +22,8 @@ use crate::time::Instant;
 struct Awaited {
     /// The turn that it is, or its rest; `None` of one that was filtered out, and of one whose rest has not come yet.
     turn: Option<u64>,
+    /// Its rest, which has come although nothing is recorded yet of the online server that asks for it.
+    rest: Option<u64>,
     /// Where the online server has asked for its rest.
     asked_at: Option<OnlineSeq>,
     /// Whether there is no response to it.
@@ -41,6 +43,8 @@ pub(super) struct Course {
     seen: u64,
     /// What the client had seen of the online server's bytes by its last word.
     pub(super) cause: OnlineSeq,
+    /// Up to where bytes of the online server are missing that the client had seen by its last word, and since when.
+    missing: Option<(OnlineSeq, Instant)>,
     /// The message that has begun and of which no byte has been taken yet.
     begins: Option<Message>,
     /// When the first byte came of what the reader holds.
@@ -78,6 +82,7 @@ impl Course {
             at: online,
             seen: 0,
             cause: online,
+            missing: None,
             begins: None,
             began_at: None,
             is_filtered: false,
@@ -100,9 +105,10 @@ impl Course {
         counters.module_uncompared += tally.uncompared;
     }
 
-    /// The turn that the online server's next byte answers.
-    pub(super) fn answers(&self) -> Option<u64> {
-        self.awaited.front().and_then(|it| it.turn)
+    /// The turn that the online server's byte at `at` answers, where everything before it was told.
+    pub(super) fn answers_at(&self, at: OnlineSeq) -> Option<u64> {
+        let front = self.awaited.front().filter(|_| self.at == at);
+        front.and_then(|it| it.turn)
     }
 
     /// The client had seen the online server's bytes up to `cause`. Returns how many messages were answered by then.
@@ -119,14 +125,23 @@ impl Course {
         self.seen
     }
 
-    /// Bytes of the online server that its client has seen are missing: they will not come.
+    /// The client speaks at `now`, and has seen the online server's bytes up to `cause`. Those of them that are missing for longer than
+    /// `grace` will not come: where records have no total order they may come later than their client's word.
     pub(super) fn lose_missing(
         &mut self,
         online: &mut Ordered<Online>,
-        cause: OnlineSeq,
+        (cause, now): (OnlineSeq, Instant),
+        grace: Duration,
         taker: &mut Taker<'_>,
     ) {
-        if !online.is_lost() && online.lacks_before(cause) && !self.awaited.is_empty() {
+        if online.is_lost() || self.awaited.is_empty() || !online.lacks_before(cause) {
+            self.missing = None;
+            return;
+        }
+        let known = self.missing.filter(|(at, _)| online.lacks_before(*at));
+        let (_, since) = *self.missing.insert(known.unwrap_or((cause, now)));
+        if now.since(since) >= grace {
+            self.missing = None;
             online.lose();
             self.go_deaf(taker);
         }
@@ -171,6 +186,7 @@ impl Course {
                 }
                 self.awaited.push_back(Awaited {
                     turn,
+                    rest: None,
                     asked_at: None,
                     is_mute: matches!(expect, Expect::Nothing(_)),
                 });
@@ -190,9 +206,11 @@ impl Course {
                 taker.take_message(arena, &piece, self.begins.take(), began_at);
             }
             Part::Opening(opening) => {
-                let messages = taker.captured.messages_mut();
-                messages.is_reopened |= messages.opening.is_some();
-                messages.opening = Some(Arc::new((**opening).clone()));
+                let from = taker.captured.count();
+                taker
+                    .captured
+                    .messages_mut()
+                    .open(from, (**opening).clone());
             }
             Part::Pause => self.pause(taker.captured),
             Part::End => {
@@ -210,7 +228,12 @@ impl Course {
     /// A message that begins now.
     fn message(&self, expect: Expect, patch: Option<Patch>, captured: &Captured) -> Message {
         let is_deaf = captured.messages().is_some_and(|it| it.is_deaf);
-        let needs = if is_deaf { captured.count() } else { self.seen };
+        let is_unknown = is_deaf || self.missing.is_some();
+        let needs = if is_unknown {
+            captured.count()
+        } else {
+            self.seen
+        };
         Message {
             needs,
             expect: Some(expect),
@@ -226,11 +249,16 @@ impl Course {
             expect: None,
             patch: None,
         });
-        let latest = self.awaited.back_mut();
-        if let Some((latest, at)) = latest.and_then(|it| it.asked_at.take().map(|at| (it, at)))
-            && let Some(turn) = latest.turn.replace(number)
-        {
-            self.answered(turn + 1, at, captured);
+        let Some(latest) = self.awaited.back_mut() else {
+            return;
+        };
+        match latest.asked_at.take() {
+            Some(at) => {
+                if let Some(turn) = latest.turn.replace(number) {
+                    self.answered(turn + 1, at, captured);
+                }
+            }
+            None => latest.rest = Some(number),
         }
     }
 
@@ -280,8 +308,15 @@ impl Course {
             }
             Said::Unasked(bytes) => self.at += *bytes,
             Said::Ready => {
+                let at = self.at;
                 if let Some(first) = self.awaited.front_mut() {
-                    first.asked_at = Some(self.at);
+                    match (first.rest.take(), first.turn) {
+                        (Some(rest), Some(turn)) => {
+                            first.turn = Some(rest);
+                            self.answered(turn + 1, at, captured);
+                        }
+                        _ => first.asked_at = Some(at),
+                    }
                 }
             }
             Said::Digested(digest) => {
@@ -293,15 +328,18 @@ impl Course {
                 }
             }
             Said::End(verdict) => {
-                if let Some(turn) = self.awaited.pop_front().and_then(|it| it.turn) {
-                    self.answered(turn + 1, self.at, captured);
+                if let Some(first) = self.awaited.pop_front()
+                    && let Some(turn) = first.turn
+                {
+                    self.answered(first.rest.unwrap_or(turn) + 1, self.at, captured);
                     if let Some(statement) = verdict.statement {
                         captured.messages_mut().prepare(statement, turn);
                     }
                 }
                 self.pass_mute(captured);
             }
-            Said::Left | Said::Asked(_) | Said::Opened(_) => {}
+            Said::Opened(Some(key)) => captured.messages_mut().cancel_key = Some(key.clone()),
+            Said::Left | Said::Asked(_) | Said::Opened(None) => {}
             Said::Lost => self.go_deaf(taker),
         }
         requests.hear(said, &mut |part| match part {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use std::sync::Arc;
 
-use protocol::{Asked, Digest, Digests, Expect, Opening, Patch};
+use protocol::{Asked, CancelKey, Digest, Digests, Expect, Opening, Patch};
 use wire::seq::OnlineSeq;
 
 use super::captured::Captured;
@@ -12,7 +12,7 @@ use super::compared::Comparing;
 use super::stream::Piece;
 use super::turn::{Answer, Turn};
 use crate::arena::Arena;
-use crate::limits::{LOGIN_ROOM, STATEMENTS_MAX};
+use crate::limits::{LOGIN_ROOM, OPENINGS_MAX, STATEMENTS_MAX};
 use crate::time::Instant;
 
 /// What is known of one message that is copied, or of what follows of one that has paused.
@@ -39,6 +39,14 @@ impl Message {
     }
 }
 
+/// How a client has opened its connection, from a message on.
+#[derive(Clone, Debug)]
+pub(crate) struct Reopened {
+    /// The message's number.
+    pub(crate) from: u64,
+    pub(crate) opening: Arc<Opening>,
+}
+
 /// The messages of a flow, by the numbers of their turns.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
@@ -53,11 +61,13 @@ pub(crate) struct Messages {
     pub(crate) grows: bool,
     /// The messages that have prepared statements, by the online server's numbers of those.
     prepared: HashMap<u32, u64>,
-    /// How the client has opened its connection, where each session has to do so as well.
-    pub(crate) opening: Option<Arc<Opening>>,
-    /// Whether that is so.
+    /// How the client has opened its connection, where each session has to do so as well: once, and again where it has changed its user.
+    openings: VecDeque<Reopened>,
+    /// What cancels the client's statements at the online server, where that has told it.
+    pub(crate) cancel_key: Option<CancelKey>,
+    /// Whether sessions log in.
     pub(crate) logs_in: bool,
-    /// Whether the client has opened its connection once more, as another user.
+    /// Whether the client has changed its user more often than a session can follow.
     pub(crate) is_reopened: bool,
     /// Turns from this number on are none: the flow has left its module.
     pub(crate) left_at: Option<u64>,
@@ -92,6 +102,25 @@ impl Messages {
         }
     }
 
+    /// The client has opened its connection so, from message `from` on.
+    pub(super) fn open(&mut self, from: u64, opening: Opening) {
+        self.is_reopened |= self.openings.len() == OPENINGS_MAX;
+        if !self.is_reopened {
+            let opening = Arc::new(opening);
+            self.openings.push_back(Reopened { from, opening });
+        }
+    }
+
+    /// How the client had opened its connection before it said message `number`.
+    pub(crate) fn opening_of(&self, number: u64) -> Option<&Reopened> {
+        self.openings.iter().rev().find(|it| it.from <= number)
+    }
+
+    /// Whether message `number` is the first that was said after the client had opened its connection, or changed its user.
+    pub(crate) fn is_first(&self, number: u64) -> bool {
+        self.openings.iter().any(|it| it.from == number)
+    }
+
     /// The message that has prepared what the online server calls by this number.
     pub(crate) fn preparer(&self, statement: u32) -> Option<u64> {
         self.prepared.get(&statement).copied()
@@ -105,6 +134,9 @@ impl Messages {
         self.first += count as u64;
         if let Some(comparing) = &mut self.comparing {
             comparing.forget_first(count, arena);
+        }
+        while self.openings.get(1).is_some_and(|it| it.from <= number) {
+            self.openings.pop_front();
         }
     }
 
@@ -208,6 +240,14 @@ impl Captured {
             rest: 0,
         });
         true
+    }
+
+    /// What was said of messages before this number is needed no more; the rest of a message asks for what stands before it.
+    #[cold]
+    pub(super) fn forget_messages(&mut self, number: u64, arena: &mut Arena) {
+        if let Some(messages) = &mut self.messages {
+            messages.forget_before(number, arena);
+        }
     }
 
     /// Turn `number`, to add to it what the online server has said.

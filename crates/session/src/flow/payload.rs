@@ -32,6 +32,7 @@ impl Payload {
     }
 
     /// Bytes from `start` of the stream on, which follow those that are kept.
+    #[inline(always)]
     pub(crate) fn append(
         &mut self,
         start: u64,

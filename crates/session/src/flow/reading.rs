@@ -3,18 +3,23 @@
 //! A turn is then one message, and departs when the target has answered as many as its client had seen answered. What a module
 //! filters out is no turn. Where a module cannot read what is said, the flow leaves it, and goes on in turns as any other.
 
+use core::time::Duration;
 use std::sync::Arc;
 
-use protocol::{Digests, Module, Requests, Responses};
+use protocol::{Module, Opening, Requests, Responses};
 use wire::seq::{Online, OnlineSeq};
 
 use super::Room;
+use super::captured::Captured;
 use super::course::Course;
+use super::read::Place;
 use super::stream::{End, EndOfStream, Piece};
 use super::taking::Taker;
 use crate::arena::Arena;
+use crate::config::Config;
 use crate::event::Counters;
 use crate::ordered::Ordered;
+use crate::running::LastAnswer;
 use crate::time::Instant;
 
 /// A module at work on one flow.
@@ -31,15 +36,15 @@ pub(crate) struct Reading {
     closed_at: Option<OnlineSeq>,
     /// How many of the client's bytes were read.
     read: u64,
+    /// How long bytes of the online server that its client has seen are waited for.
+    grace: Duration,
 }
 
 impl Reading {
-    /// Nothing was read yet; the online server's next byte is `online`.
-    pub(crate) fn new(
-        module: Arc<Module>,
-        online: OnlineSeq,
-        digests: Option<&Arc<Digests>>,
-    ) -> Self {
+    /// Nothing was read yet; the online server's next byte is `online`. Its bytes may be recorded later than its client's word that had seen
+    /// them, by [`Config::gap_grace`].
+    pub(crate) fn new(module: Arc<Module>, online: OnlineSeq, config: &Config) -> Self {
+        let digests = config.digests.as_ref();
         let responses = |protocol| Responses::new(protocol).digesting(digests);
         Self {
             requests: Requests::new(&module),
@@ -48,7 +53,23 @@ impl Reading {
             course: Course::new(online),
             closed_at: None,
             read: 0,
+            grace: config.gap_grace,
             module,
+        }
+    }
+
+    /// The same of a flow whose beginning was not seen: messages follow.
+    pub(super) fn unseen(
+        module: Arc<Module>,
+        online: OnlineSeq,
+        opening: &Opening,
+        config: &Config,
+    ) -> Self {
+        let responses = Responses::unseen(opening.protocol());
+        Self {
+            requests: Requests::unseen(&module, opening),
+            responses: Some(responses.digesting(config.digests.as_ref())),
+            ..Self::new(module, online, config)
         }
     }
 
@@ -62,19 +83,42 @@ impl Reading {
         self.read
     }
 
+    /// How far the client has come; `None` where the flow has left its module, and its turns tell that.
+    pub(super) fn place(&self) -> Option<Place> {
+        let passes = self.course.has_left && !self.requests.is_barred();
+        let is_known = self.requests.is_between() && !self.requests.is_barred();
+        (!passes).then_some(Place {
+            cause: self.course.cause,
+            answer: match is_known {
+                // Where a message ends is read, and not guessed from its answer.
+                true => LastAnswer::Whole,
+                false => LastAnswer::None,
+            },
+            unbegun: self.read == 0,
+        })
+    }
+
+    /// How many of them are in no turn yet: the end of their message has not come.
+    pub(super) fn held_len(&self) -> u64 {
+        (self.requests.held_len() + self.course.late.len()) as u64
+    }
+
     /// Whether what the online server says is told to nobody else: turns are messages.
     pub(super) fn is_told(&self) -> bool {
         self.responses.is_some() && !self.course.has_left
     }
 
-    /// The turn that the online server's next byte answers.
-    pub(super) fn answers(&self) -> Option<u64> {
-        self.course.answers()
+    /// The turn that the online server's byte at `at` answers, where everything before it was told.
+    pub(super) fn answers_at(&self, at: OnlineSeq) -> Option<u64> {
+        self.course.answers_at(at)
     }
 
-    /// How many messages the client had seen answered when it had seen the online server's bytes up to `cause`.
-    pub(super) fn seen_by(&mut self, cause: OnlineSeq) -> u64 {
-        self.course.see(cause)
+    /// How many messages the client had seen answered when it had seen the online server's bytes up to `cause`; all of them where that is
+    /// not known.
+    pub(super) fn seen_by(&mut self, cause: OnlineSeq, captured: &Captured) -> u64 {
+        let is_deaf = captured.messages().is_some_and(|it| it.is_deaf);
+        let seen = self.course.see(cause);
+        if is_deaf { captured.count() } else { seen }
     }
 
     /// The client's next bytes.
@@ -84,7 +128,8 @@ impl Reading {
         self.read += piece.bytes.len() as u64;
         let went_on = course.cause < piece.cause;
         course.see(piece.cause);
-        course.lose_missing(&mut self.online, piece.cause, taker);
+        let at = (piece.cause, piece.stamp);
+        course.lose_missing(&mut self.online, at, self.grace, taker);
         if self.requests.is_between() {
             course.began_at = None;
         }
@@ -106,6 +151,15 @@ impl Reading {
             !core::mem::take(&mut self.course.has_counted)
         };
         taker.news.filtered += u32::from(self.requests.is_barred() && is_new);
+    }
+
+    /// The client has reset its connection, having seen the online server's bytes up to `cause`: what of them is missing does not come any more
+    /// as far as it matters.
+    #[cold]
+    pub(super) fn on_client_reset(&mut self, cause: OnlineSeq, taker: &mut Taker<'_>) {
+        self.course.see(cause);
+        let (course, now) = (&mut self.course, Instant::default());
+        course.lose_missing(&mut self.online, (cause, now), Duration::ZERO, taker);
     }
 
     /// A segment of the client was taken, with which its side may have ended.

@@ -198,10 +198,12 @@ impl ClientStream {
         self.waiting.get_or_insert_default().left += 1;
     }
 
-    /// Bytes that came and are in no turn, as the last of the sessions leaves: so many times as there were sessions.
-    pub(super) fn unordered_bytes_of_all(&self) -> u64 {
-        self.waiting.as_ref().map_or(0, |waiting| {
-            (waiting.unordered_bytes + waiting.bytes as u64) * u64::from(waiting.left + 1)
+    /// Bytes that came and are in no turn, and `held` that a module holds, as the last of the sessions leaves: so many times as there were
+    /// sessions.
+    pub(super) fn unordered_bytes_of_all(&self, held: u64) -> u64 {
+        self.waiting.as_ref().map_or(held, |waiting| {
+            let bytes = waiting.unordered_bytes + waiting.bytes as u64 + held;
+            bytes * u64::from(waiting.left + 1)
         })
     }
 

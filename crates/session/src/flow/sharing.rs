@@ -64,7 +64,8 @@ impl Flow {
         if self.sessions > 1 {
             return 0;
         }
-        self.stream.unordered_bytes_of_all()
+        let held = self.reading.as_ref().map_or(0, |it| it.held_len());
+        self.stream.unordered_bytes_of_all(held)
     }
 
     /// Nobody needs it any more.

@@ -110,8 +110,10 @@ impl Session {
         if self.is_not_to_be_joined(ctx) {
             return false;
         }
+        let messages = ctx.flow.captured().messages();
         anywhere
             || turn.start == ctx.flow.captured().origin()
+            || messages.is_some_and(|it| self.playing(ctx.flow).is_behind_a_login(it))
             || !is_greeted && self.stands_alone(turn, ctx)
     }
 

@@ -46,6 +46,9 @@ impl Session {
                 self.end(Cause::Over, ctx);
             }
         }
+        if self.turns.is_told() {
+            self.end_answered(ctx);
+        }
         self.given_up.get_or_insert(outcome);
         self.doom_waiting(outcome, ctx);
         self.part(Flags::RST, After::Dead(outcome), ctx);
@@ -84,7 +87,8 @@ impl Session {
         }
         let last = self.playing(ctx.flow).len() == 1;
         let at_gap = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
-        if last && !at_gap && !ctx.flow.stream().is_served() {
+        let is_served = ctx.flow.stream().is_served();
+        if last && !at_gap && !is_served && !self.is_message_served(ctx.flow) {
             // Only the online server's word makes a turn part of what was served.
             outcome = unserved(outcome);
         }
@@ -107,6 +111,14 @@ impl Session {
         }
     }
 
+    /// Whether the online server has taken the front message although not all of the stream: it has answered it, and what its client has said
+    /// behind it, and is no message yet or is not copied, may still be on its way.
+    #[cold]
+    fn is_message_served(&self, flow: &Flow) -> bool {
+        let front = self.playing(flow).front();
+        self.turns.is_told() && front.is_some_and(|turn| turn.online.bytes > 0)
+    }
+
     /// The latest message ends for this session: what its client still adds to it is a part of it, and no message.
     #[cold]
     fn tear_message(&mut self, flow: &Flow) {
@@ -116,8 +128,16 @@ impl Session {
         }
     }
 
-    /// What both servers have answered to the turn that has ended, where that is to be compared.
+    /// A message has ended: whether both answers are whole, and known to be, and what they are.
     #[cold]
+    fn judge_message(&mut self, outcome: Outcome, flow: &Flow) -> (bool, Option<Box<Compared>>) {
+        let messages = flow.captured().messages();
+        let is_heard = messages.is_some_and(|it| it.heard >= self.turns.number());
+        let is_paired = is_heard && self.turns.has_answered_front();
+        (is_paired, self.compare(outcome, flow))
+    }
+
+    /// What both servers have answered to the turn that has ended, where that is to be compared.
     fn compare(&mut self, outcome: Outcome, flow: &Flow) -> Option<Box<Compared>> {
         let (number, target) = self.turns.take_digest()?;
         let (asked, online) = flow.captured().messages()?.answered(number)?;
@@ -177,8 +197,7 @@ impl Session {
             .of_mut(ctx.flow.captured())
             .end_front(outcome, una, self.rule)?;
         if self.turns.is_told() {
-            ended.paired = self.turns.has_answered_front();
-            ended.compared = self.compare(outcome, ctx.flow);
+            (ended.paired, ended.compared) = self.judge_message(outcome, ctx.flow);
         }
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();

@@ -13,9 +13,14 @@ use crate::turns::entry::{End, Entry};
 
 impl Session {
     /// Whether the login stands before the flow's bytes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_entering(&self) -> bool {
-        self.turns.is_told() && self.turns.entry().is_some_and(|entry| !entry.is_open())
+        self.turns.is_told() && self.has_closed_entry()
+    }
+
+    #[cold]
+    fn has_closed_entry(&self) -> bool {
+        self.turns.entry().is_some_and(|entry| !entry.is_open())
     }
 
     /// How far the login may be sent, where it is under way.
@@ -34,8 +39,10 @@ impl Session {
         }
         if let Some(Entry::Awaited(_)) = self.turns.entry() {
             let messages = ctx.flow.captured().messages();
-            if let Some(opening) = messages.and_then(|it| it.opening.clone()) {
-                self.begin_login(&opening, ctx);
+            let known = messages.and_then(|it| self.playing(ctx.flow).opening(it).cloned());
+            if let Some(it) = known {
+                self.turns.log_in_before(it.from);
+                self.begin_login(&it.opening, ctx);
             }
         }
         match self.turns.entry_mut().and_then(Entry::take_end) {
@@ -44,7 +51,7 @@ impl Session {
                 return false;
             }
             Some(End::Opened(opened)) => {
-                ctx.shared.counters.module_logins += 1;
+                ctx.shared.counters.module_logins += u64::from(!self.is_cancelling(ctx));
                 self.enter(*opened, ctx);
             }
             None => {}
@@ -77,17 +84,44 @@ impl Session {
             .module
             .as_ref();
         let read_only = module.is_some_and(|module| module.read_only);
-        match Login::new(opening, &ctx.shared.credentials, &seed, read_only) {
+        let login = match &**opening {
+            Opening::Cancel(key) => {
+                // Of several copies the first cancels the first: their keys differ.
+                let known = module.filter(|_| self.leads);
+                let target = known.and_then(|module| module.cancels.target_of(key));
+                ctx.shared.counters.module_cancels += u64::from(target.is_some());
+                target.as_ref().map(Login::cancel)
+            }
+            opening => Login::new(opening, &ctx.shared.credentials, &seed, read_only),
+        };
+        match login {
             Some(login) => {
                 if let Some(entry) = self.turns.entry_mut() {
                     entry.begin(login, ctx.now);
                 }
             }
-            None => self.fail_login(
-                "it cancels a statement of another connection, which is not copied".to_owned(),
-                ctx,
-            ),
+            None => {
+                ctx.shared.counters.module_cancels_unknown += 1;
+                self.part(Flags::RST, super::After::Closed, ctx);
+            }
         }
+    }
+
+    /// Whether it does nothing but cancel a statement of another connection.
+    pub(super) fn is_cancelling(&self, ctx: &Context<'_>) -> bool {
+        let messages = ctx.flow.captured().messages();
+        let opening = messages.and_then(|it| self.playing(ctx.flow).opening(it));
+        opening.is_some_and(|it| matches!(*it.opening, Opening::Cancel(_)))
+    }
+
+    /// The client has changed its user: the session leaves its connection for one of that user.
+    pub(super) fn log_in_anew(&mut self, ctx: &mut Context<'_>) {
+        self.answered = false;
+        let then = super::After::Detached {
+            retry_at: ctx.now,
+            outcome: Outcome::Missed,
+        };
+        self.part(Flags::RST, then, ctx);
     }
 
     /// The target has let the session in.
@@ -97,7 +131,9 @@ impl Session {
         };
         if let (Some(keys), Some(user)) = (
             opened.keys.take(),
-            messages.opening.as_ref().and_then(|it| it.user()),
+            self.playing(ctx.flow)
+                .opening(messages)
+                .and_then(|it| it.opening.user()),
         ) {
             ctx.shared.credentials.learn(&user, keys);
         }
@@ -107,6 +143,15 @@ impl Session {
         let Some(protocol) = module.and_then(|module| module.protocol()) else {
             return;
         };
+        if let (Some(online), Some(target), Some(module), true) = (
+            &messages.cancel_key,
+            opened.cancel_key.take(),
+            module,
+            self.leads,
+        ) {
+            let forgets = module.cancels.learn(online.clone(), target);
+            ctx.shared.counters.module_cancels_forgotten += u64::from(forgets);
+        }
         self.turns.enter(protocol, &opened, messages.digests());
         let mut playing = self.turns.of_mut(ctx.flow.captured());
         if !playing.on_told_rest(messages, &opened.rest, ctx.now) {

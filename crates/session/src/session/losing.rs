@@ -37,6 +37,7 @@ impl Session {
             && let Some(turn) = self.playing(ctx.flow).front()
             && turn.start < self.connection.una()
         {
+            self.release_answered(ctx);
             // A response that came before its request was complete answers nothing yet.
             let answered = self.playing(ctx.flow).looks_answered()
                 && self.playing(ctx.flow).outcome(self.connection.una()) == Outcome::Answered;

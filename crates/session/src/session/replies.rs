@@ -21,6 +21,9 @@ impl Session {
         stamp: Instant,
         ctx: &mut Context<'_>,
     ) {
+        if self.turns.is_told() && self.is_corrupt(segment, packet, ctx) {
+            return;
+        }
         self.active_at = ctx.now;
         let closing = matches!(self.life, Life::Closing { .. });
         let ends = closing.then(|| self.ends(ctx.flow));

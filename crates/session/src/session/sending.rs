@@ -41,6 +41,7 @@ impl connection::Payload for Kept<'_> {
         self.payload.segment_end(offset, end, self.sent)
     }
 
+    #[inline(always)]
     fn copy_out(&self, offset: u64, into: &mut [u8]) {
         match self.told {
             None => self.payload.copy_out(self.arena, offset, into),

@@ -1,5 +1,8 @@
 //! A session whose flow a protocol module reads: what may depart, and what is over, is told by the target's own words.
 
+use wire::checksum::{Verdict, judge};
+use wire::ip::PROTOCOL_TCP;
+use wire::segment::Segment;
 use wire::seq::TargetSeq;
 use wire::tcp::Flags;
 
@@ -28,9 +31,13 @@ impl Session {
             return true;
         }
         if messages.is_reopened {
-            // Its user has changed: what follows means something else to a session that is another's.
+            // Its user has changed, to whom nobody knows: what follows means something else to a session that is another's.
             self.give_up(Outcome::Missed, ctx);
             return false;
+        }
+        if self.playing(ctx.flow).is_behind_another_login(messages) {
+            self.log_in_anew(ctx);
+            return true;
         }
         let mut playing = self.turns.of_mut(ctx.flow.captured());
         match playing.let_go_of_messages(messages) {
@@ -55,12 +62,12 @@ impl Session {
             ctx.shared.seen,
         );
         match standing {
-            Standing::Answered | Standing::Closed => self.end_message(Cause::Over, ctx),
+            Standing::Answered | Standing::Closed => self.finish_message(Cause::Over, ctx),
             Standing::Unasked => {
                 self.turns.skip_to_rest();
                 self.end_after(Cause::Over, Progress::Delivered, ctx);
             }
-            Standing::TimedOut => self.end_message(Cause::ResponseTimeout, ctx),
+            Standing::TimedOut => self.finish_message(Cause::ResponseTimeout, ctx),
             Standing::At(at) => {
                 self.release_at = Some(at);
                 return self.follow_end(ctx);
@@ -70,8 +77,35 @@ impl Session {
         true
     }
 
+    /// The connection is gone, and the front message may have its answer although the one before it was not over: that counts.
+    #[cold]
+    pub(super) fn release_answered(&mut self, ctx: &Context<'_>) {
+        if self.turns.is_told()
+            && self.turns.is_done()
+            && self.playing(ctx.flow).current().is_none()
+        {
+            let una = self.connection.una();
+            self.playing_mut(ctx.flow).release_message(una, ctx.now);
+        }
+    }
+
+    /// The session is given up: messages that have their answers have them all the same.
+    #[cold]
+    pub(super) fn end_answered(&mut self, ctx: &mut Context<'_>) {
+        loop {
+            self.release_answered(ctx);
+            let una = self.connection.una();
+            let is_answered = self.playing(ctx.flow).looks_answered()
+                && self.playing(ctx.flow).outcome(una) == Outcome::Answered;
+            if !is_answered || self.turns.fate().is_some() {
+                return;
+            }
+            self.end(Cause::Over, ctx);
+        }
+    }
+
     /// Ends the front message.
-    fn end_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
+    fn finish_message(&mut self, cause: Cause, ctx: &mut Context<'_>) {
         self.end(cause, ctx);
         if self.turns.has_begun_answer() {
             // What is kept of the target's words may be the response that has just ended.
@@ -85,7 +119,7 @@ impl Session {
         if playing.current().is_some() || !playing.is_let_go() {
             return self.follow_end(ctx);
         }
-        if self.connection.is_finished() {
+        if self.connection.is_finished() && !self.turns.is_done() {
             self.reconnect(Outcome::TargetClosed, Some(Flags::FIN), ctx);
             return true;
         }
@@ -105,6 +139,10 @@ impl Session {
             }
         }
         if self.playing(ctx.flow).front().is_none() {
+            if self.is_entering() && self.is_cancelling(ctx) {
+                // Its client has said all, and the target is to hear it.
+                return false;
+            }
             if self.is_entering() {
                 // Nothing that it has to say would be understood.
                 self.part(Flags::RST, After::Closed, ctx);
@@ -130,6 +168,23 @@ impl Session {
             return self.give_up(Outcome::Missed, ctx);
         }
         self.playing_mut(ctx.flow).untell(is_in_step);
+    }
+
+    /// Whether a segment of the target is not what it has sent. What a module reads must be: the programs stand before the kernel's TCP, which would
+    /// drop such a segment, and its target sends it again. Of one whose payload was not recorded nothing is known.
+    #[cold]
+    pub(super) fn is_corrupt(
+        &self,
+        segment: &Segment,
+        packet: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> bool {
+        let (from, to) = (&segment.source.addr, &segment.destination.addr);
+        let is_corrupt = segment
+            .tcp(packet)
+            .is_some_and(|tcp| judge(from, to, PROTOCOL_TCP, tcp) == Verdict::Corrupt);
+        ctx.shared.counters.reply_corrupt += u64::from(is_corrupt);
+        is_corrupt
     }
 
     /// The target has sent bytes, or its end, which a module reads.

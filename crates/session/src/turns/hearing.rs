@@ -36,6 +36,8 @@ pub(crate) struct Told {
     pub(super) has_left: bool,
     /// The session's own login, where the protocol has one.
     pub(super) entry: Entry,
+    /// The first message that may be said after that login.
+    pub(super) opened_from: Option<u64>,
     /// The target's numbers of prepared statements, by the messages that have prepared them.
     pub(super) prepared: HashMap<u64, u32>,
     /// Bytes of the stream that have another value at this target.

@@ -7,12 +7,12 @@
 use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use protocol::{Digest, Digests, Opened, Protocol, Responses};
+use protocol::{Digest, Digests, Expect, Opened, Protocol, Responses};
 
 use super::entry::Entry;
 use super::hearing::Told;
 use super::{Carried, Gating, Playing, Turns};
-use crate::flow::messages::{Message, Messages};
+use crate::flow::messages::{Message, Messages, Reopened};
 use crate::flow::turn::Answer;
 use crate::limits::CONTINUE_WAIT;
 use crate::time::Instant;
@@ -67,6 +67,13 @@ impl Turns {
         self.told.as_mut().map(|told| &mut told.entry)
     }
 
+    /// The login that begins is the one before this message.
+    pub(crate) fn log_in_before(&mut self, from: u64) {
+        if let Some(told) = &mut self.told {
+            told.opened_from = Some(from);
+        }
+    }
+
     /// The login is over: what the target says next is read as responses.
     pub(crate) fn enter(
         &mut self,
@@ -101,7 +108,7 @@ impl Turns {
     }
 
     /// Whether the answer to the front is complete.
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.told
             .as_ref()
             .is_some_and(|told| told.done > self.front)
@@ -180,6 +187,29 @@ impl<T: Deref<Target = Turns>> Playing<'_, T> {
     /// Whether the front may be sent.
     pub(crate) fn is_let_go(&self) -> bool {
         self.front().is_some() && self.let_go > self.front
+    }
+
+    /// Whether a message was said as another user than the session's.
+    fn is_others(&self, number: u64, messages: &Messages) -> bool {
+        let from = self.told.as_ref().and_then(|told| told.opened_from);
+        let opening = messages.opening_of(number);
+        from.is_some() && opening.is_some_and(|it| Some(it.from) != from)
+    }
+
+    /// Whether the front has to wait for a login as another user; everything before it is over.
+    pub(crate) fn is_behind_another_login(&self, messages: &Messages) -> bool {
+        let waits = self.current().is_none() && self.front().is_some();
+        waits && self.is_others(self.front, messages)
+    }
+
+    /// How the client had opened its connection before it said the front, or will say it.
+    pub(crate) fn opening<'m>(&self, messages: &'m Messages) -> Option<&'m Reopened> {
+        messages.opening_of(self.front)
+    }
+
+    /// Whether a connection may begin with the front: a login stands before it.
+    pub(crate) fn is_behind_a_login(&self, messages: &Messages) -> bool {
+        messages.is_first(self.front)
     }
 
     /// Whether the flow has left its module, and the front with it.
@@ -292,6 +322,9 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             if self.told.as_ref().is_some_and(|told| told.has_left) {
                 return Takes::OtherWords;
             }
+            if self.is_others(number, messages) {
+                return Takes::Them;
+            }
             if message.is_rest() && self.is_unwanted(number, messages) {
                 return Takes::Nothing;
             }
@@ -310,9 +343,7 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             .told
             .as_ref()
             .is_some_and(|told| told.ended == Some(before));
-        // PostgreSQL ignores data behind an error.
-        has_ended
-            && expect.is_some_and(|it| it.drops_unasked_rest() && it.protocol() == Protocol::Mysql)
+        has_ended && expect.is_some_and(Expect::drops_unasked_rest)
     }
 
     /// A message carries the online server's number of a statement: the target's takes its place. One that the target has not

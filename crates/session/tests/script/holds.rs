@@ -175,25 +175,82 @@ fn echoes_are_counted_by_address_once_for_all_copies() {
     assert_eq!(suspect.spans, [1, 0, 0, 0]);
 }
 
-/// Few sessions are opened while a loop is looked for; the echoes of the others are counted all the same.
+/// Few connections are opened while a loop is looked for; the others wait, and the latest goes first: a loop goes round although many
+/// wait.
 #[test]
-fn flows_that_are_refused_for_a_while_are_looked_at() {
+fn connections_are_opened_at_a_trickle_and_none_is_lost() {
     let mut s = Script::new();
-    s.engine.throttle(s.now, Some(Duration::from_secs(1)));
-    s.hold().wait(TENTH / 2 + TENTH / 10);
-    for n in 0..3 {
-        s.visit(Endpoint::new(Addr::v4([10, 0, 9, 9]), 40_000 + n));
+    let first = s.client;
+    let opened = |s: &mut Script| -> usize {
+        let frames = s.frames();
+        frames.iter().filter(|sent| sent.flags == SYN).count()
+    };
+    s.engine.throttle(s.now, Some(TENTH));
+    for n in 0..4 {
+        s.visit(Endpoint::new(first.addr, 40_000 + n));
     }
-    assert_eq!(s.engine.sessions(), 1);
-    assert_eq!(
-        s.engine.counters().sessions_shed,
-        2,
-        "once, at the first payload"
-    );
-    let mut tally = Tally::default();
-    s.engine.tally(s.now, &mut tally);
-    assert_eq!(tally.suspects[0].spans, [2, 0, 0, 0]);
+    assert_eq!(opened(&mut s), 1, "one at once");
+    s.wait(TENTH / 2);
+    assert_eq!(opened(&mut s), 0);
+    s.wait(TENTH / 2);
+    assert_eq!(opened(&mut s), 1);
+    // It was the latest that went second: the target's answer to it is awaited, and its payload goes out then.
+    s.client = Endpoint::new(first.addr, 40_003);
+    s.target(SYN.with(ACK), 0, 1, 0)
+        .expect(&[sent(PSH, 1, 1, b"a")]);
     s.engine.throttle(s.now, None);
-    s.visit(Endpoint::new(Addr::v4([10, 0, 9, 9]), 50_000));
-    assert_eq!(s.engine.sessions(), 2);
+    assert_eq!(opened(&mut s), 2, "the others");
+    assert_eq!(s.engine.counters().sessions_shed, 0);
+    s.visit(Endpoint::new(first.addr, 50_000));
+    assert_eq!(opened(&mut s), 1);
+    assert_eq!(s.engine.sessions(), 5);
+}
+
+#[test]
+fn a_trickle_stands_still_in_a_hold() {
+    let mut s = Script::new();
+    let first = s.client;
+    s.engine.throttle(s.now, Some(TENTH / 10));
+    s.hold();
+    for n in 0..2 {
+        s.visit(Endpoint::new(first.addr, 40_000 + n));
+    }
+    s.wait(TENTH / 2).expect(&[]);
+    s.wait(TENTH / 2);
+    assert_eq!(s.frames().len(), 1, "one at the end of the hold");
+    s.wait(TENTH / 10);
+    assert_eq!(s.frames().len(), 1, "and then the other");
+    s.wait(TENTH).expect(&[]);
+}
+
+/// The end of a run does not wait for it.
+#[test]
+fn a_trickle_does_not_hold_up_the_end() {
+    let mut s = Script::new();
+    s.engine.throttle(s.now, Some(Duration::from_secs(60)));
+    s.visit(s.client).frames();
+    s.visit(Endpoint::new(s.client.addr, 40_001)).expect(&[]);
+    s.engine.finish(s.now);
+    s.frames();
+    assert_eq!(s.engine.sessions(), 0);
+}
+
+/// What is still under way when counting begins in a hold, and what of it comes back in it, is told.
+#[test]
+fn copies_that_come_back_in_a_hold_are_counted() {
+    let mut s = Script::new();
+    s.handshake();
+    s.client(PSH, 1, 1, b"a").online(PSH, 1, 2, 10);
+    s.frames();
+    s.hold();
+    let told = |s: &mut Script| {
+        let mut tally = Tally::default();
+        s.engine.tally(s.now, &mut tally);
+        (tally.under_way, tally.came_back)
+    };
+    assert_eq!(told(&mut s), (None, None));
+    s.wait(TENTH / 2);
+    assert_eq!(told(&mut s), (Some(1), None));
+    s.target(PSH, 1, 2, 10).wait(TENTH / 2);
+    assert_eq!(told(&mut s), (Some(1), Some(1)));
 }

@@ -22,9 +22,11 @@ mod resting;
 mod samples;
 mod sending;
 mod step;
+mod told;
 mod traffic;
 mod truth;
 mod tuning;
+mod unseen;
 mod window;
 
 use core::time::Duration;

@@ -6,18 +6,18 @@ use super::*;
 use protocol::digest::{Headers, Key};
 use protocol::{Asked, Choice, Digests, Module, Protocol};
 
-const ONE: &[u8] = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
-const TWO: &[u8] = b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
-const LEN: u32 = ONE.len() as u32;
+pub(super) const ONE: &[u8] = b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(super) const TWO: &[u8] = b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+pub(super) const LEN: u32 = ONE.len() as u32;
 
-fn response(body: usize) -> Vec<u8> {
+pub(super) fn response(body: usize) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\n\r\n");
     let mut response = head.into_bytes();
     response.resize(response.len() + body, b'x');
     response
 }
 
-fn http(choice: Choice) -> Script {
+pub(super) fn http(choice: Choice) -> Script {
     let mut s = Script::with(|config| {
         config.rules[0].module = Some(Arc::new(Module {
             choice,
@@ -30,7 +30,7 @@ fn http(choice: Choice) -> Script {
 
 impl Script {
     /// How turns have ended: their outcomes, whether they are paired, and how long both answers were.
-    fn ended(&mut self) -> Vec<(Outcome, bool, u64, u64)> {
+    pub(super) fn ended(&mut self) -> Vec<(Outcome, bool, u64, u64)> {
         let bytes = |response: Option<session::Response>| response.map_or(0, |it| it.bytes);
         core::iter::from_fn(|| self.engine.poll_event())
             .filter_map(|event| match event {
@@ -42,7 +42,7 @@ impl Script {
             .collect()
     }
 
-    fn payloads(&mut self) -> Vec<u8> {
+    pub(super) fn payloads(&mut self) -> Vec<u8> {
         self.frames()
             .into_iter()
             .flat_map(|it| it.payload)
@@ -129,9 +129,9 @@ fn the_target_may_be_first() {
     assert_eq!(s.ended(), [ended(7, 5), ended(8, 6)]);
 }
 
-const UPLOAD: &[u8] =
+pub(super) const UPLOAD: &[u8] =
     b"PUT /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A body that the online server has asked for waits for the target to ask for it, or for a second.
 #[test]

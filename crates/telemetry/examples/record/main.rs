@@ -16,7 +16,7 @@ use telemetry::{Differences, Latency, Ledger, Recorder};
 fn main() {
     let count = std::env::args().nth(1).and_then(|word| word.parse().ok());
     let (mut ledger, mut latency, mut differences) =
-        (Ledger::new(1), Recorder::new(), Differences::sampling(0));
+        (Ledger::new(1), Recorder::new(), Differences::default());
     for number in 0..count.unwrap_or(1000u64) {
         let time = Duration::from_micros(150 + number % 97);
         let turn = black_box(turn::turn(time, [1000, 1000]));

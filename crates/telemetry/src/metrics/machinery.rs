@@ -13,7 +13,7 @@ use crate::totals::{CLOCK_ERROR, RunTotals};
 const SINK: &str = "sink";
 
 /// What the engines count of packets: where from, and what became of them.
-const PACKETS: [(&str, &str, &str); 12] = [
+const PACKETS: [(&str, &str, &str); 13] = [
     ("client_packets", "client", "parsed"),
     ("client_malformed", "client", "malformed"),
     ("client_corrupt", "client", "corrupt"),
@@ -22,6 +22,7 @@ const PACKETS: [(&str, &str, &str); 12] = [
     ("online_malformed", "online", "malformed"),
     ("reply_packets", "reply", "parsed"),
     ("reply_malformed", "reply", "malformed"),
+    ("reply_corrupt", "reply", "corrupt"),
     ("reply_unacceptable", "reply", "unacceptable"),
     ("reply_unknown", "reply", "unknown"),
     ("too_big_believed", "icmp_too_big", "believed"),

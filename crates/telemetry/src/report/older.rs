@@ -162,6 +162,8 @@ fn numbers(summary: &Value) -> Numbers {
             .max(count("/latency_us/target/last_byte/p99")),
         compared: count("/differences/compared"),
         differing: count("/differences/differing"),
+        // Nothing was compared by contents then.
+        contents_differing: 0.0,
         incomplete: count("/differences/kinds/target_shorter")
             + count("/differences/kinds/target_silent"),
         is_target_slower: summary["verdict"]["last_byte"]["p50"]["verdict"] == "slower",

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::time::UNIX_EPOCH;
 
+use protocol::Mask;
 use session::{Outcome, Prefix, Response, RuleId, Samples, TurnEnded};
 
 use super::{Beginnings, LISTED_MAX, escape};
@@ -40,7 +41,7 @@ fn turn(online: &[u8], target: Option<&[u8]>) -> TurnEnded {
 
 /// Records turns, a millisecond after another from `from_ms` on.
 fn recorded(from_ms: u64, turns: &[TurnEnded]) -> Beginnings {
-    let mut beginnings = Beginnings::new(64);
+    let mut beginnings = Beginnings::new(64, Mask::default());
     for (ms, turn) in (from_ms..).zip(turns) {
         beginnings.record(turn, || UNIX_EPOCH + Duration::from_millis(ms));
     }
@@ -188,4 +189,19 @@ fn no_secret_is_listed() {
     let side = super::Side::new(response, &prefix);
     let shown = String::from_utf8(side.prefix).unwrap();
     assert_eq!(shown, "HTTP/1.1 500 Oh\r\nSet-Cookie: ***\r\nServer: a");
+}
+
+/// What the run never shows is not kept, and compared all the same.
+#[test]
+fn named_values_are_not_kept() {
+    let mask = Mask::with(["X-Api-Key".parse().expect("a name")]).expect("few names");
+    let mut beginnings = Beginnings::new(64, mask);
+    let [online, target] =
+        [&b"1"[..], b"2"].map(|value| [b"{\"x-api-key\": \"key", value, b"\"}"].concat());
+    beginnings.record(&turn(&online, Some(&target)), || UNIX_EPOCH);
+    let summary = serde_json::to_string(&beginnings.summary(&[])).expect("JSON");
+    assert!(
+        summary.contains("***") && !summary.contains("key1"),
+        "{summary}"
+    );
 }

@@ -1,5 +1,6 @@
 //! What stands in the way of a line of the table, each in a line of its own.
 
+use comparison::Report;
 use session::Outcome;
 
 use super::{figure, turns};
@@ -57,18 +58,8 @@ pub(super) fn of_answers(summary: &Summary) -> Vec<String> {
             grouped(summary.target_closes)
         ));
     }
-    if let Some(report) = &summary.comparison
-        && let Some(largest) = &report.largest
-    {
-        let beyond = if report.has_baseline {
-            "BEYOND NOISE, "
-        } else {
-            ""
-        };
-        notes.push(format!("{beyond}{}", largest.words()));
-        if report.changed > 1 {
-            notes.push(format!("and {} places more", grouped(report.changed - 1)));
-        }
+    if let Some(report) = &summary.comparison {
+        notes.extend(of_contents(report));
     }
     let (unpaired, compared) = (summary.differences.unpaired, summary.differences.compared);
     if unpaired > 0 && unpaired * DOUBTS_TOLD >= unpaired + compared {
@@ -89,12 +80,50 @@ pub(super) fn of_answers(summary: &Summary) -> Vec<String> {
     notes
 }
 
+/// Whether answers say something else, beyond what two equal servers do.
+pub(super) fn contents_differ(summary: &Summary) -> bool {
+    let report = summary.comparison.as_ref();
+    report.is_some_and(|report| report.largest.is_some())
+}
+
+/// What answers say differently, by route.
+fn of_contents(report: &Report) -> Vec<String> {
+    let groups = report.groups.len() as u64 + report.groups_unlisted;
+    let compared = format!(
+        "contents of {} compared, by {} route(s)",
+        grouped(report.responses.compared),
+        grouped(groups)
+    );
+    let Some(largest) = &report.largest else {
+        let found = match (report.responses.differing, report.has_baseline) {
+            _ if report.responses.compared == 0 => ": no answer could be read",
+            (0, _) => ": all the same",
+            (_, true) => ": nothing beyond noise",
+            (_, false) => {
+                ": nothing but what differs always, as clocks and identifiers do; a baseline would tell"
+            }
+        };
+        return vec![format!("{compared}{found}")];
+    };
+    let beyond = if report.has_baseline {
+        "BEYOND NOISE, "
+    } else {
+        ""
+    };
+    let mut notes = vec![compared, format!("{beyond}{}", largest.words())];
+    if report.changed > 1 {
+        notes.push(format!("and {} places more", grouped(report.changed - 1)));
+    }
+    notes
+}
+
 /// What of two responses was compared.
 pub(super) fn compared(summary: &Summary) -> String {
-    summary.samples.as_ref().map_or_else(
-        || "length and reset, not contents".to_owned(),
-        |samples| format!("length, reset, status, first {} bytes", samples.bytes),
-    )
+    match (&summary.samples, &summary.comparison) {
+        (Some(samples), _) => format!("length, reset, status, first {} bytes", samples.bytes),
+        (None, Some(_)) => "length and reset; contents below".to_owned(),
+        (None, None) => "length and reset, not contents".to_owned(),
+    }
 }
 
 /// How responses differed, the most frequent kind first.

@@ -255,6 +255,19 @@ fn turns_in_doubt_are_told() {
 #[test]
 fn the_place_that_differs_most_stands_below_the_answers() {
     let mut run = run();
+    let response = Some(Response {
+        first: Duration::ZERO,
+        last: Duration::ZERO,
+        bytes: 1,
+    });
+    let turn = TurnEnded {
+        outcome: Outcome::Answered,
+        paired: true,
+        online: response,
+        target: response,
+        ..missed()
+    };
+    run.differences.record(&turn, SystemTime::now);
     let mut report = comparison::Report {
         has_baseline: true,
         changed: 3,
@@ -269,9 +282,29 @@ fn the_place_that_differs_most_stands_below_the_answers() {
         of: 2400,
         share: 0.01,
     });
-    run.comparison = Some(report);
+    run.comparison = Some(report.clone());
     let table = Table(&Summary::new(&run)).to_string();
     let words = "BEYOND NOISE, GET /users/* .price: another value in 24 of 2400";
     assert!(table.contains(words), "{table}");
     assert!(table.contains("and 2 places more"), "{table}");
+    let words = "differ    by contents, 1 compared";
+    assert!(table.contains(words), "{table}");
+
+    report.largest = None;
+    report.responses.compared = 2400;
+    for (differing, has_baseline, words) in [
+        (
+            0,
+            false,
+            "contents of 2,400 compared, by 0 route(s): all the same",
+        ),
+        (9, true, "route(s): nothing beyond noise"),
+        (9, false, "nothing but what differs always"),
+    ] {
+        report.responses.differing = differing;
+        report.has_baseline = has_baseline;
+        run.comparison = Some(report.clone());
+        let table = Table(&Summary::new(&run)).to_string();
+        assert!(table.contains(words), "{table}");
+    }
 }

@@ -8,9 +8,11 @@ use session::echo::SPANS;
 const PROOF: f64 = 1e6;
 /// Evidence from which on the suspicion is dropped.
 const DOUBT: f64 = 1e-2;
-/// Evidence from which on flows may be left out for the sake of the experiment: one thousand to one, which is six silent holds.
-/// By the same inequality it is reached by chance in one of a thousand experiments.
+/// Evidence from which on users are told of the suspicion, where connections wait for the experiment: one thousand to one, which is six
+/// silent holds. By the same inequality it is reached by chance in one of a thousand experiments.
 const STRONG: f64 = 1e3;
+/// Evidence up to which next to nothing speaks for a loop: one silent hold makes 3.8, and two 14.
+const WEAK: f64 = 3.0;
 /// How much a span looks held although there is any number of echoes in it: the machine may stumble.
 const NEVER: f64 = 0.02;
 /// A span with the mean of all spans' echoes looks held by two to the power of minus this.
@@ -27,6 +29,9 @@ const HOLDS_MAX: u32 = 40;
 const EXPECTED_MIN: f64 = 25.0;
 /// Watches without any echo after which there is nothing to judge.
 const SILENT_WATCHES_MAX: u32 = 3;
+/// Holds of an experiment that may be unclear: he goes on in them, but so do copies that were under way. After these he is taken to
+/// go on by himself.
+const UNCLEAR_MAX: u32 = 2;
 
 /// The evidence against one suspect.
 ///
@@ -52,8 +57,14 @@ const SILENT_WATCHES_MAX: u32 = 3;
 /// Of a loop that is silent in all holds, and in nothing else, the evidence reaches 10^6 with the eleventh; so a proof has 11
 /// holds or more. A proof must also have had at least 25 echoes to expect in its holds, and have seen at most a quarter of them.
 ///
-/// What the test cannot see: a loop that goes on in the hold for longer than the guard (the evidence is then against it; a
-/// later experiment is more patient), and one beside clients of the same address and request line that send a quarter as much.
+/// **Unclear holds.** Where the target is slower than what goes round it still works off old copies when counting begins, and a loop
+/// goes on as if it were none. So the echoes that copies may have caused which came back in that time do not speak for the suspect, and
+/// where the others alone would not acquit him nothing is decided: few connections are opened from then on, so that the target gets
+/// through, and the evidence begins anew. That happens once in an experiment, so that a false alarm has two chances of one in a
+/// million. Not to stop, because the suspect goes on, makes none.
+///
+/// What the test cannot see: a loop that goes on in the hold for longer than the guard although no copy is under way any more (the
+/// evidence is then against it; a later experiment is more patient), and one beside clients of the same address and request line that send a quarter as much.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     /// The logarithm of E.
@@ -61,6 +72,8 @@ pub(super) struct Evidence {
     holds: u32,
     /// Watches without any echo, in a row.
     silent: u32,
+    /// Holds in which he may have gone on because copies were still under way.
+    unclear: u32,
     held: u64,
     free: u64,
     /// How long the spans that were not held were counted.
@@ -75,6 +88,7 @@ impl Default for Evidence {
             log: 0.0,
             holds: 0,
             silent: 0,
+            unclear: 0,
             held: 0,
             free: 0,
             time: Duration::ZERO,
@@ -88,6 +102,8 @@ impl Default for Evidence {
 pub(super) enum Judgement {
     /// Nothing yet.
     Open,
+    /// Nothing, because copies were under way when none should have been.
+    Unclear,
     /// Copies cause what he sends.
     Loop,
     /// They do not, or it cannot be told.
@@ -110,8 +126,15 @@ fn factor(spans: [u64; SPANS], held: usize) -> f64 {
 }
 
 impl Evidence {
-    /// Takes the echoes in each span of a watch, counted for `window` each, of which one was held.
-    pub(super) fn take(&mut self, spans: [u64; SPANS], held: usize, window: Duration) -> Judgement {
+    /// Takes the echoes in each span of a watch, counted for `window` each, of which one was held; `came_back` copies were
+    /// answered while they were counted in that one.
+    pub(super) fn take(
+        &mut self,
+        spans: [u64; SPANS],
+        held: usize,
+        window: Duration,
+        came_back: u64,
+    ) -> Judgement {
         let inside = spans[held];
         let outside = spans.iter().sum::<u64>() - inside;
         if inside + outside == 0 {
@@ -132,11 +155,19 @@ impl Evidence {
         self.time += time;
         self.latest = outside as f64 / time.as_secs_f64();
         self.log += factor(spans, held).ln();
-        let fair = is_fair_share(inside, outside as f64 / (SPANS - 1) as f64);
+        let usual = outside as f64 / (SPANS - 1) as f64;
         // Against one who was silent before a straggler or two do not speak.
-        let goes_on = fair && (!self.is_grave() || inside >= ECHOES_MIN);
-        if goes_on || self.log < DOUBT.ln() {
-            return Judgement::Innocent;
+        let goes_on =
+            |echoes| is_fair_share(echoes, usual) && (!self.is_grave() || echoes >= ECHOES_MIN);
+        if goes_on(inside) || self.log < DOUBT.ln() {
+            let is_unclear = came_back > 0
+                && came_back * 2 >= inside
+                && !goes_on(inside.saturating_sub(came_back));
+            if !is_unclear || self.unclear >= UNCLEAR_MAX {
+                return Judgement::Innocent;
+            }
+            self.unclear += 1;
+            return Judgement::Unclear;
         }
         let nearly_none = self.held as f64 <= self.expected() * OBSERVED_SHARE;
         let enough = self.holds >= HOLDS_MIN && self.expected() >= EXPECTED_MIN;
@@ -147,6 +178,24 @@ impl Evidence {
             return Judgement::Innocent;
         }
         Judgement::Open
+    }
+
+    /// Whether he went on in a hold while copies were under way.
+    pub(super) fn is_unclear(&self) -> bool {
+        self.unclear > 0
+    }
+
+    /// Whether he sent nothing in the latest watch.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent > 0
+    }
+
+    /// What was seen while more copies were under way than the target gets through says nothing.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self {
+            unclear: self.unclear,
+            ..Self::default()
+        };
     }
 
     /// Holds in which something was to be expected.
@@ -184,7 +233,12 @@ impl Evidence {
         self.log > 0.0
     }
 
-    /// Whether it is strong enough for a measure that real clients' requests may be lost by.
+    /// Whether it is less than one silent hold: echoes of an innocent vary, too.
+    pub(super) fn is_weak(&self) -> bool {
+        self.log < WEAK.ln()
+    }
+
+    /// Whether it is strong enough to be told.
     pub(super) fn is_strong(&self) -> bool {
         self.log >= STRONG.ln()
     }
@@ -215,8 +269,8 @@ mod tests {
                     *count = echoes(at, &mut dice, span == held);
                     at += 1;
                 }
-                match evidence.take(spans, held, WINDOW) {
-                    Judgement::Open => {}
+                match evidence.take(spans, held, WINDOW, 0) {
+                    Judgement::Open | Judgement::Unclear => {}
                     Judgement::Loop => {
                         loops += 1;
                         break;
@@ -311,7 +365,10 @@ mod tests {
         let mut evidence = Evidence::default();
         for hold in 1..=6 {
             assert!(!evidence.is_strong(), "{hold}");
-            assert_eq!(evidence.take([0, 20, 20, 20], 0, WINDOW), Judgement::Open);
+            assert_eq!(
+                evidence.take([0, 20, 20, 20], 0, WINDOW, 0),
+                Judgement::Open
+            );
             assert!(evidence.is_grave());
         }
         assert!(evidence.is_strong());
@@ -325,6 +382,7 @@ mod tests {
                 [0, 50, 50, 50],
                 dice.rand_range(0..SPANS as u64) as usize,
                 WINDOW,
+                0,
             ) == Judgement::Open
             {
                 reached |= evidence.is_strong();
@@ -334,11 +392,26 @@ mod tests {
         assert!(strong <= 20, "{strong} of 20000");
     }
 
+    /// What goes on in a hold because the target still works off old copies says nothing, but not for ever.
+    #[test]
+    fn copies_that_come_back_in_a_hold_do_not_acquit() {
+        let mut evidence = Evidence::default();
+        for hold in 1..=2 {
+            let judgement = evidence.take([20, 20, 20, 20], 0, WINDOW, 19);
+            assert_eq!(judgement, Judgement::Unclear, "{hold}");
+        }
+        let judgement = evidence.take([20, 20, 20, 20], 0, WINDOW, 19);
+        assert_eq!(judgement, Judgement::Innocent);
+        // He sends enough beside them.
+        let judgement = Evidence::default().take([20, 20, 20, 20], 0, WINDOW, 10);
+        assert_eq!(judgement, Judgement::Innocent);
+    }
+
     #[test]
     fn who_sends_nothing_any_more_is_not_judged() {
         let mut evidence = Evidence::default();
-        assert_eq!(evidence.take([0; 4], 0, WINDOW), Judgement::Open);
-        assert_eq!(evidence.take([0; 4], 1, WINDOW), Judgement::Open);
-        assert_eq!(evidence.take([0; 4], 2, WINDOW), Judgement::Silent);
+        assert_eq!(evidence.take([0; 4], 0, WINDOW, 0), Judgement::Open);
+        assert_eq!(evidence.take([0; 4], 1, WINDOW, 0), Judgement::Open);
+        assert_eq!(evidence.take([0; 4], 2, WINDOW, 0), Judgement::Silent);
     }
 }

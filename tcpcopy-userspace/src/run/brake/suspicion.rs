@@ -20,11 +20,13 @@ const SUSPECTS_MAX: usize = 64;
 /// longer than needed for the others.
 const SPREAD_MAX: f64 = 4.0;
 /// How long one who was acquitted is left alone; each time twice as long.
-const TRUST_MIN: Duration = Duration::from_secs(30);
+const TRUST_MIN: Duration = Duration::from_secs(10);
 /// At most so long.
 const TRUST_MAX: Duration = Duration::from_secs(480);
-/// A slow one is left alone for so many times as long.
-const TRUST_SLOW: u32 = 8;
+/// A slow one is left alone for so many times as long ...
+const TRUST_SLOW: u32 = 24;
+/// ... but for no more than that.
+const TRUST_SLOW_MAX: Duration = Duration::from_secs(3840);
 /// How often slow ones are looked at, at most.
 const SLOW_EVERY: Duration = Duration::from_secs(120);
 /// Who has become so many times as fast as he was when he was acquitted is suspected all the same.
@@ -159,7 +161,11 @@ impl Suspicion {
         if is_slow {
             self.slow = Some(now);
         }
-        let until = now + lasting * if is_slow { TRUST_SLOW } else { 1 };
+        let alone = match is_slow {
+            true => (lasting * TRUST_SLOW).min(TRUST_SLOW_MAX),
+            false => lasting,
+        };
+        let until = now + alone;
         known.trust = Some(Trust {
             until,
             lasting,
@@ -279,7 +285,7 @@ mod tests {
             waited.push(now - began);
             suspicion.acquit(&suspect, at(now));
         }
-        assert_eq!(waited, [1, 30, 60, 120, 240, 480, 480]);
+        assert_eq!(waited, [1, 10, 20, 40, 80, 160, 320]);
         // Unless he becomes several times as fast.
         suspicion.look(&[tally(&[(PROXY, echoes + 400)])]);
         assert_eq!(suspicion.candidates(at(now + 1)).len(), 1);

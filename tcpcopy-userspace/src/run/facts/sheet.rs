@@ -148,7 +148,7 @@ impl Fact {
             last: Answered::default().online,
             bytes: 100,
         });
-        let mut differences = Differences::sampling(16);
+        let mut differences = Differences::sampling(16, &protocol::Mask::default());
         for _ in 0..turns {
             let turn = TurnEnded {
                 bytes: 10,

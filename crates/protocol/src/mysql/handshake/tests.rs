@@ -32,6 +32,7 @@ fn opening(capabilities: u64) -> MysqlOpening {
         user: b"ann".to_vec(),
         database: Some(b"shop".to_vec()),
         attributes: b"\x03foo\x03bar".to_vec(),
+        commits: None,
     }
 }
 

@@ -22,6 +22,7 @@ fn login(credentials: &str, capabilities: u64, read_only: bool) -> Login {
         user: b"ann".to_vec(),
         database: Some(b"shop".to_vec()),
         attributes: Vec::new(),
+        commits: None,
     };
     let credentials = Credentials::parse(credentials).expect("credentials");
     Login::new(&Opening::Mysql(opening), &credentials, &[1; 32], read_only).expect("a login")

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::super::handshake::{self, Answer, Greeting};
+use crate::expect::MysqlFormat;
 use crate::opening::{MysqlOpening, Opening};
 use crate::parts::{Part, Why};
 
@@ -24,6 +25,26 @@ pub(super) struct Stage {
 }
 
 impl Stage {
+    /// That of a connection whose beginning was not seen.
+    pub(super) fn unseen(opening: &MysqlOpening) -> Self {
+        Self {
+            opening: Some(opening.clone()),
+            is_open: true,
+            ..Self::default()
+        }
+    }
+
+    /// How the online server writes its responses.
+    pub(super) fn format(&self) -> MysqlFormat {
+        match &self.opening {
+            Some(opening) if opening.commits.is_some() => MysqlFormat {
+                is_unseen: true,
+                ..MysqlFormat::default()
+            },
+            _ => handshake::format(self.capabilities()),
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.is_open
     }

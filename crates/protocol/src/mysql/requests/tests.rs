@@ -90,6 +90,7 @@ fn answer(capabilities: u64) -> Vec<u8> {
         user: b"ann".to_vec(),
         database: None,
         attributes: Vec::new(),
+        commits: None,
     };
     packet(
         1,

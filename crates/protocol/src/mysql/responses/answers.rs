@@ -1,6 +1,7 @@
 //! What a response consists of, payload by payload.
 
 use super::super::fields::Fields;
+use super::super::packets::HEAD_LEN;
 use super::Lost;
 use crate::expect::{AwaitedMysql, MysqlAnswer};
 use crate::said::Verdict;
@@ -32,6 +33,8 @@ enum At {
     /// The word between descriptions and what follows.
     Separator(Then),
     Rows,
+    /// The word between descriptions and what follows, or that already: which, is not known of the connection.
+    Perhaps(Then),
     /// A word on a file that was asked for.
     AfterFile,
 }
@@ -53,12 +56,13 @@ pub(super) enum Progress {
 }
 
 impl Answers {
-    /// Takes a payload, of which the first bytes are there.
+    /// Takes a payload, of which the first bytes are there; `behind` are the server's bytes behind it, as far as they have come.
     pub(super) fn take(
         &mut self,
         awaited: AwaitedMysql,
         payload: &[u8],
         len: u64,
+        behind: &[u8],
     ) -> Result<Progress, Lost> {
         if let [0xff, low, high, ..] = payload
             && !matches!(awaited.answer, MysqlAnswer::Text)
@@ -78,12 +82,26 @@ impl Answers {
             At::Descriptions(left, then) => {
                 self.at = if left > 1 {
                     At::Descriptions(left - 1, then)
-                } else if awaited.format.deprecates_eof {
+                } else if awaited.format.is_unseen
+                    && behind.len() <= HEAD_LEN
+                    && then != Then::Columns(0)
+                {
+                    At::Perhaps(then)
+                } else if awaited.format.deprecates_eof
+                    || awaited.format.is_unseen && !begins_with_end(behind)
+                {
                     return Ok(self.behind_descriptions(awaited, then));
                 } else {
                     At::Separator(then)
                 };
                 Ok(Progress::GoesOn)
+            }
+            At::Perhaps(then) => {
+                self.at = At::Separator(then);
+                if !is_end(payload, len) {
+                    self.behind_descriptions(awaited, then);
+                }
+                self.take(awaited, payload, len, behind)
             }
             At::Separator(then) => {
                 if !is_end(payload, len) {
@@ -133,7 +151,9 @@ impl Answers {
         }
         let mut fields = Fields(payload);
         let columns = fields.number().ok_or(Lost)?;
-        let may_be_left_out = awaited.format.leaves_out || awaited.format.caches;
+        let may_be_left_out = awaited.format.leaves_out
+            || awaited.format.caches
+            || awaited.format.is_unseen && !fields.0.is_empty();
         let has_descriptions = !may_be_left_out || fields.u8().ok_or(Lost)? != 0;
         self.at = match (has_descriptions, awaited.format.deprecates_eof) {
             (true, _) => At::Descriptions(columns, Then::Rows),
@@ -149,7 +169,8 @@ impl Answers {
         let columns = u64::from(fields.u16().ok_or(Lost)?);
         let parameters = u64::from(fields.u16().ok_or(Lost)?);
         fields.take(3).ok_or(Lost)?;
-        if awaited.format.leaves_out && fields.u8() == Some(0) {
+        let may_be_left_out = awaited.format.leaves_out || awaited.format.is_unseen;
+        if may_be_left_out && fields.u8() == Some(0) {
             return Ok(self.end(awaited, None));
         }
         if parameters > 0 {
@@ -173,7 +194,8 @@ impl Answers {
             let status = status_of_end(payload).ok_or(Lost)?;
             return Ok(self.result_ends(awaited, status));
         }
-        if awaited.format.deprecates_eof && payload.first() == Some(&0xfe) && len < WORD_LEN_MAX {
+        let may_be_well = awaited.format.deprecates_eof || awaited.format.is_unseen;
+        if may_be_well && payload.first() == Some(&0xfe) && len < WORD_LEN_MAX {
             return self.all_is_well(awaited, payload);
         }
         Ok(Progress::GoesOn)
@@ -210,6 +232,11 @@ impl Answers {
 /// Whether it is the word that ends rows and descriptions, as it was before it was deprecated.
 fn is_end(payload: &[u8], len: u64) -> bool {
     len == 5 && payload.first() == Some(&0xfe)
+}
+
+/// Whether bytes begin with a packet that is such a word.
+fn begins_with_end(bytes: &[u8]) -> bool {
+    matches!(bytes, [5, 0, 0, _, 0xfe, ..])
 }
 
 /// The server's status in such a word.

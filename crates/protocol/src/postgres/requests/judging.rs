@@ -1,5 +1,6 @@
 //! What may be copied with `--read-only`: messages all of whose statements are known to read. The session's login asks the target for
-//! read-only transactions besides, which is what holds where words lie.
+//! read-only transactions besides, which is what holds where words lie. Of a connection whose beginning was not seen: messages that name
+//! no statement which was prepared before.
 
 use core::hash::{Hash as _, Hasher as _};
 use std::collections::HashSet;
@@ -22,10 +23,10 @@ impl Judge {
         self.copied.clear();
     }
 
-    /// Whether a whole message may be copied.
-    pub(super) fn is_safe(&mut self, message: &[u8]) -> bool {
+    /// Whether a whole message may be copied; with `read_only` only where it reads.
+    pub(super) fn may_be_copied(&mut self, message: &[u8], read_only: bool) -> bool {
         let mut prepared = Vec::new();
-        let safe = self.is_each_safe(message, &mut prepared);
+        let safe = self.is_each_safe(message, read_only, &mut prepared);
         if safe {
             prepared.truncate(STATEMENTS_MAX.saturating_sub(self.copied.len()));
             self.copied.extend(prepared);
@@ -38,29 +39,21 @@ impl Judge {
         safe
     }
 
-    fn is_each_safe(&self, message: &[u8], prepared: &mut Vec<u64>) -> bool {
+    fn is_each_safe(&self, message: &[u8], read_only: bool, prepared: &mut Vec<u64>) -> bool {
         let (mut left, mut safe) = (message, true);
         while let Some((kind, body)) = take(&mut left) {
             safe &= match kind {
-                b'Q' => body
+                b'Q' if read_only => body
                     .split_last()
                     .is_some_and(|(_, text)| sql::reads(text, Dialect::Postgres)),
-                b'P' => self.prepares(body, prepared),
+                b'P' => prepares(body, read_only, prepared),
                 b'B' => self.binds(body, prepared),
+                b'D' if !read_only => self.describes(body, prepared),
                 b'E' | b'D' | b'C' | b'S' | b'H' => true,
-                _ => false,
+                _ => !read_only,
             };
         }
         safe
-    }
-
-    fn prepares(&self, body: &[u8], prepared: &mut Vec<u64>) -> bool {
-        let mut left = body;
-        let (Some(name), Some(text)) = (string(&mut left), string(&mut left)) else {
-            return false;
-        };
-        prepared.push(hash(name));
-        sql::reads(text, Dialect::Postgres)
     }
 
     fn binds(&self, body: &[u8], prepared: &[u64]) -> bool {
@@ -68,9 +61,30 @@ impl Judge {
         let (Some(_portal), Some(name)) = (string(&mut left), string(&mut left)) else {
             return false;
         };
+        self.is_known(name, prepared)
+    }
+
+    /// Whether what a Describe names was prepared by what was copied; of a portal its Bind says so.
+    fn describes(&self, body: &[u8], prepared: &[u64]) -> bool {
+        let Some((b'S', mut left)) = body.split_first().map(|(kind, left)| (*kind, left)) else {
+            return true;
+        };
+        string(&mut left).is_some_and(|name| self.is_known(name, prepared))
+    }
+
+    fn is_known(&self, name: &[u8], prepared: &[u64]) -> bool {
         let name = hash(name);
         prepared.contains(&name) || self.copied.contains(&name)
     }
+}
+
+fn prepares(body: &[u8], read_only: bool, prepared: &mut Vec<u64>) -> bool {
+    let mut left = body;
+    let (Some(name), Some(text)) = (string(&mut left), string(&mut left)) else {
+        return false;
+    };
+    prepared.push(hash(name));
+    !read_only || sql::reads(text, Dialect::Postgres)
 }
 
 /// Takes a message of the protocol off.

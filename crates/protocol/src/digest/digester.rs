@@ -124,10 +124,12 @@ impl Digester {
 /// `application/json`, `text/json`, `application/problem+json`, with any parameters.
 fn is_json_type(value: &[u8]) -> bool {
     let end = value.iter().position(|byte| *byte == b';');
-    let kind = value[..end.unwrap_or(value.len())]
-        .trim_ascii()
-        .to_ascii_lowercase();
-    kind == b"application/json" || kind == b"text/json" || kind.ends_with(b"+json")
+    let kind = value[..end.unwrap_or(value.len())].trim_ascii();
+    let is = |name: &[u8]| kind.eq_ignore_ascii_case(name);
+    let suffix = kind.last_chunk::<5>();
+    is(b"application/json")
+        || is(b"text/json")
+        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
 }
 
 #[cfg(test)]

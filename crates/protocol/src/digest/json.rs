@@ -164,7 +164,7 @@ impl Json {
                     _ => return self.fail(Fault::Malformed),
                 },
                 State::Fault(_) => return,
-                _ if is_blank(first) => behind_blanks(bytes),
+                _ if whole::is_blank(first) => whole::behind_blanks(bytes),
                 _ => self.structure(paths, bytes),
             };
         }
@@ -223,7 +223,7 @@ impl Json {
                 (Some(Level::Array { elements, .. }), b',') => {
                     self.path = *elements;
                     self.state = State::Value;
-                    let value = behind_blanks(behind);
+                    let value = whole::behind_blanks(behind);
                     if !value.is_empty() {
                         return self.begin(paths, value);
                     }
@@ -247,7 +247,7 @@ impl Json {
         };
         let (parent, mut path) = (*parent, *last);
         let (state, rest) = loop {
-            let Some((next, rest)) = whole_key(paths, parent, path, behind) else {
+            let Some((next, rest)) = whole::key(paths, parent, path, behind) else {
                 self.name.clear();
                 break (State::InKey(Text::default()), behind);
             };
@@ -255,14 +255,14 @@ impl Json {
             let [b':', rest @ ..] = rest else {
                 break (State::Colon, rest);
             };
-            let value = behind_blanks(rest);
+            let value = whole::behind_blanks(rest);
             let Some((value, rest)) = whole::scalar(value) else {
                 break (State::Value, value);
             };
             self.fields.add(path, self.value.of(value));
             let rest = match rest {
-                [b',', rest @ ..] => behind_blanks(rest),
-                [b'}', rest @ ..] => match (self.stack.as_mut_slice(), next_object(rest)) {
+                [b',', rest @ ..] => whole::behind_blanks(rest),
+                [b'}', rest @ ..] => match (self.stack.as_mut_slice(), whole::next_object(rest)) {
                     ([.., Level::Array { len, .. }, _], Some(next)) => {
                         *len += 1;
                         path = parent;
@@ -390,38 +390,6 @@ impl Json {
             State::CommaOrEnd
         };
     }
-}
-
-/// The path of a key that stands in one piece, and what is behind its quote.
-#[inline]
-fn whole_key<'a>(
-    paths: &mut Paths,
-    parent: PathId,
-    before: PathId,
-    behind: &'a [u8],
-) -> Option<(PathId, &'a [u8])> {
-    if let Some(likely) = paths.likely(parent, before, behind) {
-        return Some(likely);
-    }
-    let (name, rest) = whole::text(behind)?;
-    let name = &name[..name.len().min(KEY_LEN_MAX)];
-    Some((paths.key(parent, before, name), rest))
-}
-
-/// Behind an object: what is behind the quote of the first key of a further one.
-#[inline]
-fn next_object(behind: &[u8]) -> Option<&[u8]> {
-    let object = behind_blanks(behind.strip_prefix(b",")?);
-    behind_blanks(object.strip_prefix(b"{")?).strip_prefix(b"\"")
-}
-
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-fn behind_blanks(bytes: &[u8]) -> &[u8] {
-    let blanks = bytes.iter().position(|byte| !is_blank(*byte));
-    &bytes[blanks.unwrap_or(bytes.len())..]
 }
 
 #[cfg(test)]

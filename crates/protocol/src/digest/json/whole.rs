@@ -1,6 +1,9 @@
 //! Keys and scalars that stand in one piece, complete and without escapes, as nearly all do. What is no such one is read by the state
 //! of the document, which judges it.
 
+use super::super::paths::{PathId, Paths};
+use super::KEY_LEN_MAX;
+
 /// A byte of each of eight.
 const EACH: u64 = u64::from_le_bytes([1; 8]);
 /// The highest bit of each of eight bytes.
@@ -14,6 +17,22 @@ pub(super) fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         [b'"', rest @ ..] => Some((text, rest)),
         _ => None,
     }
+}
+
+/// The path of a key that stands in one piece, and what is behind its quote.
+#[inline]
+pub(super) fn key<'a>(
+    paths: &mut Paths,
+    parent: PathId,
+    before: PathId,
+    behind: &'a [u8],
+) -> Option<(PathId, &'a [u8])> {
+    if let Some(likely) = paths.likely(parent, before, behind) {
+        return Some(likely);
+    }
+    let (name, rest) = text(behind)?;
+    let name = &name[..name.len().min(KEY_LEN_MAX)];
+    Some((paths.key(parent, before, name), rest))
 }
 
 /// A scalar without the quote at its end, and what is behind it.
@@ -40,31 +59,50 @@ fn word<'a>(bytes: &'a [u8], word: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
 #[inline(always)]
 fn number(bytes: &[u8]) -> Option<usize> {
     let begin = usize::from(bytes.first() == Some(&b'-'));
-    let mut len = behind_digits(bytes, begin);
-    let is_padded = bytes.get(begin) == Some(&b'0') && len > begin + 1;
-    if len == begin || is_padded {
-        return None;
-    }
-    if bytes.get(len) == Some(&b'.') {
-        let fraction = len + 1;
-        len = behind_digits(bytes, fraction);
-        if len == fraction {
-            return None;
+    let digits = bytes.get(begin..)?;
+    let (whole, len) = lengths(digits);
+    let is_padded = digits.first() == Some(&b'0') && whole > 1;
+    let is_cut = whole == 0 || len == whole + 1;
+    let ends = !matches!(digits.get(len)?, b'e' | b'E');
+    (ends && !is_padded && !is_cut).then_some(begin + len)
+}
+
+/// How many digits there are, and how many bytes with a dot and the digits behind it.
+#[inline(always)]
+fn lengths(bytes: &[u8]) -> (usize, usize) {
+    if let Some(eight) = bytes.first_chunk::<8>() {
+        let others = others(*eight);
+        let whole = others.trailing_zeros() as usize / 8;
+        // A dot adds nothing to the byte behind it, so the next one that is found is no digit either.
+        let next = (others & others.wrapping_sub(1)).trailing_zeros() as usize / 8;
+        match eight.get(whole) {
+            Some(b'.') if next < 8 => return (whole, next),
+            Some(b'.') | None => {}
+            Some(_) => return (whole, whole),
         }
     }
-    let behind = bytes.get(len)?;
-    (!matches!(behind, b'e' | b'E')).then_some(len)
+    let whole = behind_digits(bytes, 0);
+    match bytes.get(whole) {
+        Some(b'.') => (whole, behind_digits(bytes, whole + 1)),
+        _ => (whole, whole),
+    }
+}
+
+/// The highest bit of each byte that is no digit. A byte behind such a one may be found wrongly.
+#[inline(always)]
+fn others(eight: [u8; 8]) -> u64 {
+    // A digit is a zero with a number below ten in its lower half: adding 0x76 to it leaves the highest bit alone.
+    let numbers = u64::from_le_bytes(eight) ^ (EACH * u64::from(b'0'));
+    (numbers.wrapping_add(EACH * 0x76) | numbers) & HIGHEST
 }
 
 /// Where the digits end that begin here.
 #[inline]
 fn behind_digits(bytes: &[u8], mut at: usize) -> usize {
     while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        // A digit is a zero with a number below ten in its lower half: adding 0x76 to it leaves the highest bit alone.
-        let numbers = u64::from_le_bytes(*eight) ^ (EACH * u64::from(b'0'));
-        let found = (numbers.wrapping_add(EACH * 0x76) | numbers) & HIGHEST;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+        let others = others(*eight);
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
@@ -72,6 +110,24 @@ fn behind_digits(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// Behind an object: what is behind the quote of the first key of a further one.
+#[inline]
+pub(super) fn next_object(behind: &[u8]) -> Option<&[u8]> {
+    let object = behind_blanks(behind.strip_prefix(b",")?);
+    behind_blanks(object.strip_prefix(b"{")?).strip_prefix(b"\"")
+}
+
+#[inline]
+pub(super) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+#[inline]
+pub(super) fn behind_blanks(bytes: &[u8]) -> &[u8] {
+    let blanks = bytes.iter().position(|byte| !is_blank(*byte));
+    &bytes[blanks.unwrap_or(bytes.len())..]
 }
 
 /// How many bytes stand before the first one that is no letter of a string: a quote, a backslash, a control character.
@@ -112,14 +168,39 @@ mod tests {
             ("-0.50 ", "-0.50"),
             ("true", "true"),
             ("null,", "null"),
+            ("1700000000000,", "1700000000000"),
+            ("9.5,\"a\":1", "9.5"),
+            ("1234567.5,\"a\":1", "1234567.5"),
+            ("-1234.56789}        ", "-1234.56789"),
         ] {
             let (read, rest) = scalar(bytes.as_bytes()).expect(bytes);
             assert_eq!(read, value.as_bytes());
             assert!(bytes.as_bytes().ends_with(rest));
         }
         for bytes in [
-            "", "\"", "\"a", "\"a\\n\"", "\"\n\"", "1", "-,", "-", "01,", "1.,", "1e5,", "1.5E2,",
-            "tru", "nul,", "[", "{", ",",
+            "",
+            "\"",
+            "\"a",
+            "\"a\\n\"",
+            "\"\n\"",
+            "1",
+            "-,",
+            "-",
+            "01,",
+            "1.,",
+            "1e5,",
+            "1.5E2,",
+            "tru",
+            "nul,",
+            "[",
+            "{",
+            ",",
+            "01,     ",
+            "-.5,     ",
+            "1.,      ",
+            "1.5e1,    ",
+            "12e4,    ",
+            "1234567.,    ",
         ] {
             assert_eq!(scalar(bytes.as_bytes()), None, "{bytes}");
         }

@@ -495,3 +495,37 @@ fn a_flow_that_is_joined_is_heard() {
     }
     assert_eq!(s.engine.counters().module_online_lost, 0);
 }
+
+/// A message that a hold keeps from departing is none that the target has closed on: it goes to the next connection.
+#[test]
+fn a_hold_holds_messages_and_a_close_in_it_loses_none() {
+    let mut s = http(Choice::Auto);
+    let answer = response(100);
+    let len = answer.len() as u32;
+    s.client(PSH, 1, 1, ONE);
+    assert_eq!(s.payloads(), ONE);
+    let begin = s.now;
+    let (guard, window) = (Duration::ZERO, Duration::from_millis(100));
+    let watch = session::Watch {
+        number: 1,
+        begin,
+        guard,
+        window,
+        held: 0,
+    };
+    s.engine.watch(begin, watch);
+    s.online_packet(PSH, 1, 1 + LEN, &answer);
+    s.client(PSH, 1 + LEN, 1 + len, TWO);
+    s.target_packet(PSH, 1, 1 + LEN, &answer);
+    assert_eq!(s.payloads(), b"", "held");
+    s.target_packet(FIN, 1 + len, 1 + LEN, b"");
+    s.online_packet(PSH, 1 + len, 1 + LEN + TWO.len() as u32, &answer);
+    s.client(PSH, 1 + LEN + TWO.len() as u32, 1 + 2 * len, ONE);
+    assert_eq!(s.payloads(), b"", "still held");
+    s.wait(Duration::from_millis(100));
+    assert_eq!(s.ended(), [(Outcome::Answered, true, 140, 140)]);
+    let frames = s.frames();
+    let syns = frames.iter().filter(|sent| sent.flags == SYN).count();
+    assert_eq!(syns, 1, "a new connection");
+    assert_eq!(s.ended(), []);
+}

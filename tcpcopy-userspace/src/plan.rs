@@ -185,9 +185,8 @@ impl Plan {
         let sources = pool::choose(args, facts, mode)?;
         let interfaces = interfaces::choose(args, facts, mode)?;
         let egress = egress::to_targets(args, facts);
-        let workers = args
-            .workers
-            .unwrap_or_else(|| default_workers(facts.processors));
+        let default = default_workers(facts.processors);
+        let workers = args.workers.unwrap_or(default);
         let device_mtu = frames::device_mtu(args.capture, &egress);
         let frame_len = frames::frame_len(device_mtu);
         let budget = Budget::new(args, facts.memory_available, workers, frame_len)?;

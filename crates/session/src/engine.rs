@@ -26,7 +26,6 @@ mod timers;
 mod trials;
 mod tuned;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use wire::flow::Addr;

@@ -171,6 +171,18 @@ impl Brake {
         crew.command(&|| Command::Watch(watch));
     }
 
+    /// The run ends while an experiment goes on: what waits for it departs, but where a loop is likely.
+    pub(super) fn end(&mut self, crew: &Crew) {
+        let Some(experiment) = self.experiment.take() else {
+            return;
+        };
+        if experiment.is_strong() {
+            crew.command(&|| Command::EndHold);
+        } else {
+            Self::let_go(&experiment, crew);
+        }
+    }
+
     /// Nothing is held or throttled any more.
     fn let_go(experiment: &Experiment, crew: &Crew) {
         crew.command(&|| Command::EndHold);

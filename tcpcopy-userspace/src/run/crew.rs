@@ -94,9 +94,8 @@ impl Crew {
         if is_timed {
             leave_processors(plan.workers);
         }
-        let mut batches = files
-            .map_or_else(Vec::new, |it| it.queues(plan.workers))
-            .into_iter();
+        let batches = files.map_or_else(Vec::new, |it| it.queues(plan.workers));
+        let mut batches = batches.into_iter();
         say_of_pages(&parts);
         let frame_len_max = parts.frame_len_max;
         for (index, (parts, inbox)) in (0u32..).zip(parts.workers.into_iter().zip(inboxes)) {

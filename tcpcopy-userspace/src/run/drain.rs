@@ -29,6 +29,7 @@ impl Run<'_> {
         let mut at_once = matches!(stop, Stop::Failed(_) | Stop::NeverReady(_));
         let unread = self.replaying.as_mut().and_then(Replaying::end);
         self.drained = Some(Instant::now());
+        self.brake.end(&self.crew);
         self.crew.command(&|| Command::StopCapture);
         self.crew.wait_obeyed(OBEY_MAX);
         at_once = self.drain(signals, at_once, stop.patience(self.args));

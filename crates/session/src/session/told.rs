@@ -12,6 +12,7 @@ use crate::connection::Arrival;
 use crate::context::Context;
 use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::stream::{End, EndOfStream};
+use crate::limits::SERVICE_WAIT;
 use crate::time::Instant;
 use crate::turns::told::{Standing, Takes};
 
@@ -51,6 +52,7 @@ impl Session {
                 return false;
             }
         }
+        let is_deaf = messages.is_deaf;
         let una = self.connection.una();
         let is_cut = ctx.flow.ended().is_some_and(|end| end.end == End::Gap);
         let is_over = is_cut || ctx.flow.is_online_closed() || ctx.flow.stream().is_replaced();
@@ -62,6 +64,10 @@ impl Session {
             ctx.shared.seen,
         );
         match standing {
+            Standing::Answered if is_deaf && !is_over && self.awaits_word(ctx) => {
+                self.release_at = Some(ctx.flow.active_at() + SERVICE_WAIT);
+                return self.follow_end(ctx);
+            }
             Standing::Answered | Standing::Closed => self.finish_message(Cause::Over, ctx),
             Standing::Unasked => {
                 self.turns.skip_to_rest();
@@ -102,6 +108,14 @@ impl Session {
             }
             self.end(Cause::Over, ctx);
         }
+    }
+
+    /// Whether the online server's word of the latest message may be on its way: where its answers cannot be read, that it has taken
+    /// the message is all that it tells.
+    fn awaits_word(&self, ctx: &Context<'_>) -> bool {
+        self.playing(ctx.flow).len() == 1
+            && !ctx.flow.stream().is_served()
+            && ctx.now < ctx.flow.active_at() + SERVICE_WAIT
     }
 
     /// Ends the front message.

@@ -496,3 +496,82 @@ fn answers_are_compared() {
         assert_eq!(target, (number < rounds).then_some(30));
     }
 }
+
+/// The target may be first also where the online server's answers cannot be read: that it has taken the request is waited for.
+#[test]
+fn a_deaf_flow_waits_for_the_online_servers_word() {
+    let mut s = http(Choice::Auto);
+    s.client(PSH, 1, 1, ONE);
+    s.payloads();
+    let answer = response(100);
+    let len = answer.len() as u32;
+    s.online(PSH, 1, 1 + LEN, answer.len());
+    assert_eq!(s.engine.counters().module_online_lost, 1);
+    s.target_packet(PSH, 1, 1 + LEN, &answer);
+    assert_eq!(s.ended()[0].0, Outcome::Answered);
+    s.client(PSH, 1 + LEN, 1 + len, TWO);
+    assert_eq!(s.payloads(), TWO);
+    let asked = 1 + LEN + TWO.len() as u32;
+    s.target_packet(PSH, 1 + len, asked, &answer);
+    s.wait(Duration::from_millis(10));
+    assert_eq!(s.ended(), []);
+    s.online(PSH, 1 + len, asked, answer.len());
+    assert_eq!(s.ended()[0].0, Outcome::Answered);
+}
+
+/// A flow that was open before is joined at its second request, and both servers' responses are read from there on.
+#[test]
+fn a_flow_that_is_joined_is_heard() {
+    let mut s = Script::with(|config| {
+        config.rules[0].join = session::Join::Standalone;
+        config.rules[0].module = Some(Arc::new(Module {
+            choice: Choice::Auto,
+            ..Module::default()
+        }));
+    });
+    let online = response(100);
+    let (mut asked, mut seen) = (500, 900);
+    for request in 0..4 {
+        s.client(PSH, asked, seen, ONE);
+        asked += LEN;
+        s.online_packet(PSH, seen, asked, &online);
+        seen += online.len() as u32;
+        let syn = s.frames().iter().any(|sent| sent.flags == SYN);
+        assert_eq!(syn, request == 1, "{request}");
+    }
+    assert_eq!(s.engine.counters().module_online_lost, 0);
+}
+
+/// A message that a hold keeps from departing is none that the target has closed on: it goes to the next connection.
+#[test]
+fn a_hold_holds_messages_and_a_close_in_it_loses_none() {
+    let mut s = http(Choice::Auto);
+    let answer = response(100);
+    let len = answer.len() as u32;
+    s.client(PSH, 1, 1, ONE);
+    assert_eq!(s.payloads(), ONE);
+    let begin = s.now;
+    let (guard, window) = (Duration::ZERO, Duration::from_millis(100));
+    let watch = session::Watch {
+        number: 1,
+        begin,
+        guard,
+        window,
+        held: 0,
+    };
+    s.engine.watch(begin, watch);
+    s.online_packet(PSH, 1, 1 + LEN, &answer);
+    s.client(PSH, 1 + LEN, 1 + len, TWO);
+    s.target_packet(PSH, 1, 1 + LEN, &answer);
+    assert_eq!(s.payloads(), b"", "held");
+    s.target_packet(FIN, 1 + len, 1 + LEN, b"");
+    s.online_packet(PSH, 1 + len, 1 + LEN + TWO.len() as u32, &answer);
+    s.client(PSH, 1 + LEN + TWO.len() as u32, 1 + 2 * len, ONE);
+    assert_eq!(s.payloads(), b"", "still held");
+    s.wait(Duration::from_millis(100));
+    assert_eq!(s.ended(), [(Outcome::Answered, true, 140, 140)]);
+    let frames = s.frames();
+    let syns = frames.iter().filter(|sent| sent.flags == SYN).count();
+    assert_eq!(syns, 1, "a new connection");
+    assert_eq!(s.ended(), []);
+}

@@ -186,7 +186,7 @@ fn no_secret_is_listed() {
         bytes: said.to_vec(),
         whole: true,
     };
-    let side = super::Side::new(response, &prefix);
+    let side = super::Side::new(response, &prefix, &protocol::Mask::default());
     let shown = String::from_utf8(side.prefix).unwrap();
     assert_eq!(shown, "HTTP/1.1 500 Oh\r\nSet-Cookie: ***\r\nServer: a");
 }

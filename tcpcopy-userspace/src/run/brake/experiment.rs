@@ -161,7 +161,7 @@ impl Experiment {
     pub(super) fn is_crowded(&self, workers: usize) -> bool {
         let takes_long = self.shape(workers).0 >= GUARD_CROWDED;
         let speaks = |(_, evidence): &(Candidate, Evidence)| {
-            let is_open = evidence.is_grave() || evidence.is_silent();
+            let is_open = !evidence.is_weak() || evidence.is_silent();
             evidence.is_unclear() || takes_long && is_open
         };
         let is_late = self.void >= VOID_CROWDED;
@@ -176,13 +176,16 @@ impl Experiment {
         }
     }
 
+    /// Whether a loop is likely.
+    pub(super) fn is_strong(&self) -> bool {
+        self.suspects
+            .iter()
+            .any(|(_, evidence)| evidence.is_strong())
+    }
+
     /// Whether users should be told that connections wait, for the first time.
     pub(super) fn has_to_be_told(&mut self) -> bool {
-        let strong = self
-            .suspects
-            .iter()
-            .any(|(_, evidence)| evidence.is_strong());
-        let news = strong && self.throttled.is_some() && !self.told;
+        let news = self.is_strong() && self.throttled.is_some() && !self.told;
         self.told |= news;
         news
     }

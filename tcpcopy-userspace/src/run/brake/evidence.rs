@@ -11,8 +11,8 @@ const DOUBT: f64 = 1e-2;
 /// Evidence from which on users are told of the suspicion, where connections wait for the experiment: one thousand to one, which is six
 /// silent holds. By the same inequality it is reached by chance in one of a thousand experiments.
 const STRONG: f64 = 1e3;
-/// Evidence up to which next to nothing speaks for a loop: one silent hold makes 3.8, and two 14.
-const WEAK: f64 = 3.0;
+/// Evidence up to which next to nothing speaks for a loop: one silent hold makes 3.8, or 1.96 where one other span is silent.
+const WEAK: f64 = 1.9;
 /// How much a span looks held although there is any number of echoes in it: the machine may stumble.
 const NEVER: f64 = 0.02;
 /// A span with the mean of all spans' echoes looks held by two to the power of minus this.

@@ -181,7 +181,7 @@ impl Engine {
             self.throttle(now, None);
             self.end_hold(now);
             self.capture_ended = Some(Instant::default());
-            self.end_trials(now, Duration::ZERO);
+            self.end_trials(now, core::time::Duration::ZERO);
         }
         let all = self.sessions.len();
         let until = self.finished.saturating_add(most).min(all);

@@ -1,4 +1,4 @@
-//! What a digest of a response costs: the workload that `cargo xtask bench engine` runs under callgrind.
+//! What a digest of a response costs: a workload to be run under callgrind, which counts instructions (docs/performance.md).
 //!
 //! | arguments | does |
 //! |---|---|
@@ -7,7 +7,15 @@
 //! | `pieces COUNT` | ... with the list of `list`, 32 times as long, in segments of 1,448 bytes; 32 of `COUNT` are one response |
 //! | `text COUNT` | ... of a type that is no JSON |
 //!
-//! A body, or a 32nd of it, has [`BODY_LEN`] bytes, so that what one more of `COUNT` costs is what a kilobyte costs.
+//! A body, or a 32nd of it, has [`BODY_LEN`] bytes, so that what one more of `COUNT` costs is what a kilobyte costs:
+//!
+//! ```text
+//! cargo bench -p protocol --bench digest --no-run
+//! valgrind --tool=callgrind target/release/deps/digest-* list 640
+//! valgrind --tool=callgrind target/release/deps/digest-* list 1280
+//! ```
+//!
+//! The difference of both, divided by 640, is free of what happens once.
 
 use std::sync::Arc;
 

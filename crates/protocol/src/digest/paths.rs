@@ -366,6 +366,39 @@ mod tests {
     }
 
     #[test]
+    fn the_key_that_is_likely_is_the_one_that_came_before() {
+        let mut paths = paths();
+        let is_known = |paths: &mut Paths, name: &str| {
+            let found = key(paths, PathId::ROOT, name.as_bytes());
+            let likely = |paths: &Paths, document: &str| {
+                let likely = paths.likely(PathId::ROOT, PathId::ROOT, document.as_bytes());
+                likely.map(|(path, rest)| (path, String::from_utf8_lossy(rest).into_owned()))
+            };
+            let longer = likely(paths, &format!("{name}s\":1,\"b\":2"));
+            assert_eq!(longer, None, "{name}");
+            let short = likely(paths, &format!("{name}\""));
+            let long = likely(paths, &format!("{name}\":1,\"b\":2"));
+            assert_eq!(short.is_some(), long.is_some());
+            long == Some((found, ":1,\"b\":2".to_owned()))
+        };
+        for name in [
+            "a",
+            "price",
+            "seven77",
+            "created",
+            "created_at",
+            "@id",
+            "a b",
+            "größe",
+        ] {
+            assert!(is_known(&mut paths, name), "{name}");
+        }
+        for name in ["", "1234", "???\"", "a\u{1b}"] {
+            assert!(!is_known(&mut paths, name), "{name:?}");
+        }
+    }
+
+    #[test]
     fn what_there_is_no_room_for_is_the_rest() {
         let mut paths = paths();
         let mut deep = PathId::ROOT;

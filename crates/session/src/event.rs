@@ -29,6 +29,9 @@ pub enum Event {
     },
     /// A turn ended; every turn ends exactly once.
     TurnEnded(TurnEnded),
+    /// Both servers' answers to a message, where they are to be compared ([`crate::Config::digests`]), a protocol module has read them, and
+    /// the target has either answered completely or failed to. Its turn ends with the next event.
+    Compared(Box<Compared>),
     /// Further bytes of a turn that ended as [`Outcome::Missed`] when its first ones came.
     MissedBytes {
         /// The rule it belonged to.
@@ -90,9 +93,6 @@ pub struct TurnEnded {
     /// What both responses begin with, where that is asked for ([`crate::Engine::sample_responses`]) and the session is in
     /// step.
     pub samples: Option<Box<Samples>>,
-    /// What both servers have answered, where that is to be compared ([`crate::Config::digests`]), a protocol module has read it, and the
-    /// target has either answered completely or failed to.
-    pub compared: Option<Box<Compared>>,
 }
 
 impl TurnEnded {
@@ -112,7 +112,6 @@ impl TurnEnded {
             paced: false,
             round_trip: None,
             samples: None,
-            compared: None,
         }
     }
 }
@@ -120,12 +119,18 @@ impl TurnEnded {
 /// Both servers' complete answers to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
+    /// The rule it belonged to.
+    pub rule: RuleId,
     /// What the message asks for.
     pub asked: Arc<Asked<'static>>,
     /// The online server's answer.
     pub online: Arc<Digest>,
     /// The target's; `None` where it has failed to answer.
     pub target: Option<Box<Digest>>,
+    /// How long the online server took, from the message's last byte to its answer's, where that can be compared.
+    pub online_time: Option<Duration>,
+    /// How long the target took, without the way there and back.
+    pub target_time: Option<Duration>,
 }
 
 /// What a response begins with.

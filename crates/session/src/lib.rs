@@ -69,7 +69,7 @@ pub use config::{Config, Join, Rule, RuleId, Source};
 pub use echo::{Suspect, Tally, Watch};
 pub use engine::Engine;
 pub use engine::owed::Owed;
-pub use event::{Counters, Event, Outcome, Prefix, Response, Samples, TurnEnded};
+pub use event::{Compared, Counters, Event, Outcome, Prefix, Response, Samples, TurnEnded};
 pub use ports::Ports;
 pub use probe::Probe;
 pub use sights::Sight;

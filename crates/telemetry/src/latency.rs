@@ -358,7 +358,6 @@ mod tests {
             paced: false,
             round_trip: Some(Duration::from_micros(30)),
             samples: None,
-            compared: None,
         }
     }
 

@@ -185,7 +185,6 @@ mod tests {
             paced: false,
             round_trip: None,
             samples: None,
-            compared: None,
         }
     }
 

@@ -409,7 +409,6 @@ mod tests {
             paced: false,
             round_trip: None,
             samples: None,
-            compared: None,
         });
         RunTotals {
             mode: Mode::Assistant,

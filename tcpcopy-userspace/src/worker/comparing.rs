@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use comparison::{Answers, Arm, Comparison, Tally};
-use session::{Instant, RuleId, TurnEnded};
+use session::{Compared, Instant, RuleId};
 
 use super::figures::IfRead;
 use crate::clock;
@@ -50,23 +50,15 @@ impl Comparing {
         rules.filter_map(|(rule, arm)| (*arm == Arm::Baseline).then_some(RuleId(rule)))
     }
 
-    /// Counts what both servers have answered, where the turn tells it.
-    pub(super) fn record(&mut self, now: Instant, turn: &mut TurnEnded) {
-        let Some(compared) = turn.compared.take() else {
-            return;
-        };
-        // A target that was kept from sending has times of our making.
-        let has_times = turn.paired && !turn.paced;
-        let time =
-            |response: Option<session::Response>| response.filter(|_| has_times).map(|it| it.last);
-        let path = turn.round_trip.unwrap_or_default();
+    /// Counts what both servers have answered.
+    pub(super) fn record(&mut self, now: Instant, compared: &Compared) {
         let answers = Answers {
             online: &compared.online,
-            online_time: time(turn.online),
+            online_time: compared.online_time,
             other: compared.target.as_deref(),
-            other_time: time(turn.target).map(|time| time.saturating_sub(path)),
+            other_time: compared.target_time,
         };
-        let arm = self.arm(turn.rule);
+        let arm = self.arm(compared.rule);
         let at = now.since(self.began);
         self.comparison.record(arm, &compared.asked, &answers, at);
     }

@@ -44,6 +44,11 @@ impl Running {
                         target.owes(flow);
                     }
                 }
+                Event::Compared(compared) => {
+                    if let Some(comparing) = &mut self.worker.comparing {
+                        comparing.record(now, &compared);
+                    }
+                }
                 Event::MissedBytes { rule, bytes } => self.ledger.record_missed(rule, bytes),
                 Event::TurnEnded(turn) => self.take_turn(now, turn),
             }
@@ -61,12 +66,10 @@ impl Running {
         let files = self.worker.playing.as_ref();
         turn.paired &= !files.is_some_and(Playing::is_one_sided);
         self.ledger.record(&turn);
-        if let Some(comparing) = &mut self.worker.comparing {
-            comparing.record(now, &mut turn);
-            if comparing.arm(turn.rule) == Arm::Baseline {
-                // What is measured is the target.
-                return;
-            }
+        let comparing = self.worker.comparing.as_ref();
+        if comparing.is_some_and(|it| it.arm(turn.rule) == Arm::Baseline) {
+            // What is measured is the target.
+            return;
         }
         self.latency.record(&turn);
         self.differences.record(&turn, SystemTime::now);

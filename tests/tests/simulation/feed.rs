@@ -290,6 +290,7 @@ impl World {
                 Event::SessionOpened { .. }
                 | Event::PathUnproven { .. }
                 | Event::OnlineSent { .. }
+                | Event::Compared(_)
                 | Event::LoginFailed { .. } => {}
             }
         }

@@ -51,7 +51,10 @@ impl Ledger {
             }
             Event::TurnEnded(turn) => self.take_turn(&turn),
             Event::MissedBytes { bytes, .. } => assert!(bytes > 0),
-            Event::PathUnproven { .. } | Event::OnlineSent { .. } | Event::LoginFailed { .. } => {}
+            Event::PathUnproven { .. }
+            | Event::OnlineSent { .. }
+            | Event::Compared(_)
+            | Event::LoginFailed { .. } => {}
         }
     }
 

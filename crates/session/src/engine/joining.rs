@@ -223,23 +223,27 @@ impl Engine {
         let timestamps = segment.options(&it.packet).timestamps.is_some();
         let beginning = Beginning::Joined(seq, cause, timestamps);
         match self.join(now, flow, (beginning, rules, opening), &mut running) {
-            Tried::Opened(_) => {
-                for it in &held {
-                    let Ok(segment) = Segment::parse(&*it.packet, 0) else {
-                        continue;
-                    };
-                    if it.is_client {
-                        self.on_client_segment((now, it.stamp), flow, &segment, &it.packet);
-                    } else {
-                        self.on_online_segment((now, it.stamp), flow, &segment, &it.packet);
-                    }
-                }
-            }
+            Tried::Opened(_) => self.play_held(now, &held),
             Tried::Held | Tried::Passes => {
                 self.account_held(&flow, &held, &mut running);
                 self.put_running(now, flow, running);
             }
         }
+    }
+
+    /// Takes packets that were held, as if they came now. They were counted when they came.
+    fn play_held(&mut self, now: Instant, held: &[Held]) {
+        let (counters, sights) = (self.shared.counters, self.sights.clone());
+        for it in held {
+            if it.is_client {
+                self.on_client_packet(now, it.stamp, &it.packet);
+            } else {
+                self.on_online_packet(now, it.stamp, &it.packet);
+            }
+        }
+        self.shared.counters.client_packets = counters.client_packets;
+        self.shared.counters.online_packets = counters.online_packets;
+        self.sights = sights;
     }
 
     fn join(

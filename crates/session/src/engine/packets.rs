@@ -20,10 +20,9 @@ impl Engine {
     pub fn on_client_packet(&mut self, now: Instant, stamp: Instant, packet: &[u8]) {
         self.shared.on_packet(now, stamp);
         let parsed = Segment::parse(packet, 0).ok();
-        let Some((segment, tcp)) = parsed.and_then(|segment| {
-            segment.payload(packet)?;
-            Some((segment, segment.tcp(packet)?))
-        }) else {
+        let Some((segment, payload, tcp)) = parsed
+            .and_then(|segment| Some((segment, segment.payload(packet)?, segment.tcp(packet)?)))
+        else {
             self.shared.counters.client_malformed += 1;
             return;
         };
@@ -47,20 +46,8 @@ impl Engine {
         };
         self.sights.on_client(&flow);
         self.first_packet_at.get_or_insert(now);
-        self.on_client_segment((now, stamp), flow, &segment, packet);
-    }
-
-    /// A segment of a client that was parsed and is counted.
-    pub(crate) fn on_client_segment(
-        &mut self,
-        (now, stamp): (Instant, Instant),
-        flow: FlowKey,
-        segment: &Segment,
-        packet: &[u8],
-    ) {
-        let payload = segment.payload(packet).unwrap_or_default();
         if segment.flags.contains(Flags::SYN) {
-            self.on_client_syn(now, flow, segment, packet);
+            self.on_client_syn(now, flow, &segment, packet);
             return;
         }
         if self.shared.arena.is_full() {
@@ -68,13 +55,13 @@ impl Engine {
         }
         self.shared.counters.client_urgent += u64::from(segment.flags.contains(Flags::URG));
         if segment.payload_len > 0
-            && let Some(mapping) = mapping_of(segment, packet)
+            && let Some(mapping) = mapping_of(&segment, packet)
         {
-            self.on_mapping(now, &flow, &mapping, segment);
+            self.on_mapping(now, &flow, &mapping, &segment);
         }
         let known = self
             .flow_of(&flow)
-            .or_else(|| self.begin_if_sampled((now, stamp), flow, segment, packet));
+            .or_else(|| self.begin_if_sampled((now, stamp), flow, &segment, packet));
         let Some(id) = known else {
             return;
         };
@@ -101,17 +88,6 @@ impl Engine {
         };
         self.sights.on_online(&flow);
         self.first_packet_at.get_or_insert(now);
-        self.on_online_segment((now, stamp), flow, &segment, headers);
-    }
-
-    /// A segment of an online server that was parsed and is counted.
-    pub(crate) fn on_online_segment(
-        &mut self,
-        (now, stamp): (Instant, Instant),
-        flow: FlowKey,
-        segment: &Segment,
-        headers: &[u8],
-    ) {
         let (seq, ack) = (OnlineSeq::new(segment.seq), ClientSeq::new(segment.ack));
         if segment.flags.contains(Flags::SYN) {
             if self.is_captured(stamp) {
@@ -121,7 +97,7 @@ impl Engine {
             }
             return;
         }
-        self.shared.hold_sample(segment, headers);
+        self.shared.hold_sample(&segment, headers);
         let len = u32::from(segment.payload_len);
         let Some(id) = self.flow_of(&flow) else {
             if segment.flags.contains(Flags::RST) {
@@ -132,7 +108,7 @@ impl Engine {
                 }
             } else if len > 0
                 && self.is_captured(stamp)
-                && !self.try_online((now, stamp), flow, (segment, headers))
+                && !self.try_online((now, stamp), flow, (&segment, headers))
             {
                 self.on_online_payload(now, flow, seq, ack);
             }
@@ -152,11 +128,11 @@ impl Engine {
                 (next, 0)
             };
             if flow.is_of_several_paths()
-                && let Some(ack) = signal_of(segment, headers).and_then(|it| it.acknowledged)
+                && let Some(ack) = signal_of(&segment, headers).and_then(|it| it.acknowledged)
             {
                 flow.on_data_acknowledged(ack);
             }
-            let heard = flow.on_online((seq, ack), (segment, headers), len, stamp, room);
+            let heard = flow.on_online((seq, ack), (&segment, headers), len, stamp, room);
             Some((heard, flow.head))
         });
         let Some(Some((heard, first))) = heard else {

@@ -5,7 +5,7 @@ use wire::tcp::Flags;
 use super::outcome::{Cause, Progress, ending, unserved};
 use super::{After, Life, Session};
 use crate::context::Context;
-use crate::event::{Compared, Event, Outcome, TurnEnded};
+use crate::event::{Compared, Event, Outcome, Response, TurnEnded};
 use crate::flow::Flow;
 use crate::flow::stream::{End, EndOfStream};
 use crate::limits::JOINS_REFUSED_MAX;
@@ -130,28 +130,39 @@ impl Session {
 
     /// A message has ended: whether both answers are whole, and known to be, and what they are.
     #[cold]
-    fn judge_message(&mut self, outcome: Outcome, flow: &Flow) -> (bool, Option<Box<Compared>>) {
-        let messages = flow.captured().messages();
+    fn judge_message(&mut self, ended: &mut TurnEnded, ctx: &mut Context<'_>) {
+        let messages = ctx.flow.captured().messages();
         let is_heard = messages.is_some_and(|it| it.heard >= self.turns.number());
-        let is_paired = is_heard && self.turns.has_answered_front();
-        (is_paired, self.compare(outcome, flow))
+        ended.paired = is_heard && self.turns.has_answered_front();
+        if let Some(compared) = self.compare(ended, ctx.flow) {
+            let event = Event::Compared(Box::new(compared));
+            ctx.shared.events.push_back(event);
+        }
     }
 
     /// What both servers have answered to the turn that has ended, where that is to be compared.
-    fn compare(&mut self, outcome: Outcome, flow: &Flow) -> Option<Box<Compared>> {
+    fn compare(&mut self, ended: &TurnEnded, flow: &Flow) -> Option<Compared> {
         let (number, target) = self.turns.take_digest()?;
         let (asked, online) = flow.captured().messages()?.answered(number)?;
         let is_missing = matches!(
-            outcome,
+            ended.outcome,
             Outcome::Reset | Outcome::Refused | Outcome::TimedOut | Outcome::TargetClosed
         );
-        // An answer that was not read to its end says nothing, where it is not the target's fault.
-        (target.is_some() || is_missing).then(|| {
-            Box::new(Compared {
-                asked,
-                online,
-                target,
-            })
+        if target.is_none() && !is_missing {
+            // An answer that was not read to its end says nothing, where it is not the target's fault.
+            return None;
+        }
+        // A target that was kept from sending has times of our making.
+        let has_times = ended.paired && !ended.paced;
+        let time = |response: Option<Response>| response.filter(|_| has_times).map(|it| it.last);
+        let path = self.connection.round_trip().unwrap_or_default();
+        Some(Compared {
+            rule: self.rule,
+            asked,
+            online,
+            target,
+            online_time: time(ended.online),
+            target_time: time(ended.target).map(|time| time.saturating_sub(path)),
         })
     }
 
@@ -197,7 +208,7 @@ impl Session {
             .of_mut(ctx.flow.captured())
             .end_front(outcome, una, self.rule)?;
         if self.turns.is_told() {
-            (ended.paired, ended.compared) = self.judge_message(outcome, ctx.flow);
+            self.judge_message(&mut ended, ctx);
         }
         // Where turns do not wait, what the target has said of this one may have been taken for another.
         ended.paired &= outcome != Outcome::Delivered || ended.online.is_none();

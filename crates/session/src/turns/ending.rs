@@ -54,7 +54,6 @@ impl<T: DerefMut<Target = Turns>> Playing<'_, T> {
             paced: released && self.step.paced,
             round_trip: None,
             samples: None,
-            compared: None,
         })
     }
 

@@ -481,7 +481,7 @@ fn answers_are_compared() {
     s.online_packet(PSH, seen, asked, &online);
     s.target_packet(RST, said, asked, b"");
     let compared = core::iter::from_fn(|| s.engine.poll_event()).filter_map(|event| match event {
-        Event::TurnEnded(turn) => Some(turn.compared.expect("compared")),
+        Event::Compared(compared) => Some(compared),
         _ => None,
     });
     let compared: Vec<_> = compared.collect();

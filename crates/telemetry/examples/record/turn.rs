@@ -26,6 +26,5 @@ pub(crate) fn turn(time: Duration, [online, target]: [u64; 2]) -> TurnEnded {
         paced: false,
         round_trip: Some(Duration::from_micros(40)),
         samples: None,
-        compared: None,
     }
 }

@@ -35,7 +35,6 @@ fn turn(online: &[u8], target: Option<&[u8]>) -> TurnEnded {
             online: prefix(online),
             target: prefix(target.unwrap_or_default()),
         })),
-        compared: None,
     }
 }
 
@@ -68,7 +67,6 @@ fn each_difference_is_counted_by_its_name() {
     lost.samples.as_mut().unwrap().target.whole = false;
     let unknown = TurnEnded {
         samples: None,
-        compared: None,
         ..turn(OK, Some(OK))
     };
     let beginnings = recorded(

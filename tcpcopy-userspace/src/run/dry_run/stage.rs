@@ -157,6 +157,7 @@ impl Stage {
                     Event::SessionOpened { .. }
                     | Event::SessionClosed { .. }
                     | Event::LoginFailed { .. }
+                    | Event::Compared(_)
                     | Event::PathUnproven { .. } => {}
                 }
             }

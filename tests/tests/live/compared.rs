@@ -262,7 +262,8 @@ fn two_equal_servers_are_equal() {
         .filter(|changed| !changed.is_empty())
         .collect();
     eprintln!("{} of {runs} runs with an alarm: {alarms:?}", alarms.len());
-    assert!(alarms.len() * 20 <= runs, "{alarms:?}");
+    // One in twenty is what is promised; of two runs both would be far beyond that.
+    assert!(alarms.len() <= (runs / 20).max(1), "{alarms:?}");
     std::thread::sleep(Duration::from_millis(10));
     check_nothing_left(&stand);
 }

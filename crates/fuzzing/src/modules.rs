@@ -137,6 +137,7 @@ pub(crate) fn answer(protocol: Protocol, expected: &[Expect], stream: &[u8], pie
             Said::Bytes(more) | Said::Unasked(more) => len += *more as usize,
             Said::End(Verdict { .. }) => ends += 1,
             Said::Ready
+            | Said::Closes
             | Said::Digested(_)
             | Said::Asked(_)
             | Said::Opened(_)

@@ -58,7 +58,11 @@ impl Digesting {
                     tell(Said::Digested(Box::new(digest)));
                 }
                 Said::Left | Said::Lost => goes_on = false,
-                Said::Asked(_) | Said::Opened(_) | Said::Ready | Said::Digested(_) => {}
+                Said::Asked(_)
+                | Said::Opened(_)
+                | Said::Ready
+                | Said::Closes
+                | Said::Digested(_) => {}
             }
             tell(said);
         });

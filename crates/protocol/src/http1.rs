@@ -5,6 +5,7 @@
 //! | `requests` | a client's side |
 //! | `responses` | a server's side |
 //! | `head` | where a head ends, and what it says of the body |
+//! | `fields` | its fields by name, and lists in them |
 //! | `target` | what is asked for |
 //! | `body` | where a body ends |
 //! | `judge` | which requests are copied |
@@ -14,6 +15,7 @@
 //! a coding, two lengths, two hosts, a folded line) is malformed, so that nothing is smuggled past what judges it.
 
 mod body;
+mod fields;
 mod head;
 mod judge;
 mod requests;

@@ -17,6 +17,8 @@ pub enum Said {
     Opened(Option<CancelKey>),
     /// The server asks for what follows of the message ([`crate::Part::Pause`]).
     Ready,
+    /// The server closes the connection behind the response that ends next: it takes nothing more (RFC 9112, section 9.6).
+    Closes,
     /// What the response is compared by that ends next, where that is asked for ([`crate::Responses::digesting`]).
     Digested(Box<Digest>),
     /// The response to the first message that is awaited is complete. The next one awaited is the first now.

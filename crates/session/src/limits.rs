@@ -283,3 +283,5 @@ pub const STATEMENTS_MAX: usize = 4096;
 pub const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// Most bytes that are kept of a path by which responses are grouped.
 pub const ASKED_LEN_MAX: usize = 1024;
+/// How long a target's end is waited for that has said it (`Connection: close`); one that does not come is no end.
+pub const CLOSE_WAIT: Duration = Duration::from_millis(500);

@@ -21,6 +21,7 @@ pub(crate) mod entry;
 mod habits;
 mod hearing;
 mod lessons;
+pub(crate) mod letting;
 mod pairing;
 mod release;
 pub(crate) mod resting;

@@ -10,6 +10,7 @@ use httparse::{Error, Header, ParserConfig, Request, Response, Status};
 use memchr::memchr2;
 
 use crate::http1::body::{Body, Chunks, is_token};
+use crate::http1::fields::{elements, values};
 use crate::http1::target::{Target, without_port};
 use crate::http1::{FIELDS_MAX, HEAD_MAX};
 use crate::parts::Why;
@@ -277,6 +278,8 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 #[derive(Debug)]
 pub(super) struct ResponseHead {
     pub(super) status: u16,
+    /// Whether the server closes the connection behind it.
+    pub(super) closes: bool,
     framing: Framing,
 }
 
@@ -301,7 +304,13 @@ impl ResponseHead {
         };
         let framing = framing(head.headers, minor == 0)?;
         on_fields(status, head.headers);
-        Ok(Self { status, framing })
+        let options = || values(head.headers, "connection").flat_map(elements);
+        let has = |name: &str| options().any(|it| it.eq_ignore_ascii_case(name.as_bytes()));
+        Ok(Self {
+            status,
+            closes: has("close") || minor == 0 && !has("keep-alive"),
+            framing,
+        })
     }
 
     /// The body that follows, unless the request or the status says that there is none.
@@ -356,25 +365,6 @@ fn codings(fields: &[Header<'_>]) -> Result<Option<Framing>, Why> {
         });
     }
     Ok(found)
-}
-
-fn values<'a, 'b>(fields: &'a [Header<'b>], name: &'a str) -> impl Iterator<Item = &'b [u8]> + 'a {
-    fields
-        .iter()
-        .filter(move |field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value)
-}
-
-/// The elements of a list, blanks around them taken away.
-fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    value.split(|byte| *byte == b',').map(move |element| {
-        let start = element.iter().position(|byte| !is_blank(byte));
-        let end = element.iter().rposition(|byte| !is_blank(byte));
-        start
-            .zip(end)
-            .map_or(&element[..0], |(start, end)| &element[start..=end])
-    })
 }
 
 /// Digits and nothing else: what `str::parse` takes besides, a sign, others may not.

@@ -24,8 +24,8 @@ pub struct Responses {
 enum At {
     /// Between two responses, or in a head.
     Head(Collector),
-    /// In the body of a response; the verdict is missing where nothing had asked for it.
-    Body(Body, Option<Verdict>),
+    /// In the body of a response; the verdict is missing where nothing had asked for it. Behind it the server closes, or not.
+    Body(Body, Option<Verdict>, bool),
     /// Nothing more is told.
     Over,
 }
@@ -70,7 +70,7 @@ impl Responses {
                     }
                     Err(_) => return self.lose(tell),
                 },
-                At::Body(body, verdict) => {
+                At::Body(body, verdict, _) => {
                     let digester = &mut self.digester;
                     let taken = body.push(bytes, &mut |data| {
                         if let Some(digester) = digester {
@@ -139,7 +139,7 @@ impl Responses {
             _ => head.body(),
         };
         let is_whole = body.is_whole();
-        self.at = At::Body(body, verdict);
+        self.at = At::Body(body, verdict, head.closes);
         if is_whole {
             self.end(tell);
         }
@@ -148,8 +148,11 @@ impl Responses {
     /// The body is complete.
     fn end(&mut self, tell: &mut dyn FnMut(Said)) {
         let before = core::mem::replace(&mut self.at, At::Head(Collector::new(Of::Responses)));
-        if let At::Body(_, Some(verdict)) = before {
+        if let At::Body(_, Some(verdict), closes) = before {
             self.awaited.pop_front();
+            if closes {
+                tell(Said::Closes);
+            }
             self.tell_end(verdict, tell);
         }
     }
@@ -177,7 +180,7 @@ impl Responses {
 
     pub(crate) fn close(&mut self, tell: &mut dyn FnMut(Said)) {
         match &self.at {
-            At::Body(Body::UntilClose, _) => {
+            At::Body(Body::UntilClose, ..) => {
                 self.end(tell);
                 self.at = At::Over;
             }

@@ -339,7 +339,7 @@ impl Course {
                 self.pass_mute(captured);
             }
             Said::Opened(Some(key)) => captured.messages_mut().cancel_key = Some(key.clone()),
-            Said::Left | Said::Asked(_) | Said::Opened(None) => {}
+            Said::Left | Said::Asked(_) | Said::Opened(None) | Said::Closes => {}
             Said::Lost => self.go_deaf(taker),
         }
         requests.hear(said, &mut |part| match part {

@@ -14,7 +14,8 @@ use crate::event::{Event, Outcome, TurnEnded};
 use crate::flow::stream::{End, EndOfStream};
 use crate::limits::SERVICE_WAIT;
 use crate::time::Instant;
-use crate::turns::told::{Standing, Takes};
+use crate::turns::letting::Takes;
+use crate::turns::told::Standing;
 
 impl Session {
     /// One step of a connected session whose turns are messages. Returns whether another may follow.
@@ -41,8 +42,10 @@ impl Session {
             return true;
         }
         let mut playing = self.turns.of_mut(ctx.flow.captured());
-        match playing.let_go_of_messages(messages) {
+        let is_finished = self.connection.is_finished();
+        match playing.let_go_of_messages(messages, is_finished, ctx.now) {
             Takes::Them => {}
+            Takes::NoMore(at) => self.release_at = Some(at),
             Takes::OtherWords => {
                 self.untell(false, ctx);
                 return true;

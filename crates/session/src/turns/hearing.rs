@@ -32,6 +32,8 @@ pub(crate) struct Told {
     pub(super) asked: Option<u64>,
     /// The message whose response was complete before its rest was asked for.
     pub(super) ended: Option<u64>,
+    /// When the target said that it takes nothing more on this connection.
+    pub(super) closes_at: Option<Instant>,
     /// Whether the target speaks another protocol by now.
     pub(super) has_left: bool,
     /// The session's own login, where the protocol has one.
@@ -159,6 +161,7 @@ impl Told {
                     self.done = at + 1;
                 }
             }
+            Said::Closes => self.closes_at = Some(stamp),
             Said::Digested(digest) => {
                 if front <= at && at < let_go {
                     self.digests.push_back((at, digest.clone()));

@@ -575,3 +575,31 @@ fn a_hold_holds_messages_and_a_close_in_it_loses_none() {
     assert_eq!(syns, 1, "a new connection");
     assert_eq!(s.ended(), []);
 }
+
+/// A target that says that it closes takes nothing more: what follows goes to the next connection, and nothing is lost.
+#[test]
+fn a_target_that_says_that_it_closes_is_believed() {
+    for closes in [true, false] {
+        let mut s = http(Choice::Auto);
+        let online = response(30);
+        let target = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        s.client(PSH, 1, 1, ONE);
+        assert_eq!(s.payloads(), ONE);
+        s.online_packet(PSH, 1, 1 + LEN, &online);
+        let seen = 1 + online.len() as u32;
+        s.client(PSH, 1 + LEN, seen, TWO);
+        s.target_packet(PSH, 1, 1 + LEN, target);
+        assert_eq!(s.payloads(), b"", "it would not be read");
+        if closes {
+            s.target_packet(FIN, 1 + target.len() as u32, 1 + LEN, b"");
+            let frames = s.frames();
+            assert!(frames.iter().any(|sent| sent.flags == SYN), "{frames:?}");
+        } else {
+            s.wait(session::limits::CLOSE_WAIT + Duration::from_millis(10));
+            assert_eq!(s.payloads(), TWO, "it does not close");
+        }
+        s.online_packet(PSH, seen, 1 + LEN + TWO.len() as u32, &online);
+        let ended: Vec<Outcome> = s.ended().into_iter().map(|it| it.0).collect();
+        assert_eq!(ended, [Outcome::Answered]);
+    }
+}

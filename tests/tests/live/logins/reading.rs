@@ -117,7 +117,7 @@ impl Session {
                 self.answered += at + 1;
             }
             Said::Opened(_) => self.opened.push(said.clone()),
-            Said::Asked(_) | Said::Digested(_) | Said::Ready => {}
+            Said::Asked(_) | Said::Closes | Said::Digested(_) | Said::Ready => {}
             Said::Left | Said::Lost => panic!("{said:?}"),
         }
     }

@@ -57,7 +57,10 @@ fn responses_of_each_framing() {
         ),
         (GET, "HTTP/1.0 302 No\r\nContent-Length: 1\r\n\r\nx", 302),
     ] {
-        let expected = [Said::Bytes(len(response)), end(code)];
+        let mut expected = vec![Said::Bytes(len(response)), end(code)];
+        if response.starts_with("HTTP/1.0") {
+            expected.insert(1, Said::Closes);
+        }
         assert_eq!(told(&[awaited], response), expected, "{response:?}");
         let twice = told(&[awaited, awaited], &format!("{response}{response}"));
         assert_eq!(twice, [expected.clone(), expected].concat(), "{response:?}");
@@ -71,11 +74,26 @@ fn a_response_may_end_with_its_connection() {
         "HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n...",
     ] {
-        assert_eq!(
-            told(&[GET], response),
-            [Said::Bytes(len(response)), end(200)],
-            "{response:?}"
-        );
+        let closes = response.contains("close").then_some(Said::Closes);
+        let expected = [Some(Said::Bytes(len(response))), closes, Some(end(200))];
+        let expected: Vec<Said> = expected.into_iter().flatten().collect();
+        assert_eq!(told(&[GET], response), expected, "{response:?}");
+    }
+}
+
+#[test]
+fn a_server_says_that_it_closes() {
+    for (fields, closes) in [
+        ("1.1 200 OK\r\nConnection: close\r\n", true),
+        ("1.1 200 OK\r\nConnection: Keep-Alive, Close\r\n", true),
+        ("1.1 200 OK\r\n", false),
+        ("1.1 200 OK\r\nConnection: closed\r\n", false),
+        ("1.0 200 OK\r\n", true),
+        ("1.0 200 OK\r\nConnection: keep-alive\r\n", false),
+    ] {
+        let response = format!("HTTP/{fields}Content-Length: 2\r\n\r\nab");
+        let said = told(&[GET], &response);
+        assert_eq!(said.contains(&Said::Closes), closes, "{response:?}");
     }
 }
 

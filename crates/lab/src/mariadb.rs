@@ -40,10 +40,13 @@ impl Mariadb {
         std::fs::create_dir(&folder).tried(|| format!("create {folder}"))?;
         system::run("chown", &["mysql:", &folder])?;
         let data = format!("--datadir={folder}/data");
+        // A server that starts removes the temporary tables that it finds, another server's as well.
+        let temporary = format!("--tmpdir={folder}");
         let made = [
             "--no-defaults",
             "--user=mysql",
             &data,
+            &temporary,
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ];
@@ -54,6 +57,7 @@ impl Mariadb {
                 "--no-defaults",
                 "--user=mysql",
                 &data,
+                &temporary,
                 &format!("--socket={socket}"),
             ])
             .args([

@@ -18,8 +18,8 @@ use crate::time::Instant;
 const NANOS: u64 = 1_000_000_000;
 
 impl Engine {
-    /// Opens the sessions of a flow: one per rule and copy, which log in as `opening` says where the flow's own beginning was not seen. Returns the flow, or why there is none; nothing where no rule asks for
-    /// one.
+    /// Opens the sessions of a flow: one per rule and copy, which log in as `opening` says where the flow's own beginning was not seen.
+    /// Returns the flow, or why there is none; nothing where no rule asks for one.
     pub(crate) fn open(
         &mut self,
         now: Instant,
